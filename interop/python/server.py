@@ -47,7 +47,7 @@ from mcp.server.subscriptions import (
 from mcp.shared.exceptions import MCPDeprecationWarning, MCPError
 from mcp.shared.message import ServerMessageMetadata, SessionMessage
 from mcp.shared.uri_template import UriTemplate
-from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, LATEST_MODERN_VERSION, MODERN_PROTOCOL_VERSIONS
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSIONS
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -64,7 +64,7 @@ WAV = "UklGRiQAAABXQVZFZm10IBAAAAABAAEAQB8AAEAfAAABAAgAZGF0YQAAAAA="
 Context = ServerRequestContext[Any, Any]
 
 
-# --- What is registered ------------------------------------------------------------------------------------------
+# --- What is registered ---------------------------------------------------------------------------
 
 
 class ToolFailure(Exception):
@@ -79,8 +79,7 @@ class AskClient(Exception):
         self.result = result
 
 
-Content = types.TextContent | types.ImageContent | types.AudioContent | types.EmbeddedResource
-ToolFunction = Callable[["Call"], Awaitable[str | list[Content]]]
+ToolFunction = Callable[["Call"], Awaitable[str | list[types.ContentBlock]]]
 PromptFunction = Callable[["Call"], Awaitable[list[types.PromptMessage]]]
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -117,7 +116,7 @@ def prompt(description: str, **arguments: str) -> Callable[[PromptFunction], Pro
     return register
 
 
-# --- One call ----------------------------------------------------------------------------------------------------
+# --- One call -------------------------------------------------------------------------------------
 
 # What a request to the client needs declared, and what it is answered with.
 ASKS: dict[type, tuple[str, type[Any]]] = {
@@ -200,8 +199,9 @@ def is_answer_to(request: Any, response: Any) -> bool:
     """Whether `response` is of the right kind and, for an accepted form, fits the form's schema."""
     if not isinstance(response, ASKS[type(request)][1]):
         return False
-    if isinstance(request, types.ElicitRequest) and response.action == "accept":
-        validator = jsonschema.Draft202012Validator(request.params.requested_schema)
+    form = request.params if isinstance(request, types.ElicitRequest) else None
+    if isinstance(form, types.ElicitRequestFormParams) and response.action == "accept":
+        validator = jsonschema.Draft202012Validator(form.requested_schema)
         return validator.is_valid(response.content or {})
     return True
 
@@ -247,7 +247,7 @@ def embedded(uri: str, mime_type: str, text: str) -> types.EmbeddedResource:
 STRING = {"type": "string"}
 
 
-# --- Tools: plain results ------------------------------------------------------------------------------------------
+# --- Tools: plain results -------------------------------------------------------------------------
 
 
 @tool("Returns a line of text")
@@ -256,22 +256,22 @@ async def test_simple_text(call: Call) -> str:
 
 
 @tool("Returns a picture")
-async def test_image_content(call: Call) -> list[Content]:
+async def test_image_content(call: Call) -> list[types.ContentBlock]:
     return [image()]
 
 
 @tool("Returns a sound")
-async def test_audio_content(call: Call) -> list[Content]:
+async def test_audio_content(call: Call) -> list[types.ContentBlock]:
     return [types.AudioContent(data=WAV, mime_type="audio/wav")]
 
 
 @tool("Returns an embedded resource")
-async def test_embedded_resource(call: Call) -> list[Content]:
+async def test_embedded_resource(call: Call) -> list[types.ContentBlock]:
     return [embedded("test://embedded-resource", "text/plain", "This is an embedded resource content.")]
 
 
 @tool("Returns text, a picture and a resource")
-async def test_multiple_content_types(call: Call) -> list[Content]:
+async def test_multiple_content_types(call: Call) -> list[types.ContentBlock]:
     return [
         types.TextContent(text="Multiple content types test:"),
         image(),
@@ -322,7 +322,7 @@ async def test_x_mcp_header(call: Call) -> str:
     return f"Region: {call.arguments['region']}"
 
 
-# --- Tools: notifications -------------------------------------------------------------------------------------------
+# --- Tools: notifications -------------------------------------------------------------------------
 
 
 @tool("Reports 0, 50 and 100 of 100")
@@ -392,7 +392,7 @@ async def test_trigger_resource_update(call: Call) -> str:
     return "test://watched-resource changed"
 
 
-# --- Tools: asking the client ---------------------------------------------------------------------------------------
+# --- Tools: asking the client ---------------------------------------------------------------------
 
 
 @tool(
@@ -540,10 +540,10 @@ async def test_input_required_result_capabilities(call: Call) -> str:
     return f"Answered: {', '.join(sorted(answers))}"
 
 
-# --- Prompts ---------------------------------------------------------------------------------------------------------
+# --- Prompts --------------------------------------------------------------------------------------
 
 
-def said(content: str | Content) -> types.PromptMessage:
+def said(content: str | types.ContentBlock) -> types.PromptMessage:
     return types.PromptMessage(
         role="user", content=types.TextContent(text=content) if isinstance(content, str) else content
     )
@@ -576,7 +576,7 @@ async def test_input_required_result_prompt(call: Call) -> list[types.PromptMess
     return [said(f"Use this context: {field_of(answers['user_context'], 'context')}")]
 
 
-# --- Resources -------------------------------------------------------------------------------------------------------
+# --- Resources ------------------------------------------------------------------------------------
 
 WATCHED = "test://watched-resource"
 TEMPLATE = UriTemplate.parse("test://template/{id}/data")
@@ -608,7 +608,7 @@ def contents_of(uri: str) -> types.TextResourceContents | types.BlobResourceCont
     return None
 
 
-# --- What the process remembers ------------------------------------------------------------------------------------
+# --- What the process remembers -------------------------------------------------------------------
 
 
 @dataclass
@@ -670,7 +670,7 @@ class Replay(EventStore):
         return stream_id
 
 
-# --- Handlers ----------------------------------------------------------------------------------------------------------
+# --- Handlers -------------------------------------------------------------------------------------
 
 
 def invalid(message: str, data: Any = None) -> NoReturn:
@@ -807,9 +807,7 @@ def build(page_size: int) -> Server[Any]:
         elif params.ref.uri == str(TEMPLATE) and params.argument.name == "id":
             candidates = ["1", "12", "123"]
         values = [value for value in candidates if value.startswith(params.argument.value)]
-        return types.CompleteResult(
-            completion=types.Completion(values=values, total=len(values), has_more=False)
-        )
+        return types.CompleteResult(completion=types.Completion(values=values, total=len(values), has_more=False))
 
     server: Server[Any] = Fixture(
         NAME,
@@ -835,7 +833,7 @@ def build(page_size: int) -> Server[Any]:
     return server
 
 
-# --- One era only --------------------------------------------------------------------------------------------------------
+# --- One era only ---------------------------------------------------------------------------------
 # The SDK serves both eras and has no switch. These stand before it and answer as a server of one era would.
 
 
@@ -878,7 +876,9 @@ class OneEra:
             await self.app({**scope, "headers": kept}, receive, send)
 
     async def _modern(self, scope: Scope, receive: Receive, send: Send) -> None:
-        version = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"mcp-protocol-version"), None)
+        version = next(
+            (value.decode("latin-1") for name, value in scope["headers"] if name == b"mcp-protocol-version"), None
+        )
         if version is not None and version not in HANDSHAKE_PROTOCOL_VERSIONS:
             await self.app(scope, receive, send)
             return
@@ -939,7 +939,7 @@ async def serve_modern_stdio(server: Server[Any], read: Any, write: Any) -> None
         tasks.cancel_scope.cancel()
 
 
-# --- Serving -----------------------------------------------------------------------------------------------------------
+# --- Serving --------------------------------------------------------------------------------------
 
 
 async def serve_stdio(server: Server[Any], era: str) -> None:
