@@ -1,0 +1,144 @@
+use proptest::prelude::{Just, Strategy, any, prop, prop_oneof, proptest};
+
+use super::{JsonFault, Kind, Object, Patch, array, integer, quote, string};
+
+fn removed(text: &str, name: &str) -> String {
+    let mut patch = Patch::new();
+    Object::parse(text).unwrap().remove(|n| n == name, 0, &mut patch);
+    String::from_utf8(patch.apply(text.as_bytes()).to_vec()).unwrap()
+}
+
+fn set(text: &str, name: &str, value: &str) -> String {
+    let mut patch = Patch::new();
+    Object::parse(text).unwrap().set(name, value.as_bytes(), 0, &mut patch).unwrap();
+    String::from_utf8(patch.apply(text.as_bytes()).to_vec()).unwrap()
+}
+
+#[test]
+fn members_keep_their_spelling() {
+    let text = r#" { "a" : 42.0 , "\u0062":1e3,"c":{"x":[1, 2]} } "#;
+    let object = Object::parse(text).unwrap();
+    let seen: Vec<_> = object.iter().map(|m| (m.raw_name, m.name.as_ref(), m.value)).collect();
+    assert_eq!(
+        seen,
+        [(r#""a""#, "a", "42.0"), (r#""\u0062""#, "b", "1e3"), (r#""c""#, "c", r#"{"x":[1, 2]}"#)]
+    );
+}
+
+#[test]
+fn an_escaped_name_is_the_same_member() {
+    let object = Object::parse(r#"{"id":1,"\u0069d":2}"#).unwrap();
+    assert_eq!(object.get("id"), Err(JsonFault::Duplicate("id".to_owned())));
+    assert_eq!(object.deny_duplicates(), Err(JsonFault::Duplicate("id".to_owned())));
+}
+
+#[test]
+fn other_kinds_and_broken_text_are_told_apart() {
+    assert_eq!(
+        Object::parse("[1]").unwrap_err(),
+        JsonFault::Kind { expected: "an object", found: Kind::Array }
+    );
+    for broken in
+        ["", "{", "{}x", "{\"a\":}", "{\"a\":1,}", "\u{feff}{}", "{\"a\":\"\u{0}\"}", "{a:1}", "nul"]
+    {
+        assert!(matches!(Object::parse(broken), Err(JsonFault::Syntax(_))), "{broken:?}");
+    }
+}
+
+#[test]
+fn a_member_is_removed_with_one_comma() {
+    assert_eq!(removed(r#"{"a":1,"b":2,"c":3}"#, "a"), r#"{"b":2,"c":3}"#);
+    assert_eq!(removed(r#"{"a":1,"b":2,"c":3}"#, "b"), r#"{"a":1,"c":3}"#);
+    assert_eq!(removed(r#"{"a":1,"b":2,"c":3}"#, "c"), r#"{"a":1,"b":2}"#);
+    assert_eq!(removed(r#"{ "a" : 1 }"#, "a"), r"{  }");
+    assert_eq!(removed(r#"{"a":1,"b":2,"a":3}"#, "a"), r#"{"b":2}"#);
+    assert_eq!(removed(r#"{"a":1,"a":2,"b":3}"#, "a"), r#"{"b":3}"#);
+}
+
+#[test]
+fn a_member_is_set_where_it_stands_or_first() {
+    assert_eq!(set(r#"{"a":1,"b":2}"#, "b", "[]"), r#"{"a":1,"b":[]}"#);
+    assert_eq!(set(r#"{"a":1}"#, "b", "[]"), r#"{"b":[],"a":1}"#);
+    assert_eq!(set("{}", "b", "[]"), r#"{"b":[]}"#);
+}
+
+#[test]
+fn lone_surrogates_are_kept_in_values_and_refused_as_text() {
+    let object = Object::parse(r#"{"a":"\ud800"}"#).unwrap();
+    assert_eq!(object.get("a").unwrap(), Some(r#""\ud800""#));
+    assert_eq!(object.string("a"), Err(JsonFault::NotText));
+}
+
+#[test]
+fn integers_are_read_however_they_are_spelled() {
+    assert_eq!(integer("42"), Some(42));
+    assert_eq!(integer("42.0"), Some(42));
+    assert_eq!(integer("4.2e1"), Some(42));
+    assert_eq!(integer("-0"), Some(0));
+    assert_eq!(integer("42.5"), None);
+    assert_eq!(integer("1180591620717411303424"), None);
+    assert_eq!(integer("1e400"), None);
+}
+
+#[test]
+fn deep_nesting_neither_overflows_nor_fails() {
+    let deep = format!("{{\"a\":{}1{}}}", "[".repeat(100_000), "]".repeat(100_000));
+    let object = Object::parse(&deep).unwrap();
+    assert_eq!(object.get("a").unwrap().map(str::len), Some(200_001));
+}
+
+#[test]
+fn strings_decode_and_quote() {
+    assert_eq!(string(r#""a\nb""#).unwrap(), "a\nb");
+    assert_eq!(string("7"), Err(JsonFault::Kind { expected: "a string", found: Kind::Number }));
+    assert_eq!(quote("a\"b"), r#""a\"b""#);
+    assert_eq!(array("[1, {\"a\":[2]},\"x\"]").unwrap(), ["1", "{\"a\":[2]}", "\"x\""]);
+}
+
+fn value() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        Just("null".to_owned()),
+        Just("42.0".to_owned()),
+        any::<i64>().prop_map(|n| n.to_string()),
+        any::<String>().prop_map(|s| quote(&s)),
+    ];
+    leaf.prop_recursive(3, 24, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(|v| format!("[{}]", v.join(" , "))),
+            prop::collection::vec((any::<String>(), inner), 0..4).prop_map(|v| {
+                let members: Vec<_> = v.iter().map(|(k, v)| format!("{} :{v}", quote(k))).collect();
+                format!("{{ {} }}", members.join(", "))
+            }),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn reading_never_panics(text in any::<String>()) {
+        drop(Object::parse(&text));
+        drop(array(&text));
+        drop(string(&text));
+    }
+
+    #[test]
+    fn removing_leaves_valid_json_and_all_else(members in prop::collection::vec(("[a-c]", value()), 0..6), gone in "[a-c]") {
+        let text = format!("{{{}}}", members.iter().map(|(k, v)| format!("{}: {v}", quote(k))).collect::<Vec<_>>().join(" ,"));
+        let left = removed(&text, &gone);
+        let left = Object::parse(&left).unwrap();
+        let expected: Vec<_> = members.iter().filter(|(k, _)| *k != gone).map(|(k, v)| (k.clone(), v.clone())).collect();
+        let seen: Vec<_> = left.iter().map(|m| (m.name.to_string(), m.value.to_owned())).collect();
+        assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn setting_changes_one_member_only(members in prop::collection::btree_map("[a-c]", value(), 0..4), name in "[a-d]", new in value()) {
+        let text = format!("{{{}}}", members.iter().map(|(k, v)| format!("{}:{v}", quote(k))).collect::<Vec<_>>().join(","));
+        let out = set(&text, &name, &new);
+        let after = Object::parse(&out).unwrap();
+        assert_eq!(after.get(&name).unwrap(), Some(new.as_str()));
+        for (k, v) in members.iter().filter(|(k, _)| **k != name) {
+            assert_eq!(after.get(k).unwrap(), Some(v.as_str()));
+        }
+    }
+}

@@ -1,0 +1,374 @@
+//! The JSON-RPC envelope: ids, and which of the four kinds a message is.
+//!
+//! The kind is decided by the members that are there, never by trying models in turn: a message with a `method` and
+//! a malformed `id` is a malformed request, not a notification. Sources: JSON-RPC 2.0; MCP 2026-07-28 `basic` §Messages.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+
+use crate::json::{self, JsonFault, Kind, Object, Patch, Span};
+
+/// A request id as it was written: a string or an integer. `1` and `"1"` are different ids.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Id(Box<str>);
+
+impl Id {
+    /// Reads an id from its JSON text.
+    ///
+    /// # Errors
+    /// `None` for everything but a string or an integer literal: null, fractions, exponents, arrays and so on.
+    #[must_use]
+    pub fn parse(raw: &str) -> Option<Self> {
+        match Kind::of(raw) {
+            Kind::String => json::string(raw).ok().map(|_| Self(raw.into())),
+            Kind::Number => {
+                let digits = raw.strip_prefix('-').unwrap_or(raw);
+                digits.bytes().all(|b| b.is_ascii_digit()).then(|| Self(raw.into()))
+            }
+            Kind::Array | Kind::Boolean | Kind::Null | Kind::Object => None,
+        }
+    }
+
+    /// An id of our own.
+    #[must_use]
+    pub fn number(id: u64) -> Self {
+        Self(id.to_string().into())
+    }
+
+    /// An id that is a string.
+    #[must_use]
+    pub fn text(id: &str) -> Self {
+        Self(json::quote(id).into())
+    }
+
+    /// The JSON text, as written.
+    #[must_use]
+    pub fn raw(&self) -> &str {
+        &self.0
+    }
+
+    /// The number, if this is one of ours.
+    #[must_use]
+    pub fn as_number(&self) -> Option<u64> {
+        self.0.parse().ok()
+    }
+
+    /// The id with one spelling: what a peer that decoded and encoded it again would send.
+    #[must_use]
+    pub fn canonical(&self) -> Self {
+        match json::string(&self.0) {
+            Ok(Cow::Owned(text)) => Self::text(&text),
+            _ => self.clone(),
+        }
+    }
+}
+
+/// Why a text is not a JSON-RPC message.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EnvelopeFault {
+    /// The bytes are not UTF-8.
+    #[error("the message is not UTF-8")]
+    NotUtf8,
+    /// The text is not JSON.
+    #[error("the message is not JSON: {0}")]
+    NotJson(String),
+    /// JSON-RPC batches exist in revision 2025-03-26 only.
+    #[error("the message is an array; JSON-RPC batches are not part of this revision")]
+    Batch,
+    /// JSON, but not an envelope; the text says which member is wrong.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+/// A message that was checked to be exactly one of the four kinds, with the places of what an intermediary needs.
+#[derive(Debug, Clone)]
+pub struct Message {
+    text: Bytes,
+    kind: MessageKind,
+}
+
+/// What a message is.
+#[derive(Debug, Clone)]
+pub enum MessageKind {
+    /// Has a `method` and an `id`.
+    Request(Request),
+    /// Has a `method` and no `id`.
+    Notification(Notification),
+    /// Has a `result`.
+    Result(ResultParts),
+    /// Has an `error`.
+    Error(ErrorParts),
+}
+
+/// The places in a request.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The id as it came.
+    pub id: Id,
+    /// Where it stands.
+    pub id_at: Span,
+    /// The method's name.
+    pub method: Box<str>,
+    /// Where it stands, with its quotes.
+    pub method_at: Span,
+    /// Where the params object stands.
+    pub params: Option<Span>,
+}
+
+/// The places in a notification.
+#[derive(Debug, Clone)]
+pub struct Notification {
+    /// The method's name.
+    pub method: Box<str>,
+    /// Where the params object stands.
+    pub params: Option<Span>,
+}
+
+/// The places in a result response.
+#[derive(Debug, Clone)]
+pub struct ResultParts {
+    /// The id as it came.
+    pub id: Id,
+    /// Where it stands.
+    pub id_at: Span,
+    /// Where the result object stands.
+    pub result: Span,
+}
+
+/// The places in an error response.
+#[derive(Debug, Clone)]
+pub struct ErrorParts {
+    /// The id as it came; absent (or null, in older revisions) if the peer could not read the request's.
+    pub id: Option<Id>,
+    /// Where the id stands, a null included.
+    pub id_at: Option<Span>,
+    /// Where the error object stands.
+    pub error: Span,
+    /// Its `code`.
+    pub code: i64,
+}
+
+impl Message {
+    /// Reads one message.
+    ///
+    /// # Errors
+    /// When the bytes are not UTF-8, not JSON, or not exactly one of the four kinds. Members outside the envelope's
+    /// six are neither read nor refused.
+    pub fn parse(text: Bytes) -> Result<Self, EnvelopeFault> {
+        let Ok(view) = std::str::from_utf8(&text) else { return Err(EnvelopeFault::NotUtf8) };
+        let kind = read_kind(view)?;
+        Ok(Self { text, kind })
+    }
+
+    /// What it is.
+    #[must_use]
+    pub fn kind(&self) -> &MessageKind {
+        &self.kind
+    }
+
+    /// The whole text.
+    #[must_use]
+    pub fn bytes(&self) -> &Bytes {
+        &self.text
+    }
+
+    /// The part of the text at `span`, a span of this message.
+    #[must_use]
+    pub fn at(&self, span: Span) -> &str {
+        let bytes = self.text.get(span.start..span.end).unwrap_or_default();
+        // Spans of a message come from slices of its text, which was checked to be UTF-8 when it was read.
+        std::str::from_utf8(bytes).unwrap_or_default()
+    }
+
+    /// The params' text, if the message has any.
+    #[must_use]
+    pub fn params(&self) -> Option<&str> {
+        match &self.kind {
+            MessageKind::Request(request) => request.params.map(|at| self.at(at)),
+            MessageKind::Notification(note) => note.params.map(|at| self.at(at)),
+            MessageKind::Result(_) | MessageKind::Error(_) => None,
+        }
+    }
+
+    /// The id that a response carries.
+    #[must_use]
+    pub fn response_id(&self) -> Option<&Id> {
+        match &self.kind {
+            MessageKind::Result(parts) => Some(&parts.id),
+            MessageKind::Error(parts) => parts.id.as_ref(),
+            MessageKind::Request(_) | MessageKind::Notification(_) => None,
+        }
+    }
+
+    /// Plans into `patch` that this request or response has the id `id`.
+    pub fn set_id(&self, id: &Id, patch: &mut Patch) {
+        match &self.kind {
+            MessageKind::Request(request) => patch.replace(request.id_at, id.raw().as_bytes()),
+            MessageKind::Result(parts) => patch.replace(parts.id_at, id.raw().as_bytes()),
+            MessageKind::Error(ErrorParts { id_at: Some(at), .. }) => patch.replace(*at, id.raw().as_bytes()),
+            MessageKind::Error(ErrorParts { id_at: None, error, .. }) => {
+                // Nothing stands before the first member but the brace, so the member goes right behind it.
+                let brace = self.at(Span { start: 0, end: error.start }).find('{').map_or(0, |at| at + 1);
+                patch.insert(brace, format!("\"id\":{},", id.raw()).as_bytes());
+            }
+            MessageKind::Notification(_) => {}
+        }
+    }
+}
+
+fn read_kind(view: &str) -> Result<MessageKind, EnvelopeFault> {
+    let envelope = Object::parse(view).map_err(|fault| match fault {
+        JsonFault::Syntax(why) => EnvelopeFault::NotJson(why),
+        JsonFault::Kind { found: Kind::Array, .. } => EnvelopeFault::Batch,
+        other => EnvelopeFault::Invalid(format!("the message is not a JSON-RPC object: {other}")),
+    })?;
+    // All six are ours to read, so none may stand twice; members beyond them pass as they came.
+    let member = |name| envelope.get(name).map_err(|fault| EnvelopeFault::Invalid(fault.to_string()));
+    let (version, id, method) = (member("jsonrpc")?, member("id")?, member("method")?);
+    let (params, result, error) = (member("params")?, member("result")?, member("error")?);
+    if version.and_then(|v| json::string(v).ok()).as_deref() != Some("2.0") {
+        return invalid("\"jsonrpc\" must be \"2.0\"");
+    }
+    let place = |value: &str| Span::locate(view, value);
+    if let Some(method) = method {
+        if result.is_some() || error.is_some() {
+            return invalid("a message has either a \"method\" or a \"result\" or \"error\", never both");
+        }
+        let params = params.map(|value| object_at(view, value, "params")).transpose()?;
+        let name = match json::string(method) {
+            Ok(name) => name.into_owned().into_boxed_str(),
+            Err(fault) => return invalid(&format!("\"method\": {fault}")),
+        };
+        return Ok(match id {
+            None => MessageKind::Notification(Notification { method: name, params }),
+            Some(raw) => MessageKind::Request(Request {
+                id: read_id(raw)?,
+                id_at: place(raw),
+                method: name,
+                method_at: place(method),
+                params,
+            }),
+        });
+    }
+    match (result, error) {
+        (Some(_), Some(_)) => invalid("a response has either a \"result\" or an \"error\", never both"),
+        (Some(result), None) => {
+            let Some(raw) = id else { return invalid("a result needs an \"id\"") };
+            let id = read_id(raw)?;
+            Ok(MessageKind::Result(ResultParts {
+                id,
+                id_at: place(raw),
+                result: object_at(view, result, "result")?,
+            }))
+        }
+        (None, Some(error)) => {
+            let id_at = id.map(place);
+            let id = id.filter(|raw| *raw != "null").map(read_id).transpose()?;
+            let (error, code) = (object_at(view, error, "error")?, error_code(error)?);
+            Ok(MessageKind::Error(ErrorParts { id, id_at, error, code }))
+        }
+        (None, None) => invalid("a message needs a \"method\", a \"result\" or an \"error\""),
+    }
+}
+
+fn invalid<T>(why: &str) -> Result<T, EnvelopeFault> {
+    Err(EnvelopeFault::Invalid(why.to_owned()))
+}
+
+fn read_id(raw: &str) -> Result<Id, EnvelopeFault> {
+    Id::parse(raw).map_or_else(|| invalid("\"id\" must be a string or an integer"), Ok)
+}
+
+fn object_at(view: &str, value: &str, name: &str) -> Result<Span, EnvelopeFault> {
+    if Kind::of(value) == Kind::Object {
+        Ok(Span::locate(view, value))
+    } else {
+        invalid(&format!("\"{name}\" must be an object, found {}", Kind::of(value)))
+    }
+}
+
+fn error_code(error: &str) -> Result<i64, EnvelopeFault> {
+    let code = Object::parse(error).and_then(|object| object.get("code"));
+    match code.map(|raw| raw.and_then(json::integer)) {
+        Ok(Some(code)) => Ok(code),
+        Ok(None) => invalid("an error needs an integer \"code\""),
+        Err(fault) => invalid(&format!("\"error\": {fault}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Message, EnvelopeFault> {
+        Message::parse(Bytes::copy_from_slice(text.as_bytes()))
+    }
+
+    fn with_id(text: &str, id: &Id) -> String {
+        let message = read(text).unwrap();
+        let mut patch = Patch::new();
+        message.set_id(id, &mut patch);
+        String::from_utf8(patch.apply(text.as_bytes()).to_vec()).unwrap()
+    }
+
+    #[test]
+    fn an_error_without_an_id_is_given_one() {
+        assert_eq!(
+            with_id(r#" {"jsonrpc":"2.0","error":{"code":1,"message":"m"}}"#, &Id::text("x")),
+            r#" {"id":"x","jsonrpc":"2.0","error":{"code":1,"message":"m"}}"#
+        );
+        // A null id is removed rather than left beside the new one.
+        let replaced =
+            with_id(r#"{"jsonrpc":"2.0","id":null,"error":{"code":1,"message":"m"}}"#, &Id::number(4));
+        let read_back = read(&replaced);
+        assert!(read_back.is_ok(), "{replaced}: {read_back:?}");
+    }
+
+    #[test]
+    fn a_malformed_id_never_turns_a_request_into_a_notification() {
+        for id in ["null", "1.5", "1.0", "1e2", "[]", "{}", "true", r#""\ud800""#] {
+            let text = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{}}}}"#);
+            assert!(matches!(read(&text), Err(EnvelopeFault::Invalid(_))), "{text}");
+        }
+        let twice = r#"{"jsonrpc":"2.0","id":1,"id":2,"method":"tools/list"}"#;
+        assert!(matches!(read(twice), Err(EnvelopeFault::Invalid(_))));
+    }
+
+    #[test]
+    fn ids_keep_their_type_and_spelling() {
+        for id in ["7", "-7", "\"7\"", "\"\"", "\"\\u0061\"", "12345678901234567890123"] {
+            let text = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"ping"}}"#);
+            let message = read(&text).unwrap();
+            let MessageKind::Request(request) = message.kind() else { panic!("{text}") };
+            assert_eq!(request.id.raw(), id);
+        }
+        assert_eq!(Id::parse("\"\\u0061\"").unwrap().canonical(), Id::text("a"));
+        assert_ne!(Id::parse("1"), Id::parse("\"1\""));
+    }
+
+    #[test]
+    fn a_message_is_exactly_one_kind() {
+        for text in [
+            r#"{"jsonrpc":"2.0","id":1,"method":"a","result":{}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"result":{},"error":{"code":1,"message":""}}"#,
+            r#"{"jsonrpc":"2.0","id":1}"#,
+            r#"{"jsonrpc":"1.0","id":1,"method":"a"}"#,
+            r#"{"id":1,"method":"a"}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":7}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"a","params":[]}"#,
+            r#"{"jsonrpc":"2.0","result":{}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"result":7}"#,
+            r#"{"jsonrpc":"2.0","id":1,"error":{"message":""}}"#,
+            "7",
+        ] {
+            assert!(matches!(read(text), Err(EnvelopeFault::Invalid(_))), "{text}");
+        }
+        assert_eq!(read("[]").unwrap_err(), EnvelopeFault::Batch);
+        assert!(matches!(read("{"), Err(EnvelopeFault::NotJson(_))));
+        assert_eq!(
+            Message::parse(Bytes::from_static(b"{\"a\":\"\xff\"}")).unwrap_err(),
+            EnvelopeFault::NotUtf8
+        );
+    }
+}

@@ -1,0 +1,4 @@
+//! The legacy era (2025-11-25 and earlier), fenced off: how its sessions open, and how its messages differ.
+
+pub mod convert;
+pub mod initialize;

@@ -1,0 +1,142 @@
+//! `initialize`: how a legacy session opens, seen from both sides. Source: MCP 2025-11-25 `basic/lifecycle`.
+
+use bytes::Bytes;
+
+use crate::answer::{self, AnswerFault};
+use crate::cache::Hints;
+use crate::discover::{Capabilities, Discovered};
+use crate::json::{self, Object};
+use crate::jsonrpc::Message;
+use crate::meta::{ClientFacts, LogWish};
+use crate::reject::Reject;
+use crate::version::{self, Era, Revision};
+
+/// What a client opens a session with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opening {
+    /// The revision that it asked for.
+    pub requested: String,
+    /// The revision that the session will speak.
+    pub revision: &'static Revision,
+    /// What it says of itself.
+    pub client: ClientFacts,
+}
+
+impl Opening {
+    /// Reads the params of `initialize`. A revision that is not legacy, or not known, is answered with the newest
+    /// legacy one, and the client decides.
+    ///
+    /// # Errors
+    /// When a required member is missing or of the wrong kind.
+    pub fn read(params: Option<&str>) -> Result<Self, Reject> {
+        let bad = |name: &'static str| move |fault| Reject::member(name, &fault);
+        let Some(params) = params else {
+            return Err(Reject::Params("\"protocolVersion\" is required".to_owned()));
+        };
+        let params = Object::parse(params).map_err(bad("params"))?;
+        let Some(requested) = params.string("protocolVersion").map_err(bad("protocolVersion"))? else {
+            return Err(Reject::Params("\"protocolVersion\" is required".to_owned()));
+        };
+        let object = |name: &'static str| -> Result<Option<Bytes>, Reject> {
+            let object = params.object(name).map_err(bad(name))?;
+            Ok(object.map(|object| Bytes::copy_from_slice(object.text().as_bytes())))
+        };
+        let known = version::find(&requested).filter(|revision| revision.era == Era::Legacy);
+        Ok(Self {
+            requested: requested.into_owned(),
+            revision: known.unwrap_or_else(|| version::newest(Era::Legacy)),
+            client: ClientFacts {
+                capabilities: object("capabilities")?.unwrap_or_else(|| Bytes::from_static(b"{}")),
+                info: object("clientInfo")?,
+                log: LogWish::ServerDefault,
+            },
+        })
+    }
+}
+
+/// The `InitializeResult` object for a server that was discovered.
+#[must_use]
+pub fn result(discovered: &Discovered, revision: &Revision, fallback_info: &str) -> String {
+    let instructions =
+        discovered.instructions.as_ref().map(|text| format!(",\"instructions\":{}", json::quote(text)));
+    format!(
+        r#"{{"protocolVersion":{},"capabilities":{},"serverInfo":{}{}}}"#,
+        json::quote(revision.name),
+        discovered.raw_capabilities,
+        discovered.info.as_deref().unwrap_or(fallback_info),
+        instructions.unwrap_or_default()
+    )
+}
+
+/// The params of an `initialize` request.
+#[must_use]
+pub fn params(revision: &Revision, capabilities: &str, client_info: &str) -> String {
+    let version = json::quote(revision.name);
+    format!(r#"{{"protocolVersion":{version},"capabilities":{capabilities},"clientInfo":{client_info}}}"#)
+}
+
+/// What a legacy server answered to `initialize`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// The revision that the session speaks.
+    pub revision: &'static Revision,
+    /// What a modern server would have said to `server/discover`.
+    pub discovered: Discovered,
+}
+
+impl Opened {
+    /// Reads an `InitializeResult`.
+    ///
+    /// # Errors
+    /// When the message is not one, or names a revision that is not spoken here.
+    pub fn read(message: &Message) -> Result<Self, AnswerFault> {
+        let result = answer::result_object(message)?;
+        let named = result.string("protocolVersion")?.unwrap_or_default();
+        let Some(revision) = version::find(&named).filter(|revision| revision.era == Era::Legacy) else {
+            return Err(AnswerFault::UnknownRevision(named.into_owned()));
+        };
+        let raw_capabilities = result.get("capabilities")?.unwrap_or("{}");
+        let discovered = Discovered {
+            // What a client may speak to us behind this server: the server's own revision is not its concern.
+            versions: version::names(Era::Modern).map(str::to_owned).collect(),
+            capabilities: Capabilities::read(raw_capabilities)?,
+            raw_capabilities: raw_capabilities.to_owned(),
+            instructions: result.string("instructions")?.map(|text| text.into_owned()),
+            info: result.get("serverInfo")?.map(str::to_owned),
+            hints: Hints::NONE,
+        };
+        Ok(Self { revision, discovered })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_opens_in_the_asked_revision_or_the_newest() {
+        let open = |version: &str| {
+            Opening::read(Some(&format!(
+                r#"{{"protocolVersion":"{version}","capabilities":{{"roots":{{}}}},"clientInfo":{{"name":"c","version":"1"}}}}"#
+            )))
+            .unwrap()
+        };
+        assert_eq!(open("2025-03-26").revision.name, "2025-03-26");
+        assert_eq!(open("2026-07-28").revision.name, "2025-11-25");
+        assert_eq!(open("1.0").revision.name, "2025-11-25");
+        assert_eq!(open("1.0").client.capabilities(), r#"{"roots":{}}"#);
+        assert!(Opening::read(Some("{}")).is_err());
+    }
+
+    #[test]
+    fn what_a_server_opened_is_what_a_client_is_told() {
+        let text = r#"{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"s","version":"1"},"instructions":"do"}"#;
+        let message = Message::parse(answer::result_message(&crate::jsonrpc::Id::number(1), text)).unwrap();
+        let opened = Opened::read(&message).unwrap();
+        assert_eq!(result(&opened.discovered, opened.revision, "{}"), text);
+        let future = text.replace("2025-06-18", "2026-07-28");
+        let message =
+            Message::parse(answer::result_message(&crate::jsonrpc::Id::number(1), &future)).unwrap();
+        assert!(Opened::read(&message).is_err());
+    }
+}

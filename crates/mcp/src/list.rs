@@ -1,0 +1,180 @@
+//! Lists: pages of tools, prompts, resources and templates, entry by entry and otherwise untouched.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+
+use crate::answer::{self, AnswerFault};
+use crate::cache::Hints;
+use crate::json::{self, JsonFault, Kind, Object, Patch, Span};
+use crate::jsonrpc::Message;
+
+/// One page of a list, as a server gave it.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// The entries' texts, each a JSON object, in the server's order. Views of the answer's bytes.
+    pub entries: Vec<Bytes>,
+    /// Where the next page begins; an empty cursor is a cursor.
+    pub next_cursor: Option<String>,
+    /// How long the page is fresh, and for whom.
+    pub hints: Hints,
+    /// The answer that it came in.
+    pub message: Message,
+    entries_at: Span,
+    result_at: Span,
+}
+
+impl Page {
+    /// Reads a list result; `entries` names the member that holds the entries.
+    ///
+    /// # Errors
+    /// When the message is not such a result. An entry that is no object is left out, since nothing could be done
+    /// with it; everything else in an entry is the server's business.
+    pub fn read(message: Message, entries: &'static str) -> Result<Self, AnswerFault> {
+        let result_at = answer::result_of(&message)?.result;
+        let object = Object::parse(message.at(result_at))?;
+        let Some(array) = object.get(entries)? else { return Err(AnswerFault::NoEntries(entries)) };
+        if Kind::of(array) != Kind::Array {
+            return Err(AnswerFault::NoEntries(entries));
+        }
+        let entries_at = object.span_of(array).shift(result_at.start);
+        let hints = Hints::read(&object)?;
+        let next_cursor = object.string("nextCursor")?.map(Cow::into_owned);
+        let found = json::array(array)?.into_iter().filter(|entry| Kind::of(entry) == Kind::Object);
+        let found: Vec<Bytes> = found.map(|entry| message.bytes().slice_ref(entry.as_bytes())).collect();
+        drop(object);
+        Ok(Self { entries: found, next_cursor, hints, entries_at, result_at, message })
+    }
+
+    /// The page's answer with other entries, and with all that a modern result must name. What a server says beside
+    /// its entries stays.
+    ///
+    /// # Errors
+    /// When a member that is written stands twice.
+    pub fn rewrite(
+        &self,
+        entries: &[Bytes],
+        hints: Hints,
+        next_cursor: Option<&str>,
+    ) -> Result<Bytes, JsonFault> {
+        let object = Object::parse(self.message.at(self.result_at))?;
+        let offset = self.result_at.start;
+        let mut patch = Patch::new();
+        patch.replace(self.entries_at, &join(entries));
+        answer::name_type(&object, self.result_at, &mut patch)?;
+        object.set("ttlMs", hints.ttl.as_millis().to_string().as_bytes(), offset, &mut patch)?;
+        object.set("cacheScope", json::quote(hints.scope.name()).as_bytes(), offset, &mut patch)?;
+        if let (Some(cursor), true) = (next_cursor, next_cursor != self.next_cursor.as_deref()) {
+            object.set("nextCursor", json::quote(cursor).as_bytes(), offset, &mut patch)?;
+        }
+        Ok(patch.apply(self.message.bytes()))
+    }
+}
+
+/// A JSON array of entries.
+#[must_use]
+pub fn join(entries: &[Bytes]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(entries.iter().map(|entry| entry.len() + 1).sum::<usize>() + 1);
+    out.push(b'[');
+    for (at, entry) in entries.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(entry);
+    }
+    out.push(b']');
+    out
+}
+
+/// The member that names an entry of a kind: what calls and reads give back.
+#[must_use]
+pub fn name_member(entries: &str) -> &'static str {
+    match entries {
+        "resources" => "uri",
+        "resourceTemplates" => "uriTemplate",
+        _ => "name",
+    }
+}
+
+/// An entry of a list, looked into.
+#[derive(Debug, Clone)]
+pub struct Entry<'a> {
+    object: Object<'a>,
+}
+
+impl<'a> Entry<'a> {
+    /// Reads an entry.
+    ///
+    /// # Errors
+    /// When it is not a JSON object.
+    pub fn read(text: &'a [u8]) -> Result<Self, JsonFault> {
+        let text = std::str::from_utf8(text).map_err(|_not_utf8| JsonFault::NotText)?;
+        Ok(Self { object: Object::parse(text)? })
+    }
+
+    /// The text of a string member, if the entry has it.
+    ///
+    /// # Errors
+    /// When it stands twice or is no string.
+    pub fn string(&self, member: &str) -> Result<Option<Cow<'a, str>>, JsonFault> {
+        self.object.string(member)
+    }
+
+    /// The raw value of a member.
+    ///
+    /// # Errors
+    /// When it stands twice.
+    pub fn get(&self, member: &str) -> Result<Option<&'a str>, JsonFault> {
+        self.object.get(member)
+    }
+
+    /// The entry with other texts for some of its members; members that it lacks are added.
+    ///
+    /// # Errors
+    /// When such a member stands twice.
+    pub fn with(&self, texts: &[(&str, &str)]) -> Result<Bytes, JsonFault> {
+        let mut patch = Patch::new();
+        for (member, text) in texts {
+            self.object.set(member, json::quote(text).as_bytes(), 0, &mut patch)?;
+        }
+        Ok(patch.apply(self.object.text().as_bytes()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::cache::Scope;
+
+    fn page(text: &str) -> Result<Page, AnswerFault> {
+        Page::read(Message::parse(Bytes::copy_from_slice(text.as_bytes())).unwrap(), "tools")
+    }
+
+    #[test]
+    fn a_page_is_read_and_rewritten_around_what_is_not_ours() {
+        let text = r#"{"jsonrpc":"2.0","id":1,"result":{"vendor":1.0,"tools":[{"name":"a","x":[1e2]},7,{"name":"b"}],"nextCursor":"","ttlMs":5}}"#;
+        let page = page(text).unwrap();
+        assert_eq!(page.next_cursor.as_deref(), Some(""));
+        assert_eq!(page.entries, [r#"{"name":"a","x":[1e2]}"#, r#"{"name":"b"}"#]);
+        let renamed =
+            Entry::read(&page.entries[0]).unwrap().with(&[("name", "gh__a"), ("title", "A")]).unwrap();
+        let hints = Hints { ttl: Duration::from_millis(2), scope: Scope::Public };
+        let out = page.rewrite(&[renamed], hints, Some("next")).unwrap();
+        assert_eq!(
+            out,
+            r#"{"jsonrpc":"2.0","id":1,"result":{"resultType":"complete","cacheScope":"public","vendor":1.0,"tools":[{"title":"A","name":"gh__a","x":[1e2]}],"nextCursor":"next","ttlMs":2}}"#
+        );
+    }
+
+    #[test]
+    fn a_list_without_entries_is_refused() {
+        for text in
+            [r#"{"jsonrpc":"2.0","id":1,"result":{}}"#, r#"{"jsonrpc":"2.0","id":1,"result":{"tools":{}}}"#]
+        {
+            assert_eq!(page(text).unwrap_err(), AnswerFault::NoEntries("tools"));
+        }
+        assert!(page(r#"{"jsonrpc":"2.0","id":1,"result":{"tools":[],"tools":[]}}"#).is_err());
+    }
+}

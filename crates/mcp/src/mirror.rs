@@ -1,0 +1,244 @@
+//! `x-mcp-header`: tool arguments that are mirrored into `Mcp-Param-*` headers.
+//!
+//! A tool's schema is read once into [`MirroredParams`]; each call then reads only the annotated arguments.
+//! Source: MCP 2026-07-28 `server/tools` §x-mcp-header, `streamable-http` §Custom Headers from Tool Parameters.
+
+use http::{HeaderMap, HeaderName};
+
+use crate::headers::{self, PARAM_PREFIX};
+use crate::json::{self, JsonFault, Kind, Object};
+
+/// The annotated parameters of one tool. Most tools have none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MirroredParams(Vec<MirroredParam>);
+
+/// One annotated parameter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct MirroredParam {
+    header: HeaderName,
+    /// The property names from the arguments' root to the value.
+    path: Vec<String>,
+    integer: bool,
+}
+
+/// Why a tool's annotations make the tool invalid.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AnnotationFault {
+    /// Not a string.
+    #[error("x-mcp-header must be a string")]
+    NotString,
+    /// Empty, or not an HTTP token.
+    #[error("x-mcp-header {0:?} is not an HTTP field-name token")]
+    NotToken(String),
+    /// Two parameters share a header.
+    #[error("x-mcp-header {0:?} is used twice (names are compared without case)")]
+    Repeated(String),
+    /// On a type that has no header form.
+    #[error("x-mcp-header {0:?} is on a parameter that is not an integer, a string or a boolean")]
+    NotPrimitive(String),
+    /// Where no chain of `properties` leads.
+    #[error("x-mcp-header stands under {0:?}, where no chain of \"properties\" leads")]
+    Unreachable(String),
+    /// The schema could not be read.
+    #[error("the input schema cannot be read: {0}")]
+    Schema(#[from] JsonFault),
+    /// Nested too deeply to look through.
+    #[error("the input schema is nested more than {MAX_DEPTH} levels deep")]
+    TooDeep,
+}
+
+/// Why a call's headers and arguments disagree.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MirrorFault {
+    /// The argument is there and its header is not.
+    #[error("header {0} is missing for an argument that is present")]
+    Missing(HeaderName),
+    /// The header is there and its argument is not.
+    #[error("header {0} is present for an argument that is absent or null")]
+    Unexpected(HeaderName),
+    /// Both are there and differ.
+    #[error("header {0} does not equal its argument")]
+    Differs(HeaderName),
+    /// The header's value has no meaning.
+    #[error("header {0}: {1}")]
+    Malformed(HeaderName, headers::HeaderFault),
+    /// The argument cannot be mirrored: it is not of its annotated type, or it stands twice.
+    #[error("the argument of header {0} has no header form")]
+    Unmirrorable(HeaderName),
+}
+
+/// Schemas are read recursively; real ones are a dozen levels deep.
+const MAX_DEPTH: usize = 64;
+
+impl MirroredParams {
+    /// Reads the annotations of a tool's `inputSchema`.
+    ///
+    /// # Errors
+    /// Says which annotation makes the tool invalid: an HTTP client must then leave the whole tool out of the list.
+    pub fn read(input_schema: &str) -> Result<Self, AnnotationFault> {
+        // Almost every schema ends here, without being parsed. An escaped spelling of the keyword is caught by `\u`.
+        if !input_schema.contains("x-mcp-header") && !input_schema.contains("\\u") {
+            return Ok(Self::default());
+        }
+        let mut params = Self::default();
+        if Kind::of(input_schema) == Kind::Object {
+            params.walk(input_schema, &mut Vec::new(), 0)?;
+        }
+        Ok(params)
+    }
+
+    /// Whether the tool mirrors nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The headers that `arguments` must be sent with.
+    ///
+    /// # Errors
+    /// When an annotated argument has no header form.
+    pub fn headers(
+        &self,
+        arguments: Option<&str>,
+    ) -> Result<Vec<(HeaderName, http::HeaderValue)>, MirrorFault> {
+        let mut out = Vec::new();
+        for param in &self.0 {
+            if let Some(value) = param.value(arguments)? {
+                out.push((param.header.clone(), headers::encode(&value)));
+            }
+        }
+        Ok(out)
+    }
+
+    /// Checks a request's `Mcp-Param-*` headers against its arguments. Headers of that prefix that no annotation
+    /// names are not looked at.
+    ///
+    /// # Errors
+    /// Names the first header that is missing, unexpected, malformed or different.
+    pub fn check(&self, sent: &HeaderMap, arguments: Option<&str>) -> Result<(), MirrorFault> {
+        for param in &self.0 {
+            let name = || param.header.clone();
+            let header =
+                headers::only(sent, &param.header).map_err(|fault| MirrorFault::Malformed(name(), fault))?;
+            match (header, param.value(arguments)?) {
+                (None, None) => {}
+                (None, Some(_)) => return Err(MirrorFault::Missing(name())),
+                (Some(_), None) => return Err(MirrorFault::Unexpected(name())),
+                (Some(header), Some(value)) => {
+                    // Integers are compared as numbers: `42.0` is 42.
+                    let equal = header == value
+                        || (param.integer
+                            && json::integer(&header).is_some_and(|n| json::integer(&value) == Some(n)));
+                    if !equal {
+                        return Err(MirrorFault::Differs(name()));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn walk(&mut self, schema: &str, path: &mut Vec<String>, depth: usize) -> Result<(), AnnotationFault> {
+        if depth > MAX_DEPTH {
+            return Err(AnnotationFault::TooDeep);
+        }
+        let object = Object::parse(schema)?;
+        if let Some(annotation) = object.get("x-mcp-header")? {
+            self.annotate(annotation, &object, path)?;
+        }
+        for member in object.iter() {
+            match (member.name.as_ref(), Kind::of(member.value)) {
+                ("properties", Kind::Object) => {
+                    for property in Object::parse(member.value)?.iter() {
+                        if Kind::of(property.value) == Kind::Object {
+                            path.push(property.name.clone().into_owned());
+                            self.walk(property.value, path, depth + 1)?;
+                            path.pop();
+                        }
+                    }
+                }
+                // Instance data, not schemas: an annotation inside them is text like any other.
+                ("x-mcp-header" | "default" | "const" | "enum" | "examples", _) => {}
+                (keyword, Kind::Array | Kind::Object) => deny_below(keyword, member.value, depth + 1)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn annotate(&mut self, raw: &str, schema: &Object<'_>, path: &[String]) -> Result<(), AnnotationFault> {
+        let name = json::string(raw).map_err(|_not_text| AnnotationFault::NotString)?.into_owned();
+        // HeaderName::from_bytes accepts exactly the tokens of RFC 9110 §5.1.
+        let token =
+            (!name.is_empty()).then(|| HeaderName::from_bytes(format!("{PARAM_PREFIX}{name}").as_bytes()));
+        let Some(Ok(header)) = token else { return Err(AnnotationFault::NotToken(name)) };
+        if path.is_empty() {
+            return Err(AnnotationFault::NotPrimitive(name));
+        }
+        let integer = match schema.string("type").ok().flatten().as_deref() {
+            Some("integer") => true,
+            Some("string" | "boolean") => false,
+            _ => return Err(AnnotationFault::NotPrimitive(name)),
+        };
+        if self.0.iter().any(|earlier| earlier.header == header) {
+            return Err(AnnotationFault::Repeated(name));
+        }
+        self.0.push(MirroredParam { header, path: path.to_vec(), integer });
+        Ok(())
+    }
+}
+
+/// Refuses an annotation anywhere below a keyword that is not on a chain of `properties`.
+fn deny_below(keyword: &str, value: &str, depth: usize) -> Result<(), AnnotationFault> {
+    if depth > MAX_DEPTH {
+        return Err(AnnotationFault::TooDeep);
+    }
+    if !value.contains("x-mcp-header") && !value.contains("\\u") {
+        return Ok(());
+    }
+    match Kind::of(value) {
+        Kind::Array => {
+            json::array(value)?.into_iter().try_for_each(|each| deny_below(keyword, each, depth + 1))
+        }
+        Kind::Object => Object::parse(value)?.iter().try_for_each(|member| {
+            // As the name of a property it is a name, not an annotation: an annotation's value is a string.
+            if member.name == "x-mcp-header" && Kind::of(member.value) == Kind::String {
+                return Err(AnnotationFault::Unreachable(keyword.to_owned()));
+            }
+            deny_below(keyword, member.value, depth + 1)
+        }),
+        Kind::Boolean | Kind::Null | Kind::Number | Kind::String => Ok(()),
+    }
+}
+
+impl MirroredParam {
+    /// The text that the header carries for these arguments; `None` when the argument is absent or null.
+    fn value(&self, arguments: Option<&str>) -> Result<Option<String>, MirrorFault> {
+        let unmirrorable = || MirrorFault::Unmirrorable(self.header.clone());
+        let Some(mut value) = arguments else { return Ok(None) };
+        for name in &self.path {
+            if Kind::of(value) != Kind::Object {
+                return Ok(None);
+            }
+            let object = Object::parse(value).map_err(|_unreadable| unmirrorable())?;
+            let Some(inner) = object.get(name).map_err(|_unreadable| unmirrorable())? else {
+                return Ok(None);
+            };
+            value = inner;
+        }
+        match Kind::of(value) {
+            Kind::Null => Ok(None),
+            Kind::Boolean => Ok(Some(value.to_owned())),
+            Kind::String => {
+                json::string(value).map(|text| Some(text.into_owned())).map_err(|_unreadable| unmirrorable())
+            }
+            Kind::Number => {
+                Ok(Some(json::integer(value).map_or_else(|| value.to_owned(), |n| n.to_string())))
+            }
+            Kind::Array | Kind::Object => Err(unmirrorable()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

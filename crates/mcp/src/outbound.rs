@@ -1,0 +1,155 @@
+//! From a [`Call`] to the message that a server gets: the client's bytes with the gateway's few fields spliced in.
+//!
+//! Owned are the id, the name or URI, the cursor, and the protocol's members of `_meta`. All else is copied as it
+//! stands. Whatever is rewritten is mirrored again from what was written (MCP 2026-07-28 `streamable-http`
+//! §Request Metadata).
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::call::{Call, Text};
+use crate::headers;
+use crate::json::{self, Object, Patch};
+use crate::jsonrpc::{Id, MessageKind};
+use crate::meta::{self, LogLevel};
+use crate::method::SubjectAt;
+use crate::version::Revision;
+
+/// What the gateway writes into a call for one server.
+#[derive(Debug, Clone)]
+pub struct Rewrite<'a> {
+    /// The gateway's own id for the request.
+    pub id: u64,
+    /// The server's own name of what the call is about, if it differs from the public one.
+    pub subject: Option<&'a str>,
+    /// The server's own cursor; `Some(None)` takes the client's away.
+    pub cursor: Option<Option<&'a str>>,
+    /// The gateway's own progress token, if the client wants progress.
+    pub progress_token: Option<u64>,
+    /// What `_meta` says in the server's era.
+    pub meta: MetaRewrite<'a>,
+}
+
+/// What the gateway writes into `_meta`.
+#[derive(Debug, Clone)]
+pub enum MetaRewrite<'a> {
+    /// For a legacy server, whose session has said it all: the modern members go.
+    Legacy,
+    /// For a modern server.
+    Modern {
+        /// The revision that this server speaks.
+        revision: &'static Revision,
+        /// The JSON object of the capabilities that the client has and the gateway can carry.
+        capabilities: &'a str,
+        /// The JSON object of the gateway's own `Implementation`.
+        client_info: &'a str,
+        /// From which level on log messages are wanted.
+        log_level: Option<LogLevel>,
+    },
+}
+
+/// The body for one server.
+#[must_use]
+pub fn body(call: &Call, rewrite: &Rewrite<'_>) -> Bytes {
+    let message = call.message();
+    let mut patch = Patch::new();
+    message.set_id(&Id::number(rewrite.id), &mut patch);
+    if let (Some(place), Some(subject)) = (call.subject(), rewrite.subject) {
+        patch.replace(place.at, json::quote(subject).as_bytes());
+    }
+    let params_open = call.places().at.map(|at| at.start + 1);
+    match (rewrite.cursor, call.cursor(), params_open) {
+        (Some(Some(cursor)), Some(place), _) => patch.replace(place.at, json::quote(cursor).as_bytes()),
+        (Some(Some(cursor)), None, Some(open)) => {
+            let comma = if call.params().is_some_and(is_empty_object) { "" } else { "," };
+            patch.insert(open, format!("\"cursor\":{}{comma}", json::quote(cursor)).as_bytes());
+        }
+        (Some(None), Some(Text { .. }), Some(open)) => remove_cursor(call, open - 1, &mut patch),
+        _ => {}
+    }
+    set_meta(call, rewrite, &mut patch);
+    patch.apply(message.bytes())
+}
+
+/// The headers that mirror a modern call in its rewritten form, without its mirrored arguments
+/// ([`crate::mirror::MirroredParams::headers`]).
+#[must_use]
+pub fn mirrored_headers(call: &Call, subject: Option<&str>, revision: &Revision) -> HeaderMap {
+    let mut out = HeaderMap::with_capacity(4);
+    out.insert(headers::PROTOCOL_VERSION.clone(), HeaderValue::from_static(revision.name));
+    out.insert(headers::METHOD.clone(), headers::encode(call.method_name()));
+    if let Some(SubjectAt::Param(_)) = call.method().map(|m| m.subject)
+        && let Some(name) = subject.or_else(|| call.subject().map(|s| &*s.text))
+    {
+        out.insert(headers::NAME.clone(), headers::encode(name));
+    }
+    out
+}
+
+/// The request's headers that mirror tool arguments, as they came: for a tool whose schema is not known, they are
+/// forwarded and otherwise ignored (§Custom Headers, intermediaries).
+pub fn param_headers(sent: &HeaderMap) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
+    sent.iter().filter(|(name, _)| name.as_str().starts_with(headers::PARAM_PREFIX))
+}
+
+fn is_empty_object(text: &str) -> bool {
+    Object::parse(text).is_ok_and(|object| object.is_empty())
+}
+
+fn remove_cursor(call: &Call, offset: usize, patch: &mut Patch) {
+    if let Some(object) = call.params().and_then(|text| Object::parse(text).ok()) {
+        object.remove(|name| name == "cursor", offset, patch);
+    }
+}
+
+/// Writes `_meta`: the client's own members first and as they stand, then the gateway's.
+fn set_meta(call: &Call, rewrite: &Rewrite<'_>, patch: &mut Patch) {
+    let mut text = String::from("{");
+    let mut add = |name: &str, value: &str| {
+        if text.len() > 1 {
+            text.push(',');
+        }
+        text.push_str(name);
+        text.push(':');
+        text.push_str(value);
+    };
+    let current = call.meta().and_then(|raw| Object::parse(raw).ok());
+    if let Some(current) = &current {
+        for member in current.iter().filter(|member| !meta::is_owned(&member.name)) {
+            add(member.raw_name, member.value);
+        }
+    }
+    if let Some(token) = rewrite.progress_token {
+        add("\"progressToken\"", &token.to_string());
+    }
+    if let MetaRewrite::Modern { revision, capabilities, client_info, log_level } = &rewrite.meta {
+        let mut owned = |name: &str, value: &str| add(&json::quote(name), value);
+        owned(meta::PROTOCOL_VERSION, &json::quote(revision.name));
+        owned(meta::CLIENT_CAPABILITIES, capabilities);
+        owned(meta::CLIENT_INFO, client_info);
+        if let Some(level) = log_level {
+            owned(meta::LOG_LEVEL, &json::quote(level.name()));
+        }
+        if let Some(info) = call.client().info() {
+            owned(meta::DOWNSTREAM_CLIENT, info);
+        }
+    }
+    let nothing = text.len() == 1;
+    text.push('}');
+    match (call.places().meta, call.places().at) {
+        (Some(at), _) => patch.replace(at, text.as_bytes()),
+        (None, _) if nothing => {}
+        (None, Some(params)) => {
+            let comma = if call.params().is_some_and(is_empty_object) { "" } else { "," };
+            patch.insert(params.start + 1, format!("\"_meta\":{text}{comma}").as_bytes());
+        }
+        (None, None) => {
+            if let MessageKind::Request(request) = call.message().kind() {
+                patch.insert(request.method_at.end, format!(",\"params\":{{\"_meta\":{text}}}").as_bytes());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
