@@ -15,8 +15,8 @@ export class World {
   extraTool = false;
   extraPrompt = false;
   watchedRevision = 1;
-  /** How each `test_slow_call` ended, by its token. */
-  slowCalls = new Map();
+  /** How each `test_cancellation` fares, by its token. */
+  waits = new Map();
   /** Seals `requestState`, so that a client that changes one is found out. */
   states = createRequestStateCodec({ key: randomBytes(32) });
   #changes = new EventEmitter().setMaxListeners(0);

@@ -384,29 +384,29 @@ const probes = [
     },
   },
   {
-    name: 'test_slow_call',
-    description: 'Takes its time, unless it is cancelled; test_slow_call_outcome tells which',
-    schema: object({ token: { type: 'string', minLength: 1 }, ms: { type: 'integer', minimum: 0, maximum: 600_000 } }),
-    run: async ({ token, ms }, ctx, { world }) => {
-      world.slowCalls.set(token, 'running');
+    name: 'test_cancellation',
+    description: 'Reports progress 0 of 1, then waits to be cancelled; with a token, test_cancellation_outcome tells if it was',
+    schema: object({ seconds: { type: 'number', minimum: 0, maximum: 600 }, token: string }, []),
+    run: async ({ seconds = 30, token }, ctx, { world }) => {
+      world.waits.set(token, 'running');
       await progress(ctx, 0, 1);
       try {
-        await sleep(ms, undefined, { signal: ctx.mcpReq.signal });
+        await sleep(seconds * 1000, undefined, { signal: ctx.mcpReq.signal });
       } catch (error) {
-        world.slowCalls.set(token, 'cancelled');
+        world.waits.set(token, 'cancelled');
         throw error;
       }
-      world.slowCalls.set(token, 'finished');
-      return text('Finished.');
+      world.waits.set(token, 'finished');
+      return text(`Not cancelled within ${seconds} seconds`);
     },
   },
   {
-    name: 'test_slow_call_outcome',
-    description: 'Says how the test_slow_call with that token fares: unknown, running, finished or cancelled',
+    name: 'test_cancellation_outcome',
+    description: 'Says how the test_cancellation with that token fares',
     schema: object({ token: string }),
     output: object({ outcome: { type: 'string', enum: ['unknown', 'running', 'finished', 'cancelled'] } }),
     run: ({ token }, _ctx, { world }) => {
-      const outcome = world.slowCalls.get(token) ?? 'unknown';
+      const outcome = world.waits.get(token) ?? 'unknown';
       return { ...text(outcome), structuredContent: { outcome } };
     },
   },
