@@ -1,0 +1,181 @@
+//! Child processes that are MCP servers: each in a process group of its own, started with the environment it was
+//! given and nothing else, and never left behind.
+//!
+//! A server's wrappers (shells, `npx`) start processes of their own, so it is always the group that is signalled. A
+//! parent that is killed cannot signal anybody; for that case a *guard*, a second copy of this program, stands
+//! between ([`guard`]).
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::process::Command;
+use tokio::time::timeout;
+
+pub mod guard;
+
+/// What to start.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ChildSpec {
+    /// The program, found by `PATH` unless it is a path.
+    pub program: String,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// Its whole environment.
+    pub env: BTreeMap<String, String>,
+    /// Where it starts; here if nowhere else.
+    pub directory: Option<PathBuf>,
+}
+
+/// A running child and its three streams.
+pub struct Child {
+    /// Where it reads messages.
+    pub stdin: Box<dyn AsyncWrite + Send + Unpin>,
+    /// Where it writes messages.
+    pub stdout: Box<dyn AsyncRead + Send + Unpin>,
+    /// Where it writes anything.
+    pub stderr: Box<dyn AsyncRead + Send + Unpin>,
+    /// The process.
+    pub process: Box<dyn Process>,
+}
+
+impl fmt::Debug for Child {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Child").field("process", &self.process).finish_non_exhaustive()
+    }
+}
+
+/// A running process, to be waited for and ended. Dropping it kills its group.
+pub trait Process: Send + fmt::Debug {
+    /// The process id, for logs.
+    fn id(&self) -> u32;
+    /// Waits until it has ended.
+    fn wait(&mut self) -> crate::net::BoxFuture<'_, io::Result<ExitStatus>>;
+    /// Asks the group to end (SIGTERM).
+    fn terminate(&self);
+    /// Ends the group (SIGKILL).
+    fn kill(&self);
+}
+
+/// Starts processes. The seam for tests that have none.
+pub trait Spawn: Send + Sync + fmt::Debug + 'static {
+    /// Starts one.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    fn spawn(&self, spec: &ChildSpec) -> io::Result<Child>;
+}
+
+/// Starts processes of the operating system.
+#[derive(Debug, Clone, Default)]
+pub struct SystemSpawn {
+    /// The program and first arguments of the guard to put between ([`guard::run`]); without one, children of a
+    /// parent that is killed end only if they notice that their stdin has ended.
+    pub guard: Option<Vec<String>>,
+}
+
+impl Spawn for SystemSpawn {
+    fn spawn(&self, spec: &ChildSpec) -> io::Result<Child> {
+        let mut command = match self.guard.as_deref() {
+            Some([program, first @ ..]) => {
+                let mut command = Command::new(program);
+                command.args(first).arg("--").arg(&spec.program);
+                command
+            }
+            _ => Command::new(&spec.program),
+        };
+        command
+            .args(&spec.args)
+            .env_clear()
+            .envs(&spec.env)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true);
+        if let Some(directory) = &spec.directory {
+            command.current_dir(directory);
+        }
+        let mut child = command.spawn()?;
+        let missing = || io::Error::other("the child has no pipes");
+        let (stdin, stdout) =
+            (child.stdin.take().ok_or_else(missing)?, child.stdout.take().ok_or_else(missing)?);
+        let stderr = child.stderr.take().ok_or_else(missing)?;
+        let id = child.id().ok_or_else(|| io::Error::other("the child ended at once"))?;
+        Ok(Child {
+            stdin: Box::new(stdin),
+            stdout: Box::new(stdout),
+            stderr: Box::new(stderr),
+            process: Box::new(SystemProcess { id, child, reaped: false }),
+        })
+    }
+}
+
+#[derive(Debug)]
+struct SystemProcess {
+    id: u32,
+    child: tokio::process::Child,
+    /// Whether the leader was waited for. Its id may be somebody else's from then on, but a group id stays taken as
+    /// long as the group has members, and signalling an empty group does nothing.
+    reaped: bool,
+}
+
+impl SystemProcess {
+    fn signal(&self, signal: Signal) {
+        let Ok(group) = i32::try_from(self.id) else { return };
+        match killpg(Pid::from_raw(group), signal) {
+            Ok(()) | Err(nix::errno::Errno::ESRCH) => {}
+            Err(error) => tracing::warn!(pid = self.id, %signal, %error, "cannot signal a process group"),
+        }
+    }
+}
+
+impl Process for SystemProcess {
+    fn id(&self) -> u32 {
+        self.id
+    }
+
+    fn wait(&mut self) -> crate::net::BoxFuture<'_, io::Result<ExitStatus>> {
+        Box::pin(async move {
+            let status = self.child.wait().await;
+            self.reaped = status.is_ok();
+            status
+        })
+    }
+
+    fn terminate(&self) {
+        self.signal(Signal::SIGTERM);
+    }
+
+    fn kill(&self) {
+        self.signal(Signal::SIGKILL);
+    }
+}
+
+impl Drop for SystemProcess {
+    fn drop(&mut self) {
+        // Also after the leader has ended: what it started may still be there.
+        self.signal(Signal::SIGKILL);
+    }
+}
+
+/// Ends a child whose stdin was closed: waits, asks (SIGTERM), and kills, each after `grace`. Whatever is left of the
+/// group is killed at the end in any case.
+pub async fn end(mut process: Box<dyn Process>, grace: Duration) {
+    if timeout(grace, process.wait()).await.is_err() {
+        process.terminate();
+        if timeout(grace, process.wait()).await.is_err() {
+            process.kill();
+            if let Err(error) = process.wait().await {
+                tracing::warn!(pid = process.id(), %error, "cannot wait for a child process");
+            }
+        }
+    }
+    process.kill();
+}

@@ -1,0 +1,84 @@
+//! The guard: a small process between Portolan and a stdio server that outlives Portolan by a moment.
+//!
+//! It is the leader of the server's process group and passes its own streams on. When the server ends, it ends with
+//! the server's status. When Portolan is killed, the kernel sends it SIGTERM (`PR_SET_PDEATHSIG`), and it ends the
+//! whole group: first by SIGTERM, then by SIGKILL.
+
+use std::ffi::OsString;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Command, ExitCode, ExitStatus};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::{getpgrp, getppid};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// How long the group may take to end by itself.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Runs `command` (a program and its arguments) as its guard, and gives the status to end with. Runs a current-thread
+/// runtime of its own.
+///
+/// # Errors
+/// When the command cannot be started.
+pub fn run(command: &[OsString]) -> std::io::Result<ExitCode> {
+    let parent = getppid();
+    #[cfg(target_os = "linux")]
+    nix::sys::prctl::set_pdeathsig(Signal::SIGTERM)?;
+    if getppid() != parent {
+        // The parent was gone before the kernel was told to watch it.
+        return Ok(ExitCode::FAILURE);
+    }
+    let Some((program, args)) = command.split_first() else {
+        return Err(std::io::Error::other("no command to guard"));
+    };
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+        let mut asked = signal(SignalKind::terminate())?;
+        let mut child = Command::new(program);
+        child.args(args);
+        let mut child = tokio::process::Command::from(child).spawn()?;
+        loop {
+            tokio::select! {
+                status = child.wait() => return Ok(code_of(status?)),
+                _ = asked.recv() => {
+                    // Either the kernel says that Portolan is gone, or Portolan asks the whole group to end, which
+                    // the server has then heard itself.
+                    let orphaned = getppid() != parent;
+                    if orphaned {
+                        signal_group(Signal::SIGTERM);
+                    }
+                    if let Ok(status) = tokio::time::timeout(GRACE, child.wait()).await {
+                        let code = code_of(status?);
+                        if orphaned {
+                            signal_group(Signal::SIGKILL);
+                        }
+                        return Ok(code);
+                    }
+                    signal_group(Signal::SIGKILL);
+                }
+                () = orphan(parent) => signal_group(Signal::SIGKILL),
+            }
+        }
+    })
+}
+
+/// Ends when the parent is gone: for systems without a signal for it, and for a signal that came too early.
+async fn orphan(parent: nix::unistd::Pid) {
+    let mut tick = tokio::time::interval(Duration::from_secs(1));
+    while getppid() == parent {
+        tick.tick().await;
+    }
+    tokio::time::sleep(GRACE * 2).await;
+}
+
+fn signal_group(signal: Signal) {
+    // The guard is in the group, too: SIGKILL ends it here, which is what is wanted.
+    if let Err(error) = killpg(getpgrp(), signal) {
+        tracing::debug!(%error, "cannot signal the group");
+    }
+}
+
+fn code_of(status: ExitStatus) -> ExitCode {
+    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1);
+    ExitCode::from(u8::try_from(code).unwrap_or(1))
+}

@@ -1,0 +1,5 @@
+//! Streamable HTTP both ways, on hyper.
+
+pub mod body;
+pub mod client;
+pub mod server;

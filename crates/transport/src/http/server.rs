@@ -1,0 +1,269 @@
+//! The HTTP server: accepts, speaks HTTP/1.1 and HTTP/2 (by ALPN, or h2c by prior knowledge), and drains.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as _, Incoming};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use rustls::ServerConfig;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::http::body::ReplyBody;
+use crate::net::{Accept, Address, BoxIo};
+
+/// One request, its body not yet read.
+#[derive(Debug)]
+pub struct Exchange {
+    /// The HTTP method.
+    pub method: Method,
+    /// The target.
+    pub uri: Uri,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// Who made the connection.
+    pub peer: Address,
+    body: Incoming,
+}
+
+/// Why a body was not read.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyFault {
+    /// Larger than allowed.
+    #[error("the body is larger than {limit} bytes")]
+    TooLarge {
+        /// The most bytes that are read.
+        limit: usize,
+    },
+    /// It did not come in time.
+    #[error("the body did not come within {0:?}")]
+    Slow(Duration),
+    /// The connection broke, or the framing is wrong.
+    #[error("the body cannot be read: {0}")]
+    Broken(#[from] hyper::Error),
+}
+
+impl BodyFault {
+    /// The HTTP status that says it.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Slow(_) => StatusCode::REQUEST_TIMEOUT,
+            Self::Broken(_) => StatusCode::BAD_REQUEST,
+        }
+    }
+}
+
+impl Exchange {
+    /// Reads the whole body.
+    ///
+    /// # Errors
+    /// When it is too large (told from its declared length where there is one), too slow, or broken.
+    pub async fn read_body(&mut self, limit: usize, within: Duration) -> Result<Bytes, BodyFault> {
+        if self.body.size_hint().lower() > limit as u64 {
+            return Err(BodyFault::TooLarge { limit });
+        }
+        match timeout(within, collect(&mut self.body, limit)).await {
+            Ok(read) => read,
+            Err(_elapsed) => Err(BodyFault::Slow(within)),
+        }
+    }
+}
+
+async fn collect(body: &mut Incoming, limit: usize) -> Result<Bytes, BodyFault> {
+    let mut first = Bytes::new();
+    let mut rest = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else { continue };
+        if first.len() + rest.len() + data.len() > limit {
+            return Err(BodyFault::TooLarge { limit });
+        }
+        // Most bodies are one frame, which then needs no copy.
+        if first.is_empty() && rest.is_empty() {
+            first = data;
+        } else {
+            if rest.is_empty() {
+                rest.extend_from_slice(&std::mem::take(&mut first));
+            }
+            rest.extend_from_slice(&data);
+        }
+    }
+    Ok(if rest.is_empty() { first } else { rest.freeze() })
+}
+
+/// Answers requests. The future is dropped when the client goes away before it has an answer.
+pub trait Service: Send + Sync + 'static {
+    /// Answers one request.
+    fn answer(&self, exchange: Exchange) -> impl Future<Output = Response<ReplyBody>> + Send;
+}
+
+/// Bounds on what clients may do to a listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerLimits {
+    /// The most connections at once; more wait in the system's backlog.
+    pub connections: usize,
+    /// The most bytes of a request's head; past it the answer is 431.
+    pub header_bytes: usize,
+    /// How long a request's head and a TLS handshake may take.
+    pub header_timeout: Duration,
+    /// The most streams that one HTTP/2 connection may have open.
+    pub http2_streams: u32,
+}
+
+impl Default for ServerLimits {
+    fn default() -> Self {
+        Self {
+            connections: 10_000,
+            header_bytes: 64 * 1024,
+            header_timeout: Duration::from_secs(30),
+            http2_streams: 1_000,
+        }
+    }
+}
+
+/// One listening socket and how it is served.
+#[derive(Debug)]
+pub struct Server<S> {
+    /// Where it listens.
+    pub listener: Box<dyn Accept>,
+    /// What it presents over TLS; plain HTTP without.
+    pub tls: Option<Arc<ServerConfig>>,
+    /// Its bounds.
+    pub limits: ServerLimits,
+    /// Who answers.
+    pub service: Arc<S>,
+}
+
+impl<S: Service> Server<S> {
+    /// Serves until `drain` is cancelled, then stops accepting, lets requests in flight finish, and returns when the
+    /// last connection is gone. Who will not wait that long drops the future.
+    pub async fn run(mut self, drain: CancellationToken) {
+        let connections = TaskTracker::new();
+        let places = Arc::new(Semaphore::new(self.limits.connections));
+        let serve = Arc::new(Connections {
+            builder: builder(&self.limits),
+            tls: self.tls.take().map(TlsAcceptor::from),
+            handshake: self.limits.header_timeout,
+            service: Arc::clone(&self.service),
+        });
+        loop {
+            let accepted = tokio::select! {
+                accepted = accept(&mut *self.listener, &places) => accepted,
+                () = drain.cancelled() => break,
+            };
+            match accepted {
+                Ok((io, peer, place)) => {
+                    let (serve, drain) = (Arc::clone(&serve), drain.clone());
+                    connections.spawn(async move {
+                        serve.connection(io, peer, drain).await;
+                        drop(place);
+                    });
+                }
+                Err(error) => {
+                    // Out of file descriptors, mostly: the loop must neither spin nor end.
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+        drop(self.listener);
+        connections.close();
+        connections.wait().await;
+    }
+}
+
+type Accepted = (BoxIo, Address, tokio::sync::OwnedSemaphorePermit);
+
+async fn accept(listener: &mut dyn Accept, places: &Arc<Semaphore>) -> io::Result<Accepted> {
+    let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
+    let (io, peer) = listener.accept().await?;
+    Ok((io, peer, place))
+}
+
+fn builder(limits: &ServerLimits) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout)
+        // hyper's buffer must hold a whole head, and it refuses less than 8 KiB.
+        .max_buf_size(limits.header_bytes.max(8 * 1024));
+    let list_size = u32::try_from(limits.header_bytes).unwrap_or(u32::MAX);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(list_size)
+        .max_concurrent_streams(limits.http2_streams)
+        .keep_alive_interval(Duration::from_secs(30));
+    builder
+}
+
+struct Connections<S> {
+    builder: auto::Builder<TokioExecutor>,
+    tls: Option<TlsAcceptor>,
+    handshake: Duration,
+    service: Arc<S>,
+}
+
+impl<S: Service> Connections<S> {
+    async fn connection(&self, io: BoxIo, peer: Address, drain: CancellationToken) {
+        let Some(tls) = &self.tls else { return self.http(io, peer, drain).await };
+        match timeout(self.handshake, tls.accept(io)).await {
+            Ok(Ok(stream)) => self.http(Box::new(stream), peer, drain).await,
+            Ok(Err(error)) => tracing::debug!(%peer, %error, "TLS handshake failed"),
+            Err(_elapsed) => tracing::debug!(%peer, "TLS handshake took too long"),
+        }
+    }
+
+    async fn http(&self, io: BoxIo, peer: Address, drain: CancellationToken) {
+        let from = peer.clone();
+        let service = service_fn(move |request: Request<Incoming>| {
+            let (service, peer) = (Arc::clone(&self.service), from.clone());
+            async move {
+                let (head, body) = request.into_parts();
+                let exchange =
+                    Exchange { method: head.method, uri: head.uri, headers: head.headers, peer, body };
+                Ok::<_, Infallible>(service.answer(exchange).await)
+            }
+        });
+        let connection = self.builder.serve_connection(TokioIo::new(io), service);
+        tokio::pin!(connection);
+        let served = tokio::select! {
+            served = connection.as_mut() => served,
+            () = drain.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = served {
+            tracing::debug!(%peer, error = %DisplayChain(&*error), "connection ended");
+        }
+    }
+}
+
+/// An error with its causes on one line.
+struct DisplayChain<'e>(&'e (dyn std::error::Error + 'static));
+
+impl std::fmt::Display for DisplayChain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut next = self.0.source();
+        while let Some(cause) = next {
+            write!(f, ": {cause}")?;
+            next = cause.source();
+        }
+        Ok(())
+    }
+}

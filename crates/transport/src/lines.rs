@@ -1,0 +1,58 @@
+//! Messages, one a line, over any byte stream: the framing of stdio in both directions.
+
+use std::io;
+
+use bytes::{Bytes, BytesMut};
+use mcp::lines::{Decoder, TooLong};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+
+/// Reads lines.
+#[derive(Debug)]
+pub struct LineReader<R> {
+    source: R,
+    decoder: Decoder,
+    ready: std::collections::VecDeque<Result<Bytes, TooLong>>,
+    buffer: BytesMut,
+}
+
+impl<R: AsyncRead + Unpin> LineReader<R> {
+    /// A reader with the most bytes that a line may have.
+    pub fn new(source: R, limit: usize) -> Self {
+        Self {
+            source,
+            decoder: Decoder::new(limit),
+            ready: std::collections::VecDeque::new(),
+            buffer: BytesMut::new(),
+        }
+    }
+
+    /// The next line; `None` at the end. Safe to drop while waiting: nothing that was read is lost.
+    ///
+    /// # Errors
+    /// When the source cannot be read.
+    pub async fn next(&mut self) -> io::Result<Option<Result<Bytes, TooLong>>> {
+        loop {
+            if let Some(line) = self.ready.pop_front() {
+                return Ok(Some(line));
+            }
+            self.buffer.reserve(16 * 1024);
+            if self.source.read_buf(&mut self.buffer).await? == 0 {
+                return Ok(None);
+            }
+            let ready = &mut self.ready;
+            self.decoder.feed(&self.buffer, |line| ready.push_back(line));
+            self.buffer.clear();
+        }
+    }
+}
+
+/// Writes one message as a line and flushes it.
+///
+/// # Errors
+/// When the sink cannot be written.
+pub async fn write_line<W: AsyncWrite + Unpin>(sink: &mut W, message: &[u8]) -> io::Result<()> {
+    let mut line = BytesMut::new();
+    mcp::lines::write(message, &mut line);
+    sink.write_all(&line).await?;
+    sink.flush().await
+}
