@@ -99,7 +99,8 @@ function readOptions(argv) {
   if (!values.requirements) throw new SetupError(`--requirements REV is missing\n\n${usage}`);
 
   const timeout = Number(values.timeout);
-  if (!Number.isInteger(timeout) || timeout <= 0) throw new SetupError(`--timeout ${values.timeout} is not a number of milliseconds`);
+  if (!Number.isInteger(timeout) || timeout <= 0)
+    throw new SetupError(`--timeout ${values.timeout} is not a number of milliseconds`);
 
   const url = readUrl(positionals[0]);
   const revision = values.requirements;
@@ -147,7 +148,9 @@ async function readRequirements(revision) {
 async function assertKnown(scenarios, revision) {
   if (scenarios.length === 0) return;
   const listing = await promisify(execFile)(process.execPath, [suiteProgram, 'list', '--server']);
-  const known = new Map([...listing.stdout.matchAll(/^ *- (\S+) \[(.*)\]$/gm)].map(([, name, versions]) => [name, versions.split(',')]));
+  const known = new Map(
+    [...listing.stdout.matchAll(/^ *- (\S+) \[(.*)\]$/gm)].map(([, name, versions]) => [name, versions.split(',')]),
+  );
   for (const name of scenarios) {
     const versions = known.get(name);
     if (!versions) throw new SetupError(`the suite has no server scenario '${name}'`);
@@ -198,7 +201,8 @@ async function readExpectedFailures({ expectedFailures: file, revision }, { scor
     const colon = entry.indexOf(':');
     const scenario = colon < 0 ? entry : entry.slice(0, colon);
     const check = colon < 0 ? undefined : entry.slice(colon + 1);
-    if (!scored.has(scenario)) refuse(item, `${revision} does not score a scenario '${scenario}', so it cannot be expected to fail`);
+    if (!scored.has(scenario))
+      refuse(item, `${revision} does not score a scenario '${scenario}', so it cannot be expected to fail`);
     if (check === '') refuse(item, 'the check id after the colon is missing');
     if (entries.some((other) => at(item) === other.line)) refuse(item, 'one entry per line, so that each has its own reason');
     if (entries.some((other) => other.scenario === scenario && (other.check === check || !other.check || !check))) {
@@ -316,7 +320,9 @@ function judge(results, { scored, unscored }, expected, { scenarios }) {
     .map(({ scenario, failures }) => ({
       scenario,
       checks: failures,
-      expected: failures.every(({ id }) => expected.some((entry) => entry.scenario === scenario && (!entry.check || entry.check === id))),
+      expected: failures.every(({ id }) =>
+        expected.some((entry) => entry.scenario === scenario && (!entry.check || entry.check === id)),
+      ),
     }));
   const stale = expected
     .filter(({ scenario }) => counted.includes(scenario))
@@ -350,12 +356,17 @@ function judge(results, { scored, unscored }, expected, { scenarios }) {
 
 /** A scenario that found nothing to check was `skipped`. Where it is scored that is a failure, hence `failures`. */
 function verdict(checks) {
-  if (!checks) return { outcome: 'failed', failures: [{ id: 'not-run', message: 'the suite did not run this scenario' }], warnings: [] };
+  if (!checks)
+    return { outcome: 'failed', failures: [{ id: 'not-run', message: 'the suite did not run this scenario' }], warnings: [] };
   const failures = withStatus(checks, 'FAILURE');
   const warnings = withStatus(checks, 'WARNING');
   if (failures.length > 0) return { outcome: 'failed', failures, warnings };
   if (checks.some(({ status }) => status === 'SUCCESS')) return { outcome: 'passed', failures, warnings };
-  return { outcome: 'skipped', failures: [{ id: 'no-success', message: 'the scenario ended without a successful check' }], warnings };
+  return {
+    outcome: 'skipped',
+    failures: [{ id: 'no-success', message: 'the scenario ended without a successful check' }],
+    warnings,
+  };
 }
 
 /** A check id may come several times; the same words twice say nothing more. */
@@ -370,7 +381,9 @@ function withStatus(checks, wanted) {
 // ---- saying it -----------------------------------------------------------------------------------------------------
 
 function print(summary, { also }, file) {
-  const lines = [`conformance ${summary.revision} of ${summary.url} (suite ${summary.suite}, ${(summary.durationMs / 1000).toFixed(1)} s)`];
+  const lines = [
+    `conformance ${summary.revision} of ${summary.url} (suite ${summary.suite}, ${(summary.durationMs / 1000).toFixed(1)} s)`,
+  ];
   lines.push(`  scored      ${summary.passed}/${summary.total} passed`);
   for (const { scenario, checks, expected } of summary.failed) {
     lines.push(`    ${expected ? 'expected to fail' : 'FAILED'}  ${scenario}`, ...checks.map(detail));

@@ -35,7 +35,11 @@ function expectListed(listed, ...wanted) {
   expect(new Set(listed).size === listed.length, 'something is listed twice');
 }
 
-const textOf = ({ content }) => content.filter(({ type }) => type === 'text').map(({ text }) => text).join('\n');
+const textOf = ({ content }) =>
+  content
+    .filter(({ type }) => type === 'text')
+    .map(({ text }) => text)
+    .join('\n');
 
 function bytesSeen(encoded) {
   const data = Buffer.from(encoded, 'base64');
@@ -87,9 +91,14 @@ export const script = {
 
   async call_progress(visit) {
     const progress = [];
-    const text = await callForText(visit, 'test_tool_with_progress', {}, {
-      onprogress: (step) => progress.push([step.progress, step.total ?? null]),
-    });
+    const text = await callForText(
+      visit,
+      'test_tool_with_progress',
+      {},
+      {
+        onprogress: (step) => progress.push([step.progress, step.total ?? null]),
+      },
+    );
     expect(progress.length > 0, 'no progress came');
     expect(
       progress.every(([value], i) => i === 0 || value > progress[i - 1][0]),
@@ -309,7 +318,11 @@ export const extra = {
   /** The call that --call and --arguments describe. */
   async call(visit) {
     const { name, arguments: args } = visit.call;
-    const { content, structuredContent, isError = false } = await visit.peer.callTool({ name: visit.name(name), arguments: args });
+    const {
+      content,
+      structuredContent,
+      isError = false,
+    } = await visit.peer.callTool({ name: visit.name(name), arguments: args });
     return { tool: visit.name(name), isError, content, ...(structuredContent !== undefined && { structuredContent }) };
   },
 

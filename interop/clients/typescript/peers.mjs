@@ -33,7 +33,8 @@ export async function connectV2({ url, command, era, timeout }) {
   const mode = { modern: { pin: '2026-07-28' }, legacy: 'legacy', auto: 'auto' }[era];
   const client = new ClientV2(IDENTITY, { capabilities: CAPABILITIES, versionNegotiation: { mode } });
   const heard = new Heard();
-  for (const [method, answer] of Object.entries(ANSWERS)) client.setRequestHandler(method, (request) => heard.asked(method, answer(request)));
+  for (const [method, answer] of Object.entries(ANSWERS))
+    client.setRequestHandler(method, (request) => heard.asked(method, answer(request)));
   client.setNotificationHandler('notifications/message', ({ params }) => heard.logged(params));
   client.setNotificationHandler('notifications/tools/list_changed', (notification) => heard.changed(notification));
   client.setNotificationHandler('notifications/resources/updated', (notification) => heard.changed(notification));
@@ -84,7 +85,8 @@ export async function connectV1({ url, command, timeout }) {
 
   return {
     ...peer({ client, heard, modern: false, transport, version, timeout }),
-    page: (method, cursor) => client.request({ method, params: cursor === undefined ? {} : { cursor } }, ResultSchema, { timeout }),
+    page: (method, cursor) =>
+      client.request({ method, params: cursor === undefined ? {} : { cursor } }, ResultSchema, { timeout }),
     tools: async () => {
       const tools = [];
       let cursor;

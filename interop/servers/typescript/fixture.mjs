@@ -70,7 +70,10 @@ export function buildServer(world, { era, pageSize }) {
   const handles = new Map();
   for (const tool of tools) {
     const { name, run, ...config } = tool;
-    handles.set(name, server.registerTool(name, config, (args, ctx) => run(args, ctx, scene)));
+    handles.set(
+      name,
+      server.registerTool(name, config, (args, ctx) => run(args, ctx, scene)),
+    );
   }
   for (const prompt of prompts) {
     const { name, get, ...config } = prompt;

@@ -28,7 +28,7 @@ export async function serveHttp({ era, port, pageSize, world, onerror }) {
 
   const http = createServer((req, res) => {
     if (!hostAllowed(req, res) || !originAllowed(req, res)) return;
-    if (new URL(req.url, 'http://localhost').pathname !== PATH) {
+    if (req.url.split('?', 1)[0] !== PATH) {
       res.writeHead(404).end();
       return;
     }

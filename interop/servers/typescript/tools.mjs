@@ -26,7 +26,8 @@ const embedded = (uri, mimeType, value) => ({ type: 'resource', resource: { uri,
 const object = (properties, required = Object.keys(properties)) => ({ type: 'object', properties, required });
 const string = { type: 'string' };
 
-const askUser = (message, properties, required) => inputRequired.elicit({ message, requestedSchema: object(properties, required) });
+const askUser = (message, properties, required) =>
+  inputRequired.elicit({ message, requestedSchema: object(properties, required) });
 const askModel = (prompt, maxTokens) =>
   inputRequired.createMessage({ messages: [{ role: 'user', content: { type: 'text', text: prompt } }], maxTokens });
 const askRoots = () => inputRequired.listRoots();
@@ -43,7 +44,11 @@ function field(ctx, key, name) {
   return typeof value === 'string' ? value : undefined;
 }
 
-const sampled = ({ result }) => [result.content].flat().map((block) => block.text ?? `(${block.type})`).join(' ');
+const sampled = ({ result }) =>
+  [result.content]
+    .flat()
+    .map((block) => block.text ?? `(${block.type})`)
+    .join(' ');
 const described = ({ action, content }) => `action=${action}, content=${JSON.stringify(content ?? {})}`;
 
 /** A tool that asks one form and reports what came back. */
@@ -315,7 +320,10 @@ function confirmed(done) {
     // A state that fails its seal never gets here: the SDK has asked `requestState.verify` and refused it.
     const genuine = ctx.mcpReq.requestState()?.asked === 'confirm';
     if (genuine && answerTo(ctx, 'confirm').kind === 'elicit') return text(done);
-    return ask({ confirm: askUser('Please confirm', { ok: { type: 'boolean' } }) }, await world.states.mint({ asked: 'confirm' }, ctx));
+    return ask(
+      { confirm: askUser('Please confirm', { ok: { type: 'boolean' } }) },
+      await world.states.mint({ asked: 'confirm' }, ctx),
+    );
   };
 }
 
