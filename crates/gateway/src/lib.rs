@@ -1,1 +1,3 @@
-//! TBD
+//! The data plane.
+
+pub mod plan;

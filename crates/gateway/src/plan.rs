@@ -1,0 +1,299 @@
+//! The plan: the whole configuration, checked and compiled, of one generation. Immutable; a reload swaps it.
+//!
+//! Nothing in it knows a file format. Durations and sizes are final here: defaults are applied by who makes the plan,
+//! from the `Default`s below.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use globset::GlobSet;
+use http::{HeaderName, HeaderValue, Uri};
+use transport::child::ChildSpec;
+use transport::http::client::ClientSettings;
+use transport::http::server::ServerLimits;
+use transport::net::Address;
+
+/// One generation of configuration.
+#[derive(Debug, Clone, Default)]
+pub struct Plan {
+    /// Where clients come in.
+    pub listeners: Vec<ListenerPlan>,
+    /// Where `/healthz`, `/readyz` and `/metrics` are served, if anywhere.
+    pub admin: Option<Address>,
+    /// Which path leads to which servers.
+    pub routes: Vec<RoutePlan>,
+    /// The MCP servers, each under its own name.
+    pub upstreams: Vec<UpstreamPlan>,
+    /// Bounds on what clients may do.
+    pub limits: Limits,
+}
+
+/// A bound socket for clients.
+#[derive(Debug, Clone)]
+pub struct ListenerPlan {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Where it listens.
+    pub address: Address,
+    /// What it presents over TLS; plain HTTP without.
+    pub tls: Option<TlsFiles>,
+    /// Host names, beside the loopback names and the listener's own address, that requests may be addressed to, in
+    /// lower case without port; `*` allows all.
+    pub allowed_hosts: Vec<String>,
+    /// Origins of web pages, beside loopback ones, that may make requests (`https://app.example`); `*` allows all.
+    pub allowed_origins: Vec<String>,
+    /// Bounds on connections and heads.
+    pub limits: ServerLimits,
+}
+
+/// PEM files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate chain.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+/// A path on listeners that leads to servers.
+#[derive(Debug, Clone)]
+pub struct RoutePlan {
+    /// Its name in the configuration.
+    pub name: String,
+    /// The listeners that serve it; all when empty.
+    pub listeners: Vec<String>,
+    /// The path, as `/mcp`.
+    pub path: String,
+    /// The names of its servers, in the order in which lists show them.
+    pub upstreams: Vec<String>,
+    /// How the names of several servers are told apart.
+    pub naming: Naming,
+    /// The most entries that one page of a list has; lists of several servers are one page without it.
+    pub page_size: Option<usize>,
+}
+
+/// How public names are made of a server's own names. A pure function of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Naming {
+    /// Whether names get the server's prefix.
+    pub prefix: PrefixRule,
+    /// What stands between prefix and name.
+    pub separator: String,
+    /// The most characters that a public name of a tool or prompt may have; longer ones are cut and get a digest.
+    pub max_length: usize,
+}
+
+impl Default for Naming {
+    fn default() -> Self {
+        Self { prefix: PrefixRule::Auto, separator: "__".to_owned(), max_length: 64 }
+    }
+}
+
+/// Whether names get the server's prefix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PrefixRule {
+    /// When the route has several servers.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never. A name that two servers have is then served by neither, and said to be ambiguous.
+    Never,
+}
+
+/// One configured MCP server.
+#[derive(Debug, Clone)]
+pub struct UpstreamPlan {
+    /// Its name in the configuration.
+    pub name: String,
+    /// How to reach it.
+    pub reach: Reach,
+    /// Which era it speaks, if it is not to be found out.
+    pub era: EraRule,
+    /// What its public names begin with where names are prefixed: of `[a-z0-9_-]`, and `""` for none.
+    pub prefix: String,
+    /// Which of its tools are shown, and how.
+    pub tools: Selection,
+    /// Which of its prompts are shown, and how.
+    pub prompts: Selection,
+    /// Which of its resources and templates are shown, by their URI.
+    pub resources: Selection,
+    /// How long it may take.
+    pub deadlines: Deadlines,
+    /// The most calls that may be under way at once; more wait.
+    pub concurrent_calls: usize,
+    /// The most calls that may wait; more are refused.
+    pub queued_calls: usize,
+    /// The most bytes that one message of it may have.
+    pub message_bytes: usize,
+    /// How long its lists count as fresh where it does not say so itself (legacy servers cannot).
+    pub list_ttl: Option<Duration>,
+    /// Who shares its legacy sessions, or its process.
+    pub sessions: SessionRule,
+}
+
+/// How to reach a server.
+#[derive(Debug, Clone)]
+pub enum Reach {
+    /// Streamable HTTP.
+    Http(HttpReach),
+    /// A child process that speaks over its stdin and stdout.
+    Stdio(StdioReach),
+}
+
+/// A server over HTTP.
+#[derive(Debug, Clone)]
+pub struct HttpReach {
+    /// Its endpoint.
+    pub url: Uri,
+    /// Headers that every request to it carries, credentials among them (marked sensitive).
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Names of the client's headers that are passed on. No others are.
+    pub forward_headers: Vec<HeaderName>,
+    /// The connection.
+    pub client: ClientSettings,
+}
+
+/// A server as a child process.
+#[derive(Clone)]
+pub struct StdioReach {
+    /// What to start, with its whole environment.
+    pub child: ChildSpec,
+    /// When to end a process that nobody uses; never without.
+    pub idle_after: Option<Duration>,
+    /// How long its process may take to end after each step of ending it.
+    pub grace: Duration,
+}
+
+impl fmt::Debug for StdioReach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The environment holds secrets.
+        f.debug_struct("StdioReach").field("program", &self.child.program).finish_non_exhaustive()
+    }
+}
+
+/// Which era a server speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum EraRule {
+    /// It is found out, and found out again after a while.
+    #[default]
+    Detect,
+    /// It is known.
+    Is(mcp::version::Era),
+}
+
+/// Who shares a legacy session or a child process of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SessionRule {
+    /// All clients of one principal.
+    #[default]
+    Shared,
+    /// Each downstream session has its own; modern clients, who have none, share one.
+    PerClient,
+}
+
+/// Which entries of a server's lists are shown, and how.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    /// Only what matches; everything without.
+    pub include: Option<GlobSet>,
+    /// Not what matches.
+    pub exclude: Option<GlobSet>,
+    /// The server's own name → the name it is shown under, before any prefix.
+    pub rename: BTreeMap<String, String>,
+    /// The server's own name → the description it is shown with.
+    pub describe: BTreeMap<String, String>,
+}
+
+impl Selection {
+    /// Whether an entry of that name is shown.
+    #[must_use]
+    pub fn shows(&self, name: &str) -> bool {
+        self.include.as_ref().is_none_or(|globs| globs.is_match(name))
+            && !self.exclude.as_ref().is_some_and(|globs| globs.is_match(name))
+    }
+}
+
+/// How long a server may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deadlines {
+    /// To be reached and to say what it is: connecting, starting, the handshake.
+    pub connect: Duration,
+    /// To give one list.
+    pub list: Duration,
+    /// Between two signs of life in a call; progress counts as one.
+    pub call: Duration,
+    /// For a whole call, whatever its progress.
+    pub call_max: Duration,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(30),
+            list: Duration::from_secs(15),
+            call: Duration::from_secs(300),
+            call_max: Duration::from_secs(3600),
+        }
+    }
+}
+
+/// Bounds on what clients may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The most bytes of a request.
+    pub request_bytes: usize,
+    /// How long a request's body may take to come.
+    pub request_timeout: Duration,
+    /// The most calls at once over all servers; more are refused.
+    pub concurrent_calls: usize,
+    /// The most subscription and notification streams at once; more are refused.
+    pub streams: usize,
+    /// How often an idle stream says that it is alive.
+    pub keep_alive: Duration,
+    /// How long a legacy session may go on.
+    pub session_ttl: Duration,
+    /// The most child processes at once.
+    pub children: usize,
+    /// How long calls in flight may take to finish when Portolan is asked to end.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            request_bytes: 4 * 1024 * 1024,
+            request_timeout: Duration::from_secs(30),
+            concurrent_calls: 10_000,
+            streams: 20_000,
+            keep_alive: Duration::from_secs(15),
+            session_ttl: Duration::from_secs(24 * 3600),
+            children: 100,
+            drain: Duration::from_secs(10),
+        }
+    }
+}
+
+impl UpstreamPlan {
+    /// A server with nothing but a name and a way to reach it; everything else is the default.
+    #[must_use]
+    pub fn new(name: &str, reach: Reach) -> Self {
+        Self {
+            name: name.to_owned(),
+            reach,
+            era: EraRule::Detect,
+            prefix: name.to_owned(),
+            tools: Selection::default(),
+            prompts: Selection::default(),
+            resources: Selection::default(),
+            deadlines: Deadlines::default(),
+            concurrent_calls: 256,
+            queued_calls: 1024,
+            message_bytes: 64 * 1024 * 1024,
+            list_ttl: None,
+            sessions: SessionRule::Shared,
+        }
+    }
+}

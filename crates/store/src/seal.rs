@@ -1,0 +1,194 @@
+//! The seal: authenticated encryption of what is handed out and comes back (session ids, cursors).
+//!
+//! A sealed token is worthless for another purpose or another principal, after its expiry, or when a bit of it was
+//! changed, and tells its holder nothing. Layout before base64url: version (1 byte), key id (4), nonce (12),
+//! AES-256-GCM of expiry (8, seconds since 1970, big-endian) and payload. Purpose and principal are authenticated
+//! beside it. Keys are derived once, never per call.
+
+use std::fmt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use aws_lc_rs::rand;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+const VERSION: u8 = 1;
+const KEY_ID_LEN: usize = 4;
+const EXPIRY_LEN: usize = 8;
+
+/// Why a token is not opened. Which of them it was is for the log; the holder hears only that it is not valid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SealFault {
+    /// Not of this format.
+    #[error("not a sealed token")]
+    Malformed,
+    /// Sealed with a key that is not here.
+    #[error("sealed with a key that is not known here")]
+    UnknownKey,
+    /// Altered, or sealed for another purpose or principal.
+    #[error("altered, or sealed for another purpose or principal")]
+    NotAuthentic,
+    /// Its time is over.
+    #[error("expired")]
+    Expired,
+    /// The system's random source failed.
+    #[error("no random numbers")]
+    Random,
+}
+
+/// Seals and opens tokens with one key.
+pub struct Seal {
+    key: LessSafeKey,
+    key_id: [u8; KEY_ID_LEN],
+}
+
+impl Seal {
+    /// A seal with a new random key: what it sealed is worthless after a restart.
+    ///
+    /// # Errors
+    /// When there are no random numbers.
+    pub fn random() -> Result<Self, SealFault> {
+        let mut secret = [0; 32];
+        rand::fill(&mut secret).map_err(|_unspecified| SealFault::Random)?;
+        Self::from_secret(&secret)
+    }
+
+    /// A seal with the key that `secret` holds.
+    ///
+    /// # Errors
+    /// Never for 32 bytes.
+    pub fn from_secret(secret: &[u8; 32]) -> Result<Self, SealFault> {
+        let key = UnboundKey::new(&AES_256_GCM, secret).map_err(|_unspecified| SealFault::Malformed)?;
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, secret);
+        let mut key_id = [0; KEY_ID_LEN];
+        key_id.iter_mut().zip(digest.as_ref()).for_each(|(to, from)| *to = *from);
+        Ok(Self { key: LessSafeKey::new(key), key_id })
+    }
+
+    /// Seals a payload. The token is of `[A-Za-z0-9_-]`.
+    ///
+    /// # Errors
+    /// When there are no random numbers.
+    pub fn seal(&self, bound: Bound<'_>, expires: SystemTime, payload: &[u8]) -> Result<String, SealFault> {
+        let mut nonce = [0; NONCE_LEN];
+        rand::fill(&mut nonce).map_err(|_unspecified| SealFault::Random)?;
+        let seconds = expires.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
+        let mut sealed = Vec::with_capacity(EXPIRY_LEN + payload.len() + AES_256_GCM.tag_len());
+        sealed.extend_from_slice(&seconds.to_be_bytes());
+        sealed.extend_from_slice(payload);
+        let aad = Aad::from(bound.bytes());
+        self.key
+            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), aad, &mut sealed)
+            .map_err(|_unspecified| SealFault::Malformed)?;
+        let mut token = Vec::with_capacity(1 + KEY_ID_LEN + NONCE_LEN + sealed.len());
+        token.push(VERSION);
+        token.extend_from_slice(&self.key_id);
+        token.extend_from_slice(&nonce);
+        token.extend_from_slice(&sealed);
+        Ok(URL_SAFE_NO_PAD.encode(token))
+    }
+
+    /// Opens a token that was sealed for this purpose and principal.
+    ///
+    /// # Errors
+    /// When it was not, or its time is over at `now`.
+    pub fn open(&self, bound: Bound<'_>, now: SystemTime, token: &str) -> Result<Vec<u8>, SealFault> {
+        let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_not_base64| SealFault::Malformed)?;
+        let rest = bytes.strip_prefix(&[VERSION]).ok_or(SealFault::Malformed)?;
+        let (key_id, rest) = rest.split_at_checked(KEY_ID_LEN).ok_or(SealFault::Malformed)?;
+        if key_id != self.key_id {
+            return Err(SealFault::UnknownKey);
+        }
+        let (nonce, sealed) = rest.split_first_chunk::<NONCE_LEN>().ok_or(SealFault::Malformed)?;
+        let mut sealed = sealed.to_vec();
+        let aad = Aad::from(bound.bytes());
+        let opened = self
+            .key
+            .open_in_place(Nonce::assume_unique_for_key(*nonce), aad, &mut sealed)
+            .map_err(|_unspecified| SealFault::NotAuthentic)?;
+        let (expiry, payload) = opened.split_first_chunk::<EXPIRY_LEN>().ok_or(SealFault::Malformed)?;
+        if UNIX_EPOCH + Duration::from_secs(u64::from_be_bytes(*expiry)) <= now {
+            return Err(SealFault::Expired);
+        }
+        Ok(payload.to_vec())
+    }
+}
+
+impl fmt::Debug for Seal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Seal").finish_non_exhaustive()
+    }
+}
+
+/// What a token is bound to.
+#[derive(Debug, Clone, Copy)]
+pub struct Bound<'a> {
+    /// What it is for.
+    pub purpose: &'a str,
+    /// Whose it is.
+    pub principal: &'a str,
+}
+
+impl Bound<'_> {
+    /// Unambiguous: no purpose or principal can be cut differently to give the same bytes.
+    fn bytes(self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(8 + self.purpose.len() + self.principal.len());
+        out.extend_from_slice(&(self.purpose.len() as u64).to_be_bytes());
+        out.extend_from_slice(self.purpose.as_bytes());
+        out.extend_from_slice(self.principal.as_bytes());
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{any, prop, proptest};
+
+    use super::*;
+
+    const MINE: Bound<'static> = Bound { purpose: "session", principal: "me" };
+
+    fn at(seconds: u64) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_token_opens_for_its_purpose_principal_and_time_only() {
+        let seal = Seal::from_secret(&[7; 32]).unwrap();
+        let token = seal.seal(MINE, at(100), b"payload").unwrap();
+        assert_eq!(seal.open(MINE, at(99), &token).unwrap(), b"payload");
+        assert_eq!(seal.open(MINE, at(100), &token), Err(SealFault::Expired));
+        for other in [Bound { purpose: "cursor", ..MINE }, Bound { principal: "you", ..MINE }] {
+            assert_eq!(seal.open(other, at(0), &token), Err(SealFault::NotAuthentic));
+        }
+        let shifted = Bound { purpose: "sessionm", principal: "e" };
+        assert_eq!(seal.open(shifted, at(0), &token), Err(SealFault::NotAuthentic));
+        let stranger = Seal::from_secret(&[8; 32]).unwrap();
+        assert_eq!(stranger.open(MINE, at(0), &token), Err(SealFault::UnknownKey));
+    }
+
+    #[test]
+    fn equal_payloads_have_unequal_tokens() {
+        let seal = Seal::random().unwrap();
+        assert_ne!(seal.seal(MINE, at(1), b"x").unwrap(), seal.seal(MINE, at(1), b"x").unwrap());
+    }
+
+    proptest! {
+        #[test]
+        fn no_changed_token_opens(at_bit in any::<prop::sample::Index>()) {
+            let seal = Seal::from_secret(&[7; 32]).unwrap();
+            let token = seal.seal(MINE, at(100), b"payload").unwrap();
+            let mut bytes = URL_SAFE_NO_PAD.decode(&token).unwrap();
+            let bit = at_bit.index(bytes.len() * 8);
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            assert!(seal.open(MINE, at(0), &URL_SAFE_NO_PAD.encode(bytes)).is_err());
+        }
+
+        #[test]
+        fn opening_garbage_never_panics(text in any::<String>()) {
+            let seal = Seal::from_secret(&[7; 32]).unwrap();
+            assert!(seal.open(MINE, at(0), &text).is_err());
+        }
+    }
+}
