@@ -3,9 +3,12 @@
     python client.py --url http://127.0.0.1:3000/mcp --era modern
     python client.py --era legacy --command ./server --its --arguments     (--command comes last)
 
+    python client.py --call echo --arguments '{"message": "hi"}' --command ./server
+
 One JSON object a line on standard output, one line an operation: {"op": ..., "ok": true, ...what was observed}.
 The exit status is 0 if every operation worked as far as the protocol is concerned (a tool that reports an error of its
-own works), 1 if one did not, 2 for a wrong command line.
+own works), 1 if one did not, 2 for a wrong command line. ../clients/typescript.mjs has the same command line, the same
+operations and the same output.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import hashlib
 import json
 import os
 import sys
+import uuid
 import warnings
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -26,10 +30,12 @@ import mcp_types as types
 from mcp import Client, StdioServerParameters
 from mcp.shared.exceptions import MCPDeprecationWarning, MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from pydantic import FileUrl
 
 # Logging, sampling and roots are deprecated in 2026-07-28 and still part of what a gateway carries.
 warnings.filterwarnings("ignore", category=MCPDeprecationWarning)
 
+CHANGES = (types.ToolListChangedNotification, types.ResourceUpdatedNotification)
 FOLLOW_AT_MOST = 100  # pages; a list that goes on longer is taken to go round in circles
 
 
@@ -42,23 +48,22 @@ class Visit:
     """One connection, and what the operations need to know."""
 
     client: Client
-    tool_prefix: str
-    uri_prefix: str
+    arguments: argparse.Namespace
     logs: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
-    changes: list[str] = field(default_factory=list)
-    change_came: anyio.Event = field(default_factory=anyio.Event)
+    # What a change notification is given to, while an operation waits for one.
+    on_change: Callable[[types.ServerNotification], None] | None = None
 
     @property
     def modern(self) -> bool:
         return self.client.protocol_version in MODERN_PROTOCOL_VERSIONS
 
     def name(self, name: str) -> str:
-        return self.tool_prefix + name
+        return self.arguments.tool_prefix + name
 
     def uri(self, uri: str) -> str:
         scheme, rest = uri.split("://", 1)
-        return f"{scheme}://{self.uri_prefix}{rest}"
+        return f"{scheme}://{self.arguments.uri_prefix}{rest}"
 
     # What the server may ask of the client.
 
@@ -73,16 +78,14 @@ class Visit:
 
     async def on_roots(self, context: Any) -> types.ListRootsResult:
         self.asked.append("roots/list")
-        return types.ListRootsResult(roots=[types.Root(uri="file:///srv/data", name="data")])
+        return types.ListRootsResult(roots=[types.Root(uri=FileUrl("file:///srv/data"), name="data")])
 
     async def on_log(self, params: types.LoggingMessageNotificationParams) -> None:
         self.logs.append(str(params.data))
 
     async def on_message(self, message: Any) -> None:
-        method = getattr(message, "method", "")
-        if method.endswith("/list_changed"):
-            self.changes.append(method)
-            self.change_came.set()
+        if self.on_change is not None and isinstance(message, CHANGES):
+            self.on_change(message)
 
 
 # --- Operations -----------------------------------------------------------------------------------
@@ -135,6 +138,17 @@ def text_of(result: types.CallToolResult) -> str:
     return "\n".join(block.text for block in result.content if isinstance(block, types.TextContent))
 
 
+async def call_for_text(visit: Visit, name: str, arguments: dict[str, Any] | None = None) -> str:
+    result = await visit.client.call_tool(visit.name(name), arguments or {})
+    expect(not result.is_error, f"the tool {visit.name(name)} failed: {text_of(result)}")
+    return text_of(result)
+
+
+async def offers(visit: Visit, name: str) -> bool:
+    tools, _ = await all_pages(visit.client.list_tools, "tools")
+    return any(tool.name == visit.name(name) for tool in tools)
+
+
 def bytes_seen(encoded: str) -> Observed:
     data = base64.b64decode(encoded, validate=True)
     return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
@@ -152,9 +166,9 @@ async def list_tools(visit: Visit) -> Observed:
 
 @operation
 async def call_simple_text(visit: Visit) -> Observed:
-    result = await visit.client.call_tool(visit.name("test_simple_text"), {})
-    expect(not result.is_error and bool(text_of(result)), "no text came back")
-    return {"text": text_of(result)}
+    text = await call_for_text(visit, "test_simple_text")
+    expect(text != "", "no text came back")
+    return {"text": text}
 
 
 @operation
@@ -174,10 +188,10 @@ async def call_error(visit: Visit) -> Observed:
 
 @operation
 async def call_progress(visit: Visit) -> Observed:
-    seen: list[list[float | None]] = []
+    seen: list[tuple[float, float | None]] = []
 
     async def on_progress(progress: float, total: float | None, message: str | None) -> None:
-        seen.append([progress, total])
+        seen.append((progress, total))
 
     result = await visit.client.call_tool(visit.name("test_tool_with_progress"), {}, progress_callback=on_progress)
     values = [progress for progress, _ in seen]
@@ -283,12 +297,11 @@ async def unknown_tool(visit: Visit) -> Observed:
 @operation
 async def cancel(visit: Visit) -> Observed:
     """Cancel a call once it is known to run, and go on using the connection."""
-    tools, _ = await all_pages(visit.client.list_tools, "tools")
-    listed = [tool.name for tool in tools]
     # Not in the suite's contract. Elsewhere a call that lasts a tenth of a second must do.
-    name = visit.name("test_cancellation")
-    if name not in listed:
-        name = visit.name("test_tool_with_progress")
+    tool, token = "test_cancellation", str(uuid.uuid4())
+    arguments: dict[str, Any] = {"token": token}
+    if not await offers(visit, tool):
+        tool, arguments = "test_tool_with_progress", {}
     completed = False
 
     with anyio.CancelScope() as scope:
@@ -296,12 +309,23 @@ async def cancel(visit: Visit) -> Observed:
         async def on_progress(progress: float, total: float | None, message: str | None) -> None:
             scope.cancel()
 
-        await visit.client.call_tool(name, {}, progress_callback=on_progress)
+        await visit.client.call_tool(visit.name(tool), arguments, progress_callback=on_progress)
         completed = True
 
-    after = await visit.client.call_tool(visit.name("test_simple_text"), {})
-    expect(not after.is_error, "the call after the cancelled one failed")
-    return {"tool": name, "cancelled": not completed, "text": text_of(after)}
+    outcome = await outcome_of(visit, token) if await offers(visit, "test_cancellation_outcome") else None
+    text = await call_for_text(visit, "test_simple_text")
+    return {"tool": visit.name(tool), "cancelled": not completed, "outcome": outcome, "text": text}
+
+
+async def outcome_of(visit: Visit, token: str) -> str:
+    """The server must hear of it too. It may take a moment."""
+    deadline = anyio.current_time() + visit.arguments.timeout / 2
+    while True:
+        outcome = await call_for_text(visit, "test_cancellation_outcome", {"token": token})
+        if outcome == "cancelled":
+            return outcome
+        expect(anyio.current_time() < deadline, f"cancelled here, and on the server it is still {outcome}")
+        await anyio.sleep(0.05)
 
 
 # --- Operations on demand -------------------------------------------------------------------------
@@ -309,30 +333,40 @@ async def cancel(visit: Visit) -> Observed:
 
 @extra
 async def elicit(visit: Visit) -> Observed:
-    """The server asks the user: in mid-call to a legacy client, by `input_required` to a modern one."""
-    if visit.modern:
-        name, arguments = "test_input_required_result_elicitation", {}
-    else:
-        name, arguments = "test_elicitation", {"message": "Who is there?"}
-    return await be_asked(visit, name, arguments, "elicitation/create")
+    """The server asks the user: in mid-call in the legacy era, by `input_required` in the modern one."""
+    if await offers(visit, "test_elicitation"):
+        return await be_asked(visit, "test_elicitation", {"message": "Who is there?"}, "elicitation/create")
+    return await be_asked(visit, "test_input_required_result_elicitation", {}, "elicitation/create")
 
 
 @extra
 async def sample(visit: Visit) -> Observed:
     """The server asks the client's model."""
-    if visit.modern:
-        name, arguments = "test_input_required_result_sampling", {}
-    else:
-        name, arguments = "test_sampling", {"prompt": "What is the capital of France?"}
-    return await be_asked(visit, name, arguments, "sampling/createMessage")
+    if await offers(visit, "test_sampling"):
+        question = {"prompt": "What is the capital of France?"}
+        return await be_asked(visit, "test_sampling", question, "sampling/createMessage")
+    return await be_asked(visit, "test_input_required_result_sampling", {}, "sampling/createMessage")
 
 
-async def be_asked(visit: Visit, name: str, arguments: dict[str, Any], method: str) -> Observed:
+@extra
+async def multi_round(visit: Visit) -> Observed:
+    """The server asks, and asks again."""
+    name = "test_input_required_result_multi_round"
+    return await be_asked(visit, name, {}, "elicitation/create", "elicitation/create")
+
+
+@extra
+async def multiple_inputs(visit: Visit) -> Observed:
+    """The server asks three things at once."""
+    name = "test_input_required_result_multiple_inputs"
+    return await be_asked(visit, name, {}, "elicitation/create", "roots/list", "sampling/createMessage")
+
+
+async def be_asked(visit: Visit, name: str, arguments: dict[str, Any], *methods: str) -> Observed:
     visit.asked.clear()
-    result = await visit.client.call_tool(visit.name(name), arguments)
-    expect(not result.is_error, f"the tool failed: {text_of(result)}")
-    expect(visit.asked == [method], f"the server asked {visit.asked or 'nothing'}, not {method} once")
-    return {"asked": visit.asked[:], "text": text_of(result)}
+    text = await call_for_text(visit, name, arguments)
+    expect(sorted(visit.asked) == list(methods), f"the server asked {visit.asked or 'nothing'}, not {list(methods)}")
+    return {"asked": visit.asked[:], "text": text}
 
 
 @extra
@@ -341,24 +375,60 @@ async def log(visit: Visit) -> Observed:
     visit.logs.clear()
     if not visit.modern:
         await visit.client.set_logging_level("info")
-    await visit.client.call_tool(visit.name("test_tool_with_logging"), {})
+    await call_for_text(visit, "test_tool_with_logging")
     expect(bool(visit.logs), "no log message came")
     return {"messages": visit.logs[:]}
 
 
 @extra
 async def list_changed(visit: Visit) -> Observed:
-    """The server says that its tools changed: on a listen stream, or on the legacy session's stream."""
+    """The server says that its tools changed: on a listen stream, or on the legacy session's."""
     if visit.modern:
-        async with visit.client.listen(tools_list_changed=True) as subscription:
-            await visit.client.call_tool(visit.name("test_trigger_tool_change"), {})
-            event = await anext(aiter(subscription))
-            return {"event": type(event).__name__}
-    visit.changes.clear()
-    visit.change_came = anyio.Event()
-    await visit.client.call_tool(visit.name("test_trigger_tool_change"), {})
-    await visit.change_came.wait()
-    return {"event": visit.changes[0]}
+        async with visit.client.listen(tools_list_changed=True):
+            change = await hear(visit, "test_trigger_tool_change")
+    else:
+        change = await hear(visit, "test_trigger_tool_change")
+    return {"event": change.method}
+
+
+@extra
+async def resource_updated(visit: Visit) -> Observed:
+    """The server says that a resource changed."""
+    uri = visit.uri("test://watched-resource")
+    if visit.modern:
+        async with visit.client.listen(resource_subscriptions=[uri]):
+            change = await hear(visit, "test_trigger_resource_update")
+    else:
+        await visit.client.subscribe_resource(uri)
+        change = await hear(visit, "test_trigger_resource_update")
+        await visit.client.unsubscribe_resource(uri)
+    if not isinstance(change, types.ResourceUpdatedNotification) or str(change.params.uri) != uri:
+        raise Wrong(f"the notification is {change.method}, and not about {uri}")
+    contents = await read(visit, "test://watched-resource")
+    text = contents.text if isinstance(contents, types.TextResourceContents) else None
+    return {"event": change.method, "uri": uri, "text": text}
+
+
+async def hear(visit: Visit, trigger: str) -> types.ServerNotification:
+    """Trigger a change until the server tells of one: a legacy client's stream may open after its first calls."""
+    heard: list[types.ServerNotification] = []
+    arrived = anyio.Event()
+
+    def on_change(change: types.ServerNotification) -> None:
+        heard.append(change)
+        arrived.set()
+
+    deadline = anyio.current_time() + visit.arguments.timeout / 2
+    visit.on_change = on_change
+    try:
+        while not heard:
+            expect(anyio.current_time() < deadline, "no notification came")
+            await call_for_text(visit, trigger)
+            with anyio.move_on_after(0.5):
+                await arrived.wait()
+    finally:
+        visit.on_change = None
+    return heard[0]
 
 
 @extra
@@ -367,11 +437,51 @@ async def header(visit: Visit) -> Observed:
     tools, _ = await all_pages(visit.client.list_tools, "tools")
     for tool in tools:
         for key, schema in tool.input_schema.get("properties", {}).items():
-            if tool.name.startswith(visit.tool_prefix) and "x-mcp-header" in schema and schema.get("type") == "string":
+            if tool.name.startswith(visit.name("")) and "x-mcp-header" in schema and schema.get("type") == "string":
                 result = await visit.client.call_tool(tool.name, {key: "Zürich "})
                 expect(not result.is_error, f"the tool failed: {text_of(result)}")
                 return {"tool": tool.name, "text": text_of(result)}
     raise Wrong("no tool has a string property with x-mcp-header")
+
+
+@extra
+async def survey(visit: Visit) -> Observed:
+    """All that a server lists, whichever server it is. What it does not offer is null."""
+
+    async def names(fetch: Callable[..., Awaitable[Any]], member: str, key: str) -> list[str] | None:
+        try:
+            items, _ = await all_pages(fetch, member)
+        except MCPError as error:
+            if error.code == types.METHOD_NOT_FOUND:
+                return None
+            raise
+        return [str(getattr(item, key)) for item in items]
+
+    client = visit.client
+    return {
+        "tools": await names(client.list_tools, "tools", "name"),
+        "resources": await names(client.list_resources, "resources", "uri"),
+        "uriTemplates": await names(client.list_resource_templates, "resource_templates", "uri_template"),
+        "prompts": await names(client.list_prompts, "prompts", "name"),
+    }
+
+
+@extra
+async def call(visit: Visit) -> Observed:
+    """The call that --call and --arguments describe."""
+    name = visit.name(visit.arguments.call)
+    result = await visit.client.call_tool(name, visit.arguments.arguments)
+    content = [block.model_dump(mode="json", by_alias=True, exclude_none=True) for block in result.content]
+    observed: Observed = {"tool": name, "isError": bool(result.is_error), "content": content}
+    if result.structured_content is not None:
+        observed["structuredContent"] = result.structured_content
+    return observed
+
+
+@extra
+async def seen_request(visit: Visit) -> Observed:
+    """With which headers and _meta a call arrives at the server."""
+    return json.loads(await call_for_text(visit, "test_seen_request"))
 
 
 # --- Running --------------------------------------------------------------------------------------
@@ -404,12 +514,12 @@ async def attempt(op: str, timeout: float, run: Callable[[], Awaitable[Observed]
 
 
 async def run(arguments: argparse.Namespace) -> int:
-    names: list[str] = arguments.only or list(SCRIPT)
+    names: list[str] = arguments.only
     server: Any = arguments.url
     if arguments.command:
         # The whole environment: the SDK would pass on little more than PATH.
         server = StdioServerParameters(command=arguments.command[0], args=arguments.command[1:], env=dict(os.environ))
-    visit = Visit(None, arguments.tool_prefix, arguments.uri_prefix)  # type: ignore[arg-type]
+    visit = Visit(None, arguments)  # type: ignore[arg-type]
     visit.client = Client(
         server,
         # "auto" asks server/discover and falls back to initialize, as a real client does; what it came to is checked.
@@ -459,6 +569,10 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--tool-prefix", default="", metavar="P", help="put before the names of tools and prompts")
     parser.add_argument("--uri-prefix", default="", metavar="P", help="put after scheme:// in resource URIs")
     parser.add_argument("--only", metavar="OP,OP", help="run these operations, in this order")
+    parser.add_argument(
+        "--call", metavar="TOOL", help="call this tool: the operation `call`, alone unless --only says more"
+    )
+    parser.add_argument("--arguments", metavar="JSON", help="with these arguments ({})")
     parser.add_argument("--timeout", type=float, default=20.0, metavar="S", help="seconds for one operation (20)")
     arguments = parser.parse_args(argv)
     if arguments.command is not None and not arguments.command:
@@ -467,13 +581,24 @@ def parse(argv: list[str]) -> argparse.Namespace:
         parser.error(f"--url {arguments.url!r} is not an http or https URL")
     if arguments.timeout <= 0:
         parser.error("--timeout must be more than 0")
-    if arguments.only is not None:
+    if arguments.arguments is not None and arguments.call is None:
+        parser.error("--arguments needs --call")
+    try:
+        arguments.arguments = json.loads(arguments.arguments or "{}")
+    except ValueError as error:
+        parser.error(f"--arguments is not JSON: {error}")
+    if not isinstance(arguments.arguments, dict):
+        parser.error("--arguments is not a JSON object")
+    if arguments.only is None:
+        arguments.only = list(SCRIPT) if arguments.call is None else ["call"]
+    else:
         arguments.only = [name for name in arguments.only.split(",") if name]
-        unknown = [name for name in arguments.only if name not in SCRIPT and name not in EXTRA]
-        if unknown or not arguments.only:
-            parser.error(
-                f"--only: no operation {', '.join(unknown) or 'named'}; there are {', '.join([*SCRIPT, *EXTRA])}"
-            )
+    unknown = [name for name in arguments.only if name not in SCRIPT and name not in EXTRA]
+    if unknown or not arguments.only:
+        known = ", ".join([*SCRIPT, *EXTRA])
+        parser.error(f"--only: no operation {', '.join(unknown) or 'named'}; there are {known}")
+    if "call" in arguments.only and arguments.call is None:
+        parser.error("the operation call needs --call")
     return arguments
 
 

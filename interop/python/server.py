@@ -55,6 +55,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 warnings.filterwarnings("ignore", category=MCPDeprecationWarning)
 
 NAME = "portolan-python-peer"
+WATCHED = "test://watched-resource"
 LEVELS = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
 
 # One red pixel, and a WAV header with no samples: the smallest files that a decoder accepts.
@@ -79,7 +80,7 @@ class AskClient(Exception):
         self.result = result
 
 
-ToolFunction = Callable[["Call"], Awaitable[str | list[types.ContentBlock]]]
+ToolFunction = Callable[["Call"], Awaitable[str | list[types.ContentBlock] | types.CallToolResult]]
 PromptFunction = Callable[["Call"], Awaitable[list[types.PromptMessage]]]
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -92,12 +93,15 @@ TOOLS: dict[str, tuple[types.Tool, ToolFunction]] = {}
 PROMPTS: dict[str, tuple[types.Prompt, PromptFunction]] = {}
 
 
-def tool(description: str, schema: dict[str, Any] | None = None) -> Callable[[ToolFunction], ToolFunction]:
+def tool(
+    description: str, schema: dict[str, Any] | None = None, output: dict[str, Any] | None = None
+) -> Callable[[ToolFunction], ToolFunction]:
     """Register a tool under its function's name."""
 
     def register(function: ToolFunction) -> ToolFunction:
         name = function.__name__
-        definition = types.Tool(name=name, description=description, input_schema=schema or {"type": "object"})
+        takes = schema or {"type": "object"}
+        definition = types.Tool(name=name, description=description, input_schema=takes, output_schema=output)
         TOOLS[name] = (definition, function)
         return function
 
@@ -311,15 +315,11 @@ async def json_schema_2020_12_tool(call: Call) -> str:
 
 
 @tool(
-    "Mirrors one of its arguments in an HTTP header",
-    {
-        "type": "object",
-        "properties": {"region": {"type": "string", "x-mcp-header": "Region"}, "note": STRING},
-        "required": ["region"],
-    },
+    "Has an argument that modern clients repeat in the header Mcp-Param-Region",
+    {"type": "object", "properties": {"region": {"type": "string", "x-mcp-header": "Region"}}},
 )
-async def test_x_mcp_header(call: Call) -> str:
-    return f"Region: {call.arguments['region']}"
+async def test_header_parameter(call: Call) -> str:
+    return f"Region: {call.arguments.get('region', '(none)')}"
 
 
 # --- Tools: notifications -------------------------------------------------------------------------
@@ -351,17 +351,6 @@ async def test_logging_tool(call: Call) -> str:
     return "Logging tool executed"
 
 
-@tool(
-    "Reports progress 0 of 1 and then waits to be cancelled (beyond the contract: for cancellation)",
-    {"type": "object", "properties": {"seconds": {"type": "number", "minimum": 0, "maximum": 600}}},
-)
-async def test_cancellation(call: Call) -> str:
-    seconds = call.arguments.get("seconds", 30)
-    await call.progress(0, 1)
-    await anyio.sleep(seconds)
-    return f"Not cancelled within {seconds} seconds"
-
-
 @tool("Closes its SSE stream in mid-call; the answer waits for a client that resumes")
 async def test_reconnection(call: Call) -> str:
     if call.ctx.close_sse_stream is not None:
@@ -384,12 +373,64 @@ async def test_trigger_prompt_change(call: Call) -> str:
     return "The prompt list changed"
 
 
-@tool("Says that test://watched-resource changed (beyond the contract: for resource updates)")
+# --- Tools beyond the suite's contract: what reached the server? ------------------------------------
+
+
+@tool(f"Changes {WATCHED}")
 async def test_trigger_resource_update(call: Call) -> str:
     STATE.watched_version += 1
     await STATE.bus.publish(ResourceUpdated(uri=WATCHED))
     await tell(STATE.watchers, lambda session: session.send_resource_updated(WATCHED))
-    return "test://watched-resource changed"
+    return f"Version {STATE.watched_version}"
+
+
+@tool(
+    "Reports progress 0 of 1, then waits to be cancelled; with a token, test_cancellation_outcome tells if it was",
+    {
+        "type": "object",
+        "properties": {"seconds": {"type": "number", "minimum": 0, "maximum": 600}, "token": STRING},
+    },
+)
+async def test_cancellation(call: Call) -> str:
+    seconds, token = call.arguments.get("seconds", 30), call.arguments.get("token")
+    STATE.waits[token] = "running"
+    await call.progress(0, 1)
+    try:
+        await anyio.sleep(seconds)
+    except anyio.get_cancelled_exc_class():
+        STATE.waits[token] = "cancelled"
+        raise
+    STATE.waits[token] = "finished"
+    return f"Not cancelled within {seconds} seconds"
+
+
+OUTCOMES = {"type": "string", "enum": ["unknown", "running", "finished", "cancelled"]}
+
+
+@tool(
+    "Says how the test_cancellation with that token fares",
+    {"type": "object", "properties": {"token": STRING}, "required": ["token"]},
+    {"type": "object", "properties": {"outcome": OUTCOMES}, "required": ["outcome"]},
+)
+async def test_cancellation_outcome(call: Call) -> types.CallToolResult:
+    outcome = STATE.waits.get(call.arguments["token"], "unknown")
+    return types.CallToolResult(content=[types.TextContent(text=outcome)], structured_content={"outcome": outcome})
+
+
+ENVELOPE = (
+    types.PROTOCOL_VERSION_META_KEY,
+    types.CLIENT_INFO_META_KEY,
+    types.CLIENT_CAPABILITIES_META_KEY,
+    types.LOG_LEVEL_META_KEY,
+)
+
+
+@tool("Shows the HTTP headers and the _meta with which this very call arrived")
+async def test_seen_request(call: Call) -> str:
+    meta = dict((call.ctx.params or {}).get("_meta") or {})
+    envelope = {key: meta.pop(key) for key in ENVELOPE if key in meta}
+    headers = None if call.ctx.request is None else dict(call.ctx.request.headers)
+    return json.dumps({"headers": headers, "meta": meta or None, "envelope": envelope or None})
 
 
 # --- Tools: asking the client ---------------------------------------------------------------------
@@ -578,7 +619,6 @@ async def test_input_required_result_prompt(call: Call) -> list[types.PromptMess
 
 # --- Resources ------------------------------------------------------------------------------------
 
-WATCHED = "test://watched-resource"
 TEMPLATE = UriTemplate.parse("test://template/{id}/data")
 
 RESOURCES = [
@@ -617,6 +657,8 @@ class State:
     dynamic_tool: bool = False
     dynamic_prompt: bool = False
     watched_version: int = 1
+    # How each test_cancellation fares, by its token.
+    waits: dict[str | None, str] = field(default_factory=dict)
     # Legacy sessions, by session id ("" on stdio): those that are open, those that watch the resource, log levels.
     sessions: dict[str, ServerSession] = field(default_factory=dict)
     watchers: dict[str, ServerSession] = field(default_factory=dict)
@@ -731,6 +773,8 @@ def build(page_size: int) -> Server[Any]:
         except anyio.get_cancelled_exc_class():
             print(f"cancelled {params.name}", file=sys.stderr, flush=True)
             raise
+        if isinstance(result, types.CallToolResult):
+            return result
         return types.CallToolResult(content=[types.TextContent(text=result)] if isinstance(result, str) else result)
 
     def failed(text: str) -> types.CallToolResult:

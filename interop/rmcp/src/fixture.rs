@@ -62,6 +62,8 @@ pub(crate) struct Fixture {
     has_dynamic_tool: AtomicBool,
     has_dynamic_prompt: AtomicBool,
     watched_version: AtomicU64,
+    /// How each `test_cancellation` fares, by its token.
+    waits: Mutex<HashMap<String, &'static str>>,
     listeners: Mutex<Listeners>,
     /// Legacy sessions by session id ("" on stdio): those that are open, those that watch the resource, log levels.
     sessions: Mutex<HashMap<String, Peer<RoleServer>>>,
@@ -82,6 +84,7 @@ impl Fixture {
             has_dynamic_tool: AtomicBool::new(false),
             has_dynamic_prompt: AtomicBool::new(false),
             watched_version: AtomicU64::new(1),
+            waits: Mutex::default(),
             listeners: Mutex::default(),
             sessions: Mutex::default(),
             watchers: Mutex::default(),
@@ -137,9 +140,37 @@ impl Fixture {
         }
     }
 
+    pub(crate) fn wait(&self, token: &str) -> Wait<'_> {
+        locked(&self.waits).insert(token.to_owned(), "running");
+        Wait { fixture: self, token: token.to_owned(), outcome: "cancelled" }
+    }
+
+    pub(crate) fn outcome_of_wait(&self, token: &str) -> &'static str {
+        locked(&self.waits).get(token).copied().unwrap_or("unknown")
+    }
+
     fn all_tools(&self) -> Vec<Tool> {
         let dynamic = self.has_dynamic_tool.load(Ordering::Relaxed).then(tools::dynamic);
         self.tools.iter().cloned().chain(dynamic).collect()
+    }
+}
+
+/// One `test_cancellation`. To cancel it is to drop it before it finished.
+pub(crate) struct Wait<'a> {
+    fixture: &'a Fixture,
+    token: String,
+    outcome: &'static str,
+}
+
+impl Wait<'_> {
+    pub(crate) fn finish(mut self) {
+        self.outcome = "finished";
+    }
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        locked(&self.fixture.waits).insert(std::mem::take(&mut self.token), self.outcome);
     }
 }
 
@@ -231,7 +262,7 @@ impl ServerHandler for Fixture {
             }
         };
         match outcome {
-            Ok(content) => Ok(CallToolResult::success(content).into()),
+            Ok(result) => Ok(result.into()),
             Err(Stop::Failed(text)) => Ok(CallToolResult::error(vec![ContentBlock::text(text)]).into()),
             Err(Stop::Ask(question)) => Ok(question.into()),
             Err(Stop::Refused(error)) => Err(error),

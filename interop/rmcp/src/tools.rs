@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rmcp::model::{ContentBlock, JsonObject, ResourceContents, Tool};
+use rmcp::model::{CallToolResult, ContentBlock, JsonObject, ResourceContents, Tool};
 use serde_json::{Value, json};
 
 use crate::ask::{
@@ -13,6 +13,7 @@ use crate::fixture::Change;
 use crate::resources::{PNG, WATCHED};
 
 pub(crate) const DYNAMIC: &str = "test_dynamic_tool";
+const CANCELLATION_OUTCOME: &str = "test_cancellation_outcome";
 
 /// A WAV header with no samples.
 const WAV: &str = "UklGRiQAAABXQVZFZm10IBAAAAABAAEAQB8AAEAfAAABAAgAZGF0YQAAAAA=";
@@ -30,10 +31,8 @@ const PLAIN: &[(&str, &str)] = &[
     ("test_logging_tool", "Logs only for a request that asked for a log level"),
     ("test_trigger_tool_change", "Adds a tool to the list, or takes it away again"),
     ("test_trigger_prompt_change", "Adds a prompt to the list, or takes it away again"),
-    (
-        "test_trigger_resource_update",
-        "Says that test://watched-resource changed (beyond the contract: for resource updates)",
-    ),
+    ("test_trigger_resource_update", "Changes test://watched-resource"),
+    ("test_seen_request", "Shows the HTTP headers and the _meta with which this very call arrived"),
     (
         "test_elicitation_sep1034_defaults",
         "Asks the user, with a default for every primitive type (SEP-1034)",
@@ -55,11 +54,25 @@ pub(crate) fn definitions() -> Result<Vec<Tool>, String> {
     let plain = PLAIN.iter().map(|(name, description)| (*name, *description, json!({ "type": "object" })));
     plain
         .chain(with_arguments())
-        .map(|(name, description, schema)| match schema {
-            Value::Object(schema) => Ok(Tool::new(name, description, schema)),
-            _ => Err(format!("the input schema of {name} is not an object")),
+        .map(|(name, description, schema)| {
+            let tool = Tool::new(name, description, object(schema)?);
+            if name != CANCELLATION_OUTCOME {
+                return Ok(tool);
+            }
+            let outcome =
+                json!({ "type": "string", "enum": ["unknown", "running", "finished", "cancelled"] });
+            let output =
+                json!({ "type": "object", "properties": { "outcome": outcome }, "required": ["outcome"] });
+            Ok(tool.with_raw_output_schema(Arc::new(object(output)?)))
         })
         .collect()
+}
+
+fn object(schema: Value) -> Result<JsonObject, String> {
+    match schema {
+        Value::Object(schema) => Ok(schema),
+        other => Err(format!("a schema is not an object: {other}")),
+    }
 }
 
 pub(crate) fn dynamic() -> Tool {
@@ -67,7 +80,7 @@ pub(crate) fn dynamic() -> Tool {
     Tool::new(DYNAMIC, "A tool that comes and goes", schema)
 }
 
-fn with_arguments() -> [(&'static str, &'static str, Value); 5] {
+fn with_arguments() -> [(&'static str, &'static str, Value); 6] {
     [
         (
             "test_sampling",
@@ -81,19 +94,26 @@ fn with_arguments() -> [(&'static str, &'static str, Value); 5] {
         ),
         (
             "test_cancellation",
-            "Reports progress 0 of 1 and then waits to be cancelled (beyond the contract: for cancellation)",
-            json!({ "type": "object", "properties": { "seconds": { "type": "number", "minimum": 0, "maximum": 600 } } }),
-        ),
-        (
-            "test_x_mcp_header",
-            "Mirrors one of its arguments in an HTTP header",
+            "Reports progress 0 of 1, then waits to be cancelled; with a token, test_cancellation_outcome tells if it was",
             json!({
                 "type": "object",
                 "properties": {
-                    "region": { "type": "string", "x-mcp-header": "Region" },
-                    "note": { "type": "string" },
+                    "seconds": { "type": "number", "minimum": 0, "maximum": 600 },
+                    "token": { "type": "string" },
                 },
-                "required": ["region"],
+            }),
+        ),
+        (
+            CANCELLATION_OUTCOME,
+            "Says how the test_cancellation with that token fares",
+            json!({ "type": "object", "properties": { "token": { "type": "string" } }, "required": ["token"] }),
+        ),
+        (
+            "test_header_parameter",
+            "Has an argument that modern clients repeat in the header Mcp-Param-Region",
+            json!({
+                "type": "object",
+                "properties": { "region": { "type": "string", "x-mcp-header": "Region" } },
             }),
         ),
         (
@@ -146,10 +166,20 @@ pub(crate) fn complaint(schema: &JsonObject, arguments: &JsonObject) -> Option<S
     })
 }
 
-pub(crate) async fn run(tool: &Tool, mut call: Call<'_>) -> Result<Vec<ContentBlock>, Stop> {
-    if let Some(complaint) = complaint(&Arc::clone(&tool.input_schema), &call.arguments) {
+pub(crate) async fn run(tool: &Tool, call: Call<'_>) -> Result<CallToolResult, Stop> {
+    if let Some(complaint) = complaint(&tool.input_schema, &call.arguments) {
         return Err(Stop::Failed(format!("Invalid arguments for {}: {complaint}", tool.name)));
     }
+    if tool.name == CANCELLATION_OUTCOME {
+        let outcome = call.fixture.outcome_of_wait(call.argument("token"));
+        let mut result = CallToolResult::structured(json!({ "outcome": outcome }));
+        result.content = vec![ContentBlock::text(outcome)];
+        return Ok(result);
+    }
+    content(tool, call).await.map(CallToolResult::success)
+}
+
+async fn content(tool: &Tool, mut call: Call<'_>) -> Result<Vec<ContentBlock>, Stop> {
     let text = match tool.name.as_ref() {
         "test_image_content" => return Ok(vec![image()]),
         "test_audio_content" => return Ok(vec![ContentBlock::audio(WAV, "audio/wav")]),
@@ -173,7 +203,11 @@ pub(crate) async fn run(tool: &Tool, mut call: Call<'_>) -> Result<Vec<ContentBl
             return Err(Stop::Failed("This tool intentionally returns an error for testing".to_owned()));
         }
         "json_schema_2020_12_tool" => format!("Arguments: {}", Value::Object(call.arguments)),
-        "test_x_mcp_header" => format!("Region: {}", call.argument("region")),
+        "test_header_parameter" => {
+            let region = call.arguments.get("region").and_then(Value::as_str);
+            format!("Region: {}", region.unwrap_or("(none)"))
+        }
+        "test_seen_request" => seen_request(&call).to_string(),
         "test_trigger_tool_change" => {
             call.fixture.announce(Change::Tools).await;
             "The tool list changed".to_owned()
@@ -234,11 +268,31 @@ async fn notify(tool: &str, call: &Call<'_>) -> Result<String, Stop> {
         _ => {
             let seconds =
                 call.arguments.get("seconds").and_then(Value::as_f64).unwrap_or(30.0).clamp(0.0, 600.0);
+            let wait = call.fixture.wait(call.argument("token"));
             call.progress(0.0, 1.0).await?;
             tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
+            wait.finish();
             Ok(format!("Not cancelled within {seconds} seconds"))
         }
     }
+}
+
+/// How this call arrived: the fields of the protocol in `_meta` apart from those of others.
+fn seen_request(call: &Call<'_>) -> Value {
+    const ENVELOPE: [&str; 4] = ["protocolVersion", "clientInfo", "clientCapabilities", "logLevel"];
+    let of_protocol =
+        |key: &str| key.strip_prefix("io.modelcontextprotocol/").is_some_and(|name| ENVELOPE.contains(&name));
+    let meta = call.context.meta.iter().map(|(key, value)| (key.clone(), value.clone()));
+    let (envelope, meta): (JsonObject, JsonObject) = meta.partition(|(key, _)| of_protocol(key));
+    let or_null = |fields: JsonObject| if fields.is_empty() { Value::Null } else { Value::Object(fields) };
+
+    let headers = call.context.extensions.get::<http::request::Parts>().map(|parts| {
+        let texts = parts.headers.iter().map(|(name, value)| {
+            (name.as_str().to_owned(), json!(String::from_utf8_lossy(value.as_bytes())))
+        });
+        texts.collect::<JsonObject>()
+    });
+    json!({ "headers": headers, "meta": or_null(meta), "envelope": or_null(envelope) })
 }
 
 /// The tools that ask the client something.
