@@ -197,7 +197,7 @@ fn internal(error: impl std::fmt::Display) -> Stop {
     Stop::Refused(ErrorData::new(ErrorCode::INTERNAL_ERROR, error.to_string(), None))
 }
 
-fn typed(question: &Value) -> Result<InputRequest, Stop> {
+pub(crate) fn typed(question: &Value) -> Result<InputRequest, Stop> {
     serde_json::from_value(question.clone()).map_err(internal)
 }
 

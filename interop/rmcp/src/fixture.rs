@@ -12,18 +12,20 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rmcp::model::{
-    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestParams,
-    CompleteResult, CompletionInfo, ContentBlock, ErrorCode, Extensions, GetPromptRequestParams,
-    GetPromptResponse, GetPromptResult, Implementation, ListPromptsResult, ListResourceTemplatesResult,
-    ListResourcesResult, ListToolsResult, LoggingLevel, PaginatedRequestParams, ProtocolVersion,
-    ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, Reference, RequestStateCodec,
-    ResourceUpdatedNotificationParam, ServerCapabilities, ServerConfig, SetLevelRequestParams,
-    SubscribeRequestParams, SubscriptionFilter, Tool, UnsubscribeRequestParams,
+    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams,
+    CompleteRequestParams, CompleteResult, CompletionInfo, ContentBlock, ErrorCode, Extensions,
+    GetPromptRequestParams, GetPromptResponse, GetPromptResult, GetTaskParams, GetTaskResult, Implementation,
+    ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, LoggingLevel,
+    PaginatedRequestParams, ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse,
+    ReadResourceResult, Reference, RequestStateCodec, ResourceUpdatedNotificationParam, ServerCapabilities,
+    ServerConfig, SetLevelRequestParams, SubscribeRequestParams, SubscriptionFilter, Tool,
+    UnsubscribeRequestParams, UpdateTaskParams,
 };
 use rmcp::service::{
     NotificationContext, RequestContext, ServiceError, SubscriptionContext, SubscriptionSendError,
     SubscriptionSink,
 };
+use rmcp::task_manager::TaskManager;
 use rmcp::{ErrorData, Peer, RoleServer, ServerHandler};
 use serde_json::json;
 
@@ -58,6 +60,7 @@ pub(crate) struct Fixture {
     era: Era,
     page_size: usize,
     pub(crate) seal: RequestStateCodec,
+    pub(crate) tasks: TaskManager,
     tools: Vec<Tool>,
     has_dynamic_tool: AtomicBool,
     has_dynamic_prompt: AtomicBool,
@@ -80,6 +83,7 @@ impl Fixture {
             era,
             page_size,
             seal,
+            tasks: TaskManager::new(),
             tools: tools::definitions()?,
             has_dynamic_tool: AtomicBool::new(false),
             has_dynamic_prompt: AtomicBool::new(false),
@@ -201,8 +205,10 @@ impl ServerHandler for Fixture {
             .enable_resources()
             .enable_resources_subscribe()
             .enable_tools()
-            .enable_tool_list_changed()
-            .build();
+            .enable_tool_list_changed();
+        // The extension is of 2026.
+        let capabilities =
+            if self.era == Era::Legacy { capabilities.build() } else { capabilities.enable_tasks().build() };
         let newest = match self.era {
             Era::Legacy => ProtocolVersion::LATEST_WITH_INITIALIZE,
             Era::Modern | Era::Both => ProtocolVersion::LATEST,
@@ -262,7 +268,7 @@ impl ServerHandler for Fixture {
             }
         };
         match outcome {
-            Ok(result) => Ok(result.into()),
+            Ok(response) => Ok(response),
             Err(Stop::Failed(text)) => Ok(CallToolResult::error(vec![ContentBlock::text(text)]).into()),
             Err(Stop::Ask(question)) => Ok(question.into()),
             Err(Stop::Refused(error)) => Err(error),
@@ -377,6 +383,30 @@ impl ServerHandler for Fixture {
         }
         context.cancelled().await;
         Ok(())
+    }
+
+    async fn get_task(
+        &self,
+        params: GetTaskParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<GetTaskResult, ErrorData> {
+        self.tasks.get_task(&params.task_id).map(GetTaskResult::new)
+    }
+
+    async fn update_task(
+        &self,
+        params: UpdateTaskParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.tasks.update_task(&params.task_id, params.input_responses)
+    }
+
+    async fn cancel_task(
+        &self,
+        params: CancelTaskParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.tasks.cancel_task(&params.task_id)
     }
 
     // Of the legacy era only.

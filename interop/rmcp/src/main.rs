@@ -19,6 +19,7 @@ mod ask;
 mod fixture;
 mod prompts;
 mod resources;
+mod tasks;
 mod tools;
 
 use std::convert::Infallible;
@@ -99,17 +100,22 @@ async fn serve_stdio(fixture: Arc<Fixture>) -> Result<(), String> {
     Ok(())
 }
 
+/// After how long a client that lost a legacy stream comes back for the rest.
+const RETRY: Duration = Duration::from_millis(100);
+
 type Service = StreamableHttpService<Arc<Fixture>, LocalSessionManager>;
 
 async fn serve_http(fixture: Arc<Fixture>, era: Era, port: u16) -> Result<(), String> {
     let config = StreamableHttpServerConfig::default()
         // By default only the Host header is checked.
         .with_allowed_origins(["http://127.0.0.1:*", "http://localhost:*", "http://[::1]:*"])
-        .with_sse_retry(Some(Duration::from_millis(100)))
+        .with_sse_retry(Some(RETRY))
         .with_legacy_session_mode(era != Era::Modern)
         .with_stateless_protocol_metadata_required(era == Era::Modern);
+    let mut sessions = LocalSessionManager::default();
+    sessions.session_config.sse_retry = Some(RETRY);
     let service: Service =
-        StreamableHttpService::new(move || Ok(Arc::clone(&fixture)), Arc::default(), config);
+        StreamableHttpService::new(move || Ok(Arc::clone(&fixture)), Arc::new(sessions), config);
 
     let listener = TcpListener::bind(("127.0.0.1", port))
         .await

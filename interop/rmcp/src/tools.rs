@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rmcp::model::{CallToolResult, ContentBlock, JsonObject, ResourceContents, Tool};
+use rmcp::model::{CallToolResponse, CallToolResult, ContentBlock, JsonObject, ResourceContents, Tool};
 use serde_json::{Value, json};
 
 use crate::ask::{
@@ -11,6 +11,7 @@ use crate::ask::{
 };
 use crate::fixture::Change;
 use crate::resources::{PNG, WATCHED};
+use crate::tasks;
 
 pub(crate) const DYNAMIC: &str = "test_dynamic_tool";
 const CANCELLATION_OUTCOME: &str = "test_cancellation_outcome";
@@ -54,6 +55,7 @@ pub(crate) fn definitions() -> Result<Vec<Tool>, String> {
     let plain = PLAIN.iter().map(|(name, description)| (*name, *description, json!({ "type": "object" })));
     plain
         .chain(with_arguments())
+        .chain(tasks::definitions())
         .map(|(name, description, schema)| {
             let tool = Tool::new(name, description, object(schema)?);
             if name != CANCELLATION_OUTCOME {
@@ -80,8 +82,13 @@ pub(crate) fn dynamic() -> Tool {
     Tool::new(DYNAMIC, "A tool that comes and goes", schema)
 }
 
-fn with_arguments() -> [(&'static str, &'static str, Value); 6] {
+fn with_arguments() -> [(&'static str, &'static str, Value); 7] {
     [
+        (
+            "greet",
+            "Greets; never a task",
+            json!({ "type": "object", "properties": { "name": { "type": "string" } } }),
+        ),
         (
             "test_sampling",
             "Has the client's model complete a prompt",
@@ -166,7 +173,7 @@ pub(crate) fn complaint(schema: &JsonObject, arguments: &JsonObject) -> Option<S
     })
 }
 
-pub(crate) async fn run(tool: &Tool, call: Call<'_>) -> Result<CallToolResult, Stop> {
+pub(crate) async fn run(tool: &Tool, call: Call<'_>) -> Result<CallToolResponse, Stop> {
     if let Some(complaint) = complaint(&tool.input_schema, &call.arguments) {
         return Err(Stop::Failed(format!("Invalid arguments for {}: {complaint}", tool.name)));
     }
@@ -174,9 +181,12 @@ pub(crate) async fn run(tool: &Tool, call: Call<'_>) -> Result<CallToolResult, S
         let outcome = call.fixture.outcome_of_wait(call.argument("token"));
         let mut result = CallToolResult::structured(json!({ "outcome": outcome }));
         result.content = vec![ContentBlock::text(outcome)];
-        return Ok(result);
+        return Ok(result.into());
     }
-    content(tool, call).await.map(CallToolResult::success)
+    if tasks::is_task(tool) {
+        return tasks::start(&call.fixture.tasks, tool, call).await;
+    }
+    content(tool, call).await.map(|content| CallToolResult::success(content).into())
 }
 
 async fn content(tool: &Tool, mut call: Call<'_>) -> Result<Vec<ContentBlock>, Stop> {
@@ -197,6 +207,10 @@ async fn content(tool: &Tool, mut call: Call<'_>) -> Result<Vec<ContentBlock>, S
                     r#"{"test":"data","value":123}"#,
                 ),
             ]);
+        }
+        "greet" => {
+            let name = call.arguments.get("name").and_then(Value::as_str);
+            format!("Hello, {}!", name.unwrap_or("stranger"))
         }
         "test_simple_text" => "This is a simple text response for testing.".to_owned(),
         "test_error_handling" => {
