@@ -64,6 +64,7 @@ pub fn modern_http(headers: &HeaderMap, message: Message) -> Result<Call, Reject
     }
     let client = client_facts(&message, meta, &body_version)?;
     check_method_header(headers, &request)?;
+    deny_legacy_only(&request)?;
     let params = check_name_header(headers, &message, &request)?;
     Ok(Call::new(message, &request, params, client))
 }
@@ -76,6 +77,7 @@ pub fn modern_stdio(message: Message) -> Result<Call, Reject> {
     let request = request_of(&message)?;
     let meta = meta_of(&message, &request)?;
     let client = client_facts(&message, meta, &body_version(meta)?)?;
+    deny_legacy_only(&request)?;
     let params = Params::read(&message, &request)?;
     Ok(Call::new(message, &request, params, client))
 }
@@ -159,6 +161,15 @@ fn client_facts(message: &Message, meta: Option<&str>, requested: &str) -> Resul
         None => LogWish::Nothing,
     };
     Ok(ClientFacts { capabilities, info: member(meta::CLIENT_INFO)?, log })
+}
+
+/// Refuses methods that modern revisions have taken away, before their params are looked at. One that is in no table may
+/// be an extension's, and is for whoever answers it to refuse.
+fn deny_legacy_only(request: &Request) -> Result<(), Reject> {
+    match method::find(&request.method) {
+        Some(method) if !method.modern => Err(Reject::UnknownMethod(request.method.to_string())),
+        _ => Ok(()),
+    }
 }
 
 fn check_method_header(headers: &HeaderMap, request: &Request) -> Result<(), Reject> {

@@ -81,6 +81,16 @@ fn an_unknown_method_needs_only_its_method_header() {
 }
 
 #[test]
+fn a_method_of_the_other_era_is_unknown_whatever_its_params() {
+    for method in ["initialize", "ping", "resources/subscribe"] {
+        let text = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{{META}}}}}"#);
+        let unknown = Reject::UnknownMethod(method.to_owned());
+        assert_eq!(modern_stdio(message(&text)).unwrap_err(), unknown);
+        assert_eq!(read(&[GOOD[0], ("mcp-method", method)], &text).unwrap_err(), unknown);
+    }
+}
+
+#[test]
 fn members_of_meta_are_checked() {
     let with = |extra: &str| {
         let text = format!(
