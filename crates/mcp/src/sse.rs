@@ -42,6 +42,12 @@ pub fn write_message_with_id(id: &str, message: &[u8], out: &mut BytesMut) {
     write_message(message, out);
 }
 
+/// Appends an event without data: it only gives a client an id to resume after, and says how long it shall wait before
+/// it does. Source: MCP 2025-11-25 `basic/transports` §Sending Messages.
+pub fn write_primer(id: &str, retry_ms: u64, out: &mut BytesMut) {
+    out.put_slice(format!("id: {id}\nretry: {retry_ms}\ndata: \n\n").as_bytes());
+}
+
 /// Appends a comment, which keeps an idle connection open and means nothing.
 pub fn write_comment(out: &mut BytesMut) {
     out.put_slice(b":\n\n");
@@ -205,7 +211,10 @@ mod tests {
     #[test]
     fn a_primed_stream_gives_its_id() {
         let primed = Event { id: Some("1".to_owned()), ..data("") };
-        assert_eq!(read(&[b"id: 1\ndata:\n\nid: 1\n\n"], 100).unwrap(), [primed.clone(), primed]);
+        assert_eq!(read(&[b"id: 1\ndata:\n\nid: 1\n\n"], 100).unwrap(), [primed.clone(), primed.clone()]);
+        let mut out = BytesMut::new();
+        write_primer("1", 250, &mut out);
+        assert_eq!(read(&[&out], 100).unwrap(), [Event { retry_ms: Some(250), ..primed }]);
     }
 
     #[test]
