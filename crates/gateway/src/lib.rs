@@ -1,3 +1,24 @@
-//! The data plane.
+//! The data plane: from a client's request to a server's answer and back.
+//!
+//! It knows no file format, no SQL, no command line and no HTML; configuration comes as a [`plan::Plan`] and the
+//! outside world as a [`world::World`]. Reading order: [`mod@call`] is the spine, and everything else is a room on
+//! its way: `listener` and `bridge` (in), `route` and `catalog` (whose), [`upstream`] (out), `relay` and [`reply`]
+//! (back); `watch` and `subscription` carry changes; [`live`] puts it together.
 
+mod admin;
+mod bridge;
+mod call;
+mod catalog;
+mod flow;
+mod listener;
+pub mod live;
+pub mod metrics;
 pub mod plan;
+mod relay;
+pub mod reply;
+mod route;
+mod subscription;
+mod tally;
+pub mod upstream;
+mod watch;
+pub mod world;

@@ -10,6 +10,7 @@ pub mod answer;
 pub mod cache;
 pub mod call;
 pub mod discover;
+pub mod era;
 pub mod headers;
 pub mod inbound;
 pub mod json;

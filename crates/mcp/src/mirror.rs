@@ -93,6 +93,12 @@ impl MirroredParams {
         self.0.is_empty()
     }
 
+    /// Whether one of them is mirrored in that header.
+    #[must_use]
+    pub fn names(&self, header: &HeaderName) -> bool {
+        self.0.iter().any(|param| param.header == *header)
+    }
+
     /// The headers that `arguments` must be sent with.
     ///
     /// # Errors

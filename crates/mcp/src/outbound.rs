@@ -1,13 +1,13 @@
 //! From a [`Call`] to the message that a server gets: the client's bytes with the gateway's few fields spliced in.
 //!
-//! Owned are the id, the name or URI, the cursor, and the protocol's members of `_meta`. All else is copied as it
+//! Owned are the id, the name or URI, and the protocol's members of `_meta`. All else is copied as it
 //! stands. Whatever is rewritten is mirrored again from what was written (MCP 2026-07-28 `streamable-http`
 //! §Request Metadata).
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::call::{Call, Text};
+use crate::call::Call;
 use crate::headers;
 use crate::json::{self, Object, Patch};
 use crate::jsonrpc::{Id, MessageKind};
@@ -22,8 +22,6 @@ pub struct Rewrite<'a> {
     pub id: u64,
     /// The server's own name of what the call is about, if it differs from the public one.
     pub subject: Option<&'a str>,
-    /// The server's own cursor; `Some(None)` takes the client's away.
-    pub cursor: Option<Option<&'a str>>,
     /// The gateway's own progress token, if the client wants progress.
     pub progress_token: Option<u64>,
     /// What `_meta` says in the server's era.
@@ -57,16 +55,6 @@ pub fn body(call: &Call, rewrite: &Rewrite<'_>) -> Bytes {
     if let (Some(place), Some(subject)) = (call.subject(), rewrite.subject) {
         patch.replace(place.at, json::quote(subject).as_bytes());
     }
-    let params_open = call.places().at.map(|at| at.start + 1);
-    match (rewrite.cursor, call.cursor(), params_open) {
-        (Some(Some(cursor)), Some(place), _) => patch.replace(place.at, json::quote(cursor).as_bytes()),
-        (Some(Some(cursor)), None, Some(open)) => {
-            let comma = if call.params().is_some_and(is_empty_object) { "" } else { "," };
-            patch.insert(open, format!("\"cursor\":{}{comma}", json::quote(cursor)).as_bytes());
-        }
-        (Some(None), Some(Text { .. }), Some(open)) => remove_cursor(call, open - 1, &mut patch),
-        _ => {}
-    }
     set_meta(call, rewrite, &mut patch);
     patch.apply(message.bytes())
 }
@@ -94,12 +82,6 @@ pub fn param_headers(sent: &HeaderMap) -> impl Iterator<Item = (&HeaderName, &He
 
 fn is_empty_object(text: &str) -> bool {
     Object::parse(text).is_ok_and(|object| object.is_empty())
-}
-
-fn remove_cursor(call: &Call, offset: usize, patch: &mut Patch) {
-    if let Some(object) = call.params().and_then(|text| Object::parse(text).ok()) {
-        object.remove(|name| name == "cursor", offset, patch);
-    }
 }
 
 /// Writes `_meta`: the client's own members first and as they stand, then the gateway's.

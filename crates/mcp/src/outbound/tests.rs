@@ -32,7 +32,7 @@ fn written(call: &Call, rewrite: &Rewrite<'_>) -> String {
 }
 
 const PLAIN: Rewrite<'static> =
-    Rewrite { id: 9, subject: None, cursor: None, progress_token: None, meta: MetaRewrite::Legacy };
+    Rewrite { id: 9, subject: None, progress_token: None, meta: MetaRewrite::Legacy };
 
 #[test]
 fn only_the_owned_fields_of_a_legacy_call_change() {
@@ -72,20 +72,6 @@ fn meta_is_added_wherever_it_is_missing() {
         written(&legacy(r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#), &PLAIN),
         r#"{"jsonrpc":"2.0","id":9,"method":"tools/list"}"#
     );
-}
-
-#[test]
-fn cursors_are_set_replaced_and_removed() {
-    let with = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"cursor":"","x":1}}"#;
-    let without = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"x":1}}"#;
-    let set = Rewrite { cursor: Some(Some("up")), ..PLAIN };
-    let gone = Rewrite { cursor: Some(None), ..PLAIN };
-    let expect =
-        |params: &str| format!(r#"{{"jsonrpc":"2.0","id":9,"method":"tools/list","params":{params}}}"#);
-    assert_eq!(written(&legacy(with), &set), expect(r#"{"cursor":"up","x":1}"#));
-    assert_eq!(written(&legacy(without), &set), expect(r#"{"cursor":"up","x":1}"#));
-    assert_eq!(written(&legacy(with), &gone), expect(r#"{"x":1}"#));
-    assert_eq!(written(&legacy(with), &PLAIN), expect(r#"{"cursor":"","x":1}"#));
 }
 
 #[test]

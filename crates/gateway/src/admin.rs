@@ -1,0 +1,76 @@
+//! The admin listener: `/healthz` (are we alive), `/readyz` (can we serve, and which servers are down) and `/metrics`.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Method, Response, StatusCode};
+use mcp::json;
+use tokio_util::sync::CancellationToken;
+use transport::http::body::ReplyBody;
+use transport::http::server::{Exchange, Service};
+
+use crate::listener::respond;
+use crate::listener::text;
+use crate::live::Live;
+use crate::metrics::Metrics;
+use crate::upstream::Health;
+
+/// Answers on the admin listener.
+#[derive(Debug)]
+pub(crate) struct Admin {
+    pub(crate) live: Arc<ArcSwap<Live>>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) drain: CancellationToken,
+}
+
+impl Service for Admin {
+    async fn answer(&self, exchange: Exchange) -> Response<ReplyBody> {
+        if !matches!(exchange.method, Method::GET | Method::HEAD) {
+            return text(StatusCode::METHOD_NOT_ALLOWED, "GET only\n");
+        }
+        match exchange.uri.path() {
+            "/healthz" => text(StatusCode::OK, "ok\n"),
+            "/readyz" => self.ready(),
+            "/metrics" => {
+                let mut response = text(StatusCode::OK, &self.metrics.text());
+                let openmetrics = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+                response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(openmetrics));
+                response
+            }
+            _ => text(StatusCode::NOT_FOUND, "/healthz, /readyz or /metrics\n"),
+        }
+    }
+}
+
+impl Admin {
+    /// Ready means that a client would be served: not draining, every server tried, and at least one of them up. One
+    /// that is down costs its own entries only, so it is named and no more.
+    fn ready(&self) -> Response<ReplyBody> {
+        let live = self.live.load_full();
+        let health = live.health();
+        let up = health.iter().any(|(_, health)| matches!(health, Health::Up { .. }));
+        let tried = health.iter().all(|(_, health)| *health != Health::Unknown);
+        let (ready, why) = match (self.drain.is_cancelled(), up, tried) {
+            (true, ..) => (false, "draining"),
+            (false, true, true) => (true, "ready"),
+            (false, _, false) => (false, "starting"),
+            (false, false, true) => (false, "no server can be reached"),
+        };
+        let each = health.iter().map(|(name, health)| {
+            let state = match health {
+                Health::Unknown => r#""state":"unknown""#.to_owned(),
+                Health::Up { era, revision } => {
+                    format!(r#""state":"up","era":"{}","revision":"{revision}""#, era.name())
+                }
+                Health::Down { why } => format!(r#""state":"down","why":{}"#, json::quote(why)),
+            };
+            format!(r#"{}:{{{state}}}"#, json::quote(name))
+        });
+        let servers: Vec<_> = each.collect();
+        let body = format!(r#"{{"ready":{ready},"why":"{why}","upstreams":{{{}}}}}"#, servers.join(","));
+        let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        respond::json(status, Bytes::from(body + "\n"))
+    }
+}

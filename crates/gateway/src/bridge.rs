@@ -1,0 +1,6 @@
+//! The legacy era's clients: their sessions, and what of their messages is not a call.
+//!
+//! What is a call becomes a modern one and goes the way of all ([`crate::call`]).
+
+pub(crate) mod door;
+pub(crate) mod session;

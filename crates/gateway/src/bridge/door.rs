@@ -1,0 +1,269 @@
+//! What a legacy client's message means, whatever it came by: a call for the spine, or something between the client
+//! and us.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use auth::Principal;
+use bytes::Bytes;
+use http::HeaderMap;
+use mcp::answer;
+use mcp::call::Call;
+use mcp::inbound;
+use mcp::json::{self, Object};
+use mcp::jsonrpc::{Id, Message, MessageKind, Notification, Request};
+use mcp::legacy::initialize::{self, Opening};
+use mcp::listen::Filter;
+use mcp::meta;
+use mcp::reject::Reject;
+use mcp::version::Era;
+use tokio_util::sync::CancellationToken;
+
+use crate::bridge::session::{Held, InFlight, Sessions, Terms, fits};
+use crate::catalog::names::Owner;
+use crate::flow::{Flow, Origin};
+use crate::plan::Limits;
+use crate::reply::CallError;
+use crate::route::Route;
+use crate::subscription::Subscription;
+use crate::upstream::pipe::lock;
+
+/// The legacy era's door to one route.
+#[derive(Debug)]
+pub(crate) struct Door {
+    pub(crate) route: Arc<Route>,
+    pub(crate) sessions: Arc<Sessions>,
+    pub(crate) limits: Limits,
+    pub(crate) drain: CancellationToken,
+}
+
+/// What to do about a message.
+pub(crate) enum Turn {
+    /// Answer with this.
+    Answer(Bytes),
+    /// Say that it was taken.
+    Accepted,
+    /// Carry out a call, which goes on until it is answered or cancelled.
+    Call(Box<Flow>, InFlight),
+}
+
+/// A session that was just opened.
+pub(crate) struct Opened {
+    pub(crate) id: String,
+    pub(crate) terms: Terms,
+    pub(crate) answer: Bytes,
+}
+
+impl Door {
+    /// Opens a session.
+    pub(crate) async fn open(&self, message: &Message) -> Result<Opened, CallError> {
+        let request = inbound::request_of(message)?;
+        let opening = Opening::read(message.params())?;
+        if !fits(&opening) {
+            return Err(CallError::Reject(Reject::Params(
+                "\"capabilities\" are larger than a session can hold".to_owned(),
+            )));
+        }
+        let principal = self.route.gate.identify()?;
+        let (discovered, _) = self.route.discovered(&principal).await?;
+        let now = self.now();
+        let (id, terms) = self
+            .sessions
+            .open(&opening, &principal, &self.limits, now)
+            .map_err(|fault| CallError::Internal(fault.to_string()))?;
+        let result = initialize::result(&discovered, terms.revision, &self.route.world.identity);
+        Ok(Opened { id, terms, answer: answer::result_message(&request.id, &result) })
+    }
+
+    /// The session of that id.
+    pub(crate) fn find(&self, id: &str) -> Result<(Terms, Principal), CallError> {
+        let principal = self.route.gate.identify()?;
+        let terms = self.sessions.find(id, &principal, self.now()).map_err(|fault| {
+            tracing::debug!(%fault, "a session id is not valid");
+            CallError::NoSession
+        })?;
+        Ok((terms, principal))
+    }
+
+    /// Ends a session.
+    pub(crate) async fn end(&self, terms: &Terms, principal: &Principal) {
+        self.sessions.end(terms, self.now());
+        for member in &self.route.catalog.members {
+            member.upstream.forget(principal, &terms.name).await;
+        }
+    }
+
+    /// What a message in a session means.
+    pub(crate) async fn take(
+        &self,
+        message: Message,
+        terms: &Terms,
+        headers: &HeaderMap,
+    ) -> Result<Turn, CallError> {
+        match message.kind() {
+            MessageKind::Request(request) => {
+                let request = request.clone();
+                self.take_request(message, &request, terms, headers).await
+            }
+            MessageKind::Notification(note) => {
+                self.take_notification(&message, note, terms);
+                Ok(Turn::Accepted)
+            }
+            // We have asked nothing, so this answers nothing.
+            MessageKind::Result(_) | MessageKind::Error(_) => Ok(Turn::Accepted),
+        }
+    }
+
+    async fn take_request(
+        &self,
+        message: Message,
+        request: &Request,
+        terms: &Terms,
+        headers: &HeaderMap,
+    ) -> Result<Turn, CallError> {
+        let done = |id: &Id| Turn::Answer(answer::result_message(id, "{}"));
+        match &*request.method {
+            "ping" => Ok(done(&request.id)),
+            "logging/setLevel" => {
+                let params = message.params().unwrap_or("{}");
+                let object = Object::parse(params).map_err(|fault| Reject::member("params", &fault))?;
+                let raw = object.get("level").map_err(|fault| Reject::member("level", &fault))?;
+                let level = raw.ok_or_else(|| Reject::Params("\"level\" is required".to_owned()))?;
+                let level = meta::log_level(level).map_err(|reject| Reject::Params(reject.to_string()))?;
+                self.sessions.hold(terms, self.now()).set_level(level);
+                Ok(done(&request.id))
+            }
+            "resources/subscribe" => {
+                self.subscribe(&uri_of(&message)?, terms).await?;
+                Ok(done(&request.id))
+            }
+            "resources/unsubscribe" => {
+                if let Some(held) = self.sessions.held(terms) {
+                    lock(&held.interests).remove(&uri_of(&message)?);
+                    held.interests_changed.send_modify(|count| *count += 1);
+                }
+                Ok(done(&request.id))
+            }
+            "initialize" => Err(CallError::Reject(Reject::NotARequest("this session is already open"))),
+            _ => self.call(message, terms, headers),
+        }
+    }
+
+    fn call(&self, message: Message, terms: &Terms, headers: &HeaderMap) -> Result<Turn, CallError> {
+        let held = self.sessions.hold(terms, self.now());
+        let call: Call = inbound::legacy(message, terms.facts(Some(&held)))?;
+        let Some(in_flight) = held.begin(call.id()) else {
+            return Err(CallError::Reject(Reject::NotARequest("a request with this id is still in flight")));
+        };
+        let origin = Origin {
+            headers: headers.clone(),
+            era: Era::Legacy,
+            mirrors: false,
+            session: Some(Arc::clone(&terms.name)),
+        };
+        let flow = Flow::new(Arc::clone(&self.route), call, origin, self.drain.clone());
+        Ok(Turn::Call(Box::new(flow), in_flight))
+    }
+
+    fn take_notification(&self, message: &Message, note: &Notification, terms: &Terms) {
+        if &*note.method != "notifications/cancelled" {
+            return;
+        }
+        let params = message.params().and_then(|params| Object::parse(params).ok());
+        let id = params.and_then(|params| params.get("requestId").ok().flatten().and_then(Id::parse));
+        if let (Some(id), Some(held)) = (id, self.sessions.held(terms)) {
+            held.cancel(&id);
+        }
+    }
+
+    /// Watches a resource for a session until it unsubscribes or ends.
+    async fn subscribe(&self, uri: &str, terms: &Terms) -> Result<(), CallError> {
+        let unknown = || CallError::UnknownName { kind: mcp::method::Kind::Resource, name: uri.to_owned() };
+        let (owner, own) = self.route.catalog.names.uri_owner(uri);
+        let Owner::Server(server, _) = owner else { return Err(unknown()) };
+        let (Some(watch), Some(member)) =
+            (self.route.watches.get(server), self.route.catalog.members.get(server))
+        else {
+            return Err(unknown());
+        };
+        let within = member.upstream.plan().deadlines.list;
+        let (interest, honoured) = watch.want(vec![own.clone()], within).await;
+        if !honoured.uris.contains(&own) {
+            return Err(CallError::NotBridged {
+                what: "resources/subscribe".to_owned(),
+                why: format!(
+                    "upstream {:?} does not tell of changes to this resource",
+                    member.upstream.name()
+                ),
+            });
+        }
+        let held = self.sessions.hold(terms, self.now());
+        lock(&held.interests).insert(uri.to_owned(), interest);
+        held.interests_changed.send_modify(|count| *count += 1);
+        Ok(())
+    }
+
+    /// The notifications that belong to no call, for the newest stream of a session.
+    pub(crate) async fn notifications(self: Arc<Self>, terms: Terms) -> Result<Notifications, CallError> {
+        let held = self.sessions.hold(&terms, self.now());
+        let mut number = 0;
+        held.streams.send_modify(|count| {
+            *count += 1;
+            number = *count;
+        });
+        let subscription = self.all_changes(&held).await?;
+        let (interests, streams) = (held.interests_changed.subscribe(), held.streams.subscribe());
+        Ok(Notifications { door: self, held, subscription, interests, streams, number })
+    }
+
+    async fn all_changes(&self, held: &Held) -> Result<Subscription, CallError> {
+        let uris = lock(&held.interests).keys().cloned().collect();
+        let filter = Filter { tools: true, prompts: true, resources: true, uris };
+        let principal = self.route.gate.identify()?;
+        Subscription::open(&self.route, filter, &principal).await
+    }
+
+    fn now(&self) -> SystemTime {
+        self.route.world.clock.now()
+    }
+}
+
+/// A session's stream of notifications.
+pub(crate) struct Notifications {
+    door: Arc<Door>,
+    held: Arc<Held>,
+    subscription: Subscription,
+    interests: tokio::sync::watch::Receiver<u64>,
+    streams: tokio::sync::watch::Receiver<u64>,
+    number: u64,
+}
+
+impl Notifications {
+    /// The next notification; none when the stream is over: another one took its place, or the session ended.
+    pub(crate) async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            let woken = tokio::select! {
+                told = self.subscription.next() => return told,
+                () = self.door.drain.cancelled() => return None,
+                changed = self.streams.changed() => changed.map(|()| false),
+                changed = self.interests.changed() => changed.map(|()| true),
+            };
+            match woken {
+                // The new one is open before the old one is dropped, so nothing falls between.
+                Ok(true) => self.subscription = self.door.all_changes(&self.held).await.ok()?,
+                Ok(false) if *self.streams.borrow_and_update() == self.number => {}
+                Ok(false) | Err(_) => return None,
+            }
+        }
+    }
+}
+
+fn uri_of(message: &Message) -> Result<String, CallError> {
+    let params = message.params().unwrap_or("{}");
+    let object = Object::parse(params).map_err(|fault| Reject::member("params", &fault))?;
+    let uri = object.get("uri").map_err(|fault| Reject::member("uri", &fault))?;
+    let Some(uri) = uri else {
+        return Err(CallError::Reject(Reject::Params("\"uri\" is required".to_owned())));
+    };
+    Ok(json::string(uri).map_err(|fault| Reject::member("uri", &fault))?.into_owned())
+}

@@ -1,0 +1,277 @@
+//! Legacy sessions of clients. What was negotiated is sealed into the session id, so that any replica can open it;
+//! held here is only what a client has going on: calls in flight, a log level, subscriptions.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
+
+use auth::Principal;
+use bytes::Bytes;
+use mcp::json::{self, Object};
+use mcp::jsonrpc::Id;
+use mcp::legacy::initialize::Opening;
+use mcp::meta::{ClientFacts, LogLevel, LogWish};
+use mcp::version::{self, Revision};
+use store::seal::{Bound, Seal, SealFault};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::plan::Limits;
+use crate::upstream::pipe::lock;
+use crate::watch::Interest;
+
+/// The most bytes that a session id may carry: it comes back in a header with every request.
+const MOST_SEALED: usize = 6 * 1024;
+/// The most sessions with something going on.
+const MOST_HELD: usize = 100_000;
+
+/// What was negotiated when a session was opened.
+#[derive(Debug, Clone)]
+pub(crate) struct Terms {
+    /// Names the session within this Portolan.
+    pub(crate) name: Arc<str>,
+    pub(crate) revision: &'static Revision,
+    pub(crate) client: ClientFacts,
+    expires: SystemTime,
+}
+
+/// Opens and knows sessions.
+#[derive(Debug)]
+pub(crate) struct Sessions {
+    seal: Arc<Seal>,
+    /// Names the path that a session belongs to: one route's is worthless at another.
+    purpose: String,
+    held: Mutex<HashMap<Arc<str>, Arc<Held>>>,
+    ended: Mutex<HashMap<Arc<str>, SystemTime>>,
+}
+
+/// What a session has going on.
+#[derive(Debug)]
+pub(crate) struct Held {
+    expires: SystemTime,
+    calls: Mutex<HashMap<Id, CancellationToken>>,
+    level: Mutex<Option<LogLevel>>,
+    /// Resources that it wants to hear of, under public URIs.
+    pub(crate) interests: Mutex<BTreeMap<String, Interest>>,
+    /// Counts changes of the interests.
+    pub(crate) interests_changed: watch::Sender<u64>,
+    /// Counts notification streams: the newest is the one that is told.
+    pub(crate) streams: watch::Sender<u64>,
+}
+
+impl Sessions {
+    pub(crate) fn new(seal: Arc<Seal>, route: &str) -> Self {
+        Self {
+            seal,
+            purpose: format!("legacy-session:{route}"),
+            held: Mutex::default(),
+            ended: Mutex::default(),
+        }
+    }
+
+    /// A new session: its id and its terms.
+    pub(crate) fn open(
+        &self,
+        opening: &Opening,
+        principal: &Principal,
+        limits: &Limits,
+        now: SystemTime,
+    ) -> Result<(String, Terms), SealFault> {
+        let mut random = [0; 16];
+        aws_lc_rs::rand::fill(&mut random).map_err(|_unspecified| SealFault::Random)?;
+        let name: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        let expires = now + limits.session_ttl;
+        let terms =
+            Terms { name: name.into(), revision: opening.revision, client: opening.client.clone(), expires };
+        let bound = Bound { purpose: &self.purpose, principal: principal.id() };
+        Ok((self.seal.seal(bound, expires, terms.text().as_bytes())?, terms))
+    }
+
+    /// The terms of a session that is still open.
+    pub(crate) fn find(&self, id: &str, principal: &Principal, now: SystemTime) -> Result<Terms, SealFault> {
+        let bound = Bound { purpose: &self.purpose, principal: principal.id() };
+        let terms = Terms::read(&self.seal.open(bound, now, id)?).ok_or(SealFault::Malformed)?;
+        if lock(&self.ended).contains_key(&terms.name) {
+            return Err(SealFault::Expired);
+        }
+        Ok(terms)
+    }
+
+    /// What the session has going on, from now on.
+    pub(crate) fn hold(&self, terms: &Terms, now: SystemTime) -> Arc<Held> {
+        let mut held = lock(&self.held);
+        if let Some(held) = held.get(&terms.name) {
+            return Arc::clone(held);
+        }
+        if held.len() >= MOST_HELD {
+            held.retain(|_, held| held.expires > now && held.is_busy());
+        }
+        let new = Arc::new(Held {
+            expires: terms.expires,
+            calls: Mutex::default(),
+            level: Mutex::default(),
+            interests: Mutex::default(),
+            interests_changed: watch::Sender::new(0),
+            streams: watch::Sender::new(0),
+        });
+        held.insert(Arc::clone(&terms.name), Arc::clone(&new));
+        new
+    }
+
+    /// What the session has going on, if anything.
+    pub(crate) fn held(&self, terms: &Terms) -> Option<Arc<Held>> {
+        lock(&self.held).get(&terms.name).cloned()
+    }
+
+    /// Ends a session: whatever it has going on is cancelled.
+    pub(crate) fn end(&self, terms: &Terms, now: SystemTime) {
+        let mut ended = lock(&self.ended);
+        ended.retain(|_, expires| *expires > now);
+        if ended.len() >= MOST_HELD {
+            // The one that is over soonest: its id is the least dangerous to forget.
+            let soonest = ended.iter().min_by_key(|(_, expires)| **expires).map(|(name, _)| Arc::clone(name));
+            soonest.and_then(|name| ended.remove(&name));
+        }
+        ended.insert(Arc::clone(&terms.name), terms.expires);
+        drop(ended);
+        if let Some(held) = lock(&self.held).remove(&terms.name) {
+            for (_, cancel) in lock(&held.calls).drain() {
+                cancel.cancel();
+            }
+            held.streams.send_modify(|count| *count += 1);
+        }
+    }
+}
+
+impl Terms {
+    /// What the client says of itself, with the log level that it has set meanwhile.
+    pub(crate) fn facts(&self, held: Option<&Held>) -> ClientFacts {
+        let level = held.and_then(|held| *lock(&held.level));
+        ClientFacts { log: level.map_or(LogWish::ServerDefault, LogWish::AtLeast), ..self.client.clone() }
+    }
+
+    fn text(&self) -> String {
+        let expires = self.expires.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        let head = format!(
+            r#""name":{},"revision":{},"expires":{expires},"capabilities":{}"#,
+            json::quote(&self.name),
+            json::quote(self.revision.name),
+            self.client.capabilities()
+        );
+        match self.client.info() {
+            Some(info) if head.len() + info.len() < MOST_SEALED => format!(r#"{{{head},"info":{info}}}"#),
+            _ => format!("{{{head}}}"),
+        }
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let object = Object::parse(std::str::from_utf8(bytes).ok()?).ok()?;
+        let member = |name| object.get(name).ok().flatten();
+        let copy = |raw: &str| Bytes::copy_from_slice(raw.as_bytes());
+        let expires = u64::try_from(json::integer(member("expires")?)?).ok()?;
+        Some(Self {
+            name: json::string(member("name")?).ok()?.into(),
+            revision: version::find(&json::string(member("revision")?).ok()?)?,
+            client: ClientFacts {
+                capabilities: copy(member("capabilities")?),
+                info: member("info").map(copy),
+                log: LogWish::ServerDefault,
+            },
+            expires: SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(expires),
+        })
+    }
+}
+
+/// Whether the terms of an opening fit into a session id.
+pub(crate) fn fits(opening: &Opening) -> bool {
+    opening.client.capabilities.len() < MOST_SEALED - 1024
+}
+
+impl Held {
+    /// A call begins; its token is cancelled when the client cancels it. None if a call with that id is in flight.
+    pub(crate) fn begin(self: &Arc<Self>, id: &Id) -> Option<InFlight> {
+        let id = id.canonical();
+        let mut calls = lock(&self.calls);
+        if calls.contains_key(&id) {
+            return None;
+        }
+        let cancel = CancellationToken::new();
+        calls.insert(id.clone(), cancel.clone());
+        drop(calls);
+        Some(InFlight { held: Arc::clone(self), id, cancel })
+    }
+
+    /// The client cancels a call.
+    pub(crate) fn cancel(&self, id: &Id) {
+        if let Some(cancel) = lock(&self.calls).get(&id.canonical()) {
+            cancel.cancel();
+        }
+    }
+
+    pub(crate) fn set_level(&self, level: LogLevel) {
+        *lock(&self.level) = Some(level);
+    }
+
+    fn is_busy(&self) -> bool {
+        !lock(&self.calls).is_empty() || !lock(&self.interests).is_empty() || lock(&self.level).is_some()
+    }
+}
+
+/// A call in flight, until dropped.
+#[derive(Debug)]
+pub(crate) struct InFlight {
+    held: Arc<Held>,
+    id: Id,
+    pub(crate) cancel: CancellationToken,
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        lock(&self.held.calls).remove(&self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn opening() -> Opening {
+        let params = r#"{"protocolVersion":"2025-06-18","capabilities":{"roots":{"listChanged":true}},"clientInfo":{"name":"c","version":"1"}}"#;
+        Opening::read(Some(params)).unwrap()
+    }
+
+    #[test]
+    fn a_session_id_opens_anywhere_until_it_is_ended_or_over() {
+        let seal = Arc::new(Seal::random().unwrap());
+        let (here, there) = (Sessions::new(Arc::clone(&seal), "a"), Sessions::new(Arc::clone(&seal), "a"));
+        let elsewhere = Sessions::new(seal, "b");
+        let (me, now) = (Principal::anonymous(), SystemTime::UNIX_EPOCH + Duration::from_secs(1_000));
+        let (id, terms) = here.open(&opening(), &me, &Limits::default(), now).unwrap();
+        assert!(id.bytes().all(|b| b.is_ascii_graphic()));
+        let found = there.find(&id, &me, now).unwrap();
+        assert_eq!(
+            (found.name, found.revision, found.client),
+            (terms.name.clone(), terms.revision, terms.client.clone())
+        );
+        assert!(elsewhere.find(&id, &me, now).is_err());
+        assert!(here.find(&id, &me, now + Limits::default().session_ttl).is_err());
+        here.end(&terms, now);
+        assert!(here.find(&id, &me, now).is_err());
+    }
+
+    #[test]
+    fn an_id_in_flight_is_not_taken_twice_and_cancels() {
+        let sessions = Sessions::new(Arc::new(Seal::random().unwrap()), "a");
+        let now = SystemTime::UNIX_EPOCH;
+        let (_, terms) = sessions.open(&opening(), &Principal::anonymous(), &Limits::default(), now).unwrap();
+        let held = sessions.hold(&terms, now);
+        let call = held.begin(&Id::text("x")).unwrap();
+        assert!(held.begin(&Id::text("x")).is_none());
+        held.cancel(&Id::parse("\"\\u0078\"").unwrap());
+        assert!(call.cancel.is_cancelled());
+        drop(call);
+        assert!(held.begin(&Id::text("x")).is_some());
+    }
+}

@@ -1,0 +1,224 @@
+//! The spine: the whole way of a call, read aloud.
+//!
+//! A listener has made a modern call of what came in ([`mcp::inbound`]); this module finds out who calls, whose the
+//! subject is, whether the one may use the other, and sends it there; [`crate::relay`] carries the answer back. No
+//! method has a branch of its own here: the method table says whether a call goes to the owner of its subject or to
+//! all servers.
+
+use std::sync::Arc;
+
+use auth::{Action, Principal};
+use http::HeaderMap;
+use mcp::call::Call;
+use mcp::json::{Object, Patch};
+use mcp::jsonrpc::Message;
+use mcp::method::{Kind, Reach};
+use mcp::mirror::MirrorFault;
+use mcp::outbound;
+use mcp::reject::Reject;
+use mcp::version::Era;
+
+use crate::catalog::Target;
+use crate::catalog::shelf::Asker;
+use crate::relay::{Mapping, Relay};
+use crate::reply::CallError;
+use crate::route::Route;
+use crate::subscription::Subscription;
+use crate::tally::Tally;
+use crate::upstream::Order;
+use crate::upstream::answer::Answer;
+
+/// By which door a call came in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Visit<'a> {
+    /// The client's headers; none over stdio.
+    pub(crate) headers: &'a HeaderMap,
+    /// The era that the client speaks.
+    pub(crate) era: Era,
+    /// Whether its requests mirror their bodies in headers: modern, over HTTP.
+    pub(crate) mirrors: bool,
+    /// Its legacy session.
+    pub(crate) session: Option<&'a Arc<str>>,
+}
+
+/// How a call goes on.
+#[derive(Debug)]
+pub(crate) enum Course {
+    /// We have the answer.
+    Own(Message),
+    /// A server is answering.
+    Relay(Box<Relay>),
+    /// A subscription stream.
+    Listen(Box<Subscription>),
+}
+
+impl Route {
+    /// Carries a call to where it is answered.
+    pub(crate) async fn run(&self, call: &Call, visit: Visit<'_>) -> Result<Course, CallError> {
+        let mut tally = Tally::begin(&self.world.metrics, call.method_name());
+        let course = self.go(call, visit, &mut tally).await;
+        match course {
+            Ok(Way::Own(message)) => {
+                tally.ended("ok");
+                Ok(Course::Own(message))
+            }
+            Ok(Way::Listen(subscription)) => {
+                tally.ended("ok");
+                Ok(Course::Listen(subscription))
+            }
+            Ok(Way::Server(answer, mapping)) => {
+                let deadlines = self.deadlines(answer.upstream());
+                Ok(Course::Relay(Box::new(Relay::new(*answer, call, visit.era, mapping, deadlines, tally))))
+            }
+            Err(error) => {
+                tally.failed(&error);
+                Err(error)
+            }
+        }
+    }
+
+    async fn go(&self, call: &Call, visit: Visit<'_>, tally: &mut Tally) -> Result<Way, CallError> {
+        tally.hold(self.places.take().await?);
+        let principal = self.gate.identify()?;
+        let asker =
+            Asker { gate: &self.gate, principal: &principal, client: call.client(), session: visit.session };
+        match call.method().map(|method| method.reach) {
+            Some(_) if call.method().is_some_and(|method| !exists_in(method, visit.era)) => {
+                Err(unknown_method(call))
+            }
+            Some(Reach::Peer) => Err(unknown_method(call)),
+            Some(Reach::All) => self.over_all(call, visit, asker).await,
+            Some(Reach::Owner) | None => {
+                let target = self.catalog.locate(call, asker).await?;
+                tally.goes_to(target.member.upstream.name());
+                let answer = self.send(call, visit, &target, asker).await?;
+                Ok(Way::Server(Box::new(answer), self.mapping(&target)))
+            }
+        }
+    }
+
+    /// Sends a call to its target. A refusal over mirrored headers means that our idea of the tool's schema is old:
+    /// the list is read again and the call, which was not carried out, sent once more.
+    pub(crate) async fn send(
+        &self,
+        call: &Call,
+        visit: Visit<'_>,
+        target: &Target<'_>,
+        asker: Asker<'_>,
+    ) -> Result<Answer, CallError> {
+        let mirrored = self.mirror(call, visit, target, asker).await?;
+        let answer = self.send_once(call, visit, target, (asker.principal, mirrored)).await?;
+        if !answer.refuses_headers() || call.kind() != Kind::Tool {
+            return Ok(answer);
+        }
+        target.member.relearn(asker).await;
+        let mirrored = self.mirror(call, visit, target, asker).await?;
+        self.send_once(call, visit, target, (asker.principal, mirrored)).await
+    }
+
+    async fn send_once(
+        &self,
+        call: &Call,
+        visit: Visit<'_>,
+        target: &Target<'_>,
+        (principal, mirrored): (&Principal, HeaderMap),
+    ) -> Result<Answer, CallError> {
+        let upstream = &target.member.upstream;
+        let name = target.name.as_deref().or_else(|| call.subject().map(|subject| &*subject.text));
+        let action = Action { method: call.method_name(), upstream: upstream.name(), name };
+        let permit = self.gate.permit(principal, &action)?;
+        let order = Order {
+            call,
+            subject: target.name.clone(),
+            capabilities: self.carried(call, visit.era),
+            headers: visit.headers,
+            mirrored,
+            session: visit.session.cloned(),
+            within: upstream.plan().deadlines.call,
+            listens: false,
+        };
+        upstream.send(permit.cover(order)).await
+    }
+
+    /// Checks the mirrored arguments of a tool call and gives the headers that the server is to get. A tool whose
+    /// schema nobody has told us is not checked, and its headers pass as they came.
+    async fn mirror(
+        &self,
+        call: &Call,
+        visit: Visit<'_>,
+        target: &Target<'_>,
+        asker: Asker<'_>,
+    ) -> Result<HeaderMap, CallError> {
+        if call.kind() != Kind::Tool {
+            return Ok(HeaderMap::new());
+        }
+        let Some(subject) = call.subject() else { return Ok(HeaderMap::new()) };
+        let tool = target.name.as_deref().unwrap_or(&subject.text);
+        let Some(params) = self.catalog.mirrored_params(target, tool, asker).await else {
+            let sent = outbound::param_headers(visit.headers);
+            return Ok(sent.map(|(name, value)| (name.clone(), value.clone())).collect());
+        };
+        if visit.mirrors {
+            params.check(visit.headers, call.arguments()).map_err(|fault| mismatch(&fault))?;
+        }
+        let headers = params
+            .headers(call.arguments())
+            .map_err(|fault| CallError::Reject(Reject::Params(fault.to_string())))?;
+        let mut mirrored: HeaderMap = headers.into_iter().collect();
+        for (name, value) in outbound::param_headers(visit.headers).filter(|(name, _)| !params.names(name)) {
+            mirrored.append(name.clone(), value.clone());
+        }
+        Ok(mirrored)
+    }
+
+    /// The client's capabilities, if not all of them can be carried: an aggregate does not carry extensions whose
+    /// methods have no owner here, and what a server would ask a legacy client in mid-call does not cross yet.
+    fn carried(&self, call: &Call, era: Era) -> Option<String> {
+        let text = call.client().capabilities();
+        let object = Object::parse(text).ok()?;
+        let mut patch = Patch::new();
+        if era == Era::Legacy {
+            object.remove(
+                |name| matches!(name, "elicitation" | "roots" | "sampling" | "tasks"),
+                0,
+                &mut patch,
+            );
+        } else if self.catalog.only().is_none()
+            && let Some(raw) = object.get("extensions").ok().flatten()
+        {
+            let extensions = Object::parse(raw).ok()?;
+            extensions.remove(|id| id != "io.modelcontextprotocol/ui", object.span_of(raw).start, &mut patch);
+        }
+        if patch.is_empty() {
+            return None;
+        }
+        String::from_utf8(patch.apply(text.as_bytes()).to_vec()).ok()
+    }
+
+    fn mapping(&self, target: &Target<'_>) -> Option<Mapping> {
+        let names = &self.catalog.names;
+        (!names.is_transparent()).then(|| Mapping { names: Arc::clone(names), server: target.server })
+    }
+}
+
+/// [`Course`], before it is counted.
+pub(crate) enum Way {
+    Own(Message),
+    Server(Box<Answer>, Option<Mapping>),
+    Listen(Box<Subscription>),
+}
+
+fn exists_in(method: &mcp::method::Method, era: Era) -> bool {
+    match era {
+        Era::Modern => method.modern,
+        Era::Legacy => method.legacy,
+    }
+}
+
+fn unknown_method(call: &Call) -> CallError {
+    CallError::Reject(Reject::UnknownMethod(call.method_name().to_owned()))
+}
+
+fn mismatch(fault: &MirrorFault) -> CallError {
+    CallError::Reject(Reject::HeaderMismatch { header: "Mcp-Param-*".to_owned(), why: fault.to_string() })
+}

@@ -1,0 +1,307 @@
+//! The catalog of a route: the merged, filtered and named set of what its servers offer, and the way back from a
+//! public name to the server that has it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use mcp::cache::{Hints, Scope};
+use mcp::call::Call;
+use mcp::method::{self, Kind, Method};
+use mcp::mirror::MirroredParams;
+
+use crate::plan::RoutePlan;
+use crate::reply::CallError;
+use crate::upstream::Upstream;
+
+mod cursor;
+mod label;
+pub(crate) mod names;
+pub(crate) mod shelf;
+
+use self::label::RouteLabel;
+pub(crate) use self::label::map_result_uris;
+use self::names::{Names, Owner};
+use self::shelf::{Asker, Entry, ListFault, Shelf, Stocked};
+
+/// The catalog of one route.
+#[derive(Debug)]
+pub(crate) struct Catalog {
+    pub(crate) names: Arc<Names>,
+    pub(crate) members: Vec<Member>,
+    page_size: Option<usize>,
+}
+
+/// One server of a route.
+#[derive(Debug)]
+pub(crate) struct Member {
+    pub(crate) upstream: Arc<Upstream>,
+    pub(crate) shelf: Arc<Shelf>,
+}
+
+/// Where a call goes.
+#[derive(Debug)]
+pub(crate) struct Target<'c> {
+    /// The server's place in the route.
+    pub(crate) server: usize,
+    pub(crate) member: &'c Member,
+    /// The server's own name of what the call is about, if the call has a subject and it differs.
+    pub(crate) name: Option<String>,
+}
+
+/// A merged list.
+#[derive(Debug)]
+pub(crate) struct Merged {
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) hints: Hints,
+    pub(crate) next_cursor: Option<String>,
+    /// The servers whose entries are missing, and why.
+    pub(crate) degraded: BTreeMap<String, String>,
+}
+
+impl Catalog {
+    pub(crate) fn new(plan: &RoutePlan, upstreams: &[Arc<Upstream>]) -> Self {
+        let prefixes = upstreams.iter().map(|upstream| upstream.plan().prefix.as_str());
+        let names = Arc::new(Names::new(&plan.naming, prefixes));
+        let member = |(server, upstream): (usize, &Arc<Upstream>)| {
+            let label = RouteLabel { names: Arc::clone(&names), server, plan: upstream.plan().clone() };
+            Member {
+                upstream: Arc::clone(upstream),
+                shelf: Arc::new(Shelf::new(Arc::clone(upstream), Arc::new(label))),
+            }
+        };
+        let members = upstreams.iter().enumerate().map(member).collect();
+        Self { names, members, page_size: plan.page_size }
+    }
+
+    /// The only server, if the route passes it through.
+    pub(crate) fn only(&self) -> Option<&Member> {
+        match self.members.as_slice() {
+            [only] => Some(only),
+            _ => None,
+        }
+    }
+
+    /// Which server a call goes to, and what it calls the subject.
+    pub(crate) async fn locate(&self, call: &Call, asker: Asker<'_>) -> Result<Target<'_>, CallError> {
+        let Some(subject) = call.subject() else {
+            // A method without a subject, in no table or for one server: only a route with one server can tell whose.
+            let unknown = || mcp::reject::Reject::UnknownMethod(call.method_name().to_owned());
+            let member = self.only().ok_or_else(unknown)?;
+            return Ok(Target { server: 0, member, name: None });
+        };
+        let public = &*subject.text;
+        let unknown = || CallError::UnknownName { kind: call.kind(), name: public.to_owned() };
+        let (server, name) = match call.kind() {
+            Kind::Tool | Kind::Prompt => {
+                self.locate_name(call.kind(), public, asker).await.ok_or_else(unknown)?
+            }
+            Kind::Resource | Kind::Template => {
+                self.locate_uri(call.kind(), public, asker).await.ok_or_else(unknown)?
+            }
+            Kind::Task | Kind::Server if self.only().is_some() => (0, public.to_owned()),
+            Kind::Task | Kind::Server => return Err(unknown()),
+        };
+        let member = self.members.get(server).ok_or_else(unknown)?;
+        Ok(Target { server, member, name: Some(name).filter(|name| name != public) })
+    }
+
+    async fn locate_name(&self, kind: Kind, public: &str, asker: Asker<'_>) -> Option<(usize, String)> {
+        let (server, shown) = match self.names.owner(public) {
+            Owner::Server(server, rest) => (server, rest),
+            Owner::Unprefixed(name) => (self.only_one_that_has(kind, name, asker).await?, name),
+            Owner::Nobody => return None,
+        };
+        let member = self.members.get(server)?;
+        if self.names.may_be_cut(public) {
+            member.know(kind, asker).await;
+            if let Some(name) = member.shelf.index().cut.get(&(kind, public.to_owned())) {
+                return Some((server, name.clone()));
+            }
+        }
+        let plan = member.upstream.plan();
+        let selection = if kind == Kind::Tool { &plan.tools } else { &plan.prompts };
+        let renamed =
+            selection.rename.iter().find(|(_, to)| to.as_str() == shown).map(|(from, _)| from.as_str());
+        let name = match renamed {
+            Some(name) => name,
+            // A renamed entry is not there under its own name.
+            None if selection.rename.contains_key(shown) => return None,
+            None => shown,
+        };
+        selection.shows(name).then(|| (server, name.to_owned()))
+    }
+
+    async fn locate_uri(&self, kind: Kind, public: &str, asker: Asker<'_>) -> Option<(usize, String)> {
+        let (owner, own) = self.names.uri_owner(public);
+        let server = match owner {
+            Owner::Server(server, _) => server,
+            Owner::Unprefixed(_) => self.only_one_that_has(kind, public, asker).await?,
+            Owner::Nobody => return None,
+        };
+        self.members.get(server)?.upstream.plan().resources.shows(&own).then_some((server, own))
+    }
+
+    /// The server whose list has that public name, if exactly one has. Lists that were not read yet are read.
+    async fn only_one_that_has(&self, kind: Kind, public: &str, asker: Asker<'_>) -> Option<usize> {
+        join_all(self.members.iter().map(|member| member.know(kind, asker))).await;
+        let has = |(_, member): &(usize, &Member)| {
+            member.shelf.index().seen.contains_key(&(kind, public.to_owned()))
+        };
+        let mut found = self.members.iter().enumerate().filter(has).map(|(server, _)| server);
+        let first = found.next()?;
+        if found.next().is_some() {
+            tracing::warn!(name = public, "two servers have it and neither is prefixed; served by neither");
+            return None;
+        }
+        Some(first)
+    }
+
+    /// A list over all servers: what is there, in the order of the route, and for what is missing the reason.
+    pub(crate) async fn merged(
+        &self,
+        method: &'static Method,
+        cursor: Option<&str>,
+        asker: Asker<'_>,
+    ) -> Result<Merged, CallError> {
+        let parts = join_all(self.members.iter().map(|member| member.list(method, asker))).await;
+        let mut merged = Merged {
+            entries: Vec::new(),
+            hints: fresh_for_ever(),
+            next_cursor: None,
+            degraded: BTreeMap::new(),
+        };
+        for (member, part) in self.members.iter().zip(parts) {
+            match part {
+                Ok(pages) => {
+                    for page in pages {
+                        merged.hints = merged.hints.and(page.hints());
+                        merged.entries.extend(page.entries.iter().cloned());
+                    }
+                }
+                Err(fault) => {
+                    let name = member.upstream.name();
+                    tracing::warn!(
+                        upstream = name,
+                        method = method.name,
+                        "its entries are missing: {}",
+                        log(&fault)
+                    );
+                    member.upstream.world().metrics.degraded(name);
+                    merged.degraded.insert(name.to_owned(), fault.public());
+                }
+            }
+        }
+        drop_ambiguous(&mut merged.entries);
+        if !merged.degraded.is_empty() {
+            // The missing entries may be back at any moment.
+            merged.hints = Hints { ttl: Duration::ZERO, scope: Scope::Private };
+        }
+        cursor::cut(&mut merged, cursor, self.page_size)?;
+        Ok(merged)
+    }
+
+    /// One page of the only server's list.
+    pub(crate) async fn page(
+        &self,
+        member: &Member,
+        method: &'static Method,
+        cursor: Option<&str>,
+        asker: Asker<'_>,
+    ) -> Result<Arc<Stocked>, ListFault> {
+        member.shelf.page(method, cursor.map(str::to_owned), asker).await
+    }
+
+    /// The mirrored parameters of a tool, as far as its server's list is known.
+    pub(crate) async fn mirrored_params(
+        &self,
+        target: &Target<'_>,
+        tool: &str,
+        asker: Asker<'_>,
+    ) -> Option<Arc<MirroredParams>> {
+        target.member.know(Kind::Tool, asker).await;
+        target.member.shelf.index().tools.get(tool).cloned()
+    }
+}
+
+impl Member {
+    /// Sees to it that the list of a kind was read once. A server that cannot give it stays unknown.
+    async fn know(&self, kind: Kind, asker: Asker<'_>) {
+        let list = match kind {
+            Kind::Prompt => "prompts/list",
+            Kind::Resource => "resources/list",
+            Kind::Template => "resources/templates/list",
+            Kind::Server | Kind::Task | Kind::Tool => "tools/list",
+        };
+        if self.shelf.index().complete.contains(&list) {
+            return;
+        }
+        if let Some(method) = method::find(list)
+            && let Err(fault) = self.list(method, asker).await
+        {
+            tracing::debug!(upstream = self.upstream.name(), list, "not known yet: {}", log(&fault));
+        }
+    }
+
+    /// Reads the tools before the first client asks.
+    pub(crate) async fn warm(&self, asker: Asker<'_>) {
+        self.know(Kind::Tool, asker).await;
+    }
+
+    /// Reads a list again, because what is known of it has proved to be old.
+    pub(crate) async fn relearn(&self, asker: Asker<'_>) {
+        self.shelf.changed(Kind::Tool);
+        if let Some(method) = method::find("tools/list")
+            && let Err(fault) = self.list(method, asker).await
+        {
+            tracing::debug!(
+                upstream = self.upstream.name(),
+                "the list cannot be read again: {}",
+                log(&fault)
+            );
+        }
+    }
+
+    /// All pages of a list; none from a server that says it has no such things.
+    async fn list(&self, method: &'static Method, asker: Asker<'_>) -> Result<Vec<Arc<Stocked>>, ListFault> {
+        let within = self.upstream.plan().deadlines.list;
+        let name = self.upstream.name();
+        let late = || CallError::Deadline { upstream: name.to_owned(), after: within };
+        let read = async {
+            let (_, discovered) = self.upstream.discovered(asker.principal).await.map_err(ListFault::Call)?;
+            if method.capability.is_some_and(|capability| !discovered.capabilities.has(capability)) {
+                return Ok(Vec::new());
+            }
+            self.shelf.all(method, asker).await
+        };
+        tokio::time::timeout(within, read).await.unwrap_or_else(|_elapsed| Err(ListFault::Call(late())))
+    }
+}
+
+fn fresh_for_ever() -> Hints {
+    Hints { ttl: Duration::from_secs(24 * 3600), scope: Scope::Public }
+}
+
+/// The fault with what is for operators only.
+fn log(fault: &ListFault) -> String {
+    match fault {
+        ListFault::Call(error) => error.to_string(),
+        ListFault::Theirs(_) => fault.public(),
+    }
+}
+
+/// Takes away entries that two servers show under one name: whom a call would reach must not be a guess.
+fn drop_ambiguous(entries: &mut Vec<Entry>) {
+    let mut count: BTreeMap<String, usize> = BTreeMap::new();
+    for entry in entries.iter() {
+        *count.entry(entry.name.clone()).or_default() += 1;
+    }
+    entries.retain(|entry| {
+        let only = count.get(&entry.name) == Some(&1);
+        if !only {
+            tracing::warn!(name = entry.name, "two servers have it and neither is prefixed; left out");
+        }
+        only
+    });
+}

@@ -1,0 +1,225 @@
+//! How a server's entries are shown: under their public names, with the configured descriptions, or not at all.
+
+use bytes::Bytes;
+use mcp::json::{self, JsonFault, Object, Patch};
+use mcp::list::Entry as RawEntry;
+use mcp::method::Kind;
+use mcp::mirror::MirroredParams;
+use std::sync::Arc;
+
+use crate::catalog::names::Names;
+use crate::catalog::shelf::{Entry, Index, Label};
+use crate::plan::{Selection, UpstreamPlan};
+
+/// Shows the entries of the server at one place of a route.
+#[derive(Debug)]
+pub(crate) struct RouteLabel {
+    pub(crate) names: Arc<Names>,
+    pub(crate) server: usize,
+    pub(crate) plan: UpstreamPlan,
+}
+
+impl Label for RouteLabel {
+    fn label(&self, kind: Kind, text: &Bytes, index: &mut Index) -> Option<Entry> {
+        let shown = match kind {
+            Kind::Tool => self.tool(text, index),
+            Kind::Prompt => self.named(Kind::Prompt, &self.plan.prompts, text, index),
+            Kind::Resource => self.located("uri", text),
+            Kind::Template => self.located("uriTemplate", text),
+            Kind::Server | Kind::Task => Ok(None),
+        };
+        shown.unwrap_or_else(|fault| {
+            tracing::warn!(
+                upstream = self.plan.name,
+                ?kind,
+                "an entry is left out, it cannot be read: {fault}"
+            );
+            None
+        })
+    }
+}
+
+impl RouteLabel {
+    fn tool(&self, text: &Bytes, index: &mut Index) -> Result<Option<Entry>, JsonFault> {
+        let entry = RawEntry::read(text)?;
+        let Some(name) = entry.string("name")? else { return Ok(None) };
+        // MCP `streamable-http` §Custom Headers: a client of ours over HTTP must not be shown an invalid tool, and a
+        // server over stdio has not checked it.
+        match MirroredParams::read(entry.get("inputSchema")?.unwrap_or("{}")) {
+            Ok(params) => index.tools.insert(name.clone().into_owned(), Arc::new(params)),
+            Err(fault) => {
+                tracing::warn!(upstream = self.plan.name, tool = %name, "a tool is left out: {fault}");
+                return Ok(None);
+            }
+        };
+        let shown = self.named(Kind::Tool, &self.plan.tools, text, index)?;
+        shown.map(|entry| self.map_app_uri(entry)).transpose()
+    }
+
+    fn named(
+        &self,
+        kind: Kind,
+        selection: &Selection,
+        text: &Bytes,
+        index: &mut Index,
+    ) -> Result<Option<Entry>, JsonFault> {
+        let entry = RawEntry::read(text)?;
+        let Some(name) = entry.string("name")? else { return Ok(None) };
+        if !selection.shows(&name) {
+            return Ok(None);
+        }
+        let public = self.names.public(self.server, &name, selection).into_owned();
+        if self.names.may_be_cut(&public) {
+            index.cut.insert((kind, public.clone()), name.clone().into_owned());
+        }
+        let mut changes = Vec::new();
+        if public != name {
+            changes.push(("name", public.as_str()));
+        }
+        if let Some(description) = selection.describe.get(name.as_ref()) {
+            changes.push(("description", description.as_str()));
+        }
+        let text = if changes.is_empty() { text.clone() } else { entry.with(&changes)? };
+        Ok(Some(Entry { name: public, text }))
+    }
+
+    fn located(&self, member: &str, text: &Bytes) -> Result<Option<Entry>, JsonFault> {
+        let entry = RawEntry::read(text)?;
+        let Some(uri) = entry.string(member)? else { return Ok(None) };
+        if !self.plan.resources.shows(&uri) {
+            return Ok(None);
+        }
+        let Some(public) = self.names.public_uri(self.server, &uri) else {
+            tracing::warn!(upstream = self.plan.name, %uri, "left out: without a scheme it cannot be told from another server's");
+            return Ok(None);
+        };
+        let mut changes = Vec::new();
+        if public != uri {
+            changes.push((member, public.as_ref()));
+        }
+        if let Some(description) = self.plan.resources.describe.get(uri.as_ref()) {
+            changes.push(("description", description.as_str()));
+        }
+        let text = if changes.is_empty() { text.clone() } else { entry.with(&changes)? };
+        Ok(Some(Entry { name: public.into_owned(), text }))
+    }
+
+    /// The `ui://` resource that a tool of the apps extension names is read through us, so it has our URI.
+    fn map_app_uri(&self, entry: Entry) -> Result<Entry, JsonFault> {
+        if self.names.is_transparent() || !memchr_ui(&entry.text) {
+            return Ok(entry);
+        }
+        let text = self.app_uri_patch(&entry.text)?.apply(&entry.text);
+        Ok(Entry { text, ..entry })
+    }
+
+    fn app_uri_patch(&self, tool: &[u8]) -> Result<Patch, JsonFault> {
+        let text = std::str::from_utf8(tool).map_err(|_not_utf8| JsonFault::NotText)?;
+        let mut patch = Patch::new();
+        let tool = Object::parse(text)?;
+        let Some(meta) = tool.get("_meta")?.filter(|raw| raw.starts_with('{')) else { return Ok(patch) };
+        let meta = Object::parse(meta)?;
+        let mut map = |raw: Option<&str>| -> Result<(), JsonFault> {
+            let Some(raw) = raw else { return Ok(()) };
+            if let Some(public) = self.names.public_uri(self.server, &json::string(raw)?) {
+                patch.replace(json::Span::locate(text, raw), json::quote(&public).as_bytes());
+            }
+            Ok(())
+        };
+        map(meta.get("ui/resourceUri")?)?;
+        if let Some(ui) = meta.object("ui")? {
+            map(ui.get("resourceUri")?)?;
+        }
+        Ok(patch)
+    }
+}
+
+/// Most tools have no user interface.
+fn memchr_ui(text: &[u8]) -> bool {
+    text.windows(11).any(|window| window == b"resourceUri")
+}
+
+/// The texts of a result's content with the public URIs of one server's resources.
+///
+/// # Errors
+/// When a place where a URI stands cannot be read.
+pub(crate) fn map_result_uris(
+    names: &Names,
+    server: usize,
+    method: &str,
+    result: &str,
+    offset: usize,
+    patch: &mut Patch,
+) -> Result<(), JsonFault> {
+    let object = Object::parse(result)?;
+    let mapper = Mapper { names, server, text: result, offset };
+    match method {
+        "resources/read" => {
+            for contents in elements(object.get("contents")?)? {
+                mapper.uri_of(&Object::parse(contents)?, patch)?;
+            }
+        }
+        "tools/call" => {
+            for block in elements(object.get("content")?)? {
+                mapper.block(block, patch)?;
+            }
+        }
+        "prompts/get" => {
+            for message in elements(object.get("messages")?)? {
+                if let Some(content) = Object::parse(message)?.get("content")? {
+                    let blocks = if content.starts_with('[') { json::array(content)? } else { vec![content] };
+                    for block in blocks {
+                        mapper.block(block, patch)?;
+                    }
+                }
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+struct Mapper<'a> {
+    names: &'a Names,
+    server: usize,
+    text: &'a str,
+    offset: usize,
+}
+
+impl Mapper<'_> {
+    fn block(&self, block: &str, patch: &mut Patch) -> Result<(), JsonFault> {
+        if !block.starts_with('{') {
+            return Ok(());
+        }
+        let object = Object::parse(block)?;
+        match object.string("type")?.as_deref() {
+            Some("resource_link") => self.uri_of(&object, patch),
+            Some("resource") => match object.object("resource")? {
+                Some(resource) => self.uri_of(&resource, patch),
+                None => Ok(()),
+            },
+            _ => Ok(()),
+        }
+    }
+
+    fn uri_of(&self, object: &Object<'_>, patch: &mut Patch) -> Result<(), JsonFault> {
+        let Some(raw) = object.get("uri")? else { return Ok(()) };
+        let uri = json::string(raw)?;
+        if let Some(public) = self.names.public_uri(self.server, &uri).filter(|public| *public != uri) {
+            patch.replace(
+                json::Span::locate(self.text, raw).shift(self.offset),
+                json::quote(&public).as_bytes(),
+            );
+        }
+        Ok(())
+    }
+}
+
+fn elements(array: Option<&str>) -> Result<Vec<&str>, JsonFault> {
+    match array {
+        Some(array) if array.starts_with('[') => {
+            Ok(json::array(array)?.into_iter().filter(|element| element.starts_with('{')).collect())
+        }
+        _ => Ok(Vec::new()),
+    }
+}

@@ -1,0 +1,370 @@
+//! The lists of one server as a route shows them: fetched page by page, cached as the server allows, and fetched once
+//! however many ask at the same time.
+//!
+//! Source: MCP 2026-07-28 `server/utilities/caching` (protocol.md §1.11).
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use arc_swap::ArcSwap;
+use auth::{Action, Gate, Principal};
+use bytes::Bytes;
+use http::HeaderMap;
+use mcp::cache::{Hints, Scope};
+use mcp::call::Call;
+use mcp::json;
+use mcp::jsonrpc::{Message, MessageKind};
+use mcp::list::Page;
+use mcp::meta::{ClientFacts, LogWish};
+use mcp::method::{Kind, Method};
+use mcp::mirror::MirroredParams;
+use tokio::sync::Mutex as AsyncMutex;
+use tokio::time::Instant;
+
+use crate::reply::CallError;
+use crate::upstream::answer::Arrival;
+use crate::upstream::pipe::lock;
+use crate::upstream::{Order, Upstream};
+
+/// The most pages that are kept of one server.
+const MOST_PAGES: usize = 1024;
+/// The most pages that one list may have, and the most entries: a server that pages without end is lying.
+const MOST_PAGES_OF_A_LIST: usize = 200;
+const MOST_ENTRIES: usize = 20_000;
+
+/// For whom a list is fetched. Lists may depend on the client's capabilities, and private ones on its principal.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Audience {
+    principal: Option<String>,
+    capabilities: u64,
+}
+
+impl Audience {
+    pub(crate) fn of(principal: &Principal, client: &ClientFacts) -> Self {
+        let mut hasher = DefaultHasher::new();
+        client.capabilities.hash(&mut hasher);
+        Self { principal: Some(principal.id().to_owned()), capabilities: hasher.finish() }
+    }
+
+    fn everyone(&self) -> Self {
+        Self { principal: None, capabilities: self.capabilities }
+    }
+}
+
+/// Who asks for a list.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asker<'a> {
+    pub(crate) gate: &'a Gate,
+    pub(crate) principal: &'a Principal,
+    pub(crate) client: &'a ClientFacts,
+    pub(crate) session: Option<&'a Arc<str>>,
+}
+
+/// Why a list is not there.
+#[derive(Debug, Clone)]
+pub(crate) enum ListFault {
+    /// The server could not be asked, or its answer is none.
+    Call(CallError),
+    /// The server's own error response.
+    Theirs(Message),
+}
+
+impl ListFault {
+    /// What clients may read of it.
+    pub(crate) fn public(&self) -> String {
+        match self {
+            Self::Call(error) => crate::reply::wire(error).text,
+            Self::Theirs(message) => match message.kind() {
+                MessageKind::Error(parts) => format!("it answers with error {}", parts.code),
+                _ => "it answers with no list".to_owned(),
+            },
+        }
+    }
+}
+
+/// A page as the route shows it.
+#[derive(Debug)]
+pub(crate) struct Stocked {
+    /// The page as it came.
+    pub(crate) page: Page,
+    /// Its entries with public names, without those that are not shown.
+    pub(crate) entries: Vec<Entry>,
+    received: Instant,
+    generation: u64,
+    hints: Hints,
+}
+
+/// An entry as it is shown.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    /// Its public name, URI or URI template.
+    pub(crate) name: String,
+    /// Its whole text.
+    pub(crate) text: Bytes,
+}
+
+impl Stocked {
+    /// The hints that are true at this moment: what is left of the time, and for whom.
+    pub(crate) fn hints(&self) -> Hints {
+        Hints { ttl: self.hints.ttl.saturating_sub(self.received.elapsed()), scope: self.hints.scope }
+    }
+
+    fn is_fresh(&self, generation: u64) -> bool {
+        self.generation == generation && self.received.elapsed() < self.hints.ttl
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    method: &'static str,
+    cursor: Option<String>,
+    audience: Audience,
+}
+
+/// One page's place. Who holds the lock fetches; who waited for it takes what was fetched meanwhile.
+#[derive(Debug, Default)]
+struct Slot {
+    state: AsyncMutex<Option<Arc<Stocked>>>,
+    fetches: AtomicU64,
+}
+
+/// What is known of a server's tools and prompts by name.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Index {
+    /// The mirrored parameters of each tool that was seen; by the upstream name.
+    pub(crate) tools: HashMap<String, Arc<MirroredParams>>,
+    /// The upstream name of each public name that was cut; by kind and public name.
+    pub(crate) cut: HashMap<(Kind, String), String>,
+    /// All public names and URIs that were seen; by kind.
+    pub(crate) seen: HashMap<(Kind, String), ()>,
+    /// Which lists were read to their end.
+    pub(crate) complete: Vec<&'static str>,
+}
+
+/// Makes entries of what a server lists. What it returns nothing for is not shown.
+pub(crate) trait Label: Send + Sync + std::fmt::Debug {
+    /// The entry as it is shown; learned facts go into `index`.
+    fn label(&self, kind: Kind, text: &Bytes, index: &mut Index) -> Option<Entry>;
+}
+
+/// The lists of one server.
+#[derive(Debug)]
+pub(crate) struct Shelf {
+    upstream: Arc<Upstream>,
+    label: Arc<dyn Label>,
+    slots: Mutex<HashMap<Key, Arc<Slot>>>,
+    /// Counts `list_changed`, by kind: tools, prompts, resources.
+    generations: [AtomicU64; 3],
+    index: ArcSwap<Index>,
+}
+
+impl Shelf {
+    pub(crate) fn new(upstream: Arc<Upstream>, label: Arc<dyn Label>) -> Self {
+        Self {
+            upstream,
+            label,
+            slots: Mutex::default(),
+            generations: [const { AtomicU64::new(0) }; 3],
+            index: ArcSwap::from_pointee(Index::default()),
+        }
+    }
+
+    pub(crate) fn index(&self) -> Arc<Index> {
+        self.index.load_full()
+    }
+
+    /// A list changed: what was fetched before this moment is stale.
+    pub(crate) fn changed(&self, kind: Kind) {
+        self.generation(kind).fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn generation(&self, kind: Kind) -> &AtomicU64 {
+        let [tools, prompts, resources] = &self.generations;
+        match kind {
+            Kind::Prompt => prompts,
+            Kind::Resource | Kind::Template => resources,
+            Kind::Server | Kind::Task | Kind::Tool => tools,
+        }
+    }
+
+    /// All pages of a list, one after the other.
+    pub(crate) async fn all(
+        &self,
+        method: &'static Method,
+        asker: Asker<'_>,
+    ) -> Result<Vec<Arc<Stocked>>, ListFault> {
+        let mut pages: Vec<Arc<Stocked>> = Vec::new();
+        let mut cursor = None;
+        let mut entries = 0;
+        loop {
+            let page = self.page(method, cursor, asker).await?;
+            entries += page.entries.len();
+            cursor = page.page.next_cursor.clone();
+            pages.push(page);
+            if cursor.is_none() {
+                self.learn(|index| {
+                    if !index.complete.contains(&method.name) {
+                        index.complete.push(method.name);
+                    }
+                });
+                return Ok(pages);
+            }
+            if pages.len() >= MOST_PAGES_OF_A_LIST || entries >= MOST_ENTRIES {
+                tracing::warn!(
+                    upstream = self.upstream.name(),
+                    method = method.name,
+                    entries,
+                    "a list without end; the rest is left out"
+                );
+                return Ok(pages);
+            }
+        }
+    }
+
+    /// One page.
+    pub(crate) async fn page(
+        &self,
+        method: &'static Method,
+        cursor: Option<String>,
+        asker: Asker<'_>,
+    ) -> Result<Arc<Stocked>, ListFault> {
+        let audience = Audience::of(asker.principal, asker.client);
+        let key = Key { method: method.name, cursor, audience };
+        let shared = Key { audience: key.audience.everyone(), ..key.clone() };
+        let generation = || self.generation(method.kind).load(Ordering::Acquire);
+        if let Some(public) = lock(&self.slots).get(&shared).cloned()
+            && let Ok(Some(stocked)) = public.state.try_lock().map(|state| state.clone())
+            && stocked.is_fresh(generation())
+        {
+            return Ok(stocked);
+        }
+        let slot = self.slot(key.clone());
+        let before = slot.fetches.load(Ordering::Acquire);
+        let mut state = slot.state.lock().await;
+        if let Some(stocked) = state.as_ref() {
+            let fetched_meanwhile = slot.fetches.load(Ordering::Acquire) != before;
+            if stocked.is_fresh(generation()) || (fetched_meanwhile && stocked.generation == generation()) {
+                return Ok(Arc::clone(stocked));
+            }
+        }
+        let stocked = Arc::new(self.fetch(method, key.cursor.as_deref(), asker, generation()).await?);
+        *state = Some(Arc::clone(&stocked));
+        slot.fetches.fetch_add(1, Ordering::AcqRel);
+        if stocked.hints.scope == Scope::Public {
+            *self.slot(shared).state.lock().await = Some(Arc::clone(&stocked));
+        }
+        Ok(stocked)
+    }
+
+    fn slot(&self, key: Key) -> Arc<Slot> {
+        let mut slots = lock(&self.slots);
+        if slots.len() >= MOST_PAGES && !slots.contains_key(&key) {
+            // Cursors and capability sets are the client's to choose, so the shelf must not grow with them. Who is
+            // waiting at a slot keeps it alive.
+            slots.retain(|_, slot| Arc::strong_count(slot) > 1);
+            if slots.len() >= MOST_PAGES {
+                slots.clear();
+            }
+        }
+        Arc::clone(slots.entry(key).or_default())
+    }
+
+    async fn fetch(
+        &self,
+        method: &'static Method,
+        cursor: Option<&str>,
+        asker: Asker<'_>,
+        generation: u64,
+    ) -> Result<Stocked, ListFault> {
+        let message = self.ask(method, cursor, asker).await?;
+        let Some(entries) = method.entries else {
+            return Err(ListFault::Call(CallError::Internal(format!("{} is no list", method.name))));
+        };
+        let page = Page::read(message, entries)
+            .map_err(|fault| ListFault::Call(CallError::invalid(self.upstream.name(), &fault)))?;
+        let mut index = Index::clone(&self.index.load());
+        let mut shown: Vec<Entry> = Vec::with_capacity(page.entries.len());
+        let mut names = std::collections::HashSet::new();
+        for text in &page.entries {
+            let Some(entry) = self.label.label(method.kind, text, &mut index) else { continue };
+            if names.insert(entry.name.clone()) {
+                index.seen.insert((method.kind, entry.name.clone()), ());
+                shown.push(entry);
+            } else {
+                tracing::warn!(
+                    upstream = self.upstream.name(),
+                    name = entry.name,
+                    "listed twice; the first is shown"
+                );
+            }
+        }
+        self.learn(|current| {
+            current.tools.extend(index.tools.clone());
+            current.cut.extend(index.cut.clone());
+            current.seen.extend(index.seen.clone());
+        });
+        let hints = self.effective(page.hints);
+        Ok(Stocked { page, entries: shown, received: Instant::now(), generation, hints })
+    }
+
+    fn learn(&self, change: impl Fn(&mut Index)) {
+        self.index.rcu(|current| {
+            let mut next = Index::clone(current);
+            change(&mut next);
+            next
+        });
+    }
+
+    /// The server's hints, or the configured ones where it has none to give.
+    fn effective(&self, theirs: Hints) -> Hints {
+        match self.upstream.plan().list_ttl {
+            Some(ttl) if theirs == Hints::NONE => Hints { ttl, scope: Scope::Private },
+            _ => theirs,
+        }
+    }
+
+    /// Asks the server for a page.
+    async fn ask(
+        &self,
+        method: &'static Method,
+        cursor: Option<&str>,
+        asker: Asker<'_>,
+    ) -> Result<Message, ListFault> {
+        let params =
+            cursor.map_or_else(|| "{}".to_owned(), |c| format!(r#"{{"cursor":{}}}"#, json::quote(c)));
+        let client = ClientFacts { log: LogWish::Nothing, ..asker.client.clone() };
+        let call =
+            Call::own(method.name, &params, client).map_err(|reject| ListFault::Call(reject.into()))?;
+        let action = Action { method: method.name, upstream: self.upstream.name(), name: None };
+        let permit =
+            asker.gate.permit(asker.principal, &action).map_err(|refusal| ListFault::Call(refusal.into()))?;
+        let within = self.upstream.plan().deadlines.list;
+        let order = Order {
+            call: &call,
+            subject: None,
+            capabilities: None,
+            headers: &HeaderMap::new(),
+            mirrored: HeaderMap::new(),
+            session: asker.session.cloned(),
+            within,
+            listens: false,
+        };
+        let late = || CallError::Deadline { upstream: self.upstream.name().to_owned(), after: within };
+        let answer = async {
+            let mut answer = self.upstream.send(permit.cover(order)).await?;
+            loop {
+                if let Arrival::Response(response) = answer.next().await? {
+                    return Ok(response.message);
+                }
+            }
+        };
+        let message = tokio::time::timeout(within, answer).await.unwrap_or_else(|_elapsed| Err(late()));
+        let message = message.map_err(ListFault::Call)?;
+        match message.kind() {
+            MessageKind::Result(_) => Ok(message),
+            _ => Err(ListFault::Theirs(message)),
+        }
+    }
+}

@@ -1,0 +1,345 @@
+//! The HTTP side towards clients: from a request to a call, of either era, and back.
+//!
+//! The order of the checks is that of protocol.md §1.23: whom the request is addressed to, where it goes, whether it
+//! can be a message, and only then what it says.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use bytes::{Bytes, BytesMut};
+use http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS, ALLOW, VARY,
+};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use mcp::answer::error_message;
+use mcp::jsonrpc::{Id, Message, MessageKind};
+use mcp::reject::{Reject, code};
+use mcp::version::Era;
+use mcp::{headers, inbound, sse, version};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use transport::http::body::ReplyBody;
+use transport::http::server::{Exchange, Service};
+
+use crate::bridge::door::{Door, Turn};
+use crate::bridge::session::Terms;
+use crate::flow::{Flow, Origin, Steps};
+use crate::live::Live;
+use crate::reply::{self, CallError};
+
+mod checks;
+pub(crate) mod respond;
+pub(crate) mod stdio;
+
+pub(crate) use checks::Doorkeeper;
+use checks::{Readable, Refused};
+use respond::{Manner, respond};
+
+/// What a path leads to.
+#[derive(Debug)]
+pub(crate) struct Endpoint {
+    pub(crate) door: Arc<Door>,
+}
+
+/// Answers the requests of one listener.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    pub(crate) name: String,
+    pub(crate) keeper: Doorkeeper,
+    pub(crate) live: Arc<ArcSwap<Live>>,
+    pub(crate) drain: CancellationToken,
+}
+
+impl Service for Listener {
+    async fn answer(&self, exchange: Exchange) -> Response<ReplyBody> {
+        let share = self.keeper.share(&exchange.headers);
+        let mut response = self.answer_checked(exchange).await;
+        if let Some(origin) = share {
+            let headers = response.headers_mut();
+            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+            headers.insert(
+                ACCESS_CONTROL_EXPOSE_HEADERS,
+                HeaderValue::from_static("mcp-session-id, www-authenticate"),
+            );
+            headers.insert(VARY, HeaderValue::from_static("origin"));
+        }
+        response
+    }
+}
+
+impl Listener {
+    async fn answer_checked(&self, exchange: Exchange) -> Response<ReplyBody> {
+        if let Err(refused) = self.keeper.check(&exchange.uri, &exchange.headers) {
+            return refuse(refused);
+        }
+        let live = self.live.load_full();
+        let Some(endpoint) = live.endpoint(&self.name, exchange.uri.path()) else {
+            let paths = live.paths(&self.name);
+            return text(StatusCode::NOT_FOUND, &format!("nothing here; MCP is at {}\n", paths.join(", ")));
+        };
+        let endpoint = Arc::clone(endpoint);
+        match exchange.method {
+            Method::POST => self.post(exchange, &endpoint, &live).await,
+            Method::GET => self.get(&exchange.headers, &endpoint, &live).await,
+            Method::DELETE => delete(&exchange.headers, &endpoint).await,
+            Method::OPTIONS => preflight(&exchange.headers),
+            _ => not_allowed(),
+        }
+    }
+
+    async fn post(
+        &self,
+        mut exchange: Exchange,
+        endpoint: &Arc<Endpoint>,
+        live: &Live,
+    ) -> Response<ReplyBody> {
+        let limits = &live.plan.limits;
+        let readable = checks::readable(&exchange.headers);
+        if !readable.json && !readable.events {
+            return refuse(Refused {
+                status: StatusCode::NOT_ACCEPTABLE,
+                why: "Accept must list application/json and text/event-stream",
+            });
+        }
+        if let Err(refused) = checks::content_type(&exchange.headers) {
+            return refuse(refused);
+        }
+        let body = match exchange.read_body(limits.request_bytes, limits.request_timeout).await {
+            Ok(body) => body,
+            Err(fault) => return refusal(fault.status(), &fault.to_string()),
+        };
+        let Exchange { headers, .. } = exchange;
+        let message = match Message::parse(body) {
+            Ok(message) => message,
+            Err(fault) => return reject(&Reject::from(fault), None),
+        };
+        match inbound::era(&headers, &message) {
+            Ok(Era::Modern) => self.modern(headers, message, endpoint, (readable, live)).await,
+            Ok(Era::Legacy) => legacy(headers, message, endpoint, (readable, live)).await,
+            Err(fault) => reject(&fault, request_id(&message).as_ref()),
+        }
+    }
+
+    async fn modern(
+        &self,
+        headers: HeaderMap,
+        message: Message,
+        endpoint: &Endpoint,
+        (readable, live): (Readable, &Live),
+    ) -> Response<ReplyBody> {
+        if let MessageKind::Notification(_) = message.kind() {
+            // The core defines none over HTTP; one that was accepted has no effect (§Sending Messages, 5).
+            return empty(StatusCode::ACCEPTED);
+        }
+        let id = request_id(&message);
+        let call = match inbound::modern_http(&headers, message) {
+            Ok(call) => call,
+            Err(fault) => return reject(&fault, id.as_ref()),
+        };
+        let manner = Manner {
+            id: call.id().clone(),
+            era: Era::Modern,
+            method: call.method(),
+            reads_events: readable.events,
+            keep_alive: live.plan.limits.keep_alive,
+        };
+        let origin = Origin { headers, era: Era::Modern, mirrors: true, session: None };
+        let flow = Flow::new(Arc::clone(&endpoint.door.route), call, origin, self.drain.clone());
+        respond(Steps::Tied(Box::new(flow)), manner).await
+    }
+
+    /// The legacy era's stream of notifications.
+    async fn get(&self, headers: &HeaderMap, endpoint: &Arc<Endpoint>, live: &Live) -> Response<ReplyBody> {
+        if !headers.contains_key(&headers::SESSION_ID) {
+            return not_allowed();
+        }
+        if !checks::readable(headers).events {
+            return refuse(Refused {
+                status: StatusCode::NOT_ACCEPTABLE,
+                why: "Accept must list text/event-stream",
+            });
+        }
+        let terms = match session(headers, endpoint) {
+            Ok((terms, _)) => terms,
+            Err(error) => return refuse_call(&error, None, Era::Legacy),
+        };
+        let notifications = match Arc::clone(&endpoint.door).notifications(terms).await {
+            Ok(notifications) => notifications,
+            Err(error) => return refuse_call(&error, None, Era::Legacy),
+        };
+        let keep_alive = live.plan.limits.keep_alive;
+        // A comment at once, so that whatever stands between lets the head through.
+        let chunks =
+            futures_util::stream::unfold((Some(notifications), true), move |(stream, first)| async move {
+                let mut stream = stream?;
+                let mut out = BytesMut::new();
+                if first {
+                    sse::write_comment(&mut out);
+                    return Some((out.freeze(), (Some(stream), false)));
+                }
+                match timeout(keep_alive, stream.next()).await {
+                    Ok(told) => sse::write_message(&told?, &mut out),
+                    Err(_elapsed) => sse::write_comment(&mut out),
+                }
+                Some((out.freeze(), (Some(stream), false)))
+            });
+        respond::stream(ReplyBody::Stream(Box::pin(chunks)))
+    }
+}
+
+async fn legacy(
+    headers: HeaderMap,
+    message: Message,
+    endpoint: &Arc<Endpoint>,
+    (readable, live): (Readable, &Live),
+) -> Response<ReplyBody> {
+    let id = request_id(&message);
+    let opens = matches!(message.kind(), MessageKind::Request(request) if &*request.method == "initialize");
+    if opens && !headers.contains_key(&headers::SESSION_ID) {
+        return match endpoint.door.open(&message).await {
+            Ok(opened) => {
+                let mut response = respond::json(StatusCode::OK, opened.answer);
+                if let Ok(value) = HeaderValue::from_str(&opened.id) {
+                    response.headers_mut().insert(headers::SESSION_ID.clone(), value);
+                }
+                response
+            }
+            Err(error) => refuse_call(&error, id.as_ref(), Era::Legacy),
+        };
+    }
+    let terms = match session(&headers, endpoint) {
+        Ok((terms, _)) => terms,
+        Err(error) => return refuse_call(&error, id.as_ref(), Era::Legacy),
+    };
+    if let Err(response) = check_revision(&headers, id.as_ref()) {
+        return *response;
+    }
+    match endpoint.door.take(message, &terms, &headers).await {
+        Ok(Turn::Answer(bytes)) => respond::json(StatusCode::OK, bytes),
+        Ok(Turn::Accepted) => empty(StatusCode::ACCEPTED),
+        Ok(Turn::Call(flow, in_flight)) => {
+            let manner = Manner {
+                id: flow.id().clone(),
+                era: Era::Legacy,
+                method: flow.method(),
+                reads_events: readable.events,
+                keep_alive: live.plan.limits.keep_alive,
+            };
+            // A legacy client that goes away has not cancelled (2025-11-25 `basic/transports`).
+            let tasks = &endpoint.door.route.world.tasks;
+            let steps = Steps::detach(*flow, in_flight, tasks);
+            respond(steps, manner).await
+        }
+        Err(error) => refuse_call(&error, id.as_ref(), Era::Legacy),
+    }
+}
+
+async fn delete(headers: &HeaderMap, endpoint: &Endpoint) -> Response<ReplyBody> {
+    if !headers.contains_key(&headers::SESSION_ID) {
+        return not_allowed();
+    }
+    match session(headers, endpoint) {
+        Ok((terms, principal)) => {
+            endpoint.door.end(&terms, &principal).await;
+            empty(StatusCode::OK)
+        }
+        Err(error) => refuse_call(&error, None, Era::Legacy),
+    }
+}
+
+/// The session that a legacy request names.
+fn session(headers: &HeaderMap, endpoint: &Endpoint) -> Result<(Terms, auth::Principal), CallError> {
+    let missing = || {
+        CallError::Reject(Reject::NotARequest(
+            "a legacy request needs the Mcp-Session-Id of an initialize, and a modern one _meta with its version",
+        ))
+    };
+    let mut ids = headers.get_all(&headers::SESSION_ID).iter();
+    let id = ids.next().and_then(|value| value.to_str().ok()).ok_or_else(missing)?;
+    if ids.next().is_some() {
+        return Err(CallError::NoSession);
+    }
+    endpoint.door.find(id)
+}
+
+/// A revision that is named must be a legacy one that is spoken here (2025-11-25 `basic/transports`: 400).
+fn check_revision(headers: &HeaderMap, id: Option<&Id>) -> Result<(), Box<Response<ReplyBody>>> {
+    let Some(value) = headers.get(&headers::PROTOCOL_VERSION) else { return Ok(()) };
+    let named = value.to_str().unwrap_or_default();
+    if version::find(named).is_some_and(|revision| revision.era == Era::Legacy) {
+        return Ok(());
+    }
+    let known: Vec<_> = version::names(Era::Legacy).collect();
+    let text = format!("MCP-Protocol-Version {named:?} is not one of a session's: {}", known.join(", "));
+    let body = error_message(id, code::INVALID_REQUEST, &text, None);
+    Err(Box::new(respond::json(StatusCode::BAD_REQUEST, body)))
+}
+
+fn request_id(message: &Message) -> Option<Id> {
+    match message.kind() {
+        MessageKind::Request(request) => Some(request.id.clone()),
+        _ => None,
+    }
+}
+
+/// A rule that the client broke: these have a 4xx in both eras, because the message itself was refused.
+fn reject(fault: &Reject, id: Option<&Id>) -> Response<ReplyBody> {
+    let wire = reply::wire(&CallError::Reject(fault.clone()));
+    tracing::debug!(code = wire.code, "rejected: {}", wire.text);
+    respond::json(wire.status, wire.body(id))
+}
+
+fn refuse_call(error: &CallError, id: Option<&Id>, era: Era) -> Response<ReplyBody> {
+    let wire = reply::wire(error);
+    wire.log(error, "");
+    match error {
+        CallError::Reject(Reject::NotARequest(_)) => respond::json(wire.status, wire.body(id)),
+        _ => respond::error(&wire, id, era),
+    }
+}
+
+fn refuse(refused: Refused) -> Response<ReplyBody> {
+    refusal(refused.status, refused.why)
+}
+
+/// A refusal before there is a message: a JSON-RPC error without an id.
+fn refusal(status: StatusCode, why: &str) -> Response<ReplyBody> {
+    tracing::debug!(status = status.as_u16(), "refused: {why}");
+    respond::json(status, error_message(None, code::INVALID_REQUEST, why, None))
+}
+
+fn not_allowed() -> Response<ReplyBody> {
+    let mut response = text(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "POST a JSON-RPC message; GET and DELETE need an Mcp-Session-Id\n",
+    );
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST, GET, DELETE, OPTIONS"));
+    response
+}
+
+/// What a browser asks before it lets a page send.
+fn preflight(headers: &HeaderMap) -> Response<ReplyBody> {
+    let mut response = empty(StatusCode::NO_CONTENT);
+    let out = response.headers_mut();
+    out.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("POST, GET, DELETE"));
+    out.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("7200"));
+    if let Some(asked) = headers.get(ACCESS_CONTROL_REQUEST_HEADERS) {
+        out.insert(ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
+    }
+    response
+}
+
+fn empty(status: StatusCode) -> Response<ReplyBody> {
+    let mut response = Response::new(ReplyBody::empty());
+    *response.status_mut() = status;
+    response
+}
+
+pub(crate) fn text(status: StatusCode, text: &str) -> Response<ReplyBody> {
+    let mut response = Response::new(ReplyBody::from(Bytes::copy_from_slice(text.as_bytes())));
+    *response.status_mut() = status;
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(http::header::CONTENT_TYPE, plain);
+    response
+}

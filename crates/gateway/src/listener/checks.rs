@@ -1,0 +1,186 @@
+//! What is checked of a request before its body is read: whom it is addressed to, which page sent it, and whether it
+//! can be a message at all.
+//!
+//! Source: MCP 2026-07-28 `streamable-http` §Security; protocol.md §1.6 (DNS rebinding needs the Host check, too).
+
+use http::header::{ACCEPT, CONTENT_TYPE, HOST, ORIGIN};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use transport::net::Address;
+
+use crate::plan::ListenerPlan;
+
+/// Why a request is refused before it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Refused {
+    pub(crate) status: StatusCode,
+    pub(crate) why: &'static str,
+}
+
+/// Which hosts and origins a listener takes.
+#[derive(Debug, Clone)]
+pub(crate) struct Doorkeeper {
+    hosts: Vec<String>,
+    origins: Vec<String>,
+    any_host: bool,
+    any_origin: bool,
+}
+
+impl Doorkeeper {
+    /// For a listener that is bound to `bound`.
+    pub(crate) fn new(plan: &ListenerPlan, bound: &Address) -> Self {
+        let mut hosts: Vec<String> =
+            ["localhost", "127.0.0.1", "::1"].iter().map(|host| (*host).to_owned()).collect();
+        if let Address::Tcp(host, _) = bound {
+            hosts.push(host.to_ascii_lowercase());
+        }
+        hosts.extend(plan.allowed_hosts.iter().cloned());
+        // Over a Unix socket the host is whatever the client makes up, and no web page gets there.
+        let any_host = plan.allowed_hosts.iter().any(|host| host == "*") || matches!(bound, Address::Unix(_));
+        let any_origin = plan.allowed_origins.iter().any(|origin| origin == "*");
+        Self { hosts, origins: plan.allowed_origins.clone(), any_host, any_origin }
+    }
+
+    /// Checks whom a request is addressed to and which page sent it.
+    pub(crate) fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refused> {
+        // HTTP/2 has the authority in the target, and no Host.
+        let host = headers.get(HOST).map(|value| value.to_str().unwrap_or_default());
+        let host = host.or_else(|| uri.authority().map(http::uri::Authority::as_str)).unwrap_or_default();
+        if !self.any_host && !self.hosts.contains(&bare_host(host)) {
+            return Err(Refused {
+                status: StatusCode::FORBIDDEN,
+                why: "this Host is not one of the listener's; allowed_hosts names more",
+            });
+        }
+        if self.origin(headers).is_some_and(|allowed| !allowed) {
+            return Err(Refused {
+                status: StatusCode::FORBIDDEN,
+                why: "this Origin may not use the listener; allowed_origins names more",
+            });
+        }
+        Ok(())
+    }
+
+    /// Whether the page that sent the request may; none if no page did.
+    fn origin(&self, headers: &HeaderMap) -> Option<bool> {
+        let origin = headers.get(ORIGIN)?;
+        let Ok(origin) = origin.to_str() else { return Some(false) };
+        if self.any_origin || self.origins.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin)) {
+            return Some(true);
+        }
+        // Pages of this machine's own servers, on any port: the development tools.
+        let local = origin.split_once("://").map(|(_, host)| bare_host(host));
+        Some(local.is_some_and(|host| matches!(host.as_str(), "localhost" | "127.0.0.1" | "::1")))
+    }
+
+    /// What tells a browser that the page may read the response.
+    pub(crate) fn share(&self, headers: &HeaderMap) -> Option<HeaderValue> {
+        headers.get(ORIGIN).filter(|_| self.origin(headers) == Some(true)).cloned()
+    }
+}
+
+/// A host without its port and brackets, in lower case.
+fn bare_host(host: &str) -> String {
+    let bare = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    bare.to_ascii_lowercase()
+}
+
+/// Whether a POST's body can be a message.
+pub(crate) fn content_type(headers: &HeaderMap) -> Result<(), Refused> {
+    let mut all = headers.get_all(CONTENT_TYPE).iter();
+    let first = all.next().and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media = first.split(';').next().unwrap_or_default().trim();
+    if all.next().is_none() && media.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    Err(Refused { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, why: "Content-Type must be application/json" })
+}
+
+/// What a client can read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Readable {
+    pub(crate) json: bool,
+    pub(crate) events: bool,
+}
+
+/// What a client says that it can read; everything, if it says nothing.
+pub(crate) fn readable(headers: &HeaderMap) -> Readable {
+    let mut said = false;
+    let mut readable = Readable { json: false, events: false };
+    for value in headers.get_all(ACCEPT) {
+        for range in value.to_str().unwrap_or_default().split(',') {
+            let mut parts = range.split(';').map(str::trim);
+            let media = parts.next().unwrap_or_default().to_ascii_lowercase();
+            let refused = parts.any(|part| matches!(part, "q=0" | "q=0.0" | "q=0.00" | "q=0.000"));
+            if media.is_empty() || refused {
+                continue;
+            }
+            said = true;
+            readable.json |= matches!(media.as_str(), "*/*" | "application/*" | "application/json");
+            readable.events |= matches!(media.as_str(), "*/*" | "text/*" | "text/event-stream");
+        }
+    }
+    if said { readable } else { Readable { json: true, events: true } }
+}
+
+#[cfg(test)]
+mod tests {
+    use transport::http::server::ServerLimits;
+
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        pairs.iter().map(|(n, v)| (http::HeaderName::from_static(n), v.parse().unwrap())).collect()
+    }
+
+    fn keeper(hosts: &[&str], origins: &[&str]) -> Doorkeeper {
+        let owned = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect();
+        let address = Address::Tcp("127.0.0.1".to_owned(), 8808);
+        let plan = ListenerPlan {
+            name: "main".to_owned(),
+            address: address.clone(),
+            tls: None,
+            allowed_hosts: owned(hosts),
+            allowed_origins: owned(origins),
+            limits: ServerLimits::default(),
+        };
+        Doorkeeper::new(&plan, &address)
+    }
+
+    #[test]
+    fn only_known_hosts_and_origins_get_in() {
+        let keeper = keeper(&["mcp.example.com"], &["https://app.example.com"]);
+        let enters =
+            |pairs: &[(&'static str, &str)]| keeper.check(&Uri::from_static("/mcp"), &headers(pairs)).is_ok();
+        for host in ["localhost:8808", "127.0.0.1", "[::1]:9", "LOCALHOST", "mcp.example.com:443"] {
+            assert!(enters(&[("host", host)]), "{host}");
+        }
+        for host in ["evil.example.com", "localhost.evil.com", "", "127.0.0.1.nip.io", "::1"] {
+            assert!(!enters(&[("host", host)]), "{host}");
+        }
+        let from = |origin: &str| enters(&[("host", "localhost"), ("origin", origin)]);
+        assert!(from("http://localhost:5173") && from("https://app.example.com") && from("http://[::1]:3"));
+        assert!(
+            !from("https://evil.example.com") && !from("null") && !from("https://app.example.com.evil.com")
+        );
+        let h2: Uri = "http://localhost:8808/mcp".parse().unwrap();
+        assert!(keeper.check(&h2, &HeaderMap::new()).is_ok());
+    }
+
+    #[test]
+    fn media_types_are_compared_as_types() {
+        let typed = |value: &str| content_type(&headers(&[("content-type", value)])).is_ok();
+        assert!(typed("application/json") && typed("Application/JSON; charset=utf-8"));
+        assert!(!typed("application/json-seq") && !typed("text/plain") && !typed(""));
+        let reads = |value: &str| readable(&headers(&[("accept", value)]));
+        let both = Readable { json: true, events: true };
+        assert_eq!(reads("application/json, text/event-stream"), both);
+        assert_eq!(reads("*/*"), both);
+        assert_eq!(readable(&HeaderMap::new()), both);
+        assert_eq!(reads("application/json"), Readable { json: true, events: false });
+        assert_eq!(reads("text/html"), Readable { json: false, events: false });
+        assert_eq!(reads("application/json, text/event-stream;q=0"), Readable { json: true, events: false });
+    }
+}

@@ -1,0 +1,189 @@
+//! A call's steps as an HTTP response: one JSON message, or server-sent events as soon as there is anything to say.
+
+use bytes::{Bytes, BytesMut};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Response, StatusCode};
+use mcp::jsonrpc::{Id, Message, MessageKind};
+use mcp::legacy::convert;
+use mcp::method::Method;
+use mcp::reject::code;
+use mcp::sse;
+use mcp::version::Era;
+use tokio::time::{Duration, timeout};
+use transport::http::body::ReplyBody;
+
+use crate::flow::{Last, Step, Steps};
+use crate::reply::Wire;
+
+/// How a call's client wants its response.
+#[derive(Debug, Clone)]
+pub(crate) struct Manner {
+    pub(crate) id: Id,
+    pub(crate) era: Era,
+    pub(crate) method: Option<&'static Method>,
+    /// Whether it can read server-sent events; if not, it gets the response alone.
+    pub(crate) reads_events: bool,
+    pub(crate) keep_alive: Duration,
+}
+
+/// Answers a call.
+pub(crate) async fn respond(mut steps: Steps, manner: Manner) -> Response<ReplyBody> {
+    if !manner.reads_events {
+        return match wait_for_last(&mut steps).await {
+            Some(last) => whole(last, &manner),
+            None => json(StatusCode::OK, Bytes::new()),
+        };
+    }
+    // An intermediary may hold the head back until the first byte, and a silent connection is cut: past the first
+    // interval the response becomes a stream.
+    match timeout(manner.keep_alive, begin(&mut steps)).await {
+        Ok(Begun::Whole(last)) => whole(last, &manner),
+        Ok(Begun::Stream(first)) => events(steps, first, manner),
+        Ok(Begun::Gone) => json(StatusCode::OK, Bytes::new()),
+        Err(_elapsed) => {
+            let mut comment = BytesMut::new();
+            sse::write_comment(&mut comment);
+            events(steps, Some(comment.freeze()), manner)
+        }
+    }
+}
+
+enum Begun {
+    Whole(Last),
+    Stream(Option<Bytes>),
+    Gone,
+}
+
+async fn begin(steps: &mut Steps) -> Begun {
+    loop {
+        match steps.next().await {
+            Some(Step::Begun { streams: true }) => return Begun::Stream(None),
+            Some(Step::Begun { streams: false }) => {}
+            Some(Step::Notice(bytes)) => return Begun::Stream(Some(event(&bytes))),
+            Some(Step::Last(last)) => return Begun::Whole(last),
+            None => return Begun::Gone,
+        }
+    }
+}
+
+async fn wait_for_last(steps: &mut Steps) -> Option<Last> {
+    loop {
+        match steps.next().await? {
+            Step::Last(last) => return Some(last),
+            Step::Begun { .. } | Step::Notice(_) => {}
+        }
+    }
+}
+
+/// One JSON message.
+fn whole(last: Last, manner: &Manner) -> Response<ReplyBody> {
+    match last {
+        Last::Message(message, status) => {
+            let status = match manner.era {
+                // Legacy clients take a 4xx for a fault of the transport and never read the error in it.
+                Era::Legacy => StatusCode::OK,
+                Era::Modern => status.filter(|s| !s.is_success()).unwrap_or_else(|| status_of(&message)),
+            };
+            json(status, text(message, manner))
+        }
+        Last::Error(wire) => error(&wire, Some(&manner.id), manner.era),
+        Last::Ended(bytes) => json(StatusCode::OK, bytes),
+    }
+}
+
+/// The status that a server's error has when it did not come by HTTP. Source: MCP 2026-07-28 `basic` §Error Codes.
+fn status_of(message: &Message) -> StatusCode {
+    match message.kind() {
+        MessageKind::Error(parts) if parts.code == code::METHOD_NOT_FOUND => StatusCode::NOT_FOUND,
+        MessageKind::Error(parts) if code::is_modern(parts.code) => StatusCode::BAD_REQUEST,
+        _ => StatusCode::OK,
+    }
+}
+
+fn text(message: Message, manner: &Manner) -> Bytes {
+    if manner.era == Era::Modern {
+        return message.bytes().clone();
+    }
+    let as_it_is = message.bytes().clone();
+    // It was parsed a moment ago; if a member stands twice, the client gets what the server said.
+    convert::age(message, manner.method).map_or(as_it_is, |aged| aged.bytes().clone())
+}
+
+/// Our own error as a response.
+pub(crate) fn error(wire: &Wire, id: Option<&Id>, era: Era) -> Response<ReplyBody> {
+    let status = match era {
+        // A legacy client must read what it is told; only what concerns its session has a status of its own.
+        Era::Legacy if wire.status != StatusCode::NOT_FOUND || wire.label != "no_session" => {
+            if wire.status == StatusCode::SERVICE_UNAVAILABLE { wire.status } else { StatusCode::OK }
+        }
+        Era::Legacy | Era::Modern => wire.status,
+    };
+    let mut response = json(status, wire.body(id));
+    if let Some(seconds) = wire.retry_after {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+/// A JSON body.
+pub(crate) fn json(status: StatusCode, body: Bytes) -> Response<ReplyBody> {
+    let mut response = Response::new(ReplyBody::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// The head of a stream of server-sent events.
+pub(crate) fn stream(body: ReplyBody) -> Response<ReplyBody> {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
+}
+
+fn event(message: &[u8]) -> Bytes {
+    let mut out = BytesMut::new();
+    sse::write_message(message, &mut out);
+    out.freeze()
+}
+
+fn events(steps: Steps, first: Option<Bytes>, manner: Manner) -> Response<ReplyBody> {
+    struct Running {
+        steps: Option<Steps>,
+        first: Option<Bytes>,
+        manner: Manner,
+    }
+    let running = Running { steps: Some(steps), first, manner };
+    let chunks = futures_util::stream::unfold(running, |mut running| async move {
+        if let Some(first) = running.first.take() {
+            return Some((first, running));
+        }
+        loop {
+            let steps = running.steps.as_mut()?;
+            let step = match timeout(running.manner.keep_alive, steps.next()).await {
+                Ok(step) => step?,
+                Err(_elapsed) => {
+                    let mut comment = BytesMut::new();
+                    sse::write_comment(&mut comment);
+                    return Some((comment.freeze(), running));
+                }
+            };
+            match step {
+                Step::Begun { .. } => {}
+                Step::Notice(bytes) => return Some((event(&bytes), running)),
+                Step::Last(last) => {
+                    running.steps = None;
+                    let body = match last {
+                        Last::Message(message, _) => text(message, &running.manner),
+                        Last::Error(wire) => wire.body(Some(&running.manner.id)),
+                        Last::Ended(bytes) => bytes,
+                    };
+                    return Some((event(&body), running));
+                }
+            }
+        }
+    });
+    stream(ReplyBody::Stream(Box::pin(chunks)))
+}

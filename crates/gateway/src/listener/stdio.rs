@@ -1,0 +1,248 @@
+//! The stdio side towards a client: one message a line, both eras, many calls at once.
+//!
+//! What opens a conversation tells its era: a message whose `_meta` names its revision is modern and stands for
+//! itself; `initialize` opens the one legacy session of this process. Source: MCP 2026-07-28 `basic/transports/stdio`.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use mcp::answer::error_message;
+use mcp::inbound;
+use mcp::json::Object;
+use mcp::jsonrpc::{Id, Message, MessageKind};
+use mcp::legacy::convert;
+use mcp::reject::{Reject, code};
+use mcp::version::Era;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use transport::lines::{LineReader, write_line};
+
+use crate::bridge::door::{Door, Turn};
+use crate::bridge::session::Terms;
+use crate::flow::{Flow, Last, Origin, Step};
+use crate::reply::{self, CallError};
+use crate::upstream::pipe::lock;
+
+/// How many lines may wait to be written before servers are made to wait.
+const WAITING_LINES: usize = 256;
+
+/// One client over a byte stream.
+struct Conversation {
+    door: Arc<Door>,
+    out: mpsc::Sender<Bytes>,
+    calls: Arc<Mutex<HashMap<Id, CancellationToken>>>,
+    session: Mutex<Option<Terms>>,
+    tasks: TaskTracker,
+    /// Ends everything that this client has going on.
+    end: CancellationToken,
+}
+
+/// Serves one client until its input ends, then lets calls finish that are about to be answered.
+pub(crate) async fn serve(
+    door: Arc<Door>,
+    input: impl AsyncRead + Send + Unpin,
+    mut output: impl AsyncWrite + Send + Unpin,
+    limit: usize,
+) -> io::Result<()> {
+    let (out, mut lines) = mpsc::channel::<Bytes>(WAITING_LINES);
+    let end = door.drain.child_token();
+    let conversation = Arc::new(Conversation {
+        door,
+        out,
+        calls: Arc::default(),
+        session: Mutex::default(),
+        tasks: TaskTracker::new(),
+        end: end.clone(),
+    });
+    let mut reader = LineReader::new(input, limit);
+    let tasks = conversation.tasks.clone();
+    let read = async {
+        let read = loop {
+            let line = tokio::select! {
+                line = reader.next() => line,
+                () = end.cancelled() => break Ok(()),
+            };
+            match line {
+                Ok(Some(Ok(line))) => Arc::clone(&conversation).take(line).await,
+                Ok(Some(Err(too_long))) => {
+                    let text = format!("{too_long}; it was skipped");
+                    conversation.say(error_message(None, code::INVALID_REQUEST, &text, None)).await;
+                }
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        // The client is gone: what it had going on is cancelled, and its answers have no reader.
+        end.cancel();
+        drop(conversation);
+        read
+    };
+    let write = async {
+        while let Some(line) = lines.recv().await {
+            write_line(&mut output, &line).await?;
+        }
+        Ok::<_, io::Error>(())
+    };
+    let (read, written) = tokio::join!(read, write);
+    tasks.close();
+    tasks.wait().await;
+    match written {
+        // A client that closed its end without waiting is no fault of ours.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => read,
+        Err(error) => Err(error),
+        Ok(()) => read,
+    }
+}
+
+impl Conversation {
+    async fn take(self: Arc<Self>, line: Bytes) {
+        let message = match Message::parse(line) {
+            Ok(message) => message,
+            Err(fault) => return self.fail(&CallError::Reject(Reject::from(fault)), None).await,
+        };
+        let id = match message.kind() {
+            MessageKind::Request(request) => Some(request.id.clone()),
+            _ => None,
+        };
+        let taken = self.sort(message).await;
+        if let Err(error) = taken {
+            // Without an id it was a notification, which is never answered.
+            if id.is_some() {
+                self.fail(&error, id.as_ref()).await;
+            }
+        }
+    }
+
+    async fn sort(self: &Arc<Self>, message: Message) -> Result<(), CallError> {
+        if let MessageKind::Notification(note) = message.kind()
+            && &*note.method == "notifications/cancelled"
+        {
+            self.cancel(&message);
+        }
+        if inbound::claims_modern(&message) {
+            if let MessageKind::Request(_) = message.kind() {
+                let call = inbound::modern_stdio(message)?;
+                let origin =
+                    Origin { headers: HeaderMap::new(), era: Era::Modern, mirrors: false, session: None };
+                let flow = Flow::new(Arc::clone(&self.door.route), call, origin, self.door.drain.clone());
+                return self.start(flow, None);
+            }
+            return Ok(());
+        }
+        let opens =
+            matches!(message.kind(), MessageKind::Request(request) if &*request.method == "initialize");
+        let terms = lock(&self.session).clone();
+        match (terms, opens) {
+            (None, true) => self.open(message).await,
+            (Some(terms), _) => match self.door.take(message, &terms, &HeaderMap::new()).await? {
+                Turn::Answer(bytes) => {
+                    self.say(bytes).await;
+                    Ok(())
+                }
+                Turn::Accepted => Ok(()),
+                Turn::Call(flow, in_flight) => self.start(*flow, Some(in_flight)),
+            },
+            // Neither era was opened: what a modern request lacks is what it is told.
+            (None, false) => inbound::modern_stdio(message).map(|_| ()).map_err(CallError::from),
+        }
+    }
+
+    async fn open(self: &Arc<Self>, message: Message) -> Result<(), CallError> {
+        let opened = self.door.open(&message).await?;
+        *lock(&self.session) = Some(opened.terms.clone());
+        self.say(opened.answer).await;
+        let this = Arc::clone(self);
+        self.tasks.spawn(async move {
+            let Ok(mut notifications) = Arc::clone(&this.door).notifications(opened.terms).await else {
+                return;
+            };
+            loop {
+                let told = tokio::select! {
+                    told = notifications.next() => told,
+                    () = this.end.cancelled() => None,
+                };
+                let Some(told) = told else { return };
+                this.say(told).await;
+            }
+        });
+        Ok(())
+    }
+
+    /// Carries out a call beside the others.
+    fn start(
+        self: &Arc<Self>,
+        flow: Flow,
+        in_flight: Option<crate::bridge::session::InFlight>,
+    ) -> Result<(), CallError> {
+        let era = if in_flight.is_some() { Era::Legacy } else { Era::Modern };
+        let cancel = in_flight.as_ref().map_or_else(|| self.end.child_token(), |call| call.cancel.clone());
+        let key = flow.id().canonical();
+        if era == Era::Modern {
+            let mut calls = lock(&self.calls);
+            if calls.contains_key(&key) {
+                return Err(CallError::Reject(Reject::NotARequest(
+                    "a request with this id is still in flight",
+                )));
+            }
+            calls.insert(key.clone(), cancel.clone());
+        }
+        let this = Arc::clone(self);
+        self.tasks.spawn(async move {
+            this.carry(flow, era, cancel).await;
+            lock(&this.calls).remove(&key);
+            drop(in_flight);
+        });
+        Ok(())
+    }
+
+    async fn carry(&self, mut flow: Flow, era: Era, cancel: CancellationToken) {
+        let (id, method) = (flow.id().clone(), flow.method());
+        loop {
+            let step = tokio::select! {
+                step = flow.next() => step,
+                () = cancel.cancelled() => return,
+                () = self.end.cancelled() => return,
+            };
+            match step {
+                Step::Begun { .. } => {}
+                Step::Notice(bytes) => self.say(bytes).await,
+                Step::Last(last) => {
+                    let bytes = match last {
+                        Last::Message(message, _) if era == Era::Legacy => {
+                            let as_it_is = message.bytes().clone();
+                            convert::age(message, method).map_or(as_it_is, |aged| aged.bytes().clone())
+                        }
+                        Last::Message(message, _) => message.bytes().clone(),
+                        Last::Error(wire) => wire.body(Some(&id)),
+                        Last::Ended(bytes) => bytes,
+                    };
+                    return self.say(bytes).await;
+                }
+            }
+        }
+    }
+
+    fn cancel(&self, message: &Message) {
+        let params = message.params().and_then(|params| Object::parse(params).ok());
+        let id = params.and_then(|params| params.get("requestId").ok().flatten().and_then(Id::parse));
+        if let Some(cancel) = id.and_then(|id| lock(&self.calls).get(&id.canonical()).cloned()) {
+            cancel.cancel();
+        }
+    }
+
+    async fn fail(&self, error: &CallError, id: Option<&Id>) {
+        let wire = reply::wire(error);
+        wire.log(error, "");
+        self.say(wire.body(id)).await;
+    }
+
+    async fn say(&self, line: Bytes) {
+        // The writer is gone when the client is.
+        drop(self.out.send(line).await);
+    }
+}

@@ -1,0 +1,410 @@
+//! What runs: one generation of the plan with its servers and routes, and the gateway that swaps generations.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use arc_swap::ArcSwap;
+use auth::{Gate, Principal};
+use bytes::Bytes;
+use futures_util::future::join_all;
+use mcp::meta::{ClientFacts, LogWish};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use transport::http::server::Server as HttpServer;
+use transport::net::Address;
+use transport::tls::{self, TlsFault};
+
+use crate::admin::Admin;
+use crate::bridge::door::Door;
+use crate::bridge::session::Sessions;
+use crate::catalog::shelf::Asker;
+use crate::listener::{Doorkeeper, Endpoint, Listener};
+use crate::plan::{ListenerPlan, Plan, Reach, RoutePlan, UpstreamPlan};
+use crate::route::Route;
+use crate::upstream::pipe::lock;
+use crate::upstream::places::Places;
+use crate::upstream::{Health, Upstream};
+use crate::watch::Watch;
+use crate::world::World;
+
+/// One generation.
+#[derive(Debug)]
+pub(crate) struct Live {
+    pub(crate) plan: Arc<Plan>,
+    servers: BTreeMap<String, Server>,
+    endpoints: Vec<(RoutePlan, Arc<Endpoint>)>,
+}
+
+#[derive(Debug, Clone)]
+struct Server {
+    upstream: Arc<Upstream>,
+    watch: Arc<Watch>,
+    /// Stops its tasks when it is no longer configured.
+    stop: CancellationToken,
+}
+
+impl Live {
+    /// The endpoint at a path of a listener.
+    pub(crate) fn endpoint(&self, listener: &str, path: &str) -> Option<&Arc<Endpoint>> {
+        let serves = |plan: &RoutePlan| {
+            plan.listeners.is_empty() || plan.listeners.iter().any(|name| name == listener)
+        };
+        self.endpoints
+            .iter()
+            .find(|(plan, _)| plan.path == path && serves(plan))
+            .map(|(_, endpoint)| endpoint)
+    }
+
+    /// The paths that a listener serves.
+    pub(crate) fn paths(&self, listener: &str) -> Vec<String> {
+        let serves = |plan: &RoutePlan| {
+            plan.listeners.is_empty() || plan.listeners.iter().any(|name| name == listener)
+        };
+        self.endpoints.iter().filter(|(plan, _)| serves(plan)).map(|(plan, _)| plan.path.clone()).collect()
+    }
+
+    /// How each server is.
+    pub(crate) fn health(&self) -> Vec<(String, Health)> {
+        self.servers.iter().map(|(name, server)| (name.clone(), server.upstream.health())).collect()
+    }
+}
+
+/// Why a gateway does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartFault {
+    /// An address cannot be bound.
+    #[error("cannot listen at {address}: {source}")]
+    Bind {
+        /// The address.
+        address: Address,
+        /// What is wrong with it.
+        source: io::Error,
+    },
+    /// A listener's certificate or key cannot be used.
+    #[error("listener {listener:?}: {source}")]
+    Tls {
+        /// The listener.
+        listener: String,
+        /// What is wrong.
+        source: TlsFault,
+    },
+    /// The plan leads nowhere.
+    #[error("the plan has no route")]
+    NoRoute,
+}
+
+/// A listener that is bound.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bound {
+    /// Its name; `admin` for the admin listener.
+    pub name: String,
+    /// Where it listens, with the real port.
+    pub address: Address,
+    /// Whether over TLS.
+    pub secure: bool,
+    /// The paths that it serves.
+    pub paths: Vec<String>,
+}
+
+impl Bound {
+    /// The URLs of its paths.
+    #[must_use]
+    pub fn urls(&self) -> Vec<String> {
+        let scheme = if self.secure { "https" } else { "http" };
+        self.paths.iter().map(|path| format!("{scheme}://{}{path}", self.address)).collect()
+    }
+}
+
+/// The running data plane.
+#[derive(Debug)]
+pub struct Gateway {
+    world: World,
+    live: Arc<ArcSwap<Live>>,
+    gate: Gate,
+    places: Arc<Places>,
+    /// Stops accepting, ends streams, lets calls finish.
+    drain: CancellationToken,
+    /// Legacy sessions by route; they outlive a generation.
+    sessions: Mutex<BTreeMap<String, Arc<Sessions>>>,
+}
+
+impl Gateway {
+    /// A data plane with this plan. Its servers begin to be reached at once; nothing listens yet.
+    #[must_use]
+    pub fn new(plan: Plan, world: World) -> Arc<Self> {
+        let places = Places::new("calls".to_owned(), plan.limits.concurrent_calls, 0);
+        let empty = Live { plan: Arc::new(Plan::default()), servers: BTreeMap::new(), endpoints: Vec::new() };
+        let gateway = Arc::new(Self {
+            world,
+            live: Arc::new(ArcSwap::from_pointee(empty)),
+            gate: Gate::open(),
+            places: Arc::new(places),
+            drain: CancellationToken::new(),
+            sessions: Mutex::default(),
+        });
+        gateway.swap(plan);
+        gateway
+    }
+
+    /// Puts a new plan in the place of the current one. Servers whose configuration is the same go on as they are;
+    /// those that are gone end when their calls in flight have ended. Listeners are not bound anew.
+    pub fn reload(&self, plan: Plan) {
+        self.swap(plan);
+    }
+
+    fn swap(&self, plan: Plan) {
+        let before = self.live.load_full();
+        let mut servers = BTreeMap::new();
+        let mut begun = Vec::new();
+        for upstream in &plan.upstreams {
+            let kept =
+                before.servers.get(&upstream.name).filter(|server| same(server.upstream.plan(), upstream));
+            let server = kept.cloned().unwrap_or_else(|| {
+                let server = self.server(upstream.clone(), plan.limits.children);
+                begun.push(server.clone());
+                server
+            });
+            servers.insert(upstream.name.clone(), server);
+        }
+        let drain = &self.drain;
+        let endpoints = plan.routes.iter().map(|route| {
+            let members: Vec<_> = route
+                .upstreams
+                .iter()
+                .filter_map(|name| servers.get(name))
+                .map(|server| (Arc::clone(&server.upstream), Arc::clone(&server.watch)))
+                .collect();
+            let door = Door {
+                route: Arc::new(Route::new(
+                    route,
+                    &members,
+                    self.gate.clone(),
+                    self.world.clone(),
+                    Arc::clone(&self.places),
+                )),
+                sessions: self.sessions_of(&route.name),
+                limits: plan.limits,
+                drain: drain.clone(),
+            };
+            (route.clone(), Arc::new(Endpoint { door: Arc::new(door) }))
+        });
+        let endpoints = endpoints.collect();
+        let live = Arc::new(Live { plan: Arc::new(plan), servers, endpoints });
+        self.live.store(Arc::clone(&live));
+        for server in begun {
+            self.begin(server, &live);
+        }
+        for (name, server) in &before.servers {
+            let gone = live.servers.get(name).is_none_or(|now| !Arc::ptr_eq(&now.upstream, &server.upstream));
+            if gone {
+                self.retire(server.clone(), live.servers.contains_key(name));
+            }
+        }
+    }
+
+    fn server(&self, plan: UpstreamPlan, most_children: usize) -> Server {
+        let upstream = Arc::new(Upstream::new(plan, self.world.clone(), most_children));
+        let watch = Watch::new(Arc::clone(&upstream), self.gate.clone());
+        Server { upstream, watch, stop: CancellationToken::new() }
+    }
+
+    /// Reaches a server for the first time, reads its tools, and listens for its changes from then on.
+    fn begin(&self, server: Server, live: &Arc<Live>) {
+        let (gate, live) = (self.gate.clone(), Arc::clone(live));
+        let tasks = self.world.tasks.clone();
+        self.world.tasks.spawn(async move {
+            let watching = Arc::clone(&server.watch).run(server.stop.clone());
+            tasks.spawn(watching);
+            let client =
+                ClientFacts { capabilities: Bytes::from_static(b"{}"), info: None, log: LogWish::Nothing };
+            let principal = Principal::anonymous();
+            let asker = Asker { gate: &gate, principal: &principal, client: &client, session: None };
+            let members =
+                live.endpoints.iter().flat_map(|(_, endpoint)| &endpoint.door.route.catalog.members);
+            let mine = members.filter(|member| Arc::ptr_eq(&member.upstream, &server.upstream));
+            let warm = join_all(mine.map(|member| member.warm(asker)));
+            tokio::select! {
+                _ = warm => {}
+                () = server.stop.cancelled() => {}
+            }
+        });
+    }
+
+    fn retire(&self, server: Server, replaced: bool) {
+        let metrics = Arc::clone(&self.world.metrics);
+        let patience = self.live.load().plan.limits.drain;
+        self.world.tasks.spawn(async move {
+            server.stop.cancel();
+            // Calls in flight hold the upstream; they may finish, but not for ever.
+            let upstream = server.upstream;
+            let idle = async {
+                while upstream.is_busy() {
+                    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                }
+            };
+            if tokio::time::timeout(patience, idle).await.is_err() {
+                tracing::warn!(upstream = upstream.name(), "removed while calls were under way");
+            }
+            upstream.stop().await;
+            if !replaced {
+                metrics.forget(upstream.name());
+            }
+            tracing::info!(upstream = upstream.name(), "no longer configured as it was; ended");
+        });
+    }
+
+    fn sessions_of(&self, route: &str) -> Arc<Sessions> {
+        let mut sessions = lock(&self.sessions);
+        let new = || Arc::new(Sessions::new(Arc::clone(&self.world.seal), route));
+        Arc::clone(sessions.entry(route.to_owned()).or_insert_with(new))
+    }
+
+    /// Binds all listeners of the plan and serves them. Either all are bound, or none is.
+    ///
+    /// # Errors
+    /// Names the first listener that cannot be bound.
+    pub async fn listen(&self) -> Result<Vec<Bound>, StartFault> {
+        let live = self.live.load_full();
+        if live.endpoints.is_empty() {
+            return Err(StartFault::NoRoute);
+        }
+        let mut bound = Vec::new();
+        let mut servers = Vec::new();
+        for plan in &live.plan.listeners {
+            let server = self.bind(plan).await?;
+            bound.push(Bound {
+                name: plan.name.clone(),
+                address: server.listener.local(),
+                secure: plan.tls.is_some(),
+                paths: live.paths(&plan.name),
+            });
+            servers.push(server);
+        }
+        if let Some(address) = &live.plan.admin {
+            let server = self.bind_admin(address).await?;
+            let paths = ["/healthz", "/readyz", "/metrics"].map(str::to_owned).to_vec();
+            bound.push(Bound {
+                name: "admin".to_owned(),
+                address: server.listener.local(),
+                secure: false,
+                paths,
+            });
+            // It answers until the end: that is when someone wants to know.
+            self.world.tasks.spawn(server.run(CancellationToken::new()));
+        }
+        for server in servers {
+            self.world.tasks.spawn(server.run(self.drain.clone()));
+        }
+        Ok(bound)
+    }
+
+    async fn bind(&self, plan: &ListenerPlan) -> Result<HttpServer<Listener>, StartFault> {
+        let fault = |source| StartFault::Bind { address: plan.address.clone(), source };
+        let tls = match &plan.tls {
+            Some(files) => Some(
+                tls::server(&files.certificate, &files.key)
+                    .map_err(|source| StartFault::Tls { listener: plan.name.clone(), source })?,
+            ),
+            None => None,
+        };
+        let listener = self.world.network.bind(&plan.address).await.map_err(fault)?;
+        let service = Listener {
+            name: plan.name.clone(),
+            keeper: Doorkeeper::new(plan, &listener.local()),
+            live: Arc::clone(&self.live),
+            drain: self.drain.clone(),
+        };
+        Ok(HttpServer { listener, tls, limits: plan.limits.clone(), service: Arc::new(service) })
+    }
+
+    async fn bind_admin(&self, address: &Address) -> Result<HttpServer<Admin>, StartFault> {
+        let listener = self.world.network.bind(address).await;
+        let listener = listener.map_err(|source| StartFault::Bind { address: address.clone(), source })?;
+        let service = Admin {
+            live: Arc::clone(&self.live),
+            metrics: Arc::clone(&self.world.metrics),
+            drain: self.drain.clone(),
+        };
+        let limits = transport::http::server::ServerLimits { connections: 64, ..Default::default() };
+        Ok(HttpServer { listener, tls: None, limits, service: Arc::new(service) })
+    }
+
+    /// Serves one client over a byte stream at the plan's first route, until its input ends.
+    ///
+    /// # Errors
+    /// When there is no route, or the stream cannot be read or written.
+    pub async fn serve_stdio(
+        &self,
+        input: impl AsyncRead + Send + Unpin,
+        output: impl AsyncWrite + Send + Unpin,
+    ) -> io::Result<()> {
+        let live = self.live.load_full();
+        let Some((_, endpoint)) = live.endpoints.first() else {
+            return Err(io::Error::other(StartFault::NoRoute));
+        };
+        let door = Arc::clone(&endpoint.door);
+        crate::listener::stdio::serve(door, input, output, live.plan.limits.request_bytes).await
+    }
+
+    /// How each server is, as last seen.
+    #[must_use]
+    pub fn health(&self) -> Vec<(String, Health)> {
+        self.live.load().health()
+    }
+
+    /// Waits until each server was reached, or was found not to be reachable.
+    pub async fn settled(&self) {
+        let live = self.live.load_full();
+        for server in live.servers.values() {
+            let mut health = server.upstream.health_changes();
+            drop(health.wait_for(|health| *health != Health::Unknown).await);
+        }
+    }
+
+    /// Begins to end: stops accepting, ends streams, and lets calls in flight finish.
+    pub fn drain(&self) {
+        self.drain.cancel();
+    }
+
+    /// Ends: drains, waits for calls in flight as long as the plan allows, and ends all sessions and processes.
+    pub async fn stop(&self) {
+        self.drain();
+        let live = self.live.load_full();
+        let patience = live.plan.limits.drain;
+        let idle = async {
+            while live.servers.values().any(|server| server.upstream.is_busy()) {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        };
+        if tokio::time::timeout(patience, idle).await.is_err() {
+            tracing::warn!("calls were still under way after {patience:?}; they are lost");
+        }
+        for server in live.servers.values() {
+            server.stop.cancel();
+            server.upstream.stop().await;
+        }
+        self.world.tasks.close();
+        if tokio::time::timeout(std::time::Duration::from_secs(10), self.world.tasks.wait()).await.is_err() {
+            tracing::debug!("some tasks did not end");
+        }
+    }
+}
+
+/// Whether two configurations of a server are the same.
+fn same(a: &UpstreamPlan, b: &UpstreamPlan) -> bool {
+    let reach = match (&a.reach, &b.reach) {
+        (Reach::Stdio(a), Reach::Stdio(b)) => a.child == b.child,
+        (Reach::Http(a), Reach::Http(b)) => a.headers == b.headers,
+        _ => false,
+    };
+    // Patterns have no equality; their Debug form has, and so has everything else but what is compared above.
+    reach && format!("{a:?}") == format!("{b:?}")
+}
+
+/// A semaphore for the places of child processes.
+#[must_use]
+pub fn child_places(plan: &Plan) -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(plan.limits.children))
+}

@@ -1,0 +1,184 @@
+//! Counts for Prometheus: calls by server, method and outcome, how long they took, and what is held.
+
+use std::time::Duration;
+
+use mcp::method;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CallLabels {
+    upstream: String,
+    method: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DurationLabels {
+    upstream: String,
+    method: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct UpstreamLabels {
+    upstream: String,
+}
+
+/// What is counted. Cheap to count; read by [`Metrics::text`].
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    calls: Family<CallLabels, Counter>,
+    durations: Family<DurationLabels, Histogram, fn() -> Histogram>,
+    up: Family<UpstreamLabels, Gauge>,
+    degraded: Family<UpstreamLabels, Counter>,
+    restarts: Family<UpstreamLabels, Counter>,
+    sessions: Family<UpstreamLabels, Counter>,
+    dropped: Family<UpstreamLabels, Counter>,
+    children: Gauge,
+    streams: Gauge,
+}
+
+fn seconds() -> Histogram {
+    Histogram::new([
+        0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
+    ])
+}
+
+/// The label of a method; those that no table knows share one, or a client could make as many as it likes.
+fn label(name: &str) -> &'static str {
+    method::find(name).map_or("other", |method| method.name)
+}
+
+impl Metrics {
+    /// Nothing counted yet.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("portolan");
+        let calls = Family::default();
+        let durations = Family::new_with_constructor(seconds as fn() -> Histogram);
+        let (up, degraded, restarts) = (Family::default(), Family::default(), Family::default());
+        let (sessions, dropped) = (Family::default(), Family::default());
+        let (children, streams) = (Gauge::default(), Gauge::default());
+        registry.register("calls", "Calls by upstream, method and outcome", calls.clone());
+        registry.register_with_unit("call_duration", "How long calls took", Unit::Seconds, durations.clone());
+        registry.register("upstream_up", "Whether an upstream could be reached when last tried", up.clone());
+        registry.register(
+            "lists_degraded",
+            "Lists that were served without an upstream's entries",
+            degraded.clone(),
+        );
+        registry.register("child_starts", "Child processes started", restarts.clone());
+        registry.register("upstream_sessions", "Legacy sessions opened", sessions.clone());
+        registry.register("notifications_dropped", "Notifications that had no one to go to", dropped.clone());
+        registry.register("children", "Child processes alive", children.clone());
+        registry.register("streams", "Subscription and notification streams open", streams.clone());
+        Self { registry, calls, durations, up, degraded, restarts, sessions, dropped, children, streams }
+    }
+
+    /// A call ended.
+    pub fn call(&self, upstream: &str, method: &str, outcome: &'static str, took: Duration) {
+        let method = label(method);
+        let upstream = upstream.to_owned();
+        self.calls.get_or_create(&CallLabels { upstream: upstream.clone(), method, outcome }).inc();
+        self.durations.get_or_create(&DurationLabels { upstream, method }).observe(took.as_secs_f64());
+    }
+
+    /// An upstream was reached, or was not.
+    pub fn up(&self, upstream: &str, is_up: bool) {
+        self.up.get_or_create(&UpstreamLabels { upstream: upstream.to_owned() }).set(i64::from(is_up));
+    }
+
+    /// A list was served without an upstream's entries.
+    pub fn degraded(&self, upstream: &str) {
+        self.degraded.get_or_create(&UpstreamLabels { upstream: upstream.to_owned() }).inc();
+    }
+
+    /// A child process was started.
+    pub fn child_started(&self, upstream: &str) {
+        self.restarts.get_or_create(&UpstreamLabels { upstream: upstream.to_owned() }).inc();
+        self.children.inc();
+    }
+
+    /// A child process ended.
+    pub fn child_ended(&self) {
+        self.children.dec();
+    }
+
+    /// A legacy session was opened.
+    pub fn session_opened(&self, upstream: &str) {
+        self.sessions.get_or_create(&UpstreamLabels { upstream: upstream.to_owned() }).inc();
+    }
+
+    /// A notification had no one to go to.
+    pub fn dropped(&self, upstream: &str) {
+        self.dropped.get_or_create(&UpstreamLabels { upstream: upstream.to_owned() }).inc();
+    }
+
+    /// Streams open; count one more until the guard is dropped.
+    #[must_use]
+    pub fn stream(&self) -> StreamCount {
+        self.streams.inc();
+        StreamCount(self.streams.clone())
+    }
+
+    /// Forgets the gauges of an upstream that is no longer configured.
+    pub fn forget(&self, upstream: &str) {
+        self.up.remove(&UpstreamLabels { upstream: upstream.to_owned() });
+    }
+
+    /// All counts in Prometheus' (OpenMetrics) text format.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut out = String::new();
+        if encode(&mut out, &self.registry).is_err() {
+            // Writing to a String cannot fail; a partial page would still be better than none.
+            tracing::error!("the metrics cannot be written");
+        }
+        out
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// One open stream.
+#[derive(Debug)]
+pub struct StreamCount(Gauge);
+
+impl Drop for StreamCount {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_bounded() {
+        let metrics = Metrics::new();
+        metrics.call("a", "tools/call", "ok", Duration::from_millis(2));
+        metrics.call("a", "evil/1", "ok", Duration::ZERO);
+        metrics.call("a", "evil/2", "ok", Duration::ZERO);
+        let text = metrics.text();
+        assert!(
+            text.contains(r#"portolan_calls_total{upstream="a",method="tools/call",outcome="ok"} 1"#),
+            "{text}"
+        );
+        assert!(
+            text.contains(r#"portolan_calls_total{upstream="a",method="other",outcome="ok"} 2"#),
+            "{text}"
+        );
+        assert!(text.contains("portolan_call_duration_seconds_bucket"), "{text}");
+    }
+}

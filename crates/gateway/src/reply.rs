@@ -1,0 +1,274 @@
+//! The one error table: what each fault is called on the wire, in HTTP, in the log and in metrics.
+//!
+//! Own codes lie outside JSON-RPC's reserved range and end in the HTTP status that they are kin to; `data.reason` is
+//! what a machine should look at. A fault of a server behind us is answered with HTTP 200, because the endpoint did
+//! its work and clients throw the body of a 5xx away; what the endpoint itself refuses has a 4xx or 503.
+
+use std::time::Duration;
+
+use auth::Refusal;
+use bytes::Bytes;
+use http::StatusCode;
+use mcp::answer::{self, AnswerFault};
+use mcp::json;
+use mcp::jsonrpc::Id;
+use mcp::method::Kind;
+use mcp::reject::{Reject, code};
+use tracing::Level;
+
+/// Why a call has no answer from a server.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// The client broke a rule.
+    #[error(transparent)]
+    Reject(#[from] Reject),
+    /// The gate refuses.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// No server of this route has it.
+    #[error("no {} {name:?} here", noun(*.kind))]
+    UnknownName {
+        /// What kind of thing was asked for.
+        kind: Kind,
+        /// Its public name or URI.
+        name: String,
+    },
+    /// The cursor is not one of ours, or the list has changed since.
+    #[error("the cursor is not valid (any more); list again from the start")]
+    BadCursor,
+    /// The server cannot be reached or started. Nothing was sent.
+    #[error("upstream {upstream:?} cannot be reached: {why}")]
+    Unreachable {
+        /// The server.
+        upstream: String,
+        /// What failed, for the operator.
+        why: String,
+    },
+    /// The server wants credentials that it was not given.
+    #[error("upstream {upstream:?} refuses our credentials (HTTP {status})")]
+    Unauthorized {
+        /// The server.
+        upstream: String,
+        /// 401 or 403.
+        status: u16,
+    },
+    /// The connection or the process ended before the answer.
+    #[error("upstream {upstream:?} broke off before it answered: {why}")]
+    BrokeOff {
+        /// The server.
+        upstream: String,
+        /// What happened, for the operator.
+        why: String,
+    },
+    /// What the server sent is no answer that a client may be given.
+    #[error("upstream {upstream:?} gave an answer that is not valid: {why}")]
+    InvalidAnswer {
+        /// The server.
+        upstream: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The server took too long.
+    #[error("upstream {upstream:?} did not answer within {after:?}")]
+    Deadline {
+        /// The server.
+        upstream: String,
+        /// The deadline that passed.
+        after: Duration,
+    },
+    /// Too much is under way.
+    #[error("too many {what} at once (the limit is {limit})")]
+    Overloaded {
+        /// What there is too much of.
+        what: String,
+        /// The most there may be.
+        limit: usize,
+    },
+    /// Portolan is about to end.
+    #[error("Portolan is shutting down")]
+    Draining,
+    /// Client and server speak different eras, and this part of the protocol does not cross between them yet.
+    #[error("{what} does not cross between the eras yet: {why}")]
+    NotBridged {
+        /// What would have to cross.
+        what: String,
+        /// Why it does not, and what to do.
+        why: String,
+    },
+    /// The legacy session is unknown or over.
+    #[error("no such session; initialize again")]
+    NoSession,
+    /// A bug.
+    #[error("internal error: {0}")]
+    Internal(String),
+}
+
+/// What a fault is called everywhere outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wire {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The JSON-RPC code.
+    pub code: i64,
+    /// What the caller reads.
+    pub text: String,
+    /// The JSON text of `data`.
+    pub data: Option<String>,
+    /// `Retry-After`, in seconds.
+    pub retry_after: Option<u64>,
+    /// How loud the log is.
+    pub level: Level,
+    /// The outcome's name in metrics and in `data.reason`.
+    pub label: &'static str,
+}
+
+/// What the caller may do about it. Source: the transports working group's retry classes (draft 2026-09-03).
+#[derive(Debug, Clone, Copy)]
+enum Retry {
+    /// The server did not get it.
+    Safe,
+    /// Whether the server has carried it out is not known.
+    Unknown,
+    /// Not as it is.
+    No,
+}
+
+impl Retry {
+    fn members(self) -> &'static str {
+        match self {
+            Self::Safe => r#""retry":"after-delay","notProcessed":true"#,
+            Self::Unknown => r#""retry":"unknown","notProcessed":false"#,
+            Self::No => r#""retry":"after-change""#,
+        }
+    }
+}
+
+/// Own codes.
+mod own {
+    pub(super) const DENIED: i64 = -31403;
+    pub(super) const OVERLOADED: i64 = -31429;
+    pub(super) const NOT_BRIDGED: i64 = -31501;
+    pub(super) const INVALID_ANSWER: i64 = -31502;
+    pub(super) const UNAVAILABLE: i64 = -31503;
+    pub(super) const DEADLINE: i64 = -31504;
+    pub(super) const UNAUTHORIZED: i64 = -31511;
+    pub(super) const DRAINING: i64 = -31513;
+    pub(super) const BROKE_OFF: i64 = -31520;
+}
+
+/// The table.
+#[must_use]
+#[deny(clippy::wildcard_enum_match_arm)]
+pub fn wire(error: &CallError) -> Wire {
+    let text = error.to_string();
+    let row = |status: StatusCode, code: i64, level: Level, label: &'static str| Wire {
+        status,
+        code,
+        text: text.clone(),
+        data: None,
+        retry_after: None,
+        level,
+        label,
+    };
+    match error {
+        CallError::Reject(reject) => {
+            Wire { data: reject.data(), ..row(reject.status(), reject.code(), Level::DEBUG, "rejected") }
+        }
+        // A denied name answers exactly like an unknown one where names are concerned; this is what is left.
+        CallError::Refused(Refusal::Denied) => row(StatusCode::FORBIDDEN, own::DENIED, Level::INFO, "denied"),
+        CallError::Refused(_) => row(StatusCode::FORBIDDEN, own::DENIED, Level::INFO, "denied"),
+        CallError::UnknownName { kind, name } => {
+            let uri = matches!(kind, Kind::Resource | Kind::Template);
+            let data = uri.then(|| format!(r#"{{"uri":{}}}"#, json::quote(name)));
+            Wire { data, ..row(StatusCode::OK, code::INVALID_PARAMS, Level::DEBUG, "unknown_name") }
+        }
+        CallError::BadCursor => row(StatusCode::OK, code::INVALID_PARAMS, Level::DEBUG, "bad_cursor"),
+        CallError::Unreachable { upstream, .. } => Wire {
+            text: format!("upstream {upstream:?} cannot be reached"),
+            data: Some(data("upstream_unreachable", upstream, Retry::Safe)),
+            ..row(StatusCode::OK, own::UNAVAILABLE, Level::WARN, "upstream_unreachable")
+        },
+        CallError::Unauthorized { upstream, .. } => Wire {
+            data: Some(data("upstream_unauthorized", upstream, Retry::No)),
+            ..row(StatusCode::OK, own::UNAUTHORIZED, Level::WARN, "upstream_unauthorized")
+        },
+        CallError::BrokeOff { upstream, .. } => Wire {
+            text: format!(
+                "upstream {upstream:?} broke off before it answered; it may have done what was asked"
+            ),
+            data: Some(data("upstream_broke_off", upstream, Retry::Unknown)),
+            ..row(StatusCode::OK, own::BROKE_OFF, Level::WARN, "upstream_broke_off")
+        },
+        CallError::InvalidAnswer { upstream, .. } => Wire {
+            data: Some(data("upstream_invalid_answer", upstream, Retry::Unknown)),
+            ..row(StatusCode::OK, own::INVALID_ANSWER, Level::WARN, "upstream_invalid_answer")
+        },
+        CallError::Deadline { upstream, .. } => Wire {
+            data: Some(data("upstream_deadline", upstream, Retry::Unknown)),
+            ..row(StatusCode::OK, own::DEADLINE, Level::WARN, "upstream_deadline")
+        },
+        CallError::Overloaded { .. } => Wire {
+            data: Some(format!(r#"{{"reason":"overloaded",{}}}"#, Retry::Safe.members())),
+            retry_after: Some(1),
+            ..row(StatusCode::SERVICE_UNAVAILABLE, own::OVERLOADED, Level::WARN, "overloaded")
+        },
+        CallError::Draining => Wire {
+            data: Some(format!(r#"{{"reason":"draining",{}}}"#, Retry::Safe.members())),
+            retry_after: Some(1),
+            ..row(StatusCode::SERVICE_UNAVAILABLE, own::DRAINING, Level::INFO, "draining")
+        },
+        CallError::NotBridged { .. } => Wire {
+            data: Some(format!(r#"{{"reason":"not_bridged",{}}}"#, Retry::No.members())),
+            ..row(StatusCode::OK, own::NOT_BRIDGED, Level::INFO, "not_bridged")
+        },
+        CallError::NoSession => row(StatusCode::NOT_FOUND, code::INVALID_REQUEST, Level::DEBUG, "no_session"),
+        CallError::Internal(_) => Wire {
+            text: "internal error".to_owned(),
+            ..row(StatusCode::INTERNAL_SERVER_ERROR, code::INTERNAL_ERROR, Level::ERROR, "internal")
+        },
+    }
+}
+
+impl Wire {
+    /// The JSON-RPC error response.
+    #[must_use]
+    pub fn body(&self, id: Option<&Id>) -> Bytes {
+        answer::error_message(id, self.code, &self.text, self.data.as_deref())
+    }
+
+    /// Writes it to the log, with the text for the operator.
+    pub fn log(&self, error: &CallError, method: &str) {
+        match self.level {
+            Level::ERROR => tracing::error!(method, outcome = self.label, "{error}"),
+            Level::WARN => tracing::warn!(method, outcome = self.label, "{error}"),
+            Level::INFO => tracing::info!(method, outcome = self.label, "{error}"),
+            _ => tracing::debug!(method, outcome = self.label, "{error}"),
+        }
+    }
+}
+
+impl CallError {
+    /// For an answer of `upstream` that no client may be given.
+    #[must_use]
+    pub fn invalid(upstream: &str, fault: &AnswerFault) -> Self {
+        Self::InvalidAnswer { upstream: upstream.to_owned(), why: fault.to_string() }
+    }
+}
+
+fn data(reason: &str, upstream: &str, retry: Retry) -> String {
+    format!(r#"{{"reason":"{reason}","upstream":{},{}}}"#, json::quote(upstream), retry.members())
+}
+
+fn noun(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Prompt => "prompt",
+        Kind::Resource => "resource",
+        Kind::Server => "method",
+        Kind::Task => "task",
+        Kind::Template => "resource template",
+        Kind::Tool => "tool",
+    }
+}
+
+#[cfg(test)]
+mod tests;

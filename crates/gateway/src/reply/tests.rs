@@ -1,0 +1,91 @@
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use auth::Refusal;
+use mcp::json::Object;
+use mcp::method::Kind;
+use mcp::reject::Reject;
+
+use super::{CallError, wire};
+
+fn every() -> Vec<CallError> {
+    let upstream = || "files".to_owned();
+    vec![
+        CallError::Reject(Reject::UnknownMethod("x/y".to_owned())),
+        CallError::Reject(Reject::UnsupportedVersion("2099-01-01".to_owned())),
+        CallError::Reject(Reject::HeaderMismatch {
+            header: "mcp-name".to_owned(),
+            why: "it differs".to_owned(),
+        }),
+        CallError::Refused(Refusal::Denied),
+        CallError::UnknownName { kind: Kind::Tool, name: "add".to_owned() },
+        CallError::UnknownName { kind: Kind::Resource, name: "file:///x".to_owned() },
+        CallError::BadCursor,
+        CallError::Unreachable { upstream: upstream(), why: "refused at 10.0.0.1".to_owned() },
+        CallError::Unauthorized { upstream: upstream(), status: 401 },
+        CallError::BrokeOff { upstream: upstream(), why: "exit status 1".to_owned() },
+        CallError::InvalidAnswer { upstream: upstream(), why: "not JSON".to_owned() },
+        CallError::Deadline { upstream: upstream(), after: Duration::from_secs(5) },
+        CallError::Overloaded { what: "calls".to_owned(), limit: 7 },
+        CallError::Draining,
+        CallError::NotBridged { what: "elicitation".to_owned(), why: "the client is legacy".to_owned() },
+        CallError::NoSession,
+        CallError::Internal("a secret".to_owned()),
+    ]
+}
+
+/// docs/reference/errors.md is this table.
+#[test]
+fn the_reference_page_is_the_table() {
+    let mut page = String::from(
+        "# Errors\n\nGenerated from `crates/gateway/src/reply.rs` by its test (`UPDATE=1` rewrites it).\n\n\
+         Errors of a server behind Portolan pass with their own code, data and status. These are Portolan's own; look\n\
+         at `error.data.reason` rather than at the text. `notProcessed: true` means that the server did not get the\n\
+         call, so that a retry is safe.\n\n\
+         | outcome | HTTP | code | text (example) | data |\n|---|---|---|---|---|\n",
+    );
+    for error in every() {
+        let row = wire(&error);
+        let data = row.data.map_or_else(|| "–".to_owned(), |data| format!("`{data}`"));
+        writeln!(
+            page,
+            "| `{}` | {} | {} | {} | {data} |",
+            row.label,
+            row.status.as_u16(),
+            row.code,
+            row.text
+        )
+        .unwrap();
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/errors.md");
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, &page).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(&path).unwrap_or_default(), page, "run with UPDATE=1");
+}
+
+#[test]
+fn data_is_json_and_callers_do_not_read_what_is_for_operators() {
+    for error in every() {
+        let row = wire(&error);
+        if let Some(data) = &row.data {
+            assert!(Object::parse(data).is_ok(), "{data}");
+        }
+        for secret in ["10.0.0.1", "exit status", "a secret"] {
+            assert!(!row.text.contains(secret), "{}", row.text);
+        }
+    }
+}
+
+/// MCP 2026-07-28 `basic` §Error Codes: nothing new in -32000…-32019, nothing undefined in -32020…-32099.
+#[test]
+fn own_codes_stay_out_of_reserved_ranges() {
+    let allowed = BTreeSet::from([-32700, -32600, -32601, -32602, -32603, -32020, -32021, -32022]);
+    for error in every() {
+        let code = wire(&error).code;
+        assert!(allowed.contains(&code) || !(-32768..=-32000).contains(&code), "{code}");
+    }
+}

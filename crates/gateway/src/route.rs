@@ -1,0 +1,288 @@
+//! A route: what stands behind one path. Its servers, its catalog, its gate.
+
+use std::sync::Arc;
+
+use auth::{Gate, Principal};
+use bytes::Bytes;
+use mcp::answer;
+use mcp::cache::{Hints, Scope};
+use mcp::call::Call;
+use mcp::discover::{Capabilities, Discovered};
+use mcp::json::{self, Object, Patch};
+use mcp::jsonrpc::{Id, Message, MessageKind};
+use mcp::list;
+use mcp::listen::Filter;
+use mcp::meta::DEGRADED;
+use mcp::method::Method;
+use mcp::version::{self, Era};
+use tokio::time::Duration;
+
+use crate::call::{Visit, Way};
+use crate::catalog::shelf::{Asker, ListFault};
+use crate::catalog::{Catalog, Target};
+use crate::plan::{Deadlines, RoutePlan};
+use crate::reply::CallError;
+use crate::subscription::Subscription;
+use crate::upstream::Upstream;
+use crate::upstream::answer::Arrival;
+use crate::upstream::places::Places;
+use crate::watch::Watch;
+use crate::world::World;
+
+/// How long a merged description of several servers counts as fresh.
+const DESCRIPTION_TTL: Duration = Duration::from_secs(60);
+
+/// What stands behind one path.
+#[derive(Debug)]
+pub(crate) struct Route {
+    pub(crate) catalog: Catalog,
+    pub(crate) gate: Gate,
+    pub(crate) world: World,
+    /// The places for calls over all servers.
+    pub(crate) places: Arc<Places>,
+    /// In the order of the catalog's members.
+    pub(crate) watches: Vec<Arc<Watch>>,
+}
+
+impl Route {
+    pub(crate) fn new(
+        plan: &RoutePlan,
+        servers: &[(Arc<Upstream>, Arc<Watch>)],
+        gate: Gate,
+        world: World,
+        places: Arc<Places>,
+    ) -> Self {
+        let upstreams: Vec<_> = servers.iter().map(|(upstream, _)| Arc::clone(upstream)).collect();
+        let catalog = Catalog::new(plan, &upstreams);
+        let watches: Vec<_> = servers.iter().map(|(_, watch)| Arc::clone(watch)).collect();
+        for (member, watch) in catalog.members.iter().zip(&watches) {
+            watch.guard(&member.shelf);
+        }
+        Self { catalog, gate, world, places, watches }
+    }
+
+    pub(crate) fn deadlines(&self, upstream: &str) -> Deadlines {
+        let member = self.catalog.members.iter().find(|member| member.upstream.name() == upstream);
+        member.map_or_else(Deadlines::default, |member| member.upstream.plan().deadlines)
+    }
+
+    /// A call that concerns all servers: a list, a description, or a subscription.
+    pub(crate) async fn over_all(
+        &self,
+        call: &Call,
+        visit: Visit<'_>,
+        asker: Asker<'_>,
+    ) -> Result<Way, CallError> {
+        let Some(method) = call.method() else { return Err(CallError::Internal("no method".to_owned())) };
+        if method.entries.is_some() {
+            return self.list(call, method, asker).await.map(Way::Own);
+        }
+        if method.cacheable {
+            return self.describe(call, visit, asker).await;
+        }
+        let filter = Filter::read(call.params())?;
+        let subscription = Subscription::open(self, filter, asker.principal).await?;
+        Ok(Way::Listen(Box::new(subscription.for_stream(call.id().clone()))))
+    }
+
+    async fn list(
+        &self,
+        call: &Call,
+        method: &'static Method,
+        asker: Asker<'_>,
+    ) -> Result<Message, CallError> {
+        let cursor = call.cursor().map(|cursor| &*cursor.text);
+        let Some(member) = self.catalog.only() else {
+            return self.merged_list(call, method, asker).await;
+        };
+        let invalid =
+            |why: String| CallError::InvalidAnswer { upstream: member.upstream.name().to_owned(), why };
+        let message = match self.catalog.page(member, method, cursor, asker).await {
+            Ok(stocked) => {
+                let entries: Vec<Bytes> = stocked.entries.iter().map(|entry| entry.text.clone()).collect();
+                let next = stocked.page.next_cursor.as_deref();
+                let text = stocked
+                    .page
+                    .rewrite(&entries, stocked.hints(), next)
+                    .map_err(|f| invalid(f.to_string()))?;
+                Message::parse(text).map_err(|fault| invalid(fault.to_string()))?
+            }
+            Err(ListFault::Theirs(message)) => message,
+            Err(ListFault::Call(error)) => return Err(error),
+        };
+        with_id(&message, call.id())
+    }
+
+    async fn merged_list(
+        &self,
+        call: &Call,
+        method: &'static Method,
+        asker: Asker<'_>,
+    ) -> Result<Message, CallError> {
+        let cursor = call.cursor().map(|cursor| &*cursor.text);
+        let merged = self.catalog.merged(method, cursor, asker).await?;
+        let entries: Vec<Bytes> = merged.entries.iter().map(|entry| entry.text.clone()).collect();
+        let array = list::join(&entries);
+        let mut text = format!(r#"{{"resultType":"complete",{},"#, merged.hints.members()).into_bytes();
+        if let Some(cursor) = &merged.next_cursor {
+            text.extend_from_slice(format!("\"nextCursor\":{},", json::quote(cursor)).as_bytes());
+        }
+        if !merged.degraded.is_empty() {
+            text.extend_from_slice(
+                format!("\"_meta\":{{{}}},", degraded_member(&merged.degraded)).as_bytes(),
+            );
+        }
+        text.extend_from_slice(format!("{}:", json::quote(method.entries.unwrap_or_default())).as_bytes());
+        text.extend_from_slice(&array);
+        text.push(b'}');
+        own_result(call.id(), &String::from_utf8_lossy(&text))
+    }
+
+    /// Answers `server/discover`. One modern server describes itself; only the revisions are ours to say.
+    async fn describe(&self, call: &Call, visit: Visit<'_>, asker: Asker<'_>) -> Result<Way, CallError> {
+        if let Some(member) = self.catalog.only() {
+            let (era, _) = member.upstream.discovered(asker.principal).await?;
+            if era == Era::Modern {
+                let message = self.describe_itself(call, visit, asker).await?;
+                return with_id(&message, call.id()).map(Way::Own);
+            }
+        }
+        let (discovered, degraded) = self.discovered(asker.principal).await?;
+        let meta = if degraded.is_empty() { Vec::new() } else { vec![degraded_member(&degraded)] };
+        own_result(call.id(), &discovered.text(&meta)).map(Way::Own)
+    }
+
+    /// Sends a call without a subject to the only server and waits for the response.
+    async fn ask_only(&self, call: &Call, visit: Visit<'_>, asker: Asker<'_>) -> Result<Message, CallError> {
+        let target = self.catalog.locate(call, asker).await?;
+        let answer = self.send(call, visit, &target, asker).await?;
+        let within = self.deadlines(answer.upstream()).list;
+        let late = || CallError::Deadline { upstream: answer_name(&target), after: within };
+        let wait = async {
+            let mut answer = answer;
+            loop {
+                if let Arrival::Response(response) = answer.next().await? {
+                    return Ok(response.message);
+                }
+            }
+        };
+        tokio::time::timeout(within, wait).await.unwrap_or_else(|_elapsed| Err(late()))
+    }
+
+    async fn describe_itself(
+        &self,
+        call: &Call,
+        visit: Visit<'_>,
+        asker: Asker<'_>,
+    ) -> Result<Message, CallError> {
+        let Some(member) = self.catalog.only() else {
+            return Err(CallError::Internal("no only server".to_owned()));
+        };
+        let name = member.upstream.name();
+        let message = self.ask_only(call, visit, asker).await?;
+        let MessageKind::Result(parts) = message.kind() else { return Ok(message) };
+        let invalid = |why: String| CallError::InvalidAnswer { upstream: name.to_owned(), why };
+        let result = Object::parse(message.at(parts.result)).map_err(|fault| invalid(fault.to_string()))?;
+        let mut patch = Patch::new();
+        let ours: Vec<_> = version::names(Era::Modern).map(json::quote).collect();
+        let versions = format!("[{}]", ours.join(","));
+        let set = result.set("supportedVersions", versions.as_bytes(), parts.result.start, &mut patch);
+        set.and_then(|()| answer::name_type(&result, parts.result, &mut patch))
+            .map_err(|fault| invalid(fault.to_string()))?;
+        Message::parse(patch.apply(message.bytes())).map_err(|fault| invalid(fault.to_string()))
+    }
+
+    /// What the servers say of themselves, as one: with the reasons of those that could not be asked.
+    pub(crate) async fn discovered(
+        &self,
+        principal: &Principal,
+    ) -> Result<(Discovered, std::collections::BTreeMap<String, String>), CallError> {
+        let versions: Vec<String> = version::names(Era::Modern).map(str::to_owned).collect();
+        if let Some(member) = self.catalog.only() {
+            let (era, found) = member.upstream.discovered(principal).await?;
+            let mut discovered = Discovered::clone(&found);
+            discovered.versions = versions;
+            if era == Era::Legacy {
+                // Only what crosses: not the core tasks of 2025-11-25, and nothing that is unknown here.
+                discovered.raw_capabilities = discovered.capabilities.text();
+                discovered.hints = Hints { ttl: DESCRIPTION_TTL, scope: Scope::Private };
+            }
+            return Ok((discovered, std::collections::BTreeMap::new()));
+        }
+        let members = &self.catalog.members;
+        let asked = members.iter().map(|member| async {
+            let within = member.upstream.plan().deadlines.list;
+            let late = || CallError::Deadline { upstream: member.upstream.name().to_owned(), after: within };
+            let found = tokio::time::timeout(within, member.upstream.discovered(principal)).await;
+            found.unwrap_or_else(|_elapsed| Err(late()))
+        });
+        let found = futures_util::future::join_all(asked).await;
+        let mut capabilities = Capabilities::default();
+        let (mut instructions, mut degraded) = (Vec::new(), std::collections::BTreeMap::new());
+        for (member, found) in members.iter().zip(found) {
+            match found {
+                Ok((_, discovered)) => {
+                    capabilities = capabilities.or(&discovered.capabilities);
+                    if let Some(text) = &discovered.instructions {
+                        instructions.push(format!("# {}\n\n{text}", member.upstream.plan().prefix));
+                    }
+                }
+                Err(error) => {
+                    degraded.insert(member.upstream.name().to_owned(), crate::reply::wire(&error).text);
+                }
+            }
+        }
+        if !degraded.is_empty() {
+            // What the missing ones have is not known; a client that is told «no tools» would not ask later.
+            capabilities = capabilities.or(&everything());
+        }
+        // Extensions with methods of their own have no owner in an aggregate.
+        capabilities.extensions.retain(|id, _| id == "io.modelcontextprotocol/ui");
+        let ttl = if degraded.is_empty() { DESCRIPTION_TTL } else { Duration::ZERO };
+        let discovered = Discovered {
+            versions,
+            raw_capabilities: capabilities.text(),
+            capabilities,
+            instructions: (!instructions.is_empty()).then(|| instructions.join("\n\n")),
+            info: Some(self.world.identity.clone()),
+            hints: Hints { ttl, scope: Scope::Private },
+        };
+        Ok((discovered, degraded))
+    }
+}
+
+fn answer_name(target: &Target<'_>) -> String {
+    target.member.upstream.name().to_owned()
+}
+
+/// The message with the client's id.
+pub(crate) fn with_id(message: &Message, id: &Id) -> Result<Message, CallError> {
+    let mut patch = Patch::new();
+    message.set_id(id, &mut patch);
+    Message::parse(patch.apply(message.bytes())).map_err(|fault| CallError::Internal(fault.to_string()))
+}
+
+fn own_result(id: &Id, result: &str) -> Result<Message, CallError> {
+    Message::parse(answer::result_message(id, result)).map_err(|fault| CallError::Internal(fault.to_string()))
+}
+
+/// `"dev.portolan/degraded":[{"server":…,"reason":…}]`.
+fn degraded_member(degraded: &std::collections::BTreeMap<String, String>) -> String {
+    let each = |(server, reason): (&String, &String)| {
+        format!(r#"{{"server":{},"reason":{}}}"#, json::quote(server), json::quote(reason))
+    };
+    let all: Vec<_> = degraded.iter().map(each).collect();
+    format!("{}:[{}]", json::quote(DEGRADED), all.join(","))
+}
+
+fn everything() -> Capabilities {
+    Capabilities {
+        tools: true,
+        tools_changed: true,
+        prompts: true,
+        prompts_changed: true,
+        resources: true,
+        resources_changed: true,
+        ..Capabilities::default()
+    }
+}

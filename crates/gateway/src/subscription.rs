@@ -1,0 +1,235 @@
+//! One client's subscription: the changes of all servers of a route that it wants to hear of, under public names.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use auth::Principal;
+use bytes::Bytes;
+use futures_util::stream::{SelectAll, StreamExt as _};
+use mcp::answer::{self, notification_message};
+use mcp::json::{self, Object, Patch, Span};
+use mcp::jsonrpc::Id;
+use mcp::listen::Filter;
+use mcp::meta::SUBSCRIPTION_ID;
+use mcp::notify::Notice;
+use tokio::sync::broadcast;
+
+use crate::catalog::names::{Names, Owner};
+use crate::metrics::StreamCount;
+use crate::reply::CallError;
+use crate::route::Route;
+use crate::watch::{Change, Interest, Watch};
+
+type Changes = futures_util::stream::BoxStream<'static, (usize, Heard)>;
+
+/// What came from one server.
+enum Heard {
+    Change(Change),
+    /// So much came that something was lost: everything counts as changed.
+    Missed,
+}
+
+/// A subscription that is open as long as it lives.
+pub(crate) struct Subscription {
+    names: Arc<Names>,
+    /// What is honoured, in public names.
+    honoured: Filter,
+    /// What is honoured of each server, in its own names.
+    own: Vec<Filter>,
+    changes: SelectAll<Changes>,
+    /// Told before anything else.
+    waiting: Vec<Bytes>,
+    stream: Option<Id>,
+    _interests: Vec<Interest>,
+    _count: StreamCount,
+}
+
+impl std::fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Subscription").field("honoured", &self.honoured).finish_non_exhaustive()
+    }
+}
+
+impl Subscription {
+    /// Opens a subscription on all servers of a route, and finds out what of it they honour.
+    pub(crate) async fn open(route: &Route, wanted: Filter, _: &Principal) -> Result<Self, CallError> {
+        let count = route.world.metrics.stream();
+        let names = Arc::clone(&route.catalog.names);
+        let mut uris: Vec<Vec<String>> = vec![Vec::new(); route.watches.len()];
+        for uri in &wanted.uris {
+            let (owner, own) = names.uri_owner(uri);
+            if let Owner::Server(server, _) = owner
+                && let Some(list) = uris.get_mut(server)
+            {
+                list.push(own);
+            }
+        }
+        // Listening begins before the answer of what is honoured, so that nothing falls between.
+        let changes: SelectAll<Changes> =
+            route.watches.iter().enumerate().map(|(server, watch)| listen_to(server, watch)).collect();
+        let asked = route
+            .watches
+            .iter()
+            .zip(uris)
+            .zip(&route.catalog.members)
+            .map(|((watch, uris), member)| watch.want(uris, member.upstream.plan().deadlines.list));
+        let answers = futures_util::future::join_all(asked).await;
+        let mut honoured = Filter::default();
+        let (mut own, mut interests) = (Vec::new(), Vec::new());
+        for (server, (interest, theirs)) in answers.into_iter().enumerate() {
+            let mine: BTreeSet<String> = interest.uris().iter().cloned().collect();
+            let filter = Filter {
+                tools: wanted.tools && theirs.tools,
+                prompts: wanted.prompts && theirs.prompts,
+                resources: wanted.resources && theirs.resources,
+                uris: mine.intersection(&theirs.uris).cloned().collect(),
+            };
+            let public = filter.uris.iter().filter_map(|uri| names.public_uri(server, uri));
+            let public = Filter { uris: public.map(|uri| uri.into_owned()).collect(), ..filter.clone() };
+            honoured = honoured.or(&public);
+            own.push(filter);
+            interests.push(interest);
+        }
+        Ok(Self {
+            names,
+            honoured,
+            own,
+            changes,
+            waiting: Vec::new(),
+            stream: None,
+            _interests: interests,
+            _count: count,
+        })
+    }
+
+    /// For a modern `subscriptions/listen`: each notification names the stream, and the first is the acknowledgement.
+    pub(crate) fn for_stream(mut self, stream: Id) -> Self {
+        let params = self.honoured.acknowledgement(&stream);
+        self.waiting.push(notification_message("notifications/subscriptions/acknowledged", Some(&params)));
+        self.stream = Some(stream);
+        self
+    }
+
+    /// The result that ends the stream in good order.
+    pub(crate) fn end(&self) -> Option<Bytes> {
+        let stream = self.stream.as_ref()?;
+        let result =
+            format!(r#"{{"resultType":"complete","_meta":{{"{SUBSCRIPTION_ID}":{}}}}}"#, stream.raw());
+        Some(answer::result_message(stream, &result))
+    }
+
+    /// Waits for the next notification; none when nothing can come any more. Safe to drop while waiting.
+    pub(crate) async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            if let Some(first) = self.waiting.pop() {
+                return Some(first);
+            }
+            let (server, heard) = self.changes.next().await?;
+            match heard {
+                Heard::Change(change) => {
+                    if let Some(told) = self.tell(server, &change) {
+                        return Some(told);
+                    }
+                }
+                Heard::Missed => self.tell_all(server),
+            }
+        }
+    }
+
+    fn tell(&self, server: usize, change: &Change) -> Option<Bytes> {
+        let (message, seen) = (&change.0, &change.1);
+        let filter = self.own.get(server)?;
+        let mut patch = Patch::new();
+        match &seen.notice {
+            Notice::ListChanged(kind) if filter.wants(*kind) => {}
+            Notice::ResourceUpdated { uri, uri_at } if filter.covers(uri) => {
+                let public = self.names.public_uri(server, uri)?;
+                if public != **uri {
+                    patch.replace(*uri_at, json::quote(&public).as_bytes());
+                }
+            }
+            _ => return None,
+        }
+        self.mark(message, seen.subscription.as_ref().map(|(_, at)| *at), &mut patch)?;
+        Some(patch.apply(message.bytes()))
+    }
+
+    /// Writes whose stream it is, or takes it away for a client that has no such streams.
+    fn mark(&self, message: &mcp::jsonrpc::Message, at: Option<Span>, patch: &mut Patch) -> Option<()> {
+        let mcp::jsonrpc::MessageKind::Notification(note) = message.kind() else { return None };
+        let Some(params_at) = note.params else {
+            if let Some(stream) = &self.stream {
+                let end = message.bytes().iter().rposition(|byte| *byte == b'}')?;
+                let params = format!(",\"params\":{{\"_meta\":{{\"{SUBSCRIPTION_ID}\":{}}}}}", stream.raw());
+                patch.insert(end, params.as_bytes());
+            }
+            return Some(());
+        };
+        let params = Object::parse(message.at(params_at)).ok()?;
+        match (&self.stream, at) {
+            (Some(stream), Some(at)) => patch.replace(at, stream.raw().as_bytes()),
+            (Some(stream), None) => {
+                let member = format!("\"{SUBSCRIPTION_ID}\":{}", stream.raw());
+                match params.get("_meta").ok().flatten() {
+                    Some(meta) => {
+                        let meta_at = params.span_of(meta).shift(params_at.start);
+                        let comma = if Object::parse(meta).ok()?.is_empty() { "" } else { "," };
+                        patch.insert(meta_at.start + 1, format!("{member}{comma}").as_bytes());
+                    }
+                    None => {
+                        let comma = if params.is_empty() { "" } else { "," };
+                        let text = format!("\"_meta\":{{{member}}}{comma}");
+                        patch.insert(params_at.start + 1, text.as_bytes());
+                    }
+                }
+            }
+            (None, Some(_)) => {
+                let meta = params.get("_meta").ok().flatten()?;
+                let meta_at = params.span_of(meta).shift(params_at.start);
+                Object::parse(meta).ok()?.remove(|name| name == SUBSCRIPTION_ID, meta_at.start, patch);
+            }
+            (None, None) => {}
+        }
+        Some(())
+    }
+
+    fn tell_all(&mut self, server: usize) {
+        let Some(filter) = self.own.get(server) else { return };
+        for (on, method) in [
+            (filter.tools, "notifications/tools/list_changed"),
+            (filter.prompts, "notifications/prompts/list_changed"),
+            (filter.resources, "notifications/resources/list_changed"),
+        ] {
+            if on {
+                let params = self
+                    .stream
+                    .as_ref()
+                    .map(|id| format!(r#"{{"_meta":{{"{SUBSCRIPTION_ID}":{}}}}}"#, id.raw()));
+                self.waiting.push(notification_message(method, params.as_deref()));
+            }
+        }
+        for uri in &filter.uris {
+            if let Some(public) = self.names.public_uri(server, uri) {
+                let meta = self
+                    .stream
+                    .as_ref()
+                    .map(|id| format!(r#","_meta":{{"{SUBSCRIPTION_ID}":{}}}"#, id.raw()));
+                let params = format!(r#"{{"uri":{}{}}}"#, json::quote(&public), meta.unwrap_or_default());
+                self.waiting.push(notification_message("notifications/resources/updated", Some(&params)));
+            }
+        }
+    }
+}
+
+fn listen_to(server: usize, watch: &Arc<Watch>) -> Changes {
+    let changes = watch.changes();
+    futures_util::stream::unfold(changes, move |mut changes| async move {
+        let heard = match changes.recv().await {
+            Ok(change) => Heard::Change(change),
+            Err(broadcast::error::RecvError::Lagged(_)) => Heard::Missed,
+            Err(broadcast::error::RecvError::Closed) => return None,
+        };
+        Some(((server, heard), changes))
+    })
+    .boxed()
+}

@@ -1,0 +1,71 @@
+//! One call's line in the metrics, written exactly once however the call ends.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::metrics::Metrics;
+use crate::reply::{self, CallError};
+use crate::upstream::places::Place;
+
+/// Counts one call when it ends, or when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Tally {
+    metrics: Arc<Metrics>,
+    upstream: String,
+    method: Box<str>,
+    began: Instant,
+    done: bool,
+    /// The call's place among all calls, free again when it ends.
+    place: Option<Place>,
+}
+
+impl Tally {
+    /// For a call that begins now. `upstream` is empty as long as no server is known to be its target.
+    pub(crate) fn begin(metrics: &Arc<Metrics>, method: &str) -> Self {
+        Self {
+            metrics: Arc::clone(metrics),
+            upstream: String::new(),
+            method: method.into(),
+            began: Instant::now(),
+            done: false,
+            place: None,
+        }
+    }
+
+    pub(crate) fn goes_to(&mut self, upstream: &str) {
+        upstream.clone_into(&mut self.upstream);
+    }
+
+    /// Keeps the call's place until it ends.
+    pub(crate) fn hold(&mut self, place: Place) {
+        self.place = Some(place);
+    }
+
+    pub(crate) fn began(&self) -> Instant {
+        self.began
+    }
+
+    pub(crate) fn ended(&mut self, outcome: &'static str) {
+        if !self.done {
+            self.done = true;
+            self.place = None;
+            self.metrics.call(&self.upstream, &self.method, outcome, self.began.elapsed());
+        }
+    }
+
+    pub(crate) fn failed(&mut self, error: &CallError) {
+        let wire = reply::wire(error);
+        if !self.done {
+            wire.log(error, &self.method);
+        }
+        self.ended(wire.label);
+    }
+}
+
+impl Drop for Tally {
+    fn drop(&mut self) {
+        // Nobody waited for the end.
+        self.ended("cancelled");
+    }
+}

@@ -1,0 +1,437 @@
+//! One configured MCP server: how it is reached, spoken to in its own era, and kept from harming others.
+//!
+//! The spine gives a modern call and gets an answer; which era and transport lie between stays in here. Reading
+//! order: [`Upstream::send`], then [`streamable`] or [`stdio`].
+
+use std::sync::Arc;
+
+use auth::Permitted;
+use http::{HeaderMap, StatusCode};
+use mcp::call::Call;
+use mcp::discover::Discovered;
+use mcp::jsonrpc::Message;
+use mcp::method::Kind;
+use mcp::notify::Seen;
+use mcp::outbound::{self, MetaRewrite, Rewrite};
+use mcp::version::Era;
+use tokio::sync::{broadcast, watch};
+use tokio::time::{Duration, timeout};
+use transport::http::client::Reply;
+
+use crate::plan::{Reach, UpstreamPlan};
+use crate::reply::CallError;
+use crate::world::World;
+
+pub(crate) mod answer;
+pub(crate) mod link;
+pub(crate) mod pipe;
+pub(crate) mod places;
+mod shared;
+pub(crate) mod stdio;
+pub(crate) mod streamable;
+
+use self::answer::{Answer, Origin, Response, Source};
+pub use self::link::Health;
+use self::link::{Link, Whose};
+use self::places::{Place, Places};
+use self::shared::Shared;
+use self::stdio::{Running, StdioWire};
+use self::streamable::{CancelGuard, HttpStream, HttpWire, Partner, Session};
+
+/// One configured MCP server.
+#[derive(Debug)]
+pub struct Upstream {
+    shared: Arc<Shared>,
+    wire: Wire,
+    places: Places,
+    health: watch::Sender<Health>,
+}
+
+#[derive(Debug)]
+enum Wire {
+    Http(Arc<HttpWire>),
+    Stdio(Box<StdioWire>),
+}
+
+/// What is to be sent: a modern call, and what is to be written into it for this server.
+#[derive(Debug)]
+pub(crate) struct Order<'a> {
+    /// The call.
+    pub(crate) call: &'a Call,
+    /// The server's own name of what it is about, if it differs.
+    pub(crate) subject: Option<String>,
+    /// The capabilities of the client that can be carried, if not all can.
+    pub(crate) capabilities: Option<String>,
+    /// The client's headers.
+    pub(crate) headers: &'a HeaderMap,
+    /// The mirrored arguments.
+    pub(crate) mirrored: HeaderMap,
+    /// The downstream session.
+    pub(crate) session: Option<Arc<str>>,
+    /// How long the answer's beginning may take.
+    pub(crate) within: Duration,
+    /// Whether it is a subscription stream, which takes no place and has no end of its own.
+    pub(crate) listens: bool,
+}
+
+impl Upstream {
+    /// A server that nobody has tried to reach yet.
+    #[must_use]
+    pub fn new(plan: UpstreamPlan, world: World, most_children: usize) -> Self {
+        let what = format!("calls to {}", plan.name);
+        let places = Places::new(what, plan.concurrent_calls, plan.queued_calls);
+        let reach = plan.reach.clone();
+        let shared = Arc::new(Shared::new(plan, world, most_children));
+        let wire = match reach {
+            Reach::Http(reach) => Wire::Http(HttpWire::new(Arc::clone(&shared), reach)),
+            Reach::Stdio(reach) => Wire::Stdio(Box::new(StdioWire::new(Arc::clone(&shared), reach))),
+        };
+        Self { shared, wire, places, health: watch::Sender::new(Health::Unknown) }
+    }
+
+    /// Its configuration.
+    #[must_use]
+    pub fn plan(&self) -> &UpstreamPlan {
+        &self.shared.plan
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.shared.plan.name
+    }
+
+    /// How it is, as last seen.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.health.borrow().clone()
+    }
+
+    /// Its health as it changes.
+    pub(crate) fn health_changes(&self) -> watch::Receiver<Health> {
+        self.health.subscribe()
+    }
+
+    /// Whether calls are under way.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.places.is_busy()
+    }
+
+    /// Notifications of it that belong to no call, from now on.
+    pub(crate) fn notices(&self) -> broadcast::Receiver<Arc<(Message, Seen)>> {
+        self.shared.notices.subscribe()
+    }
+
+    /// Counts connections that were begun anew.
+    pub(crate) fn epoch(&self) -> watch::Receiver<u64> {
+        self.shared.epoch.subscribe()
+    }
+
+    /// Whether it is a process, which nobody starts only to hear of its changes.
+    pub(crate) fn is_process(&self) -> bool {
+        matches!(self.wire, Wire::Stdio(_))
+    }
+
+    /// Whether it is connected now.
+    pub(crate) async fn is_connected(&self, principal: &auth::Principal) -> bool {
+        let whose = self.whose(principal, None);
+        match &self.wire {
+            Wire::Stdio(wire) => wire.current(&whose).await.is_some(),
+            Wire::Http(wire) => wire.current(&whose).await.is_some(),
+        }
+    }
+
+    /// The legacy era's stream of notifications that belong to no call, where it has one of its own: what it carries
+    /// goes to [`Upstream::notices`] while the stream is being read.
+    pub(crate) async fn overhear(
+        &self,
+        principal: &auth::Principal,
+    ) -> Result<Option<HttpStream>, CallError> {
+        let Wire::Http(wire) = &self.wire else { return Ok(None) };
+        match wire.partner(&self.whose(principal, None)).await? {
+            Partner::Modern(_) => Ok(None),
+            Partner::Legacy(session) => session.overhear(wire).await,
+        }
+    }
+
+    /// The outside.
+    pub(crate) fn world(&self) -> &World {
+        &self.shared.world
+    }
+
+    /// What it says of itself; it is reached for that if it was not yet.
+    pub(crate) async fn discovered(
+        &self,
+        principal: &auth::Principal,
+    ) -> Result<(Era, Arc<Discovered>), CallError> {
+        let link = self.link(&self.whose(principal, None)).await?;
+        Ok((link.era(), link.discovered))
+    }
+
+    /// Ends what it holds: sessions and processes.
+    pub async fn stop(&self) {
+        match &self.wire {
+            Wire::Http(wire) => wire.stop().await,
+            Wire::Stdio(wire) => wire.stop().await,
+        }
+    }
+
+    /// Ends what it holds for one downstream session.
+    pub(crate) async fn forget(&self, principal: &auth::Principal, session: &Arc<str>) {
+        if self.shared.plan.sessions == crate::plan::SessionRule::Shared {
+            return;
+        }
+        let whose = self.whose(principal, Some(session));
+        match &self.wire {
+            Wire::Http(wire) => wire.forget(&whose).await,
+            Wire::Stdio(wire) => wire.forget(&whose).await,
+        }
+    }
+
+    /// Sends a call and waits for the beginning of its answer.
+    ///
+    /// A call that a server certainly did not carry out is sent a second time: one in a session that the server has
+    /// lost (404), nothing else.
+    pub(crate) async fn send(&self, order: Permitted<Order<'_>>) -> Result<Answer, CallError> {
+        if !order.covers(self.name()) {
+            return Err(CallError::Internal("a permit for another upstream".to_owned()));
+        }
+        let whose = self.whose(order.principal(), order.value().session.as_ref());
+        let order = order.value();
+        let place = if order.listens { None } else { Some(self.places.take().await?) };
+        match timeout(order.within, self.begin(order, &whose, place)).await {
+            Ok(answer) => answer,
+            Err(_elapsed) => {
+                Err(CallError::Deadline { upstream: self.name().to_owned(), after: order.within })
+            }
+        }
+    }
+
+    async fn begin(
+        &self,
+        order: &Order<'_>,
+        whose: &Whose,
+        place: Option<Place>,
+    ) -> Result<Answer, CallError> {
+        match &self.wire {
+            Wire::Stdio(wire) => {
+                let running = self.note(wire.running(whose).await, |running| &running.link)?;
+                self.begin_stdio(order, &running, place).await
+            }
+            Wire::Http(wire) => {
+                let partner = self.note(wire.partner(whose).await, Partner::link)?;
+                match self.begin_http(wire, order, &partner, place).await? {
+                    Begun::Answer(answer) => Ok(*answer),
+                    Begun::SessionLost(place) => {
+                        let partner = self.note(wire.partner(whose).await, Partner::link)?;
+                        match self.begin_http(wire, order, &partner, place).await? {
+                            Begun::Answer(answer) => Ok(*answer),
+                            Begun::SessionLost(_) => {
+                                Err(wire.invalid("it forgets each session at once (HTTP 404)"))
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    async fn begin_stdio(
+        &self,
+        order: &Order<'_>,
+        running: &Running,
+        place: Option<Place>,
+    ) -> Result<Answer, CallError> {
+        let log = order.call.client().log;
+        if let Some(level) = log.level() {
+            running.lower_level(level, self.shared.next_id());
+        }
+        let id = self.shared.next_id();
+        let body = self.body(order, &running.link, id);
+        let wants = Running::wants(log.wants(None), order.listens);
+        let stream = running.pipe.request(id, body, wants).await?;
+        Ok(Answer::new(Source::Pipe(stream), self.origin(order, &running.link), place))
+    }
+
+    async fn begin_http(
+        &self,
+        wire: &Arc<HttpWire>,
+        order: &Order<'_>,
+        partner: &Partner,
+        place: Option<Place>,
+    ) -> Result<Begun, CallError> {
+        let link = partner.link();
+        let id = self.shared.next_id();
+        let body = self.body(order, link, id);
+        let mut headers = wire.forwarded(order.headers);
+        let (session, guard) = match partner {
+            Partner::Modern(link) => {
+                headers.extend(outbound::mirrored_headers(
+                    order.call,
+                    order.subject.as_deref(),
+                    link.revision,
+                ));
+                headers.extend(order.mirrored.clone());
+                if order.call.method().is_none() {
+                    // What its `Mcp-Name` mirrors is the business of those who know the method.
+                    headers.extend(
+                        order
+                            .headers
+                            .get(&mcp::headers::NAME)
+                            .map(|v| (mcp::headers::NAME.clone(), v.clone())),
+                    );
+                }
+                (None, None)
+            }
+            Partner::Legacy(session) => {
+                if let Some(level) = order.call.client().log.level() {
+                    session.lower_level(wire, level).await?;
+                }
+                headers.extend(session.headers());
+                let guard = CancelGuard::new(Arc::clone(wire), Arc::clone(session), id);
+                (Some(Arc::clone(session)), Some(guard))
+            }
+        };
+        let reply = wire.post(headers, body).await;
+        if let (Err(CallError::Unreachable { why, .. }), Some(_)) = (&reply, &session) {
+            self.set_health(Health::Down { why: why.clone() });
+        }
+        let reply = reply?;
+        if let Some(session) = lost_session(&reply, session.as_deref()) {
+            wire.lost(session);
+            if let Some(guard) = guard {
+                guard.disarm();
+            }
+            return Ok(Begun::SessionLost(place));
+        }
+        let source = self.receive(wire, reply, Sent { id, session, guard }).await?;
+        Ok(Begun::Answer(Box::new(Answer::new(source, self.origin(order, link), place))))
+    }
+
+    /// Tells by the response's head what kind of answer it is.
+    async fn receive(&self, wire: &Arc<HttpWire>, mut reply: Reply, sent: Sent) -> Result<Source, CallError> {
+        let (status, media) = (reply.status(), reply.media_type());
+        if status.is_success() && media.as_deref() == Some("text/event-stream") {
+            let stream = HttpStream::new(Arc::clone(wire), Some(sent.id), reply, sent.session, sent.guard);
+            return Ok(Source::Events(Box::new(stream)));
+        }
+        if media.as_deref() != Some("application/json") {
+            if sent.session.is_none() && matches!(status, StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND) {
+                wire.doubt_era();
+            }
+            return Err(wire.status_fault(status, media.as_deref()));
+        }
+        let message = match wire.read_whole(&mut reply).await {
+            Ok(message) => message,
+            Err(_) if !status.is_success() => return Err(wire.status_fault(status, media.as_deref())),
+            Err(error) => return Err(error),
+        };
+        match message.response_id() {
+            Some(id) if id.as_number() != Some(sent.id) => {
+                return Err(wire.invalid("it answers a request that is not ours"));
+            }
+            None if !matches!(message.kind(), mcp::jsonrpc::MessageKind::Error(_)) => {
+                return Err(wire.invalid("it answers with a message that is no response"));
+            }
+            _ => {}
+        }
+        if let Some(guard) = sent.guard {
+            guard.disarm();
+        }
+        Ok(Source::Whole(Some(Response { message, status: Some(status) })))
+    }
+
+    fn body(&self, order: &Order<'_>, link: &Link, id: u64) -> bytes::Bytes {
+        let client = order.call.client();
+        let meta = match link.era() {
+            Era::Legacy => MetaRewrite::Legacy,
+            Era::Modern => MetaRewrite::Modern {
+                revision: link.revision,
+                capabilities: order.capabilities.as_deref().unwrap_or_else(|| client.capabilities()),
+                client_info: &self.shared.world.identity,
+                log_level: client.log.level(),
+            },
+        };
+        let rewrite = Rewrite {
+            id,
+            subject: order.subject.as_deref(),
+            progress_token: order.call.progress_token().map(|_| id),
+            meta,
+        };
+        outbound::body(order.call, &rewrite)
+    }
+
+    fn origin(&self, order: &Order<'_>, link: &Link) -> Origin {
+        let reads = order.call.kind() == Kind::Resource;
+        let uri = || order.subject.clone().or_else(|| order.call.subject().map(|s| s.text.to_string()));
+        Origin {
+            upstream: self.name().to_owned(),
+            era: link.era(),
+            method: order.call.method(),
+            uri: reads.then(uri).flatten(),
+        }
+    }
+
+    async fn link(&self, whose: &Whose) -> Result<Link, CallError> {
+        match &self.wire {
+            Wire::Stdio(wire) => {
+                self.note(wire.running(whose).await, |running| &running.link).map(|r| r.link)
+            }
+            Wire::Http(wire) => self.note(wire.partner(whose).await, Partner::link).map(|p| p.link().clone()),
+        }
+    }
+
+    fn whose(&self, principal: &auth::Principal, session: Option<&Arc<str>>) -> Whose {
+        let own = self.shared.plan.sessions == crate::plan::SessionRule::PerClient;
+        Whose { principal: principal.id().to_owned(), session: session.filter(|_| own).cloned() }
+    }
+
+    /// Keeps in mind how reaching the server went.
+    fn note<T>(&self, reached: Result<T, CallError>, link: impl Fn(&T) -> &Link) -> Result<T, CallError> {
+        match &reached {
+            Ok(partner) => {
+                let link = link(partner);
+                self.set_health(Health::Up { era: link.era(), revision: link.revision.name });
+            }
+            // Our own limits say nothing about the server.
+            Err(CallError::Overloaded { .. } | CallError::Draining) => {}
+            Err(error) => self.set_health(Health::Down { why: error.to_string() }),
+        }
+        reached
+    }
+
+    fn set_health(&self, now: Health) {
+        if *self.health.borrow() == now {
+            return;
+        }
+        let name = self.name();
+        match &now {
+            Health::Up { era, revision } => {
+                tracing::info!(upstream = name, era = era.name(), revision, "reached");
+            }
+            Health::Down { why } => tracing::warn!(upstream = name, "down: {why}"),
+            Health::Unknown => {}
+        }
+        self.shared.world.metrics.up(name, matches!(now, Health::Up { .. }));
+        self.health.send_replace(now);
+    }
+}
+
+/// How sending over HTTP began.
+enum Begun {
+    Answer(Box<Answer>),
+    SessionLost(Option<Place>),
+}
+
+/// What was sent and must be cleaned up after.
+struct Sent {
+    id: u64,
+    session: Option<Arc<Session>>,
+    guard: Option<CancelGuard>,
+}
+
+/// A 404 in a session with an id means that the session is gone (MCP 2025-11-25 `basic/transports` §Session
+/// Management), and then the request was not carried out.
+fn lost_session<'s>(reply: &Reply, session: Option<&'s Session>) -> Option<&'s Session> {
+    session.filter(|session| reply.status() == StatusCode::NOT_FOUND && session.has_id())
+}

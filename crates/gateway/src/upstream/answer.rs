@@ -1,0 +1,114 @@
+//! What comes back from a server for one call: notifications that belong to it, then its response.
+
+use http::StatusCode;
+use mcp::jsonrpc::{Message, MessageKind};
+use mcp::legacy::convert;
+use mcp::notify::Seen;
+use mcp::reject::code;
+use mcp::version::Era;
+
+use crate::reply::CallError;
+use crate::upstream::pipe::PipeStream;
+use crate::upstream::places::Place;
+use crate::upstream::streamable::HttpStream;
+
+/// The answer to one call as it comes in. Dropping it before the response cancels the call at the server, in the way
+/// of the server's era and transport.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    source: Source,
+    /// Whether the server chose to stream.
+    streams: bool,
+    era: Era,
+    method: Option<&'static mcp::method::Method>,
+    /// The upstream's own URI of a resource that is read.
+    uri: Option<String>,
+    upstream: String,
+    /// The call's place at the server, free again when the answer is dropped.
+    place: Option<Place>,
+}
+
+/// Where the messages come from.
+#[derive(Debug)]
+pub(crate) enum Source {
+    /// One response, already here.
+    Whole(Option<Response>),
+    /// Server-sent events.
+    Events(Box<HttpStream>),
+    /// A child process.
+    Pipe(PipeStream),
+}
+
+/// A response, and the HTTP status it came with if it came by HTTP.
+#[derive(Debug)]
+pub(crate) struct Response {
+    pub(crate) message: Message,
+    pub(crate) status: Option<StatusCode>,
+}
+
+/// The next thing of an answer.
+#[derive(Debug)]
+pub(crate) enum Arrival {
+    /// A notification that belongs to the call.
+    Notice(Message, Seen),
+    /// The response; nothing comes after it.
+    Response(Response),
+}
+
+/// What an answer must know of its call.
+#[derive(Debug, Clone)]
+pub(crate) struct Origin {
+    pub(crate) upstream: String,
+    pub(crate) era: Era,
+    pub(crate) method: Option<&'static mcp::method::Method>,
+    pub(crate) uri: Option<String>,
+}
+
+impl Answer {
+    pub(crate) fn new(source: Source, origin: Origin, place: Option<Place>) -> Self {
+        let streams = matches!(source, Source::Events(_));
+        let Origin { upstream, era, method, uri } = origin;
+        Self { source, streams, era, method, uri, upstream, place }
+    }
+
+    /// Whether the server chose to stream, so that the client should see a stream, too.
+    pub(crate) fn streams(&self) -> bool {
+        self.streams
+    }
+
+    /// Whether it is, already here, the refusal of a request whose headers do not mirror its body as the server's
+    /// newest schema wants it. Such a request was not carried out.
+    pub(crate) fn refuses_headers(&self) -> bool {
+        let Source::Whole(Some(response)) = &self.source else { return false };
+        matches!(response.message.kind(), MessageKind::Error(parts) if parts.code == code::HEADER_MISMATCH)
+    }
+
+    /// The server's name.
+    pub(crate) fn upstream(&self) -> &str {
+        &self.upstream
+    }
+
+    /// Waits for the next thing. After the response it must not be asked again. Safe to drop while waiting.
+    pub(crate) async fn next(&mut self) -> Result<Arrival, CallError> {
+        let arrival = match &mut self.source {
+            Source::Whole(response) => match response.take() {
+                Some(response) => Arrival::Response(response),
+                None => {
+                    return Err(CallError::Internal("an answer was asked for more than it has".to_owned()));
+                }
+            },
+            Source::Events(stream) => stream.next().await?,
+            Source::Pipe(stream) => stream.next().await?,
+        };
+        let Arrival::Response(response) = arrival else { return Ok(arrival) };
+        self.place = None;
+        if self.era == Era::Modern {
+            return Ok(Arrival::Response(response));
+        }
+        let message =
+            convert::modernize(response.message, self.method, self.uri.as_deref()).map_err(|fault| {
+                CallError::InvalidAnswer { upstream: self.upstream.clone(), why: fault.to_string() }
+            })?;
+        Ok(Arrival::Response(Response { message, ..response }))
+    }
+}

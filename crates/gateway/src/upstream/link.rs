@@ -1,0 +1,49 @@
+//! What is known of a server that was reached, and for whom.
+
+use std::sync::Arc;
+
+use mcp::discover::Discovered;
+use mcp::version::{Era, Revision};
+
+/// Whose conversation with a server it is: legacy sessions and processes are not shared beyond it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Whose {
+    /// The principal.
+    pub(crate) principal: String,
+    /// The downstream session, where each has its own.
+    pub(crate) session: Option<Arc<str>>,
+}
+
+/// What a server said of itself when it was reached.
+#[derive(Debug, Clone)]
+pub(crate) struct Link {
+    /// The revision that it is spoken to in.
+    pub(crate) revision: &'static Revision,
+    /// What it is and can do.
+    pub(crate) discovered: Arc<Discovered>,
+}
+
+impl Link {
+    pub(crate) fn era(&self) -> Era {
+        self.revision.era
+    }
+}
+
+/// How a server is, as last seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Health {
+    /// Nobody has tried yet.
+    Unknown,
+    /// It was reached.
+    Up {
+        /// The era that it speaks.
+        era: Era,
+        /// The revision.
+        revision: &'static str,
+    },
+    /// It could not be reached.
+    Down {
+        /// Why, for the operator.
+        why: String,
+    },
+}

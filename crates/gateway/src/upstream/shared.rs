@@ -1,0 +1,62 @@
+//! What all parts of one upstream share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use mcp::json;
+use mcp::jsonrpc::Message;
+use mcp::meta;
+use mcp::notify::Seen;
+use mcp::version::Revision;
+use tokio::sync::{broadcast, watch};
+
+use crate::plan::UpstreamPlan;
+use crate::world::World;
+
+/// What all parts of one upstream share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) plan: UpstreamPlan,
+    pub(crate) world: World,
+    pub(crate) most_children: usize,
+    /// Notifications that belong to no call.
+    pub(crate) notices: broadcast::Sender<Arc<(Message, Seen)>>,
+    /// How often a connection to it was begun anew; what was missed in between is unknown.
+    pub(crate) epoch: watch::Sender<u64>,
+    ids: AtomicU64,
+}
+
+impl Shared {
+    pub(crate) fn new(plan: UpstreamPlan, world: World, most_children: usize) -> Self {
+        Self {
+            plan,
+            world,
+            most_children,
+            notices: broadcast::Sender::new(1024),
+            epoch: watch::Sender::new(0),
+            ids: AtomicU64::new(0),
+        }
+    }
+
+    /// An id that no other request to this server has, which is also its progress token.
+    pub(crate) fn next_id(&self) -> u64 {
+        self.ids.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// A connection was begun anew.
+    pub(crate) fn begun(&self) {
+        self.epoch.send_modify(|epoch| *epoch += 1);
+    }
+
+    /// The params of our own `server/discover`: we ask for ourselves, so we declare nothing.
+    pub(crate) fn discover_params(&self, revision: &Revision) -> String {
+        format!(
+            r#"{{"_meta":{{"{}":{},"{}":{{}},"{}":{}}}}}"#,
+            meta::PROTOCOL_VERSION,
+            json::quote(revision.name),
+            meta::CLIENT_CAPABILITIES,
+            meta::CLIENT_INFO,
+            self.world.identity
+        )
+    }
+}

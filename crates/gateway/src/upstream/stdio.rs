@@ -1,0 +1,304 @@
+//! Servers that are child processes: started when needed, started again with a pause when they fail, ended when idle.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use mcp::answer;
+use mcp::jsonrpc::Id;
+use mcp::meta::LogLevel;
+use mcp::version::Era;
+use tokio::io::AsyncRead;
+use tokio::sync::{Mutex as AsyncMutex, OwnedSemaphorePermit};
+use tokio::time::{Instant, timeout};
+use transport::child::{self, Process};
+use transport::lines::LineReader;
+use transport::wire::WireEvent;
+
+use crate::plan::StdioReach;
+use crate::reply::CallError;
+use crate::upstream::link::{Link, Whose};
+use crate::upstream::pipe::{Ends, Pipe, Wants, lock};
+use crate::upstream::shared::Shared;
+
+mod open;
+
+/// How many lines of a server's stderr are kept to explain its end.
+const TAIL_LINES: usize = 20;
+/// The most bytes of one line of stderr.
+const STDERR_LINE: usize = 16 * 1024;
+/// How long a process that has ended may leave its last words unread.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+/// A process that lived this long has not failed to start.
+const SETTLED: Duration = Duration::from_secs(30);
+/// The first pause before a process is started again; doubled up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// The processes of one server.
+#[derive(Debug)]
+pub(crate) struct StdioWire {
+    shared: Arc<Shared>,
+    reach: StdioReach,
+    slots: Mutex<HashMap<Whose, Arc<AsyncMutex<Option<Running>>>>>,
+    pause: Mutex<Pause>,
+}
+
+/// A process that has said what it is.
+#[derive(Debug, Clone)]
+pub(crate) struct Running {
+    pub(crate) pipe: Pipe,
+    pub(crate) link: Link,
+    /// The log level that a legacy process was set to.
+    level: Arc<Mutex<Option<LogLevel>>>,
+}
+
+/// When a process may be started again.
+#[derive(Debug, Default)]
+struct Pause {
+    failures: u32,
+    until: Option<Instant>,
+    why: String,
+}
+
+impl StdioWire {
+    pub(crate) fn new(shared: Arc<Shared>, reach: StdioReach) -> Self {
+        Self { shared, reach, slots: Mutex::default(), pause: Mutex::default() }
+    }
+
+    /// The process for `whose`, started if it is not running. One that others are starting is waited for.
+    pub(crate) async fn running(&self, whose: &Whose) -> Result<Running, CallError> {
+        let slot = Arc::clone(lock(&self.slots).entry(whose.clone()).or_default());
+        let mut slot = slot.lock().await;
+        if let Some(running) = slot.as_ref().filter(|running| !running.pipe.is_closed()) {
+            return Ok(running.clone());
+        }
+        let within = self.shared.plan.deadlines.connect;
+        let started = match timeout(within, self.start()).await {
+            Ok(started) => started,
+            Err(_elapsed) => Err(self.unreachable(&format!("it said nothing within {within:?}"))),
+        };
+        if let Err(CallError::Unreachable { why, .. }) = &started {
+            self.failed(why);
+        }
+        let running = started?;
+        *slot = Some(running.clone());
+        Ok(running)
+    }
+
+    /// The process for `whose` if it is running.
+    pub(crate) async fn current(&self, whose: &Whose) -> Option<Running> {
+        let slot = lock(&self.slots).get(whose).cloned()?;
+        let running = slot.lock().await.clone();
+        running.filter(|running| !running.pipe.is_closed())
+    }
+
+    /// Ends the process of `whose`, which nobody will use again.
+    pub(crate) async fn forget(&self, whose: &Whose) {
+        let slot = lock(&self.slots).remove(whose);
+        if let Some(slot) = slot
+            && let Some(running) = slot.lock().await.take()
+        {
+            running.pipe.close("its client has ended the session");
+        }
+    }
+
+    /// Ends all processes.
+    pub(crate) async fn stop(&self) {
+        let slots: Vec<_> = lock(&self.slots).drain().map(|(_, slot)| slot).collect();
+        for slot in slots {
+            if let Some(running) = slot.lock().await.take() {
+                running.pipe.close("Portolan no longer uses it");
+            }
+        }
+    }
+
+    async fn start(&self) -> Result<Running, CallError> {
+        self.may_start()?;
+        let first = self.launch().await?;
+        match open::converse(&self.shared, &first, open::Opener::Detect).await {
+            // Some legacy servers end themselves at anything before `initialize`.
+            Err(CallError::BrokeOff { .. }) if open::detects(&self.shared) => {
+                let second = self.launch().await?;
+                let link = open::converse(&self.shared, &second, open::Opener::Initialize).await;
+                self.ready(second, link)
+            }
+            link => self.ready(first, link),
+        }
+    }
+
+    fn ready(&self, pipe: Pipe, link: Result<Link, CallError>) -> Result<Running, CallError> {
+        match link {
+            Ok(link) => {
+                self.watch_idleness(&pipe);
+                self.shared.begun();
+                Ok(Running { pipe, link, level: Arc::default() })
+            }
+            Err(CallError::BrokeOff { why, .. }) => {
+                pipe.close("it did not say what it is");
+                Err(self.unreachable(&why))
+            }
+            Err(error) => {
+                pipe.close("it did not say what it is");
+                Err(error)
+            }
+        }
+    }
+
+    /// Starts a process and the tasks that look after it.
+    async fn launch(&self) -> Result<Pipe, CallError> {
+        let world = &self.shared.world;
+        let place = Arc::clone(&world.children).try_acquire_owned().map_err(|_full| {
+            CallError::Overloaded { what: "child processes".to_owned(), limit: self.shared.most_children }
+        })?;
+        let name = &self.shared.plan.name;
+        let spec = &self.reach.child;
+        let child = world
+            .spawn
+            .spawn(spec)
+            .map_err(|error| self.unreachable(&format!("{:?} cannot be started: {error}", spec.program)))?;
+        tracing::info!(
+            upstream = name,
+            pid = child.process.id(),
+            program = spec.program,
+            "started a child process"
+        );
+        world.metrics.child_started(name);
+        let ends = Ends { reader: child.stdout, writer: child.stdin, tap: world.tap.clone() };
+        let shared = Arc::clone(&self.shared);
+        let (pipe, run) = Pipe::open(
+            name,
+            ends,
+            shared.plan.message_bytes,
+            shared.notices.clone(),
+            Arc::clone(&world.metrics),
+        );
+        world.tasks.spawn(run);
+        let tail = Arc::new(Mutex::new(VecDeque::new()));
+        world.tasks.spawn(read_stderr(Arc::clone(&shared), child.stderr, Arc::clone(&tail)));
+        let grace = self.reach.grace;
+        world.tasks.spawn(supervise(shared, child.process, pipe.clone(), Supervision { tail, grace, place }));
+        Ok(pipe)
+    }
+
+    fn watch_idleness(&self, pipe: &Pipe) {
+        let Some(after) = self.reach.idle_after else { return };
+        let (pipe, name) = (pipe.clone(), self.shared.plan.name.clone());
+        self.shared.world.tasks.spawn(async move {
+            let mut last = pipe.use_so_far().0;
+            loop {
+                tokio::select! {
+                    () = pipe.closed() => return,
+                    () = tokio::time::sleep(after) => {}
+                }
+                let (uses, waiting) = pipe.use_so_far();
+                if uses == last && waiting == 0 {
+                    tracing::info!(upstream = name, "ended an idle child process");
+                    pipe.close("it was idle");
+                    return;
+                }
+                last = uses;
+            }
+        });
+    }
+
+    fn may_start(&self) -> Result<(), CallError> {
+        let pause = lock(&self.pause);
+        let left =
+            pause.until.map(|until| until.saturating_duration_since(Instant::now())).unwrap_or_default();
+        if left.is_zero() {
+            return Ok(());
+        }
+        let (failures, why) = (pause.failures, &pause.why);
+        Err(self.unreachable(&format!("not started again for {left:.1?} after {failures} failures: {why}")))
+    }
+
+    fn failed(&self, why: &str) {
+        let mut pause = lock(&self.pause);
+        let now = Instant::now();
+        if pause.until.is_some_and(|until| until > now) {
+            return;
+        }
+        if pause.until.is_none_or(|until| until + SETTLED < now) {
+            pause.failures = 0;
+        }
+        let length = FIRST_PAUSE.saturating_mul(1 << pause.failures.min(10)).min(LONGEST_PAUSE);
+        pause.failures += 1;
+        pause.until = Some(now + length);
+        why.clone_into(&mut pause.why);
+    }
+
+    fn unreachable(&self, why: &str) -> CallError {
+        CallError::Unreachable { upstream: self.shared.plan.name.clone(), why: why.to_owned() }
+    }
+}
+
+impl Running {
+    /// Makes a legacy process log from `level` on. Its level is one for all calls, so it is only ever lowered, and
+    /// each call's messages are filtered on their way out.
+    pub(crate) fn lower_level(&self, level: LogLevel, id: u64) {
+        if self.link.era() == Era::Modern || !self.link.discovered.capabilities.logging {
+            return;
+        }
+        let mut current = lock(&self.level);
+        if current.is_none_or(|current| level < current) {
+            *current = Some(level);
+            let params = format!(r#"{{"level":"{level}"}}"#);
+            self.pipe.say(answer::request_message(&Id::number(id), "logging/setLevel", Some(&params)));
+        }
+    }
+
+    /// Which of the server's messages belong to a call.
+    pub(crate) fn wants(logs: bool, listens: bool) -> Wants {
+        Wants { logs, listens }
+    }
+}
+
+struct Supervision {
+    tail: Arc<Mutex<VecDeque<String>>>,
+    grace: Duration,
+    place: OwnedSemaphorePermit,
+}
+
+/// Sees to it that conversation and process end together.
+async fn supervise(shared: Arc<Shared>, mut process: Box<dyn Process>, pipe: Pipe, with: Supervision) {
+    let (name, pid) = (&shared.plan.name, process.id());
+    let status = tokio::select! {
+        status = process.wait() => Some(status),
+        () = pipe.closed() => None,
+    };
+    if let Some(status) = status {
+        let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+        // What it wrote before its end is still to be read; a grandchild may hold its stdout open for ever.
+        drop(timeout(LAST_WORDS, pipe.closed()).await);
+        let tail: Vec<_> = lock(&with.tail).iter().cloned().collect();
+        let said = if tail.is_empty() { String::new() } else { format!("; it said: {}", tail.join(" | ")) };
+        tracing::warn!(upstream = name, pid, %status, "a child process ended");
+        pipe.close(&format!("the process ended ({status}){said}"));
+    }
+    child::end(process, with.grace).await;
+    tracing::debug!(upstream = name, pid, "a child process is gone");
+    shared.world.metrics.child_ended();
+    drop(with.place);
+}
+
+async fn read_stderr(
+    shared: Arc<Shared>,
+    stderr: Box<dyn AsyncRead + Send + Unpin>,
+    tail: Arc<Mutex<VecDeque<String>>>,
+) {
+    let mut lines = LineReader::new(stderr, STDERR_LINE);
+    while let Ok(Some(line)) = lines.next().await {
+        let Ok(line) = line else { continue };
+        let text = String::from_utf8_lossy(&line).into_owned();
+        if let Some(tap) = &shared.world.tap {
+            tap.saw(&WireEvent::Stderr(&text));
+        }
+        tracing::info!(target: "portolan::stderr", upstream = shared.plan.name, "{text}");
+        let mut tail = lock(&tail);
+        if tail.len() == TAIL_LINES {
+            tail.pop_front();
+        }
+        tail.push_back(text);
+    }
+}

@@ -1,0 +1,152 @@
+//! How a conversation with a process begins: finding out its era, and opening a legacy session.
+//!
+//! Source: MCP 2026-07-28 `basic/versioning` §Era detection, stdio: `server/discover` first; any answer but a modern
+//! one, or none, means `initialize`. A server that is slow to start may answer either one late, so both stay open.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mcp::answer;
+use mcp::discover::Discovered;
+use mcp::era::{self, Verdict};
+use mcp::jsonrpc::{Id, Message, MessageKind};
+use mcp::legacy::initialize;
+use mcp::version::{self, Era};
+
+use crate::plan::EraRule;
+use crate::reply::CallError;
+use crate::upstream::answer::Arrival;
+use crate::upstream::link::Link;
+use crate::upstream::pipe::{Pipe, PipeStream, Wants};
+use crate::upstream::shared::Shared;
+
+/// How long a server may be silent before it is taken for a legacy one.
+const SILENCE: Duration = Duration::from_secs(3);
+
+/// With what to begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Opener {
+    /// As the plan says.
+    Detect,
+    /// With `initialize`, because the server has ended itself at anything else.
+    Initialize,
+}
+
+/// Whether the plan leaves the era to be found out.
+pub(super) fn detects(shared: &Shared) -> bool {
+    shared.plan.era == EraRule::Detect
+}
+
+/// Finds out what is at the other end. The caller bounds the time.
+pub(super) async fn converse(shared: &Arc<Shared>, pipe: &Pipe, opener: Opener) -> Result<Link, CallError> {
+    let rule = if opener == Opener::Initialize { EraRule::Is(Era::Legacy) } else { shared.plan.era };
+    if rule == EraRule::Is(Era::Legacy) {
+        return finish_legacy(shared, pipe, &response(initialize(shared, pipe).await?).await?);
+    }
+    let mut probe = discover(shared, pipe).await?;
+    let waiting = response_of(&mut probe);
+    let verdict = if rule == EraRule::Is(Era::Modern) {
+        judge(&waiting.await?)
+    } else {
+        match tokio::time::timeout(SILENCE, waiting).await {
+            Ok(message) => judge(&message?),
+            Err(_elapsed) => return either(shared, pipe, probe).await,
+        }
+    };
+    match verdict {
+        Judged::Legacy if rule == EraRule::Detect => {
+            finish_legacy(shared, pipe, &response(initialize(shared, pipe).await?).await?)
+        }
+        judged => judged.link(shared),
+    }
+}
+
+/// Both questions are asked; the first answer that tells anything decides.
+async fn either(shared: &Arc<Shared>, pipe: &Pipe, mut probe: PipeStream) -> Result<Link, CallError> {
+    let mut opening = initialize(shared, pipe).await?;
+    tokio::select! {
+        message = response_of(&mut opening) => finish_legacy(shared, pipe, &message?),
+        message = response_of(&mut probe) => match judge(&message?) {
+            Judged::Legacy => finish_legacy(shared, pipe, &response(opening).await?),
+            judged => judged.link(shared),
+        },
+    }
+}
+
+enum Judged {
+    Modern(Link),
+    Legacy,
+    Other(String),
+}
+
+impl Judged {
+    fn link(self, shared: &Shared) -> Result<Link, CallError> {
+        let invalid = |why: String| CallError::InvalidAnswer { upstream: shared.plan.name.clone(), why };
+        match self {
+            Self::Modern(link) => Ok(link),
+            Self::Legacy => {
+                Err(invalid("it does not speak the modern era that it is configured for".to_owned()))
+            }
+            Self::Other(why) => Err(invalid(why)),
+        }
+    }
+}
+
+fn judge(message: &Message) -> Judged {
+    match era::of_stdio(message) {
+        Verdict::Modern(revision, discovered) => {
+            Judged::Modern(Link { revision, discovered: Arc::new(*discovered) })
+        }
+        Verdict::OtherRevisions(theirs) => match era::common(&theirs) {
+            // It names a revision that it then refuses: asking again would go round in circles.
+            Some(revision) => {
+                Judged::Other(format!("it refuses revision {}, which it says it speaks", revision.name))
+            }
+            None => Judged::Other(format!("it speaks only {}, which is not spoken here", theirs.join(", "))),
+        },
+        Verdict::ModernRefusal(code) => {
+            Judged::Other(format!("it answers server/discover with error {code}"))
+        }
+        Verdict::Legacy | Verdict::Unauthorized(_) | Verdict::Unwell(_) => Judged::Legacy,
+    }
+}
+
+async fn discover(shared: &Shared, pipe: &Pipe) -> Result<PipeStream, CallError> {
+    let id = shared.next_id();
+    let params = shared.discover_params(version::newest(Era::Modern));
+    let body = answer::request_message(&Id::number(id), "server/discover", Some(&params));
+    pipe.request(id, body, Wants::default()).await
+}
+
+async fn initialize(shared: &Shared, pipe: &Pipe) -> Result<PipeStream, CallError> {
+    let id = shared.next_id();
+    let params = initialize::params(version::newest(Era::Legacy), "{}", &shared.world.identity);
+    let body = answer::request_message(&Id::number(id), "initialize", Some(&params));
+    pipe.request(id, body, Wants::default()).await
+}
+
+fn finish_legacy(shared: &Shared, pipe: &Pipe, message: &Message) -> Result<Link, CallError> {
+    let name = &shared.plan.name;
+    if let MessageKind::Error(parts) = message.kind() {
+        let view = answer::error_view(message, parts);
+        let why = format!("it answers initialize with error {}: {}", view.code, view.message);
+        return Err(CallError::InvalidAnswer { upstream: name.clone(), why });
+    }
+    let opened = initialize::Opened::read(message).map_err(|fault| CallError::invalid(name, &fault))?;
+    pipe.say(answer::notification_message("notifications/initialized", None));
+    shared.world.metrics.session_opened(name);
+    let discovered: Discovered = opened.discovered;
+    Ok(Link { revision: opened.revision, discovered: Arc::new(discovered) })
+}
+
+async fn response(mut stream: PipeStream) -> Result<Message, CallError> {
+    response_of(&mut stream).await
+}
+
+async fn response_of(stream: &mut PipeStream) -> Result<Message, CallError> {
+    loop {
+        if let Arrival::Response(response) = stream.next().await? {
+            return Ok(response.message);
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! Servers over Streamable HTTP, of both eras.
+//!
+//! A modern server has no state of ours. A legacy one has a session for each of [`Whose`], opened when it is first
+//! needed and opened again when the server has forgotten it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use mcp::era::{self, Verdict};
+use mcp::jsonrpc::{Id, Message};
+use mcp::version::{self, Era, Revision};
+use mcp::{answer, headers};
+use tokio::sync::Mutex as AsyncMutex;
+use tokio::time::{Instant, timeout};
+use transport::http::client::{HttpClient, Reply, SendFault};
+
+use crate::plan::{EraRule, HttpReach};
+use crate::reply::CallError;
+use crate::upstream::link::{Link, Whose};
+use crate::upstream::pipe::lock;
+use crate::upstream::shared::Shared;
+
+mod session;
+mod stream;
+
+pub(crate) use session::Session;
+pub(crate) use stream::{CancelGuard, HttpStream};
+
+/// After this long a server is asked again which era it speaks: one that was upgraded still answers `initialize`, so
+/// the verdict «legacy» never corrects itself.
+const VERDICT_LASTS: Duration = Duration::from_secs(3600);
+/// The most sessions with one server.
+const MOST_SESSIONS: usize = 10_000;
+/// The most bytes of an error's body.
+const ERROR_BYTES: usize = 1024 * 1024;
+/// What we accept as an answer.
+const ACCEPTED: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// The way to one server over HTTP.
+#[derive(Debug)]
+pub(crate) struct HttpWire {
+    pub(crate) shared: Arc<Shared>,
+    reach: HttpReach,
+    client: HttpClient,
+    modern: ArcSwapOption<Link>,
+    /// Held while the era is being found out. When it was found to be legacy stands in it.
+    legacy_since: AsyncMutex<Option<Instant>>,
+    sessions: Mutex<HashMap<Whose, Slot>>,
+}
+
+/// The session of one [`Whose`]; the lock is held while it is being opened.
+type Slot = Arc<AsyncMutex<Option<Arc<Session>>>>;
+
+/// Whom to speak to, and how.
+#[derive(Debug, Clone)]
+pub(crate) enum Partner {
+    /// A modern server.
+    Modern(Arc<Link>),
+    /// A session with a legacy server.
+    Legacy(Arc<Session>),
+}
+
+impl Partner {
+    pub(crate) fn link(&self) -> &Link {
+        match self {
+            Self::Modern(link) => link,
+            Self::Legacy(session) => &session.link,
+        }
+    }
+}
+
+impl HttpWire {
+    pub(crate) fn new(shared: Arc<Shared>, reach: HttpReach) -> Arc<Self> {
+        let world = &shared.world;
+        let client = HttpClient::new(Arc::clone(&world.network), reach.client.clone(), world.tap.clone());
+        Arc::new(Self {
+            shared,
+            reach,
+            client,
+            modern: ArcSwapOption::empty(),
+            legacy_since: AsyncMutex::new(None),
+            sessions: Mutex::default(),
+        })
+    }
+
+    /// Whom to speak to for `whose`; finds out the era and opens a session where that was not done yet. Concurrent
+    /// callers wait for one.
+    pub(crate) async fn partner(self: &Arc<Self>, whose: &Whose) -> Result<Partner, CallError> {
+        if let Some(link) = self.modern.load_full() {
+            return Ok(Partner::Modern(link));
+        }
+        let within = self.shared.plan.deadlines.connect;
+        match timeout(within, self.find_partner(whose)).await {
+            Ok(partner) => partner,
+            Err(_elapsed) => Err(self.unreachable(&format!("it did not open within {within:?}"))),
+        }
+    }
+
+    async fn find_partner(self: &Arc<Self>, whose: &Whose) -> Result<Partner, CallError> {
+        if let Some(link) = self.find_era().await? {
+            return Ok(Partner::Modern(link));
+        }
+        let slot = {
+            let mut sessions = lock(&self.sessions);
+            if sessions.len() >= MOST_SESSIONS && !sessions.contains_key(whose) {
+                let what = format!("sessions with {}", self.shared.plan.name);
+                return Err(CallError::Overloaded { what, limit: MOST_SESSIONS });
+            }
+            Arc::clone(sessions.entry(whose.clone()).or_default())
+        };
+        let mut slot = slot.lock().await;
+        if let Some(session) = slot.as_ref().filter(|session| !session.is_lost()) {
+            return Ok(Partner::Legacy(Arc::clone(session)));
+        }
+        let opened = session::open(self).await;
+        if opened.is_err() {
+            // It may be another server by now: the next call asks for the era again.
+            *self.legacy_since.lock().await = None;
+        }
+        let session = Arc::new(opened?);
+        *slot = Some(Arc::clone(&session));
+        self.shared.begun();
+        Ok(Partner::Legacy(session))
+    }
+
+    /// Finds out the era; a modern server's link, or none for a legacy one.
+    async fn find_era(self: &Arc<Self>) -> Result<Option<Arc<Link>>, CallError> {
+        if self.shared.plan.era == EraRule::Is(Era::Legacy) {
+            return Ok(None);
+        }
+        let mut since = self.legacy_since.lock().await;
+        if let Some(link) = self.modern.load_full() {
+            return Ok(Some(link));
+        }
+        if since.is_some_and(|since| since.elapsed() < VERDICT_LASTS) {
+            return Ok(None);
+        }
+        match self.probe().await? {
+            Some(link) => {
+                let link = Arc::new(link);
+                self.modern.store(Some(Arc::clone(&link)));
+                *since = None;
+                self.shared.begun();
+                Ok(Some(link))
+            }
+            None if self.shared.plan.era == EraRule::Is(Era::Modern) => {
+                Err(self.invalid("it does not speak the modern era that it is configured for"))
+            }
+            None => {
+                *since = Some(Instant::now());
+                Ok(None)
+            }
+        }
+    }
+
+    /// Asks `server/discover`; none means legacy.
+    async fn probe(&self) -> Result<Option<Link>, CallError> {
+        let revision = version::newest(Era::Modern);
+        let id = self.shared.next_id();
+        let body = answer::request_message(
+            &Id::number(id),
+            "server/discover",
+            Some(&self.shared.discover_params(revision)),
+        );
+        let mut mirrored = HeaderMap::new();
+        mirrored.insert(headers::PROTOCOL_VERSION.clone(), HeaderValue::from_static(revision.name));
+        mirrored.insert(headers::METHOD.clone(), HeaderValue::from_static("server/discover"));
+        let mut reply = self.post(mirrored, body).await?;
+        let status = reply.status();
+        let message = self.read_response(&mut reply, id).await.ok();
+        match era::of_http(status, message.as_ref()) {
+            Verdict::Modern(revision, discovered) => {
+                Ok(Some(Link { revision, discovered: Arc::new(*discovered) }))
+            }
+            Verdict::Legacy => Ok(None),
+            Verdict::OtherRevisions(theirs) => {
+                Err(match era::common(&theirs) {
+                    Some(revision) => self
+                        .invalid(&format!("it refuses revision {}, which it says it speaks", revision.name)),
+                    None => self
+                        .invalid(&format!("it speaks only {}, which is not spoken here", theirs.join(", "))),
+                })
+            }
+            Verdict::ModernRefusal(code) => {
+                Err(self.invalid(&format!("it answers server/discover with error {code}")))
+            }
+            Verdict::Unauthorized(status) => {
+                Err(CallError::Unauthorized { upstream: self.shared.plan.name.clone(), status })
+            }
+            Verdict::Unwell(status) => Err(self.unreachable(&format!("it answers HTTP {status}"))),
+        }
+    }
+
+    /// Reads the one response that `reply` carries, as JSON or in a stream.
+    async fn read_response(&self, reply: &mut Reply, id: u64) -> Result<Message, CallError> {
+        match reply.media_type().as_deref() {
+            Some("text/event-stream") => stream::find_response(self, reply, id).await,
+            _ => self.read_whole(reply).await,
+        }
+    }
+
+    pub(crate) async fn read_whole(&self, reply: &mut Reply) -> Result<Message, CallError> {
+        let limit = if reply.status().is_success() { self.shared.plan.message_bytes } else { ERROR_BYTES };
+        let body = reply.whole(limit).await.map_err(|fault| self.fault(fault))?;
+        Message::parse(body).map_err(|fault| self.invalid(&fault.to_string()))
+    }
+
+    /// POSTs a message with the headers that every message to this server has.
+    pub(crate) async fn post(&self, extra: HeaderMap, body: Bytes) -> Result<Reply, CallError> {
+        let mut all = self.common_headers(extra);
+        all.insert(CONTENT_TYPE, JSON);
+        let sent = self.client.send(Method::POST, &self.reach.url, all, body).await;
+        sent.map_err(|fault| self.fault(fault))
+    }
+
+    /// A request without a body: the legacy era's GET stream and DELETE.
+    pub(crate) async fn plain(&self, method: Method, extra: HeaderMap) -> Result<Reply, CallError> {
+        let sent = self.client.send(method, &self.reach.url, self.common_headers(extra), Bytes::new()).await;
+        sent.map_err(|fault| self.fault(fault))
+    }
+
+    fn common_headers(&self, extra: HeaderMap) -> HeaderMap {
+        let mut all = extra;
+        all.insert(ACCEPT, ACCEPTED);
+        for (name, value) in &self.reach.headers {
+            all.insert(name.clone(), value.clone());
+        }
+        all
+    }
+
+    /// The headers of the client's that this server is to get.
+    pub(crate) fn forwarded(&self, client: &HeaderMap) -> HeaderMap {
+        let mut out = HeaderMap::new();
+        for name in &self.reach.forward_headers {
+            for value in client.get_all(name) {
+                out.append(name.clone(), value.clone());
+            }
+        }
+        out
+    }
+
+    /// Forgets which era was found: what came back fits neither.
+    pub(crate) fn doubt_era(&self) {
+        if self.shared.plan.era == EraRule::Detect {
+            self.modern.store(None);
+        }
+    }
+
+    /// Forgets a session that the server no longer has.
+    pub(crate) fn lost(&self, session: &Session) {
+        session.lose();
+        tracing::info!(
+            upstream = self.shared.plan.name,
+            "the server has lost our session; opening a new one"
+        );
+    }
+
+    /// The session of `whose`, if one is open.
+    pub(crate) async fn current(&self, whose: &Whose) -> Option<Partner> {
+        if let Some(link) = self.modern.load_full() {
+            return Some(Partner::Modern(link));
+        }
+        let slot = lock(&self.sessions).get(whose).cloned()?;
+        let session = slot.lock().await.clone();
+        session.filter(|session| !session.is_lost()).map(Partner::Legacy)
+    }
+
+    /// Ends the session of `whose`, which nobody will use again.
+    pub(crate) async fn forget(&self, whose: &Whose) {
+        let slot = lock(&self.sessions).remove(whose);
+        if let Some(slot) = slot
+            && let Some(session) = slot.lock().await.take()
+        {
+            session::end(self, &session).await;
+        }
+    }
+
+    /// Ends all sessions.
+    pub(crate) async fn stop(&self) {
+        let slots: Vec<_> = lock(&self.sessions).drain().map(|(_, slot)| slot).collect();
+        for slot in slots {
+            if let Some(session) = slot.lock().await.take() {
+                session::end(self, &session).await;
+            }
+        }
+    }
+
+    pub(crate) fn unreachable(&self, why: &str) -> CallError {
+        CallError::Unreachable { upstream: self.shared.plan.name.clone(), why: why.to_owned() }
+    }
+
+    pub(crate) fn invalid(&self, why: &str) -> CallError {
+        CallError::InvalidAnswer { upstream: self.shared.plan.name.clone(), why: why.to_owned() }
+    }
+
+    pub(crate) fn fault(&self, fault: SendFault) -> CallError {
+        let upstream = self.shared.plan.name.clone();
+        match fault {
+            SendFault::Connect(why) => CallError::Unreachable { upstream, why },
+            SendFault::Broken(why) => CallError::BrokeOff { upstream, why },
+            SendFault::TooLarge { .. } => CallError::InvalidAnswer { upstream, why: fault.to_string() },
+        }
+    }
+
+    /// What a status without a JSON-RPC body means for a call.
+    pub(crate) fn status_fault(&self, status: StatusCode, media: Option<&str>) -> CallError {
+        match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                CallError::Unauthorized { upstream: self.shared.plan.name.clone(), status: status.as_u16() }
+            }
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+                self.unreachable(&format!("it answers HTTP {}", status.as_u16()))
+            }
+            _ => self.invalid(&format!("HTTP {} with {}", status.as_u16(), media.unwrap_or("no body"))),
+        }
+    }
+}
+
+/// The headers of a legacy message: the revision, where it has that header, and the session.
+pub(crate) fn legacy_headers(revision: &Revision, session: Option<&HeaderValue>) -> HeaderMap {
+    let mut out = HeaderMap::new();
+    if revision.has_version_header {
+        out.insert(headers::PROTOCOL_VERSION.clone(), HeaderValue::from_static(revision.name));
+    }
+    if let Some(session) = session {
+        out.insert(headers::SESSION_ID.clone(), session.clone());
+    }
+    out
+}

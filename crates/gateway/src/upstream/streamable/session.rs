@@ -1,0 +1,131 @@
+//! A session with a legacy server: opened by `initialize`, ended by DELETE. Source: MCP 2025-11-25 `basic/transports`.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use mcp::jsonrpc::{Id, MessageKind};
+use mcp::legacy::initialize::{self, Opened};
+use mcp::meta::LogLevel;
+use mcp::version::{self, Era};
+use mcp::{answer, headers};
+
+use super::{HttpStream, HttpWire, legacy_headers};
+use crate::reply::CallError;
+use crate::upstream::link::Link;
+use crate::upstream::pipe::lock;
+
+/// An open session.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) link: Link,
+    id: Option<HeaderValue>,
+    lost: AtomicBool,
+    level: Mutex<Option<LogLevel>>,
+}
+
+impl Session {
+    /// The headers of a message in this session.
+    pub(crate) fn headers(&self) -> HeaderMap {
+        legacy_headers(self.link.revision, self.id.as_ref())
+    }
+
+    /// Whether the server gave it an id, so that a 404 can mean that the session is gone.
+    pub(crate) fn has_id(&self) -> bool {
+        self.id.is_some()
+    }
+
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn lose(&self) {
+        self.lost.store(true, Ordering::Relaxed);
+    }
+
+    /// Opens the session's stream of notifications; none from a server that has no such stream (405).
+    pub(crate) async fn overhear(
+        self: &Arc<Self>,
+        wire: &Arc<HttpWire>,
+    ) -> Result<Option<HttpStream>, CallError> {
+        let reply = wire.plain(Method::GET, self.headers()).await?;
+        let (status, media) = (reply.status(), reply.media_type());
+        if status == StatusCode::NOT_FOUND && self.has_id() {
+            wire.lost(self);
+        }
+        if !status.is_success() || media.as_deref() != Some("text/event-stream") {
+            return match status {
+                StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => Ok(None),
+                _ => Err(wire.status_fault(status, media.as_deref())),
+            };
+        }
+        Ok(Some(HttpStream::new(Arc::clone(wire), None, reply, Some(Arc::clone(self)), None)))
+    }
+
+    /// Makes the server log from `level` on. A session's level is one for all its calls, so it is only ever lowered,
+    /// and each call's messages are filtered on their way out.
+    pub(crate) async fn lower_level(&self, wire: &HttpWire, level: LogLevel) -> Result<(), CallError> {
+        if !self.link.discovered.capabilities.logging
+            || lock(&self.level).is_some_and(|current| current <= level)
+        {
+            return Ok(());
+        }
+        let id = wire.shared.next_id();
+        let params = format!(r#"{{"level":"{level}"}}"#);
+        let body = answer::request_message(&Id::number(id), "logging/setLevel", Some(&params));
+        let mut reply = wire.post(self.headers(), body).await?;
+        if reply.status().is_success() {
+            wire.read_response(&mut reply, id).await?;
+            *lock(&self.level) = Some(level);
+        }
+        Ok(())
+    }
+}
+
+/// Opens a session.
+pub(super) async fn open(wire: &Arc<HttpWire>) -> Result<Session, CallError> {
+    let name = &wire.shared.plan.name;
+    let id = wire.shared.next_id();
+    let params = initialize::params(version::newest(Era::Legacy), "{}", &wire.shared.world.identity);
+    let body = answer::request_message(&Id::number(id), "initialize", Some(&params));
+    let mut reply = wire.post(HeaderMap::new(), body).await?;
+    let (status, media) = (reply.status(), reply.media_type());
+    let session_id = reply.headers().get(&headers::SESSION_ID).cloned();
+    let message = match wire.read_response(&mut reply, id).await {
+        Ok(message) => message,
+        Err(_) if matches!(status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED) => {
+            return Err(wire.invalid(&format!(
+                "HTTP {} to both server/discover and initialize: not an MCP endpoint, or one of the HTTP+SSE \
+                 transport of 2024-11-05, which is not spoken here yet",
+                status.as_u16()
+            )));
+        }
+        Err(_) if !status.is_success() => return Err(wire.status_fault(status, media.as_deref())),
+        Err(error) => return Err(error),
+    };
+    if let MessageKind::Error(parts) = message.kind() {
+        let view = answer::error_view(&message, parts);
+        return Err(
+            wire.invalid(&format!("it answers initialize with error {}: {}", view.code, view.message))
+        );
+    }
+    let opened = Opened::read(&message).map_err(|fault| CallError::invalid(name, &fault))?;
+    let link = Link { revision: opened.revision, discovered: Arc::new(opened.discovered) };
+    let session = Session { link, id: session_id, lost: AtomicBool::new(false), level: Mutex::default() };
+    let initialized = answer::notification_message("notifications/initialized", None);
+    wire.post(session.headers(), initialized).await?;
+    wire.shared.world.metrics.session_opened(name);
+    tracing::debug!(upstream = name, revision = opened.revision.name, "opened a session");
+    Ok(session)
+}
+
+/// Tells the server that a session is over; it may not care.
+pub(super) async fn end(wire: &HttpWire, session: &Session) {
+    session.lose();
+    if session.id.is_none() {
+        return;
+    }
+    if let Err(error) = wire.plain(Method::DELETE, session.headers()).await {
+        tracing::debug!(upstream = wire.shared.plan.name, %error, "could not end a session");
+    }
+}

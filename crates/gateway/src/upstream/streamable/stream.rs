@@ -1,0 +1,229 @@
+//! A response as server-sent events: notifications of the call, in the legacy era perhaps the server's own requests,
+//! and then the response.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use mcp::answer;
+use mcp::jsonrpc::{Id, Message, MessageKind};
+use mcp::notify::{self, Notice};
+use mcp::sse::{Decoder, Event};
+use transport::http::client::Reply;
+
+use super::{HttpWire, Session};
+use crate::reply::CallError;
+use crate::upstream::answer::{Arrival, Response};
+use crate::upstream::pipe::reply_to_server;
+
+/// Server-sent events of one call. Dropping it closes the connection, which cancels the call of a modern server; a
+/// legacy server is told by the [`CancelGuard`].
+pub(crate) struct HttpStream {
+    wire: Arc<HttpWire>,
+    /// `None` for the legacy era's stream of notifications, which answers no request.
+    id: Option<u64>,
+    events: Events,
+    session: Option<Arc<Session>>,
+    guard: Option<CancelGuard>,
+}
+
+/// The events of one response, read as they come.
+struct Events {
+    reply: Reply,
+    decoder: Decoder,
+    ready: VecDeque<Event>,
+}
+
+impl Events {
+    fn new(reply: Reply, limit: usize) -> Self {
+        Self { reply, decoder: Decoder::new(limit), ready: VecDeque::new() }
+    }
+
+    /// The next event's data; `None` at the end of the stream.
+    async fn next(&mut self, wire: &HttpWire) -> Result<Option<Bytes>, CallError> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                // Primed events have an id and no data; they are there for resuming only.
+                if event.data.is_empty() {
+                    continue;
+                }
+                return Ok(Some(event.data));
+            }
+            let Some(chunk) = self.reply.chunk().await.map_err(|fault| wire.fault(fault))? else {
+                return Ok(None);
+            };
+            let ready = &mut self.ready;
+            let fed = self.decoder.feed(&chunk, |event| ready.push_back(event));
+            fed.map_err(|fault| wire.invalid(&fault.to_string()))?;
+        }
+    }
+}
+
+impl HttpStream {
+    pub(crate) fn new(
+        wire: Arc<HttpWire>,
+        id: Option<u64>,
+        reply: Reply,
+        session: Option<Arc<Session>>,
+        guard: Option<CancelGuard>,
+    ) -> Self {
+        let limit = wire.shared.plan.message_bytes;
+        Self { wire, id, events: Events::new(reply, limit), session, guard }
+    }
+
+    pub(crate) async fn next(&mut self) -> Result<Arrival, CallError> {
+        loop {
+            let Some(data) = self.events.next(&self.wire).await? else {
+                let upstream = self.wire.shared.plan.name.clone();
+                return Err(CallError::BrokeOff {
+                    upstream,
+                    why: "its stream ended without a response".to_owned(),
+                });
+            };
+            let message = match Message::parse(data) {
+                Ok(message) => message,
+                Err(fault) => {
+                    tracing::warn!(
+                        upstream = self.wire.shared.plan.name,
+                        "skipped an event that is no message: {fault}"
+                    );
+                    continue;
+                }
+            };
+            if let Some(arrival) = self.sort(message) {
+                return Ok(arrival);
+            }
+        }
+    }
+
+    /// Where a message belongs; none when it is not the call's.
+    fn sort(&mut self, message: Message) -> Option<Arrival> {
+        match message.kind() {
+            MessageKind::Result(_) | MessageKind::Error(_) => {
+                // An error may lack the id when the server could not read ours; on this stream it can be no other's.
+                let ours = message.response_id().is_none_or(|id| id.as_number() == self.id);
+                if !ours || self.id.is_none() {
+                    tracing::warn!(
+                        upstream = self.wire.shared.plan.name,
+                        "a response to a request that is not ours"
+                    );
+                    return None;
+                }
+                if let Some(guard) = self.guard.take() {
+                    guard.disarm();
+                }
+                Some(Arrival::Response(Response { message, status: None }))
+            }
+            MessageKind::Request(request) => {
+                self.answer_server(&request.id, &request.method);
+                None
+            }
+            MessageKind::Notification(_) => match notify::see(&message) {
+                Ok(seen) if self.is_for_all(&seen.notice) && seen.subscription.is_none() => {
+                    // Nobody may listen, which is no fault.
+                    drop(self.wire.shared.notices.send(Arc::new((message, seen))));
+                    None
+                }
+                Ok(seen) => Some(Arrival::Notice(message, seen)),
+                Err(fault) => {
+                    tracing::warn!(upstream = self.wire.shared.plan.name, "skipped a notification: {fault}");
+                    None
+                }
+            },
+        }
+    }
+
+    /// Whether a notification is not about this call, although a legacy server sent it on its stream.
+    fn is_for_all(&self, notice: &Notice) -> bool {
+        match notice {
+            Notice::ListChanged(_) | Notice::ResourceUpdated { .. } => true,
+            Notice::Progress { .. } | Notice::Log { .. } => self.id.is_none(),
+            _ => false,
+        }
+    }
+
+    fn answer_server(&self, id: &Id, method: &str) {
+        let Some(session) = self.session.clone() else {
+            tracing::warn!(
+                upstream = self.wire.shared.plan.name,
+                method,
+                "a modern server sent a request; ignored"
+            );
+            return;
+        };
+        let (wire, body) = (Arc::clone(&self.wire), reply_to_server(&self.wire.shared.plan.name, id, method));
+        self.wire.shared.world.tasks.spawn(async move {
+            if let Err(error) = wire.post(session.headers(), body).await {
+                tracing::debug!(%error, "could not answer the server's request");
+            }
+        });
+    }
+}
+
+impl fmt::Debug for HttpStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpStream").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// Reads a stream up to the response to `id`; what comes before it belongs to nobody.
+pub(super) async fn find_response(wire: &HttpWire, reply: &mut Reply, id: u64) -> Result<Message, CallError> {
+    let mut decoder = Decoder::new(wire.shared.plan.message_bytes);
+    let mut found = None;
+    while let Some(chunk) = reply.chunk().await.map_err(|fault| wire.fault(fault))? {
+        let fed = decoder.feed(&chunk, |event| {
+            let message = Message::parse(event.data).ok();
+            let response =
+                message.filter(|m| m.response_id().is_some_and(|found| found.as_number() == Some(id)));
+            found = found.take().or(response);
+        });
+        fed.map_err(|fault| wire.invalid(&fault.to_string()))?;
+        if let Some(message) = found.take() {
+            return Ok(message);
+        }
+    }
+    Err(wire.invalid("its stream ended without a response"))
+}
+
+/// Tells a legacy server that a call is cancelled, unless it was answered: a legacy server does not take the end of a
+/// connection for it.
+pub(crate) struct CancelGuard {
+    wire: Arc<HttpWire>,
+    session: Arc<Session>,
+    id: u64,
+    armed: bool,
+}
+
+impl CancelGuard {
+    pub(crate) fn new(wire: Arc<HttpWire>, session: Arc<Session>, id: u64) -> Self {
+        Self { wire, session, id, armed: true }
+    }
+
+    /// The call was answered.
+    pub(crate) fn disarm(mut self) {
+        self.armed = false;
+    }
+}
+
+impl Drop for CancelGuard {
+    fn drop(&mut self) {
+        if !self.armed {
+            return;
+        }
+        let params = format!(r#"{{"requestId":{},"reason":"the client no longer waits"}}"#, self.id);
+        let body = answer::notification_message("notifications/cancelled", Some(&params));
+        let (wire, session) = (Arc::clone(&self.wire), Arc::clone(&self.session));
+        self.wire.shared.world.tasks.spawn(async move {
+            if let Err(error) = wire.post(session.headers(), body).await {
+                tracing::debug!(%error, "could not cancel a call");
+            }
+        });
+    }
+}
+
+impl fmt::Debug for CancelGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CancelGuard").field("id", &self.id).finish_non_exhaustive()
+    }
+}

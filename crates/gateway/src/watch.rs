@@ -1,0 +1,405 @@
+//! Hearing of one server's changes: one subscription for all who want to know, Portolan's own caches among them.
+//!
+//! A modern server is listened to with the union of what is wanted, in one stream; a wider union opens a second stream
+//! before the first is closed. A legacy server says what it says, on its notification stream or its stdout, and is
+//! asked to watch single resources. After every new beginning, what happened in between is unknown, so everything
+//! counts as changed. Source: MCP 2026-07-28 `basic/patterns/subscriptions`; protocol.md §1.9, §2.8.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
+
+use auth::{Action, Gate, Principal};
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use http::HeaderMap;
+use mcp::answer::notification_message;
+use mcp::call::Call;
+use mcp::json;
+use mcp::jsonrpc::{Message, MessageKind};
+use mcp::listen::Filter;
+use mcp::meta::{ClientFacts, LogWish};
+use mcp::method::Kind;
+use mcp::notify::{self, Notice, Seen};
+use mcp::version::Era;
+use tokio::sync::{Notify, broadcast, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::catalog::shelf::Shelf;
+use crate::reply::CallError;
+use crate::upstream::answer::{Answer, Arrival};
+use crate::upstream::pipe::lock;
+use crate::upstream::{Order, Upstream};
+
+/// The first pause before a stream that broke is opened again, and the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// A change that a server told of, as it told it.
+pub(crate) type Change = Arc<(Message, Seen)>;
+
+/// Hears of one server's changes.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    upstream: Arc<Upstream>,
+    gate: Gate,
+    principal: Principal,
+    wanted: Mutex<Wanted>,
+    wanted_changed: Notify,
+    /// What the server honours, and up to which wish this is the answer.
+    honoured: watch::Sender<Option<(u64, Filter)>>,
+    changes: broadcast::Sender<Change>,
+    /// Whose caches end with a change.
+    shelves: Mutex<Vec<Weak<Shelf>>>,
+}
+
+#[derive(Debug, Default)]
+struct Wanted {
+    version: u64,
+    uris: BTreeMap<String, usize>,
+}
+
+impl Watch {
+    pub(crate) fn new(upstream: Arc<Upstream>, gate: Gate) -> Arc<Self> {
+        Arc::new(Self {
+            upstream,
+            gate,
+            principal: Principal::anonymous(),
+            wanted: Mutex::default(),
+            wanted_changed: Notify::new(),
+            honoured: watch::Sender::new(None),
+            changes: broadcast::Sender::new(1024),
+            shelves: Mutex::default(),
+        })
+    }
+
+    /// Makes a shelf's caches end with the server's changes.
+    pub(crate) fn guard(&self, shelf: &Arc<Shelf>) {
+        lock(&self.shelves).push(Arc::downgrade(shelf));
+    }
+
+    /// The changes from now on.
+    pub(crate) fn changes(&self) -> broadcast::Receiver<Change> {
+        self.changes.subscribe()
+    }
+
+    /// Wants to hear of these resources until the interest is dropped; says which of them, and which lists, the server
+    /// will tell of.
+    pub(crate) async fn want(self: &Arc<Self>, uris: Vec<String>, within: Duration) -> (Interest, Filter) {
+        let version = {
+            let mut wanted = lock(&self.wanted);
+            for uri in &uris {
+                *wanted.uris.entry(uri.clone()).or_default() += 1;
+            }
+            if !uris.is_empty() {
+                wanted.version += 1;
+            }
+            wanted.version
+        };
+        let interest = Interest { watch: Arc::clone(self), uris };
+        if !interest.uris.is_empty() {
+            self.wanted_changed.notify_one();
+        }
+        let mut honoured = self.honoured.subscribe();
+        let answered =
+            honoured.wait_for(|state| state.as_ref().is_some_and(|(answered, _)| *answered >= version));
+        let filter = match tokio::time::timeout(within, answered).await {
+            Ok(Ok(answered)) => answered.as_ref().map(|(_, filter)| filter.clone()).unwrap_or_default(),
+            _ => Filter::default(),
+        };
+        (interest, filter)
+    }
+
+    /// Listens until stopped.
+    pub(crate) async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let mut pause = FIRST_PAUSE;
+        let mut epoch = self.upstream.epoch();
+        let mut notices = self.upstream.notices();
+        let overheard = async {
+            loop {
+                match notices.recv().await {
+                    Ok(change) => self.tell(&change),
+                    Err(broadcast::error::RecvError::Lagged(_)) => self.everything_changed(),
+                    Err(broadcast::error::RecvError::Closed) => return,
+                }
+            }
+        };
+        let began_anew = async {
+            let mut epoch = self.upstream.epoch();
+            loop {
+                let before = *epoch.borrow_and_update();
+                if epoch.changed().await.is_err() {
+                    return;
+                }
+                // The first connection has missed nothing.
+                if before > 0 {
+                    self.everything_changed();
+                }
+            }
+        };
+        let keep_listening = async {
+            loop {
+                if self.upstream.is_process() && !self.upstream.is_connected(&self.principal).await {
+                    self.publish(Filter::default());
+                    if epoch.changed().await.is_err() {
+                        return;
+                    }
+                }
+                match self.listen().await {
+                    Ok(()) => pause = FIRST_PAUSE,
+                    Err(error) => {
+                        tracing::debug!(upstream = self.upstream.name(), %error, "cannot listen for changes");
+                        self.publish(Filter::default());
+                    }
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
+                    () = self.wanted_changed.notified() => {}
+                    _ = epoch.changed() => {}
+                }
+            }
+        };
+        tokio::select! {
+            () = overheard => {}
+            () = began_anew => {}
+            () = keep_listening => {}
+            () = stop.cancelled() => {}
+        }
+    }
+
+    /// Listens until the stream ends.
+    async fn listen(&self) -> Result<(), CallError> {
+        let (era, discovered) = self.upstream.discovered(&self.principal).await?;
+        let capabilities = &discovered.capabilities;
+        let lists = Filter {
+            tools: capabilities.tools_changed,
+            prompts: capabilities.prompts_changed,
+            resources: capabilities.resources_changed,
+            uris: std::collections::BTreeSet::new(),
+        };
+        match era {
+            Era::Modern => self.listen_modern(&lists, capabilities.subscribe).await,
+            Era::Legacy => self.listen_legacy(lists, capabilities.subscribe).await,
+        }
+    }
+
+    async fn listen_modern(&self, lists: &Filter, subscribes: bool) -> Result<(), CallError> {
+        let mut stream: Option<Answer> = None;
+        loop {
+            let (version, mut filter) = self.filter(lists);
+            if !subscribes {
+                filter.uris.clear();
+            }
+            if filter.is_empty() {
+                self.honoured.send_replace(Some((version, filter)));
+                self.wanted_changed.notified().await;
+                continue;
+            }
+            let (mut next, honoured) = self.open(&filter).await?;
+            if let Some(mut old) = stream.take() {
+                // What the old stream had still to say was said before the new one began.
+                while let Some(Ok(arrival)) = old.next().now_or_never() {
+                    self.arrived(arrival);
+                }
+            }
+            self.honoured.send_replace(Some((version, honoured)));
+            loop {
+                tokio::select! {
+                    arrival = next.next() => match arrival? {
+                        Arrival::Response(_) => return Ok(()),
+                        notice @ Arrival::Notice(..) => self.arrived(notice),
+                    },
+                    () = self.wanted_changed.notified() => break,
+                }
+            }
+            stream = Some(next);
+        }
+    }
+
+    /// Opens a subscription stream and waits for its acknowledgement.
+    async fn open(&self, filter: &Filter) -> Result<(Answer, Filter), CallError> {
+        let within = self.upstream.plan().deadlines.list;
+        let params = format!(r#"{{"notifications":{}}}"#, filter.text());
+        let mut answer = self.send("subscriptions/listen", &params, true).await?;
+        let late = || CallError::Deadline { upstream: self.upstream.name().to_owned(), after: within };
+        let first = tokio::time::timeout(within, answer.next()).await.map_err(|_elapsed| late())??;
+        let invalid = |why: &str| CallError::InvalidAnswer {
+            upstream: self.upstream.name().to_owned(),
+            why: why.to_owned(),
+        };
+        match first {
+            Arrival::Notice(message, Seen { notice: Notice::Acknowledged, .. }) => {
+                let honoured = Filter::read(message.params())
+                    .map_err(|_unreadable| invalid("an unreadable acknowledgement"))?;
+                Ok((answer, honoured.and(filter)))
+            }
+            Arrival::Notice(..) => {
+                Err(invalid("a subscription stream that does not begin with its acknowledgement"))
+            }
+            Arrival::Response(_) => Err(invalid("it refuses the subscription")),
+        }
+    }
+
+    async fn listen_legacy(&self, lists: Filter, subscribes: bool) -> Result<(), CallError> {
+        // A process says it on its stdout; over HTTP there is a stream for it, or there is none.
+        let mut stream = self.upstream.overhear(&self.principal).await?;
+        let hears = stream.is_some() || self.upstream.is_process();
+        let hear = async {
+            match &mut stream {
+                Some(stream) => while stream.next().await.is_ok() {},
+                None => std::future::pending().await,
+            }
+        };
+        let keep_subscribed = async {
+            let mut subscribed: Vec<String> = Vec::new();
+            loop {
+                let (version, filter) = self.filter(&lists);
+                let filter = if hears { filter } else { Filter::default() };
+                let mut honoured = Filter { uris: std::collections::BTreeSet::new(), ..filter.clone() };
+                if subscribes {
+                    honoured.uris = self.subscribe(&filter, &mut subscribed).await;
+                }
+                self.honoured.send_replace(Some((version, honoured)));
+                self.wanted_changed.notified().await;
+            }
+        };
+        let mut epoch = self.upstream.epoch();
+        tokio::select! {
+            () = hear => Ok(()),
+            () = keep_subscribed => Ok(()),
+            // Subscriptions are lost with the session.
+            _ = epoch.changed() => Ok(()),
+        }
+    }
+
+    /// Makes a legacy server watch exactly these resources; says which of them it does.
+    async fn subscribe(
+        &self,
+        filter: &Filter,
+        subscribed: &mut Vec<String>,
+    ) -> std::collections::BTreeSet<String> {
+        for gone in subscribed.extract_if(.., |uri| !filter.uris.contains(uri)) {
+            self.ask("resources/unsubscribe", &gone).await;
+        }
+        for uri in &filter.uris {
+            if !subscribed.contains(uri) && self.ask("resources/subscribe", uri).await {
+                subscribed.push(uri.clone());
+            }
+        }
+        subscribed.iter().cloned().collect()
+    }
+
+    async fn ask(&self, method: &str, uri: &str) -> bool {
+        let params = format!(r#"{{"uri":{}}}"#, json::quote(uri));
+        let asked = async {
+            let mut answer = self.send(method, &params, false).await?;
+            loop {
+                if let Arrival::Response(response) = answer.next().await? {
+                    return Ok::<_, CallError>(matches!(response.message.kind(), MessageKind::Result(_)));
+                }
+            }
+        };
+        let within = self.upstream.plan().deadlines.list;
+        let done = matches!(tokio::time::timeout(within, asked).await, Ok(Ok(true)));
+        if !done {
+            tracing::debug!(upstream = self.upstream.name(), method, uri, "refused");
+        }
+        done
+    }
+
+    async fn send(&self, method: &str, params: &str, listens: bool) -> Result<Answer, CallError> {
+        let client =
+            ClientFacts { capabilities: Bytes::from_static(b"{}"), info: None, log: LogWish::Nothing };
+        let call = Call::own(method, params, client)?;
+        let action = Action { method, upstream: self.upstream.name(), name: None };
+        let permit = self.gate.permit(&self.principal, &action)?;
+        let order = Order {
+            call: &call,
+            subject: None,
+            capabilities: None,
+            headers: &HeaderMap::new(),
+            mirrored: HeaderMap::new(),
+            session: None,
+            within: self.upstream.plan().deadlines.list,
+            listens,
+        };
+        self.upstream.send(permit.cover(order)).await
+    }
+
+    fn filter(&self, lists: &Filter) -> (u64, Filter) {
+        let wanted = lock(&self.wanted);
+        (wanted.version, Filter { uris: wanted.uris.keys().cloned().collect(), ..lists.clone() })
+    }
+
+    /// The answer to all wishes so far.
+    fn publish(&self, filter: Filter) {
+        let version = lock(&self.wanted).version;
+        self.honoured.send_replace(Some((version, filter)));
+    }
+
+    fn arrived(&self, arrival: Arrival) {
+        if let Arrival::Notice(message, seen) = arrival {
+            self.tell(&Arc::new((message, seen)));
+        }
+    }
+
+    fn tell(&self, change: &Change) {
+        // First the caches, then those who may ask again at once.
+        if let Notice::ListChanged(kind) = &change.1.notice {
+            self.invalidate(*kind);
+        }
+        // Nobody may want to know.
+        drop(self.changes.send(Arc::clone(change)));
+    }
+
+    fn everything_changed(&self) {
+        for kind in [Kind::Tool, Kind::Prompt, Kind::Resource] {
+            self.invalidate(kind);
+            let text = notify::list_changed_method(kind).map(|method| notification_message(method, None));
+            let message = text.and_then(|text| Message::parse(text).ok());
+            if let Some(message) = message {
+                let seen = Seen { notice: Notice::ListChanged(kind), subscription: None };
+                drop(self.changes.send(Arc::new((message, seen))));
+            }
+        }
+    }
+
+    fn invalidate(&self, kind: Kind) {
+        lock(&self.shelves).retain(|shelf| {
+            let shelf = shelf.upgrade();
+            shelf.iter().for_each(|shelf| shelf.changed(kind));
+            shelf.is_some()
+        });
+    }
+}
+
+/// Wants to hear of some resources as long as it lives.
+#[derive(Debug)]
+pub(crate) struct Interest {
+    watch: Arc<Watch>,
+    uris: Vec<String>,
+}
+
+impl Interest {
+    pub(crate) fn uris(&self) -> &[String] {
+        &self.uris
+    }
+}
+
+impl Drop for Interest {
+    fn drop(&mut self) {
+        if self.uris.is_empty() {
+            return;
+        }
+        let mut wanted = lock(&self.watch.wanted);
+        for uri in &self.uris {
+            if let Some(count) = wanted.uris.get_mut(uri) {
+                *count -= 1;
+                if *count == 0 {
+                    wanted.uris.remove(uri);
+                }
+            }
+        }
+        // A filter that is too wide does no harm, so the stream is not opened anew for it; the next wish sees it.
+    }
+}
