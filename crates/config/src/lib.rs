@@ -1,1 +1,27 @@
-//! TBD
+//! Configuration: a file → checked, every mistake at once → [`gateway::plan::Plan`].
+//!
+//! Two layers. `file` holds exactly what was written, each value with its place; other clients' formats (`foreign`) are
+//! turned into the same tables. `lower` checks them and makes the plan, and no default is applied before it. What a
+//! mistake looks like to a person is [`Diagnostic`]. Nothing here listens, connects or starts anything, and nothing
+//! prints a secret.
+//!
+//! Reading order: `file` (the format), `lower` (what it means), [`diagnostic`], `foreign`; then the ground they stand
+//! on: `node` (a parsed file of either syntax), `read` (nodes → tables), `template` (`${env:NAME}`), `secret`.
+
+pub mod diagnostic;
+mod file;
+mod findings;
+mod foreign;
+mod load;
+mod lower;
+mod node;
+mod outside;
+mod read;
+mod schema;
+mod secret;
+mod template;
+mod value;
+
+pub use diagnostic::{Diagnostic, Severity};
+pub use load::{Loaded, Source, load, load_text};
+pub use schema::{reference, schema};

@@ -1,0 +1,265 @@
+//! Flat table: the configuration file, exactly as it is written. One entry per key; the schema and the reference are
+//! made of these comments.
+
+use crate::node::At;
+use crate::read::{Entries, choice, table};
+use crate::template::Template;
+use crate::value::{Command, Count, Lasting, Size};
+
+/// A list of plain texts.
+pub(crate) type Texts = Vec<At<String>>;
+/// Name → plain text.
+pub(crate) type Names = Entries<String>;
+/// Name → text with references.
+pub(crate) type Templates = Entries<Template>;
+
+table! {
+    /// The configuration of Portolan.
+    ///
+    /// Tables point at each other by name. Relative paths begin at the directory of the file. Durations are texts such
+    /// as `"250ms"`, `"30s"`, `"5m"`, `"1h30m"`; sizes are texts such as `"64KiB"`, `"4MiB"`, or numbers of bytes.
+    ///
+    /// Where a key says *with references*, `${env:NAME}` in its text stands for an environment variable,
+    /// `${env:NAME:-default}` for one that need not be set, and `${file:PATH}` for the content of a file without the
+    /// line break at its end. `$${` stands for the characters `${`.
+    #[schemars(extend("required" = ["upstream"]))]
+    Config {
+        /// The MCP servers, each under a name. Lists show them in this order.
+        upstream: Entries<Upstream>,
+        /// Which path leads to which servers. Without any, `/mcp` of every listener leads to every server.
+        route: Entries<Route>,
+        /// Where clients come in. Without any, one named `main` at `127.0.0.1:8808`.
+        listener: Entries<Listener>,
+        /// Health and metrics.
+        admin: Admin,
+        /// Bounds on what clients may do.
+        limits: Limits,
+    }
+}
+
+table! {
+    /// An MCP server. It has either a `url` or a `command`.
+    #[schemars(extend("oneOf" = [{ "required": ["url"] }, { "required": ["command"] }]))]
+    Upstream {
+        /// The endpoint of a server that speaks Streamable HTTP, with references. No user and password in it.
+        url: Template,
+        /// The program of a server that speaks over stdin and stdout: its name or path, or a list of that and its
+        /// arguments. With references. It is started as it is, by no shell.
+        command: Command,
+        /// Arguments after those of `command`, with references.
+        args: Vec<At<Template>>,
+        /// Environment variables of the program, with references.
+        env: Templates,
+        /// Names of environment variables that the program gets from Portolan's own environment. Beside these it gets
+        /// HOME, LANG, LC_ALL, LC_CTYPE, LOGNAME, PATH, SHELL, TERM, TMPDIR, TZ and USER, and nothing else.
+        inherit_env: Texts,
+        /// Where the program starts, with references. Without it, in the directory of this file.
+        directory: Template,
+        /// When to end a program that nobody uses. Without it, never.
+        idle_after: Lasting,
+        /// How long a program may take to end after its stdin was closed, and again after SIGTERM.
+        stop_grace: Lasting = "2s",
+        /// Headers that every request to the server carries, with references.
+        headers: Templates,
+        /// Names of headers that are passed on from the client's request. No others are, and credentials never:
+        /// a client's token is meant for Portolan.
+        forward_headers: Texts,
+        /// Connect to this Unix socket instead of the host of `url`, with references.
+        socket: Template,
+        /// A PEM file of certificate authorities to trust beside the system's, with references.
+        ca: Template,
+        /// Whether to speak HTTP/2 without TLS. With TLS it is negotiated.
+        http2: bool = false,
+        /// Which era of the protocol the server speaks.
+        era: Era = "auto",
+        /// What the names of its tools and prompts begin with where a route tells servers apart. Without it, the
+        /// server's name in lower case, in which `-` replaces everything but letters, digits, `_` and `-`.
+        prefix: String,
+        /// Which of its tools are shown, and how.
+        tools: Selection,
+        /// Which of its prompts are shown, and how.
+        prompts: Selection,
+        /// Which of its resources and resource templates are shown, by their URI.
+        resources: Filter,
+        /// How long it may take.
+        timeouts: Timeouts,
+        /// The most calls that may be under way at once. More wait.
+        concurrent_calls: Count = 256,
+        /// The most calls that may wait. More are refused.
+        queued_calls: Count = 1024,
+        /// The most bytes that one message of it may have.
+        message_bytes: Size = "64MiB",
+        /// How long its lists count as fresh where it does not say so itself; servers of the legacy era cannot.
+        list_ttl: Lasting,
+        /// Who shares its legacy sessions, or its process.
+        sessions: Sessions = "shared",
+        /// Leave the server out.
+        disabled: bool = false,
+    }
+}
+
+table! {
+    /// Which entries of a server's lists are shown, and how. Names are the server's own, before any prefix.
+    Selection {
+        /// Globs of names. Only these are shown.
+        include: Texts,
+        /// Globs of names. These are not shown, even if they are included.
+        exclude: Texts,
+        /// The server's own name → the name that is shown.
+        rename: Names,
+        /// The server's own name → the description that is shown.
+        describe: Names,
+    }
+}
+
+table! {
+    /// Which resources are shown.
+    Filter {
+        /// Globs of URIs. Only these are shown. `*` also stands for `/`.
+        include: Texts,
+        /// Globs of URIs. These are not shown, even if they are included.
+        exclude: Texts,
+    }
+}
+
+table! {
+    /// How long a server may take.
+    Timeouts {
+        /// To be reached and to say what it is: connecting, starting, the handshake.
+        connect: Lasting = "30s",
+        /// To give one list.
+        list: Lasting = "15s",
+        /// Between two signs of life in a call. Progress counts as one.
+        call: Lasting = "5m",
+        /// For a whole call, whatever its progress.
+        call_max: Lasting = "1h",
+    }
+}
+
+choice! {
+    /// Which era of the protocol a server speaks.
+    Era {
+        /// It is found out.
+        "auto" => Auto,
+        /// 2026-07-28 and later.
+        "modern" => Modern,
+        /// The revisions with a handshake, up to 2025-11-25.
+        "legacy" => Legacy,
+    }
+}
+
+choice! {
+    /// Who shares a server's legacy sessions, or its process.
+    Sessions {
+        /// All clients of one principal.
+        "shared" => Shared,
+        /// Each downstream session has its own. Modern clients, who have none, share one.
+        "per-client" => PerClient,
+    }
+}
+
+table! {
+    /// A path that leads to servers.
+    Route {
+        /// The path. One listener has each path once.
+        path: String = "/mcp",
+        /// Names of the listeners that serve it. Without it, all.
+        listeners: Texts,
+        /// Names of its servers, in the order in which lists show them. Without it, all, in the order of the file.
+        upstreams: Texts,
+        /// How the names of several servers are told apart.
+        naming: Naming,
+        /// The most entries on one page of a list. Without it, a list of several servers is one page.
+        page_size: Count,
+    }
+}
+
+table! {
+    /// How public names are made of the servers' own names.
+    Naming {
+        /// Whether names begin with their server's prefix.
+        prefix: Prefix = "auto",
+        /// What stands between the prefix and the name.
+        separator: String = "__",
+        /// The most characters that a public name may have. Longer ones are cut, and end in a digest.
+        max_length: Count = 64,
+    }
+}
+
+choice! {
+    /// Whether names begin with their server's prefix.
+    Prefix {
+        /// If the route has several servers.
+        "auto" => Auto,
+        /// In any case.
+        "always" => Always,
+        /// In no case. A name that two servers have is then served by neither.
+        "never" => Never,
+    }
+}
+
+table! {
+    /// A socket for clients.
+    Listener {
+        /// Where it listens, with references: `"HOST:PORT"`, `"[::1]:PORT"` or `"unix:PATH"`.
+        address: Template = "127.0.0.1:8808",
+        /// What it presents over TLS. Without it, it speaks plain HTTP.
+        tls: Tls,
+        /// The host names that requests may be addressed to beside the loopback names and the listener's own address.
+        /// `*` allows all.
+        allowed_hosts: Texts,
+        /// The origins of web pages that may make requests, beside pages of this machine: `"https://app.example"`.
+        /// `*` allows all.
+        allowed_origins: Texts,
+    }
+}
+
+table! {
+    /// PEM files.
+    #[schemars(extend("required" = ["certificate", "key"]))]
+    Tls {
+        /// The certificate chain, with references.
+        certificate: Template,
+        /// Its private key, with references.
+        key: Template,
+    }
+}
+
+table! {
+    /// Where `/healthz`, `/readyz` and `/metrics` are served.
+    #[schemars(extend("required" = ["address"]))]
+    Admin {
+        /// Where it listens, with references: `"HOST:PORT"`, `"[::1]:PORT"` or `"unix:PATH"`.
+        address: Template,
+    }
+}
+
+table! {
+    /// Bounds on what clients may do.
+    Limits {
+        /// The most bytes of a request.
+        request_bytes: Size = "4MiB",
+        /// How long a request's body may take to come.
+        request_timeout: Lasting = "30s",
+        /// The most bytes of a request's head.
+        header_bytes: Size = "64KiB",
+        /// How long a request's head and a TLS handshake may take.
+        header_timeout: Lasting = "30s",
+        /// The most connections of one listener at once.
+        connections: Count = 10000,
+        /// The most streams that one HTTP/2 connection may have open.
+        http2_streams: Count = 1000,
+        /// The most calls at once over all servers. More are refused.
+        concurrent_calls: Count = 10000,
+        /// The most subscription and notification streams at once. More are refused.
+        streams: Count = 20000,
+        /// How often an idle stream says that it is alive.
+        keep_alive: Lasting = "15s",
+        /// How long a legacy session may go on.
+        session_ttl: Lasting = "24h",
+        /// The most child processes at once.
+        children: Count = 100,
+        /// How long calls may take to finish when Portolan is asked to end.
+        drain: Lasting = "10s",
+    }
+}

@@ -1,0 +1,149 @@
+//! Collects what is found while a file is read and checked; nothing stops at the first mistake.
+
+use std::path::Path;
+
+use crate::diagnostic::{Diagnostic, Label, Place, Severity};
+use crate::load::Source;
+use crate::node::Span;
+
+/// Everything found so far in one file.
+pub(crate) struct Findings<'a> {
+    source: &'a Source,
+    found: Vec<Finding>,
+}
+
+/// One mistake, its place not yet looked up.
+pub(crate) struct Finding {
+    severity: Severity,
+    span: Option<Span>,
+    message: String,
+    help: Option<String>,
+    labels: Vec<(Span, String)>,
+}
+
+impl Finding {
+    /// Says what would be right.
+    pub(crate) fn help(&mut self, text: impl Into<String>) -> &mut Self {
+        self.help = Some(text.into());
+        self
+    }
+
+    /// Points at another place.
+    pub(crate) fn label(&mut self, span: Span, text: impl Into<String>) -> &mut Self {
+        self.labels.push((span, text.into()));
+        self
+    }
+}
+
+impl<'a> Findings<'a> {
+    pub(crate) fn new(source: &'a Source) -> Self {
+        Self { source, found: Vec::new() }
+    }
+
+    /// The file that is read.
+    pub(crate) fn source(&self) -> &'a Source {
+        self.source
+    }
+
+    /// Something with which the configuration cannot be used.
+    pub(crate) fn error(&mut self, span: Span, message: impl Into<String>) -> &mut Finding {
+        self.push(Severity::Error, Some(span), message.into())
+    }
+
+    /// Something that is hardly meant so.
+    pub(crate) fn warning(&mut self, span: Span, message: impl Into<String>) -> &mut Finding {
+        self.push(Severity::Warning, Some(span), message.into())
+    }
+
+    /// An error of the file as a whole.
+    pub(crate) fn whole(&mut self, message: impl Into<String>) -> &mut Finding {
+        self.push(Severity::Error, None, message.into())
+    }
+
+    /// Whether the configuration cannot be used.
+    pub(crate) fn failed(&self) -> bool {
+        self.found.iter().any(|finding| finding.severity == Severity::Error)
+    }
+
+    fn push(&mut self, severity: Severity, span: Option<Span>, message: String) -> &mut Finding {
+        self.found.push(Finding { severity, span, message, help: None, labels: Vec::new() });
+        let last = self.found.len() - 1;
+        &mut self.found[last]
+    }
+
+    /// The diagnostics, in the order of the file. `hidden` is shown to nobody.
+    pub(crate) fn finish(mut self, path: &Path, hidden: &[Span]) -> Vec<Diagnostic> {
+        let text = self.source.text.as_str();
+        let hidden: Vec<_> = hidden.iter().map(|span| span.range()).collect();
+        let locate = |span: Span| Place::locate(text, span.range(), &hidden);
+        self.found.sort_by_key(|finding| finding.span.map(|span| span.start));
+        let diagnostic = |finding: Finding| Diagnostic {
+            severity: finding.severity,
+            message: finding.message,
+            help: finding.help,
+            path: path.to_owned(),
+            place: finding.span.map(locate),
+            labels: finding
+                .labels
+                .into_iter()
+                .map(|(span, text)| Label { place: locate(span), text })
+                .collect(),
+        };
+        self.found.into_iter().map(diagnostic).collect()
+    }
+}
+
+/// Which of the known names was meant, by the fewest slips of the finger.
+pub(crate) fn nearest<'k>(written: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    let lower = written.to_lowercase();
+    known
+        .into_iter()
+        .map(|name| (distance(&lower, &name.to_lowercase()), name))
+        .filter(|(slips, name)| *slips <= name.chars().count().max(3) / 3)
+        .min_by_key(|(slips, _)| *slips)
+        .map(|(_, name)| name)
+}
+
+/// Edit distance, in which two exchanged neighbours are one slip.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut before: Vec<usize> = vec![0; b.len() + 1];
+    let mut above: Vec<usize> = (0..=b.len()).collect();
+    for i in 1..=a.len() {
+        let mut row = vec![i; b.len() + 1];
+        for j in 1..=b.len() {
+            let same = usize::from(a[i - 1] != b[j - 1]);
+            row[j] = (above[j] + 1).min(row[j - 1] + 1).min(above[j - 1] + same);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                row[j] = row[j].min(before[j - 2] + 1);
+            }
+        }
+        before = std::mem::replace(&mut above, row);
+    }
+    above[b.len()]
+}
+
+/// Names in a sentence: `"a", "b" and "c"`.
+pub(crate) fn quoted<'n>(names: impl IntoIterator<Item = &'n str>, last: &str) -> String {
+    let names: Vec<String> = names.into_iter().map(|name| format!("{name:?}")).collect();
+    match names.as_slice() {
+        [] => "nothing".to_owned(),
+        [one] => one.clone(),
+        [init @ .., end] => format!("{} {last} {end}", init.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_name_is_found_and_a_far_one_is_not() {
+        let known = ["timeouts", "url", "command", "headers"];
+        assert_eq!(nearest("timout", known), Some("timeouts"));
+        assert_eq!(nearest("ulr", known), Some("url"));
+        assert_eq!(nearest("Header", known), Some("headers"));
+        assert_eq!(nearest("colour", known), None);
+        assert_eq!(distance("", "abc"), 3);
+    }
+}

@@ -1,0 +1,297 @@
+//! One server of another client's file.
+
+use std::time::Duration;
+
+use super::env_file;
+use crate::file::{Selection, Texts, Timeouts, Upstream};
+use crate::findings::{Findings, nearest};
+use crate::node::{At, Member, Node, Span, Value};
+use crate::outside::{self, Outside};
+use crate::read::{Entries, Entry, Read};
+use crate::template::{self, Dialect, Surroundings, Template};
+use crate::value::{Command, Lasting};
+
+/// What is for a client's user and not for a gateway.
+const FOR_CLIENTS: &[&str] = &[
+    "$schema",
+    "alwaysAllow",
+    "autoApprove",
+    "description",
+    "dev",
+    "displayName",
+    "gallery",
+    "icon",
+    "id",
+    "name",
+    "title",
+    "trust",
+    "version",
+];
+/// How clients sign in to servers.
+const SIGN_IN: &[&str] = &["auth", "authProviderType", "headersHelper", "oauth"];
+/// Everything that is read.
+const READ: &[&str] = &[
+    "args",
+    "command",
+    "cwd",
+    "disabled",
+    "disabledTools",
+    "enabled",
+    "enabledTools",
+    "env",
+    "envFile",
+    "excludeTools",
+    "headers",
+    "httpUrl",
+    "includeTools",
+    "serverUrl",
+    "timeout",
+    "tools",
+    "transport",
+    "type",
+    "url",
+];
+/// The members that are a URL; the first that is there is taken.
+const URLS: &[&str] = &["httpUrl", "serverUrl", "url"];
+/// No client waits for hours, and none says its milliseconds in less: Cline and Roo count seconds, Gemini CLI and
+/// Claude Code milliseconds.
+const MILLISECONDS_FROM: i64 = 10_000;
+
+/// A server that is being read.
+pub(super) struct Server<'s, 'a, 'o> {
+    pub(super) upstream: Upstream,
+    pub(super) surroundings: &'s Surroundings,
+    /// Whether the file is Gemini CLI's, where `url` is another transport and `timeout` another unit.
+    pub(super) gemini: bool,
+    pub(super) findings: &'s mut Findings<'a>,
+    pub(super) outside: &'s mut Outside<'o>,
+}
+
+impl Server<'_, '_, '_> {
+    /// Reads one member of it.
+    pub(super) fn member(&mut self, member: &Member) {
+        let (key, node) = (member.key.value.as_str(), &member.value);
+        match key {
+            "command" => {
+                self.note("command", member);
+                self.upstream.command = self.command(node);
+            }
+            "args" => {
+                self.note("args", member);
+                self.upstream.args = self.list(node);
+            }
+            "env" => {
+                self.note("env", member);
+                self.upstream.env = self.table(node);
+            }
+            "headers" => {
+                self.note("headers", member);
+                self.upstream.headers = self.table(node);
+            }
+            "cwd" => {
+                self.note("directory", member);
+                self.upstream.directory = self.text(node);
+            }
+            "disabled" => self.upstream.disabled = self.read(node),
+            "enabled" => {
+                let enabled: Option<At<bool>> = self.read(node);
+                self.upstream.disabled = enabled.map(|At { value, span }| At { value: !value, span });
+            }
+            "timeout" => self.timeout(node),
+            "tools" | "includeTools" | "enabledTools" => {
+                let names: Option<At<Texts>> = self.read(node);
+                self.tools(node.span).include = names;
+            }
+            "excludeTools" | "disabledTools" => {
+                let names: Option<At<Texts>> = self.read(node);
+                self.tools(node.span).exclude = names;
+            }
+            _ if FOR_CLIENTS.contains(&key) || READ.contains(&key) => {}
+            _ if SIGN_IN.contains(&key) => {
+                self.findings
+                    .warning(
+                        member.key.span,
+                        format!("{key:?} is not followed: Portolan does not sign in to servers"),
+                    )
+                    .help("give the server a credential by \"headers\"");
+            }
+            _ => {
+                let finding = self.findings.warning(member.key.span, format!("unknown member {key:?}"));
+                if let Some(meant) = nearest(key, READ.iter().copied()) {
+                    finding.help(format!("did you mean {meant:?}?"));
+                }
+            }
+        }
+    }
+
+    /// Reads the members that depend on each other.
+    pub(super) fn finish(&mut self, members: &[Member]) {
+        let find = |key: &str| members.iter().find(|member| member.key.value == key);
+        let url = URLS.iter().find_map(|key| find(key));
+        if let Some(member) = url {
+            self.note("url", member);
+            self.upstream.url = self.text(&member.value);
+            self.unix_socket(&member.value);
+        }
+        if let Some(member) = find("type").or_else(|| find("transport")) {
+            self.transport(member, url);
+        } else if let Some(url) = url {
+            let text = url.value.text().unwrap_or_default();
+            if (self.gemini && url.key.value == "url") || text.trim_end_matches('/').ends_with("/sse") {
+                self.only_streamable(url.value.span);
+            }
+        }
+        let disabled = self.upstream.disabled.as_ref().is_some_and(|disabled| disabled.value);
+        if let Some(member) = find("envFile").filter(|_| !disabled) {
+            self.env_file(&member.value);
+        }
+    }
+
+    fn note(&mut self, key: &'static str, member: &Member) {
+        self.upstream.written.note(key, member.key.span);
+    }
+
+    fn read<T: Read>(&mut self, node: &Node) -> Option<At<T>> {
+        At::read(node, self.findings)
+    }
+
+    fn wrong_kind(&mut self, node: &Node, expected: &str) {
+        self.findings.error(node.span, format!("expected {expected}, found {}", node.value.kind()));
+    }
+
+    fn text(&mut self, node: &Node) -> Option<At<Template>> {
+        let Some(text) = node.text() else {
+            self.wrong_kind(node, "text in quotes");
+            return None;
+        };
+        let dialect = Dialect::Foreign(self.surroundings);
+        Some(At { value: Template::parse(text, node.span, &dialect, self.findings), span: node.span })
+    }
+
+    fn list(&mut self, node: &Node) -> Option<At<Vec<At<Template>>>> {
+        let Value::List(items) = &node.value else {
+            self.wrong_kind(node, "a list");
+            return None;
+        };
+        let items = items.iter().filter_map(|item| self.text(item)).collect();
+        Some(At { value: items, span: node.span })
+    }
+
+    fn table(&mut self, node: &Node) -> Option<At<Entries<Template>>> {
+        let Some(members) = node.members() else {
+            self.wrong_kind(node, "names and values");
+            return None;
+        };
+        // VS Code takes numbers for what they look like, and null for nothing.
+        let value = |server: &mut Self, node: &Node| match &node.value {
+            Value::Whole(number) => {
+                Some(At { value: Template::literal(&number.to_string()), span: node.span })
+            }
+            Value::Boolean(is) => Some(At { value: Template::literal(&is.to_string()), span: node.span }),
+            Value::Null => None,
+            _ => server.text(node),
+        };
+        let entries = members
+            .iter()
+            .map(|member| Entry { name: member.key.clone(), value: value(self, &member.value) })
+            .collect();
+        Some(At { value: Entries(entries), span: node.span })
+    }
+
+    fn command(&mut self, node: &Node) -> Option<At<Command>> {
+        let words = match &node.value {
+            Value::List(_) => self.list(node)?.value,
+            _ => vec![self.text(node)?],
+        };
+        Some(At { value: Command { words }, span: node.span })
+    }
+
+    fn tools(&mut self, span: Span) -> &mut Selection {
+        &mut self.upstream.tools.get_or_insert_with(|| At { value: Selection::default(), span }).value
+    }
+
+    fn transport(&mut self, member: &Member, url: Option<&Member>) {
+        let Some(kind) = member.value.text() else { return self.wrong_kind(&member.value, "text in quotes") };
+        let span = member.value.span;
+        let (needs, has) = match kind {
+            "stdio" | "local" => ("command", self.upstream.written.key("command").is_some()),
+            "http" | "streamable-http" | "streamableHttp" | "streamable_http" | "remote" => {
+                ("url", url.is_some())
+            }
+            "sse" => {
+                self.only_streamable(span);
+                ("url", url.is_some())
+            }
+            _ => {
+                let finding = self.findings.error(span, format!("there is no transport {kind:?}"));
+                finding.help("there are \"stdio\" and \"http\"");
+                return;
+            }
+        };
+        // Some editors write both and go by the type.
+        if has {
+            self.upstream.written.forget(if needs == "url" { "command" } else { "url" });
+        } else if url.is_some() || self.upstream.written.key("command").is_some() {
+            self.findings.error(span, format!("a server of type {kind:?} needs a {needs}"));
+        }
+    }
+
+    /// VS Code writes the URL of a Unix socket so: `unix:///path/to/server.sock#/path/of/the/url`.
+    fn unix_socket(&mut self, node: &Node) {
+        let Some(socket) = node.text().and_then(|text| text.strip_prefix("unix://")) else { return };
+        let (socket, path) = socket.split_once('#').unwrap_or((socket, "/"));
+        let at = |value| Some(At { value, span: node.span });
+        let dialect = Dialect::Foreign(self.surroundings);
+        self.upstream.socket = at(Template::parse(socket, node.span, &dialect, self.findings));
+        self.upstream.url = at(Template::literal(&format!("http://localhost{path}")));
+    }
+
+    fn only_streamable(&mut self, span: Span) {
+        self.findings
+            .warning(
+                span,
+                "the transport HTTP+SSE of 2024 is not spoken yet; this URL is called by Streamable HTTP",
+            )
+            .help(
+                "many servers have that, too, often at /mcp instead of /sse; then write \"type\": \"http\"",
+            );
+    }
+
+    fn timeout(&mut self, node: &Node) {
+        let Value::Whole(number @ 0..) = node.value else { return self.wrong_kind(node, "a whole number") };
+        let number_u64 = number.unsigned_abs();
+        let in_ms = self.gemini || number >= MILLISECONDS_FROM;
+        let value = if in_ms { Duration::from_millis(number_u64) } else { Duration::from_secs(number_u64) };
+        if !self.gemini && (1_000..MILLISECONDS_FROM).contains(&number) {
+            self.findings.warning(node.span, format!("{number} is taken for seconds, as Cline and Roo do"));
+        }
+        let timeouts =
+            Timeouts { call: Some(At { value: Lasting(value), span: node.span }), ..Timeouts::default() };
+        self.upstream.timeouts = Some(At { value: timeouts, span: node.span });
+    }
+
+    /// Reads the variables of a file. Those that stand in `env` itself win, so they come after.
+    fn env_file(&mut self, node: &Node) {
+        let Some(text) = self.text(node) else { return };
+        let Some(path) = template::resolve(&text.value, self.outside, self.findings) else { return };
+        let path = self.outside.path(&path);
+        let Some(content) = self.outside.text(&path, node.span, self.findings) else { return };
+        outside::private(&path, node.span, self.findings);
+        let mut entries = Vec::new();
+        for line in env_file::lines(&content) {
+            match line {
+                Ok((name, value)) => entries.push(Entry {
+                    name: At { value: name, span: node.span },
+                    value: Some(At { value: Template::from_elsewhere(value), span: node.span }),
+                }),
+                Err(number) => {
+                    let message = format!("line {number} of {} is not NAME=value", path.display());
+                    self.findings.warning(node.span, message);
+                }
+            }
+        }
+        let env = self.upstream.env.get_or_insert_with(|| At { value: Entries::default(), span: node.span });
+        entries.append(&mut env.value.0);
+        env.value.0 = entries;
+    }
+}

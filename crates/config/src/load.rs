@@ -1,0 +1,125 @@
+//! From a path to a plan and everything that is wrong.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use gateway::plan::Plan;
+
+use crate::diagnostic::Diagnostic;
+use crate::file::Config;
+use crate::findings::Findings;
+use crate::lower::Lowering;
+use crate::node::{self, At, Node, Span};
+use crate::outside::{self, Outside};
+use crate::{foreign, secret};
+
+/// A configuration file's text.
+pub struct Source {
+    /// Its path, for people; `-` is standard input. Relative paths in the file begin at its directory.
+    pub path: PathBuf,
+    /// What it says.
+    pub text: String,
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The text may hold secrets.
+        f.debug_struct("Source")
+            .field("path", &self.path)
+            .field("bytes", &self.text.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What came of reading a configuration.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The plan, unless there is an error.
+    pub plan: Option<Plan>,
+    /// Everything that is wrong, in the order of the file.
+    pub diagnostics: Vec<Diagnostic>,
+    /// Every file that it depends on, the configuration first: when one changes, it is to be read again.
+    pub files: Vec<PathBuf>,
+}
+
+/// Reads and checks a configuration file; `-` is standard input. `env` looks up environment variables.
+///
+/// What a file is, is told by its name (`.toml`, `.json`, `.jsonc`) or else by how it begins.
+#[must_use]
+pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Loaded {
+    let from_stdin = path == Path::new("-");
+    let read =
+        if from_stdin { outside::bounded_text(std::io::stdin().lock()) } else { outside::read_text(path) };
+    match read {
+        Ok(text) => load_text(Source { path: path.to_owned(), text }, env),
+        Err(error) => {
+            let nothing = Source { path: path.to_owned(), text: String::new() };
+            let mut findings = Findings::new(&nothing);
+            findings.whole(format!("cannot be read: {}", outside::reason(&error)));
+            let diagnostics = findings.finish(path, &[]);
+            Loaded { plan: None, diagnostics, files: files(path, Vec::new()) }
+        }
+    }
+}
+
+/// Checks the text of a configuration file. `env` looks up environment variables.
+#[must_use]
+pub fn load_text(mut source: Source, env: &dyn Fn(&str) -> Option<String>) -> Loaded {
+    if let Some(text) = source.text.strip_prefix('\u{feff}') {
+        source.text = text.to_owned();
+    }
+    let mut findings = Findings::new(&source);
+    let mut outside = Outside::new(directory(&source.path), env);
+    let is_json = is_json(&source);
+    let root = if is_json { node::json(&mut findings) } else { node::toml(&mut findings) };
+
+    let mut hidden = secret::hidden(&root, &source.text);
+    let mut plan = None;
+    if findings.failed() {
+        // What is missing from a broken file may stand right behind the break: nothing more is said of it.
+        hidden.extend(secret::hidden_in_lines(&source.text));
+    } else if let Some(config) = tables(&root, is_json, &mut findings, &mut outside) {
+        plan = Some(
+            Lowering { findings: &mut findings, outside: &mut outside, foreign: is_json }.config(&config),
+        );
+    }
+    let plan = plan.filter(|_| !findings.failed());
+    let shown = if source.path == Path::new("-") { Path::new("<stdin>") } else { &source.path };
+    let diagnostics = findings.finish(shown, &hidden);
+    Loaded { plan, diagnostics, files: files(&source.path, outside.into_files()) }
+}
+
+fn tables(
+    root: &Node,
+    is_json: bool,
+    findings: &mut Findings<'_>,
+    outside: &mut Outside<'_>,
+) -> Option<Config> {
+    if is_json {
+        foreign::read(root, findings, outside)
+    } else {
+        At::read(root, findings).map(|config| config.value)
+    }
+}
+
+fn is_json(source: &Source) -> bool {
+    match source.path.extension().and_then(|extension| extension.to_str()) {
+        Some("json" | "jsonc") => true,
+        Some("toml") => false,
+        _ => source.text.trim_start().starts_with(['{', '/']),
+    }
+}
+
+/// Where relative paths begin. Absolute, so that a later change of directory changes nothing.
+fn directory(path: &Path) -> PathBuf {
+    let here = std::env::current_dir().unwrap_or_default();
+    if path == Path::new("-") { here } else { here.join(path).parent().map_or(here, Path::to_owned) }
+}
+
+fn files(path: &Path, others: Vec<PathBuf>) -> Vec<PathBuf> {
+    let config = (path != Path::new("-")).then(|| path.to_owned());
+    config.into_iter().chain(others).collect()
+}
+
+/// The place of nothing in particular.
+pub(crate) const NOWHERE: Span = Span { start: 0, end: 0 };

@@ -1,0 +1,121 @@
+//! What the file means: checks the tables and makes the plan. Defaults are applied here and nowhere before.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use gateway::plan::{Limits, Plan};
+use transport::http::server::ServerLimits;
+
+use crate::file::{self, Config};
+use crate::findings::Findings;
+use crate::node::At;
+use crate::outside::Outside;
+use crate::template::{self, Template};
+use crate::value::Bounded;
+
+mod address;
+mod http;
+mod listener;
+mod naming;
+mod route;
+mod selection;
+mod stdio;
+mod upstream;
+
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);
+pub(crate) const DAY: Duration = Duration::from_secs(24 * 3600);
+pub(crate) const KIB: usize = 1 << 10;
+pub(crate) const GIB: usize = 1 << 30;
+/// More of anything is a slip of the finger.
+pub(crate) const MANY: usize = 1_000_000;
+
+/// Checks tables and makes the plan. Whatever is wrong goes to the findings; what is made then does not matter.
+pub(crate) struct Lowering<'l, 'a> {
+    pub(crate) findings: &'l mut Findings<'a>,
+    pub(crate) outside: &'l mut Outside<'a>,
+    /// Whether the file is another client's, in which Portolan's own keys cannot be written.
+    pub(crate) foreign: bool,
+}
+
+impl Lowering<'_, '_> {
+    /// The whole configuration.
+    pub(crate) fn config(&mut self, config: &Config) -> Plan {
+        let (limits, server_limits) = self.limits(config.limits.as_ref());
+        let listeners = self.listeners(config.listener.as_ref(), &server_limits);
+        let admin = config.admin.as_ref().and_then(|admin| self.admin(admin));
+        self.addresses_are_free(&listeners, admin.as_ref());
+        let upstreams = self.upstreams(config);
+        let routes = self.routes(config, &upstreams);
+        Plan {
+            listeners: listeners.into_iter().map(|bound| bound.plan).collect(),
+            admin: admin.map(|admin| admin.value),
+            routes,
+            upstreams: upstreams.into_iter().filter_map(|upstream| upstream.plan).collect(),
+            limits,
+        }
+    }
+
+    fn limits(&mut self, given: Option<&At<file::Limits>>) -> (Limits, ServerLimits) {
+        let (mut limits, mut server) = (Limits::default(), ServerLimits::default());
+        let Some(At { value: given, .. }) = given else { return (limits, server) };
+        let short = 100 * Duration::from_millis(1)..=HOUR;
+        self.set(&mut limits.request_bytes, given.request_bytes.as_ref(), KIB..=GIB);
+        self.set(&mut limits.request_timeout, given.request_timeout.as_ref(), short.clone());
+        self.set(&mut limits.concurrent_calls, given.concurrent_calls.as_ref(), 1..=MANY);
+        self.set(&mut limits.streams, given.streams.as_ref(), 1..=MANY);
+        self.set(&mut limits.keep_alive, given.keep_alive.as_ref(), SECOND..=10 * MINUTE);
+        self.set(&mut limits.session_ttl, given.session_ttl.as_ref(), MINUTE..=365 * DAY);
+        self.set(&mut limits.children, given.children.as_ref(), 1..=MANY);
+        self.set(&mut limits.drain, given.drain.as_ref(), Duration::ZERO..=HOUR);
+        self.set(&mut server.connections, given.connections.as_ref(), 1..=MANY);
+        // The least that hyper can work with.
+        self.set(&mut server.header_bytes, given.header_bytes.as_ref(), 8 * KIB..=16 * KIB * KIB);
+        self.set(&mut server.header_timeout, given.header_timeout.as_ref(), short);
+        let mut streams = MANY;
+        self.set(&mut streams, given.http2_streams.as_ref(), 1..=MANY);
+        if given.http2_streams.is_some() {
+            server.http2_streams = u32::try_from(streams).unwrap_or(u32::MAX);
+        }
+        (limits, server)
+    }
+
+    /// Replaces a default by what is written.
+    fn set<B: Bounded>(
+        &mut self,
+        target: &mut B::Plain,
+        given: Option<&At<B>>,
+        range: RangeInclusive<B::Plain>,
+    ) {
+        if let Some(value) = given.and_then(|given| self.bounded(given, range)) {
+            *target = value;
+        }
+    }
+
+    /// A value, if it is within bounds.
+    fn bounded<B: Bounded>(&mut self, given: &At<B>, range: RangeInclusive<B::Plain>) -> Option<B::Plain> {
+        let plain = given.value.plain();
+        if range.contains(&plain) {
+            return Some(plain);
+        }
+        let (least, most) = (B::spell(*range.start()), B::spell(*range.end()));
+        self.findings.error(given.span, format!("must be from {least} to {most}"));
+        None
+    }
+
+    /// A text, with everything put in.
+    fn resolve(&mut self, text: &At<Template>) -> Option<String> {
+        template::resolve(&text.value, self.outside, self.findings)
+    }
+
+    /// The path that a text is.
+    fn path(&mut self, text: &At<Template>) -> Option<std::path::PathBuf> {
+        let path = self.resolve(text)?;
+        if path.is_empty() || path.contains('\0') {
+            self.findings.error(text.span, "expected a path");
+            return None;
+        }
+        Some(self.outside.path(&path))
+    }
+}

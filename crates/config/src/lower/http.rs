@@ -1,0 +1,216 @@
+//! Upstreams with a URL: the URL itself, and what goes to it in headers.
+
+use gateway::plan::HttpReach;
+use http::{HeaderName, HeaderValue, Uri};
+use transport::http::client::ClientSettings;
+use transport::net::Address;
+
+use super::{HOUR, Lowering, SECOND};
+use crate::file;
+use crate::node::{At, Span};
+use crate::read::Entry;
+use crate::secret;
+use crate::template::Template;
+
+/// Headers that are part of how a message is framed or of the protocol, and so Portolan's alone.
+const OWN: &[&str] = &[
+    "accept",
+    "accept-encoding",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "last-event-id",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+/// Headers in which a client says who it is. It says so to Portolan.
+const CREDENTIALS: &[&str] = &["authorization", "cookie", "dpop", "proxy-authorization"];
+
+impl Lowering<'_, '_> {
+    pub(super) fn http(&mut self, given: &file::Upstream) -> Option<HttpReach> {
+        let url = given.url.as_ref().and_then(|url| self.url(url));
+        let headers = self.headers(given.headers.as_ref());
+        let forward_headers = self.forward_headers(given);
+        let mut client = ClientSettings::default();
+        if let Some(connect) = given.timeouts.as_ref().and_then(|timeouts| timeouts.value.connect.as_ref()) {
+            self.set(&mut client.connect_timeout, Some(connect), SECOND / 10..=HOUR);
+        }
+        client.socket = given.socket.as_ref().and_then(|socket| self.path(socket));
+        client.authorities = given.ca.as_ref().and_then(|ca| self.authorities(ca));
+        client.http2 = given.http2.as_ref().is_some_and(|http2| http2.value);
+        let url = url?;
+        if client.socket.is_none() {
+            self.clear_text(&url, given);
+        }
+        Some(HttpReach { url, headers, forward_headers, client })
+    }
+
+    fn url(&mut self, text: &At<Template>) -> Option<Uri> {
+        let resolved = self.resolve(text)?;
+        let span = text.span;
+        let mut wrong = |message: &str, help: &str| {
+            self.findings.error(span, message).help(help);
+            None
+        };
+        let Some((scheme, rest)) = resolved.split_once("://") else {
+            return wrong("expected a URL", "such as \"https://mcp.example.com/mcp\"");
+        };
+        if !matches!(scheme.to_ascii_lowercase().as_str(), "http" | "https") {
+            return wrong(
+                "the URL of an upstream begins with http:// or https://",
+                "nothing else is spoken here",
+            );
+        }
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        if authority.contains('@') {
+            return wrong(
+                "a URL is no place for a user and a password",
+                "write headers = { Authorization = \"Basic ${env:NAME}\" }",
+            );
+        }
+        if resolved.contains('#') {
+            return wrong("the URL of an upstream has no fragment", "leave out what begins with #");
+        }
+        let Some(uri) =
+            resolved.parse::<Uri>().ok().filter(|uri| uri.host().is_some_and(|host| !host.is_empty()))
+        else {
+            return wrong("this is no URL", "such as \"https://mcp.example.com/mcp\"");
+        };
+        if authority.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'))
+            && uri.port_u16().is_none()
+        {
+            return wrong("the port of the URL is no port", "a port is a number from 0 to 65535");
+        }
+        if uri.query().is_some_and(secret::query_has_secret) && text.value.as_literal().is_some() {
+            self.findings
+                .warning(span, "a secret stands in the file, in the query of this URL")
+                .help("write ${env:NAME} or ${file:PATH} for it, or send it in a header");
+        }
+        Some(uri)
+    }
+
+    fn authorities(&mut self, text: &At<Template>) -> Option<std::path::PathBuf> {
+        let path = self.path(text)?;
+        let pem = self.outside.text(&path, text.span, self.findings)?;
+        if !pem.contains("-----BEGIN CERTIFICATE-----") {
+            self.findings.error(text.span, format!("{} holds no certificate", path.display()));
+        }
+        Some(path)
+    }
+
+    fn headers(&mut self, given: Option<&At<file::Templates>>) -> Vec<(HeaderName, HeaderValue)> {
+        let mut headers: Vec<(HeaderName, HeaderValue)> = Vec::new();
+        let mut seen: Vec<(HeaderName, Span)> = Vec::new();
+        for Entry { name, value } in given.into_iter().flat_map(|given| &given.value.0) {
+            let Some(header) = self.header_name(name, "set") else { continue };
+            if let Some((_, first)) = seen.iter().find(|(other, _)| *other == header) {
+                let finding = self.findings.error(name.span, format!("the header {header} is set twice"));
+                finding.label(*first, "the first is here").help("upper and lower case are the same here");
+            }
+            seen.push((header.clone(), name.span));
+            let Some(value) = value else { continue };
+            self.header_secret(&header, name, value);
+            let Some(text) = self.resolve(value) else { continue };
+            match HeaderValue::from_str(&text) {
+                Ok(mut value) => {
+                    // None of them is anybody's business, whatever its name.
+                    value.set_sensitive(true);
+                    headers.push((header, value));
+                }
+                Err(_invalid) => {
+                    let finding =
+                        self.findings.error(value.span, format!("this cannot be the value of {header}"));
+                    finding.help("a header's value has no line breaks or other control characters");
+                }
+            }
+        }
+        headers
+    }
+
+    fn header_secret(&mut self, header: &HeaderName, name: &At<String>, value: &At<Template>) {
+        let Some(text) = value.value.as_literal().filter(|text| !text.is_empty()) else { return };
+        if !secret::is_credential_name(header.as_str()) && !secret::is_credential_text(text) {
+            return;
+        }
+        let scheme = ["Bearer ", "Basic "].into_iter().find(|scheme| text.starts_with(scheme)).unwrap_or("");
+        let variable = header.as_str().to_ascii_uppercase().replace('-', "_");
+        self.findings
+            .warning(value.span, format!("the secret in {:?} stands in the file", name.value))
+            .help(format!("put it into an environment variable, or a file: \"{scheme}${{env:{variable}}}\", \"{scheme}${{file:PATH}}\""));
+    }
+
+    fn forward_headers(&mut self, given: &file::Upstream) -> Vec<HeaderName> {
+        let mut headers = Vec::new();
+        for name in given.forward_headers.iter().flat_map(|names| &names.value) {
+            let Some(header) = self.header_name(name, "forwarded") else { continue };
+            if CREDENTIALS.contains(&header.as_str()) {
+                self.findings
+                    .error(
+                        name.span,
+                        format!("{header} is never forwarded: the client's credentials end here"),
+                    )
+                    .help(
+                        "a token that a client got for Portolan is worth nothing to a server, or too much; \
+                         set the server's own with headers = { … }",
+                    );
+                continue;
+            }
+            let set = given.headers.iter().flat_map(|headers| &headers.value.0);
+            if let Some(set) =
+                set.into_iter().find(|set| set.name.value.eq_ignore_ascii_case(header.as_str()))
+            {
+                let finding = self.findings.error(name.span, format!("{header} is set and forwarded"));
+                finding.label(set.name.span, "it is set here");
+            }
+            if headers.contains(&header) {
+                self.findings.warning(name.span, format!("{header} stands here twice"));
+                continue;
+            }
+            headers.push(header);
+        }
+        headers
+    }
+
+    fn header_name(&mut self, name: &At<String>, done: &str) -> Option<HeaderName> {
+        let Ok(header) = name.value.parse::<HeaderName>() else {
+            self.findings
+                .error(name.span, format!("{:?} is no name of a header", name.value))
+                .help("such a name is made of letters, digits and '-'");
+            return None;
+        };
+        if OWN.contains(&header.as_str()) || header.as_str().starts_with("mcp-") {
+            self.findings.error(
+                name.span,
+                format!("{header} cannot be {done}: it belongs to the message, which Portolan writes"),
+            );
+            return None;
+        }
+        Some(header)
+    }
+
+    fn clear_text(&mut self, url: &Uri, given: &file::Upstream) {
+        let local = url
+            .host()
+            .is_some_and(|host| Address::Tcp(host.trim_matches(['[', ']']).to_owned(), 0).is_local());
+        if local || url.scheme_str() != Some("http") {
+            return;
+        }
+        let headers = given.headers.iter().flat_map(|headers| &headers.value.0);
+        for header in headers.filter(|header| secret::is_credential_name(&header.name.value)) {
+            self.findings
+                .warning(
+                    header.name.span,
+                    format!("{} goes over the network in clear text", header.name.value),
+                )
+                .help("use an https:// URL");
+        }
+    }
+}

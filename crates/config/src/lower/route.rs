@@ -1,0 +1,207 @@
+//! Routes: what they point at, and whether anything leads where it should.
+
+use gateway::plan::{Naming, RoutePlan};
+
+use super::upstream::Upstream;
+use super::{Lowering, listener};
+use crate::file::{self, Config};
+use crate::findings::{nearest, quoted};
+use crate::load::NOWHERE;
+use crate::node::{At, Span};
+use crate::read::Entry;
+
+const DEFAULT_NAME: &str = "main";
+const DEFAULT_PATH: &str = "/mcp";
+/// A route, and where it is written.
+struct Written {
+    plan: RoutePlan,
+    path: Span,
+}
+
+impl Lowering<'_, '_> {
+    pub(super) fn routes(&mut self, config: &Config, upstreams: &[Upstream]) -> Vec<RoutePlan> {
+        let entries = config.route.as_ref().map(|given| given.value.0.as_slice()).unwrap_or_default();
+        let mut routes = Vec::new();
+        if entries.is_empty() {
+            let all: Vec<_> = upstreams.iter().filter(|upstream| !upstream.disabled).collect();
+            let plan = RoutePlan {
+                name: DEFAULT_NAME.to_owned(),
+                listeners: Vec::new(),
+                path: DEFAULT_PATH.to_owned(),
+                upstreams: names(&all),
+                naming: Naming::default(),
+                page_size: None,
+            };
+            self.prefixes(&plan.naming, &all, None);
+            routes.push(Written { plan, path: NOWHERE });
+        }
+        for entry in entries {
+            self.name("a route", &entry.name);
+            let Some(At { value: given, .. }) = &entry.value else { continue };
+            routes.extend(self.route(&entry.name, given, config, upstreams));
+        }
+        self.paths_are_single(&routes);
+        if !entries.is_empty() && routes.len() == entries.len() {
+            self.all_are_reached(&routes, config, upstreams);
+        }
+        routes.into_iter().map(|route| route.plan).collect()
+    }
+
+    fn route(
+        &mut self,
+        name: &At<String>,
+        given: &file::Route,
+        config: &Config,
+        upstreams: &[Upstream],
+    ) -> Option<Written> {
+        let path = match &given.path {
+            Some(path) => self.route_path(path),
+            None => Some(DEFAULT_PATH.to_owned()),
+        };
+        let listeners = self.route_listeners(given, config);
+        let chosen: Vec<&Upstream> = match &given.upstreams {
+            Some(names) => self.route_upstreams(names, upstreams),
+            None => upstreams.iter().collect(),
+        };
+        let found = chosen.len();
+        let chosen: Vec<_> = chosen.into_iter().filter(|upstream| !upstream.disabled).collect();
+        let names_found = given.upstreams.as_ref().filter(|names| names.value.len() == found);
+        if let Some(names) = names_found.filter(|_| chosen.is_empty()) {
+            self.findings.warning(names.span, format!("route {:?} leads to no server", name.value));
+        }
+        let naming = self.naming(given.naming.as_ref());
+        self.prefixes(&naming, &chosen, Some(name));
+        let page_size = given.page_size.as_ref().and_then(|size| self.bounded(size, 1..=100_000));
+        let plan = RoutePlan {
+            name: name.value.clone(),
+            listeners,
+            path: path?,
+            upstreams: names(&chosen),
+            naming,
+            page_size,
+        };
+        let path = given.path.as_ref().map_or(name.span, |path| path.span);
+        Some(Written { plan, path })
+    }
+
+    fn route_path(&mut self, given: &At<String>) -> Option<String> {
+        let text = given.value.as_str();
+        let parsed = text.parse::<http::uri::PathAndQuery>();
+        let valid = parsed.is_ok_and(|parsed| {
+            parsed.query().is_none() && parsed.path() == text && text.starts_with('/') && !text.contains("//")
+        });
+        if !valid {
+            let finding = self.findings.error(given.span, "expected a path such as \"/mcp\"");
+            match text.split_once("://").and_then(|(_, rest)| rest.find('/').and_then(|at| rest.get(at..))) {
+                Some(path) => finding.help(format!("write {path:?}; host and port belong to a listener")),
+                None => {
+                    finding.help("a path begins with '/', and has no query, no spaces and no empty parts")
+                }
+            };
+            return None;
+        }
+        if text.len() > 1 && text.ends_with('/') {
+            self.findings
+                .warning(given.span, "clients must write the '/' at the end, too")
+                .help(format!("write {:?}", text.trim_end_matches('/')));
+        }
+        Some(text.to_owned())
+    }
+
+    fn route_listeners(&mut self, given: &file::Route, config: &Config) -> Vec<String> {
+        let entries = config.listener.as_ref().map(|given| given.value.0.as_slice()).unwrap_or_default();
+        let mut known: Vec<&str> = entries.iter().map(|entry| entry.name.value.as_str()).collect();
+        if known.is_empty() {
+            known.push(listener::DEFAULT_NAME);
+        }
+        let Some(names) = &given.listeners else { return Vec::new() };
+        if names.value.is_empty() {
+            let finding = self.findings.error(names.span, "a route is served by at least one listener");
+            finding.help("leave it out for all");
+        }
+        let found = self.references("listener", names, &known);
+        found.into_iter().map(str::to_owned).collect()
+    }
+
+    fn route_upstreams<'u>(
+        &mut self,
+        names: &At<file::Texts>,
+        upstreams: &'u [Upstream],
+    ) -> Vec<&'u Upstream> {
+        let known: Vec<&str> = upstreams.iter().map(|upstream| upstream.name.value.as_str()).collect();
+        let found = self.references("upstream", names, &known);
+        found
+            .into_iter()
+            .filter_map(|name| upstreams.iter().find(|upstream| upstream.name.value == name))
+            .collect()
+    }
+
+    /// Follows names to what has them.
+    fn references<'k>(&mut self, of: &str, names: &At<file::Texts>, known: &[&'k str]) -> Vec<&'k str> {
+        let mut found: Vec<&str> = Vec::new();
+        for (index, name) in names.value.iter().enumerate() {
+            let Some(target) = known.iter().find(|known| **known == name.value) else {
+                let finding = self.findings.error(name.span, format!("there is no {of} {:?}", name.value));
+                match nearest(&name.value, known.iter().copied()) {
+                    Some(meant) => finding.help(format!("did you mean {meant:?}?")),
+                    None => finding.help(format!("there is {}", quoted(known.iter().copied(), "and"))),
+                };
+                continue;
+            };
+            match names.value.iter().take(index).find(|other| other.value == name.value) {
+                Some(first) => {
+                    let finding =
+                        self.findings.error(name.span, format!("{of} {:?} stands here twice", name.value));
+                    finding.label(first.span, "the first is here");
+                }
+                None => found.push(target),
+            }
+        }
+        found
+    }
+
+    fn paths_are_single(&mut self, routes: &[Written]) {
+        for (index, route) in routes.iter().enumerate() {
+            let same = |other: &&Written| {
+                let (a, b) = (&route.plan.listeners, &other.plan.listeners);
+                route.plan.path == other.plan.path
+                    && (a.is_empty() || b.is_empty() || a.iter().any(|name| b.contains(name)))
+            };
+            if let Some(other) = routes.iter().take(index).find(same) {
+                self.findings
+                    .error(
+                        route.path,
+                        format!(
+                            "the path {:?} leads to route {:?} already",
+                            route.plan.path, other.plan.name
+                        ),
+                    )
+                    .label(other.path, "here")
+                    .help("give it another path, or another listener");
+            }
+        }
+    }
+
+    /// Warns of listeners and servers that no route has.
+    fn all_are_reached(&mut self, routes: &[Written], config: &Config, upstreams: &[Upstream]) {
+        for upstream in upstreams.iter().filter(|upstream| !upstream.disabled) {
+            let name = &upstream.name;
+            if !routes.iter().any(|route| route.plan.upstreams.contains(&name.value)) {
+                let finding =
+                    self.findings.warning(name.span, format!("no route leads to upstream {:?}", name.value));
+                finding.help("add it to the upstreams of a route, or write disabled = true");
+            }
+        }
+        let all = routes.iter().any(|route| route.plan.listeners.is_empty());
+        let listeners = config.listener.iter().flat_map(|given| &given.value.0).filter(|_| !all);
+        for Entry { name, .. } in listeners {
+            if !routes.iter().any(|route| route.plan.listeners.contains(&name.value)) {
+                self.findings.warning(name.span, format!("no route is served by listener {:?}", name.value));
+            }
+        }
+    }
+}
+
+fn names(upstreams: &[&Upstream]) -> Vec<String> {
+    upstreams.iter().map(|upstream| upstream.name.value.clone()).collect()
+}

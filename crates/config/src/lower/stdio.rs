@@ -1,0 +1,167 @@
+//! Upstreams with a command: what is started, and what it gets to know.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use gateway::plan::StdioReach;
+use transport::child::ChildSpec;
+
+use super::{DAY, Lowering, MINUTE, SECOND};
+use crate::file;
+use crate::node::At;
+use crate::read::Entry;
+use crate::secret;
+use crate::template::Template;
+
+/// What every program may know of Portolan's environment: where things are, and for whom to write. Nothing of it is a
+/// secret. `file::Upstream::inherit_env` tells people.
+pub(crate) const INHERITED: &[&str] =
+    &["HOME", "LANG", "LC_ALL", "LC_CTYPE", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER"];
+
+impl Lowering<'_, '_> {
+    pub(super) fn stdio(&mut self, name: &str, given: &file::Upstream) -> Option<StdioReach> {
+        let words = given.command.as_ref().map(|command| command.value.words.as_slice()).unwrap_or_default();
+        let words: Vec<_> = words.iter().map(|word| self.word(word)).collect();
+        let args = given.args.as_ref().map(|args| args.value.as_slice()).unwrap_or_default();
+        self.argument_secrets(given);
+        let args: Vec<_> = args.iter().map(|word| self.word(word)).collect();
+        let env = self.environment(name, given);
+        let directory = match &given.directory {
+            Some(text) => self.directory(text)?,
+            None => self.outside.base().to_owned(),
+        };
+        let idle_after = given.idle_after.as_ref().and_then(|idle| self.bounded(idle, SECOND..=30 * DAY));
+        let mut grace = 2 * SECOND;
+        self.set(&mut grace, given.stop_grace.as_ref(), SECOND / 100..=5 * MINUTE);
+
+        let command = given.command.as_ref()?;
+        let all: Option<Vec<String>> = words.into_iter().chain(args).collect();
+        let mut all = all?.into_iter();
+        let Some(program) = all.next().filter(|program| !program.is_empty()) else {
+            let finding = self.findings.error(command.span, "the command is empty");
+            finding.help("command = [\"program\", \"argument\"]");
+            return None;
+        };
+        let program = self.program(&program, command.span, &env);
+        let child = ChildSpec { program, args: all.collect(), env, directory: Some(directory) };
+        Some(StdioReach { child, idle_after, grace })
+    }
+
+    fn word(&mut self, word: &At<Template>) -> Option<String> {
+        let text = self.resolve(word)?;
+        if text.contains('\0') {
+            self.findings.error(word.span, "no program can be given a NUL character");
+            return None;
+        }
+        Some(text)
+    }
+
+    /// Finds the program, as the system would. That it is missing is a warning: the machine on which a configuration
+    /// is checked need not be the one on which it serves.
+    fn program(&mut self, program: &str, span: crate::node::Span, env: &BTreeMap<String, String>) -> String {
+        if program.contains('/') {
+            let path = self.outside.path(program);
+            if !is_program(&path) {
+                let why = if path.exists() { "is no program" } else { "does not exist" };
+                self.findings.warning(span, format!("{} {why}", path.display()));
+            }
+            return path.to_string_lossy().into_owned();
+        }
+        let Some(paths) = env.get("PATH") else { return program.to_owned() };
+        let found = std::env::split_paths(paths).any(|directory| is_program(&directory.join(program)));
+        if !found {
+            let finding = self.findings.warning(span, format!("there is no program {program:?} in the PATH"));
+            if program.contains(' ') {
+                let words: Vec<_> = program.split_whitespace().map(|word| format!("{word:?}")).collect();
+                finding.help(format!("no shell splits it into words; write [{}]", words.join(", ")));
+            }
+        }
+        program.to_owned()
+    }
+
+    fn directory(&mut self, text: &At<Template>) -> Option<std::path::PathBuf> {
+        let path = self.path(text)?;
+        if !path.is_dir() {
+            let finding = self.findings.error(text.span, format!("there is no directory {}", path.display()));
+            if path.components().any(|part| part.as_os_str() == "~") {
+                finding.help("~ is not replaced here; write ${env:HOME}");
+            }
+        }
+        Some(path)
+    }
+
+    /// The whole environment of a program: an allow-list of Portolan's own, and what the configuration sets.
+    fn environment(&mut self, upstream: &str, given: &file::Upstream) -> BTreeMap<String, String> {
+        let mut env = BTreeMap::new();
+        for name in INHERITED {
+            env.extend(self.outside.env(name).map(|value| ((*name).to_owned(), value)));
+        }
+        for name in given.inherit_env.iter().flat_map(|names| &names.value) {
+            if self.variable_name(name) {
+                env.extend(self.outside.env(&name.value).map(|value| (name.value.clone(), value)));
+            }
+        }
+        for Entry { name, value } in given.env.iter().flat_map(|env| &env.value.0) {
+            let valid = self.variable_name(name);
+            let Some(value) = value else { continue };
+            self.variable_secret(upstream, name, value);
+            if let Some(text) = self.word(value).filter(|_| valid) {
+                env.insert(name.value.clone(), text);
+            }
+        }
+        env
+    }
+
+    fn variable_name(&mut self, name: &At<String>) -> bool {
+        let valid = !name.value.is_empty() && !name.value.contains(['=', '\0', '*']);
+        if !valid {
+            let finding = self.findings.error(name.span, "this is no name of an environment variable");
+            if name.value.contains('*') {
+                finding.help("each variable is named; patterns would let secrets through unseen");
+            }
+        }
+        valid
+    }
+
+    fn variable_secret(&mut self, upstream: &str, name: &At<String>, value: &At<Template>) {
+        let literal = value.value.as_literal().filter(|text| !text.is_empty());
+        let Some(text) = literal else { return };
+        if secret::is_credential_name(&name.value) || secret::is_credential_text(text) {
+            self.findings
+                .warning(
+                    value.span,
+                    format!("the secret in {:?} of {upstream:?} stands in the file", name.value),
+                )
+                .help(format!(
+                    "put it into Portolan's environment, or a file: \"${{env:{0}}}\", \"${{file:PATH}}\"",
+                    name.value
+                ));
+        }
+    }
+
+    /// Arguments are seen by every user of the machine, so one that is a secret is worse than one in the file.
+    fn argument_secrets(&mut self, given: &file::Upstream) {
+        let words = given.command.iter().flat_map(|command| &command.value.words);
+        let words: Vec<_> = words.chain(given.args.iter().flat_map(|args| &args.value)).collect();
+        let mut option = false;
+        for word in words {
+            let literal = word.value.as_literal().unwrap_or_default();
+            let pair = literal.split_once('=').filter(|(name, value)| {
+                name.starts_with('-') && secret::is_credential_name(name) && !value.is_empty()
+            });
+            let follows = option && !literal.is_empty() && !literal.starts_with('-');
+            if pair.is_some() || follows || secret::is_credential_text(literal) {
+                self.findings
+                    .warning(word.span, "a secret stands in the file, and every user of the machine can see it")
+                    .help("most programs also take it from an environment variable: env = { NAME = \"${env:NAME}\" }");
+            }
+            option =
+                literal.starts_with('-') && !literal.contains('=') && secret::is_credential_name(literal);
+        }
+    }
+}
+
+fn is_program(path: &Path) -> bool {
+    path.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+}

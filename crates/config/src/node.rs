@@ -1,0 +1,95 @@
+//! A parsed file, TOML or JSON, as one tree in which each value knows its place.
+
+use std::ops::Range;
+
+mod json;
+mod toml;
+
+pub(crate) use json::parse as json;
+pub(crate) use toml::parse as toml;
+
+/// Bytes of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Span {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+}
+
+/// Something, and where it is written.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct At<T> {
+    pub(crate) value: T,
+    pub(crate) span: Span,
+}
+
+/// A value of the file.
+pub(crate) struct Node {
+    pub(crate) span: Span,
+    pub(crate) value: Value,
+}
+
+/// What a value is. No `Debug`: texts may be secrets.
+pub(crate) enum Value {
+    Null,
+    Boolean(bool),
+    /// A whole number; those that do not fit are at its limits.
+    Whole(i64),
+    /// Any other number.
+    Fraction,
+    /// A date or time of TOML.
+    Date,
+    Text(String),
+    List(Vec<Node>),
+    Table(Vec<Member>),
+}
+
+/// A member of a table. Tables hold them in the order of the file.
+pub(crate) struct Member {
+    pub(crate) key: At<String>,
+    pub(crate) value: Node,
+}
+
+impl Span {
+    pub(crate) fn range(self) -> Range<usize> {
+        self.start..self.end
+    }
+}
+
+impl From<Range<usize>> for Span {
+    fn from(range: Range<usize>) -> Self {
+        Self { start: range.start, end: range.end }
+    }
+}
+
+impl Value {
+    /// What a person calls it.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Boolean(_) => "true or false",
+            Self::Whole(_) => "a whole number",
+            Self::Fraction => "a number with a fraction",
+            Self::Date => "a date",
+            Self::Text(_) => "text",
+            Self::List(_) => "a list",
+            Self::Table(_) => "a table",
+        }
+    }
+}
+
+impl Node {
+    /// The members, if it is a table.
+    pub(crate) fn members(&self) -> Option<&[Member]> {
+        if let Value::Table(members) = &self.value { Some(members) } else { None }
+    }
+
+    /// A member's value, if it is a table that has it.
+    pub(crate) fn member(&self, key: &str) -> Option<&Member> {
+        self.members()?.iter().find(|member| member.key.value == key)
+    }
+
+    /// The text, if it is one.
+    pub(crate) fn text(&self) -> Option<&str> {
+        if let Value::Text(text) = &self.value { Some(text) } else { None }
+    }
+}

@@ -1,0 +1,133 @@
+//! What lies outside of the file: environment variables, and the files that it names.
+
+use std::fs;
+use std::io::{self, Read as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::findings::Findings;
+use crate::node::Span;
+
+/// The most bytes of a file: no configuration is larger, and `/dev/zero` has no end.
+const FILE_BYTES: u64 = 16 * 1024 * 1024;
+
+/// The world as the configuration sees it.
+pub(crate) struct Outside<'a> {
+    env: &'a dyn Fn(&str) -> Option<String>,
+    /// Where relative paths begin: the directory of the configuration file.
+    base: PathBuf,
+    /// Every file that was looked at.
+    files: Vec<PathBuf>,
+}
+
+impl<'a> Outside<'a> {
+    pub(crate) fn new(base: PathBuf, env: &'a dyn Fn(&str) -> Option<String>) -> Self {
+        Self { env, base, files: Vec::new() }
+    }
+
+    /// An environment variable of this process.
+    pub(crate) fn env(&self, name: &str) -> Option<String> {
+        (self.env)(name)
+    }
+
+    /// Where relative paths begin.
+    pub(crate) fn base(&self) -> &Path {
+        &self.base
+    }
+
+    /// Lets relative paths begin elsewhere.
+    pub(crate) fn rebase(&mut self, base: PathBuf) {
+        self.base = base;
+    }
+
+    /// A path of the file.
+    pub(crate) fn path(&self, path: &str) -> PathBuf {
+        self.base.join(path).components().collect()
+    }
+
+    /// Notes that the configuration depends on a file.
+    pub(crate) fn depends_on(&mut self, path: &Path) {
+        if !self.files.iter().any(|known| known == path) {
+            self.files.push(path.to_owned());
+        }
+    }
+
+    /// Every file that was looked at.
+    pub(crate) fn into_files(self) -> Vec<PathBuf> {
+        self.files
+    }
+
+    /// The text of a file that the configuration names; what is wrong with it is said.
+    pub(crate) fn text(&mut self, path: &Path, span: Span, findings: &mut Findings<'_>) -> Option<String> {
+        self.depends_on(path);
+        match read_text(path) {
+            Ok(text) => Some(text),
+            Err(error) => {
+                unreadable(path, &error, span, findings);
+                None
+            }
+        }
+    }
+
+    /// A secret that stands in a file of its own, without the line break at its end.
+    pub(crate) fn secret(&mut self, path: &str, span: Span, findings: &mut Findings<'_>) -> Option<String> {
+        let path = self.path(path);
+        let text = self.text(&path, span, findings)?;
+        private(&path, span, findings);
+        let secret = text.trim_end_matches(['\r', '\n']);
+        if secret.is_empty() {
+            findings.warning(span, format!("{} is empty", path.display()));
+        }
+        Some(secret.to_owned())
+    }
+}
+
+/// Says why a file cannot be used.
+pub(crate) fn unreadable(path: &Path, error: &io::Error, span: Span, findings: &mut Findings<'_>) {
+    let finding = findings.error(span, format!("{} cannot be read: {}", path.display(), reason(error)));
+    if path.components().any(|part| part.as_os_str() == "~") {
+        finding.help(
+            "~ is not replaced here; write ${env:HOME} where references are possible, or the whole path",
+        );
+    }
+}
+
+/// An error of the system, without its number.
+pub(crate) fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    let end = text.find(" (os error").unwrap_or(text.len());
+    let mut chars = text.get(..end).unwrap_or_default().chars();
+    chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
+}
+
+/// Reads text of a bounded size.
+pub(crate) fn read_text(path: &Path) -> io::Result<String> {
+    bounded_text(fs::File::open(path)?)
+}
+
+/// Reads text of a bounded size.
+pub(crate) fn bounded_text(from: impl io::Read) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    from.take(FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > FILE_BYTES {
+        return Err(io::Error::other("it is larger than 16 MiB"));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let good = error.utf8_error().valid_up_to();
+        let line = error.as_bytes().iter().take(good).filter(|byte| **byte == b'\n').count() + 1;
+        io::Error::other(format!("line {line} is not UTF-8"))
+    })
+}
+
+/// Warns of a secret that anybody on this machine can read.
+pub(crate) fn private(path: &Path, span: Span, findings: &mut Findings<'_>) {
+    let Ok(path) = path.canonicalize() else { return };
+    let mode = |path: &Path| fs::metadata(path).map_or(0, |found| found.permissions().mode());
+    // A directory that others cannot enter protects what is in it.
+    let reachable = path.ancestors().skip(1).all(|directory| mode(directory) & 0o001 != 0);
+    if reachable && mode(&path) & 0o004 != 0 {
+        findings
+            .warning(span, format!("every user of this machine can read {}", path.display()))
+            .help(format!("chmod o-r {}", path.display()));
+    }
+}
