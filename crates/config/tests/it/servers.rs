@@ -1,0 +1,609 @@
+//! Upstreams: how they are reached, what they get, what of them is shown.
+
+use std::time::Duration;
+
+use gateway::plan::{EraRule, Reach, SessionRule};
+use insta::assert_snapshot;
+
+use crate::{Files, check, child, env, http, in_crate, load, said, usable};
+
+#[test]
+fn a_server_has_a_url_or_a_command() {
+    assert_snapshot!(check(r#"
+[upstream.neither]
+[upstream.both]
+url = "ftp://x"
+command = ""
+[upstream.web]
+url = "http://localhost/mcp"
+args = ["x"]
+idle_after = "1m"
+[upstream.process]
+command = "x"
+headers = { A = "b" }
+http2 = true
+"#), @r#"
+    portolan.toml:2:11: error: upstream "neither" has neither a url nor a command
+      |
+    2 | [upstream.neither]
+      |           ^^^^^^^
+      = help: url = "https://mcp.example.com/mcp", or command = ["program", "argument"]
+
+    portolan.toml:4:7: error: the URL of an upstream begins with http:// or https://
+      |
+    4 | url = "ftp://x"
+      |       ^^^^^^^^^
+      = help: nothing else is spoken here
+
+    portolan.toml:5:1: error: upstream "both" has both a url and a command
+      |
+    5 | command = ""
+      | ^^^^^^^
+      :
+    4 | url = "ftp://x"
+      | --- the other is here
+      = help: keep the one by which it is reached
+
+    portolan.toml:5:11: error: the command is empty
+      |
+    5 | command = ""
+      |           ^^
+      = help: command = ["program", "argument"]
+
+    portolan.toml:8:1: error: "args" is only for upstreams with a command
+      |
+    8 | args = ["x"]
+      | ^^^^
+
+    portolan.toml:9:1: error: "idle_after" is only for upstreams with a command
+      |
+    9 | idle_after = "1m"
+      | ^^^^^^^^^^
+
+    portolan.toml:12:1: error: "headers" is only for upstreams with a url
+       |
+    12 | headers = { A = "•" }
+       | ^^^^^^^
+
+    portolan.toml:13:1: error: "http2" is only for upstreams with a url
+       |
+    13 | http2 = true
+       | ^^^^^
+    "#);
+}
+
+#[test]
+fn urls_are_checked() {
+    assert_snapshot!(check(r#"
+[upstream.a]
+url = "example.com/mcp"
+[upstream.b]
+url = "wss://example.com/mcp"
+[upstream.c]
+url = "https://user:hunter2@example.com/mcp"
+[upstream.d]
+url = "https://example.com/mcp#part"
+[upstream.e]
+url = "https:///mcp"
+[upstream.f]
+url = "https://example.com:99999/mcp"
+[upstream.g]
+url = "https://exa mple.com"
+[upstream.h]
+url = ""
+[upstream.i]
+url = "https://example.com:/mcp"
+"#), @r#"
+    portolan.toml:3:7: error: expected a URL
+      |
+    3 | url = "example.com/mcp"
+      |       ^^^^^^^^^^^^^^^^^
+      = help: such as "https://mcp.example.com/mcp"
+
+    portolan.toml:5:7: error: the URL of an upstream begins with http:// or https://
+      |
+    5 | url = "wss://example.com/mcp"
+      |       ^^^^^^^^^^^^^^^^^^^^^^^
+      = help: nothing else is spoken here
+
+    portolan.toml:7:7: error: a URL is no place for a user and a password
+      |
+    7 | url = "https://••••••••••••••••••••••••••••"
+      |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      = help: write headers = { Authorization = "Basic ${env:NAME}" }
+
+    portolan.toml:9:7: error: the URL of an upstream has no fragment
+      |
+    9 | url = "https://example.com/mcp#part"
+      |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      = help: leave out what begins with #
+
+    portolan.toml:11:7: error: this is no URL
+       |
+    11 | url = "https:///mcp"
+       |       ^^^^^^^^^^^^^^
+       = help: such as "https://mcp.example.com/mcp"
+
+    portolan.toml:13:7: error: the port of the URL is no port
+       |
+    13 | url = "https://example.com:99999/mcp"
+       |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+       = help: a port is a number from 0 to 65535
+
+    portolan.toml:15:7: error: this is no URL
+       |
+    15 | url = "https://exa mple.com"
+       |       ^^^^^^^^^^^^^^^^^^^^^^
+       = help: such as "https://mcp.example.com/mcp"
+
+    portolan.toml:17:7: error: expected a URL
+       |
+    17 | url = ""
+       |       ^^
+       = help: such as "https://mcp.example.com/mcp"
+
+    portolan.toml:19:7: error: the port of the URL is no port
+       |
+    19 | url = "https://example.com:/mcp"
+       |       ^^^^^^^^^^^^^^^^^^^^^^^^^^
+       = help: a port is a number from 0 to 65535
+    "#);
+}
+
+#[test]
+fn headers_are_checked() {
+    assert_snapshot!(check(r#"
+[upstream.a]
+url = "https://example.com/mcp"
+headers = { Host = "x", "Mcp-Session-Id" = "x", "a b" = "x", X-Line = "a\nb", x-twice = "1", X-Twice = "2", X-Number = 5 }
+"#), @r#"
+    portolan.toml:4:13: error: host cannot be set: it belongs to the message, which Portolan writes
+      |
+    4 | headers = { Host = "•", "Mcp-Session-Id" = "•", "a b" = "•", X-Line = ••••••, x-twice = "•", X-Twice = "•", X-Number = •…
+      |             ^^^^
+
+    portolan.toml:4:25: error: mcp-session-id cannot be set: it belongs to the message, which Portolan writes
+      |
+    4 | headers = { Host = "•", "Mcp-Session-Id" = "•", "a b" = "•", X-Line = ••••••, x-twice = "•", X-Twice = "•", X-Number = •…
+      |                         ^^^^^^^^^^^^^^^^
+
+    portolan.toml:4:49: error: "a b" is no name of a header
+      |
+    4 | …aders = { Host = "•", "Mcp-Session-Id" = "•", "a b" = "•", X-Line = ••••••, x-twice = "•", X-Twice = "•", X-Number = • }
+      |                                                ^^^^^
+      = help: such a name is made of letters, digits and '-'
+
+    portolan.toml:4:71: error: this cannot be the value of x-line
+      |
+    4 | …aders = { Host = "•", "Mcp-Session-Id" = "•", "a b" = "•", X-Line = ••••••, x-twice = "•", X-Twice = "•", X-Number = • }
+      |                                                                      ^^^^^^
+      = help: a header's value has no line breaks or other control characters
+
+    portolan.toml:4:94: error: the header x-twice is set twice
+      |
+    4 | …aders = { Host = "•", "Mcp-Session-Id" = "•", "a b" = "•", X-Line = ••••••, x-twice = "•", X-Twice = "•", X-Number = • }
+      |                                                                                             ^^^^^^^
+      :
+    4 | …aders = { Host = "•", "Mcp-Session-Id" = "•", "a b" = "•", X-Line = ••••••, x-twice = "•", X-Twice = "•", X-Number = • }
+      |                                                                              ------- the first is here
+      = help: upper and lower case are the same here
+
+    portolan.toml:4:120: error: expected text in quotes, found a whole number
+      |
+    4 | …aders = { Host = "•", "Mcp-Session-Id" = "•", "a b" = "•", X-Line = ••••••, x-twice = "•", X-Twice = "•", X-Number = • }
+      |                                                                                                                       ^
+    "#);
+}
+
+#[test]
+fn a_clients_credentials_are_never_forwarded() {
+    assert_snapshot!(check(r#"
+[upstream.a]
+url = "https://example.com/mcp"
+headers = { X-Both = "1" }
+forward_headers = ["x-tenant", "Authorization", "cookie", "content-length", "mcp-method", "x both", "x-both", "X-Tenant"]
+"#), @r#"
+    portolan.toml:5:32: error: authorization is never forwarded: the client's credentials end here
+      |
+    5 | forward_headers = ["x-tenant", "Authorization", "cookie", "content-length", "mcp-method", "x both", "x-both", "X-Tenant"…
+      |                                ^^^^^^^^^^^^^^^
+      = help: a token that a client got for Portolan is worth nothing to a server, or too much; set the server's own with headers = { … }
+
+    portolan.toml:5:49: error: cookie is never forwarded: the client's credentials end here
+      |
+    5 | …orward_headers = ["x-tenant", "Authorization", "cookie", "content-length", "mcp-method", "x both", "x-both", "X-Tenant"]
+      |                                                 ^^^^^^^^
+      = help: a token that a client got for Portolan is worth nothing to a server, or too much; set the server's own with headers = { … }
+
+    portolan.toml:5:59: error: content-length cannot be forwarded: it belongs to the message, which Portolan writes
+      |
+    5 | …orward_headers = ["x-tenant", "Authorization", "cookie", "content-length", "mcp-method", "x both", "x-both", "X-Tenant"]
+      |                                                           ^^^^^^^^^^^^^^^^
+
+    portolan.toml:5:77: error: mcp-method cannot be forwarded: it belongs to the message, which Portolan writes
+      |
+    5 | …orward_headers = ["x-tenant", "Authorization", "cookie", "content-length", "mcp-method", "x both", "x-both", "X-Tenant"]
+      |                                                                             ^^^^^^^^^^^^
+
+    portolan.toml:5:91: error: "x both" is no name of a header
+      |
+    5 | …orward_headers = ["x-tenant", "Authorization", "cookie", "content-length", "mcp-method", "x both", "x-both", "X-Tenant"]
+      |                                                                                           ^^^^^^^^
+      = help: such a name is made of letters, digits and '-'
+
+    portolan.toml:5:101: error: x-both is set and forwarded
+      |
+    5 | …orward_headers = ["x-tenant", "Authorization", "cookie", "content-length", "mcp-method", "x both", "x-both", "X-Tenant"]
+      |                                                                                                     ^^^^^^^^
+      :
+    4 | headers = { X-Both = "•" }
+      |             ------ it is set here
+
+    portolan.toml:5:111: warning: x-tenant stands here twice
+      |
+    5 | …orward_headers = ["x-tenant", "Authorization", "cookie", "content-length", "mcp-method", "x both", "x-both", "X-Tenant"]
+      |                                                                                                               ^^^^^^^^^^
+    "#);
+}
+
+#[test]
+fn headers_are_set_and_are_nobodys_business() {
+    let plan = usable(
+        r#"
+[upstream.a]
+url = "https://example.com/mcp?tenant=1"
+headers = { Authorization = "Bearer ${env:TOKEN}", X-Env = "dev" }
+forward_headers = ["X-Tenant", "traceparent"]
+timeouts = { connect = "1s" }
+"#,
+    );
+    let http = http(&plan);
+    assert_eq!(http.url.to_string(), "https://example.com/mcp?tenant=1");
+    assert_eq!(http.headers[0].1, "Bearer t0ken");
+    assert!(http.headers.iter().all(|(_, value)| value.is_sensitive()));
+    assert!(!format!("{plan:?}").contains("t0ken"));
+    assert_eq!(http.forward_headers, ["x-tenant", "traceparent"]);
+    assert_eq!(http.client.connect_timeout, Duration::from_secs(1));
+    assert_eq!(plan.upstreams[0].deadlines.connect, Duration::from_secs(1));
+}
+
+#[test]
+fn a_process_gets_an_allow_list_of_the_environment() {
+    let plan = usable(
+        r#"
+[upstream.a]
+command = ["sh", "-c", "true"]
+args = ["more"]
+env = { KEY = "${env:TOKEN}", LANG = "de" }
+inherit_env = ["OTHER", "NOT_THERE"]
+idle_after = "10m"
+"#,
+    );
+    let child = child(&plan);
+    assert_eq!(
+        (child.program.as_str(), child.args.as_slice()),
+        ("sh", &["-c", "true", "more"].map(str::to_owned)[..])
+    );
+    let env: Vec<_> = child.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    assert_eq!(env, ["HOME=/home/me", "KEY=t0ken", "LANG=de", "OTHER=x"]);
+    assert!(!format!("{plan:?}").contains("t0ken"));
+    let Reach::Stdio(stdio) = &plan.upstreams[0].reach else { panic!() };
+    assert_eq!((stdio.idle_after, stdio.grace), (Some(Duration::from_secs(600)), Duration::from_secs(2)));
+    assert_eq!(child.directory.as_deref(), Some(std::env::current_dir().unwrap().as_path()));
+}
+
+#[test]
+fn the_documented_environment_is_the_one_that_is_inherited() {
+    let all = |name: &str| Some(name.to_owned());
+    let source = config::Source { path: "c.toml".into(), text: "upstream.a.command = '/bin/sh'".to_owned() };
+    let plan = config::load_text(source, &all).plan.unwrap();
+    let names: Vec<_> = child(&plan).env.keys().map(String::as_str).collect();
+    let (last, first) = names.split_last().unwrap();
+    let sentence = format!("{} and {last}", first.join(", "));
+    assert!(config::reference().contains(&sentence), "{sentence}");
+}
+
+#[test]
+fn processes_are_checked() {
+    let files = Files::new(&[(
+        "c.toml",
+        r#"
+[upstream.a]
+command = []
+[upstream.b]
+command = "./gone"
+directory = "nowhere"
+[upstream.c]
+command = "x"
+env = { "A=B" = "1", "" = "2", OK = 1 }
+inherit_env = ["AWS_*"]
+directory = "~/x"
+stop_grace = "1h"
+"#,
+    )]);
+    assert_snapshot!(files.check("c.toml"), @r#"
+    DIR/c.toml:3:11: error: the command is empty
+      |
+    3 | command = []
+      |           ^^
+      = help: command = ["program", "argument"]
+
+    DIR/c.toml:5:11: warning: DIR/gone does not exist
+      |
+    5 | command = "./gone"
+      |           ^^^^^^^^
+
+    DIR/c.toml:6:13: error: there is no directory DIR/nowhere
+      |
+    6 | directory = "nowhere"
+      |             ^^^^^^^^^
+
+    DIR/c.toml:9:9: error: this is no name of an environment variable
+      |
+    9 | env = { "A=B" = "•", "" = "•", OK = • }
+      |         ^^^^^
+
+    DIR/c.toml:9:22: error: this is no name of an environment variable
+      |
+    9 | env = { "A=B" = "•", "" = "•", OK = • }
+      |                      ^^
+
+    DIR/c.toml:9:37: error: expected text in quotes, found a whole number
+      |
+    9 | env = { "A=B" = "•", "" = "•", OK = • }
+      |                                     ^
+
+    DIR/c.toml:10:16: error: this is no name of an environment variable
+       |
+    10 | inherit_env = ["AWS_*"]
+       |                ^^^^^^^
+       = help: each variable is named; patterns would let secrets through unseen
+
+    DIR/c.toml:11:13: error: there is no directory DIR/~/x
+       |
+    11 | directory = "~/x"
+       |             ^^^^^
+       = help: ~ is not replaced here; write ${env:HOME}
+
+    DIR/c.toml:12:14: error: must be from 10ms to 5m
+       |
+    12 | stop_grace = "1h"
+       |              ^^^^
+    "#);
+}
+
+#[test]
+fn programs_are_looked_for() {
+    let text = r#"
+[upstream.a]
+command = "sh"
+[upstream.b]
+command = "npx -y some-server"
+[upstream.c]
+command = "/etc/passwd"
+[upstream.d]
+command = "sh"
+env = { PATH = "/nowhere" }
+"#;
+    let env = |name: &str| if name == "PATH" { Some("/usr/bin:/bin".to_owned()) } else { env(name) };
+    let source = config::Source { path: "portolan.toml".into(), text: text.to_owned() };
+    assert_snapshot!(said(&config::load_text(source, &env)), @r#"
+    portolan.toml:5:11: warning: there is no program "npx -y some-server" in the PATH
+      |
+    5 | command = "npx -y some-server"
+      |           ^^^^^^^^^^^^^^^^^^^^
+      = help: no shell splits it into words; write ["npx", "-y", "some-server"]
+
+    portolan.toml:7:11: warning: /etc/passwd is no program
+      |
+    7 | command = "/etc/passwd"
+      |           ^^^^^^^^^^^^^
+
+    portolan.toml:9:11: warning: there is no program "sh" in the PATH
+      |
+    9 | command = "sh"
+      |           ^^^^
+    "#);
+}
+
+#[test]
+fn programs_and_directories_begin_at_the_file() {
+    let files =
+        Files::new(&[("sub/c.toml", "[upstream.a]\ncommand = \"../run\"\ndirectory = \".\"\n"), ("run", "")]);
+    files.mode("run", 0o755);
+    let plan = files.load("sub/c.toml").plan.unwrap();
+    assert_eq!(files.named(&child(&plan).program), "DIR/sub/../run");
+    assert_eq!(child(&plan).directory, Some(files.path("sub")));
+}
+
+#[test]
+fn authorities_are_certificates() {
+    let files = Files::new(&[
+        (
+            "c.toml",
+            "[upstream.a]\nurl = \"https://localhost\"\nca = \"ca.pem\"\n[upstream.b]\nurl = \"https://localhost\"\nca = \"gone.pem\"\n",
+        ),
+        ("ca.pem", "nothing\n"),
+    ]);
+    assert_snapshot!(files.check("c.toml"), @r#"
+    DIR/c.toml:3:6: error: DIR/ca.pem holds no certificate
+      |
+    3 | ca = "ca.pem"
+      |      ^^^^^^^^
+
+    DIR/c.toml:6:6: error: DIR/gone.pem cannot be read: no such file or directory
+      |
+    6 | ca = "gone.pem"
+      |      ^^^^^^^^^^
+    "#);
+}
+
+#[test]
+fn values_beyond_reason_are_told() {
+    assert_snapshot!(check(r#"
+[upstream.a]
+command = "x"
+concurrent_calls = 0
+queued_calls = 99999999999999999999
+message_bytes = 1
+timeouts = { connect = "0s", call = "2h", call_max = "1h" }
+idle_after = "1ms"
+"#), @r#"
+    portolan.toml:4:20: error: must be from 1 to 1000000
+      |
+    4 | concurrent_calls = 0
+      |                    ^
+
+    portolan.toml:5:16: error: must be from 0 to 1000000
+      |
+    5 | queued_calls = 99999999999999999999
+      |                ^^^^^^^^^^^^^^^^^^^^
+
+    portolan.toml:6:17: error: must be from 1KiB to 1GiB
+      |
+    6 | message_bytes = 1
+      |                 ^
+
+    portolan.toml:7:24: error: must be from 100ms to 1h
+      |
+    7 | timeouts = { connect = "0s", call = "2h", call_max = "1h" }
+      |                        ^^^^
+
+    portolan.toml:7:37: error: a call may not be silent for longer than it may take as a whole
+      |
+    7 | timeouts = { connect = "0s", call = "2h", call_max = "1h" }
+      |                                     ^^^^
+      :
+    7 | timeouts = { connect = "0s", call = "2h", call_max = "1h" }
+      |                                                      ---- the whole
+
+    portolan.toml:8:14: error: must be from 1s to 30d
+      |
+    8 | idle_after = "1ms"
+      |              ^^^^^
+    "#);
+}
+
+#[test]
+fn a_longer_silence_makes_the_whole_longer() {
+    let plan = usable(
+        "[upstream.a]\ncommand = \"x\"\ntimeouts = { call = \"2h\" }\n[upstream.b]\ncommand = \"x\"\ntimeouts = { call_max = \"1m\" }\n",
+    );
+    let hours = Duration::from_secs(7200);
+    assert_eq!((plan.upstreams[0].deadlines.call, plan.upstreams[0].deadlines.call_max), (hours, hours));
+    let minute = Duration::from_secs(60);
+    assert_eq!((plan.upstreams[1].deadlines.call, plan.upstreams[1].deadlines.call_max), (minute, minute));
+}
+
+#[test]
+fn globs_and_names_are_checked() {
+    assert_snapshot!(check(r#"
+[upstream.a]
+command = "x"
+tools = { include = ["a_*", "search", "[z"], exclude = ["{a"], rename = { x = "one", y = "one", z = "ü", find = "search", s = "" }, describe = { one = "The first." } }
+resources = { include = ["file:///srv/*"], rename = {} }
+"#), @r#"
+    portolan.toml:4:39: error: this is no glob: unclosed character class; missing ']'
+      |
+    4 | tools = { include = ["a_*", "search", "[z"], exclude = ["{a"], rename = { x = "one", y = "one", z = "ü", find = "search"…
+      |                                       ^^^^
+
+    portolan.toml:4:57: error: this is no glob: unclosed alternate group; missing '}' (maybe escape '{' with '[{]'?)
+      |
+    4 | …e = ["a_*", "search", "[z"], exclude = ["{a"], rename = { x = "one", y = "one", z = "ü", find = "search", s = "" }, desc…
+      |                                          ^^^^
+
+    portolan.toml:4:90: error: two tools would be named "one"
+      |
+    4 | …clude = ["{a"], rename = { x = "one", y = "one", z = "ü", find = "search", s = "" }, describe = { one = "The first." } }
+      |                                            ^^^^^
+      :
+    4 | …h", "[z"], exclude = ["{a"], rename = { x = "one", y = "one", z = "ü", find = "search", s = "" }, describe = { one = "Th…
+      |                                          - this is the other
+
+    portolan.toml:4:101: error: this cannot be the name of a tool
+      |
+    4 | …clude = ["{a"], rename = { x = "one", y = "one", z = "ü", find = "search", s = "" }, describe = { one = "The first." } }
+      |                                                       ^^^
+      = help: a name has 1 to 128 letters, digits, '_', '-' and '.'
+
+    portolan.toml:4:113: warning: if the server has a tool "search", two have that name
+      |
+    4 | …clude = ["{a"], rename = { x = "one", y = "one", z = "ü", find = "search", s = "" }, describe = { one = "The first." } }
+      |                                                                   ^^^^^^^^
+      :
+    4 | tools = { include = ["a_*", "search", "[z"], exclude = ["{a"], rename = { x = "one", y = "one", z = "ü", find = "search"…
+      |                             -------- it is mentioned here
+      = help: rename "search" too, or exclude it
+
+    portolan.toml:4:127: error: this cannot be the name of a tool
+      |
+    4 | …clude = ["{a"], rename = { x = "one", y = "one", z = "ü", find = "search", s = "" }, describe = { one = "The first." } }
+      |                                                                                 ^^
+      = help: a name has 1 to 128 letters, digits, '_', '-' and '.'
+
+    portolan.toml:4:146: warning: descriptions go by the server's own names
+      |
+    4 | …clude = ["{a"], rename = { x = "one", y = "one", z = "ü", find = "search", s = "" }, describe = { one = "The first." } }
+      |                                                                                                    ^^^
+      = help: write "x"
+
+    portolan.toml:5:44: error: unknown key "rename"
+      |
+    5 | resources = { include = ["file:///srv/*"], rename = {} }
+      |                                            ^^^^^^
+      = help: known here: "include" and "exclude"
+    "#);
+}
+
+#[test]
+fn what_is_selected_is_shown() {
+    let plan = usable(
+        r#"
+[upstream.a]
+command = "x"
+era = "legacy"
+sessions = "per-client"
+list_ttl = "0s"
+tools = { include = ["repo_*", "search"], exclude = ["*_delete"], rename = { search = "find", find = "search" }, describe = { search = "Finds." } }
+resources = { exclude = ["file:///srv/private/*"] }
+"#,
+    );
+    let upstream = &plan.upstreams[0];
+    assert!(upstream.tools.shows("repo_list") && upstream.tools.shows("search"));
+    assert!(!upstream.tools.shows("repo_delete") && !upstream.tools.shows("other"));
+    assert_eq!(
+        (upstream.tools.rename["search"].as_str(), upstream.tools.rename["find"].as_str()),
+        ("find", "search")
+    );
+    assert_eq!(upstream.tools.describe["search"], "Finds.");
+    assert!(
+        upstream.resources.shows("file:///srv/a") && !upstream.resources.shows("file:///srv/private/b/c")
+    );
+    assert!(upstream.prompts.shows("anything"));
+    assert_eq!(upstream.era, EraRule::Is(mcp::version::Era::Legacy));
+    assert_eq!(upstream.sessions, SessionRule::PerClient);
+    assert_eq!(upstream.list_ttl, Some(Duration::ZERO));
+}
+
+#[test]
+fn a_disabled_server_is_left_out_and_needs_nothing() {
+    let plan = usable(
+        "[upstream.a]\nurl = \"${env:NOPE}\"\ndisabled = true\n[upstream.b]\ncommand = \"x\"\n[route.r]\nupstreams = [\"a\", \"b\"]\n",
+    );
+    assert_eq!(crate::names(&plan), ["b"]);
+    assert_eq!(plan.routes[0].upstreams, ["b"]);
+}
+
+#[test]
+fn the_example_is_right() {
+    let text = std::fs::read_to_string(in_crate("example.toml")).unwrap();
+    let env = |name: &str| Some(format!("{name} of the test")).filter(|_| name != "PATH");
+    let source = config::Source { path: "portolan.toml".into(), text };
+    let loaded = config::load_text(source, &env);
+    assert_eq!(said(&loaded), "");
+    let plan = loaded.plan.unwrap();
+    assert_eq!(crate::names(&plan), ["github", "files"]);
+    assert_eq!(plan.routes.iter().map(|route| route.path.as_str()).collect::<Vec<_>>(), ["/mcp", "/files"]);
+    assert_eq!(load("").plan.map(|_| ()), None);
+}
