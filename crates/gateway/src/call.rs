@@ -12,10 +12,12 @@ use http::HeaderMap;
 use mcp::call::Call;
 use mcp::json::{Object, Patch};
 use mcp::jsonrpc::Message;
+use mcp::meta::ClientFacts;
 use mcp::method::{Kind, Reach};
 use mcp::mirror::MirrorFault;
 use mcp::outbound;
 use mcp::reject::Reject;
+use mcp::trace::Trace;
 use mcp::version::Era;
 
 use crate::catalog::Target;
@@ -54,9 +56,13 @@ pub(crate) enum Course {
 
 impl Route {
     /// Carries a call to where it is answered.
-    pub(crate) async fn run(&self, call: &Call, visit: Visit<'_>) -> Result<Course, CallError> {
+    pub(crate) async fn run(&self, call: Call, visit: Visit<'_>) -> Result<Course, CallError> {
+        let call = match self.carried(call.client(), visit.era) {
+            Some(client) => call.with_client(client),
+            None => call,
+        };
         let mut tally = Tally::begin(&self.world.metrics, call.method_name());
-        let course = self.go(call, visit, &mut tally).await;
+        let course = self.go(&call, visit, &mut tally).await;
         match course {
             Ok(Way::Own(message)) => {
                 tally.ended("ok");
@@ -68,7 +74,7 @@ impl Route {
             }
             Ok(Way::Server(answer, mapping)) => {
                 let deadlines = self.deadlines(answer.upstream());
-                Ok(Course::Relay(Box::new(Relay::new(*answer, call, visit.era, mapping, deadlines, tally))))
+                Ok(Course::Relay(Box::new(Relay::new(*answer, &call, visit.era, mapping, deadlines, tally))))
             }
             Err(error) => {
                 tally.failed(&error);
@@ -130,7 +136,7 @@ impl Route {
         let order = Order {
             call,
             subject: target.name.clone(),
-            capabilities: self.carried(call, visit.era),
+            trace: Trace::read(visit.headers),
             headers: visit.headers,
             mirrored,
             session: visit.session.cloned(),
@@ -171,10 +177,10 @@ impl Route {
         Ok(mirrored)
     }
 
-    /// The client's capabilities, if not all of them can be carried: an aggregate does not carry extensions whose
-    /// methods have no owner here, and what a server would ask a legacy client in mid-call does not cross yet.
-    fn carried(&self, call: &Call, era: Era) -> Option<String> {
-        let text = call.client().capabilities();
+    /// The client with the capabilities that can be carried: an aggregate does not carry extensions whose methods have
+    /// no owner here, and what a server would ask a legacy client in mid-call does not cross yet.
+    fn carried(&self, client: &ClientFacts, era: Era) -> Option<ClientFacts> {
+        let text = client.capabilities();
         let object = Object::parse(text).ok()?;
         let mut patch = Patch::new();
         if era == Era::Legacy {
@@ -189,10 +195,8 @@ impl Route {
             let extensions = Object::parse(raw).ok()?;
             extensions.remove(|id| id != "io.modelcontextprotocol/ui", object.span_of(raw).start, &mut patch);
         }
-        if patch.is_empty() {
-            return None;
-        }
-        String::from_utf8(patch.apply(text.as_bytes()).to_vec()).ok()
+        let carried = || ClientFacts { capabilities: patch.apply(text.as_bytes()), ..client.clone() };
+        (!patch.is_empty()).then(carried)
     }
 
     fn mapping(&self, target: &Target<'_>) -> Option<Mapping> {

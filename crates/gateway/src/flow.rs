@@ -85,7 +85,7 @@ impl Flow {
                 mirrors: origin.mirrors,
                 session: origin.session.as_ref(),
             };
-            route.run(&call, visit).await
+            route.run(call, visit).await
         };
         Self { id, method, state: State::Starting(Box::pin(start)), drain }
     }

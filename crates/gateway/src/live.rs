@@ -126,6 +126,9 @@ pub struct Gateway {
     places: Arc<Places>,
     /// Stops accepting, ends streams, lets calls finish.
     drain: CancellationToken,
+    /// Ends what answers until the end.
+    end: CancellationToken,
+    streams: Arc<Places>,
     /// Legacy sessions by route; they outlive a generation.
     sessions: Mutex<BTreeMap<String, Arc<Sessions>>>,
 }
@@ -135,6 +138,7 @@ impl Gateway {
     #[must_use]
     pub fn new(plan: Plan, world: World) -> Arc<Self> {
         let places = Places::new("calls".to_owned(), plan.limits.concurrent_calls, 0);
+        let streams = Places::new("streams".to_owned(), plan.limits.streams, 0);
         let empty = Live { plan: Arc::new(Plan::default()), servers: BTreeMap::new(), endpoints: Vec::new() };
         let gateway = Arc::new(Self {
             world,
@@ -142,6 +146,8 @@ impl Gateway {
             gate: Gate::open(),
             places: Arc::new(places),
             drain: CancellationToken::new(),
+            end: CancellationToken::new(),
+            streams: Arc::new(streams),
             sessions: Mutex::default(),
         });
         gateway.swap(plan);
@@ -182,7 +188,7 @@ impl Gateway {
                     &members,
                     self.gate.clone(),
                     self.world.clone(),
-                    Arc::clone(&self.places),
+                    (Arc::clone(&self.places), Arc::clone(&self.streams)),
                 )),
                 sessions: self.sessions_of(&route.name),
                 limits: plan.limits,
@@ -239,12 +245,7 @@ impl Gateway {
             server.stop.cancel();
             // Calls in flight hold the upstream; they may finish, but not for ever.
             let upstream = server.upstream;
-            let idle = async {
-                while upstream.is_busy() {
-                    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-                }
-            };
-            if tokio::time::timeout(patience, idle).await.is_err() {
+            if tokio::time::timeout(patience, upstream.idle()).await.is_err() {
                 tracing::warn!(upstream = upstream.name(), "removed while calls were under way");
             }
             upstream.stop().await;
@@ -292,7 +293,7 @@ impl Gateway {
                 paths,
             });
             // It answers until the end: that is when someone wants to know.
-            self.world.tasks.spawn(server.run(CancellationToken::new()));
+            self.world.tasks.spawn(server.run(self.end.clone()));
         }
         for server in servers {
             self.world.tasks.spawn(server.run(self.drain.clone()));
@@ -373,11 +374,7 @@ impl Gateway {
         self.drain();
         let live = self.live.load_full();
         let patience = live.plan.limits.drain;
-        let idle = async {
-            while live.servers.values().any(|server| server.upstream.is_busy()) {
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-            }
-        };
+        let idle = join_all(live.servers.values().map(|server| server.upstream.idle()));
         if tokio::time::timeout(patience, idle).await.is_err() {
             tracing::warn!("calls were still under way after {patience:?}; they are lost");
         }
@@ -385,6 +382,7 @@ impl Gateway {
             server.stop.cancel();
             server.upstream.stop().await;
         }
+        self.end.cancel();
         self.world.tasks.close();
         if tokio::time::timeout(std::time::Duration::from_secs(10), self.world.tasks.wait()).await.is_err() {
             tracing::debug!("some tasks did not end");

@@ -10,6 +10,7 @@ use mcp::jsonrpc::{Id, Message, MessageKind};
 use mcp::meta::ClientFacts;
 use mcp::method::Method;
 use mcp::notify::{Notice, Seen};
+use mcp::reject::code;
 use mcp::version::Era;
 use std::sync::Arc;
 use tokio::time::{Duration, Instant, timeout_at};
@@ -157,6 +158,7 @@ impl Relay {
 
     fn pass_response(&self, response: Response) -> Result<Passed, CallError> {
         let Response { message, status } = response;
+        self.check_error(&message)?;
         let mut patch = Patch::new();
         message.set_id(&self.id, &mut patch);
         if let MessageKind::Result(parts) = message.kind() {
@@ -177,6 +179,23 @@ impl Relay {
             why: fault.to_string(),
         })?;
         Ok(Passed::Response(passed, status))
+    }
+
+    /// A legacy client cannot do anything about errors of the modern era; what they mean for it is ours to say.
+    fn check_error(&self, message: &Message) -> Result<(), CallError> {
+        let MessageKind::Error(parts) = message.kind() else { return Ok(()) };
+        if self.client_era == Era::Modern || !code::is_modern(parts.code) {
+            return Ok(());
+        }
+        let text = answer::error_view(message, parts).message.into_owned();
+        if parts.code == code::MISSING_CLIENT_CAPABILITY {
+            return Err(CallError::NotBridged {
+                what: "a request for input (elicitation, sampling or roots)".to_owned(),
+                why: format!("upstream {:?} needs it for this call: {text}", self.answer.upstream()),
+            });
+        }
+        let why = format!("error {} of the modern era: {text}", parts.code);
+        Err(CallError::InvalidAnswer { upstream: self.answer.upstream().to_owned(), why })
     }
 
     fn check_type(&self, result: &Object<'_>) -> Result<(), CallError> {

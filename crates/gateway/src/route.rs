@@ -40,6 +40,8 @@ pub(crate) struct Route {
     pub(crate) world: World,
     /// The places for calls over all servers.
     pub(crate) places: Arc<Places>,
+    /// The places for streams of all clients.
+    pub(crate) streams: Arc<Places>,
     /// In the order of the catalog's members.
     pub(crate) watches: Vec<Arc<Watch>>,
 }
@@ -50,7 +52,7 @@ impl Route {
         servers: &[(Arc<Upstream>, Arc<Watch>)],
         gate: Gate,
         world: World,
-        places: Arc<Places>,
+        (places, streams): (Arc<Places>, Arc<Places>),
     ) -> Self {
         let upstreams: Vec<_> = servers.iter().map(|(upstream, _)| Arc::clone(upstream)).collect();
         let catalog = Catalog::new(plan, &upstreams);
@@ -58,7 +60,7 @@ impl Route {
         for (member, watch) in catalog.members.iter().zip(&watches) {
             watch.guard(&member.shelf);
         }
-        Self { catalog, gate, world, places, watches }
+        Self { catalog, gate, world, places, streams, watches }
     }
 
     pub(crate) fn deadlines(&self, upstream: &str) -> Deadlines {
@@ -81,7 +83,7 @@ impl Route {
             return self.describe(call, visit, asker).await;
         }
         let filter = Filter::read(call.params())?;
-        let subscription = Subscription::open(self, filter, asker.principal).await?;
+        let subscription = Subscription::open(self, filter).await?;
         Ok(Way::Listen(Box::new(subscription.for_stream(call.id().clone()))))
     }
 

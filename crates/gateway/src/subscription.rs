@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use auth::Principal;
 use bytes::Bytes;
 use futures_util::stream::{SelectAll, StreamExt as _};
 use mcp::answer::{self, notification_message};
@@ -18,6 +17,7 @@ use crate::catalog::names::{Names, Owner};
 use crate::metrics::StreamCount;
 use crate::reply::CallError;
 use crate::route::Route;
+use crate::upstream::places::Place;
 use crate::watch::{Change, Interest, Watch};
 
 type Changes = futures_util::stream::BoxStream<'static, (usize, Heard)>;
@@ -42,6 +42,7 @@ pub(crate) struct Subscription {
     stream: Option<Id>,
     _interests: Vec<Interest>,
     _count: StreamCount,
+    _place: Place,
 }
 
 impl std::fmt::Debug for Subscription {
@@ -52,7 +53,8 @@ impl std::fmt::Debug for Subscription {
 
 impl Subscription {
     /// Opens a subscription on all servers of a route, and finds out what of it they honour.
-    pub(crate) async fn open(route: &Route, wanted: Filter, _: &Principal) -> Result<Self, CallError> {
+    pub(crate) async fn open(route: &Route, wanted: Filter) -> Result<Self, CallError> {
+        let place = route.streams.take().await?;
         let count = route.world.metrics.stream();
         let names = Arc::clone(&route.catalog.names);
         let mut uris: Vec<Vec<String>> = vec![Vec::new(); route.watches.len()];
@@ -99,6 +101,7 @@ impl Subscription {
             stream: None,
             _interests: interests,
             _count: count,
+            _place: place,
         })
     }
 

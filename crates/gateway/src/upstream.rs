@@ -9,10 +9,11 @@ use auth::Permitted;
 use http::{HeaderMap, StatusCode};
 use mcp::call::Call;
 use mcp::discover::Discovered;
-use mcp::jsonrpc::Message;
+use mcp::jsonrpc::{Message, MessageKind};
 use mcp::method::Kind;
 use mcp::notify::Seen;
 use mcp::outbound::{self, MetaRewrite, Rewrite};
+use mcp::trace::Trace;
 use mcp::version::Era;
 use tokio::sync::{broadcast, watch};
 use tokio::time::{Duration, timeout};
@@ -60,8 +61,8 @@ pub(crate) struct Order<'a> {
     pub(crate) call: &'a Call,
     /// The server's own name of what it is about, if it differs.
     pub(crate) subject: Option<String>,
-    /// The capabilities of the client that can be carried, if not all can.
-    pub(crate) capabilities: Option<String>,
+    /// The trace that it belongs to.
+    pub(crate) trace: Trace,
     /// The client's headers.
     pub(crate) headers: &'a HeaderMap,
     /// The mirrored arguments.
@@ -112,9 +113,9 @@ impl Upstream {
         self.health.subscribe()
     }
 
-    /// Whether calls are under way.
-    pub(crate) fn is_busy(&self) -> bool {
-        self.places.is_busy()
+    /// Waits until no call is under way.
+    pub(crate) async fn idle(&self) {
+        self.places.idle().await;
     }
 
     /// Notifications of it that belong to no call, from now on.
@@ -264,6 +265,7 @@ impl Upstream {
         let id = self.shared.next_id();
         let body = self.body(order, link, id);
         let mut headers = wire.forwarded(order.headers);
+        headers.extend(order.trace.headers(order.call.meta()));
         let (session, guard) = match partner {
             Partner::Modern(link) => {
                 headers.extend(outbound::mirrored_headers(
@@ -330,10 +332,13 @@ impl Upstream {
             Some(id) if id.as_number() != Some(sent.id) => {
                 return Err(wire.invalid("it answers a request that is not ours"));
             }
-            None if !matches!(message.kind(), mcp::jsonrpc::MessageKind::Error(_)) => {
+            None if !matches!(message.kind(), MessageKind::Error(_)) => {
                 return Err(wire.invalid("it answers with a message that is no response"));
             }
             _ => {}
+        }
+        if sent.session.is_none() && is_legacy_refusal(status, &message) {
+            wire.doubt_era();
         }
         if let Some(guard) = sent.guard {
             guard.disarm();
@@ -347,7 +352,7 @@ impl Upstream {
             Era::Legacy => MetaRewrite::Legacy,
             Era::Modern => MetaRewrite::Modern {
                 revision: link.revision,
-                capabilities: order.capabilities.as_deref().unwrap_or_else(|| client.capabilities()),
+                capabilities: client.capabilities(),
                 client_info: &self.shared.world.identity,
                 log_level: client.log.level(),
             },
@@ -356,6 +361,7 @@ impl Upstream {
             id,
             subject: order.subject.as_deref(),
             progress_token: order.call.progress_token().map(|_| id),
+            trace: &order.trace,
             meta,
         };
         outbound::body(order.call, &rewrite)
@@ -428,6 +434,16 @@ struct Sent {
     id: u64,
     session: Option<Arc<Session>>,
     guard: Option<CancelGuard>,
+}
+
+/// Whether an answer to a modern request is what legacy servers say to those who have no session: the server may have
+/// been replaced by an older one.
+fn is_legacy_refusal(status: StatusCode, message: &Message) -> bool {
+    let code = match message.kind() {
+        MessageKind::Error(parts) => parts.code,
+        _ => return false,
+    };
+    status == StatusCode::BAD_REQUEST && (-32019..=-32000).contains(&code)
 }
 
 /// A 404 in a session with an id means that the session is gone (MCP 2025-11-25 `basic/transports` §Session

@@ -21,6 +21,7 @@ use mcp::listen::Filter;
 use mcp::meta::{ClientFacts, LogWish};
 use mcp::method::Kind;
 use mcp::notify::{self, Notice, Seen};
+use mcp::trace::Trace;
 use mcp::version::Era;
 use tokio::sync::{Notify, broadcast, watch};
 use tokio_util::sync::CancellationToken;
@@ -316,7 +317,7 @@ impl Watch {
         let order = Order {
             call: &call,
             subject: None,
-            capabilities: None,
+            trace: Trace::default(),
             headers: &HeaderMap::new(),
             mirrored: HeaderMap::new(),
             session: None,

@@ -26,4 +26,5 @@ pub mod notify;
 pub mod outbound;
 pub mod reject;
 pub mod sse;
+pub mod trace;
 pub mod version;

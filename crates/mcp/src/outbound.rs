@@ -13,6 +13,7 @@ use crate::json::{self, Object, Patch};
 use crate::jsonrpc::{Id, MessageKind};
 use crate::meta::{self, LogLevel};
 use crate::method::SubjectAt;
+use crate::trace::Trace;
 use crate::version::Revision;
 
 /// What the gateway writes into a call for one server.
@@ -24,6 +25,8 @@ pub struct Rewrite<'a> {
     pub subject: Option<&'a str>,
     /// The gateway's own progress token, if the client wants progress.
     pub progress_token: Option<u64>,
+    /// The trace that the client named in its headers.
+    pub trace: &'a Trace,
     /// What `_meta` says in the server's era.
     pub meta: MetaRewrite<'a>,
 }
@@ -100,6 +103,9 @@ fn set_meta(call: &Call, rewrite: &Rewrite<'_>, patch: &mut Patch) {
         for member in current.iter().filter(|member| !meta::is_owned(&member.name)) {
             add(member.raw_name, member.value);
         }
+    }
+    for (key, value) in rewrite.trace.missing_from(current.as_ref()) {
+        add(&json::quote(key), &json::quote(value));
     }
     if let Some(token) = rewrite.progress_token {
         add("\"progressToken\"", &token.to_string());

@@ -219,8 +219,7 @@ impl Door {
     async fn all_changes(&self, held: &Held) -> Result<Subscription, CallError> {
         let uris = lock(&held.interests).keys().cloned().collect();
         let filter = Filter { tools: true, prompts: true, resources: true, uris };
-        let principal = self.route.gate.identify()?;
-        Subscription::open(&self.route, filter, &principal).await
+        Subscription::open(&self.route, filter).await
     }
 
     fn now(&self) -> SystemTime {

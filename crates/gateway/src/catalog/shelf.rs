@@ -20,9 +20,11 @@ use mcp::list::Page;
 use mcp::meta::{ClientFacts, LogWish};
 use mcp::method::{Kind, Method};
 use mcp::mirror::MirroredParams;
+use mcp::trace::Trace;
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::Instant;
 
+use crate::plan::SessionRule;
 use crate::reply::CallError;
 use crate::upstream::answer::Arrival;
 use crate::upstream::pipe::lock;
@@ -37,19 +39,21 @@ const MOST_ENTRIES: usize = 20_000;
 /// For whom a list is fetched. Lists may depend on the client's capabilities, and private ones on its principal.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Audience {
-    principal: Option<String>,
+    whose: Option<(String, Option<Arc<str>>)>,
     capabilities: u64,
 }
 
 impl Audience {
-    pub(crate) fn of(principal: &Principal, client: &ClientFacts) -> Self {
+    /// `session` is the downstream session, where each has a conversation of its own with the server.
+    fn of(asker: Asker<'_>, session: Option<&Arc<str>>) -> Self {
         let mut hasher = DefaultHasher::new();
-        client.capabilities.hash(&mut hasher);
-        Self { principal: Some(principal.id().to_owned()), capabilities: hasher.finish() }
+        asker.client.capabilities.hash(&mut hasher);
+        let (principal, session) = (asker.principal.id().to_owned(), session.cloned());
+        Self { whose: Some((principal, session)), capabilities: hasher.finish() }
     }
 
     fn everyone(&self) -> Self {
-        Self { principal: None, capabilities: self.capabilities }
+        Self { whose: None, capabilities: self.capabilities }
     }
 }
 
@@ -230,7 +234,8 @@ impl Shelf {
         cursor: Option<String>,
         asker: Asker<'_>,
     ) -> Result<Arc<Stocked>, ListFault> {
-        let audience = Audience::of(asker.principal, asker.client);
+        let own = self.upstream.plan().sessions == SessionRule::PerClient;
+        let audience = Audience::of(asker, asker.session.filter(|_| own));
         let key = Key { method: method.name, cursor, audience };
         let shared = Key { audience: key.audience.everyone(), ..key.clone() };
         let generation = || self.generation(method.kind).load(Ordering::Acquire);
@@ -344,7 +349,7 @@ impl Shelf {
         let order = Order {
             call: &call,
             subject: None,
-            capabilities: None,
+            trace: Trace::default(),
             headers: &HeaderMap::new(),
             mirrored: HeaderMap::new(),
             session: asker.session.cloned(),

@@ -66,7 +66,8 @@ pub(crate) struct Origin {
 
 impl Answer {
     pub(crate) fn new(source: Source, origin: Origin, place: Option<Place>) -> Self {
-        let streams = matches!(source, Source::Events(_));
+        // Legacy servers stream every answer, a lone response too: there the first thing that comes tells.
+        let streams = matches!(source, Source::Events(_)) && origin.era == Era::Modern;
         let Origin { upstream, era, method, uri } = origin;
         Self { source, streams, era, method, uri, upstream, place }
     }

@@ -36,9 +36,11 @@ impl Places {
         place.map_err(|_closed| CallError::Draining)
     }
 
-    /// Whether any place is taken.
-    pub(crate) fn is_busy(&self) -> bool {
-        self.free.available_permits() < self.size
+    /// Waits until no place is taken.
+    pub(crate) async fn idle(&self) {
+        let all = u32::try_from(self.size).unwrap_or(u32::MAX);
+        // An error means that the semaphore is closed, which is as idle as can be.
+        drop(self.free.acquire_many(all).await);
     }
 
     fn full(&self) -> CallError {

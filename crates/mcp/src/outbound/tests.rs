@@ -4,6 +4,7 @@ use super::{MetaRewrite, Rewrite, body, mirrored_headers};
 use crate::call::Call;
 use crate::jsonrpc::Message;
 use crate::meta::{ClientFacts, LogWish};
+use crate::trace::Trace;
 use crate::{inbound, version};
 
 fn message(text: &str) -> Message {
@@ -32,7 +33,9 @@ fn written(call: &Call, rewrite: &Rewrite<'_>) -> String {
 }
 
 const PLAIN: Rewrite<'static> =
-    Rewrite { id: 9, subject: None, progress_token: None, meta: MetaRewrite::Legacy };
+    Rewrite { id: 9, subject: None, progress_token: None, trace: &NO_TRACE, meta: MetaRewrite::Legacy };
+
+static NO_TRACE: Trace = Trace::NONE;
 
 #[test]
 fn only_the_owned_fields_of_a_legacy_call_change() {
