@@ -85,8 +85,8 @@ pub(crate) enum Refusal {
     /// Its id is that of a request that still runs.
     #[error("a request with this id is still running")]
     IdInUse,
-    /// Too many requests run already.
-    #[error("too many requests at once")]
+    /// The client has as much of it already as it may.
+    #[error("too many at once")]
     Busy,
     /// A fault of the server.
     #[error("{0}")]

@@ -25,6 +25,9 @@ use crate::methods;
 use crate::resources;
 use crate::server::{self, Server};
 
+/// How many resources one session may watch; the template alone gives any number.
+const WATCHED: usize = 256;
+
 /// One session.
 #[derive(Debug)]
 pub(crate) struct Session {
@@ -114,7 +117,11 @@ impl Session {
                 if !resources::exists(uri) {
                     return Err(Refusal::NoResource(uri.to_owned()));
                 }
-                locked(&self.watched).insert(uri.to_owned());
+                let mut watched = locked(&self.watched);
+                if watched.len() >= WATCHED {
+                    return Err(Refusal::Busy);
+                }
+                watched.insert(uri.to_owned());
                 Ok(Answer::complete(""))
             }
             "resources/unsubscribe" => {
