@@ -393,8 +393,13 @@ impl Gateway {
 /// Whether two configurations of a server are the same.
 fn same(a: &UpstreamPlan, b: &UpstreamPlan) -> bool {
     let reach = match (&a.reach, &b.reach) {
-        (Reach::Stdio(a), Reach::Stdio(b)) => a.child == b.child,
-        (Reach::Http(a), Reach::Http(b)) => a.headers == b.headers,
+        (Reach::Stdio(a), Reach::Stdio(b)) => {
+            a.child == b.child && (a.idle_after, a.grace) == (b.idle_after, b.grace)
+        }
+        (Reach::Http(a), Reach::Http(b)) => {
+            (&a.url, &a.headers, &a.forward_headers) == (&b.url, &b.headers, &b.forward_headers)
+                && format!("{:?}", a.client) == format!("{:?}", b.client)
+        }
         _ => false,
     };
     // Patterns have no equality; their Debug form has, and so has everything else but what is compared above.

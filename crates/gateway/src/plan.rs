@@ -144,7 +144,7 @@ pub enum Reach {
 }
 
 /// A server over HTTP.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct HttpReach {
     /// Its endpoint.
     pub url: Uri,
@@ -154,6 +154,14 @@ pub struct HttpReach {
     pub forward_headers: Vec<HeaderName>,
     /// The connection.
     pub client: ClientSettings,
+}
+
+impl fmt::Debug for HttpReach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The URL's query may hold a secret, and headers do.
+        let host = self.url.host().unwrap_or_default();
+        f.debug_struct("HttpReach").field("host", &host).finish_non_exhaustive()
+    }
 }
 
 /// A server as a child process.
