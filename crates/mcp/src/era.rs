@@ -57,7 +57,7 @@ fn of_message(message: &Message) -> Option<Verdict> {
             let discovered = Discovered::read(message).ok()?;
             Some(match common(&discovered.versions) {
                 Some(revision) => Verdict::Modern(revision, Box::new(discovered)),
-                None => Verdict::OtherRevisions(discovered.versions),
+                None => without_common(discovered.versions),
             })
         }
         MessageKind::Error(parts) if parts.code == code::UNSUPPORTED_VERSION => {
@@ -66,11 +66,21 @@ fn of_message(message: &Message) -> Option<Verdict> {
             let supported = data.and_then(|data| data.get("supported").ok().flatten());
             let named = supported.and_then(|raw| json::array(raw).ok()).unwrap_or_default();
             let named: Vec<_> = named.into_iter().filter_map(|raw| json::string(raw).ok()).collect();
-            Some(Verdict::OtherRevisions(named.into_iter().map(|text| text.into_owned()).collect()))
+            Some(without_common(named.into_iter().map(|text| text.into_owned()).collect()))
         }
         MessageKind::Error(parts) if code::is_modern(parts.code) => Some(Verdict::ModernRefusal(parts.code)),
         MessageKind::Error(_) | MessageKind::Notification(_) | MessageKind::Request(_) => None,
     }
+}
+
+/// The verdict on a server whose own list of revisions has no modern one that we speak, or refused the one it has: a
+/// legacy server that knows the modern error names its legacy revisions in it (rmcp 3.9 does), and they are spoken here.
+fn without_common(theirs: Vec<String>) -> Verdict {
+    let is_legacy = |name: &String| version::find(name).is_some_and(|revision| revision.era == Era::Legacy);
+    if common(&theirs).is_none() && theirs.iter().any(is_legacy) {
+        return Verdict::Legacy;
+    }
+    Verdict::OtherRevisions(theirs)
 }
 
 /// The newest modern revision that both speak.
@@ -101,6 +111,9 @@ mod tests {
         for status in [StatusCode::BAD_REQUEST, StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED] {
             assert_eq!(of_http(status, None), Verdict::Legacy);
         }
+        let names_legacy = error(-32022, r#"{"supported":["2099-01-01","2025-11-25"],"requested":"x"}"#);
+        assert_eq!(of_stdio(&names_legacy), Verdict::Legacy);
+        assert_eq!(of_http(StatusCode::BAD_REQUEST, Some(&names_legacy)), Verdict::Legacy);
         assert_eq!(of_http(StatusCode::UNAUTHORIZED, None), Verdict::Unauthorized(401));
         assert_eq!(of_http(StatusCode::BAD_GATEWAY, None), Verdict::Unwell(502));
     }
