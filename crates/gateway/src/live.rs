@@ -221,8 +221,9 @@ impl Gateway {
         let (gate, live) = (self.gate.clone(), Arc::clone(live));
         let tasks = self.world.tasks.clone();
         self.world.tasks.spawn(async move {
-            let watching = Arc::clone(&server.watch).run(server.stop.clone());
-            tasks.spawn(watching);
+            if server.upstream.plan().watched {
+                tasks.spawn(Arc::clone(&server.watch).run(server.stop.clone()));
+            }
             let client =
                 ClientFacts { capabilities: Bytes::from_static(b"{}"), info: None, log: LogWish::Nothing };
             let principal = Principal::anonymous();

@@ -132,6 +132,9 @@ pub struct UpstreamPlan {
     pub list_ttl: Option<Duration>,
     /// Who shares its legacy sessions, or its process.
     pub sessions: SessionRule,
+    /// Whether its changes are listened for from the start. Not by who asks it one thing and ends: its lists are then
+    /// as fresh as they were told to be.
+    pub watched: bool,
 }
 
 /// How to reach a server.
@@ -302,6 +305,7 @@ impl UpstreamPlan {
             message_bytes: 64 * 1024 * 1024,
             list_ttl: None,
             sessions: SessionRule::Shared,
+            watched: true,
         }
     }
 }
