@@ -1,0 +1,3 @@
+//! Fuzz targets: `cargo +nightly fuzz run NAME`. The bodies are in [`targets`], which stable tests replay the corpora with.
+
+pub mod targets;

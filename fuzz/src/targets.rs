@@ -1,0 +1,187 @@
+//! What each fuzz target does with its bytes. Beside never panicking, each checks what must be true of any input.
+
+use std::path::PathBuf;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use mcp::json::Patch;
+use mcp::jsonrpc::{Id, Message, MessageKind};
+use mcp::legacy::convert;
+use mcp::meta::{ClientFacts, LogWish};
+use mcp::mirror::MirroredParams;
+use mcp::outbound::{self, MetaRewrite, Rewrite};
+use mcp::trace::Trace;
+use mcp::version::{self, Era};
+use mcp::{headers as mirrored, inbound, lines as line_codec, list, listen, method, notify, sse};
+
+/// What a target does with its bytes.
+pub type Body = fn(&[u8]);
+
+/// The name of each target and its body.
+pub const TARGETS: &[(&str, Body)] = &[
+    ("config", config),
+    ("envelope", envelope),
+    ("events", events),
+    ("headers", headers),
+    ("lines", lines),
+    ("mirror", mirror),
+    ("request", request),
+    ("result", result),
+    ("session", session),
+];
+
+/// A message: what is read stays readable with another id, and nothing else changes.
+pub fn envelope(data: &[u8]) {
+    let Ok(message) = Message::parse(Bytes::copy_from_slice(data)) else { return };
+    let mut patch = Patch::new();
+    message.set_id(&Id::number(7), &mut patch);
+    let again = Message::parse(patch.apply(message.bytes())).expect("a message with another id is a message");
+    assert_eq!(message.params(), again.params());
+    drop(notify::see(&message));
+}
+
+/// A mirrored header: whatever decodes is encoded to something that decodes to the same.
+pub fn headers(data: &[u8]) {
+    let Ok(value) = HeaderValue::from_bytes(data) else { return };
+    if let Ok(text) = mirrored::decode(&value) {
+        assert_eq!(mirrored::decode(&mirrored::encode(&text)).expect("our own encoding"), text);
+    }
+    let traced: HeaderMap = [(HeaderName::from_static("traceparent"), value)].into_iter().collect();
+    drop(Trace::read(&traced).headers(None));
+}
+
+/// A tool's schema and its arguments, divided by a line end.
+pub fn mirror(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let (schema, arguments) = text.split_once('\n').unwrap_or((text, "{}"));
+    let Ok(params) = MirroredParams::read(schema) else { return };
+    let Ok(_) = Message::parse(Bytes::from(format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"x","arguments":{arguments}}}}}"#
+    ))) else {
+        return;
+    };
+    if let Ok(made) = params.headers(Some(arguments)) {
+        let made: HeaderMap = made.into_iter().collect();
+        assert_eq!(params.check(&made, Some(arguments)), Ok(()));
+    }
+}
+
+/// Server-sent events, whole and cut in two.
+pub fn events(data: &[u8]) {
+    let read = |chunks: [&[u8]; 2]| {
+        let mut decoder = sse::Decoder::new(4096);
+        let mut events = Vec::new();
+        let fed = chunks.iter().try_for_each(|chunk| decoder.feed(chunk, |event| events.push(event)));
+        (fed, events)
+    };
+    let whole = read([data, b""]);
+    let middle = data.len() / 2;
+    assert_eq!(whole, read([&data[..middle], &data[middle..]]));
+}
+
+/// Lines, whole and cut in two.
+pub fn lines(data: &[u8]) {
+    let read = |chunks: [&[u8]; 2]| {
+        let mut decoder = line_codec::Decoder::new(64);
+        let mut lines = Vec::new();
+        chunks.iter().for_each(|chunk| decoder.feed(chunk, |line| lines.push(line)));
+        lines
+    };
+    let middle = data.len() / 2;
+    assert_eq!(read([data, b""]), read([&data[..middle], &data[middle..]]));
+}
+
+/// A request over HTTP, its headers and body divided by an empty line: what is accepted goes upstream as a request with
+/// the same arguments.
+pub fn request(data: &[u8]) {
+    let at = data.windows(2).position(|pair| pair == b"\n\n").unwrap_or(data.len());
+    let (head, body) = data.split_at(at);
+    let mut headers = HeaderMap::new();
+    for line in head.split(|byte| *byte == b'\n') {
+        let mut parts = line.splitn(2, |byte| *byte == b':');
+        let (Some(name), Some(value)) = (parts.next(), parts.next()) else { continue };
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
+            headers.append(name, value);
+        }
+    }
+    let Ok(message) = Message::parse(Bytes::copy_from_slice(body.get(2..).unwrap_or_default())) else {
+        return;
+    };
+    let call = match inbound::era(&headers, &message) {
+        Ok(Era::Modern) => inbound::modern_http(&headers, message),
+        Ok(Era::Legacy) => inbound::legacy(message, facts()),
+        Err(_) => return,
+    };
+    let Ok(call) = call else { return };
+    for meta in [MetaRewrite::Legacy, modern()] {
+        let trace = Trace::read(&headers);
+        let subject = call.subject().map(|_| "other");
+        let rewrite =
+            Rewrite { id: 3, subject, progress_token: call.progress_token().map(|_| 3), trace: &trace, meta };
+        let sent = Message::parse(outbound::body(&call, &rewrite)).expect("what we send is a message");
+        let MessageKind::Request(request) = sent.kind() else { panic!("what we send is a request") };
+        assert_eq!(&*request.method, call.method_name());
+        let again = inbound::legacy(sent, facts()).expect("what we send is a call");
+        assert_eq!(again.arguments(), call.arguments());
+    }
+    drop(outbound::mirrored_headers(&call, None, version::newest(Era::Modern)));
+    drop(listen::Filter::read(call.params()));
+}
+
+/// A response: made modern, then legacy again, it stays a response.
+pub fn result(data: &[u8]) {
+    let Ok(message) = Message::parse(Bytes::copy_from_slice(data)) else { return };
+    if !matches!(message.kind(), MessageKind::Result(_) | MessageKind::Error(_)) {
+        return;
+    }
+    for name in ["tools/call", "tools/list", "resources/read"] {
+        let method = method::find(name);
+        if let Ok(modern) = convert::modernize(message.clone(), method, Some("a://b")) {
+            drop(convert::age(modern, method));
+        }
+    }
+    if let Ok(page) = list::Page::read(message, "tools") {
+        let rewritten = page.rewrite(&page.entries, page.hints, Some("next")).map(Message::parse);
+        assert!(!matches!(rewritten, Ok(Err(_))), "a rewritten page is a message");
+    }
+}
+
+/// The opening of a legacy session, from either side.
+pub fn session(data: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(data) {
+        drop(mcp::legacy::initialize::Opening::read(Some(text)));
+    }
+    if let Ok(message) = Message::parse(Bytes::copy_from_slice(data)) {
+        drop(mcp::legacy::initialize::Opened::read(&message));
+        drop(mcp::era::of_stdio(&message));
+    }
+    let mut out = BytesMut::new();
+    sse::write_message(data, &mut out);
+    assert_eq!(out.iter().filter(|byte| **byte == b'\n').count(), 3, "an event is one data line");
+}
+
+/// A configuration: TOML or JSON. It has a plan, or it has an error.
+pub fn config(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let name = if text.trim_start().starts_with('{') { "mcp.json" } else { "portolan.toml" };
+    let source = config::Source { path: PathBuf::from(name), text: text.to_owned() };
+    let loaded = config::load_text(source, &|_| None);
+    let failed = loaded.diagnostics.iter().any(|d| d.severity == config::Severity::Error);
+    assert_eq!(loaded.plan.is_none(), failed);
+    for diagnostic in &loaded.diagnostics {
+        drop(diagnostic.to_string());
+    }
+}
+
+fn facts() -> ClientFacts {
+    ClientFacts { capabilities: Bytes::from_static(b"{}"), info: None, log: LogWish::ServerDefault }
+}
+
+fn modern() -> MetaRewrite<'static> {
+    MetaRewrite::Modern {
+        revision: version::newest(Era::Modern),
+        capabilities: "{}",
+        client_info: r#"{"name":"fuzz","version":"0"}"#,
+        log_level: None,
+    }
+}
