@@ -1,0 +1,217 @@
+//! A client of one server of any era over any transport: a gateway in front of that server, spoken to in memory as a
+//! modern client over stdio would.
+
+use std::sync::Arc;
+
+use gateway::live::Gateway;
+use gateway::plan::{Naming, Plan, RoutePlan, UpstreamPlan};
+use gateway::upstream::Health;
+use mcp::answer;
+use mcp::json::{Object, quote};
+use mcp::jsonrpc::{ErrorParts, Id, Message, MessageKind};
+use mcp::meta::{CLIENT_CAPABILITIES, CLIENT_INFO, LOG_LEVEL, LogLevel, PROGRESS_TOKEN, PROTOCOL_VERSION};
+use mcp::version::{self, Era};
+use tokio::io::{DuplexStream, ReadHalf, WriteHalf, duplex, split};
+use transport::lines::{LineReader, write_line};
+use transport::wire::Tap;
+
+use crate::fault::Fault;
+use crate::outside;
+
+/// The most bytes of a message. Who reads a large resource with this tool has asked for it.
+const MESSAGE_BYTES: usize = 1 << 30;
+/// The buffer between the client and its gateway.
+const BUFFER: usize = 64 * 1024;
+/// What this client can be asked: forms and pages, by the person at the terminal.
+const CAPABILITIES: &str = r#"{"elicitation":{"form":{},"url":{}}}"#;
+
+/// A client of one server.
+pub(crate) struct Client {
+    gateway: Arc<Gateway>,
+    lines: LineReader<ReadHalf<DuplexStream>>,
+    out: WriteHalf<DuplexStream>,
+    next_id: u64,
+}
+
+/// Hears what a server says in the middle of a call.
+pub(crate) trait Ear {
+    /// From which level on log messages are wanted.
+    fn level(&self) -> Option<LogLevel>;
+    /// Whether progress is wanted.
+    fn wants_progress(&self) -> bool;
+    /// A notification came.
+    fn hear(&mut self, method: &str, params: &Object<'_>);
+}
+
+/// Wants to hear nothing.
+pub(crate) struct Deaf;
+
+impl Ear for Deaf {
+    fn level(&self) -> Option<LogLevel> {
+        None
+    }
+
+    fn wants_progress(&self) -> bool {
+        false
+    }
+
+    fn hear(&mut self, _method: &str, _params: &Object<'_>) {}
+}
+
+/// A server's answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    message: Message,
+}
+
+impl Client {
+    /// A client of this server, which begins to be reached at once.
+    pub(crate) fn open(mut server: UpstreamPlan, tap: Option<Arc<dyn Tap>>) -> Result<Self, Fault> {
+        server.message_bytes = MESSAGE_BYTES;
+        let mut plan = Plan::default();
+        plan.limits.request_bytes = MESSAGE_BYTES;
+        plan.routes.push(RoutePlan {
+            name: "only".to_owned(),
+            listeners: Vec::new(),
+            path: "/".to_owned(),
+            upstreams: vec![server.name.clone()],
+            naming: Naming::default(),
+            page_size: None,
+        });
+        plan.upstreams.push(server);
+        let world = outside::world(&plan, tap)?;
+        let tasks = world.tasks.clone();
+        let gateway = Gateway::new(plan, world);
+        let (near, far) = duplex(BUFFER);
+        let (input, output) = split(far);
+        let serving = Arc::clone(&gateway);
+        tasks.spawn(async move {
+            if let Err(error) = serving.serve_stdio(input, output).await {
+                tracing::debug!(%error, "the line to the own gateway broke");
+            }
+        });
+        let (read, out) = split(near);
+        Ok(Self { gateway, lines: LineReader::new(read, MESSAGE_BYTES), out, next_id: 1 })
+    }
+
+    /// Sends a request and waits for its answer. `params` are members of its `params`, each as `"name":value`.
+    pub(crate) async fn ask(
+        &mut self,
+        method: &str,
+        params: &[String],
+        ear: &mut dyn Ear,
+    ) -> Result<Answer, Fault> {
+        let id = Id::number(self.next_id);
+        self.next_id += 1;
+        let members = [params, &[meta(&id, ear)]].concat().join(",");
+        let request = answer::request_message(&id, method, Some(&format!("{{{members}}}")));
+        let broke =
+            |error: &std::io::Error| Fault::Bug(format!("the line to the own gateway broke: {error}"));
+        write_line(&mut self.out, &request).await.map_err(|error| broke(&error))?;
+        loop {
+            let line = match self.lines.next().await.map_err(|error| broke(&error))? {
+                Some(Ok(line)) => line,
+                Some(Err(too_long)) => return Err(Fault::Unreachable(too_long.to_string())),
+                None => return Err(Fault::Bug("the own gateway hung up".to_owned())),
+            };
+            let message = Message::parse(line).map_err(|fault| Fault::Bug(fault.to_string()))?;
+            match message.kind() {
+                MessageKind::Notification(note) => {
+                    if let Ok(params) = Object::parse(message.params().unwrap_or("{}")) {
+                        ear.hear(&note.method, &params);
+                    }
+                }
+                MessageKind::Request(_) => {}
+                MessageKind::Result(_) | MessageKind::Error(_) => {
+                    if message.response_id() == Some(&id) {
+                        return Ok(Answer { message });
+                    }
+                }
+            }
+        }
+    }
+
+    /// The same, where only a result is of use.
+    pub(crate) async fn get(
+        &mut self,
+        method: &str,
+        params: &[String],
+        ear: &mut dyn Ear,
+    ) -> Result<Answer, Fault> {
+        let answer = self.ask(method, params, ear).await?;
+        match answer.message.kind() {
+            MessageKind::Error(parts) => Err(self.refusal(&answer.message, parts)),
+            _ => Ok(answer),
+        }
+    }
+
+    /// How the server is.
+    pub(crate) fn health(&self) -> Health {
+        self.gateway.health().pop().map_or(Health::Unknown, |(_, health)| health)
+    }
+
+    /// What an error response means for the user: whether the server says no, or is not there.
+    fn refusal(&self, message: &Message, parts: &ErrorParts) -> Fault {
+        let error = answer::error_view(message, parts);
+        let data = error.data.and_then(|data| Object::parse(data).ok());
+        let reason = data.as_ref().and_then(|data| data.string("reason").ok().flatten());
+        let absent = reason.is_some_and(|reason| {
+            reason.starts_with("upstream_") || matches!(&*reason, "overloaded" | "draining")
+        });
+        if let (true, Health::Down { why }) = (absent, self.health()) {
+            return Fault::Unreachable(
+                why.replace(&format!("upstream {:?}", crate::given::SERVER), "the server"),
+            );
+        }
+        let data = error.data.map(|data| format!("\ndata: {}", crate::show::pretty::pretty(data, 0)));
+        let text = format!("{} ({}){}", error.message, error.code, data.unwrap_or_default());
+        if absent { Fault::Unreachable(text) } else { Fault::Refused { what: text, hint: None } }
+    }
+
+    /// Cancels what is under way, and ends what was started.
+    pub(crate) async fn close(self) {
+        let Self { gateway, lines, out, .. } = self;
+        drop((lines, out));
+        gateway.stop().await;
+    }
+}
+
+impl Answer {
+    /// The text of the result object, as it came.
+    pub(crate) fn text(&self) -> &str {
+        match self.message.kind() {
+            MessageKind::Result(parts) => self.message.at(parts.result),
+            _ => "{}",
+        }
+    }
+
+    /// The result, looked into.
+    pub(crate) fn object(&self) -> Result<Object<'_>, Fault> {
+        Object::parse(self.text())
+            .map_err(|fault| Fault::Unreachable(format!("the server's result cannot be read: {fault}")))
+    }
+
+    /// Whether it asks for input before there is a result.
+    pub(crate) fn asks(&self) -> Result<bool, Fault> {
+        let object = self.object()?;
+        Ok(object.string("resultType").ok().flatten().as_deref() == Some("input_required"))
+    }
+
+    /// The whole message.
+    pub(crate) fn message(&self) -> &Message {
+        &self.message
+    }
+}
+
+fn meta(id: &Id, ear: &dyn Ear) -> String {
+    let mut members = vec![
+        format!("{}:{}", quote(PROTOCOL_VERSION), quote(version::newest(Era::Modern).name)),
+        format!("{}:{CAPABILITIES}", quote(CLIENT_CAPABILITIES)),
+        format!("{}:{}", quote(CLIENT_INFO), outside::IDENTITY),
+    ];
+    members.extend(ear.level().map(|level| format!("{}:\"{level}\"", quote(LOG_LEVEL))));
+    if ear.wants_progress() {
+        members.push(format!("{}:{}", quote(PROGRESS_TOKEN), id.raw()));
+    }
+    format!("\"_meta\":{{{}}}", members.join(","))
+}

@@ -1,0 +1,96 @@
+//! `portolan discover`: what a server is and can do.
+
+use gateway::upstream::Health;
+use mcp::discover::{Capabilities, Discovered};
+use mcp::json::Object;
+
+use crate::client::{Client, Deaf};
+use crate::exit::Exit;
+use crate::fault::Fault;
+use crate::peer::Peer;
+use crate::show::{Output, Shown, text};
+use crate::words::Words;
+use crate::{print, words};
+
+/// Show what a server is and can do: its era, revision and capabilities
+#[derive(Debug, clap::Args)]
+#[command(
+    override_usage = "portolan discover [OPTIONS] <URL | 'COMMAND…'>\n       portolan discover [OPTIONS] -- <COMMAND>…",
+    after_help = words::HELP
+)]
+pub(crate) struct Discover {
+    /// The server
+    #[arg(value_name = "SERVER")]
+    words: Vec<String>,
+    /// The server's command
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<String>,
+    #[command(flatten)]
+    peer: Peer,
+    #[command(flatten)]
+    output: Output,
+}
+
+impl Discover {
+    /// Asks it.
+    pub(crate) async fn run(self) -> Result<Exit, Fault> {
+        let words = Words::sort(self.words.clone(), self.command.clone())?;
+        words.end()?;
+        self.peer.meet(&words.server, async |client| self.speak(client).await).await
+    }
+
+    async fn speak(&self, client: &mut Client) -> Result<Exit, Fault> {
+        let answer = client.get("server/discover", &[], &mut Deaf).await?;
+        if self.output.json {
+            print::out(format!("{}\n", answer.text()))?;
+            return Ok(Exit::Ok);
+        }
+        let health = client.health();
+        let found = Discovered::read(answer.message()).map_err(|fault| {
+            Fault::Unreachable(format!("the server's description cannot be read: {fault}"))
+        })?;
+        describe(&found, &health).print()?;
+        Ok(Exit::Ok)
+    }
+}
+
+fn describe(found: &Discovered, health: &Health) -> Shown {
+    let mut shown = Shown::default();
+    let info = found.info.as_deref().and_then(|info| Object::parse(info).ok());
+    let member = |name: &str| info.as_ref().and_then(|info| text(info, name));
+    let title = member("title").map(|title| format!(" ({title})")).unwrap_or_default();
+    let (name, version) = (member("name"), member("version").unwrap_or_default());
+    shown.line(&format!("{} {version}{title}", name.as_deref().unwrap_or("a server without a name")));
+    if let Health::Up { era, revision } = health {
+        shown.line(&format!("era           {}, revision {revision}", era.name()));
+    }
+    shown.line(&format!("capabilities  {}", capabilities(&found.capabilities)));
+    for id in found.capabilities.extensions.keys() {
+        shown.line(&format!("extension     {id}"));
+    }
+    if let Some(instructions) = &found.instructions {
+        shown.line("");
+        shown.line(instructions);
+    }
+    shown
+}
+
+/// What it has, and of which of it it tells changes.
+fn capabilities(has: &Capabilities) -> String {
+    let told = |told: bool, what: &str| if told { format!(" ({what})") } else { String::new() };
+    let resources = match (has.resources_changed, has.subscribe) {
+        (true, true) => " (tells of changes, can be watched)",
+        (true, false) => " (tells of changes)",
+        (false, true) => " (can be watched)",
+        (false, false) => "",
+    };
+    let all = [
+        has.tools.then(|| format!("tools{}", told(has.tools_changed, "tells of changes"))),
+        has.prompts.then(|| format!("prompts{}", told(has.prompts_changed, "tells of changes"))),
+        has.resources.then(|| format!("resources{resources}")),
+        has.completions.then(|| "completions".to_owned()),
+        has.logging.then(|| "logging".to_owned()),
+    ];
+    let all: Vec<_> = all.into_iter().flatten().collect();
+    if all.is_empty() { "none".to_owned() } else { all.join(", ") }
+}

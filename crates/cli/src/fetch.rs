@@ -1,0 +1,69 @@
+//! One request whose result is shown: what `call`, `read` and `prompt` have in common.
+
+use mcp::json::Object;
+
+use crate::ask;
+use crate::client::Client;
+use crate::exit::Exit;
+use crate::fault::Fault;
+use crate::follow::Follow;
+use crate::peer::Peer;
+use crate::print;
+use crate::show::{Output, Save, Shown};
+use crate::words::Target;
+
+/// How to make the request, and what to do with its result.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Fetch {
+    #[command(flatten)]
+    pub(crate) peer: Peer,
+    #[command(flatten)]
+    pub(crate) follow: Follow,
+    #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
+    save: Save,
+}
+
+impl Fetch {
+    /// Makes it, and shows the result by `show`.
+    pub(crate) async fn run(
+        &self,
+        server: &Target,
+        method: &str,
+        params: &[String],
+        show: fn(&mut Shown, &Object<'_>),
+    ) -> Result<Exit, Fault> {
+        let speak = async |client: &mut Client| self.get(client, method, params, show).await;
+        self.peer.meet(server, speak).await
+    }
+
+    /// The same with a client that is there.
+    pub(crate) async fn get(
+        &self,
+        client: &mut Client,
+        method: &str,
+        params: &[String],
+        show: fn(&mut Shown, &Object<'_>),
+    ) -> Result<Exit, Fault> {
+        let mut follower = self.follow.begin(self.peer.is_verbose());
+        let answer = ask::in_rounds(client, method, params, &mut follower).await?;
+        drop(follower);
+        let result = answer.object()?;
+        let failed = result.get("isError").ok().flatten() == Some("true");
+        let mut shown = Shown::default();
+        show(&mut shown, &result);
+        if self.output.json {
+            print::out(format!("{}\n", answer.text()))?;
+        } else if failed {
+            print::err(&print::safe_err(shown.text()));
+        } else if !self.save.takes_stdout() {
+            shown.print()?;
+        }
+        if failed {
+            return Ok(Exit::Findings);
+        }
+        self.save.save(&shown)?;
+        Ok(Exit::Ok)
+    }
+}

@@ -1,0 +1,90 @@
+//! Portolan on the command line. It reads arguments, builds a [`gateway::plan::Plan`] or has [`config`] build one, runs
+//! it, and says what happened; what a user of the libraries could want is not here.
+//!
+//! Reading order: [`exit`] (what the program says when it ends), `args` (all commands), then one module a command.
+//! `serve`, `stdio` and `demo` run a gateway for others; `discover`, `list`, `call`, `read` and `prompt` are a client,
+//! and that client is a gateway too: `client` puts one in front of the server and speaks to it as a modern client over
+//! stdio would, so that every era and transport is one way of code. `words` and `peer` say which server is meant,
+//! `show` how a result looks to a person. The ground: `fault`, `print`, `log`, `outside`, `signals`.
+
+mod args;
+mod arguments;
+mod ask;
+mod call;
+mod check;
+mod client;
+mod demo;
+mod discover;
+pub mod exit;
+mod fault;
+mod fetch;
+mod follow;
+mod given;
+mod list;
+mod log;
+mod outside;
+mod peer;
+mod print;
+mod prompt;
+mod read;
+mod reference;
+mod serve;
+mod show;
+mod signals;
+mod stdio;
+mod texts;
+mod words;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser as _;
+use tokio::runtime::Runtime;
+
+use crate::args::{Args, Command};
+use crate::exit::Exit;
+use crate::fault::Fault;
+
+pub use crate::args::command;
+
+/// How long what still runs may take to notice that the program ends.
+const PARTING: Duration = Duration::from_millis(500);
+
+/// Does what the command line says.
+#[must_use]
+pub fn main() -> ExitCode {
+    let outcome = catch_unwind(AssertUnwindSafe(|| match Args::try_parse() {
+        Ok(args) => run(args),
+        Err(error) => {
+            // Whoever asked for help and does not read it is not told so.
+            drop(error.print());
+            ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Exit::Usage.code()))
+        }
+    }));
+    outcome.unwrap_or_else(|_panic| {
+        print::err("portolan: this is a bug in Portolan; the lines above say where\n");
+        Exit::Bug.into()
+    })
+}
+
+fn run(args: Args) -> ExitCode {
+    // The guard stands between two processes and must be as small as it can be: no log, no threads.
+    if let Command::Guard(guard) = &args.command {
+        return guard.run();
+    }
+    let outcome = log::begin(&args.log, args.command.default_log()).and_then(|voice| {
+        let runtime = Runtime::new().map_err(|error| Fault::outside("cannot start threads", &error))?;
+        let outcome = runtime.block_on(args.command.run(voice));
+        // Dropping it would wait for a read of stdin that may never end.
+        runtime.shutdown_timeout(PARTING);
+        outcome
+    });
+    match outcome {
+        Ok(exit) => exit.into(),
+        Err(fault) => {
+            fault.say();
+            fault.exit().into()
+        }
+    }
+}

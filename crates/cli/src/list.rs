@@ -1,0 +1,266 @@
+//! `portolan list`: what a server has to offer.
+
+use bytes::Bytes;
+use clap::ValueEnum as _;
+use mcp::discover::Discovered;
+use mcp::json::{self, Kind, Object, Patch, quote};
+use mcp::list::{Page, join};
+
+use crate::client::{Answer, Client, Deaf, Ear};
+use crate::exit::Exit;
+use crate::fault::Fault;
+use crate::peer::Peer;
+use crate::show::{Output, Shown, text};
+use crate::words::Words;
+use crate::{print, words};
+
+/// More pages than this are no list.
+const MOST_PAGES: usize = 10_000;
+
+/// List what a server has: tools, prompts, resources, resource templates
+#[derive(Debug, clap::Args)]
+#[command(
+    override_usage = "portolan list [OPTIONS] <URL | 'COMMAND…'> [tools|prompts|resources|templates|all]\n       portolan list [OPTIONS] [tools|prompts|resources|templates|all] -- <COMMAND>…",
+    after_help = words::HELP
+)]
+pub(crate) struct List {
+    /// The server, and what to list (all, if nothing is said)
+    #[arg(value_name = "WORD")]
+    words: Vec<String>,
+    /// The server's command
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<String>,
+    #[command(flatten)]
+    peer: Peer,
+    #[command(flatten)]
+    output: Output,
+}
+
+/// What can be listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum What {
+    Tools,
+    Prompts,
+    Resources,
+    Templates,
+    All,
+}
+
+/// One of the four lists.
+#[derive(Debug)]
+pub(crate) struct Listing {
+    what: What,
+    method: &'static str,
+    /// The member of the result that has the entries.
+    member: &'static str,
+    title: &'static str,
+    /// The member of an entry that names it.
+    name: &'static str,
+}
+
+pub(crate) const TOOLS: Listing =
+    Listing { what: What::Tools, method: "tools/list", member: "tools", title: "tools", name: "name" };
+const LISTINGS: [&Listing; 4] = [
+    &TOOLS,
+    &Listing {
+        what: What::Prompts,
+        method: "prompts/list",
+        member: "prompts",
+        title: "prompts",
+        name: "name",
+    },
+    &Listing {
+        what: What::Resources,
+        method: "resources/list",
+        member: "resources",
+        title: "resources",
+        name: "uri",
+    },
+    &Listing {
+        what: What::Templates,
+        method: "resources/templates/list",
+        member: "resourceTemplates",
+        title: "resource templates",
+        name: "uriTemplate",
+    },
+];
+
+/// All pages of a list.
+#[derive(Debug)]
+pub(crate) struct Listed {
+    /// The result as it came, with the entries of all pages.
+    text: String,
+    entries: Vec<Bytes>,
+}
+
+impl Listed {
+    /// The entries.
+    pub(crate) fn entries(&self) -> Vec<Object<'_>> {
+        let texts = self.entries.iter().filter_map(|entry| std::str::from_utf8(entry).ok());
+        texts.filter_map(|text| Object::parse(text).ok()).collect()
+    }
+}
+
+impl List {
+    /// Lists.
+    pub(crate) async fn run(self) -> Result<Exit, Fault> {
+        let mut words = Words::sort(self.words.clone(), self.command.clone())?;
+        let what = match words.next() {
+            None => What::All,
+            Some(word) => What::from_str(&word, false).map_err(|_unknown| {
+                Fault::usage(format!("{word:?} cannot be listed"))
+                    .hint("tools, prompts, resources, templates or all")
+            })?,
+        };
+        words.end()?;
+        self.peer.meet(&words.server, async |client| self.speak(client, what).await).await
+    }
+
+    async fn speak(&self, client: &mut Client, what: What) -> Result<Exit, Fault> {
+        let mut lists = Vec::new();
+        if what == What::All {
+            let answer = client.get("server/discover", &[], &mut Deaf).await?;
+            let found = Discovered::read(answer.message());
+            for listing in LISTINGS {
+                // What a server says it does not have is not asked for.
+                let has = match listing.what {
+                    What::Tools => found.as_ref().is_ok_and(|found| found.capabilities.tools),
+                    What::Prompts => found.as_ref().is_ok_and(|found| found.capabilities.prompts),
+                    What::Resources | What::Templates | What::All => {
+                        found.as_ref().is_ok_and(|found| found.capabilities.resources)
+                    }
+                };
+                if has {
+                    lists.push((listing, fetch(client, listing, &mut Deaf).await?));
+                }
+            }
+        } else {
+            for listing in LISTINGS.into_iter().filter(|listing| listing.what == what) {
+                lists.push((listing, fetch(client, listing, &mut Deaf).await?));
+            }
+        }
+        if self.output.json {
+            print::out(as_json(what, &lists))?;
+            return Ok(Exit::Ok);
+        }
+        let mut shown = Shown::default();
+        for (at, (listing, listed)) in lists.iter().enumerate() {
+            if at > 0 {
+                shown.line("");
+            }
+            describe(listing, listed, &mut shown);
+        }
+        shown.print()?;
+        Ok(Exit::Ok)
+    }
+}
+
+/// Reads all pages of a list. One page stays the result that it was; several become one.
+pub(crate) async fn fetch(
+    client: &mut Client,
+    listing: &Listing,
+    ear: &mut dyn Ear,
+) -> Result<Listed, Fault> {
+    let unreadable =
+        |fault: &dyn std::fmt::Display| Fault::Unreachable(format!("{}: {fault}", listing.method));
+    let mut cursor: Option<String> = None;
+    let mut first: Option<Answer> = None;
+    let mut entries: Vec<Bytes> = Vec::new();
+    for _ in 0..MOST_PAGES {
+        let params: Vec<_> = cursor.iter().map(|cursor| format!("\"cursor\":{}", quote(cursor))).collect();
+        let answer = client.get(listing.method, &params, ear).await?;
+        let page =
+            Page::read(answer.message().clone(), listing.member).map_err(|fault| unreadable(&fault))?;
+        entries.extend(page.entries);
+        let again = page.next_cursor.is_some() && page.next_cursor == cursor;
+        cursor = page.next_cursor;
+        let first = first.get_or_insert(answer);
+        if again || cursor.is_none() {
+            let text = whole(first, listing, &entries).map_err(|fault| unreadable(&fault))?;
+            return Ok(Listed { text, entries });
+        }
+    }
+    Err(unreadable(&format!("it has more than {MOST_PAGES} pages")))
+}
+
+/// The first page's result with all entries, and no more pages.
+fn whole(first: &Answer, listing: &Listing, entries: &[Bytes]) -> Result<String, json::JsonFault> {
+    let object = Object::parse(first.text())?;
+    let Some(array) = object.get("nextCursor")?.and(object.get(listing.member)?) else {
+        return Ok(first.text().to_owned());
+    };
+    let mut patch = Patch::new();
+    patch.replace(object.span_of(array), &join(entries));
+    object.remove(|name| name == "nextCursor", 0, &mut patch);
+    Ok(String::from_utf8_lossy(&patch.apply(first.text().as_bytes())).into_owned())
+}
+
+/// One list is its result; all lists are one object, each under its member's name.
+fn as_json(what: What, lists: &[(&Listing, Listed)]) -> String {
+    if let ([(_, listed)], false) = (lists, what == What::All) {
+        return format!("{}\n", listed.text);
+    }
+    let each = lists.iter().map(|(listing, listed)| {
+        format!("\"{}\":{}", listing.member, String::from_utf8_lossy(&join(&listed.entries)))
+    });
+    format!("{{{}}}\n", each.collect::<Vec<_>>().join(","))
+}
+
+fn describe(listing: &Listing, listed: &Listed, shown: &mut Shown) {
+    let entries = listed.entries();
+    shown.line(&format!("{} ({})", listing.title, entries.len()));
+    for entry in &entries {
+        let name = text(entry, listing.name).unwrap_or_default();
+        let wants = match listing.what {
+            What::Tools => of_schema(entry),
+            What::Prompts => of_prompt(entry),
+            What::Resources | What::Templates | What::All => {
+                text(entry, "mimeType").map(|media| format!("  [{media}]")).unwrap_or_default()
+            }
+        };
+        shown.line(&format!("  {name}{wants}"));
+        let says = text(entry, "description").or_else(|| text(entry, "title")).unwrap_or_default();
+        if let Some(first) = says.lines().find(|line| !line.trim().is_empty()) {
+            shown.line(&format!("      {}", first.trim()));
+        }
+    }
+}
+
+/// The arguments of a tool as they would be written: ` a=<number> [b=<string>]`.
+fn of_schema(entry: &Object<'_>) -> String {
+    let Ok(Some(schema)) = entry.object("inputSchema") else { return String::new() };
+    let required =
+        schema.get("required").ok().flatten().and_then(|raw| json::array(raw).ok()).unwrap_or_default();
+    let required: Vec<_> = required.into_iter().filter_map(|raw| json::string(raw).ok()).collect();
+    let Ok(Some(properties)) = schema.object("properties") else { return String::new() };
+    let each = properties.iter().map(|property| {
+        let kind = Object::parse(property.value).ok().and_then(|shape| kind_of(&shape));
+        argument(&property.name, kind.as_deref().unwrap_or("any"), required.contains(&property.name))
+    });
+    each.collect()
+}
+
+fn kind_of(shape: &Object<'_>) -> Option<String> {
+    let raw = shape.get("type").ok().flatten()?;
+    match Kind::of(raw) {
+        Kind::String => json::string(raw).ok().map(|kind| kind.into_owned()),
+        Kind::Array => {
+            let kinds = json::array(raw).ok()?;
+            Some(kinds.into_iter().filter_map(|kind| json::string(kind).ok()).collect::<Vec<_>>().join("|"))
+        }
+        Kind::Boolean | Kind::Null | Kind::Number | Kind::Object => None,
+    }
+}
+
+fn of_prompt(entry: &Object<'_>) -> String {
+    let arguments = crate::show::list(entry, "arguments");
+    let each = arguments.iter().map(|argument_of| {
+        let required = argument_of.get("required").ok().flatten() == Some("true");
+        argument(&text(argument_of, "name").unwrap_or_default(), "string", required)
+    });
+    each.collect()
+}
+
+fn argument(name: &str, kind: &str, required: bool) -> String {
+    if required { format!(" {name}=<{kind}>") } else { format!(" [{name}=<{kind}>]") }
+}

@@ -1,0 +1,64 @@
+//! The log: to stderr, for a person on a terminal and as JSON lines otherwise.
+
+use clap::ValueEnum;
+use tracing_subscriber::EnvFilter;
+
+use crate::fault::Fault;
+use crate::print;
+
+/// The environment variable with the filter, where no `--log` is given.
+pub(crate) const FILTER_VARIABLE: &str = "PORTOLAN_LOG";
+
+/// How much is logged, and how.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Log {
+    /// How much to log to stderr: error, warn, info, debug, trace or off, also by module (`warn,gateway=debug`).
+    /// Without it, what the environment variable PORTOLAN_LOG says
+    #[arg(long = "log", value_name = "LEVEL", global = true, help_heading = "Log")]
+    filter: Option<String>,
+    /// As what to log
+    #[arg(long, value_name = "FORMAT", default_value = "auto", global = true, help_heading = "Log")]
+    log_format: Format,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    /// Text on a terminal, JSON otherwise
+    Auto,
+    /// Lines for a person
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// Who reads what a long-running command says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Voice {
+    /// A person: text.
+    Person,
+    /// A program: JSON lines.
+    Machine,
+}
+
+/// Begins to log.
+pub(crate) fn begin(log: &Log, default: &str) -> Result<Voice, Fault> {
+    let from_environment = || std::env::var(FILTER_VARIABLE).ok().filter(|text| !text.trim().is_empty());
+    let filter = log.filter.clone().or_else(from_environment).unwrap_or_else(|| default.to_owned());
+    let filter = EnvFilter::try_new(&filter).map_err(|error| {
+        Fault::usage(format!("{filter:?} is no log filter: {error}"))
+            .hint("such as info, or warn,gateway=debug")
+    })?;
+    let voice = match log.log_format {
+        Format::Text => Voice::Person,
+        Format::Json => Voice::Machine,
+        Format::Auto if print::err_is_seen() => Voice::Person,
+        Format::Auto => Voice::Machine,
+    };
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let begun = match voice {
+        Voice::Person => log.with_target(false).with_ansi(print::Paint::stderr().is_on()).try_init(),
+        Voice::Machine => log.json().flatten_event(true).try_init(),
+    };
+    begun.map_err(|error| Fault::Bug(error.to_string()))?;
+    Ok(voice)
+}

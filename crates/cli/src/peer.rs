@@ -1,0 +1,132 @@
+//! What all commands have in common that speak to one server.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use gateway::plan::{EraRule, UpstreamPlan};
+use mcp::version::Era;
+use transport::wire::Tap;
+
+use crate::client::Client;
+use crate::exit::Exit;
+use crate::fault::Fault;
+use crate::show::wire::Wire;
+use crate::signals::Ends;
+use crate::words::Target;
+
+/// How to speak to the server.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Peer {
+    /// A header for every request to a server at a URL, as 'Name: value'; may be given several times. `${env:NAME}` and
+    /// `${file:PATH}` are put in, so that no secret need stand in the history of a shell
+    #[arg(short = 'H', long = "header", value_name = "HEADER", help_heading = "Server")]
+    headers: Vec<String>,
+    /// Which era of the protocol the server speaks
+    #[arg(long, value_name = "ERA", default_value = "auto", help_heading = "Server")]
+    era: EraChoice,
+    /// How long all of it may take, as 30s, 5m or 500ms
+    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Server")]
+    timeout: Option<Duration>,
+    /// Show what passes on the wire, with secrets masked
+    #[arg(short, long, help_heading = "Server")]
+    verbose: bool,
+}
+
+/// Which era a server speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EraChoice {
+    /// It is found out
+    Auto,
+    /// 2026-07-28 and later
+    Modern,
+    /// The revisions with a handshake, up to 2025-11-25
+    Legacy,
+}
+
+impl EraChoice {
+    /// What the plan says.
+    pub(crate) fn rule(self) -> EraRule {
+        match self {
+            Self::Auto => EraRule::Detect,
+            Self::Modern => EraRule::Is(Era::Modern),
+            Self::Legacy => EraRule::Is(Era::Legacy),
+        }
+    }
+}
+
+impl Peer {
+    /// Whether the wire is shown.
+    pub(crate) fn is_verbose(&self) -> bool {
+        self.verbose
+    }
+
+    /// Speaks to the server: gives a client to `speak`, within the time there is, and ends what was started for it.
+    pub(crate) async fn meet<S>(&self, target: &Target, speak: S) -> Result<Exit, Fault>
+    where
+        S: AsyncFnOnce(&mut Client) -> Result<Exit, Fault>,
+    {
+        let mut client = Client::open(self.plan(target)?, self.tap())?;
+        let mut ends = Ends::listen()?;
+        let outcome = tokio::select! {
+            outcome = speak(&mut client) => outcome,
+            fault = self.time_out() => Err(fault),
+            () = ends.asked() => Err(Fault::Interrupted),
+        };
+        // What is still under way is cancelled, and processes end. Who does not want to wait for that says so again.
+        tokio::select! {
+            () = client.close() => outcome,
+            () = ends.asked() => Err(Fault::Interrupted),
+        }
+    }
+
+    /// The server's part of the plan.
+    pub(crate) fn plan(&self, target: &Target) -> Result<UpstreamPlan, Fault> {
+        let mut plan = target.plan(&self.headers)?;
+        plan.era = self.era.rule();
+        plan.watched = false;
+        Ok(plan)
+    }
+
+    fn tap(&self) -> Option<Arc<dyn Tap>> {
+        self.verbose.then(|| Arc::new(Wire) as Arc<dyn Tap>)
+    }
+
+    async fn time_out(&self) -> Fault {
+        match self.timeout {
+            Some(time) => {
+                tokio::time::sleep(time).await;
+                Fault::Unreachable(format!("no answer within {time:?}"))
+            }
+            None => std::future::pending().await,
+        }
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let ms: u64 = match unit {
+        "ms" => 1,
+        "" | "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err("the units are ms, s, m and h".to_owned()),
+    };
+    let number: u64 =
+        number.parse().map_err(|_no_number| "expected a time such as 30s, 5m or 500ms".to_owned())?;
+    number.checked_mul(ms).map(Duration::from_millis).ok_or_else(|| "nobody waits that long".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_units() {
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("3"), Ok(Duration::from_secs(3)));
+        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        assert!(duration("").is_err() && duration("5 s").is_err() && duration("-1s").is_err());
+    }
+}

@@ -1,0 +1,39 @@
+//! `portolan read`: one resource.
+
+use mcp::json::quote;
+
+use crate::exit::Exit;
+use crate::fault::Fault;
+use crate::fetch::Fetch;
+use crate::show::Shown;
+use crate::words;
+use crate::words::Words;
+
+/// Read a resource of a server
+#[derive(Debug, clap::Args)]
+#[command(
+    override_usage = "portolan read [OPTIONS] <URL | 'COMMAND…'> <URI>\n       portolan read [OPTIONS] <URI> -- <COMMAND>…",
+    after_help = words::HELP
+)]
+pub(crate) struct Read {
+    /// The server, and the resource's URI
+    #[arg(value_name = "WORD", required = true)]
+    words: Vec<String>,
+    /// The server's command
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<String>,
+    #[command(flatten)]
+    fetch: Fetch,
+}
+
+impl Read {
+    /// Reads it.
+    pub(crate) async fn run(self) -> Result<Exit, Fault> {
+        let mut words = Words::sort(self.words.clone(), self.command.clone())?;
+        let hint = "portolan list SERVER resources shows what there is";
+        let uri = words.next().ok_or_else(|| Fault::usage("no resource is named").hint(hint))?;
+        words.end()?;
+        let params = [format!("\"uri\":{}", quote(&uri))];
+        self.fetch.run(&words.server, "resources/read", &params, Shown::resource).await
+    }
+}

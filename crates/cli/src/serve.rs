@@ -1,0 +1,159 @@
+//! `portolan serve`: the gateway.
+
+use std::path::PathBuf;
+
+use gateway::live::{Bound, Gateway};
+use gateway::plan::Plan;
+use gateway::upstream::Health;
+use tokio::signal::unix::SignalKind;
+use transport::net::Address;
+
+use crate::exit::Exit;
+use crate::fault::Fault;
+use crate::log::Voice;
+use crate::print::{self, Paint};
+use crate::signals::{self, Ends};
+use crate::{given, outside};
+
+pub(crate) mod configuration;
+
+use configuration::Configuration;
+
+/// Serve the servers of a configuration at one endpoint
+///
+/// SIGHUP reads the configuration again: it is checked first, and if anything is wrong, the old one goes on. SIGTERM and
+/// Ctrl-C let calls finish that are under way; a second one ends at once.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  portolan serve portolan.toml
+  portolan serve ~/.cursor/mcp.json --listen 127.0.0.1:9000")]
+pub(crate) struct Serve {
+    /// The configuration: Portolan's own (TOML), or the mcp.json of a client; - is stdin
+    #[arg(value_name = "FILE")]
+    config: PathBuf,
+    /// Listen here instead of where the configuration says: HOST:PORT or unix:PATH
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// Serve /healthz, /readyz and /metrics here
+    #[arg(long, value_name = "ADDRESS")]
+    admin: Option<String>,
+}
+
+impl Serve {
+    /// Serves until it is asked to end.
+    pub(crate) async fn run(self, voice: Voice) -> Result<Exit, Fault> {
+        let configuration = Configuration {
+            path: self.config,
+            listen: self.listen.as_deref().map(given::address).transpose()?,
+            admin: self.admin.as_deref().map(given::address).transpose()?,
+        };
+        // From here on no signal ends it in the middle of something.
+        let mut ends = Ends::listen()?;
+        let mut hangup = signals::hear(SignalKind::hangup())?;
+        let plan = configuration.load(voice)?;
+        let world = outside::world(&plan, None)?;
+        let bound_by = listeners(&plan);
+        let gateway = Gateway::new(plan, world);
+        let bound = gateway.listen().await?;
+        announce(&bound, &configuration, voice);
+        let settled = settle(&gateway);
+        tokio::pin!(settled);
+        let mut is_settled = false;
+        loop {
+            tokio::select! {
+                () = ends.asked() => break,
+                () = &mut settled, if !is_settled => is_settled = true,
+                _ = hangup.recv() => reload(&gateway, &configuration, &bound_by, voice),
+            }
+        }
+        stop(&gateway, &mut ends).await
+    }
+}
+
+/// Ends in good order, or at once if that is asked for a second time.
+pub(crate) async fn stop(gateway: &Gateway, ends: &mut Ends) -> Result<Exit, Fault> {
+    tracing::info!("draining; a second signal ends at once");
+    tokio::select! {
+        () = gateway.stop() => {
+            tracing::info!("ended");
+            Ok(Exit::Ok)
+        }
+        () = ends.asked() => {
+            tracing::warn!("ended at once; calls that were under way are lost");
+            Ok(Exit::Interrupted)
+        }
+    }
+}
+
+fn reload(gateway: &Gateway, configuration: &Configuration, bound_by: &str, voice: Voice) {
+    match configuration.load(voice) {
+        Ok(plan) => {
+            if listeners(&plan) != bound_by {
+                tracing::warn!("listeners are as they were at the start: a change of theirs needs a restart");
+            }
+            let servers = plan.upstreams.len();
+            gateway.reload(plan);
+            tracing::info!(config = %configuration.path.display(), servers, "reloaded");
+        }
+        Err(fault) => tracing::error!("{fault}; the old configuration goes on"),
+    }
+}
+
+/// What a reload does not change. The parts of a plan have no equality; their Debug form has.
+fn listeners(plan: &Plan) -> String {
+    format!("{:?} {:?} {}", plan.listeners, plan.admin, plan.limits.children)
+}
+
+fn announce(bound: &[Bound], configuration: &Configuration, voice: Voice) {
+    let paint = Paint::stderr();
+    if voice == Voice::Person {
+        let version = env!("CARGO_PKG_VERSION");
+        let path = configuration.path.display();
+        print::err(&format!("{}Portolan {version}{}, {path}\n", paint.bold, paint.off));
+    }
+    for bound in bound {
+        for url in bound.urls() {
+            match voice {
+                Voice::Person => print::err(&format!("  {:<9} {url}\n", bound.name)),
+                Voice::Machine => tracing::info!(listener = bound.name, url, "listening"),
+            }
+        }
+    }
+    for bound in bound.iter().filter(|bound| !bound.address.is_local()) {
+        warn_of_exposure(&bound.address, &bound.name, voice);
+    }
+}
+
+/// There is no authentication yet, so whoever reaches the address is let in.
+fn warn_of_exposure(address: &Address, listener: &str, voice: Voice) {
+    let text = format!(
+        "{address} is reachable from other machines, and nobody who comes is asked who they are: they can use every \
+         server behind it, with its credentials"
+    );
+    match voice {
+        Voice::Person => {
+            let paint = Paint::stderr();
+            print::err(&format!("\n{}WARNING: {text}{}\n\n", paint.error, paint.off));
+        }
+        Voice::Machine => tracing::warn!(listener, "{text}"),
+    }
+}
+
+/// Says how the servers are, once each was tried.
+async fn settle(gateway: &Gateway) {
+    gateway.settled().await;
+    let health = gateway.health();
+    let down: Vec<_> = health.iter().filter(|(_, health)| !matches!(health, Health::Up { .. })).collect();
+    let up = health.len() - down.len();
+    if down.is_empty() {
+        tracing::info!(servers = up, "ready: every server is up");
+    } else {
+        let names: Vec<_> = down.iter().map(|(name, _)| name.as_str()).collect();
+        tracing::warn!(
+            up,
+            down = names.join(", "),
+            "ready, but not every server is up; those are tried again"
+        );
+    }
+}

@@ -1,0 +1,58 @@
+//! The configuration of a running gateway: a file, and what the command line says instead of it.
+
+use std::path::{Path, PathBuf};
+
+use config::Severity;
+use gateway::plan::Plan;
+use transport::net::Address;
+
+use crate::fault::Fault;
+use crate::log::Voice;
+use crate::{outside, print};
+
+/// A file, and what is to be put in the place of what it says.
+#[derive(Debug)]
+pub(crate) struct Configuration {
+    /// The file.
+    pub(crate) path: PathBuf,
+    /// The address of its only listener.
+    pub(crate) listen: Option<Address>,
+    /// The address of the admin listener.
+    pub(crate) admin: Option<Address>,
+}
+
+impl Configuration {
+    /// What a file says.
+    pub(crate) fn at(path: &Path) -> Self {
+        Self { path: path.to_owned(), listen: None, admin: None }
+    }
+
+    /// Reads and checks it, and says everything that is wrong.
+    pub(crate) fn load(&self, voice: Voice) -> Result<Plan, Fault> {
+        let loaded = config::load(&self.path, &outside::variable);
+        let colour = print::Paint::stderr().is_on();
+        for found in &loaded.diagnostics {
+            match (voice, found.severity) {
+                (Voice::Person, _) => print::err(&format!("{}\n", found.render(colour))),
+                (Voice::Machine, Severity::Error) => tracing::error!(help = found.help, "{}", found.line()),
+                (Voice::Machine, Severity::Warning) => tracing::warn!(help = found.help, "{}", found.line()),
+            }
+        }
+        let mut plan = loaded.plan.ok_or_else(|| Fault::Config(self.path.display().to_string()))?;
+        if let Some(address) = &self.listen {
+            let [listener] = plan.listeners.as_mut_slice() else {
+                let what = format!(
+                    "--listen moves the only listener, and {} has {}",
+                    self.path.display(),
+                    plan.listeners.len()
+                );
+                return Err(Fault::usage(what).hint("change their addresses in the file"));
+            };
+            listener.address = address.clone();
+        }
+        if let Some(address) = &self.admin {
+            plan.admin = Some(address.clone());
+        }
+        Ok(plan)
+    }
+}

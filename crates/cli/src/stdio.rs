@@ -1,0 +1,78 @@
+//! `portolan stdio`: the gateway, or a bridge to one server, for a client that can only start a command.
+
+use std::path::PathBuf;
+
+use gateway::live::Gateway;
+use gateway::plan::{Naming, Plan, RoutePlan};
+
+use crate::exit::Exit;
+use crate::fault::Fault;
+use crate::log::Voice;
+use crate::peer::EraChoice;
+use crate::serve::configuration::Configuration;
+use crate::signals::Ends;
+use crate::{given, outside};
+
+/// Serve one client over stdin and stdout
+///
+/// With --config it gets the first route of that configuration; with --url it gets that server, of whatever era. Stdout
+/// carries nothing but MCP; the log goes to stderr.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+In a client that can only start commands:
+  { \"mcpServers\": { \"portolan\": { \"command\": \"portolan\", \"args\": [\"stdio\", \"--url\", \"https://mcp.example.com/mcp\"] } } }")]
+pub(crate) struct Stdio {
+    /// The configuration: Portolan's own, or the mcp.json of a client
+    #[arg(long, value_name = "FILE", required_unless_present = "url", conflicts_with = "url")]
+    config: Option<PathBuf>,
+    /// A gateway or server at this URL
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// A header for every request to the URL, as 'Name: value'; may be given several times. `${env:NAME}` and
+    /// `${file:PATH}` are put in
+    #[arg(short = 'H', long = "header", value_name = "HEADER", conflicts_with = "config")]
+    headers: Vec<String>,
+    /// Which era the server at the URL speaks
+    #[arg(long, value_name = "ERA", default_value = "auto", conflicts_with = "config")]
+    era: EraChoice,
+}
+
+impl Stdio {
+    /// Serves until stdin ends, or a signal comes.
+    pub(crate) async fn run(self, voice: Voice) -> Result<Exit, Fault> {
+        let plan = match (&self.config, &self.url) {
+            (Some(path), _) => Configuration::at(path).load(voice)?,
+            (None, Some(url)) => self.bridge(url)?,
+            (None, None) => return Err(Fault::usage("--config or --url is needed")),
+        };
+        let mut ends = Ends::listen()?;
+        let world = outside::world(&plan, None)?;
+        let gateway = Gateway::new(plan, world);
+        let served = tokio::select! {
+            served = gateway.serve_stdio(tokio::io::stdin(), tokio::io::stdout()) => served,
+            () = ends.asked() => Ok(()),
+        };
+        tokio::select! {
+            () = gateway.stop() => {}
+            () = ends.asked() => return Ok(Exit::Interrupted),
+        }
+        served.map_err(|error| Fault::outside("the client's streams broke", &error))?;
+        Ok(Exit::Ok)
+    }
+
+    fn bridge(&self, url: &str) -> Result<Plan, Fault> {
+        let mut server = given::http_server(url, &self.headers)?;
+        server.era = self.era.rule();
+        let mut plan = Plan::default();
+        plan.routes.push(RoutePlan {
+            name: "only".to_owned(),
+            listeners: Vec::new(),
+            path: "/mcp".to_owned(),
+            upstreams: vec![server.name.clone()],
+            naming: Naming::default(),
+            page_size: None,
+        });
+        plan.upstreams.push(server);
+        Ok(plan)
+    }
+}

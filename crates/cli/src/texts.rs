@@ -1,0 +1,59 @@
+//! Commands that print what is known without running anything, and the guard.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap_complete::Shell;
+
+use crate::exit::Exit;
+use crate::fault::Fault;
+use crate::print;
+
+/// Print the completions for a shell
+#[derive(Debug, clap::Args)]
+pub(crate) struct Completions {
+    /// The shell
+    shell: Shell,
+}
+
+impl Completions {
+    /// Prints them.
+    pub(crate) fn run(&self) -> Result<Exit, Fault> {
+        let mut text = Vec::new();
+        clap_complete::generate(self.shell, &mut crate::args::command(), "portolan", &mut text);
+        print::out(&text)?;
+        Ok(Exit::Ok)
+    }
+}
+
+/// Prints the JSON Schema of the configuration.
+pub(crate) fn schema() -> Result<Exit, Fault> {
+    print::out(config::schema())?;
+    Ok(Exit::Ok)
+}
+
+/// Prints the reference page of the configuration.
+pub(crate) fn config_reference() -> Result<Exit, Fault> {
+    print::out(config::reference())?;
+    Ok(Exit::Ok)
+}
+
+/// Start a command and see to it that nothing of it outlives us
+#[derive(Debug, clap::Args)]
+pub(crate) struct Guard {
+    /// The command
+    #[arg(last = true, required = true)]
+    command: Vec<OsString>,
+}
+
+impl Guard {
+    /// Runs the command, and ends as it does.
+    pub(crate) fn run(&self) -> ExitCode {
+        transport::child::guard::run(&self.command).unwrap_or_else(|error| {
+            let program =
+                self.command.first().map(|program| program.display().to_string()).unwrap_or_default();
+            print::err(&format!("{program} cannot be started: {error}\n"));
+            Exit::Unreachable.into()
+        })
+    }
+}

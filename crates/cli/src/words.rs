@@ -1,0 +1,140 @@
+//! Which server is meant, and what is left of the words after it.
+
+use gateway::plan::{Reach, StdioReach, UpstreamPlan};
+use std::time::Duration;
+use transport::child::ChildSpec;
+
+use crate::fault::Fault;
+use crate::{given, outside};
+
+/// How long a process that was started for one command may take to end after each step of ending it.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// How the help explains the words of a command.
+pub(crate) const HELP: &str = "\
+The server is a URL, or a command in one word; or it is the command after `--`:
+  portolan list https://mcp.example.com/mcp tools
+  portolan call 'npx -y @modelcontextprotocol/server-everything' echo message=hi
+  portolan call echo message=hi -- npx -y @modelcontextprotocol/server-everything
+A word that begins with http:// or https:// is a URL. Every other one is a command, split as a shell would (quotes and
+backslashes; nothing is expanded). Words after `--` are taken as they are.";
+
+/// The words of a command that speaks to a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Words {
+    /// The server.
+    pub(crate) server: Target,
+    /// What comes after it.
+    pub(crate) rest: Vec<String>,
+}
+
+/// A server on the command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// At a URL.
+    Url(String),
+    /// As a process: the program and its arguments. Never empty.
+    Command(Vec<String>),
+}
+
+impl Words {
+    /// Tells the server from the rest. With a command after `--`, all words are the rest.
+    pub(crate) fn sort(mut words: Vec<String>, command: Vec<String>) -> Result<Self, Fault> {
+        if !command.is_empty() {
+            return match words.first() {
+                Some(first) if is_url(first) => Err(Fault::usage("there is a URL, and a command after `--`")
+                    .hint("one of them is the server")),
+                _ => Ok(Self { server: Target::Command(command), rest: words }),
+            };
+        }
+        if words.is_empty() {
+            let hint = "name a URL, or a command after `--`: portolan discover -- npx -y some-server";
+            return Err(Fault::usage("no server is named").hint(hint));
+        }
+        let first = words.remove(0);
+        Ok(Self { server: Target::read(first)?, rest: words })
+    }
+
+    /// The next of the other words.
+    pub(crate) fn next(&mut self) -> Option<String> {
+        (!self.rest.is_empty()).then(|| self.rest.remove(0))
+    }
+
+    /// Refuses words that are left.
+    pub(crate) fn end(&self) -> Result<(), Fault> {
+        match self.rest.first() {
+            Some(word) => Err(Fault::usage(format!("{word:?} is one word too many"))
+                .hint("a command stands in one word ('npx -y some-server'), or after `--`")),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Target {
+    fn read(word: String) -> Result<Self, Fault> {
+        if is_url(&word) {
+            return Ok(Self::Url(word));
+        }
+        match shlex::split(&word) {
+            Some(command) if !command.is_empty() => Ok(Self::Command(command)),
+            Some(_) => Err(Fault::usage("the command is empty")),
+            None => Err(Fault::usage(format!("a quote is not closed in {word:?}"))),
+        }
+    }
+
+    /// How to reach it; everything else is the default.
+    pub(crate) fn plan(&self, headers: &[String]) -> Result<UpstreamPlan, Fault> {
+        match self {
+            Self::Url(url) => given::http_server(url, headers),
+            Self::Command(_) if !headers.is_empty() => Err(Fault::usage("headers are for servers at a URL")
+                .hint("a process takes its secrets from the environment")),
+            Self::Command(command) => {
+                let mut words = command.iter().cloned();
+                let child = ChildSpec {
+                    program: words.next().unwrap_or_default(),
+                    args: words.collect(),
+                    // As if the user had started it.
+                    env: outside::environment(),
+                    directory: None,
+                };
+                let reach = Reach::Stdio(StdioReach { child, idle_after: None, grace: GRACE });
+                Ok(UpstreamPlan::new(given::SERVER, reach))
+            }
+        }
+    }
+}
+
+fn is_url(word: &str) -> bool {
+    let scheme = word.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+    matches!(scheme.as_deref(), Some("http" | "https"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sorted(words: &[&str], command: &[&str]) -> Result<Words, Fault> {
+        let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        Words::sort(owned(words), owned(command))
+    }
+
+    #[test]
+    fn the_server_is_the_first_word_or_what_comes_after_the_dashes() {
+        let command = |words: &[&str]| Target::Command(words.iter().map(|word| (*word).to_owned()).collect());
+        let url = sorted(&["HTTP://x/mcp", "add", "a=1"], &[]).unwrap();
+        assert_eq!((url.server, url.rest.len()), (Target::Url("HTTP://x/mcp".to_owned()), 2));
+        let quoted = sorted(&[r#"npx -y "a b" c\ d"#, "add"], &[]).unwrap();
+        assert_eq!((quoted.server, quoted.rest.len()), (command(&["npx", "-y", "a b", "c d"]), 1));
+        let after = sorted(&["add", "a=1"], &["npx", "-y", "a b"]).unwrap();
+        assert_eq!((after.server, after.rest.len()), (command(&["npx", "-y", "a b"]), 2));
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused() {
+        for (words, command) in [(&[][..], &[][..]), (&["http://x/"], &["y"]), (&["'x"], &[]), (&[" "], &[])]
+        {
+            assert!(matches!(sorted(words, command), Err(Fault::Usage { .. })), "{words:?} {command:?}");
+        }
+        assert!(sorted(&["http://x/", "one"], &[]).unwrap().end().is_err());
+    }
+}
