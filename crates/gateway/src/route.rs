@@ -1,5 +1,6 @@
 //! A route: what stands behind one path. Its servers, its catalog, its gate.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use auth::{Gate, Principal};
@@ -15,7 +16,8 @@ use mcp::listen::Filter;
 use mcp::meta::DEGRADED;
 use mcp::method::Method;
 use mcp::version::{self, Era};
-use tokio::time::Duration;
+use tokio::sync::Mutex as AsyncMutex;
+use tokio::time::{Duration, Instant};
 
 use crate::call::{Visit, Way};
 use crate::catalog::shelf::{Asker, ListFault};
@@ -31,6 +33,10 @@ use crate::world::World;
 
 /// How long a merged description of several servers counts as fresh.
 const DESCRIPTION_TTL: Duration = Duration::from_secs(60);
+/// How long a server's own description is kept at most: nothing tells when it changes.
+const LONGEST_DESCRIPTION_TTL: Duration = Duration::from_secs(3600);
+/// The most descriptions that are kept: capability sets are the client's to choose.
+const MOST_DESCRIPTIONS: usize = 64;
 
 /// What stands behind one path.
 #[derive(Debug)]
@@ -42,6 +48,8 @@ pub(crate) struct Route {
     pub(crate) places: Arc<Places>,
     /// The places for streams of all clients.
     pub(crate) streams: Arc<Places>,
+    /// What a modern server says of itself, by principal and capabilities, and until when that is fresh.
+    described: AsyncMutex<HashMap<(String, String), (Message, Instant)>>,
     /// In the order of the catalog's members.
     pub(crate) watches: Vec<Arc<Watch>>,
 }
@@ -60,7 +68,7 @@ impl Route {
         for (member, watch) in catalog.members.iter().zip(&watches) {
             watch.guard(&member.shelf);
         }
-        Self { catalog, gate, world, places, streams, watches }
+        Self { catalog, gate, world, places, streams, described: AsyncMutex::default(), watches }
     }
 
     pub(crate) fn deadlines(&self, upstream: &str) -> Deadlines {
@@ -145,7 +153,7 @@ impl Route {
         if let Some(member) = self.catalog.only() {
             let (era, _) = member.upstream.discovered(asker.principal).await?;
             if era == Era::Modern {
-                let message = self.describe_itself(call, visit, asker).await?;
+                let message = self.described(call, visit, asker).await?;
                 return with_id(&message, call.id()).map(Way::Own);
             }
         }
@@ -169,6 +177,25 @@ impl Route {
             }
         };
         tokio::time::timeout(within, wait).await.unwrap_or_else(|_elapsed| Err(late()))
+    }
+
+    /// The only server's description of itself, asked for once as long as it is fresh and for whom it is meant.
+    async fn described(&self, call: &Call, visit: Visit<'_>, asker: Asker<'_>) -> Result<Message, CallError> {
+        let audience = (asker.principal.id().to_owned(), call.client().capabilities().to_owned());
+        let mut described = self.described.lock().await;
+        if let Some((message, until)) = described.get(&audience)
+            && *until > Instant::now()
+        {
+            return Ok(message.clone());
+        }
+        let message = self.describe_itself(call, visit, asker).await?;
+        let hints = answer::result_object(&message).ok().and_then(|result| Hints::read(&result).ok());
+        let ttl = hints.map_or(Duration::ZERO, |hints| hints.ttl).min(LONGEST_DESCRIPTION_TTL);
+        if described.len() >= MOST_DESCRIPTIONS {
+            described.clear();
+        }
+        described.insert(audience, (message.clone(), Instant::now() + ttl));
+        Ok(message)
     }
 
     async fn describe_itself(

@@ -45,7 +45,6 @@ pub struct Upstream {
     shared: Arc<Shared>,
     wire: Wire,
     places: Places,
-    health: watch::Sender<Health>,
 }
 
 #[derive(Debug)]
@@ -87,7 +86,7 @@ impl Upstream {
             Reach::Http(reach) => Wire::Http(HttpWire::new(Arc::clone(&shared), reach)),
             Reach::Stdio(reach) => Wire::Stdio(Box::new(StdioWire::new(Arc::clone(&shared), reach))),
         };
-        Self { shared, wire, places, health: watch::Sender::new(Health::Unknown) }
+        Self { shared, wire, places }
     }
 
     /// Its configuration.
@@ -105,12 +104,12 @@ impl Upstream {
     /// How it is, as last seen.
     #[must_use]
     pub fn health(&self) -> Health {
-        self.health.borrow().clone()
+        self.shared.health().borrow().clone()
     }
 
     /// Its health as it changes.
     pub(crate) fn health_changes(&self) -> watch::Receiver<Health> {
-        self.health.subscribe()
+        self.shared.health()
     }
 
     /// Waits until no call is under way.
@@ -251,6 +250,7 @@ impl Upstream {
         let body = self.body(order, &running.link, id);
         let wants = Running::wants(log.wants(None), order.listens);
         let stream = running.pipe.request(id, body, wants).await?;
+        self.answered(&running.link);
         Ok(Answer::new(Source::Pipe(stream), self.origin(order, &running.link), place))
     }
 
@@ -295,8 +295,9 @@ impl Upstream {
             }
         };
         let reply = wire.post(headers, body).await;
-        if let (Err(CallError::Unreachable { why, .. }), Some(_)) = (&reply, &session) {
-            self.set_health(Health::Down { why: why.clone() });
+        match &reply {
+            Ok(_) => self.answered(link),
+            Err(error) => self.shared.set_health(Health::Down { why: error.to_string() }),
         }
         let reply = reply?;
         if let Some(session) = lost_session(&reply, session.as_deref()) {
@@ -392,34 +393,20 @@ impl Upstream {
         Whose { principal: principal.id().to_owned(), session: session.filter(|_| own).cloned() }
     }
 
-    /// Keeps in mind how reaching the server went.
+    /// Keeps in mind how reaching the server went. That it was reached once says nothing of now, so only what it
+    /// answers makes a server that was down one that is up.
     fn note<T>(&self, reached: Result<T, CallError>, link: impl Fn(&T) -> &Link) -> Result<T, CallError> {
         match &reached {
-            Ok(partner) => {
-                let link = link(partner);
-                self.set_health(Health::Up { era: link.era(), revision: link.revision.name });
-            }
+            Ok(partner) if *self.shared.health().borrow() == Health::Unknown => self.answered(link(partner)),
             // Our own limits say nothing about the server.
-            Err(CallError::Overloaded { .. } | CallError::Draining) => {}
-            Err(error) => self.set_health(Health::Down { why: error.to_string() }),
+            Ok(_) | Err(CallError::Overloaded { .. } | CallError::Draining) => {}
+            Err(error) => self.shared.set_health(Health::Down { why: error.to_string() }),
         }
         reached
     }
 
-    fn set_health(&self, now: Health) {
-        if *self.health.borrow() == now {
-            return;
-        }
-        let name = self.name();
-        match &now {
-            Health::Up { era, revision } => {
-                tracing::info!(upstream = name, era = era.name(), revision, "reached");
-            }
-            Health::Down { why } => tracing::warn!(upstream = name, "down: {why}"),
-            Health::Unknown => {}
-        }
-        self.shared.world.metrics.up(name, matches!(now, Health::Up { .. }));
-        self.health.send_replace(now);
+    fn answered(&self, link: &Link) {
+        self.shared.set_health(Health::Up { era: link.era(), revision: link.revision.name });
     }
 }
 

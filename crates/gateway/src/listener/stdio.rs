@@ -18,6 +18,7 @@ use mcp::reject::{Reject, code};
 use mcp::version::Era;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use transport::lines::{LineReader, write_line};
@@ -38,6 +39,8 @@ struct Conversation {
     calls: Arc<Mutex<HashMap<Id, CancellationToken>>>,
     session: Mutex<Option<Terms>>,
     tasks: TaskTracker,
+    /// Ends streams, which would never end by themselves, in good order.
+    eof: CancellationToken,
     /// Ends everything that this client has going on.
     end: CancellationToken,
 }
@@ -50,13 +53,14 @@ pub(crate) async fn serve(
     limit: usize,
 ) -> io::Result<()> {
     let (out, mut lines) = mpsc::channel::<Bytes>(WAITING_LINES);
-    let end = door.drain.child_token();
+    let (eof, end, patience) = (door.drain.child_token(), CancellationToken::new(), door.limits.drain);
     let conversation = Arc::new(Conversation {
         door,
         out,
         calls: Arc::default(),
         session: Mutex::default(),
         tasks: TaskTracker::new(),
+        eof: eof.clone(),
         end: end.clone(),
     });
     let mut reader = LineReader::new(input, limit);
@@ -65,6 +69,7 @@ pub(crate) async fn serve(
         let read = loop {
             let line = tokio::select! {
                 line = reader.next() => line,
+                () = eof.cancelled() => break Ok(()),
                 () = end.cancelled() => break Ok(()),
             };
             match line {
@@ -77,20 +82,27 @@ pub(crate) async fn serve(
                 Err(error) => break Err(error),
             }
         };
-        // The client is gone: what it had going on is cancelled, and its answers have no reader.
-        end.cancel();
+        // Whoever pipes a few requests in closes the input at once and still wants the answers.
+        eof.cancel();
         drop(conversation);
+        tasks.close();
+        if timeout(patience, tasks.wait()).await.is_err() {
+            end.cancel();
+            tasks.wait().await;
+        }
         read
     };
     let write = async {
         while let Some(line) = lines.recv().await {
-            write_line(&mut output, &line).await?;
+            if let Err(error) = write_line(&mut output, &line).await {
+                // Nobody reads any more.
+                end.cancel();
+                return Err(error);
+            }
         }
-        Ok::<_, io::Error>(())
+        Ok(())
     };
     let (read, written) = tokio::join!(read, write);
-    tasks.close();
-    tasks.wait().await;
     match written {
         // A client that closed its end without waiting is no fault of ours.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => read,
@@ -129,7 +141,7 @@ impl Conversation {
                 let call = inbound::modern_stdio(message)?;
                 let origin =
                     Origin { headers: HeaderMap::new(), era: Era::Modern, mirrors: false, session: None };
-                let flow = Flow::new(Arc::clone(&self.door.route), call, origin, self.door.drain.clone());
+                let flow = Flow::new(Arc::clone(&self.door.route), call, origin, self.eof.clone());
                 return self.start(flow, None);
             }
             return Ok(());
@@ -164,7 +176,7 @@ impl Conversation {
             loop {
                 let told = tokio::select! {
                     told = notifications.next() => told,
-                    () = this.end.cancelled() => None,
+                    () = this.eof.cancelled() => None,
                 };
                 let Some(told) = told else { return };
                 this.say(told).await;

@@ -11,6 +11,7 @@ use mcp::version::Revision;
 use tokio::sync::{broadcast, watch};
 
 use crate::plan::UpstreamPlan;
+use crate::upstream::link::Health;
 use crate::world::World;
 
 /// What all parts of one upstream share.
@@ -24,6 +25,7 @@ pub(crate) struct Shared {
     /// How often a connection to it was begun anew; what was missed in between is unknown.
     pub(crate) epoch: watch::Sender<u64>,
     ids: AtomicU64,
+    health: watch::Sender<Health>,
 }
 
 impl Shared {
@@ -35,6 +37,7 @@ impl Shared {
             notices: broadcast::Sender::new(1024),
             epoch: watch::Sender::new(0),
             ids: AtomicU64::new(0),
+            health: watch::Sender::new(Health::Unknown),
         }
     }
 
@@ -46,6 +49,28 @@ impl Shared {
     /// A connection was begun anew.
     pub(crate) fn begun(&self) {
         self.epoch.send_modify(|epoch| *epoch += 1);
+    }
+
+    /// How the server is, as last seen.
+    pub(crate) fn health(&self) -> watch::Receiver<Health> {
+        self.health.subscribe()
+    }
+
+    /// The server was seen to be so.
+    pub(crate) fn set_health(&self, now: Health) {
+        if *self.health.borrow() == now {
+            return;
+        }
+        let name = &self.plan.name;
+        match &now {
+            Health::Up { era, revision } => {
+                tracing::info!(upstream = name, era = era.name(), revision, "reached");
+            }
+            Health::Down { why } => tracing::warn!(upstream = name, "down: {why}"),
+            Health::Unknown => {}
+        }
+        self.world.metrics.up(name, matches!(now, Health::Up { .. }));
+        self.health.send_replace(now);
     }
 
     /// The params of our own `server/discover`: we ask for ourselves, so we declare nothing.

@@ -17,7 +17,7 @@ use transport::wire::WireEvent;
 
 use crate::plan::StdioReach;
 use crate::reply::CallError;
-use crate::upstream::link::{Link, Whose};
+use crate::upstream::link::{Health, Link, Whose};
 use crate::upstream::pipe::{Ends, Pipe, Wants, lock};
 use crate::upstream::shared::Shared;
 
@@ -274,7 +274,9 @@ async fn supervise(shared: Arc<Shared>, mut process: Box<dyn Process>, pipe: Pip
         let tail: Vec<_> = lock(&with.tail).iter().cloned().collect();
         let said = if tail.is_empty() { String::new() } else { format!("; it said: {}", tail.join(" | ")) };
         tracing::warn!(upstream = name, pid, %status, "a child process ended");
-        pipe.close(&format!("the process ended ({status}){said}"));
+        let why = format!("the process ended ({status}){said}");
+        shared.set_health(Health::Down { why: format!("{why}; it is started again when it is next needed") });
+        pipe.close(&why);
     }
     child::end(process, with.grace).await;
     tracing::debug!(upstream = name, pid, "a child process is gone");
