@@ -218,12 +218,13 @@ impl Gateway {
 
     /// Reaches a server for the first time, reads its tools, and listens for its changes from then on.
     fn begin(&self, server: Server, live: &Arc<Live>) {
+        if !server.upstream.plan().watched {
+            return;
+        }
         let (gate, live) = (self.gate.clone(), Arc::clone(live));
         let tasks = self.world.tasks.clone();
         self.world.tasks.spawn(async move {
-            if server.upstream.plan().watched {
-                tasks.spawn(Arc::clone(&server.watch).run(server.stop.clone()));
-            }
+            tasks.spawn(Arc::clone(&server.watch).run(server.stop.clone()));
             let client =
                 ClientFacts { capabilities: Bytes::from_static(b"{}"), info: None, log: LogWish::Nothing };
             let principal = Principal::anonymous();
@@ -356,10 +357,10 @@ impl Gateway {
         self.live.load().health()
     }
 
-    /// Waits until each server was reached, or was found not to be reachable.
+    /// Waits until each server that is watched was reached, or was found not to be reachable.
     pub async fn settled(&self) {
         let live = self.live.load_full();
-        for server in live.servers.values() {
+        for server in live.servers.values().filter(|server| server.upstream.plan().watched) {
             let mut health = server.upstream.health_changes();
             drop(health.wait_for(|health| *health != Health::Unknown).await);
         }

@@ -132,8 +132,8 @@ pub struct UpstreamPlan {
     pub list_ttl: Option<Duration>,
     /// Who shares its legacy sessions, or its process.
     pub sessions: SessionRule,
-    /// Whether its changes are listened for from the start. Not by who asks it one thing and ends: its lists are then
-    /// as fresh as they were told to be.
+    /// Whether it is reached and its changes listened for from the start. Not by who asks it one thing and ends: then it
+    /// is reached when it is asked, and its lists are as fresh as they were told to be.
     pub watched: bool,
 }
 
