@@ -70,8 +70,8 @@ class HttpServer:
 
 
 def listening(process: Process) -> str:
-    """The URL that a server says it listens at."""
-    return process.wait_for_line(r"\blistening\b.*?(https?://\S+)")[1]
+    """The URL that a server says it listens at: at the end of a line, whatever stands before it."""
+    return process.wait_for_line(r"(https?://\S+/mcp)$")[1]
 
 
 def _official(package: str, *arguments: str) -> list[str]:
