@@ -1,0 +1,144 @@
+//! A gateway in a test's world.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use gateway::live::{Gateway, child_places};
+use gateway::metrics::Metrics;
+use gateway::plan::{HttpReach, ListenerPlan, Naming, Plan, Reach, RoutePlan, StdioReach, UpstreamPlan};
+use gateway::world::{Clock, World};
+use store::seal::Seal;
+use testkit::clock::WallClock;
+use testkit::http::Client;
+use testkit::server::{Desk, Persona, ScriptedServer};
+use testkit::spawn::MemorySpawn;
+use transport::child::ChildSpec;
+use transport::http::server::ServerLimits;
+use transport::net::{Address, Network};
+
+/// A gateway that is being put together.
+#[derive(Debug)]
+pub(crate) struct Stand {
+    pub(crate) network: Arc<dyn Network>,
+    pub(crate) spawn: MemorySpawn,
+    pub(crate) clock: WallClock,
+    pub(crate) plan: Plan,
+}
+
+/// How a server is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Over {
+    Http,
+    Stdio,
+}
+
+/// A gateway that is running.
+#[derive(Debug)]
+pub(crate) struct Running {
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) client: Client,
+}
+
+impl Stand {
+    /// One listener and one route, at `/mcp`, with nothing behind it yet.
+    pub(crate) fn new(network: Arc<dyn Network>) -> Self {
+        let listener = ListenerPlan {
+            name: "main".to_owned(),
+            address: Address::Tcp("127.0.0.1".to_owned(), 0),
+            tls: None,
+            allowed_hosts: Vec::new(),
+            allowed_origins: Vec::new(),
+            limits: ServerLimits::default(),
+        };
+        let route = RoutePlan {
+            name: "main".to_owned(),
+            listeners: Vec::new(),
+            path: "/mcp".to_owned(),
+            upstreams: Vec::new(),
+            naming: Naming::default(),
+            page_size: None,
+        };
+        let plan = Plan { listeners: vec![listener], routes: vec![route], ..Plan::default() };
+        Self { network, spawn: MemorySpawn::default(), clock: WallClock::default(), plan }
+    }
+
+    /// A server behind the route.
+    pub(crate) async fn add(&mut self, name: &str, over: Over, persona: Persona) -> (ScriptedServer, Desk) {
+        let (server, desk) = ScriptedServer::new(persona);
+        let reach = match over {
+            Over::Http => {
+                let any = Address::Tcp("127.0.0.1".to_owned(), 0);
+                Reach::Http(http_reach(&server.serve_http(&*self.network, &any).await))
+            }
+            Over::Stdio => {
+                server.program(&self.spawn, name);
+                Reach::Stdio(stdio_reach(name))
+            }
+        };
+        self.put(UpstreamPlan::new(name, reach));
+        (server, desk)
+    }
+
+    /// Puts a server behind the route.
+    pub(crate) fn put(&mut self, upstream: UpstreamPlan) {
+        self.plan.routes[0].upstreams.push(upstream.name.clone());
+        self.plan.upstreams.push(upstream);
+    }
+
+    /// The plan of a server.
+    pub(crate) fn upstream(&mut self, name: &str) -> &mut UpstreamPlan {
+        self.plan.upstreams.iter_mut().find(|upstream| upstream.name == name).unwrap()
+    }
+
+    /// Starts it.
+    pub(crate) async fn start(self) -> Running {
+        let world = World {
+            network: Arc::clone(&self.network),
+            spawn: Arc::new(self.spawn),
+            clock: Arc::new(Wall(self.clock)),
+            seal: Arc::new(Seal::from_secret(&[7; 32]).unwrap()),
+            tap: None,
+            identity: r#"{"name":"portolan","version":"0"}"#.to_owned(),
+            metrics: Arc::new(Metrics::new()),
+            children: child_places(&self.plan),
+            tasks: tokio_util::task::TaskTracker::new(),
+        };
+        let gateway = Gateway::new(self.plan, world);
+        let bound = gateway.listen().await.unwrap();
+        let address = bound.first().unwrap().address.clone();
+        Running { gateway, client: Client::new(self.network, address) }
+    }
+}
+
+/// The clock that a test sets.
+#[derive(Debug)]
+struct Wall(WallClock);
+
+impl Clock for Wall {
+    fn now(&self) -> SystemTime {
+        self.0.now()
+    }
+}
+
+/// A server at an address.
+pub(crate) fn http_reach(address: &Address) -> HttpReach {
+    HttpReach {
+        url: format!("http://{address}/mcp").parse().unwrap(),
+        headers: Vec::new(),
+        forward_headers: Vec::new(),
+        client: transport::http::client::ClientSettings::default(),
+    }
+}
+
+fn stdio_reach(program: &str) -> StdioReach {
+    StdioReach {
+        child: ChildSpec {
+            program: program.to_owned(),
+            args: Vec::new(),
+            env: std::collections::BTreeMap::new(),
+            directory: None,
+        },
+        idle_after: None,
+        grace: std::time::Duration::from_secs(2),
+    }
+}
