@@ -163,35 +163,57 @@ impl Call {
     }
 }
 
+/// A request's params and their `_meta`, read once.
+pub(crate) struct Opened<'m> {
+    at: Option<Span>,
+    pub(crate) params: Option<Object<'m>>,
+    pub(crate) meta: Option<Object<'m>>,
+}
+
+impl<'m> Opened<'m> {
+    /// Reads them.
+    pub(crate) fn read(message: &'m Message, request: &Request) -> Result<Self, Reject> {
+        let Some(at) = request.params else { return Ok(Self { at: None, params: None, meta: None }) };
+        let params = Object::parse(message.at(at)).map_err(|fault| Reject::member("params", &fault))?;
+        let meta = params.get("_meta").map_err(|fault| Reject::member("_meta", &fault))?;
+        let meta = meta.map(|raw| expect(raw, "_meta", Kind::Object)).transpose()?;
+        let meta = meta.map(Object::parse).transpose().map_err(|fault| Reject::member("_meta", &fault))?;
+        if let Some(meta) = &meta {
+            meta.deny_duplicates().map_err(|fault| Reject::member("_meta", &fault))?;
+        }
+        Ok(Self { at: Some(at), params: Some(params), meta })
+    }
+}
+
 impl Params {
     /// Finds the places in a request's params.
     pub(crate) fn read(message: &Message, request: &Request) -> Result<Self, Reject> {
-        let Some(at) = request.params else {
-            return match method::find(&request.method).map(|m| m.subject) {
+        Self::find(&Opened::read(message, request)?, method::find(&request.method))
+    }
+
+    /// Finds the places in params that were read.
+    pub(crate) fn find(opened: &Opened<'_>, method: Option<&'static Method>) -> Result<Self, Reject> {
+        let (Some(at), Some(object)) = (opened.at, &opened.params) else {
+            return match method.map(|m| m.subject) {
                 Some(SubjectAt::Param(name)) => Err(Reject::Params(format!("{name:?} is required"))),
                 Some(SubjectAt::CompletionRef) => Err(Reject::Params("\"ref\" is required".to_owned())),
                 Some(SubjectAt::Nowhere) | None => Ok(Self::default()),
             };
         };
-        let text = message.at(at);
-        let object = Object::parse(text).map_err(|fault| Reject::member("params", &fault))?;
         let get = |name: &str| object.get(name).map_err(|fault| Reject::member(name, &fault));
-        let place = |value: &str| Span::locate(text, value).shift(at.start);
-        let meta = get("_meta")?.map(|raw| expect(raw, "_meta", Kind::Object)).transpose()?;
+        let place = |value: &str| object.span_of(value).shift(at.start);
         let mut params = Self {
             at: Some(at),
-            meta: meta.map(place),
+            meta: opened.meta.as_ref().map(|meta| place(meta.text())),
             arguments: get("arguments")?.map(place),
             continues: get("inputResponses")?.is_some() | get("requestState")?.is_some(),
             ..Self::default()
         };
-        if let Some(raw) = meta {
-            let meta = Object::parse(raw).map_err(|fault| Reject::member("_meta", &fault))?;
-            meta.deny_duplicates().map_err(|fault| Reject::member("_meta", &fault))?;
+        if let Some(meta) = &opened.meta {
             let token = meta.get(crate::meta::PROGRESS_TOKEN).ok().flatten();
             params.progress_token = token.map(crate::meta::progress_token).transpose()?;
         }
-        params.read_subject(&object, &place, method::find(&request.method))?;
+        params.read_subject(object, &place, method)?;
         Ok(params)
     }
 

@@ -9,12 +9,12 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName};
 
-use crate::call::{Call, Params};
+use crate::call::{Call, Opened, Params};
 use crate::headers::{self, HeaderFault};
-use crate::json::{self, Kind, Object, Span};
+use crate::json::{self, Kind, Object};
 use crate::jsonrpc::{Message, MessageKind, Request};
 use crate::meta::{self, ClientFacts, LogWish};
-use crate::method::{self, SubjectAt};
+use crate::method::{self, Method, SubjectAt};
 use crate::reject::Reject;
 use crate::version::{self, Era};
 
@@ -23,11 +23,12 @@ use crate::version::{self, Era};
 /// # Errors
 /// When the version header has no meaning.
 pub fn era(headers: &HeaderMap, message: &Message) -> Result<Era, Reject> {
-    if claims_modern(message) {
-        return Ok(Era::Modern);
-    }
     let header = version_header(headers)?;
     let known = header.as_deref().and_then(version::find).map(|revision| revision.era);
+    // The usual modern request is told by its header alone; whether its body agrees is checked when it is read.
+    if known == Some(Era::Modern) || claims_modern(message) {
+        return Ok(Era::Modern);
+    }
     match (message.kind(), known, &header) {
         (_, Some(era), _) => Ok(era),
         (MessageKind::Request(request), None, _) if &*request.method == "initialize" => Ok(Era::Legacy),
@@ -42,8 +43,8 @@ pub fn era(headers: &HeaderMap, message: &Message) -> Result<Era, Reject> {
 /// Whether a message opens a modern conversation by itself: `_meta` names its revision.
 #[must_use]
 pub fn claims_modern(message: &Message) -> bool {
-    let Some(params) = message.params().filter(|text| text.contains("_meta")) else { return false };
-    let meta = Object::parse(params).ok().and_then(|params| params.object("_meta").ok().flatten());
+    let params = message.params().and_then(|params| Object::parse(params).ok());
+    let meta = params.and_then(|params| params.object("_meta").ok().flatten());
     meta.is_some_and(|meta| meta.iter().any(|member| member.name == meta::PROTOCOL_VERSION))
 }
 
@@ -56,16 +57,19 @@ pub fn modern_http(headers: &HeaderMap, message: Message) -> Result<Call, Reject
     let Some(header_version) = version_header(headers)? else {
         return Err(mismatch(&headers::PROTOCOL_VERSION, "it is required on every request"));
     };
-    let meta = meta_of(&message, &request)?;
-    let body_version = body_version(meta)?;
+    let opened = Opened::read(&message, &request)?;
+    let body_version = body_version(opened.meta.as_ref())?;
     if header_version != body_version {
         let why = format!("it says {header_version:?} and the body's _meta says {body_version:?}");
         return Err(mismatch(&headers::PROTOCOL_VERSION, &why));
     }
-    let client = client_facts(&message, meta, &body_version)?;
+    let client = client_facts(&message, opened.meta.as_ref(), &body_version)?;
     check_method_header(headers, &request)?;
-    deny_legacy_only(&request)?;
-    let params = check_name_header(headers, &message, &request)?;
+    let method = method::find(&request.method);
+    deny_legacy_only(method, &request)?;
+    check_name_header(headers, &opened, method)?;
+    let params = Params::find(&opened, method)?;
+    drop(opened);
     Ok(Call::new(message, &request, params, client))
 }
 
@@ -75,10 +79,13 @@ pub fn modern_http(headers: &HeaderMap, message: Message) -> Result<Call, Reject
 /// Says which rule it breaks.
 pub fn modern_stdio(message: Message) -> Result<Call, Reject> {
     let request = request_of(&message)?;
-    let meta = meta_of(&message, &request)?;
+    let opened = Opened::read(&message, &request)?;
+    let meta = opened.meta.as_ref();
     let client = client_facts(&message, meta, &body_version(meta)?)?;
-    deny_legacy_only(&request)?;
-    let params = Params::read(&message, &request)?;
+    let method = method::find(&request.method);
+    deny_legacy_only(method, &request)?;
+    let params = Params::find(&opened, method)?;
+    drop(opened);
     Ok(Call::new(message, &request, params, client))
 }
 
@@ -119,31 +126,26 @@ fn header_fault(header: &HeaderName, fault: HeaderFault) -> Reject {
     mismatch(header, &fault.to_string())
 }
 
-fn meta_of<'m>(message: &'m Message, request: &Request) -> Result<Option<&'m str>, Reject> {
-    let Some(params) = request.params.map(|at| message.at(at)) else { return Ok(None) };
-    let params = Object::parse(params).map_err(|fault| Reject::member("params", &fault))?;
-    params.get("_meta").map_err(|fault| Reject::member("_meta", &fault))
-}
-
 fn missing(key: &'static str) -> Reject {
     Reject::Meta { key, why: "it is required on every request".to_owned() }
 }
 
-fn body_version(meta: Option<&str>) -> Result<String, Reject> {
+fn body_version(meta: Option<&Object<'_>>) -> Result<String, Reject> {
     let key = meta::PROTOCOL_VERSION;
     let Some(meta) = meta else { return Err(missing(key)) };
-    let object = Object::parse(meta).map_err(|fault| Reject::member("_meta", &fault))?;
-    let version = object.string(key).map_err(|fault| Reject::Meta { key, why: fault.to_string() })?;
+    let version = meta.string(key).map_err(|fault| Reject::Meta { key, why: fault.to_string() })?;
     version.map(Cow::into_owned).ok_or_else(|| missing(key))
 }
 
-fn client_facts(message: &Message, meta: Option<&str>, requested: &str) -> Result<ClientFacts, Reject> {
+fn client_facts(
+    message: &Message,
+    meta: Option<&Object<'_>>,
+    requested: &str,
+) -> Result<ClientFacts, Reject> {
     if version::find(requested).is_none_or(|revision| revision.era != Era::Modern) {
         return Err(Reject::UnsupportedVersion(requested.to_owned()));
     }
-    let meta = meta.unwrap_or("{}");
-    let object = Object::parse(meta).map_err(|fault| Reject::member("_meta", &fault))?;
-    object.deny_duplicates().map_err(|fault| Reject::member("_meta", &fault))?;
+    let Some(object) = meta else { return Err(missing(meta::CLIENT_CAPABILITIES)) };
     let member = |key: &'static str| -> Result<Option<Bytes>, Reject> {
         let Some(raw) = object.get(key).map_err(|fault| Reject::member("_meta", &fault))? else {
             return Ok(None);
@@ -165,8 +167,8 @@ fn client_facts(message: &Message, meta: Option<&str>, requested: &str) -> Resul
 
 /// Refuses methods that modern revisions have taken away, before their params are looked at. One that is in no table may
 /// be an extension's, and is for whoever answers it to refuse.
-fn deny_legacy_only(request: &Request) -> Result<(), Reject> {
-    match method::find(&request.method) {
+fn deny_legacy_only(method: Option<&Method>, request: &Request) -> Result<(), Reject> {
+    match method {
         Some(method) if !method.modern => Err(Reject::UnknownMethod(request.method.to_string())),
         _ => Ok(()),
     }
@@ -186,38 +188,26 @@ fn check_method_header(headers: &HeaderMap, request: &Request) -> Result<(), Rej
 }
 
 /// Checks `Mcp-Name` where the method has it. Of methods in no table only `Mcp-Method` can be checked.
-fn check_name_header(headers: &HeaderMap, message: &Message, request: &Request) -> Result<Params, Reject> {
-    let mirrored = match method::find(&request.method) {
-        Some(method) if method.modern => match method.subject {
-            SubjectAt::Param(name) => Some(name),
-            SubjectAt::CompletionRef | SubjectAt::Nowhere => None,
-        },
-        _ => None,
-    };
+fn check_name_header(
+    headers: &HeaderMap,
+    opened: &Opened<'_>,
+    method: Option<&Method>,
+) -> Result<(), Reject> {
+    let Some(method) = method else { return Ok(()) };
+    let SubjectAt::Param(member) = method.subject else { return Ok(()) };
     let header =
         headers::only(headers, &headers::NAME).map_err(|fault| header_fault(&headers::NAME, fault))?;
-    if let Some(member) = mirrored {
-        let body = mirrored_value(message, request, member);
-        match (header, body) {
-            // The body's own fault is told by Params::read below.
-            (_, None) => {}
-            (None, Some(_)) => {
-                return Err(mismatch(&headers::NAME, &format!("it is required for {}", request.method)));
-            }
-            (Some(value), Some(body)) if value != body => {
-                let why = format!("it says {value:?} and the body's params.{member} is {body:?}");
-                return Err(mismatch(&headers::NAME, &why));
-            }
-            (Some(_), Some(_)) => {}
+    let raw = opened.params.as_ref().and_then(|params| params.get(member).ok().flatten());
+    // The body's own fault is told when its params are read.
+    let Some(body) = raw.and_then(|raw| json::string(raw).ok()) else { return Ok(()) };
+    match header {
+        None => Err(mismatch(&headers::NAME, &format!("it is required for {}", method.name))),
+        Some(value) if value != body => {
+            let why = format!("it says {value:?} and the body's params.{member} is {body:?}");
+            Err(mismatch(&headers::NAME, &why))
         }
+        Some(_) => Ok(()),
     }
-    Params::read(message, request)
-}
-
-fn mirrored_value<'m>(message: &'m Message, request: &Request, member: &str) -> Option<Cow<'m, str>> {
-    let params = request.params.map(|at: Span| message.at(at))?;
-    let object = Object::parse(params).ok()?;
-    json::string(object.get(member).ok().flatten()?).ok()
 }
 
 #[cfg(test)]

@@ -160,7 +160,10 @@ impl Conversation {
                 Turn::Call(flow, in_flight) => self.start(*flow, Some(in_flight)),
             },
             // Neither era was opened: what a modern request lacks is what it is told.
-            (None, false) => inbound::modern_stdio(message).map(|_| ()).map_err(CallError::from),
+            (None, false) => match inbound::modern_stdio(message) {
+                Err(fault) => Err(CallError::from(fault)),
+                Ok(_) => Err(CallError::Internal("a modern request was not told by its _meta".to_owned())),
+            },
         }
     }
 
