@@ -125,6 +125,13 @@ impl HttpStream {
                     drop(self.wire.shared.notices.send(Arc::new((message, seen))));
                     None
                 }
+                Ok(seen) if self.is_of_another(&seen.notice) => {
+                    tracing::debug!(
+                        upstream = self.wire.shared.plan.name,
+                        "progress of another call is left out"
+                    );
+                    None
+                }
                 Ok(seen) => Some(Arrival::Notice(message, seen)),
                 Err(fault) => {
                     tracing::warn!(upstream = self.wire.shared.plan.name, "skipped a notification: {fault}");
@@ -139,6 +146,14 @@ impl HttpStream {
         match notice {
             Notice::ListChanged(_) | Notice::ResourceUpdated { .. } => true,
             Notice::Progress { .. } | Notice::Log { .. } => self.id.is_none(),
+            _ => false,
+        }
+    }
+
+    /// Whether a notification is progress under a token that is not the call's, which is its id.
+    fn is_of_another(&self, notice: &Notice) -> bool {
+        match notice {
+            Notice::Progress { token, .. } => token.parse().ok() != self.id,
             _ => false,
         }
     }
