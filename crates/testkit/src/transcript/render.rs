@@ -2,6 +2,7 @@
 
 use super::template::{Template, Vars};
 use super::{Block, Transcript};
+use crate::json;
 
 /// Lines longer than this are broken behind a comma.
 const WIDTH: usize = 108;
@@ -50,7 +51,8 @@ impl Came {
         if !bodily {
             lines.push(prefix.clone());
         }
-        let body = reopen(body, block.body.as_deref().unwrap_or_default(), vars);
+        let old = block.body.as_deref().unwrap_or_default();
+        let body = share_id(&reopen(body, old, vars), body, old);
         lines.extend(wrap(&body).into_iter().map(|line| format!("{prefix} {line}")));
         lines
     }
@@ -93,6 +95,15 @@ fn reopen(text: &str, old: &str, vars: &Vars) -> String {
         out = out.replace(value.as_str(), &format!("<{name}>"));
     }
     out
+}
+
+/// A progress token that is the request's id has the id's name.
+fn share_id(text: &str, came: &str, old: &str) -> String {
+    let (Some(name), Some(id)) = (json::at(old, &["id"]), json::at(came, &["id"])) else {
+        return text.to_owned();
+    };
+    let token = |id: &str| format!("\"progressToken\":{id},");
+    if has_hole(name) { text.replace(&token(id), &token(name)) } else { text.to_owned() }
 }
 
 /// Breaks a JSON text behind commas between members.
