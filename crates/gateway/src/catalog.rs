@@ -21,7 +21,7 @@ pub(crate) mod names;
 pub(crate) mod shelf;
 
 use self::label::RouteLabel;
-pub(crate) use self::label::map_result_uris;
+pub(crate) use self::label::{map_error_uri, map_result_uris};
 use self::names::{Names, Owner};
 use self::shelf::{Asker, Entry, ListFault, Shelf, Stocked};
 

@@ -8,15 +8,15 @@ use mcp::call::Call;
 use mcp::json::{JsonFault, Object, Patch};
 use mcp::jsonrpc::{Id, Message, MessageKind};
 use mcp::meta::ClientFacts;
-use mcp::method::Method;
+use mcp::method::{Kind, Method};
 use mcp::notify::{Notice, Seen};
 use mcp::reject::code;
 use mcp::version::Era;
 use std::sync::Arc;
 use tokio::time::{Duration, Instant, timeout_at};
 
-use crate::catalog::map_result_uris;
 use crate::catalog::names::Names;
+use crate::catalog::{map_error_uri, map_result_uris};
 use crate::plan::Deadlines;
 use crate::reply::CallError;
 use crate::tally::Tally;
@@ -172,6 +172,11 @@ impl Relay {
                 map_result_uris(names, *server, &self.method_name, text, offset, &mut patch)
                     .map_err(unreadable)?;
             }
+        }
+        if let (MessageKind::Error(parts), Some(Mapping { names, server })) = (message.kind(), &self.mapping)
+            && self.method.is_some_and(|method| method.kind == Kind::Resource)
+        {
+            map_error_uri(names, *server, message.at(parts.error), parts.error.start, &mut patch);
         }
         let text = patch.apply(message.bytes());
         let passed = Message::parse(text).map_err(|fault| CallError::InvalidAnswer {

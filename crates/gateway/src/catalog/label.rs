@@ -179,6 +179,17 @@ pub(crate) fn map_result_uris(
     Ok(())
 }
 
+/// An error's text with the public form of the URI that it says is not there. What else an error's data may be is the
+/// server's business.
+pub(crate) fn map_error_uri(names: &Names, server: usize, error: &str, offset: usize, patch: &mut Patch) {
+    let member = |text, name| Object::parse(text).ok().and_then(|object| object.get(name).ok().flatten());
+    let Some(raw) = member(error, "data").and_then(|data| member(data, "uri")) else { return };
+    let Ok(uri) = json::string(raw) else { return };
+    if let Some(public) = names.public_uri(server, &uri).filter(|public| *public != uri) {
+        patch.replace(json::Span::locate(error, raw).shift(offset), json::quote(&public).as_bytes());
+    }
+}
+
 struct Mapper<'a> {
     names: &'a Names,
     server: usize,
