@@ -1,0 +1,132 @@
+//! Every configuration in the README and the docs is loaded and run: with a network and processes in memory, where each
+//! command is a real MCP server and no URL can be reached.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use gateway::live::{Gateway, child_places};
+use gateway::plan::{Plan, Reach};
+use gateway::world::{SystemClock, World};
+use reference_server::{Settings, serve_stdio};
+use store::seal::Seal;
+use testkit::net::MemoryNetwork;
+use testkit::soon;
+use testkit::spawn::MemorySpawn;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, duplex, split};
+
+/// A fenced block: its page, the line that it begins in, its language and its text.
+struct Block {
+    at: String,
+    language: String,
+    text: String,
+}
+
+fn pages() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let docs = std::fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let mut pages: Vec<_> = docs.filter(|path| path.extension().is_some_and(|e| e == "md")).collect();
+    pages.push(root.join("README.md"));
+    pages.sort();
+    pages
+}
+
+fn blocks(page: &Path) -> Vec<Block> {
+    let text = std::fs::read_to_string(page).unwrap();
+    let mut blocks = Vec::new();
+    let mut open: Option<Block> = None;
+    for (number, line) in text.lines().enumerate() {
+        match (open.as_mut(), line.strip_prefix("```")) {
+            (None, Some(language)) => {
+                let at = format!("{}:{}", page.file_name().unwrap().to_string_lossy(), number + 1);
+                open = Some(Block { at, language: language.to_owned(), text: String::new() });
+            }
+            (Some(_), Some(_)) => blocks.extend(open.take()),
+            (Some(block), None) => block.text.extend([line, "\n"]),
+            (None, None) => {}
+        }
+    }
+    blocks
+}
+
+fn load(block: &Block, name: &str) -> Plan {
+    let source = config::Source { path: PathBuf::from(name), text: block.text.clone() };
+    let loaded = config::load_text(source, &|name| (name == "GITHUB_TOKEN").then(|| "token".to_owned()));
+    let said: String = loaded.diagnostics.iter().map(ToString::to_string).collect();
+    loaded.plan.unwrap_or_else(|| panic!("{}:\n{said}", block.at))
+}
+
+fn world(plan: &Plan) -> World {
+    let spawn = MemorySpawn::default();
+    spawn.program("npx", |stdio| async move {
+        i32::from(serve_stdio(stdio.stdin, stdio.stdout, Settings::default()).await.is_err())
+    });
+    World {
+        network: Arc::new(MemoryNetwork::default()),
+        spawn: Arc::new(spawn),
+        clock: Arc::new(SystemClock),
+        seal: Arc::new(Seal::random().unwrap()),
+        tap: None,
+        identity: r#"{"name":"docs","version":"0"}"#.to_owned(),
+        metrics: Arc::default(),
+        children: child_places(plan),
+        tasks: tokio_util::task::TaskTracker::new(),
+    }
+}
+
+/// Starts a gateway with the plan, and asks it what it is and which tools it has.
+async fn run(at: &str, plan: Plan) {
+    let serves = plan.upstreams.iter().any(|upstream| matches!(upstream.reach, Reach::Stdio(_)));
+    let gateway = Gateway::new(plan.clone(), world(&plan));
+    let bound = gateway.listen().await.unwrap_or_else(|fault| panic!("{at}: {fault}"));
+    assert!(!bound.is_empty(), "{at} listens nowhere");
+    let (ours, theirs) = duplex(1 << 20);
+    let (input, output) = split(theirs);
+    let serving = tokio::spawn({
+        let gateway = Arc::clone(&gateway);
+        async move { gateway.serve_stdio(input, output).await }
+    });
+    let (reader, mut writer) = split(ours);
+    let mut lines = BufReader::new(reader).lines();
+    for method in ["server/discover", "tools/list"] {
+        let meta = r#"{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#;
+        let request =
+            format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{"_meta":{meta}}}}}"#);
+        writer.write_all(format!("{request}\n").as_bytes()).await.unwrap();
+        let answer = soon(method, lines.next_line()).await.unwrap().unwrap();
+        if serves {
+            assert!(answer.contains(r#""result""#), "{at}: {method}: {answer}");
+        }
+        if serves && method == "tools/list" {
+            assert!(answer.contains(r#""inputSchema""#), "{at}: {answer}");
+        }
+    }
+    writer.shutdown().await.unwrap();
+    soon("the end of the conversation", serving).await.unwrap().unwrap();
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn every_configuration_in_the_docs_loads_and_runs() {
+    let mut count = 0;
+    for page in pages() {
+        for block in blocks(&page) {
+            match block.language.as_str() {
+                "toml" => run(&block.at, load(&block, "portolan.toml")).await,
+                // What a client is to be given: its server is Portolan itself, so it is not run behind Portolan.
+                "json" if block.text.contains("ervers\"") => drop(load(&block, "mcp.json")),
+                _ => continue,
+            }
+            count += 1;
+        }
+    }
+    assert!(count > 12, "only {count} configurations were found");
+}
+
+#[test]
+fn pages_show_their_configuration() {
+    // Pages about using Portolan have at least one; what they say about it is then checked above.
+    for page in pages().iter().filter(|page| !page.ends_with("README.md")) {
+        let found = blocks(page).iter().any(|block| block.language == "toml");
+        assert!(found, "{} has no configuration", page.display());
+    }
+}
