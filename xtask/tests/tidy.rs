@@ -56,8 +56,12 @@ fn root() -> PathBuf {
 }
 
 fn metadata() -> Value {
+    // Offline, so only of this platform: the packages of others are not on this machine.
+    let version = Command::new("rustc").arg("-vV").output().unwrap();
+    let version = String::from_utf8(version.stdout).unwrap();
+    let host = version.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
     let out = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--locked", "--offline"])
+        .args(["metadata", "--format-version", "1", "--locked", "--offline", "--filter-platform", host])
         .current_dir(root())
         .output()
         .unwrap();

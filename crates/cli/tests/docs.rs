@@ -1,6 +1,8 @@
 //! Every configuration in the README and the docs is loaded and run: with a network and processes in memory, where each
 //! command is a real MCP server and no URL can be reached.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on must fail")]
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
