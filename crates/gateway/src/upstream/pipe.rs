@@ -4,8 +4,10 @@
 //! take is dropped and counted, except its response.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use mcp::answer;
@@ -13,6 +15,7 @@ use mcp::jsonrpc::{Id, Message, MessageKind};
 use mcp::notify::{self, Notice, Seen};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use transport::lines::{LineReader, write_line};
 use transport::wire::{Tap, WireEvent};
@@ -24,6 +27,8 @@ use crate::upstream::answer::{Arrival, Response};
 const WRITE_QUEUE: usize = 256;
 /// How many notifications of one call may wait for its client.
 const NOTICE_QUEUE: usize = 256;
+/// How long a process that has ended may leave its last words unread.
+pub(crate) const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// A running conversation. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -36,6 +41,8 @@ struct Inner {
     upstream: String,
     out: mpsc::Sender<Bytes>,
     waiting: Mutex<HashMap<u64, Waiting>>,
+    /// Cancelled when nothing more will be read.
+    drained: CancellationToken,
     /// Cancelled when the conversation is over.
     closed: CancellationToken,
     /// Why it is over.
@@ -79,6 +86,7 @@ impl Pipe {
             upstream: upstream.to_owned(),
             out,
             waiting: Mutex::default(),
+            drained: CancellationToken::new(),
             closed: CancellationToken::new(),
             end: Mutex::default(),
             uses: AtomicU64::new(0),
@@ -122,11 +130,22 @@ impl Pipe {
                 }
             }
         };
+        let mut read = pin!(read);
         let why = tokio::select! {
-            why = write => why,
-            why = read => why,
-            () = self.inner.closed.cancelled() => "it was stopped".to_owned(),
+            why = write => {
+                // It takes nothing more, but what it has said counts.
+                tokio::select! {
+                    _ = timeout(LAST_WORDS, &mut read) => {}
+                    () = self.closed() => {}
+                }
+                why
+            }
+            why = &mut read => why,
+            () = self.closed() => "it was stopped".to_owned(),
         };
+        self.inner.drained.cancel();
+        // Who looks after the process knows better why it is over, and says so when it has ended.
+        drop(timeout(2 * LAST_WORDS, self.closed()).await);
         self.close(&why);
     }
 
@@ -135,6 +154,11 @@ impl Pipe {
         lock(&self.inner.end).get_or_insert_with(|| why.to_owned());
         self.inner.closed.cancel();
         lock(&self.inner.waiting).clear();
+    }
+
+    /// Becomes ready when nothing more will be read.
+    pub(crate) async fn drained(&self) {
+        self.inner.drained.cancelled().await;
     }
 
     /// Becomes ready when the conversation is over.

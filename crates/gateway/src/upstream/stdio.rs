@@ -10,6 +10,7 @@ use mcp::meta::LogLevel;
 use mcp::version::Era;
 use tokio::io::AsyncRead;
 use tokio::sync::{Mutex as AsyncMutex, OwnedSemaphorePermit};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use transport::child::{self, Process};
 use transport::lines::LineReader;
@@ -18,7 +19,7 @@ use transport::wire::WireEvent;
 use crate::plan::StdioReach;
 use crate::reply::CallError;
 use crate::upstream::link::{Health, Link, Whose};
-use crate::upstream::pipe::{Ends, Pipe, Wants, lock};
+use crate::upstream::pipe::{Ends, LAST_WORDS, Pipe, Wants, lock};
 use crate::upstream::shared::Shared;
 
 mod open;
@@ -27,8 +28,6 @@ mod open;
 const TAIL_LINES: usize = 20;
 /// The most bytes of one line of stderr.
 const STDERR_LINE: usize = 16 * 1024;
-/// How long a process that has ended may leave its last words unread.
-const LAST_WORDS: Duration = Duration::from_millis(500);
 /// A process that lived this long has not failed to start.
 const SETTLED: Duration = Duration::from_secs(30);
 /// The first pause before a process is started again; doubled up to [`LONGEST_PAUSE`].
@@ -175,9 +174,9 @@ impl StdioWire {
         );
         world.tasks.spawn(run);
         let tail = Arc::new(Mutex::new(VecDeque::new()));
-        world.tasks.spawn(read_stderr(Arc::clone(&shared), child.stderr, Arc::clone(&tail)));
-        let grace = self.reach.grace;
-        world.tasks.spawn(supervise(shared, child.process, pipe.clone(), Supervision { tail, grace, place }));
+        let stderr = world.tasks.spawn(read_stderr(Arc::clone(&shared), child.stderr, Arc::clone(&tail)));
+        let with = Supervision { stderr, tail, grace: self.reach.grace, place };
+        world.tasks.spawn(supervise(shared, child.process, pipe.clone(), with));
         Ok(pipe)
     }
 
@@ -209,8 +208,9 @@ impl StdioWire {
         if left.is_zero() {
             return Ok(());
         }
-        let (failures, why) = (pause.failures, &pause.why);
-        Err(self.unreachable(&format!("not started again for {left:.1?} after {failures} failures: {why}")))
+        tracing::debug!(upstream = self.shared.plan.name, ?left, failures = pause.failures, "not started yet");
+        // The same words as when it failed: nothing else has happened.
+        Err(self.unreachable(&pause.why))
     }
 
     fn failed(&self, why: &str) {
@@ -255,6 +255,7 @@ impl Running {
 }
 
 struct Supervision {
+    stderr: JoinHandle<()>,
     tail: Arc<Mutex<VecDeque<String>>>,
     grace: Duration,
     place: OwnedSemaphorePermit,
@@ -269,8 +270,9 @@ async fn supervise(shared: Arc<Shared>, mut process: Box<dyn Process>, pipe: Pip
     };
     if let Some(status) = status {
         let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
-        // What it wrote before its end is still to be read; a grandchild may hold its stdout open for ever.
-        drop(timeout(LAST_WORDS, pipe.closed()).await);
+        // What it wrote before its end is still to be read; a grandchild may hold its streams open for ever.
+        let last_words = async { tokio::join!(pipe.drained(), with.stderr) };
+        drop(timeout(LAST_WORDS, last_words).await);
         let tail: Vec<_> = lock(&with.tail).iter().cloned().collect();
         let said = if tail.is_empty() { String::new() } else { format!("; it said: {}", tail.join(" | ")) };
         tracing::warn!(upstream = name, pid, %status, "a child process ended");
