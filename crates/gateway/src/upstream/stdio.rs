@@ -208,7 +208,12 @@ impl StdioWire {
         if left.is_zero() {
             return Ok(());
         }
-        tracing::debug!(upstream = self.shared.plan.name, ?left, failures = pause.failures, "not started yet");
+        tracing::debug!(
+            upstream = self.shared.plan.name,
+            ?left,
+            failures = pause.failures,
+            "not started yet"
+        );
         // The same words as when it failed: nothing else has happened.
         Err(self.unreachable(&pause.why))
     }
