@@ -42,6 +42,10 @@ pub enum SendFault {
     },
 }
 
+/// How long an unused connection is kept. Uvicorn and Node close theirs after five seconds: a request that is sent in just
+/// that moment is lost, and whether it was carried out can then not be known.
+const IDLE: Duration = Duration::from_secs(4);
+
 /// How to reach one server.
 #[derive(Debug, Clone)]
 pub struct ClientSettings {
@@ -84,7 +88,7 @@ impl HttpClient {
         builder
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
-            .pool_idle_timeout(Duration::from_secs(60))
+            .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(settings.idle_connections)
             .http2_only(settings.http2)
             .set_host(true);
