@@ -14,6 +14,13 @@ pub(crate) struct Whose {
     pub(crate) session: Option<Arc<str>>,
 }
 
+impl Whose {
+    /// Whether it is the connection that is listened to for changes. What one client's own missed, others heard.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.session.is_none()
+    }
+}
+
 /// What a server said of itself when it was reached.
 #[derive(Debug, Clone)]
 pub(crate) struct Link {

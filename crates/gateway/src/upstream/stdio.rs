@@ -82,6 +82,9 @@ impl StdioWire {
         }
         let running = started?;
         *slot = Some(running.clone());
+        if whose.is_shared() {
+            self.shared.begun();
+        }
         Ok(running)
     }
 
@@ -130,7 +133,6 @@ impl StdioWire {
         match link {
             Ok(link) => {
                 self.watch_idleness(&pipe);
-                self.shared.begun();
                 Ok(Running { pipe, link, level: Arc::default() })
             }
             Err(CallError::BrokeOff { why, .. }) => {

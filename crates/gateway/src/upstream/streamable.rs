@@ -125,7 +125,9 @@ impl HttpWire {
         }
         let session = Arc::new(opened?);
         *slot = Some(Arc::clone(&session));
-        self.shared.begun();
+        if whose.is_shared() {
+            self.shared.begun();
+        }
         Ok(Partner::Legacy(session))
     }
 
