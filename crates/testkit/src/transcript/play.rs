@@ -164,7 +164,9 @@ impl Player {
             self.replies.insert(key, Waiting::Body(Box::new(reply)));
             return Ok(Some(Came { words, headers, body: None }));
         }
-        let body = reply.body().await;
+        let mut body = reply.body().await;
+        // A line end behind what is no message cannot be written in a file.
+        body.truncate(body.trim_end_matches('\n').len());
         Ok(Some(Came { words, headers, body: Some(body).filter(|body| !body.is_empty()) }))
     }
 
