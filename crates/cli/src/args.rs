@@ -24,7 +24,6 @@ use crate::texts::{self, Completions, Guard};
     version,
     after_help = Exit::table(),
     disable_help_subcommand = true,
-    infer_long_args = true,
     max_term_width = 110
 )]
 pub(crate) struct Args {

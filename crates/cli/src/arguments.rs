@@ -12,11 +12,12 @@ use crate::fault::Fault;
 
 /// How the help explains them.
 pub(crate) const HELP: &str = "\
-Arguments:
-  k=v       v as JSON if it is JSON, unless the tool's schema says that k is a string; else as a string
-  k:=v      v as JSON in any case: tags:='[\"a\",\"b\"]'
-  k=@FILE   what the file says
-  -         the object of all arguments, from stdin; also --args '{…}', --args @FILE and --args -";
+Arguments of the tool:
+  k=v      v as JSON if it is JSON and the tool's schema does not say that k is a
+           string; else v as a string
+  k:=v     v as JSON in any case: tags:='[\"a\",\"b\"]'
+  k=@FILE  what the file says
+  -        all arguments as one object, from stdin; or --args '{…}', --args @FILE";
 
 /// Arguments as they were written.
 #[derive(Debug, Default, PartialEq, Eq)]

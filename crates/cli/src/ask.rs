@@ -10,7 +10,7 @@ use crate::client::{Answer, Client};
 use crate::fault::Fault;
 use crate::follow::Follower;
 use crate::print;
-use crate::show::{pretty, text};
+use crate::show::text;
 
 /// More rounds than this are no conversation.
 const MOST_ROUNDS: usize = 20;
@@ -75,8 +75,8 @@ async fn answer(request: &str) -> Result<String, Fault> {
         (Some(url), _) => page(&url, can_ask).await?,
         (None, Some(schema)) if can_ask => form(&schema, &mut typed).await?,
         (None, schema) => {
-            if let Some(schema) = schema {
-                print::err(&format!("{}\n", print::safe_err(&pretty::pretty(schema.text(), 0))));
+            for field in schema.iter().flat_map(Field::all) {
+                print::err(&format!("  {}\n", print::safe_err(field.question.trim_end_matches(": "))));
             }
             Action::Decline
         }
@@ -94,7 +94,6 @@ enum Action {
     Accept(Vec<String>),
     Visited,
     Decline,
-    Cancel,
 }
 
 impl Action {
@@ -103,7 +102,6 @@ impl Action {
             Self::Accept(members) => format!(r#"{{"action":"accept","content":{{{}}}}}"#, members.join(",")),
             Self::Visited => r#"{"action":"accept"}"#.to_owned(),
             Self::Decline => r#"{"action":"decline"}"#.to_owned(),
-            Self::Cancel => r#"{"action":"cancel"}"#.to_owned(),
         }
     }
 }
@@ -114,7 +112,11 @@ async fn page(url: &str, can_ask: bool) -> Result<Action, Fault> {
         return Ok(Action::Decline);
     }
     let answer = typed("Have you been there? [y/N] ").await?;
-    Ok(if matches!(answer.as_str(), "y" | "Y" | "yes") { Action::Visited } else { Action::Decline })
+    Ok(if is_yes(&answer) { Action::Visited } else { Action::Decline })
+}
+
+fn is_yes(typed: &str) -> bool {
+    matches!(typed.trim(), "y" | "Y" | "yes")
 }
 
 async fn typed(question: &str) -> Result<String, Fault> {
@@ -141,18 +143,15 @@ async fn form(
     schema: &Object<'_>,
     ask: &mut impl AsyncFnMut(&str) -> Result<String, Fault>,
 ) -> Result<Action, Fault> {
-    let required =
-        schema.get("required").ok().flatten().and_then(|raw| json::array(raw).ok()).unwrap_or_default();
-    let required: Vec<_> = required.into_iter().filter_map(|raw| json::string(raw).ok()).collect();
-    let Some(properties) = schema.object("properties").ok().flatten() else {
-        return Ok(Action::Cancel);
-    };
+    let fields = Field::all(schema);
+    if fields.is_empty() {
+        let agrees = is_yes(&ask("Do you agree? [y/N] ").await?);
+        return Ok(if agrees { Action::Accept(Vec::new()) } else { Action::Decline });
+    }
     let mut members = Vec::new();
-    for property in properties.iter() {
-        let Ok(shape) = Object::parse(property.value) else { continue };
-        let field = Field::read(&property.name, &shape, required.contains(&property.name));
+    for field in fields {
         match field.ask(ask).await? {
-            Given::Value(value) => members.push(format!("{}:{value}", property.raw_name)),
+            Given::Value(value) => members.push(format!("{}:{value}", quote(&field.name))),
             Given::Nothing if field.required => return Ok(Action::Decline),
             Given::Nothing => {}
         }
@@ -166,6 +165,18 @@ enum Given {
 }
 
 impl Field {
+    /// The fields of a form.
+    fn all(schema: &Object<'_>) -> Vec<Self> {
+        let array = |name: &str| schema.get(name).ok().flatten().and_then(|raw| json::array(raw).ok());
+        let required = array("required").unwrap_or_default();
+        let required: Vec<_> = required.into_iter().filter_map(|raw| json::string(raw).ok()).collect();
+        let properties = schema.object("properties").ok().flatten();
+        let properties = properties.iter().flat_map(Object::iter);
+        let shapes =
+            properties.filter_map(|property| Some((&property.name, Object::parse(property.value).ok()?)));
+        shapes.map(|(name, shape)| Self::read(name, &shape, required.contains(name))).collect()
+    }
+
     fn read(name: &str, shape: &Object<'_>, required: bool) -> Self {
         let items = shape.object("items").ok().flatten();
         let choices = choices(items.as_ref().unwrap_or(shape));

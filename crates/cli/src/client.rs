@@ -9,7 +9,7 @@ use gateway::upstream::Health;
 use mcp::answer;
 use mcp::json::{Object, quote};
 use mcp::jsonrpc::{ErrorParts, Id, Message, MessageKind};
-use mcp::meta::{CLIENT_CAPABILITIES, CLIENT_INFO, LOG_LEVEL, LogLevel, PROGRESS_TOKEN, PROTOCOL_VERSION};
+use mcp::meta::{CLIENT_CAPABILITIES, LOG_LEVEL, LogLevel, PROGRESS_TOKEN, PROTOCOL_VERSION};
 use mcp::version::{self, Era};
 use tokio::io::{DuplexStream, ReadHalf, WriteHalf, duplex, split};
 use transport::lines::{LineReader, write_line};
@@ -203,11 +203,11 @@ impl Answer {
     }
 }
 
+/// What a modern request says of its client. Who it is goes without saying: the gateway names itself, and it is us.
 fn meta(id: &Id, ear: &dyn Ear) -> String {
     let mut members = vec![
         format!("{}:{}", quote(PROTOCOL_VERSION), quote(version::newest(Era::Modern).name)),
         format!("{}:{CAPABILITIES}", quote(CLIENT_CAPABILITIES)),
-        format!("{}:{}", quote(CLIENT_INFO), outside::IDENTITY),
     ];
     members.extend(ear.level().map(|level| format!("{}:\"{level}\"", quote(LOG_LEVEL))));
     if ear.wants_progress() {

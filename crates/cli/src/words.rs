@@ -12,12 +12,13 @@ const GRACE: Duration = Duration::from_secs(1);
 
 /// How the help explains the words of a command.
 pub(crate) const HELP: &str = "\
-The server is a URL, or a command in one word; or it is the command after `--`:
+The server is a URL, or a command in one word; or it is what comes after `--`:
   portolan list https://mcp.example.com/mcp tools
   portolan call 'npx -y @modelcontextprotocol/server-everything' echo message=hi
   portolan call echo message=hi -- npx -y @modelcontextprotocol/server-everything
-A word that begins with http:// or https:// is a URL. Every other one is a command, split as a shell would (quotes and
-backslashes; nothing is expanded). Words after `--` are taken as they are.";
+A word that begins with http:// or https:// is a URL. Any other is a command and
+is split as a shell would: by quotes and backslashes, with nothing expanded.
+Words after `--` are taken as they are.";
 
 /// The words of a command that speaks to a server.
 #[derive(Debug, Clone, PartialEq, Eq)]

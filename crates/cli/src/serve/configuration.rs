@@ -49,6 +49,17 @@ impl Configuration {
                 return Err(Fault::usage(what).hint("change their addresses in the file"));
             };
             listener.address = address.clone();
+            let every_network = matches!(address, Address::Tcp(host, _) if host == "0.0.0.0" || host == "::");
+            if every_network && listener.allowed_hosts.is_empty() {
+                let text = format!(
+                    "{address} answers only what is addressed to this machine by a loopback name; name the others in \
+                     allowed_hosts of the listener"
+                );
+                match voice {
+                    Voice::Person => print::err(&format!("warning: {text}\n")),
+                    Voice::Machine => tracing::warn!("{text}"),
+                }
+            }
         }
         if let Some(address) = &self.admin {
             plan.admin = Some(address.clone());

@@ -1,0 +1,16 @@
+//! What someone sees who runs the program: exit status, stdout and stderr of the real binary, and what is left of it.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "clippy.toml allows it in tests, but does not take these modules for tests"
+)]
+
+mod calls;
+mod checks;
+mod conversations;
+mod demo;
+mod lists;
+mod processes;
+mod program;
+mod serving;
+mod wire;

@@ -1,0 +1,204 @@
+//! `portolan serve`, as clients and operators see it.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::processes::Mark;
+use crate::program::{PORTOLAN, Running, command, eventually, finish, run};
+
+/// A gateway that serves, and where.
+pub(crate) struct Gateway {
+    pub(crate) running: Running,
+    pub(crate) url: String,
+    admin: Option<String>,
+}
+
+impl Gateway {
+    /// Serves a configuration at free ports, and waits until all its servers were tried.
+    pub(crate) fn serve(config: &Path) -> Self {
+        Self::spawn(&mut command(&[
+            "serve",
+            config.to_str().unwrap(),
+            "--listen",
+            "127.0.0.1:0",
+            "--admin",
+            "127.0.0.1:0",
+        ]))
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let mut running = Running::spawn(command);
+        let (mut url, mut admin) = (None, None);
+        loop {
+            let line = running.stderr.next();
+            let said: Value = serde_json::from_str(&line).unwrap();
+            let message = said["message"].as_str().unwrap_or_default().to_owned();
+            let at = said["url"].as_str().unwrap_or_default().to_owned();
+            match (message.as_str(), said["listener"].as_str()) {
+                ("listening", Some("admin")) if at.ends_with("/readyz") => admin = Some(at),
+                ("listening", Some("admin")) => {}
+                ("listening", _) => url = Some(at),
+                (message, _) if message.starts_with("ready") => break,
+                _ => {}
+            }
+        }
+        Self { running, url: url.unwrap(), admin }
+    }
+
+    /// The status of `/readyz`.
+    pub(crate) fn readiness(&self) -> u16 {
+        let address =
+            self.admin.as_deref().unwrap().strip_prefix("http://").unwrap().strip_suffix("/readyz").unwrap();
+        let mut stream = TcpStream::connect(address).unwrap();
+        write!(stream, "GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").unwrap();
+        let mut response = String::new();
+        stream.read_to_string(&mut response).unwrap();
+        response.split(' ').nth(1).unwrap().parse().unwrap()
+    }
+}
+
+/// A directory with a configuration of marked stdio servers, each under its name.
+pub(crate) fn configured(servers: &[(&str, &Mark)]) -> (TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("portolan.toml");
+    write(&path, servers);
+    (dir, path)
+}
+
+fn write(path: &Path, servers: &[(&str, &Mark)]) {
+    let tables = servers.iter().map(|(name, mark)| {
+        let command = format!("[{PORTOLAN:?}, \"reference-server\", \"--stdio\", \"--name\", \"{mark}\"]");
+        format!("[upstream.{name}]\ncommand = {command}\n")
+    });
+    std::fs::write(path, tables.collect::<String>()).unwrap();
+}
+
+#[test]
+fn the_file_of_another_client_is_served_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("mcp.json");
+    let text = format!(
+        r#"{{"mcpServers":{{"local":{{"command":"{PORTOLAN}","args":["reference-server","--stdio"]}}}}}}"#
+    );
+    std::fs::write(&path, text).unwrap();
+    let mut gateway = Gateway::serve(&path);
+    assert_eq!(gateway.readiness(), 200);
+    for era in ["modern", "legacy"] {
+        let called = run(&["call", &gateway.url, "add", "a=1", "b=2", "--era", era]);
+        assert_eq!((called.code, called.stdout.as_str()), (Some(0), "3\n"), "{era}");
+    }
+    gateway.running.signal(Signal::SIGTERM);
+    assert_eq!(gateway.running.code(), Some(0));
+}
+
+#[test]
+fn sigterm_lets_calls_finish_and_leaves_no_process() {
+    let mark = Mark::new();
+    let (_dir, path) = configured(&[("local", &mark)]);
+    let mut gateway = Gateway::serve(&path);
+    // Two, so that one of them is surely under way when the first has begun to be drained.
+    let mut call = Running::start(&["call", &gateway.url, "sleep", "ms=3000"]);
+    call.stderr.find("progress 0/1");
+    assert_eq!(mark.processes().len(), 2, "a guard and a server");
+    gateway.running.signal(Signal::SIGTERM);
+    gateway.running.stderr.find("draining");
+    eventually("it is not ready any more", || gateway.readiness() == 503);
+    assert_eq!(call.stdout.next(), "Slept 3000 ms.");
+    assert_eq!(call.code(), Some(0));
+    assert_eq!(gateway.running.code(), Some(0));
+    mark.is_gone();
+}
+
+#[test]
+fn a_second_signal_ends_at_once_and_leaves_no_process() {
+    let mark = Mark::new();
+    let (_dir, path) = configured(&[("local", &mark)]);
+    let mut gateway = Gateway::serve(&path);
+    let mut call = Running::start(&["call", &gateway.url, "sleep", "ms=600000"]);
+    call.stderr.find("progress 0/1");
+    gateway.running.signal(Signal::SIGTERM);
+    gateway.running.stderr.find("draining");
+    gateway.running.signal(Signal::SIGTERM);
+    assert_eq!(gateway.running.code(), Some(130));
+    assert_eq!(call.code(), Some(4));
+    mark.is_gone();
+}
+
+#[test]
+fn sigkill_leaves_no_process() {
+    let mark = Mark::new();
+    let (_dir, path) = configured(&[("local", &mark)]);
+    let gateway = Gateway::serve(&path);
+    assert_eq!(mark.processes().len(), 2, "a guard and a server");
+    gateway.running.signal(Signal::SIGKILL);
+    mark.is_gone();
+}
+
+#[test]
+fn sighup_reads_the_configuration_again_and_ends_what_it_no_longer_names() {
+    let (kept, removed) = (Mark::new(), Mark::new());
+    let (_dir, path) = configured(&[("kept", &kept), ("removed", &removed)]);
+    let mut gateway = Gateway::serve(&path);
+    let before = kept.processes();
+    assert_eq!(removed.processes().len(), 2);
+
+    std::fs::write(&path, "[upstream.kept]\n").unwrap();
+    gateway.running.signal(Signal::SIGHUP);
+    gateway.running.stderr.find("neither a url nor a command");
+    gateway.running.stderr.find("the old configuration goes on");
+    assert_eq!(run(&["call", &gateway.url, "removed__add", "a=1", "b=2"]).stdout, "3\n");
+
+    write(&path, &[("kept", &kept)]);
+    gateway.running.signal(Signal::SIGHUP);
+    gateway.running.stderr.find("\"reloaded\"");
+    removed.is_gone();
+    assert_eq!(kept.processes(), before, "what is still configured goes on as it is");
+    assert_eq!(run(&["call", &gateway.url, "add", "a=1", "b=2"]).stdout, "3\n");
+}
+
+#[test]
+fn a_change_of_listeners_needs_a_restart_and_that_is_said() {
+    let mark = Mark::new();
+    let (_dir, path) = configured(&[("local", &mark)]);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let at = |address: &str| format!("{text}[listener.main]\naddress = \"{address}\"\n");
+    std::fs::write(&path, at("127.0.0.1:0")).unwrap();
+    let mut gateway = Gateway::spawn(&mut command(&["serve", path.to_str().unwrap()]));
+    std::fs::write(&path, at("localhost:0")).unwrap();
+    gateway.running.signal(Signal::SIGHUP);
+    gateway.running.stderr.find("needs a restart");
+    gateway.running.stderr.find("\"reloaded\"");
+}
+
+#[test]
+fn an_open_door_is_warned_of() {
+    let mark = Mark::new();
+    let (_dir, path) = configured(&[("local", &mark)]);
+    let args = ["serve", path.to_str().unwrap(), "--listen", "0.0.0.0:0", "--log-format", "text"];
+    let mut serve = Running::start(&args);
+    serve.stderr.find("allowed_hosts");
+    serve.stderr.find("Portolan");
+    serve.stderr.find("http://0.0.0.0:");
+    serve.stderr.find("WARNING: 0.0.0.0:");
+}
+
+#[test]
+fn what_cannot_be_served_is_said() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mark = Mark::new();
+    let (_dir, path) = configured(&[("local", &mark)]);
+    let address = taken.local_addr().unwrap().to_string();
+    let ended = finish(&mut command(&["serve", path.to_str().unwrap(), "--listen", &address]));
+    assert_eq!(ended.code, Some(4));
+    assert!(ended.stderr.contains(&format!("cannot listen at {address}: ")), "{}", ended.stderr);
+    mark.is_gone();
+    std::fs::write(&path, "x").unwrap();
+    assert_eq!(run(&["serve", path.to_str().unwrap()]).code, Some(3));
+    assert_eq!(run(&["serve", path.to_str().unwrap(), "--listen", "nowhere"]).code, Some(2));
+}
