@@ -187,10 +187,7 @@ impl Watch {
     async fn listen_modern(&self, lists: &Filter, subscribes: bool) -> Result<(), CallError> {
         let mut stream: Option<Answer> = None;
         loop {
-            let (version, mut filter) = self.filter(lists);
-            if !subscribes {
-                filter.uris.clear();
-            }
+            let (version, filter) = self.modern_filter(lists, subscribes);
             if filter.is_empty() {
                 self.honoured.send_replace(Some((version, filter)));
                 self.wanted_changed.notified().await;
@@ -203,18 +200,34 @@ impl Watch {
                     self.arrived(arrival);
                 }
             }
-            self.honoured.send_replace(Some((version, honoured)));
+            self.honoured.send_replace(Some((version, honoured.clone())));
             loop {
                 tokio::select! {
                     arrival = next.next() => match arrival? {
                         Arrival::Response(_) => return Ok(()),
                         notice @ Arrival::Notice(..) => self.arrived(notice),
                     },
-                    () = self.wanted_changed.notified() => break,
+                    () = self.wanted_changed.notified() => {
+                        let (version, wider) = self.modern_filter(lists, subscribes);
+                        if wider.or(&filter) != filter {
+                            break;
+                        }
+                        // The stream is wide enough for another who wants the same.
+                        self.honoured.send_replace(Some((version, honoured.clone())));
+                    }
                 }
             }
             stream = Some(next);
         }
+    }
+
+    /// What a modern server is asked to tell of.
+    fn modern_filter(&self, lists: &Filter, subscribes: bool) -> (u64, Filter) {
+        let (version, mut filter) = self.filter(lists);
+        if !subscribes {
+            filter.uris.clear();
+        }
+        (version, filter)
     }
 
     /// Opens a subscription stream and waits for its acknowledgement.
