@@ -182,6 +182,11 @@ class Stage:
             self.processes.append(process)
         return process
 
+    def forget(self, process: Process) -> None:
+        """It has ended, and its log explains nothing to others."""
+        with self._lock:
+            self.processes.remove(process)
+
     def on_close(self, close: Callable[[], object]) -> None:
         self._closers.append(close)
 

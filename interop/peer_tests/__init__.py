@@ -1,0 +1,24 @@
+"""What official clients and servers see of each other through Portolan.
+
+Reading order: base (what a group of tests has), clients (each client in front of each server, compared with going there
+directly), aggregate (six servers behind one gateway), counting (what a hundred clients cause), recovery (servers that
+go away), idle (connections that a server closes in the last moment).
+"""
+
+from .aggregate import Aggregate
+from .base import PeerTest
+from .clients import CLIENT_GROUPS
+from .counting import Lifetimes, PerClientSessions, SharedSessions
+from .idle import IdleConnections
+from .recovery import Recovery
+
+# The longest first, so that they run beside the others.
+GROUPS: list[type[PeerTest]] = [
+    IdleConnections,
+    Aggregate,
+    *CLIENT_GROUPS,
+    Recovery,
+    SharedSessions,
+    PerClientSessions,
+    Lifetimes,
+]
