@@ -1,8 +1,6 @@
 //! `portolan call`, `read` and `prompt`.
 
-use insta::assert_debug_snapshot;
-
-use crate::program::{PORTOLAN, Running, reference_server, run, run_with_input, settings};
+use crate::program::{PORTOLAN, Running, assert_ended, reference_server, run, run_with_input};
 
 #[test]
 fn a_call_gives_the_same_over_every_era_and_transport() {
@@ -31,17 +29,17 @@ fn json_is_the_result_byte_for_byte() {
     let (_server, url) = reference_server("modern");
     let spelled = r#"{"n":1.0,"big":12345678901234567890123,"s":"é","list":[ 1 ]}"#;
     let ended = run(&["call", &url, "echo", "--json", "--args", spelled]);
-    settings().bind(|| assert_debug_snapshot!(ended, @r#"
+    assert_ended!(ended, @r#"
         exit: 0
         ----- stdout -----
         {"resultType":"complete","content":[{"type":"text","text":"{\"n\":1.0,\"big\":12345678901234567890123,\"s\":\"é\",\"list\":[ 1 ]}"}],"structuredContent":{"n":1.0,"big":12345678901234567890123,"s":"é","list":[ 1 ]},"_meta":{"io.modelcontextprotocol/serverInfo":{"name":"portolan-reference","title":"Portolan reference server","version":"0.1.0"}}}
-        "#));
+        "#);
     let ended = run(&["call", &url, "test_error_handling", "--json"]);
-    settings().bind(|| assert_debug_snapshot!(ended, @r#"
+    assert_ended!(ended, @r#"
         exit: 1
         ----- stdout -----
         {"resultType":"complete","content":[{"type":"text","text":"This tool intentionally returns an error for testing"}],"isError":true,"_meta":{"io.modelcontextprotocol/serverInfo":{"name":"portolan-reference","title":"Portolan reference server","version":"0.1.0"}}}
-        "#));
+        "#);
 }
 
 #[test]
@@ -74,8 +72,7 @@ fn each_kind_of_content_is_shown_or_saved() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("saved");
     let ended = run(&["call", &url, "test_multiple_content_types", "-o", path.to_str().unwrap()]);
-    settings().bind(|| {
-        assert_debug_snapshot!(ended, @r#"
+    assert_ended!(ended, @r#"
         exit: 0
         ----- stdout -----
         Multiple content types test:
@@ -84,36 +81,32 @@ fn each_kind_of_content_is_shown_or_saved() {
         {"test":"data","value":123}
         ----- stderr -----
         saved 69 bytes to /tmp/DIR/saved
-        "#)
-    });
+        "#);
     assert!(std::fs::read(&path).unwrap().starts_with(b"\x89PNG"));
     let ended = run(&["read", &url, "test://static-binary"]);
-    settings().bind(|| {
-        assert_debug_snapshot!(ended, @r#"
+    assert_ended!(ended, @r#"
         exit: 0
         ----- stdout -----
         [test://static-binary: image/png, 69 bytes]
-        "#)
-    });
+        "#);
 }
 
 #[test]
 fn a_tool_that_fails_is_told_from_one_that_is_not_there() {
     let (_server, url) = reference_server("both");
-    settings().bind(|| {
-        assert_debug_snapshot!(run(&["call", &url, "test_error_handling"]), @r#"
+    assert_ended!(run(&["call", &url, "test_error_handling"]), @r#"
         exit: 1
         ----- stderr -----
         This tool intentionally returns an error for testing
         "#);
-        assert_debug_snapshot!(run(&["call", &url, "ad", "a=1"]), @r#"
+    assert_ended!(run(&["call", &url, "ad", "a=1"]), @r#"
         exit: 1
         ----- stderr -----
         error: unknown tool: ad (-32602)
 
         hint: the server's tools are test_simple_text, test_image_content, test_audio_content, test_embedded_resource, test_multiple_content_types, test_error_handling, test_tool_with_progress, test_tool_with_logging, test_logging_tool, test_reconnection, slow_counter, sleep, …
         "#);
-        assert_debug_snapshot!(run(&["read", &url, "test://nope"]), @r#"
+    assert_ended!(run(&["read", &url, "test://nope"]), @r#"
         exit: 1
         ----- stderr -----
         error: resource not found: test://nope (-32602)
@@ -121,7 +114,6 @@ fn a_tool_that_fails_is_told_from_one_that_is_not_there() {
           "uri": "test://nope"
         }
         "#);
-    });
 }
 
 #[test]
@@ -143,8 +135,7 @@ fn progress_and_log_messages_are_shown_beside_the_result() {
 fn what_is_asked_is_shown_and_declined_where_nobody_can_answer() {
     let (_server, url) = reference_server("modern");
     let ended = run(&["call", &url, "test_elicitation_sep1330_enums"]);
-    settings().bind(|| {
-        assert_debug_snapshot!(ended, @r#"
+    assert_ended!(ended, @r#"
         exit: 0
         ----- stdout -----
         Elicitation completed: action=decline, content={}
@@ -156,47 +147,42 @@ fn what_is_asked_is_shown_and_declined_where_nobody_can_answer() {
           untitledMulti <option1|option2|option3>, several with commas between (optional)
           titledMulti <value1|value2|value3>, several with commas between (optional)
         declined: nobody can be asked, because stdin or stderr is no terminal
-        "#)
-    });
+        "#);
 }
 
 #[test]
 fn prompts_and_resources_are_fetched() {
     let (_server, url) = reference_server("both");
-    settings().bind(|| {
-        assert_debug_snapshot!(run(&["prompt", &url, "test_prompt_with_arguments", "arg1=1", "arg2=two"]), @r#"
+    assert_ended!(run(&["prompt", &url, "test_prompt_with_arguments", "arg1=1", "arg2=two"]), @r#"
         exit: 0
         ----- stdout -----
         user:
         Prompt with arguments: arg1='1', arg2='two'
         "#);
-        assert_debug_snapshot!(run(&["read", &url, "test://template/7/data"]), @r#"
+    assert_ended!(run(&["read", &url, "test://template/7/data"]), @r#"
         exit: 0
         ----- stdout -----
         {"id":"7","templateTest":true,"data":"Data for ID: 7"}
         "#);
-        assert_debug_snapshot!(run(&["read", &url, "test://static-text", "--json"]), @r#"
+    assert_ended!(run(&["read", &url, "test://static-text", "--json"]), @r#"
         exit: 0
         ----- stdout -----
         {"resultType":"complete","contents":[{"uri":"test://static-text","mimeType":"text/plain","text":"This is the content of the static text resource."}],"ttlMs":60000,"cacheScope":"public","_meta":{"io.modelcontextprotocol/serverInfo":{"name":"portolan-reference","title":"Portolan reference server","version":"0.1.0"}}}
         "#);
-    });
 }
 
 #[test]
 fn who_cannot_be_reached_is_told_from_who_says_no() {
-    settings().bind(|| {
-        assert_debug_snapshot!(run(&["call", "http://127.0.0.1:1/mcp", "add"]), @r#"
+    assert_ended!(run(&["call", "http://127.0.0.1:1/mcp", "add"]), @r#"
         exit: 4
         ----- stderr -----
         error: the server cannot be reached: Connection refused (os error 111)
         "#);
-        assert_debug_snapshot!(run(&["call", "/does/not/exist", "add"]), @r#"
+    assert_ended!(run(&["call", "/does/not/exist", "add"]), @r#"
         exit: 4
         ----- stderr -----
         error: the server cannot be reached: the process ended (exit status: 4); it said: /does/not/exist cannot be started: No such file or directory (os error 2)
         "#);
-    });
 }
 
 #[test]
@@ -212,13 +198,11 @@ fn a_call_that_takes_too_long_is_given_up_and_cancelled() {
         "300ms",
         "--no-progress",
     ]);
-    settings().bind(|| {
-        assert_debug_snapshot!(ended, @r#"
+    assert_ended!(ended, @r#"
         exit: 4
         ----- stderr -----
         error: no answer within 300ms
-        "#)
-    });
+        "#);
     let ended = run(&["call", &url, "cancellations", "atLeast=1"]);
     assert_eq!(ended.stdout, "{\"cancellations\":1}\n");
 }
@@ -236,8 +220,7 @@ fn ctrl_c_cancels_the_call() {
 
 #[test]
 fn what_cannot_be_meant_is_refused_with_what_would_be_right() {
-    settings().bind(|| {
-        assert_debug_snapshot!(run(&["call"]), @r#"
+    assert_ended!(run(&["call"]), @r#"
         exit: 2
         ----- stderr -----
         error: the following required arguments were not provided:
@@ -248,33 +231,32 @@ fn what_cannot_be_meant_is_refused_with_what_would_be_right() {
 
         For more information, try '--help'.
         "#);
-        assert_debug_snapshot!(run(&["call", "http://127.0.0.1:1/mcp"]), @r#"
+    assert_ended!(run(&["call", "http://127.0.0.1:1/mcp"]), @r#"
         exit: 2
         ----- stderr -----
         error: no tool is named
 
         hint: portolan list shows what there is
         "#);
-        assert_debug_snapshot!(run(&["call", "http://127.0.0.1:1/mcp", "add", "a"]), @r#"
+    assert_ended!(run(&["call", "http://127.0.0.1:1/mcp", "add", "a"]), @r#"
         exit: 2
         ----- stderr -----
         error: "a" is no argument
 
         hint: write name=value, name:='JSON' or name=@FILE
         "#);
-        assert_debug_snapshot!(run(&["call", "http://127.0.0.1:1/mcp", "add", "-H", "X-Key: ${env:PORTOLAN_TEST_UNSET}"]), @r#"
+    assert_ended!(run(&["call", "http://127.0.0.1:1/mcp", "add", "-H", "X-Key: ${env:PORTOLAN_TEST_UNSET}"]), @r#"
         exit: 2
         ----- stderr -----
         error: the environment variable PORTOLAN_TEST_UNSET is not set
 
         hint: set it; if it may be missing, write ${env:PORTOLAN_TEST_UNSET:-default}
         "#);
-        assert_debug_snapshot!(run(&["call", "ftp:/x", "add", "-H", "a: b"]), @r#"
+    assert_ended!(run(&["call", "ftp:/x", "add", "-H", "a: b"]), @r#"
         exit: 2
         ----- stderr -----
         error: headers are for servers at a URL
 
         hint: a process takes its secrets from the environment
         "#);
-    });
 }

@@ -1,8 +1,6 @@
 //! `portolan check`.
 
-use insta::assert_debug_snapshot;
-
-use crate::program::{PORTOLAN, command, finish, reference_server, settings};
+use crate::program::{PORTOLAN, assert_ended, command, finish, reference_server};
 
 fn check(text: &str, name: &str, args: &[&str]) -> crate::program::Ended {
     let dir = tempfile::tempdir().unwrap();
@@ -13,8 +11,7 @@ fn check(text: &str, name: &str, args: &[&str]) -> crate::program::Ended {
 #[test]
 fn every_mistake_is_said_at_once() {
     let text = "[upstream.a]\nurl = \"ftp://x\"\ntimouts = { call = \"5s\" }\n[route.r]\nupstreams = [\"a\", \"b\"]\n";
-    settings().bind(|| {
-        assert_debug_snapshot!(check(text, "bad.toml", &[]), @r#"
+    assert_ended!(check(text, "bad.toml", &[]), @r#"
         exit: 3
         ----- stderr -----
         bad.toml:2:7: error: the URL of an upstream begins with http:// or https://
@@ -36,25 +33,22 @@ fn every_mistake_is_said_at_once() {
           = help: did you mean "a"?
 
         bad.toml cannot be used: 3 errors
-        "#)
-    });
+        "#);
     let missing = finish(&mut command(&["check", "/does/not/exist.toml"]));
-    settings().bind(|| {
-        assert_debug_snapshot!(missing, @r#"
+    assert_ended!(missing, @r#"
         exit: 3
         ----- stderr -----
         /does/not/exist.toml: error: cannot be read: no such file or directory
 
         /does/not/exist.toml cannot be used: 1 error
-        "#)
-    });
+        "#);
 }
 
 #[test]
 fn warnings_are_allowed_unless_they_are_not() {
     let text = "[upstream.a]\nurl = \"http://127.0.0.1:1/mcp\"\n[listener.main]\naddress = \"0.0.0.0:1\"\nallowed_hosts = [\"x\"]\n";
     let fine = check(text, "c.toml", &[]);
-    settings().bind(|| assert_debug_snapshot!(fine, @r#"
+    assert_ended!(fine, @r#"
         exit: 0
         ----- stdout -----
         c.toml can be used, with 1 warning: 1 server
@@ -64,7 +58,7 @@ fn warnings_are_allowed_unless_they_are_not() {
         4 | address = "0.0.0.0:1"
           |           ^^^^^^^^^^^
           = help: listen at 127.0.0.1, or let nobody connect but a proxy that authenticates clients
-        "#));
+        "#);
     assert_eq!(check(text, "c.toml", &["--strict"]).code, Some(3));
 }
 
@@ -75,23 +69,19 @@ fn servers_are_reached_if_that_is_asked() {
         r#"{{"mcpServers":{{"web":{{"url":"{url}"}},"local":{{"command":"{PORTOLAN}","args":["reference-server","--stdio","--era","legacy"]}}}}}}"#
     );
     let ended = check(&good, "mcp.json", &["--connect"]);
-    settings().bind(|| {
-        assert_debug_snapshot!(ended, @r#"
+    assert_ended!(ended, @r#"
         exit: 0
         ----- stdout -----
         mcp.json can be used: 2 servers
           web    up    modern, 2026-07-28, 39 tools
           local  up    legacy, 2025-11-25, 39 tools
-        "#)
-    });
+        "#);
     let ended =
         check(r#"{"mcpServers":{"gone":{"url":"http://127.0.0.1:1/mcp"}}}"#, "mcp.json", &["--connect"]);
-    settings().bind(|| {
-        assert_debug_snapshot!(ended, @r#"
+    assert_ended!(ended, @r#"
         exit: 4
         ----- stdout -----
         mcp.json can be used: 1 server
           gone  down  upstream "gone" cannot be reached: Connection refused (os error 111)
-        "#)
-    });
+        "#);
 }

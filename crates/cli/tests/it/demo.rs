@@ -28,7 +28,7 @@ fn the_demo_calls_through_to_every_server_and_says_so() {
           legacy client, new    A + B = SUM  ok
           legacy client, old    A + B = SUM  ok
           legacy client, local  A + B = SUM  ok
-        "#)
+        "#);
     });
 }
 

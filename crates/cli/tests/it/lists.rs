@@ -1,16 +1,13 @@
 //! `portolan discover` and `list`.
 
-use insta::assert_debug_snapshot;
-
 use crate::program::{PORTOLAN, command};
-use crate::program::{Running, finish, reference_server, run, settings};
+use crate::program::{Running, assert_ended, finish, reference_server, run};
 
 #[test]
 fn a_server_is_described_in_its_own_era() {
     let (_modern, modern) = reference_server("modern");
     let (_legacy, legacy) = reference_server("legacy");
-    settings().bind(|| {
-        assert_debug_snapshot!(run(&["discover", &modern]), @r#"
+    assert_ended!(run(&["discover", &modern]), @r#"
         exit: 0
         ----- stdout -----
         portolan-reference 0.1.0 (Portolan reference server)
@@ -19,7 +16,7 @@ fn a_server_is_described_in_its_own_era() {
 
         A fixture: its tools, prompts and resources have the names that the MCP conformance suite gives them.
         "#);
-        assert_debug_snapshot!(run(&["discover", &legacy]), @r#"
+    assert_ended!(run(&["discover", &legacy]), @r#"
         exit: 0
         ----- stdout -----
         portolan-reference 0.1.0 (Portolan reference server)
@@ -28,7 +25,6 @@ fn a_server_is_described_in_its_own_era() {
 
         A fixture: its tools, prompts and resources have the names that the MCP conformance suite gives them.
         "#);
-    });
 }
 
 #[test]
@@ -47,8 +43,7 @@ fn lists_show_what_a_call_needs() {
         tools.contains("\n  add a=<number> b=<number>\n      Adds two numbers; whole ones exactly\n"),
         "{tools}"
     );
-    settings().bind(|| {
-        assert_debug_snapshot!(run(&["list", &url, "prompts"]), @r#"
+    assert_ended!(run(&["list", &url, "prompts"]), @r#"
         exit: 0
         ----- stdout -----
         prompts (5)
@@ -63,7 +58,7 @@ fn lists_show_what_a_call_needs() {
           test_input_required_result_prompt
               A prompt that first asks the user for its context
         "#);
-        assert_debug_snapshot!(run(&["list", &url, "resources"]), @r#"
+    assert_ended!(run(&["list", &url, "resources"]), @r#"
         exit: 0
         ----- stdout -----
         resources (3)
@@ -74,21 +69,20 @@ fn lists_show_what_a_call_needs() {
           test://watched-resource  [text/plain]
               A text that test_trigger_resource_update changes
         "#);
-        assert_debug_snapshot!(run(&["list", &url, "templates"]), @r#"
+    assert_ended!(run(&["list", &url, "templates"]), @r#"
         exit: 0
         ----- stdout -----
         resource templates (1)
           test://template/{id}/data  [application/json]
               JSON that names its own id
         "#);
-        assert_debug_snapshot!(run(&["list", &url, "everything"]), @r#"
+    assert_ended!(run(&["list", &url, "everything"]), @r#"
         exit: 2
         ----- stderr -----
         error: "everything" cannot be listed
 
         hint: tools, prompts, resources, templates or all
         "#);
-    });
 }
 
 #[test]

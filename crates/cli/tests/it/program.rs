@@ -72,7 +72,17 @@ fn ended(status: ExitStatus, stdout: &[u8], stderr: &[u8]) -> Ended {
     Ended { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
 }
 
-/// Makes snapshots of what differs from run to run: ports, times, the path of the program.
+/// Compares how a run ended, without what differs from run to run.
+macro_rules! assert_ended {
+    ($ended:expr, @$expected:literal) => {
+        $crate::program::settings().bind(|| {
+            insta::assert_debug_snapshot!($ended, @$expected);
+        })
+    };
+}
+pub(crate) use assert_ended;
+
+/// Takes out of snapshots what differs from run to run: ports, times, the path of the program.
 pub(crate) fn settings() -> insta::Settings {
     let mut settings = insta::Settings::clone_current();
     settings.add_filter(r"127\.0\.0\.1:\d+", "127.0.0.1:PORT");
