@@ -61,6 +61,7 @@ pub(crate) struct Flow {
     id: Id,
     method: Option<&'static Method>,
     state: State,
+    era: Era,
     /// Ends subscription streams in good order.
     drain: CancellationToken,
 }
@@ -77,7 +78,7 @@ pub(crate) struct Origin {
 impl Flow {
     /// A call that begins when it is first asked for a step.
     pub(crate) fn new(route: Arc<Route>, call: Call, origin: Origin, drain: CancellationToken) -> Self {
-        let (id, method) = (call.id().clone(), call.method());
+        let (id, method, era) = (call.id().clone(), call.method(), origin.era);
         let start = async move {
             let visit = Visit {
                 headers: &origin.headers,
@@ -87,7 +88,7 @@ impl Flow {
             };
             route.run(call, visit).await
         };
-        Self { id, method, state: State::Starting(Box::pin(start)), drain }
+        Self { id, method, state: State::Starting(Box::pin(start)), era, drain }
     }
 
     pub(crate) fn id(&self) -> &Id {
@@ -118,7 +119,7 @@ impl Flow {
             State::Relay(relay) => match relay.next().await {
                 Ok(Passed::Notice(bytes)) => Step::Notice(bytes),
                 Ok(Passed::Response(message, status)) => self.last(Last::Message(message, status)),
-                Err(error) => self.last(Last::Error(Box::new(reply::wire(&error)))),
+                Err(error) => self.last(Last::Error(Box::new(reply::wire_for(&error, self.era)))),
             },
             State::Listen(subscription) => {
                 let told = tokio::select! {
@@ -140,7 +141,7 @@ impl Flow {
     fn own(&mut self) -> Step {
         let last = match std::mem::replace(&mut self.state, State::Over) {
             State::Own(message) => Last::Message(message, None),
-            State::Failed(error) => Last::Error(Box::new(reply::wire(&error))),
+            State::Failed(error) => Last::Error(Box::new(reply::wire_for(&error, self.era))),
             _ => Last::Error(Box::new(reply::wire(&CallError::Internal(
                 "a call was asked past its end".to_owned(),
             )))),

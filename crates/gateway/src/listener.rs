@@ -291,7 +291,7 @@ fn reject(fault: &Reject, id: Option<&Id>) -> Response<ReplyBody> {
 }
 
 fn refuse_call(error: &CallError, id: Option<&Id>, era: Era) -> Response<ReplyBody> {
-    let wire = reply::wire(error);
+    let wire = reply::wire_for(error, era);
     wire.log(error, "");
     match error {
         CallError::Reject(Reject::NotARequest(_)) => respond::json(wire.status, wire.body(id)),

@@ -14,6 +14,7 @@ use mcp::json;
 use mcp::jsonrpc::Id;
 use mcp::method::Kind;
 use mcp::reject::{Reject, code};
+use mcp::version::Era;
 use tracing::Level;
 
 /// Why a call has no answer from a server.
@@ -226,6 +227,19 @@ pub fn wire(error: &CallError) -> Wire {
             text: "internal error".to_owned(),
             ..row(StatusCode::INTERNAL_SERVER_ERROR, code::INTERNAL_ERROR, Level::ERROR, "internal")
         },
+    }
+}
+
+/// The table's row as clients of an era are told it: a resource that is not there has a code of its own in the legacy
+/// era (2025-11-25 `server/resources` §Error Handling).
+#[must_use]
+pub fn wire_for(error: &CallError, era: Era) -> Wire {
+    let row = wire(error);
+    match error {
+        CallError::UnknownName { kind: Kind::Resource, .. } if era == Era::Legacy => {
+            Wire { code: code::LEGACY_RESOURCE_NOT_FOUND, ..row }
+        }
+        _ => row,
     }
 }
 

@@ -115,28 +115,31 @@ impl Conversation {
     async fn take(self: Arc<Self>, line: Bytes) {
         let message = match Message::parse(line) {
             Ok(message) => message,
-            Err(fault) => return self.fail(&CallError::Reject(Reject::from(fault)), None).await,
+            Err(fault) => {
+                return self.fail(&CallError::Reject(Reject::from(fault)), None, Era::Modern).await;
+            }
         };
         let id = match message.kind() {
             MessageKind::Request(request) => Some(request.id.clone()),
             _ => None,
         };
-        let taken = self.sort(message).await;
+        let era = if inbound::claims_modern(&message) { Era::Modern } else { Era::Legacy };
+        let taken = self.sort(message, era).await;
         if let Err(error) = taken {
             // Without an id it was a notification, which is never answered.
             if id.is_some() {
-                self.fail(&error, id.as_ref()).await;
+                self.fail(&error, id.as_ref(), era).await;
             }
         }
     }
 
-    async fn sort(self: &Arc<Self>, message: Message) -> Result<(), CallError> {
+    async fn sort(self: &Arc<Self>, message: Message, era: Era) -> Result<(), CallError> {
         if let MessageKind::Notification(note) = message.kind()
             && &*note.method == "notifications/cancelled"
         {
             self.cancel(&message);
         }
-        if inbound::claims_modern(&message) {
+        if era == Era::Modern {
             if let MessageKind::Request(_) = message.kind() {
                 let call = inbound::modern_stdio(message)?;
                 let origin =
@@ -250,8 +253,8 @@ impl Conversation {
         }
     }
 
-    async fn fail(&self, error: &CallError, id: Option<&Id>) {
-        let wire = reply::wire(error);
+    async fn fail(&self, error: &CallError, id: Option<&Id>, era: Era) {
+        let wire = reply::wire_for(error, era);
         wire.log(error, "");
         self.say(wire.body(id)).await;
     }
