@@ -37,7 +37,7 @@ use self::link::{Link, Whose};
 use self::places::{Place, Places};
 use self::shared::Shared;
 use self::stdio::{Running, StdioWire};
-use self::streamable::{CancelGuard, HttpStream, HttpWire, Partner, Session};
+use self::streamable::{HttpStream, HttpWire, LegacyCall, Partner, Session};
 
 /// One configured MCP server.
 #[derive(Debug)]
@@ -266,7 +266,7 @@ impl Upstream {
         let body = self.body(order, link, id);
         let mut headers = wire.forwarded(order.headers);
         headers.extend(order.trace.headers(order.call.meta()));
-        let (session, guard) = match partner {
+        let legacy = match partner {
             Partner::Modern(link) => {
                 headers.extend(outbound::mirrored_headers(
                     order.call,
@@ -283,15 +283,14 @@ impl Upstream {
                             .map(|v| (mcp::headers::NAME.clone(), v.clone())),
                     );
                 }
-                (None, None)
+                None
             }
             Partner::Legacy(session) => {
                 if let Some(level) = order.call.client().log.level() {
                     session.lower_level(wire, level).await?;
                 }
                 headers.extend(session.headers());
-                let guard = CancelGuard::new(Arc::clone(wire), Arc::clone(session), id);
-                (Some(Arc::clone(session)), Some(guard))
+                Some(LegacyCall::begin(wire, session, id, order.call.client().log.wants(None)))
             }
         };
         let reply = wire.post(headers, body).await;
@@ -300,14 +299,15 @@ impl Upstream {
             Err(error) => self.shared.set_health(Health::Down { why: error.to_string() }),
         }
         let reply = reply?;
-        if let Some(session) = lost_session(&reply, session.as_deref()) {
-            wire.lost(session);
-            if let Some(guard) = guard {
-                guard.disarm();
+        let legacy = match legacy {
+            Some(call) if is_lost(&reply, &call.session) => {
+                wire.lost(&call.session);
+                call.over();
+                return Ok(Begun::SessionLost(place));
             }
-            return Ok(Begun::SessionLost(place));
-        }
-        let source = self.receive(wire, reply, Sent { id, session, guard }).await?;
+            legacy => legacy,
+        };
+        let source = self.receive(wire, reply, Sent { id, legacy }).await?;
         Ok(Begun::Answer(Box::new(Answer::new(source, self.origin(order, link), place))))
     }
 
@@ -315,11 +315,11 @@ impl Upstream {
     async fn receive(&self, wire: &Arc<HttpWire>, mut reply: Reply, sent: Sent) -> Result<Source, CallError> {
         let (status, media) = (reply.status(), reply.media_type());
         if status.is_success() && media.as_deref() == Some("text/event-stream") {
-            let stream = HttpStream::new(Arc::clone(wire), Some(sent.id), reply, sent.session, sent.guard);
+            let stream = HttpStream::answering(Arc::clone(wire), reply, sent.id, sent.legacy);
             return Ok(Source::Events(Box::new(stream)));
         }
         if media.as_deref() != Some("application/json") {
-            if sent.session.is_none() && matches!(status, StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND) {
+            if sent.legacy.is_none() && matches!(status, StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND) {
                 wire.doubt_era();
             }
             return Err(wire.status_fault(status, media.as_deref()));
@@ -338,11 +338,11 @@ impl Upstream {
             }
             _ => {}
         }
-        if sent.session.is_none() && is_legacy_refusal(status, &message) {
+        if sent.legacy.is_none() && is_legacy_refusal(status, &message) {
             wire.doubt_era();
         }
-        if let Some(guard) = sent.guard {
-            guard.disarm();
+        if let Some(call) = sent.legacy {
+            call.over();
         }
         Ok(Source::Whole(Some(Response { message, status: Some(status) })))
     }
@@ -419,8 +419,7 @@ enum Begun {
 /// What was sent and must be cleaned up after.
 struct Sent {
     id: u64,
-    session: Option<Arc<Session>>,
-    guard: Option<CancelGuard>,
+    legacy: Option<LegacyCall>,
 }
 
 /// Whether an answer to a modern request is what legacy servers say to those who have no session: the server may have
@@ -435,6 +434,6 @@ fn is_legacy_refusal(status: StatusCode, message: &Message) -> bool {
 
 /// A 404 in a session with an id means that the session is gone (MCP 2025-11-25 `basic/transports` §Session
 /// Management), and then the request was not carried out.
-fn lost_session<'s>(reply: &Reply, session: Option<&'s Session>) -> Option<&'s Session> {
-    session.filter(|session| reply.status() == StatusCode::NOT_FOUND && session.has_id())
+fn is_lost(reply: &Reply, session: &Session) -> bool {
+    reply.status() == StatusCode::NOT_FOUND && session.has_id()
 }

@@ -27,9 +27,10 @@ use crate::upstream::shared::Shared;
 
 mod session;
 mod stream;
+mod strays;
 
 pub(crate) use session::Session;
-pub(crate) use stream::{CancelGuard, HttpStream};
+pub(crate) use stream::{HttpStream, LegacyCall};
 
 /// After this long a server is asked again which era it speaks: one that was upgraded still answers `initialize`, so
 /// the verdict «legacy» never corrects itself.

@@ -10,6 +10,7 @@ use mcp::meta::LogLevel;
 use mcp::version::{self, Era};
 use mcp::{answer, headers};
 
+use super::strays::Strays;
 use super::{HttpStream, HttpWire, legacy_headers};
 use crate::reply::CallError;
 use crate::upstream::link::Link;
@@ -22,6 +23,7 @@ pub(crate) struct Session {
     id: Option<HeaderValue>,
     lost: AtomicBool,
     level: Mutex<Option<LogLevel>>,
+    pub(super) strays: Strays,
 }
 
 impl Session {
@@ -59,7 +61,7 @@ impl Session {
                 _ => Err(wire.status_fault(status, media.as_deref())),
             };
         }
-        Ok(Some(HttpStream::new(Arc::clone(wire), None, reply, Some(Arc::clone(self)), None)))
+        Ok(Some(HttpStream::overheard(Arc::clone(wire), reply, Arc::clone(self))))
     }
 
     /// Makes the server log from `level` on. A session's level is one for all its calls, so it is only ever lowered,
@@ -111,7 +113,13 @@ pub(super) async fn open(wire: &Arc<HttpWire>) -> Result<Session, CallError> {
     }
     let opened = Opened::read(&message).map_err(|fault| CallError::invalid(name, &fault))?;
     let link = Link { revision: opened.revision, discovered: Arc::new(opened.discovered) };
-    let session = Session { link, id: session_id, lost: AtomicBool::new(false), level: Mutex::default() };
+    let session = Session {
+        link,
+        id: session_id,
+        lost: AtomicBool::new(false),
+        level: Mutex::default(),
+        strays: Strays::default(),
+    };
     let initialized = answer::notification_message("notifications/initialized", None);
     wire.post(session.headers(), initialized).await?;
     wire.shared.world.metrics.session_opened(name);

@@ -12,6 +12,7 @@ use mcp::notify::{self, Notice};
 use mcp::sse::{Decoder, Event};
 use transport::http::client::Reply;
 
+use super::strays::Strayed;
 use super::{HttpWire, Session};
 use crate::reply::CallError;
 use crate::upstream::answer::{Arrival, Response};
@@ -26,6 +27,7 @@ pub(crate) struct HttpStream {
     events: Events,
     session: Option<Arc<Session>>,
     guard: Option<CancelGuard>,
+    strayed: Option<Strayed>,
 }
 
 /// The events of one response, read as they come.
@@ -61,20 +63,33 @@ impl Events {
 }
 
 impl HttpStream {
-    pub(crate) fn new(
-        wire: Arc<HttpWire>,
-        id: Option<u64>,
-        reply: Reply,
-        session: Option<Arc<Session>>,
-        guard: Option<CancelGuard>,
-    ) -> Self {
-        let limit = wire.shared.plan.message_bytes;
-        Self { wire, id, events: Events::new(reply, limit), session, guard }
+    /// The answer to the call `id`.
+    pub(crate) fn answering(wire: Arc<HttpWire>, reply: Reply, id: u64, legacy: Option<LegacyCall>) -> Self {
+        let events = Events::new(reply, wire.shared.plan.message_bytes);
+        let (session, guard, strayed) = match legacy {
+            Some(LegacyCall { session, guard, strayed }) => (Some(session), Some(guard), Some(strayed)),
+            None => (None, None, None),
+        };
+        Self { wire, id: Some(id), events, session, guard, strayed }
+    }
+
+    /// A legacy session's stream of notifications.
+    pub(super) fn overheard(wire: Arc<HttpWire>, reply: Reply, session: Arc<Session>) -> Self {
+        let events = Events::new(reply, wire.shared.plan.message_bytes);
+        Self { wire, id: None, events, session: Some(session), guard: None, strayed: None }
     }
 
     pub(crate) async fn next(&mut self) -> Result<Arrival, CallError> {
         loop {
-            let Some(data) = self.events.next(&self.wire).await? else {
+            let data = match &mut self.strayed {
+                None => self.events.next(&self.wire).await?,
+                Some(strayed) => tokio::select! {
+                    biased;
+                    Some((message, seen)) = strayed.next() => return Ok(Arrival::Notice(message, seen)),
+                    data = self.events.next(&self.wire) => data?,
+                },
+            };
+            let Some(data) = data else {
                 let upstream = self.wire.shared.plan.name.clone();
                 return Err(CallError::BrokeOff {
                     upstream,
@@ -120,7 +135,13 @@ impl HttpStream {
                 None
             }
             MessageKind::Notification(_) => match notify::see(&message) {
-                Ok(seen) if self.is_for_all(&seen.notice) && seen.subscription.is_none() => {
+                Ok(seen) if self.is_stray(&seen.notice) => {
+                    if !self.session.as_ref().is_some_and(|session| session.strays.give(message, seen)) {
+                        self.wire.shared.world.metrics.dropped(&self.wire.shared.plan.name);
+                    }
+                    None
+                }
+                Ok(seen) if is_for_all(&seen.notice) && seen.subscription.is_none() => {
                     // Nobody may listen, which is no fault.
                     drop(self.wire.shared.notices.send(Arc::new((message, seen))));
                     None
@@ -141,13 +162,9 @@ impl HttpStream {
         }
     }
 
-    /// Whether a notification is not about this call, although a legacy server sent it on its stream.
-    fn is_for_all(&self, notice: &Notice) -> bool {
-        match notice {
-            Notice::ListChanged(_) | Notice::ResourceUpdated { .. } => true,
-            Notice::Progress { .. } | Notice::Log { .. } => self.id.is_none(),
-            _ => false,
-        }
+    /// Whether a notification on the session's stream is about some call.
+    fn is_stray(&self, notice: &Notice) -> bool {
+        self.id.is_none() && matches!(notice, Notice::Progress { .. } | Notice::Log { .. })
     }
 
     /// Whether a notification is progress under a token that is not the call's, which is its id.
@@ -176,6 +193,11 @@ impl HttpStream {
     }
 }
 
+/// Whether a notification is about no call, although a legacy server sent it on the stream of one.
+fn is_for_all(notice: &Notice) -> bool {
+    matches!(notice, Notice::ListChanged(_) | Notice::ResourceUpdated { .. })
+}
+
 impl fmt::Debug for HttpStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpStream").field("id", &self.id).finish_non_exhaustive()
@@ -201,9 +223,30 @@ pub(super) async fn find_response(wire: &HttpWire, reply: &mut Reply, id: u64) -
     Err(wire.invalid("its stream ended without a response"))
 }
 
+/// What a call to a legacy server has beside its connection: whoever drops it cancels the call.
+#[derive(Debug)]
+pub(crate) struct LegacyCall {
+    pub(crate) session: Arc<Session>,
+    guard: CancelGuard,
+    strayed: Strayed,
+}
+
+impl LegacyCall {
+    /// Before it is sent, because what the server says of it may come before the answer's head.
+    pub(crate) fn begin(wire: &Arc<HttpWire>, session: &Arc<Session>, id: u64, logs: bool) -> Self {
+        let guard = CancelGuard::new(Arc::clone(wire), Arc::clone(session), id);
+        Self { session: Arc::clone(session), guard, strayed: Strayed::expect(session, id, logs) }
+    }
+
+    /// There is nothing to cancel any more.
+    pub(crate) fn over(self) {
+        self.guard.disarm();
+    }
+}
+
 /// Tells a legacy server that a call is cancelled, unless it was answered: a legacy server does not take the end of a
 /// connection for it.
-pub(crate) struct CancelGuard {
+struct CancelGuard {
     wire: Arc<HttpWire>,
     session: Arc<Session>,
     id: u64,
@@ -211,12 +254,12 @@ pub(crate) struct CancelGuard {
 }
 
 impl CancelGuard {
-    pub(crate) fn new(wire: Arc<HttpWire>, session: Arc<Session>, id: u64) -> Self {
+    fn new(wire: Arc<HttpWire>, session: Arc<Session>, id: u64) -> Self {
         Self { wire, session, id, armed: true }
     }
 
     /// The call was answered.
-    pub(crate) fn disarm(mut self) {
+    fn disarm(mut self) {
         self.armed = false;
     }
 }
