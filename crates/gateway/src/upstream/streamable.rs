@@ -26,8 +26,8 @@ use crate::upstream::pipe::lock;
 use crate::upstream::shared::Shared;
 
 mod session;
-mod stream;
 mod strays;
+mod stream;
 
 pub(crate) use session::Session;
 pub(crate) use stream::{HttpStream, LegacyCall};
