@@ -118,36 +118,32 @@ impl StdioWire {
     async fn start(&self) -> Result<Running, CallError> {
         self.may_start()?;
         let first = self.launch().await?;
-        match open::converse(&self.shared, &first, open::Opener::Detect).await {
+        match open::converse(&self.shared, first.pipe(), open::Opener::Detect).await {
             // Some legacy servers end themselves at anything before `initialize`.
             Err(CallError::BrokeOff { .. }) if open::detects(&self.shared) => {
                 let second = self.launch().await?;
-                let link = open::converse(&self.shared, &second, open::Opener::Initialize).await;
+                let link = open::converse(&self.shared, second.pipe(), open::Opener::Initialize).await;
                 self.ready(second, link)
             }
             link => self.ready(first, link),
         }
     }
 
-    fn ready(&self, pipe: Pipe, link: Result<Link, CallError>) -> Result<Running, CallError> {
+    fn ready(&self, fresh: Fresh, link: Result<Link, CallError>) -> Result<Running, CallError> {
         match link {
             Ok(link) => {
+                let pipe = fresh.keep();
                 self.watch_idleness(&pipe);
+                self.shared.begun();
                 Ok(Running { pipe, link, level: Arc::default() })
             }
-            Err(CallError::BrokeOff { why, .. }) => {
-                pipe.close("it did not say what it is");
-                Err(self.unreachable(&why))
-            }
-            Err(error) => {
-                pipe.close("it did not say what it is");
-                Err(error)
-            }
+            Err(CallError::BrokeOff { why, .. }) => Err(self.unreachable(&why)),
+            Err(error) => Err(error),
         }
     }
 
     /// Starts a process and the tasks that look after it.
-    async fn launch(&self) -> Result<Pipe, CallError> {
+    async fn launch(&self) -> Result<Fresh, CallError> {
         let world = &self.shared.world;
         let place = Arc::clone(&world.children).try_acquire_owned().map_err(|_full| {
             CallError::Overloaded { what: "child processes".to_owned(), limit: self.shared.most_children }
@@ -179,7 +175,7 @@ impl StdioWire {
         let stderr = world.tasks.spawn(read_stderr(Arc::clone(&shared), child.stderr, Arc::clone(&tail)));
         let with = Supervision { stderr, tail, grace: self.reach.grace, place };
         world.tasks.spawn(supervise(shared, child.process, pipe.clone(), with));
-        Ok(pipe)
+        Ok(Fresh { pipe, kept: false })
     }
 
     fn watch_idleness(&self, pipe: &Pipe) {
@@ -237,6 +233,32 @@ impl StdioWire {
 
     fn unreachable(&self, why: &str) -> CallError {
         CallError::Unreachable { upstream: self.shared.plan.name.clone(), why: why.to_owned() }
+    }
+}
+
+/// A conversation with a process that has not said yet what it is. Whoever gives up waiting for that drops it, and ends
+/// the process so.
+struct Fresh {
+    pipe: Pipe,
+    kept: bool,
+}
+
+impl Fresh {
+    fn pipe(&self) -> &Pipe {
+        &self.pipe
+    }
+
+    fn keep(mut self) -> Pipe {
+        self.kept = true;
+        self.pipe.clone()
+    }
+}
+
+impl Drop for Fresh {
+    fn drop(&mut self) {
+        if !self.kept {
+            self.pipe.close("it did not say what it is");
+        }
     }
 }
 
