@@ -31,6 +31,8 @@ pub(crate) struct Client {
     lines: LineReader<ReadHalf<DuplexStream>>,
     out: WriteHalf<DuplexStream>,
     next_id: u64,
+    /// The request that has no answer yet.
+    waiting: Option<Id>,
 }
 
 /// Hears what a server says in the middle of a call.
@@ -91,7 +93,7 @@ impl Client {
             }
         });
         let (read, out) = split(near);
-        Ok(Self { gateway, lines: LineReader::new(read, MESSAGE_BYTES), out, next_id: 1 })
+        Ok(Self { gateway, lines: LineReader::new(read, MESSAGE_BYTES), out, next_id: 1, waiting: None })
     }
 
     /// Sends a request and waits for its answer. `params` are members of its `params`, each as `"name":value`.
@@ -107,6 +109,7 @@ impl Client {
         let request = answer::request_message(&id, method, Some(&format!("{{{members}}}")));
         let broke =
             |error: &std::io::Error| Fault::Bug(format!("the line to the own gateway broke: {error}"));
+        self.waiting = Some(id.clone());
         write_line(&mut self.out, &request).await.map_err(|error| broke(&error))?;
         loop {
             let line = match self.lines.next().await.map_err(|error| broke(&error))? {
@@ -124,6 +127,7 @@ impl Client {
                 MessageKind::Request(_) => {}
                 MessageKind::Result(_) | MessageKind::Error(_) => {
                     if message.response_id() == Some(&id) {
+                        self.waiting = None;
                         return Ok(Answer { message });
                     }
                 }
@@ -170,7 +174,13 @@ impl Client {
 
     /// Cancels what is under way, and ends what was started.
     pub(crate) async fn close(self) {
-        let Self { gateway, lines, out, .. } = self;
+        let Self { gateway, lines, mut out, waiting, .. } = self;
+        if let Some(id) = waiting {
+            let params = format!(r#"{{"requestId":{},"reason":"the user no longer waits"}}"#, id.raw());
+            let cancel = answer::notification_message("notifications/cancelled", Some(&params));
+            // The gateway may have hung up, and then there is nothing to cancel.
+            drop(write_line(&mut out, &cancel).await);
+        }
         drop((lines, out));
         gateway.stop().await;
     }

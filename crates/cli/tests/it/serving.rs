@@ -141,6 +141,20 @@ fn sigkill_leaves_no_process() {
 }
 
 #[test]
+fn a_server_that_never_says_what_it_is_is_not_left_running() {
+    let mark = Mark::new();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("portolan.toml");
+    let text = format!(
+        "[upstream.mute]\ncommand = [\"sh\", \"-c\", \"sleep 600; true\", \"{mark}\"]\ntimeouts = {{ connect = \"200ms\" }}\n"
+    );
+    std::fs::write(&path, text).unwrap();
+    let gateway = Gateway::serve(&path);
+    assert_eq!(gateway.readiness(), 503);
+    mark.is_gone();
+}
+
+#[test]
 fn sighup_reads_the_configuration_again_and_ends_what_it_no_longer_names() {
     let (kept, removed) = (Mark::new(), Mark::new());
     let (_dir, path) = configured(&[("kept", &kept), ("removed", &removed)]);
