@@ -12,6 +12,7 @@ use mcp::jsonrpc::{ErrorParts, Id, Message, MessageKind};
 use mcp::meta::{CLIENT_CAPABILITIES, LOG_LEVEL, LogLevel, PROGRESS_TOKEN, PROTOCOL_VERSION};
 use mcp::version::{self, Era};
 use tokio::io::{DuplexStream, ReadHalf, WriteHalf, duplex, split};
+use tokio::task::JoinHandle;
 use transport::lines::{LineReader, write_line};
 use transport::wire::Tap;
 
@@ -33,6 +34,7 @@ pub(crate) struct Client {
     next_id: u64,
     /// The request that has no answer yet.
     waiting: Option<Id>,
+    serving: JoinHandle<()>,
 }
 
 /// Hears what a server says in the middle of a call.
@@ -87,13 +89,20 @@ impl Client {
         let (near, far) = duplex(BUFFER);
         let (input, output) = split(far);
         let serving = Arc::clone(&gateway);
-        tasks.spawn(async move {
+        let serving = tasks.spawn(async move {
             if let Err(error) = serving.serve_stdio(input, output).await {
                 tracing::debug!(%error, "the line to the own gateway broke");
             }
         });
         let (read, out) = split(near);
-        Ok(Self { gateway, lines: LineReader::new(read, MESSAGE_BYTES), out, next_id: 1, waiting: None })
+        Ok(Self {
+            gateway,
+            lines: LineReader::new(read, MESSAGE_BYTES),
+            out,
+            next_id: 1,
+            waiting: None,
+            serving,
+        })
     }
 
     /// Sends a request and waits for its answer. `params` are members of its `params`, each as `"name":value`.
@@ -174,7 +183,7 @@ impl Client {
 
     /// Cancels what is under way, and ends what was started.
     pub(crate) async fn close(self) {
-        let Self { gateway, lines, mut out, waiting, .. } = self;
+        let Self { gateway, lines, mut out, waiting, serving, .. } = self;
         if let Some(id) = waiting {
             let params = format!(r#"{{"requestId":{},"reason":"the user no longer waits"}}"#, id.raw());
             let cancel = answer::notification_message("notifications/cancelled", Some(&params));
@@ -182,6 +191,8 @@ impl Client {
             drop(write_line(&mut out, &cancel).await);
         }
         drop((lines, out));
+        // It hears the cancel before it is told to end.
+        drop(serving.await);
         gateway.stop().await;
     }
 }
