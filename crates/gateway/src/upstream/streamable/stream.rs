@@ -4,12 +4,14 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use mcp::answer;
+use http::{HeaderValue, Method};
 use mcp::jsonrpc::{Id, Message, MessageKind};
 use mcp::notify::{self, Notice};
 use mcp::sse::{Decoder, Event};
+use mcp::{answer, headers};
 use transport::http::client::Reply;
 
 use super::strays::Strayed;
@@ -17,6 +19,12 @@ use super::{HttpWire, Session};
 use crate::reply::CallError;
 use crate::upstream::answer::{Arrival, Response};
 use crate::upstream::pipe::reply_to_server;
+
+/// How long to wait before a stream is resumed, when the server does not say; and at most.
+const RESUME_AFTER: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How often a stream is resumed that has nothing new.
+const MOST_RESUMED: u32 = 100;
 
 /// Server-sent events of one call. Dropping it closes the connection, which cancels the call of a modern server; a
 /// legacy server is told by the [`CancelGuard`].
@@ -35,21 +43,31 @@ struct Events {
     reply: Reply,
     decoder: Decoder,
     ready: VecDeque<Event>,
+    /// The newest event's id, from which a legacy server can go on.
+    newest: Option<String>,
+    /// How long the server wants us to wait before we come back for more.
+    pause: Duration,
+    /// How often it was resumed since something came.
+    resumed: u32,
 }
 
 impl Events {
     fn new(reply: Reply, limit: usize) -> Self {
-        Self { reply, decoder: Decoder::new(limit), ready: VecDeque::new() }
+        let (decoder, ready) = (Decoder::new(limit), VecDeque::new());
+        Self { reply, decoder, ready, newest: None, pause: RESUME_AFTER, resumed: 0 }
     }
 
     /// The next event's data; `None` at the end of the stream.
     async fn next(&mut self, wire: &HttpWire) -> Result<Option<Bytes>, CallError> {
         loop {
             if let Some(event) = self.ready.pop_front() {
+                self.newest = event.id.or_else(|| self.newest.take());
+                self.pause = event.retry_ms.map_or(self.pause, Duration::from_millis).min(LONGEST_PAUSE);
                 // Primed events have an id and no data; they are there for resuming only.
                 if event.data.is_empty() {
                     continue;
                 }
+                self.resumed = 0;
                 return Ok(Some(event.data));
             }
             let Some(chunk) = self.reply.chunk().await.map_err(|fault| wire.fault(fault))? else {
@@ -82,19 +100,22 @@ impl HttpStream {
     pub(crate) async fn next(&mut self) -> Result<Arrival, CallError> {
         loop {
             let data = match &mut self.strayed {
-                None => self.events.next(&self.wire).await?,
+                None => self.events.next(&self.wire).await,
                 Some(strayed) => tokio::select! {
                     biased;
                     Some((message, seen)) = strayed.next() => return Ok(Arrival::Notice(message, seen)),
-                    data = self.events.next(&self.wire) => data?,
+                    data = self.events.next(&self.wire) => data,
                 },
             };
-            let Some(data) = data else {
-                let upstream = self.wire.shared.plan.name.clone();
-                return Err(CallError::BrokeOff {
-                    upstream,
-                    why: "its stream ended without a response".to_owned(),
-                });
+            let data = match data {
+                Ok(Some(data)) => data,
+                Ok(None) | Err(CallError::BrokeOff { .. }) if self.resume().await => continue,
+                Ok(None) => {
+                    let upstream = self.wire.shared.plan.name.clone();
+                    let why = "its stream ended without a response".to_owned();
+                    return Err(CallError::BrokeOff { upstream, why });
+                }
+                Err(error) => return Err(error),
             };
             let message = match Message::parse(data) {
                 Ok(message) => message,
@@ -110,6 +131,27 @@ impl HttpStream {
                 return Ok(arrival);
             }
         }
+    }
+
+    /// Goes on with the answer to a legacy call whose stream ended too early: since 2025-11-25 a server may close the
+    /// connection and let the client come back for the rest. Whether it does.
+    async fn resume(&mut self) -> bool {
+        let (Some(session), Some(_)) = (&self.session, self.id) else { return false };
+        let newest = self.events.newest.as_deref().and_then(|id| HeaderValue::from_str(id).ok());
+        let Some(newest) = newest.filter(|_| self.events.resumed < MOST_RESUMED) else { return false };
+        self.events.resumed += 1;
+        tokio::time::sleep(self.events.pause).await;
+        let mut wanted = session.headers();
+        wanted.insert(headers::LAST_EVENT_ID.clone(), newest);
+        // Whatever goes wrong here, the call was begun.
+        let Ok(reply) = self.wire.plain(Method::GET, wanted).await else { return false };
+        let streams = reply.media_type().as_deref() == Some("text/event-stream");
+        if !(reply.status().is_success() && streams) {
+            return false;
+        }
+        self.events.decoder = Decoder::new(self.wire.shared.plan.message_bytes);
+        self.events.reply = reply;
+        true
     }
 
     /// Where a message belongs; none when it is not the call's.
