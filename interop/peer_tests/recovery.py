@@ -18,6 +18,14 @@ KINDS = ("reference", "typescript", "python", "rmcp")
 class Recovery(PeerTest):
     """Each test has a server and a gateway of its own, and one client of each era that holds on to its session."""
 
+    def test_a_stream_that_its_server_closes_in_mid_call_is_resumed(self) -> None:
+        for kind in ("reference", "typescript", "python"):  # rmcp has no way to close its own
+            server = self.serve(kind, "legacy", name=f"{kind}-resumed")
+            front = self.gateway({"one": over_http(server.url)}, name=f"gateway-{kind}-resumed")
+            for era in ("modern", "legacy"):
+                with self.subTest(server=kind, client=era), RawClient(front.url, era) as client:
+                    self.assertTrue(client.text("test_reconnection"))
+
     def restart(self, kind: str, era: str) -> None:
         server = self.serve(kind, era, name=f"{kind}-{era}")
         front = self.gateway({"one": over_http(server.url)}, name=f"gateway-{kind}-{era}")
