@@ -120,12 +120,11 @@ impl Follower {
             Progress::Lines => print::err(&format!("progress {text}\n")),
             Progress::Bar(bar) => {
                 let bar = bar.get_or_insert_with(|| new_bar(total.is_some()));
-                if let Some(step) = total.and_then(|total| step(done, total)) {
-                    bar.set_position(step);
-                } else {
-                    bar.tick();
-                }
                 bar.set_message(text);
+                match total.and_then(|total| step(done, total)) {
+                    Some(step) => bar.set_position(step),
+                    None => bar.tick(),
+                }
             }
         }
     }
