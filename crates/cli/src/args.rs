@@ -56,11 +56,17 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// How much it logs if nothing is said: what runs for long tells how it fares, what answers one question does not.
+    /// Whether it runs until it is told to end, and tells meanwhile how it fares.
+    pub(crate) fn runs_long(&self) -> bool {
+        matches!(self, Self::Serve(_) | Self::Stdio(_))
+    }
+
+    /// How much it logs if nothing is said.
     pub(crate) fn default_log(&self) -> &'static str {
         match self {
-            Self::Serve(_) | Self::Stdio(_) => "info",
             Self::Demo(_) | Self::ReferenceServer(_) => "warn",
+            _ if self.runs_long() => "info",
+            // The answer says it all.
             _ => "off",
         }
     }

@@ -45,6 +45,7 @@ use tokio::runtime::Runtime;
 use crate::args::{Args, Command};
 use crate::exit::Exit;
 use crate::fault::Fault;
+use crate::log::Voice;
 
 pub use crate::args::command;
 
@@ -73,18 +74,32 @@ fn run(args: Args) -> ExitCode {
     if let Command::Guard(guard) = &args.command {
         return guard.run();
     }
-    let outcome = log::begin(&args.log, args.command.default_log()).and_then(|voice| {
-        let runtime = Runtime::new().map_err(|error| Fault::outside("cannot start threads", &error))?;
-        let outcome = runtime.block_on(args.command.run(voice));
-        // Dropping it would wait for a read of stdin that may never end.
-        runtime.shutdown_timeout(PARTING);
-        outcome
-    });
+    match log::begin(&args.log, args.command.default_log()) {
+        Ok(voice) => run_logged(args.command, voice),
+        Err(fault) => ended(&fault, Voice::Person),
+    }
+}
+
+fn run_logged(command: Command, voice: Voice) -> ExitCode {
+    // What answers one question says what is wrong as an answer, whoever reads the log.
+    let teller = if command.runs_long() { voice } else { Voice::Person };
+    let runtime = match Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return ended(&Fault::outside("cannot start threads", &error), teller),
+    };
+    let outcome = runtime.block_on(command.run(voice));
+    // Dropping it would wait for a read of stdin that may never end.
+    runtime.shutdown_timeout(PARTING);
     match outcome {
         Ok(exit) => exit.into(),
-        Err(fault) => {
-            fault.say();
-            fault.exit().into()
-        }
+        Err(fault) => ended(&fault, teller),
     }
+}
+
+fn ended(fault: &Fault, teller: Voice) -> ExitCode {
+    match teller {
+        Voice::Person => fault.say(),
+        Voice::Machine => tracing::error!("{fault}"),
+    }
+    fault.exit().into()
 }

@@ -15,6 +15,9 @@ use crate::show::wire::Wire;
 use crate::signals::Ends;
 use crate::words::Target;
 
+/// How long a call may take if nothing is said.
+const PATIENCE: Duration = Duration::from_secs(24 * 3600);
+
 /// How to speak to the server.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Peer {
@@ -85,6 +88,11 @@ impl Peer {
         let mut plan = target.plan(&self.headers)?;
         plan.era = self.era.rule();
         plan.watched = false;
+        // Who sits before the terminal knows best when to give up.
+        let patience = PATIENCE.max(self.timeout.unwrap_or_default());
+        plan.deadlines.call = patience;
+        plan.deadlines.call_max = patience;
+        plan.deadlines.list = patience;
         Ok(plan)
     }
 

@@ -9,6 +9,8 @@ use crate::{given, outside};
 
 /// How long a process that was started for one command may take to end after each step of ending it.
 const GRACE: Duration = Duration::from_secs(1);
+/// How long it may take to say what it is: `npx` may have to fetch it first.
+const START: Duration = Duration::from_secs(300);
 
 /// How the help explains the words of a command.
 pub(crate) const HELP: &str = "\
@@ -42,11 +44,7 @@ impl Words {
     /// Tells the server from the rest. With a command after `--`, all words are the rest.
     pub(crate) fn sort(mut words: Vec<String>, command: Vec<String>) -> Result<Self, Fault> {
         if !command.is_empty() {
-            return match words.first() {
-                Some(first) if is_url(first) => Err(Fault::usage("there is a URL, and a command after `--`")
-                    .hint("one of them is the server")),
-                _ => Ok(Self { server: Target::Command(command), rest: words }),
-            };
+            return Ok(Self { server: Target::Command(command), rest: words });
         }
         if words.is_empty() {
             let hint = "name a URL, or a command after `--`: portolan discover -- npx -y some-server";
@@ -99,7 +97,9 @@ impl Target {
                     directory: None,
                 };
                 let reach = Reach::Stdio(StdioReach { child, idle_after: None, grace: GRACE });
-                Ok(UpstreamPlan::new(given::SERVER, reach))
+                let mut plan = UpstreamPlan::new(given::SERVER, reach);
+                plan.deadlines.connect = START;
+                Ok(plan)
             }
         }
     }
@@ -128,12 +128,14 @@ mod tests {
         assert_eq!((quoted.server, quoted.rest.len()), (command(&["npx", "-y", "a b", "c d"]), 1));
         let after = sorted(&["add", "a=1"], &["npx", "-y", "a b"]).unwrap();
         assert_eq!((after.server, after.rest.len()), (command(&["npx", "-y", "a b"]), 2));
+        // The URI of a resource may look like a server's URL.
+        let resource = sorted(&["https://x/"], &["npx"]).unwrap();
+        assert_eq!((resource.server, resource.rest.len()), (command(&["npx"]), 1));
     }
 
     #[test]
     fn what_cannot_be_meant_is_refused() {
-        for (words, command) in [(&[][..], &[][..]), (&["http://x/"], &["y"]), (&["'x"], &[]), (&[" "], &[])]
-        {
+        for (words, command) in [(&[][..], &[][..]), (&["'x"], &[]), (&[" "], &[])] {
             assert!(matches!(sorted(words, command), Err(Fault::Usage { .. })), "{words:?} {command:?}");
         }
         assert!(sorted(&["http://x/", "one"], &[]).unwrap().end().is_err());
