@@ -30,7 +30,11 @@ def write_config(path: Path, upstreams: Mapping[str, Upstream], **tables: Any) -
 
 def toml(value: Any) -> str:
     if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{json.dumps(key)} = {toml(item)}" for key, item in value.items()) + " }" if value else "{}"
+        return (
+            "{ " + ", ".join(f"{json.dumps(key)} = {toml(item)}" for key, item in value.items()) + " }"
+            if value
+            else "{}"
+        )
     if isinstance(value, list):
         return "[" + ", ".join(map(toml, value)) + "]"
     # JSON's texts, numbers and booleans are TOML's as well; beyond ASCII, JSON's surrogates would not be.

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -97,7 +98,9 @@ class Process:
         except subprocess.TimeoutExpired:
             self.kill()
             self.child.wait()
-            raise TimeoutError(f"{self.name} was not done within {timeout:g} s; its last words:\n{self.tail()}") from None
+            raise TimeoutError(
+                f"{self.name} was not done within {timeout:g} s; its last words:\n{self.tail()}"
+            ) from None
         self._reader.join(5)
         return status
 
@@ -114,10 +117,8 @@ class Process:
 
     def signal(self, number: int) -> None:
         """Signals the group, of which others may still be there when the program itself is gone."""
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(self.pid, number)
-        except ProcessLookupError:
-            pass
 
     def kill(self) -> None:
         self.signal(signal.SIGKILL)
@@ -126,10 +127,8 @@ class Process:
         """Asks it to end, insists after `grace`, and gives its exit status."""
         if self.running:
             self.signal(signal.SIGTERM)
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 self.child.wait(grace)
-            except subprocess.TimeoutExpired:
-                pass
         self.kill()
         status = self.child.wait()
         self._reader.join(5)
@@ -176,7 +175,9 @@ class Stage:
         self._closers: list[Callable[[], object]] = []
         self._lock = threading.Lock()
 
-    def start(self, name: str, command: Sequence[str | os.PathLike[str]], env: Mapping[str, str] | None = None) -> Process:
+    def start(
+        self, name: str, command: Sequence[str | os.PathLike[str]], env: Mapping[str, str] | None = None
+    ) -> Process:
         process = Process(name, command, self.folder / f"{name}.log", env)
         with self._lock:
             self.processes.append(process)
@@ -191,7 +192,9 @@ class Stage:
         self._closers.append(close)
 
     def tails(self) -> str:
-        return "\n".join(f"  {process.name}, the end of {process.log.name}:\n{process.tail()}" for process in self.processes)
+        return "\n".join(
+            f"  {process.name}, the end of {process.log.name}:\n{process.tail()}" for process in self.processes
+        )
 
     def close(self) -> None:
         for process in reversed(self.processes):

@@ -77,7 +77,8 @@ class RawClient:
                 response.read()  # so that the connection can be used again
                 if "error" in message:
                     raise RpcError(response.status, message["error"])
-                return message["result"]
+                result: Json = message["result"]
+                return result
             self.heard.append(message)
         raise AssertionError(f"{method}: HTTP {response.status} ended without a response")
 

@@ -51,7 +51,9 @@ class Servers:
             "rmcp": [str(self.rmcp)],
         }[kind]
 
-    def start(self, stage: Stage, kind: str, era: str = "both", *, port: int = 0, name: str | None = None) -> HttpServer:
+    def start(
+        self, stage: Stage, kind: str, era: str = "both", *, port: int = 0, name: str | None = None
+    ) -> HttpServer:
         command = self.http(kind, era, port)
         process = stage.start(name or kind, command.words, command.env)
         return HttpServer(process, listening(process))

@@ -12,6 +12,8 @@ from .counting import Lifetimes, PerClientSessions, SharedSessions
 from .idle import IdleConnections
 from .recovery import Recovery
 
+__all__ = ["GROUPS", "PeerTest"]
+
 # The longest first, so that they run beside the others.
 GROUPS: list[type[PeerTest]] = [
     IdleConnections,

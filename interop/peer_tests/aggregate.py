@@ -22,7 +22,11 @@ PUBLIC_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 FIXTURES = {"reference": "both", "python": "both", "rmcp": "both", "typescript": "legacy"}
 ERAS = ("modern", "legacy")
 # Offered only to clients that can be asked, which Portolan is not yet: «Every era, both ways».
-WHEN_ASKED = {"everything__get-roots-list", "everything__trigger-elicitation-request", "everything__trigger-sampling-request"}
+WHEN_ASKED = {
+    "everything__get-roots-list",
+    "everything__trigger-elicitation-request",
+    "everything__trigger-sampling-request",
+}
 DEGRADED = "dev.portolan/degraded"
 
 
@@ -88,7 +92,9 @@ class Aggregate(PeerTest):
             with self.subTest(server=kind):
                 observed = self.go(client, ["--url", self.front.url], operations, prefixes)
                 self.assertEqual(True, observed["cancel"]["cancelled"])
-                self.assertEqual("cancelled", observed["cancel"]["outcome"], "the cancellation did not reach the server")
+                self.assertEqual(
+                    "cancelled", observed["cancel"]["outcome"], "the cancellation did not reach the server"
+                )
                 self.assertEqual(f"test://{kind}__static-text", observed["read_text"]["uri"])
 
     def test_typescript_modern_goes_through_every_fixture(self) -> None:
@@ -122,7 +128,9 @@ class Aggregate(PeerTest):
         with self.both_eras() as clients:
             for client in clients:
                 with self.subTest(era=client.era):
-                    resource = next(r for r in client.listed("resources/list", "resources") if "everything__" in r["uri"])
+                    resource = next(
+                        r for r in client.listed("resources/list", "resources") if "everything__" in r["uri"]
+                    )
                     contents = client.request("resources/read", {"uri": resource["uri"]})["contents"]
                     self.assertEqual(resource["uri"], contents[0]["uri"])
                     self.assertTrue(contents[0].get("text") or contents[0].get("blob"), contents)
@@ -130,7 +138,9 @@ class Aggregate(PeerTest):
                     self.assertTrue(prompt["messages"])
                     ref = {"type": "ref/prompt", "name": "everything__completable-prompt"}
                     argument = {"name": "department", "value": "E"}
-                    values = client.request("completion/complete", {"ref": ref, "argument": argument})["completion"]["values"]
+                    values = client.request("completion/complete", {"ref": ref, "argument": argument})["completion"][
+                        "values"
+                    ]
                     self.assertEqual(["Engineering"], values)
 
     def test_the_filesystem_server_stays_in_its_folder(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import unittest
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 from harness import HERE, NODE, OUT, PYTHON
@@ -14,7 +15,7 @@ from harness.servers import HttpServer, Servers
 
 Observed = dict[str, dict[str, Any]]
 
-CLIENTS = {
+CLIENTS: dict[str, list[str | Path]] = {
     "typescript_modern": [NODE, HERE / "clients" / "typescript.mjs", "--era", "modern"],
     "typescript_legacy": [NODE, HERE / "clients" / "typescript.mjs", "--era", "legacy"],
     "typescript_v1": [NODE, HERE / "clients" / "typescript.mjs", "--era", "legacy", "--sdk", "1"],
@@ -68,9 +69,11 @@ class PeerTest(unittest.TestCase):
             if line.startswith('{"op"'):
                 report = json.loads(line)
                 observed[report.pop("op")] = report
-        failed = [f"{op}: {json.dumps(report, ensure_ascii=False)}" for op, report in observed.items() if not report["ok"]]
+        failed = [
+            f"{op}: {json.dumps(report, ensure_ascii=False)}" for op, report in observed.items() if not report["ok"]
+        ]
         missing = [op for op in operations if op not in observed]
         if status or failed or missing:
             complaint = "\n  ".join(failed) or process.tail()
-            self.fail(f"{client} {' '.join(map(str, where))} ended with {status}; not done: {missing}; what failed:\n  {complaint}")
+            self.fail(f"{client} ended with {status}; not done: {missing}; what failed:\n  {complaint}")
         return observed

@@ -46,7 +46,11 @@ def comparable(observed: Observed) -> Observed:
 
 def differences(directly: Observed, through: Observed) -> list[str]:
     wanted, seen = comparable(directly), comparable(through)
-    return [f"{op}: directly {wanted.get(op)}, through Portolan {seen.get(op)}" for op in wanted if wanted[op] != seen.get(op)]
+    return [
+        f"{op}: directly {wanted.get(op)}, through Portolan {seen.get(op)}"
+        for op in wanted
+        if wanted[op] != seen.get(op)
+    ]
 
 
 class ClientsOf(PeerTest):

@@ -47,7 +47,9 @@ class Counting(PeerTest):
     @classmethod
     def tools(cls) -> list[str]:
         """One tool of each server."""
-        return [f"{server}__test_simple_text" for server in (*cls.over_http, *(f"{kind}-stdio" for kind in cls.over_stdio))]
+        return [
+            f"{server}__test_simple_text" for server in (*cls.over_http, *(f"{kind}-stdio" for kind in cls.over_stdio))
+        ]
 
     def visit(self, eras: Sequence[str]) -> dict[str, int]:
         """Lets clients of these eras come at once, and each call every server. What there is when all are done and none
@@ -140,7 +142,9 @@ class Lifetimes(PeerTest):
         tap = Tap(self.serve("reference", "legacy", name=f"legacy-{name}").url)
         files = self.servers.filesystem(self.stage.folder)
         shell = Command(["sh", "-c", " ".join([*files.words, "; true"])])
-        stubborn = Command(["sh", "-c", "trap '' TERM HUP; " + " ".join(self.servers.stdio("reference", "both").words) + "; sleep 600"])
+        stubborn = Command(
+            ["sh", "-c", "trap '' TERM HUP; " + " ".join(self.servers.stdio("reference", "both").words) + "; sleep 600"]
+        )
         commands = {
             "everything": self.servers.stdio("everything"),
             "python": self.servers.stdio("python"),
@@ -151,7 +155,12 @@ class Lifetimes(PeerTest):
         upstreams = {name: over_stdio(command, env=mark, stop_grace="500ms") for name, command in commands.items()}
         front = self.gateway({**upstreams, "legacy": over_http(tap.url)}, name=name)
         with RawClient(front.url, "modern") as client:
-            for tool in ("everything__echo", "python__test_simple_text", "rmcp__test_simple_text", "stubborn__test_simple_text"):
+            for tool in (
+                "everything__echo",
+                "python__test_simple_text",
+                "rmcp__test_simple_text",
+                "stubborn__test_simple_text",
+            ):
                 self.assertTrue(client.text(tool, **({"message": "hi"} if "echo" in tool else {})))
             self.assertTrue(client.text("legacy__test_simple_text"))
         self.assertGreaterEqual(len(census.servers(mark)), len(commands))

@@ -7,7 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar
 
-from harness.gateway import Gateway, over_http
+from harness.gateway import Gateway, Upstream, over_http
 from harness.raw import RawClient
 
 from .base import PeerTest
@@ -26,7 +26,7 @@ class IdleConnections(PeerTest):
 
     @classmethod
     def set_up(cls) -> None:
-        upstreams = {}
+        upstreams: dict[str, Upstream] = {}
         for kind in ("python", "typescript"):
             for era in ("modern", "legacy"):
                 server = cls.serve(kind, era, name=f"{kind}-{era}")
@@ -37,7 +37,9 @@ class IdleConnections(PeerTest):
     def test_calls_when_the_server_closes_the_connection_succeed(self) -> None:
         with ThreadPoolExecutor(len(self.names)) as pool:
             failed = [each for result in pool.map(self.calls, self.names) for each in result]
-        self.assertFalse(failed, f"{len(failed)} of {len(self.names) * ROUNDS} calls failed:\n" + "\n".join(failed[:10]))
+        self.assertFalse(
+            failed, f"{len(failed)} of {len(self.names) * ROUNDS} calls failed:\n" + "\n".join(failed[:10])
+        )
 
     def calls(self, name: str) -> list[str]:
         offset = OFFSETS[int(name.rsplit("-", 1)[1])]

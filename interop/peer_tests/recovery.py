@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 
 from harness import census
 from harness.gateway import over_http
@@ -56,7 +57,7 @@ class Recovery(PeerTest):
             # Killed in mid-call: the caller hears of it.
             for client in clients:
                 token = client.era
-                call: Callable[[], object] = lambda: client.call("test_cancellation", seconds=30, token=token)
+                call = partial(client.call, "test_cancellation", seconds=30, token=token)
                 with self.subTest(client=client.era, killed="in mid-call"):
                     self.assertRaises(RpcError, self.meanwhile, call, server.process.kill, front.url, token)
                 server.process.stop()
