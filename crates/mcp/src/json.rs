@@ -5,6 +5,7 @@
 //! escapes and unknown members survive because nobody touches them.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use bytes::{Bytes, BytesMut};
@@ -73,6 +74,10 @@ impl fmt::Display for Kind {
         })
     }
 }
+
+/// So many members are compared with each other quickest; of more, which a client may send to keep us busy, each is
+/// looked up.
+const FEW: usize = 16;
 
 /// A range of bytes in one particular text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -184,12 +189,14 @@ impl<'a> Object<'a> {
     /// # Errors
     /// [`JsonFault::Duplicate`] names the first such member.
     pub fn deny_duplicates(&self) -> Result<(), JsonFault> {
-        for (at, member) in self.members.iter().enumerate() {
-            if self.members.iter().take(at).any(|earlier| earlier.name == member.name) {
-                return Err(JsonFault::Duplicate(member.name.clone().into_owned()));
-            }
+        let twice = |member: &Member<'a>| Err(JsonFault::Duplicate(member.name.clone().into_owned()));
+        if self.members.len() > FEW {
+            let mut seen = BTreeSet::new();
+            return self.members.iter().find(|member| !seen.insert(&member.name)).map_or(Ok(()), twice);
         }
-        Ok(())
+        let mut pairs = self.members.iter().enumerate();
+        let second = pairs.find(|(at, member)| self.members.iter().take(*at).any(|m| m.name == member.name));
+        second.map_or(Ok(()), |(_, member)| twice(member))
     }
 
     /// The members in the order of the text.
