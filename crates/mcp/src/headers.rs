@@ -88,6 +88,20 @@ pub fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<Cow<
     decode(first).map(Some)
 }
 
+/// The text of the only header of that name, which is never wrapped: the version and the method are plain.
+///
+/// # Errors
+/// When there are several, or the value is not plain text.
+pub fn only_plain<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>, HeaderFault> {
+    let mut all = headers.get_all(name).iter();
+    let Some(first) = all.next() else { return Ok(None) };
+    if all.next().is_some() {
+        return Err(HeaderFault::Repeated);
+    }
+    let text = first.to_str().map_err(|_not_ascii| HeaderFault::NotPlain)?;
+    Ok(Some(text.trim_matches([' ', '\t'])))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::{any, proptest};

@@ -24,7 +24,7 @@ use crate::version::{self, Era};
 /// When the version header has no meaning.
 pub fn era(headers: &HeaderMap, message: &Message) -> Result<Era, Reject> {
     let header = version_header(headers)?;
-    let known = header.as_deref().and_then(version::find).map(|revision| revision.era);
+    let known = header.and_then(version::find).map(|revision| revision.era);
     // The usual modern request is told by its header alone; whether its body agrees is checked when it is read.
     if known == Some(Era::Modern) || claims_modern(message) {
         return Ok(Era::Modern);
@@ -113,8 +113,8 @@ pub fn request_of(message: &Message) -> Result<Request, Reject> {
     }
 }
 
-fn version_header(headers: &HeaderMap) -> Result<Option<Cow<'_, str>>, Reject> {
-    headers::only(headers, &headers::PROTOCOL_VERSION)
+fn version_header(headers: &HeaderMap) -> Result<Option<&str>, Reject> {
+    headers::only_plain(headers, &headers::PROTOCOL_VERSION)
         .map_err(|fault| header_fault(&headers::PROTOCOL_VERSION, fault))
 }
 
@@ -175,11 +175,11 @@ fn deny_legacy_only(method: Option<&Method>, request: &Request) -> Result<(), Re
 }
 
 fn check_method_header(headers: &HeaderMap, request: &Request) -> Result<(), Reject> {
-    let header =
-        headers::only(headers, &headers::METHOD).map_err(|fault| header_fault(&headers::METHOD, fault))?;
+    let header = headers::only_plain(headers, &headers::METHOD)
+        .map_err(|fault| header_fault(&headers::METHOD, fault))?;
     match header {
         None => Err(mismatch(&headers::METHOD, "it is required on every request")),
-        Some(value) if value != *request.method => {
+        Some(value) if *value != *request.method => {
             let why = format!("it says {value:?} and the body's method is {:?}", request.method);
             Err(mismatch(&headers::METHOD, &why))
         }
