@@ -3,7 +3,8 @@
 //!
 //! Source: MCP 2026-07-28 `streamable-http` §Security; protocol.md §1.6 (DNS rebinding needs the Host check, too).
 
-use http::header::{ACCEPT, CONTENT_TYPE, HOST, ORIGIN};
+use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HOST, ORIGIN};
+use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use transport::net::Address;
 
@@ -42,10 +43,15 @@ impl Doorkeeper {
 
     /// Checks whom a request is addressed to and which page sent it.
     pub(crate) fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refused> {
-        // HTTP/2 has the authority in the target, and no Host.
+        if headers.get_all(HOST).iter().nth(1).is_some() {
+            // RFC 9112 §3.2.
+            return Err(Refused { status: StatusCode::BAD_REQUEST, why: "there is more than one Host" });
+        }
+        // The target may name a host, too: HTTP/2 has it there only, and in HTTP/1.1 it counts before the header.
         let host = headers.get(HOST).map(|value| value.to_str().unwrap_or_default());
-        let host = host.or_else(|| uri.authority().map(http::uri::Authority::as_str)).unwrap_or_default();
-        if !self.any_host && !self.hosts.contains(&bare_host(host)) {
+        let named: Vec<_> = uri.authority().map(Authority::as_str).into_iter().chain(host).collect();
+        let is_ours = |host: &str| bare_host(host).is_some_and(|host| self.hosts.contains(&host));
+        if !self.any_host && (named.is_empty() || !named.into_iter().all(is_ours)) {
             return Err(Refused {
                 status: StatusCode::FORBIDDEN,
                 why: "this Host is not one of the listener's; allowed_hosts names more",
@@ -62,13 +68,14 @@ impl Doorkeeper {
 
     /// Whether the page that sent the request may; none if no page did.
     fn origin(&self, headers: &HeaderMap) -> Option<bool> {
-        let origin = headers.get(ORIGIN)?;
-        let Ok(origin) = origin.to_str() else { return Some(false) };
+        let mut all = headers.get_all(ORIGIN).iter();
+        let first = all.next()?;
+        let (Ok(origin), None) = (first.to_str(), all.next()) else { return Some(false) };
         if self.any_origin || self.origins.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin)) {
             return Some(true);
         }
         // Pages of this machine's own servers, on any port: the development tools.
-        let local = origin.split_once("://").map(|(_, host)| bare_host(host));
+        let local = origin.split_once("://").and_then(|(_, host)| bare_host(host));
         Some(local.is_some_and(|host| matches!(host.as_str(), "localhost" | "127.0.0.1" | "::1")))
     }
 
@@ -78,17 +85,29 @@ impl Doorkeeper {
     }
 }
 
-/// A host without its port and brackets, in lower case.
-fn bare_host(host: &str) -> String {
-    let bare = match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => host.split(':').next().unwrap_or_default(),
+/// A host without its port and brackets, in lower case; none if what stands behind the host is no port.
+fn bare_host(host: &str) -> Option<String> {
+    let (bare, rest) = match host.strip_prefix('[') {
+        Some(rest) => rest.split_once(']')?,
+        None => host.split_at(host.find(':').unwrap_or(host.len())),
     };
-    bare.to_ascii_lowercase()
+    let is_port =
+        rest.strip_prefix(':').map_or(rest.is_empty(), |port| port.bytes().all(|b| b.is_ascii_digit()));
+    is_port.then(|| bare.to_ascii_lowercase())
 }
 
 /// Whether a POST's body can be a message.
 pub(crate) fn content_type(headers: &HeaderMap) -> Result<(), Refused> {
+    if headers
+        .get_all(CONTENT_ENCODING)
+        .iter()
+        .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
+    {
+        return Err(Refused {
+            status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            why: "Content-Encoding is not read here; send the message as it is",
+        });
+    }
     let mut all = headers.get_all(CONTENT_TYPE).iter();
     let first = all.next().and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media = first.split(';').next().unwrap_or_default().trim();
@@ -157,7 +176,15 @@ mod tests {
         for host in ["localhost:8808", "127.0.0.1", "[::1]:9", "LOCALHOST", "mcp.example.com:443"] {
             assert!(enters(&[("host", host)]), "{host}");
         }
-        for host in ["evil.example.com", "localhost.evil.com", "", "127.0.0.1.nip.io", "::1"] {
+        for host in [
+            "evil.example.com",
+            "localhost.evil.com",
+            "",
+            "127.0.0.1.nip.io",
+            "::1",
+            "localhost:1@evil.com",
+            "[::1]x",
+        ] {
             assert!(!enters(&[("host", host)]), "{host}");
         }
         let from = |origin: &str| enters(&[("host", "localhost"), ("origin", origin)]);
