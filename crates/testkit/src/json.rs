@@ -46,14 +46,13 @@ pub fn elements(text: &str) -> Vec<&str> {
     found
 }
 
-/// Where the value stands that a path of member names leads to. Names are compared as they are spelled.
+/// Where the value stands that a path of member names leads to, however the names are spelled.
 #[must_use]
 pub fn place(text: &str, path: &[&str]) -> Option<Range<usize>> {
     let mut place = 0..text.len();
     for name in path {
         let inner = &text[place.clone()];
-        let quoted = format!("\"{name}\"");
-        let (_, value) = members(inner).into_iter().find(|(n, _)| inner[n.clone()] == quoted)?;
+        let (_, value) = members(inner).into_iter().find(|(n, _)| unescaped(&inner[n.clone()]) == *name)?;
         place = place.start + value.start..place.start + value.end;
     }
     Some(place)
@@ -68,7 +67,7 @@ pub fn at<'t>(text: &'t str, path: &[&str]) -> Option<&'t str> {
 /// The text of a JSON string that has no escapes.
 #[must_use]
 pub fn plain(value: &str) -> &str {
-    value.trim_matches('"')
+    value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value)
 }
 
 /// The text with another value at a path that is there.
@@ -97,8 +96,7 @@ pub fn without(text: &str, path: &[&str]) -> String {
     let Some(parent) = place(text, parents) else { return text.to_owned() };
     let inner = &text[parent.clone()];
     let all = members(inner);
-    let quoted = format!("\"{last}\"");
-    let Some(index) = all.iter().position(|(name, _)| inner[name.clone()] == quoted) else {
+    let Some(index) = all.iter().position(|(name, _)| unescaped(&inner[name.clone()]) == *last) else {
         return text.to_owned();
     };
     let gone = match (index.checked_sub(1).map(|before| &all[before]), all.get(index + 1)) {
@@ -107,6 +105,29 @@ pub fn without(text: &str, path: &[&str]) -> String {
         (None, None) => all[index].0.start..all[index].1.end,
     };
     [&text[..parent.start + gone.start], &text[parent.start + gone.end..]].concat()
+}
+
+/// What a JSON string says. An escape that is no character of the basic plane is left as it stands.
+#[must_use]
+pub fn unescaped(value: &str) -> String {
+    let mut rest = plain(value);
+    let mut out = String::new();
+    while let Some((before, after)) = rest.split_once('\\') {
+        out.push_str(before);
+        let escaped = after.strip_prefix('u').and_then(|hex| hex.get(..4));
+        let code = escaped.and_then(|hex| u32::from_str_radix(hex, 16).ok()).and_then(char::from_u32);
+        let (c, length) = match (code, after.chars().next()) {
+            (Some(c), _) => (c, 5),
+            (None, Some('n')) => ('\n', 1),
+            (None, Some('r')) => ('\r', 1),
+            (None, Some('t')) => ('\t', 1),
+            (None, Some(c @ ('"' | '\\' | '/'))) => (c, 1),
+            _ => ('\\', 0),
+        };
+        out.push(c);
+        rest = after.split_at(length).1;
+    }
+    out + rest
 }
 
 fn skip_space(bytes: &[u8], mut at: usize) -> usize {
@@ -155,6 +176,12 @@ mod tests {
             (at(TEXT, &["a", "d"]), at(TEXT, &["e"]), at(TEXT, &["f"])),
             (Some("-1.0e5"), Some("\"x\""), None)
         );
+    }
+
+    #[test]
+    fn names_are_found_however_they_are_spelled() {
+        assert_eq!(at(r#"{"\u0069d":7,"i\/o":8}"#, &["id"]), Some("7"));
+        assert_eq!(unescaped(r#""\u0041\n\"\ud800""#), "A\n\"\\ud800");
     }
 
     #[test]

@@ -25,7 +25,7 @@ use std::future::Future;
 use std::time::Duration;
 
 /// How long anything that a test waits for may take. Under a paused clock this is no time at all.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits for something that must happen; `what` says what did not.
 pub async fn soon<F: Future>(what: &str, future: F) -> F::Output {

@@ -1,0 +1,262 @@
+//! Every way to say one thing two ways. Each is refused, or passed on with exactly the meaning and the bytes that it came
+//! with; and what is refused no server sees.
+//!
+//! The cases are data, one file a class: `=` is a title, `>` a line that is sent, `<` what must come back. A file of
+//! bodies is sent over HTTP with the headers that fit it, and over stdio; a file of heads (`> POST …`) over HTTP alone.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use testkit::http::Client;
+use testkit::json;
+use testkit::lines::LineClient;
+use testkit::net::MemoryNetwork;
+use testkit::server::{Persona, ScriptedServer};
+
+use crate::ask::META;
+use crate::stand::{Over, Running, Stand};
+
+mod cases;
+
+use cases::{Answer, Case, cases};
+
+#[tokio::test(start_paused = true)]
+async fn an_id_is_a_string_or_an_integer_or_the_request_is_none() {
+    bodies("ids").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_is_one_object_of_exactly_one_kind() {
+    bodies("kinds").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_member_that_is_read_stands_twice() {
+    bodies("duplicates").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_text_is_utf8_and_means_one_thing_however_it_is_escaped() {
+    bodies("encodings").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_request_says_of_itself_is_there_once_and_of_its_kind() {
+    bodies("meta").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn size_and_depth_hurt_nobody() {
+    bodies("sizes").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn headers_say_what_the_body_says() {
+    heads("mirrors").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_has_one_era() {
+    heads("eras").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_has_one_length() {
+    heads("framing").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_what_can_be_a_message_gets_in() {
+    heads("doors").await;
+}
+
+/// A client may send as many members as fit, and each is looked at: that must not take the square of their number.
+#[tokio::test(start_paused = true)]
+async fn a_meta_of_very_many_members_is_read() {
+    let bench = Bench::new().await;
+    let many: String = (0..60_000).map(|n| format!("\"k{n}\":1,")).collect();
+    let sent = crate::ask::body("1", "tools/call", r#""name":"echo""#)
+        .replace(r#""_meta":{"#, &format!(r#""_meta":{{{many}"#));
+    let reply = crate::ask::send(&bench.running.client, &sent).await;
+    assert_eq!(reply.status, 200);
+    assert!(bench.server.seen_of("tools/call")[0].text().contains("\"k59999\":1"));
+}
+
+/// What a refused request leaves unread must never be read as the next one.
+#[tokio::test(start_paused = true)]
+async fn the_body_of_a_refused_request_is_not_the_next_request() {
+    let bench = Bench::new().await;
+    let client = &bench.running.client;
+    let inner = crate::ask::body("2", "tools/call", r#""name":"echo""#);
+    let headers = crate::ask::mirrored(&inner);
+    let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let inner = client.request("POST /mcp", &headers, inner.as_bytes());
+    for (line, wrong) in [
+        ("POST /mcp", ("content-type", "text/plain")),
+        ("POST /mcp", ("accept", "text/html")),
+        ("POST /mcp", ("origin", "https://evil.example")),
+        ("POST /elsewhere", ("x", "y")),
+        ("PUT /mcp", ("x", "y")),
+        ("GET /mcp", ("x", "y")),
+    ] {
+        let mut connection = client.open().await;
+        connection.write(&client.request(line, &[wrong], &inner)).await;
+        let reply = connection.reply().await.unwrap();
+        assert!((400..500).contains(&reply.status), "{line} {wrong:?}: {}", reply.status);
+        let (_, mut connection) = reply.finish().await;
+        connection.write(&client.request("DELETE /mcp", &[], b"")).await;
+        if let Some(next) = connection.reply().await {
+            assert_eq!(next.status, 405, "{line} {wrong:?}");
+        }
+    }
+    assert!(bench.server.seen_of("tools/call").is_empty());
+}
+
+/// A gateway with one modern server, which answers every call and keeps what it got.
+struct Bench {
+    running: Running,
+    server: ScriptedServer,
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let mut stand = Stand::new(Arc::new(MemoryNetwork::default()));
+        let mirrors = r#"{"name":"move","inputSchema":{"type":"object","properties":{"region":{"type":"string","x-mcp-header":"Region"},"count":{"type":"integer","x-mcp-header":"Count"},"sure":{"type":"boolean","x-mcp-header":"Sure"}}}}"#;
+        let echo = r#"{"name":"echo","inputSchema":{"type":"object"}}"#;
+        let persona =
+            Persona::modern().listing("tools/list", &format!("[{echo},{mirrors}]")).fresh(60_000, "public");
+        let (server, desk) = stand.add("up", Over::Http, persona).await;
+        server.answer_all(desk, |asked| async move {
+            asked.result(r#"{"resultType":"complete","content":[]}"#).await;
+        });
+        stand.plan.limits.request_bytes = 1024 * 1024;
+        let running = stand.start().await;
+        server.saw("tools/list", 1).await;
+        testkit::idle().await;
+        Self { running, server }
+    }
+
+    /// What the server got of calls since it was last asked.
+    fn calls_since(&self, before: usize) -> Vec<testkit::server::Seen> {
+        let routine = ["server/discover", "tools/list"];
+        let seen = self.server.seen().into_iter().skip(before);
+        seen.filter(|seen| !routine.contains(&seen.method().as_str())).collect()
+    }
+
+    /// What is wrong with what came of a case.
+    async fn fault(&self, case: &Case, got: &Got, before: usize) -> Option<String> {
+        testkit::idle().await;
+        let calls = self.calls_since(before);
+        let forwarded = matches!(case.answer, Answer::Forwarded(_));
+        if !forwarded && !calls.is_empty() {
+            return Some(format!("{}: the server got {calls:?}", case.title));
+        }
+        let fits = match (&case.answer, got) {
+            (Answer::Forwarded(headers), Got::Response(status, text)) => {
+                let id = json::at(text, &["id"]) == json::at(case.body_text(), &["id"]);
+                let passed = calls.first().is_some_and(|call| {
+                    bare(call.text()) == bare(case.body_text())
+                        && headers.iter().all(|(name, value)| call.header(name) == Some(value))
+                });
+                id && passed && calls.len() == 1 && status.is_none_or(|status| status == 200)
+            }
+            (Answer::Refused { status, code, id }, Got::Response(came, text)) => {
+                came.is_none_or(|came| came == *status)
+                    && json::at(text, &["error", "code"]) == Some(code)
+                    && json::at(text, &["id"]) == id.as_deref()
+            }
+            (Answer::Status(status), Got::Response(came, _)) => came.is_none_or(|came| came == *status),
+            (Answer::Status(202) | Answer::Closed, Got::Nothing) => true,
+            _ => false,
+        };
+        let shown: String = format!("{got:?}").chars().take(300).collect();
+        (!fits).then(|| {
+            format!(
+                "{}: expected {:?}, and there came {shown}; calls: {calls:.300?}",
+                case.title, case.answer
+            )
+        })
+    }
+}
+
+/// What a client got.
+#[derive(Debug)]
+enum Got {
+    /// A response: its status, where it came by HTTP, and its body.
+    Response(Option<u16>, String),
+    Nothing,
+}
+
+/// The message without what a gateway may write into it.
+fn bare(text: &str) -> String {
+    json::masked(text, &[&["id"], &["params", "_meta"]])
+}
+
+fn read(class: &str) -> Vec<Case> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/it/smuggling/{class}.txt"));
+    let read = cases(class, &std::fs::read_to_string(path).unwrap());
+    assert!(read.len() > 4, "{class} has only {} cases", read.len());
+    read
+}
+
+async fn bodies(class: &str) {
+    let bench = Bench::new().await;
+    let mut faults = Vec::new();
+    for case in read(class) {
+        let before = bench.server.seen().len();
+        let got = over_http(&bench.running.client, &case).await;
+        faults.extend(bench.fault(&case, &got, before).await);
+        if !case.http_only {
+            let before = bench.server.seen().len();
+            let got = over_lines(&bench, &case).await;
+            faults.extend(bench.fault(&case, &got, before).await.map(|fault| format!("stdio: {fault}")));
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// Sends a body with the headers that a call of `echo` has.
+async fn over_http(client: &Client, case: &Case) -> Got {
+    let method = case.method.as_str();
+    let mut headers = vec![("mcp-protocol-version", "2026-07-28"), ("mcp-method", method)];
+    if method == "tools/call" {
+        headers.push(("mcp-name", "echo"));
+    }
+    let reply = client.post(&headers, &case.sent).await;
+    Got::Response(Some(reply.status), reply.response().await)
+}
+
+async fn over_lines(bench: &Bench, case: &Case) -> Got {
+    let (mut client, input, output) = LineClient::new();
+    let gateway = Arc::clone(&bench.running.gateway);
+    let serving = tokio::spawn(async move { gateway.serve_stdio(input, output).await });
+    client.send(&case.sent).await;
+    // With the clock paused this passes when nobody has anything to say any more.
+    let line = tokio::time::timeout(std::time::Duration::from_millis(1), client.next()).await;
+    client.close().await;
+    serving.await.unwrap().unwrap();
+    match line {
+        Ok(Some(line)) => Got::Response(None, line),
+        _ => Got::Nothing,
+    }
+}
+
+async fn heads(class: &str) {
+    let bench = Bench::new().await;
+    let mut faults = Vec::new();
+    for case in read(class) {
+        let before = bench.server.seen().len();
+        let mut connection = bench.running.client.open().await;
+        connection.write(&case.with_host(&bench.running.client.host())).await;
+        let got = match connection.reply().await {
+            Some(mut reply) => {
+                let status = reply.status;
+                let body = reply.try_body().await.unwrap_or_default();
+                Got::Response(Some(status), String::from_utf8(body.to_vec()).unwrap())
+            }
+            None => Got::Nothing,
+        };
+        faults.extend(bench.fault(&case, &got, before).await);
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
