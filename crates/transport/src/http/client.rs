@@ -43,8 +43,9 @@ pub enum SendFault {
 }
 
 /// How long an unused connection is kept. Uvicorn and Node close theirs after five seconds: a request that is sent in just
-/// that moment is lost, and whether it was carried out can then not be known.
-const IDLE: Duration = Duration::from_secs(4);
+/// that moment is lost, and whether it was carried out can then not be known. On a busy machine either side may notice
+/// late, hence the distance.
+const IDLE: Duration = Duration::from_secs(3);
 
 /// How to reach one server.
 #[derive(Debug, Clone)]
