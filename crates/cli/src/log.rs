@@ -16,7 +16,7 @@ pub(crate) struct Log {
     /// Without it, what the environment variable PORTOLAN_LOG says
     #[arg(long = "log", value_name = "LEVEL", global = true, help_heading = "Log")]
     filter: Option<String>,
-    /// As what to log
+    /// The form of the log
     #[arg(long, value_name = "FORMAT", default_value = "auto", global = true, help_heading = "Log")]
     log_format: Format,
 }
