@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use http::{HeaderValue, Method};
 use mcp::jsonrpc::{Id, Message, MessageKind};
 use mcp::notify::{self, Notice};
@@ -20,6 +21,8 @@ use crate::reply::CallError;
 use crate::upstream::answer::{Arrival, Response};
 use crate::upstream::pipe::reply_to_server;
 
+/// How long a stream may go on after the answer.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How long to wait before a stream is resumed, when the server does not say; and at most.
 const RESUME_AFTER: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -40,7 +43,8 @@ pub(crate) struct HttpStream {
 
 /// The events of one response, read as they come.
 struct Events {
-    reply: Reply,
+    /// Gone once the call is answered.
+    reply: Option<Reply>,
     decoder: Decoder,
     ready: VecDeque<Event>,
     /// The newest event's id, from which a legacy server can go on.
@@ -54,7 +58,7 @@ struct Events {
 impl Events {
     fn new(reply: Reply, limit: usize) -> Self {
         let (decoder, ready) = (Decoder::new(limit), VecDeque::new());
-        Self { reply, decoder, ready, newest: None, pause: RESUME_AFTER, resumed: 0 }
+        Self { reply: Some(reply), decoder, ready, newest: None, pause: RESUME_AFTER, resumed: 0 }
     }
 
     /// The next event's data; `None` at the end of the stream.
@@ -70,7 +74,8 @@ impl Events {
                 self.resumed = 0;
                 return Ok(Some(event.data));
             }
-            let Some(chunk) = self.reply.chunk().await.map_err(|fault| wire.fault(fault))? else {
+            let Some(reply) = &mut self.reply else { return Ok(None) };
+            let Some(chunk) = reply.chunk().await.map_err(|fault| wire.fault(fault))? else {
                 return Ok(None);
             };
             let ready = &mut self.ready;
@@ -150,8 +155,25 @@ impl HttpStream {
             return false;
         }
         self.events.decoder = Decoder::new(self.wire.shared.plan.message_bytes);
-        self.events.reply = reply;
+        self.events.reply = Some(reply);
         true
+    }
+
+    /// The call is answered. Its connection can be used again if the end of the stream is read, which some servers send
+    /// a moment later.
+    fn let_go(&mut self) {
+        let Some(mut reply) = self.events.reply.take() else { return };
+        loop {
+            match reply.chunk().now_or_never() {
+                Some(Ok(Some(_))) => {}
+                Some(Ok(None) | Err(_)) => return,
+                None => break,
+            }
+        }
+        self.wire.shared.world.tasks.spawn(async move {
+            let end = async { while let Ok(Some(_)) = reply.chunk().await {} };
+            drop(tokio::time::timeout(LAST_WORDS, end).await);
+        });
     }
 
     /// Where a message belongs; none when it is not the call's.
@@ -170,6 +192,7 @@ impl HttpStream {
                 if let Some(guard) = self.guard.take() {
                     guard.disarm();
                 }
+                self.let_go();
                 Some(Arrival::Response(Response { message, status: None }))
             }
             MessageKind::Request(request) => {
