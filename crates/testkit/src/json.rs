@@ -4,11 +4,15 @@
 
 use std::ops::Range;
 
-/// The members of an object as they stand: the place of each name, with its quotes, and of its value.
+/// The members of an object as they stand: each name, with its quotes, and its value.
 ///
 /// Valid JSON is taken for granted; what is no object has no members.
 #[must_use]
-pub fn members(text: &str) -> Vec<(Range<usize>, Range<usize>)> {
+pub fn members(text: &str) -> Vec<(&str, &str)> {
+    places(text).into_iter().map(|(name, value)| (&text[name], &text[value])).collect()
+}
+
+fn places(text: &str) -> Vec<(Range<usize>, Range<usize>)> {
     let bytes = text.as_bytes();
     let mut found = Vec::new();
     let mut at = skip_space(bytes, 0);
@@ -52,7 +56,7 @@ pub fn place(text: &str, path: &[&str]) -> Option<Range<usize>> {
     let mut place = 0..text.len();
     for name in path {
         let inner = &text[place.clone()];
-        let (_, value) = members(inner).into_iter().find(|(n, _)| unescaped(&inner[n.clone()]) == *name)?;
+        let (_, value) = places(inner).into_iter().find(|(n, _)| unescaped(&inner[n.clone()]) == *name)?;
         place = place.start + value.start..place.start + value.end;
     }
     Some(place)
@@ -95,7 +99,7 @@ pub fn without(text: &str, path: &[&str]) -> String {
     let Some((last, parents)) = path.split_last() else { return text.to_owned() };
     let Some(parent) = place(text, parents) else { return text.to_owned() };
     let inner = &text[parent.clone()];
-    let all = members(inner);
+    let all = places(inner);
     let Some(index) = all.iter().position(|(name, _)| unescaped(&inner[name.clone()]) == *last) else {
         return text.to_owned();
     };

@@ -1,10 +1,13 @@
 //! What someone outside can see of a gateway: bytes in and bytes out, with scripted servers behind it, in memory and with
 //! the clock paused.
 #![expect(
+    clippy::panic,
     clippy::unwrap_used,
     reason = "clippy.toml allows it in tests, but does not take these modules for tests"
 )]
 
 mod ask;
+mod doors;
+mod fidelity;
 mod smuggling;
 mod stand;

@@ -13,7 +13,6 @@ use testkit::lines::LineClient;
 use testkit::net::MemoryNetwork;
 use testkit::server::{Persona, ScriptedServer};
 
-use crate::ask::META;
 use crate::stand::{Over, Running, Stand};
 
 mod cases;

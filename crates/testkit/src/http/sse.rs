@@ -22,6 +22,8 @@ pub enum Piece {
 #[derive(Debug, Default)]
 pub struct Pieces {
     text: Vec<u8>,
+    /// How much of the text has no end of a piece in it.
+    searched: usize,
     ready: VecDeque<Piece>,
 }
 
@@ -29,11 +31,13 @@ impl Pieces {
     /// Takes the next bytes.
     pub fn feed(&mut self, bytes: &[u8]) {
         self.text.extend_from_slice(bytes);
-        while let Some(at) = self.text.windows(2).position(|pair| pair == b"\n\n") {
-            let block: Vec<u8> = self.text.drain(..at + 2).collect();
+        while let Some(at) = self.text[self.searched..].windows(2).position(|pair| pair == b"\n\n") {
+            let block: Vec<u8> = self.text.drain(..self.searched + at + 2).collect();
+            self.searched = 0;
             let piece = piece(&String::from_utf8(block).expect("an event that is text"));
             self.ready.push_back(piece);
         }
+        self.searched = self.text.len().saturating_sub(1);
     }
 
     /// The next piece that is complete.

@@ -5,7 +5,6 @@ use crate::ask::META;
 /// Something that is sent, and what must come of it.
 #[derive(Debug, Clone)]
 pub(crate) struct Case {
-    pub(crate) file: String,
     pub(crate) title: String,
     /// The bytes: a body, or a whole request.
     pub(crate) sent: Vec<u8>,
@@ -53,7 +52,6 @@ pub(crate) fn cases(file: &str, text: &str) -> Vec<Case> {
                 let method =
                     rest.split_once(" @").map_or("tools/call", |(_, m)| m.split(' ').next().unwrap_or(m));
                 all.push(Case {
-                    file: file.to_owned(),
                     title: rest.to_owned(),
                     sent: Vec::new(),
                     method: method.to_owned(),

@@ -1,0 +1,147 @@
+//! The four doors of a gateway, as a client sees them: either era, over HTTP and over stdio.
+
+use std::sync::Arc;
+
+use testkit::http::Client;
+use testkit::json;
+use testkit::lines::LineClient;
+
+use crate::ask::{META, mirrored};
+use crate::stand::Running;
+
+/// A kind of client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    ModernHttp,
+    LegacyHttp,
+    ModernStdio,
+    LegacyStdio,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 4] =
+        [Self::ModernHttp, Self::LegacyHttp, Self::ModernStdio, Self::LegacyStdio];
+
+    pub(crate) fn is_modern(self) -> bool {
+        matches!(self, Self::ModernHttp | Self::ModernStdio)
+    }
+}
+
+/// A client at its door.
+#[derive(Debug)]
+pub(crate) struct Door {
+    pub(crate) kind: Kind,
+    way: Way,
+}
+
+#[derive(Debug)]
+enum Way {
+    Http { client: Client, session: Option<String> },
+    Lines(LineClient),
+}
+
+impl Door {
+    /// Comes to a gateway; a legacy client opens its session.
+    pub(crate) async fn open(kind: Kind, running: &Running) -> Self {
+        let way = match kind {
+            Kind::ModernHttp | Kind::LegacyHttp => {
+                Way::Http { client: running.client.clone(), session: None }
+            }
+            Kind::ModernStdio | Kind::LegacyStdio => Way::Lines(lines(running)),
+        };
+        let mut door = Self { kind, way };
+        if !kind.is_modern() {
+            door.initialize(r#"{"roots":{}}"#).await;
+        }
+        door
+    }
+
+    async fn initialize(&mut self, capabilities: &str) {
+        let params = format!(
+            r#"{{"protocolVersion":"2025-11-25","capabilities":{capabilities},"clientInfo":{{"name":"c","version":"1"}}}}"#
+        );
+        let body = format!(r#"{{"jsonrpc":"2.0","id":"open","method":"initialize","params":{params}}}"#);
+        let initialized = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
+        match &mut self.way {
+            Way::Http { client, session } => {
+                let reply = client.post(&[], body.as_bytes()).await;
+                *session = Some(reply.header("mcp-session-id").unwrap().to_owned());
+            }
+            Way::Lines(client) => {
+                client.send(body.as_bytes()).await;
+                client.next().await.unwrap();
+            }
+        }
+        self.say(initialized).await;
+    }
+
+    /// A request's body: `members` are those of its params, `meta` those of its `_meta` that are the client's own.
+    pub(crate) fn body(&self, id: &str, method: &str, members: &str, meta: &str) -> String {
+        let owned = META.strip_prefix(r#""_meta":{"#).and_then(|rest| rest.strip_suffix('}')).unwrap();
+        let comma = if meta.is_empty() { "" } else { "," };
+        let meta = if self.kind.is_modern() { format!("{meta}{comma}{owned}") } else { meta.to_owned() };
+        format!(
+            r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{{{members},"_meta":{{{meta}}}}}}}"#
+        )
+    }
+
+    /// Sends a notification.
+    pub(crate) async fn say(&mut self, body: &str) {
+        match &mut self.way {
+            Way::Http { client, session } => {
+                let headers: Vec<_> = session.iter().map(|id| ("mcp-session-id", id.as_str())).collect();
+                let reply = client.post(&headers, body.as_bytes()).await;
+                assert_eq!(reply.status, 202);
+            }
+            Way::Lines(client) => client.send(body.as_bytes()).await,
+        }
+    }
+
+    /// Sends a request; gives the notifications that belong to it, and then its response.
+    pub(crate) async fn ask(&mut self, body: &str) -> Vec<String> {
+        match &mut self.way {
+            Way::Http { client, session } => {
+                let session = session.clone();
+                let mut headers = mirrored(body);
+                if let Some(id) = session {
+                    headers = vec![("mcp-session-id", id), ("mcp-protocol-version", "2025-11-25".to_owned())];
+                }
+                let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+                let mut reply = client.post(&headers, body.as_bytes()).await;
+                if reply.media() != "text/event-stream" {
+                    return vec![reply.body().await];
+                }
+                let mut events = Vec::new();
+                while let Some(event) = reply.event().await {
+                    events.push(event);
+                }
+                events
+            }
+            Way::Lines(client) => {
+                client.send(body.as_bytes()).await;
+                let mut lines = Vec::new();
+                loop {
+                    let line = client.next().await.unwrap();
+                    let is_response = json::at(&line, &["id"]).is_some();
+                    lines.push(line);
+                    if is_response {
+                        return lines;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends a request; gives its response.
+    pub(crate) async fn response(&mut self, body: &str) -> String {
+        self.ask(body).await.pop().unwrap()
+    }
+}
+
+/// A client over lines, served by the gateway.
+pub(crate) fn lines(running: &Running) -> LineClient {
+    let (client, input, output) = LineClient::new();
+    let gateway = Arc::clone(&running.gateway);
+    tokio::spawn(async move { gateway.serve_stdio(input, output).await });
+    client
+}
