@@ -6,6 +6,7 @@
 //! counts as changed. Source: MCP 2026-07-28 `basic/patterns/subscriptions`; protocol.md §1.9, §2.8.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ use mcp::notify::{self, Notice, Seen};
 use mcp::trace::Trace;
 use mcp::version::Era;
 use tokio::sync::{Notify, broadcast, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::shelf::Shelf;
@@ -50,6 +52,8 @@ pub(crate) struct Watch {
     /// What the server honours, and up to which wish this is the answer.
     honoured: watch::Sender<Option<(u64, Filter)>>,
     changes: broadcast::Sender<Change>,
+    /// Whether a stream ended and no other one began yet.
+    gap: AtomicBool,
     /// Whose caches end with a change.
     shelves: Mutex<Vec<Weak<Shelf>>>,
 }
@@ -70,6 +74,7 @@ impl Watch {
             wanted_changed: Notify::new(),
             honoured: watch::Sender::new(None),
             changes: broadcast::Sender::new(1024),
+            gap: AtomicBool::new(false),
             shelves: Mutex::default(),
         })
     }
@@ -146,13 +151,17 @@ impl Watch {
                         return;
                     }
                 }
+                let began = Instant::now();
                 match self.listen().await {
-                    Ok(()) => pause = FIRST_PAUSE,
+                    // A stream that lived is opened again at once; one that ends each time has to wait ever longer.
+                    Ok(()) if began.elapsed() >= LONGEST_PAUSE => pause = FIRST_PAUSE,
+                    Ok(()) => {}
                     Err(error) => {
                         tracing::debug!(upstream = self.upstream.name(), %error, "cannot listen for changes");
                         self.publish(Filter::default());
                     }
                 }
+                self.gap.store(true, Ordering::Relaxed);
                 tokio::select! {
                     () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
                     () = self.wanted_changed.notified() => {}
@@ -194,6 +203,7 @@ impl Watch {
                 continue;
             }
             let (mut next, honoured) = self.open(&filter).await?;
+            self.close_gap();
             if let Some(mut old) = stream.take() {
                 // What the old stream had still to say was said before the new one began.
                 while let Some(Ok(arrival)) = old.next().now_or_never() {
@@ -258,6 +268,9 @@ impl Watch {
         // A process says it on its stdout; over HTTP there is a stream for it, or there is none.
         let mut stream = self.upstream.overhear(&self.principal).await?;
         let hears = stream.is_some() || self.upstream.is_process();
+        if hears {
+            self.close_gap();
+        }
         let hear = async {
             match &mut stream {
                 Some(stream) => while stream.next().await.is_ok() {},
@@ -366,7 +379,23 @@ impl Watch {
         drop(self.changes.send(Arc::clone(change)));
     }
 
+    /// Somebody listens again. There is no replay: what changed since the last stream ended is not known.
+    fn close_gap(&self) {
+        if self.gap.swap(false, Ordering::Relaxed) {
+            self.everything_changed();
+        }
+    }
+
     fn everything_changed(&self) {
+        let uris: Vec<String> = lock(&self.wanted).uris.keys().cloned().collect();
+        for uri in uris {
+            let params = format!(r#"{{"uri":{}}}"#, json::quote(&uri));
+            let text = notification_message("notifications/resources/updated", Some(&params));
+            let message = Message::parse(text).ok();
+            if let Some((message, seen)) = message.and_then(|m| notify::see(&m).ok().map(|seen| (m, seen))) {
+                drop(self.changes.send(Arc::new((message, seen))));
+            }
+        }
         for kind in [Kind::Tool, Kind::Prompt, Kind::Resource] {
             self.invalidate(kind);
             let text = notify::list_changed_method(kind).map(|method| notification_message(method, None));
