@@ -1,7 +1,7 @@
 //! The catalog of a route: the merged, filtered and named set of what its servers offer, and the way back from a
 //! public name to the server that has it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -175,9 +175,12 @@ impl Catalog {
         for (member, part) in self.members.iter().zip(parts) {
             match part {
                 Ok(pages) => {
-                    for page in pages {
+                    // What one server lists twice, on different pages, is one thing.
+                    let mut names = HashSet::new();
+                    for page in &pages {
                         merged.hints = merged.hints.and(page.hints());
-                        merged.entries.extend(page.entries.iter().cloned());
+                        let new = page.entries.iter().filter(|entry| names.insert(&entry.name));
+                        merged.entries.extend(new.cloned());
                     }
                 }
                 Err(fault) => {
