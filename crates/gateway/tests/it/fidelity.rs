@@ -322,7 +322,8 @@ async fn ten_megabytes_pass() {
     for up in Server::ALL {
         let passage = Passage::through(up).await;
         passage.answers(&format!(r#""result":{{"content":[{{"type":"text","text":"{long}"}}]}}"#));
-        for kind in [Kind::ModernHttp, Kind::LegacyStdio] {
+        let kinds = if up.is_modern() { [Kind::LegacyStdio] } else { [Kind::ModernHttp] };
+        for kind in kinds {
             let mut door = Door::open(kind, &passage.running).await;
             let sent =
                 door.body("1", "tools/call", &format!(r#""name":"a","arguments":{{"text":"{long}"}}"#), "");

@@ -9,5 +9,6 @@
 mod ask;
 mod doors;
 mod fidelity;
+mod lists;
 mod smuggling;
 mod stand;
