@@ -85,6 +85,13 @@ impl Door {
         )
     }
 
+    /// Ends a legacy session over HTTP.
+    pub(crate) async fn end(&mut self) {
+        let Way::Http { client, session: Some(id) } = &self.way else { panic!("no session over HTTP") };
+        let reply = client.send(&client.request("DELETE /mcp", &[("mcp-session-id", id)], b"")).await;
+        assert_eq!(reply.status, 200);
+    }
+
     /// Sends a notification.
     pub(crate) async fn say(&mut self, body: &str) {
         match &mut self.way {

@@ -9,6 +9,8 @@
 mod ask;
 mod doors;
 mod fidelity;
+mod limits;
 mod lists;
+mod sessions;
 mod smuggling;
 mod stand;
