@@ -42,6 +42,11 @@ impl Client {
         Connection { reader: Reader::new(io) }
     }
 
+    /// Whether anybody listens there.
+    pub async fn is_served(&self) -> bool {
+        self.network.connect(&self.address).await.is_ok()
+    }
+
     /// Sends bytes on a new connection, and reads the response's head.
     pub async fn send(&self, request: &[u8]) -> Reply {
         let mut connection = self.open().await;

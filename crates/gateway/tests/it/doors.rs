@@ -85,6 +85,12 @@ impl Door {
         )
     }
 
+    /// The id of a legacy session over HTTP.
+    pub(crate) fn session(&self) -> &str {
+        let Way::Http { session: Some(id), .. } = &self.way else { panic!("no session over HTTP") };
+        id
+    }
+
     /// Ends a legacy session over HTTP.
     pub(crate) async fn end(&mut self) {
         let Way::Http { client, session: Some(id) } = &self.way else { panic!("no session over HTTP") };

@@ -11,6 +11,8 @@ mod doors;
 mod fidelity;
 mod limits;
 mod lists;
+mod processes;
 mod sessions;
 mod smuggling;
 mod stand;
+mod streams;

@@ -1,0 +1,302 @@
+//! Servers that are processes: found out, started when needed, started again with a pause, ended when nobody uses them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use testkit::json;
+use testkit::net::MemoryNetwork;
+use testkit::server::{Desk, Persona, ScriptedServer};
+use testkit::spawn::{Event, MemorySpawn, Stdio};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+
+use crate::ask;
+use crate::stand::{Over, Running, Stand};
+
+async fn with(
+    persona: Persona,
+    change: impl FnOnce(&mut Stand),
+) -> (Running, ScriptedServer, Desk, MemorySpawn) {
+    let mut stand = Stand::new(Arc::new(MemoryNetwork::default()));
+    let (server, desk) = stand.add("up", Over::Stdio, persona).await;
+    change(&mut stand);
+    let spawn = stand.spawn.clone();
+    let running = stand.start().await;
+    (running, server, desk, spawn)
+}
+
+fn call(running: &Running) -> tokio::task::JoinHandle<String> {
+    let client = running.client.clone();
+    tokio::spawn(async move { ask::modern(&client, "tools/call", r#""name":"t""#).await.response().await })
+}
+
+fn reason(text: &str) -> Option<&str> {
+    json::at(text, &["error", "data", "reason"]).map(json::plain)
+}
+
+/// Appendix E, oracle 29: whatever a legacy server says to a modern question, it is then asked in its own way.
+#[tokio::test(start_paused = true)]
+async fn a_process_that_answers_anything_else_is_asked_in_the_legacy_way() {
+    for answer in [
+        r#"{"jsonrpc":"2.0","id":ID,"error":{"code":-32601,"message":"m"}}"#,
+        r#"{"jsonrpc":"2.0","id":ID,"error":{"code":-32602,"message":"m"}}"#,
+        r#"{"jsonrpc":"2.0","id":ID,"error":{"code":-32000,"message":"m"}}"#,
+        r#"{"jsonrpc":"2.0","id":ID,"error":{"code":0,"message":"m"}}"#,
+        r#"{"jsonrpc":"2.0","id":ID,"result":{}}"#,
+        r#"{"jsonrpc":"2.0","id":ID,"result":{"protocolVersion":"2025-11-25"}}"#,
+        r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"m"}}"#,
+        "Welcome to my server!",
+        "",
+    ] {
+        let (running, server, mut desk, spawn) =
+            with(Persona::legacy().scripted(&["server/discover"]), |_| {}).await;
+        let asked = desk.asked("server/discover").await;
+        let id = asked.seen.id().unwrap().to_owned();
+        asked.raw(answer.replace("ID", &id).as_bytes()).await;
+        let answered = call(&running);
+        desk.asked("tools/call").await.result("{}").await;
+        assert!(answered.await.unwrap().contains("result"), "{answer}");
+        assert_eq!((server.sessions_opened(), spawn.started()), (1, 1), "{answer}");
+    }
+}
+
+/// Some end themselves at anything before `initialize`; they get a second process, and no third.
+#[tokio::test(start_paused = true)]
+async fn a_process_that_ends_at_a_modern_question_is_started_again_for_the_legacy_one() {
+    let (running, server, mut desk, spawn) =
+        with(Persona::legacy().scripted(&["server/discover"]), |_| {}).await;
+    desk.asked("server/discover").await;
+    server.crash();
+    let answered = call(&running);
+    desk.asked("tools/call").await.result("{}").await;
+    assert!(answered.await.unwrap().contains("result"));
+    assert_eq!((server.seen_of("server/discover").len(), spawn.started()), (1, 2));
+}
+
+/// Appendix E, oracle 30.
+#[tokio::test(start_paused = true)]
+async fn a_process_of_another_modern_revision_is_not_asked_in_the_legacy_way() {
+    let (running, server, mut desk, _spawn) =
+        with(Persona::modern().scripted(&["server/discover"]), |_| {}).await;
+    let asked = desk.asked("server/discover").await;
+    asked.error(-32022, "m", Some(r#"{"supported":["2031-01-01"],"requested":"2026-07-28"}"#)).await;
+    testkit::idle().await;
+    assert!(server.seen_of("initialize").is_empty());
+    drop(running);
+}
+
+/// A process that cannot be started, or ends at once, is not started again at every call.
+#[tokio::test(start_paused = true)]
+async fn a_process_that_fails_is_started_again_after_ever_longer_pauses() {
+    let mut stand = Stand::new(Arc::new(MemoryNetwork::default()));
+    let (_server, _desk) = stand.add("up", Over::Stdio, Persona::legacy()).await;
+    stand.spawn.program("up", |mut stdio: Stdio| async move {
+        stdio.stderr.write_all(b"no database\n").await.unwrap();
+        3
+    });
+    let spawn = stand.spawn.clone();
+    let running = stand.start().await;
+    running.gateway.settled().await;
+    // Each start takes two processes: the first one might have disliked the modern question.
+    let mut starts = vec![spawn.started()];
+    for _ in 0..50 {
+        let text = call(&running).await.unwrap();
+        assert_eq!(reason(&text), Some("upstream_unreachable"), "{text}");
+        assert_eq!(json::at(&text, &["error", "data", "notProcessed"]), Some("true"));
+        // What it said before it ended is for the operator.
+        assert!(!text.contains("database"), "{text}");
+        starts.push(spawn.started());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    // In five seconds, with pauses of 0.5, 1, 2 and 4.
+    assert!((4..=10).contains(&spawn.started()), "{starts:?}");
+    assert_eq!(spawn.live(), 0);
+    let health = running.gateway.health();
+    assert!(format!("{health:?}").contains("no database"), "{health:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_program_that_is_not_there_is_said_to_be_unreachable() {
+    let mut stand = Stand::new(Arc::new(MemoryNetwork::default()));
+    let (_server, _desk) = stand.add("up", Over::Stdio, Persona::legacy()).await;
+    if let gateway::plan::Reach::Stdio(reach) = &mut stand.upstream("up").reach {
+        reach.child.program = "nowhere".to_owned();
+    }
+    let running = stand.start().await;
+    assert_eq!(reason(&call(&running).await.unwrap()), Some("upstream_unreachable"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_is_lost_with_its_process_and_the_next_one_starts_another() {
+    let (running, server, mut desk, spawn) = with(Persona::modern(), |_| {}).await;
+    let (one, two) = (call(&running), call(&running));
+    desk.asked("tools/call").await;
+    desk.asked("tools/call").await;
+    server.crash();
+    for lost in [one, two] {
+        assert_eq!(reason(&lost.await.unwrap()), Some("upstream_broke_off"));
+    }
+    // It is not sent again by itself: it may have been carried out.
+    testkit::idle().await;
+    assert_eq!(server.seen_of("tools/call").len(), 2);
+    let answered = call(&running);
+    desk.asked("tools/call").await.result("{}").await;
+    assert!(answered.await.unwrap().contains("result"));
+    assert_eq!(spawn.started(), 2);
+}
+
+/// Subscriptions end with the process; the new one is asked again, and those who listen hear that things may have changed.
+#[tokio::test(start_paused = true)]
+async fn a_subscription_outlives_the_process() {
+    let able = r#"{"tools":{"listChanged":true},"resources":{"subscribe":true}}"#;
+    for persona in [Persona::modern(), Persona::legacy()] {
+        let (running, server, mut desk, _spawn) = with(persona.able(able), |_| {}).await;
+        server.saw("tools/list", 1).await;
+        testkit::idle().await;
+        let listen = r#""notifications":{"toolsListChanged":true,"resourceSubscriptions":["a://b"]}"#;
+        let mut stream = ask::modern(&running.client, "subscriptions/listen", listen).await;
+        let acknowledged = stream.event().await.unwrap();
+        assert!(
+            acknowledged
+                .contains(r#""notifications":{"toolsListChanged":true,"resourceSubscriptions":["a://b"]}"#)
+        );
+        server.crash();
+        testkit::idle().await;
+        // Nobody starts a process only to hear of its changes; a call does.
+        let answered = call(&running);
+        desk.asked("tools/call").await.result("{}").await;
+        answered.await.unwrap();
+        let mut told = Vec::new();
+        while told.len() < 2 || !told.iter().any(|text: &String| text.contains("tools/list_changed")) {
+            told.push(stream.event().await.unwrap());
+        }
+        testkit::idle().await;
+        server.tell("notifications/resources/updated", r#""uri":"a://b","mark":1"#).await;
+        loop {
+            if stream.event().await.unwrap().contains("\"mark\":1") {
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_nobody_uses_ends_and_starts_again_when_it_is_needed() {
+    let (running, _server, mut desk, spawn) = with(Persona::modern(), |stand| {
+        if let gateway::plan::Reach::Stdio(reach) = &mut stand.upstream("up").reach {
+            reach.idle_after = Some(Duration::from_secs(60));
+        }
+    })
+    .await;
+    running.gateway.settled().await;
+    let answered = call(&running);
+    let held = desk.asked("tools/call").await;
+    tokio::time::sleep(Duration::from_secs(200)).await;
+    assert_eq!(spawn.live(), 1, "it is in use");
+    held.result("{}").await;
+    answered.await.unwrap();
+    tokio::time::sleep(Duration::from_secs(130)).await;
+    // It ended because its input did, and needed no signal.
+    assert_eq!(spawn.log(), [Event::Started(1), Event::Exited(1)]);
+    let answered = call(&running);
+    desk.asked("tools/call").await.result("{}").await;
+    assert!(answered.await.unwrap().contains("result"));
+    assert_eq!(spawn.live(), 1);
+}
+
+/// One that does not end when its input does is asked to, and killed if it does not.
+#[tokio::test(start_paused = true)]
+async fn no_process_is_left_behind() {
+    let mut stand = Stand::new(Arc::new(MemoryNetwork::default()));
+    let (_server, _desk) = stand.add("up", Over::Stdio, Persona::modern()).await;
+    stand.spawn.program("up", |stdio: Stdio| async move {
+        let mut input = BufReader::new(stdio.stdin);
+        let mut stdout = stdio.stdout;
+        let mut line = String::new();
+        while input.read_line(&mut line).await.unwrap_or(0) > 0 {
+            let id = json::at(&line, &["id"]).unwrap_or("null");
+            let result = r#"{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{},"ttlMs":0,"cacheScope":"public"}"#;
+            let answer = format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{result}}}\n");
+            stdout.write_all(answer.as_bytes()).await.unwrap();
+            line.clear();
+        }
+        std::future::pending().await
+    });
+    let spawn = stand.spawn.clone();
+    let running = stand.start().await;
+    running.gateway.settled().await;
+    assert_eq!(spawn.live(), 1);
+    running.gateway.stop().await;
+    assert_eq!(spawn.log(), [Event::Started(1), Event::Terminated(1)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_hangs_is_cancelled_at_the_process_and_the_process_goes_on() {
+    for persona in [Persona::modern(), Persona::legacy()] {
+        let (running, server, mut desk, spawn) =
+            with(persona.scripted(&["notifications/cancelled"]), |stand| {
+                stand.upstream("up").deadlines.call = Duration::from_secs(9);
+            })
+            .await;
+        let hanging = call(&running);
+        let asked = desk.asked("tools/call").await;
+        assert_eq!(reason(&hanging.await.unwrap()), Some("upstream_deadline"));
+        let cancelled = desk.asked("notifications/cancelled").await;
+        assert_eq!(cancelled.seen.param("requestId"), asked.seen.id());
+        // An answer that comes all the same is nobody's.
+        asked.result("{}").await;
+        let answered = call(&running);
+        desk.asked("tools/call").await.result(r#"{"second":1}"#).await;
+        assert!(answered.await.unwrap().contains("second"));
+        assert_eq!((spawn.started(), server.seen_of("tools/call").len()), (1, 2));
+    }
+}
+
+/// What a process writes that is no message harms nobody, and neither does what it says of calls that are not there.
+#[tokio::test(start_paused = true)]
+async fn noise_on_the_output_is_skipped() {
+    let (running, _server, mut desk, _spawn) = with(Persona::modern(), |_| {}).await;
+    let answered = call(&running);
+    let asked = desk.asked("tools/call").await;
+    let id = asked.seen.id().unwrap().to_owned();
+    let mut out = asked.stream().await;
+    for noise in [
+        "starting up...",
+        "{",
+        "[]",
+        "{\"jsonrpc\":\"2.0\"}",
+        "\u{feff}{\"jsonrpc\":\"2.0\",\"method\":\"notifications/x\"}",
+        r#"{"jsonrpc":"2.0","id":424242,"result":{}}"#,
+        r#"{"jsonrpc":"2.0","id":null,"error":{"code":1,"message":"m"}}"#,
+        r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":424242,"progress":1}}"#,
+        r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":424242}}"#,
+        r#"{"jsonrpc":"2.0","id":"x","method":"sampling/createMessage","params":{}}"#,
+    ] {
+        out.message(noise).await;
+    }
+    // The id in another type is another id.
+    out.message(&format!(r#"{{"jsonrpc":"2.0","id":"{id}","result":{{"wrong":1}}}}"#)).await;
+    out.message(&format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"right":1}}}}"#)).await;
+    out.message(&format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"again":1}}}}"#)).await;
+    assert!(answered.await.unwrap().contains("right"));
+}
+
+/// A server may say something on stderr for ever.
+#[tokio::test(start_paused = true)]
+async fn stderr_is_read_and_holds_up_nothing() {
+    let mut stand = Stand::new(Arc::new(MemoryNetwork::default()));
+    let (_server, _desk) = stand.add("up", Over::Stdio, Persona::modern()).await;
+    stand.spawn.program("up", |stdio: Stdio| async move {
+        let Stdio { mut stdin, stdout: _silent, mut stderr, .. } = stdio;
+        stderr.write_all(&b"x".repeat(1_000_000)).await.unwrap();
+        stdin.read_to_end(&mut Vec::new()).await.unwrap();
+        0
+    });
+    let spawn = stand.spawn.clone();
+    stand.upstream("up").deadlines.connect = Duration::from_secs(5);
+    let running = stand.start().await;
+    running.gateway.settled().await;
+    testkit::idle().await;
+    assert_eq!(spawn.live(), 0, "{:?}", spawn.log());
+    let health = format!("{:?}", running.gateway.health());
+    assert!(health.contains("said nothing within 5s"), "{health}");
+}
