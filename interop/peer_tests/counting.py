@@ -95,13 +95,15 @@ class SharedSessions(Counting):
         self.assertEqual(dict.fromkeys(self.taps, 0), {kind: tap.ended for kind, tap in self.taps.items()})
 
     def test_4_none_is_set_up_per_call(self) -> None:
-        before = {kind: tap.connections for kind, tap in self.taps.items()}
         with RawClient(self.front.url, "modern") as client:
-            for _ in range(50):
+            for turn in range(101):
+                if turn == 1:
+                    # Connections that were idle for long are gone, which is as it should be.
+                    before = {kind: tap.connections for kind, tap in self.taps.items()}
                 for tool in self.tools():
                     client.call(tool)
         opened = {kind: tap.connections - before[kind] for kind, tap in self.taps.items()}
-        self.assertLessEqual(max(opened.values()), 2, f"connections for 50 calls one after the other: {opened}")
+        self.assertLessEqual(max(opened.values()), 1, f"connections for 100 calls one after the other: {opened}")
 
 
 class PerClientSessions(Counting):
