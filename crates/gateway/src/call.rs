@@ -160,7 +160,7 @@ impl Route {
         }
         let Some(subject) = call.subject() else { return Ok(HeaderMap::new()) };
         let tool = target.name.as_deref().unwrap_or(&subject.text);
-        let Some(params) = self.catalog.mirrored_params(target, tool, asker).await else {
+        let Some(params) = self.catalog.mirrored_params(target, tool, asker).await? else {
             let sent = outbound::param_headers(visit.headers);
             return Ok(sent.map(|(name, value)| (name.clone(), value.clone())).collect());
         };

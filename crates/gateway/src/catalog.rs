@@ -2,7 +2,7 @@
 //! public name to the server that has it.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -10,10 +10,12 @@ use mcp::cache::{Hints, Scope};
 use mcp::call::Call;
 use mcp::method::{self, Kind, Method};
 use mcp::mirror::MirroredParams;
+use tokio::time::Instant;
 
 use crate::plan::RoutePlan;
 use crate::reply::CallError;
 use crate::upstream::Upstream;
+use crate::upstream::pipe::lock;
 
 mod cursor;
 mod label;
@@ -24,6 +26,9 @@ use self::label::RouteLabel;
 pub(crate) use self::label::{map_error_uri, map_result_uris};
 use self::names::{Names, Owner};
 use self::shelf::{Asker, Entry, ListFault, Shelf, Stocked};
+
+/// For so long a server that did not give its tools is not asked for them again before each call.
+const ASK_AGAIN: Duration = Duration::from_secs(30);
 
 /// The catalog of one route.
 #[derive(Debug)]
@@ -38,6 +43,8 @@ pub(crate) struct Catalog {
 pub(crate) struct Member {
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) shelf: Arc<Shelf>,
+    /// When it was last asked for its tools before a call and did not give them.
+    in_vain: Mutex<Option<Instant>>,
 }
 
 /// Where a call goes.
@@ -69,6 +76,7 @@ impl Catalog {
             Member {
                 upstream: Arc::clone(upstream),
                 shelf: Arc::new(Shelf::new(Arc::clone(upstream), Arc::new(label))),
+                in_vain: Mutex::default(),
             }
         };
         let members = upstreams.iter().enumerate().map(member).collect();
@@ -115,7 +123,7 @@ impl Catalog {
         };
         let member = self.members.get(server)?;
         if self.names.may_be_cut(public) {
-            member.know(kind, asker).await;
+            drop(member.know(kind, asker).await);
             if let Some(name) = member.shelf.index().cut.get(&(kind, public.to_owned())) {
                 return Some((server, name.clone()));
             }
@@ -222,15 +230,37 @@ impl Catalog {
         target: &Target<'_>,
         tool: &str,
         asker: Asker<'_>,
-    ) -> Option<Arc<MirroredParams>> {
-        target.member.know(Kind::Tool, asker).await;
-        target.member.shelf.index().tools.get(tool).cloned()
+    ) -> Result<Option<Arc<MirroredParams>>, CallError> {
+        target.member.know_tools(asker).await?;
+        Ok(target.member.shelf.index().tools.get(tool).cloned())
     }
 }
 
 impl Member {
+    /// Sees to it, before a call, that the tools were read once. A server that cannot be reached need not be tried twice
+    /// for one call, and one that does not give its tools must not hold up every call.
+    async fn know_tools(&self, asker: Asker<'_>) -> Result<(), CallError> {
+        let known = || self.shelf.index().complete.contains(&"tools/list");
+        if known() || lock(&self.in_vain).is_some_and(|at| at.elapsed() < ASK_AGAIN) {
+            return Ok(());
+        }
+        match self.know(Kind::Tool, asker).await {
+            Ok(()) if known() => Ok(()),
+            Err(ListFault::Call(error @ CallError::Unreachable { .. }))
+                if !self.upstream.is_connected(asker.principal).await =>
+            {
+                Err(error)
+            }
+            // A list without end is not given either.
+            Ok(()) | Err(_) => {
+                *lock(&self.in_vain) = Some(Instant::now());
+                Ok(())
+            }
+        }
+    }
+
     /// Sees to it that the list of a kind was read once. A server that cannot give it stays unknown.
-    async fn know(&self, kind: Kind, asker: Asker<'_>) {
+    async fn know(&self, kind: Kind, asker: Asker<'_>) -> Result<(), ListFault> {
         let list = match kind {
             Kind::Prompt => "prompts/list",
             Kind::Resource => "resources/list",
@@ -238,18 +268,19 @@ impl Member {
             Kind::Server | Kind::Task | Kind::Tool => "tools/list",
         };
         if self.shelf.index().complete.contains(&list) {
-            return;
+            return Ok(());
         }
-        if let Some(method) = method::find(list)
-            && let Err(fault) = self.list(method, asker).await
-        {
-            tracing::debug!(upstream = self.upstream.name(), list, "not known yet: {}", log(&fault));
+        let Some(method) = method::find(list) else { return Ok(()) };
+        let known = self.list(method, asker).await.map(drop);
+        if let Err(fault) = &known {
+            tracing::debug!(upstream = self.upstream.name(), list, "not known yet: {}", log(fault));
         }
+        known
     }
 
     /// Reads the tools before the first client asks.
     pub(crate) async fn warm(&self, asker: Asker<'_>) {
-        self.know(Kind::Tool, asker).await;
+        drop(self.know(Kind::Tool, asker).await);
     }
 
     /// Reads a list again, because what is known of it has proved to be old.
