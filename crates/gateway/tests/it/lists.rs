@@ -212,6 +212,26 @@ async fn a_list_without_end_is_cut_off() {
     assert!((2..=1000).contains(&asked), "{asked}");
 }
 
+/// And it is not read anew for each call.
+#[tokio::test(start_paused = true)]
+async fn a_list_without_end_is_not_read_before_every_call() {
+    let mut stand = Stand::new(Arc::new(MemoryNetwork::default()));
+    let (server, desk) = stand.add("up", Over::Http, Persona::modern().scripted(&["tools/list"])).await;
+    server.answer_all(desk, |asked| async move {
+        let n = asked.seen.param("cursor").map_or("0", json::plain).parse::<u64>().unwrap();
+        let page = format!(r#"{{"tools":[{{"name":"t{n}","inputSchema":{{}}}}],"nextCursor":"{}"}}"#, n + 1);
+        let result = if asked.seen.method() == "tools/list" { page } else { "{}".to_owned() };
+        asked.result(&result).await;
+    });
+    let running = stand.start().await;
+    ask::modern(&running.client, "tools/call", r#""name":"t""#).await.response().await;
+    let asked = server.seen_of("tools/list").len();
+    for _ in 0..5 {
+        ask::modern(&running.client, "tools/call", r#""name":"t""#).await.response().await;
+    }
+    assert_eq!((server.seen_of("tools/list").len(), server.seen_of("tools/call").len()), (asked, 6));
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_same_page_again_and_again_is_cut_off() {
     let mut stand = Stand::new(Arc::new(MemoryNetwork::default()));

@@ -8,6 +8,7 @@
 
 mod ask;
 mod doors;
+mod failures;
 mod fidelity;
 mod limits;
 mod lists;
