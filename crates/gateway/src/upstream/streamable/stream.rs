@@ -13,6 +13,7 @@ use mcp::jsonrpc::{Id, Message, MessageKind};
 use mcp::notify::{self, Notice};
 use mcp::sse::{Decoder, Event};
 use mcp::{answer, headers};
+use tokio::time::Instant;
 use transport::http::client::Reply;
 
 use super::strays::Strayed;
@@ -53,12 +54,15 @@ struct Events {
     pause: Duration,
     /// How often it was resumed since something came.
     resumed: u32,
+    /// When it is to be resumed, once it has ended. Who waits may be dropped and ask again meanwhile.
+    resume_at: Option<Instant>,
 }
 
 impl Events {
     fn new(reply: Reply, limit: usize) -> Self {
         let (decoder, ready) = (Decoder::new(limit), VecDeque::new());
-        Self { reply: Some(reply), decoder, ready, newest: None, pause: RESUME_AFTER, resumed: 0 }
+        let (newest, resume_at) = (None, None);
+        Self { reply: Some(reply), decoder, ready, newest, pause: RESUME_AFTER, resumed: 0, resume_at }
     }
 
     /// The next event's data; `None` at the end of the stream.
@@ -144,8 +148,11 @@ impl HttpStream {
         let (Some(session), Some(_)) = (&self.session, self.id) else { return false };
         let newest = self.events.newest.as_deref().and_then(|id| HeaderValue::from_str(id).ok());
         let Some(newest) = newest.filter(|_| self.events.resumed < MOST_RESUMED) else { return false };
-        self.events.resumed += 1;
-        tokio::time::sleep(self.events.pause).await;
+        let at = *self.events.resume_at.get_or_insert_with(|| {
+            self.events.resumed += 1;
+            Instant::now() + self.events.pause
+        });
+        tokio::time::sleep_until(at).await;
         let mut wanted = session.headers();
         wanted.insert(headers::LAST_EVENT_ID.clone(), newest);
         // Whatever goes wrong here, the call was begun.
@@ -154,6 +161,7 @@ impl HttpStream {
         if !(reply.status().is_success() && streams) {
             return false;
         }
+        self.events.resume_at = None;
         self.events.decoder = Decoder::new(self.wire.shared.plan.message_bytes);
         self.events.reply = Some(reply);
         true
