@@ -137,16 +137,23 @@ impl Listener {
             Ok(call) => call,
             Err(fault) => return reject(&fault, id.as_ref()),
         };
+        if !readable.events && call.method_name() == "subscriptions/listen" {
+            // Its answer has no end to wait for.
+            let why = "Accept must list text/event-stream for a subscription";
+            let body = error_message(id.as_ref(), code::INVALID_REQUEST, why, None);
+            return respond::json(StatusCode::NOT_ACCEPTABLE, body);
+        }
         let manner = Manner {
             id: call.id().clone(),
             era: Era::Modern,
             method: call.method(),
             reads_events: readable.events,
             keep_alive: live.plan.limits.keep_alive,
+            tasks: endpoint.door.route.world.tasks.clone(),
         };
         let origin = Origin { headers, era: Era::Modern, mirrors: true, session: None };
         let flow = Flow::new(Arc::clone(&endpoint.door.route), call, origin, self.drain.clone());
-        respond(Steps::Tied(Box::new(flow)), manner).await
+        respond(Steps::Direct(Box::new(flow)), manner).await
     }
 
     /// The legacy era's stream of notifications.
@@ -225,10 +232,11 @@ async fn legacy(
                 method: flow.method(),
                 reads_events: readable.events,
                 keep_alive: live.plan.limits.keep_alive,
+                tasks: endpoint.door.route.world.tasks.clone(),
             };
             // A legacy client that goes away has not cancelled (2025-11-25 `basic/transports`).
             let tasks = &endpoint.door.route.world.tasks;
-            let steps = Steps::detach(*flow, in_flight, tasks);
+            let steps = Steps::detached(*flow, in_flight, tasks);
             respond(steps, manner).await
         }
         Err(error) => refuse_call(&error, id.as_ref(), Era::Legacy),
@@ -276,7 +284,7 @@ fn check_revision(headers: &HeaderMap, id: Option<&Id>) -> Result<(), Box<Respon
     Err(Box::new(respond::json(StatusCode::BAD_REQUEST, body)))
 }
 
-fn request_id(message: &Message) -> Option<Id> {
+pub(crate) fn request_id(message: &Message) -> Option<Id> {
     match message.kind() {
         MessageKind::Request(request) => Some(request.id.clone()),
         _ => None,
