@@ -81,6 +81,44 @@ async fn a_meta_of_very_many_members_is_read() {
     assert!(bench.server.seen_of("tools/call")[0].text().contains("\"k59999\":1"));
 }
 
+/// However a request's bytes are cut, and however its body is framed, it is the same request; and two that come at once
+/// are two.
+#[tokio::test(start_paused = true)]
+async fn requests_are_the_same_however_they_are_cut() {
+    let bench = Bench::new().await;
+    let client = &bench.running.client;
+    let body = crate::ask::body("7", "tools/call", r#""name":"echo","arguments":{"é":"\u00e9"}"#);
+    let headers = crate::ask::mirrored(&body);
+    let mut headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let whole = client.request("POST /mcp", &headers, body.as_bytes());
+    headers.push(("transfer-encoding", "chunked"));
+    let chunks: String = body.chars().map(|c| format!("{:X};x=\"y\"\r\n{c}\r\n", c.len_utf8())).collect();
+    let head = client.request("POST /mcp", &headers, b"");
+    let head =
+        String::from_utf8(head).unwrap().replace("\r\n\r\n", "\r\ncontent-type: application/json\r\n\r\n");
+    let chunked = format!("{head}{chunks}0\r\n\r\n").into_bytes();
+    for request in [whole, chunked] {
+        for size in [1, 2, 3, 7, 64, 100_000] {
+            let mut connection = client.open().await;
+            for piece in request.chunks(size) {
+                connection.write(piece).await;
+                tokio::task::yield_now().await;
+            }
+            let (text, mut connection) = connection.reply().await.unwrap().finish().await;
+            assert_eq!(json::at(&text, &["id"]), Some("7"), "in pieces of {size}: {text}");
+            let got = bench.server.seen_of("tools/call").pop().unwrap();
+            assert_eq!(bare(got.text()), bare(&body));
+            connection.write(&[&request[..], &request[..]].concat()).await;
+            for _ in 0..2 {
+                let (text, next) = connection.reply().await.unwrap().finish().await;
+                assert_eq!(json::at(&text, &["id"]), Some("7"));
+                connection = next;
+            }
+        }
+    }
+    assert_eq!(bench.server.seen_of("tools/call").len(), 2 * 6 * 3);
+}
+
 /// What a refused request leaves unread must never be read as the next one.
 #[tokio::test(start_paused = true)]
 async fn the_body_of_a_refused_request_is_not_the_next_request() {

@@ -91,10 +91,16 @@ fn answer(text: &str) -> Answer {
 }
 
 /// The bytes of the lines: `\xNN` is a byte, `{M}` the usual `_meta`, `{V}` the usual headers, `{length}` the body's
-/// length, `«x*N»` N times x. A body is one line; a request's lines end with CR LF.
+/// length, `{hex}` on a line by itself the hexadecimal length of the next one, `«x*N»` N times x. A body is one line; a request's lines end with CR LF.
 fn bytes(lines: &[&str]) -> Vec<u8> {
     let lines: Vec<_> = lines.iter().map(|line| expanded(line)).collect();
     let Some(blank) = lines.iter().position(Vec::is_empty) else { return lines.join(&b' ') };
+    let mut lines = lines;
+    for at in 1..lines.len() {
+        if lines[at - 1] == b"{hex}" {
+            lines[at - 1] = format!("{:x}", lines[at].len()).into_bytes();
+        }
+    }
     let (head, body) = lines.split_at(blank);
     let body = body[1..].join(&b"\r\n"[..]);
     let head = head.join(&b"\r\n"[..]);
