@@ -113,13 +113,18 @@ impl Route {
         asker: Asker<'_>,
     ) -> Result<Answer, CallError> {
         let mirrored = self.mirror(call, visit, target, asker).await?;
-        let answer = self.send_once(call, visit, target, (asker.principal, mirrored)).await?;
+        let answer = self.send_once(call, visit, target, (asker.principal, mirrored.clone())).await?;
         if !answer.refuses_headers() || call.kind() != Kind::Tool {
             return Ok(answer);
         }
+        // The list and the second try need the place that the refused answer still holds.
+        let refused = answer.release();
         target.member.relearn(asker).await;
-        let mirrored = self.mirror(call, visit, target, asker).await?;
-        self.send_once(call, visit, target, (asker.principal, mirrored)).await
+        let learned = self.mirror(call, visit, target, asker).await?;
+        if learned == mirrored {
+            return Ok(refused);
+        }
+        self.send_once(call, visit, target, (asker.principal, learned)).await
     }
 
     async fn send_once(
@@ -140,7 +145,7 @@ impl Route {
             headers: visit.headers,
             mirrored,
             session: visit.session.cloned(),
-            within: upstream.plan().deadlines.call,
+            within: upstream.plan().deadlines.call.min(upstream.plan().deadlines.call_max),
             listens: false,
         };
         upstream.send(permit.cover(order)).await

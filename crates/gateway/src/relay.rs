@@ -35,6 +35,9 @@ pub(crate) struct Relay {
     last_progress: f64,
     mapping: Option<Mapping>,
     idle: Duration,
+    /// When it counts as dead unless the server shows a sign of life before.
+    alive_until: Instant,
+    /// When it is over in any case.
     end: Instant,
     tally: Tally,
 }
@@ -75,7 +78,8 @@ impl Relay {
             last_progress: f64::NEG_INFINITY,
             mapping,
             idle: deadlines.call,
-            end: Instant::now() + deadlines.call_max,
+            alive_until: Instant::now() + deadlines.call,
+            end: tally.began() + deadlines.call_max,
             tally,
         }
     }
@@ -105,10 +109,9 @@ impl Relay {
 
     async fn pass(&mut self) -> Result<Passed, CallError> {
         loop {
-            // A sign of life, progress for one, starts the first deadline anew; the second one stands.
-            let idle_end = Instant::now() + self.idle;
-            let (until, after) = if idle_end < self.end {
-                (idle_end, self.idle)
+            // Kept from one wait to the next: whoever waits here may stop waiting and begin again at any time.
+            let (until, after) = if self.alive_until < self.end {
+                (self.alive_until, self.idle)
             } else {
                 (self.end, self.end - self.tally.began())
             };
@@ -118,6 +121,8 @@ impl Relay {
                     return Err(CallError::Deadline { upstream: self.answer.upstream().to_owned(), after });
                 }
             };
+            // A sign of life, progress for one.
+            self.alive_until = Instant::now() + self.idle;
             match arrival {
                 Arrival::Response(response) => return self.pass_response(response),
                 Arrival::Notice(message, seen) => {
@@ -189,7 +194,9 @@ impl Relay {
     /// A legacy client cannot do anything about errors of the modern era; what they mean for it is ours to say.
     fn check_error(&self, message: &Message) -> Result<(), CallError> {
         let MessageKind::Error(parts) = message.kind() else { return Ok(()) };
-        if self.client_era == Era::Modern || !code::is_modern(parts.code) {
+        // A legacy server means something of its own by those codes.
+        if self.client_era == Era::Modern || self.answer.era() == Era::Legacy || !code::is_modern(parts.code)
+        {
             return Ok(());
         }
         let text = answer::error_view(message, parts).message.into_owned();

@@ -68,7 +68,7 @@ pub(crate) struct Order<'a> {
     pub(crate) mirrored: HeaderMap,
     /// The downstream session.
     pub(crate) session: Option<Arc<str>>,
-    /// How long the answer's beginning may take.
+    /// How long the answer's beginning may take, the wait for a place included.
     pub(crate) within: Duration,
     /// Whether it is a subscription stream, which takes no place and has no end of its own.
     pub(crate) listens: bool,
@@ -198,8 +198,12 @@ impl Upstream {
         }
         let whose = self.whose(order.principal(), order.value().session.as_ref());
         let order = order.value();
-        let place = if order.listens { None } else { Some(self.places.take().await?) };
-        match timeout(order.within, self.begin(order, &whose, place)).await {
+        // Waiting for a place is part of the time that a call may take.
+        let begun = async {
+            let place = if order.listens { None } else { Some(self.places.take().await?) };
+            self.begin(order, &whose, place).await
+        };
+        match timeout(order.within, begun).await {
             Ok(answer) => answer,
             Err(_elapsed) => {
                 Err(CallError::Deadline { upstream: self.name().to_owned(), after: order.within })

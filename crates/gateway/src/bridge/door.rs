@@ -213,7 +213,7 @@ impl Door {
         });
         let subscription = self.all_changes(&held).await?;
         let (interests, streams) = (held.interests_changed.subscribe(), held.streams.subscribe());
-        Ok(Notifications { door: self, held, subscription, interests, streams, number })
+        Ok(Notifications { door: self, held, subscription, interests, streams, number, outdated: false })
     }
 
     async fn all_changes(&self, held: &Held) -> Result<Subscription, CallError> {
@@ -235,12 +235,19 @@ pub(crate) struct Notifications {
     interests: tokio::sync::watch::Receiver<u64>,
     streams: tokio::sync::watch::Receiver<u64>,
     number: u64,
+    /// Whether the session wants to hear of other resources than the subscription knows.
+    outdated: bool,
 }
 
 impl Notifications {
     /// The next notification; none when the stream is over: another one took its place, or the session ended.
     pub(crate) async fn next(&mut self) -> Option<Bytes> {
         loop {
+            if self.outdated {
+                // The new one is open before the old one is dropped, so nothing falls between.
+                self.subscription = self.door.all_changes(&self.held).await.ok()?;
+                self.outdated = false;
+            }
             let woken = tokio::select! {
                 told = self.subscription.next() => return told,
                 () = self.door.drain.cancelled() => return None,
@@ -248,8 +255,7 @@ impl Notifications {
                 changed = self.interests.changed() => changed.map(|()| true),
             };
             match woken {
-                // The new one is open before the old one is dropped, so nothing falls between.
-                Ok(true) => self.subscription = self.door.all_changes(&self.held).await.ok()?,
+                Ok(true) => self.outdated = true,
                 Ok(false) if *self.streams.borrow_and_update() == self.number => {}
                 Ok(false) | Err(_) => return None,
             }

@@ -3,6 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
+use mcp::answer::error_message;
 use mcp::jsonrpc::{Id, Message, MessageKind};
 use mcp::legacy::convert;
 use mcp::method::Method;
@@ -10,6 +11,7 @@ use mcp::reject::code;
 use mcp::sse;
 use mcp::version::Era;
 use tokio::time::{Duration, timeout};
+use tokio_util::task::TaskTracker;
 use transport::http::body::ReplyBody;
 
 use crate::flow::{Last, Step, Steps};
@@ -24,14 +26,23 @@ pub(crate) struct Manner {
     /// Whether it can read server-sent events; if not, it gets the response alone.
     pub(crate) reads_events: bool,
     pub(crate) keep_alive: Duration,
+    /// Where a call that streams goes on by itself.
+    pub(crate) tasks: TaskTracker,
 }
 
 /// Answers a call.
 pub(crate) async fn respond(mut steps: Steps, manner: Manner) -> Response<ReplyBody> {
     if !manner.reads_events {
+        if manner.method.is_some_and(|method| method.name == "subscriptions/listen") {
+            let text = "Accept must list text/event-stream: a subscription is a stream";
+            return json(
+                StatusCode::NOT_ACCEPTABLE,
+                error_message(Some(&manner.id), code::INVALID_REQUEST, text, None),
+            );
+        }
         return match wait_for_last(&mut steps).await {
             Some(last) => whole(last, &manner),
-            None => json(StatusCode::OK, Bytes::new()),
+            None => cancelled(),
         };
     }
     // An intermediary may hold the head back until the first byte, and a silent connection is cut: past the first
@@ -39,13 +50,18 @@ pub(crate) async fn respond(mut steps: Steps, manner: Manner) -> Response<ReplyB
     match timeout(manner.keep_alive, begin(&mut steps)).await {
         Ok(Begun::Whole(last)) => whole(last, &manner),
         Ok(Begun::Stream(first)) => events(steps, first, manner),
-        Ok(Begun::Gone) => json(StatusCode::OK, Bytes::new()),
+        Ok(Begun::Gone) => cancelled(),
         Err(_elapsed) => {
             let mut comment = BytesMut::new();
             sse::write_comment(&mut comment);
             events(steps, Some(comment.freeze()), manner)
         }
     }
+}
+
+/// What a client gets that has cancelled its call: there is no response to it (2025-11-25 `utilities/cancellation`).
+fn cancelled() -> Response<ReplyBody> {
+    stream(ReplyBody::empty())
 }
 
 enum Begun {
@@ -155,7 +171,8 @@ fn events(steps: Steps, first: Option<Bytes>, manner: Manner) -> Response<ReplyB
         first: Option<Bytes>,
         manner: Manner,
     }
-    let running = Running { steps: Some(steps), first, manner };
+    // From here on the connection is read at the client's pace, and the call must not be.
+    let running = Running { steps: Some(steps.driven(&manner.tasks)), first, manner };
     let chunks = futures_util::stream::unfold(running, |mut running| async move {
         if let Some(first) = running.first.take() {
             return Some((first, running));

@@ -14,6 +14,7 @@ use mcp::inbound;
 use mcp::json::Object;
 use mcp::jsonrpc::{Id, Message, MessageKind};
 use mcp::legacy::convert;
+use mcp::method::Method;
 use mcp::reject::{Reject, code};
 use mcp::version::Era;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -24,8 +25,10 @@ use tokio_util::task::TaskTracker;
 use transport::lines::{LineReader, write_line};
 
 use crate::bridge::door::{Door, Turn};
+use crate::bridge::session::InFlight;
 use crate::bridge::session::Terms;
-use crate::flow::{Flow, Last, Origin, Step};
+use crate::flow::{Flow, Last, Origin, Step, Steps};
+use crate::listener::request_id;
 use crate::reply::{self, CallError};
 use crate::upstream::pipe::lock;
 
@@ -119,10 +122,7 @@ impl Conversation {
                 return self.fail(&CallError::Reject(Reject::from(fault)), None, Era::Modern).await;
             }
         };
-        let id = match message.kind() {
-            MessageKind::Request(request) => Some(request.id.clone()),
-            _ => None,
-        };
+        let id = request_id(&message);
         let era = if inbound::claims_modern(&message) { Era::Modern } else { Era::Legacy };
         let taken = self.sort(message, era).await;
         if let Err(error) = taken {
@@ -154,19 +154,38 @@ impl Conversation {
         let terms = lock(&self.session).clone();
         match (terms, opens) {
             (None, true) => self.open(message).await,
-            (Some(terms), _) => match self.door.take(message, &terms, &HeaderMap::new()).await? {
-                Turn::Answer(bytes) => {
-                    self.say(bytes).await;
-                    Ok(())
-                }
-                Turn::Accepted => Ok(()),
-                Turn::Call(flow, in_flight) => self.start(*flow, Some(in_flight)),
-            },
+            (Some(terms), _) if asks_a_server(&message) => {
+                let this = Arc::clone(self);
+                self.tasks.spawn(async move { this.take_turn(message, &terms).await });
+                Ok(())
+            }
+            (Some(terms), _) => {
+                self.take_turn(message, &terms).await;
+                Ok(())
+            }
             // Neither era was opened: what a modern request lacks is what it is told.
             (None, false) => match inbound::modern_stdio(message) {
                 Err(fault) => Err(CallError::from(fault)),
                 Ok(_) => Err(CallError::Internal("a modern request was not told by its _meta".to_owned())),
             },
+        }
+    }
+
+    async fn take_turn(self: &Arc<Self>, message: Message, terms: &Terms) {
+        let id = request_id(&message);
+        let taken = self.door.take(message, terms, &HeaderMap::new()).await;
+        let done = match taken {
+            Ok(Turn::Answer(bytes)) => {
+                self.say(bytes).await;
+                Ok(())
+            }
+            Ok(Turn::Accepted) => Ok(()),
+            Ok(Turn::Call(flow, in_flight)) => self.start(*flow, Some(in_flight)),
+            Err(error) => Err(error),
+        };
+        // Without an id it was a notification, which is never answered.
+        if let (Err(error), Some(id)) = (done, id) {
+            self.fail(&error, Some(&id), Era::Legacy).await;
         }
     }
 
@@ -192,11 +211,7 @@ impl Conversation {
     }
 
     /// Carries out a call beside the others.
-    fn start(
-        self: &Arc<Self>,
-        flow: Flow,
-        in_flight: Option<crate::bridge::session::InFlight>,
-    ) -> Result<(), CallError> {
+    fn start(self: &Arc<Self>, flow: Flow, in_flight: Option<InFlight>) -> Result<(), CallError> {
         let era = if in_flight.is_some() { Era::Legacy } else { Era::Modern };
         let cancel = in_flight.as_ref().map_or_else(|| self.end.child_token(), |call| call.cancel.clone());
         let key = flow.id().canonical();
@@ -210,22 +225,25 @@ impl Conversation {
             calls.insert(key.clone(), cancel.clone());
         }
         let this = Arc::clone(self);
+        let (id, method) = (flow.id().clone(), flow.method());
+        // It goes on by itself, so that its deadlines hold whether or not the client reads.
+        let steps = match in_flight {
+            Some(in_flight) => Steps::detached(flow, in_flight, &self.tasks),
+            None => Steps::tied(flow, &self.tasks),
+        };
         self.tasks.spawn(async move {
-            this.carry(flow, era, cancel).await;
+            tokio::select! {
+                () = this.carry(steps, (&id, method, era)) => {}
+                () = cancel.cancelled() => {}
+                () = this.end.cancelled() => cancel.cancel(),
+            }
             lock(&this.calls).remove(&key);
-            drop(in_flight);
         });
         Ok(())
     }
 
-    async fn carry(&self, mut flow: Flow, era: Era, cancel: CancellationToken) {
-        let (id, method) = (flow.id().clone(), flow.method());
-        loop {
-            let step = tokio::select! {
-                step = flow.next() => step,
-                () = cancel.cancelled() => return,
-                () = self.end.cancelled() => return,
-            };
+    async fn carry(&self, mut steps: Steps, (id, method, era): (&Id, Option<&'static Method>, Era)) {
+        while let Some(step) = steps.next().await {
             match step {
                 Step::Begun { .. } => {}
                 Step::Notice(bytes) => self.say(bytes).await,
@@ -236,7 +254,7 @@ impl Conversation {
                             convert::age(message, method).map_or(as_it_is, |aged| aged.bytes().clone())
                         }
                         Last::Message(message, _) => message.bytes().clone(),
-                        Last::Error(wire) => wire.body(Some(&id)),
+                        Last::Error(wire) => wire.body(Some(id)),
                         Last::Ended(bytes) => bytes,
                     };
                     return self.say(bytes).await;
@@ -263,4 +281,10 @@ impl Conversation {
         // The writer is gone when the client is.
         drop(self.out.send(line).await);
     }
+}
+
+/// Whether an answer to a message waits for a server although it is no call: what comes after it must not wait, too.
+fn asks_a_server(message: &Message) -> bool {
+    let MessageKind::Request(request) = message.kind() else { return false };
+    matches!(&*request.method, "resources/subscribe" | "resources/unsubscribe")
 }

@@ -77,11 +77,26 @@ impl Answer {
         self.streams
     }
 
+    /// The same answer without its place at the server: for one that is already here.
+    pub(crate) fn release(mut self) -> Self {
+        self.place = None;
+        self
+    }
+
     /// Whether it is, already here, the refusal of a request whose headers do not mirror its body as the server's
     /// newest schema wants it. Such a request was not carried out.
     pub(crate) fn refuses_headers(&self) -> bool {
         let Source::Whole(Some(response)) = &self.source else { return false };
+        // A legacy server means something of its own by that code, and may have carried the call out.
+        if self.era == Era::Legacy || response.status != Some(StatusCode::BAD_REQUEST) {
+            return false;
+        }
         matches!(response.message.kind(), MessageKind::Error(parts) if parts.code == code::HEADER_MISMATCH)
+    }
+
+    /// The era that the server speaks.
+    pub(crate) fn era(&self) -> Era {
+        self.era
     }
 
     /// The server's name.

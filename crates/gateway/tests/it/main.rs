@@ -7,6 +7,7 @@
 )]
 
 mod ask;
+mod deadlines;
 mod doors;
 mod failures;
 mod fidelity;
@@ -14,6 +15,7 @@ mod limits;
 mod lists;
 mod naming;
 mod processes;
+mod properties;
 mod resuming;
 mod sessions;
 mod smuggling;
