@@ -2,4 +2,5 @@
 
 pub mod body;
 pub mod client;
+mod opening;
 pub mod server;

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::http::body::ReplyBody;
+use crate::http::opening;
 use crate::net::{Accept, Address, BoxIo};
 
 /// One request, its body not yet read.
@@ -116,7 +117,7 @@ pub struct ServerLimits {
     pub connections: usize,
     /// The most bytes of a request's head; past it the answer is 431.
     pub header_bytes: usize,
-    /// How long a request's head and a TLS handshake may take.
+    /// How long a request's head may take, and before the first one a TLS handshake and the first bytes.
     pub header_timeout: Duration,
     /// The most streams that one HTTP/2 connection may have open.
     pub http2_streams: u32,
@@ -155,7 +156,7 @@ impl<S: Service> Server<S> {
         let serve = Arc::new(Connections {
             builder: builder(&self.limits),
             tls: self.tls.take().map(TlsAcceptor::from),
-            handshake: self.limits.header_timeout,
+            opening: self.limits.header_timeout,
             service: Arc::clone(&self.service),
         });
         loop {
@@ -213,17 +214,29 @@ fn builder(limits: &ServerLimits) -> auto::Builder<TokioExecutor> {
 struct Connections<S> {
     builder: auto::Builder<TokioExecutor>,
     tls: Option<TlsAcceptor>,
-    handshake: Duration,
+    opening: Duration,
     service: Arc<S>,
 }
 
 impl<S: Service> Connections<S> {
     async fn connection(&self, io: BoxIo, peer: Address, drain: CancellationToken) {
-        let Some(tls) = &self.tls else { return self.http(io, peer, drain).await };
-        match timeout(self.handshake, tls.accept(io)).await {
-            Ok(Ok(stream)) => self.http(Box::new(stream), peer, drain).await,
-            Ok(Err(error)) => tracing::debug!(%peer, %error, "TLS handshake failed"),
-            Err(_elapsed) => tracing::debug!(%peer, "TLS handshake took too long"),
+        let opened = async {
+            let io = match &self.tls {
+                Some(tls) => Box::new(tls.accept(io).await?) as BoxIo,
+                None => io,
+            };
+            opening::read(io).await
+        };
+        let opened = tokio::select! {
+            opened = timeout(self.opening, opened) => opened,
+            // It has asked nothing yet.
+            () = drain.cancelled() => return,
+        };
+        match opened {
+            Ok(Ok(Some(io))) => self.http(io, peer, drain).await,
+            Ok(Ok(None)) => {}
+            Ok(Err(error)) => tracing::debug!(%peer, %error, "a connection did not open"),
+            Err(_elapsed) => tracing::debug!(%peer, "a connection said nothing for too long"),
         }
     }
 
