@@ -59,6 +59,13 @@ impl MemoryNetwork {
         self.inner.places.lock().unwrap().entry(address.to_string()).or_default().silent = silent;
     }
 
+    /// Makes an address lead where another one leads, as a name in somebody's DNS does.
+    pub fn alias(&self, name: &Address, of: &Address) {
+        let mut places = self.inner.places.lock().unwrap();
+        let listener = places.get(&of.to_string()).and_then(|place| place.listener.clone());
+        places.entry(name.to_string()).or_default().listener = listener;
+    }
+
     /// How many connections to an address were ever made.
     #[must_use]
     pub fn opened(&self, address: &Address) -> usize {

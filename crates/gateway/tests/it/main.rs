@@ -6,11 +6,13 @@
     reason = "clippy.toml allows it in tests, but does not take these modules for tests"
 )]
 
+mod admin;
 mod ask;
 mod deadlines;
 mod doors;
 mod failures;
 mod fidelity;
+mod http2;
 mod limits;
 mod lists;
 mod naming;

@@ -184,3 +184,28 @@ async fn a_session_belongs_to_its_path() {
     let request = running.client.request("POST /other", &[("mcp-session-id", &id)], ping);
     assert_eq!(running.client.send(&request).await.status, 404);
 }
+
+/// A session's terms travel in its id, so there is an end of what fits.
+#[tokio::test(start_paused = true)]
+async fn capabilities_that_fit_in_no_session_id_are_refused() {
+    let mut stand = Stand::new(Arc::new(MemoryNetwork::default()));
+    let (_server, _desk) = stand.add("up", Over::Http, Persona::modern()).await;
+    let running = stand.start().await;
+    for (size, fits) in [(4_000, true), (20_000, false)] {
+        let open = format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"initialize","params":{{"protocolVersion":"2025-11-25","capabilities":{{"experimental":{{"x":"{}"}}}},"clientInfo":{{"name":"c","version":"{}"}}}}}}"#,
+            "x".repeat(size),
+            "1".repeat(20_000)
+        );
+        let reply = running.client.post(&[], open.as_bytes()).await;
+        let id = reply.header("mcp-session-id").map(str::to_owned);
+        assert_eq!(id.is_some(), fits);
+        let Some(id) = id else {
+            assert_eq!(json::at(&reply.response().await, &["error", "code"]), Some("-32602"));
+            continue;
+        };
+        // And it can be sent back within the bounds of our own heads.
+        let ping = br#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+        assert_eq!(running.client.post(&[("mcp-session-id", &id)], ping).await.status, 200);
+    }
+}

@@ -101,6 +101,21 @@ impl Asked {
         }
     }
 
+    /// Writes bytes in pieces of a size, each for itself, and leaves the connection for the next request. Over stdio the
+    /// bytes are one line.
+    pub async fn raw_in_pieces(self, bytes: &[u8], size: usize) {
+        match self.to {
+            To::Http { mut write, back } => {
+                for piece in bytes.chunks(size) {
+                    put(&mut write, piece).await;
+                    tokio::task::yield_now().await;
+                }
+                drop(back.send(write));
+            }
+            To::Pipe(out) => drop(out.send(Bytes::copy_from_slice(bytes))),
+        }
+    }
+
     /// Begins to answer with server-sent events; over stdio, with lines.
     pub async fn stream(self) -> Events {
         self.stream_with(&[]).await

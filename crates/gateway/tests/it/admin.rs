@@ -1,0 +1,76 @@
+//! What an operator can see.
+
+use std::sync::Arc;
+
+use testkit::http::Client;
+use testkit::json;
+use testkit::net::MemoryNetwork;
+use testkit::server::{Persona, ScriptedServer};
+use transport::net::Address;
+
+use crate::ask;
+use crate::stand::{Over, Running, Stand};
+
+const ADMIN: (&str, u16) = ("127.0.0.1", 9090);
+
+async fn with(change: impl FnOnce(&mut Stand)) -> (Running, ScriptedServer, Client) {
+    let network: Arc<MemoryNetwork> = Arc::default();
+    let mut stand = Stand::new(network.clone());
+    let (server, desk) = stand.add("up", Over::Http, Persona::modern()).await;
+    server.answer_all(desk, |asked| async move { asked.result("{}").await });
+    let address = Address::Tcp(ADMIN.0.to_owned(), ADMIN.1);
+    stand.plan.admin = Some(address.clone());
+    change(&mut stand);
+    let running = stand.start().await;
+    (running, server, Client::new(network, address))
+}
+
+async fn get(client: &Client, path: &str) -> (u16, String) {
+    let mut reply = client.send(&client.request(&format!("GET {path}"), &[], b"")).await;
+    (reply.status, reply.body().await)
+}
+
+#[tokio::test(start_paused = true)]
+async fn ready_means_that_some_server_is_up_and_every_one_was_tried() {
+    let (running, _server, admin) = with(|stand| {
+        let nobody = crate::stand::http_reach(&Address::Tcp("nobody".to_owned(), 1));
+        stand.put(gateway::plan::UpstreamPlan::new("down", gateway::plan::Reach::Http(nobody)));
+    })
+    .await;
+    running.gateway.settled().await;
+    let (status, text) = get(&admin, "/readyz").await;
+    assert_eq!((status, json::at(&text, &["ready"])), (200, Some("true")), "{text}");
+    assert_eq!(json::at(&text, &["upstreams", "up", "era"]), Some("\"modern\""));
+    assert_eq!(json::at(&text, &["upstreams", "down", "state"]), Some("\"down\""));
+    running.gateway.drain();
+    let (status, text) = get(&admin, "/readyz").await;
+    assert_eq!((status, json::at(&text, &["why"])), (503, Some("\"draining\"")));
+    assert_eq!(get(&admin, "/healthz").await, (200, "ok\n".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_are_counted_by_what_came_of_them() {
+    let (running, server, admin) = with(|_| {}).await;
+    server.saw("tools/list", 1).await;
+    ask::modern(&running.client, "tools/call", r#""name":"t""#).await.response().await;
+    ask::modern(&running.client, "tools/call", r#""name":"t""#).await.response().await;
+    ask::modern(&running.client, "evil/method\\u000a", "").await.response().await;
+    let (_, text) = get(&admin, "/metrics").await;
+    assert!(
+        text.contains(r#"portolan_calls_total{upstream="up",method="tools/call",outcome="ok"} 2"#),
+        "{text}"
+    );
+    assert!(!text.contains("evil"), "{text}");
+    assert!(text.contains(r#"portolan_upstream_up{upstream="up"} 1"#), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_admin_listener_answers_nothing_else() {
+    let (running, _server, admin) = with(|_| {}).await;
+    assert_eq!(get(&admin, "/mcp").await.0, 404);
+    let body = ask::body("1", "tools/list", "");
+    assert_eq!(admin.post(&[], body.as_bytes()).await.status, 405);
+    // And clients do not see it.
+    assert_eq!(get(&running.client, "/metrics").await.0, 404);
+    assert_eq!(get(&running.client, "/readyz").await.0, 404);
+}
