@@ -38,7 +38,7 @@ async fn start(stand: Stand, server: &ScriptedServer) -> Running {
 async fn error(reply: JoinHandle<Reply>) -> String {
     let text = reply.await.unwrap().body().await;
     let at = text.rfind("{\"jsonrpc\"").unwrap_or_else(|| panic!("{text}"));
-    let line = text[at..].lines().next().unwrap();
+    let line = text.split_at(at).1.lines().next().unwrap();
     json::at(line, &["error", "data", "reason"]).unwrap_or_else(|| panic!("{text}")).to_owned()
 }
 

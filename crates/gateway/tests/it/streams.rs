@@ -191,3 +191,48 @@ async fn a_client_over_stdio_that_closes_its_input_gets_its_answers() {
     assert!(client.next().await.unwrap().contains("\"id\":1"));
     assert_eq!(client.next().await, None);
 }
+
+/// Who reads too slowly misses something, and is told so: everything may have changed.
+#[tokio::test(start_paused = true)]
+async fn a_listener_that_missed_something_hears_that_everything_changed() {
+    for over in [Over::Http, Over::Stdio] {
+        let mut stand = Stand::new(Arc::new(MemoryNetwork::default()));
+        let (server, _desk) = stand.add("up", over, Persona::modern().able(ABLE)).await;
+        let running = stand.start().await;
+        server.listened_to(1).await;
+        let listen = r#""notifications":{"toolsListChanged":true,"resourceSubscriptions":["a://b"]}"#;
+        let mut stream = ask::modern(&running.client, "subscriptions/listen", listen).await;
+        assert!(stream.event().await.unwrap().contains("acknowledged"));
+        // More than all buffers between hold.
+        for n in 0..5_000 {
+            server.tell("notifications/resources/updated", &format!(r#""uri":"a://b/{n}""#)).await;
+        }
+        testkit::idle().await;
+        server.tell("notifications/resources/updated", r#""uri":"a://b/last""#).await;
+        let (mut lists, mut resources, mut count) = (0, 0, 0);
+        while lists == 0 || resources == 0 {
+            let told = stream.event().await.unwrap();
+            count += 1;
+            lists += usize::from(told.contains("tools/list_changed"));
+            resources += usize::from(told.contains("\"a://b\""));
+        }
+        assert!(count < 5_000, "{over:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn streams_of_sessions_have_a_bound_too_and_are_free_again_when_they_end() {
+    let mut stand = Stand::new(Arc::new(MemoryNetwork::default()));
+    let (_server, _desk) = stand.add("up", Over::Http, Persona::modern()).await;
+    stand.plan.limits.streams = 1;
+    let running = stand.start().await;
+    let (one, two) =
+        (Door::open(Kind::LegacyHttp, &running).await, Door::open(Kind::LegacyHttp, &running).await);
+    let get = |door: &Door| running.client.request("GET /mcp", &[("mcp-session-id", door.session())], b"");
+    let first = running.client.send(&get(&one)).await;
+    assert_eq!(first.status, 200);
+    assert_eq!(running.client.send(&get(&two)).await.status, 503);
+    drop(first);
+    testkit::idle().await;
+    assert_eq!(running.client.send(&get(&two)).await.status, 200);
+}
