@@ -11,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 use transport::http::body::ReplyBody;
 use transport::http::server::{Exchange, Service};
 
-use crate::listener::respond;
 use crate::listener::text;
+use crate::listener::{Doorkeeper, respond};
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::upstream::Health;
@@ -20,6 +20,7 @@ use crate::upstream::Health;
 /// Answers on the admin listener.
 #[derive(Debug)]
 pub(crate) struct Admin {
+    pub(crate) keeper: Doorkeeper,
     pub(crate) live: Arc<ArcSwap<Live>>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) drain: CancellationToken,
@@ -27,6 +28,12 @@ pub(crate) struct Admin {
 
 impl Service for Admin {
     async fn answer(&self, exchange: Exchange) -> Response<ReplyBody> {
+        if let Err(refused) = self.keeper.check(&exchange.uri, &exchange.headers) {
+            return text(
+                refused.status,
+                "this Host is not one of the admin listener's: use an address or localhost\n",
+            );
+        }
         if !matches!(exchange.method, Method::GET | Method::HEAD) {
             return text(StatusCode::METHOD_NOT_ALLOWED, "GET only\n");
         }
@@ -64,7 +71,7 @@ impl Admin {
                 Health::Up { era, revision } => {
                     format!(r#""state":"up","era":"{}","revision":"{revision}""#, era.name())
                 }
-                Health::Down { why } => format!(r#""state":"down","why":{}"#, json::quote(why)),
+                Health::Down { why } => format!(r#""state":"down","why":{}"#, json::quote(in_public(why))),
             };
             format!(r#"{}:{{{state}}}"#, json::quote(name))
         });
@@ -73,4 +80,9 @@ impl Admin {
         let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         respond::json(status, Bytes::from(body + "\n"))
     }
+}
+
+/// Why a server is down, without what its process has said: that is for the log.
+fn in_public(why: &str) -> &str {
+    why.split("; it said: ").next().unwrap_or_default()
 }

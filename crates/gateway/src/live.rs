@@ -11,6 +11,7 @@ use futures_util::future::join_all;
 use mcp::meta::{ClientFacts, LogWish};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
+use tokio::time::Duration;
 use tokio_util::sync::CancellationToken;
 use transport::http::server::Server as HttpServer;
 use transport::net::Address;
@@ -28,6 +29,9 @@ use crate::upstream::places::Places;
 use crate::upstream::{Health, Upstream};
 use crate::watch::Watch;
 use crate::world::World;
+
+/// How long ending what servers hold for us may take.
+const STOPPING: Duration = Duration::from_secs(10);
 
 /// One generation.
 #[derive(Debug)]
@@ -174,33 +178,19 @@ impl Gateway {
             });
             servers.insert(upstream.name.clone(), server);
         }
-        let drain = &self.drain;
-        let endpoints = plan.routes.iter().map(|route| {
-            let members: Vec<_> = route
-                .upstreams
-                .iter()
-                .filter_map(|name| servers.get(name))
-                .map(|server| (Arc::clone(&server.upstream), Arc::clone(&server.watch)))
-                .collect();
-            let door = Door {
-                route: Arc::new(Route::new(
-                    route,
-                    &members,
-                    self.gate.clone(),
-                    self.world.clone(),
-                    (Arc::clone(&self.places), Arc::clone(&self.streams)),
-                )),
-                sessions: self.sessions_of(&route.name),
-                limits: plan.limits,
-                drain: drain.clone(),
-            };
-            (route.clone(), Arc::new(Endpoint { door: Arc::new(door) }))
-        });
+        let endpoints =
+            plan.routes.iter().map(|route| (route.clone(), self.endpoint(route, &plan, &servers, &before)));
         let endpoints = endpoints.collect();
         let live = Arc::new(Live { plan: Arc::new(plan), servers, endpoints });
         self.live.store(Arc::clone(&live));
         for server in begun {
             self.begin(server, &live);
+        }
+        // Only now: who listens or lists again finds the new ones.
+        for (_, endpoint) in &before.endpoints {
+            if !live.endpoints.iter().any(|(_, now)| Arc::ptr_eq(now, endpoint)) {
+                endpoint.door.route.replaced.cancel();
+            }
         }
         for (name, server) in &before.servers {
             let gone = live.servers.get(name).is_none_or(|now| !Arc::ptr_eq(&now.upstream, &server.upstream));
@@ -208,6 +198,37 @@ impl Gateway {
                 self.retire(server.clone(), live.servers.contains_key(name));
             }
         }
+    }
+
+    /// The endpoint of a route: the one that is there, with its caches and streams, if nothing about it has changed.
+    fn endpoint(
+        &self,
+        route: &RoutePlan,
+        plan: &Plan,
+        servers: &BTreeMap<String, Server>,
+        before: &Live,
+    ) -> Arc<Endpoint> {
+        let members: Vec<_> = route
+            .upstreams
+            .iter()
+            .filter_map(|name| servers.get(name))
+            .map(|server| (Arc::clone(&server.upstream), Arc::clone(&server.watch)))
+            .collect();
+        if plan.limits == before.plan.limits
+            && let Some((_, endpoint)) = before.endpoints.iter().find(|(known, _)| known == route)
+            && endpoint.door.route.has_members(&members)
+        {
+            return Arc::clone(endpoint);
+        }
+        let places = (Arc::clone(&self.places), Arc::clone(&self.streams));
+        let route_now = Route::new(route, &members, self.gate.clone(), self.world.clone(), places);
+        let door = Door {
+            route: Arc::new(route_now),
+            sessions: self.sessions_of(&route.name),
+            limits: plan.limits,
+            drain: self.drain.clone(),
+        };
+        Arc::new(Endpoint { door: Arc::new(door) })
     }
 
     fn server(&self, plan: UpstreamPlan, most_children: usize) -> Server {
@@ -250,7 +271,9 @@ impl Gateway {
             if tokio::time::timeout(patience, upstream.idle()).await.is_err() {
                 tracing::warn!(upstream = upstream.name(), "removed while calls were under way");
             }
-            upstream.stop().await;
+            if tokio::time::timeout(STOPPING, upstream.stop()).await.is_err() {
+                tracing::warn!(upstream = upstream.name(), "not ended in good order within {STOPPING:?}");
+            }
             if !replaced {
                 metrics.forget(upstream.name());
             }
@@ -286,7 +309,7 @@ impl Gateway {
             servers.push(server);
         }
         if let Some(address) = &live.plan.admin {
-            let server = self.bind_admin(address).await?;
+            let server = self.bind_admin(address, &live.plan).await?;
             let paths = ["/healthz", "/readyz", "/metrics"].map(str::to_owned).to_vec();
             bound.push(Bound {
                 name: "admin".to_owned(),
@@ -322,10 +345,11 @@ impl Gateway {
         Ok(HttpServer { listener, tls, limits: plan.limits.clone(), service: Arc::new(service) })
     }
 
-    async fn bind_admin(&self, address: &Address) -> Result<HttpServer<Admin>, StartFault> {
+    async fn bind_admin(&self, address: &Address, plan: &Plan) -> Result<HttpServer<Admin>, StartFault> {
         let listener = self.world.network.bind(address).await;
         let listener = listener.map_err(|source| StartFault::Bind { address: address.clone(), source })?;
         let service = Admin {
+            keeper: Doorkeeper::of_admin(&listener.local(), &plan.listeners),
             live: Arc::clone(&self.live),
             metrics: Arc::clone(&self.world.metrics),
             drain: self.drain.clone(),
@@ -380,13 +404,17 @@ impl Gateway {
         if tokio::time::timeout(patience, idle).await.is_err() {
             tracing::warn!("calls were still under way after {patience:?}; they are lost");
         }
-        for server in live.servers.values() {
+        // All at once and not for ever: one server that hangs must not keep the others, or us, from ending.
+        let stopped = join_all(live.servers.values().map(|server| {
             server.stop.cancel();
-            server.upstream.stop().await;
+            server.upstream.stop()
+        }));
+        if tokio::time::timeout(STOPPING, stopped).await.is_err() {
+            tracing::warn!("some servers were not ended in good order within {STOPPING:?}");
         }
         self.end.cancel();
         self.world.tasks.close();
-        if tokio::time::timeout(std::time::Duration::from_secs(10), self.world.tasks.wait()).await.is_err() {
+        if tokio::time::timeout(Duration::from_secs(10), self.world.tasks.wait()).await.is_err() {
             tracing::debug!("some tasks did not end");
         }
     }

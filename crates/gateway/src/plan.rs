@@ -58,7 +58,7 @@ pub struct TlsFiles {
 }
 
 /// A path on listeners that leads to servers.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoutePlan {
     /// Its name in the configuration.
     pub name: String,

@@ -194,6 +194,13 @@ impl Relay {
     /// A legacy client cannot do anything about errors of the modern era; what they mean for it is ours to say.
     fn check_error(&self, message: &Message) -> Result<(), CallError> {
         let MessageKind::Error(parts) = message.kind() else { return Ok(()) };
+        if self.client_era == Era::Modern && parts.code == code::LEGACY_URL_ELICITATION_REQUIRED {
+            // No modern server may send that code (MCP 2026-07-28 `basic` §Error Codes).
+            return Err(CallError::NotBridged {
+                what: "a request to visit a URL first (-32042)".to_owned(),
+                why: format!("upstream {:?} asks in the way of 2025-11-25", self.answer.upstream()),
+            });
+        }
         // A legacy server means something of its own by those codes.
         if self.client_era == Era::Modern || self.answer.era() == Era::Legacy || !code::is_modern(parts.code)
         {

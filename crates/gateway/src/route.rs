@@ -18,6 +18,7 @@ use mcp::method::Method;
 use mcp::version::{self, Era};
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
 
 use crate::call::{Visit, Way};
 use crate::catalog::shelf::{Asker, ListFault};
@@ -48,6 +49,8 @@ pub(crate) struct Route {
     pub(crate) places: Arc<Places>,
     /// The places for streams of all clients.
     pub(crate) streams: Arc<Places>,
+    /// Cancelled when a new plan has another route in this one's place.
+    pub(crate) replaced: CancellationToken,
     /// What a modern server says of itself, by principal and capabilities, and until when that is fresh.
     described: AsyncMutex<HashMap<(String, String), (Message, Instant)>>,
     /// In the order of the catalog's members.
@@ -68,7 +71,23 @@ impl Route {
         for (member, watch) in catalog.members.iter().zip(&watches) {
             watch.guard(&member.shelf);
         }
-        Self { catalog, gate, world, places, streams, described: AsyncMutex::default(), watches }
+        Self {
+            catalog,
+            gate,
+            world,
+            places,
+            streams,
+            replaced: CancellationToken::new(),
+            described: AsyncMutex::default(),
+            watches,
+        }
+    }
+
+    /// Whether its servers are these, in this order.
+    pub(crate) fn has_members(&self, members: &[(Arc<Upstream>, Arc<Watch>)]) -> bool {
+        let mine = self.catalog.members.iter().map(|member| &member.upstream);
+        self.catalog.members.len() == members.len()
+            && mine.zip(members).all(|(mine, (other, _))| Arc::ptr_eq(mine, other))
     }
 
     pub(crate) fn deadlines(&self, upstream: &str) -> Deadlines {

@@ -12,6 +12,7 @@ use mcp::listen::Filter;
 use mcp::meta::SUBSCRIPTION_ID;
 use mcp::notify::Notice;
 use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
 
 use crate::catalog::names::{Names, Owner};
 use crate::metrics::StreamCount;
@@ -40,6 +41,9 @@ pub(crate) struct Subscription {
     /// Told before anything else.
     waiting: Vec<Bytes>,
     stream: Option<Id>,
+    /// Cancelled when the route is replaced by another one of a new plan.
+    replaced: CancellationToken,
+    is_over: bool,
     _interests: Vec<Interest>,
     _count: StreamCount,
     _place: Place,
@@ -80,11 +84,10 @@ impl Subscription {
         let (mut own, mut interests) = (Vec::new(), Vec::new());
         for (server, (interest, theirs)) in answers.into_iter().enumerate() {
             let mine: BTreeSet<String> = interest.uris().iter().cloned().collect();
-            let filter = Filter {
-                tools: wanted.tools && theirs.tools,
-                prompts: wanted.prompts && theirs.prompts,
-                resources: wanted.resources && theirs.resources,
-                uris: mine.intersection(&theirs.uris).cloned().collect(),
+            // A server that is away is watched from when it is back, and its lists count as changed then.
+            let filter = match theirs {
+                Some(theirs) => Filter { uris: mine, ..wanted.clone() }.and(&theirs),
+                None => Filter { uris: mine, ..wanted.clone() },
             };
             let public = filter.uris.iter().filter_map(|uri| names.public_uri(server, uri));
             let public = Filter { uris: public.map(|uri| uri.into_owned()).collect(), ..filter.clone() };
@@ -99,6 +102,8 @@ impl Subscription {
             changes,
             waiting: Vec::new(),
             stream: None,
+            replaced: route.replaced.clone(),
+            is_over: false,
             _interests: interests,
             _count: count,
             _place: place,
@@ -127,7 +132,19 @@ impl Subscription {
             if let Some(first) = self.waiting.pop() {
                 return Some(first);
             }
-            let (server, heard) = self.changes.next().await?;
+            if self.is_over {
+                return None;
+            }
+            let next = tokio::select! {
+                next = self.changes.next() => next?,
+                () = self.replaced.cancelled() => {
+                    // Other servers, other names: the client lists again, and listens again to what is here now.
+                    (0..self.own.len()).for_each(|server| self.tell_lists(server));
+                    self.is_over = true;
+                    continue;
+                }
+            };
+            let (server, heard) = next;
             match heard {
                 Heard::Change(change) => {
                     if let Some(told) = self.tell(server, &change) {
@@ -197,20 +214,8 @@ impl Subscription {
     }
 
     fn tell_all(&mut self, server: usize) {
+        self.tell_lists(server);
         let Some(filter) = self.own.get(server) else { return };
-        for (on, method) in [
-            (filter.tools, "notifications/tools/list_changed"),
-            (filter.prompts, "notifications/prompts/list_changed"),
-            (filter.resources, "notifications/resources/list_changed"),
-        ] {
-            if on {
-                let params = self
-                    .stream
-                    .as_ref()
-                    .map(|id| format!(r#"{{"_meta":{{"{SUBSCRIPTION_ID}":{}}}}}"#, id.raw()));
-                self.waiting.push(notification_message(method, params.as_deref()));
-            }
-        }
         for uri in &filter.uris {
             if let Some(public) = self.names.public_uri(server, uri) {
                 let meta = self
@@ -219,6 +224,23 @@ impl Subscription {
                     .map(|id| format!(r#","_meta":{{"{SUBSCRIPTION_ID}":{}}}"#, id.raw()));
                 let params = format!(r#"{{"uri":{}{}}}"#, json::quote(&public), meta.unwrap_or_default());
                 self.waiting.push(notification_message("notifications/resources/updated", Some(&params)));
+            }
+        }
+    }
+
+    /// Says that a server's lists changed, as far as the client wants to hear of them.
+    fn tell_lists(&mut self, server: usize) {
+        let Some(filter) = self.own.get(server) else { return };
+        for (on, method) in [
+            (filter.tools, "notifications/tools/list_changed"),
+            (filter.prompts, "notifications/prompts/list_changed"),
+            (filter.resources, "notifications/resources/list_changed"),
+        ] {
+            let params =
+                self.stream.as_ref().map(|id| format!(r#"{{"_meta":{{"{SUBSCRIPTION_ID}":{}}}}}"#, id.raw()));
+            let told = notification_message(method, params.as_deref());
+            if on && !self.waiting.contains(&told) {
+                self.waiting.push(told);
             }
         }
     }

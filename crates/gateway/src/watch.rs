@@ -5,7 +5,7 @@
 //! asked to watch single resources. After every new beginning, what happened in between is unknown, so everything
 //! counts as changed. Source: MCP 2026-07-28 `basic/patterns/subscriptions`; protocol.md §1.9, §2.8.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
@@ -13,6 +13,7 @@ use std::time::Duration;
 use auth::{Action, Gate, Principal};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
+use futures_util::future::join_all;
 use http::HeaderMap;
 use mcp::answer::notification_message;
 use mcp::call::Call;
@@ -32,11 +33,15 @@ use crate::catalog::shelf::Shelf;
 use crate::reply::CallError;
 use crate::upstream::answer::{Answer, Arrival};
 use crate::upstream::pipe::lock;
-use crate::upstream::{Order, Upstream};
+use crate::upstream::{Health, Order, Upstream};
 
 /// The first pause before a stream that broke is opened again, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// The first pause before a server that is down is asked how it is.
+const FIRST_CHECK: Duration = Duration::from_secs(1);
+/// How many requests to watch a resource are under way at once.
+const SUBSCRIBING: usize = 16;
 
 /// A change that a server told of, as it told it.
 pub(crate) type Change = Arc<(Message, Seen)>;
@@ -49,8 +54,8 @@ pub(crate) struct Watch {
     principal: Principal,
     wanted: Mutex<Wanted>,
     wanted_changed: Notify,
-    /// What the server honours, and up to which wish this is the answer.
-    honoured: watch::Sender<Option<(u64, Filter)>>,
+    /// What the server honours, none while it is away, and up to which wish this is the answer.
+    honoured: watch::Sender<Option<(u64, Option<Filter>)>>,
     changes: broadcast::Sender<Change>,
     /// Whether a stream ended and no other one began yet.
     gap: AtomicBool,
@@ -90,8 +95,12 @@ impl Watch {
     }
 
     /// Wants to hear of these resources until the interest is dropped; says which of them, and which lists, the server
-    /// will tell of.
-    pub(crate) async fn want(self: &Arc<Self>, uris: Vec<String>, within: Duration) -> (Interest, Filter) {
+    /// will tell of, or nothing if it is away and cannot say.
+    pub(crate) async fn want(
+        self: &Arc<Self>,
+        uris: Vec<String>,
+        within: Duration,
+    ) -> (Interest, Option<Filter>) {
         let version = {
             let mut wanted = lock(&self.wanted);
             for uri in &uris {
@@ -110,8 +119,8 @@ impl Watch {
         let answered =
             honoured.wait_for(|state| state.as_ref().is_some_and(|(answered, _)| *answered >= version));
         let filter = match tokio::time::timeout(within, answered).await {
-            Ok(Ok(answered)) => answered.as_ref().map(|(_, filter)| filter.clone()).unwrap_or_default(),
-            _ => Filter::default(),
+            Ok(Ok(answered)) => answered.as_ref().and_then(|(_, filter)| filter.clone()),
+            _ => None,
         };
         (interest, filter)
     }
@@ -144,9 +153,11 @@ impl Watch {
             }
         };
         let keep_listening = async {
+            // So that it is known soon how the server is, whoever else asks.
+            drop(self.upstream.discovered(&self.principal).await);
             loop {
                 if self.upstream.is_process() && !self.upstream.is_connected(&self.principal).await {
-                    self.publish(Filter::default());
+                    self.away();
                     if epoch.changed().await.is_err() {
                         return;
                     }
@@ -158,7 +169,7 @@ impl Watch {
                     Ok(()) => {}
                     Err(error) => {
                         tracing::debug!(upstream = self.upstream.name(), %error, "cannot listen for changes");
-                        self.publish(Filter::default());
+                        self.away();
                     }
                 }
                 self.gap.store(true, Ordering::Relaxed);
@@ -173,7 +184,37 @@ impl Watch {
             () = overheard => {}
             () = began_anew => {}
             () = keep_listening => {}
+            () = self.heal() => {}
             () = stop.cancelled() => {}
+        }
+    }
+
+    /// Asks a server that is down how it is, so that it is known when it is back although nobody calls it.
+    async fn heal(&self) {
+        let mut health = self.upstream.health_changes();
+        loop {
+            if health.wait_for(|health| matches!(health, Health::Down { .. })).await.is_err() {
+                return;
+            }
+            let mut pause = FIRST_CHECK;
+            while matches!(*health.borrow(), Health::Down { .. }) {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+                self.check().await;
+            }
+        }
+    }
+
+    /// Whatever the server answers, it is there; the upstream takes note of it.
+    async fn check(&self) {
+        let within = self.upstream.plan().deadlines.connect;
+        let asked = async {
+            let (era, _) = self.upstream.discovered(&self.principal).await?;
+            let method = if era == Era::Modern { "server/discover" } else { "ping" };
+            self.send(method, "{}", false).await?.next().await
+        };
+        if let Ok(Err(error)) = tokio::time::timeout(within, asked).await {
+            tracing::debug!(upstream = self.upstream.name(), %error, "still down");
         }
     }
 
@@ -185,7 +226,7 @@ impl Watch {
             tools: capabilities.tools_changed,
             prompts: capabilities.prompts_changed,
             resources: capabilities.resources_changed,
-            uris: std::collections::BTreeSet::new(),
+            uris: BTreeSet::new(),
         };
         match era {
             Era::Modern => self.listen_modern(&lists, capabilities.subscribe).await,
@@ -198,7 +239,7 @@ impl Watch {
         loop {
             let (version, filter) = self.modern_filter(lists, subscribes);
             if filter.is_empty() {
-                self.honoured.send_replace(Some((version, filter)));
+                self.honoured.send_replace(Some((version, Some(filter))));
                 self.wanted_changed.notified().await;
                 continue;
             }
@@ -210,7 +251,7 @@ impl Watch {
                     self.arrived(arrival);
                 }
             }
-            self.honoured.send_replace(Some((version, honoured.clone())));
+            self.honoured.send_replace(Some((version, Some(honoured.clone()))));
             loop {
                 tokio::select! {
                     arrival = next.next() => match arrival? {
@@ -223,7 +264,7 @@ impl Watch {
                             break;
                         }
                         // The stream is wide enough for another who wants the same.
-                        self.honoured.send_replace(Some((version, honoured.clone())));
+                        self.honoured.send_replace(Some((version, Some(honoured.clone()))));
                     }
                 }
             }
@@ -278,15 +319,15 @@ impl Watch {
             }
         };
         let keep_subscribed = async {
-            let mut subscribed: Vec<String> = Vec::new();
+            let mut subscribed = BTreeSet::new();
             loop {
                 let (version, filter) = self.filter(&lists);
                 let filter = if hears { filter } else { Filter::default() };
-                let mut honoured = Filter { uris: std::collections::BTreeSet::new(), ..filter.clone() };
+                let mut honoured = Filter { uris: BTreeSet::new(), ..filter.clone() };
                 if subscribes {
                     honoured.uris = self.subscribe(&filter, &mut subscribed).await;
                 }
-                self.honoured.send_replace(Some((version, honoured)));
+                self.honoured.send_replace(Some((version, Some(honoured))));
                 self.wanted_changed.notified().await;
             }
         };
@@ -300,20 +341,18 @@ impl Watch {
     }
 
     /// Makes a legacy server watch exactly these resources; says which of them it does.
-    async fn subscribe(
-        &self,
-        filter: &Filter,
-        subscribed: &mut Vec<String>,
-    ) -> std::collections::BTreeSet<String> {
-        for gone in subscribed.extract_if(.., |uri| !filter.uris.contains(uri)) {
-            self.ask("resources/unsubscribe", &gone).await;
+    async fn subscribe(&self, filter: &Filter, subscribed: &mut BTreeSet<String>) -> BTreeSet<String> {
+        let gone: Vec<String> = subscribed.difference(&filter.uris).cloned().collect();
+        let new: Vec<String> = filter.uris.difference(subscribed).cloned().collect();
+        for uris in gone.chunks(SUBSCRIBING) {
+            join_all(uris.iter().map(|uri| self.ask("resources/unsubscribe", uri))).await;
+            subscribed.retain(|uri| !uris.contains(uri));
         }
-        for uri in &filter.uris {
-            if !subscribed.contains(uri) && self.ask("resources/subscribe", uri).await {
-                subscribed.push(uri.clone());
-            }
+        for uris in new.chunks(SUBSCRIBING) {
+            let done = join_all(uris.iter().map(|uri| self.ask("resources/subscribe", uri))).await;
+            subscribed.extend(uris.iter().zip(done).filter(|(_, done)| *done).map(|(uri, _)| uri.clone()));
         }
-        subscribed.iter().cloned().collect()
+        subscribed.clone()
     }
 
     async fn ask(&self, method: &str, uri: &str) -> bool {
@@ -358,10 +397,10 @@ impl Watch {
         (wanted.version, Filter { uris: wanted.uris.keys().cloned().collect(), ..lists.clone() })
     }
 
-    /// The answer to all wishes so far.
-    fn publish(&self, filter: Filter) {
+    /// The answer to all wishes as long as the server is away.
+    fn away(&self) {
         let version = lock(&self.wanted).version;
-        self.honoured.send_replace(Some((version, filter)));
+        self.honoured.send_replace(Some((version, None)));
     }
 
     fn arrived(&self, arrival: Arrival) {

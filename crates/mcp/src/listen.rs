@@ -8,6 +8,9 @@ use crate::meta::SUBSCRIPTION_ID;
 use crate::method::Kind;
 use crate::reject::Reject;
 
+/// The most resources that one stream may watch: each may cost a legacy server a request.
+pub const MOST_URIS: usize = 256;
+
 /// The notifications that a subscription stream carries.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
@@ -44,6 +47,12 @@ impl Filter {
         let mut uris = BTreeSet::new();
         if let Some(raw) = wanted.get("resourceSubscriptions").map_err(bad)? {
             for uri in json::array(raw).map_err(bad)? {
+                if uris.len() == MOST_URIS {
+                    let text = format!(
+                        "\"resourceSubscriptions\" has more than {MOST_URIS} URIs; open another stream"
+                    );
+                    return Err(Reject::Params(text));
+                }
                 uris.insert(json::string(uri).map_err(bad)?.into_owned());
             }
         }

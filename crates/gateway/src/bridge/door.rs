@@ -13,7 +13,7 @@ use mcp::inbound;
 use mcp::json::{self, Object};
 use mcp::jsonrpc::{Id, Message, MessageKind, Notification, Request};
 use mcp::legacy::initialize::{self, Opening};
-use mcp::listen::Filter;
+use mcp::listen::{Filter, MOST_URIS};
 use mcp::meta;
 use mcp::reject::Reject;
 use mcp::version::Era;
@@ -186,9 +186,16 @@ impl Door {
         else {
             return Err(unknown());
         };
+        let watched = self.sessions.held(terms).map_or(0, |held| lock(&held.interests).len());
+        if watched >= MOST_URIS {
+            return Err(CallError::Overloaded {
+                what: "watched resources of a session".to_owned(),
+                limit: MOST_URIS,
+            });
+        }
         let within = member.upstream.plan().deadlines.list;
         let (interest, honoured) = watch.want(vec![own.clone()], within).await;
-        if !honoured.uris.contains(&own) {
+        if !honoured.is_some_and(|honoured| honoured.uris.contains(&own)) {
             return Err(CallError::NotBridged {
                 what: "resources/subscribe".to_owned(),
                 why: format!(

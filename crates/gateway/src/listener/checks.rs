@@ -23,6 +23,8 @@ pub(crate) struct Doorkeeper {
     hosts: Vec<String>,
     origins: Vec<String>,
     any_host: bool,
+    /// Whether any IP address will do.
+    any_address: bool,
     any_origin: bool,
 }
 
@@ -38,7 +40,19 @@ impl Doorkeeper {
         // Over a Unix socket the host is whatever the client makes up, and no web page gets there.
         let any_host = plan.allowed_hosts.iter().any(|host| host == "*") || matches!(bound, Address::Unix(_));
         let any_origin = plan.allowed_origins.iter().any(|origin| origin == "*");
-        Self { hosts, origins: plan.allowed_origins.clone(), any_host, any_origin }
+        Self { hosts, origins: plan.allowed_origins.clone(), any_host, any_address: false, any_origin }
+    }
+
+    /// For the admin listener, which monitors reach by an address or by a name that a listener has. A page that rebinds a
+    /// name of its own to us still sends that name.
+    pub(crate) fn of_admin(bound: &Address, listeners: &[ListenerPlan]) -> Self {
+        let mut hosts: Vec<String> = listeners.iter().flat_map(|plan| plan.allowed_hosts.clone()).collect();
+        hosts.push("localhost".to_owned());
+        if let Address::Tcp(host, _) = bound {
+            hosts.push(host.to_ascii_lowercase());
+        }
+        let any_host = hosts.iter().any(|host| host == "*") || matches!(bound, Address::Unix(_));
+        Self { hosts, origins: Vec::new(), any_host, any_address: true, any_origin: false }
     }
 
     /// Checks whom a request is addressed to and which page sent it.
@@ -50,7 +64,10 @@ impl Doorkeeper {
         // The target may name a host, too: HTTP/2 has it there only, and in HTTP/1.1 it counts before the header.
         let host = headers.get(HOST).map(|value| value.to_str().unwrap_or_default());
         let named: Vec<_> = uri.authority().map(Authority::as_str).into_iter().chain(host).collect();
-        let is_ours = |host: &str| bare_host(host).is_some_and(|host| self.hosts.contains(&host));
+        let is_ours = |host: &str| {
+            let is_address = |host: &str| self.any_address && host.parse::<std::net::IpAddr>().is_ok();
+            bare_host(host).is_some_and(|host| is_address(&host) || self.hosts.contains(&host))
+        };
         if !self.any_host && (named.is_empty() || !named.into_iter().all(is_ours)) {
             return Err(Refused {
                 status: StatusCode::FORBIDDEN,

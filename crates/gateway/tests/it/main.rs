@@ -19,6 +19,7 @@ mod naming;
 mod processes;
 mod properties;
 mod resuming;
+mod returning;
 mod sessions;
 mod smuggling;
 mod stand;

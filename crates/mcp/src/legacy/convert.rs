@@ -6,7 +6,6 @@
 use bytes::Bytes;
 
 use crate::answer;
-use crate::cache::Hints;
 use crate::json::{self, JsonFault, Object, Patch};
 use crate::jsonrpc::{ErrorParts, Message, MessageKind};
 use crate::meta::SERVER_INFO;
@@ -23,15 +22,19 @@ pub fn modernize(message: Message, method: Option<&Method>, uri: Option<&str>) -
     match message.kind() {
         MessageKind::Result(parts) => {
             let result = Object::parse(message.at(parts.result))?;
-            if method.is_some_and(|m| m.cacheable) && result.get("ttlMs")?.is_none() {
-                let comma = if result.is_empty() { "" } else { "," };
-                let members = format!("{}{comma}", Hints::NONE.members());
-                if result.get("resultType")?.is_none() {
-                    patch.insert(parts.result.start + 1, b"\"resultType\":\"complete\",");
+            // What a server says of its own accord stays, whatever its era.
+            let hints = [("ttlMs", "0"), ("cacheScope", "\"private\"")];
+            let due = [("resultType", "\"complete\"")];
+            let due = due.iter().chain(hints.iter().filter(|_| method.is_some_and(|m| m.cacheable)));
+            let mut members = Vec::new();
+            for (name, value) in due {
+                if result.get(name)?.is_none() {
+                    members.push(format!("\"{name}\":{value}"));
                 }
-                patch.insert(parts.result.start + 1, members.as_bytes());
-            } else {
-                answer::name_type(&result, parts.result, &mut patch)?;
+            }
+            if !members.is_empty() {
+                let comma = if result.is_empty() { "" } else { "," };
+                patch.insert(parts.result.start + 1, format!("{}{comma}", members.join(",")).as_bytes());
             }
         }
         MessageKind::Error(parts) if parts.code == code::LEGACY_RESOURCE_NOT_FOUND => {
@@ -135,6 +138,10 @@ mod tests {
         );
         assert_eq!(up("{}", list), r#"{"resultType":"complete","ttlMs":0,"cacheScope":"private"}"#);
         assert_eq!(up(r#"{"resultType":"complete"}"#, call), r#"{"resultType":"complete"}"#);
+        assert_eq!(
+            up(r#"{"cacheScope":"public","tools":[]}"#, list),
+            r#"{"resultType":"complete","ttlMs":0,"cacheScope":"public","tools":[]}"#
+        );
     }
 
     #[test]
