@@ -41,6 +41,9 @@ pub(crate) fn config_reference() -> Result<Exit, Fault> {
 /// Start a command and see to it that nothing of it outlives us
 #[derive(Debug, clap::Args)]
 pub(crate) struct Guard {
+    /// The process id of who starts it
+    #[arg(long)]
+    parent: i32,
     /// The command
     #[arg(last = true, required = true)]
     command: Vec<OsString>,
@@ -49,7 +52,7 @@ pub(crate) struct Guard {
 impl Guard {
     /// Runs the command, and ends as it does.
     pub(crate) fn run(&self) -> ExitCode {
-        transport::child::guard::run(&self.command).unwrap_or_else(|error| {
+        transport::child::guard::run(self.parent, &self.command).unwrap_or_else(|error| {
             let program =
                 self.command.first().map(|program| program.display().to_string()).unwrap_or_default();
             print::err(&format!("{program} cannot be started: {error}\n"));

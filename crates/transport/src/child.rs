@@ -75,8 +75,9 @@ pub trait Spawn: Send + Sync + fmt::Debug + 'static {
 /// Starts processes of the operating system.
 #[derive(Debug, Clone, Default)]
 pub struct SystemSpawn {
-    /// The program and first arguments of the guard to put between ([`guard::run`]); without one, children of a
-    /// parent that is killed end only if they notice that their stdin has ended.
+    /// The program and first arguments of the guard to put between ([`guard::run`]), which is also told `--parent` with
+    /// our process id and `--` before the command; without one, children of a parent that is killed end only if they
+    /// notice that their stdin has ended.
     pub guard: Option<Vec<String>>,
 }
 
@@ -85,7 +86,8 @@ impl Spawn for SystemSpawn {
         let mut command = match self.guard.as_deref() {
             Some([program, first @ ..]) => {
                 let mut command = Command::new(program);
-                command.args(first).arg("--").arg(&spec.program);
+                command.args(first).arg("--parent").arg(std::process::id().to_string());
+                command.arg("--").arg(&spec.program);
                 command
             }
             _ => Command::new(&spec.program),

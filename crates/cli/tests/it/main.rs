@@ -9,6 +9,7 @@ mod calls;
 mod checks;
 mod conversations;
 mod demo;
+mod guard;
 mod lists;
 mod processes;
 mod program;

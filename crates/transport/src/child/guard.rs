@@ -1,8 +1,9 @@
 //! The guard: a small process between Portolan and a stdio server that outlives Portolan by a moment.
 //!
 //! It is the leader of the server's process group and passes its own streams on. When the server ends, it ends with
-//! the server's status. When Portolan is killed, the kernel sends it SIGTERM (`PR_SET_PDEATHSIG`), and it ends the
-//! whole group: first by SIGTERM, then by SIGKILL.
+//! the server's status, however long that takes: as long as Portolan is there, it is Portolan that ends the group, and
+//! what it sends to the group reaches the guard as well. When Portolan is gone, the kernel sends the guard SIGTERM
+//! (`PR_SET_PDEATHSIG`), and it ends the whole group: first by SIGTERM, then by SIGKILL.
 
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt as _;
@@ -10,23 +11,24 @@ use std::process::{Command, ExitCode, ExitStatus};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, killpg};
-use nix::unistd::{getpgrp, getppid};
+use nix::unistd::{Pid, getpgrp, getppid};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// How long the group may take to end by itself.
+/// How long the group of a Portolan that is gone may take to end by itself.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// Runs `command` (a program and its arguments) as its guard, and gives the status to end with. Runs a current-thread
-/// runtime of its own.
+/// runtime of its own. `parent` is the process that starts the guard, as it told: asked for here, it could be the one
+/// that has inherited us already.
 ///
 /// # Errors
 /// When the command cannot be started.
-pub fn run(command: &[OsString]) -> std::io::Result<ExitCode> {
-    let parent = getppid();
+pub fn run(parent: i32, command: &[OsString]) -> std::io::Result<ExitCode> {
+    let parent = Pid::from_raw(parent);
     #[cfg(target_os = "linux")]
     nix::sys::prctl::set_pdeathsig(Signal::SIGTERM)?;
     if getppid() != parent {
-        // The parent was gone before the kernel was told to watch it.
+        // It was gone before the kernel was told to watch it.
         return Ok(ExitCode::FAILURE);
     }
     let Some((program, args)) = command.split_first() else {
@@ -37,38 +39,29 @@ pub fn run(command: &[OsString]) -> std::io::Result<ExitCode> {
         let mut child = Command::new(program);
         child.args(args);
         let mut child = tokio::process::Command::from(child).spawn()?;
+        let orphaned = orphaned(parent);
+        tokio::pin!(orphaned);
         loop {
             tokio::select! {
                 status = child.wait() => return Ok(code_of(status?)),
-                _ = asked.recv() => {
-                    // Either the kernel says that Portolan is gone, or Portolan asks the whole group to end, which
-                    // the server has then heard itself.
-                    let orphaned = getppid() != parent;
-                    if orphaned {
-                        signal_group(Signal::SIGTERM);
-                    }
-                    if let Ok(status) = tokio::time::timeout(GRACE, child.wait()).await {
-                        let code = code_of(status?);
-                        if orphaned {
-                            signal_group(Signal::SIGKILL);
-                        }
-                        return Ok(code);
-                    }
-                    signal_group(Signal::SIGKILL);
-                }
-                () = orphan(parent) => signal_group(Signal::SIGKILL),
+                // While Portolan lives it was Portolan, and the server has heard it itself.
+                _ = asked.recv() => if getppid() != parent { break },
+                () = &mut orphaned => break,
             }
         }
+        signal_group(Signal::SIGTERM);
+        let status = tokio::time::timeout(GRACE, child.wait()).await;
+        signal_group(Signal::SIGKILL);
+        status.map_or(Ok(ExitCode::FAILURE), |status| status.map(code_of))
     })
 }
 
 /// Ends when the parent is gone: for systems without a signal for it, and for a signal that came too early.
-async fn orphan(parent: nix::unistd::Pid) {
+async fn orphaned(parent: Pid) {
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     while getppid() == parent {
         tick.tick().await;
     }
-    tokio::time::sleep(GRACE * 2).await;
 }
 
 fn signal_group(signal: Signal) {
