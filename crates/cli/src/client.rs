@@ -83,7 +83,7 @@ impl Client {
             page_size: None,
         });
         plan.upstreams.push(server);
-        let world = outside::world(&plan, tap)?;
+        let world = outside::world(&plan, outside::passing_seal()?, tap)?;
         let tasks = world.tasks.clone();
         let gateway = Gateway::new(plan, world);
         let (near, far) = duplex(BUFFER);

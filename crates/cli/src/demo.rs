@@ -51,7 +51,7 @@ impl Demo {
     pub(crate) async fn run(self) -> Result<Exit, Fault> {
         let mut ends = Ends::listen()?;
         let (servers, plan) = Servers::start().await?;
-        let gateway = Gateway::new(plan.clone(), outside::world(&plan, None)?);
+        let gateway = Gateway::new(plan.clone(), outside::world(&plan, outside::passing_seal()?, None)?);
         let outcome = tokio::select! {
             outcome = self.show(&gateway, plan) => outcome,
             () = ends.asked() => Err(Fault::Interrupted),

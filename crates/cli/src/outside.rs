@@ -1,6 +1,8 @@
 //! The real world for a gateway: sockets, guarded processes, the clock.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use gateway::live::child_places;
@@ -17,9 +19,43 @@ use crate::fault::Fault;
 pub(crate) const IDENTITY: &str =
     concat!(r#"{"name":"portolan","title":"Portolan","version":""#, env!("CARGO_PKG_VERSION"), r#""}"#);
 
+/// A seal for one run: what it seals is worthless after it.
+pub(crate) fn passing_seal() -> Result<Seal, Fault> {
+    Seal::random().map_err(|fault| Fault::Outside(fault.to_string()))
+}
+
+/// The seal whose key is kept in the state directory, so that sessions outlive a restart. A directory that nobody asked
+/// for and that cannot be used costs only that.
+pub(crate) fn kept_seal(asked_for: Option<&Path>) -> Result<Seal, Fault> {
+    let directory = asked_for.map(Path::to_owned).or_else(state_directory);
+    let kept = directory.as_deref().map(|directory| {
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
+        made.map_err(|error| format!("{}: {error}", directory.display()))?;
+        Seal::kept_at(&directory.join("seal.key")).map_err(|fault| fault.to_string())
+    });
+    match kept {
+        Some(Ok(seal)) => Ok(seal),
+        Some(Err(why)) if asked_for.is_some() => Err(Fault::Outside(why)),
+        Some(Err(why)) => {
+            tracing::warn!(
+                "sessions of legacy clients will not outlive a restart, their key cannot be kept: {why}"
+            );
+            passing_seal()
+        }
+        None => passing_seal(),
+    }
+}
+
+/// Where this system keeps the state of a service, or of a user's programs.
+fn state_directory() -> Option<PathBuf> {
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    absolute("STATE_DIRECTORY")
+        .or_else(|| Some(absolute("XDG_STATE_HOME")?.join("portolan")))
+        .or_else(|| Some(absolute("HOME")?.join(".local/state/portolan")))
+}
+
 /// The world for a gateway with this plan.
-pub(crate) fn world(plan: &Plan, tap: Option<Arc<dyn Tap>>) -> Result<World, Fault> {
-    let seal = Seal::random().map_err(|fault| Fault::Outside(fault.to_string()))?;
+pub(crate) fn world(plan: &Plan, seal: Seal, tap: Option<Arc<dyn Tap>>) -> Result<World, Fault> {
     Ok(World {
         network: Arc::new(SystemNetwork),
         spawn: Arc::new(SystemSpawn { guard: Some(vec![own_program()?, "guard".to_owned()]) }),

@@ -38,6 +38,10 @@ pub(crate) struct Serve {
     /// Serve /healthz, /readyz and /metrics here
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<String>,
+    /// Keep the key of session ids in this directory, which is made if it is not there; without it, in
+    /// $STATE_DIRECTORY, $XDG_STATE_HOME/portolan or ~/.local/state/portolan
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
 }
 
 impl Serve {
@@ -52,7 +56,7 @@ impl Serve {
         let mut ends = Ends::listen()?;
         let mut hangup = signals::hear(SignalKind::hangup())?;
         let plan = configuration.load(voice)?;
-        let world = outside::world(&plan, None)?;
+        let world = outside::world(&plan, outside::kept_seal(self.state_dir.as_deref())?, None)?;
         let bound_by = listeners(&plan);
         let gateway = Gateway::new(plan, world);
         let bound = gateway.listen().await?;

@@ -46,7 +46,7 @@ impl Stdio {
             (None, None) => return Err(Fault::usage("--config or --url is needed")),
         };
         let mut ends = Ends::listen()?;
-        let world = outside::world(&plan, None)?;
+        let world = outside::world(&plan, outside::passing_seal()?, None)?;
         let gateway = Gateway::new(plan, world);
         let served = tokio::select! {
             served = gateway.serve_stdio(tokio::io::stdin(), tokio::io::stdout()) => served,

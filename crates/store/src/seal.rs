@@ -13,6 +13,10 @@ use aws_lc_rs::rand;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+mod kept;
+
+pub use kept::KeyFileFault;
+
 const VERSION: u8 = 1;
 const KEY_ID_LEN: usize = 4;
 const EXPIRY_LEN: usize = 8;

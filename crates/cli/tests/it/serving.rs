@@ -216,3 +216,41 @@ fn what_cannot_be_served_is_said() {
     assert_eq!(run(&["serve", path.to_str().unwrap()]).code, Some(3));
     assert_eq!(run(&["serve", path.to_str().unwrap(), "--listen", "nowhere"]).code, Some(2));
 }
+
+/// POSTs a legacy message; gives the status, and the session id if there is one.
+fn post(url: &str, session: Option<&str>, body: &str) -> (u16, Option<String>) {
+    let address = url.strip_prefix("http://").unwrap().strip_suffix("/mcp").unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    let session = session.map(|id| format!("mcp-session-id: {id}\r\n")).unwrap_or_default();
+    let head =
+        "POST /mcp HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\n";
+    write!(stream, "{head}{session}content-length: {}\r\n\r\n{body}", body.len()).unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    let status = response.split(' ').nth(1).unwrap().parse().unwrap();
+    let id = response.lines().find_map(|line| line.strip_prefix("mcp-session-id: "));
+    (status, id.map(str::to_owned))
+}
+
+#[test]
+fn a_session_outlives_a_restart_where_the_key_is_kept() {
+    let (dir, path) = configured(&[("local", &Mark::new())]);
+    let (path, state) = (path.to_str().unwrap(), dir.path().join("state"));
+    let args = ["serve", path, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--state-dir"];
+    let list = r#"{"jsonrpc":"2.0","id":2,"method":"tools/list"}"#;
+    let mut session = None;
+    for run in 1..=3 {
+        if run == 3 {
+            std::fs::remove_file(state.join("seal.key")).unwrap();
+        }
+        let mut gateway = Gateway::spawn(command(&args).arg(&state));
+        if run == 1 {
+            let open = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}"#;
+            session = post(&gateway.url, None, open).1;
+        }
+        let (status, _) = post(&gateway.url, Some(session.as_deref().unwrap()), list);
+        assert_eq!(status, if run == 3 { 404 } else { 200 }, "run {run}");
+        gateway.running.signal(Signal::SIGTERM);
+        assert_eq!(gateway.running.code(), Some(0));
+    }
+}
