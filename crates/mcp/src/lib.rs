@@ -11,6 +11,7 @@ pub mod cache;
 pub mod call;
 pub mod discover;
 pub mod era;
+pub mod glance;
 pub mod headers;
 pub mod inbound;
 pub mod json;

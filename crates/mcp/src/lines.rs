@@ -2,6 +2,8 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use crate::glance::Glance;
+use crate::jsonrpc::Id;
 use crate::sse::put_one_line;
 
 /// Appends one message and its line end.
@@ -12,11 +14,13 @@ pub fn write(message: &[u8], out: &mut BytesMut) {
 }
 
 /// A line is longer than allowed. It was skipped, and the lines after it can be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a line is longer than {limit} bytes")]
 pub struct TooLong {
     /// The most bytes that a line may have.
     pub limit: usize,
+    /// The request that it answers, if it is a response.
+    pub answers: Option<Id>,
 }
 
 /// Reads lines from bytes however they are cut.
@@ -24,18 +28,26 @@ pub struct TooLong {
 pub struct Decoder {
     limit: usize,
     line: BytesMut,
-    /// Whether the rest of a line that was too long is being skipped.
-    skipping: bool,
+    skipping: Option<Skipping>,
+}
+
+/// A line that is too long, while the rest of it passes by.
+#[derive(Debug, Default)]
+struct Skipping {
+    glance: Glance,
+    /// Whether it was told of.
+    told: bool,
 }
 
 impl Decoder {
     /// A decoder with the most bytes that a line may have.
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        Self { limit, line: BytesMut::new(), skipping: false }
+        Self { limit, line: BytesMut::new(), skipping: None }
     }
 
     /// Reads the next bytes and gives each line that they complete to `on`, without its end; blank lines are left out.
+    /// A line that is too long is told of when it is known what it answers, which may be at its end.
     pub fn feed(&mut self, mut bytes: &[u8], mut on: impl FnMut(Result<Bytes, TooLong>)) {
         while !bytes.is_empty() {
             let (line, ended) = match memchr::memchr(b'\n', bytes) {
@@ -46,21 +58,43 @@ impl Decoder {
                 }
                 None => (std::mem::take(&mut bytes), false),
             };
-            if !self.skipping {
+            let limit = self.limit;
+            if self.skipping.is_none() {
                 self.line.extend_from_slice(line);
-                if self.line.len() > self.limit {
-                    self.line = BytesMut::new();
-                    self.skipping = true;
-                    on(Err(TooLong { limit: self.limit }));
+                if self.line.len() > limit {
+                    let begun = std::mem::take(&mut self.line);
+                    self.skipping.insert(Skipping::default()).pass(&begun, limit, &mut on);
+                }
+            } else if let Some(skipping) = &mut self.skipping {
+                skipping.pass(line, limit, &mut on);
+            }
+            if !ended {
+                continue;
+            }
+            match self.skipping.take() {
+                Some(skipping) if skipping.told => {}
+                Some(skipping) => on(Err(TooLong { limit, answers: skipping.glance.response_id() })),
+                None => {
+                    let line = self.line.split().freeze();
+                    let line = line.slice(..line.len() - usize::from(line.ends_with(b"\r")));
+                    if !line.iter().all(u8::is_ascii_whitespace) {
+                        on(Ok(line));
+                    }
                 }
             }
-            if ended && !std::mem::take(&mut self.skipping) {
-                let line = self.line.split().freeze();
-                let line = line.slice(..line.len() - usize::from(line.ends_with(b"\r")));
-                if !line.iter().all(u8::is_ascii_whitespace) {
-                    on(Ok(line));
-                }
-            }
+        }
+    }
+}
+
+impl Skipping {
+    fn pass(&mut self, bytes: &[u8], limit: usize, on: &mut impl FnMut(Result<Bytes, TooLong>)) {
+        if self.told {
+            return;
+        }
+        self.glance.feed(bytes);
+        if let Some(answers) = self.glance.response_id() {
+            self.told = true;
+            on(Err(TooLong { limit, answers: Some(answers) }));
         }
     }
 }
@@ -70,6 +104,10 @@ mod tests {
     use proptest::prelude::{any, prop, proptest};
 
     use super::*;
+
+    fn too_long(limit: usize, answers: Option<u64>) -> Result<Bytes, TooLong> {
+        Err(TooLong { limit, answers: answers.map(Id::number) })
+    }
 
     fn read(chunks: &[&[u8]], limit: usize) -> Vec<Result<Bytes, TooLong>> {
         let mut decoder = Decoder::new(limit);
@@ -83,10 +121,23 @@ mod tests {
     #[test]
     fn a_flood_is_skipped_and_reading_goes_on() {
         let lines = read(&[b"ab\r\n\n \n0123", b"456789\ncd\nef"], 4);
-        assert_eq!(
-            lines,
-            [Ok(Bytes::from_static(b"ab")), Err(TooLong { limit: 4 }), Ok(Bytes::from_static(b"cd"))]
-        );
+        assert_eq!(lines, [Ok(Bytes::from_static(b"ab")), too_long(4, None), Ok(Bytes::from_static(b"cd"))]);
+    }
+
+    #[test]
+    fn it_is_told_what_a_line_that_is_too_long_answers() {
+        let flood = "x".repeat(100);
+        let first = format!(r#"{{"jsonrpc":"2.0","id":7,"result":{{"a":"{flood}"#);
+        // Known before the line ends, and told once.
+        assert_eq!(read(&[first.as_bytes()], 40), [too_long(40, Some(7))]);
+        let whole = format!("{first}\"}}}}\nab\n");
+        assert_eq!(read(&[whole.as_bytes()], 40), [too_long(40, Some(7)), Ok(Bytes::from_static(b"ab"))]);
+        // The TypeScript SDK writes the id last.
+        let last = format!("{{\"result\":{{\"a\":\"{flood}\"}},\"jsonrpc\":\"2.0\",\"id\":7}}\n");
+        for cut in [1, 40, 41, 100, last.len() - 3] {
+            let (head, tail) = last.as_bytes().split_at(cut);
+            assert_eq!(read(&[head, tail], 40), [too_long(40, Some(7))]);
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! take is dropped and counted, except its response.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mcp::answer;
+use mcp::glance::Glance;
 use mcp::jsonrpc::{Id, Message, MessageKind};
 use mcp::notify::{self, Notice, Seen};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -58,7 +60,7 @@ struct Inner {
 #[derive(Debug)]
 struct Waiting {
     notices: mpsc::Sender<(Message, Seen)>,
-    response: oneshot::Sender<Message>,
+    response: oneshot::Sender<Result<Message, CallError>>,
     /// Whether it wants log messages.
     logs: bool,
     /// Whether it is a subscription stream, which must not lose anything.
@@ -120,11 +122,9 @@ impl Pipe {
                         if let Some(tap) = &tap {
                             tap.saw(&WireEvent::Received(&line));
                         }
-                        self.take(line);
+                        self.take(&line);
                     }
-                    Ok(Some(Err(too_long))) => {
-                        tracing::warn!(upstream = self.inner.upstream, "skipped a message: {too_long}");
-                    }
+                    Ok(Some(Err(too_long))) => self.unreadable(too_long.answers.as_ref(), &too_long),
                     Ok(None) => return "its stdout has ended".to_owned(),
                     Err(error) => return format!("its stdout cannot be read: {error}"),
                 }
@@ -206,13 +206,10 @@ impl Pipe {
     }
 
     /// Takes one line from the server to where it belongs.
-    fn take(&self, line: Bytes) {
-        let message = match Message::parse(line) {
+    fn take(&self, line: &Bytes) {
+        let message = match Message::parse(line.clone()) {
             Ok(message) => message,
-            Err(fault) => {
-                tracing::warn!(upstream = self.inner.upstream, "skipped a line that is no message: {fault}");
-                return;
-            }
+            Err(fault) => return self.unreadable(Glance::answers(line).as_ref(), &fault),
         };
         match message.kind() {
             MessageKind::Result(_) | MessageKind::Error(_) => self.take_response(message),
@@ -224,12 +221,31 @@ impl Pipe {
         }
     }
 
+    /// What cannot be read and answers a call is that call's answer, or it would wait for another one until its
+    /// deadline. What answers nothing is left out: to end the conversation for it would cost all others theirs.
+    fn unreadable(&self, answers: Option<&Id>, fault: &dyn fmt::Display) {
+        let upstream = &self.inner.upstream;
+        match answers.and_then(Id::as_number) {
+            Some(id) => {
+                let error = CallError::InvalidAnswer { upstream: upstream.clone(), why: fault.to_string() };
+                self.answer(id, Err(error));
+            }
+            None => tracing::warn!(upstream, "skipped a line that is no message: {fault}"),
+        }
+    }
+
     fn take_response(&self, message: Message) {
-        let id = message.response_id().and_then(Id::as_number);
-        let waiting = id.and_then(|id| lock(&self.inner.waiting).remove(&id));
-        match waiting {
+        match message.response_id().and_then(Id::as_number) {
+            Some(id) => self.answer(id, Ok(message)),
+            None => tracing::warn!(upstream = self.inner.upstream, "skipped a response to nothing"),
+        }
+    }
+
+    /// Ends the wait of the call `id`.
+    fn answer(&self, id: u64, response: Result<Message, CallError>) {
+        match lock(&self.inner.waiting).remove(&id) {
             // Nobody may be there any more: a response that comes after a cancel is nothing unusual.
-            Some(waiting) => drop(waiting.response.send(message)),
+            Some(waiting) => drop(waiting.response.send(response)),
             None => tracing::debug!(upstream = self.inner.upstream, "a response that nobody waits for"),
         }
     }
@@ -297,7 +313,7 @@ pub(crate) struct PipeStream {
     pipe: Pipe,
     id: u64,
     notices: mpsc::Receiver<(Message, Seen)>,
-    response: Option<oneshot::Receiver<Message>>,
+    response: Option<oneshot::Receiver<Result<Message, CallError>>>,
 }
 
 impl PipeStream {
@@ -312,19 +328,19 @@ impl PipeStream {
             },
             finished = &mut *response => finished,
         };
-        let Ok(message) = finished else {
+        let Ok(finished) = finished else {
             self.response = None;
             return Err(self.pipe.broke_off());
         };
         // Notices that came before the response go first.
         if let Ok((notice, seen)) = self.notices.try_recv() {
             let (again, receiver) = oneshot::channel();
-            drop(again.send(message));
+            drop(again.send(finished));
             self.response = Some(receiver);
             return Ok(Arrival::Notice(notice, seen));
         }
         self.response = None;
-        Ok(Arrival::Response(Response { message, status: None }))
+        Ok(Arrival::Response(Response { message: finished?, status: None }))
     }
 }
 

@@ -17,6 +17,7 @@ mod lies;
 mod limits;
 mod lists;
 mod naming;
+mod pipes;
 mod processes;
 mod properties;
 mod resuming;

@@ -12,7 +12,7 @@ use http::{HeaderValue, Method};
 use mcp::jsonrpc::{Id, Message, MessageKind};
 use mcp::notify::{self, Notice};
 use mcp::sse::{Decoder, Event};
-use mcp::{answer, headers};
+use mcp::{answer, glance, headers};
 use tokio::time::Instant;
 use transport::http::client::Reply;
 
@@ -126,8 +126,13 @@ impl HttpStream {
                 }
                 Err(error) => return Err(error),
             };
-            let message = match Message::parse(data) {
+            let message = match Message::parse(data.clone()) {
                 Ok(message) => message,
+                Err(fault) if self.id.is_some_and(|id| glance::answers(&data, id)) => {
+                    // There will be no other answer, so there is nothing to wait for, or to cancel.
+                    self.answered();
+                    return Err(self.wire.invalid(&fault.to_string()));
+                }
                 Err(fault) => {
                     tracing::warn!(
                         upstream = self.wire.shared.plan.name,
@@ -169,7 +174,10 @@ impl HttpStream {
 
     /// The call is answered. Its connection can be used again if the end of the stream is read, which some servers send
     /// a moment later.
-    fn let_go(&mut self) {
+    fn answered(&mut self) {
+        if let Some(guard) = self.guard.take() {
+            guard.disarm();
+        }
         let Some(mut reply) = self.events.reply.take() else { return };
         loop {
             match reply.chunk().now_or_never() {
@@ -197,10 +205,7 @@ impl HttpStream {
                     );
                     return None;
                 }
-                if let Some(guard) = self.guard.take() {
-                    guard.disarm();
-                }
-                self.let_go();
+                self.answered();
                 Some(Arrival::Response(Response { message, status: None }))
             }
             MessageKind::Request(request) => {
@@ -283,14 +288,16 @@ pub(super) async fn find_response(wire: &HttpWire, reply: &mut Reply, id: u64) -
     let mut found = None;
     while let Some(chunk) = reply.chunk().await.map_err(|fault| wire.fault(fault))? {
         let fed = decoder.feed(&chunk, |event| {
-            let message = Message::parse(event.data).ok();
-            let response =
-                message.filter(|m| m.response_id().is_some_and(|found| found.as_number() == Some(id)));
-            found = found.take().or(response);
+            let answer = match Message::parse(event.data.clone()) {
+                Ok(message) if message.response_id().and_then(Id::as_number) == Some(id) => Some(Ok(message)),
+                Err(fault) if glance::answers(&event.data, id) => Some(Err(wire.invalid(&fault.to_string()))),
+                _ => None,
+            };
+            found = found.take().or(answer);
         });
         fed.map_err(|fault| wire.invalid(&fault.to_string()))?;
-        if let Some(message) = found.take() {
-            return Ok(message);
+        if let Some(answer) = found.take() {
+            return answer;
         }
     }
     Err(wire.invalid("its stream ended without a response"))
