@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 
-use crate::json::{self, JsonFault, Kind, Object, Span};
+use crate::json::{self, JsonFault, Kind, MOST_MEMBERS, Object, Span};
 use crate::jsonrpc::{Id, Message, MessageKind, Request};
 use crate::meta::ClientFacts;
 use crate::method::{self, Method, SubjectAt};
@@ -174,10 +174,12 @@ impl<'m> Opened<'m> {
     /// Reads them.
     pub(crate) fn read(message: &'m Message, request: &Request) -> Result<Self, Reject> {
         let Some(at) = request.params else { return Ok(Self { at: None, params: None, meta: None }) };
-        let params = Object::parse(message.at(at)).map_err(|fault| Reject::member("params", &fault))?;
+        let params = Object::parse_within(message.at(at), MOST_MEMBERS)
+            .map_err(|fault| Reject::member("params", &fault))?;
         let meta = params.get("_meta").map_err(|fault| Reject::member("_meta", &fault))?;
         let meta = meta.map(|raw| expect(raw, "_meta", Kind::Object)).transpose()?;
-        let meta = meta.map(Object::parse).transpose().map_err(|fault| Reject::member("_meta", &fault))?;
+        let meta = meta.map(|raw| Object::parse_within(raw, MOST_MEMBERS)).transpose();
+        let meta = meta.map_err(|fault| Reject::member("_meta", &fault))?;
         if let Some(meta) = &meta {
             meta.deny_duplicates().map_err(|fault| Reject::member("_meta", &fault))?;
         }

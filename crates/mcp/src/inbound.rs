@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName};
 
 use crate::call::{Call, Opened, Params};
 use crate::headers::{self, HeaderFault};
-use crate::json::{self, Kind, Object};
+use crate::json::{self, Kind, MOST_MEMBERS, Object};
 use crate::jsonrpc::{Message, MessageKind, Request};
 use crate::meta::{self, ClientFacts, LogWish};
 use crate::method::{self, Method, SubjectAt};
@@ -43,9 +43,9 @@ pub fn era(headers: &HeaderMap, message: &Message) -> Result<Era, Reject> {
 /// Whether a message opens a modern conversation by itself: `_meta` names its revision.
 #[must_use]
 pub fn claims_modern(message: &Message) -> bool {
-    let params = message.params().and_then(|params| Object::parse(params).ok());
-    let meta = params.and_then(|params| params.object("_meta").ok().flatten());
-    meta.is_some_and(|meta| meta.iter().any(|member| member.name == meta::PROTOCOL_VERSION))
+    let read = |text| Object::parse_within(text, MOST_MEMBERS).ok();
+    let meta = message.params().and_then(read).and_then(|params| params.get("_meta").ok().flatten());
+    meta.and_then(read).is_some_and(|meta| meta.iter().any(|member| member.name == meta::PROTOCOL_VERSION))
 }
 
 /// Reads a modern request that came over HTTP.

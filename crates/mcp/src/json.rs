@@ -8,10 +8,13 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 
-use bytes::{Bytes, BytesMut};
-use serde::de::{Deserializer as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer as _, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
+
+mod patch;
+
+pub use self::patch::Patch;
 
 /// Why a text is not the JSON that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,6 +36,9 @@ pub enum JsonFault {
     /// A string with a lone surrogate or another escape that no Unicode text can hold.
     #[error("a string that is not Unicode text")]
     NotText,
+    /// More members than anybody needs.
+    #[error("an object of more than {0} members")]
+    TooMany(usize),
 }
 
 /// The kind of a JSON value, told by its first byte.
@@ -78,6 +84,10 @@ impl fmt::Display for Kind {
 /// So many members are compared with each other quickest; of more, which a client may send to keep us busy, each is
 /// looked up.
 const FEW: usize = 16;
+
+/// The most members that an object of a request may have which Portolan itself reads: the envelope, `params`, `_meta`. Real
+/// ones have a dozen, and each member costs us more memory than it costs whoever sends it.
+pub const MOST_MEMBERS: usize = 1000;
 
 /// A range of bytes in one particular text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -140,13 +150,28 @@ impl<'a> Object<'a> {
     /// Says what is wrong and where when `text` is not one JSON object. Duplicate members are not refused here but
     /// when they are asked for ([`Object::get`]), because a member that nobody here reads is forwarded as it came.
     pub fn parse(text: &'a str) -> Result<Self, JsonFault> {
+        Self::parse_within(text, usize::MAX)
+    }
+
+    /// Reads the object that `text` holds if it has at most `most` members.
+    ///
+    /// # Errors
+    /// As [`Object::parse`]; [`JsonFault::TooMany`] when it has more, whatever follows then.
+    pub fn parse_within(text: &'a str, most: usize) -> Result<Self, JsonFault> {
         let mut members = SmallVec::new();
-        let mut reader = serde_json::Deserializer::from_str(text);
-        if let Err(error) = reader.deserialize_map(Members { out: &mut members }) {
-            return Err(fault(&error, text, "an object"));
+        let mut full = false;
+        let each = |member| {
+            full = members.len() == most;
+            if !full {
+                members.push(member);
+            }
+            !full
+        };
+        match read_members(text, each) {
+            Ok(()) => Ok(Self { text, members }),
+            Err(_) if full => Err(JsonFault::TooMany(most)),
+            Err(fault) => Err(fault),
         }
-        reader.end().map_err(|e| JsonFault::Syntax(e.to_string()))?;
-        Ok(Self { text, members })
     }
 
     /// The value of the only member of that name.
@@ -272,18 +297,46 @@ impl<'a> Object<'a> {
     }
 }
 
+/// Goes over the members of the object that `text` holds, without keeping them.
+///
+/// # Errors
+/// When `text` is not one JSON object.
+pub fn members<'a>(text: &'a str, mut each: impl FnMut(Member<'a>)) -> Result<(), JsonFault> {
+    read_members(text, |member| {
+        each(member);
+        true
+    })
+}
+
+/// Goes over members until `each` has enough, which is a fault.
+fn read_members<'a>(text: &'a str, each: impl FnMut(Member<'a>) -> bool) -> Result<(), JsonFault> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    if let Err(error) = reader.deserialize_map(Members { each }) {
+        return Err(fault(&error, text, "an object"));
+    }
+    reader.end().map_err(|e| JsonFault::Syntax(e.to_string()))
+}
+
 /// The elements of the array that `text` holds, each as its text.
 ///
 /// # Errors
 /// When `text` is not one JSON array.
 pub fn array(text: &str) -> Result<Vec<&str>, JsonFault> {
-    let mut elements = Vec::new();
+    array_within(text, usize::MAX).map(|(elements, _)| elements)
+}
+
+/// The first `most` elements of the array that `text` holds, and whether there are more.
+///
+/// # Errors
+/// When `text` is not one JSON array.
+pub fn array_within(text: &str, most: usize) -> Result<(Vec<&str>, bool), JsonFault> {
+    let (mut elements, mut more) = (Vec::new(), false);
     let mut reader = serde_json::Deserializer::from_str(text);
-    if let Err(error) = reader.deserialize_seq(Elements { out: &mut elements }) {
+    if let Err(error) = reader.deserialize_seq(Elements { out: &mut elements, most, more: &mut more }) {
         return Err(fault(&error, text, "an array"));
     }
     reader.end().map_err(|e| JsonFault::Syntax(e.to_string()))?;
-    Ok(elements)
+    Ok((elements, more))
 }
 
 /// The Unicode text of a JSON string.
@@ -331,77 +384,25 @@ pub fn integer(value: &str) -> Option<i64> {
     exact.then_some(float as i64)
 }
 
-/// What goes, and what comes in its place; most replacements are short.
-type Edit = (Span, SmallVec<[u8; 64]>);
-
-/// Changes to one text, each at its own place: everything else is copied as it stands.
-#[derive(Debug, Default, Clone)]
-pub struct Patch {
-    edits: SmallVec<[Edit; 4]>,
+struct Members<F> {
+    each: F,
 }
 
-impl Patch {
-    /// Nothing to change yet.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Puts `with` in the place of `span`.
-    pub fn replace(&mut self, span: Span, with: &[u8]) {
-        self.edits.push((span, SmallVec::from_slice(with)));
-    }
-
-    /// Puts `text` at `at` and takes nothing away.
-    pub fn insert(&mut self, at: usize, text: &[u8]) {
-        self.replace(Span { start: at, end: at }, text);
-    }
-
-    /// Whether nothing would change.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.edits.is_empty()
-    }
-
-    /// The changed text. Edits must not overlap; of two that do, the later one in the text is left out.
-    #[must_use]
-    pub fn apply(&self, text: &[u8]) -> Bytes {
-        let mut order: SmallVec<[&Edit; 8]> = self.edits.iter().collect();
-        // Stable, so several insertions at one place keep the order in which they were planned.
-        order.sort_by_key(|(span, _)| (span.start, span.end));
-        let added: usize = order.iter().map(|(_, with)| with.len()).sum();
-        let mut out = BytesMut::with_capacity(text.len() + added);
-        let mut at = 0;
-        for (span, with) in order {
-            let Some(kept) = text.get(at..span.start) else {
-                debug_assert!(false, "overlapping edits at byte {}", span.start);
-                continue;
-            };
-            out.extend_from_slice(kept);
-            out.extend_from_slice(with);
-            at = span.end;
-        }
-        out.extend_from_slice(text.get(at..).unwrap_or_default());
-        out.freeze()
-    }
-}
-
-struct Members<'o, 'a> {
-    out: &'o mut SmallVec<[Member<'a>; 8]>,
-}
-
-impl<'de> Visitor<'de> for Members<'_, 'de> {
+impl<'de, F: FnMut(Member<'de>) -> bool> Visitor<'de> for Members<F> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
         while let Some((name, value)) = map.next_entry::<&'de RawValue, &'de RawValue>()? {
             // A name that is no Unicode text (a lone surrogate) equals no name we know: it keeps its spelling.
             let meaning = string(name.get()).unwrap_or_else(|_| Cow::Borrowed(name.get()));
-            self.out.push(Member { raw_name: name.get(), name: meaning, value: value.get() });
+            let member = Member { raw_name: name.get(), name: meaning, value: value.get() };
+            if !(self.each)(member) {
+                return Err(A::Error::custom("enough"));
+            }
         }
         Ok(())
     }
@@ -409,6 +410,8 @@ impl<'de> Visitor<'de> for Members<'_, 'de> {
 
 struct Elements<'o, 'a> {
     out: &'o mut Vec<&'a str>,
+    most: usize,
+    more: &'o mut bool,
 }
 
 impl<'de> Visitor<'de> for Elements<'_, 'de> {
@@ -419,8 +422,12 @@ impl<'de> Visitor<'de> for Elements<'_, 'de> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        while let Some(value) = seq.next_element::<&'de RawValue>()? {
+        while self.out.len() < self.most {
+            let Some(value) = seq.next_element::<&'de RawValue>()? else { return Ok(()) };
             self.out.push(value.get());
+        }
+        while seq.next_element::<IgnoredAny>()?.is_some() {
+            *self.more = true;
         }
         Ok(())
     }

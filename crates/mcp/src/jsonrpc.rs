@@ -218,7 +218,7 @@ impl Message {
 }
 
 fn read_kind(view: &str) -> Result<MessageKind, EnvelopeFault> {
-    let envelope = Object::parse(view).map_err(|fault| match fault {
+    let envelope = Object::parse_within(view, json::MOST_MEMBERS).map_err(|fault| match fault {
         JsonFault::Syntax(why) => EnvelopeFault::NotJson(why),
         JsonFault::Kind { found: Kind::Array, .. } => EnvelopeFault::Batch,
         other => EnvelopeFault::Invalid(format!("the message is not a JSON-RPC object: {other}")),
@@ -364,6 +364,9 @@ mod tests {
         ] {
             assert!(matches!(read(text), Err(EnvelopeFault::Invalid(_))), "{text}");
         }
+        let members: String = (0..1000).map(|n| format!(",\"{n}\":1")).collect();
+        let many = format!(r#"{{"jsonrpc":"2.0","method":"ping"{members}}}"#);
+        assert!(matches!(read(&many), Err(EnvelopeFault::Invalid(_))));
         assert_eq!(read("[]").unwrap_err(), EnvelopeFault::Batch);
         assert!(matches!(read("{"), Err(EnvelopeFault::NotJson(_))));
         assert_eq!(

@@ -81,7 +81,7 @@ impl Reject {
     pub fn member(name: &str, fault: &JsonFault) -> Self {
         Self::Params(match fault {
             JsonFault::Duplicate(_) => fault.to_string(),
-            JsonFault::Kind { .. } | JsonFault::NotText | JsonFault::Syntax(_) => {
+            JsonFault::Kind { .. } | JsonFault::NotText | JsonFault::Syntax(_) | JsonFault::TooMany(_) => {
                 format!("{name:?}: {fault}")
             }
         })

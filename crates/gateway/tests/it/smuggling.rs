@@ -69,16 +69,30 @@ async fn only_what_can_be_a_message_gets_in() {
     heads("doors").await;
 }
 
-/// A client may send as many members as fit, and each is looked at: that must not take the square of their number.
+/// Each member costs us more than the client that sends it: as many as anybody needs are read, and one more is refused
+/// wherever we are the ones who read.
 #[tokio::test(start_paused = true)]
-async fn a_meta_of_very_many_members_is_read() {
+async fn objects_that_we_read_have_a_bound() {
     let bench = Bench::new().await;
-    let many: String = (0..60_000).map(|n| format!("\"k{n}\":1,")).collect();
-    let sent = crate::ask::body("1", "tools/call", r#""name":"echo""#)
-        .replace(r#""_meta":{"#, &format!(r#""_meta":{{{many}"#));
-    let reply = crate::ask::send(&bench.running.client, &sent).await;
-    assert_eq!(reply.status, 200);
-    assert!(bench.server.seen_of("tools/call")[0].text().contains("\"k59999\":1"));
+    let plain = crate::ask::body("1", "tools/call", r#""name":"echo""#);
+    for (place, code) in [("{\"jsonrpc\"", "-32600"), ("{\"name\"", "-32602"), (r#""_meta":{""#, "-32602")] {
+        let with = |count: usize| {
+            let many: String = (0..count).map(|n| format!("\"k{n}\":1,")).collect();
+            let (before, after) = plain.split_at(plain.find(place).unwrap() + place.find('{').unwrap() + 1);
+            format!("{before}{many}{after}")
+        };
+        let reply = crate::ask::send(&bench.running.client, &with(990)).await;
+        assert_eq!(reply.status, 200, "{place}");
+        assert!(bench.server.seen_of("tools/call").pop().unwrap().text().contains("\"k989\":1"));
+        for count in [1000, 60_000] {
+            let reply = crate::ask::send(&bench.running.client, &with(count)).await;
+            assert_eq!(reply.status, 400, "{place}");
+            let text = reply.response().await;
+            assert_eq!(json::at(&text, &["error", "code"]), Some(code), "{text}");
+            assert!(text.contains("more than 1000 members"), "{text}");
+        }
+    }
+    assert_eq!(bench.server.seen_of("tools/call").len(), 3);
 }
 
 /// However a request's bytes are cut, and however its body is framed, it is the same request; and two that come at once

@@ -1,6 +1,6 @@
 use proptest::prelude::{Just, Strategy, any, prop, prop_oneof, proptest};
 
-use super::{JsonFault, Kind, Object, Patch, array, integer, quote, string};
+use super::{JsonFault, Kind, Object, Patch, array, array_within, integer, members, quote, string};
 
 fn removed(text: &str, name: &str) -> String {
     let mut patch = Patch::new();
@@ -78,6 +78,28 @@ fn integers_are_read_however_they_are_spelled() {
     assert_eq!(integer("42.5"), None);
     assert_eq!(integer("1180591620717411303424"), None);
     assert_eq!(integer("1e400"), None);
+}
+
+#[test]
+fn what_has_too_many_members_is_refused_and_read_no_further() {
+    let object = |count: usize, end: &str| {
+        let members: Vec<_> = (0..count).map(|n| format!("\"{n}\":1")).collect();
+        format!("{{{}{end}", members.join(","))
+    };
+    assert_eq!(Object::parse_within(&object(9, "}"), 9).unwrap().iter().count(), 9);
+    assert_eq!(Object::parse_within(&object(10, "}"), 9).unwrap_err(), JsonFault::TooMany(9));
+    assert_eq!(Object::parse_within(&object(10, "no JSON"), 9).unwrap_err(), JsonFault::TooMany(9));
+    assert!(matches!(Object::parse_within(&object(9, "no JSON"), 9), Err(JsonFault::Syntax(_))));
+    let mut seen = 0;
+    members(&object(10, "}"), |member| seen += member.name.parse::<usize>().unwrap()).unwrap();
+    assert_eq!(seen, 45);
+}
+
+#[test]
+fn the_first_elements_of_an_array_are_read_and_the_others_checked() {
+    assert_eq!(array_within("[1,2,3]", 3).unwrap(), (vec!["1", "2", "3"], false));
+    assert_eq!(array_within("[1,{\"a\":2},3]", 2).unwrap(), (vec!["1", "{\"a\":2}"], true));
+    assert!(matches!(array_within("[1,2,3", 2), Err(JsonFault::Syntax(_))));
 }
 
 #[test]
