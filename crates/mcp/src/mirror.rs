@@ -3,6 +3,8 @@
 //! A tool's schema is read once into [`MirroredParams`]; each call then reads only the annotated arguments.
 //! Source: MCP 2026-07-28 `server/tools` §x-mcp-header, `streamable-http` §Custom Headers from Tool Parameters.
 
+use std::collections::BTreeMap;
+
 use http::{HeaderMap, HeaderName};
 
 use crate::headers::{self, PARAM_PREFIX};
@@ -10,15 +12,26 @@ use crate::json::{self, JsonFault, Kind, Object};
 
 /// The annotated parameters of one tool. Most tools have none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct MirroredParams(Vec<MirroredParam>);
+pub struct MirroredParams {
+    params: Vec<MirroredParam>,
+    /// Where their values stand in the arguments.
+    root: Node,
+}
 
 /// One annotated parameter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct MirroredParam {
     header: HeaderName,
-    /// The property names from the arguments' root to the value.
-    path: Vec<String>,
     integer: bool,
+}
+
+/// A place in the arguments: all annotated ones are found in one walk.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Node {
+    /// The parameter whose value stands here.
+    param: Option<usize>,
+    /// The properties under which others stand.
+    below: BTreeMap<String, Self>,
 }
 
 /// Why a tool's annotations make the tool invalid.
@@ -42,6 +55,9 @@ pub enum AnnotationFault {
     /// The schema could not be read.
     #[error("the input schema cannot be read: {0}")]
     Schema(#[from] JsonFault),
+    /// More than any server means, and than a message may have headers.
+    #[error("more than {MOST_PARAMS} parameters have an x-mcp-header")]
+    TooMany,
     /// Nested too deeply to look through.
     #[error("the input schema is nested more than {MAX_DEPTH} levels deep")]
     TooDeep,
@@ -69,6 +85,8 @@ pub enum MirrorFault {
 
 /// Schemas are read recursively; real ones are a dozen levels deep.
 const MAX_DEPTH: usize = 64;
+/// Each annotated parameter is a header of each call, and peers take a hundred or so of those.
+const MOST_PARAMS: usize = 64;
 
 impl MirroredParams {
     /// Reads the annotations of a tool's `inputSchema`.
@@ -90,13 +108,13 @@ impl MirroredParams {
     /// Whether the tool mirrors nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.params.is_empty()
     }
 
     /// Whether one of them is mirrored in that header.
     #[must_use]
     pub fn names(&self, header: &HeaderName) -> bool {
-        self.0.iter().any(|param| param.header == *header)
+        self.params.iter().any(|param| param.header == *header)
     }
 
     /// The headers that `arguments` must be sent with.
@@ -108,8 +126,8 @@ impl MirroredParams {
         arguments: Option<&str>,
     ) -> Result<Vec<(HeaderName, http::HeaderValue)>, MirrorFault> {
         let mut out = Vec::new();
-        for param in &self.0 {
-            if let Some(value) = param.value(arguments)? {
+        for (param, value) in self.params.iter().zip(self.values(arguments)) {
+            if let Some(value) = value.map_err(|fault| param.fault(fault))? {
                 out.push((param.header.clone(), headers::encode(&value)));
             }
         }
@@ -122,11 +140,11 @@ impl MirroredParams {
     /// # Errors
     /// Names the first header that is missing, unexpected, malformed or different.
     pub fn check(&self, sent: &HeaderMap, arguments: Option<&str>) -> Result<(), MirrorFault> {
-        for param in &self.0 {
+        for (param, value) in self.params.iter().zip(self.values(arguments)) {
             let name = || param.header.clone();
             let header =
                 headers::only(sent, &param.header).map_err(|fault| MirrorFault::Malformed(name(), fault))?;
-            match (header, param.value(arguments)?) {
+            match (header, value.map_err(|fault| param.fault(fault))?) {
                 (None, None) => {}
                 (None, Some(_)) => return Err(MirrorFault::Missing(name())),
                 (Some(_), None) => return Err(MirrorFault::Unexpected(name())),
@@ -186,11 +204,32 @@ impl MirroredParams {
             Some("string" | "boolean") => false,
             _ => return Err(AnnotationFault::NotPrimitive(name)),
         };
-        if self.0.iter().any(|earlier| earlier.header == header) {
+        if self.names(&header) {
             return Err(AnnotationFault::Repeated(name));
         }
-        self.0.push(MirroredParam { header, path: path.to_vec(), integer });
+        if self.params.len() == MOST_PARAMS {
+            return Err(AnnotationFault::TooMany);
+        }
+        let mut node = &mut self.root;
+        for property in path {
+            node = node.below.entry(property.clone()).or_default();
+        }
+        if let (Some(_), Some(property)) = (node.param, path.last()) {
+            return Err(JsonFault::Duplicate(property.clone()).into());
+        }
+        node.param = Some(self.params.len());
+        self.params.push(MirroredParam { header, integer });
         Ok(())
+    }
+
+    /// The texts that the headers carry for these arguments, in the order of the parameters; none where the argument is
+    /// absent or null.
+    fn values(&self, arguments: Option<&str>) -> Vec<Value> {
+        let mut values = vec![Ok(None); self.params.len()];
+        if let Some(arguments) = arguments {
+            self.root.read(arguments, &mut values);
+        }
+        values
     }
 }
 
@@ -217,32 +256,68 @@ fn deny_below(keyword: &str, value: &str, depth: usize) -> Result<(), Annotation
     }
 }
 
+/// What the header of a parameter carries, if it carries anything.
+type Value = Result<Option<String>, Unmirrorable>;
+
+/// An argument that has no header form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Unmirrorable;
+
 impl MirroredParam {
-    /// The text that the header carries for these arguments; `None` when the argument is absent or null.
-    fn value(&self, arguments: Option<&str>) -> Result<Option<String>, MirrorFault> {
-        let unmirrorable = || MirrorFault::Unmirrorable(self.header.clone());
-        let Some(mut value) = arguments else { return Ok(None) };
-        for name in &self.path {
-            if Kind::of(value) != Kind::Object {
-                return Ok(None);
-            }
-            let object = Object::parse(value).map_err(|_unreadable| unmirrorable())?;
-            let Some(inner) = object.get(name).map_err(|_unreadable| unmirrorable())? else {
-                return Ok(None);
-            };
-            value = inner;
+    fn fault(&self, Unmirrorable: Unmirrorable) -> MirrorFault {
+        MirrorFault::Unmirrorable(self.header.clone())
+    }
+}
+
+impl Node {
+    /// Reads what stands here and below.
+    fn read(&self, value: &str, values: &mut [Value]) {
+        if let Some(place) = self.param.and_then(|at| values.get_mut(at)) {
+            *place = text_of(value);
         }
-        match Kind::of(value) {
-            Kind::Null => Ok(None),
-            Kind::Boolean => Ok(Some(value.to_owned())),
-            Kind::String => {
-                json::string(value).map(|text| Some(text.into_owned())).map_err(|_unreadable| unmirrorable())
-            }
-            Kind::Number => {
-                Ok(Some(json::integer(value).map_or_else(|| value.to_owned(), |n| n.to_string())))
-            }
-            Kind::Array | Kind::Object => Err(unmirrorable()),
+        if self.below.is_empty() || Kind::of(value) != Kind::Object {
+            return;
         }
+        // As many as there are nodes below at most, however many members there are.
+        let mut found: Vec<(&Self, Option<&str>)> = Vec::new();
+        let read = json::members(value, |member| {
+            let Some(node) = self.below.get(member.name.as_ref()) else { return };
+            match found.iter_mut().find(|(earlier, _)| std::ptr::eq(*earlier, node)) {
+                // It stands twice.
+                Some((_, value)) => *value = None,
+                None => found.push((node, Some(member.value))),
+            }
+        });
+        if read.is_err() {
+            return self.fail(values);
+        }
+        for (node, value) in found {
+            match value {
+                Some(value) => node.read(value, values),
+                None => node.fail(values),
+            }
+        }
+    }
+
+    /// Nobody can tell what stands here and below.
+    fn fail(&self, values: &mut [Value]) {
+        if let Some(place) = self.param.and_then(|at| values.get_mut(at)) {
+            *place = Err(Unmirrorable);
+        }
+        self.below.values().for_each(|node| node.fail(values));
+    }
+}
+
+/// What a header carries of an argument.
+fn text_of(value: &str) -> Value {
+    match Kind::of(value) {
+        Kind::Null => Ok(None),
+        Kind::Boolean => Ok(Some(value.to_owned())),
+        Kind::String => {
+            json::string(value).map(|text| Some(text.into_owned())).map_err(|_not_text| Unmirrorable)
+        }
+        Kind::Number => Ok(Some(json::integer(value).map_or_else(|| value.to_owned(), |n| n.to_string()))),
+        Kind::Array | Kind::Object => Err(Unmirrorable),
     }
 }
 

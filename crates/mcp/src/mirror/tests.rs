@@ -105,3 +105,39 @@ fn data_in_a_schema_is_not_an_annotation() {
         r#"{"type":"object","properties":{"o":{"not":{"properties":{"x-mcp-header":{"type":"string"}}}}}}"#;
     assert!(MirroredParams::read(property).unwrap().is_empty());
 }
+
+/// Each of them is a header of each call, and the arguments are looked through once, however many there are.
+#[test]
+fn a_tool_may_mirror_so_many_parameters_and_no_more() {
+    let schema = |count: usize| {
+        let property = |n| format!(r#""p{n}":{{"type":"string","x-mcp-header":"P{n}"}}"#);
+        let properties: Vec<_> = (0..count).map(property).collect();
+        format!(r#"{{"type":"object","properties":{{{}}}}}"#, properties.join(","))
+    };
+    let params = MirroredParams::read(&schema(64)).unwrap();
+    let arguments: Vec<_> = (0..64).rev().map(|n| format!(r#""p{n}":"{n}""#)).collect();
+    let headers = params.headers(Some(&format!("{{{}}}", arguments.join(",")))).unwrap();
+    assert_eq!(headers.len(), 64);
+    assert_eq!(headers.last().unwrap().0, "mcp-param-p63");
+    for count in [65, 40_000] {
+        assert_eq!(MirroredParams::read(&schema(count)), Err(AnnotationFault::TooMany));
+    }
+}
+
+/// What stands twice, or below something that does, has no one meaning; what stands beside it has.
+#[test]
+fn an_argument_that_stands_twice_is_not_mirrored() {
+    let params = MirroredParams::read(SCHEMA).unwrap();
+    let name = |n: &'static str| HeaderName::from_static(n);
+    for (arguments, header) in [
+        (r#"{"region":"a","\u0072egion":"a"}"#, "mcp-param-region"),
+        (r#"{"deep":{"on":true},"deep":{"on":true}}"#, "mcp-param-on"),
+        (r#"{"deep":{"on":true},"deep":7}"#, "mcp-param-on"),
+        (r#"{"limit":[1]}"#, "mcp-param-limit"),
+        (r#"{"region":"\ud800"}"#, "mcp-param-region"),
+    ] {
+        let fault = params.headers(Some(arguments)).unwrap_err();
+        assert_eq!(fault, MirrorFault::Unmirrorable(name(header)), "{arguments}");
+    }
+    assert_eq!(params.headers(Some(r#"{"deep":7,"other":1,"other":2}"#)).unwrap(), []);
+}
