@@ -24,7 +24,9 @@ use crate::reply::CallError;
 use crate::world::World;
 
 pub(crate) mod answer;
+mod backlog;
 pub(crate) mod link;
+mod notices;
 pub(crate) mod pipe;
 pub(crate) mod places;
 mod shared;
@@ -119,7 +121,7 @@ impl Upstream {
 
     /// Notifications of it that belong to no call, from now on.
     pub(crate) fn notices(&self) -> broadcast::Receiver<Arc<(Message, Seen)>> {
-        self.shared.notices.subscribe()
+        self.shared.notices.listen()
     }
 
     /// Counts connections that were begun anew.

@@ -4,7 +4,6 @@
 //! take is dropped and counted, except its response.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,11 +11,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mcp::answer;
-use mcp::glance::Glance;
-use mcp::jsonrpc::{Id, Message, MessageKind};
-use mcp::notify::{self, Notice, Seen};
+use mcp::jsonrpc::Message;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use transport::lines::{LineReader, write_line};
@@ -24,11 +21,16 @@ use transport::wire::{Tap, WireEvent};
 
 use crate::reply::CallError;
 use crate::upstream::answer::{Arrival, Response};
+use crate::upstream::backlog::{self, Taker};
+use crate::upstream::notices::Notices;
+
+mod inbox;
+
+use self::inbox::Waiting;
+pub(crate) use self::inbox::reply_to_server;
 
 /// How many lines may wait to be written.
 const WRITE_QUEUE: usize = 256;
-/// How many notifications of one call may wait for its client.
-const NOTICE_QUEUE: usize = 256;
 /// How long a process that has ended may leave its last words unread.
 pub(crate) const LAST_WORDS: Duration = Duration::from_millis(500);
 
@@ -52,19 +54,8 @@ struct Inner {
     /// How often it was used, so that someone can tell whether it was used since.
     uses: AtomicU64,
     /// Notifications that belong to no call.
-    notices: broadcast::Sender<Arc<(Message, Seen)>>,
+    notices: Notices,
     metrics: Arc<crate::metrics::Metrics>,
-}
-
-/// A call that waits.
-#[derive(Debug)]
-struct Waiting {
-    notices: mpsc::Sender<(Message, Seen)>,
-    response: oneshot::Sender<Result<Message, CallError>>,
-    /// Whether it wants log messages.
-    logs: bool,
-    /// Whether it is a subscription stream, which must not lose anything.
-    listens: bool,
 }
 
 /// What a conversation is made over.
@@ -80,7 +71,7 @@ impl Pipe {
         upstream: &str,
         ends: Ends,
         line_limit: usize,
-        notices: broadcast::Sender<Arc<(Message, Seen)>>,
+        notices: Notices,
         metrics: Arc<crate::metrics::Metrics>,
     ) -> (Self, impl Future<Output = ()> + Send + use<>) {
         let (out, lines) = mpsc::channel(WRITE_QUEUE);
@@ -172,17 +163,16 @@ impl Pipe {
 
     /// How often it was used so far, and how many calls wait now. Subscription streams are no use by themselves.
     pub(crate) fn use_so_far(&self) -> (u64, usize) {
-        let waiting = lock(&self.inner.waiting).values().filter(|call| !call.listens).count();
+        let waiting = lock(&self.inner.waiting).values().filter(|call| !call.wants.listens).count();
         (self.inner.uses.load(Ordering::Relaxed), waiting)
     }
 
     /// Sends a request whose id (and progress token) is `id`; what belongs to it comes out of the stream.
     pub(crate) async fn request(&self, id: u64, body: Bytes, wants: Wants) -> Result<PipeStream, CallError> {
         self.inner.uses.fetch_add(u64::from(!wants.listens), Ordering::Relaxed);
-        let (notices, notices_out) = mpsc::channel(NOTICE_QUEUE);
+        let (notices, notices_out) = backlog::new();
         let (response, response_out) = oneshot::channel();
-        let waiting = Waiting { notices, response, logs: wants.logs, listens: wants.listens };
-        lock(&self.inner.waiting).insert(id, waiting);
+        lock(&self.inner.waiting).insert(id, Waiting { notices, response, wants });
         // From here on a drop of the stream cleans up, whether or not the request was written.
         let stream =
             PipeStream { pipe: self.clone(), id, notices: notices_out, response: Some(response_out) };
@@ -204,107 +194,15 @@ impl Pipe {
         let why = lock(&self.inner.end).clone().unwrap_or_else(|| "the conversation is over".to_owned());
         CallError::BrokeOff { upstream: self.inner.upstream.clone(), why }
     }
-
-    /// Takes one line from the server to where it belongs.
-    fn take(&self, line: &Bytes) {
-        let message = match Message::parse(line.clone()) {
-            Ok(message) => message,
-            Err(fault) => return self.unreadable(Glance::answers(line).as_ref(), &fault),
-        };
-        match message.kind() {
-            MessageKind::Result(_) | MessageKind::Error(_) => self.take_response(message),
-            MessageKind::Notification(_) => self.take_notice(message),
-            MessageKind::Request(request) => {
-                let reply = reply_to_server(&self.inner.upstream, &request.id, &request.method);
-                self.say(reply);
-            }
-        }
-    }
-
-    /// What cannot be read and answers a call is that call's answer, or it would wait for another one until its
-    /// deadline. What answers nothing is left out: to end the conversation for it would cost all others theirs.
-    fn unreadable(&self, answers: Option<&Id>, fault: &dyn fmt::Display) {
-        let upstream = &self.inner.upstream;
-        match answers.and_then(Id::as_number) {
-            Some(id) => {
-                let error = CallError::InvalidAnswer { upstream: upstream.clone(), why: fault.to_string() };
-                self.answer(id, Err(error));
-            }
-            None => tracing::warn!(upstream, "skipped a line that is no message: {fault}"),
-        }
-    }
-
-    fn take_response(&self, message: Message) {
-        match message.response_id().and_then(Id::as_number) {
-            Some(id) => self.answer(id, Ok(message)),
-            None => tracing::warn!(upstream = self.inner.upstream, "skipped a response to nothing"),
-        }
-    }
-
-    /// Ends the wait of the call `id`.
-    fn answer(&self, id: u64, response: Result<Message, CallError>) {
-        match lock(&self.inner.waiting).remove(&id) {
-            // Nobody may be there any more: a response that comes after a cancel is nothing unusual.
-            Some(waiting) => drop(waiting.response.send(response)),
-            None => tracing::debug!(upstream = self.inner.upstream, "a response that nobody waits for"),
-        }
-    }
-
-    fn take_notice(&self, message: Message) {
-        let seen = match notify::see(&message) {
-            Ok(seen) => seen,
-            Err(fault) => {
-                tracing::warn!(upstream = self.inner.upstream, "skipped a notification: {fault}");
-                return;
-            }
-        };
-        let mut waiting = lock(&self.inner.waiting);
-        let owner = match (&seen.subscription, &seen.notice) {
-            (Some((stream, _)), _) => stream.as_number(),
-            (None, Notice::Progress { token, .. }) => token.parse().ok(),
-            // A log message says not to which call it belongs. With one candidate there is no doubt; with more, it
-            // might be another client's (protocol.md §2.8).
-            (None, Notice::Log { .. }) => {
-                let mut wanting = waiting.iter().filter(|(_, call)| call.logs).map(|(id, _)| *id);
-                wanting.next().filter(|_| wanting.next().is_none())
-            }
-            _ => {
-                drop(waiting);
-                // Nobody may listen, which is no fault.
-                drop(self.inner.notices.send(Arc::new((message, seen))));
-                return;
-            }
-        };
-        let full = match owner.and_then(|id| waiting.get(&id)) {
-            Some(call) => call.notices.try_send((message, seen)).is_err().then_some(call.listens),
-            None => Some(false),
-        };
-        if let Some(listens) = full {
-            self.inner.metrics.dropped(&self.inner.upstream);
-            if let (true, Some(id)) = (listens, owner) {
-                // It has missed something, so it must be told that it is over.
-                waiting.remove(&id);
-            }
-        }
-    }
 }
 
 /// What a call wants beside its response.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Wants {
+    /// Whether it wants log messages.
     pub(crate) logs: bool,
+    /// Whether it is a subscription stream, which must not lose anything.
     pub(crate) listens: bool,
-}
-
-/// What a legacy server's own request is answered. No client capability was declared to it, so anything but `ping`
-/// is not ours to ask for.
-pub(crate) fn reply_to_server(upstream: &str, id: &Id, method: &str) -> Bytes {
-    if method == "ping" {
-        return answer::result_message(id, "{}");
-    }
-    tracing::warn!(upstream, method, "the server asks for what no client declared; refused");
-    let text = format!("{method}: Portolan declared no such client capability in this session");
-    answer::error_message(Some(id), mcp::reject::code::METHOD_NOT_FOUND, &text, None)
 }
 
 /// What belongs to one call. Dropped before the response, it cancels the call.
@@ -312,7 +210,7 @@ pub(crate) fn reply_to_server(upstream: &str, id: &Id, method: &str) -> Bytes {
 pub(crate) struct PipeStream {
     pipe: Pipe,
     id: u64,
-    notices: mpsc::Receiver<(Message, Seen)>,
+    notices: Taker,
     response: Option<oneshot::Receiver<Result<Message, CallError>>>,
 }
 
@@ -321,7 +219,7 @@ impl PipeStream {
         let Some(response) = self.response.as_mut() else { return Err(self.pipe.broke_off()) };
         let finished = tokio::select! {
             biased;
-            notice = self.notices.recv() => match notice {
+            notice = self.notices.next() => match notice {
                 Some((message, seen)) => return Ok(Arrival::Notice(message, seen)),
                 // The sender is gone: the response was taken off, or the conversation is over.
                 None => response.await,
@@ -333,7 +231,7 @@ impl PipeStream {
             return Err(self.pipe.broke_off());
         };
         // Notices that came before the response go first.
-        if let Ok((notice, seen)) = self.notices.try_recv() {
+        if let Some((notice, seen)) = self.notices.next_now() {
             let (again, receiver) = oneshot::channel();
             drop(again.send(finished));
             self.response = Some(receiver);
@@ -361,6 +259,3 @@ impl Drop for PipeStream {
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,17 +1,15 @@
 //! What all parts of one upstream share.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use mcp::json;
-use mcp::jsonrpc::Message;
 use mcp::meta;
-use mcp::notify::Seen;
 use mcp::version::Revision;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::watch;
 
 use crate::plan::UpstreamPlan;
 use crate::upstream::link::Health;
+use crate::upstream::notices::Notices;
 use crate::world::World;
 
 /// What all parts of one upstream share.
@@ -21,7 +19,7 @@ pub(crate) struct Shared {
     pub(crate) world: World,
     pub(crate) most_children: usize,
     /// Notifications that belong to no call.
-    pub(crate) notices: broadcast::Sender<Arc<(Message, Seen)>>,
+    pub(crate) notices: Notices,
     /// How often a connection to it was begun anew; what was missed in between is unknown.
     pub(crate) epoch: watch::Sender<u64>,
     ids: AtomicU64,
@@ -34,7 +32,7 @@ impl Shared {
             plan,
             world,
             most_children,
-            notices: broadcast::Sender::new(1024),
+            notices: Notices::new(),
             epoch: watch::Sender::new(0),
             ids: AtomicU64::new(0),
             health: watch::Sender::new(Health::Unknown),

@@ -103,3 +103,32 @@ async fn an_answer_that_is_too_long_fails_its_call_at_once() {
     }
     assert_eq!(spawn.started(), 1);
 }
+
+/// What a client does not read waits for it, but only so much: a process is not made to wait, because others share it.
+#[tokio::test(start_paused = true)]
+async fn notifications_that_nobody_reads_are_bounded_by_their_bytes() {
+    let (running, _server, mut desk, _spawn) = with(Over::Stdio, Persona::modern(), |_| {}).await;
+    let body = ask::body("1", "tools/call", r#""name":"t""#);
+    let level = r#""_meta":{"io.modelcontextprotocol/logLevel":"debug","#;
+    let client = running.client.clone();
+    let slow = tokio::spawn(async move { ask::send(&client, &body.replace(r#""_meta":{"#, level)).await });
+    let mut out = desk.asked("tools/call").await.stream().await;
+    let long = "x".repeat(128 * 1024);
+    for _ in 0..400 {
+        out.notify("notifications/message", &format!(r#"{{"level":"info","data":"{long}"}}"#)).await;
+    }
+    let mut slow = slow.await.unwrap();
+    testkit::idle().await;
+    // Others are not held up, and get all of theirs.
+    let other = call(&running, "other");
+    desk.asked("tools/call").await.result("{}").await;
+    assert!(other.await.unwrap().contains("complete"));
+    out.result(r#"{"last":1}"#).await;
+    let mut events = Vec::new();
+    while let Some(event) = slow.event().await {
+        events.push(event.len());
+    }
+    // 64 are on their way to the client already, and of more, only 4 MiB wait.
+    assert!((32..=64 + 32 + 8).contains(&events.len()), "{}", events.len());
+    assert!(*events.last().unwrap() < 100, "the response is not lost: {events:?}");
+}

@@ -6,13 +6,10 @@ use std::sync::{Arc, Mutex};
 
 use mcp::jsonrpc::Message;
 use mcp::notify::{Notice, Seen};
-use tokio::sync::mpsc;
 
 use super::Session;
+use crate::upstream::backlog::{self, Giver, Taker};
 use crate::upstream::pipe::lock;
-
-/// How many notifications of one call may wait for its client.
-const QUEUE: usize = 256;
 
 /// The calls of one session that may be told something on its stream.
 #[derive(Debug, Default)]
@@ -22,7 +19,7 @@ pub(crate) struct Strays {
 
 #[derive(Debug)]
 struct Waiting {
-    notices: mpsc::Sender<(Message, Seen)>,
+    notices: Giver,
     /// Whether it wants log messages.
     logs: bool,
 }
@@ -41,7 +38,7 @@ impl Strays {
             }
             _ => None,
         };
-        owner.is_some_and(|call| call.notices.try_send((message, seen)).is_ok())
+        owner.is_some_and(|call| call.notices.give(message, seen))
     }
 }
 
@@ -50,20 +47,20 @@ impl Strays {
 pub(crate) struct Strayed {
     session: Arc<Session>,
     id: u64,
-    notices: mpsc::Receiver<(Message, Seen)>,
+    notices: Taker,
 }
 
 impl Strayed {
     /// Begins to hear what is said of the call `id`.
     pub(crate) fn expect(session: &Arc<Session>, id: u64, logs: bool) -> Self {
-        let (sender, notices) = mpsc::channel(QUEUE);
+        let (sender, notices) = backlog::new();
         lock(&session.strays.calls).insert(id, Waiting { notices: sender, logs });
         Self { session: Arc::clone(session), id, notices }
     }
 
     /// The next one; none any more once the call is over. Safe to drop while waiting.
     pub(super) async fn next(&mut self) -> Option<(Message, Seen)> {
-        self.notices.recv().await
+        self.notices.next().await
     }
 }
 

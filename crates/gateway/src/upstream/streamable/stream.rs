@@ -220,8 +220,9 @@ impl HttpStream {
                     None
                 }
                 Ok(seen) if is_for_all(&seen.notice) && seen.subscription.is_none() => {
-                    // Nobody may listen, which is no fault.
-                    drop(self.wire.shared.notices.send(Arc::new((message, seen))));
+                    if !self.wire.shared.notices.tell(message, seen) {
+                        self.wire.shared.world.metrics.dropped(&self.wire.shared.plan.name);
+                    }
                     None
                 }
                 Ok(seen) if self.is_of_another(&seen.notice) => {

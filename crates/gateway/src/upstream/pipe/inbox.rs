@@ -1,0 +1,119 @@
+//! What a process says: each line goes to the call that it belongs to, or to all who listen.
+
+use std::fmt;
+
+use bytes::Bytes;
+use mcp::answer;
+use mcp::glance::Glance;
+use mcp::jsonrpc::{Id, Message, MessageKind};
+use mcp::notify::{self, Notice};
+use tokio::sync::oneshot;
+
+use super::{Pipe, Wants, lock};
+use crate::reply::CallError;
+use crate::upstream::backlog::Giver;
+
+/// A call that waits.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) notices: Giver,
+    pub(super) response: oneshot::Sender<Result<Message, CallError>>,
+    pub(super) wants: Wants,
+}
+
+impl Pipe {
+    /// Takes one line from the server to where it belongs.
+    pub(super) fn take(&self, line: &Bytes) {
+        let message = match Message::parse(line.clone()) {
+            Ok(message) => message,
+            Err(fault) => return self.unreadable(Glance::answers(line).as_ref(), &fault),
+        };
+        match message.kind() {
+            MessageKind::Result(_) | MessageKind::Error(_) => self.take_response(message),
+            MessageKind::Notification(_) => self.take_notice(message),
+            MessageKind::Request(request) => {
+                let reply = reply_to_server(&self.inner.upstream, &request.id, &request.method);
+                self.say(reply);
+            }
+        }
+    }
+
+    /// What cannot be read and answers a call is that call's answer, or it would wait for another one until its
+    /// deadline. What answers nothing is left out: to end the conversation for it would cost all others theirs.
+    pub(super) fn unreadable(&self, answers: Option<&Id>, fault: &dyn fmt::Display) {
+        let upstream = &self.inner.upstream;
+        match answers.and_then(Id::as_number) {
+            Some(id) => {
+                let error = CallError::InvalidAnswer { upstream: upstream.clone(), why: fault.to_string() };
+                self.answer(id, Err(error));
+            }
+            None => tracing::warn!(upstream, "skipped a line that is no message: {fault}"),
+        }
+    }
+
+    fn take_response(&self, message: Message) {
+        match message.response_id().and_then(Id::as_number) {
+            Some(id) => self.answer(id, Ok(message)),
+            None => tracing::warn!(upstream = self.inner.upstream, "skipped a response to nothing"),
+        }
+    }
+
+    /// Ends the wait of the call `id`.
+    fn answer(&self, id: u64, response: Result<Message, CallError>) {
+        match lock(&self.inner.waiting).remove(&id) {
+            // Nobody may be there any more: a response that comes after a cancel is nothing unusual.
+            Some(waiting) => drop(waiting.response.send(response)),
+            None => tracing::debug!(upstream = self.inner.upstream, "a response that nobody waits for"),
+        }
+    }
+
+    fn take_notice(&self, message: Message) {
+        let seen = match notify::see(&message) {
+            Ok(seen) => seen,
+            Err(fault) => {
+                tracing::warn!(upstream = self.inner.upstream, "skipped a notification: {fault}");
+                return;
+            }
+        };
+        let mut waiting = lock(&self.inner.waiting);
+        let owner = match (&seen.subscription, &seen.notice) {
+            (Some((stream, _)), _) => stream.as_number(),
+            (None, Notice::Progress { token, .. }) => token.parse().ok(),
+            // A log message says not to which call it belongs. With one candidate there is no doubt; with more, it
+            // might be another client's (protocol.md §2.8).
+            (None, Notice::Log { .. }) => {
+                let mut wanting = waiting.iter().filter(|(_, call)| call.wants.logs).map(|(id, _)| *id);
+                wanting.next().filter(|_| wanting.next().is_none())
+            }
+            _ => {
+                drop(waiting);
+                if !self.inner.notices.tell(message, seen) {
+                    self.inner.metrics.dropped(&self.inner.upstream);
+                }
+                return;
+            }
+        };
+        let lost_by = match owner.and_then(|id| waiting.get(&id)) {
+            Some(call) => (!call.notices.give(message, seen)).then_some(call.wants),
+            None => Some(Wants::default()),
+        };
+        if let Some(wants) = lost_by {
+            self.inner.metrics.dropped(&self.inner.upstream);
+            if let (true, Some(id)) = (wants.listens, owner) {
+                // It must not lose anything, so it must be told that it is over.
+                waiting.remove(&id);
+            }
+        }
+    }
+}
+
+/// What a legacy server's own request is answered. No client capability was declared to it, so anything but `ping`
+/// is not ours to ask for.
+pub(crate) fn reply_to_server(upstream: &str, id: &Id, method: &str) -> Bytes {
+    if method == "ping" {
+        return answer::result_message(id, "{}");
+    }
+    tracing::warn!(upstream, method, "the server asks for what no client declared; refused");
+    let text = format!("{method}: Portolan declared no such client capability in this session");
+    answer::error_message(Some(id), mcp::reject::code::METHOD_NOT_FOUND, &text, None)
+}
