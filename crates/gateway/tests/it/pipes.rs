@@ -104,6 +104,32 @@ async fn an_answer_that_is_too_long_fails_its_call_at_once() {
     assert_eq!(spawn.started(), 1);
 }
 
+/// Over stdio that is how a server ends a subscription (MCP 2026-07-28 `basic/patterns/cancellation`).
+#[tokio::test(start_paused = true)]
+async fn a_subscription_that_its_server_cancels_is_over() {
+    let able = Persona::modern().able(r#"{"tools":{"listChanged":true}}"#);
+    let (_running, _server, mut desk, _spawn) =
+        with(Over::Stdio, able.scripted(&["subscriptions/listen"]), |_| {}).await;
+    let listening = desk.asked("subscriptions/listen").await;
+    let id = listening.seen.id().unwrap().to_owned();
+    let mut out = listening.stream().await;
+    let meta = format!(r#""_meta":{{"io.modelcontextprotocol/subscriptionId":{id}}}"#);
+    let accepted = format!(r#"{{{meta},"notifications":{{"toolsListChanged":true}}}}"#);
+    out.notify("notifications/subscriptions/acknowledged", &accepted).await;
+    testkit::idle().await;
+    // Of another request, and of one that is only like it.
+    out.notify("notifications/cancelled", r#"{"requestId":424242}"#).await;
+    out.notify("notifications/cancelled", &format!(r#"{{"requestId":"{id}"}}"#)).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(desk.left().is_empty());
+    out.notify("notifications/cancelled", &format!(r#"{{"requestId":{id}}}"#)).await;
+    desk.asked("subscriptions/listen").await;
+    // The result may come as well.
+    out.message(&format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"resultType":"complete"}}}}"#)).await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert!(desk.left().is_empty());
+}
+
 /// What a client does not read waits for it, but only so much: a process is not made to wait, because others share it.
 #[tokio::test(start_paused = true)]
 async fn notifications_that_nobody_reads_are_bounded_by_their_bytes() {

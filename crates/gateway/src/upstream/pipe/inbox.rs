@@ -77,6 +77,13 @@ impl Pipe {
         };
         let mut waiting = lock(&self.inner.waiting);
         let owner = match (&seen.subscription, &seen.notice) {
+            (_, Notice::Cancelled { request: Some(request) }) => {
+                let listens = |id: &u64| waiting.get(id).is_some_and(|call| call.wants.listens);
+                let ended = request.as_number().filter(listens);
+                drop(waiting);
+                ended.into_iter().for_each(|id| self.cancelled(id));
+                return;
+            }
             (Some((stream, _)), _) => stream.as_number(),
             (None, Notice::Progress { token, .. }) => token.parse().ok(),
             // A log message says not to which call it belongs. With one candidate there is no doubt; with more, it
@@ -104,6 +111,13 @@ impl Pipe {
                 waiting.remove(&id);
             }
         }
+    }
+
+    /// The server ends a subscription stream; it may send a result as well (MCP 2026-07-28 `basic/patterns/cancellation`
+    /// against `basic/patterns/subscriptions`).
+    fn cancelled(&self, id: u64) {
+        let why = "the server has cancelled the subscription".to_owned();
+        self.answer(id, Err(CallError::BrokeOff { upstream: self.inner.upstream.clone(), why }));
     }
 }
 
