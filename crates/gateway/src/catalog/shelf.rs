@@ -4,9 +4,9 @@
 //! Source: MCP 2026-07-28 `server/utilities/caching` (protocol.md §1.11).
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use auth::{Action, Gate, Principal};
@@ -21,17 +21,17 @@ use mcp::meta::{ClientFacts, LogWish};
 use mcp::method::{Kind, Method};
 use mcp::mirror::MirroredParams;
 use mcp::trace::Trace;
-use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::Instant;
 
+use crate::digest::Digest;
+use crate::kept::{Kept, Room};
 use crate::plan::SessionRule;
 use crate::reply::CallError;
 use crate::upstream::answer::Arrival;
-use crate::upstream::pipe::lock;
 use crate::upstream::{Order, Upstream};
 
-/// The most pages that are kept of one server.
-const MOST_PAGES: usize = 1024;
+/// What is kept of one server's pages. Cursors and capability sets are the client's to choose.
+const ROOM: Room = Room { values: 1024, bytes: 64 * 1024 * 1024 };
 /// The most pages that one list may have, and the most entries: a server that pages without end is lying.
 const MOST_PAGES_OF_A_LIST: usize = 200;
 const MOST_ENTRIES: usize = 20_000;
@@ -39,21 +39,19 @@ const MOST_ENTRIES: usize = 20_000;
 /// For whom a list is fetched. Lists may depend on the client's capabilities, and private ones on its principal.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Audience {
-    whose: Option<(String, Option<Arc<str>>)>,
-    capabilities: u64,
+    whose: Option<(Principal, Option<Arc<str>>)>,
+    capabilities: Digest,
 }
 
 impl Audience {
     /// `session` is the downstream session, where each has a conversation of its own with the server.
     fn of(asker: Asker<'_>, session: Option<&Arc<str>>) -> Self {
-        let mut hasher = DefaultHasher::new();
-        asker.client.capabilities.hash(&mut hasher);
-        let (principal, session) = (asker.principal.id().to_owned(), session.cloned());
-        Self { whose: Some((principal, session)), capabilities: hasher.finish() }
+        let whose = (asker.principal.clone(), session.cloned());
+        Self { whose: Some(whose), capabilities: Digest::of([&asker.client.capabilities]) }
     }
 
     fn everyone(&self) -> Self {
-        Self { whose: None, capabilities: self.capabilities }
+        Self { whose: None, ..self.clone() }
     }
 }
 
@@ -118,20 +116,19 @@ impl Stocked {
     fn is_fresh(&self, generation: u64) -> bool {
         self.generation == generation && self.received.elapsed() < self.hints.ttl
     }
+
+    /// About what it costs to keep it.
+    fn bytes(&self) -> usize {
+        let entry = |entry: &Entry| entry.name.len() + entry.text.len() + 128;
+        self.page.message.bytes().len() + self.entries.iter().map(entry).sum::<usize>() + 1024
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
     method: &'static str,
-    cursor: Option<String>,
+    cursor: Option<Digest>,
     audience: Audience,
-}
-
-/// One page's place. Who holds the lock fetches; who waited for it takes what was fetched meanwhile.
-#[derive(Debug, Default)]
-struct Slot {
-    state: AsyncMutex<Option<Arc<Stocked>>>,
-    fetches: AtomicU64,
 }
 
 /// What is known of a server's tools and prompts by name.
@@ -158,7 +155,7 @@ pub(crate) trait Label: Send + Sync + std::fmt::Debug {
 pub(crate) struct Shelf {
     upstream: Arc<Upstream>,
     label: Arc<dyn Label>,
-    slots: Mutex<HashMap<Key, Arc<Slot>>>,
+    pages: Kept<Key, Arc<Stocked>, ListFault>,
     /// Counts `list_changed`, by kind: tools, prompts, resources.
     generations: [AtomicU64; 3],
     index: ArcSwap<Index>,
@@ -169,7 +166,7 @@ impl Shelf {
         Self {
             upstream,
             label,
-            slots: Mutex::default(),
+            pages: Kept::new(ROOM),
             generations: [const { AtomicU64::new(0) }; 3],
             index: ArcSwap::from_pointee(Index::default()),
         }
@@ -203,7 +200,7 @@ impl Shelf {
         let mut cursor = None;
         let mut entries = 0;
         loop {
-            let page = self.page(method, cursor, asker).await?;
+            let page = self.find(method, cursor, asker).await?;
             entries += page.entries.len();
             cursor = page.page.next_cursor.clone();
             pages.push(page);
@@ -227,8 +224,20 @@ impl Shelf {
         }
     }
 
-    /// One page.
+    /// One page, within the time that a list may take.
     pub(crate) async fn page(
+        &self,
+        method: &'static Method,
+        cursor: Option<String>,
+        asker: Asker<'_>,
+    ) -> Result<Arc<Stocked>, ListFault> {
+        let within = self.upstream.plan().deadlines.list;
+        let late = |_elapsed| Err(ListFault::Call(self.late(within)));
+        tokio::time::timeout(within, self.find(method, cursor, asker)).await.unwrap_or_else(late)
+    }
+
+    /// One page, as it is kept or from the server.
+    async fn find(
         &self,
         method: &'static Method,
         cursor: Option<String>,
@@ -236,44 +245,36 @@ impl Shelf {
     ) -> Result<Arc<Stocked>, ListFault> {
         let own = self.upstream.plan().sessions == SessionRule::PerClient;
         let audience = Audience::of(asker, asker.session.filter(|_| own));
-        let key = Key { method: method.name, cursor, audience };
+        let cursor_digest = cursor.as_ref().map(|cursor| Digest::of([cursor]));
+        let key = Key { method: method.name, cursor: cursor_digest, audience };
         let shared = Key { audience: key.audience.everyone(), ..key.clone() };
         let generation = || self.generation(method.kind).load(Ordering::Acquire);
-        if let Some(public) = lock(&self.slots).get(&shared).cloned()
-            && let Ok(Some(stocked)) = public.state.try_lock().map(|state| state.clone())
-            && stocked.is_fresh(generation())
-        {
+        let kept = || {
+            let is_good = |stocked: &Arc<Stocked>| stocked.is_fresh(generation());
+            self.pages.find(&shared, is_good).or_else(|| self.pages.find(&key, is_good))
+        };
+        if let Some(stocked) = kept() {
             return Ok(stocked);
         }
-        let slot = self.slot(key.clone());
-        let before = slot.fetches.load(Ordering::Acquire);
-        let mut state = slot.state.lock().await;
-        if let Some(stocked) = state.as_ref() {
-            let fetched_meanwhile = slot.fetches.load(Ordering::Acquire) != before;
-            if stocked.is_fresh(generation()) || (fetched_meanwhile && stocked.generation == generation()) {
-                return Ok(Arc::clone(stocked));
+        let ask = Box::pin(async {
+            // It may have come just now.
+            if let Some(stocked) = kept() {
+                return Ok(stocked);
             }
-        }
-        let stocked = Arc::new(self.fetch(method, key.cursor.as_deref(), asker, generation()).await?);
-        *state = Some(Arc::clone(&stocked));
-        slot.fetches.fetch_add(1, Ordering::AcqRel);
-        if stocked.hints.scope == Scope::Public {
-            *self.slot(shared).state.lock().await = Some(Arc::clone(&stocked));
-        }
-        Ok(stocked)
+            let stocked = Arc::new(self.fetch(method, cursor.as_deref(), asker, generation()).await?);
+            if stocked.hints.ttl > Duration::ZERO {
+                let key = if stocked.hints.scope == Scope::Public { &shared } else { &key };
+                self.pages.put(key.clone(), Arc::clone(&stocked), stocked.bytes());
+            }
+            Ok(stocked)
+        });
+        // What was asked for before a change is no answer to who asks after it.
+        let arrived = generation();
+        self.pages.once(&key, |stocked| stocked.generation >= arrived, ask).await
     }
 
-    fn slot(&self, key: Key) -> Arc<Slot> {
-        let mut slots = lock(&self.slots);
-        if slots.len() >= MOST_PAGES && !slots.contains_key(&key) {
-            // Cursors and capability sets are the client's to choose, so the shelf must not grow with them. Who is
-            // waiting at a slot keeps it alive.
-            slots.retain(|_, slot| Arc::strong_count(slot) > 1);
-            if slots.len() >= MOST_PAGES {
-                slots.clear();
-            }
-        }
-        Arc::clone(slots.entry(key).or_default())
+    fn late(&self, within: Duration) -> CallError {
+        CallError::Deadline { upstream: self.upstream.name().to_owned(), after: within }
     }
 
     async fn fetch(
@@ -356,7 +357,6 @@ impl Shelf {
             within,
             listens: false,
         };
-        let late = || CallError::Deadline { upstream: self.upstream.name().to_owned(), after: within };
         let answer = async {
             let mut answer = self.upstream.send(permit.cover(order)).await?;
             loop {
@@ -365,7 +365,8 @@ impl Shelf {
                 }
             }
         };
-        let message = tokio::time::timeout(within, answer).await.unwrap_or_else(|_elapsed| Err(late()));
+        let message =
+            tokio::time::timeout(within, answer).await.unwrap_or_else(|_elapsed| Err(self.late(within)));
         let message = message.map_err(ListFault::Call)?;
         match message.kind() {
             MessageKind::Result(_) => Ok(message),

@@ -13,6 +13,7 @@ mod doors;
 mod failures;
 mod fidelity;
 mod http2;
+mod keeping;
 mod lies;
 mod limits;
 mod lists;

@@ -1,0 +1,35 @@
+//! Digests that stand for texts of a peer's choosing.
+
+use aws_lc_rs::digest::{Context, SHA256};
+
+/// Stands for texts where nothing counts but whether they are the same, so that what is kept does not grow with what a
+/// peer likes to send. Collisions cannot be made, or one client could be given what was fetched for another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Digest([u8; 32]);
+
+impl Digest {
+    /// The digest of some texts, one after the other.
+    pub(crate) fn of<T: AsRef<[u8]>>(texts: impl IntoIterator<Item = T>) -> Self {
+        let mut context = Context::new(&SHA256);
+        for text in texts {
+            let text = text.as_ref();
+            context.update(&(text.len() as u64).to_be_bytes());
+            context.update(text);
+        }
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(context.finish().as_ref());
+        Self(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_one_text_ends_counts() {
+        assert_eq!(Digest::of(["a", "bc"]), Digest::of(["a", "bc"]));
+        assert_ne!(Digest::of(["a", "bc"]), Digest::of(["ab", "c"]));
+        assert_ne!(Digest::of(["a"]), Digest::of(["a", ""]));
+    }
+}
