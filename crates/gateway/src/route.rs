@@ -1,6 +1,5 @@
 //! A route: what stands behind one path. Its servers, its catalog, its gate.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use auth::{Gate, Principal};
@@ -15,14 +14,16 @@ use mcp::list;
 use mcp::listen::Filter;
 use mcp::meta::DEGRADED;
 use mcp::method::Method;
+use mcp::reject::Reject;
 use mcp::version::{self, Era};
-use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::call::{Visit, Way};
 use crate::catalog::shelf::{Asker, ListFault};
-use crate::catalog::{Catalog, Target};
+use crate::catalog::{Catalog, Member};
+use crate::digest::Digest;
+use crate::kept::{Kept, Room};
 use crate::plan::{Deadlines, RoutePlan};
 use crate::reply::CallError;
 use crate::subscription::Subscription;
@@ -36,8 +37,10 @@ use crate::world::World;
 const DESCRIPTION_TTL: Duration = Duration::from_secs(60);
 /// How long a server's own description is kept at most: nothing tells when it changes.
 const LONGEST_DESCRIPTION_TTL: Duration = Duration::from_secs(3600);
-/// The most descriptions that are kept: capability sets are the client's to choose.
-const MOST_DESCRIPTIONS: usize = 64;
+/// What is kept of descriptions: capability sets are the client's to choose.
+const DESCRIPTIONS: Room = Room { values: 64, bytes: 4 * 1024 * 1024 };
+/// The most bytes of a cursor: longer ones cost us more than they tell a server.
+const MOST_CURSOR: usize = 4096;
 
 /// What stands behind one path.
 #[derive(Debug)]
@@ -52,7 +55,7 @@ pub(crate) struct Route {
     /// Cancelled when a new plan has another route in this one's place.
     pub(crate) replaced: CancellationToken,
     /// What a modern server says of itself, by principal and capabilities, and until when that is fresh.
-    described: AsyncMutex<HashMap<(String, String), (Message, Instant)>>,
+    described: Kept<(Principal, Digest), (Message, Instant), CallError>,
     /// In the order of the catalog's members.
     pub(crate) watches: Vec<Arc<Watch>>,
 }
@@ -78,7 +81,7 @@ impl Route {
             places,
             streams,
             replaced: CancellationToken::new(),
-            described: AsyncMutex::default(),
+            described: Kept::new(DESCRIPTIONS),
             watches,
         }
     }
@@ -121,6 +124,10 @@ impl Route {
         asker: Asker<'_>,
     ) -> Result<Message, CallError> {
         let cursor = call.cursor().map(|cursor| &*cursor.text);
+        if cursor.is_some_and(|cursor| cursor.len() > MOST_CURSOR) {
+            let why = format!("\"cursor\" is longer than {MOST_CURSOR} bytes");
+            return Err(CallError::Reject(Reject::Params(why)));
+        }
         let Some(member) = self.catalog.only() else {
             return self.merged_list(call, method, asker).await;
         };
@@ -172,7 +179,7 @@ impl Route {
         if let Some(member) = self.catalog.only() {
             let (era, _) = member.upstream.discovered(asker.principal).await?;
             if era == Era::Modern {
-                let message = self.described(call, visit, asker).await?;
+                let message = self.described(member, call, visit, asker).await?;
                 return with_id(&message, call.id()).map(Way::Own);
             }
         }
@@ -184,49 +191,50 @@ impl Route {
     /// Sends a call without a subject to the only server and waits for the response.
     async fn ask_only(&self, call: &Call, visit: Visit<'_>, asker: Asker<'_>) -> Result<Message, CallError> {
         let target = self.catalog.locate(call, asker).await?;
-        let answer = self.send(call, visit, &target, asker).await?;
-        let within = self.deadlines(answer.upstream()).list;
-        let late = || CallError::Deadline { upstream: answer_name(&target), after: within };
-        let wait = async {
-            let mut answer = answer;
-            loop {
-                if let Arrival::Response(response) = answer.next().await? {
-                    return Ok(response.message);
-                }
+        let mut answer = self.send(call, visit, &target, asker).await?;
+        loop {
+            if let Arrival::Response(response) = answer.next().await? {
+                return Ok(response.message);
             }
-        };
-        tokio::time::timeout(within, wait).await.unwrap_or_else(|_elapsed| Err(late()))
+        }
     }
 
     /// The only server's description of itself, asked for once as long as it is fresh and for whom it is meant.
-    async fn described(&self, call: &Call, visit: Visit<'_>, asker: Asker<'_>) -> Result<Message, CallError> {
-        let audience = (asker.principal.id().to_owned(), call.client().capabilities().to_owned());
-        let mut described = self.described.lock().await;
-        if let Some((message, until)) = described.get(&audience)
-            && *until > Instant::now()
-        {
-            return Ok(message.clone());
-        }
-        let message = self.describe_itself(call, visit, asker).await?;
-        let hints = answer::result_object(&message).ok().and_then(|result| Hints::read(&result).ok());
-        let ttl = hints.map_or(Duration::ZERO, |hints| hints.ttl).min(LONGEST_DESCRIPTION_TTL);
-        if described.len() >= MOST_DESCRIPTIONS {
-            described.clear();
-        }
-        described.insert(audience, (message.clone(), Instant::now() + ttl));
-        Ok(message)
-    }
-
-    async fn describe_itself(
+    async fn described(
         &self,
+        member: &Member,
         call: &Call,
         visit: Visit<'_>,
         asker: Asker<'_>,
     ) -> Result<Message, CallError> {
-        let Some(member) = self.catalog.only() else {
-            return Err(CallError::Internal("no only server".to_owned()));
-        };
-        let name = member.upstream.name();
+        let key = (asker.principal.clone(), Digest::of([call.client().capabilities()]));
+        let is_fresh = |(_, until): &(Message, Instant)| *until > Instant::now();
+        if let Some((message, _)) = self.described.find(&key, is_fresh) {
+            return Ok(message);
+        }
+        let ask = Box::pin(async {
+            let message = self.describe_itself(member.upstream.name(), call, visit, asker).await?;
+            let hints = answer::result_object(&message).ok().and_then(|result| Hints::read(&result).ok());
+            let ttl = hints.map_or(Duration::ZERO, |hints| hints.ttl).min(LONGEST_DESCRIPTION_TTL);
+            let described = (message, Instant::now() + ttl);
+            if is_fresh(&described) {
+                self.described.put(key.clone(), described.clone(), described.0.bytes().len());
+            }
+            Ok(described)
+        });
+        let within = member.upstream.plan().deadlines.list;
+        let late = || CallError::Deadline { upstream: member.upstream.name().to_owned(), after: within };
+        let described = tokio::time::timeout(within, self.described.once(&key, |_| true, ask)).await;
+        described.unwrap_or_else(|_elapsed| Err(late())).map(|(message, _)| message)
+    }
+
+    async fn describe_itself(
+        &self,
+        name: &str,
+        call: &Call,
+        visit: Visit<'_>,
+        asker: Asker<'_>,
+    ) -> Result<Message, CallError> {
         let message = self.ask_only(call, visit, asker).await?;
         let MessageKind::Result(parts) = message.kind() else { return Ok(message) };
         let invalid = |why: String| CallError::InvalidAnswer { upstream: name.to_owned(), why };
@@ -297,10 +305,6 @@ impl Route {
         };
         Ok((discovered, degraded))
     }
-}
-
-fn answer_name(target: &Target<'_>) -> String {
-    target.member.upstream.name().to_owned()
 }
 
 /// The message with the client's id.
