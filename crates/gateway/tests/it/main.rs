@@ -10,6 +10,7 @@ mod admin;
 mod ask;
 mod deadlines;
 mod doors;
+mod eras;
 mod failures;
 mod fidelity;
 mod http2;

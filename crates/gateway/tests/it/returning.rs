@@ -137,7 +137,9 @@ async fn the_admin_listener_knows_its_hosts_and_keeps_what_processes_say_to_itse
     let running = stand.start().await;
     running.gateway.settled().await;
     let admin = testkit::http::Client::new(network, Address::Tcp("127.0.0.1".to_owned(), 9999));
-    for (host, status) in [("evil.example", 403), ("10.1.2.3:9999", 200), ("localhost", 200), ("[::1]:1", 200)] {
+    for (host, status) in
+        [("evil.example", 403), ("10.1.2.3:9999", 200), ("localhost", 200), ("[::1]:1", 200)]
+    {
         let request = admin.request("GET /readyz", &[("host", host)], b"");
         assert_eq!(admin.send(&request).await.status, status, "{host}");
     }
