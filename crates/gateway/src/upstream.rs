@@ -52,7 +52,7 @@ pub struct Upstream {
 #[derive(Debug)]
 enum Wire {
     Http(Arc<HttpWire>),
-    Stdio(Box<StdioWire>),
+    Stdio(Arc<StdioWire>),
 }
 
 /// What is to be sent: a modern call, and what is to be written into it for this server.
@@ -86,7 +86,7 @@ impl Upstream {
         let shared = Arc::new(Shared::new(plan, world, most_children));
         let wire = match reach {
             Reach::Http(reach) => Wire::Http(HttpWire::new(Arc::clone(&shared), reach)),
-            Reach::Stdio(reach) => Wire::Stdio(Box::new(StdioWire::new(Arc::clone(&shared), reach))),
+            Reach::Stdio(reach) => Wire::Stdio(Arc::new(StdioWire::new(Arc::clone(&shared), reach))),
         };
         Self { shared, wire, places }
     }

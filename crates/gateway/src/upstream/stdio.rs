@@ -12,6 +12,7 @@ use tokio::io::AsyncRead;
 use tokio::sync::{Mutex as AsyncMutex, OwnedSemaphorePermit};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
 use transport::child::{self, Process};
 use transport::lines::LineReader;
 use transport::wire::WireEvent;
@@ -41,6 +42,7 @@ pub(crate) struct StdioWire {
     reach: StdioReach,
     slots: Mutex<HashMap<Whose, Arc<AsyncMutex<Option<Running>>>>>,
     pause: Mutex<Pause>,
+    stopped: CancellationToken,
 }
 
 /// A process that has said what it is.
@@ -57,35 +59,51 @@ pub(crate) struct Running {
 struct Pause {
     failures: u32,
     until: Option<Instant>,
-    why: String,
+    error: Option<CallError>,
 }
 
 impl StdioWire {
     pub(crate) fn new(shared: Arc<Shared>, reach: StdioReach) -> Self {
-        Self { shared, reach, slots: Mutex::default(), pause: Mutex::default() }
+        Self {
+            shared,
+            reach,
+            slots: Mutex::default(),
+            pause: Mutex::default(),
+            stopped: CancellationToken::new(),
+        }
     }
 
-    /// The process for `whose`, started if it is not running. One that others are starting is waited for.
-    pub(crate) async fn running(&self, whose: &Whose) -> Result<Running, CallError> {
+    /// The process for `whose`, started if it is not running. One that others are starting is waited for, and goes on starting
+    /// when nobody waits any more: the next call finds it, where a program that is slow to start would never get there.
+    pub(crate) async fn running(self: &Arc<Self>, whose: &Whose) -> Result<Running, CallError> {
         let slot = Arc::clone(lock(&self.slots).entry(whose.clone()).or_default());
-        let mut slot = slot.lock().await;
+        let mut slot = slot.lock_owned().await;
         if let Some(running) = slot.as_ref().filter(|running| !running.pipe.is_closed()) {
             return Ok(running.clone());
         }
+        let (wire, is_shared) = (Arc::clone(self), whose.is_shared());
+        let starting = self.shared.world.tasks.spawn(async move {
+            let running = wire.start_in_time().await?;
+            *slot = Some(running.clone());
+            if is_shared {
+                wire.shared.begun();
+            }
+            Ok(running)
+        });
+        starting.await.unwrap_or_else(|fault| Err(self.unreachable(&format!("starting it failed: {fault}"))))
+    }
+
+    async fn start_in_time(&self) -> Result<Running, CallError> {
         let within = self.shared.plan.deadlines.connect;
-        let started = match timeout(within, self.start()).await {
-            Ok(started) => started,
-            Err(_elapsed) => Err(self.unreachable(&format!("it said nothing within {within:?}"))),
+        let started = tokio::select! {
+            started = timeout(within, self.start()) => started
+                .unwrap_or_else(|_elapsed| Err(self.unreachable(&format!("it said nothing within {within:?}")))),
+            () = self.stopped.cancelled() => return Err(self.unreachable("Portolan no longer uses it")),
         };
-        if let Err(CallError::Unreachable { why, .. }) = &started {
-            self.failed(why);
+        if let Err(error @ (CallError::Unreachable { .. } | CallError::InvalidAnswer { .. })) = &started {
+            self.failed(error);
         }
-        let running = started?;
-        *slot = Some(running.clone());
-        if whose.is_shared() {
-            self.shared.begun();
-        }
-        Ok(running)
+        started
     }
 
     /// The process for `whose` if it is running.
@@ -107,6 +125,7 @@ impl StdioWire {
 
     /// Ends all processes.
     pub(crate) async fn stop(&self) {
+        self.stopped.cancel();
         let slots: Vec<_> = lock(&self.slots).drain().map(|(_, slot)| slot).collect();
         for slot in slots {
             if let Some(running) = slot.lock().await.take() {
@@ -213,10 +232,10 @@ impl StdioWire {
             "not started yet"
         );
         // The same words as when it failed: nothing else has happened.
-        Err(self.unreachable(&pause.why))
+        Err(pause.error.clone().unwrap_or_else(|| self.unreachable("it has failed to start")))
     }
 
-    fn failed(&self, why: &str) {
+    fn failed(&self, error: &CallError) {
         let mut pause = lock(&self.pause);
         let now = Instant::now();
         if pause.until.is_some_and(|until| until > now) {
@@ -228,7 +247,7 @@ impl StdioWire {
         let length = FIRST_PAUSE.saturating_mul(1 << pause.failures.min(10)).min(LONGEST_PAUSE);
         pause.failures += 1;
         pause.until = Some(now + length);
-        why.clone_into(&mut pause.why);
+        pause.error = Some(error.clone());
     }
 
     fn unreachable(&self, why: &str) -> CallError {

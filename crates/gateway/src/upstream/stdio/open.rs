@@ -61,15 +61,33 @@ pub(super) async fn converse(shared: &Arc<Shared>, pipe: &Pipe, opener: Opener) 
     }
 }
 
-/// Both questions are asked; the first answer that tells anything decides.
+/// Both questions are asked; the first answer that tells anything decides. A refused `initialize` tells nothing while the
+/// modern question is open, because modern servers refuse it, too.
 async fn either(shared: &Arc<Shared>, pipe: &Pipe, mut probe: PipeStream) -> Result<Link, CallError> {
     let mut opening = initialize(shared, pipe).await?;
-    tokio::select! {
-        message = response_of(&mut opening) => finish_legacy(shared, pipe, &message?),
-        message = response_of(&mut probe) => match judge(&message?) {
+    let refusal = tokio::select! {
+        message = response_of(&mut opening) => message?,
+        message = response_of(&mut probe) => return match judge(&message?) {
             Judged::Legacy => finish_legacy(shared, pipe, &response(opening).await?),
             judged => judged.link(shared),
         },
+    };
+    let refused = finish_legacy(shared, pipe, &refusal);
+    if refused.is_ok() {
+        return refused;
+    }
+    let waiting = response_of(&mut probe);
+    let late = match era::of_stdio(&refusal) {
+        // No legacy server says that. The caller bounds the time.
+        Verdict::OtherRevisions(_) | Verdict::ModernRefusal(_) => waiting.await?,
+        _ => match tokio::time::timeout(SILENCE, waiting).await {
+            Ok(message) => message?,
+            Err(_elapsed) => return refused,
+        },
+    };
+    match judge(&late) {
+        Judged::Legacy => refused,
+        judged => judged.link(shared),
     }
 }
 
