@@ -1,7 +1,7 @@
 //! The data plane: from a client's request to a server's answer and back.
 //!
 //! It knows no file format, no SQL, no command line and no HTML; configuration comes as a [`plan::Plan`] and the
-//! outside world as a [`world::World`]. Reading order: [`mod@call`] is the spine, and everything else is a room on
+//! outside world as a [`world::World`]. Reading order: `call` is the spine, and everything else is a room on
 //! its way: `listener` and `bridge` (in), `route` and `catalog` (whose), [`upstream`] (out), `relay` and [`reply`]
 //! (back); `watch` and `subscription` carry changes; [`live`] puts it together.
 

@@ -1,7 +1,7 @@
 //! One configured MCP server: how it is reached, spoken to in its own era, and kept from harming others.
 //!
 //! The spine gives a modern call and gets an answer; which era and transport lie between stays in here. Reading
-//! order: [`Upstream::send`], then [`streamable`] or [`stdio`].
+//! order: `Upstream::send`, then `streamable` or `stdio`.
 
 use std::sync::Arc;
 
