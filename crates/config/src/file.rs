@@ -133,6 +133,8 @@ table! {
         call: Lasting = "5m",
         /// For a whole call, whatever its progress.
         call_max: Lasting = "1h",
+        /// For a client to answer what the server asks it in mid-call: a form, a model's answer.
+        input: Lasting = "10m",
     }
 }
 
@@ -257,6 +259,8 @@ table! {
         keep_alive: Lasting = "15s",
         /// How long a legacy session may go on.
         session_ttl: Lasting = "24h",
+        /// The most calls at once that wait for a modern client to answer a legacy server. More are refused.
+        suspended_calls: Count = 1000,
         /// The most child processes at once.
         children: Count = 100,
         /// How long calls may take to finish when Portolan is asked to end.

@@ -3,4 +3,5 @@
 //! What is a call becomes a modern one and goes the way of all ([`crate::call`]).
 
 pub(crate) mod door;
+pub(crate) mod questions;
 pub(crate) mod session;

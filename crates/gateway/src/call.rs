@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use auth::{Action, Principal};
+use auth::{Action, Permit, Principal};
 use http::HeaderMap;
 use mcp::call::Call;
 use mcp::json::{Object, Patch};
@@ -15,17 +15,20 @@ use mcp::jsonrpc::Message;
 use mcp::meta::ClientFacts;
 use mcp::method::{Kind, Reach};
 use mcp::mirror::MirrorFault;
+use mcp::mrtr;
 use mcp::outbound;
 use mcp::reject::Reject;
 use mcp::trace::Trace;
 use mcp::version::Era;
+use tokio::time::Duration;
 
 use crate::catalog::Target;
 use crate::catalog::shelf::Asker;
-use crate::relay::{Mapping, Relay};
+use crate::relay::{Errand, Mapping, Relay};
 use crate::reply::CallError;
-use crate::route::Route;
+use crate::route::{self, Route};
 use crate::subscription::Subscription;
+use crate::suspend::{Bond, Resumed};
 use crate::tally::Tally;
 use crate::upstream::Order;
 use crate::upstream::answer::Answer;
@@ -41,6 +44,8 @@ pub(crate) struct Visit<'a> {
     pub(crate) mirrors: bool,
     /// Its legacy session.
     pub(crate) session: Option<&'a Arc<str>>,
+    /// The client, where it is known which calls are the same one's.
+    pub(crate) client: Option<&'a Arc<str>>,
 }
 
 /// How a call goes on.
@@ -74,7 +79,14 @@ impl Route {
             }
             Ok(Way::Server(answer, mapping)) => {
                 let deadlines = self.deadlines(answer.upstream());
-                Ok(Course::Relay(Box::new(Relay::new(*answer, &call, visit.era, mapping, deadlines, tally))))
+                let suspends = visit.era == Era::Modern && answer.era() == Era::Legacy;
+                let bond = if suspends { self.bond(&call, deadlines.input)? } else { None };
+                let errand = Errand { client_era: visit.era, mapping, deadlines, bond, tally };
+                Ok(Course::Relay(Box::new(Relay::new(*answer, call, errand))))
+            }
+            Ok(Way::Resumed(mut relay)) => {
+                relay.count(tally);
+                Ok(Course::Relay(relay))
             }
             Err(error) => {
                 tally.failed(&error);
@@ -97,10 +109,58 @@ impl Route {
             Some(Reach::Owner) | None => {
                 let target = self.catalog.locate(call, asker).await?;
                 tally.goes_to(target.member.upstream.name());
+                if call.continues() && visit.era == Era::Modern {
+                    return self.go_on(call, visit, &target, asker).await;
+                }
                 let answer = self.send(call, visit, &target, asker).await?;
                 Ok(Way::Server(Box::new(answer), self.mapping(&target)))
             }
         }
+    }
+
+    /// Goes on with a retry. A modern server has given the state itself, and gets it back as it is; of a legacy server's
+    /// call we hold what is open.
+    async fn go_on(
+        &self,
+        call: &Call,
+        visit: Visit<'_>,
+        target: &Target<'_>,
+        asker: Asker<'_>,
+    ) -> Result<Way, CallError> {
+        let upstream = &target.member.upstream;
+        let (era, _) = upstream.discovered(asker.principal, Some(call.client())).await?;
+        if era == Era::Modern {
+            let answer = self.send(call, visit, target, asker).await?;
+            return Ok(Way::Server(Box::new(answer), self.mapping(target)));
+        }
+        self.permit(call, target, asker.principal)?;
+        let keep = upstream.plan().deadlines.input;
+        let bond = Bond::new(&self.name, asker.principal, call, keep);
+        match self.suspended.resume(call, &bond, self.world.clock.now())? {
+            Resumed::Goes(relay) => Ok(Way::Resumed(relay)),
+            Resumed::Asks(result) => Ok(Way::Own(route::own_result(call.id(), &result)?)),
+            Resumed::Anew => {
+                let anew = mrtr::again(call, &[], None)?;
+                let answer = self.send(&anew, visit, target, asker).await?;
+                Ok(Way::Server(Box::new(answer), self.mapping(target)))
+            }
+        }
+    }
+
+    /// What a call can be suspended under; nothing if nobody may ask in it.
+    fn bond(&self, call: &Call, keep: Duration) -> Result<Option<Bond>, CallError> {
+        let asks = call.method().is_some_and(|method| method.may_ask);
+        if !asks || mrtr::askable(call.client().capabilities()) == "{}" {
+            return Ok(None);
+        }
+        Ok(Some(Bond::new(&self.name, &self.gate.identify()?, call, keep)))
+    }
+
+    fn permit(&self, call: &Call, target: &Target<'_>, principal: &Principal) -> Result<Permit, CallError> {
+        let name = target.name.as_deref().or_else(|| call.subject().map(|subject| &*subject.text));
+        let upstream = target.member.upstream.name();
+        let action = Action { method: call.method_name(), upstream, name };
+        Ok(self.gate.permit(principal, &action)?)
     }
 
     /// Sends a call to its target. A refusal over mirrored headers means that our idea of the tool's schema is old:
@@ -135,9 +195,7 @@ impl Route {
         (principal, mirrored): (&Principal, HeaderMap),
     ) -> Result<Answer, CallError> {
         let upstream = &target.member.upstream;
-        let name = target.name.as_deref().or_else(|| call.subject().map(|subject| &*subject.text));
-        let action = Action { method: call.method_name(), upstream: upstream.name(), name };
-        let permit = self.gate.permit(principal, &action)?;
+        let permit = self.permit(call, target, principal)?;
         let order = Order {
             call,
             subject: target.name.clone(),
@@ -145,6 +203,7 @@ impl Route {
             headers: visit.headers,
             mirrored,
             session: visit.session.cloned(),
+            client: visit.client.cloned(),
             within: upstream.plan().deadlines.call.min(upstream.plan().deadlines.call_max),
             listens: false,
         };
@@ -183,17 +242,13 @@ impl Route {
     }
 
     /// The client with the capabilities that can be carried: an aggregate does not carry extensions whose methods have
-    /// no owner here, and what a server would ask a legacy client in mid-call does not cross yet.
+    /// no owner here, and the core tasks of the legacy era do not cross.
     fn carried(&self, client: &ClientFacts, era: Era) -> Option<ClientFacts> {
         let text = client.capabilities();
         let object = Object::parse(text).ok()?;
         let mut patch = Patch::new();
         if era == Era::Legacy {
-            object.remove(
-                |name| matches!(name, "elicitation" | "roots" | "sampling" | "tasks"),
-                0,
-                &mut patch,
-            );
+            object.remove(|name| name == "tasks", 0, &mut patch);
         } else if self.catalog.only().is_none()
             && let Some(raw) = object.get("extensions").ok().flatten()
         {
@@ -214,6 +269,7 @@ impl Route {
 pub(crate) enum Way {
     Own(Message),
     Server(Box<Answer>, Option<Mapping>),
+    Resumed(Box<Relay>),
     Listen(Box<Subscription>),
 }
 

@@ -303,7 +303,11 @@ impl Member {
         let name = self.upstream.name();
         let late = || CallError::Deadline { upstream: name.to_owned(), after: within };
         let read = async {
-            let (_, discovered) = self.upstream.discovered(asker.principal).await.map_err(ListFault::Call)?;
+            let (_, discovered) = self
+                .upstream
+                .discovered(asker.principal, Some(asker.client))
+                .await
+                .map_err(ListFault::Call)?;
             if method.capability.is_some_and(|capability| !discovered.capabilities.has(capability)) {
                 return Ok(Vec::new());
             }

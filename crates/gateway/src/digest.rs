@@ -1,5 +1,7 @@
 //! Digests that stand for texts of a peer's choosing.
 
+use std::fmt;
+
 use aws_lc_rs::digest::{Context, SHA256};
 
 /// Stands for texts where nothing counts but whether they are the same, so that what is kept does not grow with what a
@@ -19,6 +21,12 @@ impl Digest {
         let mut bytes = [0; 32];
         bytes.copy_from_slice(context.finish().as_ref());
         Self(bytes)
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 

@@ -1,25 +1,34 @@
 //! A call in progress, seen from its client: one thing after the other until the response.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
+use mcp::answer;
 use mcp::call::Call;
+use mcp::json;
 use mcp::jsonrpc::{Id, Message};
 use mcp::method::Method;
+use mcp::mrtr::{InputRequest, InputRequired};
 use mcp::version::Era;
-use tokio::sync::mpsc;
-use tokio::time::Duration;
+use tokio::time::{Duration, Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
-use crate::bridge::session::InFlight;
+use crate::bridge::questions::{Asking, Questions};
 use crate::call::{Course, Visit};
 use crate::relay::{Passed, Relay};
 use crate::reply::{self, CallError, Wire};
-use crate::route::Route;
+use crate::route::{self, Route};
 use crate::subscription::Subscription;
+use crate::upstream::ask::Ask;
+
+mod input;
+mod steps;
+
+use self::input::{Round, Turn};
+pub(crate) use self::steps::Steps;
 
 /// The next thing of a call.
 #[derive(Debug)]
@@ -31,6 +40,8 @@ pub(crate) enum Step {
     },
     /// A notification.
     Notice(Bytes),
+    /// A request to the client.
+    Ask(Bytes),
     /// The response; nothing comes after it.
     Last(Last),
 }
@@ -52,17 +63,34 @@ enum State {
     Starting(Starting),
     Own(Message),
     Relay(Box<Relay>),
+    /// A legacy server has asked a modern client: what else it asks at once goes with it.
+    Gathering(Box<Relay>, Vec<Ask>, Instant),
+    /// A modern server has asked a legacy client.
+    Asking(Box<Round>),
+    /// What is to be said before the end.
+    Ending(VecDeque<Bytes>, Last),
     Listen(Box<Subscription>),
     Failed(CallError),
     Over,
 }
+
+/// How long to wait for more after a legacy server has asked for something, so that it becomes one result.
+const GATHER: Duration = Duration::from_millis(20);
+/// The most that a server may ask for at once.
+const MOST_ASKS: usize = 32;
 
 /// A call in progress. Dropping it cancels the call.
 pub(crate) struct Flow {
     id: Id,
     method: Option<&'static Method>,
     state: State,
-    era: Era,
+    route: Arc<Route>,
+    origin: Arc<Origin>,
+    /// What a legacy client is asked in this call.
+    asking: Option<Asking>,
+    /// How often a modern server has asked, and the ids of the elicitations by URL in it.
+    rounds: u32,
+    urls: Vec<String>,
     /// Ends subscription streams in good order.
     drain: CancellationToken,
 }
@@ -74,22 +102,26 @@ pub(crate) struct Origin {
     pub(crate) era: Era,
     pub(crate) mirrors: bool,
     pub(crate) session: Option<Arc<str>>,
+    /// The client, where it is known which calls are the same one's.
+    pub(crate) client: Option<Arc<str>>,
+    /// Where a legacy client's answers come in.
+    pub(crate) questions: Option<Arc<Questions>>,
+}
+
+impl Origin {
+    /// For a modern client.
+    pub(crate) fn modern(headers: HeaderMap) -> Self {
+        Self { headers, era: Era::Modern, mirrors: false, session: None, client: None, questions: None }
+    }
 }
 
 impl Flow {
     /// A call that begins when it is first asked for a step.
     pub(crate) fn new(route: Arc<Route>, call: Call, origin: Origin, drain: CancellationToken) -> Self {
-        let (id, method, era) = (call.id().clone(), call.method(), origin.era);
-        let start = async move {
-            let visit = Visit {
-                headers: &origin.headers,
-                era: origin.era,
-                mirrors: origin.mirrors,
-                session: origin.session.as_ref(),
-            };
-            route.run(call, visit).await
-        };
-        Self { id, method, state: State::Starting(Box::pin(start)), era, drain }
+        let (id, method, origin) = (call.id().clone(), call.method(), Arc::new(origin));
+        let asking = origin.questions.clone().map(Asking::new);
+        let state = State::Starting(start(Arc::clone(&route), call, Arc::clone(&origin)));
+        Self { id, method, state, route, origin, asking, rounds: 0, urls: Vec::new(), drain }
     }
 
     pub(crate) fn id(&self) -> &Id {
@@ -102,10 +134,18 @@ impl Flow {
 
     /// Waits for the next step. After [`Step::Last`] it must not be asked again. Safe to drop while waiting.
     pub(crate) async fn next(&mut self) -> Step {
+        loop {
+            if let Some(step) = self.advance().await {
+                return step;
+            }
+        }
+    }
+
+    /// Waits for something to happen, and says what of it is a step.
+    async fn advance(&mut self) -> Option<Step> {
         match &mut self.state {
             State::Starting(start) => {
-                let course = start.await;
-                let (state, streams) = match course {
+                let (state, streams) = match start.await {
                     Ok(Course::Own(message)) => (State::Own(message), false),
                     Ok(Course::Relay(relay)) => {
                         let streams = relay.streams();
@@ -115,34 +155,174 @@ impl Flow {
                     Err(error) => (State::Failed(error), false),
                 };
                 self.state = state;
-                Step::Begun { streams }
+                Some(Step::Begun { streams })
             }
-            State::Relay(relay) => match relay.next().await {
-                Ok(Passed::Notice(bytes)) => Step::Notice(bytes),
-                Ok(Passed::Response(message, status)) => self.last(Last::Message(message, status)),
-                Err(error) => self.last(Last::Error(Box::new(reply::wire_for(&error, self.era)))),
-            },
+            State::Relay(relay) => {
+                let passed = relay.next().await;
+                self.passed(passed)
+            }
+            State::Gathering(relay, asks, until) => {
+                if asks.len() < MOST_ASKS
+                    && let Ok(passed) = timeout_at(*until, relay.next()).await
+                {
+                    return self.passed(passed);
+                }
+                Some(self.suspend())
+            }
+            State::Asking(round) => {
+                let turn = round.next().await;
+                self.turn(turn)
+            }
+            State::Ending(unsaid, _) => {
+                if let Some(bytes) = unsaid.pop_front() {
+                    return Some(Step::Notice(bytes));
+                }
+                Some(self.own())
+            }
             State::Listen(subscription) => {
                 let told = tokio::select! {
                     told = subscription.next() => told,
                     () = self.drain.cancelled() => None,
                 };
-                match told {
+                Some(match told {
                     Some(bytes) => Step::Notice(bytes),
                     None => {
                         let end = subscription.end().unwrap_or_default();
                         self.last(Last::Ended(end))
                     }
-                }
+                })
             }
-            State::Own(_) | State::Failed(_) | State::Over => self.own(),
+            State::Own(_) | State::Failed(_) | State::Over => Some(self.own()),
         }
+    }
+
+    /// What the relay has passed on.
+    fn passed(&mut self, passed: Result<Passed, CallError>) -> Option<Step> {
+        match passed {
+            Ok(Passed::Notice(bytes)) => Some(Step::Notice(bytes)),
+            Ok(Passed::Withdrawn(theirs)) => {
+                let known = self.asking.as_ref().and_then(|asking| asking.known_as(&theirs))?;
+                let params = format!(r#"{{"requestId":{}}}"#, known.raw());
+                Some(Step::Notice(answer::notification_message("notifications/cancelled", Some(&params))))
+            }
+            Ok(Passed::Ask(ask)) => match &mut self.asking {
+                Some(asking) => asking.pass_on(ask).map(Step::Ask),
+                None => {
+                    self.gather(ask);
+                    None
+                }
+            },
+            Ok(Passed::Input(input, call)) => {
+                self.ask(input, call);
+                None
+            }
+            Ok(Passed::Visit(requests)) => Some(self.visit(&requests)),
+            Ok(Passed::Response(message, status)) => self.end(Last::Message(message, status)),
+            Err(error) => Some(self.fail(&error)),
+        }
+    }
+
+    /// A legacy server asks a modern client.
+    fn gather(&mut self, ask: Ask) {
+        self.state = match std::mem::replace(&mut self.state, State::Over) {
+            State::Relay(relay) => State::Gathering(relay, vec![ask], Instant::now() + GATHER),
+            State::Gathering(relay, mut asks, until) => {
+                asks.push(ask);
+                State::Gathering(relay, asks, until)
+            }
+            // The ask is dropped, which refuses it.
+            other => other,
+        };
+    }
+
+    /// The client gets what the server asks for; the call stays open until it comes back.
+    fn suspend(&mut self) -> Step {
+        let State::Gathering(relay, asks, _) = std::mem::replace(&mut self.state, State::Over) else {
+            return self.own();
+        };
+        // Without a bond the client has declared nothing that it could be asked for, and no ask comes here.
+        let unbound =
+            || CallError::Internal("a call that cannot be suspended was asked for input".to_owned());
+        let now = self.route.world.clock.now();
+        let parked = relay.bond().cloned().ok_or_else(unbound);
+        let parked = parked.and_then(|bond| self.route.suspended.park(relay, &bond, asks, now));
+        self.result(parked)
+    }
+
+    /// A legacy server wants URLs to be visited before it is called again.
+    fn visit(&mut self, requests: &[InputRequest]) -> Step {
+        let unbound =
+            || CallError::Internal("a call that cannot be suspended was asked for input".to_owned());
+        let now = self.route.world.clock.now();
+        let bond = match &self.state {
+            State::Relay(relay) | State::Gathering(relay, ..) => relay.bond().cloned(),
+            _ => None,
+        };
+        let result = bond.ok_or_else(unbound);
+        let result = result.and_then(|bond| self.route.suspended.visit(requests, &bond, now));
+        self.result(result)
+    }
+
+    /// A result of ours, which is the text of an object.
+    fn result(&mut self, result: Result<String, CallError>) -> Step {
+        match result.and_then(|text| route::own_result(&self.id, &text)) {
+            Ok(message) => self.last(Last::Message(message, None)),
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    /// A modern server asks a legacy client.
+    fn ask(&mut self, input: InputRequired, call: Box<Call>) {
+        let State::Relay(relay) = std::mem::replace(&mut self.state, State::Over) else { return };
+        let Some(asking) = &mut self.asking else {
+            self.state = State::Failed(CallError::Internal("a client cannot be asked".to_owned()));
+            return;
+        };
+        self.state = match Round::begin(input, call, asking, (self.rounds, relay.patience())) {
+            Ok(mut round) => {
+                self.urls.append(&mut round.urls);
+                State::Asking(Box::new(round))
+            }
+            Err(error) => State::Failed(error),
+        };
+        self.rounds += 1;
+    }
+
+    fn turn(&mut self, turn: Result<Turn, CallError>) -> Option<Step> {
+        match turn {
+            Ok(Turn::Say(bytes)) => Some(Step::Ask(bytes)),
+            Ok(Turn::Again(call)) => {
+                let started = start(Arc::clone(&self.route), *call, Arc::clone(&self.origin));
+                self.state = State::Starting(started);
+                None
+            }
+            Err(error) => Some(self.fail(&error)),
+        }
+    }
+
+    /// The server's answer. Elicitations by URL that were asked for in this call are over with it.
+    fn end(&mut self, last: Last) -> Option<Step> {
+        if self.urls.is_empty() {
+            return Some(self.last(last));
+        }
+        let over = |id: &String| {
+            let params = format!(r#"{{"elicitationId":{}}}"#, json::quote(id));
+            answer::notification_message("notifications/elicitation/complete", Some(&params))
+        };
+        self.state = State::Ending(self.urls.iter().map(over).collect(), last);
+        None
+    }
+
+    fn fail(&mut self, error: &CallError) -> Step {
+        let wire = reply::wire_for(error, self.origin.era);
+        self.last(Last::Error(Box::new(wire)))
     }
 
     fn own(&mut self) -> Step {
         let last = match std::mem::replace(&mut self.state, State::Over) {
             State::Own(message) => Last::Message(message, None),
-            State::Failed(error) => Last::Error(Box::new(reply::wire_for(&error, self.era))),
+            State::Ending(_, last) => last,
+            State::Failed(error) => return self.fail(&error),
             _ => Last::Error(Box::new(reply::wire(&CallError::Internal(
                 "a call was asked past its end".to_owned(),
             )))),
@@ -156,90 +336,22 @@ impl Flow {
     }
 }
 
+/// Carries a call to where it is answered.
+fn start(route: Arc<Route>, call: Call, origin: Arc<Origin>) -> Starting {
+    Box::pin(async move {
+        let visit = Visit {
+            headers: &origin.headers,
+            era: origin.era,
+            mirrors: origin.mirrors,
+            session: origin.session.as_ref(),
+            client: origin.client.as_ref(),
+        };
+        route.run(call, visit).await
+    })
+}
+
 impl std::fmt::Debug for Flow {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Flow").field("id", &self.id).finish_non_exhaustive()
-    }
-}
-
-/// Steps as a listener reads them.
-#[derive(Debug)]
-pub(crate) enum Steps {
-    /// Asked for one by one: nothing happens while nobody asks.
-    Direct(Box<Flow>),
-    /// Of a call that goes on by itself, so that its deadlines hold whether or not its client reads.
-    Driven(mpsc::Receiver<Step>),
-}
-
-/// How many steps of a driven call wait for a slow client before the server is made to wait.
-const WAITING_STEPS: usize = 64;
-/// A client that takes nothing for this long takes nothing any more.
-const STALLED: Duration = Duration::from_secs(30);
-
-impl Steps {
-    /// Lets a call of the modern era go on by itself, until nobody reads its steps: that cancels it.
-    pub(crate) fn tied(flow: Flow, tasks: &TaskTracker) -> Self {
-        let (sender, receiver) = mpsc::channel(WAITING_STEPS);
-        tasks.spawn(drive_tied(flow, sender));
-        Self::Driven(receiver)
-    }
-
-    /// Lets a call of the legacy era go on by itself: only a cancel ends it early.
-    pub(crate) fn detached(flow: Flow, in_flight: InFlight, tasks: &TaskTracker) -> Self {
-        let (sender, receiver) = mpsc::channel(WAITING_STEPS);
-        tasks.spawn(async move {
-            tokio::select! {
-                () = drive_detached(flow, sender) => {}
-                () = in_flight.cancel.cancelled() => {}
-            }
-        });
-        Self::Driven(receiver)
-    }
-
-    /// The same steps, driven.
-    pub(crate) fn driven(self, tasks: &TaskTracker) -> Self {
-        match self {
-            Self::Direct(flow) => Self::tied(*flow, tasks),
-            driven @ Self::Driven(_) => driven,
-        }
-    }
-
-    /// The next step; none when a call was cancelled or given up, which has no response.
-    pub(crate) async fn next(&mut self) -> Option<Step> {
-        match self {
-            Self::Direct(flow) => Some(flow.next().await),
-            Self::Driven(steps) => steps.recv().await,
-        }
-    }
-}
-
-async fn drive_tied(mut flow: Flow, sender: mpsc::Sender<Step>) {
-    loop {
-        let step = tokio::select! {
-            step = flow.next() => step,
-            () = sender.closed() => return,
-        };
-        let last = matches!(step, Step::Last(_));
-        // An error means that the client is gone or does not read: to drop the flow cancels its call.
-        if sender.send_timeout(step, STALLED).await.is_err() || last {
-            return;
-        }
-    }
-}
-
-async fn drive_detached(mut flow: Flow, sender: mpsc::Sender<Step>) {
-    let mut sender = Some(sender);
-    loop {
-        let step = flow.next().await;
-        let last = matches!(step, Step::Last(_));
-        if let Some(to) = &sender
-            && to.send_timeout(step, STALLED).await.is_err()
-        {
-            // Nobody reads any more; the call goes on all the same.
-            sender = None;
-        }
-        if last {
-            return;
-        }
     }
 }

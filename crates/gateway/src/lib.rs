@@ -20,6 +20,7 @@ mod relay;
 pub mod reply;
 mod route;
 mod subscription;
+mod suspend;
 mod tally;
 pub mod upstream;
 mod watch;

@@ -151,7 +151,7 @@ impl Listener {
             keep_alive: live.plan.limits.keep_alive,
             tasks: endpoint.door.route.world.tasks.clone(),
         };
-        let origin = Origin { headers, era: Era::Modern, mirrors: true, session: None };
+        let origin = Origin { mirrors: true, ..Origin::modern(headers) };
         let flow = Flow::new(Arc::clone(&endpoint.door.route), call, origin, self.drain.clone());
         respond(Steps::Direct(Box::new(flow)), manner).await
     }

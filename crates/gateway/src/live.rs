@@ -23,7 +23,8 @@ use crate::bridge::session::Sessions;
 use crate::catalog::shelf::Asker;
 use crate::listener::{Doorkeeper, Endpoint, Listener};
 use crate::plan::{ListenerPlan, Plan, Reach, RoutePlan, UpstreamPlan};
-use crate::route::Route;
+use crate::route::{Route, Shares};
+use crate::suspend::Suspended;
 use crate::upstream::pipe::lock;
 use crate::upstream::places::Places;
 use crate::upstream::{Health, Upstream};
@@ -127,12 +128,11 @@ pub struct Gateway {
     world: World,
     live: Arc<ArcSwap<Live>>,
     gate: Gate,
-    places: Arc<Places>,
+    shares: Shares,
     /// Stops accepting, ends streams, lets calls finish.
     drain: CancellationToken,
     /// Ends what answers until the end.
     end: CancellationToken,
-    streams: Arc<Places>,
     /// Legacy sessions by route; they outlive a generation.
     sessions: Mutex<BTreeMap<String, Arc<Sessions>>>,
 }
@@ -144,14 +144,15 @@ impl Gateway {
         let places = Places::new("calls".to_owned(), plan.limits.concurrent_calls, 0);
         let streams = Places::new("streams".to_owned(), plan.limits.streams, 0);
         let empty = Live { plan: Arc::new(Plan::default()), servers: BTreeMap::new(), endpoints: Vec::new() };
+        let suspended = Suspended::new(Arc::clone(&world.seal), plan.limits.suspended_calls);
+        let shares = Shares { places: Arc::new(places), streams: Arc::new(streams), suspended };
         let gateway = Arc::new(Self {
             world,
             live: Arc::new(ArcSwap::from_pointee(empty)),
             gate: Gate::open(),
-            places: Arc::new(places),
+            shares,
             drain: CancellationToken::new(),
             end: CancellationToken::new(),
-            streams: Arc::new(streams),
             sessions: Mutex::default(),
         });
         gateway.swap(plan);
@@ -220,8 +221,8 @@ impl Gateway {
         {
             return Arc::clone(endpoint);
         }
-        let places = (Arc::clone(&self.places), Arc::clone(&self.streams));
-        let route_now = Route::new(route, &members, self.gate.clone(), self.world.clone(), places);
+        let route_now =
+            Route::new(route, &members, self.gate.clone(), self.world.clone(), self.shares.clone());
         let door = Door {
             route: Arc::new(route_now),
             sessions: self.sessions_of(&route.name),
@@ -400,6 +401,8 @@ impl Gateway {
         self.drain();
         let live = self.live.load_full();
         let patience = live.plan.limits.drain;
+        // Nobody will come back for them.
+        self.shares.suspended.clear();
         let idle = join_all(live.servers.values().map(|server| server.upstream.idle()));
         if tokio::time::timeout(patience, idle).await.is_err() {
             tracing::warn!("calls were still under way after {patience:?}; they are lost");

@@ -238,6 +238,8 @@ pub struct Deadlines {
     pub call: Duration,
     /// For a whole call, whatever its progress.
     pub call_max: Duration,
+    /// For a client to answer what the server asks it in mid-call.
+    pub input: Duration,
 }
 
 impl Default for Deadlines {
@@ -247,6 +249,7 @@ impl Default for Deadlines {
             list: Duration::from_secs(15),
             call: Duration::from_secs(300),
             call_max: Duration::from_secs(3600),
+            input: Duration::from_secs(600),
         }
     }
 }
@@ -266,6 +269,8 @@ pub struct Limits {
     pub keep_alive: Duration,
     /// How long a legacy session may go on.
     pub session_ttl: Duration,
+    /// The most calls at once that wait for a modern client's answer to a legacy server; more are refused.
+    pub suspended_calls: usize,
     /// The most child processes at once.
     pub children: usize,
     /// How long calls in flight may take to finish when Portolan is asked to end.
@@ -281,6 +286,7 @@ impl Default for Limits {
             streams: 20_000,
             keep_alive: Duration::from_secs(15),
             session_ttl: Duration::from_secs(24 * 3600),
+            suspended_calls: 1000,
             children: 100,
             drain: Duration::from_secs(10),
         }

@@ -9,6 +9,7 @@ use mcp::json::{JsonFault, Object, Patch};
 use mcp::jsonrpc::{Id, Message, MessageKind};
 use mcp::meta::ClientFacts;
 use mcp::method::{Kind, Method};
+use mcp::mrtr::{self, InputRequest, InputRequired};
 use mcp::notify::{Notice, Seen};
 use mcp::reject::code;
 use mcp::version::Era;
@@ -19,8 +20,10 @@ use crate::catalog::names::Names;
 use crate::catalog::{map_error_uri, map_result_uris};
 use crate::plan::Deadlines;
 use crate::reply::CallError;
+use crate::suspend::Bond;
 use crate::tally::Tally;
 use crate::upstream::answer::{Answer, Arrival, Response};
+use crate::upstream::ask::Ask;
 
 /// An answer that is being passed on. Dropping it before the response cancels the call.
 #[derive(Debug)]
@@ -39,7 +42,24 @@ pub(crate) struct Relay {
     alive_until: Instant,
     /// When it is over in any case.
     end: Instant,
+    /// How long the client may take to answer what the server asks.
+    input: Duration,
+    longest: Duration,
+    /// What the call is suspended under when its legacy server asks a modern client.
+    bond: Option<Bond>,
+    /// The call as it came, to be sent again with what its modern server asks a legacy client for.
+    call: Option<Box<Call>>,
     tally: Tally,
+}
+
+/// What the answer to a call is passed on with.
+#[derive(Debug)]
+pub(crate) struct Errand {
+    pub(crate) client_era: Era,
+    pub(crate) mapping: Option<Mapping>,
+    pub(crate) deadlines: Deadlines,
+    pub(crate) bond: Option<Bond>,
+    pub(crate) tally: Tally,
 }
 
 /// Whose URIs are to be mapped.
@@ -54,20 +74,26 @@ pub(crate) struct Mapping {
 pub(crate) enum Passed {
     /// A notification of the call.
     Notice(Bytes),
+    /// The server no longer waits for the answer to a request of that id.
+    Withdrawn(Id),
+    /// A request of a legacy server in mid-call; the call goes on meanwhile.
+    Ask(Ask),
+    /// A modern server has answered a legacy client's call by asking for input: the call is to be sent again with it.
+    Input(InputRequired, Box<Call>),
+    /// A legacy server has answered a modern client's call by asking to visit URLs first.
+    Visit(Vec<InputRequest>),
     /// The response, with the client's id.
     Response(Message, Option<StatusCode>),
 }
 
 impl Relay {
-    pub(crate) fn new(
-        answer: Answer,
-        call: &Call,
-        client_era: Era,
-        mapping: Option<Mapping>,
-        deadlines: Deadlines,
-        tally: Tally,
-    ) -> Self {
+    pub(crate) fn new(answer: Answer, call: Call, errand: Errand) -> Self {
+        let Errand { client_era, mapping, deadlines, bond, tally } = errand;
+        let asked_again = client_era == Era::Legacy && answer.era() == Era::Modern;
         Self {
+            input: deadlines.input,
+            longest: deadlines.call_max,
+            bond,
             answer,
             id: call.id().clone(),
             method: call.method(),
@@ -80,8 +106,46 @@ impl Relay {
             idle: deadlines.call,
             alive_until: Instant::now() + deadlines.call,
             end: tally.began() + deadlines.call_max,
+            call: (asked_again && call.method().is_some_and(|method| method.may_ask)).then(|| Box::new(call)),
             tally,
         }
+    }
+
+    /// The server's name.
+    pub(crate) fn upstream(&self) -> &str {
+        self.answer.upstream()
+    }
+
+    /// How long its client may take to answer.
+    pub(crate) fn patience(&self) -> Duration {
+        self.input
+    }
+
+    /// What it is suspended under, if that can be.
+    pub(crate) fn bond(&self) -> Option<&Bond> {
+        self.bond.as_ref()
+    }
+
+    /// The client has its answer, which asks for something; the server has not.
+    pub(crate) fn suspend(&mut self) {
+        self.tally.ended("input_required");
+        self.answer.give_up_place();
+    }
+
+    /// Goes on for a retry of its client.
+    pub(crate) fn replace(mut self: Box<Self>, call: &Call) -> Box<Self> {
+        self.id = call.id().clone();
+        self.token = call.progress_token().map(Into::into);
+        self.client = call.client().clone();
+        self.last_progress = f64::NEG_INFINITY;
+        self
+    }
+
+    /// Begins to count anew, for a call that was suspended.
+    pub(crate) fn count(&mut self, tally: Tally) {
+        self.alive_until = Instant::now() + self.idle;
+        self.end = tally.began() + self.longest;
+        self.tally = tally;
     }
 
     /// Whether the server chose to stream.
@@ -94,7 +158,8 @@ impl Relay {
     pub(crate) async fn next(&mut self) -> Result<Passed, CallError> {
         let passed = self.pass().await;
         match &passed {
-            Ok(Passed::Notice(_)) => {}
+            Ok(Passed::Notice(_) | Passed::Ask(_) | Passed::Withdrawn(_)) => {}
+            Ok(Passed::Input(..) | Passed::Visit(_)) => self.tally.ended("input_required"),
             Ok(Passed::Response(message, _)) => {
                 self.tally.ended(if matches!(message.kind(), MessageKind::Error(_)) {
                     "error"
@@ -125,6 +190,14 @@ impl Relay {
             self.alive_until = Instant::now() + self.idle;
             match arrival {
                 Arrival::Response(response) => return self.pass_response(response),
+                Arrival::Ask(ask) => {
+                    // Now it is the server that waits.
+                    self.alive_until = Instant::now() + self.idle.max(self.input);
+                    return Ok(Passed::Ask(ask));
+                }
+                Arrival::Notice(_, Seen { notice: Notice::Cancelled { request: Some(id) }, .. }) => {
+                    return Ok(Passed::Withdrawn(id));
+                }
                 Arrival::Notice(message, seen) => {
                     if let Some(bytes) = self.pass_notice(&message, &seen) {
                         return Ok(Passed::Notice(bytes));
@@ -161,8 +234,11 @@ impl Relay {
         }
     }
 
-    fn pass_response(&self, response: Response) -> Result<Passed, CallError> {
+    fn pass_response(&mut self, response: Response) -> Result<Passed, CallError> {
         let Response { message, status } = response;
+        if let Some(requests) = self.urls_to_visit(&message)? {
+            return Ok(Passed::Visit(requests));
+        }
         self.check_error(&message)?;
         let mut patch = Patch::new();
         message.set_id(&self.id, &mut patch);
@@ -170,7 +246,12 @@ impl Relay {
             let text = message.at(parts.result);
             let unreadable = |fault: JsonFault| CallError::invalid(self.answer.upstream(), &fault.into());
             let result = Object::parse(text).map_err(unreadable)?;
-            self.check_type(&result)?;
+            if let Some(input) = self.check_type(&result)? {
+                // A legacy client cannot answer that; it can answer requests.
+                if let Some(call) = self.call.take() {
+                    return Ok(Passed::Input(input, call));
+                }
+            }
             answer::name_type(&result, parts.result, &mut patch).map_err(unreadable)?;
             if let Some(Mapping { names, server }) = &self.mapping {
                 let offset = parts.result.start;
@@ -194,13 +275,6 @@ impl Relay {
     /// A legacy client cannot do anything about errors of the modern era; what they mean for it is ours to say.
     fn check_error(&self, message: &Message) -> Result<(), CallError> {
         let MessageKind::Error(parts) = message.kind() else { return Ok(()) };
-        if self.client_era == Era::Modern && parts.code == code::LEGACY_URL_ELICITATION_REQUIRED {
-            // No modern server may send that code (MCP 2026-07-28 `basic` §Error Codes).
-            return Err(CallError::NotBridged {
-                what: "a request to visit a URL first (-32042)".to_owned(),
-                why: format!("upstream {:?} asks in the way of 2025-11-25", self.answer.upstream()),
-            });
-        }
         // A legacy server means something of its own by those codes.
         if self.client_era == Era::Modern || self.answer.era() == Era::Legacy || !code::is_modern(parts.code)
         {
@@ -208,33 +282,63 @@ impl Relay {
         }
         let text = answer::error_view(message, parts).message.into_owned();
         if parts.code == code::MISSING_CLIENT_CAPABILITY {
-            return Err(CallError::NotBridged {
-                what: "a request for input (elicitation, sampling or roots)".to_owned(),
-                why: format!("upstream {:?} needs it for this call: {text}", self.answer.upstream()),
+            let data = answer::error_view(message, parts).data;
+            let required =
+                data.and_then(|data| Object::parse(data).ok()?.get("requiredCapabilities").ok()?);
+            return Err(CallError::MissingCapability {
+                upstream: self.answer.upstream().to_owned(),
+                required: required.unwrap_or(&text).to_owned(),
             });
         }
         let why = format!("error {} of the modern era: {text}", parts.code);
         Err(CallError::InvalidAnswer { upstream: self.answer.upstream().to_owned(), why })
     }
 
-    fn check_type(&self, result: &Object<'_>) -> Result<(), CallError> {
+    /// What a legacy server wants to be visited before it carries out a modern client's call (-32042): in the modern era
+    /// that is a request for input.
+    fn urls_to_visit(&self, message: &Message) -> Result<Option<Vec<InputRequest>>, CallError> {
+        let MessageKind::Error(parts) = message.kind() else { return Ok(None) };
+        if self.client_era == Era::Legacy || parts.code != code::LEGACY_URL_ELICITATION_REQUIRED {
+            return Ok(None);
+        }
+        let upstream = self.answer.upstream();
+        let view = answer::error_view(message, parts);
+        if self.answer.era() == Era::Modern || self.method.is_none_or(|method| !method.may_ask) {
+            // No modern server may send that code (MCP 2026-07-28 `basic` §Error Codes).
+            let why = format!("error {} has no meaning here: {}", parts.code, view.message);
+            return Err(CallError::InvalidAnswer { upstream: upstream.to_owned(), why });
+        }
+        let requests =
+            mrtr::of_url_error(view.data).map_err(|fault| CallError::invalid(upstream, &fault.into()))?;
+        if requests.is_empty() {
+            return Err(CallError::invalid(upstream, &AnswerFault::AsksForNothing));
+        }
+        self.check_declared(&requests)?;
+        Ok(Some(requests))
+    }
+
+    /// What the server asks for, if that is its answer.
+    fn check_type(&self, result: &Object<'_>) -> Result<Option<InputRequired>, CallError> {
         let invalid = |fault: AnswerFault| CallError::invalid(self.answer.upstream(), &fault);
         let asks = answer::result_type(result, &self.client).map_err(invalid)? == ResultType::InputRequired;
         if !asks {
-            return Ok(());
+            return Ok(None);
         }
         if self.method.is_some_and(|method| !method.may_ask) {
             return Err(invalid(AnswerFault::MayNotAsk(self.method_name.to_string())));
         }
-        if self.client_era == Era::Legacy {
-            return Err(CallError::NotBridged {
-                what: "a request for input (elicitation, sampling or roots)".to_owned(),
-                why: format!(
-                    "upstream {:?} asks in the modern way, and this client is legacy",
-                    self.answer.upstream()
-                ),
-            });
+        let input = InputRequired::read(result).map_err(invalid)?;
+        self.check_declared(&input.requests)?;
+        Ok(Some(input))
+    }
+
+    /// A client may be asked only for what it has declared (MCP `basic/patterns/mrtr`).
+    fn check_declared(&self, requests: &[InputRequest]) -> Result<(), CallError> {
+        match requests.iter().find_map(|request| request.lacks(self.client.capabilities())) {
+            None => Ok(()),
+            Some(required) => {
+                Err(CallError::MissingCapability { upstream: self.answer.upstream().to_owned(), required })
+            }
         }
-        Ok(())
     }
 }

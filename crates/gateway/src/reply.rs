@@ -69,6 +69,25 @@ pub enum CallError {
         /// What is wrong with it.
         why: String,
     },
+    /// The call needs something of the client that it has not declared.
+    #[error(
+        "upstream {upstream:?} needs a capability for this call that the client has not declared: {required}"
+    )]
+    MissingCapability {
+        /// The server.
+        upstream: String,
+        /// The capability, as the text of a JSON object.
+        required: String,
+    },
+    /// A retry whose state cannot be used.
+    #[error("requestState: {0}")]
+    RequestState(&'static str),
+    /// The client did not give what the server asked for in mid-call.
+    #[error("{why}")]
+    InputRefused {
+        /// What happened.
+        why: String,
+    },
     /// The server took too long.
     #[error("upstream {upstream:?} did not answer within {after:?}")]
     Deadline {
@@ -152,6 +171,7 @@ mod own {
     pub(super) const INVALID_ANSWER: i64 = -31502;
     pub(super) const UNAVAILABLE: i64 = -31503;
     pub(super) const DEADLINE: i64 = -31504;
+    pub(super) const INPUT_REFUSED: i64 = -31505;
     pub(super) const UNAUTHORIZED: i64 = -31511;
     pub(super) const DRAINING: i64 = -31513;
     pub(super) const BROKE_OFF: i64 = -31520;
@@ -176,7 +196,6 @@ pub fn wire(error: &CallError) -> Wire {
             Wire { data: reject.data(), ..row(reject.status(), reject.code(), Level::DEBUG, "rejected") }
         }
         // A denied name answers exactly like an unknown one where names are concerned; this is what is left.
-        CallError::Refused(Refusal::Denied) => row(StatusCode::FORBIDDEN, own::DENIED, Level::INFO, "denied"),
         CallError::Refused(_) => row(StatusCode::FORBIDDEN, own::DENIED, Level::INFO, "denied"),
         CallError::UnknownName { kind, name } => {
             let uri = matches!(kind, Kind::Resource | Kind::Template);
@@ -203,6 +222,20 @@ pub fn wire(error: &CallError) -> Wire {
         CallError::InvalidAnswer { upstream, .. } => Wire {
             data: Some(data("upstream_invalid_answer", upstream, Retry::Unknown)),
             ..row(StatusCode::OK, own::INVALID_ANSWER, Level::WARN, "upstream_invalid_answer")
+        },
+        CallError::MissingCapability { required, .. } => Wire {
+            data: json::Object::parse(required)
+                .is_ok()
+                .then(|| format!(r#"{{"requiredCapabilities":{required}}}"#)),
+            ..row(StatusCode::BAD_REQUEST, code::MISSING_CLIENT_CAPABILITY, Level::INFO, "capability")
+        },
+        CallError::RequestState(_) => Wire {
+            data: Some(format!(r#"{{"reason":"request_state",{}}}"#, Retry::No.members())),
+            ..row(StatusCode::BAD_REQUEST, code::INVALID_PARAMS, Level::INFO, "request_state")
+        },
+        CallError::InputRefused { .. } => Wire {
+            data: Some(format!(r#"{{"reason":"input_refused",{}}}"#, Retry::No.members())),
+            ..row(StatusCode::OK, own::INPUT_REFUSED, Level::INFO, "input_refused")
         },
         CallError::Deadline { upstream, .. } => Wire {
             data: Some(data("upstream_deadline", upstream, Retry::Unknown)),
@@ -239,6 +272,8 @@ pub fn wire_for(error: &CallError, era: Era) -> Wire {
         CallError::UnknownName { kind: Kind::Resource, .. } if era == Era::Legacy => {
             Wire { code: code::LEGACY_RESOURCE_NOT_FOUND, ..row }
         }
+        // A code of the modern era.
+        CallError::MissingCapability { .. } if era == Era::Legacy => Wire { code: own::NOT_BRIDGED, ..row },
         _ => row,
     }
 }

@@ -12,7 +12,7 @@ use mcp::json::{self, Object, Patch};
 use mcp::jsonrpc::{Id, Message, MessageKind};
 use mcp::list;
 use mcp::listen::Filter;
-use mcp::meta::DEGRADED;
+use mcp::meta::{ClientFacts, DEGRADED};
 use mcp::method::Method;
 use mcp::reject::Reject;
 use mcp::version::{self, Era};
@@ -27,6 +27,7 @@ use crate::kept::{Kept, Room};
 use crate::plan::{Deadlines, RoutePlan};
 use crate::reply::CallError;
 use crate::subscription::Subscription;
+use crate::suspend::Suspended;
 use crate::upstream::Upstream;
 use crate::upstream::answer::Arrival;
 use crate::upstream::places::Places;
@@ -45,6 +46,8 @@ const MOST_CURSOR: usize = 4096;
 /// What stands behind one path.
 #[derive(Debug)]
 pub(crate) struct Route {
+    /// Its name in the configuration.
+    pub(crate) name: String,
     pub(crate) catalog: Catalog,
     pub(crate) gate: Gate,
     pub(crate) world: World,
@@ -52,6 +55,8 @@ pub(crate) struct Route {
     pub(crate) places: Arc<Places>,
     /// The places for streams of all clients.
     pub(crate) streams: Arc<Places>,
+    /// Calls that wait for their clients.
+    pub(crate) suspended: Arc<Suspended>,
     /// Cancelled when a new plan has another route in this one's place.
     pub(crate) replaced: CancellationToken,
     /// What a modern server says of itself, by principal and capabilities, and until when that is fresh.
@@ -60,13 +65,21 @@ pub(crate) struct Route {
     pub(crate) watches: Vec<Arc<Watch>>,
 }
 
+/// What all routes share.
+#[derive(Debug, Clone)]
+pub(crate) struct Shares {
+    pub(crate) places: Arc<Places>,
+    pub(crate) streams: Arc<Places>,
+    pub(crate) suspended: Arc<Suspended>,
+}
+
 impl Route {
     pub(crate) fn new(
         plan: &RoutePlan,
         servers: &[(Arc<Upstream>, Arc<Watch>)],
         gate: Gate,
         world: World,
-        (places, streams): (Arc<Places>, Arc<Places>),
+        Shares { places, streams, suspended }: Shares,
     ) -> Self {
         let upstreams: Vec<_> = servers.iter().map(|(upstream, _)| Arc::clone(upstream)).collect();
         let catalog = Catalog::new(plan, &upstreams);
@@ -75,6 +88,8 @@ impl Route {
             watch.guard(&member.shelf);
         }
         Self {
+            name: plan.name.clone(),
+            suspended,
             catalog,
             gate,
             world,
@@ -177,13 +192,13 @@ impl Route {
     /// Answers `server/discover`. One modern server describes itself; only the revisions are ours to say.
     async fn describe(&self, call: &Call, visit: Visit<'_>, asker: Asker<'_>) -> Result<Way, CallError> {
         if let Some(member) = self.catalog.only() {
-            let (era, _) = member.upstream.discovered(asker.principal).await?;
+            let (era, _) = member.upstream.discovered(asker.principal, Some(asker.client)).await?;
             if era == Era::Modern {
                 let message = self.described(member, call, visit, asker).await?;
                 return with_id(&message, call.id()).map(Way::Own);
             }
         }
-        let (discovered, degraded) = self.discovered(asker.principal).await?;
+        let (discovered, degraded) = self.discovered(asker.principal, asker.client).await?;
         let meta = if degraded.is_empty() { Vec::new() } else { vec![degraded_member(&degraded)] };
         own_result(call.id(), &discovered.text(&meta)).map(Way::Own)
     }
@@ -252,10 +267,11 @@ impl Route {
     pub(crate) async fn discovered(
         &self,
         principal: &Principal,
+        client: &ClientFacts,
     ) -> Result<(Discovered, std::collections::BTreeMap<String, String>), CallError> {
         let versions: Vec<String> = version::names(Era::Modern).map(str::to_owned).collect();
         if let Some(member) = self.catalog.only() {
-            let (era, found) = member.upstream.discovered(principal).await?;
+            let (era, found) = member.upstream.discovered(principal, Some(client)).await?;
             let mut discovered = Discovered::clone(&found);
             discovered.versions = versions;
             if era == Era::Legacy {
@@ -269,7 +285,8 @@ impl Route {
         let asked = members.iter().map(|member| async {
             let within = member.upstream.plan().deadlines.list;
             let late = || CallError::Deadline { upstream: member.upstream.name().to_owned(), after: within };
-            let found = tokio::time::timeout(within, member.upstream.discovered(principal)).await;
+            let found =
+                tokio::time::timeout(within, member.upstream.discovered(principal, Some(client))).await;
             found.unwrap_or_else(|_elapsed| Err(late()))
         });
         let found = futures_util::future::join_all(asked).await;
@@ -314,7 +331,7 @@ pub(crate) fn with_id(message: &Message, id: &Id) -> Result<Message, CallError> 
     Message::parse(patch.apply(message.bytes())).map_err(|fault| CallError::Internal(fault.to_string()))
 }
 
-fn own_result(id: &Id, result: &str) -> Result<Message, CallError> {
+pub(crate) fn own_result(id: &Id, result: &str) -> Result<Message, CallError> {
     Message::parse(answer::result_message(id, result)).map_err(|fault| CallError::Internal(fault.to_string()))
 }
 

@@ -3,14 +3,17 @@
 //! The spine gives a modern call and gets an answer; which era and transport lie between stays in here. Reading
 //! order: `Upstream::send`, then `streamable` or `stdio`.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 
 use auth::Permitted;
 use http::{HeaderMap, StatusCode};
 use mcp::call::Call;
 use mcp::discover::Discovered;
 use mcp::jsonrpc::{Message, MessageKind};
+use mcp::meta::ClientFacts;
 use mcp::method::Kind;
+use mcp::mrtr;
 use mcp::notify::Seen;
 use mcp::outbound::{self, MetaRewrite, Rewrite};
 use mcp::trace::Trace;
@@ -24,6 +27,7 @@ use crate::reply::CallError;
 use crate::world::World;
 
 pub(crate) mod answer;
+pub(crate) mod ask;
 mod backlog;
 pub(crate) mod link;
 mod notices;
@@ -34,8 +38,10 @@ pub(crate) mod stdio;
 pub(crate) mod streamable;
 
 use self::answer::{Answer, Origin, Response, Source};
+use self::ask::Asked;
 pub use self::link::Health;
-use self::link::{Link, Whose};
+use self::link::{Link, NOTHING, Whose};
+use self::pipe::lock;
 use self::places::{Place, Places};
 use self::shared::Shared;
 use self::stdio::{Running, StdioWire};
@@ -47,7 +53,14 @@ pub struct Upstream {
     shared: Arc<Shared>,
     wire: Wire,
     places: Places,
+    /// What was declared to it for clients so far.
+    declared: Mutex<BTreeSet<Arc<str>>>,
 }
+
+/// How many sets of capabilities are told apart, and how large one may be. They are the clients' to choose, and each costs
+/// a session or a process; clients with another one are served, but not asked anything.
+const MOST_DECLARED: usize = 32;
+const MOST_DECLARED_BYTES: usize = 2048;
 
 #[derive(Debug)]
 enum Wire {
@@ -70,6 +83,8 @@ pub(crate) struct Order<'a> {
     pub(crate) mirrored: HeaderMap,
     /// The downstream session.
     pub(crate) session: Option<Arc<str>>,
+    /// The client, where it is known which calls are the same one's.
+    pub(crate) client: Option<Arc<str>>,
     /// How long the answer's beginning may take, the wait for a place included.
     pub(crate) within: Duration,
     /// Whether it is a subscription stream, which takes no place and has no end of its own.
@@ -88,7 +103,7 @@ impl Upstream {
             Reach::Http(reach) => Wire::Http(HttpWire::new(Arc::clone(&shared), reach)),
             Reach::Stdio(reach) => Wire::Stdio(Arc::new(StdioWire::new(Arc::clone(&shared), reach))),
         };
-        Self { shared, wire, places }
+        Self { shared, wire, places, declared: Mutex::default() }
     }
 
     /// Its configuration.
@@ -136,7 +151,7 @@ impl Upstream {
 
     /// Whether it is connected now.
     pub(crate) async fn is_connected(&self, principal: &auth::Principal) -> bool {
-        let whose = self.whose(principal, None);
+        let whose = self.whose(principal, None, NOTHING);
         match &self.wire {
             Wire::Stdio(wire) => wire.current(&whose).await.is_some(),
             Wire::Http(wire) => wire.current(&whose).await.is_some(),
@@ -150,7 +165,7 @@ impl Upstream {
         principal: &auth::Principal,
     ) -> Result<Option<HttpStream>, CallError> {
         let Wire::Http(wire) = &self.wire else { return Ok(None) };
-        match wire.partner(&self.whose(principal, None)).await? {
+        match wire.partner(&self.whose(principal, None, NOTHING)).await? {
             Partner::Modern(_) => Ok(None),
             Partner::Legacy(session) => session.overhear(wire).await,
         }
@@ -161,12 +176,15 @@ impl Upstream {
         &self.shared.world
     }
 
-    /// What it says of itself; it is reached for that if it was not yet.
+    /// What it says of itself to a client, or to nobody in particular; it is reached for that if it was not yet.
     pub(crate) async fn discovered(
         &self,
         principal: &auth::Principal,
+        client: Option<&ClientFacts>,
     ) -> Result<(Era, Arc<Discovered>), CallError> {
-        let link = self.link(&self.whose(principal, None)).await?;
+        let declared =
+            client.map_or_else(|| NOTHING.to_owned(), |client| mrtr::askable(client.capabilities()));
+        let link = self.link(&self.whose(principal, None, &declared)).await?;
         Ok((link.era(), link.discovered))
     }
 
@@ -183,7 +201,7 @@ impl Upstream {
         if self.shared.plan.sessions == crate::plan::SessionRule::Shared {
             return;
         }
-        let whose = self.whose(principal, Some(session));
+        let whose = self.whose(principal, Some(session), NOTHING);
         match &self.wire {
             Wire::Http(wire) => wire.forget(&whose).await,
             Wire::Stdio(wire) => wire.forget(&whose).await,
@@ -198,8 +216,10 @@ impl Upstream {
         if !order.covers(self.name()) {
             return Err(CallError::Internal("a permit for another upstream".to_owned()));
         }
-        let whose = self.whose(order.principal(), order.value().session.as_ref());
+        let principal = order.principal();
         let order = order.value();
+        let declared = mrtr::askable(order.call.client().capabilities());
+        let whose = self.whose(principal, order.session.as_ref(), &declared);
         // Waiting for a place is part of the time that a call may take.
         let begun = async {
             let place = if order.listens { None } else { Some(self.places.take().await?) };
@@ -222,7 +242,7 @@ impl Upstream {
         match &self.wire {
             Wire::Stdio(wire) => {
                 let running = self.note(wire.running(whose).await, |running| &running.link)?;
-                self.begin_stdio(order, &running, place).await
+                self.begin_stdio(order, &running, (&whose.declared, place)).await
             }
             Wire::Http(wire) => {
                 let partner = self.note(wire.partner(whose).await, Partner::link)?;
@@ -246,7 +266,7 @@ impl Upstream {
         &self,
         order: &Order<'_>,
         running: &Running,
-        place: Option<Place>,
+        (declared, place): (&Arc<str>, Option<Place>),
     ) -> Result<Answer, CallError> {
         let log = order.call.client().log;
         if let Some(level) = log.level() {
@@ -254,7 +274,7 @@ impl Upstream {
         }
         let id = self.shared.next_id();
         let body = self.body(order, &running.link, id);
-        let wants = Running::wants(log.wants(None), order.listens);
+        let wants = Running::wants(log.wants(None), order.listens, asked(order, declared));
         let stream = running.pipe.request(id, body, wants).await?;
         self.answered(&running.link);
         Ok(Answer::new(Source::Pipe(stream), self.origin(order, &running.link), place))
@@ -296,7 +316,8 @@ impl Upstream {
                     session.lower_level(wire, level).await?;
                 }
                 headers.extend(session.headers());
-                Some(LegacyCall::begin(wire, session, id, order.call.client().log.wants(None)))
+                let told = (order.call.client().log.wants(None), asked(order, &session.declared));
+                Some(LegacyCall::begin(wire, session, id, told))
             }
         };
         let reply = wire.post(headers, body).await;
@@ -394,9 +415,28 @@ impl Upstream {
         }
     }
 
-    fn whose(&self, principal: &auth::Principal, session: Option<&Arc<str>>) -> Whose {
+    fn whose(&self, principal: &auth::Principal, session: Option<&Arc<str>>, declared: &str) -> Whose {
         let own = self.shared.plan.sessions == crate::plan::SessionRule::PerClient;
-        Whose { principal: principal.id().to_owned(), session: session.filter(|_| own).cloned() }
+        let session = session.filter(|_| own).cloned();
+        Whose { principal: principal.id().to_owned(), session, declared: self.declared(declared) }
+    }
+
+    fn declared(&self, declared: &str) -> Arc<str> {
+        let mut known = lock(&self.declared);
+        if let Some(known) = known.get(declared) {
+            return Arc::clone(known);
+        }
+        let kept: Arc<str> = if known.len() < MOST_DECLARED && declared.len() <= MOST_DECLARED_BYTES {
+            declared.into()
+        } else {
+            tracing::warn!(
+                upstream = self.name(),
+                "too many sets of client capabilities; this one counts as none"
+            );
+            NOTHING.into()
+        };
+        known.insert(Arc::clone(&kept));
+        kept
     }
 
     /// Keeps in mind how reaching the server went. That it was reached once says nothing of now, so only what it
@@ -414,6 +454,12 @@ impl Upstream {
     fn answered(&self, link: &Link) {
         self.shared.set_health(Health::Up { era: link.era(), revision: link.revision.name });
     }
+}
+
+/// What a call may be asked by a legacy server.
+fn asked(order: &Order<'_>, declared: &Arc<str>) -> Asked {
+    let may_ask = order.call.method().is_some_and(|method| method.may_ask);
+    Asked { may_ask, declared: Arc::clone(declared), client: order.client.clone() }
 }
 
 /// How sending over HTTP began.

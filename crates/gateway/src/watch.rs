@@ -154,7 +154,7 @@ impl Watch {
         };
         let keep_listening = async {
             // So that it is known soon how the server is, whoever else asks.
-            drop(self.upstream.discovered(&self.principal).await);
+            drop(self.upstream.discovered(&self.principal, None).await);
             loop {
                 if self.upstream.is_process() && !self.upstream.is_connected(&self.principal).await {
                     self.away();
@@ -209,7 +209,7 @@ impl Watch {
     async fn check(&self) {
         let within = self.upstream.plan().deadlines.connect;
         let asked = async {
-            let (era, _) = self.upstream.discovered(&self.principal).await?;
+            let (era, _) = self.upstream.discovered(&self.principal, None).await?;
             let method = if era == Era::Modern { "server/discover" } else { "ping" };
             self.send(method, "{}", false).await?.next().await
         };
@@ -220,7 +220,7 @@ impl Watch {
 
     /// Listens until the stream ends.
     async fn listen(&self) -> Result<(), CallError> {
-        let (era, discovered) = self.upstream.discovered(&self.principal).await?;
+        let (era, discovered) = self.upstream.discovered(&self.principal, None).await?;
         let capabilities = &discovered.capabilities;
         let lists = Filter {
             tools: capabilities.tools_changed,
@@ -256,7 +256,7 @@ impl Watch {
                 tokio::select! {
                     arrival = next.next() => match arrival? {
                         Arrival::Response(_) => return Ok(()),
-                        notice @ Arrival::Notice(..) => self.arrived(notice),
+                        other => self.arrived(other),
                     },
                     () = self.wanted_changed.notified() => {
                         let (version, wider) = self.modern_filter(lists, subscribes);
@@ -298,7 +298,7 @@ impl Watch {
                     .map_err(|_unreadable| invalid("an unreadable acknowledgement"))?;
                 Ok((answer, honoured.and(filter)))
             }
-            Arrival::Notice(..) => {
+            Arrival::Notice(..) | Arrival::Ask(_) => {
                 Err(invalid("a subscription stream that does not begin with its acknowledgement"))
             }
             Arrival::Response(_) => Err(invalid("it refuses the subscription")),
@@ -386,6 +386,7 @@ impl Watch {
             headers: &HeaderMap::new(),
             mirrored: HeaderMap::new(),
             session: None,
+            client: None,
             within: self.upstream.plan().deadlines.list,
             listens,
         };

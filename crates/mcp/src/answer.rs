@@ -27,6 +27,12 @@ pub enum AnswerFault {
     /// `input_required` where the method does not allow it.
     #[error("the server asks for input in answer to {0}, which no revision allows")]
     MayNotAsk(String),
+    /// `input_required` that asks for nothing and has no state.
+    #[error("the server asks for input, but neither says for what nor gives a state")]
+    AsksForNothing,
+    /// `input_required` for something that is no request to a client.
+    #[error("the server asks for {0:?}, which no client can be asked for")]
+    CannotBeAsked(String),
     /// `initialize` was answered with a revision that is not spoken here.
     #[error("the server speaks revision {0:?}, which is not spoken here")]
     UnknownRevision(String),

@@ -23,6 +23,7 @@ pub mod listen;
 pub mod meta;
 pub mod method;
 pub mod mirror;
+pub mod mrtr;
 pub mod notify;
 pub mod outbound;
 pub mod reject;

@@ -152,6 +152,7 @@ impl Lowering<'_, '_> {
         self.set(&mut deadlines.list, given.list.as_ref(), tenth..=HOUR);
         self.set(&mut deadlines.call, given.call.as_ref(), tenth..=30 * DAY);
         self.set(&mut deadlines.call_max, given.call_max.as_ref(), tenth..=30 * DAY);
+        self.set(&mut deadlines.input, given.input.as_ref(), tenth..=DAY);
         if deadlines.call > deadlines.call_max {
             match (&given.call, &given.call_max) {
                 // Who wants one call to take longer than the default of the whole, wants the whole to be longer.

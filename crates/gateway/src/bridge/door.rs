@@ -65,7 +65,7 @@ impl Door {
             )));
         }
         let principal = self.route.gate.identify()?;
-        let (discovered, _) = self.route.discovered(&principal).await?;
+        let (discovered, _) = self.route.discovered(&principal, &opening.client).await?;
         let now = self.now();
         let (id, terms) = self
             .sessions
@@ -109,8 +109,13 @@ impl Door {
                 self.take_notification(&message, note, terms);
                 Ok(Turn::Accepted)
             }
-            // We have asked nothing, so this answers nothing.
-            MessageKind::Result(_) | MessageKind::Error(_) => Ok(Turn::Accepted),
+            MessageKind::Result(_) | MessageKind::Error(_) => {
+                let held = self.sessions.held(terms);
+                if !held.is_some_and(|held| held.questions.answered(&message)) {
+                    tracing::debug!("a client answers what nobody waits for (any more)");
+                }
+                Ok(Turn::Accepted)
+            }
         }
     }
 
@@ -160,6 +165,8 @@ impl Door {
             era: Era::Legacy,
             mirrors: false,
             session: Some(Arc::clone(&terms.name)),
+            client: Some(Arc::clone(&terms.name)),
+            questions: Some(Arc::clone(&held.questions)),
         };
         let flow = Flow::new(Arc::clone(&self.route), call, origin, self.drain.clone());
         Ok(Turn::Call(Box::new(flow), in_flight))

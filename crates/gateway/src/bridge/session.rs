@@ -16,6 +16,7 @@ use store::seal::{Bound, Seal, SealFault};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::bridge::questions::Questions;
 use crate::plan::Limits;
 use crate::upstream::pipe::lock;
 use crate::watch::Interest;
@@ -51,6 +52,8 @@ pub(crate) struct Held {
     expires: SystemTime,
     calls: Mutex<HashMap<Id, CancellationToken>>,
     level: Mutex<Option<LogLevel>>,
+    /// What the client is asked.
+    pub(crate) questions: Arc<Questions>,
     /// Resources that it wants to hear of, under public URIs.
     pub(crate) interests: Mutex<BTreeMap<String, Interest>>,
     /// Counts changes of the interests.
@@ -110,6 +113,7 @@ impl Sessions {
             expires: terms.expires,
             calls: Mutex::default(),
             level: Mutex::default(),
+            questions: Arc::default(),
             interests: Mutex::default(),
             interests_changed: watch::Sender::new(0),
             streams: watch::Sender::new(0),

@@ -354,6 +354,7 @@ impl Shelf {
             headers: &HeaderMap::new(),
             mirrored: HeaderMap::new(),
             session: asker.session.cloned(),
+            client: None,
             within,
             listens: false,
         };

@@ -41,8 +41,10 @@ pub(crate) async fn respond(mut steps: Steps, manner: Manner) -> Response<ReplyB
             );
         }
         return match wait_for_last(&mut steps).await {
-            Some(last) => whole(last, &manner),
-            None => cancelled(),
+            Begun::Whole(last) => whole(last, &manner),
+            // Whoever declared that it can be asked must be able to hear it (protocol.md §2.7).
+            Begun::Stream(first) => events(steps, first, manner),
+            Begun::Gone => cancelled(),
         };
     }
     // An intermediary may hold the head back until the first byte, and a silent connection is cut: past the first
@@ -75,18 +77,20 @@ async fn begin(steps: &mut Steps) -> Begun {
         match steps.next().await {
             Some(Step::Begun { streams: true }) => return Begun::Stream(None),
             Some(Step::Begun { streams: false }) => {}
-            Some(Step::Notice(bytes)) => return Begun::Stream(Some(event(&bytes))),
+            Some(Step::Notice(bytes) | Step::Ask(bytes)) => return Begun::Stream(Some(event(&bytes))),
             Some(Step::Last(last)) => return Begun::Whole(last),
             None => return Begun::Gone,
         }
     }
 }
 
-async fn wait_for_last(steps: &mut Steps) -> Option<Last> {
+async fn wait_for_last(steps: &mut Steps) -> Begun {
     loop {
-        match steps.next().await? {
-            Step::Last(last) => return Some(last),
-            Step::Begun { .. } | Step::Notice(_) => {}
+        match steps.next().await {
+            Some(Step::Last(last)) => return Begun::Whole(last),
+            Some(Step::Ask(bytes)) => return Begun::Stream(Some(event(&bytes))),
+            Some(Step::Begun { .. } | Step::Notice(_)) => {}
+            None => return Begun::Gone,
         }
     }
 }
@@ -189,7 +193,7 @@ fn events(steps: Steps, first: Option<Bytes>, manner: Manner) -> Response<ReplyB
             };
             match step {
                 Step::Begun { .. } => {}
-                Step::Notice(bytes) => return Some((event(&bytes), running)),
+                Step::Notice(bytes) | Step::Ask(bytes) => return Some((event(&bytes), running)),
                 Step::Last(last) => {
                     running.steps = None;
                     let body = match last {

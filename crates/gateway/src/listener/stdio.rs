@@ -38,6 +38,8 @@ const WAITING_LINES: usize = 256;
 /// One client over a byte stream.
 struct Conversation {
     door: Arc<Door>,
+    /// Tells servers which calls are this client's.
+    name: Arc<str>,
     out: mpsc::Sender<Bytes>,
     calls: Arc<Mutex<HashMap<Id, CancellationToken>>>,
     session: Mutex<Option<Terms>>,
@@ -59,6 +61,7 @@ pub(crate) async fn serve(
     let (eof, end, patience) = (door.drain.child_token(), CancellationToken::new(), door.limits.drain);
     let conversation = Arc::new(Conversation {
         door,
+        name: "stdio".into(),
         out,
         calls: Arc::default(),
         session: Mutex::default(),
@@ -142,8 +145,8 @@ impl Conversation {
         if era == Era::Modern {
             if let MessageKind::Request(_) = message.kind() {
                 let call = inbound::modern_stdio(message)?;
-                let origin =
-                    Origin { headers: HeaderMap::new(), era: Era::Modern, mirrors: false, session: None };
+                let client = Some(Arc::clone(&self.name));
+                let origin = Origin { client, ..Origin::modern(HeaderMap::new()) };
                 let flow = Flow::new(Arc::clone(&self.door.route), call, origin, self.eof.clone());
                 return self.start(flow, None);
             }
@@ -246,7 +249,7 @@ impl Conversation {
         while let Some(step) = steps.next().await {
             match step {
                 Step::Begun { .. } => {}
-                Step::Notice(bytes) => self.say(bytes).await,
+                Step::Notice(bytes) | Step::Ask(bytes) => self.say(bytes).await,
                 Step::Last(last) => {
                     let bytes = match last {
                         Last::Message(message, _) if era == Era::Legacy => {

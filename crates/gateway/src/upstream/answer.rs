@@ -8,6 +8,8 @@ use mcp::reject::code;
 use mcp::version::Era;
 
 use crate::reply::CallError;
+use crate::upstream::ask::Ask;
+use crate::upstream::backlog::Said;
 use crate::upstream::pipe::PipeStream;
 use crate::upstream::places::Place;
 use crate::upstream::streamable::HttpStream;
@@ -51,8 +53,19 @@ pub(crate) struct Response {
 pub(crate) enum Arrival {
     /// A notification that belongs to the call.
     Notice(Message, Seen),
+    /// A request of a legacy server that the client must answer.
+    Ask(Ask),
     /// The response; nothing comes after it.
     Response(Response),
+}
+
+impl From<Said> for Arrival {
+    fn from(said: Said) -> Self {
+        match said {
+            Said::Notice(message, seen) => Self::Notice(message, seen),
+            Said::Ask(ask) => Self::Ask(ask),
+        }
+    }
 }
 
 /// What an answer must know of its call.
@@ -81,6 +94,11 @@ impl Answer {
     pub(crate) fn release(mut self) -> Self {
         self.place = None;
         self
+    }
+
+    /// Gives up its place at the server: the call waits for its client, perhaps for long.
+    pub(crate) fn give_up_place(&mut self) {
+        self.place = None;
     }
 
     /// Whether it is, already here, the refusal of a request whose headers do not mirror its body as the server's

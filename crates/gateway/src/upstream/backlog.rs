@@ -8,10 +8,30 @@ use mcp::jsonrpc::Message;
 use mcp::notify::Seen;
 use tokio::sync::mpsc;
 
+use crate::upstream::ask::Ask;
+
 /// The most notifications that wait.
 const MOST: usize = 256;
 /// The most bytes that wait. One notification may be larger: what one message may have is bounded elsewhere.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
+
+/// What a server says in the middle of a call.
+#[derive(Debug)]
+pub(crate) enum Said {
+    /// A notification.
+    Notice(Message, Seen),
+    /// A request of a legacy server.
+    Ask(Ask),
+}
+
+impl Said {
+    fn size(&self) -> usize {
+        match self {
+            Self::Notice(message, _) => message.bytes().len(),
+            Self::Ask(ask) => ask.message.bytes().len(),
+        }
+    }
+}
 
 /// A new backlog: where notifications go in, and where they come out.
 pub(crate) fn new() -> (Giver, Taker) {
@@ -23,24 +43,24 @@ pub(crate) fn new() -> (Giver, Taker) {
 /// Where notifications go in.
 #[derive(Debug)]
 pub(crate) struct Giver {
-    notices: mpsc::Sender<(Message, Seen)>,
+    notices: mpsc::Sender<Said>,
     bytes: Arc<AtomicUsize>,
 }
 
 /// Where notifications come out.
 #[derive(Debug)]
 pub(crate) struct Taker {
-    notices: mpsc::Receiver<(Message, Seen)>,
+    notices: mpsc::Receiver<Said>,
     bytes: Arc<AtomicUsize>,
 }
 
 impl Giver {
     /// Adds one. Whether there was room for it.
-    pub(crate) fn give(&self, message: Message, seen: Seen) -> bool {
-        let size = message.bytes().len();
+    pub(crate) fn give(&self, said: Said) -> bool {
+        let size = said.size();
         let before = self.bytes.fetch_add(size, Ordering::Relaxed);
         let fits = before == 0 || before + size <= MOST_BYTES;
-        if fits && self.notices.try_send((message, seen)).is_ok() {
+        if fits && self.notices.try_send(said).is_ok() {
             return true;
         }
         self.bytes.fetch_sub(size, Ordering::Relaxed);
@@ -50,20 +70,20 @@ impl Giver {
 
 impl Taker {
     /// The next one; none when no more can come. Safe to drop while waiting.
-    pub(crate) async fn next(&mut self) -> Option<(Message, Seen)> {
+    pub(crate) async fn next(&mut self) -> Option<Said> {
         let notice = self.notices.recv().await;
         self.taken(notice)
     }
 
     /// The next one if it is here.
-    pub(crate) fn next_now(&mut self) -> Option<(Message, Seen)> {
+    pub(crate) fn next_now(&mut self) -> Option<Said> {
         let notice = self.notices.try_recv().ok();
         self.taken(notice)
     }
 
-    fn taken(&self, notice: Option<(Message, Seen)>) -> Option<(Message, Seen)> {
-        if let Some((message, _)) = &notice {
-            self.bytes.fetch_sub(message.bytes().len(), Ordering::Relaxed);
+    fn taken(&self, notice: Option<Said>) -> Option<Said> {
+        if let Some(said) = &notice {
+            self.bytes.fetch_sub(said.size(), Ordering::Relaxed);
         }
         notice
     }
@@ -83,7 +103,7 @@ mod tests {
             let text = format!(r#"{{"jsonrpc":"2.0","method":"{}"}}"#, "x".repeat(size));
             let message = Message::parse(Bytes::from(text)).unwrap();
             let seen = notify::see(&message).unwrap();
-            giver.give(message, seen)
+            giver.give(Said::Notice(message, seen))
         };
         assert!(give(MOST_BYTES * 2));
         assert!(!give(1));

@@ -12,12 +12,32 @@ pub(crate) struct Whose {
     pub(crate) principal: String,
     /// The downstream session, where each has its own.
     pub(crate) session: Option<Arc<str>>,
+    /// What its server is told that the client can be asked ([`mcp::mrtr::askable`]).
+    pub(crate) declared: Arc<str>,
 }
+
+/// What is declared for a client that can be asked nothing.
+pub(crate) const NOTHING: &str = "{}";
 
 impl Whose {
     /// Whether it is the connection that is listened to for changes. What one client's own missed, others heard.
     pub(crate) fn is_shared(&self) -> bool {
         self.session.is_none()
+    }
+
+    /// Whether the client can be asked nothing.
+    pub(crate) fn is_bare(&self) -> bool {
+        &*self.declared == NOTHING
+    }
+
+    /// The same for a client that can be asked nothing.
+    pub(crate) fn bare(&self) -> Self {
+        Self { declared: NOTHING.into(), ..self.clone() }
+    }
+
+    /// Whether both are the same principal's and session's, whatever is declared.
+    pub(crate) fn is_kin_of(&self, other: &Self) -> bool {
+        (&self.principal, &self.session) == (&other.principal, &other.session)
     }
 }
 

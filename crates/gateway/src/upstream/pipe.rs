@@ -21,13 +21,13 @@ use transport::wire::{Tap, WireEvent};
 
 use crate::reply::CallError;
 use crate::upstream::answer::{Arrival, Response};
+use crate::upstream::ask::Asked;
 use crate::upstream::backlog::{self, Taker};
 use crate::upstream::notices::Notices;
 
 mod inbox;
 
 use self::inbox::Waiting;
-pub(crate) use self::inbox::reply_to_server;
 
 /// How many lines may wait to be written.
 const WRITE_QUEUE: usize = 256;
@@ -197,12 +197,14 @@ impl Pipe {
 }
 
 /// What a call wants beside its response.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Wants {
     /// Whether it wants log messages.
     pub(crate) logs: bool,
     /// Whether it is a subscription stream, which must not lose anything.
     pub(crate) listens: bool,
+    /// What it may be asked.
+    pub(crate) asked: Asked,
 }
 
 /// What belongs to one call. Dropped before the response, it cancels the call.
@@ -219,8 +221,8 @@ impl PipeStream {
         let Some(response) = self.response.as_mut() else { return Err(self.pipe.broke_off()) };
         let finished = tokio::select! {
             biased;
-            notice = self.notices.next() => match notice {
-                Some((message, seen)) => return Ok(Arrival::Notice(message, seen)),
+            said = self.notices.next() => match said {
+                Some(said) => return Ok(said.into()),
                 // The sender is gone: the response was taken off, or the conversation is over.
                 None => response.await,
             },
@@ -231,11 +233,11 @@ impl PipeStream {
             return Err(self.pipe.broke_off());
         };
         // Notices that came before the response go first.
-        if let Some((notice, seen)) = self.notices.next_now() {
+        if let Some(said) = self.notices.next_now() {
             let (again, receiver) = oneshot::channel();
             drop(again.send(finished));
             self.response = Some(receiver);
-            return Ok(Arrival::Notice(notice, seen));
+            return Ok(said.into());
         }
         self.response = None;
         Ok(Arrival::Response(Response { message: finished?, status: None }))

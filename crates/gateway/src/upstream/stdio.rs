@@ -19,6 +19,7 @@ use transport::wire::WireEvent;
 
 use crate::plan::StdioReach;
 use crate::reply::CallError;
+use crate::upstream::ask::Asked;
 use crate::upstream::link::{Health, Link, Whose};
 use crate::upstream::pipe::{Ends, LAST_WORDS, Pipe, Wants, lock};
 use crate::upstream::shared::Shared;
@@ -40,10 +41,17 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 pub(crate) struct StdioWire {
     shared: Arc<Shared>,
     reach: StdioReach,
-    slots: Mutex<HashMap<Whose, Arc<AsyncMutex<Option<Running>>>>>,
+    slots: Mutex<HashMap<Whose, Slot>>,
     pause: Mutex<Pause>,
     stopped: CancellationToken,
+    /// The era that the server was last seen to speak.
+    era: Mutex<Option<Era>>,
+    /// Held while nobody knows its era: a modern server needs one process for all.
+    first: Arc<AsyncMutex<()>>,
 }
+
+/// The process of one [`Whose`]; the lock is held while it is being started.
+type Slot = Arc<AsyncMutex<Option<Running>>>;
 
 /// A process that has said what it is.
 #[derive(Debug, Clone)]
@@ -70,22 +78,36 @@ impl StdioWire {
             slots: Mutex::default(),
             pause: Mutex::default(),
             stopped: CancellationToken::new(),
+            era: Mutex::default(),
+            first: Arc::default(),
         }
     }
 
     /// The process for `whose`, started if it is not running. One that others are starting is waited for, and goes on starting
     /// when nobody waits any more: the next call finds it, where a program that is slow to start would never get there.
     pub(crate) async fn running(self: &Arc<Self>, whose: &Whose) -> Result<Running, CallError> {
+        let era = *lock(&self.era);
+        let first = if era.is_none() { Some(Arc::clone(&self.first).lock_owned().await) } else { None };
+        // A legacy process is told once what its clients can be asked; a modern one hears it with each call. Whoever can
+        // be asked nothing does not mind what a process was told.
+        let whose = if *lock(&self.era) == Some(Era::Modern) { whose.bare() } else { whose.clone() };
+        if whose.is_bare()
+            && let Some(running) = self.current(&whose).await
+        {
+            return Ok(running);
+        }
         let slot = Arc::clone(lock(&self.slots).entry(whose.clone()).or_default());
         let mut slot = slot.lock_owned().await;
         if let Some(running) = slot.as_ref().filter(|running| !running.pipe.is_closed()) {
             return Ok(running.clone());
         }
-        let (wire, is_shared) = (Arc::clone(self), whose.is_shared());
+        let wire = Arc::clone(self);
         let starting = self.shared.world.tasks.spawn(async move {
-            let running = wire.start_in_time().await?;
+            let _first = first;
+            let alone = wire.kin(&whose).is_none();
+            let running = wire.start_in_time(&whose.declared).await?;
             *slot = Some(running.clone());
-            if is_shared {
+            if whose.is_shared() && alone {
                 wire.shared.begun();
             }
             Ok(running)
@@ -93,10 +115,10 @@ impl StdioWire {
         starting.await.unwrap_or_else(|fault| Err(self.unreachable(&format!("starting it failed: {fault}"))))
     }
 
-    async fn start_in_time(&self) -> Result<Running, CallError> {
+    async fn start_in_time(&self, declared: &str) -> Result<Running, CallError> {
         let within = self.shared.plan.deadlines.connect;
         let started = tokio::select! {
-            started = timeout(within, self.start()) => started
+            started = timeout(within, self.start(declared)) => started
                 .unwrap_or_else(|_elapsed| Err(self.unreachable(&format!("it said nothing within {within:?}")))),
             () = self.stopped.cancelled() => return Err(self.unreachable("Portolan no longer uses it")),
         };
@@ -106,20 +128,32 @@ impl StdioWire {
         started
     }
 
-    /// The process for `whose` if it is running.
+    /// A process that is running for `whose`, whatever was declared to it.
     pub(crate) async fn current(&self, whose: &Whose) -> Option<Running> {
+        if let Some(running) = self.kin(whose) {
+            return Some(running);
+        }
         let slot = lock(&self.slots).get(whose).cloned()?;
         let running = slot.lock().await.clone();
         running.filter(|running| !running.pipe.is_closed())
     }
 
-    /// Ends the process of `whose`, which nobody will use again.
+    /// A process that is running and not being started; for `whose`, whatever was declared to it.
+    fn kin(&self, whose: &Whose) -> Option<Running> {
+        let slots = lock(&self.slots);
+        let kin = slots.iter().filter(|(other, _)| other.is_kin_of(whose));
+        let running = |slot: &Slot| slot.try_lock().ok().and_then(|running| running.clone());
+        kin.filter_map(|(_, slot)| running(slot)).find(|running| !running.pipe.is_closed())
+    }
+
+    /// Ends the processes of `whose`, which nobody will use again.
     pub(crate) async fn forget(&self, whose: &Whose) {
-        let slot = lock(&self.slots).remove(whose);
-        if let Some(slot) = slot
-            && let Some(running) = slot.lock().await.take()
-        {
-            running.pipe.close("its client has ended the session");
+        let slots: Vec<_> =
+            lock(&self.slots).extract_if(|other, _| other.is_kin_of(whose)).map(|(_, slot)| slot).collect();
+        for slot in slots {
+            if let Some(running) = slot.lock().await.take() {
+                running.pipe.close("its client has ended the session");
+            }
         }
     }
 
@@ -134,14 +168,15 @@ impl StdioWire {
         }
     }
 
-    async fn start(&self) -> Result<Running, CallError> {
+    async fn start(&self, declared: &str) -> Result<Running, CallError> {
         self.may_start()?;
         let first = self.launch().await?;
-        match open::converse(&self.shared, first.pipe(), open::Opener::Detect).await {
+        match open::converse(&self.shared, first.pipe(), open::Opener::Detect, declared).await {
             // Some legacy servers end themselves at anything before `initialize`.
             Err(CallError::BrokeOff { .. }) if open::detects(&self.shared) => {
                 let second = self.launch().await?;
-                let link = open::converse(&self.shared, second.pipe(), open::Opener::Initialize).await;
+                let link =
+                    open::converse(&self.shared, second.pipe(), open::Opener::Initialize, declared).await;
                 self.ready(second, link)
             }
             link => self.ready(first, link),
@@ -151,6 +186,7 @@ impl StdioWire {
     fn ready(&self, fresh: Fresh, link: Result<Link, CallError>) -> Result<Running, CallError> {
         match link {
             Ok(link) => {
+                *lock(&self.era) = Some(link.era());
                 let pipe = fresh.keep();
                 self.watch_idleness(&pipe);
                 self.shared.begun();
@@ -297,8 +333,8 @@ impl Running {
     }
 
     /// Which of the server's messages belong to a call.
-    pub(crate) fn wants(logs: bool, listens: bool) -> Wants {
-        Wants { logs, listens }
+    pub(crate) fn wants(logs: bool, listens: bool, asked: Asked) -> Wants {
+        Wants { logs, listens, asked }
     }
 }
 

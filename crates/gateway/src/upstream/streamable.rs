@@ -119,15 +119,18 @@ impl HttpWire {
         if let Some(session) = slot.as_ref().filter(|session| !session.is_lost()) {
             return Ok(Partner::Legacy(Arc::clone(session)));
         }
-        let opened = session::open(self).await;
+        let opened = session::open(self, &whose.declared).await;
         if opened.is_err() {
             // It may be another server by now: the next call asks for the era again.
             *self.legacy_since.lock().await = None;
         }
         let session = Arc::new(opened?);
         *slot = Some(Arc::clone(&session));
-        if whose.is_shared() {
+        if whose.is_bare() && whose.is_shared() {
             self.shared.begun();
+        }
+        if !whose.is_bare() {
+            session::listen(self, &session);
         }
         Ok(Partner::Legacy(session))
     }
@@ -274,13 +277,16 @@ impl HttpWire {
         session.filter(|session| !session.is_lost()).map(Partner::Legacy)
     }
 
-    /// Ends the session of `whose`, which nobody will use again.
+    /// Ends the sessions of `whose`, whatever is declared in them, which nobody will use again.
     pub(crate) async fn forget(&self, whose: &Whose) {
-        let slot = lock(&self.sessions).remove(whose);
-        if let Some(slot) = slot
-            && let Some(session) = slot.lock().await.take()
-        {
-            session::end(self, &session).await;
+        let slots: Vec<_> = lock(&self.sessions)
+            .extract_if(|other, _| other.is_kin_of(whose))
+            .map(|(_, slot)| slot)
+            .collect();
+        for slot in slots {
+            if let Some(session) = slot.lock().await.take() {
+                session::end(self, &session).await;
+            }
         }
     }
 

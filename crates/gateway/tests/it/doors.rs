@@ -32,6 +32,8 @@ impl Kind {
 pub(crate) struct Door {
     pub(crate) kind: Kind,
     way: Way,
+    /// The text of the client's capabilities.
+    capabilities: &'static str,
 }
 
 #[derive(Debug)]
@@ -43,15 +45,20 @@ enum Way {
 impl Door {
     /// Comes to a gateway; a legacy client opens its session.
     pub(crate) async fn open(kind: Kind, running: &Running) -> Self {
+        Self::open_with(kind, running, "{}").await
+    }
+
+    /// The same for a client with these capabilities.
+    pub(crate) async fn open_with(kind: Kind, running: &Running, capabilities: &'static str) -> Self {
         let way = match kind {
             Kind::ModernHttp | Kind::LegacyHttp => {
                 Way::Http { client: running.client.clone(), session: None }
             }
             Kind::ModernStdio | Kind::LegacyStdio => Way::Lines(lines(running)),
         };
-        let mut door = Self { kind, way };
+        let mut door = Self { kind, way, capabilities };
         if !kind.is_modern() {
-            door.initialize(r#"{"roots":{}}"#).await;
+            door.initialize(capabilities).await;
         }
         door
     }
@@ -78,6 +85,8 @@ impl Door {
     /// A request's body: `members` are those of its params, `meta` those of its `_meta` that are the client's own.
     pub(crate) fn body(&self, id: &str, method: &str, members: &str, meta: &str) -> String {
         let owned = META.strip_prefix(r#""_meta":{"#).and_then(|rest| rest.strip_suffix('}')).unwrap();
+        let declared = format!(r#"clientCapabilities":{}"#, self.capabilities);
+        let owned = owned.replace(r#"clientCapabilities":{}"#, &declared);
         let comma = if meta.is_empty() { "" } else { "," };
         let meta = if self.kind.is_modern() { format!("{meta}{comma}{owned}") } else { meta.to_owned() };
         format!(

@@ -1,17 +1,20 @@
 //! What a process says: each line goes to the call that it belongs to, or to all who listen.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use mcp::answer;
 use mcp::glance::Glance;
-use mcp::jsonrpc::{Id, Message, MessageKind};
+use mcp::jsonrpc::{Id, Message, MessageKind, Request};
 use mcp::notify::{self, Notice};
+use mcp::reject::code;
 use tokio::sync::oneshot;
 
 use super::{Pipe, Wants, lock};
 use crate::reply::CallError;
-use crate::upstream::backlog::Giver;
+use crate::upstream::ask::{self, Ask, Creditor};
+use crate::upstream::backlog::{Giver, Said};
 
 /// A call that waits.
 #[derive(Debug)]
@@ -32,8 +35,8 @@ impl Pipe {
             MessageKind::Result(_) | MessageKind::Error(_) => self.take_response(message),
             MessageKind::Notification(_) => self.take_notice(message),
             MessageKind::Request(request) => {
-                let reply = reply_to_server(&self.inner.upstream, &request.id, &request.method);
-                self.say(reply);
+                let request = request.clone();
+                self.take_request(message, &request);
             }
         }
     }
@@ -65,6 +68,39 @@ impl Pipe {
             Some(waiting) => drop(waiting.response.send(response)),
             None => tracing::debug!(upstream = self.inner.upstream, "a response that nobody waits for"),
         }
+    }
+
+    /// A line does not say to which call a request belongs.
+    fn take_request(&self, message: Message, request: &Request) {
+        let upstream = &self.inner.upstream;
+        let waiting = lock(&self.inner.waiting);
+        let calls = waiting.iter().map(|(id, call)| (*id, &call.wants.asked, call));
+        let owner = ask::owner(calls);
+        let declared = owner.map_or_else(|_| "{}".into(), |call| Arc::clone(&call.wants.asked.declared));
+        let method = &*request.method;
+        let reply = match (owner, mcp::mrtr::capability(method)) {
+            (Err(why), Some(_)) => {
+                tracing::warn!(upstream, method, "a request of the server is refused: {why}");
+                let text = format!("{method}: {why}");
+                answer::error_message(Some(&request.id), code::INVALID_PARAMS, &text, None)
+            }
+            (owner, _) => {
+                match (ask::answer_at_once(&declared, &request.id, method, message.params()), owner) {
+                    (Some(reply), _) => reply,
+                    (None, Ok(call)) => {
+                        let ask = Ask::new(message, request, Creditor::Pipe(self.clone()));
+                        // Where there is no room for it, it is refused by being dropped.
+                        if !call.notices.give(Said::Ask(ask)) {
+                            self.inner.metrics.dropped(upstream);
+                        }
+                        return;
+                    }
+                    (None, Err(_)) => return,
+                }
+            }
+        };
+        drop(waiting);
+        self.say(reply);
     }
 
     fn take_notice(&self, message: Message) {
@@ -101,12 +137,12 @@ impl Pipe {
             }
         };
         let lost_by = match owner.and_then(|id| waiting.get(&id)) {
-            Some(call) => (!call.notices.give(message, seen)).then_some(call.wants),
-            None => Some(Wants::default()),
+            Some(call) => (!call.notices.give(Said::Notice(message, seen))).then_some(call.wants.listens),
+            None => Some(false),
         };
-        if let Some(wants) = lost_by {
+        if let Some(listens) = lost_by {
             self.inner.metrics.dropped(&self.inner.upstream);
-            if let (true, Some(id)) = (wants.listens, owner) {
+            if let (true, Some(id)) = (listens, owner) {
                 // It must not lose anything, so it must be told that it is over.
                 waiting.remove(&id);
             }
@@ -119,15 +155,4 @@ impl Pipe {
         let why = "the server has cancelled the subscription".to_owned();
         self.answer(id, Err(CallError::BrokeOff { upstream: self.inner.upstream.clone(), why }));
     }
-}
-
-/// What a legacy server's own request is answered. No client capability was declared to it, so anything but `ping`
-/// is not ours to ask for.
-pub(crate) fn reply_to_server(upstream: &str, id: &Id, method: &str) -> Bytes {
-    if method == "ping" {
-        return answer::result_message(id, "{}");
-    }
-    tracing::warn!(upstream, method, "the server asks for what no client declared; refused");
-    let text = format!("{method}: Portolan declared no such client capability in this session");
-    answer::error_message(Some(id), mcp::reject::code::METHOD_NOT_FOUND, &text, None)
 }

@@ -38,10 +38,15 @@ pub(super) fn detects(shared: &Shared) -> bool {
 }
 
 /// Finds out what is at the other end. The caller bounds the time.
-pub(super) async fn converse(shared: &Arc<Shared>, pipe: &Pipe, opener: Opener) -> Result<Link, CallError> {
+pub(super) async fn converse(
+    shared: &Arc<Shared>,
+    pipe: &Pipe,
+    opener: Opener,
+    declared: &str,
+) -> Result<Link, CallError> {
     let rule = if opener == Opener::Initialize { EraRule::Is(Era::Legacy) } else { shared.plan.era };
     if rule == EraRule::Is(Era::Legacy) {
-        return finish_legacy(shared, pipe, &response(initialize(shared, pipe).await?).await?);
+        return finish_legacy(shared, pipe, &response(initialize(shared, pipe, declared).await?).await?);
     }
     let mut probe = discover(shared, pipe).await?;
     let waiting = response_of(&mut probe);
@@ -50,12 +55,12 @@ pub(super) async fn converse(shared: &Arc<Shared>, pipe: &Pipe, opener: Opener) 
     } else {
         match tokio::time::timeout(SILENCE, waiting).await {
             Ok(message) => judge(&message?),
-            Err(_elapsed) => return either(shared, pipe, probe).await,
+            Err(_elapsed) => return either(shared, pipe, probe, declared).await,
         }
     };
     match verdict {
         Judged::Legacy if rule == EraRule::Detect => {
-            finish_legacy(shared, pipe, &response(initialize(shared, pipe).await?).await?)
+            finish_legacy(shared, pipe, &response(initialize(shared, pipe, declared).await?).await?)
         }
         judged => judged.link(shared),
     }
@@ -63,8 +68,13 @@ pub(super) async fn converse(shared: &Arc<Shared>, pipe: &Pipe, opener: Opener) 
 
 /// Both questions are asked; the first answer that tells anything decides. A refused `initialize` tells nothing while the
 /// modern question is open, because modern servers refuse it, too.
-async fn either(shared: &Arc<Shared>, pipe: &Pipe, mut probe: PipeStream) -> Result<Link, CallError> {
-    let mut opening = initialize(shared, pipe).await?;
+async fn either(
+    shared: &Arc<Shared>,
+    pipe: &Pipe,
+    mut probe: PipeStream,
+    declared: &str,
+) -> Result<Link, CallError> {
+    let mut opening = initialize(shared, pipe, declared).await?;
     let refusal = tokio::select! {
         message = response_of(&mut opening) => message?,
         message = response_of(&mut probe) => return match judge(&message?) {
@@ -136,9 +146,9 @@ async fn discover(shared: &Shared, pipe: &Pipe) -> Result<PipeStream, CallError>
     pipe.request(id, body, Wants::default()).await
 }
 
-async fn initialize(shared: &Shared, pipe: &Pipe) -> Result<PipeStream, CallError> {
+async fn initialize(shared: &Shared, pipe: &Pipe, declared: &str) -> Result<PipeStream, CallError> {
     let id = shared.next_id();
-    let params = initialize::params(version::newest(Era::Legacy), "{}", &shared.world.identity);
+    let params = initialize::params(version::newest(Era::Legacy), declared, &shared.world.identity);
     let body = answer::request_message(&Id::number(id), "initialize", Some(&params));
     pipe.request(id, body, Wants::default()).await
 }

@@ -1,14 +1,16 @@
 //! A session with a legacy server: opened by `initialize`, ended by DELETE. Source: MCP 2025-11-25 `basic/transports`.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use mcp::jsonrpc::{Id, MessageKind};
 use mcp::legacy::initialize::{self, Opened};
 use mcp::meta::LogLevel;
 use mcp::version::{self, Era};
 use mcp::{answer, headers};
+use tokio::time::{Duration, sleep};
+use tokio_util::sync::CancellationToken;
 
 use super::strays::Strays;
 use super::{HttpStream, HttpWire, legacy_headers};
@@ -21,9 +23,11 @@ use crate::upstream::pipe::lock;
 pub(crate) struct Session {
     pub(crate) link: Link,
     id: Option<HeaderValue>,
-    lost: AtomicBool,
+    lost: CancellationToken,
     level: Mutex<Option<LogLevel>>,
     pub(super) strays: Strays,
+    /// What the server was told that its client can be asked.
+    pub(crate) declared: Arc<str>,
 }
 
 impl Session {
@@ -38,11 +42,21 @@ impl Session {
     }
 
     pub(crate) fn is_lost(&self) -> bool {
-        self.lost.load(Ordering::Relaxed)
+        self.lost.is_cancelled()
     }
 
     pub(super) fn lose(&self) {
-        self.lost.store(true, Ordering::Relaxed);
+        self.lost.cancel();
+    }
+
+    /// Answers a request of the server.
+    pub(crate) fn reply(self: &Arc<Self>, wire: &Arc<HttpWire>, body: Bytes) {
+        let (session, wire) = (Arc::clone(self), Arc::clone(wire));
+        wire.shared.world.tasks.clone().spawn(async move {
+            if let Err(error) = wire.post(session.headers(), body).await {
+                tracing::debug!(%error, "could not answer the server's request");
+            }
+        });
     }
 
     /// Opens the session's stream of notifications; none from a server that has no such stream (405).
@@ -85,10 +99,10 @@ impl Session {
 }
 
 /// Opens a session.
-pub(super) async fn open(wire: &Arc<HttpWire>) -> Result<Session, CallError> {
+pub(super) async fn open(wire: &Arc<HttpWire>, declared: &Arc<str>) -> Result<Session, CallError> {
     let name = &wire.shared.plan.name;
     let id = wire.shared.next_id();
-    let params = initialize::params(version::newest(Era::Legacy), "{}", &wire.shared.world.identity);
+    let params = initialize::params(version::newest(Era::Legacy), declared, &wire.shared.world.identity);
     let body = answer::request_message(&Id::number(id), "initialize", Some(&params));
     let mut reply = wire.post(HeaderMap::new(), body).await?;
     let (status, media) = (reply.status(), reply.media_type());
@@ -116,15 +130,46 @@ pub(super) async fn open(wire: &Arc<HttpWire>) -> Result<Session, CallError> {
     let session = Session {
         link,
         id: session_id,
-        lost: AtomicBool::new(false),
+        lost: CancellationToken::new(),
         level: Mutex::default(),
         strays: Strays::default(),
+        declared: Arc::clone(declared),
     };
     let initialized = answer::notification_message("notifications/initialized", None);
     wire.post(session.headers(), initialized).await?;
     wire.shared.world.metrics.session_opened(name);
     tracing::debug!(upstream = name, revision = opened.revision.name, "opened a session");
     Ok(session)
+}
+
+/// The first pause before a session's stream that ended is opened again, and the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Listens to a session's own stream as long as the session lasts: a server whose tools do not know which request they
+/// serve asks there.
+pub(super) fn listen(wire: &Arc<HttpWire>, session: &Arc<Session>) {
+    let (wire, session) = (Arc::clone(wire), Arc::clone(session));
+    let tasks = wire.shared.world.tasks.clone();
+    tasks.spawn(async move {
+        let listening = async {
+            let mut pause = FIRST_PAUSE;
+            loop {
+                match session.overhear(&wire).await {
+                    // It has no such stream.
+                    Ok(None) => return,
+                    Ok(Some(mut stream)) => while stream.next().await.is_ok() {},
+                    Err(error) => tracing::debug!(%error, "cannot listen to a session"),
+                }
+                sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        };
+        tokio::select! {
+            () = listening => {}
+            () = session.lost.cancelled() => {}
+        }
+    });
 }
 
 /// Tells the server that a session is over; it may not care.

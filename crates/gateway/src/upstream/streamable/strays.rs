@@ -6,9 +6,11 @@ use std::sync::{Arc, Mutex};
 
 use mcp::jsonrpc::Message;
 use mcp::notify::{Notice, Seen};
+use mcp::reject::code;
 
 use super::Session;
-use crate::upstream::backlog::{self, Giver, Taker};
+use crate::upstream::ask::{self, Ask, Asked};
+use crate::upstream::backlog::{self, Giver, Said, Taker};
 use crate::upstream::pipe::lock;
 
 /// The calls of one session that may be told something on its stream.
@@ -22,6 +24,7 @@ struct Waiting {
     notices: Giver,
     /// Whether it wants log messages.
     logs: bool,
+    asked: Asked,
 }
 
 impl Strays {
@@ -38,7 +41,27 @@ impl Strays {
             }
             _ => None,
         };
-        owner.is_some_and(|call| call.notices.give(message, seen))
+        owner.is_some_and(|call| call.notices.give(Said::Notice(message, seen)))
+    }
+
+    /// Gives a request of the server to the call that it belongs to.
+    ///
+    /// # Errors
+    /// Why there is none. The request is refused then.
+    pub(super) fn ask(&self, ask: Ask) -> Result<(), &'static str> {
+        let calls = lock(&self.calls);
+        let owner = ask::owner(calls.iter().map(|(id, call)| (*id, &call.asked, call)));
+        match owner {
+            // Where there is no room for it, it is refused by being dropped.
+            Ok(call) => {
+                let given = call.notices.give(Said::Ask(ask));
+                given.then_some(()).ok_or("too much waits for the client already")
+            }
+            Err(why) => {
+                ask.refuse(code::INVALID_PARAMS, why);
+                Err(why)
+            }
+        }
     }
 }
 
@@ -52,14 +75,14 @@ pub(crate) struct Strayed {
 
 impl Strayed {
     /// Begins to hear what is said of the call `id`.
-    pub(crate) fn expect(session: &Arc<Session>, id: u64, logs: bool) -> Self {
+    pub(crate) fn expect(session: &Arc<Session>, id: u64, logs: bool, asked: Asked) -> Self {
         let (sender, notices) = backlog::new();
-        lock(&session.strays.calls).insert(id, Waiting { notices: sender, logs });
+        lock(&session.strays.calls).insert(id, Waiting { notices: sender, logs, asked });
         Self { session: Arc::clone(session), id, notices }
     }
 
     /// The next one; none any more once the call is over. Safe to drop while waiting.
-    pub(super) async fn next(&mut self) -> Option<(Message, Seen)> {
+    pub(super) async fn next(&mut self) -> Option<Said> {
         self.notices.next().await
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::{HeaderValue, Method};
-use mcp::jsonrpc::{Id, Message, MessageKind};
+use mcp::jsonrpc::{Id, Message, MessageKind, Request};
 use mcp::notify::{self, Notice};
 use mcp::sse::{Decoder, Event};
 use mcp::{answer, glance, headers};
@@ -20,13 +20,16 @@ use super::strays::Strayed;
 use super::{HttpWire, Session};
 use crate::reply::CallError;
 use crate::upstream::answer::{Arrival, Response};
-use crate::upstream::pipe::reply_to_server;
+use crate::upstream::ask::{self, Ask, Asked, Creditor};
 
 /// How long a stream may go on after the answer.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How long to wait before a stream is resumed, when the server does not say; and at most.
 const RESUME_AFTER: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How long an answer is held back for what the server says of its call on another connection, where it has done that
+/// before in this call: what was said first may come last.
+const STRAGGLERS: Duration = Duration::from_millis(50);
 /// How often a stream is resumed that has nothing new.
 const MOST_RESUMED: u32 = 100;
 
@@ -40,6 +43,10 @@ pub(crate) struct HttpStream {
     session: Option<Arc<Session>>,
     guard: Option<CancelGuard>,
     strayed: Option<Strayed>,
+    /// Whether the server says things of this call on the session's stream.
+    strays: bool,
+    /// The answer, and until when it is held back.
+    held: Option<(Response, Instant)>,
 }
 
 /// The events of one response, read as they come.
@@ -97,22 +104,44 @@ impl HttpStream {
             Some(LegacyCall { session, guard, strayed }) => (Some(session), Some(guard), Some(strayed)),
             None => (None, None, None),
         };
-        Self { wire, id: Some(id), events, session, guard, strayed }
+        Self { wire, id: Some(id), events, session, guard, strayed, strays: false, held: None }
     }
 
     /// A legacy session's stream of notifications.
     pub(super) fn overheard(wire: Arc<HttpWire>, reply: Reply, session: Arc<Session>) -> Self {
         let events = Events::new(reply, wire.shared.plan.message_bytes);
-        Self { wire, id: None, events, session: Some(session), guard: None, strayed: None }
+        let (guard, strayed, held) = (None, None, None);
+        Self { wire, id: None, events, session: Some(session), guard, strayed, strays: false, held }
     }
 
     pub(crate) async fn next(&mut self) -> Result<Arrival, CallError> {
+        if self.held.is_none() {
+            match self.next_event().await? {
+                Arrival::Response(response) if self.strays => {
+                    self.held = Some((response, Instant::now() + STRAGGLERS));
+                }
+                arrival => return Ok(arrival),
+            }
+        }
+        if let (Some(strayed), Some((_, until))) = (&mut self.strayed, &self.held)
+            && let Ok(Some(said)) = tokio::time::timeout_at(*until, strayed.next()).await
+        {
+            return Ok(said.into());
+        }
+        let held = self.held.take().map(|(response, _)| Arrival::Response(response));
+        held.ok_or_else(|| CallError::Internal("an answer was asked for more than it has".to_owned()))
+    }
+
+    async fn next_event(&mut self) -> Result<Arrival, CallError> {
         loop {
             let data = match &mut self.strayed {
                 None => self.events.next(&self.wire).await,
                 Some(strayed) => tokio::select! {
                     biased;
-                    Some((message, seen)) = strayed.next() => return Ok(Arrival::Notice(message, seen)),
+                    Some(said) = strayed.next() => {
+                        self.strays = true;
+                        return Ok(said.into());
+                    }
                     data = self.events.next(&self.wire) => data,
                 },
             };
@@ -209,8 +238,8 @@ impl HttpStream {
                 Some(Arrival::Response(Response { message, status: None }))
             }
             MessageKind::Request(request) => {
-                self.answer_server(&request.id, &request.method);
-                None
+                let request = request.clone();
+                self.sort_request(message, &request)
             }
             MessageKind::Notification(_) => match notify::see(&message) {
                 Ok(seen) if self.is_stray(&seen.notice) => {
@@ -254,21 +283,27 @@ impl HttpStream {
         }
     }
 
-    fn answer_server(&self, id: &Id, method: &str) {
-        let Some(session) = self.session.clone() else {
-            tracing::warn!(
-                upstream = self.wire.shared.plan.name,
-                method,
-                "a modern server sent a request; ignored"
-            );
-            return;
+    /// A request of the server: on a call's stream it is the call's, on the session's own it does not say whose.
+    fn sort_request(&self, message: Message, request: &Request) -> Option<Arrival> {
+        let upstream = &self.wire.shared.plan.name;
+        let method = &*request.method;
+        let Some(session) = &self.session else {
+            tracing::warn!(upstream, method, "a modern server sent a request; ignored");
+            return None;
         };
-        let (wire, body) = (Arc::clone(&self.wire), reply_to_server(&self.wire.shared.plan.name, id, method));
-        self.wire.shared.world.tasks.spawn(async move {
-            if let Err(error) = wire.post(session.headers(), body).await {
-                tracing::debug!(%error, "could not answer the server's request");
-            }
-        });
+        if let Some(reply) = ask::answer_at_once(&session.declared, &request.id, method, message.params()) {
+            session.reply(&self.wire, reply);
+            return None;
+        }
+        let to = Creditor::Http(Arc::clone(&self.wire), Arc::clone(session));
+        let ask = Ask::new(message, request, to);
+        if self.id.is_some() {
+            return Some(Arrival::Ask(ask));
+        }
+        if let Err(why) = session.strays.ask(ask) {
+            tracing::warn!(upstream, method, "a request of the server is refused: {why}");
+        }
+        None
     }
 }
 
@@ -314,9 +349,14 @@ pub(crate) struct LegacyCall {
 
 impl LegacyCall {
     /// Before it is sent, because what the server says of it may come before the answer's head.
-    pub(crate) fn begin(wire: &Arc<HttpWire>, session: &Arc<Session>, id: u64, logs: bool) -> Self {
+    pub(crate) fn begin(
+        wire: &Arc<HttpWire>,
+        session: &Arc<Session>,
+        id: u64,
+        (logs, asked): (bool, Asked),
+    ) -> Self {
         let guard = CancelGuard::new(Arc::clone(wire), Arc::clone(session), id);
-        Self { session: Arc::clone(session), guard, strayed: Strayed::expect(session, id, logs) }
+        Self { session: Arc::clone(session), guard, strayed: Strayed::expect(session, id, logs, asked) }
     }
 
     /// There is nothing to cancel any more.

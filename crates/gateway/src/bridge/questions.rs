@@ -1,0 +1,148 @@
+//! What a legacy client is asked in mid-call, and its answers on their way to whoever waits for them.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use mcp::answer;
+use mcp::json::{JsonFault, Patch};
+use mcp::jsonrpc::{Id, Message, MessageKind};
+use mcp::mrtr::InputRequest;
+use tokio::sync::oneshot;
+
+use crate::upstream::ask::{Ask, Debt};
+use crate::upstream::pipe::lock;
+
+/// The most questions to one client at once.
+const MOST: usize = 64;
+
+/// The open questions of one session.
+#[derive(Debug, Default)]
+pub(crate) struct Questions {
+    open: Mutex<BTreeMap<u64, Waiter>>,
+    asked: AtomicU64,
+}
+
+/// Who waits for an answer.
+#[derive(Debug)]
+enum Waiter {
+    /// A legacy server, which gets it as it comes.
+    Server(Debt),
+    /// A call that is sent again with it.
+    Call(oneshot::Sender<Message>),
+}
+
+impl Questions {
+    /// Takes a client's response to where it belongs. Whether there is such a place.
+    pub(crate) fn answered(&self, response: &Message) -> bool {
+        let number = response.response_id().and_then(Id::as_number);
+        match number.and_then(|number| lock(&self.open).remove(&number)) {
+            Some(Waiter::Server(debt)) => debt.pay_with(response),
+            // The call may be over.
+            Some(Waiter::Call(call)) => drop(call.send(response.clone())),
+            None => return false,
+        }
+        true
+    }
+
+    fn put(&self, waiter: Waiter) -> Option<u64> {
+        let mut open = lock(&self.open);
+        if open.len() >= MOST {
+            return None;
+        }
+        let number = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
+        open.insert(number, waiter);
+        Some(number)
+    }
+}
+
+/// The questions of one call. They end with it.
+#[derive(Debug)]
+pub(crate) struct Asking {
+    of: Arc<Questions>,
+    open: Vec<(u64, Id)>,
+}
+
+impl Asking {
+    pub(crate) fn new(of: Arc<Questions>) -> Self {
+        Self { of, open: Vec::new() }
+    }
+
+    /// The request to the client that passes a legacy server's on. Nothing if too much is asked at once, and then the server
+    /// hears that.
+    pub(crate) fn pass_on(&mut self, ask: Ask) -> Option<Bytes> {
+        let message = ask.message.clone();
+        let debt = ask.into_debt();
+        let theirs = debt.id().clone();
+        let number = self.of.put(Waiter::Server(debt))?;
+        self.open.push((number, theirs));
+        let mut patch = Patch::new();
+        message.set_id(&Id::number(number), &mut patch);
+        Some(patch.apply(message.bytes()))
+    }
+
+    /// A request of our own to the client, and where its answer comes out. Nothing if too much is asked at once.
+    pub(crate) fn ask(&mut self, request: &InputRequest) -> Option<(Bytes, oneshot::Receiver<Message>)> {
+        let (sender, receiver) = oneshot::channel();
+        let number = self.of.put(Waiter::Call(sender))?;
+        self.open.push((number, Id::number(number)));
+        Some((answer::request_message(&Id::number(number), &request.method, request.params()), receiver))
+    }
+
+    /// The id under which the client knows the request that the server calls `theirs`, if it is still open.
+    pub(crate) fn known_as(&self, theirs: &Id) -> Option<Id> {
+        let open = lock(&self.of.open);
+        let is_it =
+            |(number, id): &&(u64, Id)| id.canonical() == theirs.canonical() && open.contains_key(number);
+        self.open.iter().find(is_it).map(|(number, _)| Id::number(*number))
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        let mut open = lock(&self.of.open);
+        // To drop a waiter tells it.
+        let gone: Vec<_> = self.open.iter().filter_map(|(number, _)| open.remove(number)).collect();
+        drop(open);
+        drop(gone);
+    }
+}
+
+/// A client's answer as a modern server reads it: the text of the result object.
+///
+/// # Errors
+/// When the client has answered with an error, which a modern server cannot be told. Only that nobody filled in a form has
+/// a result of its own.
+pub(crate) fn result_of(request: &InputRequest, response: &Message) -> Result<String, String> {
+    match response.kind() {
+        MessageKind::Result(parts) => Ok(response.at(parts.result).to_owned()),
+        MessageKind::Error(_) if request.method == "elicitation/create" => {
+            Ok(r#"{"action":"cancel"}"#.to_owned())
+        }
+        MessageKind::Error(parts) => {
+            let view = answer::error_view(response, parts);
+            Err(format!("the client answered {} with error {}: {}", request.method, view.code, view.message))
+        }
+        MessageKind::Request(_) | MessageKind::Notification(_) => {
+            Err(format!("the client did not answer {}", request.method))
+        }
+    }
+}
+
+/// The requests as a legacy client must find them, and the ids of the elicitations by URL among them.
+pub(crate) fn aged(mut requests: Vec<InputRequest>) -> Result<(Vec<InputRequest>, Vec<String>), JsonFault> {
+    let mut urls = Vec::new();
+    for request in requests.iter_mut().filter(|request| request.is_url()) {
+        let id = format!("{}-{:08x}", request.key, fresh());
+        request.age(&id)?;
+        urls.push(id);
+    }
+    Ok((requests, urls))
+}
+
+/// Tells elicitations apart, no more.
+fn fresh() -> u32 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    u32::try_from(NEXT.fetch_add(1, Ordering::Relaxed) & 0xffff_ffff).unwrap_or_default()
+}

@@ -1,0 +1,257 @@
+//! Suspended calls: a legacy server asks in mid-call, a modern client gets `input_required`, and its retry finds the open call.
+//!
+//! The state that the client carries names the call and nothing else. It is sealed for its principal and its time, belongs
+//! to the very params that the client sent, and works once: what it leads to is taken out when it is used.
+//! Source: MCP 2026-07-28 `basic/patterns/mrtr`; protocol.md §1.10, §2.8.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, Weak};
+use std::time::{Duration, SystemTime};
+
+use auth::Principal;
+use mcp::call::Call;
+use mcp::json::{self, Object};
+use mcp::mrtr::{self, InputRequest, Retry};
+use mcp::reject::Reject;
+use store::seal::{Bound, Seal, SealFault};
+use tokio::task::AbortHandle;
+
+use crate::digest::Digest;
+use crate::relay::Relay;
+use crate::reply::CallError;
+use crate::upstream::ask::{Ask, Debt};
+use crate::upstream::pipe::lock;
+
+/// What a suspended call belongs to.
+#[derive(Debug, Clone)]
+pub(crate) struct Bond {
+    purpose: String,
+    principal: Principal,
+    call: Digest,
+    /// How long the client may take to answer.
+    pub(crate) keep: Duration,
+}
+
+impl Bond {
+    pub(crate) fn new(route: &str, principal: &Principal, call: &Call, keep: Duration) -> Self {
+        let purpose = format!("request-state:{route}");
+        Self { purpose, principal: principal.clone(), call: digest(call), keep }
+    }
+
+    fn bound(&self) -> Bound<'_> {
+        Bound { purpose: &self.purpose, principal: self.principal.id() }
+    }
+}
+
+/// Stands for what a client asked for: the method and its params as the client wrote them, but for what a retry changes.
+fn digest(call: &Call) -> Digest {
+    let params = call.params().and_then(|params| Object::parse(params).ok());
+    let mut members: Vec<_> = params
+        .iter()
+        .flat_map(Object::iter)
+        .filter(|member| !mrtr::is_ours(&member.name) && member.name != "_meta")
+        .map(|member| (member.name.clone(), member.value))
+        .collect();
+    members.sort();
+    let texts = members.iter().flat_map(|(name, value)| [&**name, value]);
+    Digest::of(std::iter::once(call.method_name()).chain(texts))
+}
+
+/// The suspended calls of this Portolan.
+#[derive(Debug)]
+pub(crate) struct Suspended {
+    seal: Arc<Seal>,
+    most: usize,
+    calls: Mutex<HashMap<String, Parked>>,
+}
+
+/// A call that waits for its client.
+#[derive(Debug)]
+struct Parked {
+    relay: Box<Relay>,
+    debts: Vec<(InputRequest, Debt)>,
+    call: Digest,
+    /// Ends it when its time is over.
+    _timer: Timer,
+}
+
+#[derive(Debug)]
+struct Timer(AbortHandle);
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// How a retry goes on.
+pub(crate) enum Resumed {
+    /// The open call goes on.
+    Goes(Box<Relay>),
+    /// Something was left unanswered: this is the result that asks for it.
+    Asks(String),
+    /// It is a call like any other.
+    Anew,
+}
+
+impl Suspended {
+    pub(crate) fn new(seal: Arc<Seal>, most: usize) -> Arc<Self> {
+        Arc::new(Self { seal, most, calls: Mutex::default() })
+    }
+
+    /// Suspends a call whose server asks for something: the result that tells the client.
+    pub(crate) fn park(
+        self: &Arc<Self>,
+        relay: Box<Relay>,
+        bond: &Bond,
+        asks: Vec<Ask>,
+        now: SystemTime,
+    ) -> Result<String, CallError> {
+        let mut debts = Vec::new();
+        for (n, ask) in asks.into_iter().enumerate() {
+            let mut request = ask.request(mrtr::key(n));
+            request.modernize().map_err(|fault| CallError::invalid(relay.upstream(), &fault.into()))?;
+            debts.push((request, ask.into_debt()));
+        }
+        self.keep(relay, bond, debts, now)
+    }
+
+    fn keep(
+        self: &Arc<Self>,
+        mut relay: Box<Relay>,
+        bond: &Bond,
+        debts: Vec<(InputRequest, Debt)>,
+        now: SystemTime,
+    ) -> Result<String, CallError> {
+        relay.suspend();
+        let mut random = [0; 16];
+        aws_lc_rs::rand::fill(&mut random)
+            .map_err(|_unspecified| CallError::Internal("no random numbers".to_owned()))?;
+        let handle: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        let requests: Vec<_> = debts.iter().map(|(request, _)| request.clone()).collect();
+        let state = self.state(bond, now, &format!(r#""call":{}"#, json::quote(&handle)))?;
+        let mut calls = lock(&self.calls);
+        if calls.len() >= self.most {
+            return Err(CallError::Overloaded { what: "suspended calls".to_owned(), limit: self.most });
+        }
+        let (suspended, late, keep) = (Arc::downgrade(self), handle.clone(), bond.keep);
+        let timer = tokio::spawn(async move {
+            tokio::time::sleep(keep).await;
+            Weak::upgrade(&suspended).map(|suspended| lock(&suspended.calls).remove(&late));
+        });
+        calls.insert(handle, Parked { relay, debts, call: bond.call, _timer: Timer(timer.abort_handle()) });
+        Ok(mrtr::ask(&requests, &state))
+    }
+
+    /// Tells a client that it must visit URLs before it calls again: the server has ended the call with that.
+    pub(crate) fn visit(
+        &self,
+        requests: &[InputRequest],
+        bond: &Bond,
+        now: SystemTime,
+    ) -> Result<String, CallError> {
+        let keys: Vec<_> = requests.iter().map(|request| json::quote(&request.key)).collect();
+        let state = self.state(bond, now, &format!(r#""visit":[{}]"#, keys.join(",")))?;
+        Ok(mrtr::ask(requests, &state))
+    }
+
+    fn state(&self, bond: &Bond, now: SystemTime, what: &str) -> Result<String, CallError> {
+        let payload = format!(r#"{{"params":"{}",{what}}}"#, bond.call);
+        let sealed = self.seal.seal(bond.bound(), now + bond.keep, payload.as_bytes());
+        sealed.map_err(|fault| CallError::Internal(fault.to_string()))
+    }
+
+    /// What a retry means. It is taken only if it is the right principal's, of the same call, in time, and the first.
+    pub(crate) fn resume(
+        self: &Arc<Self>,
+        call: &Call,
+        bond: &Bond,
+        now: SystemTime,
+    ) -> Result<Resumed, CallError> {
+        let retry = Retry::read(call.params())
+            .map_err(|fault| CallError::Reject(Reject::member("inputResponses", &fault)))?;
+        let Some(state) = &retry.state else { return Ok(Resumed::Anew) };
+        let payload = self.seal.open(bond.bound(), now, state).map_err(|fault| match fault {
+            SealFault::Expired => {
+                CallError::RequestState("its time is over; what the call had done by then is done")
+            }
+            _ => CallError::RequestState("it is none that was given for this call"),
+        })?;
+        let unreadable =
+            || CallError::Internal("a request state that was sealed here cannot be read".to_owned());
+        let text = std::str::from_utf8(&payload).map_err(|_not_utf8| unreadable())?;
+        let sealed = Object::parse(text).map_err(|_fault| unreadable())?;
+        let member = |name| sealed.string(name).ok().flatten();
+        if member("params").as_deref() != Some(&*bond.call.to_string()) {
+            return Err(CallError::RequestState("it was given for other params"));
+        }
+        match member("call") {
+            Some(handle) => self.take(&handle, call, &retry, bond, now),
+            None => {
+                let keys = sealed.get("visit").ok().flatten().map(json::array).transpose();
+                let keys = keys.ok().flatten().ok_or_else(unreadable)?;
+                visited(&keys, &retry)
+            }
+        }
+    }
+
+    fn take(
+        self: &Arc<Self>,
+        handle: &str,
+        call: &Call,
+        retry: &Retry<'_>,
+        bond: &Bond,
+        now: SystemTime,
+    ) -> Result<Resumed, CallError> {
+        let gone = CallError::RequestState(
+            "the call is not open any more: it was resumed before, or its server or Portolan was restarted; what it had \
+             done by then is done",
+        );
+        let mut parked = {
+            let mut calls = lock(&self.calls);
+            if calls.get(handle).is_none_or(|parked| parked.call != bond.call) {
+                return Err(gone);
+            }
+            calls.remove(handle).ok_or(gone)?
+        };
+        let mut left = Vec::new();
+        for (request, debt) in std::mem::take(&mut parked.debts) {
+            match retry.response(&request.key) {
+                Some(result) => debt.pay(result),
+                None => left.push((request, debt)),
+            }
+        }
+        let relay = parked.relay.replace(call);
+        if left.is_empty() {
+            return Ok(Resumed::Goes(relay));
+        }
+        // MCP `basic/patterns/mrtr`: what is missing is asked for again.
+        self.keep(relay, bond, left, now).map(Resumed::Asks)
+    }
+
+    /// Gives up all of them: their servers hear that nobody answers.
+    pub(crate) fn clear(&self) {
+        lock(&self.calls).clear();
+    }
+}
+
+/// Whether all URLs were visited, so that the call can be made again.
+fn visited(keys: &[&str], retry: &Retry<'_>) -> Result<Resumed, CallError> {
+    let action = |key: &&str| {
+        let key = json::string(key).ok()?;
+        let answer = Object::parse(retry.response(&key)?).ok()?;
+        answer.string("action").ok().flatten().map(|action| action.into_owned())
+    };
+    for answer in keys.iter().map(action) {
+        match answer.as_deref() {
+            Some("accept") => {}
+            Some(_) => {
+                let why = "the URL was not visited, which the server asks for before it carries out the call";
+                return Err(CallError::InputRefused { why: why.to_owned() });
+            }
+            // Calling again asks again.
+            None => return Ok(Resumed::Anew),
+        }
+    }
+    Ok(Resumed::Anew)
+}

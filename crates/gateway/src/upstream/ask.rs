@@ -1,0 +1,200 @@
+//! What a legacy server asks of a client in the middle of a call: elicitation, sampling, roots.
+//!
+//! Whoever holds an [`Ask`] owes the server an answer; dropping it is one, so that no server waits for ever.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use mcp::answer;
+use mcp::json::Patch;
+use mcp::jsonrpc::{Id, Message, Request};
+use mcp::mrtr::InputRequest;
+use mcp::reject::code;
+
+use crate::upstream::pipe::Pipe;
+use crate::upstream::streamable::{HttpWire, Session};
+
+/// A request of a legacy server that a client must answer.
+#[derive(Debug)]
+pub(crate) struct Ask {
+    /// The request as it came.
+    pub(crate) message: Message,
+    method: Box<str>,
+    reply: Debt,
+}
+
+/// The answer that is owed to a server.
+pub(crate) struct Debt {
+    to: Option<Creditor>,
+    id: Id,
+}
+
+/// Where answers to a server's requests go.
+#[derive(Debug, Clone)]
+pub(crate) enum Creditor {
+    /// A process.
+    Pipe(Pipe),
+    /// A session over HTTP.
+    Http(Arc<HttpWire>, Arc<Session>),
+}
+
+impl Ask {
+    pub(crate) fn new(message: Message, request: &Request, to: Creditor) -> Self {
+        let reply = Debt { to: Some(to), id: request.id.clone() };
+        Self { method: request.method.clone(), message, reply }
+    }
+
+    /// What is asked for, under a key of its call.
+    pub(crate) fn request(&self, key: String) -> InputRequest {
+        let params = self.message.params().map(|params| Bytes::copy_from_slice(params.as_bytes()));
+        InputRequest { key, method: self.method.to_string(), params }
+    }
+
+    /// The answer that is owed.
+    pub(crate) fn into_debt(self) -> Debt {
+        self.reply
+    }
+
+    /// Refuses it.
+    pub(crate) fn refuse(self, code: i64, why: &str) {
+        self.reply.refuse(code, why);
+    }
+}
+
+impl Debt {
+    /// The server's own id of the request.
+    pub(crate) fn id(&self) -> &Id {
+        &self.id
+    }
+
+    /// Pays with a result; `result` is the text of a JSON object.
+    pub(crate) fn pay(mut self, result: &str) {
+        let body = answer::result_message(&self.id, result);
+        self.send(body);
+    }
+
+    /// Pays with a client's response, which has an id of ours.
+    pub(crate) fn pay_with(mut self, response: &Message) {
+        let mut patch = Patch::new();
+        response.set_id(&self.id, &mut patch);
+        self.send(patch.apply(response.bytes()));
+    }
+
+    /// Says that there is no answer.
+    pub(crate) fn refuse(mut self, code: i64, why: &str) {
+        let body = answer::error_message(Some(&self.id), code, why, None);
+        self.send(body);
+    }
+
+    fn send(&mut self, body: Bytes) {
+        match self.to.take() {
+            Some(Creditor::Pipe(pipe)) => pipe.say(body),
+            Some(Creditor::Http(wire, session)) => session.reply(&wire, body),
+            None => {}
+        }
+    }
+}
+
+impl Drop for Debt {
+    fn drop(&mut self) {
+        if self.to.is_some() {
+            let why = "nobody is there any more to answer this";
+            let body = answer::error_message(Some(&self.id), code::INTERNAL_ERROR, why, None);
+            self.send(body);
+        }
+    }
+}
+
+impl fmt::Debug for Debt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Debt").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// What a call may be asked, and who would be asked.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Asked {
+    /// Whether the method is one in whose course a server may ask at all.
+    pub(crate) may_ask: bool,
+    /// What the client declared ([`mcp::mrtr::askable`]).
+    pub(crate) declared: Arc<str>,
+    /// The client, where it is known which calls are the same one's.
+    pub(crate) client: Option<Arc<str>>,
+}
+
+/// Which call a server's request belongs to when it does not say: the only one that can be meant, or the newest if all
+/// that can be meant are the same client's. To guess further could show one client's question to another.
+///
+/// # Errors
+/// Why there is none.
+pub(crate) fn owner<'a, T>(calls: impl Iterator<Item = (u64, &'a Asked, T)>) -> Result<T, &'static str> {
+    let mut candidates: Vec<_> = calls.filter(|(_, asked, _)| asked.may_ask).collect();
+    candidates.sort_by_key(|(id, ..)| *id);
+    let same = candidates.windows(2).all(|pair| match pair {
+        [(_, one, _), (_, other, _)] => one.client.is_some() && one.client == other.client,
+        _ => true,
+    });
+    match candidates.pop() {
+        None => Err("it belongs to no call of a client"),
+        Some(_) if !same => Err("it does not say which of several calls it belongs to"),
+        Some((_, asked, _)) if &*asked.declared == "{}" => Err("the client declared no such capability"),
+        Some((_, _, owner)) => Ok(owner),
+    }
+}
+
+/// What a server's request is answered at once, because no client can be asked it; nothing if one can.
+pub(crate) fn answer_at_once(declared: &str, id: &Id, method: &str, params: Option<&str>) -> Option<Bytes> {
+    if method == "ping" {
+        return Some(answer::result_message(id, "{}"));
+    }
+    let refuse = |why: String| Some(answer::error_message(Some(id), code::METHOD_NOT_FOUND, &why, None));
+    if mcp::mrtr::capability(method).is_none() {
+        return refuse(format!("{method}: no client has such a method"));
+    }
+    let params = params.map(|params| Bytes::copy_from_slice(params.as_bytes()));
+    let request = InputRequest { key: String::new(), method: method.to_owned(), params };
+    let lacks = request.lacks(declared)?;
+    refuse(format!("{method}: the client has not declared {lacks}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(may_ask: bool, declared: &str, client: Option<&str>) -> Asked {
+        Asked { may_ask, declared: declared.into(), client: client.map(Into::into) }
+    }
+
+    fn owner_of(calls: &[Asked]) -> Result<usize, &'static str> {
+        owner(calls.iter().enumerate().map(|(n, asked)| (n as u64, asked, n)))
+    }
+
+    #[test]
+    fn only_a_call_that_is_surely_meant_is_asked() {
+        let can = r#"{"roots":{}}"#;
+        assert_eq!(owner_of(&[asked(true, can, None), asked(false, can, None)]), Ok(0));
+        assert_eq!(owner_of(&[asked(true, can, Some("a")), asked(true, can, Some("a"))]), Ok(1));
+        for calls in [
+            vec![],
+            vec![asked(false, can, None)],
+            vec![asked(true, "{}", None)],
+            vec![asked(true, can, None), asked(true, can, None)],
+            vec![asked(true, can, Some("a")), asked(true, can, Some("b"))],
+            vec![asked(true, can, Some("a")), asked(true, "{}", None)],
+        ] {
+            assert!(owner_of(&calls).is_err(), "{calls:?}");
+        }
+    }
+
+    #[test]
+    fn what_no_client_can_be_asked_is_answered_at_once() {
+        let id = Id::number(1);
+        let at_once = |method| answer_at_once(r#"{"roots":{}}"#, &id, method, None);
+        assert!(at_once("roots/list").is_none());
+        assert_eq!(at_once("ping").unwrap(), r#"{"jsonrpc":"2.0","id":1,"result":{}}"#);
+        for method in ["sampling/createMessage", "elicitation/create", "tools/call"] {
+            assert!(at_once(method).unwrap().windows(6).any(|w| w == b"-32601"), "{method}");
+        }
+    }
+}

@@ -1,0 +1,105 @@
+use super::*;
+use crate::meta::ClientFacts;
+
+fn read(text: &str) -> Result<InputRequired, AnswerFault> {
+    InputRequired::read(&Object::parse(text).unwrap())
+}
+
+#[test]
+fn what_is_asked_reads_and_writes() {
+    let text = r#"{"resultType":"input_required","inputRequests":{"a":{"method":"elicitation/create","params":{"message":"m","x":1.0}},"b":{"method":"roots/list"}},"requestState":"s\u0020"}"#;
+    let asked = read(text).unwrap();
+    assert_eq!(asked.state.as_deref(), Some(r#""s\u0020""#), "the state keeps its spelling");
+    assert_eq!(ask(&asked.requests, "s "), text.replace("\\u0020", " "));
+}
+
+#[test]
+fn what_nobody_can_be_asked_is_refused() {
+    for text in [
+        "{}",
+        r#"{"inputRequests":{}}"#,
+        r#"{"inputRequests":{"a":{"method":"tools/call"}}}"#,
+        r#"{"inputRequests":{"a":{"method":"roots/list"},"a":{"method":"roots/list"}}}"#,
+        r#"{"inputRequests":[]}"#,
+        r#"{"requestState":7}"#,
+    ] {
+        assert!(read(text).is_err(), "{text}");
+    }
+    assert!(read(r#"{"requestState":""}"#).is_ok());
+}
+
+#[test]
+fn retries_are_read() {
+    let params = r#"{"name":"t","inputResponses":{"a":{"action":"accept"}},"requestState":"s"}"#;
+    let retry = Retry::read(Some(params)).unwrap();
+    assert_eq!(retry.response("a"), Some(r#"{"action":"accept"}"#));
+    assert_eq!(retry.state.as_deref(), Some("s"));
+    for bad in [r#"{"inputResponses":null}"#, r#"{"inputResponses":{"a":7}}"#, r#"{"requestState":{}}"#] {
+        assert!(Retry::read(Some(bad)).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn what_a_client_lacks_is_named() {
+    let request = |method: &str, params: &str| InputRequest {
+        key: key(0),
+        method: method.to_owned(),
+        params: Some(Bytes::copy_from_slice(params.as_bytes())),
+    };
+    let form = request("elicitation/create", r#"{"message":"m"}"#);
+    let url = request("elicitation/create", r#"{"mode":"url","elicitationId":"1","url":"https://a"}"#);
+    let sampling = request("sampling/createMessage", r#"{"tools":[]}"#);
+    for (request, capabilities, lacks) in [
+        (&form, r#"{"elicitation":{}}"#, None),
+        (&form, r#"{"elicitation":{"form":{}}}"#, None),
+        (&form, r#"{"elicitation":{"url":{}}}"#, Some(r#"{"elicitation":{"form":{}}}"#)),
+        (&form, "{}", Some(r#"{"elicitation":{"form":{}}}"#)),
+        (&url, r#"{"elicitation":{}}"#, Some(r#"{"elicitation":{"url":{}}}"#)),
+        (&url, r#"{"elicitation":{"url":{}}}"#, None),
+        (&sampling, r#"{"sampling":{}}"#, Some(r#"{"sampling":{"tools":{}}}"#)),
+        (&sampling, r#"{"sampling":{"tools":{}}}"#, None),
+        (&request("roots/list", "{}"), r#"{"roots":{}}"#, None),
+        (&request("roots/list", "{}"), "{}", Some(r#"{"roots":{}}"#)),
+    ] {
+        assert_eq!(request.lacks(capabilities).as_deref(), lacks, "{request:?} {capabilities}");
+    }
+}
+
+#[test]
+fn urls_have_an_id_in_the_legacy_era_only() {
+    let data = r#"{"elicitations":[{"mode":"url","elicitationId":"1","url":"https://a","message":"m"}]}"#;
+    let mut asked = of_url_error(Some(data)).unwrap();
+    let [request] = &mut asked[..] else { panic!("{asked:?}") };
+    assert_eq!(request.params(), Some(r#"{"mode":"url","url":"https://a","message":"m"}"#));
+    request.age("7").unwrap();
+    assert!(request.params().unwrap().contains(r#""elicitationId":"7""#));
+}
+
+#[test]
+fn a_session_is_told_what_it_may_ask_for() {
+    let all = r#"{"sampling":{"tools":{}},"roots":{"listChanged":true},"tasks":{},"elicitation":{"url":{}}}"#;
+    assert_eq!(askable(all), r#"{"elicitation":{"url":{}},"roots":{},"sampling":{"tools":{}}}"#);
+    assert_eq!(askable("{}"), "{}");
+    assert_eq!(askable(r#"{"roots":true}"#), "{}");
+}
+
+#[test]
+fn a_retry_differs_in_what_was_asked_for_only() {
+    let text = r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"t","requestState":"old","arguments":{"a":1.0}}}"#;
+    let message = Message::parse(Bytes::copy_from_slice(text.as_bytes())).unwrap();
+    let client = ClientFacts {
+        capabilities: Bytes::from_static(b"{}"),
+        info: None,
+        log: crate::meta::LogWish::Nothing,
+    };
+    let call = crate::inbound::legacy(message, client).unwrap();
+    let responses = [("a".to_owned(), r#"{"action":"accept"}"#.to_owned())];
+    let retry = again(&call, &responses, Some(r#""s""#)).unwrap();
+    assert_eq!(
+        retry.params(),
+        Some(
+            r#"{"inputResponses":{"a":{"action":"accept"}},"requestState":"s","name":"t","arguments":{"a":1.0}}"#
+        )
+    );
+    assert_eq!(again(&call, &[], None).unwrap().params(), Some(r#"{"name":"t","arguments":{"a":1.0}}"#));
+}
