@@ -21,12 +21,6 @@ from .clients import COMES_AND_GOES, SCRIPT
 PUBLIC_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 FIXTURES = {"reference": "both", "python": "both", "rmcp": "both", "typescript": "legacy"}
 ERAS = ("modern", "legacy")
-# Offered only to clients that can be asked, which Portolan is not yet: «Every era, both ways».
-WHEN_ASKED = {
-    "everything__get-roots-list",
-    "everything__trigger-elicitation-request",
-    "everything__trigger-sampling-request",
-}
 DEGRADED = "dev.portolan/degraded"
 
 
@@ -72,7 +66,6 @@ class Aggregate(PeerTest):
                     public(member, server, name)
                     for server in [*FIXTURES, *self.commands]
                     for name in directly[server][member] or []
-                    if public(member, server, name) not in WHEN_ASKED
                 ]
                 with self.subTest(client=client, member=member):
                     self.assertEqual(steady(wanted), steady(listed[member]))

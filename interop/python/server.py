@@ -180,7 +180,16 @@ class Call:
         for request in requests.values():
             self.require(ASKS[type(request)][0])
         if not self.modern:
-            return {key: await self._push(request) for key, request in requests.items()}
+            # All questions at once, as in the modern era.
+            answers: dict[str, Any] = {}
+
+            async def push(key: str, request: Any) -> None:
+                answers[key] = await self._push(request)
+
+            async with anyio.create_task_group() as group:
+                for key, request in requests.items():
+                    group.start_soon(push, key, request)
+            return answers
         if self.request_state is not None or not stateful:
             self.answered |= {
                 key: response.model_dump(mode="json", by_alias=True, exclude_none=True)

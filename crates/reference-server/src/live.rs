@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use http::{HeaderMap, StatusCode};
 use mcp::answer::notification_message;
 use mcp::call::Call;
@@ -154,9 +155,12 @@ impl LiveCall {
         match &mut self.asking {
             Asking::ByRetry(rounds) => rounds.ask(questions, memory, &self.server.seal),
             Asking::InBetween(inquiries) => {
+                // All questions at once, as in the modern era.
+                let asked = questions
+                    .iter()
+                    .map(|(_, question)| inquiries.ask(question, &self.line, &self.server.drain));
                 let mut answers = Answers::default();
-                for (key, question) in questions {
-                    let answer = inquiries.ask(question, &self.line, &self.server.drain).await;
+                for ((key, _), answer) in questions.iter().zip(join_all(asked).await) {
                     answers.insert(key, &answer.map_err(Stop::Failed)?);
                 }
                 Ok(answers)

@@ -140,9 +140,11 @@ impl<'a> Call<'a> {
             self.require(capability_for(question))?;
         }
         if !self.modern() {
+            // All questions at once, as in the modern era.
+            let asked = questions.iter().map(|(_, question)| self.push(question));
             let mut answers = Answers::new();
-            for (key, question) in questions {
-                answers.insert((*key).to_owned(), self.push(question).await?);
+            for ((key, _), answer) in questions.iter().zip(futures_util::future::join_all(asked).await) {
+                answers.insert((*key).to_owned(), answer?);
             }
             return Ok(answers);
         }
