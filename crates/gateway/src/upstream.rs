@@ -182,6 +182,8 @@ impl Upstream {
         principal: &auth::Principal,
         client: Option<&ClientFacts>,
     ) -> Result<(Era, Arc<Discovered>), CallError> {
+        // Where each client has its own session, this one belongs to none of them.
+        let client = client.filter(|_| self.shared.plan.sessions == crate::plan::SessionRule::Shared);
         let declared =
             client.map_or_else(|| NOTHING.to_owned(), |client| mrtr::askable(client.capabilities()));
         let link = self.link(&self.whose(principal, None, &declared)).await?;
@@ -272,6 +274,7 @@ impl Upstream {
         if let Some(level) = log.level() {
             running.lower_level(level, self.shared.next_id());
         }
+        running.serves(order.call);
         let id = self.shared.next_id();
         let body = self.body(order, &running.link, id);
         let wants = Running::wants(log.wants(None), order.listens, asked(order, declared));

@@ -1,10 +1,12 @@
 //! Servers that are child processes: started when needed, started again with a pause when they fail, ended when idle.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use mcp::answer;
+use mcp::call::Call;
 use mcp::jsonrpc::Id;
 use mcp::meta::LogLevel;
 use mcp::version::Era;
@@ -60,6 +62,8 @@ pub(crate) struct Running {
     pub(crate) link: Link,
     /// The log level that a legacy process was set to.
     level: Arc<Mutex<Option<LogLevel>>>,
+    /// Whether a client has used it for more than to look around.
+    served: Arc<AtomicBool>,
 }
 
 /// When a process may be started again.
@@ -107,12 +111,26 @@ impl StdioWire {
             let alone = wire.kin(&whose).is_none();
             let running = wire.start_in_time(&whose.declared).await?;
             *slot = Some(running.clone());
+            if !whose.is_bare() {
+                wire.replace_unused(&whose);
+            }
             if whose.is_shared() && alone {
                 wire.shared.begun();
             }
             Ok(running)
         });
         starting.await.unwrap_or_else(|fault| Err(self.unreachable(&format!("starting it failed: {fault}"))))
+    }
+
+    /// Ends the process that was started to see what the server is, if nobody has used it yet: the new one serves all.
+    fn replace_unused(&self, whose: &Whose) {
+        let slot = lock(&self.slots).get(&whose.bare()).cloned();
+        let Some(mut unused) = slot.as_ref().and_then(|slot| slot.try_lock().ok()) else { return };
+        if let Some(running) =
+            unused.take_if(|running| !running.has_served() && running.pipe.use_so_far().1 == 0)
+        {
+            running.pipe.close("another process, which knows what clients can be asked, has taken its place");
+        }
     }
 
     async fn start_in_time(&self, declared: &str) -> Result<Running, CallError> {
@@ -190,7 +208,7 @@ impl StdioWire {
                 let pipe = fresh.keep();
                 self.watch_idleness(&pipe);
                 self.shared.begun();
-                Ok(Running { pipe, link, level: Arc::default() })
+                Ok(Running { pipe, link, level: Arc::default(), served: Arc::default() })
             }
             Err(CallError::BrokeOff { why, .. }) => Err(self.unreachable(&why)),
             Err(error) => Err(error),
@@ -333,6 +351,17 @@ impl Running {
     }
 
     /// Which of the server's messages belong to a call.
+    fn has_served(&self) -> bool {
+        self.served.load(Ordering::Relaxed)
+    }
+
+    /// A client uses it.
+    pub(crate) fn serves(&self, call: &Call) {
+        if call.method().is_none_or(|method| method.may_ask || method.name == "resources/subscribe") {
+            self.served.store(true, Ordering::Relaxed);
+        }
+    }
+
     pub(crate) fn wants(logs: bool, listens: bool, asked: Asked) -> Wants {
         Wants { logs, listens, asked }
     }
