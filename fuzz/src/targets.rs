@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use mcp::json::Patch;
+use mcp::json::{self, Patch};
 use mcp::jsonrpc::{Id, Message, MessageKind};
 use mcp::legacy::convert;
+use mcp::legacy::downgrade::{self, Gap};
 use mcp::meta::{ClientFacts, LogWish};
 use mcp::mirror::MirroredParams;
 use mcp::outbound::{self, MetaRewrite, Rewrite};
@@ -20,6 +21,7 @@ pub type Body = fn(&[u8]);
 /// The name of each target and its body.
 pub const TARGETS: &[(&str, Body)] = &[
     ("config", config),
+    ("downgrade", downgrade),
     ("envelope", envelope),
     ("events", events),
     ("headers", headers),
@@ -143,6 +145,29 @@ pub fn result(data: &[u8]) {
     if let Ok(page) = list::Page::read(message, "tools") {
         let rewritten = page.rewrite(&page.entries, page.hints, Some("next")).map(Message::parse);
         assert!(!matches!(rewritten, Ok(Err(_))), "a rewritten page is a message");
+    }
+}
+
+/// A result or a tool for clients of every older revision: what comes out is readable, and once is enough.
+pub fn downgrade(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Ok(message) = Message::parse(Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":1,"result":{text}}}"#)))
+    else {
+        return;
+    };
+    for to in version::REVISIONS {
+        let gap = Gap { from: version::newest(Era::Modern), to };
+        for name in ["tools/call", "prompts/get"] {
+            let read = |message| downgrade::response(message, method::find(name), gap);
+            if let Ok(once) = read(message.clone()) {
+                let again = read(once.clone()).expect("what was made readable is readable");
+                assert_eq!(again.bytes(), once.bytes());
+            }
+        }
+        let list = method::find("tools/list").expect("a method of the table");
+        let once = downgrade::entry(&Bytes::copy_from_slice(text.trim().as_bytes()), list, gap);
+        assert!(json::Object::parse(std::str::from_utf8(&once).expect("text")).is_ok());
+        assert_eq!(downgrade::entry(&once, list, gap), once);
     }
 }
 

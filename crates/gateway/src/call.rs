@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use auth::{Action, Permit, Principal};
 use http::HeaderMap;
+use mcp::answer::APPS_EXTENSION;
 use mcp::call::Call;
 use mcp::json::{Object, Patch};
 use mcp::jsonrpc::Message;
@@ -19,7 +20,7 @@ use mcp::mrtr;
 use mcp::outbound;
 use mcp::reject::Reject;
 use mcp::trace::Trace;
-use mcp::version::Era;
+use mcp::version::{Era, Revision};
 use tokio::time::Duration;
 
 use crate::catalog::Target;
@@ -38,8 +39,8 @@ use crate::upstream::answer::Answer;
 pub(crate) struct Visit<'a> {
     /// The client's headers; none over stdio.
     pub(crate) headers: &'a HeaderMap,
-    /// The era that the client speaks.
-    pub(crate) era: Era,
+    /// The revision that the client speaks.
+    pub(crate) revision: &'static Revision,
     /// Whether its requests mirror their bodies in headers: modern, over HTTP.
     pub(crate) mirrors: bool,
     /// Its legacy session.
@@ -62,7 +63,7 @@ pub(crate) enum Course {
 impl Route {
     /// Carries a call to where it is answered.
     pub(crate) async fn run(&self, call: Call, visit: Visit<'_>) -> Result<Course, CallError> {
-        let call = match self.carried(call.client(), visit.era) {
+        let call = match self.carried(call.client(), visit.revision.era) {
             Some(client) => call.with_client(client),
             None => call,
         };
@@ -79,9 +80,9 @@ impl Route {
             }
             Ok(Way::Server(answer, mapping)) => {
                 let deadlines = self.deadlines(answer.upstream());
-                let suspends = visit.era == Era::Modern && answer.era() == Era::Legacy;
+                let suspends = visit.revision.era == Era::Modern && answer.era() == Era::Legacy;
                 let bond = if suspends { self.bond(&call, deadlines.input)? } else { None };
-                let errand = Errand { client_era: visit.era, mapping, deadlines, bond, tally };
+                let errand = Errand { client_era: visit.revision.era, mapping, deadlines, bond, tally };
                 Ok(Course::Relay(Box::new(Relay::new(*answer, call, errand))))
             }
             Ok(Way::Resumed(mut relay)) => {
@@ -101,7 +102,7 @@ impl Route {
         let asker =
             Asker { gate: &self.gate, principal: &principal, client: call.client(), session: visit.session };
         match call.method().map(|method| method.reach) {
-            Some(_) if call.method().is_some_and(|method| !exists_in(method, visit.era)) => {
+            Some(_) if call.method().is_some_and(|method| !exists_in(method, visit.revision.era)) => {
                 Err(unknown_method(call))
             }
             Some(Reach::Peer) => Err(unknown_method(call)),
@@ -109,7 +110,7 @@ impl Route {
             Some(Reach::Owner) | None => {
                 let target = self.catalog.locate(call, asker).await?;
                 tally.goes_to(target.member.upstream.name());
-                if call.continues() && visit.era == Era::Modern {
+                if call.continues() && visit.revision.era == Era::Modern {
                     return self.go_on(call, visit, &target, asker).await;
                 }
                 let answer = self.send(call, visit, &target, asker).await?;
@@ -242,18 +243,20 @@ impl Route {
     }
 
     /// The client with the capabilities that can be carried: an aggregate does not carry extensions whose methods have
-    /// no owner here, and the core tasks of the legacy era do not cross.
+    /// no owner here, no legacy client has methods of an extension, and the core tasks of the legacy era do not cross.
     fn carried(&self, client: &ClientFacts, era: Era) -> Option<ClientFacts> {
         let text = client.capabilities();
         let object = Object::parse(text).ok()?;
         let mut patch = Patch::new();
         if era == Era::Legacy {
             object.remove(|name| name == "tasks", 0, &mut patch);
-        } else if self.catalog.only().is_none()
+        }
+        // The methods of other extensions are modern, and have no owner among several servers.
+        if (era == Era::Legacy || self.catalog.only().is_none())
             && let Some(raw) = object.get("extensions").ok().flatten()
         {
             let extensions = Object::parse(raw).ok()?;
-            extensions.remove(|id| id != "io.modelcontextprotocol/ui", object.span_of(raw).start, &mut patch);
+            extensions.remove(|id| id != APPS_EXTENSION, object.span_of(raw).start, &mut patch);
         }
         let carried = || ClientFacts { capabilities: patch.apply(text.as_bytes()), ..client.clone() };
         (!patch.is_empty()).then(carried)

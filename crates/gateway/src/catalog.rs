@@ -10,6 +10,7 @@ use mcp::cache::{Hints, Scope};
 use mcp::call::Call;
 use mcp::method::{self, Kind, Method};
 use mcp::mirror::MirroredParams;
+use mcp::version::Revision;
 use tokio::time::Instant;
 
 use crate::plan::RoutePlan;
@@ -166,12 +167,14 @@ impl Catalog {
         Some(first)
     }
 
-    /// A list over all servers: what is there, in the order of the route, and for what is missing the reason.
+    /// A list over all servers, for a client of a revision: what is there, in the order of the route, and for what is
+    /// missing the reason.
     pub(crate) async fn merged(
         &self,
         method: &'static Method,
         cursor: Option<&str>,
         asker: Asker<'_>,
+        to: &'static Revision,
     ) -> Result<Merged, CallError> {
         let parts = join_all(self.members.iter().map(|member| member.list(method, asker))).await;
         let mut merged = Merged {
@@ -188,7 +191,10 @@ impl Catalog {
                     for page in &pages {
                         merged.hints = merged.hints.and(page.hints());
                         let new = page.entries.iter().filter(|entry| names.insert(&entry.name));
-                        merged.entries.extend(new.cloned());
+                        merged.entries.extend(new.map(|entry| Entry {
+                            name: entry.name.clone(),
+                            text: page.text_for(entry, method, to),
+                        }));
                     }
                 }
                 Err(fault) => {

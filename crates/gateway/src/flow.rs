@@ -10,9 +10,10 @@ use mcp::answer;
 use mcp::call::Call;
 use mcp::json;
 use mcp::jsonrpc::{Id, Message};
+use mcp::legacy::downgrade::{self, Gap};
 use mcp::method::Method;
 use mcp::mrtr::{InputRequest, InputRequired};
-use mcp::version::Era;
+use mcp::version::{self, Era, Revision};
 use tokio::time::{Duration, Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
@@ -99,7 +100,8 @@ pub(crate) struct Flow {
 #[derive(Debug, Clone)]
 pub(crate) struct Origin {
     pub(crate) headers: HeaderMap,
-    pub(crate) era: Era,
+    /// The revision that the client speaks.
+    pub(crate) revision: &'static Revision,
     pub(crate) mirrors: bool,
     pub(crate) session: Option<Arc<str>>,
     /// The client, where it is known which calls are the same one's.
@@ -111,7 +113,8 @@ pub(crate) struct Origin {
 impl Origin {
     /// For a modern client.
     pub(crate) fn modern(headers: HeaderMap) -> Self {
-        Self { headers, era: Era::Modern, mirrors: false, session: None, client: None, questions: None }
+        let revision = version::newest(Era::Modern);
+        Self { headers, revision, mirrors: false, session: None, client: None, questions: None }
     }
 }
 
@@ -217,7 +220,10 @@ impl Flow {
                 None
             }
             Ok(Passed::Visit(requests)) => Some(self.visit(&requests)),
-            Ok(Passed::Response(message, status)) => self.end(Last::Message(message, status)),
+            Ok(Passed::Response(message, status)) => {
+                let message = self.readable(message);
+                self.end(Last::Message(message, status))
+            }
             Err(error) => Some(self.fail(&error)),
         }
     }
@@ -300,6 +306,15 @@ impl Flow {
         }
     }
 
+    /// The server's response as the client can read it. If nobody can tell what it says, because a member stands twice,
+    /// the client gets what the server said.
+    fn readable(&self, message: Message) -> Message {
+        let (State::Relay(relay) | State::Gathering(relay, ..)) = &self.state else { return message };
+        let gap = Gap { from: relay.revision(), to: self.origin.revision };
+        let as_it_is = message.clone();
+        downgrade::response(message, self.method, gap).unwrap_or(as_it_is)
+    }
+
     /// The server's answer. Elicitations by URL that were asked for in this call are over with it.
     fn end(&mut self, last: Last) -> Option<Step> {
         if self.urls.is_empty() {
@@ -314,7 +329,7 @@ impl Flow {
     }
 
     fn fail(&mut self, error: &CallError) -> Step {
-        let wire = reply::wire_for(error, self.origin.era);
+        let wire = reply::wire_for(error, self.origin.revision.era);
         self.last(Last::Error(Box::new(wire)))
     }
 
@@ -341,7 +356,7 @@ fn start(route: Arc<Route>, call: Call, origin: Arc<Origin>) -> Starting {
     Box::pin(async move {
         let visit = Visit {
             headers: &origin.headers,
-            era: origin.era,
+            revision: origin.revision,
             mirrors: origin.mirrors,
             session: origin.session.as_ref(),
             client: origin.client.as_ref(),

@@ -12,7 +12,7 @@ use mcp::method::{Kind, Method};
 use mcp::mrtr::{self, InputRequest, InputRequired};
 use mcp::notify::{Notice, Seen};
 use mcp::reject::code;
-use mcp::version::Era;
+use mcp::version::{Era, Revision};
 use std::sync::Arc;
 use tokio::time::{Duration, Instant, timeout_at};
 
@@ -151,6 +151,11 @@ impl Relay {
     /// Whether the server chose to stream.
     pub(crate) fn streams(&self) -> bool {
         self.answer.streams()
+    }
+
+    /// The revision that the server wrote its answer in.
+    pub(crate) fn revision(&self) -> &'static Revision {
+        self.answer.revision()
     }
 
     /// Waits for the next thing. After the response or an error it must not be asked again. Safe to drop while

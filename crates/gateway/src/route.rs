@@ -15,7 +15,7 @@ use mcp::listen::Filter;
 use mcp::meta::{ClientFacts, DEGRADED};
 use mcp::method::Method;
 use mcp::reject::Reject;
-use mcp::version::{self, Era};
+use mcp::version::{self, Era, Revision};
 use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -122,7 +122,7 @@ impl Route {
     ) -> Result<Way, CallError> {
         let Some(method) = call.method() else { return Err(CallError::Internal("no method".to_owned())) };
         if method.entries.is_some() {
-            return self.list(call, method, asker).await.map(Way::Own);
+            return self.list(call, method, asker, visit.revision).await.map(Way::Own);
         }
         if method.cacheable {
             return self.describe(call, visit, asker).await;
@@ -137,6 +137,7 @@ impl Route {
         call: &Call,
         method: &'static Method,
         asker: Asker<'_>,
+        to: &'static Revision,
     ) -> Result<Message, CallError> {
         let cursor = call.cursor().map(|cursor| &*cursor.text);
         if cursor.is_some_and(|cursor| cursor.len() > MOST_CURSOR) {
@@ -144,13 +145,14 @@ impl Route {
             return Err(CallError::Reject(Reject::Params(why)));
         }
         let Some(member) = self.catalog.only() else {
-            return self.merged_list(call, method, asker).await;
+            return self.merged_list(call, method, asker, to).await;
         };
         let invalid =
             |why: String| CallError::InvalidAnswer { upstream: member.upstream.name().to_owned(), why };
         let message = match self.catalog.page(member, method, cursor, asker).await {
             Ok(stocked) => {
-                let entries: Vec<Bytes> = stocked.entries.iter().map(|entry| entry.text.clone()).collect();
+                let text = |entry| stocked.text_for(entry, method, to);
+                let entries: Vec<Bytes> = stocked.entries.iter().map(text).collect();
                 let next = stocked.page.next_cursor.as_deref();
                 let text = stocked
                     .page
@@ -169,9 +171,10 @@ impl Route {
         call: &Call,
         method: &'static Method,
         asker: Asker<'_>,
+        to: &'static Revision,
     ) -> Result<Message, CallError> {
         let cursor = call.cursor().map(|cursor| &*cursor.text);
-        let merged = self.catalog.merged(method, cursor, asker).await?;
+        let merged = self.catalog.merged(method, cursor, asker, to).await?;
         let entries: Vec<Bytes> = merged.entries.iter().map(|entry| entry.text.clone()).collect();
         let array = list::join(&entries);
         let mut text = format!(r#"{{"resultType":"complete",{},"#, merged.hints.members()).into_bytes();
@@ -198,7 +201,9 @@ impl Route {
                 return with_id(&message, call.id()).map(Way::Own);
             }
         }
-        let (discovered, degraded) = self.discovered(asker.principal, asker.client).await?;
+        let (mut discovered, degraded) = self.discovered(asker.principal, asker.client).await?;
+        // Of a legacy server only what crosses: not the core tasks of 2025-11-25, and nothing that is unknown here.
+        discovered.raw_capabilities = discovered.capabilities.text();
         let meta = if degraded.is_empty() { Vec::new() } else { vec![degraded_member(&degraded)] };
         own_result(call.id(), &discovered.text(&meta)).map(Way::Own)
     }
@@ -275,8 +280,6 @@ impl Route {
             let mut discovered = Discovered::clone(&found);
             discovered.versions = versions;
             if era == Era::Legacy {
-                // Only what crosses: not the core tasks of 2025-11-25, and nothing that is unknown here.
-                discovered.raw_capabilities = discovered.capabilities.text();
                 discovered.hints = Hints { ttl: DESCRIPTION_TTL, scope: Scope::Private };
             }
             return Ok((discovered, std::collections::BTreeMap::new()));
@@ -310,7 +313,7 @@ impl Route {
             capabilities = capabilities.or(&everything());
         }
         // Extensions with methods of their own have no owner in an aggregate.
-        capabilities.extensions.retain(|id, _| id == "io.modelcontextprotocol/ui");
+        capabilities.extensions.retain(|id, _| id == answer::APPS_EXTENSION);
         let ttl = if degraded.is_empty() { DESCRIPTION_TTL } else { Duration::ZERO };
         let discovered = Discovered {
             versions,

@@ -403,7 +403,7 @@ impl Upstream {
         let uri = || order.subject.clone().or_else(|| order.call.subject().map(|s| s.text.to_string()));
         Origin {
             upstream: self.name().to_owned(),
-            era: link.era(),
+            revision: link.revision,
             method: order.call.method(),
             uri: reads.then(uri).flatten(),
         }

@@ -11,6 +11,9 @@ use crate::meta::ClientFacts;
 /// The capability extension whose answers are `resultType: "task"`.
 pub const TASKS_EXTENSION: &str = "io.modelcontextprotocol/tasks";
 
+/// The extension of user interfaces. It has no methods or results of its own: its tools and resources are like others.
+pub const APPS_EXTENSION: &str = "io.modelcontextprotocol/ui";
+
 /// An answer that no client may be given.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -16,7 +16,6 @@ use mcp::legacy::initialize::{self, Opening};
 use mcp::listen::{Filter, MOST_URIS};
 use mcp::meta;
 use mcp::reject::Reject;
-use mcp::version::Era;
 use tokio_util::sync::CancellationToken;
 
 use crate::bridge::session::{Held, InFlight, Sessions, Terms, fits};
@@ -162,7 +161,7 @@ impl Door {
         };
         let origin = Origin {
             headers: headers.clone(),
-            era: Era::Legacy,
+            revision: terms.revision,
             mirrors: false,
             session: Some(Arc::clone(&terms.name)),
             client: Some(Arc::clone(&terms.name)),

@@ -16,11 +16,13 @@ use mcp::cache::{Hints, Scope};
 use mcp::call::Call;
 use mcp::json;
 use mcp::jsonrpc::{Message, MessageKind};
+use mcp::legacy::downgrade::{self, Gap};
 use mcp::list::Page;
 use mcp::meta::{ClientFacts, LogWish};
 use mcp::method::{Kind, Method};
 use mcp::mirror::MirroredParams;
 use mcp::trace::Trace;
+use mcp::version::Revision;
 use tokio::time::Instant;
 
 use crate::digest::Digest;
@@ -91,6 +93,8 @@ impl ListFault {
 pub(crate) struct Stocked {
     /// The page as it came.
     pub(crate) page: Page,
+    /// The revision that its server wrote it in.
+    pub(crate) revision: &'static Revision,
     /// Its entries with public names, without those that are not shown.
     pub(crate) entries: Vec<Entry>,
     received: Instant,
@@ -108,6 +112,11 @@ pub(crate) struct Entry {
 }
 
 impl Stocked {
+    /// The text of one of its entries as a client of a revision can read it.
+    pub(crate) fn text_for(&self, entry: &Entry, method: &Method, to: &'static Revision) -> Bytes {
+        downgrade::entry(&entry.text, method, Gap { from: self.revision, to })
+    }
+
     /// The hints that are true at this moment: what is left of the time, and for whom.
     pub(crate) fn hints(&self) -> Hints {
         Hints { ttl: self.hints.ttl.saturating_sub(self.received.elapsed()), scope: self.hints.scope }
@@ -284,7 +293,7 @@ impl Shelf {
         asker: Asker<'_>,
         generation: u64,
     ) -> Result<Stocked, ListFault> {
-        let message = self.ask(method, cursor, asker).await?;
+        let (message, revision) = self.ask(method, cursor, asker).await?;
         let Some(entries) = method.entries else {
             return Err(ListFault::Call(CallError::Internal(format!("{} is no list", method.name))));
         };
@@ -312,7 +321,7 @@ impl Shelf {
             current.seen.extend(index.seen.clone());
         });
         let hints = self.effective(page.hints);
-        Ok(Stocked { page, entries: shown, received: Instant::now(), generation, hints })
+        Ok(Stocked { page, revision, entries: shown, received: Instant::now(), generation, hints })
     }
 
     fn learn(&self, change: impl Fn(&mut Index)) {
@@ -337,7 +346,7 @@ impl Shelf {
         method: &'static Method,
         cursor: Option<&str>,
         asker: Asker<'_>,
-    ) -> Result<Message, ListFault> {
+    ) -> Result<(Message, &'static Revision), ListFault> {
         let params =
             cursor.map_or_else(|| "{}".to_owned(), |c| format!(r#"{{"cursor":{}}}"#, json::quote(c)));
         let client = ClientFacts { log: LogWish::Nothing, ..asker.client.clone() };
@@ -362,15 +371,15 @@ impl Shelf {
             let mut answer = self.upstream.send(permit.cover(order)).await?;
             loop {
                 if let Arrival::Response(response) = answer.next().await? {
-                    return Ok(response.message);
+                    return Ok((response.message, answer.revision()));
                 }
             }
         };
-        let message =
+        let answered =
             tokio::time::timeout(within, answer).await.unwrap_or_else(|_elapsed| Err(self.late(within)));
-        let message = message.map_err(ListFault::Call)?;
+        let (message, revision) = answered.map_err(ListFault::Call)?;
         match message.kind() {
-            MessageKind::Result(_) => Ok(message),
+            MessageKind::Result(_) => Ok((message, revision)),
             _ => Err(ListFault::Theirs(message)),
         }
     }

@@ -5,7 +5,7 @@ use mcp::jsonrpc::{Message, MessageKind};
 use mcp::legacy::convert;
 use mcp::notify::Seen;
 use mcp::reject::code;
-use mcp::version::Era;
+use mcp::version::{Era, Revision};
 
 use crate::reply::CallError;
 use crate::upstream::ask::Ask;
@@ -21,7 +21,7 @@ pub(crate) struct Answer {
     source: Source,
     /// Whether the server chose to stream.
     streams: bool,
-    era: Era,
+    revision: &'static Revision,
     method: Option<&'static mcp::method::Method>,
     /// The upstream's own URI of a resource that is read.
     uri: Option<String>,
@@ -72,7 +72,8 @@ impl From<Said> for Arrival {
 #[derive(Debug, Clone)]
 pub(crate) struct Origin {
     pub(crate) upstream: String,
-    pub(crate) era: Era,
+    /// The revision that the server is spoken to in.
+    pub(crate) revision: &'static Revision,
     pub(crate) method: Option<&'static mcp::method::Method>,
     pub(crate) uri: Option<String>,
 }
@@ -80,9 +81,9 @@ pub(crate) struct Origin {
 impl Answer {
     pub(crate) fn new(source: Source, origin: Origin, place: Option<Place>) -> Self {
         // Legacy servers stream every answer, a lone response too: there the first thing that comes tells.
-        let streams = matches!(source, Source::Events(_)) && origin.era == Era::Modern;
-        let Origin { upstream, era, method, uri } = origin;
-        Self { source, streams, era, method, uri, upstream, place }
+        let streams = matches!(source, Source::Events(_)) && origin.revision.era == Era::Modern;
+        let Origin { upstream, revision, method, uri } = origin;
+        Self { source, streams, revision, method, uri, upstream, place }
     }
 
     /// Whether the server chose to stream, so that the client should see a stream, too.
@@ -106,7 +107,7 @@ impl Answer {
     pub(crate) fn refuses_headers(&self) -> bool {
         let Source::Whole(Some(response)) = &self.source else { return false };
         // A legacy server means something of its own by that code, and may have carried the call out.
-        if self.era == Era::Legacy || response.status != Some(StatusCode::BAD_REQUEST) {
+        if self.era() == Era::Legacy || response.status != Some(StatusCode::BAD_REQUEST) {
             return false;
         }
         matches!(response.message.kind(), MessageKind::Error(parts) if parts.code == code::HEADER_MISMATCH)
@@ -114,7 +115,12 @@ impl Answer {
 
     /// The era that the server speaks.
     pub(crate) fn era(&self) -> Era {
-        self.era
+        self.revision.era
+    }
+
+    /// The revision that the server's messages are of.
+    pub(crate) fn revision(&self) -> &'static Revision {
+        self.revision
     }
 
     /// The server's name.
@@ -136,7 +142,7 @@ impl Answer {
         };
         let Arrival::Response(response) = arrival else { return Ok(arrival) };
         self.place = None;
-        if self.era == Era::Modern {
+        if self.era() == Era::Modern {
             return Ok(Arrival::Response(response));
         }
         let message =

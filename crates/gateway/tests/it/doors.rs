@@ -31,6 +31,10 @@ impl Kind {
 #[derive(Debug)]
 pub(crate) struct Door {
     pub(crate) kind: Kind,
+    /// The revision of a legacy session.
+    revision: &'static str,
+    /// What a legacy session was opened with.
+    pub(crate) opened: String,
     way: Way,
     /// The text of the client's capabilities.
     capabilities: &'static str,
@@ -50,13 +54,23 @@ impl Door {
 
     /// The same for a client with these capabilities.
     pub(crate) async fn open_with(kind: Kind, running: &Running, capabilities: &'static str) -> Self {
+        Self::open_at(kind, running, capabilities, "2025-11-25").await
+    }
+
+    /// The same, with a legacy session of a revision.
+    pub(crate) async fn open_at(
+        kind: Kind,
+        running: &Running,
+        capabilities: &'static str,
+        revision: &'static str,
+    ) -> Self {
         let way = match kind {
             Kind::ModernHttp | Kind::LegacyHttp => {
                 Way::Http { client: running.client.clone(), session: None }
             }
             Kind::ModernStdio | Kind::LegacyStdio => Way::Lines(lines(running)),
         };
-        let mut door = Self { kind, way, capabilities };
+        let mut door = Self { kind, way, capabilities, revision, opened: String::new() };
         if !kind.is_modern() {
             door.initialize(capabilities).await;
         }
@@ -64,8 +78,9 @@ impl Door {
     }
 
     async fn initialize(&mut self, capabilities: &str) {
+        let revision = self.revision;
         let params = format!(
-            r#"{{"protocolVersion":"2025-11-25","capabilities":{capabilities},"clientInfo":{{"name":"c","version":"1"}}}}"#
+            r#"{{"protocolVersion":"{revision}","capabilities":{capabilities},"clientInfo":{{"name":"c","version":"1"}}}}"#
         );
         let body = format!(r#"{{"jsonrpc":"2.0","id":"open","method":"initialize","params":{params}}}"#);
         let initialized = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
@@ -73,10 +88,11 @@ impl Door {
             Way::Http { client, session } => {
                 let reply = client.post(&[], body.as_bytes()).await;
                 *session = Some(reply.header("mcp-session-id").unwrap().to_owned());
+                self.opened = reply.response().await;
             }
             Way::Lines(client) => {
                 client.send(body.as_bytes()).await;
-                client.next().await.unwrap();
+                self.opened = client.next().await.unwrap();
             }
         }
         self.say(initialized).await;
@@ -126,7 +142,8 @@ impl Door {
                 let session = session.clone();
                 let mut headers = mirrored(body);
                 if let Some(id) = session {
-                    headers = vec![("mcp-session-id", id), ("mcp-protocol-version", "2025-11-25".to_owned())];
+                    headers =
+                        vec![("mcp-session-id", id), ("mcp-protocol-version", self.revision.to_owned())];
                 }
                 let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
                 let mut reply = client.post(&headers, body.as_bytes()).await;

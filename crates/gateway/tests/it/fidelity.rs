@@ -176,6 +176,8 @@ async fn results_pass_byte_for_byte() {
                 let params = &requests().into_iter().find(|(m, _)| *m == method).unwrap().1;
                 let id = IDS[at % IDS.len()];
                 let came = door.response(&door.body(id, method, params, "")).await;
+                let crosses = up.is_modern() && !kind.is_modern();
+                let result = if crosses { readable(&result) } else { result };
                 let expected = format!(
                     r#"{{"vendor":[1.0],"id":{id},"jsonrpc":"2.0","result":{result},"after":{{ }}}}"#
                 );
@@ -183,6 +185,18 @@ async fn results_pass_byte_for_byte() {
             }
         }
     }
+}
+
+/// A modern result with the two things changed that a client of 2025-11-25 could not read.
+fn readable(result: &str) -> String {
+    let list = array();
+    let (structured, hologram) = (format!(r#""structuredContent":{list}"#), r#"{"type":"hologram""#);
+    let bytes = hologram.len() + r#","data":}"#.len() + list.len();
+    let note = format!(
+        r#"{{"text":"[content of type \"hologram\", {bytes} bytes as JSON, which revision 2025-11-25 of MCP does not know]","type":"text""#
+    );
+    let wrapped = format!(r#""structuredContent":{{"result":{list}}}"#);
+    result.replace(&structured, &wrapped).replace(hologram, &note)
 }
 
 /// Results with everything in them that a server may say. A modern one names its type and how it may be cached.

@@ -24,6 +24,7 @@ mod processes;
 mod properties;
 mod resuming;
 mod returning;
+mod revisions;
 mod sessions;
 mod smuggling;
 mod stand;

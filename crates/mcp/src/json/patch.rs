@@ -31,6 +31,11 @@ impl Patch {
         self.replace(Span { start: at, end: at }, text);
     }
 
+    /// Takes over the changes of another patch of the same text.
+    pub fn append(&mut self, other: Self) {
+        self.edits.extend(other.edits);
+    }
+
     /// Whether nothing would change.
     #[must_use]
     pub fn is_empty(&self) -> bool {

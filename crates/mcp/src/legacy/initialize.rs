@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 
-use crate::answer::{self, AnswerFault};
+use crate::answer::{self, APPS_EXTENSION, AnswerFault};
 use crate::cache::Hints;
 use crate::discover::{Capabilities, Discovered};
-use crate::json::{self, Object};
+use crate::json::{self, Object, Patch};
 use crate::jsonrpc::Message;
 use crate::meta::{ClientFacts, LogWish};
 use crate::reject::Reject;
@@ -54,7 +54,8 @@ impl Opening {
     }
 }
 
-/// The `InitializeResult` object for a server that was discovered.
+/// The `InitializeResult` object for a server that was discovered. Members of its `Implementation` that a revision does
+/// not know (`title`, `icons`, …) stay: clients ignore them.
 #[must_use]
 pub fn result(discovered: &Discovered, revision: &Revision, fallback_info: &str) -> String {
     let instructions =
@@ -62,10 +63,43 @@ pub fn result(discovered: &Discovered, revision: &Revision, fallback_info: &str)
     format!(
         r#"{{"protocolVersion":{},"capabilities":{},"serverInfo":{}{}}}"#,
         json::quote(revision.name),
-        discovered.raw_capabilities,
-        discovered.info.as_deref().unwrap_or(fallback_info),
+        capabilities(&discovered.raw_capabilities, revision),
+        discovered.info.as_deref().filter(|info| is_implementation(info)).unwrap_or(fallback_info),
         instructions.unwrap_or_default()
     )
+}
+
+/// The capabilities that a legacy client can use here. What is not named is the server's and stays as it came,
+/// `experimental` for one: unknown methods go to the only server.
+fn capabilities(raw: &str, revision: &Revision) -> String {
+    let Ok(object) = Object::parse(raw) else { return "{}".to_owned() };
+    let mut patch = Patch::new();
+    let mut gone = vec!["tasks"];
+    if !revision.declares_completions {
+        gone.push("completions");
+    }
+    if let Ok(Some(raw)) = object.get("extensions") {
+        match Object::parse(raw) {
+            Ok(all) if all.iter().any(|member| crosses(&member.name)) => {
+                all.remove(|id| !crosses(id), object.span_of(raw).start, &mut patch);
+            }
+            _ => gone.push("extensions"),
+        }
+    }
+    // The methods of the core tasks of 2025-11-25 are not carried, so they are nobody's to offer.
+    object.remove(|name| gone.contains(&name), 0, &mut patch);
+    String::from_utf8_lossy(&patch.apply(raw.as_bytes())).into_owned()
+}
+
+/// Whether an extension works for clients of the legacy era: those with methods or results of their own are modern.
+fn crosses(extension: &str) -> bool {
+    extension == APPS_EXTENSION
+}
+
+/// Whether it has what legacy revisions require. Modern servers need not say who they are at all.
+fn is_implementation(info: &str) -> bool {
+    let Ok(object) = Object::parse(info) else { return false };
+    ["name", "version"].iter().all(|member| object.string(member).is_ok_and(|text| text.is_some()))
 }
 
 /// The params of an `initialize` request.
@@ -134,9 +168,25 @@ mod tests {
         let message = Message::parse(answer::result_message(&crate::jsonrpc::Id::number(1), text)).unwrap();
         let opened = Opened::read(&message).unwrap();
         assert_eq!(result(&opened.discovered, opened.revision, "{}"), text);
+        let bare = Discovered { info: Some(r#"{"name":"s"}"#.to_owned()), ..opened.discovered.clone() };
+        assert!(result(&bare, opened.revision, r#"{"name":"p"}"#).contains(r#""serverInfo":{"name":"p"}"#));
         let future = text.replace("2025-06-18", "2026-07-28");
         let message =
             Message::parse(answer::result_message(&crate::jsonrpc::Id::number(1), &future)).unwrap();
         assert!(Opened::read(&message).is_err());
+    }
+
+    #[test]
+    fn a_client_is_told_of_what_it_can_use_and_nothing_else() {
+        let raw = r#"{ "tasks":{"list":{}},"tools":{ "listChanged" : true },"completions":{},"experimental":{"x":1.0},"extensions":{"io.modelcontextprotocol/tasks":{},"io.modelcontextprotocol/ui":{"a":[1e2]}},"vendor":[ ]}"#;
+        let told = |name: &str| capabilities(raw, version::find(name).unwrap());
+        assert_eq!(
+            told("2025-11-25"),
+            r#"{ "tools":{ "listChanged" : true },"completions":{},"experimental":{"x":1.0},"extensions":{"io.modelcontextprotocol/ui":{"a":[1e2]}},"vendor":[ ]}"#
+        );
+        assert_eq!(told("2025-03-26"), told("2025-11-25"));
+        assert_eq!(told("2024-11-05"), told("2025-11-25").replace(r#""completions":{},"#, ""));
+        let tasks_only = r#"{"extensions":{"io.modelcontextprotocol/tasks":{}},"tools":{}}"#;
+        assert_eq!(capabilities(tasks_only, version::newest(Era::Legacy)), r#"{"tools":{}}"#);
     }
 }
