@@ -137,7 +137,7 @@ impl Route {
         self.permit(call, target, asker.principal)?;
         let keep = upstream.plan().deadlines.input;
         let bond = Bond::new(&self.name, asker.principal, call, keep);
-        match self.suspended.resume(call, &bond, self.world.clock.now())? {
+        match self.suspended.resume(call, &bond, self.world.clock.now()).await? {
             Resumed::Goes(relay) => Ok(Way::Resumed(relay)),
             Resumed::Asks(result) => Ok(Way::Own(route::own_result(call.id(), &result)?)),
             Resumed::Anew => {

@@ -13,6 +13,7 @@ use mcp::jsonrpc::{Id, Message};
 use mcp::legacy::downgrade::{self, Gap};
 use mcp::method::Method;
 use mcp::mrtr::{InputRequest, InputRequired};
+use mcp::reject::code;
 use mcp::version::{self, Era, Revision};
 use tokio::time::{Duration, Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -230,6 +231,14 @@ impl Flow {
 
     /// A legacy server asks a modern client.
     fn gather(&mut self, ask: Ask) {
+        let bound = match &self.state {
+            State::Relay(relay) | State::Gathering(relay, ..) => relay.bond().is_some(),
+            _ => false,
+        };
+        if !bound {
+            let why = "a modern client can be asked in a tool call, a prompt or a read only";
+            return ask.refuse(code::INVALID_PARAMS, why);
+        }
         self.state = match std::mem::replace(&mut self.state, State::Over) {
             State::Relay(relay) => State::Gathering(relay, vec![ask], Instant::now() + GATHER),
             State::Gathering(relay, mut asks, until) => {

@@ -13,6 +13,7 @@ use mcp::mrtr::{self, InputRequest, InputRequired};
 use mcp::notify::{Notice, Seen};
 use mcp::reject::code;
 use mcp::version::{Era, Revision};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::time::{Duration, Instant, timeout_at};
 
@@ -24,6 +25,9 @@ use crate::suspend::Bond;
 use crate::tally::Tally;
 use crate::upstream::answer::{Answer, Arrival, Response};
 use crate::upstream::ask::Ask;
+
+/// How much of what comes while a call is suspended is kept.
+const MOST_EARLY: usize = 256;
 
 /// An answer that is being passed on. Dropping it before the response cancels the call.
 #[derive(Debug)]
@@ -49,6 +53,8 @@ pub(crate) struct Relay {
     bond: Option<Bond>,
     /// The call as it came, to be sent again with what its modern server asks a legacy client for.
     call: Option<Box<Call>>,
+    /// What came while the call was suspended.
+    early: VecDeque<Result<Passed, CallError>>,
     tally: Tally,
 }
 
@@ -107,6 +113,7 @@ impl Relay {
             alive_until: Instant::now() + deadlines.call,
             end: tally.began() + deadlines.call_max,
             call: (asked_again && call.method().is_some_and(|method| method.may_ask)).then(|| Box::new(call)),
+            early: VecDeque::new(),
             tally,
         }
     }
@@ -130,6 +137,22 @@ impl Relay {
     pub(crate) fn suspend(&mut self) {
         self.tally.ended("input_required");
         self.answer.give_up_place();
+        self.token = None;
+    }
+
+    /// Keeps what comes until the call is over or dropped: the server is not made to wait, and its pings are answered.
+    /// Progress goes nowhere meanwhile. Safe to drop while waiting.
+    pub(crate) async fn keep_hearing(&mut self) {
+        while self.early.len() < MOST_EARLY {
+            let passed = self.pass().await;
+            let over = !matches!(passed, Ok(Passed::Notice(_) | Passed::Ask(_) | Passed::Withdrawn(_)));
+            self.early.push_back(passed);
+            if over {
+                break;
+            }
+        }
+        // The rest waits where it comes from.
+        std::future::pending::<()>().await;
     }
 
     /// Goes on for a retry of its client.
@@ -161,7 +184,10 @@ impl Relay {
     /// Waits for the next thing. After the response or an error it must not be asked again. Safe to drop while
     /// waiting.
     pub(crate) async fn next(&mut self) -> Result<Passed, CallError> {
-        let passed = self.pass().await;
+        let passed = match self.early.pop_front() {
+            Some(passed) => passed,
+            None => self.pass().await,
+        };
         match &passed {
             Ok(Passed::Notice(_) | Passed::Ask(_) | Passed::Withdrawn(_)) => {}
             Ok(Passed::Input(..) | Passed::Visit(_)) => self.tally.ended("input_required"),

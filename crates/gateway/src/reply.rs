@@ -234,7 +234,7 @@ pub fn wire(error: &CallError) -> Wire {
             ..row(StatusCode::BAD_REQUEST, code::INVALID_PARAMS, Level::INFO, "request_state")
         },
         CallError::InputRefused { .. } => Wire {
-            data: Some(format!(r#"{{"reason":"input_refused",{}}}"#, Retry::No.members())),
+            data: Some(format!(r#"{{"reason":"input_refused",{}}}"#, Retry::Unknown.members())),
             ..row(StatusCode::OK, own::INPUT_REFUSED, Level::INFO, "input_refused")
         },
         CallError::Deadline { upstream, .. } => Wire {

@@ -14,7 +14,7 @@ use mcp::json::{self, Object};
 use mcp::mrtr::{self, InputRequest, Retry};
 use mcp::reject::Reject;
 use store::seal::{Bound, Seal, SealFault};
-use tokio::task::AbortHandle;
+use tokio::sync::oneshot;
 
 use crate::digest::Digest;
 use crate::relay::Relay;
@@ -68,20 +68,24 @@ pub(crate) struct Suspended {
 /// A call that waits for its client.
 #[derive(Debug)]
 struct Parked {
-    relay: Box<Relay>,
+    /// Gives the call back when it is wanted.
+    wanted: oneshot::Sender<oneshot::Sender<Box<Relay>>>,
     debts: Vec<(InputRequest, Debt)>,
     call: Digest,
-    /// Ends it when its time is over.
-    _timer: Timer,
 }
 
-#[derive(Debug)]
-struct Timer(AbortHandle);
-
-impl Drop for Timer {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+/// Looks after a suspended call until somebody wants it, nobody can any more, or its time is over.
+async fn look_after(
+    mut relay: Box<Relay>,
+    wanted: oneshot::Receiver<oneshot::Sender<Box<Relay>>>,
+    keep: Duration,
+) -> Option<()> {
+    let wanted = tokio::select! {
+        wanted = wanted => wanted.ok()?,
+        () = relay.keep_hearing() => return None,
+        () = tokio::time::sleep(keep) => return None,
+    };
+    wanted.send(relay).ok()
 }
 
 /// How a retry goes on.
@@ -132,14 +136,21 @@ impl Suspended {
         let state = self.state(bond, now, &format!(r#""call":{}"#, json::quote(&handle)))?;
         let mut calls = lock(&self.calls);
         if calls.len() >= self.most {
-            return Err(CallError::Overloaded { what: "suspended calls".to_owned(), limit: self.most });
+            // It was begun, so this is not the same as to be refused at the door.
+            let why = format!(
+                "the server asks for input, but {} calls wait for theirs already, the most there may be",
+                self.most
+            );
+            return Err(CallError::InputRefused { why });
         }
         let (suspended, late, keep) = (Arc::downgrade(self), handle.clone(), bond.keep);
-        let timer = tokio::spawn(async move {
-            tokio::time::sleep(keep).await;
-            Weak::upgrade(&suspended).map(|suspended| lock(&suspended.calls).remove(&late));
+        let (wanted, want) = oneshot::channel();
+        tokio::spawn(async move {
+            if look_after(relay, want, keep).await.is_none() {
+                Weak::upgrade(&suspended).map(|suspended| lock(&suspended.calls).remove(&late));
+            }
         });
-        calls.insert(handle, Parked { relay, debts, call: bond.call, _timer: Timer(timer.abort_handle()) });
+        calls.insert(handle, Parked { wanted, debts, call: bond.call });
         Ok(mrtr::ask(&requests, &state))
     }
 
@@ -162,7 +173,7 @@ impl Suspended {
     }
 
     /// What a retry means. It is taken only if it is the right principal's, of the same call, in time, and the first.
-    pub(crate) fn resume(
+    pub(crate) async fn resume(
         self: &Arc<Self>,
         call: &Call,
         bond: &Bond,
@@ -186,7 +197,7 @@ impl Suspended {
             return Err(CallError::RequestState("it was given for other params"));
         }
         match member("call") {
-            Some(handle) => self.take(&handle, call, &retry, bond, now),
+            Some(handle) => self.take(&handle, call, &retry, (bond, now)).await,
             None => {
                 let keys = sealed.get("visit").ok().flatten().map(json::array).transpose();
                 let keys = keys.ok().flatten().ok_or_else(unreadable)?;
@@ -195,33 +206,39 @@ impl Suspended {
         }
     }
 
-    fn take(
+    async fn take(
         self: &Arc<Self>,
         handle: &str,
         call: &Call,
         retry: &Retry<'_>,
-        bond: &Bond,
-        now: SystemTime,
+        (bond, now): (&Bond, SystemTime),
     ) -> Result<Resumed, CallError> {
         let gone = CallError::RequestState(
             "the call is not open any more: it was resumed before, or its server or Portolan was restarted; what it had \
              done by then is done",
         );
-        let mut parked = {
+        let parked = {
             let mut calls = lock(&self.calls);
             if calls.get(handle).is_none_or(|parked| parked.call != bond.call) {
                 return Err(gone);
             }
-            calls.remove(handle).ok_or(gone)?
+            calls.remove(handle)
         };
+        let Some(Parked { wanted, debts, .. }) = parked else { return Err(gone) };
+        let (giver, taker) = oneshot::channel();
+        // That it is over is known a moment before it is taken off.
+        if wanted.send(giver).is_err() {
+            return Err(gone);
+        }
+        let Ok(relay) = taker.await else { return Err(gone) };
         let mut left = Vec::new();
-        for (request, debt) in std::mem::take(&mut parked.debts) {
+        for (request, debt) in debts {
             match retry.response(&request.key) {
                 Some(result) => debt.pay(result),
                 None => left.push((request, debt)),
             }
         }
-        let relay = parked.relay.replace(call);
+        let relay = relay.replace(call);
         if left.is_empty() {
             return Ok(Resumed::Goes(relay));
         }
