@@ -61,3 +61,26 @@ async fn a_refused_initialize_is_told_when_nothing_else_comes() {
     assert!(text.contains("no database"), "{text}");
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
 }
+
+/// What the official suite's `request-metadata` does: a server that refuses a revision and says that it speaks it is asked
+/// once more. One that goes on so is not asked for ever.
+#[tokio::test(start_paused = true)]
+async fn a_server_that_names_the_revision_it_refuses_is_asked_once_more() {
+    let refused = Some(r#"{"supported":["2026-07-28"],"requested":"2026-07-28"}"#);
+    for again in [false, true] {
+        let persona = Persona::modern().scripted(&["server/discover"]);
+        let (running, _server, mut desk) = with(Over::Http, persona).await;
+        let answered = call(&running);
+        desk.asked("server/discover").await.error(-32022, "no", refused).await;
+        let second = desk.asked("server/discover").await;
+        if again {
+            second.error(-32022, "no", refused).await;
+            let text = answered.await.unwrap();
+            assert_eq!(reason(&text), Some("upstream_invalid_answer"), "{text}");
+        } else {
+            second.result(DISCOVERED).await;
+            desk.asked("tools/call").await.result("{}").await;
+            assert!(answered.await.unwrap().contains("complete"));
+        }
+    }
+}
