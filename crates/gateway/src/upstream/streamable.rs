@@ -130,7 +130,7 @@ impl HttpWire {
             self.shared.begun();
         }
         if !whose.is_bare() {
-            session::listen(self, &session);
+            session::listen(self, &session).await;
         }
         Ok(Partner::Legacy(session))
     }
