@@ -114,7 +114,7 @@ impl Replier {
         let message = text(params, "message").unwrap_or_default();
         print::err(&format!("the server asks: {}\n", print::safe_err(&message)));
         if let Some(url) = text(params, "url") {
-            return self.page(&url).await;
+            return self.page(&url, &mut typed).await;
         }
         let form = Form::read(params.object("requestedSchema").ok().flatten());
         match &mut self.user {
@@ -133,13 +133,17 @@ impl Replier {
         }
     }
 
-    async fn page(&self, url: &str) -> Result<Action, Fault> {
+    async fn page(
+        &self,
+        url: &str,
+        ask: &mut impl AsyncFnMut(&str) -> Result<String, Fault>,
+    ) -> Result<Action, Fault> {
         print::err(&format!("it wants you to visit {}\n", print::safe_err(url)));
         if matches!(self.user, User::Declines) || !self.can_ask {
             print::err("declined\n");
             return Ok(Action::Decline);
         }
-        let answer = typed("Have you been there? [y/N] ").await?;
+        let answer = ask("Have you been there? [y/N] ").await?;
         Ok(if is_yes(&answer) { Action::Visited } else { Action::Decline })
     }
 
@@ -186,7 +190,25 @@ async fn typed(question: &str) -> Result<String, Fault> {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
+
+    #[test]
+    fn a_page_is_visited_only_if_a_person_says_so() {
+        for (user, can_ask, typed, action) in [
+            (User::Person, true, Some("y"), Action::Visited),
+            (User::Person, true, Some(""), Action::Decline),
+            (User::Words(Written::default()), true, Some("yes"), Action::Visited),
+            (User::Words(Written::default()), false, None, Action::Decline),
+            (User::Declines, true, None, Action::Decline),
+        ] {
+            let replier = Replier { user, roots: None, model: None, can_ask };
+            let mut ask = async |_: &str| Ok(typed.unwrap().to_owned());
+            let page = replier.page("https://example.com/", &mut ask).now_or_never().unwrap();
+            assert_eq!(page.unwrap(), action);
+        }
+    }
 
     fn capabilities(user: User, can_ask: bool) -> String {
         Replier { user, roots: None, model: None, can_ask }.capabilities()

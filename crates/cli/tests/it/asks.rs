@@ -1,6 +1,6 @@
 //! What a server asks for in the middle of a call, and what the command line answers.
 
-use crate::program::{assert_ended, reference_server, run, run_with_input};
+use crate::program::{PORTOLAN, assert_ended, reference_server, run, run_with_input};
 
 /// Calls a tool of a modern server with these options.
 fn call(tool: &str, options: &[&str]) -> crate::program::Ended {
@@ -24,6 +24,26 @@ fn a_form_is_filled_in_by_answers_and_by_its_defaults() {
         ----- stderr -----
         the server asks: Please review the defaults
         "#);
+}
+
+#[test]
+fn servers_of_both_eras_get_the_same_answers_over_every_transport() {
+    let (_modern, modern) = reference_server("modern");
+    let (_legacy, legacy) = reference_server("legacy");
+    let process = format!("'{PORTOLAN}' reference-server --stdio --era legacy");
+    for server in [modern, legacy, process] {
+        let ended = run(&["call", &server, "test_elicitation_sep1034_defaults", "--answer", "age=31"]);
+        let given = r#"{"name":"John Doe","age":31,"score":95.5,"status":"active","verified":true}"#;
+        assert_eq!(
+            ended.stdout,
+            format!("Elicitation completed: action=accept, content={given}\n"),
+            "{server}: {ended:?}"
+        );
+        let ended = run(&["call", &server, "test_elicitation_sep1330_enums", "--decline"]);
+        assert!(ended.stdout.contains("action=decline"), "{server}: {ended:?}");
+        let ended = run(&["call", &server, "test_sampling", "prompt=x", "--sample-with", "echo Paris"]);
+        assert_eq!(ended.stdout, "LLM response: Paris\n", "{server}: {ended:?}");
+    }
 }
 
 #[test]
