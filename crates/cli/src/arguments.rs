@@ -3,6 +3,7 @@
 //! `k=v`: `v` is JSON if it can be read so and the tool's schema does not say that `k` is a string, else a string.
 //! `k:=v`: `v` is JSON. `k=@file`: the value is what the file says. Values that are JSON are passed on as written.
 
+use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::path::Path;
 
@@ -25,6 +26,8 @@ pub(crate) struct Written {
     /// Members of a whole object: names, and JSON texts.
     whole: Vec<(String, String)>,
     single: Vec<(String, Value)>,
+    /// The names that somebody has wanted.
+    used: BTreeSet<String>,
 }
 
 /// A value as it was written.
@@ -109,10 +112,23 @@ impl Written {
         Ok(format!("{{{}}}", members.join(",")))
     }
 
+    /// Somebody has wanted this one, whether it was written or not.
+    pub(crate) fn mark_used(&mut self, name: &str) {
+        self.used.insert(name.to_owned());
+    }
+
+    /// The names that nobody has wanted.
+    pub(crate) fn unused(&self) -> impl Iterator<Item = &String> {
+        self.names().filter(|name| !self.used.contains(*name))
+    }
+
+    fn names(&self) -> impl Iterator<Item = &String> {
+        self.whole.iter().map(|(name, _)| name).chain(self.single.iter().map(|(name, _)| name))
+    }
+
     fn deny_duplicates(&self) -> Result<(), Fault> {
-        let mut seen = std::collections::BTreeSet::new();
-        let names = self.whole.iter().map(|(name, _)| name).chain(self.single.iter().map(|(name, _)| name));
-        for name in names {
+        let mut seen = BTreeSet::new();
+        for name in self.names() {
             if !seen.insert(name) {
                 return Err(Fault::usage(format!("the argument {name:?} is given twice")));
             }

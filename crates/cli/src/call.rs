@@ -7,6 +7,7 @@ use crate::client::{Client, Deaf};
 use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::fetch::Fetch;
+use crate::replies::Replier;
 use crate::show::Shown;
 use crate::words::Words;
 use crate::{arguments, list, words};
@@ -42,14 +43,22 @@ impl Call {
             .next()
             .ok_or_else(|| Fault::usage("no tool is named").hint("portolan list shows what there is"))?;
         let written = Written::read(&words.rest, self.args.as_deref())?;
-        self.fetch.peer.meet(&words.server, async |client| self.speak(client, &tool, &written).await).await
+        let mut replier = self.fetch.replier()?;
+        let speak = async |client: &mut Client| self.speak(client, &tool, &written, &mut replier).await;
+        self.fetch.peer.meet(&words.server, speak).await
     }
 
-    async fn speak(&self, client: &mut Client, tool: &str, written: &Written) -> Result<Exit, Fault> {
+    async fn speak(
+        &self,
+        client: &mut Client,
+        tool: &str,
+        written: &Written,
+        replier: &mut Replier,
+    ) -> Result<Exit, Fault> {
         let schema = if written.needs_schema() { schema_of(client, tool).await } else { None };
         let arguments = written.object(schema.as_deref());
         let params = [format!("\"name\":{}", quote(tool)), format!("\"arguments\":{arguments}")];
-        match self.fetch.get(client, "tools/call", &params, Shown::tool).await {
+        match self.fetch.get(client, "tools/call", &params, replier, Shown::tool).await {
             Err(fault @ Fault::Refused { hint: None, .. }) => Err(with_names(fault, client, tool).await),
             outcome => outcome,
         }

@@ -23,8 +23,6 @@ use crate::outside;
 const MESSAGE_BYTES: usize = 1 << 30;
 /// The buffer between the client and its gateway.
 const BUFFER: usize = 64 * 1024;
-/// What this client can be asked: forms and pages, by the person at the terminal.
-const CAPABILITIES: &str = r#"{"elicitation":{"form":{},"url":{}}}"#;
 
 /// A client of one server.
 pub(crate) struct Client {
@@ -32,6 +30,8 @@ pub(crate) struct Client {
     lines: LineReader<ReadHalf<DuplexStream>>,
     out: WriteHalf<DuplexStream>,
     next_id: u64,
+    /// What this client can be asked, as a JSON object.
+    capabilities: String,
     /// The request that has no answer yet.
     waiting: Option<Id>,
     serving: JoinHandle<()>,
@@ -100,9 +100,15 @@ impl Client {
             lines: LineReader::new(read, MESSAGE_BYTES),
             out,
             next_id: 1,
+            capabilities: "{}".to_owned(),
             waiting: None,
             serving,
         })
+    }
+
+    /// From now on the server is told that this client can be asked for this. Before, for nothing.
+    pub(crate) fn declare(&mut self, capabilities: String) {
+        self.capabilities = capabilities;
     }
 
     /// Sends a request and waits for its answer. `params` are members of its `params`, each as `"name":value`.
@@ -114,7 +120,7 @@ impl Client {
     ) -> Result<Answer, Fault> {
         let id = Id::number(self.next_id);
         self.next_id += 1;
-        let members = [params, &[meta(&id, ear)]].concat().join(",");
+        let members = [params, &[meta(&id, &self.capabilities, ear)]].concat().join(",");
         let request = answer::request_message(&id, method, Some(&format!("{{{members}}}")));
         let broke =
             |error: &std::io::Error| Fault::Bug(format!("the line to the own gateway broke: {error}"));
@@ -176,9 +182,13 @@ impl Client {
                 why.replace(&format!("upstream {:?}", crate::given::SERVER), "the server"),
             );
         }
-        let data = error.data.map(|data| format!("\ndata: {}", crate::show::pretty::pretty(data, 0)));
-        let text = format!("{} ({}){}", error.message, error.code, data.unwrap_or_default());
-        if absent { Fault::Unreachable(text) } else { Fault::Refused { what: text, hint: None } }
+        let details = error.data.map(|data| format!("\ndata: {}", crate::show::pretty::pretty(data, 0)));
+        let text = format!("{} ({}){}", error.message, error.code, details.unwrap_or_default());
+        if absent {
+            return Fault::Unreachable(text);
+        }
+        let needs = data.as_ref().and_then(|data| data.object("requiredCapabilities").ok().flatten());
+        Fault::Refused { what: text, hint: needs.as_ref().and_then(how_to_serve) }
     }
 
     /// Cancels what is under way, and ends what was started.
@@ -224,11 +234,25 @@ impl Answer {
     }
 }
 
+/// How the user can give the server what it needs of its client.
+fn how_to_serve(capabilities: &Object<'_>) -> Option<String> {
+    let flags = capabilities.iter().filter_map(|capability| match &*capability.name {
+        "elicitation" => {
+            Some("it wants to ask something: answer with --answer NAME=VALUE, or refuse with --decline")
+        }
+        "sampling" => Some("it wants to ask a model: name a command that plays it with --sample-with"),
+        "roots" => Some("it wants to know directories: name them with --root"),
+        _ => None,
+    });
+    let flags: Vec<_> = flags.collect();
+    (!flags.is_empty()).then(|| flags.join("; "))
+}
+
 /// What a modern request says of its client. Who it is goes without saying: the gateway names itself, and it is us.
-fn meta(id: &Id, ear: &dyn Ear) -> String {
+fn meta(id: &Id, capabilities: &str, ear: &dyn Ear) -> String {
     let mut members = vec![
         format!("{}:{}", quote(PROTOCOL_VERSION), quote(version::newest(Era::Modern).name)),
-        format!("{}:{CAPABILITIES}", quote(CLIENT_CAPABILITIES)),
+        format!("{}:{capabilities}", quote(CLIENT_CAPABILITIES)),
     ];
     members.extend(ear.level().map(|level| format!("{}:\"{level}\"", quote(LOG_LEVEL))));
     if ear.wants_progress() {

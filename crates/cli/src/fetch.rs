@@ -9,6 +9,7 @@ use crate::fault::Fault;
 use crate::follow::Follow;
 use crate::peer::Peer;
 use crate::print;
+use crate::replies::{Replier, Replies};
 use crate::show::{Output, Save, Shown};
 use crate::words::Target;
 
@@ -19,6 +20,8 @@ pub(crate) struct Fetch {
     pub(crate) peer: Peer,
     #[command(flatten)]
     pub(crate) follow: Follow,
+    #[command(flatten)]
+    replies: Replies,
     #[command(flatten)]
     output: Output,
     #[command(flatten)]
@@ -34,8 +37,14 @@ impl Fetch {
         params: &[String],
         show: fn(&mut Shown, &Object<'_>),
     ) -> Result<Exit, Fault> {
-        let speak = async |client: &mut Client| self.get(client, method, params, show).await;
+        let mut replier = self.replier()?;
+        let speak = async |client: &mut Client| self.get(client, method, params, &mut replier, show).await;
         self.peer.meet(server, speak).await
+    }
+
+    /// Who answers the server. Mistakes in it show before anything is sent.
+    pub(crate) fn replier(&self) -> Result<Replier, Fault> {
+        self.replies.read()
     }
 
     /// The same with a client that is there.
@@ -44,11 +53,14 @@ impl Fetch {
         client: &mut Client,
         method: &str,
         params: &[String],
+        replier: &mut Replier,
         show: fn(&mut Shown, &Object<'_>),
     ) -> Result<Exit, Fault> {
         let mut follower = self.follow.begin(self.peer.is_verbose());
-        let answer = ask::in_rounds(client, method, params, &mut follower).await?;
+        client.declare(replier.capabilities());
+        let answer = ask::in_rounds(client, method, params, &mut follower, replier).await?;
         drop(follower);
+        replier.say_unused();
         let result = answer.object()?;
         let failed = result.get("isError").ok().flatten() == Some("true");
         let mut shown = Shown::default();

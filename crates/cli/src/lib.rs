@@ -5,7 +5,7 @@
 //! `serve`, `stdio` and `demo` run a gateway for others; `discover`, `list`, `call`, `read` and `prompt` are a client,
 //! and that client is a gateway too: `client` puts one in front of the server and speaks to it as a modern client over
 //! stdio would, so that every era and transport is one way of code. `words` and `peer` say which server is meant,
-//! `show` how a result looks to a person. The ground: `fault`, `print`, `log`, `outside`, `signals`.
+//! `replies` what it is answered when it asks, `show` how a result looks to a person. The ground: `fault`, `print`, `log`, `outside`, `signals`.
 
 mod args;
 mod arguments;
@@ -28,6 +28,7 @@ mod print;
 mod prompt;
 mod read;
 mod reference;
+mod replies;
 mod serve;
 mod show;
 mod signals;

@@ -132,25 +132,6 @@ fn progress_and_log_messages_are_shown_beside_the_result() {
 }
 
 #[test]
-fn what_is_asked_is_shown_and_declined_where_nobody_can_answer() {
-    let (_server, url) = reference_server("modern");
-    let ended = run(&["call", &url, "test_elicitation_sep1330_enums"]);
-    assert_ended!(ended, @r#"
-        exit: 0
-        ----- stdout -----
-        Elicitation completed: action=decline, content={}
-        ----- stderr -----
-        the server asks: Please choose
-          untitledSingle <option1|option2|option3> (optional)
-          titledSingle <value1|value2|value3> (optional)
-          legacyEnum <opt1|opt2|opt3> (optional)
-          untitledMulti <option1|option2|option3>, several with commas between (optional)
-          titledMulti <value1|value2|value3>, several with commas between (optional)
-        declined: nobody can be asked, because stdin or stderr is no terminal
-        "#);
-}
-
-#[test]
 fn prompts_and_resources_are_fetched() {
     let (_server, url) = reference_server("both");
     assert_ended!(run(&["prompt", &url, "test_prompt_with_arguments", "arg1=1", "arg2=two"]), @r#"

@@ -5,6 +5,7 @@
     reason = "clippy.toml allows it in tests, but does not take these modules for tests"
 )]
 
+mod asks;
 mod calls;
 mod checks;
 mod conversations;

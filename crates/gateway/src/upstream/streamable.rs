@@ -130,7 +130,7 @@ impl HttpWire {
             self.shared.begun();
         }
         if !whose.is_bare() {
-            session::listen(self, &session);
+            session::listen(self, &session).await;
         }
         Ok(Partner::Legacy(session))
     }
@@ -165,22 +165,17 @@ impl HttpWire {
         }
     }
 
-    /// Asks `server/discover`; none means legacy.
+    /// Finds out what it is by `server/discover`; none means legacy.
     async fn probe(&self) -> Result<Option<Link>, CallError> {
-        let revision = version::newest(Era::Modern);
-        let id = self.shared.next_id();
-        let body = answer::request_message(
-            &Id::number(id),
-            "server/discover",
-            Some(&self.shared.discover_params(revision)),
-        );
-        let mut mirrored = HeaderMap::new();
-        mirrored.insert(headers::PROTOCOL_VERSION.clone(), HeaderValue::from_static(revision.name));
-        mirrored.insert(headers::METHOD.clone(), HeaderValue::from_static("server/discover"));
-        let mut reply = self.post(mirrored, body).await?;
-        let status = reply.status();
-        let message = self.read_response(&mut reply, id).await.ok();
-        match era::of_http(status, message.as_ref()) {
+        let mut verdict = self.discover(version::newest(Era::Modern)).await?;
+        // It names what it speaks, and is asked in that, even where it names the revision that it has just refused: behind
+        // one address there may be an older and a newer one. Once, or it would go round in circles.
+        if let Verdict::OtherRevisions(theirs) = &verdict
+            && let Some(revision) = era::common(theirs)
+        {
+            verdict = self.discover(revision).await?;
+        }
+        match verdict {
             Verdict::Modern(revision, discovered) => {
                 Ok(Some(Link { revision, discovered: Arc::new(*discovered) }))
             }
@@ -201,6 +196,23 @@ impl HttpWire {
             }
             Verdict::Unwell(status) => Err(self.unreachable(&format!("it answers HTTP {status}"))),
         }
+    }
+
+    /// Asks `server/discover` in this revision.
+    async fn discover(&self, revision: &'static Revision) -> Result<Verdict, CallError> {
+        let id = self.shared.next_id();
+        let body = answer::request_message(
+            &Id::number(id),
+            "server/discover",
+            Some(&self.shared.discover_params(revision)),
+        );
+        let mut mirrored = HeaderMap::new();
+        mirrored.insert(headers::PROTOCOL_VERSION.clone(), HeaderValue::from_static(revision.name));
+        mirrored.insert(headers::METHOD.clone(), HeaderValue::from_static("server/discover"));
+        let mut reply = self.post(mirrored, body).await?;
+        let status = reply.status();
+        let message = self.read_response(&mut reply, id).await.ok();
+        Ok(era::of_http(status, message.as_ref()))
     }
 
     /// Reads the one response that `reply` carries, as JSON or in a stream.

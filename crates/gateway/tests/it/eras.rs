@@ -14,6 +14,8 @@ use crate::stand::{Over, Running, Stand};
 
 const DISCOVERED: &str = r#"{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{}},"ttlMs":0,"cacheScope":"public"}"#;
 
+const REFUSED: Option<&str> = Some(r#"{"supported":["2026-07-28"],"requested":"2026-07-28"}"#);
+
 async fn with(over: Over, persona: Persona) -> (Running, ScriptedServer, Desk) {
     let mut stand = Stand::new(Arc::new(MemoryNetwork::default()));
     let (server, desk) = stand.add("up", over, persona).await;
@@ -60,4 +62,27 @@ async fn a_refused_initialize_is_told_when_nothing_else_comes() {
     assert_eq!(reason(&text), Some("upstream_invalid_answer"), "{text}");
     assert!(text.contains("no database"), "{text}");
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+}
+
+/// What the official suite's `request-metadata` does: a server that refuses a revision and says that it speaks it is asked
+/// once more.
+#[tokio::test(start_paused = true)]
+async fn a_server_that_names_the_revision_it_refuses_is_asked_once_more() {
+    let persona = Persona::modern().scripted(&["server/discover"]);
+    let (running, _server, mut desk) = with(Over::Http, persona).await;
+    let answered = call(&running);
+    desk.asked("server/discover").await.error(-32022, "no", REFUSED).await;
+    desk.asked("server/discover").await.result(DISCOVERED).await;
+    desk.asked("tools/call").await.result("{}").await;
+    assert!(answered.await.unwrap().contains("complete"));
+}
+
+/// But not for ever.
+#[tokio::test(start_paused = true)]
+async fn a_server_that_goes_on_refusing_what_it_names_is_told_of() {
+    let persona = Persona::modern().scripted(&["server/discover"]);
+    let (running, server, desk) = with(Over::Http, persona).await;
+    server.answer_all(desk, async |asked| asked.error(-32022, "no", REFUSED).await);
+    let text = call(&running).await.unwrap();
+    assert_eq!(reason(&text), Some("upstream_invalid_answer"), "{text}");
 }

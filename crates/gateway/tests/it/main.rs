@@ -17,6 +17,7 @@ mod http2;
 mod keeping;
 mod lies;
 mod limits;
+mod listening;
 mod lists;
 mod naming;
 mod pipes;

@@ -9,7 +9,8 @@ use mcp::legacy::initialize::{self, Opened};
 use mcp::meta::LogLevel;
 use mcp::version::{self, Era};
 use mcp::{answer, headers};
-use tokio::time::{Duration, sleep};
+use tokio::sync::oneshot;
+use tokio::time::{Duration, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::strays::Strays;
@@ -146,16 +147,24 @@ pub(super) async fn open(wire: &Arc<HttpWire>, declared: &Arc<str>) -> Result<Se
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
+/// How long a server may take to open a session's stream before calls do not wait for it any more.
+const STREAM_OPENS: Duration = Duration::from_secs(1);
+
 /// Listens to a session's own stream as long as the session lasts: a server whose tools do not know which request they
-/// serve asks there.
-pub(super) fn listen(wire: &Arc<HttpWire>, session: &Arc<Session>) {
+/// serve asks there. Returns once it listens, because what such a server asks before is lost.
+pub(super) async fn listen(wire: &Arc<HttpWire>, session: &Arc<Session>) {
+    let within = STREAM_OPENS.min(wire.shared.plan.deadlines.connect / 2);
+    let (opening, opened) = oneshot::channel::<()>();
     let (wire, session) = (Arc::clone(wire), Arc::clone(session));
     let tasks = wire.shared.world.tasks.clone();
     tasks.spawn(async move {
         let listening = async {
             let mut pause = FIRST_PAUSE;
+            let mut opening = Some(opening);
             loop {
-                match session.overhear(&wire).await {
+                let stream = session.overhear(&wire).await;
+                drop(opening.take());
+                match stream {
                     // It has no such stream.
                     Ok(None) => return,
                     Ok(Some(mut stream)) => while stream.next().await.is_ok() {},
@@ -170,6 +179,8 @@ pub(super) fn listen(wire: &Arc<HttpWire>, session: &Arc<Session>) {
             () = session.lost.cancelled() => {}
         }
     });
+    // It ends when the other end is dropped, whatever came of it.
+    drop(timeout(within, opened).await);
 }
 
 /// Tells the server that a session is over; it may not care.
