@@ -45,6 +45,7 @@ use self::pipe::lock;
 use self::places::{Place, Places};
 use self::shared::Shared;
 use self::stdio::{Running, StdioWire};
+use self::streamable::early::{self, First};
 use self::streamable::{HttpStream, HttpWire, LegacyCall, Partner, Session};
 
 /// One configured MCP server.
@@ -323,7 +324,24 @@ impl Upstream {
                 Some(LegacyCall::begin(wire, session, id, told))
             }
         };
-        let reply = wire.post(headers, body).await;
+        let mut legacy = legacy;
+        let first = match &mut legacy {
+            Some(call) => early::send(wire, call, headers, body).await,
+            None => First::Head(wire.post(headers, body).await),
+        };
+        let reply = match (first, legacy.take()) {
+            (First::Head(reply), call) => {
+                legacy = call;
+                reply
+            }
+            (First::Said(early), Some(call)) => {
+                self.answered(link);
+                let stream = HttpStream::early(Arc::clone(wire), early, id, call);
+                let source = Source::Events(Box::new(stream));
+                return Ok(Begun::Answer(Box::new(Answer::new(source, self.origin(order, link), place))));
+            }
+            (First::Said(_), None) => return Err(CallError::Internal("an answer to no call".to_owned())),
+        };
         match &reply {
             Ok(_) => self.answered(link),
             Err(error) => self.shared.set_health(Health::Down { why: error.to_string() }),

@@ -25,6 +25,7 @@ use crate::upstream::link::{Link, Whose};
 use crate::upstream::pipe::lock;
 use crate::upstream::shared::Shared;
 
+pub(crate) mod early;
 mod session;
 mod strays;
 mod stream;

@@ -15,7 +15,7 @@ const CALL: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"n
 
 async fn stand() -> (Running, ScriptedServer, Desk) {
     let mut stand = Stand::new(Arc::new(MemoryNetwork::default()));
-    let (server, desk) = stand.add("up", Over::Http, Persona::legacy().scripted(&["GET"])).await;
+    let (server, desk) = stand.add("up", Over::Http, Persona::legacy().scripted(&["GET", "response"])).await;
     // Its own stream would be a second one.
     stand.upstream("up").watched = false;
     (stand.start().await, server, desk)
@@ -40,6 +40,36 @@ async fn a_call_waits_until_its_server_can_ask() {
     let text = answered.await.unwrap();
     assert!(text.contains("input_required") && text.contains("Who?"), "{text}");
     drop(called);
+}
+
+/// A server may ask there before it has said anything on the call's own connection, and then wait for the answer.
+#[tokio::test(start_paused = true)]
+async fn a_question_may_come_before_the_answers_head() {
+    for answer in ["json", "stream"] {
+        let (running, _server, mut desk) = stand().await;
+        let answered = call(&running);
+        let mut stream = desk.asked("GET").await.stream().await;
+        let called = desk.asked("tools/call").await;
+        stream.message(r#"{"jsonrpc":"2.0","id":"q","method":"elicitation/create","params":{"message":"Who?","requestedSchema":{"type":"object","properties":{}}}}"#).await;
+        let text = answered.await.unwrap();
+        let state = testkit::json::at(&text, &["result", "requestState"]).expect("a state");
+        let inputs = format!(
+            r#""name":"t","inputResponses":{{"input-1":{{"action":"accept"}}}},"requestState":{state},"#
+        );
+        let retry = CALL.replace(r#""name":"t","#, &inputs);
+        let client = running.client.clone();
+        let answered = tokio::spawn(async move { ask::send(&client, &retry).await.response().await });
+        let reply = desk.asked("response").await;
+        assert_eq!(reply.seen.id(), Some("\"q\""));
+        reply.accepted().await;
+        if answer == "json" {
+            called.result(r#"{"content":[]}"#).await;
+        } else {
+            let events = called.stream().await;
+            events.result(r#"{"content":[]}"#).await;
+        }
+        assert!(answered.await.unwrap().contains("complete"), "{answer}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::{HeaderValue, Method};
+use http::{HeaderValue, Method, StatusCode};
 use mcp::jsonrpc::{Id, Message, MessageKind, Request};
 use mcp::notify::{self, Notice};
 use mcp::sse::{Decoder, Event};
@@ -16,6 +16,7 @@ use mcp::{answer, glance, headers};
 use tokio::time::Instant;
 use transport::http::client::Reply;
 
+use super::early::{Early, Opened};
 use super::strays::Strayed;
 use super::{HttpWire, Session};
 use crate::reply::CallError;
@@ -40,6 +41,8 @@ pub(crate) struct HttpStream {
     /// `None` for the legacy era's stream of notifications, which answers no request.
     id: Option<u64>,
     events: Events,
+    /// As long as the answer's head has not come.
+    early: Option<Early>,
     session: Option<Arc<Session>>,
     guard: Option<CancelGuard>,
     strayed: Option<Strayed>,
@@ -66,10 +69,10 @@ struct Events {
 }
 
 impl Events {
-    fn new(reply: Reply, limit: usize) -> Self {
+    fn new(reply: Option<Reply>, limit: usize) -> Self {
         let (decoder, ready) = (Decoder::new(limit), VecDeque::new());
         let (newest, resume_at) = (None, None);
-        Self { reply: Some(reply), decoder, ready, newest, pause: RESUME_AFTER, resumed: 0, resume_at }
+        Self { reply, decoder, ready, newest, pause: RESUME_AFTER, resumed: 0, resume_at }
     }
 
     /// The next event's data; `None` at the end of the stream.
@@ -99,19 +102,43 @@ impl Events {
 impl HttpStream {
     /// The answer to the call `id`.
     pub(crate) fn answering(wire: Arc<HttpWire>, reply: Reply, id: u64, legacy: Option<LegacyCall>) -> Self {
+        Self::new(wire, (Some(reply), None), id, legacy)
+    }
+
+    /// The answer to the call `id` whose head has not come yet.
+    pub(crate) fn early(wire: Arc<HttpWire>, early: Early, id: u64, legacy: LegacyCall) -> Self {
+        Self::new(wire, (None, Some(early)), id, Some(legacy))
+    }
+
+    fn new(
+        wire: Arc<HttpWire>,
+        (reply, early): (Option<Reply>, Option<Early>),
+        id: u64,
+        legacy: Option<LegacyCall>,
+    ) -> Self {
         let events = Events::new(reply, wire.shared.plan.message_bytes);
         let (session, guard, strayed) = match legacy {
             Some(LegacyCall { session, guard, strayed }) => (Some(session), Some(guard), Some(strayed)),
             None => (None, None, None),
         };
-        Self { wire, id: Some(id), events, session, guard, strayed, strays: false, held: None }
+        Self { wire, id: Some(id), events, early, session, guard, strayed, strays: false, held: None }
     }
 
     /// A legacy session's stream of notifications.
     pub(super) fn overheard(wire: Arc<HttpWire>, reply: Reply, session: Arc<Session>) -> Self {
-        let events = Events::new(reply, wire.shared.plan.message_bytes);
+        let events = Events::new(Some(reply), wire.shared.plan.message_bytes);
         let (guard, strayed, held) = (None, None, None);
-        Self { wire, id: None, events, session: Some(session), guard, strayed, strays: false, held }
+        Self {
+            wire,
+            id: None,
+            events,
+            early: None,
+            session: Some(session),
+            guard,
+            strayed,
+            strays: false,
+            held,
+        }
     }
 
     pub(crate) async fn next(&mut self) -> Result<Arrival, CallError> {
@@ -133,6 +160,21 @@ impl HttpStream {
     }
 
     async fn next_event(&mut self) -> Result<Arrival, CallError> {
+        if let (Some(early), Some(session), Some(strayed)) =
+            (&mut self.early, &self.session, &mut self.strayed)
+        {
+            let opened = early.next(&self.wire, (session, strayed)).await;
+            if let Ok(Opened::Said(said)) = opened {
+                self.strays = true;
+                return Ok(said.into());
+            }
+            self.early = None;
+            match opened? {
+                Opened::Said(said) => return Ok(said.into()),
+                Opened::Stream(reply) => self.events.reply = Some(reply),
+                Opened::Whole(message, status) => return self.whole(message, status),
+            }
+        }
         loop {
             let data = match &mut self.strayed {
                 None => self.events.next(&self.wire).await,
@@ -173,6 +215,18 @@ impl HttpStream {
             if let Some(arrival) = self.sort(message) {
                 return Ok(arrival);
             }
+        }
+    }
+
+    /// An answer that came as one message.
+    fn whole(&mut self, message: Message, status: StatusCode) -> Result<Arrival, CallError> {
+        self.answered();
+        let is_ours = message.response_id().is_none_or(|id| id.as_number() == self.id);
+        match message.kind() {
+            MessageKind::Result(_) | MessageKind::Error(_) if is_ours => {
+                Ok(Arrival::Response(Response { message, status: Some(status) }))
+            }
+            _ => Err(self.wire.invalid("it answers a request that is not ours")),
         }
     }
 
@@ -344,7 +398,7 @@ pub(super) async fn find_response(wire: &HttpWire, reply: &mut Reply, id: u64) -
 pub(crate) struct LegacyCall {
     pub(crate) session: Arc<Session>,
     guard: CancelGuard,
-    strayed: Strayed,
+    pub(super) strayed: Strayed,
 }
 
 impl LegacyCall {
