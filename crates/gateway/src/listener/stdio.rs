@@ -30,6 +30,7 @@ use crate::bridge::session::Terms;
 use crate::flow::{Flow, Last, Origin, Step, Steps};
 use crate::listener::request_id;
 use crate::reply::{self, CallError};
+use crate::subscription::Seat;
 use crate::upstream::pipe::lock;
 
 /// How many lines may wait to be written before servers are made to wait.
@@ -198,9 +199,8 @@ impl Conversation {
         self.say(opened.answer).await;
         let this = Arc::clone(self);
         self.tasks.spawn(async move {
-            let Ok(mut notifications) = Arc::clone(&this.door).notifications(opened.terms).await else {
-                return;
-            };
+            let Ok(_seat) = Seat::take(&this.door.route).await else { return };
+            let mut notifications = Arc::clone(&this.door).notifications(opened.terms).await;
             loop {
                 let told = tokio::select! {
                     told = notifications.next() => told,
