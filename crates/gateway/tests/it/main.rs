@@ -23,6 +23,7 @@ mod naming;
 mod pipes;
 mod processes;
 mod properties;
+mod resume;
 mod resuming;
 mod returning;
 mod revisions;
