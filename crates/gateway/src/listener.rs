@@ -14,6 +14,7 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use mcp::answer::error_message;
 use mcp::jsonrpc::{Id, Message, MessageKind};
+use mcp::legacy::batch::is_array;
 use mcp::reject::{Reject, code};
 use mcp::version::Era;
 use mcp::{headers, inbound, version};
@@ -27,6 +28,7 @@ use crate::flow::{Flow, Origin, Steps};
 use crate::live::Live;
 use crate::reply::{self, CallError};
 
+mod batch;
 mod checks;
 pub(crate) mod events;
 pub(crate) mod respond;
@@ -110,6 +112,18 @@ impl Listener {
             Err(fault) => return refusal(fault.status(), &fault.to_string()),
         };
         let Exchange { headers, .. } = exchange;
+        if is_array(&body) && headers.contains_key(&headers::SESSION_ID) {
+            let terms = match session(&headers, endpoint) {
+                Ok((terms, _)) => terms,
+                Err(error) => return refuse_call(&error, None, Era::Legacy),
+            };
+            if let Err(response) = check_revision(&headers, None) {
+                return *response;
+            }
+            if terms.revision.has_batches {
+                return batch::answer(headers, &body, (endpoint, terms), (readable, limits)).await;
+            }
+        }
         let message = match Message::parse(body) {
             Ok(message) => message,
             Err(fault) => return reject(&Reject::from(fault), None),

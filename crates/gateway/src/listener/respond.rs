@@ -61,7 +61,7 @@ pub(crate) async fn respond(mut steps: Steps, manner: Manner) -> Response<ReplyB
 }
 
 /// What a client gets that has cancelled its call: there is no response to it (2025-11-25 `utilities/cancellation`).
-fn cancelled() -> Response<ReplyBody> {
+pub(crate) fn cancelled() -> Response<ReplyBody> {
     stream(ReplyBody::empty())
 }
 

@@ -8,6 +8,7 @@
 
 mod admin;
 mod ask;
+mod batches;
 mod deadlines;
 mod doors;
 mod eras;
