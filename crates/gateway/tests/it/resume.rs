@@ -454,6 +454,32 @@ async fn a_client_that_was_away_for_too_long_hears_that_everything_changed() {
     }
 }
 
+/// A reload puts another endpoint in the place of the one that a client came to; its streams are still there.
+#[tokio::test(start_paused = true)]
+async fn a_client_finds_its_streams_again_after_a_reload() {
+    let (stand, server, mut desk) = stand().await;
+    let mut plan = stand.plan.clone();
+    plan.limits.replay_events += 1;
+    let running = start(stand).await;
+    let session = Session::new(&running).await;
+    let mut notices = session.get(None).await;
+    let (listened, _) = event(&mut notices).await.unwrap();
+    let (mut reply, events) = session.call(&mut desk).await;
+    let (primer, _) = event(&mut reply).await.unwrap();
+    drop(reply);
+    running.gateway.reload(plan);
+    // Who listens hears that everything may be different, and that it is to come back.
+    assert!(!rest(&mut notices).await.is_empty());
+    let mut reply = session.get(Some(&primer)).await;
+    events.result("{}").await;
+    let told = rest(&mut reply).await;
+    assert_eq!(told.iter().map(|data| progress(data)).collect::<Vec<_>>(), ["0", "response"]);
+    let mut notices = session.get(Some(&listened)).await;
+    assert!(notices.event().await.unwrap().contains("changed"));
+    server.tell("notifications/tools/list_changed", "").await;
+    while !notices.event().await.unwrap().contains("tools/list_changed") {}
+}
+
 /// What is kept for clients that are away does not keep the gateway from ending.
 #[tokio::test(start_paused = true)]
 async fn when_the_gateway_ends_nothing_is_kept_any_more() {
