@@ -6,8 +6,8 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use mcp::json::{self, Patch};
 use mcp::jsonrpc::{Id, Message, MessageKind};
-use mcp::legacy::convert;
 use mcp::legacy::downgrade::{self, Gap};
+use mcp::legacy::{batch as batches, convert};
 use mcp::meta::{ClientFacts, LogWish};
 use mcp::mirror::MirroredParams;
 use mcp::outbound::{self, MetaRewrite, Rewrite};
@@ -20,6 +20,7 @@ pub type Body = fn(&[u8]);
 
 /// The name of each target and its body.
 pub const TARGETS: &[(&str, Body)] = &[
+    ("batch", batch),
     ("config", config),
     ("downgrade", downgrade),
     ("envelope", envelope),
@@ -31,6 +32,20 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("result", result),
     ("session", session),
 ];
+
+/// Several messages in one array: what is read is what stands there, and is read again when it is joined.
+pub fn batch(data: &[u8]) {
+    let text = Bytes::copy_from_slice(data);
+    let Ok(members) = batches::read(&text) else { return };
+    assert!(batches::is_array(&text) && members.len() <= batches::MOST_MEMBERS);
+    let whole: Vec<_> = members.iter().flatten().map(|member| member.bytes().clone()).collect();
+    if !whole.is_empty() {
+        let again = batches::read(&batches::join(&whole)).expect("a batch of messages is a batch");
+        let again: Vec<_> =
+            again.into_iter().map(|member| member.expect("a message").bytes().clone()).collect();
+        assert_eq!(again, whole);
+    }
+}
 
 /// A message: what is read stays readable with another id, and nothing else changes.
 pub fn envelope(data: &[u8]) {

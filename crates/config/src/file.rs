@@ -261,6 +261,14 @@ table! {
         session_ttl: Lasting = "24h",
         /// The most calls at once that wait for a modern client to answer a legacy server. More are refused.
         suspended_calls: Count = 1000,
+        /// The most events of one stream of a legacy session that are kept for a client whose connection breaks.
+        replay_events: Count = 1000,
+        /// The most bytes of such events that are kept for one session. Larger answers cannot be resumed.
+        replay_bytes: Size = "8MiB",
+        /// The most bytes of such events that are kept for all sessions together.
+        replay_total: Size = "256MiB",
+        /// How long such events are kept.
+        replay_for: Lasting = "5m",
         /// The most child processes at once.
         children: Count = 100,
         /// How long calls may take to finish when Portolan is asked to end.

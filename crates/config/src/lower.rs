@@ -68,6 +68,10 @@ impl Lowering<'_, '_> {
         self.set(&mut limits.keep_alive, given.keep_alive.as_ref(), SECOND..=10 * MINUTE);
         self.set(&mut limits.session_ttl, given.session_ttl.as_ref(), MINUTE..=365 * DAY);
         self.set(&mut limits.suspended_calls, given.suspended_calls.as_ref(), 0..=MANY);
+        self.set(&mut limits.replay_events, given.replay_events.as_ref(), 1..=MANY);
+        self.set(&mut limits.replay_bytes, given.replay_bytes.as_ref(), KIB..=GIB);
+        self.set(&mut limits.replay_total, given.replay_total.as_ref(), KIB..=64 * GIB);
+        self.set(&mut limits.replay_for, given.replay_for.as_ref(), SECOND..=DAY);
         self.set(&mut limits.children, given.children.as_ref(), 1..=MANY);
         self.set(&mut limits.drain, given.drain.as_ref(), Duration::ZERO..=HOUR);
         self.set(&mut server.connections, given.connections.as_ref(), 1..=MANY);

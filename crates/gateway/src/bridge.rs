@@ -3,5 +3,7 @@
 //! What is a call becomes a modern one and goes the way of all ([`crate::call`]).
 
 pub(crate) mod door;
+mod listening;
 pub(crate) mod questions;
+pub(crate) mod replay;
 pub(crate) mod session;

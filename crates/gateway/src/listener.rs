@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS, ALLOW, VARY,
@@ -14,10 +14,10 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use mcp::answer::error_message;
 use mcp::jsonrpc::{Id, Message, MessageKind};
+use mcp::legacy::batch::is_array;
 use mcp::reject::{Reject, code};
 use mcp::version::Era;
-use mcp::{headers, inbound, sse, version};
-use tokio::time::timeout;
+use mcp::{headers, inbound, version};
 use tokio_util::sync::CancellationToken;
 use transport::http::body::ReplyBody;
 use transport::http::server::{Exchange, Service};
@@ -28,7 +28,9 @@ use crate::flow::{Flow, Origin, Steps};
 use crate::live::Live;
 use crate::reply::{self, CallError};
 
+mod batch;
 mod checks;
+pub(crate) mod events;
 pub(crate) mod respond;
 pub(crate) mod stdio;
 
@@ -110,6 +112,18 @@ impl Listener {
             Err(fault) => return refusal(fault.status(), &fault.to_string()),
         };
         let Exchange { headers, .. } = exchange;
+        if is_array(&body) && headers.contains_key(&headers::SESSION_ID) {
+            let terms = match session(&headers, endpoint) {
+                Ok((terms, _)) => terms,
+                Err(error) => return refuse_call(&error, None, Era::Legacy),
+            };
+            if let Err(response) = check_revision(&headers, None) {
+                return *response;
+            }
+            if terms.revision.has_batches {
+                return batch::answer(headers, &body, (endpoint, terms), (readable, limits)).await;
+            }
+        }
         let message = match Message::parse(body) {
             Ok(message) => message,
             Err(fault) => return reject(&Reject::from(fault), None),
@@ -150,13 +164,14 @@ impl Listener {
             reads_events: readable.events,
             keep_alive: live.plan.limits.keep_alive,
             tasks: endpoint.door.route.world.tasks.clone(),
+            recorder: None,
         };
         let origin = Origin { mirrors: true, ..Origin::modern(headers) };
         let flow = Flow::new(Arc::clone(&endpoint.door.route), call, origin, self.drain.clone());
         respond(Steps::Direct(Box::new(flow)), manner).await
     }
 
-    /// The legacy era's stream of notifications.
+    /// A stream of the legacy era: the session's notifications, or the rest of one that broke.
     async fn get(&self, headers: &HeaderMap, endpoint: &Arc<Endpoint>, live: &Live) -> Response<ReplyBody> {
         if !headers.contains_key(&headers::SESSION_ID) {
             return not_allowed();
@@ -171,28 +186,31 @@ impl Listener {
             Ok((terms, _)) => terms,
             Err(error) => return refuse_call(&error, None, Era::Legacy),
         };
-        let notifications = match Arc::clone(&endpoint.door).notifications(terms).await {
-            Ok(notifications) => notifications,
+        let last_event = match last_event(headers) {
+            Ok(last_event) => last_event,
             Err(error) => return refuse_call(&error, None, Era::Legacy),
         };
-        let keep_alive = live.plan.limits.keep_alive;
-        // A comment at once, so that whatever stands between lets the head through.
-        let chunks =
-            futures_util::stream::unfold((Some(notifications), true), move |(stream, first)| async move {
-                let mut stream = stream?;
-                let mut out = BytesMut::new();
-                if first {
-                    sse::write_comment(&mut out);
-                    return Some((out.freeze(), (Some(stream), false)));
-                }
-                match timeout(keep_alive, stream.next()).await {
-                    Ok(told) => sse::write_message(&told?, &mut out),
-                    Err(_elapsed) => sse::write_comment(&mut out),
-                }
-                Some((out.freeze(), (Some(stream), false)))
-            });
-        respond::stream(ReplyBody::Stream(Box::pin(chunks)))
+        match Arc::clone(&endpoint.door).read(&terms, last_event).await {
+            Ok(Some(reader)) => {
+                events::read(reader, terms.revision.primes_streams, live.plan.limits.keep_alive)
+            }
+            // WHATWG HTML §9.2: a client that gets this does not come back again.
+            Ok(None) => empty(StatusCode::NO_CONTENT),
+            Err(error) => refuse_call(&error, None, Era::Legacy),
+        }
     }
+}
+
+/// The event after which a client wants to go on.
+fn last_event(headers: &HeaderMap) -> Result<Option<&str>, CallError> {
+    let mut values = headers.get_all(&headers::LAST_EVENT_ID).iter();
+    let unreadable = || CallError::NotResumable { why: "there must be one, of visible ASCII".to_owned() };
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(unreadable());
+    }
+    let id = value.to_str().map_err(|_not_ascii| unreadable())?;
+    Ok(Some(id).filter(|id| !id.is_empty()))
 }
 
 async fn legacy(
@@ -233,6 +251,7 @@ async fn legacy(
                 reads_events: readable.events,
                 keep_alive: live.plan.limits.keep_alive,
                 tasks: endpoint.door.route.world.tasks.clone(),
+                recorder: Some(endpoint.door.recorder(&terms)),
             };
             // A legacy client that goes away has not cancelled (2025-11-25 `basic/transports`).
             let tasks = &endpoint.door.route.world.tasks;
@@ -302,7 +321,9 @@ fn refuse_call(error: &CallError, id: Option<&Id>, era: Era) -> Response<ReplyBo
     let wire = reply::wire_for(error, era);
     wire.log(error, "");
     match error {
-        CallError::Reject(Reject::NotARequest(_)) => respond::json(wire.status, wire.body(id)),
+        CallError::Reject(Reject::NotARequest(_)) | CallError::NotResumable { .. } => {
+            respond::json(wire.status, wire.body(id))
+        }
         _ => respond::error(&wire, id, era),
     }
 }

@@ -19,6 +19,7 @@ use transport::tls::{self, TlsFault};
 
 use crate::admin::Admin;
 use crate::bridge::door::Door;
+use crate::bridge::replay::Budget;
 use crate::bridge::session::Sessions;
 use crate::catalog::shelf::Asker;
 use crate::listener::{Doorkeeper, Endpoint, Listener};
@@ -135,6 +136,8 @@ pub struct Gateway {
     end: CancellationToken,
     /// Legacy sessions by route; they outlive a generation.
     sessions: Mutex<BTreeMap<String, Arc<Sessions>>>,
+    /// What the recordings of all their streams take.
+    recorded: Arc<Budget>,
 }
 
 impl Gateway {
@@ -154,6 +157,7 @@ impl Gateway {
             drain: CancellationToken::new(),
             end: CancellationToken::new(),
             sessions: Mutex::default(),
+            recorded: Arc::default(),
         });
         gateway.swap(plan);
         gateway
@@ -284,7 +288,7 @@ impl Gateway {
 
     fn sessions_of(&self, route: &str) -> Arc<Sessions> {
         let mut sessions = lock(&self.sessions);
-        let new = || Arc::new(Sessions::new(Arc::clone(&self.world.seal), route));
+        let new = || Arc::new(Sessions::new(Arc::clone(&self.world.seal), route, Arc::clone(&self.recorded)));
         Arc::clone(sessions.entry(route.to_owned()).or_insert_with(new))
     }
 

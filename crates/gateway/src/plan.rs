@@ -271,6 +271,14 @@ pub struct Limits {
     pub session_ttl: Duration,
     /// The most calls at once that wait for a modern client's answer to a legacy server; more are refused.
     pub suspended_calls: usize,
+    /// The most events of one stream of a legacy session that are kept for a client that comes back.
+    pub replay_events: usize,
+    /// The most bytes of all such events of one session.
+    pub replay_bytes: usize,
+    /// The most bytes of all such events of all sessions.
+    pub replay_total: usize,
+    /// How long such events are kept.
+    pub replay_for: Duration,
     /// The most child processes at once.
     pub children: usize,
     /// How long calls in flight may take to finish when Portolan is asked to end.
@@ -287,6 +295,10 @@ impl Default for Limits {
             keep_alive: Duration::from_secs(15),
             session_ttl: Duration::from_secs(24 * 3600),
             suspended_calls: 1000,
+            replay_events: 1000,
+            replay_bytes: 8 * 1024 * 1024,
+            replay_total: 256 * 1024 * 1024,
+            replay_for: Duration::from_secs(300),
             children: 100,
             drain: Duration::from_secs(10),
         }

@@ -115,6 +115,12 @@ pub enum CallError {
         /// Why it does not, and what to do.
         why: String,
     },
+    /// A legacy client wants to go on after an event, and that cannot be.
+    #[error("Last-Event-ID: {why}")]
+    NotResumable {
+        /// Why not.
+        why: String,
+    },
     /// The legacy session is unknown or over.
     #[error("no such session; initialize again")]
     NoSession,
@@ -180,6 +186,7 @@ mod own {
 /// The table.
 #[must_use]
 #[deny(clippy::wildcard_enum_match_arm)]
+#[expect(clippy::too_many_lines, reason = "a table has as many rows as there are errors")]
 pub fn wire(error: &CallError) -> Wire {
     let text = error.to_string();
     let row = |status: StatusCode, code: i64, level: Level, label: &'static str| Wire {
@@ -254,6 +261,11 @@ pub fn wire(error: &CallError) -> Wire {
         CallError::NotBridged { .. } => Wire {
             data: Some(format!(r#"{{"reason":"not_bridged",{}}}"#, Retry::No.members())),
             ..row(StatusCode::OK, own::NOT_BRIDGED, Level::INFO, "not_bridged")
+        },
+        // Not 404: clients take that for the end of their session.
+        CallError::NotResumable { .. } => Wire {
+            data: Some(format!(r#"{{"reason":"not_resumable",{}}}"#, Retry::No.members())),
+            ..row(StatusCode::BAD_REQUEST, code::INVALID_REQUEST, Level::DEBUG, "not_resumable")
         },
         CallError::NoSession => row(StatusCode::NOT_FOUND, code::INVALID_REQUEST, Level::DEBUG, "no_session"),
         CallError::Internal(_) => Wire {

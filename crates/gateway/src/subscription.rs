@@ -45,8 +45,21 @@ pub(crate) struct Subscription {
     replaced: CancellationToken,
     is_over: bool,
     _interests: Vec<Interest>,
-    _count: StreamCount,
+    _seat: Option<Seat>,
+}
+
+/// One stream to a client, counted and bounded, until dropped.
+#[derive(Debug)]
+pub(crate) struct Seat {
     _place: Place,
+    _count: StreamCount,
+}
+
+impl Seat {
+    /// Takes one, if there are not too many streams.
+    pub(crate) async fn take(route: &Route) -> Result<Self, CallError> {
+        Ok(Self { _place: route.streams.take().await?, _count: route.world.metrics.stream() })
+    }
 }
 
 impl std::fmt::Debug for Subscription {
@@ -58,8 +71,12 @@ impl std::fmt::Debug for Subscription {
 impl Subscription {
     /// Opens a subscription on all servers of a route, and finds out what of it they honour.
     pub(crate) async fn open(route: &Route, wanted: Filter) -> Result<Self, CallError> {
-        let place = route.streams.take().await?;
-        let count = route.world.metrics.stream();
+        let seat = Seat::take(route).await?;
+        Ok(Self { _seat: Some(seat), ..Self::aside(route, wanted).await })
+    }
+
+    /// Opens a subscription for a stream that is counted elsewhere.
+    pub(crate) async fn aside(route: &Route, wanted: Filter) -> Self {
         let names = Arc::clone(&route.catalog.names);
         let mut uris: Vec<Vec<String>> = vec![Vec::new(); route.watches.len()];
         for uri in &wanted.uris {
@@ -95,7 +112,7 @@ impl Subscription {
             own.push(filter);
             interests.push(interest);
         }
-        Ok(Self {
+        Self {
             names,
             honoured,
             own,
@@ -105,9 +122,8 @@ impl Subscription {
             replaced: route.replaced.clone(),
             is_over: false,
             _interests: interests,
-            _count: count,
-            _place: place,
-        })
+            _seat: None,
+        }
     }
 
     /// For a modern `subscriptions/listen`: each notification names the stream, and the first is the acknowledgement.
@@ -211,6 +227,11 @@ impl Subscription {
             (None, None) => {}
         }
         Some(())
+    }
+
+    /// Says that everything may have changed that the client wants to hear of.
+    pub(crate) fn tell_everything(&mut self) {
+        (0..self.own.len()).for_each(|server| self.tell_all(server));
     }
 
     fn tell_all(&mut self, server: usize) {

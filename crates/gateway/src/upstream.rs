@@ -372,7 +372,8 @@ impl Upstream {
             }
             return Err(wire.status_fault(status, media.as_deref()));
         }
-        let message = match wire.read_whole(&mut reply).await {
+        let session = sent.legacy.as_ref().map(|call| &*call.session);
+        let message = match wire.read_answer(&mut reply, session).await {
             Ok(message) => message,
             Err(_) if !status.is_success() => return Err(wire.status_fault(status, media.as_deref())),
             Err(error) => return Err(error),

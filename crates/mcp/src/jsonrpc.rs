@@ -191,6 +191,12 @@ impl Message {
         }
     }
 
+    /// Whether it answers something.
+    #[must_use]
+    pub fn is_response(&self) -> bool {
+        matches!(self.kind, MessageKind::Result(_) | MessageKind::Error(_))
+    }
+
     /// The id that a response carries.
     #[must_use]
     pub fn response_id(&self) -> Option<&Id> {

@@ -23,6 +23,7 @@ impl Era {
 /// One revision of the protocol.
 #[derive(Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[expect(clippy::struct_excessive_bools, reason = "a row of a table: each says something of its own")]
 pub struct Revision {
     /// Its name on the wire.
     pub name: &'static str,
@@ -36,6 +37,11 @@ pub struct Revision {
     pub structured: Structured,
     /// Whether servers declare that they complete arguments. In 2024-11-05 they may without saying so.
     pub declares_completions: bool,
+    /// Whether a stream begins with an event that has an id and no data (2025-11-25). Older clients take the empty data
+    /// for a broken message.
+    pub primes_streams: bool,
+    /// Whether several messages may come in one JSON array (2025-03-26 only).
+    pub has_batches: bool,
 }
 
 /// What a revision lets `structuredContent` be; later revisions let it be more.
@@ -65,9 +71,21 @@ const WITH_LINKS: &[&str] = &["text", "image", "resource", "audio", "resource_li
 /// over Streamable HTTP and stdio by peers that negotiated down to it.
 pub static REVISIONS: &[Revision] = &[
     LATEST,
-    Revision { name: "2025-11-25", era: Era::Legacy, structured: Structured::Object, ..LATEST },
+    Revision {
+        name: "2025-11-25",
+        era: Era::Legacy,
+        structured: Structured::Object,
+        primes_streams: true,
+        ..LATEST
+    },
     Revision { name: "2025-06-18", era: Era::Legacy, structured: Structured::Object, ..LATEST },
-    Revision { name: "2025-03-26", blocks: WITH_AUDIO, declares_completions: true, ..FIRST },
+    Revision {
+        name: "2025-03-26",
+        blocks: WITH_AUDIO,
+        declares_completions: true,
+        has_batches: true,
+        ..FIRST
+    },
     FIRST,
 ];
 
@@ -78,6 +96,8 @@ const LATEST: Revision = Revision {
     blocks: WITH_LINKS,
     structured: Structured::Any,
     declares_completions: true,
+    primes_streams: false,
+    has_batches: false,
 };
 
 const FIRST: Revision = Revision {
@@ -87,6 +107,8 @@ const FIRST: Revision = Revision {
     blocks: FIRST_BLOCKS,
     structured: Structured::Absent,
     declares_completions: false,
+    primes_streams: false,
+    has_batches: false,
 };
 
 /// The revision of that name, if Portolan speaks it.

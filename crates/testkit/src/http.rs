@@ -181,12 +181,12 @@ impl Reply {
         }
     }
 
-    /// The data of the next event; none at the end. Comments are left out.
+    /// The data of the next event; none at the end. Comments and events without data are left out.
     pub async fn event(&mut self) -> Option<String> {
         loop {
             match self.piece().await.expect("a stream that does not break")? {
-                Piece::Event { data, .. } => return Some(data),
-                Piece::Comment => {}
+                Piece::Event { data, .. } if !data.is_empty() => return Some(data),
+                Piece::Event { .. } | Piece::Comment => {}
             }
         }
     }

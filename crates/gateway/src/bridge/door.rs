@@ -217,25 +217,25 @@ impl Door {
     }
 
     /// The notifications that belong to no call, for the newest stream of a session.
-    pub(crate) async fn notifications(self: Arc<Self>, terms: Terms) -> Result<Notifications, CallError> {
+    pub(crate) async fn notifications(self: Arc<Self>, terms: Terms) -> Notifications {
         let held = self.sessions.hold(&terms, self.now());
         let mut number = 0;
         held.streams.send_modify(|count| {
             *count += 1;
             number = *count;
         });
-        let subscription = self.all_changes(&held).await?;
+        let subscription = self.all_changes(&held).await;
         let (interests, streams) = (held.interests_changed.subscribe(), held.streams.subscribe());
-        Ok(Notifications { door: self, held, subscription, interests, streams, number, outdated: false })
+        Notifications { door: self, held, subscription, interests, streams, number, outdated: false }
     }
 
-    async fn all_changes(&self, held: &Held) -> Result<Subscription, CallError> {
+    async fn all_changes(&self, held: &Held) -> Subscription {
         let uris = lock(&held.interests).keys().cloned().collect();
         let filter = Filter { tools: true, prompts: true, resources: true, uris };
-        Subscription::open(&self.route, filter).await
+        Subscription::aside(&self.route, filter).await
     }
 
-    fn now(&self) -> SystemTime {
+    pub(crate) fn now(&self) -> SystemTime {
         self.route.world.clock.now()
     }
 }
@@ -253,12 +253,17 @@ pub(crate) struct Notifications {
 }
 
 impl Notifications {
+    /// Says that everything may have changed.
+    pub(crate) fn tell_everything(&mut self) {
+        self.subscription.tell_everything();
+    }
+
     /// The next notification; none when the stream is over: another one took its place, or the session ended.
     pub(crate) async fn next(&mut self) -> Option<Bytes> {
         loop {
             if self.outdated {
                 // The new one is open before the old one is dropped, so nothing falls between.
-                self.subscription = self.door.all_changes(&self.held).await.ok()?;
+                self.subscription = self.door.all_changes(&self.held).await;
                 self.outdated = false;
             }
             let woken = tokio::select! {

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::bridge::questions::Questions;
+use crate::bridge::replay::{Budget, Recordings};
 use crate::plan::Limits;
 use crate::upstream::pipe::lock;
 use crate::watch::Interest;
@@ -44,6 +45,8 @@ pub(crate) struct Sessions {
     purpose: String,
     held: Mutex<HashMap<Arc<str>, Arc<Held>>>,
     ended: Mutex<HashMap<Arc<str>, SystemTime>>,
+    /// What the recordings of all sessions take.
+    budget: Arc<Budget>,
 }
 
 /// What a session has going on.
@@ -60,15 +63,18 @@ pub(crate) struct Held {
     pub(crate) interests_changed: watch::Sender<u64>,
     /// Counts notification streams: the newest is the one that is told.
     pub(crate) streams: watch::Sender<u64>,
+    /// What its streams said.
+    pub(crate) recordings: Arc<Recordings>,
 }
 
 impl Sessions {
-    pub(crate) fn new(seal: Arc<Seal>, route: &str) -> Self {
+    pub(crate) fn new(seal: Arc<Seal>, route: &str, budget: Arc<Budget>) -> Self {
         Self {
             seal,
             purpose: format!("legacy-session:{route}"),
             held: Mutex::default(),
             ended: Mutex::default(),
+            budget,
         }
     }
 
@@ -117,6 +123,7 @@ impl Sessions {
             interests: Mutex::default(),
             interests_changed: watch::Sender::new(0),
             streams: watch::Sender::new(0),
+            recordings: Arc::new(Recordings::new(&terms.name, Arc::clone(&self.budget))),
         });
         held.insert(Arc::clone(&terms.name), Arc::clone(&new));
         new
@@ -143,6 +150,7 @@ impl Sessions {
                 cancel.cancel();
             }
             held.streams.send_modify(|count| *count += 1);
+            held.recordings.end();
         }
     }
 }
@@ -217,7 +225,10 @@ impl Held {
     }
 
     fn is_busy(&self) -> bool {
-        !lock(&self.calls).is_empty() || !lock(&self.interests).is_empty() || lock(&self.level).is_some()
+        !lock(&self.calls).is_empty()
+            || !lock(&self.interests).is_empty()
+            || lock(&self.level).is_some()
+            || self.recordings.is_busy()
     }
 }
 
@@ -249,8 +260,11 @@ mod tests {
     #[test]
     fn a_session_id_opens_anywhere_until_it_is_ended_or_over() {
         let seal = Arc::new(Seal::random().unwrap());
-        let (here, there) = (Sessions::new(Arc::clone(&seal), "a"), Sessions::new(Arc::clone(&seal), "a"));
-        let elsewhere = Sessions::new(seal, "b");
+        let (here, there) = (
+            Sessions::new(Arc::clone(&seal), "a", Arc::default()),
+            Sessions::new(Arc::clone(&seal), "a", Arc::default()),
+        );
+        let elsewhere = Sessions::new(seal, "b", Arc::default());
         let (me, now) = (Principal::anonymous(), SystemTime::UNIX_EPOCH + Duration::from_secs(1_000));
         let (id, terms) = here.open(&opening(), &me, &Limits::default(), now).unwrap();
         assert!(id.bytes().all(|b| b.is_ascii_graphic()));
@@ -267,7 +281,7 @@ mod tests {
 
     #[test]
     fn an_id_in_flight_is_not_taken_twice_and_cancels() {
-        let sessions = Sessions::new(Arc::new(Seal::random().unwrap()), "a");
+        let sessions = Sessions::new(Arc::new(Seal::random().unwrap()), "a", Arc::default());
         let now = SystemTime::UNIX_EPOCH;
         let (_, terms) = sessions.open(&opening(), &Principal::anonymous(), &Limits::default(), now).unwrap();
         let held = sessions.hold(&terms, now);

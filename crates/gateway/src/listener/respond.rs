@@ -1,6 +1,7 @@
 //! A call's steps as an HTTP response: one JSON message, or server-sent events as soon as there is anything to say.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
+use futures_util::StreamExt as _;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 use mcp::answer::error_message;
@@ -8,12 +9,12 @@ use mcp::jsonrpc::{Id, Message, MessageKind};
 use mcp::legacy::convert;
 use mcp::method::Method;
 use mcp::reject::code;
-use mcp::sse;
 use mcp::version::Era;
 use tokio::time::{Duration, timeout};
 use tokio_util::task::TaskTracker;
 use transport::http::body::ReplyBody;
 
+use super::events::{self, Recorder};
 use crate::flow::{Last, Step, Steps};
 use crate::reply::Wire;
 
@@ -28,6 +29,8 @@ pub(crate) struct Manner {
     pub(crate) keep_alive: Duration,
     /// Where a call that streams goes on by itself.
     pub(crate) tasks: TaskTracker,
+    /// Records the stream of a client that may come back for it.
+    pub(crate) recorder: Option<Recorder>,
 }
 
 /// Answers a call.
@@ -43,7 +46,7 @@ pub(crate) async fn respond(mut steps: Steps, manner: Manner) -> Response<ReplyB
         return match wait_for_last(&mut steps).await {
             Begun::Whole(last) => whole(last, &manner),
             // Whoever declared that it can be asked must be able to hear it (protocol.md §2.7).
-            Begun::Stream(first) => events(steps, first, manner),
+            Begun::Stream(first) => events(steps, first.map(First::Message), manner),
             Begun::Gone => cancelled(),
         };
     }
@@ -51,19 +54,21 @@ pub(crate) async fn respond(mut steps: Steps, manner: Manner) -> Response<ReplyB
     // interval the response becomes a stream.
     match timeout(manner.keep_alive, begin(&mut steps)).await {
         Ok(Begun::Whole(last)) => whole(last, &manner),
-        Ok(Begun::Stream(first)) => events(steps, first, manner),
+        Ok(Begun::Stream(first)) => events(steps, first.map(First::Message), manner),
         Ok(Begun::Gone) => cancelled(),
-        Err(_elapsed) => {
-            let mut comment = BytesMut::new();
-            sse::write_comment(&mut comment);
-            events(steps, Some(comment.freeze()), manner)
-        }
+        Err(_elapsed) => events(steps, Some(First::Comment), manner),
     }
 }
 
 /// What a client gets that has cancelled its call: there is no response to it (2025-11-25 `utilities/cancellation`).
-fn cancelled() -> Response<ReplyBody> {
+pub(crate) fn cancelled() -> Response<ReplyBody> {
     stream(ReplyBody::empty())
+}
+
+/// What a stream begins with.
+enum First {
+    Message(Bytes),
+    Comment,
 }
 
 enum Begun {
@@ -77,7 +82,7 @@ async fn begin(steps: &mut Steps) -> Begun {
         match steps.next().await {
             Some(Step::Begun { streams: true }) => return Begun::Stream(None),
             Some(Step::Begun { streams: false }) => {}
-            Some(Step::Notice(bytes) | Step::Ask(bytes)) => return Begun::Stream(Some(event(&bytes))),
+            Some(Step::Notice(bytes) | Step::Ask(bytes)) => return Begun::Stream(Some(bytes)),
             Some(Step::Last(last)) => return Begun::Whole(last),
             None => return Begun::Gone,
         }
@@ -88,7 +93,7 @@ async fn wait_for_last(steps: &mut Steps) -> Begun {
     loop {
         match steps.next().await {
             Some(Step::Last(last)) => return Begun::Whole(last),
-            Some(Step::Ask(bytes)) => return Begun::Stream(Some(event(&bytes))),
+            Some(Step::Ask(bytes)) => return Begun::Stream(Some(bytes)),
             Some(Step::Begun { .. } | Step::Notice(_)) => {}
             None => return Begun::Gone,
         }
@@ -163,48 +168,46 @@ pub(crate) fn stream(body: ReplyBody) -> Response<ReplyBody> {
     response
 }
 
-fn event(message: &[u8]) -> Bytes {
-    let mut out = BytesMut::new();
-    sse::write_message(message, &mut out);
-    out.freeze()
+fn events(steps: Steps, first: Option<First>, manner: Manner) -> Response<ReplyBody> {
+    // From here on the connection is read at the client's pace, and the call must not be.
+    let steps = steps.driven(&manner.tasks);
+    let (comment, first) = match first {
+        None => (None, None),
+        Some(First::Comment) => (Some(events::comment()), None),
+        Some(First::Message(message)) => (None, Some(message)),
+    };
+    let (keep_alive, recorder) = (manner.keep_alive, manner.recorder.clone());
+    let messages = messages(steps, first, manner);
+    match recorder {
+        Some(recorder) => recorder.stream(messages, keep_alive),
+        None => events::stream(messages.map(|message| events::event(&message)), comment, keep_alive),
+    }
 }
 
-fn events(steps: Steps, first: Option<Bytes>, manner: Manner) -> Response<ReplyBody> {
-    struct Running {
-        steps: Option<Steps>,
-        first: Option<Bytes>,
-        manner: Manner,
-    }
-    // From here on the connection is read at the client's pace, and the call must not be.
-    let running = Running { steps: Some(steps.driven(&manner.tasks)), first, manner };
-    let chunks = futures_util::stream::unfold(running, |mut running| async move {
-        if let Some(first) = running.first.take() {
-            return Some((first, running));
-        }
+/// What a call says, up to its response.
+fn messages(
+    steps: Steps,
+    first: Option<Bytes>,
+    manner: Manner,
+) -> impl futures_util::Stream<Item = Bytes> + Send {
+    let running = (Some(steps), manner);
+    let rest = futures_util::stream::unfold(running, |(mut steps, manner)| async move {
         loop {
-            let steps = running.steps.as_mut()?;
-            let step = match timeout(running.manner.keep_alive, steps.next()).await {
-                Ok(step) => step?,
-                Err(_elapsed) => {
-                    let mut comment = BytesMut::new();
-                    sse::write_comment(&mut comment);
-                    return Some((comment.freeze(), running));
-                }
-            };
-            match step {
+            match steps.as_mut()?.next().await? {
                 Step::Begun { .. } => {}
-                Step::Notice(bytes) | Step::Ask(bytes) => return Some((event(&bytes), running)),
-                Step::Last(last) => {
-                    running.steps = None;
-                    let body = match last {
-                        Last::Message(message, _) => text(message, &running.manner),
-                        Last::Error(wire) => wire.body(Some(&running.manner.id)),
-                        Last::Ended(bytes) => bytes,
-                    };
-                    return Some((event(&body), running));
-                }
+                Step::Notice(bytes) | Step::Ask(bytes) => return Some((bytes, (steps, manner))),
+                Step::Last(last) => return Some((body(last, &manner), (None, manner))),
             }
         }
     });
-    stream(ReplyBody::Stream(Box::pin(chunks)))
+    futures_util::stream::iter(first).chain(rest)
+}
+
+/// The text of a response.
+pub(crate) fn body(last: Last, manner: &Manner) -> Bytes {
+    match last {
+        Last::Message(message, _) => text(message, manner),
+        Last::Error(wire) => wire.body(Some(&manner.id)),
+        Last::Ended(bytes) => bytes,
+    }
 }

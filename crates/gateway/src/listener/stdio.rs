@@ -8,11 +8,13 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use http::HeaderMap;
 use mcp::answer::error_message;
 use mcp::inbound;
 use mcp::json::Object;
 use mcp::jsonrpc::{Id, Message, MessageKind};
+use mcp::legacy::batch::{self, Member};
 use mcp::legacy::convert;
 use mcp::method::Method;
 use mcp::reject::{Reject, code};
@@ -28,8 +30,10 @@ use crate::bridge::door::{Door, Turn};
 use crate::bridge::session::InFlight;
 use crate::bridge::session::Terms;
 use crate::flow::{Flow, Last, Origin, Step, Steps};
+use crate::listener::batch::{Taken, take as take_member};
 use crate::listener::request_id;
 use crate::reply::{self, CallError};
+use crate::subscription::Seat;
 use crate::upstream::pipe::lock;
 
 /// How many lines may wait to be written before servers are made to wait.
@@ -119,6 +123,12 @@ pub(crate) async fn serve(
 
 impl Conversation {
     async fn take(self: Arc<Self>, line: Bytes) {
+        if batch::is_array(&line) {
+            let terms = lock(&self.session).clone();
+            if let Some(terms) = terms.filter(|terms| terms.revision.has_batches) {
+                return self.take_batch(&line, terms).await;
+            }
+        }
         let message = match Message::parse(line) {
             Ok(message) => message,
             Err(fault) => {
@@ -192,15 +202,43 @@ impl Conversation {
         }
     }
 
+    /// Carries out what came in one array, and answers with one array when all of it is done.
+    async fn take_batch(self: &Arc<Self>, line: &Bytes, terms: Terms) {
+        let members = match batch::read(line) {
+            Ok(members) => members,
+            Err(fault) => {
+                return self.fail(&CallError::Reject(Reject::from(fault)), None, Era::Legacy).await;
+            }
+        };
+        let this = Arc::clone(self);
+        self.tasks.spawn(async move {
+            let replies = members.into_iter().map(|member| this.reply_to(member, &terms));
+            let replies: Vec<_> = join_all(replies).await.into_iter().flatten().collect();
+            if !replies.is_empty() {
+                this.say(batch::join(&replies)).await;
+            }
+        });
+    }
+
+    async fn reply_to(&self, member: Member, terms: &Terms) -> Option<Bytes> {
+        match take_member(member, &self.door, terms, &HeaderMap::new()).await {
+            Taken::Nothing => None,
+            Taken::Reply(bytes) => Some(bytes),
+            Taken::Call(steps, manner) => tokio::select! {
+                reply = self.carry(steps, (&manner.id, manner.method, manner.era)) => reply,
+                () = self.end.cancelled() => None,
+            },
+        }
+    }
+
     async fn open(self: &Arc<Self>, message: Message) -> Result<(), CallError> {
         let opened = self.door.open(&message).await?;
         *lock(&self.session) = Some(opened.terms.clone());
         self.say(opened.answer).await;
         let this = Arc::clone(self);
         self.tasks.spawn(async move {
-            let Ok(mut notifications) = Arc::clone(&this.door).notifications(opened.terms).await else {
-                return;
-            };
+            let Ok(_seat) = Seat::take(&this.door.route).await else { return };
+            let mut notifications = Arc::clone(&this.door).notifications(opened.terms).await;
             loop {
                 let told = tokio::select! {
                     told = notifications.next() => told,
@@ -236,7 +274,11 @@ impl Conversation {
         };
         self.tasks.spawn(async move {
             tokio::select! {
-                () = this.carry(steps, (&id, method, era)) => {}
+                reply = this.carry(steps, (&id, method, era)) => {
+                    if let Some(reply) = reply {
+                        this.say(reply).await;
+                    }
+                }
                 () = cancel.cancelled() => {}
                 () = this.end.cancelled() => cancel.cancel(),
             }
@@ -245,9 +287,14 @@ impl Conversation {
         Ok(())
     }
 
-    async fn carry(&self, mut steps: Steps, (id, method, era): (&Id, Option<&'static Method>, Era)) {
-        while let Some(step) = steps.next().await {
-            match step {
+    /// Says what a call says, up to its response; none when it was cancelled.
+    async fn carry(
+        &self,
+        mut steps: Steps,
+        (id, method, era): (&Id, Option<&'static Method>, Era),
+    ) -> Option<Bytes> {
+        loop {
+            match steps.next().await? {
                 Step::Begun { .. } => {}
                 Step::Notice(bytes) | Step::Ask(bytes) => self.say(bytes).await,
                 Step::Last(last) => {
@@ -260,7 +307,7 @@ impl Conversation {
                         Last::Error(wire) => wire.body(Some(id)),
                         Last::Ended(bytes) => bytes,
                     };
-                    return self.say(bytes).await;
+                    return Some(bytes);
                 }
             }
         }

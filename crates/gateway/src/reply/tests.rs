@@ -31,6 +31,7 @@ fn every() -> Vec<CallError> {
         CallError::Overloaded { what: "calls".to_owned(), limit: 7 },
         CallError::Draining,
         CallError::NotBridged { what: "elicitation".to_owned(), why: "the client is legacy".to_owned() },
+        CallError::NotResumable { why: "that event is not kept any more".to_owned() },
         CallError::NoSession,
         CallError::Internal("a secret".to_owned()),
     ]

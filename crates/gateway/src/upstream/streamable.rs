@@ -13,6 +13,7 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use mcp::era::{self, Verdict};
 use mcp::jsonrpc::{Id, Message};
+use mcp::legacy::batch;
 use mcp::version::{self, Era, Revision};
 use mcp::{answer, headers};
 use tokio::sync::Mutex as AsyncMutex;
@@ -224,10 +225,31 @@ impl HttpWire {
         }
     }
 
+    /// Reads the response to a call; a server whose revision has batches may send it in an array.
+    pub(crate) async fn read_answer(
+        &self,
+        reply: &mut Reply,
+        legacy: Option<&Session>,
+    ) -> Result<Message, CallError> {
+        let body = self.read_body(reply).await?;
+        let batches = legacy.is_some_and(|session| session.link.revision.has_batches);
+        if !batches || !batch::is_array(&body) {
+            return Message::parse(body).map_err(|fault| self.invalid(&fault.to_string()));
+        }
+        let members = batch::split(&body).map_err(|fault| self.invalid(&fault.to_string()))?;
+        // Nothing else has a place in one whole body.
+        let response = members.into_iter().flatten().find(|message| message.is_response());
+        response.ok_or_else(|| self.invalid("it answers with a batch without a response"))
+    }
+
     pub(crate) async fn read_whole(&self, reply: &mut Reply) -> Result<Message, CallError> {
-        let limit = if reply.status().is_success() { self.shared.plan.message_bytes } else { ERROR_BYTES };
-        let body = reply.whole(limit).await.map_err(|fault| self.fault(fault))?;
+        let body = self.read_body(reply).await?;
         Message::parse(body).map_err(|fault| self.invalid(&fault.to_string()))
+    }
+
+    async fn read_body(&self, reply: &mut Reply) -> Result<Bytes, CallError> {
+        let limit = if reply.status().is_success() { self.shared.plan.message_bytes } else { ERROR_BYTES };
+        reply.whole(limit).await.map_err(|fault| self.fault(fault))
     }
 
     /// POSTs a message with the headers that every message to this server has.

@@ -8,6 +8,7 @@
 
 mod admin;
 mod ask;
+mod batches;
 mod deadlines;
 mod doors;
 mod eras;
@@ -23,6 +24,7 @@ mod naming;
 mod pipes;
 mod processes;
 mod properties;
+mod resume;
 mod resuming;
 mod returning;
 mod revisions;

@@ -92,7 +92,7 @@ impl Early {
     fn read(
         &mut self,
         wire: &Arc<HttpWire>,
-        session: &Session,
+        session: &Arc<Session>,
         mut reply: Reply,
     ) -> Result<Option<Reply>, CallError> {
         let (status, media) = (reply.status(), reply.media_type());
@@ -102,8 +102,9 @@ impl Early {
         match media.as_deref() {
             Some("text/event-stream") if status.is_success() => Ok(Some(reply)),
             Some("application/json") => {
-                let wire = Arc::clone(wire);
-                let body: Waiting<Message> = Box::pin(async move { wire.read_whole(&mut reply).await });
+                let (wire, session) = (Arc::clone(wire), Arc::clone(session));
+                let body: Waiting<Message> =
+                    Box::pin(async move { wire.read_answer(&mut reply, Some(&session)).await });
                 self.rest = Rest::Body(body, status);
                 Ok(None)
             }

@@ -9,7 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::{HeaderValue, Method, StatusCode};
-use mcp::jsonrpc::{Id, Message, MessageKind, Request};
+use mcp::jsonrpc::{EnvelopeFault, Id, Message, MessageKind, Request};
+use mcp::legacy::batch;
 use mcp::notify::{self, Notice};
 use mcp::sse::{Decoder, Event};
 use mcp::{answer, glance, headers};
@@ -199,6 +200,7 @@ impl HttpStream {
             };
             let message = match Message::parse(data.clone()) {
                 Ok(message) => message,
+                Err(EnvelopeFault::Batch) if self.take_apart(&data) => continue,
                 Err(fault) if self.id.is_some_and(|id| glance::answers(&data, id)) => {
                     // There will be no other answer, so there is nothing to wait for, or to cancel.
                     self.answered();
@@ -228,6 +230,27 @@ impl HttpStream {
             }
             _ => Err(self.wire.invalid("it answers a request that is not ours")),
         }
+    }
+
+    /// Reads the messages of an array one by one, where the session's revision has batches. Whether it does.
+    fn take_apart(&mut self, data: &Bytes) -> bool {
+        if !self.session.as_ref().is_some_and(|session| session.link.revision.has_batches) {
+            return false;
+        }
+        let Ok(members) = batch::split(data) else { return false };
+        for member in members.into_iter().rev() {
+            match member {
+                Ok(message) => {
+                    let event = Event { data: message.bytes().clone(), ..Event::default() };
+                    self.events.ready.push_front(event);
+                }
+                Err(fault) => tracing::warn!(
+                    upstream = self.wire.shared.plan.name,
+                    "skipped a part of a batch that is no message: {fault}"
+                ),
+            }
+        }
+        true
     }
 
     /// Goes on with the answer to a legacy call whose stream ended too early: since 2025-11-25 a server may close the

@@ -1,0 +1,92 @@
+//! A legacy session's stream of notifications, and how a client comes back to a stream that broke.
+//!
+//! The stream goes on for a while when its client is away. What a client has missed for good it need not know one by
+//! one: the notifications only ever say that something changed, so it is told that everything has.
+
+use std::sync::Arc;
+
+use crate::bridge::door::{Door, Notifications};
+use crate::bridge::replay::{self, Place, Reader, Recordings, Stream};
+use crate::bridge::session::Terms;
+use crate::listener::events::Recorder;
+use crate::reply::CallError;
+use crate::subscription::Seat;
+
+impl Door {
+    /// Who writes down what a session's calls are answered.
+    pub(crate) fn recorder(&self, terms: &Terms) -> Recorder {
+        Recorder {
+            recordings: Arc::clone(&self.sessions.hold(terms, self.now()).recordings),
+            limits: self.limits,
+            tasks: self.route.world.tasks.clone(),
+            drain: self.drain.clone(),
+            primes: terms.revision.primes_streams,
+        }
+    }
+
+    /// The stream that a GET asks for: the one of the event that it names, or the session's stream of notifications.
+    /// None when the client has had all of it.
+    pub(crate) async fn read(
+        self: Arc<Self>,
+        terms: &Terms,
+        last_event: Option<&str>,
+    ) -> Result<Option<Reader>, CallError> {
+        let recordings = Arc::clone(&self.sessions.hold(terms, self.now()).recordings);
+        match last_event.map(|id| recordings.find(id)).transpose()? {
+            Some(Place::Answer(stream, position)) => replay::resume(&stream, position, None),
+            Some(Place::Notices(stream, position)) => {
+                let seat = Seat::take(&self.route).await?;
+                match stream.read_from(position, Some(seat)) {
+                    Some(reader) => Ok(Some(reader)),
+                    None => self.listen(terms, &recordings, true).await.map(Some),
+                }
+            }
+            Some(Place::OldNotices) => self.listen(terms, &recordings, true).await.map(Some),
+            None => self.listen(terms, &recordings, false).await.map(Some),
+        }
+    }
+
+    /// The session's stream of notifications from now on, and whatever nobody has got yet.
+    async fn listen(
+        self: Arc<Self>,
+        terms: &Terms,
+        recordings: &Arc<Recordings>,
+        has_missed: bool,
+    ) -> Result<Reader, CallError> {
+        let seat = Seat::take(&self.route).await?;
+        let _opening = recordings.opening.lock().await;
+        if let Some((stream, unread)) = recordings.notices()
+            && let Some(reader) = stream.read_from(unread, None)
+        {
+            if has_missed {
+                stream.tell_everything();
+            }
+            return Ok(reader.seated(seat));
+        }
+        let mut notifications = Arc::clone(&self).notifications(terms.clone()).await;
+        let no_ids = || CallError::Internal("no random numbers".to_owned());
+        let (stream, was_open) = recordings.open_notices(&self.limits).ok_or_else(no_ids)?;
+        if has_missed || was_open {
+            notifications.tell_everything();
+        }
+        let reader = stream.read_from(0, Some(seat)).ok_or_else(no_ids)?;
+        let tasks = self.route.world.tasks.clone();
+        tasks.spawn(drive(notifications, stream, Arc::clone(recordings)));
+        Ok(reader)
+    }
+}
+
+/// Writes down what a session is to hear, until it is over or nobody has listened for too long.
+async fn drive(mut notifications: Notifications, stream: Arc<Stream>, recordings: Arc<Recordings>) {
+    loop {
+        tokio::select! {
+            told = notifications.next() => match told {
+                Some(message) => recordings.say(&stream, message).await,
+                None => break,
+            },
+            () = stream.has_missed() => notifications.tell_everything(),
+            () = stream.abandoned() => break,
+        }
+    }
+    recordings.close_notices(&stream);
+}

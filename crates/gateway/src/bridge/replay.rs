@@ -1,0 +1,245 @@
+//! What a session's streams said, so that a client whose connection broke gets the rest.
+//!
+//! Source: MCP 2025-11-25 `basic/transports` §Resumability and Redelivery. Each stream of a session has a name that
+//! cannot be guessed, and an event's id is that name and the event's position. Ids mean something within their
+//! session only, because only its own recordings are searched.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use futures_util::{Stream as Messages, StreamExt as _};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::plan::Limits;
+use crate::reply::CallError;
+use crate::subscription::Seat;
+use crate::upstream::pipe::lock;
+
+mod recording;
+mod stream;
+
+pub(crate) use stream::{Reader, Stream};
+
+/// The most streams of one session that are kept at once.
+const MOST_STREAMS: usize = 64;
+
+/// What all recordings take.
+#[derive(Debug, Default)]
+pub(crate) struct Budget {
+    bytes: AtomicUsize,
+    streams: AtomicUsize,
+}
+
+/// A place among all recorded streams, until dropped.
+#[derive(Debug)]
+struct Slot(Arc<Budget>);
+
+impl Budget {
+    fn slot(self: &Arc<Self>, most: usize) -> Option<Slot> {
+        let slot = Slot(Arc::clone(self));
+        (self.streams.fetch_add(1, Ordering::Relaxed) < most).then_some(slot)
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.streams.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The recordings of one session.
+#[derive(Debug)]
+pub(crate) struct Recordings {
+    /// What the names of its streams of notifications begin with, the same at every replica.
+    mark: String,
+    /// The answers to its calls, oldest first.
+    answers: Mutex<Vec<Arc<Stream>>>,
+    notices: Mutex<Notices>,
+    /// Held while a stream of notifications is being opened.
+    pub(super) opening: tokio::sync::Mutex<()>,
+    bytes: Arc<AtomicUsize>,
+    budget: Arc<Budget>,
+}
+
+/// The stream of what belongs to no call.
+#[derive(Debug, Default)]
+struct Notices {
+    stream: Option<Arc<Stream>>,
+    /// Whether there was one before, so that something may have been missed since.
+    was_open: bool,
+}
+
+/// Where a client wants to go on.
+#[derive(Debug)]
+pub(crate) enum Place {
+    /// In the answer to a call.
+    Answer(Arc<Stream>, u64),
+    /// In the stream of notifications that is open.
+    Notices(Arc<Stream>, u64),
+    /// In a stream of notifications that is not kept any more.
+    OldNotices,
+}
+
+impl Recordings {
+    /// None yet, for the session of that secret name.
+    pub(crate) fn new(session: &str, budget: Arc<Budget>) -> Self {
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, session.as_bytes());
+        Self {
+            mark: hex(digest.as_ref().get(..8).unwrap_or_default()),
+            answers: Mutex::default(),
+            notices: Mutex::default(),
+            opening: tokio::sync::Mutex::default(),
+            bytes: Arc::default(),
+            budget,
+        }
+    }
+
+    /// Whether anything is kept.
+    pub(crate) fn is_busy(&self) -> bool {
+        !lock(&self.answers).is_empty() || lock(&self.notices).stream.is_some()
+    }
+
+    /// Where a `Last-Event-ID` points to.
+    pub(crate) fn find(&self, id: &str) -> Result<Place, CallError> {
+        let unknown = || CallError::NotResumable {
+            why: "that event is of no stream of this session that is still kept".to_owned(),
+        };
+        let (name, position) = id.rsplit_once('-').ok_or_else(unknown)?;
+        let position: u64 = position.parse().map_err(|_no_number| unknown())?;
+        if let Some(stream) = lock(&self.answers).iter().find(|stream| stream.name() == name) {
+            return Ok(Place::Answer(Arc::clone(stream), position));
+        }
+        if !name.starts_with(&self.mark) {
+            return Err(unknown());
+        }
+        let notices = lock(&self.notices).stream.clone().filter(|stream| stream.name() == name);
+        Ok(notices.map_or(Place::OldNotices, |stream| Place::Notices(stream, position)))
+    }
+
+    /// Records what is said in answer to a POST, until it ends and for as long as limits allow; none when too much is
+    /// recorded already, and the stream cannot be resumed then.
+    pub(crate) fn answer(
+        self: &Arc<Self>,
+        messages: impl Messages<Item = Bytes> + Send + 'static,
+        limits: &Limits,
+        (tasks, drain): (&TaskTracker, CancellationToken),
+    ) -> Result<Reader, impl Messages<Item = Bytes> + Send + 'static> {
+        let begun = self.begin(limits);
+        let Some((stream, reader)) = begun else { return Err(messages) };
+        let this = Arc::clone(self);
+        tasks.spawn(async move {
+            let mut messages = Box::pin(messages);
+            while let Some(message) = messages.next().await {
+                this.say(&stream, message).await;
+            }
+            drop(messages);
+            stream.close();
+            tokio::select! {
+                () = stream.kept() => {}
+                () = drain.cancelled() => {}
+            }
+            lock(&this.answers).retain(|kept| !Arc::ptr_eq(kept, &stream));
+        });
+        Ok(reader)
+    }
+
+    fn begin(&self, limits: &Limits) -> Option<(Arc<Stream>, Reader)> {
+        let slot = self.budget.slot(limits.streams)?;
+        let stream = self.stream(random()?, limits, Some(slot));
+        let mut answers = lock(&self.answers);
+        if answers.len() >= MOST_STREAMS {
+            let idle = answers.iter().position(|stream| stream.is_idle())?;
+            answers.remove(idle).end();
+        }
+        answers.push(Arc::clone(&stream));
+        let reader = stream.read_from(0, None)?;
+        Some((stream, reader))
+    }
+
+    fn stream(&self, name: String, limits: &Limits, slot: Option<Slot>) -> Arc<Stream> {
+        Stream::new(name, *limits, (Arc::clone(&self.bytes), Arc::clone(&self.budget)), slot)
+    }
+
+    /// Adds an event to a stream, when its reader is ready for one.
+    pub(crate) async fn say(&self, stream: &Stream, message: Bytes) {
+        stream.ready().await;
+        self.make_room(stream, message.len());
+        stream.push(message);
+    }
+
+    /// Drops what is oldest of what is over, if a new event of another stream would not be kept otherwise.
+    fn make_room(&self, stream: &Stream, size: usize) {
+        let most = stream.limits().replay_bytes;
+        if size > most {
+            return;
+        }
+        let mut answers = lock(&self.answers);
+        let others = || self.bytes.load(Ordering::Relaxed).saturating_sub(stream.bytes());
+        while others() + size > most {
+            let Some(idle) = answers.iter().position(|stream| stream.is_idle()) else { return };
+            answers.remove(idle).end();
+        }
+    }
+
+    /// The session's stream of notifications, if it is open, and where a client that names no event begins.
+    pub(crate) fn notices(&self) -> Option<(Arc<Stream>, u64)> {
+        let stream = lock(&self.notices).stream.clone()?;
+        let unread = stream.unread();
+        Some((stream, unread))
+    }
+
+    /// Opens the session's stream of notifications, and says whether there was one before.
+    pub(crate) fn open_notices(&self, limits: &Limits) -> Option<(Arc<Stream>, bool)> {
+        let name = format!("{}{}", self.mark, random()?);
+        let stream = self.stream(name, limits, self.budget.slot(limits.streams));
+        let mut notices = lock(&self.notices);
+        notices.stream = Some(Arc::clone(&stream));
+        Some((stream, std::mem::replace(&mut notices.was_open, true)))
+    }
+
+    /// The session's stream of notifications has come to its end.
+    pub(crate) fn close_notices(&self, stream: &Arc<Stream>) {
+        let mut notices = lock(&self.notices);
+        if notices.stream.as_ref().is_some_and(|open| Arc::ptr_eq(open, stream)) {
+            notices.stream = None;
+        }
+        drop(notices);
+        stream.close();
+    }
+
+    /// The session has ended: nothing is kept, and who reads hears no more.
+    pub(crate) fn end(&self) {
+        let answers = std::mem::take(&mut *lock(&self.answers));
+        let notices = lock(&self.notices).stream.take();
+        for stream in answers.iter().chain(notices.iter()) {
+            stream.end();
+        }
+    }
+}
+
+/// Reads on in a stream, or says why that cannot be; none when there is nothing more.
+pub(crate) fn resume(
+    stream: &Arc<Stream>,
+    position: u64,
+    seat: Option<Seat>,
+) -> Result<Option<Reader>, CallError> {
+    if stream.has_nothing_after(position) {
+        return Ok(None);
+    }
+    let lost = || CallError::NotResumable {
+        why: "what came after that event is not kept any more; the call itself was not cancelled".to_owned(),
+    };
+    stream.read_from(position, seat).map(Some).ok_or_else(lost)
+}
+
+fn random() -> Option<String> {
+    let mut bytes = [0; 8];
+    aws_lc_rs::rand::fill(&mut bytes).ok()?;
+    Some(hex(&bytes))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,176 @@
+//! Batches of revision 2025-03-26: each member goes its own way, beside the others, and the replies come together: as
+//! one array, or, once anything else is to be said, each as an event of one stream.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::stream::{SelectAll, Stream, StreamExt as _, iter, once, unfold};
+use http::{HeaderMap, Response, StatusCode};
+use mcp::answer::error_message;
+use mcp::inbound;
+use mcp::jsonrpc::MessageKind;
+use mcp::legacy::batch::{self, Member};
+use mcp::reject::{Reject, code};
+use mcp::version::Era;
+use tokio::time::timeout;
+use transport::http::body::ReplyBody;
+
+use super::checks::Readable;
+use super::respond::{self, Manner};
+use super::{Endpoint, request_id};
+use crate::bridge::door::{Door, Turn};
+use crate::bridge::session::Terms;
+use crate::flow::{Step, Steps};
+use crate::plan::Limits;
+use crate::reply::{self, CallError};
+
+/// Something that is said in answer to a batch.
+enum Said {
+    /// A notification.
+    Notice(Bytes),
+    /// A request to the client.
+    Ask(Bytes),
+    /// The reply to one member.
+    Reply(Bytes),
+}
+
+type Saying = Pin<Box<dyn Stream<Item = Said> + Send>>;
+
+/// Answers a batch.
+pub(super) async fn answer(
+    headers: HeaderMap,
+    body: &Bytes,
+    (endpoint, terms): (&Endpoint, Terms),
+    (readable, limits): (Readable, &Limits),
+) -> Response<ReplyBody> {
+    let members = match batch::read(body) {
+        Ok(members) => members,
+        Err(fault) => return super::reject(&Reject::from(fault), None),
+    };
+    let asks = members.iter().any(wants_reply);
+    let recorder = endpoint.door.recorder(&terms);
+    let shared = Arc::new((headers, terms));
+    let mut said: SelectAll<Saying> =
+        members.into_iter().map(|member| say(member, &endpoint.door, &shared)).collect();
+    let mut replies = Vec::new();
+    let begun = collect(&mut said, &mut replies, readable.events);
+    let first = if readable.events { timeout(limits.keep_alive, begun).await } else { Ok(begun.await) };
+    match first {
+        Ok(None) if !asks => super::empty(StatusCode::ACCEPTED),
+        Ok(None) if replies.is_empty() => respond::cancelled(),
+        Ok(None) => respond::json(StatusCode::OK, batch::join(&replies)),
+        // Single messages, because clients of that revision read no arrays in events.
+        Ok(Some(_)) | Err(_) => {
+            let notice = first.ok().flatten();
+            let rest = said.map(|said| match said {
+                Said::Notice(bytes) | Said::Ask(bytes) | Said::Reply(bytes) => bytes,
+            });
+            recorder.stream(iter(replies).chain(iter(notice)).chain(rest), limits.keep_alive)
+        }
+    }
+}
+
+/// Whether there is something to answer: a request, or what was perhaps meant to be one.
+pub(super) fn wants_reply(member: &Member) -> bool {
+    member.as_ref().map_or(true, |message| matches!(message.kind(), MessageKind::Request(_)))
+}
+
+/// Gathers replies until all are there, or until something else is said to a client that can read it.
+async fn collect(
+    said: &mut SelectAll<Saying>,
+    replies: &mut Vec<Bytes>,
+    reads_events: bool,
+) -> Option<Bytes> {
+    while let Some(said) = said.next().await {
+        match said {
+            Said::Reply(bytes) => replies.push(bytes),
+            // Whoever declared that it can be asked must be able to hear it (protocol.md §2.7).
+            Said::Ask(bytes) => return Some(bytes),
+            Said::Notice(bytes) if reads_events => return Some(bytes),
+            Said::Notice(_) => {}
+        }
+    }
+    None
+}
+
+/// What one member leads to.
+fn say(member: Member, door: &Arc<Door>, shared: &Arc<(HeaderMap, Terms)>) -> Saying {
+    let (door, shared) = (Arc::clone(door), Arc::clone(shared));
+    let begin = async move {
+        let (headers, terms) = &*shared;
+        match take(member, &door, terms, headers).await {
+            Taken::Nothing => iter(None).boxed(),
+            Taken::Reply(bytes) => iter(Some(Said::Reply(bytes))).boxed(),
+            Taken::Call(steps, manner) => calls(steps, *manner),
+        }
+    };
+    once(begin).flatten().boxed()
+}
+
+/// What became of a member.
+pub(super) enum Taken {
+    /// There is no reply to it.
+    Nothing,
+    /// It has a reply.
+    Reply(Bytes),
+    /// It is a call, which goes on by itself.
+    Call(Steps, Box<Manner>),
+}
+
+/// Takes one member in.
+pub(super) async fn take(member: Member, door: &Door, terms: &Terms, headers: &HeaderMap) -> Taken {
+    let message = match member {
+        Ok(message) => message,
+        Err(fault) => {
+            let fault = Reject::from(fault);
+            return Taken::Reply(error_message(None, fault.code(), &fault.to_string(), None));
+        }
+    };
+    let id = request_id(&message);
+    if inbound::claims_modern(&message) {
+        let why = "a request of the modern era is never part of a batch";
+        return id.map_or(Taken::Nothing, |id| {
+            Taken::Reply(error_message(Some(&id), code::INVALID_REQUEST, why, None))
+        });
+    }
+    match door.take(message, terms, headers).await {
+        Ok(Turn::Accepted) => Taken::Nothing,
+        Ok(Turn::Answer(bytes)) => Taken::Reply(bytes),
+        Ok(Turn::Call(flow, in_flight)) => {
+            let tasks = &door.route.world.tasks;
+            let manner = Manner {
+                id: flow.id().clone(),
+                era: Era::Legacy,
+                method: flow.method(),
+                reads_events: true,
+                keep_alive: door.limits.keep_alive,
+                tasks: tasks.clone(),
+                recorder: None,
+            };
+            Taken::Call(Steps::detached(*flow, in_flight, tasks), Box::new(manner))
+        }
+        Err(error) => id.map_or(Taken::Nothing, |id| Taken::Reply(refused(&error, &id))),
+    }
+}
+
+fn refused(error: &CallError, id: &mcp::jsonrpc::Id) -> Bytes {
+    let wire = reply::wire_for(error, Era::Legacy);
+    wire.log(error, "");
+    wire.body(Some(id))
+}
+
+/// What a call says.
+fn calls(steps: Steps, manner: Manner) -> Saying {
+    unfold((Some(steps), manner), |(mut steps, manner)| async move {
+        loop {
+            match steps.as_mut()?.next().await? {
+                Step::Begun { .. } => {}
+                Step::Notice(bytes) => return Some((Said::Notice(bytes), (steps, manner))),
+                Step::Ask(bytes) => return Some((Said::Ask(bytes), (steps, manner))),
+                Step::Last(last) => return Some((Said::Reply(respond::body(last, &manner)), (None, manner))),
+            }
+        }
+    })
+    .boxed()
+}

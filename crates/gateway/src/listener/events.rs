@@ -1,0 +1,99 @@
+//! Responses that are streams of server-sent events. An idle one says every now and then that it is alive.
+
+use bytes::{Bytes, BytesMut};
+use futures_util::{Stream, StreamExt as _};
+use http::Response;
+use mcp::sse;
+use tokio::time::{Duration, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use transport::http::body::ReplyBody;
+
+use std::sync::Arc;
+
+use super::respond;
+use crate::bridge::replay::{Reader, Recordings};
+use crate::plan::Limits;
+
+/// How long a client shall wait before it comes back, in milliseconds: as long as the SDKs wait when they are not told.
+const COME_BACK_AFTER: u64 = 1000;
+
+/// Records what legacy clients are told, so that they can come back for it.
+#[derive(Debug, Clone)]
+pub(crate) struct Recorder {
+    pub(crate) recordings: Arc<Recordings>,
+    pub(crate) limits: Limits,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) drain: CancellationToken,
+    /// Whether the client takes an event without data for what it is (since 2025-11-25).
+    pub(crate) primes: bool,
+}
+
+impl Recorder {
+    /// A recorded stream of messages.
+    pub(crate) fn stream(
+        &self,
+        messages: impl Stream<Item = Bytes> + Send + 'static,
+        keep_alive: Duration,
+    ) -> Response<ReplyBody> {
+        let whereabouts = (&self.tasks, self.drain.clone());
+        match self.recordings.answer(messages, &self.limits, whereabouts) {
+            Ok(reader) => read(reader, self.primes, keep_alive),
+            // Nothing is said of coming back to a stream to which nobody can.
+            Err(messages) => stream(messages.map(|message| event(&message)), Some(comment()), keep_alive),
+        }
+    }
+}
+
+/// What a reader of a recording gets, from where it begins.
+pub(crate) fn read(reader: Reader, primes: bool, keep_alive: Duration) -> Response<ReplyBody> {
+    // Each connection is primed, those of clients that came back included: some forget where they were.
+    let first = if primes {
+        let mut out = BytesMut::new();
+        sse::write_primer(&reader.began(), COME_BACK_AFTER, &mut out);
+        out.freeze()
+    } else {
+        comment()
+    };
+    let events = futures_util::stream::unfold(reader, |mut reader| async move {
+        let (id, message) = reader.next().await?;
+        let mut out = BytesMut::new();
+        sse::write_message_with_id(&id, &message, &mut out);
+        Some((out.freeze(), reader))
+    });
+    stream(events, Some(first), keep_alive)
+}
+
+/// A message as an event.
+pub(crate) fn event(message: &[u8]) -> Bytes {
+    let mut out = BytesMut::new();
+    sse::write_message(message, &mut out);
+    out.freeze()
+}
+
+/// What means nothing, but lets a head through that something on the way holds back.
+pub(crate) fn comment() -> Bytes {
+    let mut out = BytesMut::new();
+    sse::write_comment(&mut out);
+    out.freeze()
+}
+
+/// A response of these events, with a comment whenever none has come for a while.
+pub(crate) fn stream(
+    events: impl Stream<Item = Bytes> + Send + 'static,
+    first: Option<Bytes>,
+    keep_alive: Duration,
+) -> Response<ReplyBody> {
+    let chunks =
+        futures_util::stream::unfold((Box::pin(events), first), move |(mut events, first)| async move {
+            if let Some(first) = first {
+                return Some((first, (events, None)));
+            }
+            let chunk = match timeout(keep_alive, events.next()).await {
+                Ok(event) => event?,
+                Err(_elapsed) => comment(),
+            };
+            Some((chunk, (events, None)))
+        });
+    respond::stream(ReplyBody::Stream(Box::pin(chunks)))
+}
