@@ -33,10 +33,7 @@ enum Heard {
 /// A subscription that is open as long as it lives.
 pub(crate) struct Subscription {
     names: Arc<Names>,
-    /// What is honoured, in public names.
-    honoured: Filter,
-    /// What is honoured of each server, in its own names.
-    own: Vec<Filter>,
+    terms: Terms,
     changes: SelectAll<Changes>,
     /// Told before anything else.
     waiting: Vec<Bytes>,
@@ -44,7 +41,6 @@ pub(crate) struct Subscription {
     /// Cancelled when the route is replaced by another one of a new plan.
     replaced: CancellationToken,
     is_over: bool,
-    _interests: Vec<Interest>,
     _seat: Option<Seat>,
 }
 
@@ -64,20 +60,22 @@ impl Seat {
 
 impl std::fmt::Debug for Subscription {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Subscription").field("honoured", &self.honoured).finish_non_exhaustive()
+        f.debug_struct("Subscription").field("honoured", &self.terms.honoured).finish_non_exhaustive()
     }
 }
 
-impl Subscription {
-    /// Opens a subscription on all servers of a route, and finds out what of it they honour.
-    pub(crate) async fn open(route: &Route, wanted: Filter) -> Result<Self, CallError> {
-        let seat = Seat::take(route).await?;
-        Ok(Self { _seat: Some(seat), ..Self::aside(route, wanted).await })
-    }
+/// What of a wish the servers honour.
+struct Terms {
+    /// In public names.
+    honoured: Filter,
+    /// Of each server, in its own names.
+    own: Vec<Filter>,
+    _interests: Vec<Interest>,
+}
 
-    /// Opens a subscription for a stream that is counted elsewhere.
-    pub(crate) async fn aside(route: &Route, wanted: Filter) -> Self {
-        let names = Arc::clone(&route.catalog.names);
+impl Terms {
+    async fn settle(route: &Route, wanted: &Filter) -> Self {
+        let names = &route.catalog.names;
         let mut uris: Vec<Vec<String>> = vec![Vec::new(); route.watches.len()];
         for uri in &wanted.uris {
             let (owner, own) = names.uri_owner(uri);
@@ -87,9 +85,6 @@ impl Subscription {
                 list.push(own);
             }
         }
-        // Listening begins before the answer of what is honoured, so that nothing falls between.
-        let changes: SelectAll<Changes> =
-            route.watches.iter().enumerate().map(|(server, watch)| listen_to(server, watch)).collect();
         let asked = route
             .watches
             .iter()
@@ -112,23 +107,42 @@ impl Subscription {
             own.push(filter);
             interests.push(interest);
         }
+        Self { honoured, own, _interests: interests }
+    }
+}
+
+impl Subscription {
+    /// Opens a subscription on all servers of a route, and finds out what of it they honour.
+    pub(crate) async fn open(route: &Route, wanted: Filter) -> Result<Self, CallError> {
+        let seat = Seat::take(route).await?;
+        Ok(Self { _seat: Some(seat), ..Self::aside(route, wanted).await })
+    }
+
+    /// Opens a subscription for a stream that is counted elsewhere.
+    pub(crate) async fn aside(route: &Route, wanted: Filter) -> Self {
+        // Listening begins before the answer of what is honoured, so that nothing falls between.
+        let changes: SelectAll<Changes> =
+            route.watches.iter().enumerate().map(|(server, watch)| listen_to(server, watch)).collect();
         Self {
-            names,
-            honoured,
-            own,
+            names: Arc::clone(&route.catalog.names),
+            terms: Terms::settle(route, &wanted).await,
             changes,
             waiting: Vec::new(),
             stream: None,
             replaced: route.replaced.clone(),
             is_over: false,
-            _interests: interests,
             _seat: None,
         }
     }
 
+    /// Wants something else from now on. What has come meanwhile waits, so nothing is missed and nothing told twice.
+    pub(crate) async fn change(&mut self, route: &Route, wanted: Filter) {
+        self.terms = Terms::settle(route, &wanted).await;
+    }
+
     /// For a modern `subscriptions/listen`: each notification names the stream, and the first is the acknowledgement.
     pub(crate) fn for_stream(mut self, stream: Id) -> Self {
-        let params = self.honoured.acknowledgement(&stream);
+        let params = self.terms.honoured.acknowledgement(&stream);
         self.waiting.push(notification_message("notifications/subscriptions/acknowledged", Some(&params)));
         self.stream = Some(stream);
         self
@@ -155,7 +169,7 @@ impl Subscription {
                 next = self.changes.next() => next?,
                 () = self.replaced.cancelled() => {
                     // Other servers, other names: the client lists again, and listens again to what is here now.
-                    (0..self.own.len()).for_each(|server| self.tell_lists(server));
+                    (0..self.terms.own.len()).for_each(|server| self.tell_lists(server));
                     self.is_over = true;
                     continue;
                 }
@@ -174,7 +188,7 @@ impl Subscription {
 
     fn tell(&self, server: usize, change: &Change) -> Option<Bytes> {
         let (message, seen) = (&change.0, &change.1);
-        let filter = self.own.get(server)?;
+        let filter = self.terms.own.get(server)?;
         let mut patch = Patch::new();
         match &seen.notice {
             Notice::ListChanged(kind) if filter.wants(*kind) => {}
@@ -231,12 +245,12 @@ impl Subscription {
 
     /// Says that everything may have changed that the client wants to hear of.
     pub(crate) fn tell_everything(&mut self) {
-        (0..self.own.len()).for_each(|server| self.tell_all(server));
+        (0..self.terms.own.len()).for_each(|server| self.tell_all(server));
     }
 
     fn tell_all(&mut self, server: usize) {
         self.tell_lists(server);
-        let Some(filter) = self.own.get(server) else { return };
+        let Some(filter) = self.terms.own.get(server) else { return };
         for uri in &filter.uris {
             if let Some(public) = self.names.public_uri(server, uri) {
                 let meta = self
@@ -251,7 +265,7 @@ impl Subscription {
 
     /// Says that a server's lists changed, as far as the client wants to hear of them.
     fn tell_lists(&mut self, server: usize) {
-        let Some(filter) = self.own.get(server) else { return };
+        let Some(filter) = self.terms.own.get(server) else { return };
         for (on, method) in [
             (filter.tools, "notifications/tools/list_changed"),
             (filter.prompts, "notifications/prompts/list_changed"),

@@ -224,15 +224,9 @@ impl Door {
             *count += 1;
             number = *count;
         });
-        let subscription = self.all_changes(&held).await;
         let (interests, streams) = (held.interests_changed.subscribe(), held.streams.subscribe());
+        let subscription = Subscription::aside(&self.route, all_changes(&held)).await;
         Notifications { door: self, held, subscription, interests, streams, number, outdated: false }
-    }
-
-    async fn all_changes(&self, held: &Held) -> Subscription {
-        let uris = lock(&held.interests).keys().cloned().collect();
-        let filter = Filter { tools: true, prompts: true, resources: true, uris };
-        Subscription::aside(&self.route, filter).await
     }
 
     pub(crate) fn now(&self) -> SystemTime {
@@ -262,15 +256,16 @@ impl Notifications {
     pub(crate) async fn next(&mut self) -> Option<Bytes> {
         loop {
             if self.outdated {
-                // The new one is open before the old one is dropped, so nothing falls between.
-                self.subscription = self.door.all_changes(&self.held).await;
+                self.subscription.change(&self.door.route, all_changes(&self.held)).await;
                 self.outdated = false;
             }
             let woken = tokio::select! {
-                told = self.subscription.next() => return told,
-                () = self.door.drain.cancelled() => return None,
-                changed = self.streams.changed() => changed.map(|()| false),
+                // What it wants to hear of comes before what is heard.
+                biased;
                 changed = self.interests.changed() => changed.map(|()| true),
+                changed = self.streams.changed() => changed.map(|()| false),
+                () = self.door.drain.cancelled() => return None,
+                told = self.subscription.next() => return told,
             };
             match woken {
                 Ok(true) => self.outdated = true,
@@ -279,6 +274,12 @@ impl Notifications {
             }
         }
     }
+}
+
+/// All that a session may hear of.
+fn all_changes(held: &Held) -> Filter {
+    let uris = lock(&held.interests).keys().cloned().collect();
+    Filter { tools: true, prompts: true, resources: true, uris }
 }
 
 fn uri_of(message: &Message) -> Result<String, CallError> {

@@ -497,3 +497,38 @@ async fn when_the_gateway_ends_nothing_is_kept_any_more() {
     assert_eq!(notices.event().await, None);
     assert_eq!(began.elapsed().as_secs(), 0, "nobody was waited for");
 }
+
+/// To watch one resource more takes a new stream at a modern server: what is told meanwhile comes once.
+#[tokio::test(start_paused = true)]
+async fn a_session_that_watches_more_misses_nothing_and_hears_nothing_twice() {
+    let (stand, server, _desk) = stand().await;
+    let running = start(stand).await;
+    let session = Session::new(&running).await;
+    let watch = |uri: &str| {
+        format!(
+            r#"{{"jsonrpc":"2.0","id":"{uri}","method":"resources/subscribe","params":{{"uri":"{uri}"}}}}"#
+        )
+    };
+    session.post(&watch("a://0")).await;
+    let mut heard = session.get(None).await;
+    let mut all = Vec::new();
+    for n in 1..=20 {
+        let watched = tokio::spawn({
+            let (session, body) = (session.clone(), watch(&format!("a://{n}")));
+            async move { session.post(&body).await.status }
+        });
+        for _ in 0..n {
+            tokio::task::yield_now().await;
+        }
+        server.tell("notifications/resources/updated", &format!(r#""uri":"a://0","n":{n}"#)).await;
+        assert_eq!(watched.await.unwrap(), 200);
+        testkit::idle().await;
+    }
+    let (_, primer) = event(&mut heard).await.unwrap();
+    assert_eq!(primer, "");
+    for _ in 1..=20 {
+        let (_, data) = event(&mut heard).await.unwrap();
+        all.push(json::at(&data, &["params", "n"]).unwrap_or(&data).to_owned());
+    }
+    assert_eq!(all, (1..=20).map(|n| n.to_string()).collect::<Vec<_>>());
+}
