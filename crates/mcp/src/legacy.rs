@@ -3,4 +3,5 @@
 pub mod batch;
 pub mod convert;
 pub mod downgrade;
+pub mod endpoint;
 pub mod initialize;

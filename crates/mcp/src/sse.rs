@@ -34,6 +34,15 @@ pub fn write_message(message: &[u8], out: &mut BytesMut) {
     out.put_slice(b"\n\n");
 }
 
+/// Appends one event of another type than `message`: its name and its data, which are ours and have no line breaks.
+pub fn write_event(name: &str, data: &str, out: &mut BytesMut) {
+    out.put_slice(b"event: ");
+    put_one_line(name.as_bytes(), out);
+    out.put_slice(b"\ndata: ");
+    put_one_line(data.as_bytes(), out);
+    out.put_slice(b"\n\n");
+}
+
 /// Appends one event that carries a JSON message and an id to resume after.
 pub fn write_message_with_id(id: &str, message: &[u8], out: &mut BytesMut) {
     out.put_slice(b"id: ");
@@ -221,6 +230,14 @@ mod tests {
     fn floods_are_refused() {
         assert_eq!(read(&[b"data: 0123456789\n\n"], 8), Err(TooLarge { limit: 8 }));
         assert_eq!(read(&[b"data: 012\n", b"data: 345\n", b"data: 678\n"], 9), Err(TooLarge { limit: 9 }));
+    }
+
+    #[test]
+    fn an_event_has_the_name_it_was_given() {
+        let mut out = BytesMut::new();
+        write_event("endpoint", "/sse?sessionId=1\ndata: x", &mut out);
+        let named = Event { name: Some("endpoint".to_owned()), ..data("/sse?sessionId=1 data: x") };
+        assert_eq!(read(&[&out], 100).unwrap(), [named]);
     }
 
     #[test]

@@ -16,12 +16,13 @@ use crate::{json, soon};
 
 mod asked;
 mod over_http;
+mod over_sse;
 mod over_stdio;
 mod persona;
 mod routine;
 
 pub use self::asked::{Asked, Events};
-pub use self::persona::{Era, Persona, Style};
+pub use self::persona::{Era, Persona, Sse, Style};
 
 /// A message that reached a server, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,6 +88,8 @@ struct Inner {
     listening: Mutex<Vec<Listening>>,
     listeners: watch::Sender<usize>,
     connections: watch::Sender<u64>,
+    /// HTTP+SSE connections.
+    sse: Mutex<Vec<over_sse::Connected>>,
     desk: mpsc::UnboundedSender<Asked>,
     down: Mutex<CancellationToken>,
 }
@@ -119,6 +122,7 @@ impl ScriptedServer {
             listening: Mutex::default(),
             listeners: watch::Sender::new(0),
             connections: watch::Sender::new(0),
+            sse: Mutex::default(),
             desk,
             down: Mutex::default(),
         };
@@ -228,8 +232,7 @@ impl ScriptedServer {
 
     /// Notes what came, and gives it to whoever answers it.
     fn take(&self, asked: Asked) {
-        self.inner.seen.lock().unwrap().push(asked.seen.clone());
-        self.inner.arrived.send_modify(|arrived| *arrived += 1);
+        self.note(&asked.seen);
         let scripted = self.persona().scripted.contains(&asked.seen.method());
         if scripted || !routine::knows(&asked.seen) {
             // The test may be over.
@@ -238,6 +241,11 @@ impl ScriptedServer {
             let server = self.clone();
             tokio::spawn(async move { server.answer_routine(asked).await });
         }
+    }
+
+    fn note(&self, seen: &Seen) {
+        self.inner.seen.lock().unwrap().push(seen.clone());
+        self.inner.arrived.send_modify(|arrived| *arrived += 1);
     }
 
     fn count_connection(&self) -> u64 {

@@ -247,13 +247,13 @@ impl fmt::Debug for Events {
     }
 }
 
-fn head(status: u16, headers: &[(&str, &str)]) -> String {
+pub(super) fn head(status: u16, headers: &[(&str, &str)]) -> String {
     let lines: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     format!("HTTP/1.1 {status} x\r\n{lines}\r\n")
 }
 
 /// Writes; who does not read any more is seen by that, not here.
-async fn put(write: &mut WriteHalf<BoxIo>, bytes: &[u8]) {
+pub(super) async fn put(write: &mut WriteHalf<BoxIo>, bytes: &[u8]) {
     let written = async {
         write.write_all(bytes).await?;
         write.flush().await

@@ -52,6 +52,11 @@ impl ScriptedServer {
         reader: &mut Reader<ReadHalf<BoxIo>>,
         write: WriteHalf<BoxIo>,
     ) -> Option<WriteHalf<BoxIo>> {
+        let scripted = self.persona().scripted.contains(&seen.method());
+        let sse = self.persona().sse.clone().filter(|_| !scripted);
+        if let Some(sse) = sse {
+            return self.answer_over_sse(seen, sse, reader, write).await;
+        }
         let (back, mut answered) = oneshot::channel();
         let gone = CancellationToken::new();
         let style = self.persona().style;

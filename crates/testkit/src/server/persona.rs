@@ -14,6 +14,23 @@ pub enum Style {
     Events,
 }
 
+/// How a server speaks HTTP+SSE.
+#[derive(Debug, Clone)]
+pub struct Sse {
+    /// What it says in its `endpoint` event, in which `ID` stands for the session's id; without, it sends no such event.
+    pub endpoint: Option<String>,
+    /// The status with which it answers the POST of a message; what is no 2xx is lost.
+    pub taken: u16,
+    /// The status with which it refuses the POST of a message that is not to a session's endpoint.
+    pub refuses: u16,
+}
+
+impl Default for Sse {
+    fn default() -> Self {
+        Self { endpoint: Some("/messages?sessionId=ID".to_owned()), taken: 202, refuses: 404 }
+    }
+}
+
 /// What a scripted server is, and what it does by itself.
 #[derive(Debug, Clone)]
 pub struct Persona {
@@ -37,6 +54,8 @@ pub struct Persona {
     pub gives_session_ids: bool,
     /// Whether it has an HTTP stream of notifications (legacy).
     pub has_stream: bool,
+    /// Speaks the older HTTP transport, HTTP+SSE, and no other.
+    pub sse: Option<Sse>,
     /// The methods that the test answers, although the server could by itself; `GET` and `DELETE` are such, too.
     pub scripted: BTreeSet<String>,
 }
@@ -57,6 +76,7 @@ impl Persona {
             style: Style::Json,
             gives_session_ids: true,
             has_stream: false,
+            sse: None,
             scripted: BTreeSet::new(),
         }
     }
@@ -113,6 +133,12 @@ impl Persona {
     pub fn streaming(mut self) -> Self {
         self.style = Style::Events;
         self
+    }
+
+    /// A legacy one over HTTP+SSE.
+    #[must_use]
+    pub fn over_sse() -> Self {
+        Self { revision: "2024-11-05".to_owned(), sse: Some(Sse::default()), ..Self::legacy() }
     }
 
     /// With a stream of notifications (legacy, over HTTP).
