@@ -12,7 +12,7 @@ use crate::client::{Client, Deaf};
 use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::print::{self, Paint};
-use crate::{list, outside};
+use crate::{discover, list, outside};
 
 /// Check a configuration: say every mistake at once
 ///
@@ -96,7 +96,9 @@ async fn describe(client: &mut Client) -> Result<String, Fault> {
     let found = Discovered::read(answer.message())
         .map_err(|fault| Fault::Unreachable(format!("its description cannot be read: {fault}")))?;
     let mut said = match client.health() {
-        Health::Up { era, revision } => format!("{}, {revision}", era.name()),
+        Health::Up { era, revision, transport } => {
+            format!("{}, {revision}{}", era.name(), discover::over(transport))
+        }
         Health::Down { why } => return Err(Fault::Unreachable(why)),
         Health::Unknown => String::new(),
     };

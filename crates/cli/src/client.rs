@@ -78,6 +78,7 @@ impl Client {
             name: "only".to_owned(),
             listeners: Vec::new(),
             path: "/".to_owned(),
+            sse_path: None,
             upstreams: vec![server.name.clone()],
             naming: Naming::default(),
             page_size: None,

@@ -130,6 +130,7 @@ impl Servers {
             name: "demo".to_owned(),
             listeners: Vec::new(),
             path: "/mcp".to_owned(),
+            sse_path: None,
             upstreams: upstreams.iter().map(|upstream| upstream.name.clone()).collect(),
             naming: Naming::default(),
             page_size: None,

@@ -1,6 +1,6 @@
 //! `portolan discover`: what a server is and can do.
 
-use gateway::upstream::Health;
+use gateway::upstream::{Health, Transport};
 use mcp::discover::{Capabilities, Discovered};
 use mcp::json::Object;
 
@@ -61,8 +61,9 @@ fn describe(found: &Discovered, health: &Health) -> Shown {
     let title = member("title").map(|title| format!(" ({title})")).unwrap_or_default();
     let (name, version) = (member("name"), member("version").unwrap_or_default());
     shown.line(&format!("{} {version}{title}", name.as_deref().unwrap_or("a server without a name")));
-    if let Health::Up { era, revision } = health {
-        shown.line(&format!("era           {}, revision {revision}", era.name()));
+    if let Health::Up { era, revision, transport } = health {
+        let over = over(*transport);
+        shown.line(&format!("era           {}, revision {revision}{over}", era.name()));
     }
     shown.line(&format!("capabilities  {}", capabilities(&found.capabilities)));
     for id in found.capabilities.extensions.keys() {
@@ -73,6 +74,14 @@ fn describe(found: &Discovered, health: &Health) -> Shown {
         shown.line(instructions);
     }
     shown
+}
+
+/// The transport, where it is not the one that goes without saying.
+pub(crate) fn over(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Sse => ", over HTTP+SSE",
+        Transport::StreamableHttp | Transport::Stdio => "",
+    }
 }
 
 /// What it has, and of which of it it tells changes.

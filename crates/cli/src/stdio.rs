@@ -68,6 +68,7 @@ impl Stdio {
             name: "only".to_owned(),
             listeners: Vec::new(),
             path: "/mcp".to_owned(),
+            sse_path: None,
             upstreams: vec![server.name.clone()],
             naming: Naming::default(),
             page_size: None,

@@ -41,8 +41,10 @@ table! {
     /// An MCP server. It has either a `url` or a `command`.
     #[schemars(extend("oneOf" = [{ "required": ["url"] }, { "required": ["command"] }]))]
     Upstream {
-        /// The endpoint of a server that speaks Streamable HTTP, with references. No user and password in it.
+        /// The endpoint of a server that speaks HTTP, with references. No user and password in it.
         url: Template,
+        /// Which of the HTTP transports the server speaks.
+        transport: Transport = "auto",
         /// The program of a server that speaks over stdin and stdout: its name or path, or a list of that and its
         /// arguments. With references. It is started as it is, by no shell.
         command: Command,
@@ -151,6 +153,18 @@ choice! {
 }
 
 choice! {
+    /// Which HTTP transport a server speaks.
+    Transport {
+        /// Streamable HTTP; HTTP+SSE if the server refuses that.
+        "auto" => Auto,
+        /// Streamable HTTP.
+        "streamable-http" => StreamableHttp,
+        /// HTTP+SSE of 2024-11-05.
+        "sse" => Sse,
+    }
+}
+
+choice! {
     /// Who shares a server's legacy sessions, or its process.
     Sessions {
         /// All clients of one principal.
@@ -165,6 +179,9 @@ table! {
     Route {
         /// The path. One listener has each path once.
         path: String = "/mcp",
+        /// The path at which clients of HTTP+SSE, the transport of 2024-11-05, open their streams. Without it, that
+        /// transport is not served. They are counted among `limits.streams`.
+        sse_path: String,
         /// Names of the listeners that serve it. Without it, all.
         listeners: Texts,
         /// Names of its servers, in the order in which lists show them. Without it, all, in the order of the file.

@@ -68,8 +68,9 @@ impl Admin {
         let each = health.iter().map(|(name, health)| {
             let state = match health {
                 Health::Unknown => r#""state":"unknown""#.to_owned(),
-                Health::Up { era, revision } => {
-                    format!(r#""state":"up","era":"{}","revision":"{revision}""#, era.name())
+                Health::Up { era, revision, transport } => {
+                    let (era, transport) = (era.name(), transport.name());
+                    format!(r#""state":"up","era":"{era}","revision":"{revision}","transport":"{transport}""#)
                 }
                 Health::Down { why } => format!(r#""state":"down","why":{}"#, json::quote(in_public(why))),
             };

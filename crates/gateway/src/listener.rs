@@ -30,8 +30,11 @@ use crate::reply::{self, CallError};
 
 mod batch;
 mod checks;
+mod conversation;
 pub(crate) mod events;
+mod outbox;
 pub(crate) mod respond;
+pub(crate) mod sse;
 pub(crate) mod stdio;
 
 pub(crate) use checks::Doorkeeper;
@@ -50,6 +53,7 @@ pub(crate) struct Listener {
     pub(crate) name: String,
     pub(crate) keeper: Doorkeeper,
     pub(crate) live: Arc<ArcSwap<Live>>,
+    pub(crate) sse: Arc<sse::Open>,
     pub(crate) drain: CancellationToken,
 }
 
@@ -76,6 +80,9 @@ impl Listener {
             return refuse(refused);
         }
         let live = self.live.load_full();
+        if let Some(endpoint) = live.sse_endpoint(&self.name, exchange.uri.path()) {
+            return sse::answer(&self.sse, exchange, &endpoint.door, &live.plan.limits).await;
+        }
         let Some(endpoint) = live.endpoint(&self.name, exchange.uri.path()) else {
             let paths = live.paths(&self.name);
             return text(StatusCode::NOT_FOUND, &format!("nothing here; MCP is at {}\n", paths.join(", ")));

@@ -54,27 +54,38 @@ struct Server {
 impl Live {
     /// The endpoint at a path of a listener.
     pub(crate) fn endpoint(&self, listener: &str, path: &str) -> Option<&Arc<Endpoint>> {
-        let serves = |plan: &RoutePlan| {
-            plan.listeners.is_empty() || plan.listeners.iter().any(|name| name == listener)
-        };
         self.endpoints
             .iter()
-            .find(|(plan, _)| plan.path == path && serves(plan))
+            .find(|(plan, _)| plan.path == path && serves(plan, listener))
+            .map(|(_, endpoint)| endpoint)
+    }
+
+    /// The endpoint whose HTTP+SSE streams are opened at a path of a listener.
+    pub(crate) fn sse_endpoint(&self, listener: &str, path: &str) -> Option<&Arc<Endpoint>> {
+        self.endpoints
+            .iter()
+            .find(|(plan, _)| plan.sse_path.as_deref() == Some(path) && serves(plan, listener))
             .map(|(_, endpoint)| endpoint)
     }
 
     /// The paths that a listener serves.
     pub(crate) fn paths(&self, listener: &str) -> Vec<String> {
-        let serves = |plan: &RoutePlan| {
-            plan.listeners.is_empty() || plan.listeners.iter().any(|name| name == listener)
-        };
-        self.endpoints.iter().filter(|(plan, _)| serves(plan)).map(|(plan, _)| plan.path.clone()).collect()
+        self.endpoints
+            .iter()
+            .filter(|(plan, _)| serves(plan, listener))
+            .map(|(plan, _)| plan.path.clone())
+            .collect()
     }
 
     /// How each server is.
     pub(crate) fn health(&self) -> Vec<(String, Health)> {
         self.servers.iter().map(|(name, server)| (name.clone(), server.upstream.health())).collect()
     }
+}
+
+/// Whether a listener serves a route.
+fn serves(plan: &RoutePlan, listener: &str) -> bool {
+    plan.listeners.is_empty() || plan.listeners.iter().any(|name| name == listener)
 }
 
 /// Why a gateway does not start.
@@ -138,6 +149,8 @@ pub struct Gateway {
     sessions: Mutex<BTreeMap<String, Arc<Sessions>>>,
     /// What the recordings of all their streams take.
     recorded: Arc<Budget>,
+    /// HTTP+SSE sessions; so do they.
+    sse: Arc<crate::listener::sse::Open>,
 }
 
 impl Gateway {
@@ -158,6 +171,7 @@ impl Gateway {
             end: CancellationToken::new(),
             sessions: Mutex::default(),
             recorded: Arc::default(),
+            sse: Arc::default(),
         });
         gateway.swap(plan);
         gateway
@@ -345,6 +359,7 @@ impl Gateway {
             name: plan.name.clone(),
             keeper: Doorkeeper::new(plan, &listener.local()),
             live: Arc::clone(&self.live),
+            sse: Arc::clone(&self.sse),
             drain: self.drain.clone(),
         };
         Ok(HttpServer { listener, tls, limits: plan.limits.clone(), service: Arc::new(service) })
@@ -435,6 +450,7 @@ fn same(a: &UpstreamPlan, b: &UpstreamPlan) -> bool {
         }
         (Reach::Http(a), Reach::Http(b)) => {
             (&a.url, &a.headers, &a.forward_headers) == (&b.url, &b.headers, &b.forward_headers)
+                && a.transport == b.transport
                 && format!("{:?}", a.client) == format!("{:?}", b.client)
         }
         _ => false,

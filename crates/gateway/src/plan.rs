@@ -66,6 +66,8 @@ pub struct RoutePlan {
     pub listeners: Vec<String>,
     /// The path, as `/mcp`.
     pub path: String,
+    /// The path at which clients of HTTP+SSE open their streams, if they may.
+    pub sse_path: Option<String>,
     /// The names of its servers, in the order in which lists show them.
     pub upstreams: Vec<String>,
     /// How the names of several servers are told apart.
@@ -140,7 +142,7 @@ pub struct UpstreamPlan {
 /// How to reach a server.
 #[derive(Debug, Clone)]
 pub enum Reach {
-    /// Streamable HTTP.
+    /// Streamable HTTP, or HTTP+SSE.
     Http(HttpReach),
     /// A child process that speaks over its stdin and stdout.
     Stdio(StdioReach),
@@ -155,8 +157,22 @@ pub struct HttpReach {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Names of the client's headers that are passed on. No others are.
     pub forward_headers: Vec<HeaderName>,
+    /// Which of the two HTTP transports it speaks.
+    pub transport: TransportRule,
     /// The connection.
     pub client: ClientSettings,
+}
+
+/// Which HTTP transport a server speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TransportRule {
+    /// Streamable HTTP; HTTP+SSE if it refuses that.
+    #[default]
+    Detect,
+    /// Streamable HTTP.
+    Streamable,
+    /// HTTP+SSE of 2024-11-05.
+    Sse,
 }
 
 impl fmt::Debug for HttpReach {

@@ -31,20 +31,25 @@ pub(crate) mod ask;
 mod backlog;
 pub(crate) mod link;
 mod notices;
+mod overheard;
 pub(crate) mod pipe;
+mod pipes;
 pub(crate) mod places;
 mod shared;
+mod sse;
 pub(crate) mod stdio;
 pub(crate) mod streamable;
 
 use self::answer::{Answer, Origin, Response, Source};
 use self::ask::Asked;
-pub use self::link::Health;
+pub use self::link::{Health, Transport};
 use self::link::{Link, NOTHING, Whose};
+use self::overheard::Overheard;
 use self::pipe::lock;
+use self::pipes::Running;
 use self::places::{Place, Places};
 use self::shared::Shared;
-use self::stdio::{Running, StdioWire};
+use self::stdio::{Processes, StdioWire};
 use self::streamable::early::{self, First};
 use self::streamable::{HttpStream, HttpWire, LegacyCall, Partner, Session};
 
@@ -102,7 +107,9 @@ impl Upstream {
         let shared = Arc::new(Shared::new(plan, world, most_children));
         let wire = match reach {
             Reach::Http(reach) => Wire::Http(HttpWire::new(Arc::clone(&shared), reach)),
-            Reach::Stdio(reach) => Wire::Stdio(Arc::new(StdioWire::new(Arc::clone(&shared), reach))),
+            Reach::Stdio(reach) => {
+                Wire::Stdio(Arc::new(StdioWire::new(Arc::clone(&shared), Processes { reach })))
+            }
         };
         Self { shared, wire, places, declared: Mutex::default() }
     }
@@ -161,15 +168,13 @@ impl Upstream {
 
     /// The legacy era's stream of notifications that belong to no call, where it has one of its own: what it carries
     /// goes to [`Upstream::notices`] while the stream is being read.
-    pub(crate) async fn overhear(
-        &self,
-        principal: &auth::Principal,
-    ) -> Result<Option<HttpStream>, CallError> {
+    pub(crate) async fn overhear(&self, principal: &auth::Principal) -> Result<Option<Overheard>, CallError> {
         let Wire::Http(wire) = &self.wire else { return Ok(None) };
-        match wire.partner(&self.whose(principal, None, NOTHING)).await? {
-            Partner::Modern(_) => Ok(None),
-            Partner::Legacy(session) => session.overhear(wire).await,
-        }
+        Ok(match wire.partner(&self.whose(principal, None, NOTHING)).await? {
+            Partner::Modern(_) => None,
+            Partner::Legacy(session) => session.overhear(wire).await?.map(|s| Overheard::Stream(Box::new(s))),
+            Partner::Sse(running, _) => Some(Overheard::Pipe(running.pipe)),
+        })
     }
 
     /// The outside.
@@ -245,7 +250,7 @@ impl Upstream {
         match &self.wire {
             Wire::Stdio(wire) => {
                 let running = self.note(wire.running(whose).await, |running| &running.link)?;
-                self.begin_stdio(order, &running, (&whose.declared, place)).await
+                self.begin_pipe(order, &running, HeaderMap::new(), (&whose.declared, place)).await
             }
             Wire::Http(wire) => {
                 let partner = self.note(wire.partner(whose).await, Partner::link)?;
@@ -265,10 +270,11 @@ impl Upstream {
         }
     }
 
-    async fn begin_stdio(
+    async fn begin_pipe(
         &self,
         order: &Order<'_>,
         running: &Running,
+        headers: HeaderMap,
         (declared, place): (&Arc<str>, Option<Place>),
     ) -> Result<Answer, CallError> {
         let log = order.call.client().log;
@@ -279,7 +285,7 @@ impl Upstream {
         let id = self.shared.next_id();
         let body = self.body(order, &running.link, id);
         let wants = Running::wants(log.wants(None), order.listens, asked(order, declared));
-        let stream = running.pipe.request(id, body, wants).await?;
+        let stream = running.pipe.request(id, body, headers, wants).await?;
         self.answered(&running.link);
         Ok(Answer::new(Source::Pipe(stream), self.origin(order, &running.link), place))
     }
@@ -293,7 +299,6 @@ impl Upstream {
     ) -> Result<Begun, CallError> {
         let link = partner.link();
         let id = self.shared.next_id();
-        let body = self.body(order, link, id);
         let mut headers = wire.forwarded(order.headers);
         headers.extend(order.trace.headers(order.call.meta()));
         let legacy = match partner {
@@ -323,7 +328,12 @@ impl Upstream {
                 let told = (order.call.client().log.wants(None), asked(order, &session.declared));
                 Some(LegacyCall::begin(wire, session, id, told))
             }
+            Partner::Sse(running, declared) => {
+                let answer = self.begin_pipe(order, running, headers, (declared, place)).await?;
+                return Ok(Begun::Answer(Box::new(answer)));
+            }
         };
+        let body = self.body(order, link, id);
         let mut legacy = legacy;
         let first = match &mut legacy {
             Some(call) => early::send(wire, call, headers, body).await,
@@ -474,7 +484,11 @@ impl Upstream {
     }
 
     fn answered(&self, link: &Link) {
-        self.shared.set_health(Health::Up { era: link.era(), revision: link.revision.name });
+        self.shared.set_health(Health::Up {
+            era: link.era(),
+            revision: link.revision.name,
+            transport: link.transport,
+        });
     }
 }
 

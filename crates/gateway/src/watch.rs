@@ -314,7 +314,7 @@ impl Watch {
         }
         let hear = async {
             match &mut stream {
-                Some(stream) => while stream.next().await.is_ok() {},
+                Some(stream) => stream.last().await,
                 None => std::future::pending().await,
             }
         };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::env_file;
-use crate::file::{Selection, Texts, Timeouts, Upstream};
+use crate::file::{Selection, Texts, Timeouts, Transport, Upstream};
 use crate::findings::{Findings, nearest};
 use crate::node::{At, Member, Node, Span, Value};
 use crate::outside::{self, Outside};
@@ -135,11 +135,6 @@ impl Server<'_, '_, '_> {
         }
         if let Some(member) = find("type").or_else(|| find("transport")) {
             self.transport(member, url);
-        } else if let Some(url) = url {
-            let text = url.value.text().unwrap_or_default();
-            if (self.gemini && url.key.value == "url") || text.trim_end_matches('/').ends_with("/sse") {
-                self.only_streamable(url.value.span);
-            }
         }
         let disabled = self.upstream.disabled.as_ref().is_some_and(|disabled| disabled.value);
         if let Some(member) = find("envFile").filter(|_| !disabled) {
@@ -219,12 +214,12 @@ impl Server<'_, '_, '_> {
                 ("url", url.is_some())
             }
             "sse" => {
-                self.only_streamable(span);
+                self.upstream.transport = Some(At { value: Transport::Sse, span });
                 ("url", url.is_some())
             }
             _ => {
                 let finding = self.findings.error(span, format!("there is no transport {kind:?}"));
-                finding.help("there are \"stdio\" and \"http\"");
+                finding.help("there are \"stdio\", \"http\" and \"sse\"");
                 return;
             }
         };
@@ -244,17 +239,6 @@ impl Server<'_, '_, '_> {
         let dialect = Dialect::Foreign(self.surroundings);
         self.upstream.socket = at(Template::parse(socket, node.span, &dialect, self.findings));
         self.upstream.url = at(Template::literal(&format!("http://localhost{path}")));
-    }
-
-    fn only_streamable(&mut self, span: Span) {
-        self.findings
-            .warning(
-                span,
-                "the transport HTTP+SSE of 2024 is not spoken yet; this URL is called by Streamable HTTP",
-            )
-            .help(
-                "many servers have that, too, often at /mcp instead of /sse; then write \"type\": \"http\"",
-            );
     }
 
     fn timeout(&mut self, node: &Node) {

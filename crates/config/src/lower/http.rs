@@ -1,6 +1,6 @@
 //! Upstreams with a URL: the URL itself, and what goes to it in headers.
 
-use gateway::plan::HttpReach;
+use gateway::plan::{HttpReach, TransportRule};
 use http::{HeaderName, HeaderValue, Uri};
 use transport::http::client::ClientSettings;
 use transport::net::Address;
@@ -46,11 +46,29 @@ impl Lowering<'_, '_> {
         client.socket = given.socket.as_ref().and_then(|socket| self.path(socket));
         client.authorities = given.ca.as_ref().and_then(|ca| self.authorities(ca));
         client.http2 = given.http2.as_ref().is_some_and(|http2| http2.value);
+        let transport = self.transport(given);
         let url = url?;
         if client.socket.is_none() {
             self.clear_text(&url, given);
         }
-        Some(HttpReach { url, headers, forward_headers, client })
+        Some(HttpReach { url, headers, forward_headers, transport, client })
+    }
+
+    fn transport(&mut self, given: &file::Upstream) -> TransportRule {
+        let Some(transport) = &given.transport else { return TransportRule::Detect };
+        match transport.value {
+            file::Transport::Auto => TransportRule::Detect,
+            file::Transport::StreamableHttp => TransportRule::Streamable,
+            file::Transport::Sse => {
+                if let Some(era) = given.era.as_ref().filter(|era| era.value == file::Era::Modern) {
+                    self.findings
+                        .error(transport.span, "HTTP+SSE is of the legacy era")
+                        .label(era.span, "this says that the server is modern")
+                        .help("leave out one of them");
+                }
+                TransportRule::Sse
+            }
+        }
     }
 
     fn url(&mut self, text: &At<Template>) -> Option<Uri> {

@@ -16,6 +16,15 @@ const DEFAULT_PATH: &str = "/mcp";
 struct Written {
     plan: RoutePlan,
     path: Span,
+    sse_path: Option<Span>,
+}
+
+impl Written {
+    /// All its paths, and where they are written.
+    fn paths(&self) -> impl Iterator<Item = (&str, Span)> {
+        let sse = self.plan.sse_path.as_deref().zip(self.sse_path);
+        std::iter::once((self.plan.path.as_str(), self.path)).chain(sse)
+    }
 }
 
 impl Lowering<'_, '_> {
@@ -28,12 +37,13 @@ impl Lowering<'_, '_> {
                 name: DEFAULT_NAME.to_owned(),
                 listeners: Vec::new(),
                 path: DEFAULT_PATH.to_owned(),
+                sse_path: None,
                 upstreams: names(&all),
                 naming: Naming::default(),
                 page_size: None,
             };
             self.prefixes(&plan.naming, &all, None);
-            routes.push(Written { plan, path: NOWHERE });
+            routes.push(Written { plan, path: NOWHERE, sse_path: None });
         }
         for entry in entries {
             self.name("a route", &entry.name);
@@ -58,6 +68,7 @@ impl Lowering<'_, '_> {
             Some(path) => self.route_path(path),
             None => Some(DEFAULT_PATH.to_owned()),
         };
+        let sse_path = given.sse_path.as_ref().and_then(|path| self.route_path(path));
         let listeners = self.route_listeners(given, config);
         let chosen: Vec<&Upstream> = match &given.upstreams {
             Some(names) => self.route_upstreams(names, upstreams),
@@ -76,12 +87,13 @@ impl Lowering<'_, '_> {
             name: name.value.clone(),
             listeners,
             path: path?,
+            sse_path,
             upstreams: names(&chosen),
             naming,
             page_size,
         };
         let path = given.path.as_ref().map_or(name.span, |path| path.span);
-        Some(Written { plan, path })
+        Some(Written { plan, path, sse_path: given.sse_path.as_ref().map(|path| path.span) })
     }
 
     fn route_path(&mut self, given: &At<String>) -> Option<String> {
@@ -161,23 +173,21 @@ impl Lowering<'_, '_> {
     }
 
     fn paths_are_single(&mut self, routes: &[Written]) {
-        for (index, route) in routes.iter().enumerate() {
-            let same = |other: &&Written| {
-                let (a, b) = (&route.plan.listeners, &other.plan.listeners);
-                route.plan.path == other.plan.path
-                    && (a.is_empty() || b.is_empty() || a.iter().any(|name| b.contains(name)))
-            };
-            if let Some(other) = routes.iter().take(index).find(same) {
-                self.findings
-                    .error(
-                        route.path,
-                        format!(
-                            "the path {:?} leads to route {:?} already",
-                            route.plan.path, other.plan.name
-                        ),
-                    )
-                    .label(other.path, "here")
-                    .help("give it another path, or another listener");
+        let mut taken: Vec<(&Written, &str, Span)> = Vec::new();
+        for route in routes {
+            for (path, span) in route.paths() {
+                let same = |(other, theirs, _): &&(&Written, &str, Span)| {
+                    let (a, b) = (&route.plan.listeners, &other.plan.listeners);
+                    *theirs == path && (a.is_empty() || b.is_empty() || a.iter().any(|name| b.contains(name)))
+                };
+                if let Some((other, _, first)) = taken.iter().find(same) {
+                    let message = format!("the path {path:?} leads to route {:?} already", other.plan.name);
+                    self.findings
+                        .error(span, message)
+                        .label(*first, "here")
+                        .help("give it another path, or another listener");
+                }
+                taken.push((route, path, span));
             }
         }
     }

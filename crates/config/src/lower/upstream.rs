@@ -21,7 +21,7 @@ const EXAMPLE: &str = "[upstream.files]\n\
 
 /// Keys that only make sense with the other way to reach a server.
 const OF_COMMAND: &[&str] = &["args", "env", "inherit_env", "directory", "idle_after", "stop_grace"];
-const OF_URL: &[&str] = &["headers", "forward_headers", "socket", "ca", "http2"];
+const OF_URL: &[&str] = &["transport", "headers", "forward_headers", "socket", "ca", "http2"];
 
 /// A configured server: its plan, unless it is disabled or wrong.
 pub(super) struct Upstream {

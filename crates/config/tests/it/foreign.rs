@@ -81,12 +81,6 @@ fn claude_code_with_what_is_not_followed() {
     2 |   "numStartups": 5, "theme": "dark", "projects": {}, "oauthAccount": {},
       |   ^^^^^^^^^^^^^
 
-    DIR/.mcp.json:4:20: warning: the transport HTTP+SSE of 2024 is not spoken yet; this URL is called by Streamable HTTP
-      |
-    4 |     "a": { "type": "sse", "url": "https://mcp.example.com/sse", "headersHelper": "••••••••••" },
-      |                    ^^^^^
-      = help: many servers have that, too, often at /mcp instead of /sse; then write "type": "http"
-
     DIR/.mcp.json:4:65: warning: "headersHelper" is not followed: Portolan does not sign in to servers
       |
     4 |     "a": { "type": "sse", "url": "https://mcp.example.com/sse", "headersHelper": "••••••••••" },
@@ -103,7 +97,7 @@ fn claude_code_with_what_is_not_followed() {
       |
     6 |     "c": { "type": "websocket", "url": "wss://mcp.example.com" },
       |                    ^^^^^^^^^^^
-      = help: there are "stdio" and "http"
+      = help: there are "stdio", "http" and "sse"
 
     DIR/.mcp.json:6:40: error: the URL of an upstream begins with http:// or https://
       |
@@ -311,12 +305,6 @@ fn gemini_cli() {
     )]);
     let loaded = files.load("settings.json");
     assert_snapshot!(files.named(&said(&loaded)), @r#"
-    DIR/settings.json:4:21: warning: the transport HTTP+SSE of 2024 is not spoken yet; this URL is called by Streamable HTTP
-      |
-    4 |     "sse": { "url": "https://mcp.example.com/events" },
-      |                     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-      = help: many servers have that, too, often at /mcp instead of /sse; then write "type": "http"
-
     DIR/settings.json:7:3: warning: nothing but the servers is read; not "theme"
       |
     7 |   "theme": "GitHub"
@@ -520,4 +508,15 @@ fn secrets_and_unknown_references_are_warned_of() {
     3 |   "env": { "GITHUB_PERSONAL_ACCESS_TOKEN": "•••••••••••••••••••••", "FILE": "${file:gone}" }
       |                                                                              ^^^^^^^^^^^^
     "#);
+}
+
+#[test]
+fn the_older_transport() {
+    let files = Files::new(&[(
+        ".mcp.json",
+        r#"{ "mcpServers": { "old": { "type": "sse", "url": "https://mcp.example.com/sse" } } }"#,
+    )]);
+    let loaded = files.load(".mcp.json");
+    assert_eq!(said(&loaded), "");
+    assert_eq!(http(&loaded.plan.unwrap()).transport, gateway::plan::TransportRule::Sse);
 }

@@ -55,9 +55,11 @@ fn the_documented_defaults_are_the_defaults() {
         let of = |(key, property): (&String, &Value)| Some(format!("{key} = {}\n", property.get("default")?));
         properties.iter().filter_map(of).collect()
     };
-    let not_of_urls = defaults("Upstream").replace("http2 = false\n", "");
+    let not_of_urls = ["http2 = false\n", "transport = \"auto\"\n"]
+        .into_iter()
+        .fold(defaults("Upstream"), |all, of_urls| all.replace(of_urls, ""));
     let written = format!(
-        "[upstream.a]\ncommand = 'x'\n{not_of_urls}[upstream.a.timeouts]\n{}[upstream.b]\nurl = 'http://localhost'\nhttp2 = false\n\
+        "[upstream.a]\ncommand = 'x'\n{not_of_urls}[upstream.a.timeouts]\n{}[upstream.b]\nurl = 'http://localhost'\nhttp2 = false\ntransport = 'auto'\n\
          [listener.main]\n{}[route.main]\n{}[route.main.naming]\n{}[limits]\n{}",
         defaults("Timeouts"),
         defaults("Listener"),

@@ -338,3 +338,45 @@ fn tls_files_are_read() {
     assert_eq!(loaded.files, ["good.toml", "cert.pem", "key.pem"].map(|name| files.path(name)));
     assert_eq!(loaded.plan.unwrap().listeners[0].tls.as_ref().unwrap().key, files.path("key.pem"));
 }
+
+#[test]
+fn paths_of_the_older_transport() {
+    let plan = usable("[upstream.a]\ncommand = \"x\"\n[route.main]\nsse_path = \"/sse\"\n");
+    assert_eq!(plan.routes[0].sse_path.as_deref(), Some("/sse"));
+    assert_snapshot!(check(r#"
+[upstream.a]
+command = "x"
+[route.main]
+sse_path = "/mcp"
+[route.other]
+path = "/sse"
+sse_path = "sse"
+[route.third]
+path = "/third"
+sse_path = "/sse"
+"#), @r#"
+    portolan.toml:5:12: error: the path "/mcp" leads to route "main" already
+      |
+    5 | sse_path = "/mcp"
+      |            ^^^^^^
+      :
+    4 | [route.main]
+      |        ---- here
+      = help: give it another path, or another listener
+
+    portolan.toml:8:12: error: expected a path such as "/mcp"
+      |
+    8 | sse_path = "sse"
+      |            ^^^^^
+      = help: a path begins with '/', and has no query, no spaces and no empty parts
+
+    portolan.toml:11:12: error: the path "/sse" leads to route "other" already
+       |
+    11 | sse_path = "/sse"
+       |            ^^^^^^
+       :
+     7 | path = "/sse"
+       |        ------ here
+       = help: give it another path, or another listener
+    "#);
+}

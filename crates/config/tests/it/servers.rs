@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gateway::plan::{EraRule, Reach, SessionRule};
+use gateway::plan::{EraRule, Reach, SessionRule, TransportRule};
 use insta::assert_snapshot;
 
 use crate::{Files, check, child, env, http, in_crate, load, said, usable};
@@ -606,4 +606,48 @@ fn the_example_is_right() {
     assert_eq!(crate::names(&plan), ["github", "files"]);
     assert_eq!(plan.routes.iter().map(|route| route.path.as_str()).collect::<Vec<_>>(), ["/mcp", "/files"]);
     assert_eq!(load("").plan.map(|_| ()), None);
+}
+
+#[test]
+fn the_http_transport() {
+    for (written, rule) in [
+        ("", TransportRule::Detect),
+        ("transport = \"auto\"", TransportRule::Detect),
+        ("transport = \"streamable-http\"", TransportRule::Streamable),
+        ("transport = \"sse\"\nera = \"legacy\"", TransportRule::Sse),
+    ] {
+        let plan = usable(&format!("[upstream.a]\nurl = \"http://localhost/sse\"\n{written}\n"));
+        assert_eq!(http(&plan).transport, rule, "{written}");
+    }
+    assert_snapshot!(check(r#"
+[upstream.a]
+url = "http://localhost/sse"
+transport = "sse"
+era = "modern"
+[upstream.b]
+url = "http://localhost/sse"
+transport = "websocket"
+[upstream.c]
+command = "x"
+transport = "sse"
+"#), @r#"
+    portolan.toml:4:13: error: HTTP+SSE is of the legacy era
+      |
+    4 | transport = "sse"
+      |             ^^^^^
+      :
+    5 | era = "modern"
+      |       -------- this says that the server is modern
+      = help: leave out one of them
+
+    portolan.toml:8:13: error: expected "auto", "streamable-http" or "sse", found "websocket"
+      |
+    8 | transport = "websocket"
+      |             ^^^^^^^^^^^
+
+    portolan.toml:11:1: error: "transport" is only for upstreams with a url
+       |
+    11 | transport = "sse"
+       | ^^^^^^^^^
+    "#);
 }

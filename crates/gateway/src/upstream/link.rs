@@ -41,6 +41,29 @@ impl Whose {
     }
 }
 
+/// What lies between a server and us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// Streamable HTTP.
+    StreamableHttp,
+    /// HTTP+SSE of 2024-11-05.
+    Sse,
+    /// The pipes of a child process.
+    Stdio,
+}
+
+impl Transport {
+    /// Its name, as it is written in logs and shown to people.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::StreamableHttp => "streamable-http",
+            Self::Sse => "sse",
+            Self::Stdio => "stdio",
+        }
+    }
+}
+
 /// What a server said of itself when it was reached.
 #[derive(Debug, Clone)]
 pub(crate) struct Link {
@@ -48,6 +71,8 @@ pub(crate) struct Link {
     pub(crate) revision: &'static Revision,
     /// What it is and can do.
     pub(crate) discovered: Arc<Discovered>,
+    /// What it is spoken to over.
+    pub(crate) transport: Transport,
 }
 
 impl Link {
@@ -67,6 +92,8 @@ pub enum Health {
         era: Era,
         /// The revision.
         revision: &'static str,
+        /// The transport.
+        transport: Transport,
     },
     /// It could not be reached.
     Down {

@@ -1,6 +1,7 @@
-//! One conversation over a byte stream with messages on lines: many calls at once, told apart by id.
+//! One conversation over one stream of messages: many calls at once, told apart by id. What the messages come in by and
+//! go out by, a process's pipes or an HTTP+SSE connection, are its [`Ends`].
 //!
-//! The reader never waits for a slow client, or one call would hold up all others of the process: what a call cannot
+//! The reader never waits for a slow client, or one call would hold up all others of the server: what a call cannot
 //! take is dropped and counted, except its response.
 
 use std::collections::HashMap;
@@ -10,14 +11,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use mcp::answer;
 use mcp::jsonrpc::Message;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use transport::lines::{LineReader, write_line};
-use transport::wire::{Tap, WireEvent};
 
 use crate::reply::CallError;
 use crate::upstream::answer::{Arrival, Response};
@@ -25,11 +24,13 @@ use crate::upstream::ask::Asked;
 use crate::upstream::backlog::{self, Taker};
 use crate::upstream::notices::Notices;
 
+pub(crate) mod ends;
 mod inbox;
 
+use self::ends::{Ends, Incoming, Inlet, Outgoing, Outlet};
 use self::inbox::Waiting;
 
-/// How many lines may wait to be written.
+/// How many messages may wait to be written.
 const WRITE_QUEUE: usize = 256;
 /// How long a process that has ended may leave its last words unread.
 pub(crate) const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -43,7 +44,7 @@ pub(crate) struct Pipe {
 #[derive(Debug)]
 struct Inner {
     upstream: String,
-    out: mpsc::Sender<Bytes>,
+    out: mpsc::Sender<Outgoing>,
     waiting: Mutex<HashMap<u64, Waiting>>,
     /// Cancelled when nothing more will be read.
     drained: CancellationToken,
@@ -58,23 +59,15 @@ struct Inner {
     metrics: Arc<crate::metrics::Metrics>,
 }
 
-/// What a conversation is made over.
-pub(crate) struct Ends {
-    pub(crate) reader: Box<dyn AsyncRead + Send + Unpin>,
-    pub(crate) writer: Box<dyn AsyncWrite + Send + Unpin>,
-    pub(crate) tap: Option<Arc<dyn Tap>>,
-}
-
 impl Pipe {
     /// A conversation over `ends`, and the future that carries it on until it is closed.
-    pub(crate) fn open(
+    pub(crate) fn open<I: Inlet, O: Outlet>(
         upstream: &str,
-        ends: Ends,
-        line_limit: usize,
+        ends: Ends<I, O>,
         notices: Notices,
         metrics: Arc<crate::metrics::Metrics>,
-    ) -> (Self, impl Future<Output = ()> + Send + use<>) {
-        let (out, lines) = mpsc::channel(WRITE_QUEUE);
+    ) -> (Self, impl Future<Output = ()> + Send + use<I, O>) {
+        let (out, outgoing) = mpsc::channel(WRITE_QUEUE);
         let inner = Arc::new(Inner {
             upstream: upstream.to_owned(),
             out,
@@ -87,37 +80,21 @@ impl Pipe {
             metrics,
         });
         let pipe = Self { inner };
-        let run = pipe.clone().run(ends, lines, line_limit);
+        let run = pipe.clone().run(ends, outgoing);
         (pipe, run)
     }
 
-    async fn run(self, ends: Ends, mut lines: mpsc::Receiver<Bytes>, limit: usize) {
-        let Ends { reader, mut writer, tap } = ends;
-        let mut reader = LineReader::new(reader, limit);
-        let tap_out = tap.clone();
-        let write = async {
-            while let Some(line) = lines.recv().await {
-                if let Some(tap) = &tap_out {
-                    tap.saw(&WireEvent::Sent(&line));
-                }
-                if let Err(error) = write_line(&mut writer, &line).await {
-                    return format!("its stdin cannot be written: {error}");
-                }
-            }
-            "nobody writes any more".to_owned()
-        };
+    async fn run<I: Inlet, O: Outlet>(self, ends: Ends<I, O>, outgoing: mpsc::Receiver<Outgoing>) {
+        let Ends { mut inlet, outlet, explained_within } = ends;
+        let write = outlet.run(outgoing, self.clone());
         let read = async {
             loop {
-                match reader.next().await {
-                    Ok(Some(Ok(line))) => {
-                        if let Some(tap) = &tap {
-                            tap.saw(&WireEvent::Received(&line));
-                        }
-                        self.take(&line);
+                match inlet.next().await {
+                    Ok(Incoming::Message(text)) => self.take(&text),
+                    Ok(Incoming::TooLong(too_long)) => {
+                        self.unreadable(too_long.answers.as_ref(), &too_long);
                     }
-                    Ok(Some(Err(too_long))) => self.unreadable(too_long.answers.as_ref(), &too_long),
-                    Ok(None) => return "its stdout has ended".to_owned(),
-                    Err(error) => return format!("its stdout cannot be read: {error}"),
+                    Err(why) => return why,
                 }
             }
         };
@@ -136,7 +113,7 @@ impl Pipe {
         };
         self.inner.drained.cancel();
         // Who looks after the process knows better why it is over, and says so when it has ended.
-        drop(timeout(2 * LAST_WORDS, self.closed()).await);
+        drop(timeout(explained_within, self.closed()).await);
         self.close(&why);
     }
 
@@ -167,8 +144,15 @@ impl Pipe {
         (self.inner.uses.load(Ordering::Relaxed), waiting)
     }
 
-    /// Sends a request whose id (and progress token) is `id`; what belongs to it comes out of the stream.
-    pub(crate) async fn request(&self, id: u64, body: Bytes, wants: Wants) -> Result<PipeStream, CallError> {
+    /// Sends a request whose id (and progress token) is `id`; what belongs to it comes out of the stream. The headers
+    /// go with it where there are any.
+    pub(crate) async fn request(
+        &self,
+        id: u64,
+        body: Bytes,
+        headers: HeaderMap,
+        wants: Wants,
+    ) -> Result<PipeStream, CallError> {
         self.inner.uses.fetch_add(u64::from(!wants.listens), Ordering::Relaxed);
         let (notices, notices_out) = backlog::new();
         let (response, response_out) = oneshot::channel();
@@ -176,16 +160,20 @@ impl Pipe {
         // From here on a drop of the stream cleans up, whether or not the request was written.
         let stream =
             PipeStream { pipe: self.clone(), id, notices: notices_out, response: Some(response_out) };
-        if self.is_closed() || self.inner.out.send(body).await.is_err() {
+        if self.is_closed() || self.inner.out.send(Outgoing::Request { id, headers, body }).await.is_err() {
             return Err(self.broke_off());
         }
         Ok(stream)
     }
 
-    /// Sends a notification or a response.
+    /// Sends a notification or a response, before any request that is sent later.
     pub(crate) fn say(&self, body: Bytes) {
-        // A queue this full means that the process does not read; the calls that wait for it will time out.
-        if self.inner.out.try_send(body).is_err() {
+        self.put(Outgoing::Word(body));
+    }
+
+    fn put(&self, outgoing: Outgoing) {
+        // A queue this full means that the server does not read; the calls that wait for it will time out.
+        if self.inner.out.try_send(outgoing).is_err() {
             self.inner.metrics.dropped(&self.inner.upstream);
         }
     }
@@ -252,7 +240,8 @@ impl Drop for PipeStream {
         // Still there means not answered: MCP `basic/patterns/cancellation`, stdio.
         if lock(&self.pipe.inner.waiting).remove(&self.id).is_some() {
             let params = format!(r#"{{"requestId":{},"reason":"the client no longer waits"}}"#, self.id);
-            self.pipe.say(answer::notification_message("notifications/cancelled", Some(&params)));
+            let body = answer::notification_message("notifications/cancelled", Some(&params));
+            self.pipe.put(Outgoing::Cancel { id: self.id, body });
         }
     }
 }

@@ -2,12 +2,15 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use http::StatusCode;
 use mcp::json;
 use mcp::meta;
 use mcp::version::Revision;
 use tokio::sync::watch;
+use transport::http::client::SendFault;
 
 use crate::plan::UpstreamPlan;
+use crate::reply::CallError;
 use crate::upstream::link::Health;
 use crate::upstream::notices::Notices;
 use crate::world::World;
@@ -61,14 +64,48 @@ impl Shared {
         }
         let name = &self.plan.name;
         match &now {
-            Health::Up { era, revision } => {
-                tracing::info!(upstream = name, era = era.name(), revision, "reached");
+            Health::Up { era, revision, transport } => {
+                let transport = transport.name();
+                tracing::info!(upstream = name, era = era.name(), revision, transport, "reached");
             }
             Health::Down { why } => tracing::warn!(upstream = name, "down: {why}"),
             Health::Unknown => {}
         }
         self.world.metrics.up(name, matches!(now, Health::Up { .. }));
         self.health.send_replace(now);
+    }
+
+    /// It cannot be reached, and why.
+    pub(crate) fn unreachable(&self, why: &str) -> CallError {
+        CallError::Unreachable { upstream: self.plan.name.clone(), why: why.to_owned() }
+    }
+
+    /// It answers what no client may be given, and what is wrong with that.
+    pub(crate) fn invalid(&self, why: &str) -> CallError {
+        CallError::InvalidAnswer { upstream: self.plan.name.clone(), why: why.to_owned() }
+    }
+
+    /// What a fault of the connection means for a call.
+    pub(crate) fn fault(&self, fault: SendFault) -> CallError {
+        let upstream = self.plan.name.clone();
+        match fault {
+            SendFault::Connect(why) => CallError::Unreachable { upstream, why },
+            SendFault::Broken(why) => CallError::BrokeOff { upstream, why },
+            SendFault::TooLarge { .. } => CallError::InvalidAnswer { upstream, why: fault.to_string() },
+        }
+    }
+
+    /// What a status without a JSON-RPC body means for a call.
+    pub(crate) fn status_fault(&self, status: StatusCode, media: Option<&str>) -> CallError {
+        match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                CallError::Unauthorized { upstream: self.plan.name.clone(), status: status.as_u16() }
+            }
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+                self.unreachable(&format!("it answers HTTP {}", status.as_u16()))
+            }
+            _ => self.invalid(&format!("HTTP {} with {}", status.as_u16(), media.unwrap_or("no body"))),
+        }
     }
 
     /// The params of our own `server/discover`: we ask for ourselves, so we declare nothing.

@@ -4,6 +4,7 @@
 //! needed and opened again when the server has forgotten it.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -20,17 +21,20 @@ use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::{Instant, timeout};
 use transport::http::client::{HttpClient, Reply, SendFault};
 
-use crate::plan::{EraRule, HttpReach};
+use crate::plan::{EraRule, HttpReach, TransportRule};
 use crate::reply::CallError;
-use crate::upstream::link::{Link, Whose};
+use crate::upstream::link::{Link, Transport, Whose};
 use crate::upstream::pipe::lock;
+use crate::upstream::pipes::Running;
 use crate::upstream::shared::Shared;
+use crate::upstream::sse::{SseWire, Streams};
 
 pub(crate) mod early;
 mod session;
 mod strays;
 mod stream;
 
+use session::Opening;
 pub(crate) use session::Session;
 pub(crate) use stream::{HttpStream, LegacyCall};
 
@@ -55,6 +59,10 @@ pub(crate) struct HttpWire {
     /// Held while the era is being found out. When it was found to be legacy stands in it.
     legacy_since: AsyncMutex<Option<Instant>>,
     sessions: Mutex<HashMap<Whose, Slot>>,
+    /// The older transport, for a server that has no other.
+    sse: Arc<SseWire>,
+    /// Whether that was found to be so.
+    is_sse: AtomicBool,
 }
 
 /// The session of one [`Whose`]; the lock is held while it is being opened.
@@ -67,6 +75,8 @@ pub(crate) enum Partner {
     Modern(Arc<Link>),
     /// A session with a legacy server.
     Legacy(Arc<Session>),
+    /// A connection to a legacy server of the older transport, and what the client that uses it declares.
+    Sse(Running, Arc<str>),
 }
 
 impl Partner {
@@ -74,6 +84,7 @@ impl Partner {
         match self {
             Self::Modern(link) => link,
             Self::Legacy(session) => &session.link,
+            Self::Sse(running, _) => &running.link,
         }
     }
 }
@@ -82,7 +93,10 @@ impl HttpWire {
     pub(crate) fn new(shared: Arc<Shared>, reach: HttpReach) -> Arc<Self> {
         let world = &shared.world;
         let client = HttpClient::new(Arc::clone(&world.network), reach.client.clone(), world.tap.clone());
+        let streams = Streams::new(Arc::clone(&shared), reach.clone(), client.clone());
         Arc::new(Self {
+            sse: Arc::new(SseWire::new(Arc::clone(&shared), streams)),
+            is_sse: AtomicBool::new(reach.transport == TransportRule::Sse),
             shared,
             reach,
             client,
@@ -109,6 +123,9 @@ impl HttpWire {
         if let Some(link) = self.find_era().await? {
             return Ok(Partner::Modern(link));
         }
+        if self.is_sse.load(Ordering::Relaxed) {
+            return self.find_sse(whose).await;
+        }
         let slot = {
             let mut sessions = lock(&self.sessions);
             if sessions.len() >= MOST_SESSIONS && !sessions.contains_key(whose) {
@@ -118,10 +135,27 @@ impl HttpWire {
             Arc::clone(sessions.entry(whose.clone()).or_default())
         };
         let mut slot = slot.lock().await;
+        if self.is_sse.load(Ordering::Relaxed) {
+            // Whoever held the lock has found that out.
+            return self.find_sse(whose).await;
+        }
         if let Some(session) = slot.as_ref().filter(|session| !session.is_lost()) {
             return Ok(Partner::Legacy(Arc::clone(session)));
         }
-        let opened = session::open(self, &whose.declared).await;
+        let opened = match session::open(self, &whose.declared).await {
+            // MCP 2025-11-25 `basic/transports` §Backwards Compatibility.
+            Ok(Opening::Refused(refusal)) if self.reach.transport == TransportRule::Detect => {
+                match self.find_sse(whose).await {
+                    Err(error @ (CallError::Unreachable { .. } | CallError::InvalidAnswer { .. })) => {
+                        Err(self.neither(&refusal, &error))
+                    }
+                    found => return found,
+                }
+            }
+            Ok(Opening::Refused(refusal)) => Err(refusal),
+            Ok(Opening::Done(session)) => Ok(*session),
+            Err(error) => Err(error),
+        };
         if opened.is_err() {
             // It may be another server by now: the next call asks for the era again.
             *self.legacy_since.lock().await = None;
@@ -137,9 +171,30 @@ impl HttpWire {
         Ok(Partner::Legacy(session))
     }
 
+    /// A connection over the older transport.
+    async fn find_sse(&self, whose: &Whose) -> Result<Partner, CallError> {
+        let running = self.sse.running(whose).await;
+        // What it was found to be holds only as long as it is: it may be another server by now.
+        let is_sse = running.is_ok() || self.reach.transport == TransportRule::Sse;
+        self.is_sse.store(is_sse, Ordering::Relaxed);
+        if !is_sse {
+            *self.legacy_since.lock().await = None;
+        }
+        running.map(|running| Partner::Sse(running, Arc::clone(&whose.declared)))
+    }
+
+    /// A server that speaks neither transport.
+    fn neither(&self, by_post: &CallError, by_get: &CallError) -> CallError {
+        let why = |error: &CallError| match error {
+            CallError::InvalidAnswer { why, .. } | CallError::Unreachable { why, .. } => why.clone(),
+            other => other.to_string(),
+        };
+        self.invalid(&format!("{}; nor does it speak HTTP+SSE: {}", why(by_post), why(by_get)))
+    }
+
     /// Finds out the era; a modern server's link, or none for a legacy one.
     async fn find_era(self: &Arc<Self>) -> Result<Option<Arc<Link>>, CallError> {
-        if self.shared.plan.era == EraRule::Is(Era::Legacy) {
+        if self.shared.plan.era == EraRule::Is(Era::Legacy) || self.reach.transport == TransportRule::Sse {
             return Ok(None);
         }
         let mut since = self.legacy_since.lock().await;
@@ -178,9 +233,11 @@ impl HttpWire {
             verdict = self.discover(revision).await?;
         }
         match verdict {
-            Verdict::Modern(revision, discovered) => {
-                Ok(Some(Link { revision, discovered: Arc::new(*discovered) }))
-            }
+            Verdict::Modern(revision, discovered) => Ok(Some(Link {
+                revision,
+                discovered: Arc::new(*discovered),
+                transport: Transport::StreamableHttp,
+            })),
             Verdict::Legacy => Ok(None),
             Verdict::OtherRevisions(theirs) => {
                 Err(match era::common(&theirs) {
@@ -307,6 +364,9 @@ impl HttpWire {
         if let Some(link) = self.modern.load_full() {
             return Some(Partner::Modern(link));
         }
+        if let Some(running) = self.sse.current(whose).await {
+            return Some(Partner::Sse(running, Arc::clone(&whose.declared)));
+        }
         let slot = lock(&self.sessions).get(whose).cloned()?;
         let session = slot.lock().await.clone();
         session.filter(|session| !session.is_lost()).map(Partner::Legacy)
@@ -314,6 +374,7 @@ impl HttpWire {
 
     /// Ends the sessions of `whose`, whatever is declared in them, which nobody will use again.
     pub(crate) async fn forget(&self, whose: &Whose) {
+        self.sse.forget(whose).await;
         let slots: Vec<_> = lock(&self.sessions)
             .extract_if(|other, _| other.is_kin_of(whose))
             .map(|(_, slot)| slot)
@@ -327,6 +388,7 @@ impl HttpWire {
 
     /// Ends all sessions.
     pub(crate) async fn stop(&self) {
+        self.sse.stop().await;
         let slots: Vec<_> = lock(&self.sessions).drain().map(|(_, slot)| slot).collect();
         for slot in slots {
             if let Some(session) = slot.lock().await.take() {
@@ -336,33 +398,19 @@ impl HttpWire {
     }
 
     pub(crate) fn unreachable(&self, why: &str) -> CallError {
-        CallError::Unreachable { upstream: self.shared.plan.name.clone(), why: why.to_owned() }
+        self.shared.unreachable(why)
     }
 
     pub(crate) fn invalid(&self, why: &str) -> CallError {
-        CallError::InvalidAnswer { upstream: self.shared.plan.name.clone(), why: why.to_owned() }
+        self.shared.invalid(why)
     }
 
     pub(crate) fn fault(&self, fault: SendFault) -> CallError {
-        let upstream = self.shared.plan.name.clone();
-        match fault {
-            SendFault::Connect(why) => CallError::Unreachable { upstream, why },
-            SendFault::Broken(why) => CallError::BrokeOff { upstream, why },
-            SendFault::TooLarge { .. } => CallError::InvalidAnswer { upstream, why: fault.to_string() },
-        }
+        self.shared.fault(fault)
     }
 
-    /// What a status without a JSON-RPC body means for a call.
     pub(crate) fn status_fault(&self, status: StatusCode, media: Option<&str>) -> CallError {
-        match status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                CallError::Unauthorized { upstream: self.shared.plan.name.clone(), status: status.as_u16() }
-            }
-            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
-                self.unreachable(&format!("it answers HTTP {}", status.as_u16()))
-            }
-            _ => self.invalid(&format!("HTTP {} with {}", status.as_u16(), media.unwrap_or("no body"))),
-        }
+        self.shared.status_fault(status, media)
     }
 }
 

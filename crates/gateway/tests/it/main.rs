@@ -30,5 +30,6 @@ mod returning;
 mod revisions;
 mod sessions;
 mod smuggling;
+mod sse;
 mod stand;
 mod streams;

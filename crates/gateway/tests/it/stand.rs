@@ -54,6 +54,7 @@ impl Stand {
             name: "main".to_owned(),
             listeners: Vec::new(),
             path: "/mcp".to_owned(),
+            sse_path: None,
             upstreams: Vec::new(),
             naming: Naming::default(),
             page_size: None,
@@ -126,6 +127,7 @@ pub(crate) fn http_reach(address: &Address) -> HttpReach {
         url: format!("http://{address}/mcp").parse().unwrap(),
         headers: Vec::new(),
         forward_headers: Vec::new(),
+        transport: gateway::plan::TransportRule::default(),
         client: transport::http::client::ClientSettings::default(),
     }
 }

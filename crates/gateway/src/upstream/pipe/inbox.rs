@@ -1,4 +1,4 @@
-//! What a process says: each line goes to the call that it belongs to, or to all who listen.
+//! What a server says: each message goes to the call that it belongs to, or to all who listen.
 
 use std::fmt;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub(super) struct Waiting {
 }
 
 impl Pipe {
-    /// Takes one line from the server to where it belongs.
+    /// Takes one message from the server to where it belongs.
     pub(super) fn take(&self, line: &Bytes) {
         let message = match Message::parse(line.clone()) {
             Ok(message) => message,
@@ -59,6 +59,11 @@ impl Pipe {
             Some(id) => self.answer(id, Ok(message)),
             None => tracing::warn!(upstream = self.inner.upstream, "skipped a response to nothing"),
         }
+    }
+
+    /// A call could not be sent. Whoever it was that waits for it hears that.
+    pub(in crate::upstream) fn fail(&self, id: u64, error: CallError) {
+        self.answer(id, Err(error));
     }
 
     /// Ends the wait of the call `id`.

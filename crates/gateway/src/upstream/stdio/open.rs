@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderMap;
 use mcp::answer;
 use mcp::discover::Discovered;
 use mcp::era::{self, Verdict};
@@ -16,7 +17,7 @@ use mcp::version::{self, Era};
 use crate::plan::EraRule;
 use crate::reply::CallError;
 use crate::upstream::answer::Arrival;
-use crate::upstream::link::Link;
+use crate::upstream::link::{Link, Transport};
 use crate::upstream::pipe::{Pipe, PipeStream, Wants};
 use crate::upstream::shared::Shared;
 
@@ -46,7 +47,7 @@ pub(super) async fn converse(
 ) -> Result<Link, CallError> {
     let rule = if opener == Opener::Initialize { EraRule::Is(Era::Legacy) } else { shared.plan.era };
     if rule == EraRule::Is(Era::Legacy) {
-        return finish_legacy(shared, pipe, &response(initialize(shared, pipe, declared).await?).await?);
+        return converse_legacy(shared, pipe, declared, Transport::Stdio).await;
     }
     let mut probe = discover(shared, pipe).await?;
     let waiting = response_of(&mut probe);
@@ -60,10 +61,21 @@ pub(super) async fn converse(
     };
     match verdict {
         Judged::Legacy if rule == EraRule::Detect => {
-            finish_legacy(shared, pipe, &response(initialize(shared, pipe, declared).await?).await?)
+            converse_legacy(shared, pipe, declared, Transport::Stdio).await
         }
         judged => judged.link(shared),
     }
+}
+
+/// Opens the one legacy session of a conversation.
+pub(in crate::upstream) async fn converse_legacy(
+    shared: &Shared,
+    pipe: &Pipe,
+    declared: &str,
+    transport: Transport,
+) -> Result<Link, CallError> {
+    let message = response(initialize(shared, pipe, declared).await?).await?;
+    finish_legacy(shared, pipe, &message, transport)
 }
 
 /// Both questions are asked; the first answer that tells anything decides. A refused `initialize` tells nothing while the
@@ -78,11 +90,11 @@ async fn either(
     let refusal = tokio::select! {
         message = response_of(&mut opening) => message?,
         message = response_of(&mut probe) => return match judge(&message?) {
-            Judged::Legacy => finish_legacy(shared, pipe, &response(opening).await?),
+            Judged::Legacy => finish_legacy(shared, pipe, &response(opening).await?, Transport::Stdio),
             judged => judged.link(shared),
         },
     };
-    let refused = finish_legacy(shared, pipe, &refusal);
+    let refused = finish_legacy(shared, pipe, &refusal, Transport::Stdio);
     if refused.is_ok() {
         return refused;
     }
@@ -123,7 +135,7 @@ impl Judged {
 fn judge(message: &Message) -> Judged {
     match era::of_stdio(message) {
         Verdict::Modern(revision, discovered) => {
-            Judged::Modern(Link { revision, discovered: Arc::new(*discovered) })
+            Judged::Modern(Link { revision, discovered: Arc::new(*discovered), transport: Transport::Stdio })
         }
         Verdict::OtherRevisions(theirs) => match era::common(&theirs) {
             // It names a revision that it then refuses: asking again would go round in circles.
@@ -143,17 +155,22 @@ async fn discover(shared: &Shared, pipe: &Pipe) -> Result<PipeStream, CallError>
     let id = shared.next_id();
     let params = shared.discover_params(version::newest(Era::Modern));
     let body = answer::request_message(&Id::number(id), "server/discover", Some(&params));
-    pipe.request(id, body, Wants::default()).await
+    pipe.request(id, body, HeaderMap::new(), Wants::default()).await
 }
 
 async fn initialize(shared: &Shared, pipe: &Pipe, declared: &str) -> Result<PipeStream, CallError> {
     let id = shared.next_id();
     let params = initialize::params(version::newest(Era::Legacy), declared, &shared.world.identity);
     let body = answer::request_message(&Id::number(id), "initialize", Some(&params));
-    pipe.request(id, body, Wants::default()).await
+    pipe.request(id, body, HeaderMap::new(), Wants::default()).await
 }
 
-fn finish_legacy(shared: &Shared, pipe: &Pipe, message: &Message) -> Result<Link, CallError> {
+fn finish_legacy(
+    shared: &Shared,
+    pipe: &Pipe,
+    message: &Message,
+    transport: Transport,
+) -> Result<Link, CallError> {
     let name = &shared.plan.name;
     if let MessageKind::Error(parts) = message.kind() {
         let view = answer::error_view(message, parts);
@@ -164,7 +181,7 @@ fn finish_legacy(shared: &Shared, pipe: &Pipe, message: &Message) -> Result<Link
     pipe.say(answer::notification_message("notifications/initialized", None));
     shared.world.metrics.session_opened(name);
     let discovered: Discovered = opened.discovered;
-    Ok(Link { revision: opened.revision, discovered: Arc::new(discovered) })
+    Ok(Link { revision: opened.revision, discovered: Arc::new(discovered), transport })
 }
 
 async fn response(mut stream: PipeStream) -> Result<Message, CallError> {

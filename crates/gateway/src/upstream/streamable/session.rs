@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::strays::Strays;
 use super::{HttpStream, HttpWire, legacy_headers};
 use crate::reply::CallError;
-use crate::upstream::link::Link;
+use crate::upstream::link::{Link, Transport};
 use crate::upstream::pipe::lock;
 
 /// An open session.
@@ -99,8 +99,16 @@ impl Session {
     }
 }
 
+/// What became of opening a session.
+pub(super) enum Opening {
+    /// It is open.
+    Done(Box<Session>),
+    /// Refused with a status that servers of the older transport, HTTP+SSE, answer to a POST at the URL of their stream.
+    Refused(CallError),
+}
+
 /// Opens a session.
-pub(super) async fn open(wire: &Arc<HttpWire>, declared: &Arc<str>) -> Result<Session, CallError> {
+pub(super) async fn open(wire: &Arc<HttpWire>, declared: &Arc<str>) -> Result<Opening, CallError> {
     let name = &wire.shared.plan.name;
     let id = wire.shared.next_id();
     let params = initialize::params(version::newest(Era::Legacy), declared, &wire.shared.world.identity);
@@ -111,23 +119,29 @@ pub(super) async fn open(wire: &Arc<HttpWire>, declared: &Arc<str>) -> Result<Se
     let message = match wire.read_response(&mut reply, id).await {
         Ok(message) => message,
         Err(_) if matches!(status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED) => {
-            return Err(wire.invalid(&format!(
-                "HTTP {} to both server/discover and initialize: not an MCP endpoint, or one of the HTTP+SSE \
-                 transport of 2024-11-05, which is not spoken here yet",
+            return Ok(Opening::Refused(wire.invalid(&format!(
+                "HTTP {} to both server/discover and initialize: not an MCP endpoint",
                 status.as_u16()
-            )));
+            ))));
+        }
+        Err(_) if status == StatusCode::BAD_REQUEST => {
+            return Ok(Opening::Refused(wire.status_fault(status, media.as_deref())));
         }
         Err(_) if !status.is_success() => return Err(wire.status_fault(status, media.as_deref())),
         Err(error) => return Err(error),
     };
     if let MessageKind::Error(parts) = message.kind() {
         let view = answer::error_view(&message, parts);
-        return Err(
-            wire.invalid(&format!("it answers initialize with error {}: {}", view.code, view.message))
-        );
+        let error =
+            wire.invalid(&format!("it answers initialize with error {}: {}", view.code, view.message));
+        return if refuses_posts(status) { Ok(Opening::Refused(error)) } else { Err(error) };
     }
     let opened = Opened::read(&message).map_err(|fault| CallError::invalid(name, &fault))?;
-    let link = Link { revision: opened.revision, discovered: Arc::new(opened.discovered) };
+    let link = Link {
+        revision: opened.revision,
+        discovered: Arc::new(opened.discovered),
+        transport: Transport::StreamableHttp,
+    };
     let session = Session {
         link,
         id: session_id,
@@ -140,7 +154,12 @@ pub(super) async fn open(wire: &Arc<HttpWire>, declared: &Arc<str>) -> Result<Se
     wire.post(session.headers(), initialized).await?;
     wire.shared.world.metrics.session_opened(name);
     tracing::debug!(upstream = name, revision = opened.revision.name, "opened a session");
-    Ok(session)
+    Ok(Opening::Done(Box::new(session)))
+}
+
+/// MCP 2025-11-25 `basic/transports` §Backwards Compatibility.
+fn refuses_posts(status: StatusCode) -> bool {
+    matches!(status, StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED)
 }
 
 /// The first pause before a session's stream that ended is opened again, and the longest.

@@ -1,0 +1,304 @@
+//! A client on one stream for both directions: a process's pipes, or an HTTP+SSE connection. Both eras, many calls at once.
+//!
+//! What opens a conversation tells its era: a message whose `_meta` names its revision is modern and stands for
+//! itself; `initialize` opens the one legacy session of this stream. Source: MCP 2026-07-28 `basic/transports/stdio`.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use http::HeaderMap;
+use mcp::answer::error_message;
+use mcp::inbound;
+use mcp::json::Object;
+use mcp::jsonrpc::{Id, Message, MessageKind};
+use mcp::legacy::batch::{self, Member};
+use mcp::legacy::convert;
+use mcp::method::Method;
+use mcp::reject::{Reject, code};
+use mcp::version::Era;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::bridge::door::{Door, Turn};
+use crate::bridge::session::{InFlight, Terms};
+use crate::flow::{Flow, Last, Origin, Step, Steps};
+use crate::listener::batch::{Taken, take as take_member};
+use crate::listener::outbox::Outbox;
+use crate::listener::request_id;
+use crate::reply::{self, CallError};
+use crate::subscription::Seat;
+use crate::upstream::pipe::lock;
+
+/// One client on one stream.
+pub(super) struct Conversation {
+    door: Arc<Door>,
+    /// Tells servers which calls are this client's.
+    name: Arc<str>,
+    out: Outbox,
+    calls: Arc<Mutex<HashMap<Id, CancellationToken>>>,
+    session: Mutex<Option<Terms>>,
+    tasks: TaskTracker,
+    /// Ends streams, which would never end by themselves, in good order.
+    pub(super) eof: CancellationToken,
+    /// Ends everything that this client has going on.
+    pub(super) end: CancellationToken,
+}
+
+impl Conversation {
+    /// A conversation whose answers go to `out`. What `end` is cancelled by is the client's going away.
+    pub(super) fn new(door: Arc<Door>, name: Arc<str>, out: Outbox, end: CancellationToken) -> Arc<Self> {
+        let eof = door.drain.child_token();
+        Arc::new(Self {
+            door,
+            name,
+            out,
+            calls: Arc::default(),
+            session: Mutex::default(),
+            tasks: TaskTracker::new(),
+            eof,
+            end,
+        })
+    }
+
+    /// Takes no more, and lets calls finish that are about to be answered.
+    pub(super) async fn finish(&self) {
+        // Whoever pipes a few requests in closes the input at once and still wants the answers.
+        self.eof.cancel();
+        self.tasks.close();
+        if timeout(self.door.limits.drain, self.tasks.wait()).await.is_err() {
+            self.end.cancel();
+            self.tasks.wait().await;
+        }
+        self.out.finish();
+    }
+
+    /// The legacy session that was opened on it.
+    pub(super) fn terms(&self) -> Option<Terms> {
+        lock(&self.session).clone()
+    }
+
+    /// Takes the bytes of a message, or of a batch, and the headers that they came with.
+    pub(super) async fn take_bytes(self: &Arc<Self>, bytes: Bytes, headers: HeaderMap) {
+        if batch::is_array(&bytes)
+            && let Some(terms) = self.terms().filter(|terms| terms.revision.has_batches)
+        {
+            return self.take_batch(&bytes, terms, headers).await;
+        }
+        match Message::parse(bytes) {
+            Ok(message) => self.take(message, headers).await,
+            Err(fault) => self.fail(&CallError::Reject(Reject::from(fault)), None, Era::Modern).await,
+        }
+    }
+
+    /// Something was left out because it cannot be read.
+    pub(super) async fn skipped(&self, why: &str) {
+        self.say(error_message(None, code::INVALID_REQUEST, &format!("{why}; it was skipped"), None)).await;
+    }
+
+    /// Takes a message, and the headers that it came with.
+    pub(super) async fn take(self: &Arc<Self>, message: Message, headers: HeaderMap) {
+        let id = request_id(&message);
+        let era = if inbound::claims_modern(&message) { Era::Modern } else { Era::Legacy };
+        let taken = self.sort(message, era, headers).await;
+        if let Err(error) = taken {
+            // Without an id it was a notification, which is never answered.
+            if id.is_some() {
+                self.fail(&error, id.as_ref(), era).await;
+            }
+        }
+    }
+
+    async fn sort(self: &Arc<Self>, message: Message, era: Era, headers: HeaderMap) -> Result<(), CallError> {
+        if let MessageKind::Notification(note) = message.kind()
+            && &*note.method == "notifications/cancelled"
+        {
+            self.cancel(&message);
+        }
+        if era == Era::Modern {
+            if let MessageKind::Request(_) = message.kind() {
+                let call = inbound::modern_stdio(message)?;
+                let client = Some(Arc::clone(&self.name));
+                let origin = Origin { client, ..Origin::modern(headers) };
+                let flow = Flow::new(Arc::clone(&self.door.route), call, origin, self.eof.clone());
+                return self.start(flow, None);
+            }
+            return Ok(());
+        }
+        let opens =
+            matches!(message.kind(), MessageKind::Request(request) if &*request.method == "initialize");
+        let terms = lock(&self.session).clone();
+        match (terms, opens) {
+            (None, true) => self.open(message).await,
+            (Some(terms), _) if asks_a_server(&message) => {
+                let this = Arc::clone(self);
+                self.tasks.spawn(async move { this.take_turn(message, &terms, &headers).await });
+                Ok(())
+            }
+            (Some(terms), _) => {
+                self.take_turn(message, &terms, &headers).await;
+                Ok(())
+            }
+            // Neither era was opened: what a modern request lacks is what it is told.
+            (None, false) => match inbound::modern_stdio(message) {
+                Err(fault) => Err(CallError::from(fault)),
+                Ok(_) => Err(CallError::Internal("a modern request was not told by its _meta".to_owned())),
+            },
+        }
+    }
+
+    async fn take_turn(self: &Arc<Self>, message: Message, terms: &Terms, headers: &HeaderMap) {
+        let id = request_id(&message);
+        let taken = self.door.take(message, terms, headers).await;
+        let done = match taken {
+            Ok(Turn::Answer(bytes)) => {
+                self.say(bytes).await;
+                Ok(())
+            }
+            Ok(Turn::Accepted) => Ok(()),
+            Ok(Turn::Call(flow, in_flight)) => self.start(*flow, Some(in_flight)),
+            Err(error) => Err(error),
+        };
+        // Without an id it was a notification, which is never answered.
+        if let (Err(error), Some(id)) = (done, id) {
+            self.fail(&error, Some(&id), Era::Legacy).await;
+        }
+    }
+
+    /// Carries out what came in one array, and answers with one array when all of it is done.
+    async fn take_batch(self: &Arc<Self>, bytes: &Bytes, terms: Terms, headers: HeaderMap) {
+        let members = match batch::read(bytes) {
+            Ok(members) => members,
+            Err(fault) => {
+                return self.fail(&CallError::Reject(Reject::from(fault)), None, Era::Legacy).await;
+            }
+        };
+        let this = Arc::clone(self);
+        self.tasks.spawn(async move {
+            let replies = members.into_iter().map(|member| this.reply_to(member, &terms, &headers));
+            let replies: Vec<_> = join_all(replies).await.into_iter().flatten().collect();
+            if !replies.is_empty() {
+                this.say(batch::join(&replies)).await;
+            }
+        });
+    }
+
+    async fn reply_to(&self, member: Member, terms: &Terms, headers: &HeaderMap) -> Option<Bytes> {
+        match take_member(member, &self.door, terms, headers).await {
+            Taken::Nothing => None,
+            Taken::Reply(bytes) => Some(bytes),
+            Taken::Call(steps, manner) => tokio::select! {
+                reply = self.carry(steps, (&manner.id, manner.method, manner.era)) => reply,
+                () = self.end.cancelled() => None,
+            },
+        }
+    }
+
+    async fn open(self: &Arc<Self>, message: Message) -> Result<(), CallError> {
+        let opened = self.door.open(&message).await?;
+        *lock(&self.session) = Some(opened.terms.clone());
+        self.say(opened.answer).await;
+        let this = Arc::clone(self);
+        self.tasks.spawn(async move {
+            let Ok(_seat) = Seat::take(&this.door.route).await else { return };
+            let mut notifications = Arc::clone(&this.door).notifications(opened.terms).await;
+            loop {
+                let told = tokio::select! {
+                    told = notifications.next() => told,
+                    () = this.eof.cancelled() => None,
+                };
+                let Some(told) = told else { return };
+                this.say(told).await;
+            }
+        });
+        Ok(())
+    }
+
+    /// Carries out a call beside the others.
+    fn start(self: &Arc<Self>, flow: Flow, in_flight: Option<InFlight>) -> Result<(), CallError> {
+        let era = if in_flight.is_some() { Era::Legacy } else { Era::Modern };
+        let cancel = in_flight.as_ref().map_or_else(|| self.end.child_token(), |call| call.cancel.clone());
+        let key = flow.id().canonical();
+        if era == Era::Modern {
+            let mut calls = lock(&self.calls);
+            if calls.contains_key(&key) {
+                return Err(CallError::Reject(Reject::NotARequest(
+                    "a request with this id is still in flight",
+                )));
+            }
+            calls.insert(key.clone(), cancel.clone());
+        }
+        let this = Arc::clone(self);
+        let (id, method) = (flow.id().clone(), flow.method());
+        // It goes on by itself, so that its deadlines hold whether or not the client reads.
+        let steps = match in_flight {
+            Some(in_flight) => Steps::detached(flow, in_flight, &self.tasks),
+            None => Steps::tied(flow, &self.tasks),
+        };
+        self.tasks.spawn(async move {
+            tokio::select! {
+                reply = this.carry(steps, (&id, method, era)) => {
+                    if let Some(reply) = reply {
+                        this.say(reply).await;
+                    }
+                }
+                () = cancel.cancelled() => {}
+                () = this.end.cancelled() => cancel.cancel(),
+            }
+            lock(&this.calls).remove(&key);
+        });
+        Ok(())
+    }
+
+    /// Says what a call says, up to its response; none when it was cancelled.
+    async fn carry(
+        &self,
+        mut steps: Steps,
+        (id, method, era): (&Id, Option<&'static Method>, Era),
+    ) -> Option<Bytes> {
+        loop {
+            match steps.next().await? {
+                Step::Begun { .. } => {}
+                Step::Notice(bytes) | Step::Ask(bytes) => self.say(bytes).await,
+                Step::Last(last) => {
+                    let bytes = match last {
+                        Last::Message(message, _) if era == Era::Legacy => {
+                            let as_it_is = message.bytes().clone();
+                            convert::age(message, method).map_or(as_it_is, |aged| aged.bytes().clone())
+                        }
+                        Last::Message(message, _) => message.bytes().clone(),
+                        Last::Error(wire) => wire.body(Some(id)),
+                        Last::Ended(bytes) => bytes,
+                    };
+                    return Some(bytes);
+                }
+            }
+        }
+    }
+
+    fn cancel(&self, message: &Message) {
+        let params = message.params().and_then(|params| Object::parse(params).ok());
+        let id = params.and_then(|params| params.get("requestId").ok().flatten().and_then(Id::parse));
+        if let Some(cancel) = id.and_then(|id| lock(&self.calls).get(&id.canonical()).cloned()) {
+            cancel.cancel();
+        }
+    }
+
+    async fn fail(&self, error: &CallError, id: Option<&Id>, era: Era) {
+        let wire = reply::wire_for(error, era);
+        wire.log(error, "");
+        self.say(wire.body(id)).await;
+    }
+
+    async fn say(&self, message: Bytes) {
+        self.out.put(message).await;
+    }
+}
+
+/// Whether an answer to a message waits for a server although it is no call: what comes after it must not wait, too.
+fn asks_a_server(message: &Message) -> bool {
+    let MessageKind::Request(request) = message.kind() else { return false };
+    matches!(&*request.method, "resources/subscribe" | "resources/unsubscribe")
+}

@@ -1,0 +1,266 @@
+//! HTTP+SSE towards clients: a GET opens a stream, which is the session, and each message is POSTed to the address that the
+//! stream names first. Source: MCP 2024-11-05 `basic/transports`.
+//!
+//! Nobody can read an answer when the stream is gone, so its end cancels what is under way, other than in Streamable
+//! HTTP, where a legacy client that goes away may come back.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use auth::Principal;
+use bytes::{Bytes, BytesMut};
+use http::header::ALLOW;
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
+use mcp::jsonrpc::Message;
+use mcp::legacy::batch::is_array;
+use mcp::reject::Reject;
+use mcp::sse;
+use mcp::version::Era;
+use store::seal::{Bound, SealFault};
+use tokio::sync::mpsc;
+use tokio::time::{Duration, timeout};
+use tokio_util::sync::CancellationToken;
+use transport::http::body::ReplyBody;
+use transport::http::server::Exchange;
+
+use crate::bridge::door::Door;
+use crate::listener::conversation::Conversation;
+use crate::listener::outbox::{self, Waiting};
+use crate::listener::{checks, preflight, refusal, refuse, refuse_call, reject, respond, text};
+use crate::plan::Limits;
+use crate::reply::CallError;
+use crate::subscription::Seat;
+use crate::upstream::pipe::lock;
+
+/// How many messages of a client may wait to be taken.
+const WAITING_MESSAGES: usize = 16;
+/// A client that takes nothing for this long takes nothing any more.
+const STALLED: Duration = Duration::from_secs(30);
+const NO_SESSION: &str = "no such HTTP+SSE session: it ends with its stream; open the stream again";
+
+/// The sessions that are open, of all routes. They outlive a generation.
+#[derive(Debug, Default)]
+pub(crate) struct Open {
+    sessions: Mutex<HashMap<String, mpsc::Sender<(Said, HeaderMap)>>>,
+}
+
+/// What a client POSTs.
+enum Said {
+    Message(Message),
+    /// An array of messages, which only some revisions have.
+    Batch(Bytes),
+}
+
+/// Answers a request to the path of a route's streams.
+pub(super) async fn answer(
+    open: &Arc<Open>,
+    exchange: Exchange,
+    door: &Arc<Door>,
+    limits: &Limits,
+) -> Response<ReplyBody> {
+    match exchange.method {
+        Method::GET => stream(open, &exchange, door, limits).await,
+        Method::POST if session_id(&exchange.uri).is_some() => message(open, exchange, door, limits).await,
+        Method::OPTIONS => preflight(&exchange.headers),
+        // To a client that tries Streamable HTTP first, this says that it is not spoken here.
+        _ => {
+            let said = "GET opens a stream, which names the address to POST messages to (HTTP+SSE)\n";
+            let mut response = text(StatusCode::METHOD_NOT_ALLOWED, said);
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, OPTIONS"));
+            response
+        }
+    }
+}
+
+/// Opens a stream.
+async fn stream(
+    open: &Arc<Open>,
+    exchange: &Exchange,
+    door: &Arc<Door>,
+    limits: &Limits,
+) -> Response<ReplyBody> {
+    if !checks::readable(&exchange.headers).events {
+        let why = "Accept must list text/event-stream";
+        return refuse(checks::Refused { status: StatusCode::NOT_ACCEPTABLE, why });
+    }
+    match begin(open, exchange.uri.path(), door, limits).await {
+        Ok(body) => respond::stream(body),
+        Err(error) => refuse_call(&error, None, Era::Legacy),
+    }
+}
+
+async fn begin(
+    open: &Arc<Open>,
+    path: &str,
+    door: &Arc<Door>,
+    limits: &Limits,
+) -> Result<ReplyBody, CallError> {
+    let principal = door.route.gate.identify()?;
+    let seat = Seat::take(&door.route).await?;
+    let (name, token) =
+        name(path, door, &principal, limits).map_err(|fault| CallError::Internal(fault.to_string()))?;
+    let end = CancellationToken::new();
+    let (out, waiting) = outbox::new(end.clone(), Some(STALLED));
+    let (sender, messages) = mpsc::channel(WAITING_MESSAGES);
+    lock(&open.sessions).insert(name.clone(), sender);
+    let session = Session {
+        conversation: Conversation::new(Arc::clone(door), format!("sse:{name}").into(), out, end),
+        entry: Entry { open: Arc::clone(open), name },
+        door: Arc::clone(door),
+        principal,
+        ttl: limits.session_ttl,
+    };
+    door.route.world.tasks.spawn(async move {
+        session.run(messages).await;
+        drop(seat);
+    });
+    let mut first = BytesMut::new();
+    sse::write_event("endpoint", &format!("{path}?sessionId={token}"), &mut first);
+    Ok(body(first.freeze(), waiting, limits.keep_alive))
+}
+
+/// A new session's name, and the token that stands for it. Like every token it is worthless to another principal, and at
+/// another route.
+fn name(
+    path: &str,
+    door: &Door,
+    principal: &Principal,
+    limits: &Limits,
+) -> Result<(String, String), SealFault> {
+    let mut random = [0; 16];
+    aws_lc_rs::rand::fill(&mut random).map_err(|_unspecified| SealFault::Random)?;
+    let name: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    let purpose = purpose(path);
+    let bound = Bound { purpose: &purpose, principal: principal.id() };
+    let world = &door.route.world;
+    let token = world.seal.seal(bound, world.clock.now() + limits.session_ttl, name.as_bytes())?;
+    Ok((name, token))
+}
+
+fn purpose(path: &str) -> String {
+    format!("sse-session:{path}")
+}
+
+fn body(first: Bytes, waiting: Waiting, keep_alive: Duration) -> ReplyBody {
+    let chunks = futures_util::stream::unfold((Some(first), waiting), move |(first, waiting)| async move {
+        if let Some(first) = first {
+            return Some((first, (None, waiting)));
+        }
+        let mut out = BytesMut::new();
+        match timeout(keep_alive, waiting.next()).await {
+            Ok(message) => sse::write_message(&message?, &mut out),
+            Err(_elapsed) => sse::write_comment(&mut out),
+        }
+        Some((out.freeze(), (None, waiting)))
+    });
+    ReplyBody::Stream(Box::pin(chunks))
+}
+
+/// Takes a message of a session. The answer to it goes to the session's stream.
+async fn message(open: &Open, mut exchange: Exchange, door: &Door, limits: &Limits) -> Response<ReplyBody> {
+    let session = match find(open, &exchange.uri, door) {
+        Ok(session) => session,
+        Err(error) => return refuse_call(&error, None, Era::Legacy),
+    };
+    let Some(session) = session else { return refusal(StatusCode::NOT_FOUND, NO_SESSION) };
+    if let Err(refused) = checks::content_type(&exchange.headers) {
+        return refuse(refused);
+    }
+    let body = match exchange.read_body(limits.request_bytes, limits.request_timeout).await {
+        Ok(body) => body,
+        Err(fault) => return refusal(fault.status(), &fault.to_string()),
+    };
+    let said = if is_array(&body) {
+        Said::Batch(body)
+    } else {
+        match Message::parse(body) {
+            Ok(message) => Said::Message(message),
+            Err(fault) => return reject(&Reject::from(fault), None),
+        }
+    };
+    match timeout(limits.request_timeout, session.send((said, exchange.headers))).await {
+        Ok(Ok(())) => text(StatusCode::ACCEPTED, "Accepted"),
+        Ok(Err(_gone)) => refusal(StatusCode::NOT_FOUND, NO_SESSION),
+        Err(_elapsed) => {
+            let what = "messages that wait in this session".to_owned();
+            refuse_call(&CallError::Overloaded { what, limit: WAITING_MESSAGES }, None, Era::Legacy)
+        }
+    }
+}
+
+/// The session that a request names, if it is open and the principal's.
+fn find(open: &Open, uri: &Uri, door: &Door) -> Result<Option<mpsc::Sender<(Said, HeaderMap)>>, CallError> {
+    let principal = door.route.gate.identify()?;
+    let purpose = purpose(uri.path());
+    let bound = Bound { purpose: &purpose, principal: principal.id() };
+    let world = &door.route.world;
+    let opened = world.seal.open(bound, world.clock.now(), session_id(uri).unwrap_or_default());
+    let name = opened.inspect_err(|fault| tracing::debug!(%fault, "an HTTP+SSE session id is not valid"));
+    let name = name.ok().and_then(|name| String::from_utf8(name).ok());
+    Ok(name.and_then(|name| lock(&open.sessions).get(&name).cloned()))
+}
+
+fn session_id(uri: &Uri) -> Option<&str> {
+    uri.query()?.split('&').find_map(|pair| pair.strip_prefix("sessionId="))
+}
+
+/// One stream's session.
+struct Session {
+    entry: Entry,
+    conversation: Arc<Conversation>,
+    door: Arc<Door>,
+    principal: Principal,
+    ttl: Duration,
+}
+
+impl Session {
+    /// Takes messages until the client goes away, or the session has to end.
+    async fn run(self, mut messages: mpsc::Receiver<(Said, HeaderMap)>) {
+        let over = async {
+            tokio::select! {
+                () = tokio::time::sleep(self.ttl) => {}
+                // The client opens a stream to the route as it is now.
+                () = self.door.route.replaced.cancelled() => {}
+                () = self.conversation.eof.cancelled() => {}
+                () = self.conversation.end.cancelled() => {}
+            }
+        };
+        tokio::pin!(over);
+        loop {
+            let next = tokio::select! {
+                biased;
+                () = &mut over => break,
+                next = messages.recv() => next,
+            };
+            let Some((said, headers)) = next else { break };
+            let taken = async {
+                match said {
+                    Said::Message(message) => self.conversation.take(message, headers).await,
+                    Said::Batch(bytes) => self.conversation.take_bytes(bytes, headers).await,
+                }
+            };
+            tokio::select! {
+                () = taken => {}
+                () = self.conversation.end.cancelled() => break,
+            }
+        }
+        drop(self.entry);
+        drop(messages);
+        self.conversation.finish().await;
+        if let Some(terms) = self.conversation.terms() {
+            self.door.end(&terms, &self.principal).await;
+        }
+    }
+}
+
+/// Stands for an open session until it is dropped.
+struct Entry {
+    open: Arc<Open>,
+    name: String,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        lock(&self.open.sessions).remove(&self.name);
+    }
+}

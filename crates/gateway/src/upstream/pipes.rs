@@ -1,0 +1,302 @@
+//! The conversations with one server, one for each [`Whose`]: begun when needed, begun again with a pause when that
+//! fails. What such a conversation goes over, a process or an HTTP+SSE connection, is its [`Begin`]'s business.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use mcp::answer;
+use mcp::call::Call;
+use mcp::jsonrpc::Id;
+use mcp::meta::LogLevel;
+use mcp::version::Era;
+use tokio::sync::Mutex as AsyncMutex;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::reply::CallError;
+use crate::upstream::ask::Asked;
+use crate::upstream::link::{Link, Whose};
+use crate::upstream::pipe::{Pipe, Wants, lock};
+use crate::upstream::shared::Shared;
+
+/// A conversation that lasted this long has not failed to begin.
+const SETTLED: Duration = Duration::from_secs(30);
+/// The first pause before one is begun again; doubled up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// How a conversation begins.
+pub(crate) trait Begin: fmt::Debug + Send + Sync + 'static {
+    /// Whether one that nobody has used is ended when another takes its place.
+    const IS_COSTLY: bool;
+
+    /// Begins one, in which a legacy server is told that its clients can do what is `declared`. The caller bounds the time.
+    fn begin(
+        &self,
+        shared: &Arc<Shared>,
+        declared: &str,
+    ) -> impl Future<Output = Result<Running, CallError>> + Send;
+
+    /// Why a deadline passed.
+    fn was_late(&self, within: Duration) -> String;
+}
+
+/// The conversations with one server.
+#[derive(Debug)]
+pub(crate) struct Pipes<B> {
+    shared: Arc<Shared>,
+    begin: B,
+    slots: Mutex<HashMap<Whose, Slot>>,
+    pause: Mutex<Pause>,
+    stopped: CancellationToken,
+    /// The era that the server was last seen to speak.
+    era: Mutex<Option<Era>>,
+    /// Held while nobody knows its era: with a modern server one conversation is enough for all.
+    first: Arc<AsyncMutex<()>>,
+}
+
+/// The conversation of one [`Whose`]; the lock is held while it is being begun.
+type Slot = Arc<AsyncMutex<Option<Running>>>;
+
+/// A conversation in which the server has said what it is.
+#[derive(Debug, Clone)]
+pub(crate) struct Running {
+    pub(crate) pipe: Pipe,
+    pub(crate) link: Link,
+    /// The log level that a legacy server was set to.
+    level: Arc<Mutex<Option<LogLevel>>>,
+    /// Whether a client has used it for more than to look around.
+    served: Arc<AtomicBool>,
+}
+
+/// A conversation with a server that has not said yet what it is. Whoever gives up waiting for that drops it, and ends the
+/// conversation so.
+pub(crate) struct Fresh {
+    pipe: Pipe,
+    kept: bool,
+}
+
+/// When one may be begun again.
+#[derive(Debug, Default)]
+struct Pause {
+    failures: u32,
+    until: Option<Instant>,
+    error: Option<CallError>,
+}
+
+impl<B: Begin> Pipes<B> {
+    pub(crate) fn new(shared: Arc<Shared>, begin: B) -> Self {
+        Self {
+            shared,
+            begin,
+            slots: Mutex::default(),
+            pause: Mutex::default(),
+            stopped: CancellationToken::new(),
+            era: Mutex::default(),
+            first: Arc::default(),
+        }
+    }
+
+    /// The conversation for `whose`, begun if there is none. One that others are beginning is waited for, and goes on
+    /// beginning when nobody waits any more: the next call finds it, where a program that is slow to start would never get
+    /// there.
+    pub(crate) async fn running(self: &Arc<Self>, whose: &Whose) -> Result<Running, CallError> {
+        let era = *lock(&self.era);
+        let first = if era.is_none() { Some(Arc::clone(&self.first).lock_owned().await) } else { None };
+        // A legacy server is told once what its clients can be asked; a modern one hears it with each call. Whoever can
+        // be asked nothing does not mind what a server was told.
+        let whose = if *lock(&self.era) == Some(Era::Modern) { whose.bare() } else { whose.clone() };
+        if whose.is_bare()
+            && let Some(running) = self.current(&whose).await
+        {
+            return Ok(running);
+        }
+        let slot = Arc::clone(lock(&self.slots).entry(whose.clone()).or_default());
+        let mut slot = slot.lock_owned().await;
+        if let Some(running) = slot.as_ref().filter(|running| !running.pipe.is_closed()) {
+            return Ok(running.clone());
+        }
+        let wire = Arc::clone(self);
+        let starting = self.shared.world.tasks.spawn(async move {
+            let _first = first;
+            let alone = wire.kin(&whose).is_none();
+            let running = wire.start_in_time(&whose.declared).await?;
+            *slot = Some(running.clone());
+            if B::IS_COSTLY && !whose.is_bare() {
+                wire.replace_unused(&whose);
+            }
+            if whose.is_shared() && alone {
+                wire.shared.begun();
+            }
+            Ok(running)
+        });
+        starting
+            .await
+            .unwrap_or_else(|fault| Err(self.shared.unreachable(&format!("starting it failed: {fault}"))))
+    }
+
+    /// Ends the conversation that was begun to see what the server is, if nobody has used it yet: the new one serves all.
+    fn replace_unused(&self, whose: &Whose) {
+        let slot = lock(&self.slots).get(&whose.bare()).cloned();
+        let Some(mut unused) = slot.as_ref().and_then(|slot| slot.try_lock().ok()) else { return };
+        if let Some(running) =
+            unused.take_if(|running| !running.has_served() && running.pipe.use_so_far().1 == 0)
+        {
+            running.pipe.close("another one, which knows what clients can be asked, has taken its place");
+        }
+    }
+
+    async fn start_in_time(&self, declared: &str) -> Result<Running, CallError> {
+        let within = self.shared.plan.deadlines.connect;
+        let started = tokio::select! {
+            started = timeout(within, self.start(declared)) => started
+                .unwrap_or_else(|_elapsed| Err(self.shared.unreachable(&self.begin.was_late(within)))),
+            () = self.stopped.cancelled() => return Err(self.shared.unreachable("Portolan no longer uses it")),
+        };
+        if let Err(error @ (CallError::Unreachable { .. } | CallError::InvalidAnswer { .. })) = &started {
+            self.failed(error);
+        }
+        started
+    }
+
+    /// A conversation for `whose`, whatever was declared to it.
+    pub(crate) async fn current(&self, whose: &Whose) -> Option<Running> {
+        if let Some(running) = self.kin(whose) {
+            return Some(running);
+        }
+        let slot = lock(&self.slots).get(whose).cloned()?;
+        let running = slot.lock().await.clone();
+        running.filter(|running| !running.pipe.is_closed())
+    }
+
+    /// A conversation that is not just being begun; for `whose`, whatever was declared to it.
+    fn kin(&self, whose: &Whose) -> Option<Running> {
+        let slots = lock(&self.slots);
+        let kin = slots.iter().filter(|(other, _)| other.is_kin_of(whose));
+        let running = |slot: &Slot| slot.try_lock().ok().and_then(|running| running.clone());
+        kin.filter_map(|(_, slot)| running(slot)).find(|running| !running.pipe.is_closed())
+    }
+
+    /// Ends the conversations of `whose`, which nobody will use again.
+    pub(crate) async fn forget(&self, whose: &Whose) {
+        let slots: Vec<_> =
+            lock(&self.slots).extract_if(|other, _| other.is_kin_of(whose)).map(|(_, slot)| slot).collect();
+        for slot in slots {
+            if let Some(running) = slot.lock().await.take() {
+                running.pipe.close("its client has ended the session");
+            }
+        }
+    }
+
+    /// Ends all of them.
+    pub(crate) async fn stop(&self) {
+        self.stopped.cancel();
+        let slots: Vec<_> = lock(&self.slots).drain().map(|(_, slot)| slot).collect();
+        for slot in slots {
+            if let Some(running) = slot.lock().await.take() {
+                running.pipe.close("Portolan no longer uses it");
+            }
+        }
+    }
+
+    async fn start(&self, declared: &str) -> Result<Running, CallError> {
+        self.may_start()?;
+        let running = self.begin.begin(&self.shared, declared).await?;
+        *lock(&self.era) = Some(running.link.era());
+        Ok(running)
+    }
+
+    fn may_start(&self) -> Result<(), CallError> {
+        let pause = lock(&self.pause);
+        let left =
+            pause.until.map(|until| until.saturating_duration_since(Instant::now())).unwrap_or_default();
+        if left.is_zero() {
+            return Ok(());
+        }
+        tracing::debug!(
+            upstream = self.shared.plan.name,
+            ?left,
+            failures = pause.failures,
+            "not started yet"
+        );
+        // The same words as when it failed: nothing else has happened.
+        Err(pause.error.clone().unwrap_or_else(|| self.shared.unreachable("it has failed to start")))
+    }
+
+    fn failed(&self, error: &CallError) {
+        let mut pause = lock(&self.pause);
+        let now = Instant::now();
+        if pause.until.is_some_and(|until| until > now) {
+            return;
+        }
+        if pause.until.is_none_or(|until| until + SETTLED < now) {
+            pause.failures = 0;
+        }
+        let length = FIRST_PAUSE.saturating_mul(1 << pause.failures.min(10)).min(LONGEST_PAUSE);
+        pause.failures += 1;
+        pause.until = Some(now + length);
+        pause.error = Some(error.clone());
+    }
+}
+
+impl Fresh {
+    pub(crate) fn new(pipe: Pipe) -> Self {
+        Self { pipe, kept: false }
+    }
+
+    pub(crate) fn pipe(&self) -> &Pipe {
+        &self.pipe
+    }
+
+    pub(crate) fn keep(mut self) -> Pipe {
+        self.kept = true;
+        self.pipe.clone()
+    }
+}
+
+impl Drop for Fresh {
+    fn drop(&mut self) {
+        if !self.kept {
+            self.pipe.close("it did not say what it is");
+        }
+    }
+}
+
+impl Running {
+    pub(crate) fn new(pipe: Pipe, link: Link) -> Self {
+        Self { pipe, link, level: Arc::default(), served: Arc::default() }
+    }
+
+    /// Makes a legacy server log from `level` on. Its level is one for all calls, so it is only ever lowered, and
+    /// each call's messages are filtered on their way out.
+    pub(crate) fn lower_level(&self, level: LogLevel, id: u64) {
+        if self.link.era() == Era::Modern || !self.link.discovered.capabilities.logging {
+            return;
+        }
+        let mut current = lock(&self.level);
+        if current.is_none_or(|current| level < current) {
+            *current = Some(level);
+            let params = format!(r#"{{"level":"{level}"}}"#);
+            self.pipe.say(answer::request_message(&Id::number(id), "logging/setLevel", Some(&params)));
+        }
+    }
+
+    fn has_served(&self) -> bool {
+        self.served.load(Ordering::Relaxed)
+    }
+
+    /// A client uses it.
+    pub(crate) fn serves(&self, call: &Call) {
+        if call.method().is_none_or(|method| method.may_ask || method.name == "resources/subscribe") {
+            self.served.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Which of the server's messages belong to a call.
+    pub(crate) fn wants(logs: bool, listens: bool, asked: Asked) -> Wants {
+        Wants { logs, listens, asked }
+    }
+}

@@ -1,0 +1,201 @@
+//! Servers of the oldest HTTP transport, HTTP+SSE: one stream on which everything comes, and an endpoint, which the stream
+//! names first, to which every message is POSTed. Source: MCP 2024-11-05 `basic/transports`.
+//!
+//! The stream is the session: when it ends, so do the calls on it, and the next one opens another.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use mcp::legacy::endpoint;
+use mcp::sse::{Decoder, Event};
+use tokio::sync::Semaphore;
+use transport::http::client::{HttpClient, Reply};
+
+use crate::plan::HttpReach;
+use crate::reply::CallError;
+use crate::upstream::link::Transport;
+use crate::upstream::pipe::Pipe;
+use crate::upstream::pipe::ends::{Ends, Incoming, Inlet};
+use crate::upstream::pipes::{Begin, Fresh, Pipes, Running};
+use crate::upstream::shared::Shared;
+use crate::upstream::stdio::open;
+
+mod post;
+
+use self::post::Poster;
+
+/// The most connections to one server.
+const MOST_STREAMS: usize = 1_000;
+const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// The connections to one server.
+pub(crate) type SseWire = Pipes<Streams>;
+
+/// Opens connections to one server.
+pub(crate) struct Streams {
+    to: Arc<Target>,
+    places: Arc<Semaphore>,
+}
+
+/// Where a server is, and what every request to it carries.
+struct Target {
+    shared: Arc<Shared>,
+    reach: HttpReach,
+    client: HttpClient,
+}
+
+impl Streams {
+    pub(crate) fn new(shared: Arc<Shared>, reach: HttpReach, client: HttpClient) -> Self {
+        let to = Arc::new(Target { shared, reach, client });
+        Self { to, places: Arc::new(Semaphore::new(MOST_STREAMS)) }
+    }
+}
+
+impl Begin for Streams {
+    const IS_COSTLY: bool = false;
+
+    async fn begin(&self, shared: &Arc<Shared>, declared: &str) -> Result<Running, CallError> {
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_full| {
+            let what = format!("connections to {}", shared.plan.name);
+            CallError::Overloaded { what, limit: MOST_STREAMS }
+        })?;
+        let (inlet, endpoint) = self.to.open().await?;
+        let outlet = Poster { to: Arc::clone(&self.to), endpoint };
+        let ends = Ends { inlet, outlet, explained_within: Duration::ZERO };
+        let name = &shared.plan.name;
+        let (pipe, run) = Pipe::open(name, ends, shared.notices.clone(), Arc::clone(&shared.world.metrics));
+        let gone = Arc::clone(shared);
+        shared.world.tasks.spawn(async move {
+            run.await;
+            drop(place);
+            tracing::info!(upstream = gone.plan.name, "an HTTP+SSE connection ended");
+        });
+        let fresh = Fresh::new(pipe);
+        match open::converse_legacy(shared, fresh.pipe(), declared, Transport::Sse).await {
+            Ok(link) => Ok(Running::new(fresh.keep(), link)),
+            Err(CallError::BrokeOff { why, .. }) => Err(shared.unreachable(&why)),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn was_late(&self, within: Duration) -> String {
+        format!("its HTTP+SSE stream did not open within {within:?}")
+    }
+}
+
+impl fmt::Debug for Streams {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Streams").field("reach", &self.to.reach).finish_non_exhaustive()
+    }
+}
+
+impl Target {
+    /// Opens a stream and waits for the endpoint that it names. The caller bounds the time.
+    async fn open(&self) -> Result<(EventsIn, Uri), CallError> {
+        let reply = self.send(Method::GET, &self.reach.url, HeaderMap::new(), Bytes::new()).await?;
+        let (status, media) = (reply.status(), reply.media_type());
+        if !status.is_success() || media.as_deref() != Some("text/event-stream") {
+            return Err(self.shared.status_fault(status, media.as_deref()));
+        }
+        let decoder = Decoder::new(self.shared.plan.message_bytes);
+        let mut events = EventsIn { reply, decoder, ready: VecDeque::new() };
+        loop {
+            let event = events.event().await.map_err(|why| {
+                self.shared.invalid(&format!("its stream named no endpoint to POST to: {why}"))
+            })?;
+            if event.name.as_deref() != Some("endpoint") {
+                continue;
+            }
+            let reference = std::str::from_utf8(&event.data).unwrap_or_default();
+            let endpoint = endpoint::resolve(&self.reach.url, reference)
+                .map_err(|fault| self.shared.invalid(&fault.to_string()))?;
+            return Ok((events, endpoint));
+        }
+    }
+
+    /// POSTs a message. Whatever the body of the reply is, it is no message.
+    async fn post(&self, endpoint: &Uri, headers: HeaderMap, body: Bytes) -> Result<(), PostFault> {
+        let sent = self.send(Method::POST, endpoint, headers, body).await;
+        let mut reply = sent.map_err(|error| PostFault { error, session_lost: false })?;
+        let (status, media) = (reply.status(), reply.media_type());
+        if !status.is_success() {
+            let error = self.shared.status_fault(status, media.as_deref());
+            let session_lost = matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE);
+            return Err(PostFault { error, session_lost });
+        }
+        // Read to its end, so that the connection can be used again.
+        drop(reply.whole(post::REPLY_BYTES).await);
+        Ok(())
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        url: &Uri,
+        extra: HeaderMap,
+        body: Bytes,
+    ) -> Result<Reply, CallError> {
+        let mut all = extra;
+        if method == Method::GET {
+            all.insert(ACCEPT, EVENTS);
+        } else {
+            all.insert(CONTENT_TYPE, JSON);
+        }
+        for (name, value) in &self.reach.headers {
+            all.insert(name.clone(), value.clone());
+        }
+        let sent = self.client.send(method, url, all, body).await;
+        sent.map_err(|fault| self.shared.fault(fault))
+    }
+}
+
+/// Why a message was not taken.
+struct PostFault {
+    error: CallError,
+    /// Whether the server may no longer know the session.
+    session_lost: bool,
+}
+
+/// The stream, read as it comes.
+struct EventsIn {
+    reply: Reply,
+    decoder: Decoder,
+    ready: VecDeque<Event>,
+}
+
+impl EventsIn {
+    /// The next event; why there are no more as an error.
+    async fn event(&mut self) -> Result<Event, String> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Ok(event);
+            }
+            match self.reply.chunk().await {
+                Ok(Some(chunk)) => {
+                    let ready = &mut self.ready;
+                    let fed = self.decoder.feed(&chunk, |event| ready.push_back(event));
+                    fed.map_err(|too_large| too_large.to_string())?;
+                }
+                Ok(None) => return Err("its stream has ended".to_owned()),
+                Err(fault) => return Err(format!("its stream broke: {fault}")),
+            }
+        }
+    }
+}
+
+impl Inlet for EventsIn {
+    async fn next(&mut self) -> Result<Incoming, String> {
+        loop {
+            let event = self.event().await?;
+            if event.name.as_deref().is_none_or(|name| name == "message") && !event.data.is_empty() {
+                return Ok(Incoming::Message(event.data));
+            }
+        }
+    }
+}
