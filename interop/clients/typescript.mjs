@@ -15,6 +15,7 @@ Goes through a server that offers the conformance fixture, once. One JSON object
 {"op": ..., "ok": true, ...what was observed}.
 
   --url URL               a Streamable HTTP endpoint
+  --sse                   the URL is that of an HTTP+SSE stream, the transport of 2024-11-05; with --sdk 1
   --command CMD [ARG...]  a stdio server; takes the rest of the command line
   --era ERA               modern, legacy or auto (default): auto asks, and falls back, as a real client does
   --sdk N                 2 (default) is @modelcontextprotocol/client; 1 is @modelcontextprotocol/sdk, which is from
@@ -112,6 +113,7 @@ function readOptions(argv) {
         url: { type: 'string' },
         era: { type: 'string', default: 'auto' },
         sdk: { type: 'string', default: '2' },
+        sse: { type: 'boolean', default: false },
         'tool-prefix': { type: 'string', default: '' },
         'uri-prefix': { type: 'string', default: '' },
         only: { type: 'string' },
@@ -134,6 +136,7 @@ function readOptions(argv) {
   if (!['modern', 'legacy', 'auto'].includes(values.era)) refuse(`--era ${values.era} is none of modern, legacy, auto`);
   if (!['1', '2'].includes(values.sdk)) refuse(`--sdk ${values.sdk} is neither 1 nor 2`);
   if (values.sdk === '1' && values.era === 'modern') refuse('--sdk 1 is from before the modern era');
+  if (values.sse && (values.sdk !== '1' || values.url === undefined)) refuse('--sse goes with --sdk 1 and --url');
   const timeout = Number(values.timeout) * 1000;
   if (!(timeout > 0)) refuse(`--timeout ${values.timeout} is not a number of seconds`);
 
@@ -149,6 +152,7 @@ function readOptions(argv) {
     command,
     era: values.era,
     sdk: Number(values.sdk),
+    sse: values.sse,
     toolPrefix: values['tool-prefix'],
     uriPrefix: values['uri-prefix'],
     only,

@@ -33,6 +33,12 @@ class Servers:
             return Command([str(self.portolan), "reference-server", "--http", f"127.0.0.1:{port}", "--era", era])
         return Command(self._fixture(kind), {"PORT": str(port), "ERA": era})
 
+    def sse(self, kind: str, port: int = 0) -> Command:
+        """A server over HTTP+SSE, the transport of 2024-11-05, and no other."""
+        if kind == "everything":
+            return Command(_official("server-everything", "sse"), {"PORT": str(port)})
+        return Command(self._fixture(kind), {"TRANSPORT": "sse", "PORT": str(port)})
+
     def stdio(self, kind: str, era: str = "both") -> Command:
         if kind == "reference":
             return Command([str(self.portolan), "reference-server", "--stdio", "--era", era])
@@ -73,7 +79,7 @@ class HttpServer:
 
 def listening(process: Process) -> str:
     """The URL that a server says it listens at: at the end of a line, whatever stands before it."""
-    return process.wait_for_line(r"(https?://\S+/mcp)$")[1]
+    return process.wait_for_line(r"(https?://\S+/(?:mcp|sse))$")[1]
 
 
 def _official(package: str, *arguments: str) -> list[str]:

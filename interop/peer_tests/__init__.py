@@ -2,7 +2,7 @@
 
 Reading order: base (what a group of tests has), clients (each client in front of each server, compared with going there
 directly), aggregate (six servers behind one gateway), counting (what a hundred clients cause), recovery (servers that
-go away), idle (connections that a server closes in the last moment).
+go away), idle (connections that a server closes in the last moment), sse (servers and clients of the transport of 2024).
 """
 
 from .aggregate import Aggregate
@@ -11,6 +11,7 @@ from .clients import CLIENT_GROUPS
 from .counting import Lifetimes, PerClientSessions, SharedSessions
 from .idle import IdleConnections
 from .recovery import Recovery
+from .sse import OldTransport
 
 __all__ = ["GROUPS", "PeerTest"]
 
@@ -20,6 +21,7 @@ GROUPS: list[type[PeerTest]] = [
     Aggregate,
     *CLIENT_GROUPS,
     Recovery,
+    OldTransport,
     SharedSessions,
     PerClientSessions,
     Lifetimes,

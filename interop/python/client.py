@@ -28,6 +28,7 @@ from typing import Any, TypeVar
 import anyio
 import mcp_types as types
 from mcp import Client, StdioServerParameters
+from mcp.client.sse import sse_client
 from mcp.shared.exceptions import MCPDeprecationWarning, MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import FileUrl
@@ -515,7 +516,7 @@ async def attempt(op: str, timeout: float, run: Callable[[], Awaitable[Observed]
 
 async def run(arguments: argparse.Namespace) -> int:
     names: list[str] = arguments.only
-    server: Any = arguments.url
+    server: Any = sse_client(arguments.url) if arguments.sse else arguments.url
     if arguments.command:
         # The whole environment: the SDK would pass on little more than PATH.
         server = StdioServerParameters(command=arguments.command[0], args=arguments.command[1:], env=dict(os.environ))
@@ -565,6 +566,9 @@ def parse(argv: list[str]) -> argparse.Namespace:
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--url", help="a Streamable HTTP endpoint")
     where.add_argument("--command", nargs=argparse.REMAINDER, help="a stdio server; takes the rest of the command line")
+    parser.add_argument(
+        "--sse", action="store_true", help="the URL is that of an HTTP+SSE stream, the transport of 2024-11-05"
+    )
     parser.add_argument("--era", choices=("modern", "legacy", "auto"), default="auto")
     parser.add_argument("--tool-prefix", default="", metavar="P", help="put before the names of tools and prompts")
     parser.add_argument("--uri-prefix", default="", metavar="P", help="put after scheme:// in resource URIs")

@@ -4,6 +4,7 @@ It is the peer that Portolan is tested against: the names and answers are those 
 expects of a server, and each tool that asks the client something does so in the way of the era that the call came in.
 
     PORT=0 python server.py                   Streamable HTTP; prints "listening http://127.0.0.1:PORT/mcp" when ready
+    TRANSPORT=sse python server.py            HTTP+SSE of 2024-11-05, and no other; prints ".../sse"
     TRANSPORT=stdio python server.py          the same server on stdin and stdout
 
     ERA=modern|legacy|both   (both)           refuse the other era, as a server of one age would
@@ -34,6 +35,7 @@ from mcp.server import CacheHint, NotificationOptions, Server, ServerRequestCont
 from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
 from mcp.server.runner import serve_loop
 from mcp.server.session import ServerSession
+from mcp.server.sse import SseServerTransport
 from mcp.server.stdio import stdio_server
 from mcp.server.streamable_http import EventCallback, EventMessage, EventStore
 from mcp.server.subscriptions import (
@@ -48,7 +50,10 @@ from mcp.shared.exceptions import MCPDeprecationWarning, MCPError
 from mcp.shared.message import ServerMessageMetadata, SessionMessage
 from mcp.shared.uri_template import UriTemplate
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSIONS
+from starlette.applications import Starlette
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # Logging, sampling and roots are deprecated in 2026-07-28 and still required of a server of 2025-11-25.
@@ -678,7 +683,9 @@ STATE = State()
 
 
 def session_key(ctx: Context) -> str:
-    return ctx.request.headers.get("mcp-session-id", "") if ctx.request is not None else ""
+    if ctx.request is None:
+        return ""
+    return ctx.request.headers.get("mcp-session-id") or ctx.request.query_params.get("session_id", "")
 
 
 async def tell(sessions: dict[str, ServerSession], send: Callable[[ServerSession], Awaitable[None]]) -> None:
@@ -1010,11 +1017,13 @@ async def serve_stdio(server: Server[Any], era: str) -> None:
 class Announcing(uvicorn.Server):
     """Says where it listens once it does, and not before."""
 
+    path = "/mcp"
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started and sockets:
             host, port = sockets[0].getsockname()
-            print(f"listening http://{host}:{port}/mcp", flush=True)
+            print(f"listening http://{host}:{port}{self.path}", flush=True)
 
 
 def serve_http(server: Server[Any], era: str, port: int) -> None:
@@ -1022,6 +1031,26 @@ def serve_http(server: Server[Any], era: str, port: int) -> None:
     app: ASGIApp = server.streamable_http_app(host="127.0.0.1", event_store=Replay(), retry_interval=100)
     if era != "both":
         app = OneEra(app, era)
+    listen(app, port, "/mcp")
+
+
+def serve_sse(server: Server[Any], port: int) -> None:
+    sse = SseServerTransport("/messages/")
+
+    async def stream(request: Request) -> Response:
+        # The loop that knows only the handshake, as the transport does.
+        async with (
+            sse.connect_sse(request.scope, request.receive, request._send) as (read, write),
+            server.lifespan(server) as state,
+        ):
+            await serve_loop(server, read, write, lifespan_state=state)
+        return Response()
+
+    routes = [Route("/sse", stream, methods=["GET"]), Mount("/messages/", app=sse.handle_post_message)]
+    listen(Starlette(routes=routes), port, "/sse")
+
+
+def listen(app: ASGIApp, port: int, path: str) -> None:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -1030,7 +1059,9 @@ def serve_http(server: Server[Any], era: str, port: int) -> None:
         fail(f"cannot listen on 127.0.0.1:{port}: {error.strerror}")
     # An open SSE stream would otherwise keep the process from ending on SIGTERM.
     config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=1)
-    Announcing(config).run(sockets=[listener])
+    announcing = Announcing(config)
+    announcing.path = path
+    announcing.run(sockets=[listener])
 
 
 def fail(message: str) -> NoReturn:
@@ -1054,11 +1085,13 @@ def number(variable: str, highest: int) -> int:
 
 def main() -> None:
     era = choice("ERA", "both", "modern", "legacy")
-    transport = choice("TRANSPORT", "http", "stdio")
+    transport = choice("TRANSPORT", "http", "sse", "stdio")
     port = number("PORT", 65535)
     server = build(number("PAGE_SIZE", 1000))
     if transport == "stdio":
         anyio.run(serve_stdio, server, era)
+    elif transport == "sse":
+        serve_sse(server, port)
     else:
         serve_http(server, era, port)
 

@@ -14,6 +14,7 @@
 import { Client as ClientV2, StreamableHTTPClientTransport as HttpV2 } from '@modelcontextprotocol/client';
 import { StdioClientTransport as StdioV2 } from '@modelcontextprotocol/client/stdio';
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
+import { SSEClientTransport as SseV1 } from '@modelcontextprotocol/sdk/client/sse.js';
 import { StdioClientTransport as StdioV1 } from '@modelcontextprotocol/sdk/client/stdio.js';
 import { StreamableHTTPClientTransport as HttpV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import {
@@ -61,7 +62,7 @@ export async function connectV2({ url, command, era, timeout }) {
   };
 }
 
-export async function connectV1({ url, command, timeout }) {
+export async function connectV1({ url, sse, command, timeout }) {
   const client = new ClientV1(IDENTITY, { capabilities: CAPABILITIES });
   const heard = new Heard();
   const schemas = [CreateMessageRequestSchema, ElicitRequestSchema, ListRootsRequestSchema];
@@ -73,7 +74,7 @@ export async function connectV1({ url, command, timeout }) {
   client.setNotificationHandler(ToolListChangedNotificationSchema, (notification) => heard.changed(notification));
   client.setNotificationHandler(ResourceUpdatedNotificationSchema, (notification) => heard.changed(notification));
 
-  const transport = url ? new HttpV1(url) : new StdioV1(child(command));
+  const transport = sse ? new SseV1(url) : url ? new HttpV1(url) : new StdioV1(child(command));
   let version = null;
   // The client hands the negotiated version to its transport and keeps no copy. (HTTP alone has the method.)
   const tell = transport.setProtocolVersion?.bind(transport);

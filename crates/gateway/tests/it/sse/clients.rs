@@ -312,3 +312,22 @@ async fn a_modern_client_shares_the_route() {
     assert!(modern.await.unwrap().contains(r#""of":"m""#));
     assert!(old.next().await.contains(r#""of":"o""#));
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_old_client_is_asked_in_mid_call() {
+    let (running, server, mut desk) = with(Persona::over_sse(), |_| {}).await;
+    let mut old = Old::connect(&running).await;
+    old.post(&INITIALIZE.replace(r#""capabilities":{}"#, r#""capabilities":{"sampling":{}}"#)).await;
+    old.next().await;
+    old.call("1", "t").await;
+    let mut out = desk.asked("tools/call").await.stream().await;
+    out.message(r#"{"jsonrpc":"2.0","id":"q","method":"sampling/createMessage","params":{"maxTokens":1,"messages":[]}}"#).await;
+    let asked = old.next().await;
+    assert_eq!(json::at(&asked, &["method"]), Some("\"sampling/createMessage\""), "{asked}");
+    let id = json::at(&asked, &["id"]).unwrap();
+    old.post(&format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"model":"m"}}}}"#)).await;
+    let answer = server.saw("response", 1).await.remove(0);
+    assert_eq!(answer.text(), r#"{"jsonrpc":"2.0","id":"q","result":{"model":"m"}}"#);
+    out.result(r#"{"of":"t"}"#).await;
+    assert!(old.next().await.contains(r#""of":"t""#));
+}

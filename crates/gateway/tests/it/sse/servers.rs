@@ -330,3 +330,33 @@ async fn a_server_that_was_upgraded_is_found_out() {
     assert!(text.contains(r#""name":"t""#), "{text}");
     assert!(matches!(running.gateway.health()[0].1, Health::Up { era: Era::Modern, .. }));
 }
+
+/// What it asks in mid-call comes on the stream, and the answer goes to the endpoint.
+#[tokio::test(start_paused = true)]
+async fn a_server_asks_a_modern_client_in_mid_call() {
+    let (running, server, mut desk) = with(Persona::over_sse(), |_| {}).await;
+    let asking = r#""io.modelcontextprotocol/clientCapabilities":{"elicitation":{}}"#;
+    let body = ask::body("7", "tools/call", r#""name":"t""#)
+        .replace(r#""io.modelcontextprotocol/clientCapabilities":{}"#, asking);
+    let (client, first) = (running.client.clone(), body.clone());
+    let one = tokio::spawn(async move { ask::send(&client, &first).await.response().await });
+    let mut out = desk.asked("tools/call").await.stream().await;
+    let question = r#"{"message":"m","requestedSchema":{"type":"object","properties":{}}}"#;
+    out.message(&format!(
+        r#"{{"jsonrpc":"2.0","id":"q","method":"elicitation/create","params":{question}}}"#
+    ))
+    .await;
+    let text = one.await.unwrap();
+    assert_eq!(json::at(&text, &["result", "resultType"]), Some("\"input_required\""), "{text}");
+    let state = json::at(&text, &["result", "requestState"]).unwrap();
+    let retry =
+        format!(r#""name":"t","inputResponses":{{"input-1":{{"action":"decline"}}}},"requestState":{state}"#);
+    let (client, retry) = (running.client.clone(), body.replace(r#""name":"t""#, &retry));
+    let two = tokio::spawn(async move { ask::send(&client, &retry).await.response().await });
+    let answers = server.saw("response", 1).await.remove(0);
+    assert_eq!(answers.text(), r#"{"jsonrpc":"2.0","id":"q","result":{"action":"decline"}}"#);
+    assert!(answers.line.starts_with("POST /messages?sessionId="));
+    out.result(r#"{"of":"t"}"#).await;
+    assert!(two.await.unwrap().contains(r#""of":"t""#));
+    assert_eq!(server.seen_of("tools/call").len(), 1);
+}
