@@ -73,7 +73,7 @@ impl Live {
         self.endpoints
             .iter()
             .filter(|(plan, _)| serves(plan, listener))
-            .map(|(plan, _)| plan.path.clone())
+            .flat_map(|(plan, _)| std::iter::once(&plan.path).chain(&plan.sse_path).cloned())
             .collect()
     }
 
