@@ -2,7 +2,8 @@
 
 Reading order: base (what a group of tests has), clients (each client in front of each server, compared with going there
 directly), aggregate (six servers behind one gateway), counting (what a hundred clients cause), recovery (servers that
-go away), idle (connections that a server closes in the last moment), sse (servers and clients of the transport of 2024).
+go away), idle (connections that a server closes in the last moment),
+sse (servers and clients of the transport of 2024).
 """
 
 from .aggregate import Aggregate

@@ -1,5 +1,5 @@
-"""HTTP+SSE, the transport of 2024-11-05: official servers that speak nothing else behind Portolan, and official clients that
-speak nothing else in front of it."""
+"""HTTP+SSE, the transport of 2024-11-05: official servers that speak nothing else behind Portolan, and official clients
+that speak nothing else in front of it."""
 
 from __future__ import annotations
 
