@@ -10,12 +10,12 @@ from harness.gateway import Gateway, over_http
 from harness.servers import HttpServer, listening
 
 from .base import PeerTest
-from .clients import SCRIPT, differences
+from .clients import ASKED, SCRIPT, differences
 
 OLD_CLIENTS = ("typescript_v1", "python_legacy")
 NEW_CLIENTS = ("typescript_modern", "typescript_legacy", "python_modern", "python_legacy")
 # A header of a tool's schema is mirrored by a modern client, to a server that reads it.
-BOTH_ERAS = [op for op in SCRIPT if op != "header"]
+BOTH_ERAS = [op for op in SCRIPT + ASKED if op != "header"]
 
 
 class OldTransport(PeerTest):
@@ -48,8 +48,8 @@ class OldTransport(PeerTest):
     def test_old_clients_see_the_old_server_as_without_portolan(self) -> None:
         for client in OLD_CLIENTS:
             with self.subTest(client=client):
-                directly = self.go(client, ["--sse", "--url", self.python.url], SCRIPT)
-                through = self.go(client, ["--sse", "--url", stream(self.front)], SCRIPT)
+                directly = self.go(client, ["--sse", "--url", self.python.url], SCRIPT + ASKED)
+                through = self.go(client, ["--sse", "--url", stream(self.front)], SCRIPT + ASKED)
                 self.assertFalse(differences(directly, through))
 
     def test_new_clients_use_the_old_server(self) -> None:
