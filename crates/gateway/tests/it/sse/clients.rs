@@ -331,3 +331,20 @@ async fn an_old_client_is_asked_in_mid_call() {
     out.result(r#"{"of":"t"}"#).await;
     assert!(old.next().await.contains(r#""of":"t""#));
 }
+
+/// A client of a revision that has batches may well use the older transport.
+#[tokio::test(start_paused = true)]
+async fn a_batch_is_answered_with_one_event() {
+    let (running, _server, _desk) = with(Persona::modern(), |_| {}).await;
+    let mut old = Old::connect(&running).await;
+    old.post(&INITIALIZE.replace("2024-11-05", "2025-03-26")).await;
+    old.next().await;
+    let ping = |id: &str| format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"ping"}}"#);
+    old.post(&format!("[{},{}]", ping("1"), ping("2"))).await;
+    let pong = |id: &str| format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#);
+    assert_eq!(old.next().await, format!("[{},{}]", pong("1"), pong("2")));
+    // Of others it is not taken.
+    let mut older = Old::open(&running).await;
+    older.post(&format!("[{}]", ping("1"))).await;
+    assert_eq!(json::at(&older.next().await, &["error", "code"]), Some("-32600"));
+}
