@@ -18,7 +18,7 @@ use mcp::notify::Seen;
 use mcp::outbound::{self, MetaRewrite, Rewrite};
 use mcp::trace::Trace;
 use mcp::version::Era;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{Duration, timeout};
 use transport::http::client::Reply;
 
@@ -29,6 +29,7 @@ use crate::world::World;
 pub(crate) mod answer;
 pub(crate) mod ask;
 mod backlog;
+pub(crate) mod ears;
 pub(crate) mod link;
 mod notices;
 mod overheard;
@@ -175,6 +176,20 @@ impl Upstream {
             Partner::Legacy(session) => session.overhear(wire).await?.map(|s| Overheard::Stream(Box::new(s))),
             Partner::Sse(running, _) => Some(Overheard::Pipe(running.pipe)),
         })
+    }
+
+    /// A legacy client can be asked outside of any call, until the other end of `asks` is dropped.
+    pub(crate) fn can_ask(
+        &self,
+        principal: &auth::Principal,
+        (session, client): (&Arc<str>, &ClientFacts),
+        asks: &mpsc::Sender<ask::Ask>,
+    ) {
+        let declared = self.declared(&mrtr::askable(client.capabilities()));
+        if &*declared != NOTHING {
+            let session = Some(Arc::clone(session));
+            self.shared.ears.listen(Whose { principal: principal.id().to_owned(), session, declared }, asks);
+        }
     }
 
     /// The outside.
@@ -325,7 +340,7 @@ impl Upstream {
                     session.lower_level(wire, level).await?;
                 }
                 headers.extend(session.headers());
-                let told = (order.call.client().log.wants(None), asked(order, &session.declared));
+                let told = (order.call.client().log.wants(None), asked(order, &session.whose.declared));
                 Some(LegacyCall::begin(wire, session, id, told))
             }
             Partner::Sse(running, declared) => {

@@ -16,8 +16,10 @@ use mcp::legacy::initialize::{self, Opening};
 use mcp::listen::{Filter, MOST_URIS};
 use mcp::meta;
 use mcp::reject::Reject;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::bridge::questions::Asking;
 use crate::bridge::session::{Held, InFlight, Sessions, Terms, fits};
 use crate::catalog::names::Owner;
 use crate::flow::{Flow, Origin};
@@ -25,6 +27,8 @@ use crate::plan::Limits;
 use crate::reply::CallError;
 use crate::route::Route;
 use crate::subscription::Subscription;
+use crate::upstream::ask::Ask;
+use crate::upstream::ears;
 use crate::upstream::pipe::lock;
 
 /// The legacy era's door to one route.
@@ -225,8 +229,16 @@ impl Door {
             number = *count;
         });
         let (interests, streams) = (held.interests_changed.subscribe(), held.streams.subscribe());
+        let (asks, asked) = mpsc::channel(ears::WAITING);
+        if let Ok(principal) = self.route.gate.identify() {
+            for member in &self.route.catalog.members {
+                member.upstream.can_ask(&principal, (&terms.name, &terms.client), &asks);
+            }
+        }
+        let asking = Asking::new(Arc::clone(&held.questions));
         let subscription = Subscription::aside(&self.route, all_changes(&held)).await;
-        Notifications { door: self, held, subscription, interests, streams, number, outdated: false }
+        let outdated = false;
+        Notifications { door: self, held, subscription, asked, asking, interests, streams, number, outdated }
     }
 
     pub(crate) fn now(&self) -> SystemTime {
@@ -239,6 +251,9 @@ pub(crate) struct Notifications {
     door: Arc<Door>,
     held: Arc<Held>,
     subscription: Subscription,
+    /// What legacy servers ask outside of any call.
+    asked: mpsc::Receiver<Ask>,
+    asking: Asking,
     interests: tokio::sync::watch::Receiver<u64>,
     streams: tokio::sync::watch::Receiver<u64>,
     number: u64,
@@ -265,6 +280,10 @@ impl Notifications {
                 changed = self.interests.changed() => changed.map(|()| true),
                 changed = self.streams.changed() => changed.map(|()| false),
                 () = self.door.drain.cancelled() => return None,
+                Some(ask) = self.asked.recv() => match self.asking.pass_on(ask) {
+                    Some(asked) => return Some(asked),
+                    None => continue,
+                },
                 told = self.subscription.next() => return told,
             };
             match woken {

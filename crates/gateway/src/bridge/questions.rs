@@ -46,6 +46,10 @@ impl Questions {
         true
     }
 
+    fn is_open(&self, number: u64) -> bool {
+        lock(&self.open).contains_key(&number)
+    }
+
     fn put(&self, waiter: Waiter) -> Option<u64> {
         let mut open = lock(&self.open);
         if open.len() >= MOST {
@@ -75,6 +79,8 @@ impl Asking {
         let message = ask.message.clone();
         let debt = ask.into_debt();
         let theirs = debt.id().clone();
+        // A session's stream may ask for as long as it lives.
+        self.open.retain(|(number, _)| self.of.is_open(*number));
         let number = self.of.put(Waiter::Server(debt))?;
         self.open.push((number, theirs));
         let mut patch = Patch::new();

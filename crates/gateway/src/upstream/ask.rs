@@ -12,6 +12,7 @@ use mcp::jsonrpc::{Id, Message, Request};
 use mcp::mrtr::InputRequest;
 use mcp::reject::code;
 
+use crate::upstream::link::NOTHING;
 use crate::upstream::pipe::Pipe;
 use crate::upstream::streamable::{HttpWire, Session};
 
@@ -123,12 +124,34 @@ pub(crate) struct Asked {
     pub(crate) client: Option<Arc<str>>,
 }
 
+/// Why no call is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Nobody {
+    /// There is no call in which a server may ask.
+    NoCall,
+    /// There are several, and nothing says which.
+    Several,
+    /// Its client cannot be asked.
+    Undeclared,
+}
+
+impl Nobody {
+    /// What the server is told.
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            Self::NoCall => "it belongs to no call of a client",
+            Self::Several => "it does not say which of several calls it belongs to",
+            Self::Undeclared => "the client declared no such capability",
+        }
+    }
+}
+
 /// Which call a server's request belongs to when it does not say: the only one that can be meant, or the newest if all
 /// that can be meant are the same client's. To guess further could show one client's question to another.
 ///
 /// # Errors
 /// Why there is none.
-pub(crate) fn owner<'a, T>(calls: impl Iterator<Item = (u64, &'a Asked, T)>) -> Result<T, &'static str> {
+pub(crate) fn owner<'a, T>(calls: impl Iterator<Item = (u64, &'a Asked, T)>) -> Result<T, Nobody> {
     let mut candidates: Vec<_> = calls.filter(|(_, asked, _)| asked.may_ask).collect();
     candidates.sort_by_key(|(id, ..)| *id);
     let same = candidates.windows(2).all(|pair| match pair {
@@ -136,9 +159,9 @@ pub(crate) fn owner<'a, T>(calls: impl Iterator<Item = (u64, &'a Asked, T)>) -> 
         _ => true,
     });
     match candidates.pop() {
-        None => Err("it belongs to no call of a client"),
-        Some(_) if !same => Err("it does not say which of several calls it belongs to"),
-        Some((_, asked, _)) if &*asked.declared == "{}" => Err("the client declared no such capability"),
+        None => Err(Nobody::NoCall),
+        Some(_) if !same => Err(Nobody::Several),
+        Some((_, asked, _)) if &*asked.declared == NOTHING => Err(Nobody::Undeclared),
         Some((_, _, owner)) => Ok(owner),
     }
 }
@@ -166,7 +189,7 @@ mod tests {
         Asked { may_ask, declared: declared.into(), client: client.map(Into::into) }
     }
 
-    fn owner_of(calls: &[Asked]) -> Result<usize, &'static str> {
+    fn owner_of(calls: &[Asked]) -> Result<usize, Nobody> {
         owner(calls.iter().enumerate().map(|(n, asked)| (n as u64, asked, n)))
     }
 

@@ -22,7 +22,8 @@ use crate::reply::CallError;
 use crate::upstream::answer::{Arrival, Response};
 use crate::upstream::ask::Asked;
 use crate::upstream::backlog::{self, Taker};
-use crate::upstream::notices::Notices;
+use crate::upstream::link::Whose;
+use crate::upstream::shared::Shared;
 
 pub(crate) mod ends;
 mod inbox;
@@ -54,30 +55,30 @@ struct Inner {
     end: Mutex<Option<String>>,
     /// How often it was used, so that someone can tell whether it was used since.
     uses: AtomicU64,
-    /// Notifications that belong to no call.
-    notices: Notices,
+    whose: Whose,
+    shared: Arc<Shared>,
     metrics: Arc<crate::metrics::Metrics>,
 }
 
 impl Pipe {
     /// A conversation over `ends`, and the future that carries it on until it is closed.
     pub(crate) fn open<I: Inlet, O: Outlet>(
-        upstream: &str,
+        shared: &Arc<Shared>,
+        whose: &Whose,
         ends: Ends<I, O>,
-        notices: Notices,
-        metrics: Arc<crate::metrics::Metrics>,
     ) -> (Self, impl Future<Output = ()> + Send + use<I, O>) {
         let (out, outgoing) = mpsc::channel(WRITE_QUEUE);
         let inner = Arc::new(Inner {
-            upstream: upstream.to_owned(),
+            upstream: shared.plan.name.clone(),
+            whose: whose.clone(),
+            shared: Arc::clone(shared),
             out,
             waiting: Mutex::default(),
             drained: CancellationToken::new(),
             closed: CancellationToken::new(),
             end: Mutex::default(),
             uses: AtomicU64::new(0),
-            notices,
-            metrics,
+            metrics: Arc::clone(&shared.world.metrics),
         });
         let pipe = Self { inner };
         let run = pipe.clone().run(ends, outgoing);

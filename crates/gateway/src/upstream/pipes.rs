@@ -33,11 +33,11 @@ pub(crate) trait Begin: fmt::Debug + Send + Sync + 'static {
     /// Whether one that nobody has used is ended when another takes its place.
     const IS_COSTLY: bool;
 
-    /// Begins one, in which a legacy server is told that its clients can do what is `declared`. The caller bounds the time.
+    /// Begins one, in which a legacy server is told what is declared for `whose`. The caller bounds the time.
     fn begin(
         &self,
         shared: &Arc<Shared>,
-        declared: &str,
+        whose: &Whose,
     ) -> impl Future<Output = Result<Running, CallError>> + Send;
 
     /// Why a deadline passed.
@@ -123,7 +123,7 @@ impl<B: Begin> Pipes<B> {
         let starting = self.shared.world.tasks.spawn(async move {
             let _first = first;
             let alone = wire.kin(&whose).is_none();
-            let running = wire.start_in_time(&whose.declared).await?;
+            let running = wire.start_in_time(&whose).await?;
             *slot = Some(running.clone());
             if B::IS_COSTLY && !whose.is_bare() {
                 wire.replace_unused(&whose);
@@ -149,10 +149,10 @@ impl<B: Begin> Pipes<B> {
         }
     }
 
-    async fn start_in_time(&self, declared: &str) -> Result<Running, CallError> {
+    async fn start_in_time(&self, whose: &Whose) -> Result<Running, CallError> {
         let within = self.shared.plan.deadlines.connect;
         let started = tokio::select! {
-            started = timeout(within, self.start(declared)) => started
+            started = timeout(within, self.start(whose)) => started
                 .unwrap_or_else(|_elapsed| Err(self.shared.unreachable(&self.begin.was_late(within)))),
             () = self.stopped.cancelled() => return Err(self.shared.unreachable("Portolan no longer uses it")),
         };
@@ -202,9 +202,9 @@ impl<B: Begin> Pipes<B> {
         }
     }
 
-    async fn start(&self, declared: &str) -> Result<Running, CallError> {
+    async fn start(&self, whose: &Whose) -> Result<Running, CallError> {
         self.may_start()?;
-        let running = self.begin.begin(&self.shared, declared).await?;
+        let running = self.begin.begin(&self.shared, whose).await?;
         *lock(&self.era) = Some(running.link.era());
         Ok(running)
     }

@@ -11,6 +11,7 @@ use transport::http::client::SendFault;
 
 use crate::plan::UpstreamPlan;
 use crate::reply::CallError;
+use crate::upstream::ears::Ears;
 use crate::upstream::link::Health;
 use crate::upstream::notices::Notices;
 use crate::world::World;
@@ -23,6 +24,8 @@ pub(crate) struct Shared {
     pub(crate) most_children: usize,
     /// Notifications that belong to no call.
     pub(crate) notices: Notices,
+    /// Who can be asked outside of any call.
+    pub(crate) ears: Ears,
     /// How often a connection to it was begun anew; what was missed in between is unknown.
     pub(crate) epoch: watch::Sender<u64>,
     ids: AtomicU64,
@@ -36,6 +39,7 @@ impl Shared {
             world,
             most_children,
             notices: Notices::new(),
+            ears: Ears::default(),
             epoch: watch::Sender::new(0),
             ids: AtomicU64::new(0),
             health: watch::Sender::new(Health::Unknown),

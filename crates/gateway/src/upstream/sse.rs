@@ -18,7 +18,7 @@ use transport::http::client::{HttpClient, Reply};
 
 use crate::plan::HttpReach;
 use crate::reply::CallError;
-use crate::upstream::link::Transport;
+use crate::upstream::link::{Transport, Whose};
 use crate::upstream::pipe::Pipe;
 use crate::upstream::pipe::ends::{Ends, Incoming, Inlet};
 use crate::upstream::pipes::{Begin, Fresh, Pipes, Running};
@@ -60,7 +60,7 @@ impl Streams {
 impl Begin for Streams {
     const IS_COSTLY: bool = false;
 
-    async fn begin(&self, shared: &Arc<Shared>, declared: &str) -> Result<Running, CallError> {
+    async fn begin(&self, shared: &Arc<Shared>, whose: &Whose) -> Result<Running, CallError> {
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_full| {
             let what = format!("connections to {}", shared.plan.name);
             CallError::Overloaded { what, limit: MOST_STREAMS }
@@ -68,8 +68,7 @@ impl Begin for Streams {
         let (inlet, endpoint) = self.to.open().await?;
         let outlet = Poster { to: Arc::clone(&self.to), endpoint };
         let ends = Ends { inlet, outlet, explained_within: Duration::ZERO };
-        let name = &shared.plan.name;
-        let (pipe, run) = Pipe::open(name, ends, shared.notices.clone(), Arc::clone(&shared.world.metrics));
+        let (pipe, run) = Pipe::open(shared, whose, ends);
         let gone = Arc::clone(shared);
         shared.world.tasks.spawn(async move {
             run.await;
@@ -77,7 +76,7 @@ impl Begin for Streams {
             tracing::info!(upstream = gone.plan.name, "an HTTP+SSE connection ended");
         });
         let fresh = Fresh::new(pipe);
-        match open::converse_legacy(shared, fresh.pipe(), declared, Transport::Sse).await {
+        match open::converse_legacy(shared, fresh.pipe(), &whose.declared, Transport::Sse).await {
             Ok(link) => Ok(Running::new(fresh.keep(), link)),
             Err(CallError::BrokeOff { why, .. }) => Err(shared.unreachable(&why)),
             Err(error) => Err(error),

@@ -14,7 +14,7 @@ use transport::wire::WireEvent;
 
 use crate::plan::StdioReach;
 use crate::reply::CallError;
-use crate::upstream::link::{Health, Link};
+use crate::upstream::link::{Health, Link, Whose};
 use crate::upstream::pipe::ends::Ends;
 use crate::upstream::pipe::{LAST_WORDS, Pipe, lock};
 use crate::upstream::pipes::{Begin, Fresh, Pipes, Running};
@@ -39,13 +39,14 @@ pub(crate) struct Processes {
 impl Begin for Processes {
     const IS_COSTLY: bool = true;
 
-    async fn begin(&self, shared: &Arc<Shared>, declared: &str) -> Result<Running, CallError> {
-        let first = self.launch(shared)?;
-        match open::converse(shared, first.pipe(), open::Opener::Detect, declared).await {
+    async fn begin(&self, shared: &Arc<Shared>, whose: &Whose) -> Result<Running, CallError> {
+        let first = self.launch(shared, whose)?;
+        match open::converse(shared, first.pipe(), open::Opener::Detect, &whose.declared).await {
             // Some legacy servers end themselves at anything before `initialize`.
             Err(CallError::BrokeOff { .. }) if open::detects(shared) => {
-                let second = self.launch(shared)?;
-                let link = open::converse(shared, second.pipe(), open::Opener::Initialize, declared).await;
+                let second = self.launch(shared, whose)?;
+                let link =
+                    open::converse(shared, second.pipe(), open::Opener::Initialize, &whose.declared).await;
                 self.ready(shared, second, link)
             }
             link => self.ready(shared, first, link),
@@ -76,7 +77,7 @@ impl Processes {
     }
 
     /// Starts a process and the tasks that look after it.
-    fn launch(&self, shared: &Arc<Shared>) -> Result<Fresh, CallError> {
+    fn launch(&self, shared: &Arc<Shared>, whose: &Whose) -> Result<Fresh, CallError> {
         let world = &shared.world;
         let place = Arc::clone(&world.children).try_acquire_owned().map_err(|_full| {
             CallError::Overloaded { what: "child processes".to_owned(), limit: shared.most_children }
@@ -95,7 +96,7 @@ impl Processes {
         );
         world.metrics.child_started(name);
         let ends = Ends::lines(child.stdout, child.stdin, shared.plan.message_bytes, world.tap.clone());
-        let (pipe, run) = Pipe::open(name, ends, shared.notices.clone(), Arc::clone(&world.metrics));
+        let (pipe, run) = Pipe::open(shared, whose, ends);
         world.tasks.spawn(run);
         let tail = Arc::new(Mutex::new(VecDeque::new()));
         let stderr = world.tasks.spawn(read_stderr(Arc::clone(shared), child.stderr, Arc::clone(&tail)));

@@ -142,7 +142,7 @@ impl HttpWire {
         if let Some(session) = slot.as_ref().filter(|session| !session.is_lost()) {
             return Ok(Partner::Legacy(Arc::clone(session)));
         }
-        let opened = match session::open(self, &whose.declared).await {
+        let opened = match session::open(self, whose).await {
             // MCP 2025-11-25 `basic/transports` §Backwards Compatibility.
             Ok(Opening::Refused(refusal)) if self.reach.transport == TransportRule::Detect => {
                 match self.find_sse(whose).await {

@@ -33,3 +33,4 @@ mod smuggling;
 mod sse;
 mod stand;
 mod streams;
+mod unbidden;

@@ -1,19 +1,17 @@
 //! What a server says: each message goes to the call that it belongs to, or to all who listen.
 
 use std::fmt;
-use std::sync::Arc;
 
 use bytes::Bytes;
-use mcp::answer;
 use mcp::glance::Glance;
 use mcp::jsonrpc::{Id, Message, MessageKind, Request};
 use mcp::notify::{self, Notice};
 use mcp::reject::code;
 use tokio::sync::oneshot;
 
-use super::{Pipe, Wants, lock};
+use super::{Inner, Pipe, Wants, lock};
 use crate::reply::CallError;
-use crate::upstream::ask::{self, Ask, Creditor};
+use crate::upstream::ask::{self, Ask, Creditor, Nobody};
 use crate::upstream::backlog::{Giver, Said};
 
 /// A call that waits.
@@ -75,37 +73,30 @@ impl Pipe {
         }
     }
 
-    /// A line does not say to which call a request belongs.
+    /// A message does not say to which call a request belongs.
     fn take_request(&self, message: Message, request: &Request) {
-        let upstream = &self.inner.upstream;
-        let waiting = lock(&self.inner.waiting);
-        let calls = waiting.iter().map(|(id, call)| (*id, &call.wants.asked, call));
-        let owner = ask::owner(calls);
-        let declared = owner.map_or_else(|_| "{}".into(), |call| Arc::clone(&call.wants.asked.declared));
+        let Inner { upstream, whose, shared, .. } = &*self.inner;
         let method = &*request.method;
-        let reply = match (owner, mcp::mrtr::capability(method)) {
-            (Err(why), Some(_)) => {
-                tracing::warn!(upstream, method, "a request of the server is refused: {why}");
-                let text = format!("{method}: {why}");
-                answer::error_message(Some(&request.id), code::INVALID_PARAMS, &text, None)
+        if let Some(reply) = ask::answer_at_once(&whose.declared, &request.id, method, message.params()) {
+            return self.say(reply);
+        }
+        let ask = Ask::new(message, request, Creditor::Pipe(self.clone()));
+        let waiting = lock(&self.inner.waiting);
+        let given = match ask::owner(waiting.iter().map(|(id, call)| (*id, &call.wants.asked, call))) {
+            // Where there is no room for it, it is refused by being dropped.
+            Ok(call) => {
+                call.notices.give(Said::Ask(ask)).then_some(()).ok_or("too much waits for the client")
             }
-            (owner, _) => {
-                match (ask::answer_at_once(&declared, &request.id, method, message.params()), owner) {
-                    (Some(reply), _) => reply,
-                    (None, Ok(call)) => {
-                        let ask = Ask::new(message, request, Creditor::Pipe(self.clone()));
-                        // Where there is no room for it, it is refused by being dropped.
-                        if !call.notices.give(Said::Ask(ask)) {
-                            self.inner.metrics.dropped(upstream);
-                        }
-                        return;
-                    }
-                    (None, Err(_)) => return,
-                }
+            Err(Nobody::NoCall) => shared.ears.ask(whose, ask),
+            Err(why) => {
+                ask.refuse(code::INVALID_PARAMS, why.text());
+                Err(why.text())
             }
         };
         drop(waiting);
-        self.say(reply);
+        if let Err(why) = given {
+            tracing::warn!(upstream, method, "a request of the server is refused: {why}");
+        }
     }
 
     fn take_notice(&self, message: Message) {
@@ -135,7 +126,7 @@ impl Pipe {
             }
             _ => {
                 drop(waiting);
-                if !self.inner.notices.tell(message, seen) {
+                if !self.inner.shared.notices.tell(message, seen) {
                     self.inner.metrics.dropped(&self.inner.upstream);
                 }
                 return;

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::strays::Strays;
 use super::{HttpStream, HttpWire, legacy_headers};
 use crate::reply::CallError;
-use crate::upstream::link::{Link, Transport};
+use crate::upstream::link::{Link, Transport, Whose};
 use crate::upstream::pipe::lock;
 
 /// An open session.
@@ -27,8 +27,8 @@ pub(crate) struct Session {
     lost: CancellationToken,
     level: Mutex<Option<LogLevel>>,
     pub(super) strays: Strays,
-    /// What the server was told that its client can be asked.
-    pub(crate) declared: Arc<str>,
+    /// Whose it is, and what the server was told that its client can be asked.
+    pub(crate) whose: Whose,
 }
 
 impl Session {
@@ -108,10 +108,11 @@ pub(super) enum Opening {
 }
 
 /// Opens a session.
-pub(super) async fn open(wire: &Arc<HttpWire>, declared: &Arc<str>) -> Result<Opening, CallError> {
+pub(super) async fn open(wire: &Arc<HttpWire>, whose: &Whose) -> Result<Opening, CallError> {
     let name = &wire.shared.plan.name;
     let id = wire.shared.next_id();
-    let params = initialize::params(version::newest(Era::Legacy), declared, &wire.shared.world.identity);
+    let params =
+        initialize::params(version::newest(Era::Legacy), &whose.declared, &wire.shared.world.identity);
     let body = answer::request_message(&Id::number(id), "initialize", Some(&params));
     let mut reply = wire.post(HeaderMap::new(), body).await?;
     let (status, media) = (reply.status(), reply.media_type());
@@ -148,7 +149,7 @@ pub(super) async fn open(wire: &Arc<HttpWire>, declared: &Arc<str>) -> Result<Op
         lost: CancellationToken::new(),
         level: Mutex::default(),
         strays: Strays::default(),
-        declared: Arc::clone(declared),
+        whose: whose.clone(),
     };
     let initialized = answer::notification_message("notifications/initialized", None);
     wire.post(session.headers(), initialized).await?;

@@ -9,8 +9,10 @@ use mcp::notify::{Notice, Seen};
 use mcp::reject::code;
 
 use super::Session;
-use crate::upstream::ask::{self, Ask, Asked};
+use crate::upstream::ask::{self, Ask, Asked, Nobody};
 use crate::upstream::backlog::{self, Giver, Said, Taker};
+use crate::upstream::ears::Ears;
+use crate::upstream::link::Whose;
 use crate::upstream::pipe::lock;
 
 /// The calls of one session that may be told something on its stream.
@@ -44,11 +46,11 @@ impl Strays {
         owner.is_some_and(|call| call.notices.give(Said::Notice(message, seen)))
     }
 
-    /// Gives a request of the server to the call that it belongs to.
+    /// Gives a request of the server to the call that it belongs to, or to the only client that can be meant.
     ///
     /// # Errors
     /// Why there is none. The request is refused then.
-    pub(super) fn ask(&self, ask: Ask) -> Result<(), &'static str> {
+    pub(super) fn ask(&self, ask: Ask, (ears, whose): (&Ears, &Whose)) -> Result<(), &'static str> {
         let calls = lock(&self.calls);
         let owner = ask::owner(calls.iter().map(|(id, call)| (*id, &call.asked, call)));
         match owner {
@@ -57,9 +59,10 @@ impl Strays {
                 let given = call.notices.give(Said::Ask(ask));
                 given.then_some(()).ok_or("too much waits for the client already")
             }
+            Err(Nobody::NoCall) => ears.ask(whose, ask),
             Err(why) => {
-                ask.refuse(code::INVALID_PARAMS, why);
-                Err(why)
+                ask.refuse(code::INVALID_PARAMS, why.text());
+                Err(why.text())
             }
         }
     }

@@ -368,7 +368,9 @@ impl HttpStream {
             tracing::warn!(upstream, method, "a modern server sent a request; ignored");
             return None;
         };
-        if let Some(reply) = ask::answer_at_once(&session.declared, &request.id, method, message.params()) {
+        if let Some(reply) =
+            ask::answer_at_once(&session.whose.declared, &request.id, method, message.params())
+        {
             session.reply(&self.wire, reply);
             return None;
         }
@@ -377,7 +379,7 @@ impl HttpStream {
         if self.id.is_some() {
             return Some(Arrival::Ask(ask));
         }
-        if let Err(why) = session.strays.ask(ask) {
+        if let Err(why) = session.strays.ask(ask, (&self.wire.shared.ears, &session.whose)) {
             tracing::warn!(upstream, method, "a request of the server is refused: {why}");
         }
         None
