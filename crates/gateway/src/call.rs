@@ -234,7 +234,7 @@ impl Route {
         }
         let headers = params
             .headers(call.arguments())
-            .map_err(|fault| CallError::Reject(Reject::Params(fault.to_string())))?;
+            .map_err(|fault| CallError::Reject(Reject::Params(format!("{}: {fault}", fault.header()))))?;
         let mut mirrored: HeaderMap = headers.into_iter().collect();
         for (name, value) in outbound::param_headers(visit.headers).filter(|(name, _)| !params.names(name)) {
             mirrored.append(name.clone(), value.clone());
@@ -288,5 +288,5 @@ fn unknown_method(call: &Call) -> CallError {
 }
 
 fn mismatch(fault: &MirrorFault) -> CallError {
-    CallError::Reject(Reject::HeaderMismatch { header: "Mcp-Param-*".to_owned(), why: fault.to_string() })
+    CallError::Reject(Reject::HeaderMismatch { header: fault.header().to_string(), why: fault.to_string() })
 }

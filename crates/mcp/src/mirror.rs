@@ -67,20 +67,34 @@ pub enum AnnotationFault {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MirrorFault {
     /// The argument is there and its header is not.
-    #[error("header {0} is missing for an argument that is present")]
+    #[error("it is missing for an argument that is present")]
     Missing(HeaderName),
     /// The header is there and its argument is not.
-    #[error("header {0} is present for an argument that is absent or null")]
+    #[error("it is present for an argument that is absent or null")]
     Unexpected(HeaderName),
     /// Both are there and differ.
-    #[error("header {0} does not equal its argument")]
+    #[error("it does not equal its argument")]
     Differs(HeaderName),
     /// The header's value has no meaning.
-    #[error("header {0}: {1}")]
+    #[error("{1}")]
     Malformed(HeaderName, headers::HeaderFault),
     /// The argument cannot be mirrored: it is not of its annotated type, or it stands twice.
-    #[error("the argument of header {0} has no header form")]
+    #[error("its argument has no header form")]
     Unmirrorable(HeaderName),
+}
+
+impl MirrorFault {
+    /// The header that it is about.
+    #[must_use]
+    pub fn header(&self) -> &HeaderName {
+        match self {
+            Self::Missing(name)
+            | Self::Unexpected(name)
+            | Self::Differs(name)
+            | Self::Malformed(name, _)
+            | Self::Unmirrorable(name) => name,
+        }
+    }
 }
 
 /// Schemas are read recursively; real ones are a dozen levels deep.

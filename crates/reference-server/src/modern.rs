@@ -53,7 +53,7 @@ fn read(server: &Server, headers: &HeaderMap, message: Message) -> Result<Call, 
     let tool = call.subject().filter(|_| call.method_name() == "tools/call");
     if let Some(mirrored) = tool.and_then(|tool| server.mirrored(&tool.text)) {
         mirrored.check(headers, call.arguments()).map_err(|fault| Reject::HeaderMismatch {
-            header: "Mcp-Param-*".to_owned(),
+            header: fault.header().to_string(),
             why: fault.to_string(),
         })?;
     }

@@ -105,8 +105,11 @@ impl Shared {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 CallError::Unauthorized { upstream: self.plan.name.clone(), status: status.as_u16() }
             }
-            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
-                self.unreachable(&format!("it answers HTTP {}", status.as_u16()))
+            StatusCode::TOO_MANY_REQUESTS => self.unreachable("it answers HTTP 429"),
+            // It need not be the server that says so: what stands between may have lost it on the way.
+            StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
+                let why = format!("HTTP {} without an answer", status.as_u16());
+                CallError::BrokeOff { upstream: self.plan.name.clone(), why }
             }
             _ => self.invalid(&format!("HTTP {} with {}", status.as_u16(), media.unwrap_or("no body"))),
         }

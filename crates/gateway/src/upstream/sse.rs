@@ -100,7 +100,11 @@ impl Target {
         let reply = self.send(Method::GET, &self.reach.url, HeaderMap::new(), Bytes::new()).await?;
         let (status, media) = (reply.status(), reply.media_type());
         if !status.is_success() || media.as_deref() != Some("text/event-stream") {
-            return Err(self.shared.status_fault(status, media.as_deref()));
+            return Err(match self.shared.status_fault(status, media.as_deref()) {
+                // No call was sent yet.
+                CallError::BrokeOff { why, .. } => self.shared.unreachable(&why),
+                other => other,
+            });
         }
         let decoder = Decoder::new(self.shared.plan.message_bytes);
         let mut events = EventsIn { reply, decoder, ready: VecDeque::new() };

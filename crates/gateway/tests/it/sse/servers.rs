@@ -263,7 +263,7 @@ async fn a_refused_post_fails_its_call_at_once() {
     let waits = call(&running, "waits");
     let waiting = desk.asked("tools/call").await;
     for (status, expected) in
-        [(500, "upstream_invalid_answer"), (401, "upstream_unauthorized"), (503, "upstream_unreachable")]
+        [(500, "upstream_invalid_answer"), (401, "upstream_unauthorized"), (503, "upstream_broke_off")]
     {
         server.persona().sse.as_mut().unwrap().taken = status;
         assert_eq!(reason(&call(&running, "refused").await.unwrap()), Some(expected));
