@@ -159,15 +159,16 @@ impl Flow {
                     Err(error) => (State::Failed(error), false),
                 };
                 self.state = state;
-                Some(Step::Begun { streams })
+                // Where it is sent again it has begun before.
+                (self.rounds == 0).then_some(Step::Begun { streams })
             }
             State::Relay(relay) => {
-                let passed = relay.next().await;
+                let passed = relay.next(self.asking.as_ref()).await;
                 self.passed(passed)
             }
             State::Gathering(relay, asks, until) => {
                 if asks.len() < MOST_ASKS
-                    && let Ok(passed) = timeout_at(*until, relay.next()).await
+                    && let Ok(passed) = timeout_at(*until, relay.next(None)).await
                 {
                     return self.passed(passed);
                 }
@@ -205,7 +206,11 @@ impl Flow {
         match passed {
             Ok(Passed::Notice(bytes)) => Some(Step::Notice(bytes)),
             Ok(Passed::Withdrawn(theirs)) => {
-                let known = self.asking.as_ref().and_then(|asking| asking.known_as(&theirs))?;
+                let Some(asking) = &mut self.asking else {
+                    self.forget(&theirs);
+                    return None;
+                };
+                let known = asking.withdraw(&theirs)?;
                 let params = format!(r#"{{"requestId":{}}}"#, known.raw());
                 Some(Step::Notice(answer::notification_message("notifications/cancelled", Some(&params))))
             }
@@ -248,6 +253,19 @@ impl Flow {
             // The ask is dropped, which refuses it.
             other => other,
         };
+    }
+
+    /// The server no longer wants what its modern client was about to be asked.
+    fn forget(&mut self, theirs: &Id) {
+        let state = std::mem::replace(&mut self.state, State::Over);
+        let State::Gathering(relay, asks, until) = state else {
+            self.state = state;
+            return;
+        };
+        let (gone, asks): (Vec<_>, Vec<_>) =
+            asks.into_iter().partition(|ask| ask.id().canonical() == theirs.canonical());
+        gone.into_iter().for_each(Ask::forget);
+        self.state = if asks.is_empty() { State::Relay(relay) } else { State::Gathering(relay, asks, until) };
     }
 
     /// The client gets what the server asks for; the call stays open until it comes back.

@@ -17,6 +17,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::time::{Duration, Instant, timeout_at};
 
+use crate::bridge::questions::Asking;
 use crate::catalog::names::Names;
 use crate::catalog::{map_error_uri, map_result_uris};
 use crate::plan::Deadlines;
@@ -44,6 +45,8 @@ pub(crate) struct Relay {
     idle: Duration,
     /// When it counts as dead unless the server shows a sign of life before.
     alive_until: Instant,
+    /// Until when a client that was asked something may keep the server waiting.
+    asked_until: Option<Instant>,
     /// When it is over in any case.
     end: Instant,
     /// How long the client may take to answer what the server asks.
@@ -54,7 +57,7 @@ pub(crate) struct Relay {
     /// The call as it came, to be sent again with what its modern server asks a legacy client for.
     call: Option<Box<Call>>,
     /// What came while the call was suspended.
-    early: VecDeque<Result<Passed, CallError>>,
+    early: VecDeque<Result<Arrival, CallError>>,
     tally: Tally,
 }
 
@@ -111,6 +114,7 @@ impl Relay {
             mapping,
             idle: deadlines.call,
             alive_until: Instant::now() + deadlines.call,
+            asked_until: None,
             end: tally.began() + deadlines.call_max,
             call: (asked_again && call.method().is_some_and(|method| method.may_ask)).then(|| Box::new(call)),
             early: VecDeque::new(),
@@ -137,16 +141,17 @@ impl Relay {
     pub(crate) fn suspend(&mut self) {
         self.tally.ended("input_required");
         self.answer.give_up_place();
-        self.token = None;
     }
 
     /// Keeps what comes until the call is over or dropped: the server is not made to wait, and its pings are answered.
     /// Progress goes nowhere meanwhile. Safe to drop while waiting.
     pub(crate) async fn keep_hearing(&mut self) {
         while self.early.len() < MOST_EARLY {
-            let passed = self.pass().await;
-            let over = !matches!(passed, Ok(Passed::Notice(_) | Passed::Ask(_) | Passed::Withdrawn(_)));
-            self.early.push_back(passed);
+            let arrival = self.answer.next().await;
+            let over = matches!(arrival, Ok(Arrival::Response(_)) | Err(_));
+            if !is_progress(&arrival) {
+                self.early.push_back(arrival);
+            }
             if over {
                 break;
             }
@@ -167,6 +172,7 @@ impl Relay {
     /// Begins to count anew, for a call that was suspended.
     pub(crate) fn count(&mut self, tally: Tally) {
         self.alive_until = Instant::now() + self.idle;
+        self.asked_until = None;
         self.end = tally.began() + self.longest;
         self.tally = tally;
     }
@@ -182,12 +188,9 @@ impl Relay {
     }
 
     /// Waits for the next thing. After the response or an error it must not be asked again. Safe to drop while
-    /// waiting.
-    pub(crate) async fn next(&mut self) -> Result<Passed, CallError> {
-        let passed = match self.early.pop_front() {
-            Some(passed) => passed,
-            None => self.pass().await,
-        };
+    /// waiting. `asking` is what its legacy client is asked in this call.
+    pub(crate) async fn next(&mut self, asking: Option<&Asking>) -> Result<Passed, CallError> {
+        let passed = self.pass(asking).await;
         match &passed {
             Ok(Passed::Notice(_) | Passed::Ask(_) | Passed::Withdrawn(_)) => {}
             Ok(Passed::Input(..) | Passed::Visit(_)) => self.tally.ended("input_required"),
@@ -203,17 +206,28 @@ impl Relay {
         passed
     }
 
-    async fn pass(&mut self) -> Result<Passed, CallError> {
+    async fn pass(&mut self, asking: Option<&Asking>) -> Result<Passed, CallError> {
         loop {
             // Kept from one wait to the next: whoever waits here may stop waiting and begin again at any time.
-            let (until, after) = if self.alive_until < self.end {
-                (self.alive_until, self.idle)
-            } else {
-                (self.end, self.end - self.tally.began())
+            let (until, after) = match self.asked_until {
+                Some(until) if until > self.alive_until => (until, self.idle.max(self.input)),
+                _ => (self.alive_until, self.idle),
             };
-            let arrival = match timeout_at(until, self.answer.next()).await {
+            let (until, after) =
+                if until < self.end { (until, after) } else { (self.end, self.end - self.tally.began()) };
+            let next = async {
+                match self.early.pop_front() {
+                    Some(arrival) => arrival,
+                    None => self.answer.next().await,
+                }
+            };
+            let arrival = match timeout_at(until, next).await {
                 Ok(arrival) => arrival?,
                 Err(_elapsed) => {
+                    if let Some(method) = asking.and_then(Asking::unanswered) {
+                        let why = format!("the client did not answer {method} within {after:?}");
+                        return Err(CallError::InputRefused { why });
+                    }
                     return Err(CallError::Deadline { upstream: self.answer.upstream().to_owned(), after });
                 }
             };
@@ -222,8 +236,8 @@ impl Relay {
             match arrival {
                 Arrival::Response(response) => return self.pass_response(response),
                 Arrival::Ask(ask) => {
-                    // Now it is the server that waits.
-                    self.alive_until = Instant::now() + self.idle.max(self.input);
+                    // Now it is the server that waits, whatever else it says meanwhile.
+                    self.asked_until = Some(Instant::now() + self.idle.max(self.input));
                     return Ok(Passed::Ask(ask));
                 }
                 Arrival::Notice(_, Seen { notice: Notice::Cancelled { request: Some(id) }, .. }) => {
@@ -329,7 +343,8 @@ impl Relay {
     /// that is a request for input.
     fn urls_to_visit(&self, message: &Message) -> Result<Option<Vec<InputRequest>>, CallError> {
         let MessageKind::Error(parts) = message.kind() else { return Ok(None) };
-        if self.client_era == Era::Legacy || parts.code != code::LEGACY_URL_ELICITATION_REQUIRED {
+        let is_it = parts.code == code::LEGACY_URL_ELICITATION_REQUIRED;
+        if !is_it || (self.client_era, self.answer.era()) == (Era::Legacy, Era::Legacy) {
             return Ok(None);
         }
         let upstream = self.answer.upstream();
@@ -372,4 +387,8 @@ impl Relay {
             }
         }
     }
+}
+
+fn is_progress(arrival: &Result<Arrival, CallError>) -> bool {
+    matches!(arrival, Ok(Arrival::Notice(_, Seen { notice: Notice::Progress { .. }, .. })))
 }

@@ -287,6 +287,9 @@ pub fn of_url_error(data: Option<&str>) -> Result<Vec<InputRequest>, JsonFault> 
     let listed = data.get("elicitations")?.map(json::array).transpose()?.unwrap_or_default();
     let mut requests = Vec::new();
     for (n, raw) in listed.into_iter().enumerate() {
+        if Kind::of(raw) != Kind::Object {
+            return Err(JsonFault::Kind { expected: "an object", found: Kind::of(raw) });
+        }
         let params = Some(Bytes::copy_from_slice(raw.as_bytes()));
         let mut request = InputRequest { key: key(n), method: "elicitation/create".to_owned(), params };
         request.modernize()?;

@@ -193,6 +193,15 @@ impl ScriptedServer {
         self.inner.listening.lock().unwrap().append(&mut listening);
     }
 
+    /// Sends a message, whatever it is, to all who listen.
+    pub async fn tell_raw(&self, text: &str) {
+        let mut listening = std::mem::take(&mut *self.inner.listening.lock().unwrap());
+        for stream in &mut listening {
+            stream.events.message(text).await;
+        }
+        self.inner.listening.lock().unwrap().append(&mut listening);
+    }
+
     /// Ends all streams that listen; `result` says whether in good order.
     pub async fn end_listening(&self, in_order: bool) {
         let listening = std::mem::take(&mut *self.inner.listening.lock().unwrap());

@@ -65,7 +65,15 @@ impl Questions {
 #[derive(Debug)]
 pub(crate) struct Asking {
     of: Arc<Questions>,
-    open: Vec<(u64, Id)>,
+    open: Vec<Question>,
+}
+
+#[derive(Debug)]
+struct Question {
+    number: u64,
+    /// The server's id of it.
+    theirs: Id,
+    method: Box<str>,
 }
 
 impl Asking {
@@ -76,13 +84,13 @@ impl Asking {
     /// The request to the client that passes a legacy server's on. Nothing if too much is asked at once, and then the server
     /// hears that.
     pub(crate) fn pass_on(&mut self, ask: Ask) -> Option<Bytes> {
-        let message = ask.message.clone();
+        let (message, method) = (ask.message.clone(), ask.method().into());
         let debt = ask.into_debt();
         let theirs = debt.id().clone();
         // A session's stream may ask for as long as it lives.
-        self.open.retain(|(number, _)| self.of.is_open(*number));
+        self.open.retain(|question| self.of.is_open(question.number));
         let number = self.of.put(Waiter::Server(debt))?;
-        self.open.push((number, theirs));
+        self.open.push(Question { number, theirs, method });
         let mut patch = Patch::new();
         message.set_id(&Id::number(number), &mut patch);
         Some(patch.apply(message.bytes()))
@@ -92,16 +100,32 @@ impl Asking {
     pub(crate) fn ask(&mut self, request: &InputRequest) -> Option<(Bytes, oneshot::Receiver<Message>)> {
         let (sender, receiver) = oneshot::channel();
         let number = self.of.put(Waiter::Call(sender))?;
-        self.open.push((number, Id::number(number)));
+        let (theirs, method) = (Id::number(number), request.method.as_str().into());
+        self.open.push(Question { number, theirs, method });
         Some((answer::request_message(&Id::number(number), &request.method, request.params()), receiver))
     }
 
-    /// The id under which the client knows the request that the server calls `theirs`, if it is still open.
-    pub(crate) fn known_as(&self, theirs: &Id) -> Option<Id> {
+    /// The server no longer waits for the answer to the request that it calls `theirs`: the id under which the client knows
+    /// it, if it is still open.
+    pub(crate) fn withdraw(&mut self, theirs: &Id) -> Option<Id> {
+        let mut open = lock(&self.of.open);
+        let is_it = |question: &&Question| {
+            question.theirs.canonical() == theirs.canonical() && open.contains_key(&question.number)
+        };
+        let number = self.open.iter().find(is_it)?.number;
+        if let Some(Waiter::Server(debt)) = open.remove(&number) {
+            debt.forget();
+        }
+        Some(Id::number(number))
+    }
+
+    /// What the client has not answered yet: the method of the first.
+    pub(crate) fn unanswered(&self) -> Option<&str> {
         let open = lock(&self.of.open);
-        let is_it =
-            |(number, id): &&(u64, Id)| id.canonical() == theirs.canonical() && open.contains_key(number);
-        self.open.iter().find(is_it).map(|(number, _)| Id::number(*number))
+        self.open
+            .iter()
+            .find(|question| open.contains_key(&question.number))
+            .map(|question| &*question.method)
     }
 }
 
@@ -109,7 +133,7 @@ impl Drop for Asking {
     fn drop(&mut self) {
         let mut open = lock(&self.of.open);
         // To drop a waiter tells it.
-        let gone: Vec<_> = self.open.iter().filter_map(|(number, _)| open.remove(number)).collect();
+        let gone: Vec<_> = self.open.iter().filter_map(|question| open.remove(&question.number)).collect();
         drop(open);
         drop(gone);
     }

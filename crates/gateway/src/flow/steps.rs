@@ -34,8 +34,10 @@ impl Steps {
         let (sender, receiver) = mpsc::channel(WAITING_STEPS);
         tasks.spawn(async move {
             tokio::select! {
-                () = drive_detached(flow, sender) => {}
+                // Before anything else that has come by now: what comes after a cancel is not done.
+                biased;
                 () = in_flight.cancel.cancelled() => {}
+                () = drive_detached(flow, sender) => {}
             }
         });
         Self::Driven(receiver)

@@ -46,6 +46,10 @@ impl Ask {
         Self { method: request.method.clone(), message, reply }
     }
 
+    pub(crate) fn method(&self) -> &str {
+        &self.method
+    }
+
     /// What is asked for, under a key of its call.
     pub(crate) fn request(&self, key: String) -> InputRequest {
         let params = self.message.params().map(|params| Bytes::copy_from_slice(params.as_bytes()));
@@ -55,6 +59,16 @@ impl Ask {
     /// The answer that is owed.
     pub(crate) fn into_debt(self) -> Debt {
         self.reply
+    }
+
+    /// The server's own id of it.
+    pub(crate) fn id(&self) -> &Id {
+        &self.reply.id
+    }
+
+    /// The server has withdrawn it, and waits for no answer.
+    pub(crate) fn forget(self) {
+        self.reply.forget();
     }
 
     /// Refuses it.
@@ -67,6 +81,11 @@ impl Debt {
     /// The server's own id of the request.
     pub(crate) fn id(&self) -> &Id {
         &self.id
+    }
+
+    /// The server no longer waits for it.
+    pub(crate) fn forget(mut self) {
+        self.to = None;
     }
 
     /// Pays with a result; `result` is the text of a JSON object.
@@ -143,6 +162,13 @@ impl Nobody {
             Self::Several => "it does not say which of several calls it belongs to",
             Self::Undeclared => "the client declared no such capability",
         }
+    }
+}
+
+impl Asked {
+    /// Whether anything can be asked in it.
+    pub(crate) fn can_be(&self) -> bool {
+        self.may_ask && &*self.declared != "{}"
     }
 }
 

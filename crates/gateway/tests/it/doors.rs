@@ -5,6 +5,9 @@ use std::sync::Arc;
 use testkit::http::Client;
 use testkit::json;
 use testkit::lines::LineClient;
+use testkit::soon;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use crate::ask::{META, mirrored};
 use crate::stand::Running;
@@ -44,6 +47,13 @@ pub(crate) struct Door {
 enum Way {
     Http { client: Client, session: Option<String> },
     Lines(LineClient),
+}
+
+/// A request under way, as its client hears of it. Dropped over HTTP, it closes the connection.
+#[derive(Debug)]
+pub(crate) enum Begun {
+    Http { messages: mpsc::UnboundedReceiver<String>, _reading: JoinSet<()> },
+    Lines,
 }
 
 impl Door {
@@ -132,6 +142,46 @@ impl Door {
                 assert_eq!(reply.status, 202);
             }
             Way::Lines(client) => client.send(body.as_bytes()).await,
+        }
+    }
+
+    /// Sends a request, without waiting for anything; [`Door::next`] gives what comes of it.
+    pub(crate) async fn begin(&mut self, body: &str) -> Begun {
+        match &mut self.way {
+            Way::Http { client, session } => {
+                let (client, body) = (client.clone(), body.to_owned());
+                let mut headers = mirrored(&body);
+                if let Some(id) = session.clone() {
+                    headers = vec![("mcp-session-id", id), ("mcp-protocol-version", "2025-11-25".to_owned())];
+                }
+                let (sender, messages) = mpsc::unbounded_channel();
+                let mut reading = JoinSet::new();
+                reading.spawn(async move {
+                    let headers: Vec<_> =
+                        headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+                    let mut reply = client.post(&headers, body.as_bytes()).await;
+                    if reply.media() != "text/event-stream" {
+                        return drop(sender.send(reply.body().await));
+                    }
+                    while let Some(event) = reply.event().await {
+                        drop(sender.send(event));
+                    }
+                });
+                Begun::Http { messages, _reading: reading }
+            }
+            Way::Lines(client) => {
+                client.send(body.as_bytes()).await;
+                Begun::Lines
+            }
+        }
+    }
+
+    /// The next message of a request under way; over lines, of anything. None when its stream has ended.
+    pub(crate) async fn next(&mut self, begun: &mut Begun) -> Option<String> {
+        match (begun, &mut self.way) {
+            (Begun::Http { messages, .. }, _) => soon("a message of a call", messages.recv()).await,
+            (Begun::Lines, Way::Lines(client)) => client.next().await,
+            (Begun::Lines, Way::Http { .. }) => panic!("begun at another door"),
         }
     }
 

@@ -8,6 +8,7 @@
 
 mod admin;
 mod ask;
+mod asking;
 mod batches;
 mod deadlines;
 mod doors;

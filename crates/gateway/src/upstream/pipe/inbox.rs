@@ -111,9 +111,14 @@ impl Pipe {
         let owner = match (&seen.subscription, &seen.notice) {
             (_, Notice::Cancelled { request: Some(request) }) => {
                 let listens = |id: &u64| waiting.get(id).is_some_and(|call| call.wants.listens);
-                let ended = request.as_number().filter(listens);
-                drop(waiting);
-                ended.into_iter().for_each(|id| self.cancelled(id));
+                if let Some(ended) = request.as_number().filter(listens) {
+                    drop(waiting);
+                    return self.cancelled(ended);
+                }
+                // Or a legacy server withdraws a request of its own: whoever has passed that on knows it by its id.
+                for call in waiting.values().filter(|call| call.wants.asked.can_be()) {
+                    call.notices.give(Said::Notice(message.clone(), seen.clone()));
+                }
                 return;
             }
             (Some((stream, _)), _) => stream.as_number(),

@@ -33,6 +33,13 @@ impl Strays {
     /// Gives a notification to the call that it belongs to. Whether there is one that can take it.
     pub(super) fn give(&self, message: Message, seen: Seen) -> bool {
         let calls = lock(&self.calls);
+        if let Notice::Cancelled { .. } = &seen.notice {
+            // The server withdraws a request of its own: whoever has passed that on knows it by its id.
+            for call in calls.values().filter(|call| call.asked.can_be()) {
+                call.notices.give(Said::Notice(message.clone(), seen.clone()));
+            }
+            return true;
+        }
         let owner = match &seen.notice {
             Notice::Progress { token, .. } => token.parse().ok().and_then(|id: u64| calls.get(&id)),
             // A log message says not to which call it belongs. With one candidate there is no doubt; with more, it

@@ -349,7 +349,10 @@ impl HttpStream {
 
     /// Whether a notification on the session's stream is about some call.
     fn is_stray(&self, notice: &Notice) -> bool {
-        self.id.is_none() && matches!(notice, Notice::Progress { .. } | Notice::Log { .. })
+        let of_calls = |notice: &Notice| {
+            matches!(notice, Notice::Progress { .. } | Notice::Log { .. } | Notice::Cancelled { .. })
+        };
+        self.id.is_none() && of_calls(notice)
     }
 
     /// Whether a notification is progress under a token that is not the call's, which is its id.
