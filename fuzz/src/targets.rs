@@ -4,12 +4,13 @@ use std::path::PathBuf;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use mcp::json::{self, Patch};
+use mcp::json::{self, Object, Patch};
 use mcp::jsonrpc::{Id, Message, MessageKind};
 use mcp::legacy::downgrade::{self, Gap};
 use mcp::legacy::{batch as batches, convert};
 use mcp::meta::{ClientFacts, LogWish};
 use mcp::mirror::MirroredParams;
+use mcp::mrtr::{self, InputRequired, Retry};
 use mcp::outbound::{self, MetaRewrite, Rewrite};
 use mcp::trace::Trace;
 use mcp::version::{self, Era};
@@ -26,6 +27,7 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("envelope", envelope),
     ("events", events),
     ("headers", headers),
+    ("input", input),
     ("lines", lines),
     ("mirror", mirror),
     ("request", request),
@@ -181,9 +183,45 @@ pub fn downgrade(data: &[u8]) {
         }
         let list = method::find("tools/list").expect("a method of the table");
         let once = downgrade::entry(&Bytes::copy_from_slice(text.trim().as_bytes()), list, gap);
-        assert!(json::Object::parse(std::str::from_utf8(&once).expect("text")).is_ok());
+        assert!(Object::parse(std::str::from_utf8(&once).expect("text")).is_ok());
         assert_eq!(downgrade::entry(&once, list, gap), once);
     }
+}
+
+/// A result that asks for input and the params of a retry, divided by a line end: what is asked is written as it was read,
+/// and a call that is sent again carries exactly what it is sent again with.
+pub fn input(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let (result, params) = text.split_once('\n').unwrap_or((text, "{}"));
+    drop(mrtr::of_url_error(Some(result)));
+    assert!(Object::parse(&mrtr::askable(result)).is_ok(), "capabilities are an object");
+    if let Ok(Ok(asked)) = Object::parse(result).map(|result| InputRequired::read(&result)) {
+        let written = mrtr::ask(&asked.requests, "s");
+        let written = Object::parse(&written).expect("what we ask is an object");
+        let again = InputRequired::read(&written).map(|again| again.requests);
+        assert_eq!(again.as_ref(), Ok(&asked.requests));
+        for mut request in asked.requests {
+            assert!(request.lacks("{}").is_some(), "nothing is asked of a client that declares nothing");
+            if request.age("e").is_ok() && request.modernize().is_ok() && request.is_url() {
+                let params = request.params().and_then(|params| Object::parse(params).ok());
+                let named = params.is_some_and(|params| !matches!(params.get("elicitationId"), Ok(None)));
+                assert!(!named, "an elicitation has no id in the modern era");
+            }
+        }
+    }
+    let request = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{params}}}"#);
+    let Ok(message) = Message::parse(Bytes::from(request)) else { return };
+    let Ok(call) = inbound::legacy(message, facts()) else { return };
+    if let Ok(bare) = mrtr::again(&call, &[], None) {
+        assert_eq!((bare.continues(), bare.arguments()), (false, call.arguments()));
+    }
+    let Ok(retry) = Retry::read(call.params()) else { return };
+    let responses: Vec<_> =
+        retry.responses.iter().map(|(key, value)| (key.to_string(), (*value).to_owned())).collect();
+    let state = retry.state.as_deref().map(json::quote);
+    let same = mrtr::again(&call, &responses, state.as_deref()).expect("a call can be sent again");
+    assert_eq!(Retry::read(same.params()).as_ref(), Ok(&retry));
+    assert_eq!(same.arguments(), call.arguments());
 }
 
 /// The opening of a legacy session, from either side.

@@ -15,6 +15,7 @@ use crate::stand::{Over, Running, Stand};
 
 mod carried;
 mod ends;
+mod interleaved;
 mod owners;
 mod refused;
 mod states;
@@ -194,6 +195,19 @@ impl Serving {
         self.say(&text).await;
     }
 
+    /// Answers the call, and stays.
+    pub(crate) async fn answer(&mut self, result: &str) {
+        let text = format!(r#"{{"jsonrpc":"2.0","id":{},"result":{result}}}"#, self.id);
+        match self.own.take() {
+            Some(mut own) => {
+                own.message(&text).await;
+                // A process says more on the same lines.
+                if self.aside.is_some() { own.end().await } else { self.own = Some(own) }
+            }
+            None => self.late.take().unwrap().response(&[], &text).await,
+        }
+    }
+
     /// Answers the call.
     pub(crate) async fn end(self, result: &str) {
         match (self.own, self.late) {
@@ -324,6 +338,12 @@ pub(crate) fn again(mut door: Door, members: String) -> JoinHandle<(Door, String
         assert_eq!(json::at(&response, &["id"]), Some(id.as_str()), "{response}");
         (door, response)
     })
+}
+
+/// A text with another letter at a place.
+pub(crate) fn changed(text: &str, at: usize) -> String {
+    let other = |letter: char| if letter == 'A' { 'B' } else { 'A' };
+    text.chars().enumerate().map(|(n, letter)| if n == at { other(letter) } else { letter }).collect()
 }
 
 /// The code and the reason of an error.

@@ -185,6 +185,14 @@ impl Door {
         }
     }
 
+    /// The next message of a request over HTTP if it is here.
+    pub(crate) fn next_now(begun: &mut Begun) -> Option<String> {
+        match begun {
+            Begun::Http { messages, .. } => messages.try_recv().ok(),
+            Begun::Lines => panic!("lines are not read ahead"),
+        }
+    }
+
     /// Sends a request; gives the notifications that belong to it, and then its response.
     pub(crate) async fn ask(&mut self, body: &str) -> Vec<String> {
         match &mut self.way {

@@ -112,38 +112,6 @@ async fn calls_in_which_nobody_is_asked_are_not_meant() {
     }
 }
 
-/// A server that asks out of the blue.
-#[tokio::test(start_paused = true)]
-async fn a_question_without_a_call_is_refused() {
-    for asks in UNSAID {
-        let mut scene = Scene::legacy(asks).await;
-        let call = carry(scene.door(Kind::LegacyHttp).await);
-        let serving = scene.call(asks).await;
-        let session = serving.seen.header("mcp-session-id").unwrap_or_default().to_owned();
-        match asks {
-            // The stream of the session goes on; the call does not.
-            Asks::OnTheSessions => {
-                let super::Serving { own, mut aside, .. } = serving;
-                own.unwrap().result("{}").await;
-                call.await.unwrap();
-                let text = r#"{"jsonrpc":"2.0","id":1,"method":"roots/list"}"#;
-                aside.as_mut().unwrap().message(text).await;
-                let refused = scene.answer().await;
-                assert_eq!(refused.header("mcp-session-id"), Some(session.as_str()));
-                assert_eq!(json::at(refused.text(), &["error", "code"]), Some("-32602"));
-            }
-            Asks::InLines => {
-                serving.end("{}").await;
-                call.await.unwrap();
-                scene.server.tell_raw(r#"{"jsonrpc":"2.0","id":1,"method":"roots/list"}"#).await;
-                let refused = scene.answer().await;
-                assert_eq!(json::at(refused.text(), &["error", "code"]), Some("-32602"));
-            }
-            _ => serving.end("{}").await,
-        }
-    }
-}
-
 const SETS: [&str; 4] = [
     r#"{"elicitation":{}}"#,
     r#"{"elicitation":{"form":{}}}"#,
