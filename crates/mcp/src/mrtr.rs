@@ -42,6 +42,15 @@ impl InputRequest {
         Some(format!("{{{}:{{{detail}}}}}", json::quote(name)))
     }
 
+    /// Whether what decides over who may be asked means one thing.
+    ///
+    /// # Errors
+    /// When such a member stands twice: it could be read as another question than the one that was checked.
+    pub fn check(&self) -> Result<(), JsonFault> {
+        let Some(params) = self.params().map(Object::parse).transpose()? else { return Ok(()) };
+        ["mode", "tools", "toolChoice"].into_iter().try_for_each(|name| params.get(name).map(drop))
+    }
+
     fn object(&self) -> Option<Object<'_>> {
         self.params().and_then(|params| Object::parse(params).ok())
     }
@@ -179,7 +188,9 @@ fn read_request(key: &str, value: &str) -> Result<InputRequest, AnswerFault> {
         return Err(AnswerFault::CannotBeAsked(method.into_owned()));
     }
     let params = object.object("params")?.map(|params| Bytes::copy_from_slice(params.text().as_bytes()));
-    Ok(InputRequest { key: key.to_owned(), method: method.into_owned(), params })
+    let request = InputRequest { key: key.to_owned(), method: method.into_owned(), params };
+    request.check()?;
+    Ok(request)
 }
 
 /// The result object that asks a modern client for input; `state` is the state itself, not its JSON text.
@@ -292,6 +303,7 @@ pub fn of_url_error(data: Option<&str>) -> Result<Vec<InputRequest>, JsonFault> 
         }
         let params = Some(Bytes::copy_from_slice(raw.as_bytes()));
         let mut request = InputRequest { key: key(n), method: "elicitation/create".to_owned(), params };
+        request.check()?;
         request.modernize()?;
         requests.push(request);
     }

@@ -203,6 +203,10 @@ pub(crate) fn answer_at_once(declared: &str, id: &Id, method: &str, params: Opti
     }
     let params = params.map(|params| Bytes::copy_from_slice(params.as_bytes()));
     let request = InputRequest { key: String::new(), method: method.to_owned(), params };
+    if let Err(fault) = request.check() {
+        let why = format!("{method}: {fault}");
+        return Some(answer::error_message(Some(id), code::INVALID_PARAMS, &why, None));
+    }
     let lacks = request.lacks(declared)?;
     refuse(format!("{method}: the client has not declared {lacks}"))
 }

@@ -22,6 +22,9 @@ fn what_nobody_can_be_asked_is_refused() {
         r#"{"inputRequests":{"a":{"method":"roots/list"},"a":{"method":"roots/list"}}}"#,
         r#"{"inputRequests":[]}"#,
         r#"{"requestState":7}"#,
+        r#"{"inputRequests":{"a":{"method":"elicitation/create","params":{"mode":"form","mode":"url"}}}}"#,
+        r#"{"inputRequests":{"a":{"method":"elicitation/create","params":{"mode":"form","\u006dode":"url"}}}}"#,
+        r#"{"inputRequests":{"a":{"method":"sampling/createMessage","params":{"tools":[],"tools":[]}}}}"#,
     ] {
         assert!(read(text).is_err(), "{text}");
     }

@@ -49,6 +49,24 @@ async fn what_a_client_has_not_declared_it_is_not_asked() {
     }
 }
 
+/// What could be read as another question than the one that was checked is no question.
+#[tokio::test(start_paused = true)]
+async fn a_question_that_means_two_things_is_refused() {
+    let twice = Ask("elicitation/create", Some(r#"{"mode":"form","message":"m","\u006dode":"url"}"#), "");
+    for asks in Asks::ALL {
+        for kind in Kind::ALL {
+            let mut scene = Scene::legacy(asks).await;
+            let call = super::carry(Door::open_with(kind, &scene.running, r#"{"elicitation":{}}"#).await);
+            let mut serving = scene.call(asks).await;
+            serving.ask("1", twice).await;
+            let refused = scene.answer().await;
+            assert_eq!(json::at(refused.text(), &["error", "code"]), Some("-32602"), "{}", refused.text());
+            serving.end("{}").await;
+            assert!(call.await.unwrap().1.asked.is_empty(), "{asks:?} {kind:?}");
+        }
+    }
+}
+
 /// A modern server that asks all the same breaks the protocol; its client is told what it lacks.
 #[tokio::test(start_paused = true)]
 async fn a_modern_server_that_asks_for_what_was_not_declared_is_refused() {
