@@ -137,8 +137,13 @@ impl Route {
         self.permit(call, target, asker.principal)?;
         let keep = upstream.plan().deadlines.input;
         let bond = Bond::new(&self.name, asker.principal, call, keep);
+        // So that whoever ends the server waits for it, as for any other call.
+        let place = upstream.place().await?;
         match self.suspended.resume(call, &bond, self.world.clock.now()).await? {
-            Resumed::Goes(relay) => Ok(Way::Resumed(relay)),
+            Resumed::Goes(mut relay) => {
+                relay.seat(place);
+                Ok(Way::Resumed(relay))
+            }
             Resumed::Asks(result) => Ok(Way::Own(route::own_result(call.id(), &result)?)),
             Resumed::Anew => {
                 let anew = mrtr::again(call, &[], None)?;

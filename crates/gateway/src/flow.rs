@@ -175,7 +175,14 @@ impl Flow {
                 Some(self.suspend())
             }
             State::Asking(round) => {
-                let turn = round.next().await;
+                let turn = tokio::select! {
+                    turn = round.next() => turn,
+                    // Nobody will be here to hear the answer.
+                    () = self.drain.cancelled() => {
+                        let why = "the server asks for input, and Portolan is shutting down".to_owned();
+                        Err(CallError::InputRefused { why })
+                    }
+                };
                 self.turn(turn)
             }
             State::Ending(unsaid, _) => {

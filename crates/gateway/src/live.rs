@@ -421,7 +421,7 @@ impl Gateway {
         let live = self.live.load_full();
         let patience = live.plan.limits.drain;
         // Nobody will come back for them.
-        self.shares.suspended.clear();
+        self.shares.suspended.close();
         let idle = join_all(live.servers.values().map(|server| server.upstream.idle()));
         if tokio::time::timeout(patience, idle).await.is_err() {
             tracing::warn!("calls were still under way after {patience:?}; they are lost");

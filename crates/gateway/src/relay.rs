@@ -26,9 +26,11 @@ use crate::suspend::Bond;
 use crate::tally::Tally;
 use crate::upstream::answer::{Answer, Arrival, Response};
 use crate::upstream::ask::Ask;
+use crate::upstream::places::Place;
 
 /// How much of what comes while a call is suspended is kept.
 const MOST_EARLY: usize = 256;
+const MOST_EARLY_BYTES: usize = 4 * 1024 * 1024;
 
 /// An answer that is being passed on. Dropping it before the response cancels the call.
 #[derive(Debug)]
@@ -143,15 +145,31 @@ impl Relay {
         self.answer.give_up_place();
     }
 
+    /// Whether the server has said all, and nobody has heard it yet.
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self.early.back(), Some(Ok(Arrival::Response(_)) | Err(_)))
+    }
+
+    /// Has a place at the server again.
+    pub(crate) fn seat(&mut self, place: Place) {
+        self.answer.take_place(place);
+    }
+
     /// Keeps what comes until the call is over or dropped: the server is not made to wait, and its pings are answered.
     /// Progress goes nowhere meanwhile. Safe to drop while waiting.
     pub(crate) async fn keep_hearing(&mut self) {
-        while self.early.len() < MOST_EARLY {
+        let mut bytes = 0;
+        while self.early.len() < MOST_EARLY && !self.is_over() {
             let arrival = self.answer.next().await;
             let over = matches!(arrival, Ok(Arrival::Response(_)) | Err(_));
-            if !is_progress(&arrival) {
-                self.early.push_back(arrival);
+            if let Ok(Arrival::Notice(message, _)) = &arrival {
+                bytes += message.bytes().len();
+                // What a client is told on the way is the first to go.
+                if is_progress(&arrival) || bytes > MOST_EARLY_BYTES {
+                    continue;
+                }
             }
+            self.early.push_back(arrival);
             if over {
                 break;
             }

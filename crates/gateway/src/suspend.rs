@@ -5,6 +5,7 @@
 //! Source: MCP 2026-07-28 `basic/patterns/mrtr`; protocol.md §1.10, §2.8.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, SystemTime};
 
@@ -63,6 +64,8 @@ pub(crate) struct Suspended {
     seal: Arc<Seal>,
     most: usize,
     calls: Mutex<HashMap<String, Parked>>,
+    /// Whether Portolan is ending.
+    closed: AtomicBool,
 }
 
 /// A call that waits for its client.
@@ -72,6 +75,8 @@ struct Parked {
     wanted: oneshot::Sender<oneshot::Sender<Box<Relay>>>,
     debts: Vec<(InputRequest, Debt)>,
     call: Digest,
+    /// When it is over. A client that brings no answers does not put that off.
+    until: SystemTime,
 }
 
 /// Looks after a suspended call until somebody wants it, nobody can any more, or its time is over.
@@ -100,7 +105,7 @@ pub(crate) enum Resumed {
 
 impl Suspended {
     pub(crate) fn new(seal: Arc<Seal>, most: usize) -> Arc<Self> {
-        Arc::new(Self { seal, most, calls: Mutex::default() })
+        Arc::new(Self { seal, most, calls: Mutex::default(), closed: AtomicBool::new(false) })
     }
 
     /// Suspends a call whose server asks for something: the result that tells the client.
@@ -117,7 +122,7 @@ impl Suspended {
             request.modernize().map_err(|fault| CallError::invalid(relay.upstream(), &fault.into()))?;
             debts.push((request, ask.into_debt()));
         }
-        self.keep(relay, bond, debts, now)
+        self.keep(relay, bond, debts, (now, now + bond.keep))
     }
 
     fn keep(
@@ -125,8 +130,12 @@ impl Suspended {
         mut relay: Box<Relay>,
         bond: &Bond,
         debts: Vec<(InputRequest, Debt)>,
-        now: SystemTime,
+        (now, until): (SystemTime, SystemTime),
     ) -> Result<String, CallError> {
+        if self.closed.load(Ordering::Relaxed) {
+            let why = "the server asks for input, and Portolan is shutting down".to_owned();
+            return Err(CallError::InputRefused { why });
+        }
         relay.suspend();
         let mut random = [0; 16];
         aws_lc_rs::rand::fill(&mut random)
@@ -143,14 +152,15 @@ impl Suspended {
             );
             return Err(CallError::InputRefused { why });
         }
-        let (suspended, late, keep) = (Arc::downgrade(self), handle.clone(), bond.keep);
+        let (suspended, late, keep) =
+            (Arc::downgrade(self), handle.clone(), until.duration_since(now).unwrap_or_default());
         let (wanted, want) = oneshot::channel();
         tokio::spawn(async move {
             if look_after(relay, want, keep).await.is_none() {
                 Weak::upgrade(&suspended).map(|suspended| lock(&suspended.calls).remove(&late));
             }
         });
-        calls.insert(handle, Parked { wanted, debts, call: bond.call });
+        calls.insert(handle, Parked { wanted, debts, call: bond.call, until });
         Ok(mrtr::ask(&requests, &state))
     }
 
@@ -224,7 +234,7 @@ impl Suspended {
             }
             calls.remove(handle)
         };
-        let Some(Parked { wanted, debts, .. }) = parked else { return Err(gone) };
+        let Some(Parked { wanted, debts, until, .. }) = parked else { return Err(gone) };
         let (giver, taker) = oneshot::channel();
         // That it is over is known a moment before it is taken off.
         if wanted.send(giver).is_err() {
@@ -239,15 +249,16 @@ impl Suspended {
             }
         }
         let relay = relay.replace(call);
-        if left.is_empty() {
+        if left.is_empty() || relay.is_over() {
             return Ok(Resumed::Goes(relay));
         }
         // MCP `basic/patterns/mrtr`: what is missing is asked for again.
-        self.keep(relay, bond, left, now).map(Resumed::Asks)
+        self.keep(relay, bond, left, (now, until)).map(Resumed::Asks)
     }
 
-    /// Gives up all of them: their servers hear that nobody answers.
-    pub(crate) fn clear(&self) {
+    /// Gives up all of them, and takes no more: their servers hear that nobody answers.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
         lock(&self.calls).clear();
     }
 }

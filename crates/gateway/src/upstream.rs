@@ -64,10 +64,9 @@ pub struct Upstream {
     declared: Mutex<BTreeSet<Arc<str>>>,
 }
 
-/// How many sets of capabilities are told apart, and how large one may be. They are the clients' to choose, and each costs
+/// How many sets of capabilities are told apart: all that there are, as long as they say what is known here. They are the clients' to choose, and each costs
 /// a session or a process; clients with another one are served, but not asked anything.
-const MOST_DECLARED: usize = 32;
-const MOST_DECLARED_BYTES: usize = 2048;
+const MOST_DECLARED: usize = 64;
 
 #[derive(Debug)]
 enum Wire {
@@ -138,6 +137,11 @@ impl Upstream {
         self.shared.health()
     }
 
+    /// A place for a call that was begun and suspended.
+    pub(crate) async fn place(&self) -> Result<Place, CallError> {
+        self.places.take().await
+    }
+
     /// Waits until no call is under way.
     pub(crate) async fn idle(&self) {
         self.places.idle().await;
@@ -187,8 +191,7 @@ impl Upstream {
     ) {
         let declared = self.declared(&mrtr::askable(client.capabilities()));
         if &*declared != NOTHING {
-            let session = Some(Arc::clone(session));
-            self.shared.ears.listen(Whose { principal: principal.id().to_owned(), session, declared }, asks);
+            self.shared.ears.listen(self.whose(principal, Some(session), &declared), asks);
         }
     }
 
@@ -473,7 +476,7 @@ impl Upstream {
         if let Some(known) = known.get(declared) {
             return Arc::clone(known);
         }
-        let kept: Arc<str> = if known.len() < MOST_DECLARED && declared.len() <= MOST_DECLARED_BYTES {
+        let kept: Arc<str> = if known.len() < MOST_DECLARED {
             declared.into()
         } else {
             tracing::warn!(

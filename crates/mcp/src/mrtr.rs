@@ -117,18 +117,22 @@ pub fn capability(method: &str) -> Option<&'static str> {
     }
 }
 
-/// The members of a client's capabilities that tell what it can be asked for.
-const ASKED: [&str; 3] = ["elicitation", "roots", "sampling"];
+/// The members of a client's capabilities that tell what it can be asked for, and what there is of each.
+const ASKED: [(&str, &[&str]); 3] =
+    [("elicitation", &["form", "url"]), ("roots", &[]), ("sampling", &["context", "tools"])];
 
 /// What a legacy server is told in `initialize` of what it may ask for: those of the client's capabilities that are about
-/// requests to it, in a fixed order, since sessions are shared by it. `roots` loses `listChanged`, which is not passed on.
+/// requests to it, written in one way, since sessions are shared by it and clients are many. `listChanged` of `roots` is not
+/// passed on.
 #[must_use]
 pub fn askable(capabilities: &str) -> String {
     let Ok(object) = Object::parse(capabilities) else { return "{}".to_owned() };
-    let member = |name: &&str| {
-        let raw = object.get(name).ok().flatten().filter(|raw| Kind::of(raw) == Kind::Object)?;
-        let raw = if *name == "roots" { "{}" } else { raw };
-        Some(format!("{}:{raw}", json::quote(name)))
+    let member = |(name, details): &(&str, &[&str])| {
+        let declared = object.object(name).ok().flatten()?;
+        let has = |detail: &&&str| declared.get(detail).is_ok_and(|value| value.is_some());
+        let details: Vec<_> =
+            details.iter().filter(has).map(|d| format!("{}:{{}}", json::quote(d))).collect();
+        Some(format!("{}:{{{}}}", json::quote(name), details.join(",")))
     };
     let members: Vec<_> = ASKED.iter().filter_map(member).collect();
     format!("{{{}}}", members.join(","))

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use bytes::Bytes;
 use mcp::answer;
@@ -22,6 +22,7 @@ const MOST: usize = 64;
 pub(crate) struct Questions {
     open: Mutex<BTreeMap<u64, Waiter>>,
     asked: AtomicU64,
+    first: OnceLock<u64>,
 }
 
 /// Who waits for an answer.
@@ -46,6 +47,11 @@ impl Questions {
         true
     }
 
+    /// Sessions outlive this process, and so do a client's open questions: none may answer a later one.
+    fn first(&self) -> u64 {
+        *self.first.get_or_init(random)
+    }
+
     fn is_open(&self, number: u64) -> bool {
         lock(&self.open).contains_key(&number)
     }
@@ -55,7 +61,7 @@ impl Questions {
         if open.len() >= MOST {
             return None;
         }
-        let number = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
+        let number = self.first() + self.asked.fetch_add(1, Ordering::Relaxed);
         open.insert(number, waiter);
         Some(number)
     }
@@ -164,15 +170,19 @@ pub(crate) fn result_of(request: &InputRequest, response: &Message) -> Result<St
 pub(crate) fn aged(mut requests: Vec<InputRequest>) -> Result<(Vec<InputRequest>, Vec<String>), JsonFault> {
     let mut urls = Vec::new();
     for request in requests.iter_mut().filter(|request| request.is_url()) {
-        let id = format!("{}-{:08x}", request.key, fresh());
+        let id = format!("{}-{:013x}", request.key, random());
         request.age(&id)?;
         urls.push(id);
     }
     Ok((requests, urls))
 }
 
-/// Tells elicitations apart, no more.
-fn fresh() -> u32 {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    u32::try_from(NEXT.fetch_add(1, Ordering::Relaxed) & 0xffff_ffff).unwrap_or_default()
+/// A number that no other question had, small enough for every client's numbers.
+fn random() -> u64 {
+    let mut bytes = [0; 8];
+    if aws_lc_rs::rand::fill(&mut bytes).is_err() {
+        // Nothing else works without them either: no session could be opened.
+        tracing::error!("there are no random numbers");
+    }
+    u64::from_be_bytes(bytes) >> 13
 }

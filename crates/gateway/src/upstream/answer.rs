@@ -97,6 +97,11 @@ impl Answer {
         self
     }
 
+    /// Takes a place at the server again.
+    pub(crate) fn take_place(&mut self, place: Place) {
+        self.place = Some(place);
+    }
+
     /// Gives up its place at the server: the call waits for its client, perhaps for long.
     pub(crate) fn give_up_place(&mut self) {
         self.place = None;

@@ -85,10 +85,7 @@ async fn give_up(open: Weak<Mutex<Open>>, number: u64) {
     }
 }
 
-/// Whether a client may be meant by a request in the conversation of `whose`: the same principal and declaration, and the
-/// same session where the conversation is one session's.
+/// Whether a client may be meant by a request in the conversation of `whose`: it is one that shares it.
 fn hears(whose: &Whose, ear: &Whose) -> bool {
-    whose.principal == ear.principal
-        && whose.declared == ear.declared
-        && (whose.session.is_none() || whose.session == ear.session)
+    whose == ear
 }

@@ -10,7 +10,7 @@ use mcp::meta::LogLevel;
 use mcp::version::{self, Era};
 use mcp::{answer, headers};
 use tokio::sync::oneshot;
-use tokio::time::{Duration, sleep, timeout};
+use tokio::time::{Duration, Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::strays::Strays;
@@ -54,9 +54,19 @@ impl Session {
     pub(crate) fn reply(self: &Arc<Self>, wire: &Arc<HttpWire>, body: Bytes) {
         let (session, wire) = (Arc::clone(self), Arc::clone(wire));
         wire.shared.world.tasks.clone().spawn(async move {
-            if let Err(error) = wire.post(session.headers(), body).await {
-                tracing::debug!(%error, "could not answer the server's request");
-            }
+            let answered = timeout(ANSWERING, wire.post(session.headers(), body)).await;
+            let why = match answered {
+                Ok(Ok(reply)) if reply.status().is_success() => return,
+                Ok(Ok(reply)) => {
+                    if reply.status() == StatusCode::NOT_FOUND && session.has_id() {
+                        wire.lost(&session);
+                    }
+                    format!("HTTP {}", reply.status().as_u16())
+                }
+                Ok(Err(error)) => error.to_string(),
+                Err(_elapsed) => format!("it took nothing within {ANSWERING:?}"),
+            };
+            tracing::warn!(upstream = wire.shared.plan.name, "could not answer the server's request: {why}");
         });
     }
 
@@ -163,6 +173,8 @@ fn refuses_posts(status: StatusCode) -> bool {
     matches!(status, StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED)
 }
 
+/// How long a server may take to take an answer.
+const ANSWERING: Duration = Duration::from_secs(30);
 /// The first pause before a session's stream that ended is opened again, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -187,7 +199,13 @@ pub(super) async fn listen(wire: &Arc<HttpWire>, session: &Arc<Session>) {
                 match stream {
                     // It has no such stream.
                     Ok(None) => return,
-                    Ok(Some(mut stream)) => while stream.next().await.is_ok() {},
+                    Ok(Some(mut stream)) => {
+                        let began = Instant::now();
+                        while stream.next().await.is_ok() {}
+                        if began.elapsed() >= LONGEST_PAUSE {
+                            pause = FIRST_PAUSE;
+                        }
+                    }
                     Err(error) => tracing::debug!(%error, "cannot listen to a session"),
                 }
                 sleep(pause).await;

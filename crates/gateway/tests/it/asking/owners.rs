@@ -190,26 +190,21 @@ async fn a_modern_process_is_one_whatever_is_declared() {
     assert_eq!(scene.spawn.started(), 1);
 }
 
-/// Clients choose their capabilities, and each set costs a session. Past so many of them a client is served, and not asked.
+/// Clients choose their capabilities, and each set costs a session or a process: what is not known here makes no set.
 #[tokio::test(start_paused = true)]
 async fn there_are_only_so_many_sets_of_capabilities() {
     for asks in [Asks::OnItsStream, Asks::InLines] {
         let mut scene = Scene::legacy(asks).await;
         for n in 0..40 {
-            let set = format!(r#"{{"elicitation":{{"form":{{}},"x{n}":{{}}}}}}"#);
+            let set = format!(r#"{{"elicitation":{{ "form":{{"y":{n}}},"x{n}":{{}}}}}}"#);
             one_call(&mut scene, Kind::ModernHttp, Box::leak(set.into_boxed_str())).await;
         }
         let opened: std::collections::BTreeSet<_> =
             scene.server.seen_of("initialize").iter().map(declared).collect();
-        assert_eq!(opened.len(), 32, "{asks:?}: {opened:?}");
-        // One too many is not asked, but told so.
-        let call = first(Door::open_with(Kind::ModernHttp, &scene.running, r#"{"sampling":{"y":{}}}"#).await);
-        let mut serving = scene.call(asks).await;
-        serving.ask("1", super::SAMPLE).await;
-        assert!(json::at(scene.answer().await.text(), &["error"]).is_some());
-        serving.end("{}").await;
-        assert!(call.await.unwrap().1.contains("complete"));
-        // Those that were there before are asked still.
+        assert!(
+            opened.contains(r#"{"elicitation":{"form":{}}}"#) && opened.len() <= 2,
+            "{asks:?}: {opened:?}"
+        );
         let call = carry(
             Door::open_with(Kind::LegacyHttp, &scene.running, r#"{"elicitation":{"form":{},"x1":{}}}"#).await,
         );
