@@ -24,6 +24,7 @@ use transport::http::client::Reply;
 
 use crate::plan::{Reach, UpstreamPlan};
 use crate::reply::CallError;
+use crate::tasks;
 use crate::world::World;
 
 pub(crate) mod answer;
@@ -245,7 +246,11 @@ impl Upstream {
         let whose = self.whose(principal, order.session.as_ref(), &declared);
         // Waiting for a place is part of the time that a call may take.
         let begun = async {
-            let place = if order.listens { None } else { Some(self.places.take().await?) };
+            let place = if order.listens || tasks::waits(order.call) {
+                None
+            } else {
+                Some(self.places.take().await?)
+            };
             self.begin(order, &whose, place).await
         };
         match timeout(order.within, begun).await {

@@ -97,6 +97,12 @@ impl Answer {
         self
     }
 
+    /// The same answer with its response in hand, which was taken out.
+    pub(crate) fn over(mut self, response: Response) -> Self {
+        self.source = Source::Whole(Some(response));
+        self
+    }
+
     /// Gives up its place at the server: the call waits for its client, perhaps for long.
     pub(crate) fn give_up_place(&mut self) {
         self.place = None;
