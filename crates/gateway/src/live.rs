@@ -162,7 +162,7 @@ impl Gateway {
         let streams = Places::new("streams".to_owned(), plan.limits.streams, 0);
         let empty = Live { plan: Arc::new(Plan::default()), servers: BTreeMap::new(), endpoints: Vec::new() };
         let suspended = Suspended::new(Arc::clone(&world.seal), plan.limits.suspended_calls);
-        let tasks = Tasks::new(Arc::clone(&world.seal));
+        let tasks = Tasks::new(Arc::clone(&world.seal), plan.limits.suspended_calls);
         let shares = Shares { places: Arc::new(places), streams: Arc::new(streams), suspended, tasks };
         let gateway = Arc::new(Self {
             world,

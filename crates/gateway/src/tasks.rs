@@ -47,9 +47,6 @@ use self::name::{Ids, Name};
 pub(crate) use self::relay::{Reshape, Tasking};
 pub(crate) use self::wait::{Wait, Waited};
 
-/// How many calls wait for the end of a task at once: `tasks/result`, and calls of clients that cannot have tasks. They may
-/// wait for long, so they take none of the places of other calls.
-const MOST_WAITS: usize = 1024;
 /// What is remembered of tasks that legacy clients have cancelled at modern servers.
 const CANCELLED: Room = Room { values: 16 * 1024, bytes: usize::MAX };
 
@@ -84,7 +81,8 @@ impl Form {
 #[derive(Debug)]
 pub(crate) struct Tasks {
     seal: Arc<Seal>,
-    /// Places for those who wait for the end of a task.
+    /// Places for those who wait for the end of a task: `tasks/result`, and calls of clients that cannot have tasks. They
+    /// may wait for long, so they take none of the places at their servers.
     waits: Arc<Places>,
     /// Cancelled by legacy clients, for whom that is final whatever a modern server makes of it.
     cancelled: Kept<String, (), CallError>,
@@ -95,8 +93,9 @@ pub(crate) struct Tasks {
 }
 
 impl Tasks {
-    pub(crate) fn new(seal: Arc<Seal>) -> Arc<Self> {
-        let waits = Places::new("calls that wait for a task".to_owned(), MOST_WAITS, 0);
+    /// `most` may wait for the end of a task at once.
+    pub(crate) fn new(seal: Arc<Seal>, most: usize) -> Arc<Self> {
+        let waits = Places::new("calls that wait for a task".to_owned(), most, 0);
         Arc::new(Self {
             seal,
             waits: Arc::new(waits),

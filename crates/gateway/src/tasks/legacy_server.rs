@@ -26,7 +26,7 @@ use crate::catalog::map_result_uris;
 use crate::relay::Mapping;
 use crate::reply::CallError;
 use crate::route::{self, Route};
-use crate::upstream::answer::{Answer, Arrival};
+use crate::upstream::answer::Arrival;
 use crate::upstream::ask::{Ask, Debt};
 use crate::upstream::pipe::lock;
 use crate::upstream::places::Place;
@@ -71,54 +71,61 @@ impl Held {
     }
 
     fn close(&self, public: &str) {
-        lock(&self.0).remove(public);
+        drop(lock(&self.0).remove(public));
     }
 
-    /// Begins to hear what a task asks.
+    /// What a task asks, from now on; `wait` is the request on which it asks.
     fn open(
         &self,
         public: &str,
-        answer: Answer,
-        (keep, place): (Duration, Place),
-    ) -> Result<Arc<Open>, CallError> {
-        let mut random = [0; 8];
-        aws_lc_rs::rand::fill(&mut random)
-            .map_err(|_unspecified| CallError::Internal("no random numbers".to_owned()))?;
+        (courier, wait): (&Courier, Call),
+        (nonce, place): (String, Place),
+    ) -> Arc<Open> {
+        let mut table = lock(&self.0);
+        if let Some(open) = table.get(public) {
+            return Arc::clone(open);
+        }
         let open = Arc::new(Open {
             questions: Mutex::default(),
             asked: watch::Sender::new(0),
-            nonce: random.iter().map(|byte| format!("{byte:02x}")).collect(),
+            nonce,
             hearing: Mutex::default(),
         });
-        let (table, name, heard) = (self.clone(), public.to_owned(), Arc::downgrade(&open));
+        let (held, name, heard) = (self.clone(), public.to_owned(), Arc::downgrade(&open));
+        let courier = courier.clone();
         let hearing = tokio::spawn(async move {
-            hear(answer, &heard, keep).await;
+            if let Err(error) = hear(&courier, &wait, &heard).await {
+                tracing::debug!(upstream = courier.to(), %error, "cannot hear what a task asks");
+            }
             drop(place);
-            let mut table = lock(&table.0);
+            let mut table = lock(&held.0);
             // Another one may have taken its place.
             if table.get(&name).is_some_and(|open| Arc::downgrade(open).ptr_eq(&heard)) {
                 table.remove(&name);
             }
         });
         *lock(&open.hearing) = Some(hearing.abort_handle());
-        lock(&self.0).insert(public.to_owned(), Arc::clone(&open));
-        Ok(open)
+        table.insert(public.to_owned(), Arc::clone(&open));
+        open
     }
 }
 
 /// Hears what a task asks until it is over, or nothing came for so long as a client may take to answer.
-async fn hear(mut answer: Answer, open: &Weak<Open>, keep: Duration) {
-    while let Ok(Ok(arrival)) = timeout(keep, answer.next()).await {
-        let Some(open) = open.upgrade() else { return };
+async fn hear(courier: &Courier, wait: &Call, open: &Weak<Open>) -> Result<(), CallError> {
+    let keep = courier.upstream.plan().deadlines.input;
+    let mut answer = courier.send(wait).await?;
+    while let Ok(arrival) = timeout(keep, answer.next()).await {
+        let (arrival, Some(open)) = (arrival?, open.upgrade()) else { break };
         match arrival {
             Arrival::Ask(ask) => open.take(ask),
             Arrival::Notice(_, Seen { notice: Notice::Cancelled { request: Some(id) }, .. }) => {
                 open.withdraw(&id);
             }
             Arrival::Notice(..) => {}
-            Arrival::Response(_) => return,
+            Arrival::Response(_) => break,
         }
     }
+    Ok(())
 }
 
 impl Open {
@@ -230,9 +237,13 @@ impl Route {
 
     /// Opens the request on which a task asks.
     async fn hear(&self, courier: &Courier, own: &str, public: &str) -> Result<Arc<Open>, CallError> {
+        let mut random = [0; 8];
+        aws_lc_rs::rand::fill(&mut random)
+            .map_err(|_unspecified| CallError::Internal("no random numbers".to_owned()))?;
+        let nonce = random.iter().map(|byte| format!("{byte:02x}")).collect();
         let place = self.tasks.waits.take().await?;
-        let answer = courier.send(&courier.about("tasks/result", own, "")?).await?;
-        self.tasks.held.open(public, answer, (courier.upstream.plan().deadlines.input, place))
+        let wait = courier.about("tasks/result", own, "")?;
+        Ok(self.tasks.held.open(public, (courier, wait), (nonce, place)))
     }
 
     fn update_at_legacy(&self, call: &Call, subject: &Subject) -> Result<String, Failed> {

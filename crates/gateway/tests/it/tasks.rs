@@ -11,6 +11,7 @@ use testkit::server::{Desk, Persona, ScriptedServer};
 use crate::doors::{Door, Kind};
 use crate::stand::{Over, Running, Stand};
 
+mod bounds;
 mod legacy_client;
 mod legacy_server;
 mod same_era;
@@ -47,13 +48,18 @@ async fn with<const N: usize>(personas: [(&str, Persona); N]) -> (Running, [(Scr
 async fn with_clock<const N: usize>(
     personas: [(&str, Persona); N],
 ) -> (Running, [(ScriptedServer, Desk); N], WallClock) {
+    let (stand, servers) = stand(personas).await;
+    let clock = stand.clock.clone();
+    (stand.start().await, servers, clock)
+}
+
+async fn stand<const N: usize>(personas: [(&str, Persona); N]) -> (Stand, [(ScriptedServer, Desk); N]) {
     let mut stand = Stand::new(Arc::new(MemoryNetwork::default()));
     let mut servers = Vec::new();
     for (name, persona) in personas {
         servers.push(stand.add(name, Over::Http, persona).await);
     }
-    let clock = stand.clock.clone();
-    (stand.start().await, servers.try_into().unwrap(), clock)
+    (stand, servers.try_into().unwrap())
 }
 
 /// A task as the extension has it.
