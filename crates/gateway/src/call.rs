@@ -220,6 +220,7 @@ impl Route {
             client: visit.client.cloned(),
             within: within(call, &upstream.plan().deadlines),
             listens: false,
+            after: None,
         };
         upstream.send(permit.cover(order)).await
     }

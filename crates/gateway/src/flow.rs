@@ -188,11 +188,12 @@ impl Flow {
                     return Some(self.fail(&error));
                 };
                 let waited = wait.next(asking).await;
-                Some(match waited {
-                    Ok(Waited::Ask(bytes)) => Step::Ask(bytes),
-                    Ok(Waited::Over(message)) => self.last(Last::Message(message, None)),
-                    Err(error) => self.fail(&error),
-                })
+                self.urls.append(&mut wait.urls);
+                match waited {
+                    Ok(Waited::Ask(bytes)) => Some(Step::Ask(bytes)),
+                    Ok(Waited::Over(message)) => self.end(Last::Message(message, None)),
+                    Err(error) => Some(self.fail(&error)),
+                }
             }
             State::Ending(unsaid, _) => {
                 if let Some(bytes) = unsaid.pop_front() {

@@ -393,6 +393,7 @@ impl Shelf {
             client: None,
             within,
             listens: false,
+            after: None,
         };
         let answer = async {
             let mut answer = self.upstream.send(permit.cover(order)).await?;

@@ -61,8 +61,8 @@ impl Courier {
         Ok(Call::own(method, &params, self.facts.clone())?)
     }
 
-    /// Sends a request, and gives what begins to answer it.
-    pub(super) async fn send(&self, call: &Call) -> Result<Answer, CallError> {
+    /// Sends a request, and gives what begins to answer it. Progress of the earlier request `after` belongs to it now.
+    pub(super) async fn send(&self, call: &Call, after: Option<u64>) -> Result<Answer, CallError> {
         let action = Action { method: call.method_name(), upstream: self.to(), name: None };
         let permit = self.gate.permit(&self.principal, &action)?;
         let order = Order {
@@ -75,6 +75,7 @@ impl Courier {
             client: self.client.clone(),
             within: call::within(call, &self.upstream.plan().deadlines),
             listens: false,
+            after,
         };
         self.upstream.send(permit.cover(order)).await
     }
@@ -83,7 +84,7 @@ impl Courier {
     pub(super) async fn ask(&self, call: &Call) -> Result<(Message, &'static Revision), CallError> {
         let after = self.upstream.plan().deadlines.call;
         let asked = async {
-            let mut answer = self.send(call).await?;
+            let mut answer = self.send(call, None).await?;
             loop {
                 if let Arrival::Response(response) = answer.next().await? {
                     return Ok((response.message, answer.revision()));

@@ -113,7 +113,7 @@ impl Held {
 /// Hears what a task asks until it is over, or nothing came for so long as a client may take to answer.
 async fn hear(courier: &Courier, wait: &Call, open: &Weak<Open>) -> Result<(), CallError> {
     let keep = courier.upstream.plan().deadlines.input;
-    let mut answer = courier.send(wait).await?;
+    let mut answer = courier.send(wait, None).await?;
     while let Ok(arrival) = timeout(keep, answer.next()).await {
         let (arrival, Some(open)) = (arrival?, open.upgrade()) else { break };
         match arrival {

@@ -145,7 +145,9 @@ impl Route {
         let courier = Courier::new(self, target, visit, (asker, call.client().clone()));
         let abandon =
             Abandon::new(courier.clone(), courier.about("tasks/cancel", &own, "")?, &self.world.tasks);
-        let answer = courier.send(&courier.about("tasks/result", &own, "")?).await?;
+        let wait = courier.about("tasks/result", &own, "")?;
+        // The token of the call is good for as long as the task goes on (2025-11-25 §Task Progress Notifications).
+        let answer = courier.send(&wait, Some(answer.id())).await?;
         let reshape = Some(Reshape::Final { abandon: Some(Box::new(abandon)) });
         let tasking = Tasking { reshape, client: None, place: Some(place) };
         Ok(Way::Server(Box::new(answer), self.mapping(target), Some(Box::new(tasking))))

@@ -39,6 +39,8 @@ pub(crate) struct Wait {
     /// The questions that the client has answered: a server may show them for a while yet.
     answered: BTreeSet<String>,
     rounds: u32,
+    /// Ids of elicitations by URL, which end when the task is over.
+    pub(crate) urls: Vec<String>,
     until: Instant,
     _place: Place,
 }
@@ -84,7 +86,7 @@ impl Wait {
         let (id, tasks) = (call.id().clone(), Arc::clone(&route.tasks));
         let about = Arc::new(About { id, subject, revision, tasks });
         let doing = look(&about, Duration::ZERO);
-        Self { about, doing, answered: BTreeSet::new(), rounds: 0, until, _place: place }
+        Self { about, doing, answered: BTreeSet::new(), rounds: 0, urls: Vec::new(), until, _place: place }
     }
 
     /// Waits for the next thing. Safe to drop while waiting.
@@ -143,7 +145,8 @@ impl Wait {
         }
         let update = courier.about("tasks/update", own, "")?;
         let input = InputRequired { requests: new, state: None };
-        let round = Round::begin(input, Box::new(update), asking, (self.rounds, patience))?;
+        let mut round = Round::begin(input, Box::new(update), asking, (self.rounds, patience))?;
+        self.urls.append(&mut round.urls);
         self.rounds += 1;
         self.doing = Doing::Asking(Box::new(round));
         Ok(())

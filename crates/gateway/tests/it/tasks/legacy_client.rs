@@ -100,6 +100,29 @@ async fn a_result_is_waited_for() {
     assert_eq!(server.seen_of("tasks/update").len(), 1);
 }
 
+/// An elicitation by URL has an id in the legacy era, and an end.
+#[tokio::test(start_paused = true)]
+async fn urls_end_with_the_task() {
+    let (running, [(_, mut desk)]) = with([("up", modern())]).await;
+    let mut door = Door::open_with(Kind::LegacyHttp, &running, r#"{"elicitation":{"url":{}}}"#).await;
+    let id = task(&mut door, &mut desk).await;
+    let body = door.body("7", "tasks/result", &format!(r#""taskId":"{id}""#), "");
+    let asks =
+        r#","inputRequests":{"k":{"method":"elicitation/create","params":{"mode":"url","url":"https://x"}}}"#;
+    let (mut reply, ()) = tokio::join!(begin(&door, &running, &body), async {
+        desk.asked("tasks/get").await.result(&flat("own", "input_required", asks)).await;
+    });
+    let question = reply.event().await.unwrap();
+    let (number, url) = (member(&question, &["id"]), member(&question, &["params", "elicitationId"]));
+    door.say(&format!(r#"{{"jsonrpc":"2.0","id":{number},"result":{{"action":"accept"}}}}"#)).await;
+    desk.asked("tasks/update").await.result("{}").await;
+    desk.asked("tasks/get").await.result(&flat("own", "completed", r#","result":{}"#)).await;
+    let over = reply.event().await.unwrap();
+    assert_eq!(member(&over, &["method"]), "notifications/elicitation/complete");
+    assert_eq!(member(&over, &["params", "elicitationId"]), url);
+    assert_eq!(member(&reply.event().await.unwrap(), &["id"]), "7");
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_has_no_result_has_an_error() {
     let (running, [(_, mut desk)]) = with([("up", modern())]).await;

@@ -183,6 +183,30 @@ async fn a_task_is_run_for_those_who_cannot_have_one() {
     assert!(server.seen_of("tasks/cancel").is_empty());
 }
 
+/// The call's token is good for as long as its task goes on.
+#[tokio::test(start_paused = true)]
+async fn progress_of_a_task_that_is_run_is_that_of_the_call() {
+    for over in [Over::Http, Over::Stdio] {
+        let mut stand = Stand::new(Arc::new(MemoryNetwork::default()));
+        let (server, mut desk) = stand.add("up", over, legacy()).await;
+        let running = stand.start().await;
+        let mut door = Door::open(Kind::ModernHttp, &running).await;
+        let body = door.body("1", "tools/call", r#""name":"must""#, r#""progressToken":"mine""#);
+        let (said, ()) = tokio::join!(door.ask(&body), async {
+            desk.asked("tools/call").await.result(&created_core("own")).await;
+            let mut events = desk.asked("tasks/result").await.stream().await;
+            let token = server.seen_of("tools/call").remove(0).id().unwrap().to_owned();
+            for (token, progress) in [(token.as_str(), "1.0"), ("99999", "2.0")] {
+                let params = format!(r#"{{"progressToken":{token},"progress":{progress},{RELATED}}}"#);
+                events.notify("notifications/progress", &params).await;
+            }
+            events.result(r#"{"content":[]}"#).await;
+        });
+        assert_eq!(said.len(), 2, "{over:?}: {said:?}");
+        assert_eq!(member(&said[0], &["params", "progressToken"]), "mine");
+    }
+}
+
 /// A question in mid-task is one in mid-call then; and nobody else can cancel what the client gives up.
 #[tokio::test(start_paused = true)]
 async fn a_task_that_is_run_asks_and_is_cancelled_as_a_call() {
