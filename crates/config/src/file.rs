@@ -276,7 +276,8 @@ table! {
         keep_alive: Lasting = "15s",
         /// How long a legacy session may go on.
         session_ttl: Lasting = "24h",
-        /// The most calls at once that wait for a modern client to answer a legacy server. More are refused.
+        /// The most calls at once that wait for a modern client to answer a legacy server. More are refused. As many again may
+        /// wait for the end of a task.
         suspended_calls: Count = 1000,
         /// The most events of one stream of a legacy session that are kept for a client whose connection breaks.
         replay_events: Count = 1000,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use auth::{Action, Permit, Principal};
 use http::HeaderMap;
-use mcp::answer::APPS_EXTENSION;
+use mcp::answer::{APPS_EXTENSION, TASKS_EXTENSION};
 use mcp::call::Call;
 use mcp::json::{Object, Patch};
 use mcp::jsonrpc::Message;
@@ -25,12 +25,14 @@ use tokio::time::Duration;
 
 use crate::catalog::Target;
 use crate::catalog::shelf::Asker;
+use crate::plan::Deadlines;
 use crate::relay::{Errand, Mapping, Relay};
 use crate::reply::CallError;
 use crate::route::{self, Route};
 use crate::subscription::Subscription;
 use crate::suspend::{Bond, Resumed};
 use crate::tally::Tally;
+use crate::tasks::{self, Tasking, Wait};
 use crate::upstream::Order;
 use crate::upstream::answer::Answer;
 
@@ -58,6 +60,8 @@ pub(crate) enum Course {
     Relay(Box<Relay>),
     /// A subscription stream.
     Listen(Box<Subscription>),
+    /// A wait for the end of a task.
+    Wait(Box<Wait>),
 }
 
 impl Route {
@@ -78,11 +82,20 @@ impl Route {
                 tally.ended("ok");
                 Ok(Course::Listen(subscription))
             }
-            Ok(Way::Server(answer, mapping)) => {
-                let deadlines = self.deadlines(answer.upstream());
+            Ok(Way::Wait(wait)) => {
+                tally.ended("ok");
+                Ok(Course::Wait(wait))
+            }
+            Ok(Way::Server(answer, mapping, tasking)) => {
+                let mut deadlines = self.deadlines(answer.upstream());
+                if tasking.as_ref().is_some_and(|tasking| tasking.place.is_some()) {
+                    // A task is quiet until it is over.
+                    deadlines.call = deadlines.call_max;
+                }
                 let suspends = visit.revision.era == Era::Modern && answer.era() == Era::Legacy;
                 let bond = if suspends { self.bond(&call, deadlines.input)? } else { None };
-                let errand = Errand { client_era: visit.revision.era, mapping, deadlines, bond, tally };
+                let errand =
+                    Errand { client_era: visit.revision.era, mapping, deadlines, bond, tally, tasking };
                 Ok(Course::Relay(Box::new(Relay::new(*answer, call, errand))))
             }
             Ok(Way::Resumed(mut relay)) => {
@@ -108,13 +121,15 @@ impl Route {
             Some(Reach::Peer) => Err(unknown_method(call)),
             Some(Reach::All) => self.over_all(call, visit, asker).await,
             Some(Reach::Owner) | None => {
+                if call.kind() == Kind::Task {
+                    return self.task(call, visit, asker).await;
+                }
                 let target = self.catalog.locate(call, asker).await?;
                 tally.goes_to(target.member.upstream.name());
                 if call.continues() && visit.revision.era == Era::Modern {
                     return self.go_on(call, visit, &target, asker).await;
                 }
-                let answer = self.send(call, visit, &target, asker).await?;
-                Ok(Way::Server(Box::new(answer), self.mapping(&target)))
+                self.forward(call, visit, &target, asker).await
             }
         }
     }
@@ -131,8 +146,7 @@ impl Route {
         let upstream = &target.member.upstream;
         let (era, _) = upstream.discovered(asker.principal, Some(call.client())).await?;
         if era == Era::Modern {
-            let answer = self.send(call, visit, target, asker).await?;
-            return Ok(Way::Server(Box::new(answer), self.mapping(target)));
+            return self.forward(call, visit, target, asker).await;
         }
         self.permit(call, target, asker.principal)?;
         let keep = upstream.plan().deadlines.input;
@@ -147,8 +161,7 @@ impl Route {
             Resumed::Asks(result) => Ok(Way::Own(route::own_result(call.id(), &result)?)),
             Resumed::Anew => {
                 let anew = mrtr::again(call, &[], None)?;
-                let answer = self.send(&anew, visit, target, asker).await?;
-                Ok(Way::Server(Box::new(answer), self.mapping(target)))
+                self.forward(&anew, visit, target, asker).await
             }
         }
     }
@@ -210,8 +223,9 @@ impl Route {
             mirrored,
             session: visit.session.cloned(),
             client: visit.client.cloned(),
-            within: upstream.plan().deadlines.call.min(upstream.plan().deadlines.call_max),
+            within: within(call, &upstream.plan().deadlines),
             listens: false,
+            after: None,
         };
         upstream.send(permit.cover(order)).await
     }
@@ -248,7 +262,8 @@ impl Route {
     }
 
     /// The client with the capabilities that can be carried: an aggregate does not carry extensions whose methods have
-    /// no owner here, no legacy client has methods of an extension, and the core tasks of the legacy era do not cross.
+    /// no owner here, no legacy client has methods of an extension, and no server can have tasks carried out by a client
+    /// (protocol.md §2.9). That a legacy client wants a task is told by its call ([`crate::tasks`]).
     fn carried(&self, client: &ClientFacts, era: Era) -> Option<ClientFacts> {
         let text = client.capabilities();
         let object = Object::parse(text).ok()?;
@@ -256,18 +271,19 @@ impl Route {
         if era == Era::Legacy {
             object.remove(|name| name == "tasks", 0, &mut patch);
         }
-        // The methods of other extensions are modern, and have no owner among several servers.
+        // The methods of other extensions are modern, and have no owner among several servers; a task's id leads to one.
+        let crosses = |id: &str| id == APPS_EXTENSION || (era == Era::Modern && id == TASKS_EXTENSION);
         if (era == Era::Legacy || self.catalog.only().is_none())
             && let Some(raw) = object.get("extensions").ok().flatten()
         {
             let extensions = Object::parse(raw).ok()?;
-            extensions.remove(|id| id != APPS_EXTENSION, object.span_of(raw).start, &mut patch);
+            extensions.remove(|id| !crosses(id), object.span_of(raw).start, &mut patch);
         }
         let carried = || ClientFacts { capabilities: patch.apply(text.as_bytes()), ..client.clone() };
         (!patch.is_empty()).then(carried)
     }
 
-    fn mapping(&self, target: &Target<'_>) -> Option<Mapping> {
+    pub(crate) fn mapping(&self, target: &Target<'_>) -> Option<Mapping> {
         let names = &self.catalog.names;
         (!names.is_transparent()).then(|| Mapping { names: Arc::clone(names), server: target.server })
     }
@@ -276,9 +292,15 @@ impl Route {
 /// [`Course`], before it is counted.
 pub(crate) enum Way {
     Own(Message),
-    Server(Box<Answer>, Option<Mapping>),
+    Server(Box<Answer>, Option<Mapping>, Option<Box<Tasking>>),
     Resumed(Box<Relay>),
     Listen(Box<Subscription>),
+    Wait(Box<Wait>),
+}
+
+/// How long the beginning of an answer may take.
+pub(crate) fn within(call: &Call, deadlines: &Deadlines) -> Duration {
+    if tasks::waits(call) { deadlines.call_max } else { deadlines.call.min(deadlines.call_max) }
 }
 
 fn exists_in(method: &mcp::method::Method, era: Era) -> bool {

@@ -230,6 +230,17 @@ impl Catalog {
         member.shelf.page(method, cursor.map(str::to_owned), asker).await
     }
 
+    /// Whether a tool can only be called as a task of the legacy era, as far as its server's list is known.
+    pub(crate) async fn requires_task(
+        &self,
+        target: &Target<'_>,
+        tool: &str,
+        asker: Asker<'_>,
+    ) -> Result<bool, CallError> {
+        target.member.know_tools(asker).await?;
+        Ok(target.member.shelf.index().tasks.contains(tool))
+    }
+
     /// The mirrored parameters of a tool, as far as its server's list is known.
     pub(crate) async fn mirrored_params(
         &self,

@@ -24,12 +24,13 @@ use crate::relay::{Passed, Relay};
 use crate::reply::{self, CallError, Wire};
 use crate::route::{self, Route};
 use crate::subscription::Subscription;
+use crate::tasks::{Wait, Waited};
 use crate::upstream::ask::Ask;
 
 mod input;
 mod steps;
 
-use self::input::{Round, Turn};
+pub(crate) use self::input::{Round, Turn};
 pub(crate) use self::steps::Steps;
 
 /// The next thing of a call.
@@ -72,6 +73,8 @@ enum State {
     /// What is to be said before the end.
     Ending(VecDeque<Bytes>, Last),
     Listen(Box<Subscription>),
+    /// A legacy client waits for a task of a modern server.
+    Waiting(Box<Wait>),
     Failed(CallError),
     Over,
 }
@@ -156,6 +159,7 @@ impl Flow {
                         (State::Relay(relay), streams)
                     }
                     Ok(Course::Listen(subscription)) => (State::Listen(subscription), true),
+                    Ok(Course::Wait(wait)) => (State::Waiting(wait), false),
                     Err(error) => (State::Failed(error), false),
                 };
                 self.state = state;
@@ -184,6 +188,19 @@ impl Flow {
                     }
                 };
                 self.turn(turn)
+            }
+            State::Waiting(wait) => {
+                let Some(asking) = &mut self.asking else {
+                    let error = CallError::Internal("a client cannot be asked".to_owned());
+                    return Some(self.fail(&error));
+                };
+                let waited = wait.next(asking).await;
+                self.urls.append(&mut wait.urls);
+                match waited {
+                    Ok(Waited::Ask(bytes)) => Some(Step::Ask(bytes)),
+                    Ok(Waited::Over(message)) => self.end(Last::Message(message, None)),
+                    Err(error) => Some(self.fail(&error)),
+                }
             }
             State::Ending(unsaid, _) => {
                 if let Some(bytes) = unsaid.pop_front() {

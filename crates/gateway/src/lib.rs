@@ -22,6 +22,7 @@ mod route;
 mod subscription;
 mod suspend;
 mod tally;
+mod tasks;
 pub mod upstream;
 mod watch;
 pub mod world;

@@ -26,6 +26,7 @@ use crate::listener::{Doorkeeper, Endpoint, Listener};
 use crate::plan::{ListenerPlan, Plan, Reach, RoutePlan, UpstreamPlan};
 use crate::route::{Route, Shares};
 use crate::suspend::Suspended;
+use crate::tasks::Tasks;
 use crate::upstream::pipe::lock;
 use crate::upstream::places::Places;
 use crate::upstream::{Health, Upstream};
@@ -161,7 +162,8 @@ impl Gateway {
         let streams = Places::new("streams".to_owned(), plan.limits.streams, 0);
         let empty = Live { plan: Arc::new(Plan::default()), servers: BTreeMap::new(), endpoints: Vec::new() };
         let suspended = Suspended::new(Arc::clone(&world.seal), plan.limits.suspended_calls);
-        let shares = Shares { places: Arc::new(places), streams: Arc::new(streams), suspended };
+        let tasks = Tasks::new(Arc::clone(&world.seal), plan.limits.suspended_calls);
+        let shares = Shares { places: Arc::new(places), streams: Arc::new(streams), suspended, tasks };
         let gateway = Arc::new(Self {
             world,
             live: Arc::new(ArcSwap::from_pointee(empty)),
@@ -422,6 +424,7 @@ impl Gateway {
         let patience = live.plan.limits.drain;
         // Nobody will come back for them.
         self.shares.suspended.close();
+        self.shares.tasks.clear();
         let idle = join_all(live.servers.values().map(|server| server.upstream.idle()));
         if tokio::time::timeout(patience, idle).await.is_err() {
             tracing::warn!("calls were still under way after {patience:?}; they are lost");

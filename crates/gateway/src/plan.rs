@@ -285,7 +285,8 @@ pub struct Limits {
     pub keep_alive: Duration,
     /// How long a legacy session may go on.
     pub session_ttl: Duration,
-    /// The most calls at once that wait for a modern client's answer to a legacy server; more are refused.
+    /// The most calls at once that wait for a modern client's answer to a legacy server; more are refused. As many again
+    /// may wait for the end of a task.
     pub suspended_calls: usize,
     /// The most events of one stream of a legacy session that are kept for a client that comes back.
     pub replay_events: usize,

@@ -24,6 +24,7 @@ use crate::plan::Deadlines;
 use crate::reply::CallError;
 use crate::suspend::Bond;
 use crate::tally::Tally;
+use crate::tasks::{Reshape, Tasking};
 use crate::upstream::answer::{Answer, Arrival, Response};
 use crate::upstream::ask::Ask;
 use crate::upstream::places::Place;
@@ -56,6 +57,8 @@ pub(crate) struct Relay {
     longest: Duration,
     /// What the call is suspended under when its legacy server asks a modern client.
     bond: Option<Bond>,
+    /// What becomes of tasks in the answer.
+    tasking: Option<Box<Tasking>>,
     /// The call as it came, to be sent again with what its modern server asks a legacy client for.
     call: Option<Box<Call>>,
     /// What came while the call was suspended.
@@ -71,6 +74,7 @@ pub(crate) struct Errand {
     pub(crate) deadlines: Deadlines,
     pub(crate) bond: Option<Bond>,
     pub(crate) tally: Tally,
+    pub(crate) tasking: Option<Box<Tasking>>,
 }
 
 /// Whose URIs are to be mapped.
@@ -99,7 +103,7 @@ pub(crate) enum Passed {
 
 impl Relay {
     pub(crate) fn new(answer: Answer, call: Call, errand: Errand) -> Self {
-        let Errand { client_era, mapping, deadlines, bond, tally } = errand;
+        let Errand { client_era, mapping, deadlines, bond, tally, mut tasking } = errand;
         let asked_again = client_era == Era::Legacy && answer.era() == Era::Modern;
         Self {
             input: deadlines.input,
@@ -109,7 +113,10 @@ impl Relay {
             id: call.id().clone(),
             method: call.method(),
             method_name: call.method_name().into(),
-            client: call.client().clone(),
+            client: tasking
+                .as_mut()
+                .and_then(|tasking| tasking.client.take())
+                .unwrap_or_else(|| call.client().clone()),
             client_era,
             token: call.progress_token().map(Into::into),
             last_progress: f64::NEG_INFINITY,
@@ -121,6 +128,7 @@ impl Relay {
             call: (asked_again && call.method().is_some_and(|method| method.may_ask)).then(|| Box::new(call)),
             early: VecDeque::new(),
             tally,
+            tasking,
         }
     }
 
@@ -253,7 +261,12 @@ impl Relay {
             self.alive_until = Instant::now() + self.idle;
             match arrival {
                 Arrival::Response(response) => return self.pass_response(response),
-                Arrival::Ask(ask) => {
+                Arrival::Ask(mut ask) => {
+                    if let Some(reshape) = self.reshape()
+                        && let Some(message) = reshape.said(&ask.message)
+                    {
+                        ask.message = message;
+                    }
                     // Now it is the server that waits, whatever else it says meanwhile.
                     self.asked_until = Some(Instant::now() + self.idle.max(self.input));
                     return Ok(Passed::Ask(ask));
@@ -293,8 +306,17 @@ impl Relay {
             | Notice::ResourceUpdated { .. }
             | Notice::Acknowledged
             | Notice::Cancelled { .. } => None,
+            // Of a task that the client does not know by that name.
+            _ if self.mapping.is_some() && tells_of_task(message) => {
+                let reshape = self.reshape().filter(|reshape| reshape.knows(message))?;
+                Some(reshape.said(message)?.bytes().clone())
+            }
             _ => Some(message.bytes().clone()),
         }
+    }
+
+    fn reshape(&self) -> Option<&Reshape> {
+        self.tasking.as_ref().and_then(|tasking| tasking.reshape.as_ref())
     }
 
     fn pass_response(&mut self, response: Response) -> Result<Passed, CallError> {
@@ -328,10 +350,13 @@ impl Relay {
             map_error_uri(names, *server, message.at(parts.error), parts.error.start, &mut patch);
         }
         let text = patch.apply(message.bytes());
-        let passed = Message::parse(text).map_err(|fault| CallError::InvalidAnswer {
+        let mut passed = Message::parse(text).map_err(|fault| CallError::InvalidAnswer {
             upstream: self.answer.upstream().to_owned(),
             why: fault.to_string(),
         })?;
+        if let Some(reshape) = self.tasking.as_mut().and_then(|tasking| tasking.reshape.as_mut()) {
+            passed = reshape.response(passed, &self.client)?;
+        }
         Ok(Passed::Response(passed, status))
     }
 
@@ -409,4 +434,8 @@ impl Relay {
 
 fn is_progress(arrival: &Result<Arrival, CallError>) -> bool {
     matches!(arrival, Ok(Arrival::Notice(_, Seen { notice: Notice::Progress { .. }, .. })))
+}
+
+fn tells_of_task(message: &Message) -> bool {
+    matches!(message.kind(), MessageKind::Notification(note) if &*note.method == "notifications/tasks/status")
 }

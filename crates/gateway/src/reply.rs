@@ -79,9 +79,21 @@ pub enum CallError {
         /// The capability, as the text of a JSON object.
         required: String,
     },
+    /// The request is one for clients with a capability that this one has not declared.
+    #[error("this needs a capability that the client has not declared: {required}")]
+    NotDeclared {
+        /// The capability, as the text of a JSON object.
+        required: String,
+    },
     /// A retry whose state cannot be used.
     #[error("requestState: {0}")]
     RequestState(&'static str),
+    /// A task that nothing more can be done with.
+    #[error("{why}")]
+    Task {
+        /// What has become of it.
+        why: String,
+    },
     /// The client did not give what the server asked for in mid-call.
     #[error("{why}")]
     InputRefused {
@@ -230,7 +242,7 @@ pub fn wire(error: &CallError) -> Wire {
             data: Some(data("upstream_invalid_answer", upstream, Retry::Unknown)),
             ..row(StatusCode::OK, own::INVALID_ANSWER, Level::WARN, "upstream_invalid_answer")
         },
-        CallError::MissingCapability { required, .. } => Wire {
+        CallError::MissingCapability { required, .. } | CallError::NotDeclared { required } => Wire {
             data: json::Object::parse(required)
                 .is_ok()
                 .then(|| format!(r#"{{"requiredCapabilities":{required}}}"#)),
@@ -240,6 +252,7 @@ pub fn wire(error: &CallError) -> Wire {
             data: Some(format!(r#"{{"reason":"request_state",{}}}"#, Retry::No.members())),
             ..row(StatusCode::BAD_REQUEST, code::INVALID_PARAMS, Level::INFO, "request_state")
         },
+        CallError::Task { .. } => row(StatusCode::OK, code::INVALID_PARAMS, Level::DEBUG, "task"),
         CallError::InputRefused { .. } => Wire {
             data: Some(format!(r#"{{"reason":"input_refused",{}}}"#, Retry::Unknown.members())),
             ..row(StatusCode::OK, own::INPUT_REFUSED, Level::INFO, "input_refused")

@@ -28,6 +28,7 @@ use crate::plan::{Deadlines, RoutePlan};
 use crate::reply::CallError;
 use crate::subscription::Subscription;
 use crate::suspend::Suspended;
+use crate::tasks::Tasks;
 use crate::upstream::Upstream;
 use crate::upstream::answer::Arrival;
 use crate::upstream::places::Places;
@@ -57,6 +58,7 @@ pub(crate) struct Route {
     pub(crate) streams: Arc<Places>,
     /// Calls that wait for their clients.
     pub(crate) suspended: Arc<Suspended>,
+    pub(crate) tasks: Arc<Tasks>,
     /// Cancelled when a new plan has another route in this one's place.
     pub(crate) replaced: CancellationToken,
     /// What a modern server says of itself, by principal and capabilities, and until when that is fresh.
@@ -71,6 +73,7 @@ pub(crate) struct Shares {
     pub(crate) places: Arc<Places>,
     pub(crate) streams: Arc<Places>,
     pub(crate) suspended: Arc<Suspended>,
+    pub(crate) tasks: Arc<Tasks>,
 }
 
 impl Route {
@@ -79,7 +82,7 @@ impl Route {
         servers: &[(Arc<Upstream>, Arc<Watch>)],
         gate: Gate,
         world: World,
-        Shares { places, streams, suspended }: Shares,
+        Shares { places, streams, suspended, tasks }: Shares,
     ) -> Self {
         let upstreams: Vec<_> = servers.iter().map(|(upstream, _)| Arc::clone(upstream)).collect();
         let catalog = Catalog::new(plan, &upstreams);
@@ -90,6 +93,7 @@ impl Route {
         Self {
             name: plan.name.clone(),
             suspended,
+            tasks,
             catalog,
             gate,
             world,
@@ -202,7 +206,7 @@ impl Route {
             }
         }
         let (mut discovered, degraded) = self.discovered(asker.principal, asker.client).await?;
-        // Of a legacy server only what crosses: not the core tasks of 2025-11-25, and nothing that is unknown here.
+        // Of a legacy server only what crosses, and nothing that is unknown here.
         discovered.raw_capabilities = discovered.capabilities.text();
         let meta = if degraded.is_empty() { Vec::new() } else { vec![degraded_member(&degraded)] };
         own_result(call.id(), &discovered.text(&meta)).map(Way::Own)
@@ -312,8 +316,8 @@ impl Route {
             // What the missing ones have is not known; a client that is told «no tools» would not ask later.
             capabilities = capabilities.or(&everything());
         }
-        // Extensions with methods of their own have no owner in an aggregate.
-        capabilities.extensions.retain(|id, _| id == answer::APPS_EXTENSION);
+        // Extensions with methods of their own have no owner in an aggregate; a task's id leads to one.
+        capabilities.extensions.retain(|id, _| id == answer::APPS_EXTENSION || id == answer::TASKS_EXTENSION);
         let ttl = if degraded.is_empty() { DESCRIPTION_TTL } else { Duration::ZERO };
         let discovered = Discovered {
             versions,

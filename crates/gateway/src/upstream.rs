@@ -24,6 +24,7 @@ use transport::http::client::Reply;
 
 use crate::plan::{Reach, UpstreamPlan};
 use crate::reply::CallError;
+use crate::tasks;
 use crate::world::World;
 
 pub(crate) mod answer;
@@ -95,6 +96,8 @@ pub(crate) struct Order<'a> {
     pub(crate) within: Duration,
     /// Whether it is a subscription stream, which takes no place and has no end of its own.
     pub(crate) listens: bool,
+    /// An earlier request whose progress belongs here now: a call whose task this waits for.
+    pub(crate) after: Option<u64>,
 }
 
 impl Upstream {
@@ -248,7 +251,11 @@ impl Upstream {
         let whose = self.whose(principal, order.session.as_ref(), &declared);
         // Waiting for a place is part of the time that a call may take.
         let begun = async {
-            let place = if order.listens { None } else { Some(self.places.take().await?) };
+            let place = if order.listens || tasks::waits(order.call) {
+                None
+            } else {
+                Some(self.places.take().await?)
+            };
             self.begin(order, &whose, place).await
         };
         match timeout(order.within, begun).await {
@@ -305,7 +312,7 @@ impl Upstream {
         let wants = Running::wants(log.wants(None), order.listens, asked(order, declared));
         let stream = running.pipe.request(id, body, headers, wants).await?;
         self.answered(&running.link);
-        Ok(Answer::new(Source::Pipe(stream), self.origin(order, &running.link), place))
+        Ok(Answer::new(Source::Pipe(stream), self.origin(order, &running.link, id), place))
     }
 
     async fn begin_http(
@@ -366,7 +373,7 @@ impl Upstream {
                 self.answered(link);
                 let stream = HttpStream::early(Arc::clone(wire), early, id, call);
                 let source = Source::Events(Box::new(stream));
-                return Ok(Begun::Answer(Box::new(Answer::new(source, self.origin(order, link), place))));
+                return Ok(Begun::Answer(Box::new(Answer::new(source, self.origin(order, link, id), place))));
             }
             (First::Said(_), None) => return Err(CallError::Internal("an answer to no call".to_owned())),
         };
@@ -384,7 +391,7 @@ impl Upstream {
             legacy => legacy,
         };
         let source = self.receive(wire, reply, Sent { id, legacy }).await?;
-        Ok(Begun::Answer(Box::new(Answer::new(source, self.origin(order, link), place))))
+        Ok(Begun::Answer(Box::new(Answer::new(source, self.origin(order, link, id), place))))
     }
 
     /// Tells by the response's head what kind of answer it is.
@@ -445,10 +452,11 @@ impl Upstream {
         outbound::body(order.call, &rewrite)
     }
 
-    fn origin(&self, order: &Order<'_>, link: &Link) -> Origin {
+    fn origin(&self, order: &Order<'_>, link: &Link, id: u64) -> Origin {
         let reads = order.call.kind() == Kind::Resource;
         let uri = || order.subject.clone().or_else(|| order.call.subject().map(|s| s.text.to_string()));
         Origin {
+            id,
             upstream: self.name().to_owned(),
             revision: link.revision,
             method: order.call.method(),
@@ -513,7 +521,7 @@ impl Upstream {
 /// What a call may be asked by a legacy server.
 fn asked(order: &Order<'_>, declared: &Arc<str>) -> Asked {
     let may_ask = order.call.method().is_some_and(|method| method.may_ask);
-    Asked { may_ask, declared: Arc::clone(declared), client: order.client.clone() }
+    Asked { may_ask, declared: Arc::clone(declared), client: order.client.clone(), after: order.after }
 }
 
 /// How sending over HTTP began.

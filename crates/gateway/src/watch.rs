@@ -389,6 +389,7 @@ impl Watch {
             client: None,
             within: self.upstream.plan().deadlines.list,
             listens,
+            after: None,
         };
         self.upstream.send(permit.cover(order)).await
     }

@@ -39,6 +39,9 @@ pub enum AnswerFault {
     /// `initialize` was answered with a revision that is not spoken here.
     #[error("the server speaks revision {0:?}, which is not spoken here")]
     UnknownRevision(String),
+    /// What should be a task is none.
+    #[error("the server's task cannot be read: {0}")]
+    NotATask(&'static str),
     /// A list without its entries.
     #[error("the result has no array {0:?}")]
     NoEntries(&'static str),

@@ -49,6 +49,8 @@ pub struct Capabilities {
     pub completions: bool,
     /// It sends log messages.
     pub logging: bool,
+    /// Tools can be called as tasks of the legacy era.
+    pub core_tasks: bool,
     /// The extensions it has, each with the JSON object of its settings.
     pub extensions: BTreeMap<String, String>,
 }
@@ -81,6 +83,7 @@ impl Capabilities {
             subscribe: flag("resources", "subscribe")?,
             completions: has("completions")?,
             logging: has("logging")?,
+            core_tasks: crate::legacy::tasks::offers_calls(&object),
             extensions,
         })
     }
@@ -97,6 +100,7 @@ impl Capabilities {
         self.subscribe |= other.subscribe;
         self.completions |= other.completions;
         self.logging |= other.logging;
+        self.core_tasks |= other.core_tasks;
         for (id, settings) in &other.extensions {
             self.extensions.entry(id.clone()).or_insert_with(|| settings.clone());
         }
@@ -116,7 +120,13 @@ impl Capabilities {
         }
     }
 
-    /// The `ServerCapabilities` object.
+    /// Whether it makes tasks of calls, in the way of either era.
+    #[must_use]
+    pub fn makes_tasks(&self) -> bool {
+        self.core_tasks || self.extensions.contains_key(answer::TASKS_EXTENSION)
+    }
+
+    /// The `ServerCapabilities` object of a modern server.
     #[must_use]
     pub fn text(&self) -> String {
         let mut members = Vec::new();
@@ -136,9 +146,12 @@ impl Capabilities {
             &[(self.subscribe, "subscribe"), (self.resources_changed, "listChanged")],
         );
         add(self.tools, "tools", &[(self.tools_changed, "listChanged")]);
-        if !self.extensions.is_empty() {
-            let all: Vec<_> =
-                self.extensions.iter().map(|(id, s)| format!("{}:{s}", json::quote(id))).collect();
+        let mut all: Vec<_> =
+            self.extensions.iter().map(|(id, s)| format!("{}:{s}", json::quote(id))).collect();
+        if self.core_tasks && !self.extensions.contains_key(answer::TASKS_EXTENSION) {
+            all.push(format!("{}:{{}}", json::quote(answer::TASKS_EXTENSION)));
+        }
+        if !all.is_empty() {
             members.push(format!("\"extensions\":{{{}}}", all.join(",")));
         }
         format!("{{{}}}", members.join(","))
@@ -161,9 +174,11 @@ impl Discovered {
             Some(meta) => meta.get(SERVER_INFO)?.map(str::to_owned),
             None => None,
         };
+        // In the modern era that member says nothing (tasks extension §Capability Negotiation).
+        let capabilities = Capabilities { core_tasks: false, ..Capabilities::read(raw_capabilities)? };
         Ok(Self {
             versions: versions.map(|version| version.into_owned()).collect(),
-            capabilities: Capabilities::read(raw_capabilities)?,
+            capabilities,
             raw_capabilities: raw_capabilities.to_owned(),
             instructions: result.string("instructions")?.map(|text| text.into_owned()),
             info,

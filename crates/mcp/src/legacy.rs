@@ -5,3 +5,4 @@ pub mod convert;
 pub mod downgrade;
 pub mod endpoint;
 pub mod initialize;
+pub mod tasks;

@@ -124,8 +124,18 @@ pub static METHODS: &[Method] = &[
     },
     Method { reach: Reach::All, cacheable: true, ..owned("server/discover") },
     Method { reach: Reach::All, ..owned("subscriptions/listen") },
-    Method { kind: Kind::Task, subject: SubjectAt::Param("taskId"), ..owned("tasks/cancel") },
-    Method { kind: Kind::Task, subject: SubjectAt::Param("taskId"), ..owned("tasks/get") },
+    Method { kind: Kind::Task, subject: SubjectAt::Param("taskId"), legacy: true, ..owned("tasks/cancel") },
+    Method { kind: Kind::Task, subject: SubjectAt::Param("taskId"), legacy: true, ..owned("tasks/get") },
+    Method { kind: Kind::Task, modern: false, legacy: true, ..owned("tasks/list") },
+    Method {
+        kind: Kind::Task,
+        subject: SubjectAt::Param("taskId"),
+        modern: false,
+        legacy: true,
+        // In the legacy era a task asks on the stream of this.
+        may_ask: true,
+        ..owned("tasks/result")
+    },
     Method { kind: Kind::Task, subject: SubjectAt::Param("taskId"), ..owned("tasks/update") },
     Method {
         kind: Kind::Tool,

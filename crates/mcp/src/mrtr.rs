@@ -99,6 +99,26 @@ impl InputRequest {
         Ok(())
     }
 
+    /// Reads an `inputRequests` object.
+    ///
+    /// # Errors
+    /// When a key stands twice, or something is asked for that no client can be asked for.
+    pub fn read_all(asked: &Object<'_>) -> Result<Vec<Self>, AnswerFault> {
+        asked.deny_duplicates()?;
+        asked.iter().map(|member| read_request(&member.name, member.value)).collect()
+    }
+
+    /// The `inputRequests` object.
+    #[must_use]
+    pub fn write_all(requests: &[Self]) -> String {
+        let each = |request: &Self| {
+            let params = request.params().map(|params| format!(",\"params\":{params}")).unwrap_or_default();
+            format!("{}:{{\"method\":{}{params}}}", json::quote(&request.key), json::quote(&request.method))
+        };
+        let requests: Vec<_> = requests.iter().map(each).collect();
+        format!("{{{}}}", requests.join(","))
+    }
+
     /// The params as text.
     #[must_use]
     pub fn params(&self) -> Option<&str> {
@@ -173,10 +193,7 @@ impl InputRequired {
         }
         let mut requests = Vec::new();
         if let Some(asked) = result.object("inputRequests")? {
-            asked.deny_duplicates()?;
-            for member in asked.iter() {
-                requests.push(read_request(&member.name, member.value)?);
-            }
+            requests = InputRequest::read_all(&asked)?;
         }
         if requests.is_empty() && state.is_none() {
             return Err(AnswerFault::AsksForNothing);
@@ -200,14 +217,8 @@ fn read_request(key: &str, value: &str) -> Result<InputRequest, AnswerFault> {
 /// The result object that asks a modern client for input; `state` is the state itself, not its JSON text.
 #[must_use]
 pub fn ask(requests: &[InputRequest], state: &str) -> String {
-    let each = |request: &InputRequest| {
-        let params = request.params().map(|params| format!(",\"params\":{params}")).unwrap_or_default();
-        format!("{}:{{\"method\":{}{params}}}", json::quote(&request.key), json::quote(&request.method))
-    };
-    let requests: Vec<_> = requests.iter().map(each).collect();
-    let requests = requests.join(",");
-    let state = json::quote(state);
-    format!(r#"{{"resultType":"input_required","inputRequests":{{{requests}}},"requestState":{state}}}"#)
+    let (requests, state) = (InputRequest::write_all(requests), json::quote(state));
+    format!(r#"{{"resultType":"input_required","inputRequests":{requests},"requestState":{state}}}"#)
 }
 
 /// What a retry brings.

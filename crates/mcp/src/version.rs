@@ -35,6 +35,8 @@ pub struct Revision {
     pub blocks: &'static [&'static str],
     /// What `structuredContent` may be, and with it `outputSchema`.
     pub structured: Structured,
+    /// Whether the core has tasks (2025-11-25 only; later they are an extension).
+    pub core_tasks: bool,
     /// Whether servers declare that they complete arguments. In 2024-11-05 they may without saying so.
     pub declares_completions: bool,
     /// Whether a stream begins with an event that has an id and no data (2025-11-25). Older clients take the empty data
@@ -75,6 +77,7 @@ pub static REVISIONS: &[Revision] = &[
         name: "2025-11-25",
         era: Era::Legacy,
         structured: Structured::Object,
+        core_tasks: true,
         primes_streams: true,
         ..LATEST
     },
@@ -95,6 +98,7 @@ const LATEST: Revision = Revision {
     has_version_header: true,
     blocks: WITH_LINKS,
     structured: Structured::Any,
+    core_tasks: false,
     declares_completions: true,
     primes_streams: false,
     has_batches: false,
@@ -106,6 +110,7 @@ const FIRST: Revision = Revision {
     has_version_header: false,
     blocks: FIRST_BLOCKS,
     structured: Structured::Absent,
+    core_tasks: false,
     declares_completions: false,
     primes_streams: false,
     has_batches: false,

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use mcp::json::{self, JsonFault, Object, Patch};
+use mcp::legacy::tasks;
 use mcp::list::Entry as RawEntry;
 use mcp::method::Kind;
 use mcp::mirror::MirroredParams;
@@ -52,6 +53,11 @@ impl RouteLabel {
                 return Ok(None);
             }
         };
+        if tasks::is_required(entry.get("execution")?) {
+            index.tasks.insert(name.clone().into_owned());
+        } else {
+            index.tasks.remove(&*name);
+        }
         let shown = self.named(Kind::Tool, &self.plan.tools, text, index)?;
         shown.map(|entry| self.map_app_uri(entry)).transpose()
     }
@@ -159,7 +165,7 @@ pub(crate) fn map_result_uris(
                 mapper.uri_of(&Object::parse(contents)?, patch)?;
             }
         }
-        "tools/call" => {
+        "tools/call" | "tasks/result" => {
             for block in elements(object.get("content")?)? {
                 mapper.block(block, patch)?;
             }
@@ -171,6 +177,13 @@ pub(crate) fn map_result_uris(
                     for block in blocks {
                         mapper.block(block, patch)?;
                     }
+                }
+            }
+        }
+        "tasks/get" => {
+            if let Some(result) = object.get("result")?.filter(|raw| raw.starts_with('{')) {
+                for block in elements(Object::parse(result)?.get("content")?)? {
+                    mapper.block(block, patch)?;
                 }
             }
         }

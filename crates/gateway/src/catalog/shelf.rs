@@ -3,7 +3,7 @@
 //!
 //! Source: MCP 2026-07-28 `server/utilities/caching` (protocol.md §1.11).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -17,6 +17,7 @@ use mcp::call::Call;
 use mcp::json;
 use mcp::jsonrpc::{Message, MessageKind};
 use mcp::legacy::downgrade::{self, Gap};
+use mcp::legacy::tasks;
 use mcp::list::Page;
 use mcp::meta::{ClientFacts, LogWish};
 use mcp::method::{Kind, Method};
@@ -29,6 +30,7 @@ use crate::digest::Digest;
 use crate::kept::{Kept, Room};
 use crate::plan::SessionRule;
 use crate::reply::CallError;
+use crate::tasks::Form;
 use crate::upstream::answer::Arrival;
 use crate::upstream::{Order, Upstream};
 
@@ -95,6 +97,8 @@ pub(crate) struct Stocked {
     pub(crate) page: Page,
     /// The revision that its server wrote it in.
     pub(crate) revision: &'static Revision,
+    /// Whether its server makes tasks as the extension has them.
+    makes_tasks: bool,
     /// Its entries with public names, without those that are not shown.
     pub(crate) entries: Vec<Entry>,
     received: Instant,
@@ -114,7 +118,13 @@ pub(crate) struct Entry {
 impl Stocked {
     /// The text of one of its entries as a client of a revision can read it.
     pub(crate) fn text_for(&self, entry: &Entry, method: &Method, to: &'static Revision) -> Bytes {
-        downgrade::entry(&entry.text, method, Gap { from: self.revision, to })
+        let text = downgrade::entry(&entry.text, method, Gap { from: self.revision, to });
+        // Any call may become a task there; a legacy client is told of each tool whether it may.
+        if self.makes_tasks && to.core_tasks && method.kind == Kind::Tool {
+            tasks::with_support(&text)
+        } else {
+            text
+        }
     }
 
     /// The hints that are true at this moment: what is left of the time, and for whom.
@@ -145,6 +155,8 @@ struct Key {
 pub(crate) struct Index {
     /// The mirrored parameters of each tool that was seen; by the upstream name.
     pub(crate) tools: HashMap<String, Arc<MirroredParams>>,
+    /// The tools that can only be called as tasks of the legacy era; by the upstream name.
+    pub(crate) tasks: HashSet<String>,
     /// The upstream name of each public name that was cut; by kind and public name.
     pub(crate) cut: HashMap<(Kind, String), String>,
     /// All public names and URIs that were seen; by kind.
@@ -301,7 +313,7 @@ impl Shelf {
             .map_err(|fault| ListFault::Call(CallError::invalid(self.upstream.name(), &fault)))?;
         let mut index = Index::clone(&self.index.load());
         let mut shown: Vec<Entry> = Vec::with_capacity(page.entries.len());
-        let mut names = std::collections::HashSet::new();
+        let mut names = HashSet::new();
         for text in &page.entries {
             let Some(entry) = self.label.label(method.kind, text, &mut index) else { continue };
             if names.insert(entry.name.clone()) {
@@ -316,12 +328,27 @@ impl Shelf {
             }
         }
         self.learn(|current| {
+            // A tool of this page may have been another one before.
+            let seen = |tool: &String| !index.tools.contains_key(tool) || index.tasks.contains(tool);
+            current.tasks.retain(seen);
+            current.tasks.extend(index.tasks.clone());
             current.tools.extend(index.tools.clone());
             current.cut.extend(index.cut.clone());
             current.seen.extend(index.seen.clone());
         });
         let hints = self.effective(page.hints);
-        Ok(Stocked { page, revision, entries: shown, received: Instant::now(), generation, hints })
+        let known = self.upstream.discovered(asker.principal, Some(asker.client)).await;
+        let (era, discovered) = known.map_err(ListFault::Call)?;
+        let makes_tasks = Form::of_server(era, &discovered) == Some(Form::Extension);
+        Ok(Stocked {
+            page,
+            revision,
+            makes_tasks,
+            entries: shown,
+            received: Instant::now(),
+            generation,
+            hints,
+        })
     }
 
     fn learn(&self, change: impl Fn(&mut Index)) {
@@ -366,6 +393,7 @@ impl Shelf {
             client: None,
             within,
             listens: false,
+            after: None,
         };
         let answer = async {
             let mut answer = self.upstream.send(permit.cover(order)).await?;

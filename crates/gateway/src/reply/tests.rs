@@ -23,6 +23,10 @@ fn every() -> Vec<CallError> {
         CallError::UnknownName { kind: Kind::Tool, name: "add".to_owned() },
         CallError::UnknownName { kind: Kind::Resource, name: "file:///x".to_owned() },
         CallError::BadCursor,
+        CallError::NotDeclared {
+            required: r#"{"extensions":{"io.modelcontextprotocol/tasks":{}}}"#.to_owned(),
+        },
+        CallError::Task { why: "the task has expired".to_owned() },
         CallError::Unreachable { upstream: upstream(), why: "refused at 10.0.0.1".to_owned() },
         CallError::Unauthorized { upstream: upstream(), status: 401 },
         CallError::BrokeOff { upstream: upstream(), why: "exit status 1".to_owned() },

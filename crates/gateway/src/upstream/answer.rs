@@ -18,6 +18,7 @@ use crate::upstream::streamable::HttpStream;
 /// of the server's era and transport.
 #[derive(Debug)]
 pub(crate) struct Answer {
+    id: u64,
     source: Source,
     /// Whether the server chose to stream.
     streams: bool,
@@ -71,6 +72,8 @@ impl From<Said> for Arrival {
 /// What an answer must know of its call.
 #[derive(Debug, Clone)]
 pub(crate) struct Origin {
+    /// Our id of the request.
+    pub(crate) id: u64,
     pub(crate) upstream: String,
     /// The revision that the server is spoken to in.
     pub(crate) revision: &'static Revision,
@@ -82,8 +85,8 @@ impl Answer {
     pub(crate) fn new(source: Source, origin: Origin, place: Option<Place>) -> Self {
         // Legacy servers stream every answer, a lone response too: there the first thing that comes tells.
         let streams = matches!(source, Source::Events(_)) && origin.revision.era == Era::Modern;
-        let Origin { upstream, revision, method, uri } = origin;
-        Self { source, streams, revision, method, uri, upstream, place }
+        let Origin { id, upstream, revision, method, uri } = origin;
+        Self { id, source, streams, revision, method, uri, upstream, place }
     }
 
     /// Whether the server chose to stream, so that the client should see a stream, too.
@@ -100,6 +103,17 @@ impl Answer {
     /// Takes a place at the server again.
     pub(crate) fn take_place(&mut self, place: Place) {
         self.place = Some(place);
+    }
+
+    /// The same answer with its response in hand, which was taken out.
+    pub(crate) fn over(mut self, response: Response) -> Self {
+        self.source = Source::Whole(Some(response));
+        self
+    }
+
+    /// Our id of the request, which is its progress token, too.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
     }
 
     /// Gives up its place at the server: the call waits for its client, perhaps for long.

@@ -141,6 +141,8 @@ pub(crate) struct Asked {
     pub(crate) declared: Arc<str>,
     /// The client, where it is known which calls are the same one's.
     pub(crate) client: Option<Arc<str>>,
+    /// An earlier request whose progress is told to this one.
+    pub(crate) after: Option<u64>,
 }
 
 /// Why no call is asked.
@@ -216,7 +218,7 @@ mod tests {
     use super::*;
 
     fn asked(may_ask: bool, declared: &str, client: Option<&str>) -> Asked {
-        Asked { may_ask, declared: declared.into(), client: client.map(Into::into) }
+        Asked { may_ask, declared: declared.into(), client: client.map(Into::into), after: None }
     }
 
     fn owner_of(calls: &[Asked]) -> Result<usize, Nobody> {

@@ -20,6 +20,7 @@ pub(crate) fn mirrored(body: &str) -> Vec<(&'static str, String)> {
     let subject = match text(&["method"]).as_deref() {
         Some("resources/read") => text(&["params", "uri"]),
         Some("tools/call" | "prompts/get") => text(&["params", "name"]),
+        Some("tasks/get" | "tasks/update" | "tasks/cancel") => text(&["params", "taskId"]),
         _ => None,
     };
     headers.extend(subject.map(|subject| ("mcp-name", subject)));

@@ -35,5 +35,6 @@ mod smuggling;
 mod sse;
 mod stand;
 mod streams;
+mod tasks;
 mod unbidden;
 mod unbridgeable;

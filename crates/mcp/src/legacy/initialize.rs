@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 
-use crate::answer::{self, APPS_EXTENSION, AnswerFault};
+use crate::answer::{self, APPS_EXTENSION, AnswerFault, TASKS_EXTENSION};
 use crate::cache::Hints;
 use crate::discover::{Capabilities, Discovered};
 use crate::json::{self, Object, Patch};
 use crate::jsonrpc::Message;
+use crate::legacy::tasks;
 use crate::meta::{ClientFacts, LogWish};
 use crate::reject::Reject;
 use crate::version::{self, Era, Revision};
@@ -63,7 +64,7 @@ pub fn result(discovered: &Discovered, revision: &Revision, fallback_info: &str)
     format!(
         r#"{{"protocolVersion":{},"capabilities":{},"serverInfo":{}{}}}"#,
         json::quote(revision.name),
-        capabilities(&discovered.raw_capabilities, revision),
+        capabilities(discovered, revision),
         discovered.info.as_deref().filter(|info| is_implementation(info)).unwrap_or(fallback_info),
         instructions.unwrap_or_default()
     )
@@ -71,10 +72,14 @@ pub fn result(discovered: &Discovered, revision: &Revision, fallback_info: &str)
 
 /// The capabilities that a legacy client can use here. What is not named is the server's and stays as it came,
 /// `experimental` for one: unknown methods go to the only server.
-fn capabilities(raw: &str, revision: &Revision) -> String {
+fn capabilities(discovered: &Discovered, revision: &Revision) -> String {
+    let raw = &*discovered.raw_capabilities;
     let Ok(object) = Object::parse(raw) else { return "{}".to_owned() };
-    let mut patch = Patch::new();
-    let mut gone = vec!["tasks"];
+    let (mut patch, mut gone) = (Patch::new(), Vec::new());
+    let has_tasks = discovered.capabilities.core_tasks && object.get("tasks").is_ok_and(|raw| raw.is_some());
+    if !(has_tasks && revision.core_tasks) {
+        gone.push("tasks");
+    }
     if !revision.declares_completions {
         gone.push("completions");
     }
@@ -86,9 +91,18 @@ fn capabilities(raw: &str, revision: &Revision) -> String {
             _ => gone.push("extensions"),
         }
     }
-    // The methods of the core tasks of 2025-11-25 are not carried, so they are nobody's to offer.
     object.remove(|name| gone.contains(&name), 0, &mut patch);
-    String::from_utf8_lossy(&patch.apply(raw.as_bytes())).into_owned()
+    let told = String::from_utf8_lossy(&patch.apply(raw.as_bytes())).into_owned();
+    if has_tasks || !revision.core_tasks || !discovered.capabilities.makes_tasks() {
+        return told;
+    }
+    // A server of the extension, or several servers.
+    let mut patch = Patch::new();
+    let added = Object::parse(&told).and_then(|o| o.set("tasks", tasks::OFFER.as_bytes(), 0, &mut patch));
+    if added.is_err() {
+        return told;
+    }
+    String::from_utf8_lossy(&patch.apply(told.as_bytes())).into_owned()
 }
 
 /// Whether an extension works for clients of the legacy era: those with methods or results of their own are modern.
@@ -130,10 +144,13 @@ impl Opened {
             return Err(AnswerFault::UnknownRevision(named.into_owned()));
         };
         let raw_capabilities = result.get("capabilities")?.unwrap_or("{}");
+        let mut capabilities = Capabilities::read(raw_capabilities)?;
+        // The extension exists in the modern era only: there is no result in this one that could name a task.
+        capabilities.extensions.remove(TASKS_EXTENSION);
         let discovered = Discovered {
             // What a client may speak to us behind this server: the server's own revision is not its concern.
             versions: version::names(Era::Modern).map(str::to_owned).collect(),
-            capabilities: Capabilities::read(raw_capabilities)?,
+            capabilities,
             raw_capabilities: raw_capabilities.to_owned(),
             instructions: result.string("instructions")?.map(|text| text.into_owned()),
             info: result.get("serverInfo")?.map(str::to_owned),
@@ -176,17 +193,40 @@ mod tests {
         assert!(Opened::read(&message).is_err());
     }
 
+    fn told_of(raw: &str, revision: &Revision) -> String {
+        let discovered = Discovered {
+            versions: Vec::new(),
+            capabilities: Capabilities::read(raw).unwrap(),
+            raw_capabilities: raw.to_owned(),
+            instructions: None,
+            info: None,
+            hints: Hints::NONE,
+        };
+        capabilities(&discovered, revision)
+    }
+
     #[test]
     fn a_client_is_told_of_what_it_can_use_and_nothing_else() {
         let raw = r#"{ "tasks":{"list":{}},"tools":{ "listChanged" : true },"completions":{},"experimental":{"x":1.0},"extensions":{"io.modelcontextprotocol/tasks":{},"io.modelcontextprotocol/ui":{"a":[1e2]}},"vendor":[ ]}"#;
-        let told = |name: &str| capabilities(raw, version::find(name).unwrap());
+        let told = |name: &str| told_of(raw, version::find(name).unwrap());
         assert_eq!(
-            told("2025-11-25"),
+            told("2025-06-18"),
             r#"{ "tools":{ "listChanged" : true },"completions":{},"experimental":{"x":1.0},"extensions":{"io.modelcontextprotocol/ui":{"a":[1e2]}},"vendor":[ ]}"#
         );
-        assert_eq!(told("2025-03-26"), told("2025-11-25"));
-        assert_eq!(told("2024-11-05"), told("2025-11-25").replace(r#""completions":{},"#, ""));
-        let tasks_only = r#"{"extensions":{"io.modelcontextprotocol/tasks":{}},"tools":{}}"#;
-        assert_eq!(capabilities(tasks_only, version::newest(Era::Legacy)), r#"{"tools":{}}"#);
+        assert_eq!(told("2025-03-26"), told("2025-06-18"));
+        assert_eq!(told("2024-11-05"), told("2025-06-18").replace(r#""completions":{},"#, ""));
+    }
+
+    #[test]
+    fn tasks_are_offered_to_those_who_know_them() {
+        let newest = version::newest(Era::Legacy);
+        let extension = r#"{"extensions":{"io.modelcontextprotocol/tasks":{}},"tools":{}}"#;
+        assert_eq!(told_of(extension, newest), format!(r#"{{"tasks":{},"tools":{{}}}}"#, tasks::OFFER));
+        let core = r#"{"tools":{},"tasks":{"list":{},"requests":{"tools":{"call":{}}}}}"#;
+        assert_eq!(told_of(core, newest), core);
+        assert_eq!(told_of(core, version::find("2025-06-18").unwrap()), r#"{"tools":{}}"#);
+        for nothing in [r#"{"tasks":{"list":{}},"tools":{}}"#, r#"{"tasks":true,"tools":{}}"#] {
+            assert_eq!(told_of(nothing, newest), r#"{"tools":{}}"#);
+        }
     }
 }

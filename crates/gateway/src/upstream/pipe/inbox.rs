@@ -122,7 +122,14 @@ impl Pipe {
                 return;
             }
             (Some((stream, _)), _) => stream.as_number(),
-            (None, Notice::Progress { token, .. }) => token.parse().ok(),
+            (None, Notice::Progress { token, .. }) => token.parse().ok().map(|id: u64| {
+                let after = |(_, call): &(&u64, &Waiting)| call.wants.asked.after == Some(id);
+                if waiting.contains_key(&id) {
+                    id
+                } else {
+                    waiting.iter().find(after).map_or(id, |(now, _)| *now)
+                }
+            }),
             // A log message says not to which call it belongs. With one candidate there is no doubt; with more, it
             // might be another client's (protocol.md §2.8).
             (None, Notice::Log { .. }) => {

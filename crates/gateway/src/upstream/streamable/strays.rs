@@ -41,7 +41,9 @@ impl Strays {
             return true;
         }
         let owner = match &seen.notice {
-            Notice::Progress { token, .. } => token.parse().ok().and_then(|id: u64| calls.get(&id)),
+            Notice::Progress { token, .. } => token.parse().ok().and_then(|id: u64| {
+                calls.get(&id).or_else(|| calls.values().find(|call| call.asked.after == Some(id)))
+            }),
             // A log message says not to which call it belongs. With one candidate there is no doubt; with more, it
             // might be another client's (protocol.md §2.8).
             Notice::Log { .. } => {
@@ -80,15 +82,17 @@ impl Strays {
 pub(crate) struct Strayed {
     session: Arc<Session>,
     id: u64,
+    /// An earlier request whose progress is told here, too.
+    pub(super) after: Option<u64>,
     notices: Taker,
 }
 
 impl Strayed {
     /// Begins to hear what is said of the call `id`.
     pub(crate) fn expect(session: &Arc<Session>, id: u64, logs: bool, asked: Asked) -> Self {
-        let (sender, notices) = backlog::new();
+        let ((sender, notices), after) = (backlog::new(), asked.after);
         lock(&session.strays.calls).insert(id, Waiting { notices: sender, logs, asked });
-        Self { session: Arc::clone(session), id, notices }
+        Self { session: Arc::clone(session), id, after, notices }
     }
 
     /// The next one; none any more once the call is over. Safe to drop while waiting.

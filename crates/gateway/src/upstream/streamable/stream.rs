@@ -358,7 +358,11 @@ impl HttpStream {
     /// Whether a notification is progress under a token that is not the call's, which is its id.
     fn is_of_another(&self, notice: &Notice) -> bool {
         match notice {
-            Notice::Progress { token, .. } => token.parse().ok() != self.id,
+            Notice::Progress { token, .. } => {
+                let (id, after) =
+                    (token.parse().ok(), self.strayed.as_ref().and_then(|strayed| strayed.after));
+                id != self.id && (id.is_none() || id != after)
+            }
             _ => false,
         }
     }

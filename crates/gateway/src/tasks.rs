@@ -1,0 +1,234 @@
+//! Tasks of either era, for clients of either era.
+//!
+//! In the legacy era (2025-11-25, core) the client asks for a task; in the modern one (the tasks extension) the server
+//! decides. Where both sides are of one era their messages pass, with the ids of an aggregate put in and taken out; across,
+//! [`legacy_client`] and [`legacy_server`] translate. Reading order: [`name`] (what an id that we hand out says), `manner`
+//! (how a tool call goes), `relay` (ids in what passes), then the two translations.
+//!
+//! Source: MCP 2025-11-25 `basic/utilities/tasks`; tasks extension `specification/draft/tasks`; protocol.md §2.5, §2.7,
+//! §2.8, §3.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mcp::answer::TASKS_EXTENSION;
+use mcp::call::Call;
+use mcp::discover::Discovered;
+use mcp::jsonrpc::{Message, MessageKind};
+use mcp::legacy::tasks as shapes;
+use mcp::meta::ClientFacts;
+use mcp::method::Kind;
+use mcp::reject::{Reject, code};
+use mcp::version::{Era, Revision};
+use store::seal::Seal;
+
+use crate::call::{Visit, Way};
+use crate::catalog::Target;
+use crate::catalog::shelf::Asker;
+use crate::kept::{Kept, Room};
+use crate::relay::Mapping;
+use crate::reply::CallError;
+use crate::route::Route;
+use crate::upstream::places::Places;
+
+mod courier;
+mod finished;
+mod legacy_client;
+mod legacy_server;
+mod manner;
+mod name;
+mod relay;
+mod wait;
+
+use self::courier::Courier;
+use self::finished::Finished;
+use self::legacy_server::Held;
+use self::name::{Ids, Name};
+pub(crate) use self::relay::{Reshape, Tasking};
+pub(crate) use self::wait::{Wait, Waited};
+
+/// What is remembered of tasks that legacy clients have cancelled at modern servers.
+const CANCELLED: Room = Room { values: 16 * 1024, bytes: usize::MAX };
+
+/// In which way a peer has tasks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// As 2025-11-25 has them.
+    Core,
+    /// As the extension has them.
+    Extension,
+}
+
+impl Form {
+    pub(crate) fn of_server(era: Era, discovered: &Discovered) -> Option<Self> {
+        let capabilities = &discovered.capabilities;
+        match era {
+            Era::Legacy => capabilities.core_tasks.then_some(Self::Core),
+            Era::Modern => capabilities.extensions.contains_key(TASKS_EXTENSION).then_some(Self::Extension),
+        }
+    }
+
+    /// What a client can have, whether or not it wants it for a call.
+    pub(crate) fn of_client(revision: &Revision, client: &ClientFacts) -> Option<Self> {
+        match revision.era {
+            Era::Legacy => revision.core_tasks.then_some(Self::Core),
+            Era::Modern => client.declares(TASKS_EXTENSION).then_some(Self::Extension),
+        }
+    }
+}
+
+/// What all routes know of tasks. What can be said in an id is said there; this is lost with a restart.
+#[derive(Debug)]
+pub(crate) struct Tasks {
+    seal: Arc<Seal>,
+    /// Places for those who wait for the end of a task: `tasks/result`, and calls of clients that cannot have tasks. They
+    /// may wait for long, so they take none of the places at their servers.
+    waits: Arc<Places>,
+    /// Cancelled by legacy clients, for whom that is final whatever a modern server makes of it.
+    cancelled: Kept<String, (), CallError>,
+    /// Results of calls that their servers made no task of, although their legacy clients wanted one.
+    finished: Finished,
+    /// Tasks of legacy servers that wait for modern clients.
+    held: Held,
+}
+
+impl Tasks {
+    /// `most` may wait for the end of a task at once.
+    pub(crate) fn new(seal: Arc<Seal>, most: usize) -> Arc<Self> {
+        let waits = Places::new("calls that wait for a task".to_owned(), most, 0);
+        Arc::new(Self {
+            seal,
+            waits: Arc::new(waits),
+            cancelled: Kept::new(CANCELLED),
+            finished: Finished::new(),
+            held: Held::default(),
+        })
+    }
+
+    /// Gives up what is held open.
+    pub(crate) fn clear(&self) {
+        self.held.clear();
+    }
+}
+
+/// A task that a client's request is about.
+struct Subject {
+    /// To its server.
+    courier: Courier,
+    /// Its server's own name of it.
+    own: String,
+    /// The client's.
+    public: String,
+    mapping: Option<Mapping>,
+}
+
+impl Route {
+    /// A request about a task.
+    pub(crate) async fn task(
+        &self,
+        call: &Call,
+        visit: Visit<'_>,
+        asker: Asker<'_>,
+    ) -> Result<Way, CallError> {
+        let unknown = || CallError::Reject(Reject::UnknownMethod(call.method_name().to_owned()));
+        let era = visit.revision.era;
+        if let Some(member) = self.catalog.only().filter(|_| self.catalog.names.is_transparent()) {
+            let (theirs, _) = member.upstream.discovered(asker.principal, Some(asker.client)).await?;
+            if theirs == era {
+                let target = Target { server: 0, member, name: None };
+                return self.pass_task(call, visit, target, asker, None).await;
+            }
+        }
+        // A list of several servers' tasks could not have all of them: ids are not kept, and modern servers have no list.
+        let Some(public) = call.subject().map(|subject| subject.text.to_string()) else {
+            return Err(unknown());
+        };
+        if Form::of_client(visit.revision, call.client()).is_none() {
+            return Err(match era {
+                Era::Legacy => unknown(),
+                Era::Modern => not_declared(),
+            });
+        }
+        let no_such = || CallError::UnknownName { kind: Kind::Task, name: public.clone() };
+        let ids = Ids::new(self, asker.principal);
+        let (own, server, declared) = match ids.open(&public)? {
+            Name::Finished { handle } => return ids.finished(call, &handle, &public).map(Way::Own),
+            Name::Of { server, task, declared } => (task, server, declared),
+        };
+        let mut members = self.catalog.members.iter().enumerate();
+        let found = members.find(|(_, member)| member.upstream.name() == server);
+        let (server, member) = found.ok_or_else(no_such)?;
+        // A legacy server knows its task in the session or the process that it was made in.
+        let client = match declared {
+            Some(declared) => ClientFacts { capabilities: declared.into(), ..call.client().clone() },
+            None => call.client().clone(),
+        };
+        let (theirs, _) = member.upstream.discovered(asker.principal, Some(&client)).await?;
+        let target = Target { server, member, name: Some(own.clone()) };
+        if era == theirs {
+            let call = call.clone().with_client(client.clone());
+            let asker = Asker { client: &client, ..asker };
+            return self.pass_task(&call, visit, target, asker, Some(Reshape::Known { own, public })).await;
+        }
+        let facts = if theirs == Era::Modern { shapes::declaring(&client) } else { client };
+        let courier = Courier::new(self, &target, visit, (asker, facts));
+        let subject = Subject { courier, own, public, mapping: self.mapping(&target) };
+        match theirs {
+            Era::Modern => self.task_of_modern(call, visit.revision, subject).await,
+            Era::Legacy => self.task_of_legacy(call, subject).await.map(Way::Own),
+        }
+    }
+
+    /// Both sides are of one era.
+    async fn pass_task(
+        &self,
+        call: &Call,
+        visit: Visit<'_>,
+        target: Target<'_>,
+        asker: Asker<'_>,
+        reshape: Option<Reshape>,
+    ) -> Result<Way, CallError> {
+        let place = if waits(call) { Some(self.tasks.waits.take().await?) } else { None };
+        let answer = self.send(call, visit, &target, asker).await?;
+        let tasking = Tasking { reshape, client: None, place };
+        Ok(Way::Server(Box::new(answer), self.mapping(&target), Some(Box::new(tasking))))
+    }
+}
+
+/// Whether a request is answered only when its task is over: it is quiet for as long as that takes.
+pub(crate) fn waits(call: &Call) -> bool {
+    call.method_name() == "tasks/result"
+}
+
+/// Who has not declared the extension can have no tasks (tasks extension §Protocol Errors).
+fn not_declared() -> CallError {
+    CallError::NotDeclared { required: format!("{{\"extensions\":{{\"{TASKS_EXTENSION}\":{{}}}}}}") }
+}
+
+/// Why there is no result.
+enum Failed {
+    Ours(CallError),
+    /// The server's own error response.
+    Theirs(Message),
+}
+
+impl From<CallError> for Failed {
+    fn from(error: CallError) -> Self {
+        Self::Ours(error)
+    }
+}
+
+/// The result of a response.
+fn result_of<'m>(message: &'m Message, upstream: &str, client: Era) -> Result<&'m str, Failed> {
+    match message.kind() {
+        MessageKind::Result(parts) => Ok(message.at(parts.result)),
+        MessageKind::Error(parts) if client == Era::Legacy && code::is_modern(parts.code) => {
+            let why = format!("error {} of the modern era", parts.code);
+            Err(Failed::Ours(CallError::InvalidAnswer { upstream: upstream.to_owned(), why }))
+        }
+        _ => Err(Failed::Theirs(message.clone())),
+    }
+}
+
+/// How long an id leads back to its server at least.
+const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);

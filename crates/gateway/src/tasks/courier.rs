@@ -1,0 +1,97 @@
+//! Requests of ours about tasks, with all that it takes to send them: they may outlive the request that they are made for.
+
+use std::sync::Arc;
+
+use auth::{Action, Gate, Principal};
+use http::HeaderMap;
+use mcp::call::Call;
+use mcp::json;
+use mcp::jsonrpc::Message;
+use mcp::meta::ClientFacts;
+use mcp::trace::Trace;
+use mcp::version::Revision;
+
+use crate::call::{self, Visit};
+use crate::catalog::Target;
+use crate::catalog::shelf::Asker;
+use crate::reply::CallError;
+use crate::route::Route;
+use crate::upstream::answer::{Answer, Arrival};
+use crate::upstream::{Order, Upstream};
+
+/// Sends requests to one server on behalf of one client.
+#[derive(Debug, Clone)]
+pub(crate) struct Courier {
+    pub(super) upstream: Arc<Upstream>,
+    /// What the server is told of the client.
+    pub(super) facts: ClientFacts,
+    gate: Gate,
+    principal: Principal,
+    headers: HeaderMap,
+    session: Option<Arc<str>>,
+    client: Option<Arc<str>>,
+}
+
+impl Courier {
+    pub(super) fn new(
+        route: &Route,
+        target: &Target<'_>,
+        visit: Visit<'_>,
+        (asker, facts): (Asker<'_>, ClientFacts),
+    ) -> Self {
+        Self {
+            upstream: Arc::clone(&target.member.upstream),
+            facts,
+            gate: route.gate.clone(),
+            principal: asker.principal.clone(),
+            headers: visit.headers.clone(),
+            session: visit.session.cloned(),
+            client: visit.client.cloned(),
+        }
+    }
+
+    /// The server's name.
+    pub(super) fn to(&self) -> &str {
+        self.upstream.name()
+    }
+
+    /// A request about the task that the server calls `own`; `members` are those beside the id, each after a comma.
+    pub(super) fn about(&self, method: &str, own: &str, members: &str) -> Result<Call, CallError> {
+        let params = format!("{{\"taskId\":{}{members}}}", json::quote(own));
+        Ok(Call::own(method, &params, self.facts.clone())?)
+    }
+
+    /// Sends a request, and gives what begins to answer it. Progress of the earlier request `after` belongs to it now.
+    pub(super) async fn send(&self, call: &Call, after: Option<u64>) -> Result<Answer, CallError> {
+        let action = Action { method: call.method_name(), upstream: self.to(), name: None };
+        let permit = self.gate.permit(&self.principal, &action)?;
+        let order = Order {
+            call,
+            subject: None,
+            trace: Trace::read(&self.headers),
+            headers: &self.headers,
+            mirrored: HeaderMap::new(),
+            session: self.session.clone(),
+            client: self.client.clone(),
+            within: call::within(call, &self.upstream.plan().deadlines),
+            listens: false,
+            after,
+        };
+        self.upstream.send(permit.cover(order)).await
+    }
+
+    /// Sends a request and waits for its response, an error of the server's included.
+    pub(super) async fn ask(&self, call: &Call) -> Result<(Message, &'static Revision), CallError> {
+        let after = self.upstream.plan().deadlines.call;
+        let asked = async {
+            let mut answer = self.send(call, None).await?;
+            loop {
+                if let Arrival::Response(response) = answer.next().await? {
+                    return Ok((response.message, answer.revision()));
+                }
+            }
+        };
+        let late = || CallError::Deadline { upstream: self.to().to_owned(), after };
+        tokio::time::timeout(after, asked).await.unwrap_or_else(|_elapsed| Err(late()))
+    }
+}

@@ -1,0 +1,144 @@
+//! The ids of tasks that we hand out: sealed, so that they lead back to their servers, for their principals only, whatever
+//! became of this process in the meantime.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use auth::Principal;
+use mcp::json::{self, Object};
+use mcp::method::Kind;
+use mcp::mrtr;
+use store::seal::{Bound, SealFault};
+
+use super::{LONGEST, Tasks};
+use crate::reply::CallError;
+use crate::route::Route;
+use crate::world::Clock;
+
+/// The most bytes of a legacy client's capabilities that an id carries. They tell which session or process knows the task;
+/// with more than this, only clients that can be asked nothing find it again.
+const MOST_DECLARED: usize = 512;
+
+/// What an id says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Name {
+    /// A task of a server.
+    Of {
+        server: String,
+        /// The server's own name of it.
+        task: String,
+        /// What the client had declared that it can be asked, where the server is legacy.
+        declared: Option<String>,
+    },
+    /// The result of a call that became no task at its server.
+    Finished { handle: String },
+}
+
+impl Name {
+    /// A task of a legacy server, made for a client with these capabilities.
+    pub(super) fn of_legacy(server: &str, task: &str, capabilities: &str) -> Self {
+        let declared = Some(mrtr::askable(capabilities)).filter(|text| text.len() <= MOST_DECLARED);
+        Self::Of { server: server.to_owned(), task: task.to_owned(), declared }
+    }
+
+    /// A task of a modern server.
+    pub(super) fn of_modern(server: &str, task: &str) -> Self {
+        Self::Of { server: server.to_owned(), task: task.to_owned(), declared: None }
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Self::Of { server, task, declared } => {
+                let declared = declared.as_ref().map(|text| format!(",\"declared\":{text}"));
+                let (server, task) = (json::quote(server), json::quote(task));
+                format!(r#"{{"server":{server},"task":{task}{}}}"#, declared.unwrap_or_default())
+            }
+            Self::Finished { handle } => format!(r#"{{"finished":{}}}"#, json::quote(handle)),
+        }
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let object = Object::parse(text).ok()?;
+        let member = |name| object.string(name).ok().flatten().map(|text| text.into_owned());
+        if let Some(handle) = member("finished") {
+            return Some(Self::Finished { handle });
+        }
+        let declared = object.get("declared").ok().flatten().map(str::to_owned);
+        Some(Self::Of { server: member("server")?, task: member("task")?, declared })
+    }
+}
+
+/// The ids of one principal's tasks on one route.
+#[derive(Debug, Clone)]
+pub(crate) struct Ids {
+    pub(super) tasks: Arc<Tasks>,
+    purpose: String,
+    principal: Principal,
+    clock: Arc<dyn Clock>,
+}
+
+impl Ids {
+    pub(super) fn new(route: &Route, principal: &Principal) -> Self {
+        Self {
+            tasks: Arc::clone(&route.tasks),
+            purpose: format!("task:{}", route.name),
+            principal: principal.clone(),
+            clock: Arc::clone(&route.world.clock),
+        }
+    }
+
+    /// The id for the client. `ttl` is how long the task is kept from its creation, if that is known; its server may change
+    /// its mind, so the id lives longer.
+    pub(super) fn give(&self, name: &Name, ttl: Option<Duration>) -> Result<String, CallError> {
+        let expires = match name {
+            // This one is ours.
+            Name::Finished { .. } => self.now() + ttl.unwrap_or(LONGEST),
+            Name::Of { .. } => self.now() + LONGEST + ttl.unwrap_or_default().min(100 * LONGEST),
+        };
+        let sealed = self.tasks.seal.seal(self.bound(), expires, name.text().as_bytes());
+        sealed.map_err(|fault| CallError::Internal(fault.to_string()))
+    }
+
+    /// What an id that a client brings says. One that is another's is unknown.
+    pub(super) fn open(&self, public: &str) -> Result<Name, CallError> {
+        let unknown = || CallError::UnknownName { kind: Kind::Task, name: public.to_owned() };
+        let payload =
+            self.tasks.seal.open(self.bound(), self.now(), public).map_err(|fault| match fault {
+                SealFault::Expired => CallError::Task { why: "the task has expired".to_owned() },
+                _ => unknown(),
+            })?;
+        std::str::from_utf8(&payload).ok().and_then(Name::read).ok_or_else(unknown)
+    }
+
+    fn bound(&self) -> Bound<'_> {
+        Bound { purpose: &self.purpose, principal: self.principal.id() }
+    }
+
+    pub(super) fn now(&self) -> SystemTime {
+        self.clock.now()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_says_what_it_was_told() {
+        let legacy = Name::of_legacy("a\"b", "t\u{1}", r#"{"roots":{"listChanged":true},"x":1}"#);
+        assert_eq!(
+            legacy,
+            Name::Of {
+                server: "a\"b".to_owned(),
+                task: "t\u{1}".to_owned(),
+                declared: Some(r#"{"roots":{}}"#.to_owned())
+            }
+        );
+        for name in [legacy, Name::of_modern("a", "b"), Name::Finished { handle: "h".to_owned() }] {
+            assert_eq!(Name::read(&name.text()), Some(name));
+        }
+        let large = format!(r#"{{"sampling":{{"x":"{}"}}}}"#, "y".repeat(MOST_DECLARED));
+        assert!(matches!(Name::of_legacy("a", "b", &large), Name::Of { declared: None, .. }));
+        assert_eq!(Name::read("{}"), None);
+    }
+}
