@@ -15,10 +15,6 @@ use crate::reply::CallError;
 use crate::route::Route;
 use crate::world::Clock;
 
-/// The most bytes of a legacy client's capabilities that an id carries. They tell which session or process knows the task;
-/// with more than this, only clients that can be asked nothing find it again.
-const MOST_DECLARED: usize = 512;
-
 /// What an id says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Name {
@@ -37,7 +33,8 @@ pub(super) enum Name {
 impl Name {
     /// A task of a legacy server, made for a client with these capabilities.
     pub(super) fn of_legacy(server: &str, task: &str, capabilities: &str) -> Self {
-        let declared = Some(mrtr::askable(capabilities)).filter(|text| text.len() <= MOST_DECLARED);
+        // It tells which session or process knows the task, and is short however much the client says.
+        let declared = Some(mrtr::askable(capabilities));
         Self::Of { server: server.to_owned(), task: task.to_owned(), declared }
     }
 
@@ -137,8 +134,6 @@ mod tests {
         for name in [legacy, Name::of_modern("a", "b"), Name::Finished { handle: "h".to_owned() }] {
             assert_eq!(Name::read(&name.text()), Some(name));
         }
-        let large = format!(r#"{{"sampling":{{"x":"{}"}}}}"#, "y".repeat(MOST_DECLARED));
-        assert!(matches!(Name::of_legacy("a", "b", &large), Name::Of { declared: None, .. }));
         assert_eq!(Name::read("{}"), None);
     }
 }
