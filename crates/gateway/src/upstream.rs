@@ -63,6 +63,8 @@ pub struct Upstream {
     places: Places,
     /// What was declared to it for clients so far.
     declared: Mutex<BTreeSet<Arc<str>>>,
+    /// What is declared for clients that can be asked nothing.
+    nothing: Arc<str>,
 }
 
 /// How many sets of capabilities are told apart: all that there are, as long as they say what is known here. They are the clients' to choose, and each costs
@@ -114,7 +116,7 @@ impl Upstream {
                 Wire::Stdio(Arc::new(StdioWire::new(Arc::clone(&shared), Processes { reach })))
             }
         };
-        Self { shared, wire, places, declared: Mutex::default() }
+        Self { shared, wire, places, declared: Mutex::default(), nothing: NOTHING.into() }
     }
 
     /// Its configuration.
@@ -247,7 +249,12 @@ impl Upstream {
         }
         let principal = order.principal();
         let order = order.value();
-        let declared = mrtr::askable(order.call.client().capabilities());
+        // A modern server hears it with the call.
+        let declared = if self.is_modern() {
+            NOTHING.to_owned()
+        } else {
+            mrtr::askable(order.call.client().capabilities())
+        };
         let whose = self.whose(principal, order.session.as_ref(), &declared);
         // Waiting for a place is part of the time that a call may take.
         let begun = async {
@@ -479,7 +486,15 @@ impl Upstream {
         Whose { principal: principal.id().to_owned(), session, declared: self.declared(declared) }
     }
 
+    /// Whether it is known to speak the modern era.
+    fn is_modern(&self) -> bool {
+        matches!(&self.wire, Wire::Http(wire) if wire.is_modern())
+    }
+
     fn declared(&self, declared: &str) -> Arc<str> {
+        if declared == NOTHING {
+            return Arc::clone(&self.nothing);
+        }
         let mut known = lock(&self.declared);
         if let Some(known) = known.get(declared) {
             return Arc::clone(known);

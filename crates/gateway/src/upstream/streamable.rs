@@ -343,6 +343,11 @@ impl HttpWire {
         out
     }
 
+    /// Whether the server was found to be modern.
+    pub(crate) fn is_modern(&self) -> bool {
+        self.modern.load().is_some()
+    }
+
     /// Forgets which era was found: what came back fits neither.
     pub(crate) fn doubt_era(&self) {
         if self.shared.plan.era == EraRule::Detect {
