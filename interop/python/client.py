@@ -386,9 +386,9 @@ async def list_changed(visit: Visit) -> Observed:
     """The server says that its tools changed: on a listen stream, or on the legacy session's."""
     if visit.modern:
         async with visit.client.listen(tools_list_changed=True):
-            change = await hear(visit, "test_trigger_tool_change")
+            change = await hear(visit, types.ToolListChangedNotification, "test_trigger_tool_change")
     else:
-        change = await hear(visit, "test_trigger_tool_change")
+        change = await hear(visit, types.ToolListChangedNotification, "test_trigger_tool_change")
     return {"event": change.method}
 
 
@@ -398,10 +398,10 @@ async def resource_updated(visit: Visit) -> Observed:
     uri = visit.uri("test://watched-resource")
     if visit.modern:
         async with visit.client.listen(resource_subscriptions=[uri]):
-            change = await hear(visit, "test_trigger_resource_update")
+            change = await hear(visit, types.ResourceUpdatedNotification, "test_trigger_resource_update")
     else:
         await visit.client.subscribe_resource(uri)
-        change = await hear(visit, "test_trigger_resource_update")
+        change = await hear(visit, types.ResourceUpdatedNotification, "test_trigger_resource_update")
         await visit.client.unsubscribe_resource(uri)
     if not isinstance(change, types.ResourceUpdatedNotification) or str(change.params.uri) != uri:
         raise Wrong(f"the notification is {change.method}, and not about {uri}")
@@ -410,14 +410,16 @@ async def resource_updated(visit: Visit) -> Observed:
     return {"event": change.method, "uri": uri, "text": text}
 
 
-async def hear(visit: Visit, trigger: str) -> types.ServerNotification:
-    """Trigger a change until the server tells of one: a legacy client's stream may open after its first calls."""
+async def hear(visit: Visit, kind: type, trigger: str) -> types.ServerNotification:
+    """Trigger a change until the server tells of one: a legacy client's stream may open after its first calls, and it
+    carries whatever else changes."""
     heard: list[types.ServerNotification] = []
     arrived = anyio.Event()
 
     def on_change(change: types.ServerNotification) -> None:
-        heard.append(change)
-        arrived.set()
+        if visit.modern or isinstance(change, kind):
+            heard.append(change)
+            arrived.set()
 
     deadline = anyio.current_time() + visit.arguments.timeout / 2
     visit.on_change = on_change

@@ -349,7 +349,9 @@ async function hear(visit, filter, trigger) {
   const arrived = new Promise((resolve) => {
     heard = resolve;
   });
-  const stop = await visit.peer.watch(filter, heard);
+  // A legacy session's stream carries whatever else changes.
+  const wanted = filter.tools ? 'notifications/tools/list_changed' : 'notifications/resources/updated';
+  const stop = await visit.peer.watch(filter, (change) => change.method === wanted && heard(change));
   const deadline = Date.now() + visit.timeout / 2;
   try {
     for (;;) {
