@@ -2,7 +2,6 @@
 //!
 //! Whoever holds an [`Ask`] owes the server an answer; dropping it is one, so that no server waits for ever.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
@@ -12,7 +11,6 @@ use mcp::json::Patch;
 use mcp::jsonrpc::{Id, Message, Request};
 use mcp::mrtr::InputRequest;
 use mcp::reject::code;
-use tokio::time::{Duration, Instant};
 
 use crate::upstream::link::NOTHING;
 use crate::upstream::pipe::Pipe;
@@ -156,8 +154,6 @@ pub(crate) enum Nobody {
     Several,
     /// Its client cannot be asked.
     Undeclared,
-    /// Its client has given it up.
-    GivenUp,
 }
 
 impl Nobody {
@@ -167,7 +163,6 @@ impl Nobody {
             Self::NoCall => "it belongs to no call of a client",
             Self::Several => "it does not say which of several calls it belongs to",
             Self::Undeclared => "the client declared no such capability",
-            Self::GivenUp => "the client has given up the call",
         }
     }
 }
@@ -179,56 +174,21 @@ impl Asked {
     }
 }
 
-/// How long a call that was given up may still be asked about: servers do not stop at once, and some do not stop at all.
-const LINGERS: Duration = Duration::from_secs(60);
-/// The most calls that are remembered so.
-const MOST_GIVEN_UP: usize = 1024;
-
-/// Calls of one conversation that their clients gave up, and that their server may still ask about.
-#[derive(Debug, Default)]
-pub(crate) struct GivenUp(VecDeque<(u64, Asked, Instant)>);
-
-impl GivenUp {
-    /// A call is given up before its answer.
-    pub(crate) fn add(&mut self, id: u64, asked: Asked) {
-        if asked.can_be() {
-            self.0.truncate(MOST_GIVEN_UP - 1);
-            self.0.push_front((id, asked, Instant::now() + LINGERS));
-        }
-    }
-
-    /// The server has answered it all the same.
-    pub(crate) fn answered(&mut self, id: u64) {
-        self.0.retain(|(other, ..)| *other != id);
-    }
-
-    fn now(&mut self) -> impl Iterator<Item = &Asked> {
-        let now = Instant::now();
-        self.0.retain(|(_, _, until)| *until > now);
-        self.0.iter().map(|(_, asked, _)| asked)
-    }
-}
-
 /// Which call a server's request belongs to when it does not say: the only one that can be meant, or the newest if all
 /// that can be meant are the same client's. To guess further could show one client's question to another.
 ///
 /// # Errors
 /// Why there is none.
-pub(crate) fn owner<'a, T>(
-    calls: impl Iterator<Item = (u64, &'a Asked, T)>,
-    given_up: &mut GivenUp,
-) -> Result<T, Nobody> {
+pub(crate) fn owner<'a, T>(calls: impl Iterator<Item = (u64, &'a Asked, T)>) -> Result<T, Nobody> {
     let mut candidates: Vec<_> = calls.filter(|(_, asked, _)| asked.may_ask).collect();
     candidates.sort_by_key(|(id, ..)| *id);
-    let all = candidates.iter().map(|(_, asked, _)| *asked).chain(given_up.now());
-    let clients: Vec<_> = all.map(|asked| asked.client.as_ref()).collect();
-    let first = clients.first().copied().flatten();
-    let same = clients.len() < 2 || clients.iter().all(|client| client.is_some() && *client == first);
+    let same = candidates.windows(2).all(|pair| match pair {
+        [(_, one, _), (_, other, _)] => one.client.is_some() && one.client == other.client,
+        _ => true,
+    });
     match candidates.pop() {
-        None if clients.is_empty() => Err(Nobody::NoCall),
-        _ if !same => Err(Nobody::Several),
-        // Its client is there no more, or does not want the answer any more.
-        None => Err(Nobody::GivenUp),
+        None => Err(Nobody::NoCall),
+        Some(_) if !same => Err(Nobody::Several),
         Some((_, asked, _)) if &*asked.declared == NOTHING => Err(Nobody::Undeclared),
         Some((_, _, owner)) => Ok(owner),
     }
@@ -262,26 +222,7 @@ mod tests {
     }
 
     fn owner_of(calls: &[Asked]) -> Result<usize, Nobody> {
-        owner(calls.iter().enumerate().map(|(n, asked)| (n as u64, asked, n)), &mut GivenUp::default())
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_a_call_that_was_given_up_asks_is_nobody_elses() {
-        let can = r#"{"roots":{}}"#;
-        let live = asked(true, can, Some("a"));
-        let mut gone = GivenUp::default();
-        let owner = |gone: &mut GivenUp| owner(std::iter::once((9, &live, ())), gone);
-        gone.add(1, asked(true, can, Some("a")));
-        assert_eq!(owner(&mut gone), Ok(()), "the same client is asked");
-        gone.add(2, asked(true, can, None));
-        assert_eq!(owner(&mut gone), Err(Nobody::Several));
-        gone.answered(2);
-        assert_eq!(owner(&mut gone), Ok(()));
-        assert_eq!(super::owner(std::iter::empty::<(u64, &Asked, ())>(), &mut gone), Err(Nobody::GivenUp));
-        gone.add(3, asked(true, can, Some("b")));
-        tokio::time::sleep(LINGERS).await;
-        assert_eq!(owner(&mut gone), Ok(()));
-        assert_eq!(super::owner(std::iter::empty::<(u64, &Asked, ())>(), &mut gone), Err(Nobody::NoCall));
+        owner(calls.iter().enumerate().map(|(n, asked)| (n as u64, asked, n)))
     }
 
     #[test]

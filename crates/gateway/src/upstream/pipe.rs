@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::reply::CallError;
 use crate::upstream::answer::{Arrival, Response};
-use crate::upstream::ask::{Asked, GivenUp};
+use crate::upstream::ask::Asked;
 use crate::upstream::backlog::{self, Taker};
 use crate::upstream::link::Whose;
 use crate::upstream::shared::Shared;
@@ -47,7 +47,6 @@ struct Inner {
     upstream: String,
     out: mpsc::Sender<Outgoing>,
     waiting: Mutex<HashMap<u64, Waiting>>,
-    given_up: Mutex<GivenUp>,
     /// Cancelled when nothing more will be read.
     drained: CancellationToken,
     /// Cancelled when the conversation is over.
@@ -75,7 +74,6 @@ impl Pipe {
             shared: Arc::clone(shared),
             out,
             waiting: Mutex::default(),
-            given_up: Mutex::default(),
             drained: CancellationToken::new(),
             closed: CancellationToken::new(),
             end: Mutex::default(),
@@ -241,9 +239,7 @@ impl Drop for PipeStream {
             return;
         }
         // Still there means not answered: MCP `basic/patterns/cancellation`, stdio.
-        let waiting = lock(&self.pipe.inner.waiting).remove(&self.id);
-        if let Some(waiting) = waiting {
-            lock(&self.pipe.inner.given_up).add(self.id, waiting.wants.asked);
+        if lock(&self.pipe.inner.waiting).remove(&self.id).is_some() {
             let params = format!(r#"{{"requestId":{},"reason":"the client no longer waits"}}"#, self.id);
             let body = answer::notification_message("notifications/cancelled", Some(&params));
             self.pipe.put(Outgoing::Cancel { id: self.id, body });

@@ -69,10 +69,7 @@ impl Pipe {
         match lock(&self.inner.waiting).remove(&id) {
             // Nobody may be there any more: a response that comes after a cancel is nothing unusual.
             Some(waiting) => drop(waiting.response.send(response)),
-            None => {
-                lock(&self.inner.given_up).answered(id);
-                tracing::debug!(upstream = self.inner.upstream, "a response that nobody waits for");
-            }
+            None => tracing::debug!(upstream = self.inner.upstream, "a response that nobody waits for"),
         }
     }
 
@@ -85,8 +82,7 @@ impl Pipe {
         }
         let ask = Ask::new(message, request, Creditor::Pipe(self.clone()));
         let waiting = lock(&self.inner.waiting);
-        let calls = waiting.iter().map(|(id, call)| (*id, &call.wants.asked, call));
-        let given = match ask::owner(calls, &mut lock(&self.inner.given_up)) {
+        let given = match ask::owner(waiting.iter().map(|(id, call)| (*id, &call.wants.asked, call))) {
             // Where there is no room for it, it is refused by being dropped.
             Ok(call) => {
                 call.notices.give(Said::Ask(ask)).then_some(()).ok_or("too much waits for the client")

@@ -9,7 +9,7 @@ use mcp::notify::{Notice, Seen};
 use mcp::reject::code;
 
 use super::Session;
-use crate::upstream::ask::{self, Ask, Asked, GivenUp, Nobody};
+use crate::upstream::ask::{self, Ask, Asked, Nobody};
 use crate::upstream::backlog::{self, Giver, Said, Taker};
 use crate::upstream::ears::Ears;
 use crate::upstream::link::Whose;
@@ -19,7 +19,6 @@ use crate::upstream::pipe::lock;
 #[derive(Debug, Default)]
 pub(crate) struct Strays {
     calls: Mutex<HashMap<u64, Waiting>>,
-    given_up: Mutex<GivenUp>,
 }
 
 #[derive(Debug)]
@@ -56,21 +55,13 @@ impl Strays {
         owner.is_some_and(|call| call.notices.give(Said::Notice(message, seen)))
     }
 
-    /// A call is given up before its answer.
-    pub(super) fn give_up(&self, id: u64) {
-        if let Some(call) = lock(&self.calls).get(&id) {
-            lock(&self.given_up).add(id, call.asked.clone());
-        }
-    }
-
     /// Gives a request of the server to the call that it belongs to, or to the only client that can be meant.
     ///
     /// # Errors
     /// Why there is none. The request is refused then.
     pub(super) fn ask(&self, ask: Ask, (ears, whose): (&Ears, &Whose)) -> Result<(), &'static str> {
         let calls = lock(&self.calls);
-        let calls = calls.iter().map(|(id, call)| (*id, &call.asked, call));
-        let owner = ask::owner(calls, &mut lock(&self.given_up));
+        let owner = ask::owner(calls.iter().map(|(id, call)| (*id, &call.asked, call)));
         match owner {
             // Where there is no room for it, it is refused by being dropped.
             Ok(call) => {

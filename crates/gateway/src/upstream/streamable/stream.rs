@@ -476,7 +476,6 @@ impl Drop for CancelGuard {
         if !self.armed {
             return;
         }
-        self.session.strays.give_up(self.id);
         let params = format!(r#"{{"requestId":{},"reason":"the client no longer waits"}}"#, self.id);
         let body = answer::notification_message("notifications/cancelled", Some(&params));
         let (wire, session) = (Arc::clone(&self.wire), Arc::clone(&self.session));
