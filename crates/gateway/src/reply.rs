@@ -119,10 +119,10 @@ pub enum CallError {
     /// Portolan is about to end.
     #[error("Portolan is shutting down")]
     Draining,
-    /// Client and server speak different eras, and this part of the protocol does not cross between them yet.
-    #[error("{what} does not cross between the eras yet: {why}")]
+    /// What a client asks for in its era has no counterpart at this server.
+    #[error("{what} is not possible here: {why}")]
     NotBridged {
-        /// What would have to cross.
+        /// What was asked for.
         what: String,
         /// Why it does not, and what to do.
         why: String,

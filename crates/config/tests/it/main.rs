@@ -15,6 +15,7 @@ mod limits;
 mod listeners;
 mod names;
 mod panics;
+mod processes;
 mod reading;
 mod secrets;
 mod servers;

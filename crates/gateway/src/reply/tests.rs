@@ -37,7 +37,10 @@ fn every() -> Vec<CallError> {
         CallError::Deadline { upstream: upstream(), after: Duration::from_secs(5) },
         CallError::Overloaded { what: "calls".to_owned(), limit: 7 },
         CallError::Draining,
-        CallError::NotBridged { what: "elicitation".to_owned(), why: "the client is legacy".to_owned() },
+        CallError::NotBridged {
+            what: "resources/subscribe".to_owned(),
+            why: "upstream \"github\" does not tell of changes to this resource".to_owned(),
+        },
         CallError::NotResumable { why: "that event is not kept any more".to_owned() },
         CallError::NoSession,
         CallError::Internal("a secret".to_owned()),
