@@ -15,6 +15,7 @@ use tokio::io::{DuplexStream, ReadHalf, WriteHalf, duplex, split};
 use tokio::task::JoinHandle;
 use transport::lines::{LineReader, write_line};
 use transport::wire::Tap;
+use transport::workers::Workers;
 
 use crate::fault::Fault;
 use crate::outside;
@@ -84,7 +85,7 @@ impl Client {
             page_size: None,
         });
         plan.upstreams.push(server);
-        let world = outside::world(&plan, outside::passing_seal()?, tap)?;
+        let world = outside::world(&plan, outside::passing_seal()?, tap, Workers::default())?;
         let tasks = world.tasks.clone();
         let gateway = Gateway::new(plan, world);
         let (near, far) = duplex(BUFFER);

@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use transport::child::ChildSpec;
 use transport::http::server::ServerLimits;
 use transport::net::{Address, SystemNetwork};
+use transport::workers::Workers;
 
 use crate::client::{Client, Deaf};
 use crate::exit::Exit;
@@ -51,7 +52,10 @@ impl Demo {
     pub(crate) async fn run(self) -> Result<Exit, Fault> {
         let mut ends = Ends::listen()?;
         let (servers, plan) = Servers::start().await?;
-        let gateway = Gateway::new(plan.clone(), outside::world(&plan, outside::passing_seal()?, None)?);
+        let gateway = Gateway::new(
+            plan.clone(),
+            outside::world(&plan, outside::passing_seal()?, None, Workers::default())?,
+        );
         let outcome = tokio::select! {
             outcome = self.show(&gateway, plan) => outcome,
             () = ends.asked() => Err(Fault::Interrupted),

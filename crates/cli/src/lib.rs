@@ -41,7 +41,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser as _;
-use tokio::runtime::Runtime;
+use tokio::runtime::Builder;
 
 use crate::args::{Args, Command};
 use crate::exit::Exit;
@@ -84,7 +84,8 @@ fn run(args: Args) -> ExitCode {
 fn run_logged(command: Command, voice: Voice) -> ExitCode {
     // What answers one question says what is wrong as an answer, whoever reads the log.
     let teller = if command.runs_long() { voice } else { Voice::Person };
-    let runtime = match Runtime::new() {
+    // Whoever carries many connections starts threads for them.
+    let runtime = match Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return ended(&Fault::outside("cannot start threads", &error), teller),
     };

@@ -12,6 +12,7 @@ use store::seal::Seal;
 use transport::child::SystemSpawn;
 use transport::net::SystemNetwork;
 use transport::wire::Tap;
+use transport::workers::Workers;
 
 use crate::fault::Fault;
 
@@ -55,7 +56,12 @@ fn state_directory() -> Option<PathBuf> {
 }
 
 /// The world for a gateway with this plan.
-pub(crate) fn world(plan: &Plan, seal: Seal, tap: Option<Arc<dyn Tap>>) -> Result<World, Fault> {
+pub(crate) fn world(
+    plan: &Plan,
+    seal: Seal,
+    tap: Option<Arc<dyn Tap>>,
+    workers: Workers,
+) -> Result<World, Fault> {
     Ok(World {
         network: Arc::new(SystemNetwork),
         spawn: Arc::new(SystemSpawn { guard: Some(vec![own_program()?, "guard".to_owned()]) }),
@@ -64,6 +70,7 @@ pub(crate) fn world(plan: &Plan, seal: Seal, tap: Option<Arc<dyn Tap>>) -> Resul
         tap,
         identity: IDENTITY.to_owned(),
         metrics: Arc::default(),
+        workers,
         children: child_places(plan),
         tasks: Default::default(),
     })

@@ -1,5 +1,6 @@
 //! `portolan serve`: the gateway.
 
+use std::num::NonZero;
 use std::path::PathBuf;
 
 use gateway::live::{Bound, Gateway};
@@ -7,6 +8,7 @@ use gateway::plan::Plan;
 use gateway::upstream::Health;
 use tokio::signal::unix::SignalKind;
 use transport::net::Address;
+use transport::workers::Workers;
 
 use crate::exit::Exit;
 use crate::fault::Fault;
@@ -42,6 +44,9 @@ pub(crate) struct Serve {
     /// $STATE_DIRECTORY, $XDG_STATE_HOME/portolan or ~/.local/state/portolan
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
+    /// The threads that carry connections; as many as there are cores, if not said. With 0 the main thread does all
+    #[arg(long, value_name = "NUMBER")]
+    threads: Option<usize>,
 }
 
 impl Serve {
@@ -56,7 +61,8 @@ impl Serve {
         let mut ends = Ends::listen()?;
         let mut hangup = signals::hear(SignalKind::hangup())?;
         let plan = configuration.load(voice)?;
-        let world = outside::world(&plan, outside::kept_seal(self.state_dir.as_deref())?, None)?;
+        let seal = outside::kept_seal(self.state_dir.as_deref())?;
+        let world = outside::world(&plan, seal, None, workers(self.threads)?)?;
         let bound_by = listeners(&plan);
         let gateway = Gateway::new(plan, world);
         let bound = gateway.listen().await?;
@@ -73,6 +79,12 @@ impl Serve {
         }
         stop(&gateway, &mut ends).await
     }
+}
+
+fn workers(threads: Option<usize>) -> Result<Workers, Fault> {
+    let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
+    Workers::start(threads.unwrap_or_else(cores))
+        .map_err(|error| Fault::outside("cannot start threads", &error))
 }
 
 /// Ends in good order, or at once if that is asked for a second time.

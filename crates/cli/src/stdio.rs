@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use gateway::live::Gateway;
 use gateway::plan::{Naming, Plan, RoutePlan};
+use transport::workers::Workers;
 
 use crate::exit::Exit;
 use crate::fault::Fault;
@@ -46,7 +47,7 @@ impl Stdio {
             (None, None) => return Err(Fault::usage("--config or --url is needed")),
         };
         let mut ends = Ends::listen()?;
-        let world = outside::world(&plan, outside::passing_seal()?, None)?;
+        let world = outside::world(&plan, outside::passing_seal()?, None, Workers::default())?;
         let gateway = Gateway::new(plan, world);
         let served = tokio::select! {
             served = gateway.serve_stdio(tokio::io::stdin(), tokio::io::stdout()) => served,

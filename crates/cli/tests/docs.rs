@@ -70,6 +70,7 @@ fn world(plan: &Plan) -> World {
         tap: None,
         identity: r#"{"name":"docs","version":"0"}"#.to_owned(),
         metrics: Arc::default(),
+        workers: transport::workers::Workers::default(),
         children: child_places(plan),
         tasks: tokio_util::task::TaskTracker::new(),
     }

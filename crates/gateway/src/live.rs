@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use transport::http::server::Server as HttpServer;
 use transport::net::Address;
 use transport::tls::{self, TlsFault};
+use transport::workers::Workers;
 
 use crate::admin::Admin;
 use crate::bridge::door::Door;
@@ -364,7 +365,13 @@ impl Gateway {
             sse: Arc::clone(&self.sse),
             drain: self.drain.clone(),
         };
-        Ok(HttpServer { listener, tls, limits: plan.limits.clone(), service: Arc::new(service) })
+        Ok(HttpServer {
+            listener,
+            tls,
+            limits: plan.limits.clone(),
+            workers: self.world.workers.clone(),
+            service: Arc::new(service),
+        })
     }
 
     async fn bind_admin(&self, address: &Address, plan: &Plan) -> Result<HttpServer<Admin>, StartFault> {
@@ -377,7 +384,13 @@ impl Gateway {
             drain: self.drain.clone(),
         };
         let limits = transport::http::server::ServerLimits { connections: 64, ..Default::default() };
-        Ok(HttpServer { listener, tls: None, limits, service: Arc::new(service) })
+        Ok(HttpServer {
+            listener,
+            tls: None,
+            limits,
+            workers: Workers::default(),
+            service: Arc::new(service),
+        })
     }
 
     /// Serves one client over a byte stream at the plan's first route, until its input ends.
@@ -452,7 +465,8 @@ fn same(a: &UpstreamPlan, b: &UpstreamPlan) -> bool {
             a.child == b.child && (a.idle_after, a.grace) == (b.idle_after, b.grace)
         }
         (Reach::Http(a), Reach::Http(b)) => {
-            (&a.url, &a.headers, &a.forward_headers) == (&b.url, &b.headers, &b.forward_headers)
+            (&a.destination, &a.headers, &a.forward_headers)
+                == (&b.destination, &b.headers, &b.forward_headers)
                 && a.transport == b.transport
                 && format!("{:?}", a.client) == format!("{:?}", b.client)
         }

@@ -9,9 +9,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use globset::GlobSet;
-use http::{HeaderName, HeaderValue, Uri};
+use http::{HeaderName, HeaderValue};
 use transport::child::ChildSpec;
-use transport::http::client::ClientSettings;
+use transport::http::client::{ClientSettings, Destination};
 use transport::http::server::ServerLimits;
 use transport::net::Address;
 
@@ -152,7 +152,7 @@ pub enum Reach {
 #[derive(Clone)]
 pub struct HttpReach {
     /// Its endpoint.
-    pub url: Uri,
+    pub destination: Destination,
     /// Headers that every request to it carries, credentials among them (marked sensitive).
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Names of the client's headers that are passed on. No others are.
@@ -178,7 +178,7 @@ pub enum TransportRule {
 impl fmt::Debug for HttpReach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The URL's query may hold a secret, and headers do.
-        let host = self.url.host().unwrap_or_default();
+        let host = self.destination.url().host().unwrap_or_default();
         f.debug_struct("HttpReach").field("host", &host).finish_non_exhaustive()
     }
 }

@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 use transport::child::Spawn;
 use transport::net::Network;
 use transport::wire::Tap;
+use transport::workers::Workers;
 
 use crate::metrics::Metrics;
 
@@ -47,6 +48,8 @@ pub struct World {
     pub identity: String,
     /// Counts.
     pub metrics: Arc<Metrics>,
+    /// The threads that carry connections.
+    pub workers: Workers,
     /// The places for child processes.
     pub children: Arc<Semaphore>,
     /// Everything that runs beside calls; nothing is spawned elsewhere.

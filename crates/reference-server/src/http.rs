@@ -17,6 +17,7 @@ use mcp::version::{self, Era};
 use transport::http::body::ReplyBody;
 use transport::http::server::{Exchange, ServerLimits, Service};
 use transport::net::{Accept, Address};
+use transport::workers::Workers;
 
 use crate::answer::Refusal;
 use crate::server::Server;
@@ -37,6 +38,7 @@ pub(crate) async fn serve(server: Arc<Server>, listener: Box<dyn Accept>) {
         listener,
         tls: None,
         limits: ServerLimits::default(),
+        workers: Workers::default(),
         service: Arc::new(Door(Arc::clone(&server))),
     };
     door.run(server.drain.clone()).await;

@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
-use transport::net::{Accept, Address, BoxFuture, BoxIo, Network};
+use transport::net::{Accept, Accepted, Address, BoxFuture, BoxIo, Network};
 
 /// How many bytes a connection holds that its other end has not read: as little as real buffers do, so that who does
 /// not read is felt.
@@ -145,10 +145,12 @@ struct Listening {
 }
 
 impl Accept for Listening {
-    fn accept(&mut self) -> BoxFuture<'_, io::Result<(BoxIo, Address)>> {
-        Box::pin(
-            async move { self.incoming.recv().await.ok_or_else(|| io::Error::other("the network is gone")) },
-        )
+    fn accept(&mut self) -> BoxFuture<'_, io::Result<(Accepted, Address)>> {
+        Box::pin(async move {
+            let (io, peer) =
+                self.incoming.recv().await.ok_or_else(|| io::Error::other("the network is gone"))?;
+            Ok((Accepted::Io(io), peer))
+        })
     }
 
     fn local(&self) -> Address {
@@ -231,7 +233,8 @@ mod tests {
         let network = MemoryNetwork::default();
         let mut listener = network.bind(&at(1)).await.unwrap();
         let mut client = network.connect(&at(1)).await.unwrap();
-        let (mut served, _) = listener.accept().await.unwrap();
+        let (served, _) = listener.accept().await.unwrap();
+        let mut served = served.open().unwrap();
         client.write_all(b"ahoy").await.unwrap();
         let mut seen = [0; 4];
         served.read_exact(&mut seen).await.unwrap();

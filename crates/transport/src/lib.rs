@@ -1,7 +1,8 @@
 //! The tokio shells around [`mcp`]: they move messages and never read `params`, and they know nothing of principals.
 //!
 //! Reading order: [`net`] (the seam below which the world begins), [`http`] (server and client), [`child`] (stdio
-//! servers), [`lines`] (messages over any byte stream), [`tls`], [`wire`] (what a person sees with `-v`).
+//! servers), [`lines`] (messages over any byte stream), [`tls`], [`workers`] (the threads that carry connections), [`wire`]
+//! (what a person sees with `-v`).
 
 pub mod child;
 pub mod http;
@@ -9,3 +10,4 @@ pub mod lines;
 pub mod net;
 pub mod tls;
 pub mod wire;
+pub mod workers;

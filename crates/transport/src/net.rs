@@ -62,10 +62,40 @@ impl fmt::Display for Address {
     }
 }
 
+/// A connection that was accepted and belongs to no runtime yet: the one that opens it carries it.
+pub enum Accepted {
+    /// A socket.
+    Tcp(std::net::TcpStream),
+    /// A Unix socket.
+    Unix(std::os::unix::net::UnixStream),
+    /// Something that any runtime can carry.
+    Io(BoxIo),
+}
+
+impl Accepted {
+    /// The connection, carried by the runtime that this is called in.
+    ///
+    /// # Errors
+    /// When the system refuses to watch the socket.
+    pub fn open(self) -> io::Result<BoxIo> {
+        Ok(match self {
+            Self::Tcp(socket) => Box::new(TcpStream::from_std(socket)?),
+            Self::Unix(socket) => Box::new(UnixStream::from_std(socket)?),
+            Self::Io(io) => io,
+        })
+    }
+}
+
+impl fmt::Debug for Accepted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Accepted")
+    }
+}
+
 /// A listening socket.
 pub trait Accept: Send + fmt::Debug {
     /// The next connection, and who made it.
-    fn accept(&mut self) -> BoxFuture<'_, io::Result<(BoxIo, Address)>>;
+    fn accept(&mut self) -> BoxFuture<'_, io::Result<(Accepted, Address)>>;
     /// Where it listens; the port is the real one when 0 was asked for.
     fn local(&self) -> Address;
 }
@@ -154,11 +184,11 @@ fn bind_unix(path: &Path) -> io::Result<UnixAccept> {
 struct TcpAccept(TcpListener);
 
 impl Accept for TcpAccept {
-    fn accept(&mut self) -> BoxFuture<'_, io::Result<(BoxIo, Address)>> {
+    fn accept(&mut self) -> BoxFuture<'_, io::Result<(Accepted, Address)>> {
         Box::pin(async move {
             let (stream, peer) = self.0.accept().await?;
             stream.set_nodelay(true)?;
-            Ok((Box::new(stream) as BoxIo, Address::from(peer)))
+            Ok((Accepted::Tcp(stream.into_std()?), Address::from(peer)))
         })
     }
 
@@ -174,10 +204,10 @@ struct UnixAccept {
 }
 
 impl Accept for UnixAccept {
-    fn accept(&mut self) -> BoxFuture<'_, io::Result<(BoxIo, Address)>> {
+    fn accept(&mut self) -> BoxFuture<'_, io::Result<(Accepted, Address)>> {
         Box::pin(async move {
             let (stream, _) = self.listener.accept().await?;
-            Ok((Box::new(stream) as BoxIo, Address::Unix(self.path.clone())))
+            Ok((Accepted::Unix(stream.into_std()?), Address::Unix(self.path.clone())))
         })
     }
 
@@ -205,7 +235,8 @@ mod tests {
         let mut listener = network.bind(&address).await.unwrap();
         let target = listener.local();
         let (client, served) = tokio::join!(network.connect(&target), listener.accept());
-        let (mut client, (mut served, _)) = (client.unwrap(), served.unwrap());
+        let (mut client, (served, _)) = (client.unwrap(), served.unwrap());
+        let mut served = served.open().unwrap();
         client.write_all(b"ahoy").await.unwrap();
         let mut seen = [0; 4];
         served.read_exact(&mut seen).await.unwrap();

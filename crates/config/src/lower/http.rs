@@ -2,7 +2,7 @@
 
 use gateway::plan::{HttpReach, TransportRule};
 use http::{HeaderName, HeaderValue, Uri};
-use transport::http::client::ClientSettings;
+use transport::http::client::{ClientSettings, Destination};
 use transport::net::Address;
 
 use super::{HOUR, Lowering, SECOND};
@@ -51,7 +51,9 @@ impl Lowering<'_, '_> {
         if client.socket.is_none() {
             self.clear_text(&url, given);
         }
-        Some(HttpReach { url, headers, forward_headers, transport, client })
+        // A URL that was read above names a host.
+        let destination = Destination::new(url).ok()?;
+        Some(HttpReach { destination, headers, forward_headers, transport, client })
     }
 
     fn transport(&mut self, given: &file::Upstream) -> TransportRule {

@@ -58,7 +58,7 @@ fn claude_code() {
       |                                         ^^^^^^^^^^^^^^^^
     "#);
     let plan = loaded.plan.unwrap();
-    assert_eq!(http(&plan).url, "https://api.example.com/mcp");
+    assert_eq!(http(&plan).destination.url(), "https://api.example.com/mcp");
     assert_eq!(http(&plan).headers[0].1, "Bearer t0ken");
 }
 
@@ -178,7 +178,7 @@ fn vs_code() {
     "#);
     assert_eq!(loaded.files, [files.path(".vscode/mcp.json"), files.path(".env")]);
     let mut plan = loaded.plan.unwrap();
-    assert_eq!(http(&plan).url, "https://api.example.com/eu/mcp");
+    assert_eq!(http(&plan).destination.url(), "https://api.example.com/eu/mcp");
     plan.upstreams.remove(0);
     let child = child(&plan);
     assert_eq!(files.named(&child.args[0]), "DIR/server.py");
@@ -233,7 +233,7 @@ fn vs_code_sockets() {
     let loaded = files.load("mcp.json");
     assert_eq!(said(&loaded), "");
     let plan = loaded.plan.unwrap();
-    assert_eq!(http(&plan).url, "http://localhost/mcp/sub");
+    assert_eq!(http(&plan).destination.url(), "http://localhost/mcp/sub");
     assert_eq!(http(&plan).client.socket.as_deref(), Some(std::path::Path::new("/run/a.sock")));
 }
 

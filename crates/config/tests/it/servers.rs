@@ -258,7 +258,7 @@ timeouts = { connect = "1s" }
 "#,
     );
     let http = http(&plan);
-    assert_eq!(http.url.to_string(), "https://example.com/mcp?tenant=1");
+    assert_eq!(http.destination.url().to_string(), "https://example.com/mcp?tenant=1");
     assert_eq!(http.headers[0].1, "Bearer t0ken");
     assert!(http.headers.iter().all(|(_, value)| value.is_sensitive()));
     assert!(!format!("{plan:?}").contains("t0ken"));

@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use mcp::legacy::endpoint;
 use mcp::sse::{Decoder, Event};
 use tokio::sync::Semaphore;
-use transport::http::client::{HttpClient, Reply};
+use transport::http::client::{Destination, HttpClient, Reply};
 
 use crate::plan::HttpReach;
 use crate::reply::CallError;
@@ -96,8 +96,8 @@ impl fmt::Debug for Streams {
 
 impl Target {
     /// Opens a stream and waits for the endpoint that it names. The caller bounds the time.
-    async fn open(&self) -> Result<(EventsIn, Uri), CallError> {
-        let reply = self.send(Method::GET, &self.reach.url, HeaderMap::new(), Bytes::new()).await?;
+    async fn open(&self) -> Result<(EventsIn, Destination), CallError> {
+        let reply = self.send(Method::GET, &self.reach.destination, HeaderMap::new(), Bytes::new()).await?;
         let (status, media) = (reply.status(), reply.media_type());
         if !status.is_success() || media.as_deref() != Some("text/event-stream") {
             return Err(match self.shared.status_fault(status, media.as_deref()) {
@@ -116,14 +116,16 @@ impl Target {
                 continue;
             }
             let reference = std::str::from_utf8(&event.data).unwrap_or_default();
-            let endpoint = endpoint::resolve(&self.reach.url, reference)
+            let endpoint = endpoint::resolve(self.reach.destination.url(), reference)
                 .map_err(|fault| self.shared.invalid(&fault.to_string()))?;
+            let endpoint =
+                Destination::new(endpoint).map_err(|fault| self.shared.invalid(&fault.to_string()))?;
             return Ok((events, endpoint));
         }
     }
 
     /// POSTs a message. Whatever the body of the reply is, it is no message.
-    async fn post(&self, endpoint: &Uri, headers: HeaderMap, body: Bytes) -> Result<(), PostFault> {
+    async fn post(&self, endpoint: &Destination, headers: HeaderMap, body: Bytes) -> Result<(), PostFault> {
         let sent = self.send(Method::POST, endpoint, headers, body).await;
         let mut reply = sent.map_err(|error| PostFault { error, session_lost: false })?;
         let (status, media) = (reply.status(), reply.media_type());
@@ -140,7 +142,7 @@ impl Target {
     async fn send(
         &self,
         method: Method,
-        url: &Uri,
+        destination: &Destination,
         extra: HeaderMap,
         body: Bytes,
     ) -> Result<Reply, CallError> {
@@ -153,7 +155,7 @@ impl Target {
         for (name, value) in &self.reach.headers {
             all.insert(name.clone(), value.clone());
         }
-        let sent = self.client.send(method, url, all, body).await;
+        let sent = self.client.send(method, destination, all, body).await;
         sent.map_err(|fault| self.shared.fault(fault))
     }
 }

@@ -92,7 +92,12 @@ impl Partner {
 impl HttpWire {
     pub(crate) fn new(shared: Arc<Shared>, reach: HttpReach) -> Arc<Self> {
         let world = &shared.world;
-        let client = HttpClient::new(Arc::clone(&world.network), reach.client.clone(), world.tap.clone());
+        let client = HttpClient::new(
+            Arc::clone(&world.network),
+            reach.client.clone(),
+            world.tap.clone(),
+            &world.workers,
+        );
         let streams = Streams::new(Arc::clone(&shared), reach.clone(), client.clone());
         Arc::new(Self {
             sse: Arc::new(SseWire::new(Arc::clone(&shared), streams)),
@@ -313,13 +318,14 @@ impl HttpWire {
     pub(crate) async fn post(&self, extra: HeaderMap, body: Bytes) -> Result<Reply, CallError> {
         let mut all = self.common_headers(extra);
         all.insert(CONTENT_TYPE, JSON);
-        let sent = self.client.send(Method::POST, &self.reach.url, all, body).await;
+        let sent = self.client.send(Method::POST, &self.reach.destination, all, body).await;
         sent.map_err(|fault| self.fault(fault))
     }
 
     /// A request without a body: the legacy era's GET stream and DELETE.
     pub(crate) async fn plain(&self, method: Method, extra: HeaderMap) -> Result<Reply, CallError> {
-        let sent = self.client.send(method, &self.reach.url, self.common_headers(extra), Bytes::new()).await;
+        let sent =
+            self.client.send(method, &self.reach.destination, self.common_headers(extra), Bytes::new()).await;
         sent.map_err(|fault| self.fault(fault))
     }
 

@@ -7,8 +7,9 @@ use http::{HeaderMap, Method, Uri};
 use testkit::json;
 use testkit::net::MemoryNetwork;
 use testkit::server::{Desk, Persona};
-use transport::http::client::{ClientSettings, HttpClient, Reply};
+use transport::http::client::{ClientSettings, Destination, HttpClient, Reply};
 use transport::net::Address;
+use transport::workers::Workers;
 
 use crate::ask;
 use crate::stand::{Over, Running, Stand};
@@ -29,7 +30,7 @@ impl Bench {
         let running = stand.start().await;
         server.saw("tools/list", 1).await;
         let settings = ClientSettings { http2: true, ..ClientSettings::default() };
-        let client = HttpClient::new(Arc::new(network.clone()), settings, None);
+        let client = HttpClient::new(Arc::new(network.clone()), settings, None, &Workers::default());
         Self { running, desk, client, network }
     }
 
@@ -69,9 +70,12 @@ impl Bench {
             headers.append(*name, value.parse().unwrap());
         }
         let client = self.client.clone();
-        tokio::spawn(
-            async move { client.send(Method::POST, &url, headers, Bytes::from(body)).await.unwrap() },
-        )
+        tokio::spawn(async move {
+            client
+                .send(Method::POST, &Destination::new(url).unwrap(), headers, Bytes::from(body))
+                .await
+                .unwrap()
+        })
     }
 }
 

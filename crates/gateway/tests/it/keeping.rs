@@ -113,6 +113,8 @@ async fn a_description_that_hangs_holds_up_its_own_clients_only() {
         assert_eq!(reason(&late.await.unwrap()), Some("upstream_deadline"));
     }
     assert_eq!(began.elapsed().as_secs(), 1);
-    assert_eq!(server.seen_of("server/discover").len(), seen + 2);
+    // Of those that waited for the one that hung, the next asks once more before its own time is over.
+    let asked = server.seen_of("server/discover").len() - seen;
+    assert!((2..=3).contains(&asked), "{asked}");
     held.gone().await;
 }

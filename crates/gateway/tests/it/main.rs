@@ -24,6 +24,7 @@ mod lists;
 mod naming;
 mod oracles;
 mod pipes;
+mod pool;
 mod processes;
 mod properties;
 mod resume;

@@ -13,6 +13,7 @@ use testkit::http::Client;
 use testkit::server::{Desk, Persona, ScriptedServer};
 use testkit::spawn::MemorySpawn;
 use transport::child::ChildSpec;
+use transport::http::client::{ClientSettings, Destination};
 use transport::http::server::ServerLimits;
 use transport::net::{Address, Network};
 
@@ -101,6 +102,7 @@ impl Stand {
             tap: None,
             identity: r#"{"name":"portolan","version":"0"}"#.to_owned(),
             metrics: Arc::new(Metrics::new()),
+            workers: transport::workers::Workers::default(),
             children: child_places(&self.plan),
             tasks: tokio_util::task::TaskTracker::new(),
         };
@@ -124,11 +126,11 @@ impl Clock for Wall {
 /// A server at an address.
 pub(crate) fn http_reach(address: &Address) -> HttpReach {
     HttpReach {
-        url: format!("http://{address}/mcp").parse().unwrap(),
+        destination: Destination::new(format!("http://{address}/mcp").parse().unwrap()).unwrap(),
         headers: Vec::new(),
         forward_headers: Vec::new(),
         transport: gateway::plan::TransportRule::default(),
-        client: transport::http::client::ClientSettings::default(),
+        client: ClientSettings::default(),
     }
 }
 

@@ -15,7 +15,8 @@ impl ScriptedServer {
         let mut listener = network.bind(address).await.expect("an address that is free");
         let (bound, server) = (listener.local(), self.clone());
         tokio::spawn(async move {
-            while let Ok((io, _)) = listener.accept().await {
+            while let Ok((accepted, _)) = listener.accept().await {
+                let Ok(io) = accepted.open() else { continue };
                 let server = server.clone();
                 let down = server.down();
                 tokio::spawn(async move {

@@ -9,10 +9,84 @@ use bytes::Bytes;
 use futures_core::Stream;
 use http_body::{Body, Frame, SizeHint};
 
+/// A body that is here as a whole, in one buffer or in several that follow each other: what was patched in a few places
+/// need not be copied to be sent.
+#[derive(Debug, Default)]
+pub struct Pieces {
+    first: Option<Bytes>,
+    rest: std::vec::IntoIter<Bytes>,
+    left: u64,
+}
+
+impl Pieces {
+    fn pop(&mut self) -> Option<Bytes> {
+        let piece = self.first.take().or_else(|| self.rest.next())?;
+        self.left -= piece.len() as u64;
+        Some(piece)
+    }
+
+    /// What is still to be sent, as one text.
+    #[must_use]
+    pub fn text(&self) -> Bytes {
+        match (&self.first, self.rest.as_slice()) {
+            (None, []) => Bytes::new(),
+            (Some(only), []) => only.clone(),
+            (first, rest) => first.iter().chain(rest).flatten().copied().collect(),
+        }
+    }
+
+    /// How many bytes are still to be sent.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.left
+    }
+
+    /// Whether all was sent.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.left == 0
+    }
+}
+
+impl From<Bytes> for Pieces {
+    fn from(bytes: Bytes) -> Self {
+        let left = bytes.len() as u64;
+        Self { first: (left > 0).then_some(bytes), rest: Vec::new().into_iter(), left }
+    }
+}
+
+impl From<Vec<Bytes>> for Pieces {
+    fn from(mut pieces: Vec<Bytes>) -> Self {
+        pieces.retain(|piece| !piece.is_empty());
+        let left = pieces.iter().map(|piece| piece.len() as u64).sum();
+        Self { first: None, rest: pieces.into_iter(), left }
+    }
+}
+
+impl Body for Pieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.pop().map(|bytes| Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}
+
 /// A response's body.
 pub enum ReplyBody {
-    /// One buffer; `None` when it was sent.
-    Whole(Option<Bytes>),
+    /// All of it is here.
+    Whole(Pieces),
     /// Chunks as they come. Dropped when the client is gone.
     Stream(Pin<Box<dyn Stream<Item = Bytes> + Send>>),
 }
@@ -21,13 +95,13 @@ impl ReplyBody {
     /// Nothing.
     #[must_use]
     pub fn empty() -> Self {
-        Self::Whole(None)
+        Self::Whole(Pieces::default())
     }
 }
 
-impl From<Bytes> for ReplyBody {
-    fn from(bytes: Bytes) -> Self {
-        Self::Whole(Some(bytes).filter(|bytes| !bytes.is_empty()))
+impl<P: Into<Pieces>> From<P> for ReplyBody {
+    fn from(pieces: P) -> Self {
+        Self::Whole(pieces.into())
     }
 }
 
@@ -40,7 +114,7 @@ impl Body for ReplyBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         match &mut *self {
-            Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Whole(pieces) => Pin::new(pieces).poll_frame(cx),
             Self::Stream(stream) => {
                 stream.as_mut().poll_next(cx).map(|next| next.map(|bytes| Ok(Frame::data(bytes))))
             }
@@ -48,12 +122,12 @@ impl Body for ReplyBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self, Self::Whole(None))
+        matches!(self, Self::Whole(pieces) if pieces.is_empty())
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
+            Self::Whole(pieces) => pieces.size_hint(),
             Self::Stream(_) => SizeHint::default(),
         }
     }
@@ -62,8 +136,30 @@ impl Body for ReplyBody {
 impl fmt::Debug for ReplyBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Whole(bytes) => f.debug_tuple("Whole").field(bytes).finish(),
+            Self::Whole(pieces) => f.debug_tuple("Whole").field(pieces).finish(),
             Self::Stream(_) => f.write_str("Stream"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn pieces_are_one_body_of_a_known_length() {
+        let pieces = |texts: &[&'static str]| {
+            Pieces::from(texts.iter().map(|text| Bytes::from_static(text.as_bytes())).collect::<Vec<_>>())
+        };
+        let body = pieces(&["ab", "", "c"]);
+        assert_eq!((body.len(), body.is_end_stream()), (3, false));
+        assert_eq!(body.collect().await.unwrap().to_bytes(), "abc");
+        assert!(pieces(&["", ""]).is_end_stream() && Pieces::from(Bytes::new()).is_end_stream());
+        let mut body = ReplyBody::from(Bytes::from_static(b"ab"));
+        assert_eq!(body.size_hint().exact(), Some(2));
+        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "ab");
+        assert!(body.is_end_stream());
     }
 }

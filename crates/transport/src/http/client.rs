@@ -1,29 +1,30 @@
 //! The HTTP client of one server: a pool of connections, raw bodies, no redirects, no cookies, no proxies.
+//!
+//! Reading order: [`HttpClient::send`], then `pool` (connections that wait), `lent` (one that is in use), `connect`.
 
 use std::error::Error as _;
 use std::fmt;
-use std::io;
-use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll};
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::uri::Scheme;
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
-use http_body_util::{BodyExt as _, Full};
+use bytes::{Bytes, BytesMut};
+use http::header::HOST;
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
-use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::{Connected, Connection};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use rustls::ClientConfig;
-use rustls_pki_types::ServerName;
-use tokio_rustls::TlsConnector;
 
-use crate::net::{Address, BoxFuture, BoxIo, Network};
-use crate::tls::{self, TlsFault};
+use super::body::Pieces;
+use crate::net::Network;
 use crate::wire::{Tap, WireEvent};
+use crate::workers::Workers;
+
+mod connect;
+mod lent;
+mod pool;
+
+use connect::{Connected, Connector};
+use lent::Lent;
+use pool::{Http1, Pool, Unsent};
 
 /// Why a request has no response.
 #[derive(Debug, thiserror::Error)]
@@ -41,11 +42,6 @@ pub enum SendFault {
         limit: usize,
     },
 }
-
-/// How long an unused connection is kept. Uvicorn and Node close theirs after five seconds: a request that is sent in just
-/// that moment is lost, and whether it was carried out can then not be known. On a busy machine either side may notice
-/// late, hence the distance.
-const IDLE: Duration = Duration::from_secs(3);
 
 /// How to reach one server.
 #[derive(Debug, Clone)]
@@ -74,27 +70,75 @@ impl Default for ClientSettings {
     }
 }
 
+/// Where requests go: a URL, taken apart once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Destination(Arc<Parts>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Parts {
+    url: Uri,
+    scheme: Scheme,
+    authority: Authority,
+    /// What stands in the first line of a request over HTTP/1.1.
+    origin_form: Uri,
+    host: HeaderValue,
+}
+
+/// The URL names no host, or one that no header can name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the URL names no host")]
+pub struct NoHost;
+
+impl Destination {
+    /// Takes a URL apart.
+    ///
+    /// # Errors
+    /// When it names no host.
+    pub fn new(url: Uri) -> Result<Self, NoHost> {
+        let authority = url.authority().cloned().ok_or(NoHost)?;
+        let scheme = url.scheme().cloned().unwrap_or(Scheme::HTTP);
+        let path = url.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+        // RFC 9110 §4.2.4: credentials in a URL are not sent; §7.2: a default port need not be.
+        let named = authority.as_str().rsplit_once('@').map_or(authority.as_str(), |(_, named)| named);
+        let default = if scheme == Scheme::HTTPS { ":443" } else { ":80" };
+        let host =
+            HeaderValue::from_str(named.strip_suffix(default).unwrap_or(named)).map_err(|_bytes| NoHost)?;
+        let authority = Authority::try_from(named).map_err(|_malformed| NoHost)?;
+        Ok(Self(Arc::new(Parts { url, scheme, authority, origin_form: Uri::from(path), host })))
+    }
+
+    /// The URL.
+    #[must_use]
+    pub fn url(&self) -> &Uri {
+        &self.0.url
+    }
+
+    /// Whether requests to it can go by the connections of another one.
+    fn is_near(&self, other: &Self) -> bool {
+        let place = |parts: &Parts| (parts.scheme.clone(), parts.authority.clone());
+        Arc::ptr_eq(&self.0, &other.0) || place(&self.0) == place(&other.0)
+    }
+}
+
 /// The client of one server.
 #[derive(Debug, Clone)]
 pub struct HttpClient {
-    pool: Client<Connector, Full<Bytes>>,
+    pool: Arc<Pool>,
+    connector: Arc<Connector>,
     tap: Option<Arc<dyn Tap>>,
 }
 
 impl HttpClient {
     /// A client that has no connection yet.
     #[must_use]
-    pub fn new(network: Arc<dyn Network>, settings: ClientSettings, tap: Option<Arc<dyn Tap>>) -> Self {
-        let mut builder = Client::builder(TokioExecutor::new());
-        builder
-            .pool_timer(TokioTimer::new())
-            .timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE)
-            .pool_max_idle_per_host(settings.idle_connections)
-            .http2_only(settings.http2)
-            .set_host(true);
-        let connector = Connector { network, settings: Arc::new(settings), tls: Arc::new(OnceLock::new()) };
-        Self { pool: builder.build(connector), tap }
+    pub fn new(
+        network: Arc<dyn Network>,
+        settings: ClientSettings,
+        tap: Option<Arc<dyn Tap>>,
+        workers: &Workers,
+    ) -> Self {
+        let pool = Arc::new(Pool::new(workers.seats(), settings.idle_connections));
+        Self { pool, connector: Arc::new(Connector::new(network, settings)), tap }
     }
 
     /// Sends a request and waits for the response's head.
@@ -104,50 +148,97 @@ impl HttpClient {
     pub async fn send(
         &self,
         method: Method,
-        url: &Uri,
+        to: &Destination,
         headers: HeaderMap,
-        body: Bytes,
+        body: impl Into<Pieces>,
     ) -> Result<Reply, SendFault> {
+        let body = body.into();
         if let Some(tap) = &self.tap {
-            let url = url.to_string();
+            let url = to.0.url.to_string();
             tap.saw(&WireEvent::HttpRequest {
                 method: method.as_str(),
                 url: &url,
                 headers: &headers,
-                body: &body,
+                body: &body.text(),
             });
         }
-        let mut request = Request::new(Full::new(body));
+        let mut request = Request::new(body);
         *request.method_mut() = method;
-        *request.uri_mut() = url.clone();
         *request.headers_mut() = headers;
-        let response = self.pool.request(request).await.map_err(|error| {
-            let why = causes(&error);
-            if error.is_connect() { SendFault::Connect(why) } else { SendFault::Broken(why) }
-        })?;
+        let (response, connection) = self.exchange(request, to).await?;
         let (head, body) = response.into_parts();
         if let Some(tap) = &self.tap {
             tap.saw(&WireEvent::HttpResponse { status: head.status.as_u16(), headers: &head.headers });
         }
+        let connection = connection.map(|connection| (connection, to.clone()));
+        let body = Lent::new(body, connection, Arc::clone(&self.pool));
         Ok(Reply { head: Response::from_parts(head, ()), body, tap: self.tap.clone() })
+    }
+
+    /// Sends a request on a connection that is there, or else on a new one.
+    async fn exchange(
+        &self,
+        mut request: Request<Pieces>,
+        to: &Destination,
+    ) -> Result<(Response<Incoming>, Option<Http1>), SendFault> {
+        loop {
+            if let Some(mut sender) = self.pool.shared(to) {
+                *request.uri_mut() = to.0.url.clone();
+                match sender.try_send_request(request).await {
+                    Ok(response) => return Ok((response, None)),
+                    // The connection was closed before it took the request.
+                    Err(mut fault) => match fault.take_message() {
+                        Some(whole) if sender.is_closed() => request = whole,
+                        _ => return Err(broken(&fault.into_error())),
+                    },
+                }
+                continue;
+            }
+            let kept = self.pool.take(to);
+            let is_new = kept.is_none();
+            let mut connection = match kept {
+                Some(connection) => connection,
+                None => match self.connector.connect(to).await? {
+                    Connected::Http1(connection) => connection,
+                    Connected::Http2(sender) => {
+                        self.pool.share(to.clone(), sender);
+                        continue;
+                    }
+                },
+            };
+            *request.uri_mut() = to.0.origin_form.clone();
+            request.headers_mut().insert(HOST, to.0.host.clone());
+            match connection.send(request).await {
+                Ok(response) => return Ok((response, Some(connection))),
+                Err(Unsent::Whole(whole, _)) if !is_new => request = *whole,
+                Err(Unsent::Whole(_, fault)) => return Err(SendFault::Connect(causes(&fault))),
+                Err(Unsent::Partly(fault)) => return Err(broken(&fault)),
+            }
+            request.headers_mut().remove(HOST);
+        }
     }
 }
 
-/// The outermost error of hyper-util says only "client error", so the causes are what a person needs.
-fn causes(error: &hyper_util::client::legacy::Error) -> String {
-    let mut parts = Vec::new();
+fn broken(fault: &hyper::Error) -> SendFault {
+    SendFault::Broken(causes(fault))
+}
+
+/// An error with its causes, which are what a person needs.
+fn causes(error: &hyper::Error) -> String {
+    let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {
-        parts.push(cause.to_string());
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
         next = cause.source();
     }
-    if parts.is_empty() { error.to_string() } else { parts.join(": ") }
+    text
 }
 
 /// A response whose body is read as it comes. Dropping it closes the stream, or the connection under HTTP/1.1.
 pub struct Reply {
     head: Response<()>,
-    body: Incoming,
+    body: Lent,
     tap: Option<Arc<dyn Tap>>,
 }
 
@@ -194,7 +285,7 @@ impl Reply {
     /// When it is larger than `limit`, or the connection breaks.
     pub async fn whole(&mut self, limit: usize) -> Result<Bytes, SendFault> {
         let Some(first) = self.chunk().await? else { return Ok(Bytes::new()) };
-        let mut rest = bytes::BytesMut::new();
+        let mut rest = BytesMut::new();
         while let Some(next) = self.chunk().await? {
             if rest.is_empty() {
                 rest.extend_from_slice(&first);
@@ -214,117 +305,5 @@ impl Reply {
 impl fmt::Debug for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reply").field("status", &self.status()).finish_non_exhaustive()
-    }
-}
-
-#[derive(Debug, Clone)]
-struct Connector {
-    network: Arc<dyn Network>,
-    settings: Arc<ClientSettings>,
-    /// Made at the first https connection: to read the system's authorities takes longer than a start should.
-    tls: Arc<OnceLock<Result<Arc<ClientConfig>, String>>>,
-}
-
-impl tower_service::Service<Uri> for Connector {
-    type Response = Connecting;
-    type Error = io::Error;
-    type Future = BoxFuture<'static, io::Result<Connecting>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        let connector = self.clone();
-        Box::pin(async move {
-            let within = connector.settings.connect_timeout;
-            match tokio::time::timeout(within, connector.connect(&uri)).await {
-                Ok(connected) => connected,
-                Err(_elapsed) => {
-                    Err(io::Error::new(io::ErrorKind::TimedOut, format!("no connection within {within:?}")))
-                }
-            }
-        })
-    }
-}
-
-impl Connector {
-    async fn connect(&self, uri: &Uri) -> io::Result<Connecting> {
-        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-        let secure = uri.scheme() == Some(&Scheme::HTTPS);
-        let address = match &self.settings.socket {
-            Some(path) => Address::Unix(path.clone()),
-            None => Address::Tcp(host.clone(), uri.port_u16().unwrap_or(if secure { 443 } else { 80 })),
-        };
-        let io = self.network.connect(&address).await?;
-        if !secure {
-            return Ok(Connecting { io: TokioIo::new(io), http2: self.settings.http2 });
-        }
-        let config = self.tls().map_err(io::Error::other)?;
-        let name = ServerName::try_from(host).map_err(io::Error::other)?;
-        let stream = TlsConnector::from(config).connect(name, io).await?;
-        let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-        Ok(Connecting { io: TokioIo::new(Box::new(stream) as BoxIo), http2 })
-    }
-
-    fn tls(&self) -> Result<Arc<ClientConfig>, String> {
-        let make =
-            || tls::client(self.settings.authorities.as_deref()).map_err(|fault: TlsFault| fault.to_string());
-        self.tls.get_or_init(make).clone()
-    }
-}
-
-/// A connection that the pool can use.
-pub struct Connecting {
-    io: TokioIo<BoxIo>,
-    http2: bool,
-}
-
-impl Connection for Connecting {
-    fn connected(&self) -> Connected {
-        let connected = Connected::new();
-        if self.http2 { connected.negotiated_h2() } else { connected }
-    }
-}
-
-impl fmt::Debug for Connecting {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connecting").field("http2", &self.http2).finish_non_exhaustive()
-    }
-}
-
-impl Read for Connecting {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buf)
-    }
-}
-
-impl Write for Connecting {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
     }
 }

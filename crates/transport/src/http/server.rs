@@ -22,7 +22,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::http::body::ReplyBody;
 use crate::http::opening;
-use crate::net::{Accept, Address, BoxIo};
+use crate::net::{Accept, Accepted, Address, BoxIo};
+use crate::workers::Workers;
 
 /// One request, its body not yet read.
 #[derive(Debug)]
@@ -143,6 +144,8 @@ pub struct Server<S> {
     pub tls: Option<Arc<ServerConfig>>,
     /// Its bounds.
     pub limits: ServerLimits,
+    /// Who carries its connections.
+    pub workers: Workers,
     /// Who answers.
     pub service: Arc<S>,
 }
@@ -165,10 +168,13 @@ impl<S: Service> Server<S> {
                 () = drain.cancelled() => break,
             };
             match accepted {
-                Ok((io, peer, place)) => {
+                Ok((accepted, peer, place)) => {
                     let (serve, drain) = (Arc::clone(&serve), drain.clone());
-                    connections.spawn(async move {
-                        serve.connection(io, peer, drain).await;
+                    self.workers.carry(&connections, move || async move {
+                        match accepted.open() {
+                            Ok(io) => serve.connection(io, peer, drain).await,
+                            Err(error) => tracing::warn!(%peer, %error, "cannot carry a connection"),
+                        }
                         drop(place);
                     });
                 }
@@ -185,9 +191,9 @@ impl<S: Service> Server<S> {
     }
 }
 
-type Accepted = (BoxIo, Address, tokio::sync::OwnedSemaphorePermit);
+type Arrived = (Accepted, Address, tokio::sync::OwnedSemaphorePermit);
 
-async fn accept(listener: &mut dyn Accept, places: &Arc<Semaphore>) -> io::Result<Accepted> {
+async fn accept(listener: &mut dyn Accept, places: &Arc<Semaphore>) -> io::Result<Arrived> {
     let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
     let (io, peer) = listener.accept().await?;
     Ok((io, peer, place))

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use http::{HeaderMap, Uri};
+use http::HeaderMap;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use transport::http::client::Destination;
 
 use super::{PostFault, Target};
 use crate::upstream::pipe::Pipe;
@@ -28,7 +29,7 @@ const TAKEN_WITHIN: Duration = Duration::from_millis(50);
 /// Where messages are POSTed to.
 pub(super) struct Poster {
     pub(super) to: Arc<Target>,
-    pub(super) endpoint: Uri,
+    pub(super) endpoint: Destination,
 }
 
 type Sending = Pin<Box<dyn Future<Output = Option<u64>> + Send>>;
