@@ -66,7 +66,7 @@ pub fn headers(data: &[u8]) {
         assert_eq!(mirrored::decode(&mirrored::encode(&text)).expect("our own encoding"), text);
     }
     let traced: HeaderMap = [(HeaderName::from_static("traceparent"), value)].into_iter().collect();
-    drop(Trace::read(&traced).headers(None));
+    Trace::read(&traced).write(None, &mut HeaderMap::new());
 }
 
 /// A tool's schema and its arguments, divided by a line end.
@@ -143,7 +143,7 @@ pub fn request(data: &[u8]) {
         let again = inbound::legacy(sent, facts()).expect("what we send is a call");
         assert_eq!(again.arguments(), call.arguments());
     }
-    drop(outbound::mirrored_headers(&call, None, version::newest(Era::Modern)));
+    outbound::mirror(&call, None, version::newest(Era::Modern), &mut HeaderMap::new());
     drop(listen::Filter::read(call.params()));
 }
 

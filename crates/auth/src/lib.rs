@@ -5,7 +5,7 @@
 //! behind the same three functions; with them, what is not allowed is denied.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// Who makes a call. Caches, sessions and seals are bound to it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -15,7 +15,8 @@ impl Principal {
     /// The one principal of an endpoint without identity.
     #[must_use]
     pub fn anonymous() -> Self {
-        Self("anonymous".into())
+        static ANONYMOUS: LazyLock<Principal> = LazyLock::new(|| Principal("anonymous".into()));
+        ANONYMOUS.clone()
     }
 
     /// The name that caches and seals are bound to.
@@ -37,7 +38,7 @@ pub struct Action<'a> {
     /// The MCP method.
     pub method: &'a str,
     /// The upstream it goes to.
-    pub upstream: &'a str,
+    pub upstream: &'a Arc<str>,
     /// The upstream's own name of what it is about.
     pub name: Option<&'a str>,
 }
@@ -83,7 +84,7 @@ impl Gate {
     /// When it may not.
     pub fn permit(&self, principal: &Principal, action: &Action<'_>) -> Result<Permit, Refusal> {
         match self.0 {
-            Rules::Open => Ok(Permit { principal: principal.clone(), upstream: action.upstream.into() }),
+            Rules::Open => Ok(Permit { principal: principal.clone(), upstream: Arc::clone(action.upstream) }),
         }
     }
 
@@ -100,7 +101,7 @@ impl Gate {
 #[derive(Debug)]
 pub struct Permit {
     principal: Principal,
-    upstream: Box<str>,
+    upstream: Arc<str>,
 }
 
 impl Permit {

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use auth::{Action, Permit, Principal};
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use mcp::answer::{APPS_EXTENSION, TASKS_EXTENSION};
 use mcp::call::Call;
 use mcp::json::{Object, Patch};
@@ -71,7 +71,7 @@ impl Route {
             Some(client) => call.with_client(client),
             None => call,
         };
-        let mut tally = Tally::begin(&self.world.metrics, call.method_name());
+        let mut tally = Tally::begin(&self.world.metrics, call.method_label());
         let course = self.go(&call, visit, &mut tally).await;
         match course {
             Ok(Way::Own(message)) => {
@@ -119,15 +119,16 @@ impl Route {
                 Err(unknown_method(call))
             }
             Some(Reach::Peer) => Err(unknown_method(call)),
-            Some(Reach::All) => self.over_all(call, visit, asker).await,
+            // What is rare lies in a box of its own: the future of the usual call is moved as a whole, and must be small.
+            Some(Reach::All) => Box::pin(self.over_all(call, visit, asker)).await,
             Some(Reach::Owner) | None => {
                 if call.kind() == Kind::Task {
-                    return self.task(call, visit, asker).await;
+                    return Box::pin(self.task(call, visit, asker)).await;
                 }
                 let target = self.catalog.locate(call, asker).await?;
-                tally.goes_to(target.member.upstream.name());
+                tally.goes_to(target.member.upstream.label());
                 if call.continues() && visit.revision.era == Era::Modern {
-                    return self.go_on(call, visit, &target, asker).await;
+                    return Box::pin(self.go_on(call, visit, &target, asker)).await;
                 }
                 self.forward(call, visit, &target, asker).await
             }
@@ -177,7 +178,7 @@ impl Route {
 
     fn permit(&self, call: &Call, target: &Target<'_>, principal: &Principal) -> Result<Permit, CallError> {
         let name = target.name.as_deref().or_else(|| call.subject().map(|subject| &*subject.text));
-        let upstream = target.member.upstream.name();
+        let upstream = target.member.upstream.label();
         let action = Action { method: call.method_name(), upstream, name };
         Ok(self.gate.permit(principal, &action)?)
     }
@@ -192,18 +193,18 @@ impl Route {
         asker: Asker<'_>,
     ) -> Result<Answer, CallError> {
         let mirrored = self.mirror(call, visit, target, asker).await?;
-        let answer = self.send_once(call, visit, target, (asker.principal, mirrored.clone())).await?;
+        let answer = self.send_once(call, visit, target, (asker.principal, &mirrored)).await?;
         if !answer.refuses_headers() || call.kind() != Kind::Tool {
             return Ok(answer);
         }
         // The list and the second try need the place that the refused answer still holds.
         let refused = answer.release();
-        target.member.relearn(asker).await;
-        let learned = self.mirror(call, visit, target, asker).await?;
+        Box::pin(target.member.relearn(asker)).await;
+        let learned = Box::pin(self.mirror(call, visit, target, asker)).await?;
         if learned == mirrored {
             return Ok(refused);
         }
-        self.send_once(call, visit, target, (asker.principal, learned)).await
+        Box::pin(self.send_once(call, visit, target, (asker.principal, &learned))).await
     }
 
     async fn send_once(
@@ -211,13 +212,13 @@ impl Route {
         call: &Call,
         visit: Visit<'_>,
         target: &Target<'_>,
-        (principal, mirrored): (&Principal, HeaderMap),
+        (principal, mirrored): (&Principal, &[(HeaderName, HeaderValue)]),
     ) -> Result<Answer, CallError> {
         let upstream = &target.member.upstream;
         let permit = self.permit(call, target, principal)?;
         let order = Order {
             call,
-            subject: target.name.clone(),
+            subject: target.name.as_deref(),
             trace: Trace::read(visit.headers),
             headers: visit.headers,
             mirrored,
@@ -238,26 +239,25 @@ impl Route {
         visit: Visit<'_>,
         target: &Target<'_>,
         asker: Asker<'_>,
-    ) -> Result<HeaderMap, CallError> {
+    ) -> Result<Vec<(HeaderName, HeaderValue)>, CallError> {
         if call.kind() != Kind::Tool {
-            return Ok(HeaderMap::new());
+            return Ok(Vec::new());
         }
-        let Some(subject) = call.subject() else { return Ok(HeaderMap::new()) };
+        let Some(subject) = call.subject() else { return Ok(Vec::new()) };
         let tool = target.name.as_deref().unwrap_or(&subject.text);
         let Some(params) = self.catalog.mirrored_params(target, tool, asker).await? else {
             let sent = outbound::param_headers(visit.headers);
             return Ok(sent.map(|(name, value)| (name.clone(), value.clone())).collect());
         };
+        let arguments = params.of(call.arguments_object());
         if visit.mirrors {
-            params.check(visit.headers, call.arguments()).map_err(|fault| mismatch(&fault))?;
+            arguments.check(visit.headers).map_err(|fault| mismatch(&fault))?;
         }
-        let headers = params
-            .headers(call.arguments())
+        let mut mirrored = arguments
+            .headers()
             .map_err(|fault| CallError::Reject(Reject::Params(format!("{}: {fault}", fault.header()))))?;
-        let mut mirrored: HeaderMap = headers.into_iter().collect();
-        for (name, value) in outbound::param_headers(visit.headers).filter(|(name, _)| !params.names(name)) {
-            mirrored.append(name.clone(), value.clone());
-        }
+        let unknown = outbound::param_headers(visit.headers).filter(|(name, _)| !params.names(name));
+        mirrored.extend(unknown.map(|(name, value)| (name.clone(), value.clone())));
         Ok(mirrored)
     }
 
@@ -266,6 +266,10 @@ impl Route {
     /// (protocol.md §2.9). That a legacy client wants a task is told by its call ([`crate::tasks`]).
     fn carried(&self, client: &ClientFacts, era: Era) -> Option<ClientFacts> {
         let text = client.capabilities();
+        // Most clients have nothing of that kind. An escaped name is looked at.
+        if !["tasks", "extensions", "\\"].iter().any(|part| text.contains(part)) {
+            return None;
+        }
         let object = Object::parse(text).ok()?;
         let mut patch = Patch::new();
         if era == Era::Legacy {

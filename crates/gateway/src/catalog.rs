@@ -119,12 +119,12 @@ impl Catalog {
     async fn locate_name(&self, kind: Kind, public: &str, asker: Asker<'_>) -> Option<(usize, String)> {
         let (server, shown) = match self.names.owner(public) {
             Owner::Server(server, rest) => (server, rest),
-            Owner::Unprefixed(name) => (self.only_one_that_has(kind, name, asker).await?, name),
+            Owner::Unprefixed(name) => (Box::pin(self.only_one_that_has(kind, name, asker)).await?, name),
             Owner::Nobody => return None,
         };
         let member = self.members.get(server)?;
         if self.names.may_be_cut(public) {
-            drop(member.know(kind, asker).await);
+            drop(Box::pin(member.know(kind, asker)).await);
             if let Some(name) = member.shelf.index().cut.get(&(kind, public.to_owned())) {
                 return Some((server, name.clone()));
             }
@@ -146,7 +146,7 @@ impl Catalog {
         let (owner, own) = self.names.uri_owner(public);
         let server = match owner {
             Owner::Server(server, _) => server,
-            Owner::Unprefixed(_) => self.only_one_that_has(kind, public, asker).await?,
+            Owner::Unprefixed(_) => Box::pin(self.only_one_that_has(kind, public, asker)).await?,
             Owner::Nobody => return None,
         };
         self.members.get(server)?.upstream.plan().resources.shows(&own).then_some((server, own))
@@ -261,10 +261,10 @@ impl Member {
         if known() || lock(&self.in_vain).is_some_and(|at| at.elapsed() < ASK_AGAIN) {
             return Ok(());
         }
-        match self.know(Kind::Tool, asker).await {
+        match Box::pin(self.know(Kind::Tool, asker)).await {
             Ok(()) if known() => Ok(()),
             Err(ListFault::Call(error @ CallError::Unreachable { .. }))
-                if !self.upstream.is_connected(asker.principal).await =>
+                if !Box::pin(self.upstream.is_connected(asker.principal)).await =>
             {
                 Err(error)
             }

@@ -362,6 +362,9 @@ impl Flow {
     fn readable(&self, message: Message) -> Message {
         let (State::Relay(relay) | State::Gathering(relay, ..)) = &self.state else { return message };
         let gap = Gap { from: relay.revision(), to: self.origin.revision };
+        if gap.is_even() {
+            return message;
+        }
         let as_it_is = message.clone();
         downgrade::response(message, self.method, gap).unwrap_or(as_it_is)
     }

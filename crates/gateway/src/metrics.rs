@@ -1,5 +1,6 @@
 //! Counts for Prometheus: calls by server, method and outcome, how long they took, and what is held.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use mcp::method;
@@ -13,20 +14,20 @@ use prometheus_client::registry::{Registry, Unit};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CallLabels {
-    upstream: String,
+    upstream: Arc<str>,
     method: &'static str,
     outcome: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct DurationLabels {
-    upstream: String,
+    upstream: Arc<str>,
     method: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct UpstreamLabels {
-    upstream: String,
+    upstream: Arc<str>,
 }
 
 /// What is counted. Cheap to count; read by [`Metrics::text`].
@@ -42,6 +43,8 @@ pub struct Metrics {
     dropped: Family<UpstreamLabels, Counter>,
     children: Gauge,
     streams: Gauge,
+    /// The label of calls that concern no upstream in particular.
+    nobody: Arc<str>,
 }
 
 fn seconds() -> Histogram {
@@ -78,30 +81,47 @@ impl Metrics {
         registry.register("notifications_dropped", "Notifications that had no one to go to", dropped.clone());
         registry.register("children", "Child processes alive", children.clone());
         registry.register("streams", "Subscription and notification streams open", streams.clone());
-        Self { registry, calls, durations, up, degraded, restarts, sessions, dropped, children, streams }
+        Self {
+            registry,
+            calls,
+            durations,
+            up,
+            degraded,
+            restarts,
+            sessions,
+            dropped,
+            children,
+            streams,
+            nobody: "".into(),
+        }
+    }
+
+    pub(crate) fn nobody(&self) -> &Arc<str> {
+        &self.nobody
     }
 
     /// A call ended.
-    pub fn call(&self, upstream: &str, method: &str, outcome: &'static str, took: Duration) {
+    pub fn call(&self, upstream: &Arc<str>, method: &str, outcome: &'static str, took: Duration) {
         let method = label(method);
-        let upstream = upstream.to_owned();
-        self.calls.get_or_create(&CallLabels { upstream: upstream.clone(), method, outcome }).inc();
-        self.durations.get_or_create(&DurationLabels { upstream, method }).observe(took.as_secs_f64());
+        let upstream = || Arc::clone(upstream);
+        self.calls.get_or_create(&CallLabels { upstream: upstream(), method, outcome }).inc();
+        let labels = DurationLabels { upstream: upstream(), method };
+        self.durations.get_or_create(&labels).observe(took.as_secs_f64());
     }
 
     /// An upstream was reached, or was not.
     pub fn up(&self, upstream: &str, is_up: bool) {
-        self.up.get_or_create(&UpstreamLabels { upstream: upstream.to_owned() }).set(i64::from(is_up));
+        self.up.get_or_create(&UpstreamLabels { upstream: upstream.into() }).set(i64::from(is_up));
     }
 
     /// A list was served without an upstream's entries.
     pub fn degraded(&self, upstream: &str) {
-        self.degraded.get_or_create(&UpstreamLabels { upstream: upstream.to_owned() }).inc();
+        self.degraded.get_or_create(&UpstreamLabels { upstream: upstream.into() }).inc();
     }
 
     /// A child process was started.
     pub fn child_started(&self, upstream: &str) {
-        self.restarts.get_or_create(&UpstreamLabels { upstream: upstream.to_owned() }).inc();
+        self.restarts.get_or_create(&UpstreamLabels { upstream: upstream.into() }).inc();
         self.children.inc();
     }
 
@@ -112,12 +132,12 @@ impl Metrics {
 
     /// A legacy session was opened.
     pub fn session_opened(&self, upstream: &str) {
-        self.sessions.get_or_create(&UpstreamLabels { upstream: upstream.to_owned() }).inc();
+        self.sessions.get_or_create(&UpstreamLabels { upstream: upstream.into() }).inc();
     }
 
     /// A notification had no one to go to.
     pub fn dropped(&self, upstream: &str) {
-        self.dropped.get_or_create(&UpstreamLabels { upstream: upstream.to_owned() }).inc();
+        self.dropped.get_or_create(&UpstreamLabels { upstream: upstream.into() }).inc();
     }
 
     /// Streams open; count one more until the guard is dropped.
@@ -129,7 +149,7 @@ impl Metrics {
 
     /// Forgets the gauges of an upstream that is no longer configured.
     pub fn forget(&self, upstream: &str) {
-        self.up.remove(&UpstreamLabels { upstream: upstream.to_owned() });
+        self.up.remove(&UpstreamLabels { upstream: upstream.into() });
     }
 
     /// All counts in Prometheus' (OpenMetrics) text format.
@@ -166,10 +186,10 @@ mod tests {
 
     #[test]
     fn labels_are_bounded() {
-        let metrics = Metrics::new();
-        metrics.call("a", "tools/call", "ok", Duration::from_millis(2));
-        metrics.call("a", "evil/1", "ok", Duration::ZERO);
-        metrics.call("a", "evil/2", "ok", Duration::ZERO);
+        let (metrics, a) = (Metrics::new(), Arc::from("a"));
+        metrics.call(&a, "tools/call", "ok", Duration::from_millis(2));
+        metrics.call(&a, "evil/1", "ok", Duration::ZERO);
+        metrics.call(&a, "evil/2", "ok", Duration::ZERO);
         let text = metrics.text();
         assert!(
             text.contains(r#"portolan_calls_total{upstream="a",method="tools/call",outcome="ok"} 1"#),

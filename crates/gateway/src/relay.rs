@@ -13,6 +13,7 @@ use mcp::mrtr::{self, InputRequest, InputRequired};
 use mcp::notify::{Notice, Seen};
 use mcp::reject::code;
 use mcp::version::{Era, Revision};
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::time::{Duration, Instant, timeout_at};
@@ -39,7 +40,7 @@ pub(crate) struct Relay {
     answer: Answer,
     id: Id,
     method: Option<&'static Method>,
-    method_name: Box<str>,
+    method_name: Cow<'static, str>,
     client: ClientFacts,
     client_era: Era,
     token: Option<Box<str>>,
@@ -112,7 +113,7 @@ impl Relay {
             answer,
             id: call.id().clone(),
             method: call.method(),
-            method_name: call.method_name().into(),
+            method_name: call.method_label(),
             client: tasking
                 .as_mut()
                 .and_then(|tasking| tasking.client.take())
@@ -328,9 +329,8 @@ impl Relay {
         let mut patch = Patch::new();
         message.set_id(&self.id, &mut patch);
         if let MessageKind::Result(parts) = message.kind() {
-            let text = message.at(parts.result);
             let unreadable = |fault: JsonFault| CallError::invalid(self.answer.upstream(), &fault.into());
-            let result = Object::parse(text).map_err(unreadable)?;
+            let result = message.object(parts.result).map_err(unreadable)?;
             if let Some(input) = self.check_type(&result)? {
                 // A legacy client cannot answer that; it can answer requests.
                 if let Some(call) = self.call.take() {
@@ -340,7 +340,7 @@ impl Relay {
             answer::name_type(&result, parts.result, &mut patch).map_err(unreadable)?;
             if let Some(Mapping { names, server }) = &self.mapping {
                 let offset = parts.result.start;
-                map_result_uris(names, *server, &self.method_name, text, offset, &mut patch)
+                map_result_uris((names, *server), &self.method_name, &result, offset, &mut patch)
                     .map_err(unreadable)?;
             }
         }
@@ -349,11 +349,7 @@ impl Relay {
         {
             map_error_uri(names, *server, message.at(parts.error), parts.error.start, &mut patch);
         }
-        let text = patch.apply(message.bytes());
-        let mut passed = Message::parse(text).map_err(|fault| CallError::InvalidAnswer {
-            upstream: self.answer.upstream().to_owned(),
-            why: fault.to_string(),
-        })?;
+        let mut passed = message.patched(&patch, &self.id);
         if let Some(reshape) = self.tasking.as_mut().and_then(|tasking| tasking.reshape.as_mut()) {
             passed = reshape.response(passed, &self.client)?;
         }

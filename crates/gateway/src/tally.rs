@@ -1,5 +1,6 @@
 //! One call's line in the metrics, written exactly once however the call ends.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -12,8 +13,8 @@ use crate::upstream::places::Place;
 #[derive(Debug)]
 pub(crate) struct Tally {
     metrics: Arc<Metrics>,
-    upstream: String,
-    method: Box<str>,
+    upstream: Arc<str>,
+    method: Cow<'static, str>,
     began: Instant,
     done: bool,
     /// The call's place among all calls, free again when it ends.
@@ -22,19 +23,19 @@ pub(crate) struct Tally {
 
 impl Tally {
     /// For a call that begins now. `upstream` is empty as long as no server is known to be its target.
-    pub(crate) fn begin(metrics: &Arc<Metrics>, method: &str) -> Self {
+    pub(crate) fn begin(metrics: &Arc<Metrics>, method: Cow<'static, str>) -> Self {
         Self {
             metrics: Arc::clone(metrics),
-            upstream: String::new(),
-            method: method.into(),
+            upstream: Arc::clone(metrics.nobody()),
+            method,
             began: Instant::now(),
             done: false,
             place: None,
         }
     }
 
-    pub(crate) fn goes_to(&mut self, upstream: &str) {
-        upstream.clone_into(&mut self.upstream);
+    pub(crate) fn goes_to(&mut self, upstream: &Arc<str>) {
+        self.upstream = Arc::clone(upstream);
     }
 
     /// Keeps the call's place until it ends.

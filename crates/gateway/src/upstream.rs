@@ -3,11 +3,12 @@
 //! The spine gives a modern call and gets an answer; which era and transport lie between stays in here. Reading
 //! order: `Upstream::send`, then `streamable` or `stdio`.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use auth::Permitted;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use mcp::call::Call;
 use mcp::discover::Discovered;
 use mcp::jsonrpc::{Message, MessageKind};
@@ -59,6 +60,7 @@ use self::streamable::{HttpStream, HttpWire, LegacyCall, Partner, Session};
 #[derive(Debug)]
 pub struct Upstream {
     shared: Arc<Shared>,
+    label: Arc<str>,
     wire: Wire,
     places: Places,
     /// What was declared to it for clients so far.
@@ -83,13 +85,13 @@ pub(crate) struct Order<'a> {
     /// The call.
     pub(crate) call: &'a Call,
     /// The server's own name of what it is about, if it differs.
-    pub(crate) subject: Option<String>,
+    pub(crate) subject: Option<&'a str>,
     /// The trace that it belongs to.
     pub(crate) trace: Trace,
     /// The client's headers.
     pub(crate) headers: &'a HeaderMap,
     /// The mirrored arguments.
-    pub(crate) mirrored: HeaderMap,
+    pub(crate) mirrored: &'a [(HeaderName, HeaderValue)],
     /// The downstream session.
     pub(crate) session: Option<Arc<str>>,
     /// The client, where it is known which calls are the same one's.
@@ -116,7 +118,8 @@ impl Upstream {
                 Wire::Stdio(Arc::new(StdioWire::new(Arc::clone(&shared), Processes { reach })))
             }
         };
-        Self { shared, wire, places, declared: Mutex::default(), nothing: NOTHING.into() }
+        let label = shared.plan.name.as_str().into();
+        Self { shared, label, wire, places, declared: Mutex::default(), nothing: NOTHING.into() }
     }
 
     /// Its configuration.
@@ -129,6 +132,11 @@ impl Upstream {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.shared.plan.name
+    }
+
+    /// Its name, for who keeps it.
+    pub(crate) fn label(&self) -> &Arc<str> {
+        &self.label
     }
 
     /// How it is, as last seen.
@@ -250,10 +258,9 @@ impl Upstream {
         let principal = order.principal();
         let order = order.value();
         // A modern server hears it with the call.
-        let declared = if self.is_modern() {
-            NOTHING.to_owned()
-        } else {
-            mrtr::askable(order.call.client().capabilities())
+        let declared = match self.is_modern() {
+            true => Cow::Borrowed(NOTHING),
+            false => mrtr::askable(order.call.client().capabilities()).into(),
         };
         let whose = self.whose(principal, order.session.as_ref(), &declared);
         // Waiting for a place is part of the time that a call may take.
@@ -290,7 +297,7 @@ impl Upstream {
                     Begun::Answer(answer) => Ok(*answer),
                     Begun::SessionLost(place) => {
                         let partner = self.note(wire.partner(whose).await, Partner::link)?;
-                        match self.begin_http(wire, order, &partner, place).await? {
+                        match Box::pin(self.begin_http(wire, order, &partner, place)).await? {
                             Begun::Answer(answer) => Ok(*answer),
                             Begun::SessionLost(_) => {
                                 Err(wire.invalid("it forgets each session at once (HTTP 404)"))
@@ -332,15 +339,13 @@ impl Upstream {
         let link = partner.link();
         let id = self.shared.next_id();
         let mut headers = wire.forwarded(order.headers);
-        headers.extend(order.trace.headers(order.call.meta()));
+        order.trace.write(order.call.meta_object().as_ref(), &mut headers);
         let legacy = match partner {
             Partner::Modern(link) => {
-                headers.extend(outbound::mirrored_headers(
-                    order.call,
-                    order.subject.as_deref(),
-                    link.revision,
-                ));
-                headers.extend(order.mirrored.clone());
+                outbound::mirror(order.call, order.subject, link.revision, &mut headers);
+                for (name, value) in order.mirrored {
+                    headers.append(name, value.clone());
+                }
                 if order.call.method().is_none() {
                     // What its `Mcp-Name` mirrors is the business of those who know the method.
                     headers.extend(
@@ -354,21 +359,21 @@ impl Upstream {
             }
             Partner::Legacy(session) => {
                 if let Some(level) = order.call.client().log.level() {
-                    session.lower_level(wire, level).await?;
+                    Box::pin(session.lower_level(wire, level)).await?;
                 }
                 headers.extend(session.headers());
                 let told = (order.call.client().log.wants(None), asked(order, &session.whose.declared));
                 Some(LegacyCall::begin(wire, session, id, told))
             }
             Partner::Sse(running, declared) => {
-                let answer = self.begin_pipe(order, running, headers, (declared, place)).await?;
+                let answer = Box::pin(self.begin_pipe(order, running, headers, (declared, place))).await?;
                 return Ok(Begun::Answer(Box::new(answer)));
             }
         };
         let body = self.body(order, link, id);
         let mut legacy = legacy;
         let first = match &mut legacy {
-            Some(call) => early::send(wire, call, headers, body).await,
+            Some(call) => Box::pin(early::send(wire, call, headers, body)).await,
             None => First::Head(wire.post(headers, body).await),
         };
         let reply = match (first, legacy.take()) {
@@ -451,7 +456,7 @@ impl Upstream {
         };
         let rewrite = Rewrite {
             id,
-            subject: order.subject.as_deref(),
+            subject: order.subject,
             progress_token: order.call.progress_token().map(|_| id),
             trace: &order.trace,
             meta,
@@ -461,10 +466,10 @@ impl Upstream {
 
     fn origin(&self, order: &Order<'_>, link: &Link, id: u64) -> Origin {
         let reads = order.call.kind() == Kind::Resource;
-        let uri = || order.subject.clone().or_else(|| order.call.subject().map(|s| s.text.to_string()));
+        let uri = || order.subject.or_else(|| order.call.subject().map(|s| &*s.text)).map(str::to_owned);
         Origin {
             id,
-            upstream: self.name().to_owned(),
+            upstream: Arc::clone(&self.label),
             revision: link.revision,
             method: order.call.method(),
             uri: reads.then(uri).flatten(),
@@ -483,7 +488,7 @@ impl Upstream {
     fn whose(&self, principal: &auth::Principal, session: Option<&Arc<str>>, declared: &str) -> Whose {
         let own = self.shared.plan.sessions == crate::plan::SessionRule::PerClient;
         let session = session.filter(|_| own).cloned();
-        Whose { principal: principal.id().to_owned(), session, declared: self.declared(declared) }
+        Whose { principal: principal.clone(), session, declared: self.declared(declared) }
     }
 
     /// Whether it is known to speak the modern era.

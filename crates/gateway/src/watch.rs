@@ -377,14 +377,14 @@ impl Watch {
         let client =
             ClientFacts { capabilities: Bytes::from_static(b"{}"), info: None, log: LogWish::Nothing };
         let call = Call::own(method, params, client)?;
-        let action = Action { method, upstream: self.upstream.name(), name: None };
+        let action = Action { method, upstream: self.upstream.label(), name: None };
         let permit = self.gate.permit(&self.principal, &action)?;
         let order = Order {
             call: &call,
             subject: None,
             trace: Trace::default(),
             headers: &HeaderMap::new(),
-            mirrored: HeaderMap::new(),
+            mirrored: &[],
             session: None,
             client: None,
             within: self.upstream.plan().deadlines.list,

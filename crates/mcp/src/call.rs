@@ -3,9 +3,12 @@
 //! Whatever era and transport a request came by, it becomes a [`Call`]: the bytes as they came, the places of what
 //! an intermediary may change, and the facts about the client that a modern request carries in itself.
 
-use bytes::Bytes;
+use std::borrow::Cow;
 
-use crate::json::{self, JsonFault, Kind, MOST_MEMBERS, Object, Span};
+use bytes::Bytes;
+use bytestring::ByteString;
+
+use crate::json::{self, JsonFault, Kind, Object, Span};
 use crate::jsonrpc::{Id, Message, MessageKind, Request};
 use crate::meta::ClientFacts;
 use crate::method::{self, Method, SubjectAt};
@@ -15,7 +18,7 @@ use crate::reject::Reject;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Text {
     /// What it says.
-    pub text: Box<str>,
+    pub text: ByteString,
     /// Where it stands in the message, with its quotes.
     pub at: Span,
 }
@@ -25,7 +28,7 @@ pub struct Text {
 pub struct Call {
     message: Message,
     id: Id,
-    method_name: Box<str>,
+    method_name: Cow<'static, str>,
     method: Option<&'static Method>,
     params: Params,
     client: ClientFacts,
@@ -85,6 +88,18 @@ impl Call {
         &self.method_name
     }
 
+    /// The method's name, which is not copied where it is known.
+    #[must_use]
+    pub fn method_label(&self) -> Cow<'static, str> {
+        self.method_name.clone()
+    }
+
+    /// The members of `params.arguments`.
+    #[must_use]
+    pub fn arguments_object(&self) -> Option<Result<Object<'_>, JsonFault>> {
+        self.params.arguments.map(|at| self.message.object(at))
+    }
+
     /// What is known of the method; nothing for one that is in no table.
     #[must_use]
     pub fn method(&self) -> Option<&'static Method> {
@@ -127,6 +142,12 @@ impl Call {
         self.params.meta.map(|at| self.message.at(at))
     }
 
+    /// The members of `params._meta`.
+    #[must_use]
+    pub fn meta_object(&self) -> Option<Object<'_>> {
+        self.params.meta.and_then(|at| self.message.object(at).ok())
+    }
+
     /// Whether this is a retry that carries `inputResponses` or `requestState`: its results are never cached.
     #[must_use]
     pub fn continues(&self) -> bool {
@@ -165,6 +186,7 @@ impl Call {
 
 /// A request's params and their `_meta`, read once.
 pub(crate) struct Opened<'m> {
+    message: &'m Message,
     at: Option<Span>,
     pub(crate) params: Option<Object<'m>>,
     pub(crate) meta: Option<Object<'m>>,
@@ -173,17 +195,19 @@ pub(crate) struct Opened<'m> {
 impl<'m> Opened<'m> {
     /// Reads them.
     pub(crate) fn read(message: &'m Message, request: &Request) -> Result<Self, Reject> {
-        let Some(at) = request.params else { return Ok(Self { at: None, params: None, meta: None }) };
-        let params = Object::parse_within(message.at(at), MOST_MEMBERS)
-            .map_err(|fault| Reject::member("params", &fault))?;
+        let Some(at) = request.params else {
+            return Ok(Self { message, at: None, params: None, meta: None });
+        };
+        let params = message.object(at).map_err(|fault| Reject::member("params", &fault))?;
         let meta = params.get("_meta").map_err(|fault| Reject::member("_meta", &fault))?;
         let meta = meta.map(|raw| expect(raw, "_meta", Kind::Object)).transpose()?;
-        let meta = meta.map(|raw| Object::parse_within(raw, MOST_MEMBERS)).transpose();
+        let place = |raw: &str| params.span_of(raw).shift(at.start);
+        let meta = meta.map(|raw| message.object(place(raw))).transpose();
         let meta = meta.map_err(|fault| Reject::member("_meta", &fault))?;
         if let Some(meta) = &meta {
             meta.deny_duplicates().map_err(|fault| Reject::member("_meta", &fault))?;
         }
-        Ok(Self { at: Some(at), params: Some(params), meta })
+        Ok(Self { message, at: Some(at), params: Some(params), meta })
     }
 }
 
@@ -215,25 +239,25 @@ impl Params {
             let token = meta.get(crate::meta::PROGRESS_TOKEN).ok().flatten();
             params.progress_token = token.map(crate::meta::progress_token).transpose()?;
         }
-        params.read_subject(object, &place, method)?;
+        params.read_subject(&Reader { message: opened.message, object, place: &place }, method)?;
         Ok(params)
     }
 
     fn read_subject(
         &mut self,
-        object: &Object<'_>,
-        place: &dyn Fn(&str) -> Span,
+        reader: &Reader<'_, '_>,
         method: Option<&'static Method>,
     ) -> Result<(), Reject> {
         let Some(method) = method else { return Ok(()) };
+        let object = reader.object;
         match method.subject {
             SubjectAt::Nowhere => {
                 if method.entries.is_some() {
-                    self.cursor = read_text(object, "cursor", place)?;
+                    self.cursor = reader.text("cursor")?;
                 }
             }
             SubjectAt::Param(name) => {
-                let Some(text) = read_text(object, name, place)? else {
+                let Some(text) = reader.text(name)? else {
                     return Err(Reject::Params(format!("{name:?} is required")));
                 };
                 self.subject = Some(text);
@@ -254,7 +278,7 @@ impl Params {
                     }
                 };
                 self.completes = Some(kind);
-                self.subject = read_text(&reference, member, place)?;
+                self.subject = Reader { object: &reference, ..*reader }.text(member)?;
                 if self.subject.is_none() {
                     return Err(Reject::Params(format!("\"ref.{member}\" is required")));
                 }
@@ -272,9 +296,22 @@ fn expect<'a>(raw: &'a str, name: &str, expected: Kind) -> Result<&'a str, Rejec
     }
 }
 
-fn read_text(object: &Object<'_>, name: &str, place: &dyn Fn(&str) -> Span) -> Result<Option<Text>, Reject> {
-    let bad = |fault: &JsonFault| Reject::member(name, fault);
-    let Some(raw) = object.get(name).map_err(|fault| bad(&fault))? else { return Ok(None) };
-    let text = json::string(raw).map_err(|fault| bad(&fault))?;
-    Ok(Some(Text { text: text.into_owned().into(), at: place(raw) }))
+/// Reads texts that name something.
+struct Reader<'r, 'm> {
+    message: &'m Message,
+    object: &'r Object<'m>,
+    place: &'r dyn Fn(&str) -> Span,
+}
+
+impl Reader<'_, '_> {
+    fn text(&self, name: &str) -> Result<Option<Text>, Reject> {
+        let bad = |fault: &JsonFault| Reject::member(name, fault);
+        let Some(raw) = self.object.get(name).map_err(|fault| bad(&fault))? else { return Ok(None) };
+        let text = match json::string(raw).map_err(|fault| bad(&fault))? {
+            // A view of the message's own bytes.
+            Cow::Borrowed(text) => self.message.text_of(text),
+            Cow::Owned(text) => text.into(),
+        };
+        Ok(Some(Text { text, at: (self.place)(raw) }))
+    }
 }

@@ -130,11 +130,11 @@ fn missing(key: &'static str) -> Reject {
     Reject::Meta { key, why: "it is required on every request".to_owned() }
 }
 
-fn body_version(meta: Option<&Object<'_>>) -> Result<String, Reject> {
+fn body_version<'m>(meta: Option<&Object<'m>>) -> Result<Cow<'m, str>, Reject> {
     let key = meta::PROTOCOL_VERSION;
     let Some(meta) = meta else { return Err(missing(key)) };
     let version = meta.string(key).map_err(|fault| Reject::Meta { key, why: fault.to_string() })?;
-    version.map(Cow::into_owned).ok_or_else(|| missing(key))
+    version.ok_or_else(|| missing(key))
 }
 
 fn client_facts(

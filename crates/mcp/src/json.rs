@@ -8,12 +8,15 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 
+use memchr::memchr2;
 use serde::de::{Deserializer as _, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
+mod outline;
 mod patch;
 
+pub(crate) use self::outline::Outline;
 pub use self::patch::Patch;
 
 /// Why a text is not the JSON that was asked for.
@@ -110,6 +113,13 @@ impl Span {
     #[must_use]
     pub fn shift(self, offset: usize) -> Self {
         Self { start: self.start + offset, end: self.end + offset }
+    }
+
+    /// How many bytes it covers.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "nobody asks")]
+    pub fn len(self) -> usize {
+        self.end.saturating_sub(self.start)
     }
 
     /// The empty range right before this one.
@@ -346,7 +356,7 @@ pub fn array_within(text: &str, most: usize) -> Result<(Vec<&str>, bool), JsonFa
 pub fn string(value: &str) -> Result<Cow<'_, str>, JsonFault> {
     let inner = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
     match inner {
-        Some(inner) if !inner.contains(['\\', '"']) => Ok(Cow::Borrowed(inner)),
+        Some(inner) if memchr2(b'\\', b'"', inner.as_bytes()).is_none() => Ok(Cow::Borrowed(inner)),
         Some(_) => serde_json::from_str::<String>(value)
             .map(Cow::Owned)
             .map_err(|_lone_surrogate| JsonFault::NotText),
@@ -357,6 +367,11 @@ pub fn string(value: &str) -> Result<Cow<'_, str>, JsonFault> {
 /// `text` as a JSON string with its quotes.
 #[must_use]
 pub fn quote(text: &str) -> String {
+    if text.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\') {
+        let mut quoted = String::with_capacity(text.len() + 2);
+        quoted.extend(["\"", text, "\""]);
+        return quoted;
+    }
     // Serializing a str cannot fail; an empty string literal would only ever be a bug of serde_json.
     serde_json::to_string(text).unwrap_or_else(|_| "\"\"".to_owned())
 }

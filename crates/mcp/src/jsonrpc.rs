@@ -6,12 +6,15 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use bytestring::ByteString;
+use smallvec::SmallVec;
 
-use crate::json::{self, JsonFault, Kind, Object, Patch, Span};
+use crate::json::{self, JsonFault, Kind, Object, Outline, Patch, Span};
+use crate::method;
 
 /// A request id as it was written: a string or an integer. `1` and `"1"` are different ids.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Id(Box<str>);
+pub struct Id(SmallVec<[u8; 24]>);
 
 impl Id {
     /// Reads an id from its JSON text.
@@ -21,43 +24,48 @@ impl Id {
     #[must_use]
     pub fn parse(raw: &str) -> Option<Self> {
         match Kind::of(raw) {
-            Kind::String => json::string(raw).ok().map(|_| Self(raw.into())),
+            Kind::String => json::string(raw).ok().map(|_| Self::of(raw)),
             Kind::Number => {
                 let digits = raw.strip_prefix('-').unwrap_or(raw);
-                digits.bytes().all(|b| b.is_ascii_digit()).then(|| Self(raw.into()))
+                digits.bytes().all(|b| b.is_ascii_digit()).then(|| Self::of(raw))
             }
             Kind::Array | Kind::Boolean | Kind::Null | Kind::Object => None,
         }
     }
 
+    fn of(raw: &str) -> Self {
+        Self(SmallVec::from_slice(raw.as_bytes()))
+    }
+
     /// An id of our own.
     #[must_use]
     pub fn number(id: u64) -> Self {
-        Self(id.to_string().into())
+        Self::of(itoa::Buffer::new().format(id))
     }
 
     /// An id that is a string.
     #[must_use]
     pub fn text(id: &str) -> Self {
-        Self(json::quote(id).into())
+        Self::of(&json::quote(id))
     }
 
     /// The JSON text, as written.
     #[must_use]
     pub fn raw(&self) -> &str {
-        &self.0
+        // It was made of a text.
+        std::str::from_utf8(&self.0).unwrap_or_default()
     }
 
     /// The number, if this is one of ours.
     #[must_use]
     pub fn as_number(&self) -> Option<u64> {
-        self.0.parse().ok()
+        self.raw().parse().ok()
     }
 
     /// The id with one spelling: what a peer that decoded and encoded it again would send.
     #[must_use]
     pub fn canonical(&self) -> Self {
-        match json::string(&self.0) {
+        match json::string(self.raw()) {
             Ok(Cow::Owned(text)) => Self::text(&text),
             _ => self.clone(),
         }
@@ -84,8 +92,9 @@ pub enum EnvelopeFault {
 /// A message that was checked to be exactly one of the four kinds, with the places of what an intermediary needs.
 #[derive(Debug, Clone)]
 pub struct Message {
-    text: Bytes,
+    text: ByteString,
     kind: MessageKind,
+    outline: Outline,
 }
 
 /// What a message is.
@@ -109,7 +118,7 @@ pub struct Request {
     /// Where it stands.
     pub id_at: Span,
     /// The method's name.
-    pub method: Box<str>,
+    pub method: Cow<'static, str>,
     /// Where it stands, with its quotes.
     pub method_at: Span,
     /// Where the params object stands.
@@ -120,7 +129,7 @@ pub struct Request {
 #[derive(Debug, Clone)]
 pub struct Notification {
     /// The method's name.
-    pub method: Box<str>,
+    pub method: Cow<'static, str>,
     /// Where the params object stands.
     pub params: Option<Span>,
 }
@@ -156,9 +165,40 @@ impl Message {
     /// When the bytes are not UTF-8, not JSON, or not exactly one of the four kinds. Members outside the envelope's
     /// six are neither read nor refused.
     pub fn parse(text: Bytes) -> Result<Self, EnvelopeFault> {
-        let Ok(view) = std::str::from_utf8(&text) else { return Err(EnvelopeFault::NotUtf8) };
-        let kind = read_kind(view)?;
-        Ok(Self { text, kind })
+        let text = ByteString::try_from(text).map_err(|_not_utf8| EnvelopeFault::NotUtf8)?;
+        let outline = Outline::read(&text).map_err(envelope_fault)?;
+        let kind = read_kind(&text, &outline)?;
+        Ok(Self { text, kind, outline })
+    }
+
+    /// The same response with these changes made to it, which must not change what it is: neither its kind nor
+    /// that its members are where they are. Nothing is read again.
+    #[must_use]
+    pub fn patched(&self, patch: &Patch, id: &Id) -> Self {
+        let text = patch.apply_text(&self.text);
+        let moved = |span| patch.moved(span);
+        let kind = match &self.kind {
+            MessageKind::Result(parts) => MessageKind::Result(ResultParts {
+                id: id.clone(),
+                id_at: moved(parts.id_at),
+                result: moved(parts.result),
+            }),
+            other => other.clone(),
+        };
+        let MessageKind::Result(_) = &kind else {
+            // Errors are short, and may be given an id that they did not have.
+            let again = Self::parse(text.into_bytes());
+            return again.unwrap_or_else(|_changed| self.clone());
+        };
+        let patched = Self { text, kind, outline: Outline::default() };
+        debug_assert!(patched.is_as_read(), "a patch has changed what a message is: {}", patched.text);
+        patched
+    }
+
+    /// Whether it says of itself what a reading of it says.
+    fn is_as_read(&self) -> bool {
+        let read = Self::parse(self.bytes().clone());
+        read.is_ok_and(|read| format!("{:?}", read.kind) == format!("{:?}", self.kind))
     }
 
     /// What it is.
@@ -170,15 +210,29 @@ impl Message {
     /// The whole text.
     #[must_use]
     pub fn bytes(&self) -> &Bytes {
-        &self.text
+        self.text.as_bytes()
+    }
+
+    /// A part of the text, which is not copied.
+    pub(crate) fn text_of(&self, part: &str) -> ByteString {
+        self.text.slice_ref(part)
+    }
+
+    /// The object at `span`, a span of this message.
+    ///
+    /// # Errors
+    /// When it is not one JSON object, or has more members than anybody needs.
+    pub fn object(&self, span: Span) -> Result<Object<'_>, JsonFault> {
+        match self.outline.object_at(span.start, &self.text) {
+            Some(object) => Ok(object),
+            None => Object::parse_within(self.at(span), json::MOST_MEMBERS),
+        }
     }
 
     /// The part of the text at `span`, a span of this message.
     #[must_use]
     pub fn at(&self, span: Span) -> &str {
-        let bytes = self.text.get(span.start..span.end).unwrap_or_default();
-        // Spans of a message come from slices of its text, which was checked to be UTF-8 when it was read.
-        std::str::from_utf8(bytes).unwrap_or_default()
+        span.of(&self.text)
     }
 
     /// The params' text, if the message has any.
@@ -223,12 +277,19 @@ impl Message {
     }
 }
 
-fn read_kind(view: &str) -> Result<MessageKind, EnvelopeFault> {
-    let envelope = Object::parse_within(view, json::MOST_MEMBERS).map_err(|fault| match fault {
+fn envelope_fault(fault: JsonFault) -> EnvelopeFault {
+    match fault {
         JsonFault::Syntax(why) => EnvelopeFault::NotJson(why),
         JsonFault::Kind { found: Kind::Array, .. } => EnvelopeFault::Batch,
         other => EnvelopeFault::Invalid(format!("the message is not a JSON-RPC object: {other}")),
-    })?;
+    }
+}
+
+fn read_kind(view: &str, outline: &Outline) -> Result<MessageKind, EnvelopeFault> {
+    let envelope = match outline.root(view) {
+        Some(envelope) => envelope,
+        None => Object::parse_within(view, json::MOST_MEMBERS).map_err(envelope_fault)?,
+    };
     // All six are ours to read, so none may stand twice; members beyond them pass as they came.
     let member = |name| envelope.get(name).map_err(|fault| EnvelopeFault::Invalid(fault.to_string()));
     let (version, id, method) = (member("jsonrpc")?, member("id")?, member("method")?);
@@ -243,7 +304,10 @@ fn read_kind(view: &str) -> Result<MessageKind, EnvelopeFault> {
         }
         let params = params.map(|value| object_at(view, value, "params")).transpose()?;
         let name = match json::string(method) {
-            Ok(name) => name.into_owned().into_boxed_str(),
+            Ok(name) => match method::find(&name) {
+                Some(method) => Cow::Borrowed(method.name),
+                None => Cow::Owned(name.into_owned()),
+            },
             Err(fault) => return invalid(&format!("\"method\": {fault}")),
         };
         return Ok(match id {

@@ -144,6 +144,9 @@ impl ClientFacts {
     /// Whether the client declared an extension.
     #[must_use]
     pub fn declares(&self, extension: &str) -> bool {
+        if self.capabilities() == "{}" {
+            return false;
+        }
         let capabilities = Object::parse(self.capabilities()).ok();
         let extensions = capabilities.and_then(|c| c.object("extensions").ok().flatten());
         extensions.is_some_and(|e| e.iter().any(|member| member.name == extension))

@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 
 use http::{HeaderMap, HeaderName};
+use smallvec::SmallVec;
 
 use crate::headers::{self, PARAM_PREFIX};
-use crate::json::{self, JsonFault, Kind, Object};
+use crate::json::{self, JsonFault, Kind, Member, Object};
 
 /// The annotated parameters of one tool. Most tools have none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -139,13 +140,20 @@ impl MirroredParams {
         &self,
         arguments: Option<&str>,
     ) -> Result<Vec<(HeaderName, http::HeaderValue)>, MirrorFault> {
-        let mut out = Vec::new();
-        for (param, value) in self.params.iter().zip(self.values(arguments)) {
-            if let Some(value) = value.map_err(|fault| param.fault(fault))? {
-                out.push((param.header.clone(), headers::encode(&value)));
+        self.of(arguments.map(Object::parse)).headers()
+    }
+
+    /// Reads the annotated arguments of a call.
+    pub fn of(&self, arguments: Option<Result<Object<'_>, JsonFault>>) -> Mirrored<'_> {
+        let mut values = vec![Ok(None); self.params.len()];
+        if !self.params.is_empty() {
+            match arguments {
+                Some(Ok(arguments)) => self.root.read_members(arguments.iter().cloned(), &mut values),
+                Some(Err(JsonFault::Kind { .. })) | None => {}
+                Some(Err(_unreadable)) => self.root.fail(&mut values),
             }
         }
-        Ok(out)
+        Mirrored { params: &self.params, values }
     }
 
     /// Checks a request's `Mcp-Param-*` headers against its arguments. Headers of that prefix that no annotation
@@ -154,26 +162,7 @@ impl MirroredParams {
     /// # Errors
     /// Names the first header that is missing, unexpected, malformed or different.
     pub fn check(&self, sent: &HeaderMap, arguments: Option<&str>) -> Result<(), MirrorFault> {
-        for (param, value) in self.params.iter().zip(self.values(arguments)) {
-            let name = || param.header.clone();
-            let header =
-                headers::only(sent, &param.header).map_err(|fault| MirrorFault::Malformed(name(), fault))?;
-            match (header, value.map_err(|fault| param.fault(fault))?) {
-                (None, None) => {}
-                (None, Some(_)) => return Err(MirrorFault::Missing(name())),
-                (Some(_), None) => return Err(MirrorFault::Unexpected(name())),
-                (Some(header), Some(value)) => {
-                    // Integers are compared as numbers: `42.0` is 42.
-                    let equal = header == value
-                        || (param.integer
-                            && json::integer(&header).is_some_and(|n| json::integer(&value) == Some(n)));
-                    if !equal {
-                        return Err(MirrorFault::Differs(name()));
-                    }
-                }
-            }
-        }
-        Ok(())
+        self.of(arguments.map(Object::parse)).check(sent)
     }
 
     fn walk(&mut self, schema: &str, path: &mut Vec<String>, depth: usize) -> Result<(), AnnotationFault> {
@@ -235,15 +224,63 @@ impl MirroredParams {
         self.params.push(MirroredParam { header, integer });
         Ok(())
     }
+}
 
-    /// The texts that the headers carry for these arguments, in the order of the parameters; none where the argument is
-    /// absent or null.
-    fn values(&self, arguments: Option<&str>) -> Vec<Value> {
-        let mut values = vec![Ok(None); self.params.len()];
-        if let Some(arguments) = arguments {
-            self.root.read(arguments, &mut values);
+/// The annotated arguments of one call.
+#[derive(Debug)]
+pub struct Mirrored<'p> {
+    params: &'p [MirroredParam],
+    /// The texts that the headers carry, in the order of the parameters; none where the argument is absent or null.
+    values: Vec<Value>,
+}
+
+impl Mirrored<'_> {
+    fn each(&self) -> impl Iterator<Item = (&MirroredParam, Result<Option<&str>, MirrorFault>)> {
+        self.params.iter().zip(&self.values).map(|(param, value)| match value {
+            Ok(text) => (param, Ok(text.as_deref())),
+            Err(fault) => (param, Err(param.fault(*fault))),
+        })
+    }
+
+    /// The headers that they must be sent with.
+    ///
+    /// # Errors
+    /// When one of them has no header form.
+    pub fn headers(&self) -> Result<Vec<(HeaderName, http::HeaderValue)>, MirrorFault> {
+        let mut out = Vec::with_capacity(self.params.len());
+        for (param, value) in self.each() {
+            if let Some(value) = value? {
+                out.push((param.header.clone(), headers::encode(value)));
+            }
         }
-        values
+        Ok(out)
+    }
+
+    /// Checks a request's headers against them, as [`MirroredParams::check`] does.
+    ///
+    /// # Errors
+    /// Names the first header that is missing, unexpected, malformed or different.
+    pub fn check(&self, sent: &HeaderMap) -> Result<(), MirrorFault> {
+        for (param, value) in self.each() {
+            let name = || param.header.clone();
+            let header =
+                headers::only(sent, &param.header).map_err(|fault| MirrorFault::Malformed(name(), fault))?;
+            match (header, value?) {
+                (None, None) => {}
+                (None, Some(_)) => return Err(MirrorFault::Missing(name())),
+                (Some(_), None) => return Err(MirrorFault::Unexpected(name())),
+                (Some(header), Some(value)) => {
+                    // Integers are compared as numbers: `42.0` is 42.
+                    let equal = header == value
+                        || (param.integer
+                            && json::integer(&header).is_some_and(|n| json::integer(value) == Some(n)));
+                    if !equal {
+                        return Err(MirrorFault::Differs(name()));
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 }
 
@@ -292,18 +329,22 @@ impl Node {
         if self.below.is_empty() || Kind::of(value) != Kind::Object {
             return;
         }
+        match Object::parse(value) {
+            Ok(object) => self.read_members(object.iter().cloned(), values),
+            Err(_unreadable) => self.fail(values),
+        }
+    }
+
+    fn read_members<'a>(&self, members: impl Iterator<Item = Member<'a>>, values: &mut [Value]) {
         // As many as there are nodes below at most, however many members there are.
-        let mut found: Vec<(&Self, Option<&str>)> = Vec::new();
-        let read = json::members(value, |member| {
-            let Some(node) = self.below.get(member.name.as_ref()) else { return };
+        let mut found: SmallVec<[(&Self, Option<&str>); 4]> = SmallVec::new();
+        for member in members {
+            let Some(node) = self.below.get(member.name.as_ref()) else { continue };
             match found.iter_mut().find(|(earlier, _)| std::ptr::eq(*earlier, node)) {
                 // It stands twice.
                 Some((_, value)) => *value = None,
                 None => found.push((node, Some(member.value))),
             }
-        });
-        if read.is_err() {
-            return self.fail(values);
         }
         for (node, value) in found {
             match value {

@@ -62,19 +62,20 @@ pub fn body(call: &Call, rewrite: &Rewrite<'_>) -> Bytes {
     patch.apply(message.bytes())
 }
 
-/// The headers that mirror a modern call in its rewritten form, without its mirrored arguments
+/// Writes the headers that mirror a modern call in its rewritten form, without its mirrored arguments
 /// ([`crate::mirror::MirroredParams::headers`]).
-#[must_use]
-pub fn mirrored_headers(call: &Call, subject: Option<&str>, revision: &Revision) -> HeaderMap {
-    let mut out = HeaderMap::with_capacity(4);
+pub fn mirror(call: &Call, subject: Option<&str>, revision: &Revision, out: &mut HeaderMap) {
     out.insert(headers::PROTOCOL_VERSION.clone(), HeaderValue::from_static(revision.name));
-    out.insert(headers::METHOD.clone(), headers::encode(call.method_name()));
+    let method = match call.method() {
+        Some(method) => HeaderValue::from_static(method.name),
+        None => headers::encode(call.method_name()),
+    };
+    out.insert(headers::METHOD.clone(), method);
     if let Some(SubjectAt::Param(_)) = call.method().map(|m| m.subject)
         && let Some(name) = subject.or_else(|| call.subject().map(|s| &*s.text))
     {
         out.insert(headers::NAME.clone(), headers::encode(name));
     }
-    out
 }
 
 /// The request's headers that mirror tool arguments, as they came: for a tool whose schema is not known, they are
@@ -87,45 +88,67 @@ fn is_empty_object(text: &str) -> bool {
     Object::parse(text).is_ok_and(|object| object.is_empty())
 }
 
+/// The members of an object that is being written.
+struct Members(String);
+
+impl Members {
+    /// Adds a member; `name` has its quotes.
+    fn add(&mut self, name: &str, value: &str) {
+        if self.0.len() > 1 {
+            self.0.push(',');
+        }
+        self.0.push_str(name);
+        self.0.push(':');
+        self.0.push_str(value);
+    }
+
+    /// Adds a member of a name that needs no escapes.
+    fn plain(&mut self, name: &str, value: &str) {
+        if self.0.len() > 1 {
+            self.0.push(',');
+        }
+        self.0.extend(["\"", name, "\":", value]);
+    }
+
+    /// Adds a member of a name and a text that need no escapes.
+    fn plain_text(&mut self, name: &str, text: &str) {
+        self.plain(name, "\"");
+        self.0.extend([text, "\""]);
+    }
+}
+
 /// Writes `_meta`: the client's own members first and as they stand, then the gateway's.
 fn set_meta(call: &Call, rewrite: &Rewrite<'_>, patch: &mut Patch) {
-    let mut text = String::from("{");
-    let mut add = |name: &str, value: &str| {
-        if text.len() > 1 {
-            text.push(',');
-        }
-        text.push_str(name);
-        text.push(':');
-        text.push_str(value);
-    };
-    let current = call.meta().and_then(|raw| Object::parse(raw).ok());
+    let mut members = Members(String::with_capacity(512));
+    members.0.push('{');
+    let current = call.meta_object();
     if let Some(current) = &current {
         for member in current.iter().filter(|member| !meta::is_owned(&member.name)) {
-            add(member.raw_name, member.value);
+            members.add(member.raw_name, member.value);
         }
     }
     for (key, value) in rewrite.trace.missing_from(current.as_ref()) {
-        add(&json::quote(key), &json::quote(value));
+        members.plain(key, &json::quote(value));
     }
     if let Some(token) = rewrite.progress_token {
-        add("\"progressToken\"", &token.to_string());
+        members.plain(meta::PROGRESS_TOKEN, itoa::Buffer::new().format(token));
     }
     if let MetaRewrite::Modern { revision, capabilities, client_info, log_level } = &rewrite.meta {
-        let mut owned = |name: &str, value: &str| add(&json::quote(name), value);
-        owned(meta::PROTOCOL_VERSION, &json::quote(revision.name));
-        owned(meta::CLIENT_CAPABILITIES, capabilities);
-        owned(meta::CLIENT_INFO, client_info);
+        members.plain_text(meta::PROTOCOL_VERSION, revision.name);
+        members.plain(meta::CLIENT_CAPABILITIES, capabilities);
+        members.plain(meta::CLIENT_INFO, client_info);
         if let Some(level) = log_level {
-            owned(meta::LOG_LEVEL, &json::quote(level.name()));
+            members.plain_text(meta::LOG_LEVEL, level.name());
         }
         if let Some(info) = call.client().info() {
-            owned(meta::DOWNSTREAM_CLIENT, info);
+            members.plain(meta::DOWNSTREAM_CLIENT, info);
         }
     }
+    let mut text = members.0;
     let nothing = text.len() == 1;
     text.push('}');
     match (call.places().meta, call.places().at) {
-        (Some(at), _) => patch.replace(at, text.as_bytes()),
+        (Some(at), _) => patch.replace_owned(at, text.into_bytes()),
         (None, _) if nothing => {}
         (None, Some(params)) => {
             let comma = if call.params().is_some_and(is_empty_object) { "" } else { "," };

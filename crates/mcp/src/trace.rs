@@ -48,13 +48,9 @@ impl Trace {
         parent.into_iter().chain(state).filter(move |_| !has)
     }
 
-    /// The headers for a server over HTTP: of the trace that `_meta` names, or else of this one.
-    #[must_use]
-    pub fn headers(&self, meta: Option<&str>) -> HeaderMap {
-        let mut out = HeaderMap::new();
-        let object =
-            meta.filter(|text| text.contains("traceparent")).and_then(|text| Object::parse(text).ok());
-        let member = |name: &str| object.as_ref().and_then(|o| o.string(name).ok().flatten());
+    /// Writes the headers for a server over HTTP: of the trace that `_meta` names, or else of this one.
+    pub fn write(&self, meta: Option<&Object<'_>>, out: &mut HeaderMap) {
+        let member = |name: &str| meta.and_then(|meta| meta.string(name).ok().flatten());
         let (parent, state) = match member("traceparent").filter(|value| is_parent(value)) {
             Some(parent) => (Some(parent), member("tracestate").filter(|value| is_state(value))),
             None => (self.parent.as_deref().map(Cow::Borrowed), self.state.as_deref().map(Cow::Borrowed)),
@@ -64,7 +60,6 @@ impl Trace {
                 out.insert(HeaderName::from_static(name), value);
             }
         }
-        out
     }
 }
 
@@ -100,10 +95,15 @@ mod tests {
         assert_eq!(missing, [("traceparent", PARENT), ("tracestate", "a=1")]);
         let own = r#"{"traceparent":"00-11111111111111111111111111111111-2222222222222222-00"}"#;
         assert_eq!(trace.missing_from(Some(&Object::parse(own).unwrap())).count(), 0);
-        let sent = trace.headers(Some(own));
+        let headers_of = |meta: Option<&str>| {
+            let mut out = HeaderMap::new();
+            trace.write(meta.map(|meta| Object::parse(meta).unwrap()).as_ref(), &mut out);
+            out
+        };
+        let sent = headers_of(Some(own));
         assert_eq!(sent["traceparent"], "00-11111111111111111111111111111111-2222222222222222-00");
         assert!(!sent.contains_key("tracestate"), "the state belongs to the other trace");
-        assert_eq!(trace.headers(None)["tracestate"], "a=1");
+        assert_eq!(headers_of(None)["tracestate"], "a=1");
     }
 
     #[test]

@@ -150,14 +150,17 @@ fn memchr_ui(text: &[u8]) -> bool {
 /// # Errors
 /// When a place where a URI stands cannot be read.
 pub(crate) fn map_result_uris(
-    names: &Names,
-    server: usize,
+    (names, server): (&Names, usize),
     method: &str,
-    result: &str,
+    object: &Object<'_>,
     offset: usize,
     patch: &mut Patch,
 ) -> Result<(), JsonFault> {
-    let object = Object::parse(result)?;
+    let result = object.text();
+    // Most results tell of no resource, and are not read again for that.
+    if !result.contains("\"uri\"") && !result.contains("\\u") {
+        return Ok(());
+    }
     let mapper = Mapper { names, server, text: result, offset };
     match method {
         "resources/read" => {

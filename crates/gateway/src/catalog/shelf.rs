@@ -379,7 +379,7 @@ impl Shelf {
         let client = ClientFacts { log: LogWish::Nothing, ..asker.client.clone() };
         let call =
             Call::own(method.name, &params, client).map_err(|reject| ListFault::Call(reject.into()))?;
-        let action = Action { method: method.name, upstream: self.upstream.name(), name: None };
+        let action = Action { method: method.name, upstream: self.upstream.label(), name: None };
         let permit =
             asker.gate.permit(asker.principal, &action).map_err(|refusal| ListFault::Call(refusal.into()))?;
         let within = self.upstream.plan().deadlines.list;
@@ -388,7 +388,7 @@ impl Shelf {
             subject: None,
             trace: Trace::default(),
             headers: &HeaderMap::new(),
-            mirrored: HeaderMap::new(),
+            mirrored: &[],
             session: asker.session.cloned(),
             client: None,
             within,

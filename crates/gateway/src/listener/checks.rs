@@ -63,12 +63,14 @@ impl Doorkeeper {
         }
         // The target may name a host, too: HTTP/2 has it there only, and in HTTP/1.1 it counts before the header.
         let host = headers.get(HOST).map(|value| value.to_str().unwrap_or_default());
-        let named: Vec<_> = uri.authority().map(Authority::as_str).into_iter().chain(host).collect();
+        let named = uri.authority().map(Authority::as_str);
         let is_ours = |host: &str| {
             let is_address = |host: &str| self.any_address && host.parse::<std::net::IpAddr>().is_ok();
-            bare_host(host).is_some_and(|host| is_address(&host) || self.hosts.contains(&host))
+            let is_known = |host: &str| self.hosts.iter().any(|known| known.eq_ignore_ascii_case(host));
+            bare_host(host).is_some_and(|host| is_address(host) || is_known(host))
         };
-        if !self.any_host && (named.is_empty() || !named.into_iter().all(is_ours)) {
+        let is_named = named.is_some() || host.is_some();
+        if !self.any_host && !(is_named && named.into_iter().chain(host).all(is_ours)) {
             return Err(Refused {
                 status: StatusCode::FORBIDDEN,
                 why: "this Host is not one of the listener's; allowed_hosts names more",
@@ -93,7 +95,9 @@ impl Doorkeeper {
         }
         // Pages of this machine's own servers, on any port: the development tools.
         let local = origin.split_once("://").and_then(|(_, host)| bare_host(host));
-        Some(local.is_some_and(|host| matches!(host.as_str(), "localhost" | "127.0.0.1" | "::1")))
+        let is_here =
+            |host: &str| ["localhost", "127.0.0.1", "::1"].iter().any(|here| here.eq_ignore_ascii_case(host));
+        Some(local.is_some_and(is_here))
     }
 
     /// What tells a browser that the page may read the response.
@@ -102,15 +106,15 @@ impl Doorkeeper {
     }
 }
 
-/// A host without its port and brackets, in lower case; none if what stands behind the host is no port.
-fn bare_host(host: &str) -> Option<String> {
+/// A host without its port and brackets; none if what stands behind the host is no port.
+fn bare_host(host: &str) -> Option<&str> {
     let (bare, rest) = match host.strip_prefix('[') {
         Some(rest) => rest.split_once(']')?,
         None => host.split_at(host.find(':').unwrap_or(host.len())),
     };
     let is_port =
         rest.strip_prefix(':').map_or(rest.is_empty(), |port| port.bytes().all(|b| b.is_ascii_digit()));
-    is_port.then(|| bare.to_ascii_lowercase())
+    is_port.then_some(bare)
 }
 
 /// Whether a POST's body can be a message.
@@ -148,14 +152,15 @@ pub(crate) fn readable(headers: &HeaderMap) -> Readable {
     for value in headers.get_all(ACCEPT) {
         for range in value.to_str().unwrap_or_default().split(',') {
             let mut parts = range.split(';').map(str::trim);
-            let media = parts.next().unwrap_or_default().to_ascii_lowercase();
+            let media = parts.next().unwrap_or_default();
             let refused = parts.any(|part| matches!(part, "q=0" | "q=0.0" | "q=0.00" | "q=0.000"));
             if media.is_empty() || refused {
                 continue;
             }
             said = true;
-            readable.json |= matches!(media.as_str(), "*/*" | "application/*" | "application/json");
-            readable.events |= matches!(media.as_str(), "*/*" | "text/*" | "text/event-stream");
+            let is_one_of = |all: [&str; 3]| all.iter().any(|one| one.eq_ignore_ascii_case(media));
+            readable.json |= is_one_of(["application/json", "*/*", "application/*"]);
+            readable.events |= is_one_of(["text/event-stream", "*/*", "text/*"]);
         }
     }
     if said { readable } else { Readable { json: true, events: true } }

@@ -63,14 +63,14 @@ impl Courier {
 
     /// Sends a request, and gives what begins to answer it. Progress of the earlier request `after` belongs to it now.
     pub(super) async fn send(&self, call: &Call, after: Option<u64>) -> Result<Answer, CallError> {
-        let action = Action { method: call.method_name(), upstream: self.to(), name: None };
+        let action = Action { method: call.method_name(), upstream: self.upstream.label(), name: None };
         let permit = self.gate.permit(&self.principal, &action)?;
         let order = Order {
             call,
             subject: None,
             trace: Trace::read(&self.headers),
             headers: &self.headers,
-            mirrored: HeaderMap::new(),
+            mirrored: &[],
             session: self.session.clone(),
             client: self.client.clone(),
             within: call::within(call, &self.upstream.plan().deadlines),

@@ -279,8 +279,9 @@ const ACKNOWLEDGED: &str = r#"{"resultType":"complete"}"#;
 fn mapped(text: &str, mapping: Option<&Mapping>, upstream: &str) -> Result<String, CallError> {
     let mut patch = Patch::new();
     if let Some(Mapping { names, server }) = mapping {
-        map_result_uris(names, *server, "tools/call", text, 0, &mut patch)
-            .map_err(|fault| unreadable(upstream, fault))?;
+        let mapped = mcp::json::Object::parse(text)
+            .and_then(|result| map_result_uris((names, *server), "tools/call", &result, 0, &mut patch));
+        mapped.map_err(|fault| unreadable(upstream, fault))?;
     }
     let text = patch.apply(text.as_bytes());
     shapes::untag(&String::from_utf8_lossy(&text)).map_err(|fault| unreadable(upstream, fault))

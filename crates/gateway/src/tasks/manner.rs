@@ -42,7 +42,7 @@ impl Route {
             _ => Manner::PLAIN,
         };
         if let Some(Reshape::Run) = manner.reshape {
-            return self.run_task(manner.call.as_ref().unwrap_or(call), visit, target, asker).await;
+            return Box::pin(self.run_task(manner.call.as_ref().unwrap_or(call), visit, target, asker)).await;
         }
         let answer = self.send(manner.call.as_ref().unwrap_or(call), visit, target, asker).await?;
         let client = manner.call.map(|call| call.client().clone());
@@ -72,7 +72,8 @@ impl Route {
             return Ok(Manner::PLAIN);
         }
         let upstream = &target.member.upstream;
-        let (theirs, discovered) = upstream.discovered(asker.principal, Some(asker.client)).await?;
+        let found = Box::pin(upstream.discovered(asker.principal, Some(asker.client)));
+        let (theirs, discovered) = found.await?;
         let created = |from, to| {
             let (server, ids) = (upstream.name().to_owned(), Ids::new(self, asker.principal));
             Some(Reshape::Created { from, to, server, ids })

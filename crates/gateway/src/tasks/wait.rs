@@ -213,7 +213,8 @@ impl About {
         let bad = |fault| unreadable(to, fault);
         let mut patch = Patch::new();
         if let Some(Mapping { names, server }) = &self.subject.mapping {
-            map_result_uris(names, *server, "tools/call", text, 0, &mut patch).map_err(bad)?;
+            let result = mcp::json::Object::parse(text).map_err(bad)?;
+            map_result_uris((names, *server), "tools/call", &result, 0, &mut patch).map_err(bad)?;
         }
         let mapped = patch.apply(text.as_bytes());
         let tagged = shapes::tag(&String::from_utf8_lossy(&mapped), &self.subject.public).map_err(bad)?;

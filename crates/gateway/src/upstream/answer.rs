@@ -1,5 +1,7 @@
 //! What comes back from a server for one call: notifications that belong to it, then its response.
 
+use std::sync::Arc;
+
 use http::StatusCode;
 use mcp::jsonrpc::{Message, MessageKind};
 use mcp::legacy::convert;
@@ -26,7 +28,7 @@ pub(crate) struct Answer {
     method: Option<&'static mcp::method::Method>,
     /// The upstream's own URI of a resource that is read.
     uri: Option<String>,
-    upstream: String,
+    upstream: Arc<str>,
     /// The call's place at the server, free again when the answer is dropped.
     place: Option<Place>,
 }
@@ -74,7 +76,7 @@ impl From<Said> for Arrival {
 pub(crate) struct Origin {
     /// Our id of the request.
     pub(crate) id: u64,
-    pub(crate) upstream: String,
+    pub(crate) upstream: Arc<str>,
     /// The revision that the server is spoken to in.
     pub(crate) revision: &'static Revision,
     pub(crate) method: Option<&'static mcp::method::Method>,
@@ -166,7 +168,7 @@ impl Answer {
         }
         let message =
             convert::modernize(response.message, self.method, self.uri.as_deref()).map_err(|fault| {
-                CallError::InvalidAnswer { upstream: self.upstream.clone(), why: fault.to_string() }
+                CallError::InvalidAnswer { upstream: self.upstream.to_string(), why: fault.to_string() }
             })?;
         Ok(Arrival::Response(Response { message, ..response }))
     }

@@ -43,7 +43,7 @@ pub(crate) enum Creditor {
 impl Ask {
     pub(crate) fn new(message: Message, request: &Request, to: Creditor) -> Self {
         let reply = Debt { to: Some(to), id: request.id.clone() };
-        Self { method: request.method.clone(), message, reply }
+        Self { method: request.method.as_ref().into(), message, reply }
     }
 
     pub(crate) fn method(&self) -> &str {

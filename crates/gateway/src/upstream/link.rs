@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use auth::Principal;
 use mcp::discover::Discovered;
 use mcp::version::{Era, Revision};
 
@@ -9,7 +10,7 @@ use mcp::version::{Era, Revision};
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Whose {
     /// The principal.
-    pub(crate) principal: String,
+    pub(crate) principal: Principal,
     /// The downstream session, where each has its own.
     pub(crate) session: Option<Arc<str>>,
     /// What its server is told that the client can be asked ([`mcp::mrtr::askable`]).

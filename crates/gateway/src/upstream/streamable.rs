@@ -118,7 +118,7 @@ impl HttpWire {
             return Ok(Partner::Modern(link));
         }
         let within = self.shared.plan.deadlines.connect;
-        match timeout(within, self.find_partner(whose)).await {
+        match timeout(within, Box::pin(self.find_partner(whose))).await {
             Ok(partner) => partner,
             Err(_elapsed) => Err(self.unreachable(&format!("it did not open within {within:?}"))),
         }
@@ -340,7 +340,8 @@ impl HttpWire {
 
     /// The headers of the client's that this server is to get.
     pub(crate) fn forwarded(&self, client: &HeaderMap) -> HeaderMap {
-        let mut out = HeaderMap::new();
+        // As many as a call may need, so that it grows only once.
+        let mut out = HeaderMap::with_capacity(12);
         for name in &self.reach.forward_headers {
             for value in client.get_all(name) {
                 out.append(name.clone(), value.clone());

@@ -1,6 +1,7 @@
 //! Changes to a text, each at its own place.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
+use bytestring::ByteString;
 use smallvec::SmallVec;
 
 use super::Span;
@@ -26,6 +27,11 @@ impl Patch {
         self.edits.push((span, SmallVec::from_slice(with)));
     }
 
+    /// Puts `with` in the place of `span` without copying it.
+    pub(crate) fn replace_owned(&mut self, span: Span, with: Vec<u8>) {
+        self.edits.push((span, SmallVec::from_vec(with)));
+    }
+
     /// Puts `text` at `at` and takes nothing away.
     pub fn insert(&mut self, at: usize, text: &[u8]) {
         self.replace(Span { start: at, end: at }, text);
@@ -34,6 +40,23 @@ impl Patch {
     /// Takes over the changes of another patch of the same text.
     pub fn append(&mut self, other: Self) {
         self.edits.extend(other.edits);
+    }
+
+    /// Where a part of the unchanged text stands in the changed one. A change that begins before the part ends and is not
+    /// over before it begins belongs to it.
+    #[must_use]
+    pub fn moved(&self, part: Span) -> Span {
+        let (mut start, mut end) = (part.start, part.end);
+        for (span, with) in &self.edits {
+            let is_before = span.end <= part.start && span.start < part.start;
+            if is_before {
+                start = start + with.len() - span.len();
+            }
+            if is_before || (span.start >= part.start && span.end <= part.end) {
+                end = end + with.len() - span.len();
+            }
+        }
+        Span { start, end }
     }
 
     /// Whether nothing would change.
@@ -45,22 +68,56 @@ impl Patch {
     /// The changed text. Edits must not overlap; of two that do, the later one in the text is left out.
     #[must_use]
     pub fn apply(&self, text: &[u8]) -> Bytes {
+        let mut out = Vec::with_capacity(self.length(text.len()));
+        self.each(text.len(), |piece| match piece {
+            Piece::Kept(span) => out.extend_from_slice(text.get(span.start..span.end).unwrap_or_default()),
+            Piece::New(with) => out.extend_from_slice(with),
+        });
+        Bytes::from(out)
+    }
+
+    /// The changed text of a text.
+    #[must_use]
+    pub fn apply_text(&self, text: &str) -> ByteString {
+        let mut out = String::with_capacity(self.length(text.len()));
+        self.each(text.len(), |piece| match piece {
+            Piece::Kept(span) => out.push_str(span.of(text)),
+            // It was a text, too.
+            Piece::New(with) => out.push_str(&String::from_utf8_lossy(with)),
+        });
+        ByteString::from(out)
+    }
+
+    /// How long the changed text is at most.
+    fn length(&self, unchanged: usize) -> usize {
+        let added: usize = self.edits.iter().map(|(_, with)| with.len()).sum();
+        let taken: usize = self.edits.iter().map(|(span, _)| span.len()).sum();
+        (unchanged + added).saturating_sub(taken)
+    }
+
+    /// Goes over the changed text of one that is so long.
+    fn each<'p>(&'p self, length: usize, mut piece: impl FnMut(Piece<'p>)) {
         let mut order: SmallVec<[&Edit; 8]> = self.edits.iter().collect();
         // Stable, so several insertions at one place keep the order in which they were planned.
         order.sort_by_key(|(span, _)| (span.start, span.end));
-        let added: usize = order.iter().map(|(_, with)| with.len()).sum();
-        let mut out = BytesMut::with_capacity(text.len() + added);
         let mut at = 0;
         for (span, with) in order {
-            let Some(kept) = text.get(at..span.start) else {
+            if span.start < at || span.end > length {
                 debug_assert!(false, "overlapping edits at byte {}", span.start);
                 continue;
-            };
-            out.extend_from_slice(kept);
-            out.extend_from_slice(with);
+            }
+            piece(Piece::Kept(Span { start: at, end: span.start }));
+            piece(Piece::New(with));
             at = span.end;
         }
-        out.extend_from_slice(text.get(at..).unwrap_or_default());
-        out.freeze()
+        piece(Piece::Kept(Span { start: at, end: length }));
     }
+}
+
+/// A piece of a changed text.
+enum Piece<'p> {
+    /// What stood there in the unchanged one.
+    Kept(Span),
+    /// What came in.
+    New(&'p [u8]),
 }

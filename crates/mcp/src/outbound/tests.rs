@@ -1,6 +1,6 @@
 use bytes::Bytes;
 
-use super::{MetaRewrite, Rewrite, body, mirrored_headers};
+use super::{MetaRewrite, Rewrite, body, mirror};
 use crate::call::Call;
 use crate::jsonrpc::Message;
 use crate::meta::{ClientFacts, LogWish};
@@ -89,7 +89,8 @@ fn a_completion_is_renamed_inside_its_reference() {
 #[test]
 fn headers_mirror_what_was_written() {
     let call = legacy(r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"gh__ü"}}"#);
-    let headers = mirrored_headers(&call, Some("ü"), version::newest(version::Era::Modern));
+    let mut headers = http::HeaderMap::new();
+    mirror(&call, Some("ü"), version::newest(version::Era::Modern), &mut headers);
     assert_eq!(headers["mcp-name"], "=?base64?w7w=?=");
     assert_eq!(headers["mcp-method"], "tools/call");
     assert_eq!(headers["mcp-protocol-version"], "2026-07-28");

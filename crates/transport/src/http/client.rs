@@ -2,6 +2,7 @@
 //!
 //! Reading order: [`HttpClient::send`], then `pool` (connections that wait), `lent` (one that is in use), `connect`.
 
+use std::borrow::Cow;
 use std::error::Error as _;
 use std::fmt;
 use std::sync::Arc;
@@ -198,7 +199,7 @@ impl HttpClient {
             let is_new = kept.is_none();
             let mut connection = match kept {
                 Some(connection) => connection,
-                None => match self.connector.connect(to).await? {
+                None => match Box::pin(self.connector.connect(to)).await? {
                     Connected::Http1(connection) => connection,
                     Connected::Http2(sender) => {
                         self.pool.share(to.clone(), sender);
@@ -257,9 +258,13 @@ impl Reply {
 
     /// The body's media type in lower case, without parameters.
     #[must_use]
-    pub fn media_type(&self) -> Option<String> {
+    pub fn media_type(&self) -> Option<Cow<'static, str>> {
         let value = self.headers().get(http::header::CONTENT_TYPE)?.to_str().ok()?;
-        Some(value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
+        let media = value.split(';').next().unwrap_or_default().trim();
+        let usual = ["application/json", "text/event-stream"]
+            .into_iter()
+            .find(|usual| usual.eq_ignore_ascii_case(media));
+        Some(usual.map_or_else(|| Cow::Owned(media.to_ascii_lowercase()), Cow::Borrowed))
     }
 
     /// The next bytes of the body; `None` at its end.
