@@ -61,7 +61,7 @@ async fn go(case: Case, calls: usize) -> Result<(), Box<dyn Error>> {
     let network = Arc::new(MemoryNetwork::default());
     let mut servers = Vec::new();
     for name in ["github", "files"] {
-        servers.push((name, peer::serve(&*network, case.tools()).await?));
+        servers.push((name, peer::serve(&network, case.tools()).await?));
     }
     let plan = plan::plan(&servers)?;
     let world = plan::world(&plan, Arc::clone(&network))?;
@@ -69,7 +69,7 @@ async fn go(case: Case, calls: usize) -> Result<(), Box<dyn Error>> {
     let bound = gateway.listen().await?;
     gateway.settled().await;
     let address = &bound.first().ok_or("nothing listens")?.address;
-    let mut client = Client::connect(&*network, address).await?;
+    let mut client = Client::connect(&network, address).await?;
     let request = match case {
         Case::Call => client::modern_call(),
         Case::Legacy => client::legacy_call(&client.open_session().await?),
