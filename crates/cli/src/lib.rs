@@ -7,6 +7,8 @@
 //! stdio would, so that every era and transport is one way of code. `words` and `peer` say which server is meant,
 //! `replies` what it is answered when it asks, `show` how a result looks to a person. The ground: `fault`, `print`, `log`, `outside`, `signals`.
 
+#[cfg(feature = "count-allocations")]
+mod allocations;
 mod args;
 mod arguments;
 mod ask;

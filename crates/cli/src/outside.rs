@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use gateway::live::child_places;
+use gateway::metrics::Metrics;
 use gateway::plan::Plan;
 use gateway::world::{SystemClock, World};
 use store::seal::Seal;
@@ -69,11 +70,23 @@ pub(crate) fn world(
         seal: Arc::new(seal),
         tap,
         identity: IDENTITY.to_owned(),
-        metrics: Arc::default(),
+        metrics: Arc::new(metrics()),
         workers,
         children: child_places(plan),
         tasks: Default::default(),
     })
+}
+
+#[cfg(not(feature = "count-allocations"))]
+fn metrics() -> Metrics {
+    Metrics::new()
+}
+
+#[cfg(feature = "count-allocations")]
+fn metrics() -> Metrics {
+    let mut metrics = Metrics::new();
+    crate::allocations::show(&mut metrics);
+    metrics
 }
 
 /// This program. Asked for when a command begins: when it has been replaced by a newer one, the newer one will do.

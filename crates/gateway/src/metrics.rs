@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mcp::method;
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -100,6 +101,11 @@ impl Metrics {
         &self.nobody
     }
 
+    /// Shows one more count, which is kept elsewhere and read whenever the page is asked for.
+    pub fn show(&mut self, name: &str, help: &str, read: fn() -> u64) {
+        self.registry.register(name, help, Reading(read));
+    }
+
     /// A call ended.
     pub fn call(&self, upstream: &Arc<str>, method: &str, outcome: &'static str, took: Duration) {
         let method = label(method);
@@ -170,6 +176,20 @@ impl Default for Metrics {
     }
 }
 
+/// A count that somebody else keeps.
+#[derive(Debug)]
+struct Reading(fn() -> u64);
+
+impl EncodeMetric for Reading {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> std::fmt::Result {
+        encoder.encode_counter::<NoLabelSet, _, u64>(&(self.0)(), None)
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Counter
+    }
+}
+
 /// One open stream.
 #[derive(Debug)]
 pub struct StreamCount(Gauge);
@@ -200,5 +220,16 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("portolan_call_duration_seconds_bucket"), "{text}");
+    }
+
+    #[test]
+    fn counts_that_are_kept_elsewhere_are_read_when_they_are_shown() {
+        static KEPT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
+        let read = || KEPT.load(std::sync::atomic::Ordering::Relaxed);
+        let mut metrics = Metrics::new();
+        metrics.show("kept", "Kept elsewhere", read);
+        KEPT.store(42, std::sync::atomic::Ordering::Relaxed);
+        let text = metrics.text();
+        assert!(text.contains("# TYPE portolan_kept counter\nportolan_kept_total 42\n"), "{text}");
     }
 }

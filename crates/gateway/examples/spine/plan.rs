@@ -1,0 +1,68 @@
+//! Two servers behind one endpoint.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use gateway::live::child_places;
+use gateway::metrics::Metrics;
+use gateway::plan::{HttpReach, ListenerPlan, Naming, Plan, Reach, RoutePlan, TransportRule, UpstreamPlan};
+use gateway::world::{SystemClock, World};
+use store::seal::Seal;
+use testkit::net::MemoryNetwork;
+use testkit::spawn::MemorySpawn;
+use transport::http::client::{ClientSettings, Destination};
+use transport::http::server::ServerLimits;
+use transport::net::Address;
+use transport::workers::Workers;
+
+/// The path of the endpoint.
+pub(crate) const PATH: &str = "/mcp";
+
+/// One listener and one route over these servers.
+pub(crate) fn plan(servers: &[(&str, Address)]) -> Result<Plan, Box<dyn Error>> {
+    let mut plan = Plan::default();
+    for (name, address) in servers {
+        let reach = HttpReach {
+            destination: Destination::new(format!("http://{address}{PATH}").parse()?)?,
+            headers: Vec::new(),
+            forward_headers: Vec::new(),
+            transport: TransportRule::default(),
+            client: ClientSettings::default(),
+        };
+        plan.upstreams.push(UpstreamPlan::new(name, Reach::Http(reach)));
+    }
+    plan.listeners.push(ListenerPlan {
+        name: "main".to_owned(),
+        address: Address::Tcp("127.0.0.1".to_owned(), 0),
+        tls: None,
+        allowed_hosts: Vec::new(),
+        allowed_origins: Vec::new(),
+        limits: ServerLimits::default(),
+    });
+    plan.routes.push(RoutePlan {
+        name: "main".to_owned(),
+        listeners: Vec::new(),
+        path: PATH.to_owned(),
+        sse_path: None,
+        upstreams: servers.iter().map(|(name, _)| (*name).to_owned()).collect(),
+        naming: Naming::default(),
+        page_size: None,
+    });
+    Ok(plan)
+}
+
+/// A world in memory, but with the clocks of the machine: a clock that tests can pause costs something at each look.
+pub(crate) fn world(plan: &Plan, network: Arc<MemoryNetwork>) -> Result<World, Box<dyn Error>> {
+    Ok(World {
+        network,
+        spawn: Arc::new(MemorySpawn::default()),
+        clock: Arc::new(SystemClock),
+        seal: Arc::new(Seal::from_secret(&[7; 32])?),
+        tap: None,
+        identity: r#"{"name":"portolan","version":"0"}"#.to_owned(),
+        metrics: Arc::new(Metrics::new()),
+        workers: Workers::default(),
+        children: child_places(plan),
+        tasks: tokio_util::task::TaskTracker::new(),
+    })
+}
