@@ -1,0 +1,91 @@
+//! What was found, and the forms in which it is told.
+
+use serde::Serialize;
+
+use crate::cases::Case;
+use crate::fault::Fault;
+use crate::say;
+
+pub(crate) mod stats;
+pub(crate) mod table;
+
+/// What was found in a case.
+#[derive(Debug)]
+pub(crate) struct Record {
+    pub(crate) case: Case,
+    pub(crate) rows: Vec<Row>,
+}
+
+/// What was found of one of those who were measured.
+#[derive(Debug, Serialize)]
+pub(crate) struct Row {
+    pub(crate) name: String,
+    pub(crate) rounds: Vec<Round>,
+    /// Seconds from start to the first answer.
+    pub(crate) starts: Vec<f64>,
+    /// Bytes in memory after the start.
+    pub(crate) idle: u64,
+    /// The most bytes that it ever had in memory.
+    pub(crate) peak: u64,
+    /// Why there is nothing more.
+    pub(crate) fault: Option<String>,
+}
+
+/// One measurement.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Round {
+    pub(crate) calls: u64,
+    pub(crate) seconds: f64,
+    /// Seconds of user and system time of the process under test.
+    pub(crate) cpu: f64,
+    /// The same of servers that are its children.
+    pub(crate) children: f64,
+    /// Bytes in memory at the end.
+    pub(crate) memory: u64,
+    /// Microseconds, only for the open pace.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) latencies: Vec<f64>,
+}
+
+impl Round {
+    pub(crate) fn rate(&self) -> f64 {
+        self.calls as f64 / self.seconds
+    }
+
+    /// Microseconds of CPU time for a call.
+    pub(crate) fn cost(&self) -> f64 {
+        self.cpu * 1e6 / self.calls as f64
+    }
+}
+
+impl Row {
+    pub(crate) fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), rounds: Vec::new(), starts: Vec::new(), idle: 0, peak: 0, fault: None }
+    }
+
+    /// What came of it, or nothing and why.
+    pub(crate) fn keep<T>(&mut self, done: Result<T, Fault>) -> Option<T> {
+        done.map_err(|fault| self.fail(&fault)).ok()
+    }
+
+    pub(crate) fn fail(&mut self, fault: &Fault) {
+        say::progress(&format!("  {}: {fault}", self.name));
+        self.fault.get_or_insert_with(|| fault.to_string());
+    }
+
+    /// A measurement as the one who waits sees it.
+    pub(crate) fn line(&self, round: &Round) -> String {
+        format!("{}: {:.0} calls/s, {:.1} µs of CPU a call", self.name, round.rate(), round.cost())
+    }
+}
+
+impl Record {
+    /// What went wrong.
+    pub(crate) fn faults(&self) -> impl Iterator<Item = &str> {
+        self.rows.iter().filter_map(|row| row.fault.as_deref())
+    }
+
+    pub(crate) fn row(&self, name: &str) -> Option<&Row> {
+        self.rows.iter().find(|row| row.name == name)
+    }
+}

@@ -1,0 +1,159 @@
+//! Who is measured: nobody (direct), the yardsticks, Portolan, and others that are given by URL.
+
+use std::io;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::cases::{Beside, Case};
+use crate::fault::Fault;
+use crate::load::{Load, What};
+use crate::process::{self, Running};
+
+mod haproxy;
+mod nginx;
+pub(crate) mod other;
+mod portolan;
+
+pub(crate) use self::other::Other;
+
+/// How long a process may take to serve its first call.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What yards are made with.
+#[derive(Debug)]
+pub(crate) struct Ground {
+    /// Where configurations and logs go.
+    pub(crate) dir: PathBuf,
+    /// Where the echo server listens.
+    pub(crate) echo: String,
+    /// This program.
+    pub(crate) bench: PathBuf,
+    pub(crate) portolan: PathBuf,
+    /// Arguments of `portolan serve` beside the configuration.
+    pub(crate) portolan_args: Vec<String>,
+    pub(crate) others: Vec<Other>,
+    /// Which of nginx and HAProxy are here.
+    pub(crate) nginx: Option<PathBuf>,
+    pub(crate) haproxy: Option<PathBuf>,
+}
+
+/// One who is measured, serving.
+#[derive(Debug)]
+pub(crate) struct Yard {
+    pub(crate) name: String,
+    /// What it is asked.
+    pub(crate) load: Load,
+    /// Its process; none for direct.
+    pub(crate) running: Option<Running>,
+    /// From its start to its first answer.
+    pub(crate) started_in: Duration,
+    /// What it had in memory then, in bytes.
+    pub(crate) idle: u64,
+}
+
+/// A name, and what to start.
+type Plan = (String, Load, Option<std::process::Command>);
+
+/// The names of those who take part in a case, in the order of the table.
+pub(crate) fn names(ground: &Ground, case: &Case) -> Vec<String> {
+    let mut names = vec!["direct"];
+    let proxies = case.beside != Beside::Gateways && case.load.what != What::Listen;
+    if proxies {
+        names.extend(ground.nginx.is_some().then_some("nginx"));
+        names.extend(ground.haproxy.is_some().then_some("haproxy"));
+    }
+    if case.beside == Beside::AndFile {
+        names.extend(ground.nginx.is_some().then_some("nginx-file"));
+    }
+    if case.beside == Beside::Gateways {
+        names.clear();
+    }
+    names.push("portolan");
+    let others = ground.others.iter().filter(|other| other.takes_part(&case.name));
+    names.extend(others.map(|other| other.name.as_str()));
+    names.into_iter().map(str::to_owned).collect()
+}
+
+/// Starts who has this name, and waits until it serves.
+pub(crate) fn start(ground: &Ground, case: &Case, name: &str) -> Result<Yard, Fault> {
+    let (name, load, command) = plan(ground, case, name).map_err(|fault| fault.within(name))?;
+    let log = ground.dir.join(format!("{name}.log"));
+    let began = Instant::now();
+    let running = match command {
+        Some(mut command) => Some(
+            Running::start(command.stdout(std::process::Stdio::null()), &log).map_err(|f| f.within(&name))?,
+        ),
+        None => None,
+    };
+    let mut yard = Yard { name, load, running, started_in: Duration::ZERO, idle: 0 };
+    yard.serve().map_err(|fault| fault.within(&yard.name))?;
+    yard.started_in = began.elapsed();
+    yard.idle = yard.pid().map_or(0, |pid| process::memory(pid).0);
+    Ok(yard)
+}
+
+impl Yard {
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.running.as_ref().map(Running::pid)
+    }
+
+    /// Asks until there is a right answer. What is no single answer is asked for in another way.
+    fn serve(&mut self) -> Result<(), Fault> {
+        let began = Instant::now();
+        let load = match self.load.what {
+            What::Listen => Load { what: What::List, count: 20, ..self.load.clone() },
+            _ => self.load.clone(),
+        };
+        let load = Load { http2: false, ..load };
+        loop {
+            let Err(fault) = load.once() else { return Ok(()) };
+            if let Some(running) = &mut self.running {
+                running.check()?;
+            }
+            if began.elapsed() > PATIENCE || self.running.is_none() {
+                return Err(fault);
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+fn plan(ground: &Ground, case: &Case, name: &str) -> Result<Plan, Fault> {
+    // What passes on only passes on to a server of the client's own era.
+    let path = case.behind.path(case.load.era, 0);
+    let at = |address: &str, path: &str| Load { url: format!("http://{address}{path}"), ..case.load.clone() };
+    let named = |load, command| (name.to_owned(), load, Some(command));
+    let port = free_port().map_err(Fault::of("a free port"))?;
+    let address = format!("127.0.0.1:{port}");
+    match (name, &ground.nginx, &ground.haproxy) {
+        ("direct", ..) => Ok((name.to_owned(), Load { http2: false, ..at(&ground.echo, &path) }, None)),
+        ("nginx", Some(program), _) => {
+            Ok(named(at(&address, &path), nginx::proxy(program, ground, case, port)?))
+        }
+        ("nginx-file", Some(program), _) => {
+            let load = Load { what: What::File, ..at(&address, "/list.json") };
+            Ok(named(load, nginx::file(program, ground, case, port)?))
+        }
+        ("haproxy", _, Some(program)) => {
+            Ok(named(at(&address, &path), haproxy::proxy(program, ground, case, port)?))
+        }
+        ("portolan", ..) => Ok(named(at(&address, "/mcp"), portolan::serve(ground, case, port)?)),
+        _ => {
+            let other = ground.others.iter().find(|other| other.name == name);
+            let other = other.ok_or_else(|| Fault::new("nobody of this name is here"))?;
+            let load = Load { url: other.url.clone(), ..case.load.clone() };
+            Ok((name.to_owned(), load, other.command(ground)))
+        }
+    }
+}
+
+/// A port that nobody listens on.
+fn free_port() -> io::Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+/// Writes a configuration.
+fn write(path: &Path, text: &str) -> Result<(), Fault> {
+    std::fs::write(path, text).map_err(Fault::of("writing a configuration"))
+}

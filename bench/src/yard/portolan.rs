@@ -1,0 +1,33 @@
+//! Portolan, with its own configuration and nothing set in it that has to do with speed.
+
+use std::process::Command;
+
+use super::{Ground, write};
+use crate::cases::Case;
+use crate::fault::Fault;
+
+/// A gateway in front of all servers of the case.
+pub(super) fn serve(ground: &Ground, case: &Case, port: u16) -> Result<Command, Fault> {
+    let mut text = String::new();
+    for number in 0..case.behind.servers {
+        let path = case.behind.path(case.behind.era, number);
+        text.push_str(&format!("[upstream.s{number}]\n"));
+        if case.behind.stdio {
+            let bench = ground.bench.display().to_string();
+            text.push_str(&format!(
+                "command = [{bench:?}, \"echo\", \"--stdio\", \"--persona\", \"{path}\"]\n"
+            ));
+        } else {
+            text.push_str(&format!("url = \"http://{}{path}\"\n", ground.echo));
+        }
+    }
+    // Every name has a prefix that must be taken off and put on again.
+    text.push_str("[route.main]\npath = \"/mcp\"\nnaming = { prefix = \"always\" }\n");
+    text.push_str(&format!("[listener.main]\naddress = \"127.0.0.1:{port}\"\n"));
+    text.push_str("[limits]\nconnections = 20000\nstreams = 20000\n");
+    let path = ground.dir.join("portolan.toml");
+    write(&path, &text)?;
+    let mut command = Command::new(&ground.portolan);
+    command.arg("serve").arg(&path).args(&ground.portolan_args);
+    Ok(command)
+}
