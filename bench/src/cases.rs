@@ -30,7 +30,7 @@ pub(crate) enum Group {
 }
 
 /// What stands behind.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Behind {
     pub(crate) era: Era,
     /// A child process of the gateway instead of a server of its own.
@@ -40,6 +40,8 @@ pub(crate) struct Behind {
     pub(crate) tools: usize,
     /// For how many milliseconds lists are fresh.
     pub(crate) ttl: u64,
+    /// Idle streams are not kept alive, so that what else they cost can be seen.
+    pub(crate) quiet: bool,
 }
 
 /// Who else is measured.
@@ -57,7 +59,7 @@ const TTL: u64 = 3_600_000;
 
 impl Behind {
     fn servers(servers: usize) -> Self {
-        Self { era: Era::Modern, stdio: false, servers, tools: 10, ttl: TTL }
+        Self { era: Era::Modern, stdio: false, servers, tools: 10, ttl: TTL, quiet: false }
     }
 
     fn tools(tools: usize, ttl: u64) -> Self {
@@ -97,7 +99,7 @@ pub(crate) fn all() -> Vec<Case> {
     all.extend(idle());
     let two = Behind::servers(2);
     let at_a_pace = Load { pace: Pace::Open, ..call(&two, 1024) };
-    all.push(Case::new(Group::Latency, "latency", "1 KB, 100 calls/s", two.clone(), at_a_pace));
+    all.push(Case::new(Group::Latency, "latency", "1 KB, 100 calls/s", two, at_a_pace));
     let once = call(&two, 1024);
     all.push(Case::new(Group::Start, "start", "start to first served call", two, once));
     all
@@ -111,15 +113,15 @@ fn calls() -> Vec<Case> {
             let load = Load { connections, ..call(&two, size) };
             let name = format!("call-{}k", size / 1024);
             let title = format!("modern → modern, {title}");
-            Case::new(Group::Calls, &name, &title, two.clone(), load)
+            Case::new(Group::Calls, &name, &title, two, load)
         })
         .collect()
 }
 
 fn eras() -> Vec<Case> {
     let two = Behind::servers(2);
-    let legacy = Behind { era: Era::Legacy, ..two.clone() };
-    let stdio = Behind { stdio: true, ..two.clone() };
+    let legacy = Behind { era: Era::Legacy, ..two };
+    let stdio = Behind { stdio: true, ..two };
     let modern_call = call(&two, 1024);
     let legacy_call = Load { era: Era::Legacy, sessions: 64, ..modern_call.clone() };
     let stream = Load { what: What::Stream, tool: "s1__stream_10".to_owned(), ..modern_call.clone() };
@@ -127,7 +129,7 @@ fn eras() -> Vec<Case> {
     vec![
         Case::new(group, "modern-legacy", "modern → legacy over HTTP", legacy, modern_call.clone()),
         Case::new(group, "modern-stdio", "modern → modern over stdio", stdio, modern_call),
-        Case::new(group, "legacy-modern", "legacy with 64 sessions → modern", two.clone(), legacy_call),
+        Case::new(group, "legacy-modern", "legacy with 64 sessions → modern", two, legacy_call),
         Case::new(group, "stream", "modern → modern, 10 progress notifications", two, stream),
     ]
 }
@@ -159,7 +161,7 @@ fn connections() -> Vec<Case> {
         let name = format!("connections-{connections}");
         let title = format!("1 KB, {connections} connections");
         let load = Load { connections, ..call(&two, 1024) };
-        all.push(Case::new(Group::Connections, &name, &title, two.clone(), load));
+        all.push(Case::new(Group::Connections, &name, &title, two, load));
     }
     let http2 = Load { http2: true, ..call(&two, 1024) };
     all.push(Case::new(Group::Connections, "http2", "1 KB, HTTP/2, 8 connections × 8 streams", two, http2));
@@ -194,17 +196,41 @@ fn growth() -> Vec<Case> {
     for size in [1024, 4096, 16_384, 65_536, 262_144, 1_048_576] {
         let behind = Behind::servers(2);
         let load = Load { connections: 16, ..call(&behind, size) };
-        add(format!("grow-size-{}k", size / 1024), format!("call, {} KB", size / 1024), behind, load);
+        let (name, title) = (format!("grow-size-{}k", size / 1024), format!("call, {} KB", size / 1024));
+        all.push(Case::new(Group::Growth, &name, &title, behind, load));
     }
     all
 }
 
 fn idle() -> Vec<Case> {
-    let one = |connections: usize| {
+    let one = |(connections, quiet): (usize, bool)| {
         let load = Load { what: What::Listen, pace: Pace::Hold, connections, ..Load::default() };
-        let name = format!("subscriptions-{connections}");
-        let title = format!("{connections} idle subscriptions");
-        Case::new(Group::Idle, &name, &title, Behind::servers(2), load).beside(Beside::Gateways)
+        let mut name = format!("subscriptions-{connections}");
+        let mut title = format!("{connections} idle subscriptions");
+        if quiet {
+            name.push_str("-quiet");
+            title.push_str(", without keep-alives");
+        }
+        let behind = Behind { quiet, ..Behind::servers(2) };
+        Case::new(Group::Idle, &name, &title, behind, load).beside(Beside::Gateways)
     };
-    [1, 100, 10_000].map(one).to_vec()
+    [(1, true), (1, false), (100, false), (10_000, false), (10_000, true)].map(one).to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_case_has_a_name_of_its_own() {
+        let all = all();
+        let names: BTreeSet<_> = all.iter().map(|case| case.name.as_str()).collect();
+        assert_eq!(names.len(), all.len());
+        for case in &all {
+            let listed = case.behind.tools * case.behind.servers;
+            assert!(case.load.what != What::List || case.load.count == listed, "{}", case.name);
+        }
+    }
 }

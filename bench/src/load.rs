@@ -136,10 +136,9 @@ impl Load {
         let outcome = match self.pace {
             Pace::Closed => crate::runtime()?.block_on(closed::run(&self))?,
             Pace::Open => open::run(&self)?,
-            Pace::Hold => crate::runtime()?.block_on(hold::run(&self))?,
+            Pace::Hold => return crate::runtime()?.block_on(hold::run(&self)),
         };
-        let line = serde_json::to_string(&outcome).map_err(Fault::of("the outcome"))?;
-        say::out(&line).map_err(Fault::of("stdout"))
+        end(&outcome)
     }
 
     /// The command line that starts this load.
@@ -185,6 +184,12 @@ impl Load {
     fn duration(&self) -> Duration {
         Duration::from_secs_f64(self.seconds)
     }
+}
+
+/// Says what was found, which is the end of the time of measurement.
+fn end(outcome: &Outcome) -> Result<(), Fault> {
+    let line = serde_json::to_string(outcome).map_err(Fault::of("the outcome"))?;
+    say::out(&line).map_err(Fault::of("stdout"))
 }
 
 /// Says that the time of measurement begins.

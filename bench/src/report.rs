@@ -1,12 +1,18 @@
 //! What was found, and the forms in which it is told.
 
-use serde::Serialize;
-
 use crate::cases::Case;
 use crate::fault::Fault;
 use crate::say;
 
-pub(crate) mod stats;
+pub(crate) mod about;
+pub(crate) mod budget;
+#[cfg(test)]
+mod fixture;
+mod plots;
+mod raw;
+pub(crate) mod results;
+mod stats;
+mod svg;
 pub(crate) mod table;
 
 /// What was found in a case.
@@ -17,7 +23,7 @@ pub(crate) struct Record {
 }
 
 /// What was found of one of those who were measured.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) name: String,
     pub(crate) rounds: Vec<Round>,
@@ -32,7 +38,7 @@ pub(crate) struct Row {
 }
 
 /// One measurement.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub(crate) struct Round {
     pub(crate) calls: u64,
     pub(crate) seconds: f64,
@@ -43,7 +49,6 @@ pub(crate) struct Round {
     /// Bytes in memory at the end.
     pub(crate) memory: u64,
     /// Microseconds, only for the open pace.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) latencies: Vec<f64>,
 }
 
@@ -55,6 +60,13 @@ impl Round {
     /// Microseconds of CPU time for a call.
     pub(crate) fn cost(&self) -> f64 {
         self.cpu * 1e6 / self.calls as f64
+    }
+}
+
+impl Round {
+    /// The same of servers that are its children.
+    pub(crate) fn children_cost(&self) -> f64 {
+        self.children * 1e6 / self.calls as f64
     }
 }
 
@@ -80,11 +92,6 @@ impl Row {
 }
 
 impl Record {
-    /// What went wrong.
-    pub(crate) fn faults(&self) -> impl Iterator<Item = &str> {
-        self.rows.iter().filter_map(|row| row.fault.as_deref())
-    }
-
     pub(crate) fn row(&self, name: &str) -> Option<&Row> {
         self.rows.iter().find(|row| row.name == name)
     }

@@ -105,7 +105,6 @@ impl Yard {
             What::Listen => Load { what: What::List, count: 20, ..self.load.clone() },
             _ => self.load.clone(),
         };
-        let load = Load { http2: false, ..load };
         loop {
             let Err(fault) = load.once() else { return Ok(()) };
             if let Some(running) = &mut self.running {

@@ -88,11 +88,7 @@ pub(super) async fn callers(load: &Load) -> Result<Vec<Caller>, Fault> {
 }
 
 /// The sessions that one of `step` callers uses: its share, one that it has in common with others, or none.
-fn sessions_of<'a>(
-    at: usize,
-    step: usize,
-    sessions: &'a [Option<String>],
-) -> impl Iterator<Item = Option<&'a str>> {
+fn sessions_of(at: usize, step: usize, sessions: &[Option<String>]) -> impl Iterator<Item = Option<&str>> {
     let first = if sessions.is_empty() { 0 } else { at % sessions.len() };
     let stateless = sessions.is_empty().then_some(None);
     stateless.into_iter().chain(sessions.iter().skip(first).step_by(step).map(Option::as_deref))

@@ -1,13 +1,18 @@
 //! Opens what stays open, and keeps still: what do clients cost that say nothing?
 
+use std::time::Duration;
+
 use super::caller::Target;
 use super::request::Template;
 use super::{Load, Outcome, What};
 use crate::fault::Fault;
 use crate::wire::Wire;
 
+/// How long everything stays open after the end.
+const LOOK: Duration = Duration::from_millis(500);
+
 /// Runs it.
-pub(super) async fn run(load: &Load) -> Result<Outcome, Fault> {
+pub(super) async fn run(load: &Load) -> Result<(), Fault> {
     if load.what != What::Listen {
         return Err(Fault::new("only subscriptions (--do listen) can be held"));
     }
@@ -27,5 +32,9 @@ pub(super) async fn run(load: &Load) -> Result<Outcome, Fault> {
     tokio::time::sleep(load.warm_up()).await;
     super::begin()?;
     tokio::time::sleep(load.duration()).await;
-    Ok(Outcome { calls: open.len() as u64, seconds: load.seconds, latencies: Vec::new() })
+    super::end(&Outcome { calls: open.len() as u64, seconds: load.seconds, latencies: Vec::new() })?;
+    // Whoever reads that looks at the server now, and is to see it with all that is open.
+    tokio::time::sleep(LOOK).await;
+    drop(open);
+    Ok(())
 }

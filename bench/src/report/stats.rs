@@ -37,7 +37,8 @@ pub(crate) fn sorted(values: impl IntoIterator<Item = f64>) -> Vec<f64> {
 
 /// The least value that so many percent of the sorted values do not exceed; none of nothing.
 pub(crate) fn percentile(sorted: &[f64], percent: f64) -> Option<f64> {
-    let rank = (percent / 100.0 * sorted.len() as f64).ceil() as usize;
+    // A little less, because 99.9 % of a thousand is a little more than 999 in binary.
+    let rank = (percent / 100.0 * sorted.len() as f64 - 1e-6).ceil() as usize;
     sorted.get(rank.saturating_sub(1)).copied()
 }
 

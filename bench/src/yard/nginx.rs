@@ -36,7 +36,8 @@ pub(super) fn proxy(program: &Path, ground: &Ground, case: &Case, port: u16) -> 
        }}",
         ground.echo
     );
-    start(program, ground, "nginx", port, case.load.http2, &upstream, &location)
+    Server { name: "nginx", port, http2: case.load.http2, upstream: &upstream, location: &location }
+        .start(program, ground)
 }
 
 /// The server of a file that is what the echo server answers.
@@ -47,23 +48,27 @@ pub(super) fn file(program: &Path, ground: &Ground, case: &Case, port: u16) -> R
     let list = Load { url, what: What::List, ..case.load.clone() }.once()?;
     std::fs::write(root.join("list.json"), list).map_err(Fault::of("a file"))?;
     let location = format!("root {};\n         open_file_cache max=10 inactive=1h;", root.display());
-    start(program, ground, "nginx-file", port, case.load.http2, "", &location)
+    Server { name: "nginx-file", port, http2: case.load.http2, upstream: "", location: &location }
+        .start(program, ground)
 }
 
-fn start(
-    program: &Path,
-    ground: &Ground,
-    name: &str,
+/// What is told apart of configurations that are alike.
+struct Server<'a> {
+    name: &'a str,
     port: u16,
     http2: bool,
-    upstream: &str,
-    location: &str,
-) -> Result<Command, Fault> {
-    let dir = &ground.dir;
-    let user = if nix::unistd::geteuid().is_root() { "user root;" } else { "" };
-    let http2 = if http2 { " http2" } else { "" };
-    let text = format!(
-        "daemon off;
+    upstream: &'a str,
+    location: &'a str,
+}
+
+impl Server<'_> {
+    fn start(&self, program: &Path, ground: &Ground) -> Result<Command, Fault> {
+        let Server { name, port, http2, upstream, location } = *self;
+        let dir = &ground.dir;
+        let user = if nix::unistd::geteuid().is_root() { "user root;" } else { "" };
+        let http2 = if http2 { " http2" } else { "" };
+        let text = format!(
+            "daemon off;
 {user}
 worker_processes 1;
 worker_rlimit_nofile 16384;
@@ -91,11 +96,12 @@ http {{
   }}
 }}
 ",
-        dir = dir.display()
-    );
-    let path = dir.join(format!("{name}.conf"));
-    write(&path, &text)?;
-    let mut command = Command::new(program);
-    command.arg("-c").arg(&path).arg("-p").arg(dir);
-    Ok(command)
+            dir = dir.display()
+        );
+        let path = dir.join(format!("{name}.conf"));
+        write(&path, &text)?;
+        let mut command = Command::new(program);
+        command.arg("-c").arg(&path).arg("-p").arg(dir);
+        Ok(command)
+    }
 }
