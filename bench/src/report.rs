@@ -1,6 +1,6 @@
 //! What was found, and the forms in which it is told.
 
-use crate::cases::Case;
+use crate::cases::{Case, Group};
 use crate::fault::Fault;
 use crate::say;
 
@@ -86,7 +86,15 @@ impl Row {
     }
 
     /// A measurement as the one who waits sees it.
-    pub(crate) fn line(&self, round: &Round) -> String {
+    pub(crate) fn line(&self, group: Group, round: &Round) -> String {
+        if group == Group::Idle {
+            let busy = round.cpu * 1e3 / round.seconds;
+            let megabytes = round.memory as f64 / 1e6;
+            return format!(
+                "{}: {} open, {megabytes:.1} MB, {busy:.2} ms of CPU a second",
+                self.name, round.calls
+            );
+        }
         format!("{}: {:.0} calls/s, {:.1} µs of CPU a call", self.name, round.rate(), round.cost())
     }
 }

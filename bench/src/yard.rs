@@ -141,8 +141,7 @@ fn plan(ground: &Ground, case: &Case, name: &str) -> Result<Plan, Fault> {
         _ => {
             let other = ground.others.iter().find(|other| other.name == name);
             let other = other.ok_or_else(|| Fault::new("nobody of this name is here"))?;
-            let load = Load { url: other.url.clone(), ..case.load.clone() };
-            Ok((name.to_owned(), load, other.command(ground)))
+            Ok((name.to_owned(), other.load(&case.load), other.command(ground, case.behind)))
         }
     }
 }

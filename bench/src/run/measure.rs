@@ -31,7 +31,11 @@ pub(super) fn case(ground: &Ground, case: &Case, names: &[String], rounds: usize
             let Some(serving) = yard else { continue };
             match round(ground, serving) {
                 Ok(round) => {
-                    say::progress(&format!("  round {} of {rounds}, {}", number + 1, row.line(&round)));
+                    say::progress(&format!(
+                        "  round {} of {rounds}, {}",
+                        number + 1,
+                        row.line(case.group, &round)
+                    ));
                     row.rounds.push(round);
                 }
                 Err(fault) => {

@@ -7,7 +7,9 @@ use globset::Glob;
 use serde::Deserialize;
 
 use super::Ground;
+use crate::cases::Behind;
 use crate::fault::Fault;
+use crate::load::Load;
 
 /// One of them.
 #[derive(Debug, Clone, Deserialize)]
@@ -16,11 +18,14 @@ pub(crate) struct Other {
     /// What the table calls it.
     pub(crate) name: String,
     /// Where it serves MCP.
-    pub(crate) url: String,
-    /// The program and its arguments; without it, it runs already, and its CPU time is not known. `${ECHO}` stands for
-    /// HOST:PORT of the echo server.
+    url: String,
+    /// The program and its arguments; without it, it runs already, and its CPU time is not known. `${UPSTREAM}` stands
+    /// for the URL of the server behind, `${ECHO}` for HOST:PORT of it.
     #[serde(default)]
-    pub(crate) command: Vec<String>,
+    command: Vec<String>,
+    /// What it puts in front of the names of tools.
+    #[serde(default)]
+    prefix: String,
     /// The cases that it takes part in, as in --only.
     #[serde(default)]
     only: Option<String>,
@@ -49,9 +54,17 @@ impl Other {
         self.only.as_deref().is_none_or(matches)
     }
 
-    /// How it is started.
-    pub(super) fn command(&self, ground: &Ground) -> Option<Command> {
-        let mut words = self.command.iter().map(|word| word.replace("${ECHO}", &ground.echo));
+    /// What it is asked: the same as everyone, by the names that its tools have.
+    pub(super) fn load(&self, load: &Load) -> Load {
+        let (_, own) = load.tool.split_once("__").unwrap_or(("", &load.tool));
+        Load { url: self.url.clone(), tool: format!("{}{own}", self.prefix), ..load.clone() }
+    }
+
+    /// How it is started in front of the first server of a case.
+    pub(super) fn command(&self, ground: &Ground, behind: Behind) -> Option<Command> {
+        let upstream = format!("http://{}{}", ground.echo, behind.path(behind.era, 0));
+        let filled = |word: &String| word.replace("${ECHO}", &ground.echo).replace("${UPSTREAM}", &upstream);
+        let mut words = self.command.iter().map(filled);
         let mut command = Command::new(words.next()?);
         command.args(words);
         Some(command)
@@ -67,5 +80,7 @@ mod tests {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("others.example.toml");
         let others = read(&path).unwrap();
         assert!(!others.is_empty());
+        let load = others[0].load(&Load { tool: "s1__echo_1024".to_owned(), ..Load::default() });
+        assert_eq!((load.tool.as_str(), load.url.as_str()), ("echo_1024", others[0].url.as_str()));
     }
 }

@@ -26,7 +26,7 @@ pub(super) fn serve(ground: &Ground, case: &Case, port: u16) -> Result<Command, 
     text.push_str(&format!("[listener.main]\naddress = \"127.0.0.1:{port}\"\n"));
     text.push_str("[limits]\nconnections = 20000\nstreams = 20000\n");
     if case.behind.quiet {
-        text.push_str("keep_alive = \"1h\"\n");
+        text.push_str("keep_alive = \"10m\"\n");
     }
     let path = ground.dir.join("portolan.toml");
     write(&path, &text)?;
