@@ -2,11 +2,11 @@
 
 use std::fmt::Write;
 
-const WIDTH: f64 = 720.0;
+const WIDTH: f64 = 780.0;
 /// Where the plot itself lies.
 const LEFT: f64 = 70.0;
 const RIGHT: f64 = 24.0;
-const TOP: f64 = 70.0;
+const TOP: f64 = 86.0;
 const BOTTOM: f64 = 56.0;
 const COLOURS: [&str; 6] = ["#e0662b", "#2e9e5b", "#3f7fd0", "#9a5fc4", "#c2a019", "#d0497a"];
 const STYLE: &str = "text{font:13px system-ui,sans-serif;fill:#24292f}.title{font-size:15px;font-weight:600}\
@@ -63,7 +63,7 @@ impl Lines<'_> {
             svg.text("minor", "middle", (across(*x), HEIGHT - BOTTOM + 18.0), &number(*x));
         }
         svg.text("minor", "middle", (f64::midpoint(LEFT, WIDTH - RIGHT), HEIGHT - 12.0), self.x);
-        svg.text("minor", "start", (8.0, TOP - 12.0), self.y);
+        svg.text("minor", "start", (8.0, TOP - 16.0), self.y);
         for (at, series) in self.series.iter().enumerate() {
             let placed: Vec<_> = series.points.iter().map(|(x, y)| (across(*x), down(*y))).collect();
             svg.path(COLOURS[at % COLOURS.len()], &placed);
@@ -94,14 +94,14 @@ impl Bars<'_> {
     /// The picture; nothing if there are no bars to draw.
     pub(super) fn draw(&self) -> Option<String> {
         const BAR: f64 = 16.0;
-        const LABELS: f64 = 250.0;
+        const LABELS: f64 = 310.0;
         let values = || self.groups.iter().flat_map(|(_, values)| values.iter().flatten().copied());
         let most = values().max_by(f64::total_cmp).filter(|most| *most > 0.0)?;
         let group = |values: &[Option<f64>]| values.iter().flatten().count() as f64 * BAR + 14.0;
-        let height = TOP + self.groups.iter().map(|(_, values)| group(values)).sum::<f64>() + 34.0;
+        let height = TOP - 20.0 + self.groups.iter().map(|(_, values)| group(values)).sum::<f64>() + 34.0;
         let mut svg = Svg::new(self.title, height);
         svg.legend(self.names.iter().map(String::as_str));
-        let mut y = TOP;
+        let mut y = TOP - 20.0;
         for (name, values) in self.groups {
             let middle = y + (group(values) - 14.0) / 2.0 + 4.0;
             svg.text("", "end", (LABELS - 10.0, middle), name);
@@ -114,7 +114,7 @@ impl Bars<'_> {
             }
             y += 14.0;
         }
-        svg.line("axis", (LABELS, TOP - 4.0), (LABELS, y - 8.0));
+        svg.line("axis", (LABELS, TOP - 24.0), (LABELS, y - 8.0));
         svg.text("minor", "start", (LABELS, height - 12.0), self.x);
         Some(svg.end())
     }
