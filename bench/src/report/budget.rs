@@ -33,17 +33,22 @@ impl Line {
 
 /// The table in Markdown.
 pub(super) fn table(records: &[Record]) -> Vec<String> {
+    rows(&lines(records)).collect()
+}
+
+fn rows(lines: &[Line]) -> impl Iterator<Item = String> {
     let head = ["| | budget | measured | |", "| --- | --: | --: | --- |"].map(str::to_owned);
-    head.into_iter().chain(lines(records).iter().map(Line::cells)).collect()
+    head.into_iter().chain(lines.iter().map(Line::cells))
 }
 
 /// Prints what was measured of it.
 pub(crate) fn show(records: &[Record]) -> Result<(), Fault> {
-    if lines(records).iter().all(|line| line.value.is_none()) {
+    let measured: Vec<_> = lines(records).into_iter().filter(|line| line.value.is_some()).collect();
+    if measured.is_empty() {
         return Ok(());
     }
     say::out("\nBudget\n").map_err(Fault::of("stdout"))?;
-    table(records).iter().try_for_each(|line| say::out(line).map_err(Fault::of("stdout")))
+    rows(&measured).try_for_each(|line| say::out(&line).map_err(Fault::of("stdout")))
 }
 
 fn lines(records: &[Record]) -> Vec<Line> {
