@@ -26,6 +26,7 @@ pub mod mirror;
 pub mod mrtr;
 pub mod notify;
 pub mod outbound;
+pub mod prebuilt;
 pub mod reject;
 pub mod sse;
 pub mod trace;
