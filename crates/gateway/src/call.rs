@@ -22,6 +22,7 @@ use mcp::reject::Reject;
 use mcp::trace::Trace;
 use mcp::version::{Era, Revision};
 use tokio::time::Duration;
+use transport::http::body::Pieces;
 
 use crate::catalog::Target;
 use crate::catalog::shelf::Asker;
@@ -56,6 +57,8 @@ pub(crate) struct Visit<'a> {
 pub(crate) enum Course {
     /// We have the answer.
     Own(Message),
+    /// We have its text, with nothing left to be done about it.
+    Built(Pieces),
     /// A server is answering.
     Relay(Box<Relay>),
     /// A subscription stream.
@@ -77,6 +80,10 @@ impl Route {
             Ok(Way::Own(message)) => {
                 tally.ended("ok");
                 Ok(Course::Own(message))
+            }
+            Ok(Way::Built(text)) => {
+                tally.ended("ok");
+                Ok(Course::Built(text))
             }
             Ok(Way::Listen(subscription)) => {
                 tally.ended("ok");
@@ -296,6 +303,7 @@ impl Route {
 /// [`Course`], before it is counted.
 pub(crate) enum Way {
     Own(Message),
+    Built(Pieces),
     Server(Box<Answer>, Option<Mapping>, Option<Box<Tasking>>),
     Resumed(Box<Relay>),
     Listen(Box<Subscription>),

@@ -1,24 +1,26 @@
 //! The catalog of a route: the merged, filtered and named set of what its servers offer, and the way back from a
 //! public name to the server that has it.
 
-use std::collections::{BTreeMap, HashSet};
-use std::sync::{Arc, Mutex};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::future::join_all;
-use mcp::cache::{Hints, Scope};
+use mcp::cache::Scope;
 use mcp::call::Call;
 use mcp::method::{self, Kind, Method};
 use mcp::mirror::MirroredParams;
 use mcp::version::Revision;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::plan::RoutePlan;
 use crate::reply::CallError;
-use crate::upstream::Upstream;
 use crate::upstream::pipe::lock;
+use crate::upstream::{Health, Upstream};
 
-mod cursor;
+pub(crate) mod cursor;
 mod label;
 pub(crate) mod names;
 pub(crate) mod shelf;
@@ -26,17 +28,20 @@ pub(crate) mod shelf;
 use self::label::RouteLabel;
 pub(crate) use self::label::{map_error_uri, map_result_uris};
 use self::names::{Names, Owner};
-use self::shelf::{Asker, Entry, ListFault, Shelf, Stocked};
+use self::shelf::{Asker, ListFault, Shelf, Stocked, Term};
 
 /// For so long a server that did not give its tools is not asked for them again before each call.
 const ASK_AGAIN: Duration = Duration::from_secs(30);
+/// For so long a merged list is fresh at most.
+const LONGEST_TERM: Duration = Duration::from_secs(24 * 3600);
 
 /// The catalog of one route.
 #[derive(Debug)]
 pub(crate) struct Catalog {
     pub(crate) names: Arc<Names>,
     pub(crate) members: Vec<Member>,
-    page_size: Option<usize>,
+    /// How many entries a page of a merged list has.
+    pub(crate) page_size: Option<usize>,
 }
 
 /// One server of a route.
@@ -44,6 +49,7 @@ pub(crate) struct Catalog {
 pub(crate) struct Member {
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) shelf: Arc<Shelf>,
+    health: watch::Receiver<Health>,
     /// When it was last asked for its tools before a call and did not give them.
     in_vain: Mutex<Option<Instant>>,
 }
@@ -58,14 +64,21 @@ pub(crate) struct Target<'c> {
     pub(crate) name: Option<String>,
 }
 
-/// A merged list.
+/// The pages that each server of a route gave, or why it did not.
+pub(crate) type Parts = Vec<Result<Vec<Arc<Stocked>>, ListFault>>;
+
+/// A list over all servers.
 #[derive(Debug)]
 pub(crate) struct Merged {
-    pub(crate) entries: Vec<Entry>,
-    pub(crate) hints: Hints,
-    pub(crate) next_cursor: Option<String>,
+    /// The entries' texts.
+    pub(crate) entries: Vec<Bytes>,
+    pub(crate) term: Term,
+    /// Whether each server gave a page, which says for whom it is.
+    pub(crate) is_told: bool,
     /// The servers whose entries are missing, and why.
     pub(crate) degraded: BTreeMap<String, String>,
+    /// What cursors call it.
+    pub(crate) digest: OnceLock<String>,
 }
 
 impl Catalog {
@@ -77,11 +90,12 @@ impl Catalog {
             Member {
                 upstream: Arc::clone(upstream),
                 shelf: Arc::new(Shelf::new(Arc::clone(upstream), Arc::new(label))),
+                health: upstream.health_changes(),
                 in_vain: Mutex::default(),
             }
         };
         let members = upstreams.iter().enumerate().map(member).collect();
-        Self { names, members, page_size: plan.page_size }
+        Self { names, members, page_size: plan.page_size.filter(|size| *size > 0) }
     }
 
     /// The only server, if the route passes it through.
@@ -167,34 +181,33 @@ impl Catalog {
         Some(first)
     }
 
+    /// What each server lists.
+    pub(crate) async fn parts(&self, method: &'static Method, asker: Asker<'_>) -> Parts {
+        join_all(self.members.iter().map(|member| member.list(method, asker))).await
+    }
+
     /// A list over all servers, for a client of a revision: what is there, in the order of the route, and for what is
     /// missing the reason.
-    pub(crate) async fn merged(
-        &self,
-        method: &'static Method,
-        cursor: Option<&str>,
-        asker: Asker<'_>,
-        to: &'static Revision,
-    ) -> Result<Merged, CallError> {
-        let parts = join_all(self.members.iter().map(|member| member.list(method, asker))).await;
+    pub(crate) fn merge(&self, parts: Parts, method: &'static Method, to: &'static Revision) -> Merged {
+        let now = Instant::now();
+        let mut entries = Vec::new();
         let mut merged = Merged {
             entries: Vec::new(),
-            hints: fresh_for_ever(),
-            next_cursor: None,
+            term: Term { until: now + LONGEST_TERM, scope: Scope::Public },
+            is_told: true,
             degraded: BTreeMap::new(),
+            digest: OnceLock::new(),
         };
-        for (member, part) in self.members.iter().zip(parts) {
+        for (member, part) in self.members.iter().zip(&parts) {
             match part {
                 Ok(pages) => {
+                    merged.is_told &= !pages.is_empty();
                     // What one server lists twice, on different pages, is one thing.
                     let mut names = HashSet::new();
-                    for page in &pages {
-                        merged.hints = merged.hints.and(page.hints());
+                    for page in pages {
+                        merged.term = merged.term.and(page.term());
                         let new = page.entries.iter().filter(|entry| names.insert(&entry.name));
-                        merged.entries.extend(new.map(|entry| Entry {
-                            name: entry.name.clone(),
-                            text: page.text_for(entry, method, to),
-                        }));
+                        entries.extend(new.map(|entry| (&entry.name, page.text_for(entry, method, to))));
                     }
                 }
                 Err(fault) => {
@@ -203,20 +216,29 @@ impl Catalog {
                         upstream = name,
                         method = method.name,
                         "its entries are missing: {}",
-                        log(&fault)
+                        log(fault)
                     );
                     member.upstream.world().metrics.degraded(name);
                     merged.degraded.insert(name.to_owned(), fault.public());
                 }
             }
         }
-        drop_ambiguous(&mut merged.entries);
+        merged.entries = without_ambiguous(entries);
         if !merged.degraded.is_empty() {
             // The missing entries may be back at any moment.
-            merged.hints = Hints { ttl: Duration::ZERO, scope: Scope::Private };
+            merged.term = Term { until: now, scope: Scope::Private };
         }
-        cursor::cut(&mut merged, cursor, self.page_size)?;
-        Ok(merged)
+        merged
+    }
+
+    /// How often each server's list has changed, in the order of the route.
+    pub(crate) fn changes(&self, kind: Kind) -> impl Iterator<Item = u64> {
+        self.members.iter().map(move |member| member.shelf.changes(kind))
+    }
+
+    /// Whether any server was found to be down.
+    pub(crate) fn any_is_down(&self) -> bool {
+        self.members.iter().any(|member| matches!(*member.health.borrow(), Health::Down { .. }))
     }
 
     /// One page of the only server's list.
@@ -334,10 +356,6 @@ impl Member {
     }
 }
 
-fn fresh_for_ever() -> Hints {
-    Hints { ttl: Duration::from_secs(24 * 3600), scope: Scope::Public }
-}
-
 /// The fault with what is for operators only.
 fn log(fault: &ListFault) -> String {
     match fault {
@@ -346,17 +364,18 @@ fn log(fault: &ListFault) -> String {
     }
 }
 
-/// Takes away entries that two servers show under one name: whom a call would reach must not be a guess.
-fn drop_ambiguous(entries: &mut Vec<Entry>) {
-    let mut count: BTreeMap<String, usize> = BTreeMap::new();
-    for entry in entries.iter() {
-        *count.entry(entry.name.clone()).or_default() += 1;
+/// The texts without those that two servers show under one name: whom a call would reach must not be a guess.
+fn without_ambiguous(entries: Vec<(&String, Bytes)>) -> Vec<Bytes> {
+    let mut count: HashMap<&String, usize> = HashMap::with_capacity(entries.len());
+    for (name, _) in &entries {
+        *count.entry(name).or_default() += 1;
     }
-    entries.retain(|entry| {
-        let only = count.get(&entry.name) == Some(&1);
+    let only = entries.into_iter().filter(|(name, _)| {
+        let only = count.get(name) == Some(&1);
         if !only {
-            tracing::warn!(name = entry.name, "two servers have it and neither is prefixed; left out");
+            tracing::warn!(name, "two servers have it and neither is prefixed; left out");
         }
         only
     });
+    only.map(|(_, text)| text).collect()
 }

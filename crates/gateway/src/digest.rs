@@ -30,9 +30,43 @@ impl fmt::Display for Digest {
     }
 }
 
+/// The longest text that stands for itself.
+const SHORT: usize = 64;
+
+/// Stands for one text where nothing counts but whether it is the same: a short one for itself, which is cheaper to look
+/// at than a digest, a longer one by its digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Mark {
+    Itself { length: usize, text: [u8; SHORT] },
+    Digest(Digest),
+}
+
+impl Mark {
+    pub(crate) fn of(given: impl AsRef<[u8]>) -> Self {
+        let (given, mut text) = (given.as_ref(), [0; SHORT]);
+        match text.get_mut(..given.len()) {
+            Some(place) => {
+                place.copy_from_slice(given);
+                Self::Itself { length: given.len(), text }
+            }
+            None => Self::Digest(Digest::of([given])),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn marks_differ_where_texts_do() {
+        let texts = ["", "\0", "{}", "{}\0", &"a".repeat(64), &"a".repeat(65), &"a".repeat(66)];
+        for (at, text) in texts.iter().enumerate() {
+            for (other_at, other) in texts.iter().enumerate() {
+                assert_eq!(Mark::of(text) == Mark::of(other), at == other_at, "{text:?} {other:?}");
+            }
+        }
+    }
 
     #[test]
     fn where_one_text_ends_counts() {

@@ -17,6 +17,7 @@ use mcp::reject::code;
 use mcp::version::{self, Era, Revision};
 use tokio::time::{Duration, Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
+use transport::http::body::Pieces;
 
 use crate::bridge::questions::{Asking, Questions};
 use crate::call::{Course, Visit};
@@ -54,6 +55,8 @@ pub(crate) enum Step {
 pub(crate) enum Last {
     /// With a response of a server, or with ours.
     Message(Message, Option<StatusCode>),
+    /// With the text of a result of ours, as the client can read it.
+    Built(Pieces),
     /// With an error of ours.
     Error(Box<Wire>),
     /// With the end of a subscription stream.
@@ -65,6 +68,7 @@ type Starting = Pin<Box<dyn Future<Output = Result<Course, CallError>> + Send>>;
 enum State {
     Starting(Starting),
     Own(Message),
+    Built(Pieces),
     Relay(Box<Relay>),
     /// A legacy server has asked a modern client: what else it asks at once goes with it.
     Gathering(Box<Relay>, Vec<Ask>, Instant),
@@ -154,6 +158,7 @@ impl Flow {
             State::Starting(start) => {
                 let (state, streams) = match start.await {
                     Ok(Course::Own(message)) => (State::Own(message), false),
+                    Ok(Course::Built(text)) => (State::Built(text), false),
                     Ok(Course::Relay(relay)) => {
                         let streams = relay.streams();
                         (State::Relay(relay), streams)
@@ -221,7 +226,7 @@ impl Flow {
                     }
                 })
             }
-            State::Own(_) | State::Failed(_) | State::Over => Some(self.own()),
+            State::Own(_) | State::Built(_) | State::Failed(_) | State::Over => Some(self.own()),
         }
     }
 
@@ -390,6 +395,7 @@ impl Flow {
     fn own(&mut self) -> Step {
         let last = match std::mem::replace(&mut self.state, State::Over) {
             State::Own(message) => Last::Message(message, None),
+            State::Built(text) => Last::Built(text),
             State::Ending(_, last) => last,
             State::Failed(error) => return self.fail(&error),
             _ => Last::Error(Box::new(reply::wire(&CallError::Internal(

@@ -13,6 +13,7 @@ mod digest;
 mod flow;
 mod kept;
 mod listener;
+mod listing;
 pub mod live;
 pub mod metrics;
 pub mod plan;

@@ -3,27 +3,24 @@
 use std::sync::Arc;
 
 use auth::{Gate, Principal};
-use bytes::Bytes;
 use mcp::answer;
 use mcp::cache::{Hints, Scope};
 use mcp::call::Call;
 use mcp::discover::{Capabilities, Discovered};
 use mcp::json::{self, Object, Patch};
 use mcp::jsonrpc::{Id, Message, MessageKind};
-use mcp::list;
 use mcp::listen::Filter;
 use mcp::meta::{ClientFacts, DEGRADED};
-use mcp::method::Method;
-use mcp::reject::Reject;
-use mcp::version::{self, Era, Revision};
+use mcp::version::{self, Era};
 use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::call::{Visit, Way};
-use crate::catalog::shelf::{Asker, ListFault};
+use crate::catalog::shelf::Asker;
 use crate::catalog::{Catalog, Member};
 use crate::digest::Digest;
 use crate::kept::{Kept, Room};
+use crate::listing::Lists;
 use crate::plan::{Deadlines, RoutePlan};
 use crate::reply::CallError;
 use crate::subscription::Subscription;
@@ -41,8 +38,6 @@ const DESCRIPTION_TTL: Duration = Duration::from_secs(60);
 const LONGEST_DESCRIPTION_TTL: Duration = Duration::from_secs(3600);
 /// What is kept of descriptions: capability sets are the client's to choose.
 const DESCRIPTIONS: Room = Room { values: 64, bytes: 4 * 1024 * 1024 };
-/// The most bytes of a cursor: longer ones cost us more than they tell a server.
-const MOST_CURSOR: usize = 4096;
 
 /// What stands behind one path.
 #[derive(Debug)]
@@ -65,6 +60,7 @@ pub(crate) struct Route {
     described: Kept<(Principal, Digest), (Message, Instant), CallError>,
     /// In the order of the catalog's members.
     pub(crate) watches: Vec<Arc<Watch>>,
+    pub(crate) lists: Lists,
 }
 
 /// What all routes share.
@@ -94,6 +90,7 @@ impl Route {
             name: plan.name.clone(),
             suspended,
             tasks,
+            lists: Lists::new(&catalog),
             catalog,
             gate,
             world,
@@ -126,7 +123,7 @@ impl Route {
     ) -> Result<Way, CallError> {
         let Some(method) = call.method() else { return Err(CallError::Internal("no method".to_owned())) };
         if method.entries.is_some() {
-            return self.list(call, method, asker, visit.revision).await.map(Way::Own);
+            return self.list(call, method, asker, visit.revision).await;
         }
         if method.cacheable {
             return self.describe(call, visit, asker).await;
@@ -134,66 +131,6 @@ impl Route {
         let filter = Filter::read(call.params())?;
         let subscription = Subscription::open(self, filter).await?;
         Ok(Way::Listen(Box::new(subscription.for_stream(call.id().clone()))))
-    }
-
-    async fn list(
-        &self,
-        call: &Call,
-        method: &'static Method,
-        asker: Asker<'_>,
-        to: &'static Revision,
-    ) -> Result<Message, CallError> {
-        let cursor = call.cursor().map(|cursor| &*cursor.text);
-        if cursor.is_some_and(|cursor| cursor.len() > MOST_CURSOR) {
-            let why = format!("\"cursor\" is longer than {MOST_CURSOR} bytes");
-            return Err(CallError::Reject(Reject::Params(why)));
-        }
-        let Some(member) = self.catalog.only() else {
-            return self.merged_list(call, method, asker, to).await;
-        };
-        let invalid =
-            |why: String| CallError::InvalidAnswer { upstream: member.upstream.name().to_owned(), why };
-        let message = match self.catalog.page(member, method, cursor, asker).await {
-            Ok(stocked) => {
-                let text = |entry| stocked.text_for(entry, method, to);
-                let entries: Vec<Bytes> = stocked.entries.iter().map(text).collect();
-                let next = stocked.page.next_cursor.as_deref();
-                let text = stocked
-                    .page
-                    .rewrite(&entries, stocked.hints(), next)
-                    .map_err(|f| invalid(f.to_string()))?;
-                Message::parse(text).map_err(|fault| invalid(fault.to_string()))?
-            }
-            Err(ListFault::Theirs(message)) => message,
-            Err(ListFault::Call(error)) => return Err(error),
-        };
-        with_id(&message, call.id())
-    }
-
-    async fn merged_list(
-        &self,
-        call: &Call,
-        method: &'static Method,
-        asker: Asker<'_>,
-        to: &'static Revision,
-    ) -> Result<Message, CallError> {
-        let cursor = call.cursor().map(|cursor| &*cursor.text);
-        let merged = self.catalog.merged(method, cursor, asker, to).await?;
-        let entries: Vec<Bytes> = merged.entries.iter().map(|entry| entry.text.clone()).collect();
-        let array = list::join(&entries);
-        let mut text = format!(r#"{{"resultType":"complete",{},"#, merged.hints.members()).into_bytes();
-        if let Some(cursor) = &merged.next_cursor {
-            text.extend_from_slice(format!("\"nextCursor\":{},", json::quote(cursor)).as_bytes());
-        }
-        if !merged.degraded.is_empty() {
-            text.extend_from_slice(
-                format!("\"_meta\":{{{}}},", degraded_member(&merged.degraded)).as_bytes(),
-            );
-        }
-        text.extend_from_slice(format!("{}:", json::quote(method.entries.unwrap_or_default())).as_bytes());
-        text.extend_from_slice(&array);
-        text.push(b'}');
-        own_result(call.id(), &String::from_utf8_lossy(&text))
     }
 
     /// Answers `server/discover`. One modern server describes itself; only the revisions are ours to say.
@@ -343,7 +280,7 @@ pub(crate) fn own_result(id: &Id, result: &str) -> Result<Message, CallError> {
 }
 
 /// `"dev.portolan/degraded":[{"server":…,"reason":…}]`.
-fn degraded_member(degraded: &std::collections::BTreeMap<String, String>) -> String {
+pub(crate) fn degraded_member(degraded: &std::collections::BTreeMap<String, String>) -> String {
     let each = |(server, reason): (&String, &String)| {
         format!(r#"{{"server":{},"reason":{}}}"#, json::quote(server), json::quote(reason))
     };

@@ -4,30 +4,30 @@
 //! it names the list by a digest and is refused when that differs (MCP `server/utilities/pagination`: the client
 //! starts again).
 
+use std::ops::Range;
+
 use aws_lc_rs::digest::{Context, SHA256};
 
 use super::Merged;
 use crate::reply::CallError;
 
-/// Leaves the page that `cursor` asks for.
-pub(super) fn cut(merged: &mut Merged, cursor: Option<&str>, size: Option<usize>) -> Result<(), CallError> {
-    let Some(size) = size.filter(|size| *size > 0) else {
-        return if cursor.is_some() { Err(CallError::BadCursor) } else { Ok(()) };
+/// Which entries are on the page that `cursor` asks for, and the cursor of the next page.
+pub(crate) fn page(
+    merged: &Merged,
+    cursor: Option<&str>,
+    size: Option<usize>,
+) -> Result<(Range<usize>, Option<String>), CallError> {
+    let all = merged.entries.len();
+    let Some(size) = size else {
+        return if cursor.is_some() { Err(CallError::BadCursor) } else { Ok((0..all, None)) };
     };
-    let digest = digest(merged);
+    let digest = merged.digest.get_or_init(|| digest(merged));
     let start = match cursor {
         None => 0,
-        Some(cursor) => {
-            parse(cursor, &digest).filter(|at| *at < merged.entries.len()).ok_or(CallError::BadCursor)?
-        }
+        Some(cursor) => parse(cursor, digest).filter(|at| *at < all).ok_or(CallError::BadCursor)?,
     };
-    let end = (start + size).min(merged.entries.len());
-    if end < merged.entries.len() {
-        merged.next_cursor = Some(format!("{digest}-{end}"));
-    }
-    merged.entries.truncate(end);
-    merged.entries.drain(..start);
-    Ok(())
+    let end = start.saturating_add(size).min(all);
+    Ok((start..end, (end < all).then(|| format!("{digest}-{end}"))))
 }
 
 fn parse(cursor: &str, digest: &str) -> Option<usize> {
@@ -38,8 +38,8 @@ fn parse(cursor: &str, digest: &str) -> Option<usize> {
 fn digest(merged: &Merged) -> String {
     let mut context = Context::new(&SHA256);
     for entry in &merged.entries {
-        context.update(&(entry.text.len() as u64).to_be_bytes());
-        context.update(&entry.text);
+        context.update(&(entry.len() as u64).to_be_bytes());
+        context.update(entry);
     }
     let digest = context.finish();
     digest.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
@@ -48,49 +48,50 @@ fn digest(merged: &Merged) -> String {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::sync::OnceLock;
 
     use bytes::Bytes;
-    use mcp::cache::Hints;
+    use mcp::cache::Scope;
+    use tokio::time::Instant;
 
     use super::*;
-    use crate::catalog::Entry;
+    use crate::catalog::shelf::Term;
 
-    fn list(names: &[&str]) -> Merged {
-        let entry =
-            |name: &&str| Entry { name: (*name).to_owned(), text: Bytes::copy_from_slice(name.as_bytes()) };
+    fn list(names: &[&'static str]) -> Merged {
         Merged {
-            entries: names.iter().map(entry).collect(),
-            hints: Hints::NONE,
-            next_cursor: None,
+            entries: names.iter().map(|name| Bytes::from_static(name.as_bytes())).collect(),
+            term: Term { until: Instant::now(), scope: Scope::Private },
+            is_told: true,
             degraded: BTreeMap::new(),
+            digest: OnceLock::new(),
         }
     }
 
     #[test]
     fn pages_join_to_the_whole_list() {
-        let names = ["a", "b", "c", "d", "e"];
+        let list = list(&["a", "b", "c", "d", "e"]);
         let (mut seen, mut cursor) = (Vec::new(), None::<String>);
         loop {
-            let mut page = list(&names);
-            cut(&mut page, cursor.as_deref(), Some(2)).unwrap();
-            seen.extend(page.entries.into_iter().map(|entry| entry.name));
-            cursor = page.next_cursor;
+            let (entries, next) = page(&list, cursor.as_deref(), Some(2)).unwrap();
+            seen.extend_from_slice(&list.entries[entries]);
+            cursor = next;
             if cursor.is_none() {
                 break;
             }
         }
-        assert_eq!(seen, names);
+        assert_eq!(seen, list.entries);
     }
 
     #[test]
     fn cursors_of_other_lists_are_refused() {
-        let mut page = list(&["a", "b"]);
-        cut(&mut page, None, Some(1)).unwrap();
-        let cursor = page.next_cursor.unwrap();
-        assert_eq!(cut(&mut list(&["a", "x"]), Some(&cursor), Some(1)), Err(CallError::BadCursor));
+        let (_, cursor) = page(&list(&["a", "b"]), None, Some(1)).unwrap();
+        let refused = |names: &[&'static str], cursor: Option<&str>, size| {
+            assert_eq!(page(&list(names), cursor, size), Err(CallError::BadCursor));
+        };
+        refused(&["a", "x"], cursor.as_deref(), Some(1));
         for bad in ["", "x", "-1", "0-0"] {
-            assert_eq!(cut(&mut list(&["a", "b"]), Some(bad), Some(1)), Err(CallError::BadCursor));
+            refused(&["a", "b"], Some(bad), Some(1));
         }
-        assert_eq!(cut(&mut list(&["a"]), Some("x"), None), Err(CallError::BadCursor));
+        refused(&["a"], Some("x"), None);
     }
 }

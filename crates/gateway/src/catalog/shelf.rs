@@ -26,7 +26,7 @@ use mcp::trace::Trace;
 use mcp::version::Revision;
 use tokio::time::Instant;
 
-use crate::digest::Digest;
+use crate::digest::{Digest, Mark};
 use crate::kept::{Kept, Room};
 use crate::plan::SessionRule;
 use crate::reply::CallError;
@@ -40,21 +40,39 @@ const ROOM: Room = Room { values: 1024, bytes: 64 * 1024 * 1024 };
 const MOST_PAGES_OF_A_LIST: usize = 200;
 const MOST_ENTRIES: usize = 20_000;
 
+/// For so long something is fresh of which no clock can say how long it is.
+const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Until when something is fresh, and for whom: [`Hints`], however much time has passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Term {
+    pub(crate) until: Instant,
+    pub(crate) scope: Scope,
+}
+
+impl Term {
+    /// The term of what is made of two.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self { until: self.until.min(other.until), scope: self.scope.max(other.scope) }
+    }
+}
+
 /// For whom a list is fetched. Lists may depend on the client's capabilities, and private ones on its principal.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Audience {
     whose: Option<(Principal, Option<Arc<str>>)>,
-    capabilities: Digest,
+    capabilities: Mark,
 }
 
 impl Audience {
     /// `session` is the downstream session, where each has a conversation of its own with the server.
-    fn of(asker: Asker<'_>, session: Option<&Arc<str>>) -> Self {
+    pub(crate) fn of(asker: Asker<'_>, session: Option<&Arc<str>>) -> Self {
         let whose = (asker.principal.clone(), session.cloned());
-        Self { whose: Some(whose), capabilities: Digest::of([&asker.client.capabilities]) }
+        Self { whose: Some(whose), capabilities: Mark::of(&asker.client.capabilities) }
     }
 
-    fn everyone(&self) -> Self {
+    /// All who have declared the same.
+    pub(crate) fn everyone(&self) -> Self {
         Self { whose: None, ..self.clone() }
     }
 }
@@ -127,9 +145,10 @@ impl Stocked {
         }
     }
 
-    /// The hints that are true at this moment: what is left of the time, and for whom.
-    pub(crate) fn hints(&self) -> Hints {
-        Hints { ttl: self.hints.ttl.saturating_sub(self.received.elapsed()), scope: self.hints.scope }
+    /// Until when it is fresh, and for whom.
+    pub(crate) fn term(&self) -> Term {
+        let until = self.received.checked_add(self.hints.ttl);
+        Term { until: until.unwrap_or_else(|| self.received + LONGEST), scope: self.hints.scope }
     }
 
     fn is_fresh(&self, generation: u64) -> bool {
@@ -202,6 +221,11 @@ impl Shelf {
         self.generation(kind).fetch_add(1, Ordering::AcqRel);
     }
 
+    /// Counts the changes of a list.
+    pub(crate) fn changes(&self, kind: Kind) -> u64 {
+        self.generation(kind).load(Ordering::Acquire)
+    }
+
     fn generation(&self, kind: Kind) -> &AtomicU64 {
         let [tools, prompts, resources] = &self.generations;
         match kind {
@@ -226,11 +250,13 @@ impl Shelf {
             cursor = page.page.next_cursor.clone();
             pages.push(page);
             if cursor.is_none() {
-                self.learn(|index| {
-                    if !index.complete.contains(&method.name) {
-                        index.complete.push(method.name);
-                    }
-                });
+                if !self.index.load().complete.contains(&method.name) {
+                    self.learn(|index| {
+                        if !index.complete.contains(&method.name) {
+                            index.complete.push(method.name);
+                        }
+                    });
+                }
                 return Ok(pages);
             }
             if pages.len() >= MOST_PAGES_OF_A_LIST || entries >= MOST_ENTRIES {
@@ -269,7 +295,7 @@ impl Shelf {
         let cursor_digest = cursor.as_ref().map(|cursor| Digest::of([cursor]));
         let key = Key { method: method.name, cursor: cursor_digest, audience };
         let shared = Key { audience: key.audience.everyone(), ..key.clone() };
-        let generation = || self.generation(method.kind).load(Ordering::Acquire);
+        let generation = || self.changes(method.kind);
         let kept = || {
             let is_good = |stocked: &Arc<Stocked>| stocked.is_fresh(generation());
             self.pages.find(&shared, is_good).or_else(|| self.pages.find(&key, is_good))

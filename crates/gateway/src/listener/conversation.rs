@@ -269,6 +269,7 @@ impl Conversation {
                             convert::age(message, method).map_or(as_it_is, |aged| aged.bytes().clone())
                         }
                         Last::Message(message, _) => message.bytes().clone(),
+                        Last::Built(text) => text.text(),
                         Last::Error(wire) => wire.body(Some(id)),
                         Last::Ended(bytes) => bytes,
                     };

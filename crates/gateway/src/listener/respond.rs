@@ -12,7 +12,7 @@ use mcp::reject::code;
 use mcp::version::Era;
 use tokio::time::{Duration, timeout};
 use tokio_util::task::TaskTracker;
-use transport::http::body::ReplyBody;
+use transport::http::body::{Pieces, ReplyBody};
 
 use super::events::{self, Recorder};
 use crate::flow::{Last, Step, Steps};
@@ -111,6 +111,7 @@ fn whole(last: Last, manner: &Manner) -> Response<ReplyBody> {
             };
             json(status, text(message, manner))
         }
+        Last::Built(text) => json(StatusCode::OK, text),
         Last::Error(wire) => error(&wire, Some(&manner.id), manner.era),
         Last::Ended(bytes) => json(StatusCode::OK, bytes),
     }
@@ -151,7 +152,7 @@ pub(crate) fn error(wire: &Wire, id: Option<&Id>, era: Era) -> Response<ReplyBod
 }
 
 /// A JSON body.
-pub(crate) fn json(status: StatusCode, body: Bytes) -> Response<ReplyBody> {
+pub(crate) fn json(status: StatusCode, body: impl Into<Pieces>) -> Response<ReplyBody> {
     let mut response = Response::new(ReplyBody::from(body));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -207,6 +208,7 @@ fn messages(
 pub(crate) fn body(last: Last, manner: &Manner) -> Bytes {
     match last {
         Last::Message(message, _) => text(message, manner),
+        Last::Built(text) => text.text(),
         Last::Error(wire) => wire.body(Some(&manner.id)),
         Last::Ended(bytes) => bytes,
     }

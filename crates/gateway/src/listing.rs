@@ -1,0 +1,303 @@
+//! Lists as clients get them: built once from what lies below, and given to all who may have the same until it changes.
+//!
+//! A list is a pure function of its servers' pages, the client's revision, and the cursor. So its text is kept, and who
+//! asks again costs one look at the clock and at each server's count of changes, however many entries there are; only
+//! the request's id and the time that is left are written anew ([`mcp::prebuilt`]).
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use mcp::answer::AnswerFault;
+use mcp::cache::Hints;
+use mcp::cache::Scope;
+use mcp::call::Call;
+use mcp::json;
+use mcp::jsonrpc::{Id, Message};
+use mcp::legacy::convert;
+use mcp::list;
+use mcp::method::{Kind, Method};
+use mcp::prebuilt::Prebuilt;
+use mcp::reject::Reject;
+use mcp::version::{Era, Revision};
+use tokio::time::{Duration, Instant};
+use transport::http::body::Pieces;
+
+use crate::call::Way;
+use crate::catalog::shelf::{Asker, Audience, ListFault, Stocked, Term};
+use crate::catalog::{Catalog, Member, Merged, Parts, cursor};
+use crate::digest::Digest;
+use crate::kept::{Kept, Room};
+use crate::plan::SessionRule;
+use crate::reply::CallError;
+use crate::route::{self, Route};
+
+/// What is kept of the lists of one route. Cursors and capability sets are the client's to choose.
+const ROOM: Room = Room { values: 512, bytes: 32 * 1024 * 1024 };
+/// The most bytes of a cursor: longer ones cost us more than they tell a server.
+const MOST_CURSOR: usize = 4096;
+
+/// The lists of one route.
+#[derive(Debug)]
+pub(crate) struct Lists {
+    listings: Kept<Key, Arc<Listing>, Infallible>,
+    /// Merged lists of which clients get pages.
+    merged: Kept<Key, Arc<(Merged, Basis)>, Infallible>,
+    /// Whether any server has a conversation with each client's session of its own.
+    by_session: bool,
+}
+
+/// What a list is asked for by.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    method: &'static str,
+    revision: &'static str,
+    cursor: Option<Digest>,
+    audience: Audience,
+}
+
+impl Key {
+    /// The key under which all who have declared the same find what is public.
+    fn for_everyone(&self) -> Self {
+        Self { audience: self.audience.everyone(), ..self.clone() }
+    }
+
+    fn without_cursor(&self) -> Self {
+        Self { cursor: None, ..self.clone() }
+    }
+}
+
+/// What something was built from, as far as it may change.
+#[derive(Debug, Clone)]
+struct Basis {
+    term: Term,
+    /// Each server's count of changes before its pages were read.
+    changes: Arc<[u64]>,
+    /// Whether it is the same for all who have declared the same.
+    is_shared: bool,
+}
+
+impl Basis {
+    fn holds(&self, catalog: &Catalog, kind: Kind, now: Instant) -> bool {
+        now < self.term.until && catalog.changes(kind).eq(self.changes.iter().copied())
+    }
+}
+
+/// A list as clients of one revision get it, or a page of it.
+#[derive(Debug)]
+struct Listing {
+    text: Prebuilt,
+    basis: Basis,
+}
+
+impl Listing {
+    fn new(message: Message, method: &Method, to: &Revision, basis: Basis) -> Result<Self, AnswerFault> {
+        let text = match to.era {
+            Era::Modern => Prebuilt::read(&message)?,
+            // If a member stands twice, the client gets what the server said.
+            Era::Legacy => match convert::age(message.clone(), Some(method)) {
+                Ok(aged) => Prebuilt::read(&aged)?,
+                Err(_) => Prebuilt::read(&message)?,
+            },
+        };
+        Ok(Self { text, basis })
+    }
+
+    /// The response to a request.
+    fn answer(&self, id: &Id) -> Pieces {
+        let left = self.basis.term.until.saturating_duration_since(Instant::now());
+        Pieces::from(self.text.pieces(id, left))
+    }
+}
+
+impl Lists {
+    pub(crate) fn new(catalog: &Catalog) -> Self {
+        let own = |member: &Member| member.upstream.plan().sessions == SessionRule::PerClient;
+        Self {
+            listings: Kept::new(ROOM),
+            merged: Kept::new(ROOM),
+            by_session: catalog.members.iter().any(own),
+        }
+    }
+
+    fn key(&self, method: &Method, to: &Revision, cursor: Option<&str>, asker: Asker<'_>) -> Key {
+        let audience = Audience::of(asker, asker.session.filter(|_| self.by_session));
+        let cursor = cursor.map(|cursor| Digest::of([cursor]));
+        Key { method: method.name, revision: to.name, cursor, audience }
+    }
+}
+
+/// Which list is asked for.
+#[derive(Clone, Copy)]
+struct Wish<'a> {
+    method: &'static Method,
+    cursor: Option<&'a str>,
+    to: &'static Revision,
+    key: &'a Key,
+}
+
+impl Route {
+    /// Answers a list request.
+    pub(crate) async fn list(
+        &self,
+        call: &Call,
+        method: &'static Method,
+        asker: Asker<'_>,
+        to: &'static Revision,
+    ) -> Result<Way, CallError> {
+        let cursor = call.cursor().map(|cursor| &*cursor.text);
+        if cursor.is_some_and(|cursor| cursor.len() > MOST_CURSOR) {
+            let why = format!("\"cursor\" is longer than {MOST_CURSOR} bytes");
+            return Err(CallError::Reject(Reject::Params(why)));
+        }
+        let key = self.lists.key(method, to, cursor, asker);
+        let wish = Wish { method, cursor, to, key: &key };
+        let listing = match self.catalog.only() {
+            Some(member) => match self.one(member, wish, asker).await {
+                Err(ListFault::Theirs(message)) => {
+                    return route::with_id(&message, call.id()).map(Way::Own);
+                }
+                Err(ListFault::Call(error)) => Err(error),
+                Ok(listing) => Ok(listing),
+            },
+            None => self.over_several(wish, asker).await,
+        };
+        Ok(Way::Built(listing?.answer(call.id())))
+    }
+
+    /// A page of the only server's list.
+    async fn one(
+        &self,
+        member: &Member,
+        wish: Wish<'_>,
+        asker: Asker<'_>,
+    ) -> Result<Arc<Listing>, ListFault> {
+        if let Some(kept) = self.kept(wish) {
+            return Ok(kept);
+        }
+        let changes = self.catalog.changes(wish.method.kind).collect();
+        let stocked = self.catalog.page(member, wish.method, wish.cursor, asker).await?;
+        // Of those who have waited for the page, one builds.
+        if let Some(kept) = self.kept(wish) {
+            return Ok(kept);
+        }
+        let term = stocked.term();
+        let basis = Basis { term, changes, is_shared: term.scope == Scope::Public };
+        let listing = stocked
+            .rewritten(wish)
+            .and_then(|message| Listing::new(message, wish.method, wish.to, basis))
+            .map_err(|fault| ListFault::Call(CallError::invalid(member.upstream.name(), &fault)))?;
+        Ok(self.keep(wish, listing))
+    }
+
+    /// A list over several servers, or a page of it.
+    async fn over_several(&self, wish: Wish<'_>, asker: Asker<'_>) -> Result<Arc<Listing>, CallError> {
+        // Whose server is down is told what is missing, and so is asked about.
+        if !self.catalog.any_is_down()
+            && let Some(listing) = self.kept_over_several(wish)?
+        {
+            return Ok(listing);
+        }
+        let changes = self.catalog.changes(wish.method.kind).collect();
+        let parts = self.catalog.parts(wish.method, asker).await;
+        // Of those who have waited for the pages, one builds.
+        if parts.iter().all(Result::is_ok)
+            && let Some(listing) = self.kept_over_several(wish)?
+        {
+            return Ok(listing);
+        }
+        let merged = Arc::new(self.merge(parts, wish, changes));
+        if self.catalog.page_size.is_some() && merged.1.holds(&self.catalog, wish.method.kind, Instant::now())
+        {
+            let (whole, basis) = &*merged;
+            let bytes = whole.entries.iter().map(|entry| entry.len() + 128).sum();
+            let key = wish.key.without_cursor();
+            let key = if basis.is_shared { key.for_everyone() } else { key };
+            self.lists.merged.put(key, Arc::clone(&merged), bytes);
+        }
+        self.page_of(&merged, wish)
+    }
+
+    fn merge(&self, parts: Parts, wish: Wish<'_>, changes: Arc<[u64]>) -> (Merged, Basis) {
+        let merged = self.catalog.merge(parts, wish.method, wish.to);
+        let is_shared = merged.is_told && merged.term.scope == Scope::Public;
+        let basis = Basis { term: merged.term, changes, is_shared };
+        (merged, basis)
+    }
+
+    /// A page of a merged list, which is kept from now on.
+    fn page_of(&self, merged: &(Merged, Basis), wish: Wish<'_>) -> Result<Arc<Listing>, CallError> {
+        let (whole, basis) = merged;
+        let (on_page, next) = cursor::page(whole, wish.cursor, self.catalog.page_size)?;
+        let entries = whole.entries.get(on_page).unwrap_or_default();
+        let text = text(wish.method, entries, next.as_deref(), whole);
+        let internal = |why: String| CallError::Internal(why);
+        let message = Message::parse(text.into()).map_err(|fault| internal(fault.to_string()))?;
+        let listing = Listing::new(message, wish.method, wish.to, basis.clone());
+        Ok(self.keep(wish, listing.map_err(|fault| internal(fault.to_string()))?))
+    }
+
+    /// What is kept and still true: the page, or what it is a page of.
+    fn kept_over_several(&self, wish: Wish<'_>) -> Result<Option<Arc<Listing>>, CallError> {
+        if let Some(kept) = self.kept(wish) {
+            return Ok(Some(kept));
+        }
+        if self.catalog.page_size.is_none() {
+            return Ok(None);
+        }
+        let (kind, now) = (wish.method.kind, Instant::now());
+        let holds = |kept: &Arc<(Merged, Basis)>| kept.1.holds(&self.catalog, kind, now);
+        let key = wish.key.without_cursor();
+        let merged = &self.lists.merged;
+        let found = merged.find(&key.for_everyone(), holds).or_else(|| merged.find(&key, holds));
+        found.map(|merged| self.page_of(&merged, wish)).transpose()
+    }
+
+    fn kept(&self, wish: Wish<'_>) -> Option<Arc<Listing>> {
+        let (kind, now) = (wish.method.kind, Instant::now());
+        let holds = |listing: &Arc<Listing>| listing.basis.holds(&self.catalog, kind, now);
+        let listings = &self.lists.listings;
+        listings.find(&wish.key.for_everyone(), holds).or_else(|| listings.find(wish.key, holds))
+    }
+
+    /// Keeps a listing for those who may have it, if it is true any longer than this moment.
+    fn keep(&self, wish: Wish<'_>, listing: Listing) -> Arc<Listing> {
+        let listing = Arc::new(listing);
+        if listing.basis.holds(&self.catalog, wish.method.kind, Instant::now()) {
+            let key = if listing.basis.is_shared { wish.key.for_everyone() } else { wish.key.clone() };
+            self.lists.listings.put(key, Arc::clone(&listing), listing.text.size() + 1024);
+        }
+        listing
+    }
+}
+
+impl Stocked {
+    /// The page's answer as the route shows it.
+    fn rewritten(&self, wish: Wish<'_>) -> Result<Message, AnswerFault> {
+        let text = |entry| self.text_for(entry, wish.method, wish.to);
+        let entries: Vec<Bytes> = self.entries.iter().map(text).collect();
+        let next = self.page.next_cursor.as_deref();
+        let hints = Hints { ttl: Duration::ZERO, scope: self.term().scope };
+        let text = self.page.rewrite(&entries, hints, next)?;
+        Message::parse(text)
+            .map_err(|fault| AnswerFault::Unreadable(json::JsonFault::Syntax(fault.to_string())))
+    }
+}
+
+/// A result of a merged list, of whatever id and time.
+fn text(method: &Method, entries: &[Bytes], next: Option<&str>, merged: &Merged) -> Vec<u8> {
+    let hints = Hints { ttl: Duration::ZERO, scope: merged.term.scope };
+    let mut text =
+        format!(r#"{{"jsonrpc":"2.0","id":0,"result":{{"resultType":"complete",{},"#, hints.members());
+    if let Some(cursor) = next {
+        text.push_str(&format!("\"nextCursor\":{},", json::quote(cursor)));
+    }
+    if !merged.degraded.is_empty() {
+        text.push_str(&format!("\"_meta\":{{{}}},", route::degraded_member(&merged.degraded)));
+    }
+    text.push_str(&format!("{}:", json::quote(method.entries.unwrap_or_default())));
+    let mut text = text.into_bytes();
+    text.extend_from_slice(&list::join(entries));
+    text.extend_from_slice(b"}}");
+    text
+}
