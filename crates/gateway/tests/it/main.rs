@@ -20,6 +20,7 @@ mod keeping;
 mod lies;
 mod limits;
 mod listening;
+mod listings;
 mod lists;
 mod naming;
 mod oracles;
