@@ -9,8 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use mcp::answer::AnswerFault;
-use mcp::cache::Hints;
-use mcp::cache::Scope;
+use mcp::cache::{Hints, Scope};
 use mcp::call::Call;
 use mcp::json;
 use mcp::jsonrpc::{Id, Message};
@@ -192,7 +191,7 @@ impl Route {
 
     /// A list over several servers, or a page of it.
     async fn over_several(&self, wish: Wish<'_>, asker: Asker<'_>) -> Result<Arc<Listing>, CallError> {
-        // Whose server is down is told what is missing, and so is asked about.
+        // Where a server is down, it is asked first: if it cannot be, the client is told what is missing.
         if !self.catalog.any_is_down()
             && let Some(listing) = self.kept_over_several(wish)?
         {
