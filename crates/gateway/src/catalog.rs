@@ -64,8 +64,8 @@ pub(crate) struct Target<'c> {
     pub(crate) name: Option<String>,
 }
 
-/// The pages that each server of a route gave, or why it did not.
-pub(crate) type Parts = Vec<Result<Vec<Arc<Stocked>>, ListFault>>;
+/// The pages that one server of a route gave, or why it gave none.
+pub(crate) type Part = Result<Vec<Arc<Stocked>>, ListFault>;
 
 /// A list over all servers.
 #[derive(Debug)]
@@ -182,13 +182,13 @@ impl Catalog {
     }
 
     /// What each server lists.
-    pub(crate) async fn parts(&self, method: &'static Method, asker: Asker<'_>) -> Parts {
+    pub(crate) async fn parts(&self, method: &'static Method, asker: Asker<'_>) -> Vec<Part> {
         join_all(self.members.iter().map(|member| member.list(method, asker))).await
     }
 
     /// A list over all servers, for a client of a revision: what is there, in the order of the route, and for what is
     /// missing the reason.
-    pub(crate) fn merge(&self, parts: Parts, method: &'static Method, to: &'static Revision) -> Merged {
+    pub(crate) fn merge(&self, parts: &[Part], method: &'static Method, to: &'static Revision) -> Merged {
         let now = Instant::now();
         let mut entries = Vec::new();
         let mut merged = Merged {
@@ -198,7 +198,7 @@ impl Catalog {
             degraded: BTreeMap::new(),
             digest: OnceLock::new(),
         };
-        for (member, part) in self.members.iter().zip(&parts) {
+        for (member, part) in self.members.iter().zip(parts) {
             match part {
                 Ok(pages) => {
                     merged.is_told &= !pages.is_empty();

@@ -24,7 +24,7 @@ use transport::http::body::Pieces;
 
 use crate::call::Way;
 use crate::catalog::shelf::{Asker, Audience, ListFault, Stocked, Term};
-use crate::catalog::{Catalog, Member, Merged, Parts, cursor};
+use crate::catalog::{Catalog, Member, Merged, Part, cursor};
 use crate::digest::Digest;
 use crate::kept::{Kept, Room};
 use crate::plan::SessionRule;
@@ -90,13 +90,13 @@ struct Listing {
 }
 
 impl Listing {
-    fn new(message: Message, method: &Method, to: &Revision, basis: Basis) -> Result<Self, AnswerFault> {
+    fn new(message: &Message, method: &Method, to: &Revision, basis: Basis) -> Result<Self, AnswerFault> {
         let text = match to.era {
-            Era::Modern => Prebuilt::read(&message)?,
+            Era::Modern => Prebuilt::read(message)?,
             // If a member stands twice, the client gets what the server said.
             Era::Legacy => match convert::age(message.clone(), Some(method)) {
                 Ok(aged) => Prebuilt::read(&aged)?,
-                Err(_) => Prebuilt::read(&message)?,
+                Err(_) => Prebuilt::read(message)?,
             },
         };
         Ok(Self { text, basis })
@@ -184,7 +184,7 @@ impl Route {
         let basis = Basis { term, changes, is_shared: term.scope == Scope::Public };
         let listing = stocked
             .rewritten(wish)
-            .and_then(|message| Listing::new(message, wish.method, wish.to, basis))
+            .and_then(|message| Listing::new(&message, wish.method, wish.to, basis))
             .map_err(|fault| ListFault::Call(CallError::invalid(member.upstream.name(), &fault)))?;
         Ok(self.keep(wish, listing))
     }
@@ -205,7 +205,7 @@ impl Route {
         {
             return Ok(listing);
         }
-        let merged = Arc::new(self.merge(parts, wish, changes));
+        let merged = Arc::new(self.merge(&parts, wish, changes));
         if self.catalog.page_size.is_some() && merged.1.holds(&self.catalog, wish.method.kind, Instant::now())
         {
             let (whole, basis) = &*merged;
@@ -217,7 +217,7 @@ impl Route {
         self.page_of(&merged, wish)
     }
 
-    fn merge(&self, parts: Parts, wish: Wish<'_>, changes: Arc<[u64]>) -> (Merged, Basis) {
+    fn merge(&self, parts: &[Part], wish: Wish<'_>, changes: Arc<[u64]>) -> (Merged, Basis) {
         let merged = self.catalog.merge(parts, wish.method, wish.to);
         let is_shared = merged.is_told && merged.term.scope == Scope::Public;
         let basis = Basis { term: merged.term, changes, is_shared };
@@ -232,7 +232,7 @@ impl Route {
         let text = text(wish.method, entries, next.as_deref(), whole);
         let internal = |why: String| CallError::Internal(why);
         let message = Message::parse(text.into()).map_err(|fault| internal(fault.to_string()))?;
-        let listing = Listing::new(message, wish.method, wish.to, basis.clone());
+        let listing = Listing::new(&message, wish.method, wish.to, basis.clone());
         Ok(self.keep(wish, listing.map_err(|fault| internal(fault.to_string()))?))
     }
 

@@ -92,7 +92,7 @@ pub(crate) enum ListFault {
     /// The server could not be asked, or its answer is none.
     Call(CallError),
     /// The server's own error response.
-    Theirs(Message),
+    Theirs(Box<Message>),
 }
 
 impl ListFault {
@@ -250,13 +250,7 @@ impl Shelf {
             cursor = page.page.next_cursor.clone();
             pages.push(page);
             if cursor.is_none() {
-                if !self.index.load().complete.contains(&method.name) {
-                    self.learn(|index| {
-                        if !index.complete.contains(&method.name) {
-                            index.complete.push(method.name);
-                        }
-                    });
-                }
+                self.completed(method);
                 return Ok(pages);
             }
             if pages.len() >= MOST_PAGES_OF_A_LIST || entries >= MOST_ENTRIES {
@@ -269,6 +263,19 @@ impl Shelf {
                 return Ok(pages);
             }
         }
+    }
+
+    /// A list was read to its end.
+    fn completed(&self, method: &'static Method) {
+        let is_known = |index: &Index| index.complete.contains(&method.name);
+        if is_known(&self.index.load()) {
+            return;
+        }
+        self.learn(|index| {
+            if !is_known(index) {
+                index.complete.push(method.name);
+            }
+        });
     }
 
     /// One page, within the time that a list may take.
@@ -434,7 +441,7 @@ impl Shelf {
         let (message, revision) = answered.map_err(ListFault::Call)?;
         match message.kind() {
             MessageKind::Result(_) => Ok((message, revision)),
-            _ => Err(ListFault::Theirs(message)),
+            _ => Err(ListFault::Theirs(Box::new(message))),
         }
     }
 }
