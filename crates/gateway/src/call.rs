@@ -69,11 +69,10 @@ pub(crate) enum Course {
 
 impl Route {
     /// Carries a call to where it is answered.
-    pub(crate) async fn run(&self, call: Call, visit: Visit<'_>) -> Result<Course, CallError> {
-        let call = match self.carried(call.client(), visit.revision.era) {
-            Some(client) => call.with_client(client),
-            None => call,
-        };
+    pub(crate) async fn run(&self, mut call: Box<Call>, visit: Visit<'_>) -> Result<Course, CallError> {
+        if let Some(client) = self.carried(call.client(), visit.revision.era) {
+            call.set_client(client);
+        }
         let mut tally = Tally::begin(&self.world.metrics, call.method_label());
         let course = self.go(&call, visit, &mut tally).await;
         match course {

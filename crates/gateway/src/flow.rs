@@ -131,7 +131,7 @@ impl Flow {
     pub(crate) fn new(route: Arc<Route>, call: Call, origin: Origin, drain: CancellationToken) -> Self {
         let (id, method, origin) = (call.id().clone(), call.method(), Arc::new(origin));
         let asking = origin.questions.clone().map(Asking::new);
-        let state = State::Starting(start(Arc::clone(&route), call, Arc::clone(&origin)));
+        let state = State::Starting(start(Arc::clone(&route), Box::new(call), Arc::clone(&origin)));
         Self { id, method, state, route, origin, asking, rounds: 0, urls: Vec::new(), drain }
     }
 
@@ -177,7 +177,7 @@ impl Flow {
             }
             State::Gathering(relay, asks, until) => {
                 if asks.len() < MOST_ASKS
-                    && let Ok(passed) = timeout_at(*until, relay.next(None)).await
+                    && let Ok(passed) = timeout_at(*until, Box::pin(relay.next(None))).await
                 {
                     return self.passed(passed);
                 }
@@ -185,7 +185,7 @@ impl Flow {
             }
             State::Asking(round) => {
                 let turn = tokio::select! {
-                    turn = round.next() => turn,
+                    turn = Box::pin(round.next()) => turn,
                     // Nobody will be here to hear the answer.
                     () = self.drain.cancelled() => {
                         let why = "the server asks for input, and Portolan is shutting down".to_owned();
@@ -199,7 +199,7 @@ impl Flow {
                     let error = CallError::Internal("a client cannot be asked".to_owned());
                     return Some(self.fail(&error));
                 };
-                let waited = wait.next(asking).await;
+                let waited = Box::pin(wait.next(asking)).await;
                 self.urls.append(&mut wait.urls);
                 match waited {
                     Ok(Waited::Ask(bytes)) => Some(Step::Ask(bytes)),
@@ -255,6 +255,7 @@ impl Flow {
                 None
             }
             Ok(Passed::Visit(requests)) => Some(self.visit(&requests)),
+            Ok(Passed::Built(text)) => self.end(Last::Built(text)),
             Ok(Passed::Response(message, status)) => {
                 let message = self.readable(message);
                 self.end(Last::Message(message, status))
@@ -354,7 +355,7 @@ impl Flow {
         match turn {
             Ok(Turn::Say(bytes)) => Some(Step::Ask(bytes)),
             Ok(Turn::Again(call)) => {
-                let started = start(Arc::clone(&self.route), *call, Arc::clone(&self.origin));
+                let started = start(Arc::clone(&self.route), call, Arc::clone(&self.origin));
                 self.state = State::Starting(started);
                 None
             }
@@ -412,7 +413,7 @@ impl Flow {
 }
 
 /// Carries a call to where it is answered.
-fn start(route: Arc<Route>, call: Call, origin: Arc<Origin>) -> Starting {
+fn start(route: Arc<Route>, call: Box<Call>, origin: Arc<Origin>) -> Starting {
     Box::pin(async move {
         let visit = Visit {
             headers: &origin.headers,

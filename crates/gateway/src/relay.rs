@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use mcp::answer::{self, AnswerFault, ResultType};
 use mcp::call::Call;
-use mcp::json::{JsonFault, Object, Patch};
+use mcp::json::{JsonFault, LONG, Object, Patch};
 use mcp::jsonrpc::{Id, Message, MessageKind};
 use mcp::meta::ClientFacts;
 use mcp::method::{Kind, Method};
@@ -17,6 +17,7 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::time::{Duration, Instant, timeout_at};
+use transport::http::body::Pieces;
 
 use crate::bridge::questions::Asking;
 use crate::catalog::names::Names;
@@ -98,12 +99,14 @@ pub(crate) enum Passed {
     Input(InputRequired, Box<Call>),
     /// A legacy server has answered a modern client's call by asking to visit URLs first.
     Visit(Vec<InputRequest>),
+    /// The response, with the client's id, as it is to be sent.
+    Built(Pieces),
     /// The response, with the client's id.
     Response(Message, Option<StatusCode>),
 }
 
 impl Relay {
-    pub(crate) fn new(answer: Answer, call: Call, errand: Errand) -> Self {
+    pub(crate) fn new(answer: Answer, call: Box<Call>, errand: Errand) -> Self {
         let Errand { client_era, mapping, deadlines, bond, tally, mut tasking } = errand;
         let asked_again = client_era == Era::Legacy && answer.era() == Era::Modern;
         Self {
@@ -126,7 +129,7 @@ impl Relay {
             alive_until: Instant::now() + deadlines.call,
             asked_until: None,
             end: tally.began() + deadlines.call_max,
-            call: (asked_again && call.method().is_some_and(|method| method.may_ask)).then(|| Box::new(call)),
+            call: (asked_again && call.method().is_some_and(|method| method.may_ask)).then_some(call),
             early: VecDeque::new(),
             tally,
             tasking,
@@ -220,6 +223,7 @@ impl Relay {
         let passed = self.pass(asking).await;
         match &passed {
             Ok(Passed::Notice(_) | Passed::Ask(_) | Passed::Withdrawn(_)) => {}
+            Ok(Passed::Built(_)) => self.tally.ended("ok"),
             Ok(Passed::Input(..) | Passed::Visit(_)) => self.tally.ended("input_required"),
             Ok(Passed::Response(message, _)) => {
                 self.tally.ended(if matches!(message.kind(), MessageKind::Error(_)) {
@@ -349,11 +353,24 @@ impl Relay {
         {
             map_error_uri(names, *server, message.at(parts.error), parts.error.start, &mut patch);
         }
+        if self.passes_whole(&message, status) {
+            return Ok(Passed::Built(patch.pieces(message.bytes()).into()));
+        }
         let mut passed = message.patched(&patch, &self.id);
         if let Some(reshape) = self.tasking.as_mut().and_then(|tasking| tasking.reshape.as_mut()) {
             passed = reshape.response(passed, &self.client)?;
         }
         Ok(Passed::Response(passed, status))
+    }
+
+    /// Whether a result is as its client can read it, and so long that it had better not be copied.
+    fn passes_whole(&self, message: &Message, status: Option<StatusCode>) -> bool {
+        let modern = (self.client_era, self.answer.era()) == (Era::Modern, Era::Modern);
+        let is_plain = matches!(message.kind(), MessageKind::Result(_)) && self.tasking.is_none();
+        modern
+            && is_plain
+            && status.is_none_or(|status| status == StatusCode::OK)
+            && message.bytes().len() >= LONG
     }
 
     /// A legacy client cannot do anything about errors of the modern era; what they mean for it is ours to say.

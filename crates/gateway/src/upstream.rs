@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use auth::Permitted;
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use mcp::call::Call;
 use mcp::discover::Discovered;
@@ -264,20 +265,18 @@ impl Upstream {
         };
         let whose = self.whose(principal, order.session.as_ref(), &declared);
         // Waiting for a place is part of the time that a call may take.
-        let begun = async {
-            let place = if order.listens || tasks::waits(order.call) {
-                None
-            } else {
-                Some(self.places.take().await?)
-            };
-            self.begin(order, &whose, place).await
-        };
-        match timeout(order.within, begun).await {
+        match timeout(order.within, self.begin_placed(order, &whose)).await {
             Ok(answer) => answer,
             Err(_elapsed) => {
                 Err(CallError::Deadline { upstream: self.name().to_owned(), after: order.within })
             }
         }
+    }
+
+    async fn begin_placed(&self, order: &Order<'_>, whose: &Whose) -> Result<Answer, CallError> {
+        let takes_none = order.listens || tasks::waits(order.call);
+        let place = if takes_none { None } else { Some(self.places.take().await?) };
+        self.begin(order, whose, place).await
     }
 
     async fn begin(
@@ -370,11 +369,10 @@ impl Upstream {
                 return Ok(Begun::Answer(Box::new(answer)));
             }
         };
-        let body = self.body(order, link, id);
         let mut legacy = legacy;
         let first = match &mut legacy {
-            Some(call) => Box::pin(early::send(wire, call, headers, body)).await,
-            None => First::Head(wire.post(headers, body).await),
+            Some(call) => Box::pin(early::send(wire, call, headers, self.body(order, link, id))).await,
+            None => First::Head(wire.post(headers, self.pieces(order, link, id)).await),
         };
         let reply = match (first, legacy.take()) {
             (First::Head(reply), call) => {
@@ -443,7 +441,15 @@ impl Upstream {
         Ok(Source::Whole(Some(Response { message, status: Some(status) })))
     }
 
-    fn body(&self, order: &Order<'_>, link: &Link, id: u64) -> bytes::Bytes {
+    fn body(&self, order: &Order<'_>, link: &Link, id: u64) -> Bytes {
+        outbound::body(order.call, &self.rewrite(order, link, id))
+    }
+
+    fn pieces(&self, order: &Order<'_>, link: &Link, id: u64) -> Vec<Bytes> {
+        outbound::pieces(order.call, &self.rewrite(order, link, id))
+    }
+
+    fn rewrite<'o>(&'o self, order: &'o Order<'_>, link: &Link, id: u64) -> Rewrite<'o> {
         let client = order.call.client();
         let meta = match link.era() {
             Era::Legacy => MetaRewrite::Legacy,
@@ -454,14 +460,13 @@ impl Upstream {
                 log_level: client.log.level(),
             },
         };
-        let rewrite = Rewrite {
+        Rewrite {
             id,
             subject: order.subject,
             progress_token: order.call.progress_token().map(|_| id),
             trace: &order.trace,
             meta,
-        };
-        outbound::body(order.call, &rewrite)
+        }
     }
 
     fn origin(&self, order: &Order<'_>, link: &Link, id: u64) -> Origin {

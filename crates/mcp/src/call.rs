@@ -176,6 +176,11 @@ impl Call {
         &self.params
     }
 
+    /// Other facts about its client count from here on.
+    pub fn set_client(&mut self, client: ClientFacts) {
+        self.client = client;
+    }
+
     /// The same call with other facts about its client.
     #[must_use]
     pub fn with_client(mut self, client: ClientFacts) -> Self {

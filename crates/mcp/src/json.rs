@@ -17,7 +17,7 @@ mod outline;
 mod patch;
 
 pub(crate) use self::outline::Outline;
-pub use self::patch::Patch;
+pub use self::patch::{LONG, Patch};
 
 /// Why a text is not the JSON that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

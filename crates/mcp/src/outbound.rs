@@ -52,6 +52,16 @@ pub enum MetaRewrite<'a> {
 /// The body for one server.
 #[must_use]
 pub fn body(call: &Call, rewrite: &Rewrite<'_>) -> Bytes {
+    changes(call, rewrite).apply(call.message().bytes())
+}
+
+/// The same in pieces that follow each other, so that a long one is not copied.
+#[must_use]
+pub fn pieces(call: &Call, rewrite: &Rewrite<'_>) -> Vec<Bytes> {
+    changes(call, rewrite).pieces(call.message().bytes())
+}
+
+fn changes(call: &Call, rewrite: &Rewrite<'_>) -> Patch {
     let message = call.message();
     let mut patch = Patch::new();
     message.set_id(&Id::number(rewrite.id), &mut patch);
@@ -59,7 +69,7 @@ pub fn body(call: &Call, rewrite: &Rewrite<'_>) -> Bytes {
         patch.replace(place.at, json::quote(subject).as_bytes());
     }
     set_meta(call, rewrite, &mut patch);
-    patch.apply(message.bytes())
+    patch
 }
 
 /// Writes the headers that mirror a modern call in its rewritten form, without its mirrored arguments

@@ -19,6 +19,7 @@ use mcp::version::{self, Era, Revision};
 use mcp::{answer, headers};
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::{Instant, timeout};
+use transport::http::body::Pieces;
 use transport::http::client::{HttpClient, Reply, SendFault};
 
 use crate::plan::{EraRule, HttpReach, TransportRule};
@@ -315,7 +316,7 @@ impl HttpWire {
     }
 
     /// POSTs a message with the headers that every message to this server has.
-    pub(crate) async fn post(&self, extra: HeaderMap, body: Bytes) -> Result<Reply, CallError> {
+    pub(crate) async fn post(&self, extra: HeaderMap, body: impl Into<Pieces>) -> Result<Reply, CallError> {
         let mut all = self.common_headers(extra);
         all.insert(CONTENT_TYPE, JSON);
         let sent = self.client.send(Method::POST, &self.reach.destination, all, body).await;

@@ -3,7 +3,9 @@
 //! A message is read once, however often something in it is asked for later: a long argument or a long result costs its
 //! bytes once.
 
-use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
+use std::borrow::Cow;
+
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
@@ -12,27 +14,16 @@ use super::{JsonFault, Member, Object, Span, fault, string};
 /// The most members of one object that are kept. One that has more is read again by whoever asks for it.
 const MOST_KEPT: usize = 64;
 
-/// Where the members stand.
+/// Where the members stand. One list, because messages are moved about a lot.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Outline {
-    members: Vec<Place>,
-    objects: SmallVec<[Opened; 4]>,
-}
+pub(crate) struct Outline(Vec<Note>);
 
-/// One member.
 #[derive(Debug, Clone, Copy)]
-struct Place {
-    /// In which object, by its index.
-    object: u8,
-    name: Span,
-    value: Span,
-}
-
-/// One object whose members were noted.
-#[derive(Debug, Clone, Copy)]
-struct Opened {
-    at: Span,
-    members: usize,
+enum Note {
+    /// An object whose members were noted: it is known by its number among these.
+    Object { number: u8, at: Span, members: usize },
+    /// A member of the object of that number.
+    Member { object: u8, name: Span, value: Span },
 }
 
 /// The objects that are looked into, by the way to them.
@@ -62,10 +53,10 @@ impl Outline {
     /// # Errors
     /// Says what is wrong and where when `text` is not one JSON object.
     pub(crate) fn read(text: &str) -> Result<Self, JsonFault> {
-        let mut outline = Self { members: Vec::with_capacity(24), objects: SmallVec::new() };
+        let mut outline = Self(Vec::with_capacity(24));
         let mut reader = serde_json::Deserializer::from_str(text);
-        let start = skip_space(text, 0);
-        let seed = Level { text, start, way: Way::Message, out: &mut outline };
+        let out = &mut Notes { notes: &mut outline.0, objects: 0 };
+        let seed = Level { text, start: skip_space(text, 0), way: Way::Message, out };
         seed.deserialize(&mut reader).map_err(|error| fault(&error, text, "an object"))?;
         reader.end().map_err(|error| JsonFault::Syntax(error.to_string()))?;
         Ok(outline)
@@ -73,36 +64,49 @@ impl Outline {
 
     /// The message's own members, if there are not too many.
     pub(crate) fn root<'a>(&self, text: &'a str) -> Option<Object<'a>> {
-        self.object_at(self.objects.first()?.at.start, text)
+        let Note::Object { at, .. } = self.0.first()? else { return None };
+        self.object_at(at.start, text)
     }
 
     /// The object that begins at a place of the text that this is the outline of, if its members were noted.
     pub(crate) fn object_at<'a>(&self, start: usize, text: &'a str) -> Option<Object<'a>> {
-        let index = self.objects.iter().position(|object| object.at.start == start)?;
-        let object = self.objects.get(index).filter(|object| object.members <= MOST_KEPT)?;
-        let mine = self.members.iter().filter(|member| usize::from(member.object) == index);
-        let member = |place: &Place| {
-            let raw_name = place.name.of(text);
-            Member {
-                raw_name,
-                name: string(raw_name).unwrap_or(raw_name.into()),
-                value: place.value.of(text),
+        let (mine, at) = self.0.iter().find_map(|note| match note {
+            Note::Object { number, at, members } if at.start == start && *members <= MOST_KEPT => {
+                Some((*number, *at))
             }
-        };
-        Some(Object { text: object.at.of(text), members: mine.map(member).collect() })
+            _ => None,
+        })?;
+        let mut members = SmallVec::new();
+        for note in &self.0 {
+            if let Note::Member { object, name, value } = note
+                && *object == mine
+            {
+                let raw_name = name.of(text);
+                // As in a reading: a name that is no text keeps its spelling.
+                let name = string(raw_name).unwrap_or(Cow::Borrowed(raw_name));
+                members.push(Member { raw_name, name, value: value.of(text) });
+            }
+        }
+        Some(Object { text: at.of(text), members })
     }
 }
 
+/// What was noted so far.
+struct Notes<'o> {
+    notes: &'o mut Vec<Note>,
+    objects: u8,
+}
+
 /// One object that is being read.
-struct Level<'o, 'de> {
+struct Level<'o, 'n, 'de> {
     text: &'de str,
     /// Where its brace stands.
     start: usize,
     way: Way,
-    out: &'o mut Outline,
+    out: &'o mut Notes<'n>,
 }
 
-impl<'de> DeserializeSeed<'de> for Level<'_, 'de> {
+impl<'de> DeserializeSeed<'de> for Level<'_, '_, 'de> {
     type Value = Span;
 
     fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Span, D::Error> {
@@ -110,7 +114,7 @@ impl<'de> DeserializeSeed<'de> for Level<'_, 'de> {
     }
 }
 
-impl<'de> Visitor<'de> for Level<'_, 'de> {
+impl<'de> Visitor<'de> for Level<'_, '_, 'de> {
     type Value = Span;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -119,16 +123,16 @@ impl<'de> Visitor<'de> for Level<'_, 'de> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Span, A::Error> {
         let Self { text, start, way, out } = self;
-        let index = out.objects.len();
-        let object = u8::try_from(index).map_err(A::Error::custom)?;
-        out.objects.push(Opened { at: Span { start, end: start }, members: 0 });
+        let (number, index) = (out.objects, out.notes.len());
+        out.objects += 1;
+        out.notes.push(Note::Object { number, at: Span { start, end: start }, members: 0 });
         let (mut count, mut last) = (0, start + 1);
         while let Some(name) = map.next_key::<&'de RawValue>()? {
             let name = Span::locate(text, name.get());
             let then = way.then(name.of(text)).and_then(|then| Some((then, brace_after(text, name.end)?)));
             let value = match then {
                 // More than a few of them only where names stand twice.
-                Some((way, start)) if out.objects.len() < MOST_KEPT => {
+                Some((way, start)) if usize::from(out.objects) < MOST_KEPT => {
                     map.next_value_seed(Level { text, start, way, out: &mut *out })?
                 }
                 _ => Span::locate(text, map.next_value::<&'de RawValue>()?.get()),
@@ -136,13 +140,15 @@ impl<'de> Visitor<'de> for Level<'_, 'de> {
             count += 1;
             last = value.end;
             if count <= MOST_KEPT {
-                out.members.push(Place { object, name, value });
+                out.notes.push(Note::Member { object: number, name, value });
             }
         }
         let end = skip_space(text, last) + 1;
-        let noted = out.objects.get_mut(index).ok_or_else(|| A::Error::custom("lost its place"))?;
-        *noted = Opened { at: Span { start, end }, members: count };
-        Ok(noted.at)
+        let at = Span { start, end };
+        if let Some(note) = out.notes.get_mut(index) {
+            *note = Note::Object { number, at, members: count };
+        }
+        Ok(at)
     }
 }
 
@@ -171,10 +177,11 @@ mod tests {
             (Err(_), Err(_)) => return,
             (outline, object) => panic!("{text}: {:?} and {:?}", outline.err(), object.err()),
         };
-        for opened in &outline.objects {
-            let whole = opened.at.of(text);
+        for note in &outline.0 {
+            let Note::Object { at, .. } = note else { continue };
+            let whole = at.of(text);
             let read = Object::parse(whole).unwrap();
-            let Some(known) = outline.object_at(opened.at.start, text) else {
+            let Some(known) = outline.object_at(at.start, text) else {
                 assert!(read.iter().count() > MOST_KEPT, "{text}");
                 continue;
             };

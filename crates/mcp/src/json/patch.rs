@@ -6,6 +6,9 @@ use smallvec::SmallVec;
 
 use super::Span;
 
+/// A text that is shorter than this is quicker copied than sent in pieces.
+pub const LONG: usize = 16 * 1024;
+
 /// What goes, and what comes in its place; most replacements are short.
 type Edit = (Span, SmallVec<[u8; 64]>);
 
@@ -86,6 +89,27 @@ impl Patch {
             Piece::New(with) => out.push_str(&String::from_utf8_lossy(with)),
         });
         ByteString::from(out)
+    }
+
+    /// The changed text in pieces that follow each other: what is long and stays is not copied.
+    #[must_use]
+    pub fn pieces(&self, text: &Bytes) -> Vec<Bytes> {
+        if text.len() < LONG {
+            return vec![self.apply(text)];
+        }
+        let mut pieces = Vec::with_capacity(2 * self.edits.len() + 2);
+        let mut short = Vec::new();
+        self.each(text.len(), |piece| match piece {
+            Piece::Kept(span) if span.len() > LONG / 8 => {
+                pieces.push(Bytes::from(std::mem::take(&mut short)));
+                pieces.push(text.slice(span.start..span.end));
+            }
+            Piece::Kept(span) => short.extend_from_slice(text.get(span.start..span.end).unwrap_or_default()),
+            Piece::New(with) => short.extend_from_slice(with),
+        });
+        pieces.push(Bytes::from(short));
+        pieces.retain(|piece| !piece.is_empty());
+        pieces
     }
 
     /// How long the changed text is at most.

@@ -15,6 +15,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 
 use super::body::Pieces;
+use super::server::room;
 use crate::net::Network;
 use crate::wire::{Tap, WireEvent};
 use crate::workers::Workers;
@@ -293,6 +294,7 @@ impl Reply {
         let mut rest = BytesMut::new();
         while let Some(next) = self.chunk().await? {
             if rest.is_empty() {
+                rest = room(first.len() as u64 + next.len() as u64 + self.body.left(), limit);
                 rest.extend_from_slice(&first);
             }
             rest.extend_from_slice(&next);

@@ -84,6 +84,13 @@ impl Exchange {
     }
 }
 
+/// Room for so many bytes, so that they are not copied again and again. What is only promised is not believed beyond a
+/// point: memory is taken for it.
+pub(super) fn room(promised: u64, limit: usize) -> BytesMut {
+    const MOST: usize = 2 * 1024 * 1024;
+    BytesMut::with_capacity(usize::try_from(promised).unwrap_or(usize::MAX).min(limit).min(MOST))
+}
+
 async fn collect(body: &mut Incoming, limit: usize) -> Result<Bytes, BodyFault> {
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
@@ -97,6 +104,7 @@ async fn collect(body: &mut Incoming, limit: usize) -> Result<Bytes, BodyFault> 
             first = data;
         } else {
             if rest.is_empty() {
+                rest = room(first.len() as u64 + data.len() as u64 + body.size_hint().lower(), limit);
                 rest.extend_from_slice(&std::mem::take(&mut first));
             }
             rest.extend_from_slice(&data);

@@ -32,6 +32,11 @@ impl Lent {
         lent
     }
 
+    /// How many bytes are still to come, at least.
+    pub(super) fn left(&self) -> u64 {
+        self.body.size_hint().lower()
+    }
+
     /// The next frame.
     pub(super) async fn frame(&mut self) -> Option<hyper::Result<Frame<Bytes>>> {
         std::future::poll_fn(|cx| self.poll_frame(cx)).await
