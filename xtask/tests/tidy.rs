@@ -26,8 +26,18 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// What the protocol library may use: nothing that does I/O, tells the time or runs tasks.
-const MCP_MAY_USE: &[&str] =
-    &["base64", "bytes", "http", "memchr", "serde", "serde_json", "smallvec", "thiserror"];
+const MCP_MAY_USE: &[&str] = &[
+    "base64",
+    "bytes",
+    "bytestring",
+    "http",
+    "itoa",
+    "memchr",
+    "serde",
+    "serde_json",
+    "smallvec",
+    "thiserror",
+];
 
 /// Licences that the product may contain.
 const LICENCES: &[&str] = &[

@@ -209,7 +209,7 @@ fn not_declared() -> CallError {
 enum Failed {
     Ours(CallError),
     /// The server's own error response.
-    Theirs(Message),
+    Theirs(Box<Message>),
 }
 
 impl From<CallError> for Failed {
@@ -226,7 +226,7 @@ fn result_of<'m>(message: &'m Message, upstream: &str, client: Era) -> Result<&'
             let why = format!("error {} of the modern era", parts.code);
             Err(Failed::Ours(CallError::InvalidAnswer { upstream: upstream.to_owned(), why }))
         }
-        _ => Err(Failed::Theirs(message.clone())),
+        _ => Err(Failed::Theirs(Box::new(message.clone()))),
     }
 }
 

@@ -70,7 +70,8 @@ impl Doorkeeper {
             bare_host(host).is_some_and(|host| is_address(host) || is_known(host))
         };
         let is_named = named.is_some() || host.is_some();
-        if !self.any_host && !(is_named && named.into_iter().chain(host).all(is_ours)) {
+        let is_addressed = self.any_host || (is_named && named.into_iter().chain(host).all(is_ours));
+        if !is_addressed {
             return Err(Refused {
                 status: StatusCode::FORBIDDEN,
                 why: "this Host is not one of the listener's; allowed_hosts names more",
