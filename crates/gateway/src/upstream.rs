@@ -338,7 +338,8 @@ impl Upstream {
         let link = partner.link();
         let id = self.shared.next_id();
         let mut headers = wire.forwarded(order.headers);
-        order.trace.write(order.call.meta_object().as_ref(), &mut headers);
+        let meta = order.call.meta().filter(|meta| meta.contains("traceparent"));
+        order.trace.write(meta.and_then(|_| order.call.meta_object()).as_ref(), &mut headers);
         let legacy = match partner {
             Partner::Modern(link) => {
                 outbound::mirror(order.call, order.subject, link.revision, &mut headers);
