@@ -45,6 +45,10 @@ impl AsyncRead for Opened {
         let fits = self.head.len().min(buf.remaining());
         buf.put_slice(self.head.get(..fits).unwrap_or_default());
         self.head.advance(fits);
+        if self.head.is_empty() {
+            // Also without a byte left it would hold its buffer, and a connection may stay for days.
+            self.head = Bytes::new();
+        }
         Poll::Ready(Ok(()))
     }
 }

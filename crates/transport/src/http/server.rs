@@ -258,12 +258,14 @@ impl<S: Service> Connections<S> {
         let from = peer.clone();
         let service = service_fn(move |request: Request<Incoming>| {
             let (service, peer) = (Arc::clone(&self.service), from.clone());
-            async move {
+            // hyper keeps the place of this future as long as the connection: what it holds must be small, or idle
+            // connections and open streams cost what a call costs.
+            Box::pin(async move {
                 let (head, body) = request.into_parts();
                 let exchange =
                     Exchange { method: head.method, uri: head.uri, headers: head.headers, peer, body };
                 Ok::<_, Infallible>(service.answer(exchange).await)
-            }
+            })
         });
         let connection = self.builder.serve_connection(TokioIo::new(io), service);
         tokio::pin!(connection);
