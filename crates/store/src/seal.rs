@@ -121,7 +121,7 @@ impl Seal {
 /// first number, and a start need not wait for that.
 fn new_secret() -> Result<[u8; 32], SealFault> {
     let mut secret = [0; 32];
-    getrandom::fill(&mut secret).map_err(|_failed| SealFault::Random)?;
+    getrandom::getrandom(&mut secret).map_err(|_failed| SealFault::Random)?;
     Ok(secret)
 }
 

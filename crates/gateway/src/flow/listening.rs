@@ -17,10 +17,13 @@ pub(crate) struct Listening {
 
 impl Flow {
     /// The subscription stream that the call has opened, or the call if it opened none.
-    pub(crate) fn listening(self) -> Result<Listening, Self> {
-        match self.state {
+    pub(crate) fn listening(mut self: Box<Self>) -> Result<Listening, Box<Self>> {
+        match std::mem::replace(&mut self.state, State::Over) {
             State::Listen(subscription) => Ok(Listening { subscription, drain: self.drain, is_over: false }),
-            state => Err(Self { state, ..self }),
+            state => {
+                self.state = state;
+                Err(self)
+            }
         }
     }
 }

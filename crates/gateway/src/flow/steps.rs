@@ -46,7 +46,7 @@ impl Steps {
     /// The subscription stream that has begun, or the same steps.
     pub(crate) fn listening(self) -> Result<Listening, Self> {
         match self {
-            Self::Direct(flow) => flow.listening().map_err(|flow| Self::Direct(Box::new(flow))),
+            Self::Direct(flow) => flow.listening().map_err(Self::Direct),
             driven @ Self::Driven(_) => Err(driven),
         }
     }
