@@ -9,7 +9,7 @@ use gateway::live::child_places;
 use gateway::metrics::Metrics;
 use gateway::plan::Plan;
 use gateway::world::{SystemClock, World};
-use store::seal::Seal;
+use store::seal::{Seal, draw_first_random};
 use transport::child::SystemSpawn;
 use transport::net::SystemNetwork;
 use transport::wire::Tap;
@@ -46,6 +46,12 @@ pub(crate) fn kept_seal(asked_for: Option<&Path>) -> Result<Seal, Fault> {
         }
         None => passing_seal(),
     }
+}
+
+/// Begins what takes long before random numbers can be drawn, beside everything else. Who needs one earlier waits for it.
+pub(crate) fn begin_random() -> Result<(), Fault> {
+    let thread = std::thread::Builder::new().name("random".to_owned()).spawn(draw_first_random);
+    thread.map(drop).map_err(|error| Fault::outside("cannot start a thread", &error))
 }
 
 /// Where this system keeps the state of a service, or of a user's programs.

@@ -60,6 +60,7 @@ impl Serve {
         // From here on no signal ends it in the middle of something.
         let mut ends = Ends::listen()?;
         let mut hangup = signals::hear(SignalKind::hangup())?;
+        outside::begin_random()?;
         let plan = configuration.load(voice)?;
         let seal = outside::kept_seal(self.state_dir.as_deref())?;
         let world = outside::world(&plan, seal, None, workers(self.threads)?)?;

@@ -29,9 +29,11 @@ use crate::tasks::{Wait, Waited};
 use crate::upstream::ask::Ask;
 
 mod input;
+mod listening;
 mod steps;
 
 pub(crate) use self::input::{Round, Turn};
+pub(crate) use self::listening::Listening;
 pub(crate) use self::steps::Steps;
 
 /// The next thing of a call.

@@ -3,7 +3,7 @@
 //! It knows no file format, no SQL, no command line and no HTML; configuration comes as a [`plan::Plan`] and the
 //! outside world as a [`world::World`]. Reading order: `call` is the spine, and everything else is a room on
 //! its way: `listener` and `bridge` (in), `route` and `catalog` (whose), [`upstream`] (out), `relay` and [`reply`]
-//! (back); `watch` and `subscription` carry changes; [`live`] puts it together.
+//! (back); `watch`, `news` and `subscription` carry changes; [`live`] puts it together.
 
 mod admin;
 mod bridge;
@@ -16,6 +16,7 @@ mod listener;
 mod listing;
 pub mod live;
 pub mod metrics;
+mod news;
 pub mod plan;
 mod relay;
 pub mod reply;

@@ -21,6 +21,7 @@ use crate::catalog::{Catalog, Member};
 use crate::digest::Digest;
 use crate::kept::{Kept, Room};
 use crate::listing::Lists;
+use crate::news::Feed;
 use crate::plan::{Deadlines, RoutePlan};
 use crate::reply::CallError;
 use crate::subscription::Subscription;
@@ -61,6 +62,8 @@ pub(crate) struct Route {
     /// In the order of the catalog's members.
     pub(crate) watches: Vec<Arc<Watch>>,
     pub(crate) lists: Lists,
+    /// What they tell of, for all who subscribe here.
+    pub(crate) feed: Arc<Feed>,
 }
 
 /// What all routes share.
@@ -86,6 +89,8 @@ impl Route {
         for (member, watch) in catalog.members.iter().zip(&watches) {
             watch.guard(&member.shelf);
         }
+        let feed = Feed::new(Arc::clone(&catalog.names));
+        watches.iter().enumerate().for_each(|(place, watch)| watch.feed(place, &feed));
         Self {
             name: plan.name.clone(),
             suspended,
@@ -99,6 +104,7 @@ impl Route {
             replaced: CancellationToken::new(),
             described: Kept::new(DESCRIPTIONS),
             watches,
+            feed,
         }
     }
 

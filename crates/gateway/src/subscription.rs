@@ -4,37 +4,28 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::stream::{SelectAll, StreamExt as _};
 use mcp::answer::{self, notification_message};
-use mcp::json::{self, Object, Patch, Span};
+use mcp::json;
 use mcp::jsonrpc::Id;
 use mcp::listen::Filter;
 use mcp::meta::SUBSCRIPTION_ID;
 use mcp::notify::Notice;
-use tokio::sync::broadcast;
+use tokio::sync::broadcast::{self, error::RecvError};
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::names::{Names, Owner};
 use crate::metrics::StreamCount;
+use crate::news::News;
 use crate::reply::CallError;
 use crate::route::Route;
 use crate::upstream::places::Place;
-use crate::watch::{Change, Interest, Watch};
-
-type Changes = futures_util::stream::BoxStream<'static, (usize, Heard)>;
-
-/// What came from one server.
-enum Heard {
-    Change(Change),
-    /// So much came that something was lost: everything counts as changed.
-    Missed,
-}
+use crate::watch::Interest;
 
 /// A subscription that is open as long as it lives.
 pub(crate) struct Subscription {
     names: Arc<Names>,
     terms: Terms,
-    changes: SelectAll<Changes>,
+    news: broadcast::Receiver<Arc<News>>,
     /// Told before anything else.
     waiting: Vec<Bytes>,
     stream: Option<Id>,
@@ -121,12 +112,11 @@ impl Subscription {
     /// Opens a subscription for a stream that is counted elsewhere.
     pub(crate) async fn aside(route: &Route, wanted: Filter) -> Self {
         // Listening begins before the answer of what is honoured, so that nothing falls between.
-        let changes: SelectAll<Changes> =
-            route.watches.iter().enumerate().map(|(server, watch)| listen_to(server, watch)).collect();
+        let news = route.feed.subscribe();
         Self {
             names: Arc::clone(&route.catalog.names),
             terms: Terms::settle(route, &wanted).await,
-            changes,
+            news,
             waiting: Vec::new(),
             stream: None,
             replaced: route.replaced.clone(),
@@ -166,81 +156,34 @@ impl Subscription {
                 return None;
             }
             let next = tokio::select! {
-                next = self.changes.next() => next?,
-                () = self.replaced.cancelled() => {
-                    // Other servers, other names: the client lists again, and listens again to what is here now.
-                    (0..self.terms.own.len()).for_each(|server| self.tell_lists(server));
-                    self.is_over = true;
-                    continue;
-                }
+                next = self.news.recv() => next,
+                () = self.replaced.cancelled() => Err(RecvError::Closed),
             };
-            let (server, heard) = next;
-            match heard {
-                Heard::Change(change) => {
-                    if let Some(told) = self.tell(server, &change) {
+            match next {
+                Ok(news) => {
+                    if let Some(told) = self.tell(&news) {
                         return Some(told);
                     }
                 }
-                Heard::Missed => self.tell_all(server),
-            }
-        }
-    }
-
-    fn tell(&self, server: usize, change: &Change) -> Option<Bytes> {
-        let (message, seen) = (&change.0, &change.1);
-        let filter = self.terms.own.get(server)?;
-        let mut patch = Patch::new();
-        match &seen.notice {
-            Notice::ListChanged(kind) if filter.wants(*kind) => {}
-            Notice::ResourceUpdated { uri, uri_at } if filter.covers(uri) => {
-                let public = self.names.public_uri(server, uri)?;
-                if public != **uri {
-                    patch.replace(*uri_at, json::quote(&public).as_bytes());
+                // So much came that something was lost: everything counts as changed.
+                Err(RecvError::Lagged(_)) => self.tell_everything(),
+                // Other servers, other names: the client lists again, and listens again to what is here now.
+                Err(RecvError::Closed) => {
+                    (0..self.terms.own.len()).for_each(|server| self.tell_lists(server));
+                    self.is_over = true;
                 }
             }
-            _ => return None,
         }
-        self.mark(message, seen.subscription.as_ref().map(|(_, at)| *at), &mut patch)?;
-        Some(patch.apply(message.bytes()))
     }
 
-    /// Writes whose stream it is, or takes it away for a client that has no such streams.
-    fn mark(&self, message: &mcp::jsonrpc::Message, at: Option<Span>, patch: &mut Patch) -> Option<()> {
-        let mcp::jsonrpc::MessageKind::Notification(note) = message.kind() else { return None };
-        let Some(params_at) = note.params else {
-            if let Some(stream) = &self.stream {
-                let end = message.bytes().iter().rposition(|byte| *byte == b'}')?;
-                let params = format!(",\"params\":{{\"_meta\":{{\"{SUBSCRIPTION_ID}\":{}}}}}", stream.raw());
-                patch.insert(end, params.as_bytes());
-            }
-            return Some(());
+    fn tell(&self, news: &News) -> Option<Bytes> {
+        let filter = self.terms.own.get(news.place)?;
+        let wanted = match news.notice() {
+            Notice::ListChanged(kind) => filter.wants(*kind),
+            Notice::ResourceUpdated { uri, .. } => filter.covers(uri),
+            _ => false,
         };
-        let params = Object::parse(message.at(params_at)).ok()?;
-        match (&self.stream, at) {
-            (Some(stream), Some(at)) => patch.replace(at, stream.raw().as_bytes()),
-            (Some(stream), None) => {
-                let member = format!("\"{SUBSCRIPTION_ID}\":{}", stream.raw());
-                match params.get("_meta").ok().flatten() {
-                    Some(meta) => {
-                        let meta_at = params.span_of(meta).shift(params_at.start);
-                        let comma = if Object::parse(meta).ok()?.is_empty() { "" } else { "," };
-                        patch.insert(meta_at.start + 1, format!("{member}{comma}").as_bytes());
-                    }
-                    None => {
-                        let comma = if params.is_empty() { "" } else { "," };
-                        let text = format!("\"_meta\":{{{member}}}{comma}");
-                        patch.insert(params_at.start + 1, text.as_bytes());
-                    }
-                }
-            }
-            (None, Some(_)) => {
-                let meta = params.get("_meta").ok().flatten()?;
-                let meta_at = params.span_of(meta).shift(params_at.start);
-                Object::parse(meta).ok()?.remove(|name| name == SUBSCRIPTION_ID, meta_at.start, patch);
-            }
-            (None, None) => {}
-        }
-        Some(())
+        if wanted { news.text(self.stream.as_ref()) } else { None }
     }
 
     /// Says that everything may have changed that the client wants to hear of.
@@ -279,17 +222,4 @@ impl Subscription {
             }
         }
     }
-}
-
-fn listen_to(server: usize, watch: &Arc<Watch>) -> Changes {
-    let changes = watch.changes();
-    futures_util::stream::unfold(changes, move |mut changes| async move {
-        let heard = match changes.recv().await {
-            Ok(change) => Heard::Change(change),
-            Err(broadcast::error::RecvError::Lagged(_)) => Heard::Missed,
-            Err(broadcast::error::RecvError::Closed) => return None,
-        };
-        Some(((server, heard), changes))
-    })
-    .boxed()
 }

@@ -30,6 +30,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::shelf::Shelf;
+use crate::news::{Change, Feed};
 use crate::reply::CallError;
 use crate::upstream::answer::{Answer, Arrival};
 use crate::upstream::pipe::lock;
@@ -43,9 +44,6 @@ const FIRST_CHECK: Duration = Duration::from_secs(1);
 /// How many requests to watch a resource are under way at once.
 const SUBSCRIBING: usize = 16;
 
-/// A change that a server told of, as it told it.
-pub(crate) type Change = Arc<(Message, Seen)>;
-
 /// Hears of one server's changes.
 #[derive(Debug)]
 pub(crate) struct Watch {
@@ -56,7 +54,8 @@ pub(crate) struct Watch {
     wanted_changed: Notify,
     /// What the server honours, none while it is away, and up to which wish this is the answer.
     honoured: watch::Sender<Option<(u64, Option<Filter>)>>,
-    changes: broadcast::Sender<Change>,
+    /// Who is told: a route for each of its places that this server has.
+    feeds: Mutex<Vec<(usize, Weak<Feed>)>>,
     /// Whether a stream ended and no other one began yet.
     gap: AtomicBool,
     /// Whose caches end with a change.
@@ -78,7 +77,7 @@ impl Watch {
             wanted: Mutex::default(),
             wanted_changed: Notify::new(),
             honoured: watch::Sender::new(None),
-            changes: broadcast::Sender::new(1024),
+            feeds: Mutex::default(),
             gap: AtomicBool::new(false),
             shelves: Mutex::default(),
         })
@@ -89,9 +88,9 @@ impl Watch {
         lock(&self.shelves).push(Arc::downgrade(shelf));
     }
 
-    /// The changes from now on.
-    pub(crate) fn changes(&self) -> broadcast::Receiver<Change> {
-        self.changes.subscribe()
+    /// Tells a route of the server's changes, under the server's place in it.
+    pub(crate) fn feed(&self, place: usize, feed: &Arc<Feed>) {
+        lock(&self.feeds).push((place, Arc::downgrade(feed)));
     }
 
     /// Wants to hear of these resources until the interest is dropped; says which of them, and which lists, the server
@@ -416,8 +415,15 @@ impl Watch {
         if let Notice::ListChanged(kind) = &change.1.notice {
             self.invalidate(*kind);
         }
-        // Nobody may want to know.
-        drop(self.changes.send(Arc::clone(change)));
+        self.pass_on(change);
+    }
+
+    fn pass_on(&self, change: &Change) {
+        lock(&self.feeds).retain(|(place, feed)| {
+            let feed = feed.upgrade();
+            feed.iter().for_each(|feed| feed.tell(*place, change));
+            feed.is_some()
+        });
     }
 
     /// Somebody listens again. There is no replay: what changed since the last stream ended is not known.
@@ -434,7 +440,7 @@ impl Watch {
             let text = notification_message("notifications/resources/updated", Some(&params));
             let message = Message::parse(text).ok();
             if let Some((message, seen)) = message.and_then(|m| notify::see(&m).ok().map(|seen| (m, seen))) {
-                drop(self.changes.send(Arc::new((message, seen))));
+                self.pass_on(&Arc::new((message, seen)));
             }
         }
         for kind in [Kind::Tool, Kind::Prompt, Kind::Resource] {
@@ -443,7 +449,7 @@ impl Watch {
             let message = text.and_then(|text| Message::parse(text).ok());
             if let Some(message) = message {
                 let seen = Seen { notice: Notice::ListChanged(kind), subscription: None };
-                drop(self.changes.send(Arc::new((message, seen))));
+                self.pass_on(&Arc::new((message, seen)));
             }
         }
     }

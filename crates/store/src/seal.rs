@@ -53,9 +53,7 @@ impl Seal {
     /// # Errors
     /// When there are no random numbers.
     pub fn random() -> Result<Self, SealFault> {
-        let mut secret = [0; 32];
-        rand::fill(&mut secret).map_err(|_unspecified| SealFault::Random)?;
-        Self::from_secret(&secret)
+        Self::from_secret(&new_secret()?)
     }
 
     /// A seal with the key that `secret` holds.
@@ -117,6 +115,21 @@ impl Seal {
         }
         Ok(payload.to_vec())
     }
+}
+
+/// A key. It comes from the system itself: the generator of [`rand`] gathers noise for tens of milliseconds before its
+/// first number, and a start need not wait for that.
+fn new_secret() -> Result<[u8; 32], SealFault> {
+    let mut secret = [0; 32];
+    getrandom::getrandom(&mut secret).map_err(|_failed| SealFault::Random)?;
+    Ok(secret)
+}
+
+/// Has the process's first random number drawn, which takes tens of milliseconds, so that no client waits for it. To be
+/// called on a thread of its own.
+pub fn draw_first_random() {
+    // Whoever needs one is told if there are none.
+    let _first = rand::fill(&mut [0; 1]);
 }
 
 impl fmt::Debug for Seal {

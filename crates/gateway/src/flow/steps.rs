@@ -4,7 +4,7 @@ use tokio::sync::mpsc;
 use tokio::time::Duration;
 use tokio_util::task::TaskTracker;
 
-use super::{Flow, Step};
+use super::{Flow, Listening, Step};
 use crate::bridge::session::InFlight;
 
 /// Steps as a listener reads them.
@@ -41,6 +41,14 @@ impl Steps {
             }
         });
         Self::Driven(receiver)
+    }
+
+    /// The subscription stream that has begun, or the same steps.
+    pub(crate) fn listening(self) -> Result<Listening, Self> {
+        match self {
+            Self::Direct(flow) => flow.listening().map_err(Self::Direct),
+            driven @ Self::Driven(_) => Err(driven),
+        }
     }
 
     /// The same steps, driven.

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use super::respond;
 use crate::bridge::replay::{Reader, Recordings};
+use crate::flow::Listening;
 use crate::plan::Limits;
 
 /// How long a client shall wait before it comes back, in milliseconds: as long as the SDKs wait when they are not told.
@@ -62,6 +63,18 @@ pub(crate) fn read(reader: Reader, primes: bool, keep_alive: Duration) -> Respon
         Some((out.freeze(), reader))
     });
     stream(events, Some(first), keep_alive)
+}
+
+/// A subscription stream. There may be very many, and nearly always they say nothing, so this holds what it must.
+pub(crate) fn listen(listening: Listening, keep_alive: Duration) -> Response<ReplyBody> {
+    let chunks = futures_util::stream::unfold(listening, move |mut listening| async move {
+        let chunk = match timeout(keep_alive, listening.next()).await {
+            Ok(message) => event(&message?),
+            Err(_elapsed) => comment(),
+        };
+        Some((chunk, listening))
+    });
+    respond::stream(ReplyBody::Stream(Box::pin(chunks)))
 }
 
 /// A message as an event.

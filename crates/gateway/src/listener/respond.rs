@@ -170,6 +170,13 @@ pub(crate) fn stream(body: ReplyBody) -> Response<ReplyBody> {
 }
 
 fn events(steps: Steps, first: Option<First>, manner: Manner) -> Response<ReplyBody> {
+    let steps = match first {
+        None => match steps.listening() {
+            Ok(listening) => return events::listen(listening, manner.keep_alive),
+            Err(steps) => steps,
+        },
+        Some(_) => steps,
+    };
     // From here on the connection is read at the client's pace, and the call must not be.
     let steps = steps.driven(&manner.tasks);
     let (comment, first) = match first {

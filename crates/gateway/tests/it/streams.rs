@@ -92,6 +92,78 @@ async fn a_hundred_listeners_cost_the_server_one_stream() {
     }
 }
 
+/// However quiet its servers are, and however often they are not.
+#[tokio::test(start_paused = true)]
+async fn an_open_stream_is_never_silent_for_longer_than_the_interval() {
+    let (running, server, _desk) = with(Persona::modern().able(ABLE)).await;
+    let listen = r#""notifications":{"toolsListChanged":true}"#;
+    let mut stream = ask::modern(&running.client, "subscriptions/listen", listen).await;
+    assert!(stream.event().await.unwrap().contains("acknowledged"));
+    for silent in [15, 15, 7, 15] {
+        let last = tokio::time::Instant::now();
+        let told = if silent == 15 {
+            stream.piece().await.unwrap()
+        } else {
+            tokio::time::sleep(Duration::from_secs(silent)).await;
+            server.tell("notifications/tools/list_changed", "").await;
+            stream.piece().await.unwrap()
+        };
+        assert_eq!(last.elapsed().as_secs(), silent);
+        assert_eq!(matches!(told, Some(Piece::Comment)), silent == 15);
+    }
+}
+
+/// A change is written once for all who hear of it; each gets it in the route's names and under its own stream's id, and
+/// a session without any.
+#[tokio::test(start_paused = true)]
+async fn a_change_is_told_to_each_in_its_own_way() {
+    let mut stand = Stand::new(Arc::new(MemoryNetwork::default()));
+    let (one, _) = stand.add("one", Over::Http, Persona::modern().able(ABLE)).await;
+    let (two, _) = stand.add("two", Over::Http, Persona::modern().able(ABLE)).await;
+    let running = stand.start().await;
+    one.saw("tools/list", 1).await;
+    two.saw("tools/list", 1).await;
+    testkit::idle().await;
+    let mut streams = Vec::new();
+    for id in ["1", "\"1\"", "\"a\\u0000b\""] {
+        let params = r#""notifications":{"resourceSubscriptions":["a://two__b"]}"#;
+        let mut stream = ask::send(&running.client, &ask::body(id, "subscriptions/listen", params)).await;
+        let acknowledged = stream.event().await.unwrap();
+        assert!(acknowledged.contains("a://two__b"), "{acknowledged}");
+        streams.push((id, stream));
+    }
+    let deaf = r#""notifications":{"promptsListChanged":true}"#;
+    let mut deaf = ask::modern(&running.client, "subscriptions/listen", deaf).await;
+    assert!(deaf.event().await.unwrap().contains("acknowledged"));
+    // Of the same text, but another server's.
+    one.tell("notifications/resources/updated", r#""uri":"a://b""#).await;
+    two.tell("notifications/resources/updated", r#""uri":"a://b","more":[1.0]"#).await;
+    for (id, stream) in &mut streams {
+        let told = stream.event().await.unwrap();
+        let meta = json::at(&told, &["params", "_meta", "io.modelcontextprotocol/subscriptionId"]);
+        assert_eq!(meta, Some(*id), "{told}");
+        assert_eq!(json::at(&told, &["params", "uri"]), Some("\"a://two__b\""));
+        assert_eq!(json::at(&told, &["params", "more"]), Some("[1.0]"));
+    }
+    assert_eq!(deaf.piece().await.unwrap(), Some(Piece::Comment));
+}
+
+#[tokio::test(start_paused = true)]
+async fn streams_have_a_bound_and_are_free_again_when_their_client_is_gone() {
+    let mut stand = Stand::new(Arc::new(MemoryNetwork::default()));
+    let (_server, _desk) = stand.add("up", Over::Http, Persona::modern().able(ABLE)).await;
+    stand.plan.limits.streams = 1;
+    let running = stand.start().await;
+    let listen = r#""notifications":{"toolsListChanged":true}"#;
+    let mut first = ask::modern(&running.client, "subscriptions/listen", listen).await;
+    assert!(first.event().await.unwrap().contains("acknowledged"));
+    assert_eq!(ask::modern(&running.client, "subscriptions/listen", listen).await.status, 503);
+    drop(first);
+    testkit::idle().await;
+    let mut second = ask::modern(&running.client, "subscriptions/listen", listen).await;
+    assert!(second.event().await.unwrap().contains("acknowledged"));
+}
+
 /// The id that names a stream keeps its type: `1` and `"1"` are two.
 #[tokio::test(start_paused = true)]
 async fn a_stream_is_named_by_its_id_as_it_is_written() {

@@ -38,8 +38,7 @@ impl Seal {
         let io = |source| KeyFileFault::Io { path: path.to_owned(), source };
         match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
             Ok(mut file) => {
-                let mut secret = [0; 32];
-                aws_lc_rs::rand::fill(&mut secret).map_err(|_unspecified| SealFault::Random)?;
+                let secret = super::new_secret()?;
                 let text: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
                 file.write_all(format!("{text}\n").as_bytes()).and_then(|()| file.sync_all()).map_err(io)?;
                 Ok(Self::from_secret(&secret)?)

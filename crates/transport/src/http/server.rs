@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,9 +11,9 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
 use rustls::ServerConfig;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -21,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::http::body::ReplyBody;
-use crate::http::opening;
+use crate::http::opening::{self, Spoken};
 use crate::net::{Accept, Accepted, Address, BoxIo};
 use crate::workers::Workers;
 
@@ -165,7 +166,8 @@ impl<S: Service> Server<S> {
         let connections = TaskTracker::new();
         let places = Arc::new(Semaphore::new(self.limits.connections));
         let serve = Arc::new(Connections {
-            builder: builder(&self.limits),
+            http1: http1(&self.limits),
+            http2: http2(&self.limits),
             tls: self.tls.take().map(TlsAcceptor::from),
             opening: self.limits.header_timeout,
             service: Arc::clone(&self.service),
@@ -207,26 +209,29 @@ async fn accept(listener: &mut dyn Accept, places: &Arc<Semaphore>) -> io::Resul
     Ok((io, peer, place))
 }
 
-fn builder(limits: &ServerLimits) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+fn http1(limits: &ServerLimits) -> http1::Builder {
+    let mut builder = http1::Builder::new();
     builder
-        .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
         // hyper's buffer must hold a whole head, and it refuses less than 8 KiB.
         .max_buf_size(limits.header_bytes.max(8 * 1024));
-    let list_size = u32::try_from(limits.header_bytes).unwrap_or(u32::MAX);
     builder
-        .http2()
+}
+
+fn http2(limits: &ServerLimits) -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
         .timer(TokioTimer::new())
-        .max_header_list_size(list_size)
+        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
         .max_concurrent_streams(limits.http2_streams)
         .keep_alive_interval(Duration::from_secs(30));
     builder
 }
 
 struct Connections<S> {
-    builder: auto::Builder<TokioExecutor>,
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
     tls: Option<TlsAcceptor>,
     opening: Duration,
     service: Arc<S>,
@@ -236,7 +241,8 @@ impl<S: Service> Connections<S> {
     async fn connection(&self, io: BoxIo, peer: Address, drain: CancellationToken) {
         let opened = async {
             let io = match &self.tls {
-                Some(tls) => Box::new(tls.accept(io).await?) as BoxIo,
+                // A handshake is large, and its place would be kept as long as the connection.
+                Some(tls) => Box::new(Box::pin(tls.accept(io)).await?) as BoxIo,
                 None => io,
             };
             opening::read(io).await
@@ -247,35 +253,55 @@ impl<S: Service> Connections<S> {
             () = drain.cancelled() => return,
         };
         match opened {
-            Ok(Ok(Some(io))) => self.http(io, peer, drain).await,
+            Ok(Ok(Some((io, spoken)))) => self.http(io, spoken, peer, drain).await,
             Ok(Ok(None)) => {}
             Ok(Err(error)) => tracing::debug!(%peer, %error, "a connection did not open"),
             Err(_elapsed) => tracing::debug!(%peer, "a connection said nothing for too long"),
         }
     }
 
-    async fn http(&self, io: BoxIo, peer: Address, drain: CancellationToken) {
+    async fn http(&self, io: BoxIo, spoken: Spoken, peer: Address, drain: CancellationToken) {
         let from = peer.clone();
         let service = service_fn(move |request: Request<Incoming>| {
             let (service, peer) = (Arc::clone(&self.service), from.clone());
-            async move {
+            // hyper keeps the place of this future as long as the connection: what it holds must be small, or idle
+            // connections and open streams cost what a call costs.
+            Box::pin(async move {
                 let (head, body) = request.into_parts();
                 let exchange =
                     Exchange { method: head.method, uri: head.uri, headers: head.headers, peer, body };
                 Ok::<_, Infallible>(service.answer(exchange).await)
-            }
+            })
         });
-        let connection = self.builder.serve_connection(TokioIo::new(io), service);
-        tokio::pin!(connection);
-        let served = tokio::select! {
-            served = connection.as_mut() => served,
-            () = drain.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
+        let io = TokioIo::new(io);
+        let served = match spoken {
+            Spoken::Http1 => {
+                let connection = self.http1.serve_connection(io, service);
+                until_drained(connection, drain, http1::Connection::graceful_shutdown).await
+            }
+            Spoken::Http2 => {
+                let connection = self.http2.serve_connection(io, service);
+                Box::pin(until_drained(connection, drain, http2::Connection::graceful_shutdown)).await
             }
         };
         if let Err(error) = served {
-            tracing::debug!(%peer, error = %DisplayChain(&*error), "connection ended");
+            tracing::debug!(%peer, error = %DisplayChain(&error), "connection ended");
+        }
+    }
+}
+
+/// Serves a connection to its end, and lets it take no more requests once `drain` is cancelled.
+async fn until_drained<C: Future>(
+    connection: C,
+    drain: CancellationToken,
+    wind: fn(Pin<&mut C>),
+) -> C::Output {
+    tokio::pin!(connection);
+    tokio::select! {
+        served = connection.as_mut() => served,
+        () = drain.cancelled() => {
+            wind(connection.as_mut());
+            connection.await
         }
     }
 }

@@ -1,0 +1,46 @@
+//! A subscription stream that its listener reads itself: of the call that opened it nothing is kept, and it needs
+//! neither a task nor a queue, for what waits for a slow client waits where it waits for all of them.
+
+use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
+
+use super::{Flow, State};
+use crate::subscription::Subscription;
+
+/// An open subscription stream. Dropping it ends it.
+#[derive(Debug)]
+pub(crate) struct Listening {
+    subscription: Box<Subscription>,
+    drain: CancellationToken,
+    is_over: bool,
+}
+
+impl Flow {
+    /// The subscription stream that the call has opened, or the call if it opened none.
+    pub(crate) fn listening(mut self: Box<Self>) -> Result<Listening, Box<Self>> {
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Listen(subscription) => Ok(Listening { subscription, drain: self.drain, is_over: false }),
+            state => {
+                self.state = state;
+                Err(self)
+            }
+        }
+    }
+}
+
+impl Listening {
+    /// The next message, the last of which is the response; then none. Safe to drop while waiting.
+    pub(crate) async fn next(&mut self) -> Option<Bytes> {
+        if self.is_over {
+            return None;
+        }
+        let told = tokio::select! {
+            told = self.subscription.next() => told,
+            () = self.drain.cancelled() => None,
+        };
+        told.or_else(|| {
+            self.is_over = true;
+            self.subscription.end()
+        })
+    }
+}

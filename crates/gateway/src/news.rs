@@ -1,0 +1,136 @@
+//! What the servers of a route tell of, for all who subscribe there: put into public names once, however many hear it.
+//! Of each stream only its id is its own.
+
+use std::sync::{Arc, OnceLock};
+
+use bytes::{Bytes, BytesMut};
+use mcp::json::{self, Object, Patch, Span};
+use mcp::jsonrpc::{Id, Message, MessageKind};
+use mcp::meta::SUBSCRIPTION_ID;
+use mcp::notify::{Notice, Seen};
+use tokio::sync::broadcast;
+
+use crate::catalog::names::Names;
+
+/// How many changes wait for a client that reads slowly; past them it hears that everything has changed.
+const WAITING: usize = 1024;
+/// Stands where a stream's id goes. No JSON text holds this byte.
+const HERE: &[u8] = b"\0";
+
+/// A change that a server told of, as it told it.
+pub(crate) type Change = Arc<(Message, Seen)>;
+
+/// Tells all who subscribe to a route.
+#[derive(Debug)]
+pub(crate) struct Feed {
+    names: Arc<Names>,
+    news: broadcast::Sender<Arc<News>>,
+}
+
+impl Feed {
+    pub(crate) fn new(names: Arc<Names>) -> Arc<Self> {
+        Arc::new(Self { names, news: broadcast::Sender::new(WAITING) })
+    }
+
+    /// What is told from now on.
+    pub(crate) fn subscribe(&self) -> broadcast::Receiver<Arc<News>> {
+        self.news.subscribe()
+    }
+
+    /// Tells of a change at the server in this place of the route.
+    pub(crate) fn tell(&self, place: usize, change: &Change) {
+        if self.news.receiver_count() == 0 {
+            return;
+        }
+        let (named, plain) = (OnceLock::new(), OnceLock::new());
+        let (names, change) = (Arc::clone(&self.names), Arc::clone(change));
+        // Nobody may want to know.
+        drop(self.news.send(Arc::new(News { place, change, names, named, plain })));
+    }
+}
+
+/// A change as a route's clients hear of it.
+#[derive(Debug)]
+pub(crate) struct News {
+    /// The server's place in the route.
+    pub(crate) place: usize,
+    change: Change,
+    names: Arc<Names>,
+    /// For streams: what stands before and after their id. For all others.
+    named: OnceLock<Option<(Bytes, Bytes)>>,
+    plain: OnceLock<Option<Bytes>>,
+}
+
+impl News {
+    /// What changed, in the server's own names.
+    pub(crate) fn notice(&self) -> &Notice {
+        &self.change.1.notice
+    }
+
+    /// The notification for a stream, or for a client that has no such streams; none if it has no public name.
+    pub(crate) fn text(&self, stream: Option<&Id>) -> Option<Bytes> {
+        let Some(stream) = stream else {
+            return self.plain.get_or_init(|| self.write(None)).clone();
+        };
+        let (before, after) = self.named.get_or_init(|| self.halves()).as_ref()?;
+        let mut text = BytesMut::with_capacity(before.len() + stream.raw().len() + after.len());
+        text.extend_from_slice(before);
+        text.extend_from_slice(stream.raw().as_bytes());
+        text.extend_from_slice(after);
+        Some(text.freeze())
+    }
+
+    fn halves(&self) -> Option<(Bytes, Bytes)> {
+        let text = self.write(Some(HERE))?;
+        let at = text.iter().position(|byte| HERE.contains(byte))?;
+        Some((text.slice(..at), text.slice(at + HERE.len()..)))
+    }
+
+    fn write(&self, stream: Option<&[u8]>) -> Option<Bytes> {
+        let (message, seen) = &*self.change;
+        let mut patch = Patch::new();
+        if let Notice::ResourceUpdated { uri, uri_at } = &seen.notice {
+            let public = self.names.public_uri(self.place, uri)?;
+            if public != **uri {
+                patch.replace(*uri_at, json::quote(&public).as_bytes());
+            }
+        }
+        mark(message, seen.subscription.as_ref().map(|(_, at)| *at), stream, &mut patch)?;
+        Some(patch.apply(message.bytes()))
+    }
+}
+
+/// Writes whose stream it is, or takes it away for a client that has no such streams.
+fn mark(message: &Message, at: Option<Span>, stream: Option<&[u8]>, patch: &mut Patch) -> Option<()> {
+    let MessageKind::Notification(note) = message.kind() else { return None };
+    let member = stream.map(|stream| [b"\"", SUBSCRIPTION_ID.as_bytes(), b"\":", stream].concat());
+    let Some(params_at) = note.params else {
+        if let Some(member) = member {
+            let end = message.bytes().iter().rposition(|byte| *byte == b'}')?;
+            patch.insert(end, &[b",\"params\":{\"_meta\":{", &*member, b"}}"].concat());
+        }
+        return Some(());
+    };
+    let params = Object::parse(message.at(params_at)).ok()?;
+    match (member, at) {
+        (Some(_), Some(at)) => patch.replace(at, stream?),
+        (Some(member), None) => match params.get("_meta").ok().flatten() {
+            Some(meta) => {
+                let meta_at = params.span_of(meta).shift(params_at.start);
+                let comma: &[u8] = if Object::parse(meta).ok()?.is_empty() { b"" } else { b"," };
+                patch.insert(meta_at.start + 1, &[&*member, comma].concat());
+            }
+            None => {
+                let comma: &[u8] = if params.is_empty() { b"" } else { b"," };
+                patch.insert(params_at.start + 1, &[b"\"_meta\":{", &*member, b"}", comma].concat());
+            }
+        },
+        (None, Some(_)) => {
+            let meta = params.get("_meta").ok().flatten()?;
+            let meta_at = params.span_of(meta).shift(params_at.start);
+            Object::parse(meta).ok()?.remove(|name| name == SUBSCRIPTION_ID, meta_at.start, patch);
+        }
+        (None, None) => {}
+    }
+    Some(())
+}
