@@ -8,7 +8,7 @@ use std::sync::Arc;
 use gateway::live::child_places;
 use gateway::metrics::Metrics;
 use gateway::plan::Plan;
-use gateway::world::{SystemClock, World};
+use gateway::world::{Clock as _, SystemClock, World};
 use store::seal::Seal;
 use transport::child::SystemSpawn;
 use transport::net::SystemNetwork;
@@ -33,7 +33,7 @@ pub(crate) fn kept_seal(asked_for: Option<&Path>) -> Result<Seal, Fault> {
     let kept = directory.as_deref().map(|directory| {
         let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
         made.map_err(|error| format!("{}: {error}", directory.display()))?;
-        Seal::kept_at(&directory.join("seal.key")).map_err(|fault| fault.to_string())
+        Seal::kept_at(&directory.join("seal.key"), SystemClock.now()).map_err(|fault| fault.to_string())
     });
     match kept {
         Some(Ok(seal)) => Ok(seal),
