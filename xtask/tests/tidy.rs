@@ -16,7 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("auth", &["mcp"]),
     ("transport", &["mcp"]),
     ("gateway", &["auth", "mcp", "store", "transport"]),
-    ("config", &["gateway", "mcp", "transport"]),
+    ("config", &["gateway", "mcp", "store", "transport"]),
     ("reference-server", &["mcp", "transport"]),
     ("testkit", &["mcp", "transport"]),
     ("cli", &["auth", "config", "gateway", "mcp", "reference-server", "store", "transport"]),

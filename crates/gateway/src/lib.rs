@@ -18,6 +18,7 @@ pub mod live;
 pub mod metrics;
 pub mod plan;
 mod relay;
+pub mod replica;
 pub mod reply;
 mod route;
 mod subscription;
