@@ -114,7 +114,7 @@ async fn changed(notices: &mut Option<Notices>) {
             None => *notices = None,
         }
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// The first seals now and for ever, and the others open for ever.

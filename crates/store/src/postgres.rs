@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tokio_postgres::types::{ToSql, Type};
@@ -48,6 +49,10 @@ pub(crate) struct Postgres {
 pub(crate) struct Server {
     config: Config,
     tls: Tls,
+    /// Where connections live, whoever asks for them: a caller's runtime may end before others are done with them.
+    home: Handle,
+    /// How long it may take to connect: less than an operation may, so that who waits behind it hears why.
+    limit: Duration,
 }
 
 /// A connection. It ends when nobody has it any more.
@@ -72,7 +77,9 @@ impl Postgres {
         // A machine that is gone without a word is noticed within the time limit of an operation, or a few of them.
         config.connect_timeout(settings.limit.mul_f32(0.75)).tcp_user_timeout(settings.limit);
         config.keepalives_idle(Duration::from_secs(10)).keepalives_interval(Duration::from_secs(5));
-        let server = Arc::new(Server { config, tls: Tls::new(database.authorities.as_deref())? });
+        let tls = Tls::new(database.authorities.as_deref())?;
+        let server =
+            Arc::new(Server { config, tls, home: Handle::current(), limit: settings.limit.mul_f32(0.75) });
         // More than one operation may take: it may wait for another replica that migrates.
         within(settings.limit * 10, migrate(&server)).await?;
         let slots = (0..settings.connections.max(1)).map(|_| tokio::sync::Mutex::default()).collect();
@@ -133,12 +140,16 @@ impl Postgres {
 impl Server {
     /// A connection whose notices nobody hears.
     async fn connect(&self) -> Result<(Client, Driver), StoreFault> {
-        // What it takes to connect is large, and rarely needed.
-        let connecting = Box::pin(self.config.connect(self.tls.clone()));
-        let (client, connection) = connecting.await.map_err(|error| fault(&error))?;
-        // Why it ended, the next operation says.
-        let driver = tokio::spawn(async move { drop(connection.await) });
-        Ok((client, Driver(driver.abort_handle())))
+        let (config, tls, limit) = (self.config.clone(), self.tls.clone(), self.limit);
+        let connecting = self.home.spawn(async move {
+            // Also a server that takes the connection and then says nothing.
+            let connected = async { config.connect(tls).await.map_err(|error| fault(&error)) };
+            let (client, connection) = within(limit, connected).await?;
+            // Why it ended, the next operation says.
+            let driver = tokio::spawn(async move { drop(connection.await) });
+            Ok((client, Driver(driver.abort_handle())))
+        });
+        connecting.await.unwrap_or_else(|gone| Err(StoreFault::Away(gone.to_string())))
     }
 }
 

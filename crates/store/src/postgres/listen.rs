@@ -39,7 +39,7 @@ impl Listening {
         let joined = (self.notices.subscribe(), self.begun.subscribe());
         self.task
             .get_or_init(|| async {
-                let task = tokio::spawn(listen(
+                let task = self.server.home.spawn(listen(
                     Arc::clone(&self.server),
                     self.limit,
                     self.notices.clone(),

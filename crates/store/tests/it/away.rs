@@ -54,6 +54,43 @@ async fn a_server_that_ends_is_away_until_it_is_back() {
     }
 }
 
+/// Each thread of the gateway has a runtime of its own. A connection that one of them made outlives it.
+#[test]
+fn a_connection_outlives_the_thread_that_asked_for_it() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let server = Postgres::start();
+    let (home, store) = (runtime(), std::sync::OnceLock::new());
+    home.block_on(async {
+        store.set(open(&server).await).unwrap();
+        let store = store.get().unwrap();
+        std::thread::scope(|scope| {
+            let elsewhere = scope.spawn(|| {
+                runtime().block_on(async {
+                    let limit = SETTINGS.limit;
+                    // Home is not running meanwhile, so only the time limit ends it.
+                    tokio::time::timeout(limit * 2, store.ping()).await.unwrap().unwrap_err()
+                })
+            });
+            assert!(elsewhere.join().unwrap().is_away());
+        });
+    });
+    let (asked, answered) = tokio::sync::oneshot::channel();
+    std::thread::scope(|scope| {
+        let store = store.get().unwrap();
+        scope.spawn(move || {
+            let answers = runtime().block_on(join_all((0..8).map(|_| store.ping())));
+            asked.send(answers).unwrap();
+        });
+        for answer in home.block_on(answered).unwrap() {
+            answer.unwrap();
+        }
+    });
+    // That thread has ended, and all of its connections are still good.
+    for answer in home.block_on(join_all((0..8).map(|_| store.get().unwrap().ping()))) {
+        answer.unwrap();
+    }
+}
+
 /// There, and silent: nothing tells but the time.
 #[tokio::test]
 async fn a_server_that_does_not_answer_is_away_within_the_limit() {
