@@ -71,11 +71,12 @@ enum Act {
 
 fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
-        (0..20i64).prop_map(Act::Wait),
+        (0..60i64).prop_map(Act::Wait),
         (0..2000i64).prop_map(Act::Wait),
         Just(Act::Rotate),
         (0..REPLICAS).prop_map(Act::Read),
         (0..REPLICAS, 1..=3600i64).prop_map(|(replica, lives)| Act::Seal { replica, lives }),
+        (0..REPLICAS).prop_map(|replica| Act::Seal { replica, lives: 3600 }),
         (0..REPLICAS, any::<prop::sample::Index>()).prop_map(|(replica, token)| Act::Open { replica, token }),
     ]
 }
@@ -99,6 +100,9 @@ proptest! {
                 Act::Read(replica) => read_at[replica] = i64::MIN,
                 Act::Seal { replica, lives } => {
                     let token = seals[replica].seal(bound, time((now + lives) * 1000), b"x").unwrap();
+                    for other in &seals {
+                        prop_assert!(other.open(bound, time(now * 1000), &token).is_ok(), "at {}", now);
+                    }
                     tokens.push((token, now + lives));
                 }
                 Act::Open { replica, token } if !tokens.is_empty() => {
@@ -117,6 +121,15 @@ proptest! {
                     seal.turn_to(ring(&turns, now * 1000).unwrap());
                     *read_at = now;
                 }
+            }
+        }
+        // And every token in its last second.
+        tokens.sort_by_key(|(_, until)| *until);
+        for (token, until) in tokens.into_iter().filter(|(_, until)| *until > now) {
+            let last = until - 1;
+            for seal in &seals {
+                seal.turn_to(ring(&turns, last * 1000).unwrap());
+                prop_assert_eq!(seal.open(bound, time(last * 1000), &token), Ok(b"x".to_vec()), "at {}", last);
             }
         }
     }
