@@ -8,11 +8,13 @@ use crate::demo::Demo;
 use crate::discover::Discover;
 use crate::exit::Exit;
 use crate::fault::Fault;
+use crate::keys::Keys;
 use crate::list::List;
 use crate::log::{Log, Voice};
 use crate::prompt::Prompt;
 use crate::read::Read;
 use crate::reference::ReferenceServer;
+use crate::replicas::Replicas;
 use crate::serve::Serve;
 use crate::stdio::Stdio;
 use crate::texts::{self, Completions, Guard};
@@ -39,6 +41,8 @@ pub(crate) enum Command {
     Serve(Serve),
     Stdio(Stdio),
     Check(Check),
+    Keys(Keys),
+    Replicas(Replicas),
     Discover(Discover),
     List(List),
     Call(Box<Call>),
@@ -78,6 +82,8 @@ impl Command {
             Self::Serve(serve) => Box::pin(serve.run(voice)).await,
             Self::Stdio(stdio) => Box::pin(stdio.run(voice)).await,
             Self::Check(check) => Box::pin(check.run()).await,
+            Self::Keys(keys) => Box::pin(keys.run(voice)).await,
+            Self::Replicas(replicas) => Box::pin(replicas.run(voice)).await,
             Self::Discover(discover) => Box::pin(discover.run()).await,
             Self::List(list) => Box::pin(list.run()).await,
             Self::Call(call) => Box::pin(call.run()).await,

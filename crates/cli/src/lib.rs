@@ -5,7 +5,8 @@
 //! `serve`, `stdio` and `demo` run a gateway for others; `discover`, `list`, `call`, `read` and `prompt` are a client,
 //! and that client is a gateway too: `client` puts one in front of the server and speaks to it as a modern client over
 //! stdio would, so that every era and transport is one way of code. `words` and `peer` say which server is meant,
-//! `replies` what it is answered when it asks, `show` how a result looks to a person. The ground: `fault`, `print`, `log`, `outside`, `signals`.
+//! `replies` what it is answered when it asks, `show` how a result looks to a person. `keys` and `replicas` look
+//! after what `shared` opens for `serve`. The ground: `fault`, `print`, `log`, `outside`, `signals`.
 
 #[cfg(feature = "count-allocations")]
 mod allocations;
@@ -22,6 +23,7 @@ mod fault;
 mod fetch;
 mod follow;
 mod given;
+mod keys;
 mod list;
 mod log;
 mod outside;
@@ -30,8 +32,10 @@ mod print;
 mod prompt;
 mod read;
 mod reference;
+mod replicas;
 mod replies;
 mod serve;
+mod shared;
 mod show;
 mod signals;
 mod stdio;

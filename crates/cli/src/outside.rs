@@ -26,26 +26,10 @@ pub(crate) fn passing_seal() -> Result<Seal, Fault> {
     Seal::random().map_err(|fault| Fault::Outside(fault.to_string()))
 }
 
-/// The seal whose key is kept in the state directory, so that sessions outlive a restart. A directory that nobody asked
-/// for and that cannot be used costs only that.
-pub(crate) fn kept_seal(asked_for: Option<&Path>) -> Result<Seal, Fault> {
-    let directory = asked_for.map(Path::to_owned).or_else(state_directory);
-    let kept = directory.as_deref().map(|directory| {
-        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
-        made.map_err(|error| format!("{}: {error}", directory.display()))?;
-        Seal::kept_at(&directory.join("seal.key")).map_err(|fault| fault.to_string())
-    });
-    match kept {
-        Some(Ok(seal)) => Ok(seal),
-        Some(Err(why)) if asked_for.is_some() => Err(Fault::Outside(why)),
-        Some(Err(why)) => {
-            tracing::warn!(
-                "sessions of legacy clients will not outlive a restart, their key cannot be kept: {why}"
-            );
-            passing_seal()
-        }
-        None => passing_seal(),
-    }
+/// Makes a directory that only its owner may enter, unless it is there.
+pub(crate) fn make_directory(path: &Path) -> Result<(), String> {
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|error| format!("{}: {error}", path.display()))
 }
 
 /// Begins what takes long before random numbers can be drawn, beside everything else. Who needs one earlier waits for it.
@@ -55,7 +39,7 @@ pub(crate) fn begin_random() -> Result<(), Fault> {
 }
 
 /// Where this system keeps the state of a service, or of a user's programs.
-fn state_directory() -> Option<PathBuf> {
+pub(crate) fn state_directory() -> Option<PathBuf> {
     let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     absolute("STATE_DIRECTORY")
         .or_else(|| Some(absolute("XDG_STATE_HOME")?.join("portolan")))
@@ -65,7 +49,7 @@ fn state_directory() -> Option<PathBuf> {
 /// The world for a gateway with this plan.
 pub(crate) fn world(
     plan: &Plan,
-    seal: Seal,
+    seal: impl Into<Arc<Seal>>,
     tap: Option<Arc<dyn Tap>>,
     workers: Workers,
 ) -> Result<World, Fault> {
@@ -73,7 +57,7 @@ pub(crate) fn world(
         network: Arc::new(SystemNetwork),
         spawn: Arc::new(SystemSpawn { guard: Some(vec![own_program()?, "guard".to_owned()]) }),
         clock: Arc::new(SystemClock),
-        seal: Arc::new(seal),
+        seal: seal.into(),
         tap,
         identity: IDENTITY.to_owned(),
         metrics: Arc::new(metrics()),

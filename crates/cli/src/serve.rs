@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use gateway::live::{Bound, Gateway};
 use gateway::plan::Plan;
+use gateway::replica::Replica;
 use gateway::upstream::Health;
 use tokio::signal::unix::SignalKind;
 use transport::net::Address;
@@ -14,6 +15,7 @@ use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::log::Voice;
 use crate::print::{self, Paint};
+use crate::shared::Shared;
 use crate::signals::{self, Ends};
 use crate::{given, outside};
 
@@ -62,23 +64,57 @@ impl Serve {
         let mut hangup = signals::hear(SignalKind::hangup())?;
         outside::begin_random()?;
         let plan = configuration.load(voice)?;
-        let seal = outside::kept_seal(self.state_dir.as_deref())?;
-        let world = outside::world(&plan, seal, None, workers(self.threads)?)?;
+        let shared = Shared::open(&plan, self.state_dir.as_deref()).await?;
+        let world = outside::world(&plan, shared.seal(), None, workers(self.threads)?)?;
         let bound_by = listeners(&plan);
         let gateway = Gateway::new(plan, world);
         let bound = gateway.listen().await?;
         announce(&bound, &configuration, voice);
+        let urls: Vec<String> = bound.iter().flat_map(Bound::urls).collect();
+        let replica = shared.join(&urls).await?;
         let settled = settle(&gateway);
-        tokio::pin!(settled);
+        let living = live(&shared, replica.as_ref());
+        tokio::pin!(settled, living);
         let mut is_settled = false;
         loop {
             tokio::select! {
                 () = ends.asked() => break,
+                () = &mut living => {
+                    tracing::info!("asked to drain by `portolan replicas --drain`");
+                    break;
+                }
                 () = &mut settled, if !is_settled => is_settled = true,
                 _ = hangup.recv() => reload(&gateway, &configuration, &bound_by, voice),
             }
         }
-        stop(&gateway, &mut ends).await
+        let stopped = tokio::select! {
+            stopped = stop(&gateway, &mut ends) => stopped,
+            () = go_on(&shared, replica.as_ref()) => Ok(Exit::Ok),
+        };
+        shared.close(replica.as_ref()).await;
+        stopped
+    }
+}
+
+/// What goes on beside serving, until this replica is asked to drain.
+async fn live(shared: &Shared, replica: Option<&Replica>) {
+    let asked = async {
+        match replica {
+            Some(replica) => replica.asked_to_drain().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = asked => {}
+        () = shared.follow_keys() => {}
+    }
+}
+
+/// What goes on while calls finish. It has no end.
+async fn go_on(shared: &Shared, replica: Option<&Replica>) {
+    match replica {
+        Some(replica) => drop(tokio::join!(replica.go_on(), shared.follow_keys())),
+        None => shared.follow_keys().await,
     }
 }
 
@@ -107,7 +143,9 @@ fn reload(gateway: &Gateway, configuration: &Configuration, bound_by: &str, voic
     match configuration.load(voice) {
         Ok(plan) => {
             if listeners(&plan) != bound_by {
-                tracing::warn!("listeners are as they were at the start: a change of theirs needs a restart");
+                tracing::warn!(
+                    "listeners, store and keys are as they were at the start: a change of theirs needs a restart"
+                );
             }
             let servers = plan.upstreams.len();
             gateway.reload(plan);
@@ -119,7 +157,7 @@ fn reload(gateway: &Gateway, configuration: &Configuration, bound_by: &str, voic
 
 /// What a reload does not change. The parts of a plan have no equality; their Debug form has.
 fn listeners(plan: &Plan) -> String {
-    format!("{:?} {:?} {}", plan.listeners, plan.admin, plan.limits.children)
+    format!("{:?} {:?} {} {:?} {:?}", plan.listeners, plan.admin, plan.limits.children, plan.store, plan.keys)
 }
 
 fn announce(bound: &[Bound], configuration: &Configuration, voice: Voice) {

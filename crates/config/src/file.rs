@@ -24,6 +24,12 @@ table! {
     /// line break at its end. `$${` stands for the characters `${`.
     #[schemars(extend("required" = ["upstream"]))]
     Config {
+        /// Where facts are kept that outlive a request and are shared by replicas, with references: `"sqlite:PATH"` for one
+        /// machine, `"postgres://USER:PASSWORD@HOST:PORT/DATABASE"` for many. Without it, nothing is. It stands above the
+        /// first table.
+        store: Template,
+        /// The keys that seal what is handed out.
+        keys: Keys,
         /// The MCP servers, each under a name. Lists show them in this order.
         upstream: Entries<Upstream>,
         /// Which path leads to which servers. Without any, `/mcp` of every listener leads to every server.
@@ -250,6 +256,18 @@ table! {
     Admin {
         /// Where it listens, with references: `"HOST:PORT"`, `"[::1]:PORT"` or `"unix:PATH"`.
         address: Template,
+    }
+}
+
+table! {
+    /// The keys that seal what is handed out: session ids, and the like. Without this table, those of `PORTOLAN_KEYS`, if
+    /// that environment variable is set; else, without a store, one that is made at the first start and kept in the state
+    /// directory, which with `sqlite:` is the master key.
+    Keys {
+        /// The keys themselves, with references: 64 hexadecimal digits each. The first seals; all of them open.
+        secrets: Vec<At<Template>>,
+        /// The key that seals the keys that are made and kept in the store, with references. All replicas have the same.
+        master: Template,
     }
 }
 

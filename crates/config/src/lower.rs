@@ -20,6 +20,7 @@ mod naming;
 mod route;
 mod selection;
 mod stdio;
+mod store;
 mod upstream;
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
@@ -48,7 +49,11 @@ impl Lowering<'_, '_> {
         self.addresses_are_free(&listeners, admin.as_ref());
         let upstreams = self.upstreams(config);
         let routes = self.routes(config, &upstreams);
+        let store = self.store(config.store.as_ref());
+        let keys = self.keys(config, store.as_ref());
         Plan {
+            store,
+            keys,
             listeners: listeners.into_iter().map(|bound| bound.plan).collect(),
             admin: admin.map(|admin| admin.value),
             routes,

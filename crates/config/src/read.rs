@@ -169,6 +169,12 @@ const ALIASES: &[(&str, &str)] = &[
 /// Says that nobody knows a key, and which one was meant.
 pub(crate) fn unknown_key(key: &At<String>, known: &[&'static str], findings: &mut Findings<'_>) {
     let name = key.value.as_str();
+    // In TOML whatever stands below a table's name is in that table.
+    if name == "store" && !known.contains(&name) {
+        let help = "it is a key of the whole file: write it above the first table";
+        findings.error(key.span, format!("unknown key {name:?}")).help(help);
+        return;
+    }
     let alias = ALIASES.iter().find(|(alias, _)| *alias == name).map(|(_, key)| *key);
     let meant = alias.filter(|alias| known.contains(alias)).or_else(|| nearest(name, known.iter().copied()));
     let help = match meant {

@@ -72,8 +72,9 @@ fn visit(node: &Node, secret: bool, file: &str, found: &mut Vec<Span>) {
             for member in members {
                 let key = member.key.value.to_lowercase();
                 // Also of misspelled keys: `header`, `enviroment`.
-                let holds_secrets = (key.contains("head") || key.starts_with("env") || key == "auth")
-                    && !HARMLESS.contains(&member.key.value.as_str());
+                let holds_secrets =
+                    (key.contains("head") || key.starts_with("env") || key == "auth" || key == "keys")
+                        && !HARMLESS.contains(&member.key.value.as_str());
                 let named = is_credential_name(&member.key.value) && !(is_tls && member.key.value == "key");
                 let secret = secret || holds_secrets || named;
                 visit(&member.value, secret, file, found);

@@ -19,6 +19,7 @@ pub mod metrics;
 mod news;
 pub mod plan;
 mod relay;
+pub mod replica;
 pub mod reply;
 mod route;
 mod subscription;

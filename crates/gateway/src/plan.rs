@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use globset::GlobSet;
 use http::{HeaderName, HeaderValue};
+use store::Place;
+use store::seal::key::Key;
 use transport::child::ChildSpec;
 use transport::http::client::{ClientSettings, Destination};
 use transport::http::server::ServerLimits;
@@ -28,6 +30,19 @@ pub struct Plan {
     pub upstreams: Vec<UpstreamPlan>,
     /// Bounds on what clients may do.
     pub limits: Limits,
+    /// Where durable facts are kept, if anywhere.
+    pub store: Option<Place>,
+    /// The keys of what is handed out, as far as they are given.
+    pub keys: KeysPlan,
+}
+
+/// Keys that are given. Without any, they are made and kept.
+#[derive(Debug, Clone, Default)]
+pub struct KeysPlan {
+    /// The keys themselves: the first seals, all of them open.
+    pub secrets: Vec<Key>,
+    /// The key that seals those which are kept in the store.
+    pub master: Option<Key>,
 }
 
 /// A bound socket for clients.
@@ -300,6 +315,15 @@ pub struct Limits {
     pub children: usize,
     /// How long calls in flight may take to finish when Portolan is asked to end.
     pub drain: Duration,
+}
+
+impl Limits {
+    /// For how long anything is sealed that is handed out: sessions, and ids of tasks, which lead back to their servers for a
+    /// month after the task's own time.
+    #[must_use]
+    pub fn longest_seal(&self) -> Duration {
+        self.session_ttl.max(Duration::from_secs(60 * 24 * 3600))
+    }
 }
 
 impl Default for Limits {

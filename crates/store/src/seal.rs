@@ -3,22 +3,30 @@
 //! A sealed token is worthless for another purpose or another principal, after its expiry, or when a bit of it was
 //! changed, and tells its holder nothing. Layout before base64url: version (1 byte), key id (4), nonce (12),
 //! AES-256-GCM of expiry (8, seconds since 1970, big-endian) and payload. Purpose and principal are authenticated
-//! beside it. Keys are derived once, never per call.
+//! beside it.
+//!
+//! Several keys open and one of them seals: a [`Ring`]. Which does what is a pure function of the [`turns`] that keys
+//! take, so that all replicas agree. A ring is made when a key comes or goes, never per call, and is swapped under those
+//! who seal and open: they take no lock and wait for nobody.
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use arc_swap::ArcSwap;
+use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce};
 use aws_lc_rs::rand;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-mod kept;
+pub mod kept;
+pub mod key;
+pub mod ring;
+pub mod turns;
 
-pub use kept::KeyFileFault;
+use key::{KEY_ID_LEN, Key};
+use ring::Ring;
 
 const VERSION: u8 = 1;
-const KEY_ID_LEN: usize = 4;
 const EXPIRY_LEN: usize = 8;
 
 /// Why a token is not opened. Which of them it was is for the log; the holder hears only that it is not valid.
@@ -41,19 +49,24 @@ pub enum SealFault {
     Random,
 }
 
-/// Seals and opens tokens with one key.
+/// Seals and opens tokens.
 pub struct Seal {
-    key: LessSafeKey,
-    key_id: [u8; KEY_ID_LEN],
+    ring: ArcSwap<Ring>,
 }
 
 impl Seal {
+    /// A seal with these keys.
+    #[must_use]
+    pub fn new(ring: Ring) -> Self {
+        Self { ring: ArcSwap::from_pointee(ring) }
+    }
+
     /// A seal with a new random key: what it sealed is worthless after a restart.
     ///
     /// # Errors
     /// When there are no random numbers.
     pub fn random() -> Result<Self, SealFault> {
-        Self::from_secret(&new_secret()?)
+        Ok(Self::new(Ring::of(&Key::random()?)))
     }
 
     /// A seal with the key that `secret` holds.
@@ -61,11 +74,12 @@ impl Seal {
     /// # Errors
     /// Never for 32 bytes.
     pub fn from_secret(secret: &[u8; 32]) -> Result<Self, SealFault> {
-        let key = UnboundKey::new(&AES_256_GCM, secret).map_err(|_unspecified| SealFault::Malformed)?;
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, secret);
-        let mut key_id = [0; KEY_ID_LEN];
-        key_id.iter_mut().zip(digest.as_ref()).for_each(|(to, from)| *to = *from);
-        Ok(Self { key: LessSafeKey::new(key), key_id })
+        Ok(Self::new(Ring::of(&Key::new(*secret)?)))
+    }
+
+    /// From now on these keys seal and open.
+    pub fn turn_to(&self, ring: Ring) {
+        self.ring.store(ring.into());
     }
 
     /// Seals a payload. The token is of `[A-Za-z0-9_-]`.
@@ -80,12 +94,14 @@ impl Seal {
         sealed.extend_from_slice(&seconds.to_be_bytes());
         sealed.extend_from_slice(payload);
         let aad = Aad::from(bound.bytes());
-        self.key
+        let ring = self.ring.load();
+        let key = ring.sealing();
+        key.cipher()
             .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), aad, &mut sealed)
             .map_err(|_unspecified| SealFault::Malformed)?;
         let mut token = Vec::with_capacity(1 + KEY_ID_LEN + NONCE_LEN + sealed.len());
         token.push(VERSION);
-        token.extend_from_slice(&self.key_id);
+        token.extend_from_slice(&key.id().0);
         token.extend_from_slice(&nonce);
         token.extend_from_slice(&sealed);
         Ok(URL_SAFE_NO_PAD.encode(token))
@@ -99,30 +115,20 @@ impl Seal {
         let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_not_base64| SealFault::Malformed)?;
         let rest = bytes.strip_prefix(&[VERSION]).ok_or(SealFault::Malformed)?;
         let (key_id, rest) = rest.split_at_checked(KEY_ID_LEN).ok_or(SealFault::Malformed)?;
-        if key_id != self.key_id {
-            return Err(SealFault::UnknownKey);
-        }
         let (nonce, sealed) = rest.split_first_chunk::<NONCE_LEN>().ok_or(SealFault::Malformed)?;
-        let mut sealed = sealed.to_vec();
-        let aad = Aad::from(bound.bytes());
-        let opened = self
-            .key
-            .open_in_place(Nonce::assume_unique_for_key(*nonce), aad, &mut sealed)
-            .map_err(|_unspecified| SealFault::NotAuthentic)?;
-        let (expiry, payload) = opened.split_first_chunk::<EXPIRY_LEN>().ok_or(SealFault::Malformed)?;
-        if UNIX_EPOCH + Duration::from_secs(u64::from_be_bytes(*expiry)) <= now {
-            return Err(SealFault::Expired);
+        let ring = self.ring.load();
+        let mut fault = SealFault::UnknownKey;
+        // Two keys may have one id, however unlikely that is.
+        for key in ring.opening().filter(|key| key.id().0 == key_id) {
+            let mut sealed = sealed.to_vec();
+            let aad = Aad::from(bound.bytes());
+            match key.cipher().open_in_place(Nonce::assume_unique_for_key(*nonce), aad, &mut sealed) {
+                Ok(opened) => return unexpired(opened, now),
+                Err(_unspecified) => fault = SealFault::NotAuthentic,
+            }
         }
-        Ok(payload.to_vec())
+        Err(fault)
     }
-}
-
-/// A key. It comes from the system itself: the generator of [`rand`] gathers noise for tens of milliseconds before its
-/// first number, and a start need not wait for that.
-fn new_secret() -> Result<[u8; 32], SealFault> {
-    let mut secret = [0; 32];
-    getrandom::getrandom(&mut secret).map_err(|_failed| SealFault::Random)?;
-    Ok(secret)
 }
 
 /// Has the process's first random number drawn, which takes tens of milliseconds, so that no client waits for it. To be
@@ -132,9 +138,19 @@ pub fn draw_first_random() {
     let _first = rand::fill(&mut [0; 1]);
 }
 
+/// The payload of what was opened, unless its time is over.
+fn unexpired(opened: &[u8], now: SystemTime) -> Result<Vec<u8>, SealFault> {
+    let (expiry, payload) = opened.split_first_chunk::<EXPIRY_LEN>().ok_or(SealFault::Malformed)?;
+    let expires = UNIX_EPOCH.checked_add(Duration::from_secs(u64::from_be_bytes(*expiry)));
+    if expires.is_some_and(|expires| expires <= now) {
+        return Err(SealFault::Expired);
+    }
+    Ok(payload.to_vec())
+}
+
 impl fmt::Debug for Seal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Seal").finish_non_exhaustive()
+        f.debug_struct("Seal").field("ring", &self.ring.load()).finish_non_exhaustive()
     }
 }
 

@@ -3,7 +3,8 @@
 //! No HTTP library stands between a test and the protocol: the scripted server and the clients write and read bytes.
 //! In memory and with tokio's clock paused, whatever hangs runs into its bound at once, and nothing waits for real.
 //! Reading order: [`net`] and [`spawn`] (the world below the seam), [`server`] (an MCP server that does what it is
-//! told), [`http`] and [`lines`] (clients), [`json`] (comparing raw messages), [`transcript`] (conversations as files).
+//! told), [`http`] and [`lines`] (clients), [`json`] (comparing raw messages), [`transcript`] (conversations as files), [`postgres`]
+//! (a real database).
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -17,6 +18,7 @@ pub mod http;
 pub mod json;
 pub mod lines;
 pub mod net;
+pub mod postgres;
 pub mod server;
 pub mod spawn;
 pub mod transcript;

@@ -15,4 +15,5 @@ mod lists;
 mod processes;
 mod program;
 mod serving;
+mod sharing;
 mod wire;

@@ -32,7 +32,7 @@ impl Gateway {
         ]))
     }
 
-    fn spawn(command: &mut Command) -> Self {
+    pub(crate) fn spawn(command: &mut Command) -> Self {
         let mut running = Running::spawn(command);
         let (mut url, mut admin) = (None, None);
         loop {

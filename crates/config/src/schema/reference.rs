@@ -6,7 +6,7 @@ use schemars::Schema;
 use serde_json::Value;
 
 use crate::file::{
-    Admin, Config, Filter, Limits, Listener, Naming, Route, Selection, Timeouts, Tls, Upstream,
+    Admin, Config, Filter, Keys, Limits, Listener, Naming, Route, Selection, Timeouts, Tls, Upstream,
 };
 
 const EXAMPLE: &str = include_str!("../../example.toml");
@@ -23,6 +23,7 @@ const TABLES: &[(&str, &str, &[&str])] = &[
     ("[listener.NAME]", "Listener", Listener::KEYS),
     ("[listener.NAME.tls]", "Tls", Tls::KEYS),
     ("[admin]", "Admin", Admin::KEYS),
+    ("[keys]", "Keys", Keys::KEYS),
     ("[limits]", "Limits", Limits::KEYS),
 ];
 
@@ -42,24 +43,37 @@ fn write(schema: &Schema, out: &mut String) -> std::fmt::Result {
         "<!-- Made of the comments in crates/config/src/file.rs; edit those, and run its tests with UPDATE=1. -->\n"
     )?;
     writeln!(out, "{}\n", text(schema.as_value(), "description"))?;
+    let (plain, tables): (Vec<_>, Vec<_>) = Config::KEYS.iter().partition(|key| is_text(schema, key));
     writeln!(
         out,
         "Tables: {}.\n",
-        Config::KEYS.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ")
+        tables.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ")
     )?;
     writeln!(out, "```toml\n{EXAMPLE}```")?;
+    writeln!(out, "\n## Above the tables\n")?;
+    rows(schema, schema.as_value(), &plain, out)?;
     for (heading, name, keys) in TABLES {
         let Some(table) = schema.pointer(&format!("/$defs/{name}")) else { continue };
         writeln!(out, "\n## `{heading}`\n\n{}\n", text(table, "description"))?;
-        writeln!(out, "| Key | Value | Default | Meaning |\n| --- | --- | --- | --- |")?;
-        for key in *keys {
-            let Some(property) = table.pointer(&format!("/properties/{key}")) else { continue };
-            let default = property.get("default").map_or_else(String::new, |default| format!("`{default}`"));
-            let meaning = text(property, "description") + &words(schema, property);
-            writeln!(out, "| `{key}` | {} | {default} | {} |", kind(property), meaning.replace('|', "\\|"))?;
-        }
+        rows(schema, table, keys, out)?;
     }
     write!(out, "\n{FOREIGN}")
+}
+
+/// Whether a key of the whole file holds a text.
+fn is_text(schema: &Schema, key: &str) -> bool {
+    schema.pointer(&format!("/properties/{key}/type")).is_some_and(|kind| kind == "string")
+}
+
+fn rows(schema: &Schema, table: &Value, keys: &[&str], out: &mut String) -> std::fmt::Result {
+    writeln!(out, "| Key | Value | Default | Meaning |\n| --- | --- | --- | --- |")?;
+    for key in keys {
+        let Some(property) = table.pointer(&format!("/properties/{key}")) else { continue };
+        let default = property.get("default").map_or_else(String::new, |default| format!("`{default}`"));
+        let meaning = text(property, "description") + &words(schema, property);
+        writeln!(out, "| `{key}` | {} | {default} | {} |", kind(property), meaning.replace('|', "\\|"))?;
+    }
+    Ok(())
 }
 
 fn text(schema: &Value, key: &str) -> String {

@@ -19,6 +19,7 @@ mod processes;
 mod reading;
 mod secrets;
 mod servers;
+mod stores;
 
 /// The environment of all tests. There is no PATH in it, so that no program is looked for.
 fn env(name: &str) -> Option<String> {

@@ -1,13 +1,24 @@
-//! A seal whose key is kept in a file, so that what was handed out is still good after a restart.
+//! Keys in a file of one machine, so that what was handed out is still good after a restart.
+//!
+//! One key a line, the earliest first: 64 hexadecimal digits, and behind them when the key was made, from when on it
+//! seals and until when earlier ones open, as `made=… seals=… earlier=…` in milliseconds since 1970. A line of digits
+//! alone is a key that has always sealed. Only [`rotate`] writes to a file that is there, and it does so whole or not at
+//! all.
 
-use std::fs::OpenOptions;
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::key::Key;
+use super::turns::{self, KeyState, Millis, Rotation, Turn};
 use super::{Seal, SealFault};
 
-/// Why there is no seal.
+/// More than any file of keys that are still good.
+const FILE_BYTES: u64 = 64 * 1024;
+
+/// Why there are no keys.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyFileFault {
     /// The file cannot be read or made.
@@ -21,85 +32,144 @@ pub enum KeyFileFault {
     /// Others than its owner may read it.
     #[error("{}: others may read this key; chmod 600 it, or remove it to have a new one made", .0.display())]
     Open(PathBuf),
-    /// It does not hold a key.
+    /// It does not hold keys.
     #[error("{}: this is no key: 64 hexadecimal digits are wanted; remove it to have a new one made", .0.display())]
     Malformed(PathBuf),
+    /// Somebody else writes it, or died doing so.
+    #[error("{}: another rotation is under way; if there is none, remove this file", .0.display())]
+    Busy(PathBuf),
     /// No key could be made.
     #[error(transparent)]
     Seal(#[from] SealFault),
 }
 
+/// A time in milliseconds since 1970.
+#[must_use]
+pub fn millis(time: SystemTime) -> Millis {
+    turns::millis(time.duration_since(UNIX_EPOCH).unwrap_or_default())
+}
+
 impl Seal {
-    /// The seal with the key in this file, which is made if it is not there: for its owner only, and never written over.
+    /// The seal with the keys in this file, which is made if it is not there: for its owner only, and never written over.
     ///
     /// # Errors
     /// When the file cannot be read or made, is open to others, or holds no key.
-    pub fn kept_at(path: &Path) -> Result<Self, KeyFileFault> {
-        let io = |source| KeyFileFault::Io { path: path.to_owned(), source };
-        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-            Ok(mut file) => {
-                let secret = super::new_secret()?;
-                let text: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
-                file.write_all(format!("{text}\n").as_bytes()).and_then(|()| file.sync_all()).map_err(io)?;
-                Ok(Self::from_secret(&secret)?)
-            }
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Self::read_from(path),
-            Err(error) => Err(io(error)),
-        }
-    }
-
-    fn read_from(path: &Path) -> Result<Self, KeyFileFault> {
-        let io = |source| KeyFileFault::Io { path: path.to_owned(), source };
-        let file = OpenOptions::new().read(true).open(path).map_err(io)?;
-        if file.metadata().map_err(io)?.permissions().mode() & 0o077 != 0 {
-            return Err(KeyFileFault::Open(path.to_owned()));
-        }
-        let mut text = String::new();
-        file.take(1024).read_to_string(&mut text).map_err(io)?;
-        let secret = decode(text.trim()).ok_or_else(|| KeyFileFault::Malformed(path.to_owned()))?;
-        Ok(Self::from_secret(&secret)?)
+    pub fn kept_at(path: &Path, now: SystemTime) -> Result<Self, KeyFileFault> {
+        let ring = turns::ring(&read_or_make(path, now)?, millis(now));
+        Ok(Self::new(ring.ok_or_else(|| KeyFileFault::Malformed(path.to_owned()))?))
     }
 }
 
-fn decode(text: &str) -> Option<[u8; 32]> {
-    if text.len() != 64 || !text.is_ascii() {
-        return None;
+/// The keys in this file, which is made if it is not there.
+///
+/// # Errors
+/// When the file cannot be read or made, is open to others, or holds no key.
+pub fn read_or_make(path: &Path, now: SystemTime) -> Result<Vec<Turn>, KeyFileFault> {
+    let io = |source| KeyFileFault::Io { path: path.to_owned(), source };
+    // Whole under another name first: who starts at the same time must not read half a key.
+    match fs::symlink_metadata(path) {
+        Ok(_) => read(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let now = millis(now);
+            let first = Turn {
+                number: 1,
+                key: Key::random()?,
+                made_at: Some(now),
+                seals_from: now,
+                earlier_until: now,
+            };
+            let mut name = path.as_os_str().to_owned();
+            name.push(format!(".{}-{}", std::process::id(), first.key.id()));
+            let scratch = PathBuf::from(name);
+            write(&scratch, &[first]).map_err(io)?;
+            // A link never replaces a file: whoever was first has made the key of all.
+            let linked = fs::hard_link(&scratch, path);
+            fs::remove_file(&scratch).map_err(io)?;
+            match linked {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(io(error)),
+                _ => read(path),
+            }
+        }
+        Err(error) => Err(io(error)),
     }
-    let mut secret = [0; 32];
-    for (byte, digits) in secret.iter_mut().zip(text.as_bytes().chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+}
+
+/// Reads the keys in this file.
+///
+/// # Errors
+/// When it cannot be read, is open to others, or holds no key.
+pub fn read(path: &Path) -> Result<Vec<Turn>, KeyFileFault> {
+    let io = |source| KeyFileFault::Io { path: path.to_owned(), source };
+    let file = OpenOptions::new().read(true).open(path).map_err(io)?;
+    if file.metadata().map_err(io)?.permissions().mode() & 0o077 != 0 {
+        return Err(KeyFileFault::Open(path.to_owned()));
     }
-    Some(secret)
+    let mut text = String::new();
+    file.take(FILE_BYTES).read_to_string(&mut text).map_err(io)?;
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let turns: Option<Vec<_>> = (1..).zip(lines).map(|(number, line)| turn(number, line)).collect();
+    turns.filter(|turns| !turns.is_empty()).ok_or_else(|| KeyFileFault::Malformed(path.to_owned()))
+}
+
+/// Adds a key to the file, and drops those that are retired.
+///
+/// # Errors
+/// When the file cannot be read or written, or somebody else does that at the same time.
+pub fn rotate(path: &Path, rotation: Rotation, now: SystemTime) -> Result<Vec<Turn>, KeyFileFault> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    let scratch = PathBuf::from(name);
+    let io = |source| KeyFileFault::Io { path: path.to_owned(), source };
+    let mut turns = read_or_make(path, now)?;
+    let now = millis(now);
+    let (seals_from, earlier_until) = rotation.times(now);
+    let number = turns.last().map_or(1, |last| last.number + 1);
+    turns.push(Turn { number, key: Key::random()?, made_at: Some(now), seals_from, earlier_until });
+    let facts = turns::facts(&turns, now);
+    turns.retain(|turn| {
+        !facts.iter().any(|fact| fact.number == turn.number && fact.state == KeyState::Retired)
+    });
+    write(&scratch, &turns).map_err(|source| match source.kind() {
+        io::ErrorKind::AlreadyExists => KeyFileFault::Busy(scratch.clone()),
+        _ => io(source),
+    })?;
+    fs::rename(&scratch, path).map_err(io)?;
+    sync_directory(path).map_err(io)?;
+    read(path)
+}
+
+fn write(path: &Path, turns: &[Turn]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(turns.iter().map(line).collect::<String>().as_bytes())?;
+    file.sync_all()
+}
+
+fn sync_directory(path: &Path) -> io::Result<()> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    File::open(directory.unwrap_or_else(|| Path::new(".")))?.sync_all()
+}
+
+fn line(turn: &Turn) -> String {
+    let made = turn.made_at.map(|at| format!(" made={at}")).unwrap_or_default();
+    format!("{}{made} seals={} earlier={}\n", turn.key.to_text(), turn.seals_from, turn.earlier_until)
+}
+
+fn turn(number: i64, line: &str) -> Option<Turn> {
+    let mut words = line.split_whitespace();
+    let mut turn =
+        Turn { number, key: Key::from_text(words.next()?)?, made_at: None, seals_from: 0, earlier_until: 0 };
+    for word in words {
+        let (name, at) = word.split_once('=')?;
+        let at = at.parse().ok()?;
+        match name {
+            "made" => turn.made_at = Some(at),
+            "seals" => turn.seals_from = at,
+            "earlier" => turn.earlier_until = at,
+            _ => return None,
+        }
+    }
+    Some(turn)
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::{Duration, UNIX_EPOCH};
-
-    use super::super::Bound;
-    use super::*;
-
-    #[test]
-    fn a_key_is_made_once_and_kept() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("seal.key");
-        let bound = Bound { purpose: "p", principal: "me" };
-        let token =
-            Seal::kept_at(&path).unwrap().seal(bound, UNIX_EPOCH + Duration::from_secs(9), b"x").unwrap();
-        assert_eq!(Seal::kept_at(&path).unwrap().open(bound, UNIX_EPOCH, &token).unwrap(), b"x");
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-    }
-
-    #[test]
-    fn a_key_that_is_open_or_none_is_refused_and_left_alone() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("seal.key");
-        std::fs::write(&path, "00\n").unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-        assert!(matches!(Seal::kept_at(&path), Err(KeyFileFault::Malformed(_))));
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
-        assert!(matches!(Seal::kept_at(&path), Err(KeyFileFault::Open(_))));
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "00\n");
-        assert!(matches!(Seal::kept_at(&dir.path().join("no/key")), Err(KeyFileFault::Io { .. })));
-    }
-}
+mod tests;
