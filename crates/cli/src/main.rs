@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// A fifth cheaper than the system's where messages are concerned (bench/RESULTS.md, «Allocator»).
+/// Cheaper than the system's where bodies are large (bench/RESULTS.md, «Allocator»).
 #[cfg(not(feature = "count-allocations"))]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
