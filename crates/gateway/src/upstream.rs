@@ -343,6 +343,10 @@ impl Upstream {
         let legacy = match partner {
             Partner::Modern(link) => {
                 outbound::mirror(order.call, order.subject, link.revision, &mut headers);
+                // Whatever was there under these names goes; a name of them may stand there twice.
+                for (name, _) in order.mirrored {
+                    headers.remove(name);
+                }
                 for (name, value) in order.mirrored {
                     headers.append(name, value.clone());
                 }

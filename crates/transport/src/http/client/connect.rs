@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use http::uri::Scheme;
 use hyper::client::conn::http2;
@@ -24,6 +25,9 @@ pub(super) struct Connector {
     /// Made at the first https connection: to read the system's authorities takes longer than a start should.
     tls: OnceLock<Result<Arc<ClientConfig>, String>>,
 }
+
+/// How often a peer over HTTP/2 is asked whether it is still there.
+const PROBE: Duration = Duration::from_secs(30);
 
 /// A new connection.
 pub(super) enum Connected {
@@ -80,7 +84,8 @@ async fn handshake(io: BoxIo, http2: bool) -> io::Result<Connected> {
         return Http1::open(io).await.map(Connected::Http1).map_err(fault);
     }
     let mut builder = http2::Builder::new(TokioExecutor::new());
-    builder.timer(TokioTimer::new());
+    // It may lie idle for long: a peer that vanished without a word must not be found out by a call.
+    builder.timer(TokioTimer::new()).keep_alive_interval(PROBE).keep_alive_while_idle(true);
     let (sender, driver) = builder.handshake(TokioIo::new(io)).await.map_err(fault)?;
     tokio::spawn(async move {
         if let Err(error) = driver.await {

@@ -84,8 +84,12 @@ impl Pool {
         shelf.shared.iter().find(|(other, _)| other.is_near(to)).map(|(_, sender)| sender.clone())
     }
 
+    /// Lets others use a connection. Of those who connected at the same time, only the first one's is kept.
     pub(super) fn share(&self, to: Destination, sender: http2::SendRequest<Pieces>) {
-        self.shelf(workers::seat()).shared.push((to, sender));
+        let mut shelf = self.shelf(workers::seat());
+        if !shelf.shared.iter().any(|(other, kept)| other.is_near(&to) && !kept.is_closed()) {
+            shelf.shared.push((to, sender));
+        }
     }
 
     /// Takes a connection back whose response was read to its end.
