@@ -1,0 +1,296 @@
+//! Sending a call: over whichever transport the server has, in its own era, up to the beginning of its answer.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use auth::Permitted;
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use mcp::jsonrpc::{Message, MessageKind};
+use mcp::method::Kind;
+use mcp::mrtr;
+use mcp::outbound::{self, MetaRewrite, Rewrite};
+use mcp::version::Era;
+use tokio::time::timeout;
+use transport::http::client::Reply;
+
+use super::answer::{Answer, Origin, Response, Source};
+use super::ask::Asked;
+use super::link::{Health, Link, NOTHING, Whose};
+use super::pipes::Running;
+use super::places::Place;
+use super::streamable::early::{self, First};
+use super::streamable::{HttpStream, HttpWire, LegacyCall, Partner, Session};
+use super::{Order, Upstream, Wire};
+use crate::reply::CallError;
+use crate::tasks;
+impl Upstream {
+    /// Sends a call and waits for the beginning of its answer.
+    ///
+    /// A call that a server certainly did not carry out is sent a second time: one in a session that the server has
+    /// lost (404), nothing else.
+    pub(crate) async fn send(&self, order: Permitted<Order<'_>>) -> Result<Answer, CallError> {
+        if !order.covers(self.name()) {
+            return Err(CallError::Internal("a permit for another upstream".to_owned()));
+        }
+        let principal = order.principal();
+        let order = order.value();
+        // A modern server hears it with the call.
+        let declared = match self.is_modern() {
+            true => Cow::Borrowed(NOTHING),
+            false => mrtr::askable(order.call.client().capabilities()).into(),
+        };
+        let whose = self.whose(principal, order.session.as_ref(), &declared);
+        // Waiting for a place is part of the time that a call may take.
+        match timeout(order.within, self.begin_placed(order, &whose)).await {
+            Ok(answer) => answer,
+            Err(_elapsed) => {
+                Err(CallError::Deadline { upstream: self.name().to_owned(), after: order.within })
+            }
+        }
+    }
+
+    async fn begin_placed(&self, order: &Order<'_>, whose: &Whose) -> Result<Answer, CallError> {
+        let takes_none = order.listens || tasks::waits(order.call);
+        let place = if takes_none { None } else { Some(self.places.take().await?) };
+        self.begin(order, whose, place).await
+    }
+
+    async fn begin(
+        &self,
+        order: &Order<'_>,
+        whose: &Whose,
+        place: Option<Place>,
+    ) -> Result<Answer, CallError> {
+        match &self.wire {
+            Wire::Stdio(wire) => {
+                let running = self.note(wire.running(whose).await, |running| &running.link)?;
+                self.begin_pipe(order, &running, HeaderMap::new(), (&whose.declared, place)).await
+            }
+            Wire::Http(wire) => {
+                let partner = self.note(wire.partner(whose).await, Partner::link)?;
+                match self.begin_http(wire, order, &partner, place).await? {
+                    Begun::Answer(answer) => Ok(*answer),
+                    Begun::SessionLost(place) => {
+                        let partner = self.note(wire.partner(whose).await, Partner::link)?;
+                        match Box::pin(self.begin_http(wire, order, &partner, place)).await? {
+                            Begun::Answer(answer) => Ok(*answer),
+                            Begun::SessionLost(_) => {
+                                Err(wire.invalid("it forgets each session at once (HTTP 404)"))
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    async fn begin_pipe(
+        &self,
+        order: &Order<'_>,
+        running: &Running,
+        headers: HeaderMap,
+        (declared, place): (&Arc<str>, Option<Place>),
+    ) -> Result<Answer, CallError> {
+        let log = order.call.client().log;
+        if let Some(level) = log.level() {
+            running.lower_level(level, self.shared.next_id());
+        }
+        running.serves(order.call);
+        let id = self.shared.next_id();
+        let body = self.body(order, &running.link, id);
+        let wants = Running::wants(log.wants(None), order.listens, asked(order, declared));
+        let stream = running.pipe.request(id, body, headers, wants).await?;
+        self.answered(&running.link);
+        Ok(Answer::new(Source::Pipe(stream), self.origin(order, &running.link, id), place))
+    }
+
+    async fn begin_http(
+        &self,
+        wire: &Arc<HttpWire>,
+        order: &Order<'_>,
+        partner: &Partner,
+        place: Option<Place>,
+    ) -> Result<Begun, CallError> {
+        let link = partner.link();
+        let id = self.shared.next_id();
+        let mut headers = wire.forwarded(order.headers);
+        let meta = order.call.meta().filter(|meta| meta.contains("traceparent"));
+        order.trace.write(meta.and_then(|_| order.call.meta_object()).as_ref(), &mut headers);
+        let legacy = match partner {
+            Partner::Modern(link) => {
+                outbound::mirror(order.call, order.subject, link.revision, &mut headers);
+                // No configured header has such a name: the configuration refuses them.
+                for (name, value) in order.mirrored {
+                    headers.append(name, value.clone());
+                }
+                if order.call.method().is_none() {
+                    // What its `Mcp-Name` mirrors is the business of those who know the method.
+                    headers.extend(
+                        order
+                            .headers
+                            .get(&mcp::headers::NAME)
+                            .map(|v| (mcp::headers::NAME.clone(), v.clone())),
+                    );
+                }
+                None
+            }
+            Partner::Legacy(session) => {
+                if let Some(level) = order.call.client().log.level() {
+                    Box::pin(session.lower_level(wire, level)).await?;
+                }
+                headers.extend(session.headers());
+                let told = (order.call.client().log.wants(None), asked(order, &session.whose.declared));
+                Some(LegacyCall::begin(wire, session, id, told))
+            }
+            Partner::Sse(running, declared) => {
+                let answer = Box::pin(self.begin_pipe(order, running, headers, (declared, place))).await?;
+                return Ok(Begun::Answer(Box::new(answer)));
+            }
+        };
+        let mut legacy = legacy;
+        let first = match &mut legacy {
+            Some(call) => Box::pin(early::send(wire, call, headers, self.body(order, link, id))).await,
+            None => First::Head(wire.post(headers, self.pieces(order, link, id)).await),
+        };
+        let reply = match (first, legacy.take()) {
+            (First::Head(reply), call) => {
+                legacy = call;
+                reply
+            }
+            (First::Said(early), Some(call)) => {
+                self.answered(link);
+                let stream = HttpStream::early(Arc::clone(wire), early, id, call);
+                let source = Source::Events(Box::new(stream));
+                return Ok(Begun::Answer(Box::new(Answer::new(source, self.origin(order, link, id), place))));
+            }
+            (First::Said(_), None) => return Err(CallError::Internal("an answer to no call".to_owned())),
+        };
+        match &reply {
+            Ok(_) => self.answered(link),
+            Err(error) => self.shared.set_health(Health::Down { why: error.to_string() }),
+        }
+        let reply = reply?;
+        let legacy = match legacy {
+            Some(call) if is_lost(&reply, &call.session) => {
+                wire.lost(&call.session);
+                call.over();
+                return Ok(Begun::SessionLost(place));
+            }
+            legacy => legacy,
+        };
+        let source = self.receive(wire, reply, Sent { id, legacy }).await?;
+        Ok(Begun::Answer(Box::new(Answer::new(source, self.origin(order, link, id), place))))
+    }
+
+    /// Tells by the response's head what kind of answer it is.
+    async fn receive(&self, wire: &Arc<HttpWire>, mut reply: Reply, sent: Sent) -> Result<Source, CallError> {
+        let (status, media) = (reply.status(), reply.media_type());
+        if status.is_success() && media.as_deref() == Some("text/event-stream") {
+            let stream = HttpStream::answering(Arc::clone(wire), reply, sent.id, sent.legacy);
+            return Ok(Source::Events(Box::new(stream)));
+        }
+        if media.as_deref() != Some("application/json") {
+            if sent.legacy.is_none() && matches!(status, StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND) {
+                wire.doubt_era();
+            }
+            return Err(wire.status_fault(status, media.as_deref()));
+        }
+        let session = sent.legacy.as_ref().map(|call| &*call.session);
+        let message = match wire.read_answer(&mut reply, session).await {
+            Ok(message) => message,
+            Err(_) if !status.is_success() => return Err(wire.status_fault(status, media.as_deref())),
+            Err(error) => return Err(error),
+        };
+        match message.response_id() {
+            Some(id) if id.as_number() != Some(sent.id) => {
+                return Err(wire.invalid("it answers a request that is not ours"));
+            }
+            None if !matches!(message.kind(), MessageKind::Error(_)) => {
+                return Err(wire.invalid("it answers with a message that is no response"));
+            }
+            _ => {}
+        }
+        if sent.legacy.is_none() && is_legacy_refusal(status, &message) {
+            wire.doubt_era();
+        }
+        if let Some(call) = sent.legacy {
+            call.over();
+        }
+        Ok(Source::Whole(Some(Response { message, status: Some(status) })))
+    }
+
+    fn body(&self, order: &Order<'_>, link: &Link, id: u64) -> Bytes {
+        outbound::body(order.call, &self.rewrite(order, link, id))
+    }
+
+    fn pieces(&self, order: &Order<'_>, link: &Link, id: u64) -> Vec<Bytes> {
+        outbound::pieces(order.call, &self.rewrite(order, link, id))
+    }
+
+    fn rewrite<'o>(&'o self, order: &'o Order<'_>, link: &Link, id: u64) -> Rewrite<'o> {
+        let client = order.call.client();
+        let meta = match link.era() {
+            Era::Legacy => MetaRewrite::Legacy,
+            Era::Modern => MetaRewrite::Modern {
+                revision: link.revision,
+                capabilities: client.capabilities(),
+                client_info: &self.shared.world.identity,
+                log_level: client.log.level(),
+            },
+        };
+        Rewrite {
+            id,
+            subject: order.subject,
+            progress_token: order.call.progress_token().map(|_| id),
+            trace: &order.trace,
+            meta,
+        }
+    }
+
+    fn origin(&self, order: &Order<'_>, link: &Link, id: u64) -> Origin {
+        let reads = order.call.kind() == Kind::Resource;
+        let uri = || order.subject.or_else(|| order.call.subject().map(|s| &*s.text)).map(str::to_owned);
+        Origin {
+            id,
+            upstream: Arc::clone(&self.label),
+            revision: link.revision,
+            method: order.call.method(),
+            uri: reads.then(uri).flatten(),
+        }
+    }
+}
+
+/// What a call may be asked by a legacy server.
+fn asked(order: &Order<'_>, declared: &Arc<str>) -> Asked {
+    let may_ask = order.call.method().is_some_and(|method| method.may_ask);
+    Asked { may_ask, declared: Arc::clone(declared), client: order.client.clone(), after: order.after }
+}
+
+/// How sending over HTTP began.
+enum Begun {
+    Answer(Box<Answer>),
+    SessionLost(Option<Place>),
+}
+
+/// What was sent and must be cleaned up after.
+struct Sent {
+    id: u64,
+    legacy: Option<LegacyCall>,
+}
+
+/// Whether an answer to a modern request is what legacy servers say to those who have no session: the server may have
+/// been replaced by an older one.
+fn is_legacy_refusal(status: StatusCode, message: &Message) -> bool {
+    let code = match message.kind() {
+        MessageKind::Error(parts) => parts.code,
+        _ => return false,
+    };
+    status == StatusCode::BAD_REQUEST && (-32019..=-32000).contains(&code)
+}
+
+/// A 404 in a session with an id means that the session is gone (MCP 2025-11-25 `basic/transports` §Session
+/// Management), and then the request was not carried out.
+fn is_lost(reply: &Reply, session: &Session) -> bool {
+    reply.status() == StatusCode::NOT_FOUND && session.has_id()
+}
