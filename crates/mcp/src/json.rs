@@ -307,17 +307,6 @@ impl<'a> Object<'a> {
     }
 }
 
-/// Goes over the members of the object that `text` holds, without keeping them.
-///
-/// # Errors
-/// When `text` is not one JSON object.
-pub fn members<'a>(text: &'a str, mut each: impl FnMut(Member<'a>)) -> Result<(), JsonFault> {
-    read_members(text, |member| {
-        each(member);
-        true
-    })
-}
-
 /// Goes over members until `each` has enough, which is a fault.
 fn read_members<'a>(text: &'a str, each: impl FnMut(Member<'a>) -> bool) -> Result<(), JsonFault> {
     let mut reader = serde_json::Deserializer::from_str(text);

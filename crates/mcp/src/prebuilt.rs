@@ -3,27 +3,18 @@
 
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use crate::answer::{self, AnswerFault};
-use crate::json::{Object, Span};
+use crate::json::{Object, Patch, Span};
 use crate::jsonrpc::{Id, Message};
-
-/// Text between two places that is no longer than this is copied: another piece would cost more.
-const SHORT: usize = 512;
 
 /// A result response without its id and without its `ttlMs`.
 #[derive(Debug, Clone)]
 pub struct Prebuilt {
     text: Bytes,
-    /// In the order of the text.
-    gaps: Vec<(Span, Gap)>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Gap {
-    Id,
-    Ttl,
+    id_at: Span,
+    ttl_at: Option<Span>,
 }
 
 impl Prebuilt {
@@ -34,44 +25,19 @@ impl Prebuilt {
     pub fn read(message: &Message) -> Result<Self, AnswerFault> {
         let parts = answer::result_of(message)?;
         let result = Object::parse(message.at(parts.result))?;
-        let mut gaps = vec![(parts.id_at, Gap::Id)];
-        if let Some(ttl) = result.get("ttlMs")? {
-            gaps.push((result.span_of(ttl).shift(parts.result.start), Gap::Ttl));
-        }
-        gaps.sort_by_key(|(at, _)| at.start);
-        Ok(Self { text: message.bytes().clone(), gaps })
+        let ttl_at = result.get("ttlMs")?.map(|ttl| result.span_of(ttl).shift(parts.result.start));
+        Ok(Self { text: message.bytes().clone(), id_at: parts.id_at, ttl_at })
     }
 
     /// The text for a request, in pieces that follow each other. What is long in it is not copied.
     #[must_use]
     pub fn pieces(&self, id: &Id, ttl: Duration) -> Vec<Bytes> {
-        let mut pieces = Vec::with_capacity(self.gaps.len() + 1);
-        let (mut short, mut at) = (BytesMut::with_capacity(SHORT), 0);
-        for (gap, what) in &self.gaps {
-            self.put(Span { start: at, end: gap.start }, &mut short, &mut pieces);
-            match what {
-                Gap::Id => short.extend_from_slice(id.raw().as_bytes()),
-                Gap::Ttl => short.extend_from_slice(ttl.as_millis().to_string().as_bytes()),
-            }
-            at = gap.end;
+        let mut patch = Patch::new();
+        patch.replace(self.id_at, id.raw().as_bytes());
+        if let Some(at) = self.ttl_at {
+            patch.replace(at, itoa::Buffer::new().format(ttl.as_millis()).as_bytes());
         }
-        self.put(Span { start: at, end: self.text.len() }, &mut short, &mut pieces);
-        if !short.is_empty() {
-            pieces.push(short.freeze());
-        }
-        pieces
-    }
-
-    /// Appends a part of the text that stays: to `short`, or behind it as a piece of its own.
-    fn put(&self, part: Span, short: &mut BytesMut, pieces: &mut Vec<Bytes>) {
-        if part.end - part.start <= SHORT {
-            short.extend_from_slice(self.text.get(part.start..part.end).unwrap_or_default());
-            return;
-        }
-        if !short.is_empty() {
-            pieces.push(short.split().freeze());
-        }
-        pieces.push(self.text.slice(part.start..part.end));
+        patch.pieces(&self.text)
     }
 
     /// How many bytes it holds.
@@ -117,7 +83,7 @@ mod tests {
 
     #[test]
     fn what_is_long_is_shared() {
-        let long = "x".repeat(10_000);
+        let long = "x".repeat(20_000);
         let text = format!(r#"{{"jsonrpc":"2.0","id":0,"result":{{"ttlMs":5,"x":"{long}"}}}}"#);
         let built = read(&text).unwrap();
         let pieces = built.pieces(&Id::number(1), Duration::ZERO);
