@@ -47,8 +47,8 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
     /// The threads that carry connections; as many as there are cores, if not said. With 0 the main thread does all
-    #[arg(long, value_name = "NUMBER")]
-    threads: Option<usize>,
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(..=1024))]
+    threads: Option<u16>,
 }
 
 impl Serve {
@@ -118,9 +118,9 @@ async fn go_on(shared: &Shared, replica: Option<&Replica>) {
     }
 }
 
-fn workers(threads: Option<usize>) -> Result<Workers, Fault> {
+fn workers(threads: Option<u16>) -> Result<Workers, Fault> {
     let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
-    Workers::start(threads.unwrap_or_else(cores))
+    Workers::start(threads.map_or_else(cores, usize::from))
         .map_err(|error| Fault::outside("cannot start threads", &error))
 }
 

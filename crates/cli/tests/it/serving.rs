@@ -10,7 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::processes::Mark;
-use crate::program::{PORTOLAN, Running, command, eventually, finish, run};
+use crate::program::{PORTOLAN, Running, command, eventually, finish, reference_server, run};
 
 /// A gateway that serves, and where.
 pub(crate) struct Gateway {
@@ -253,4 +253,35 @@ fn a_session_outlives_a_restart_where_the_key_is_kept() {
         gateway.running.signal(Signal::SIGTERM);
         assert_eq!(gateway.running.code(), Some(0));
     }
+}
+
+/// Connections are carried by as many threads as are asked for, or by the main thread.
+#[test]
+fn connections_are_carried_by_as_many_threads_as_are_asked_for() {
+    let (_server, url) = reference_server("modern");
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("portolan.toml");
+    let local = format!("[upstream.b]\ncommand = [{PORTOLAN:?}, \"reference-server\", \"--stdio\"]\n");
+    std::fs::write(&path, format!("[upstream.a]\nurl = \"{url}\"\n{local}")).unwrap();
+    for threads in [0, 3] {
+        let serve =
+            ["serve", path.to_str().unwrap(), "--listen", "127.0.0.1:0", "--threads", &threads.to_string()];
+        let gateway = Gateway::spawn(&mut command(&serve));
+        for number in 0..4 {
+            let sum = run(&[
+                "call",
+                &gateway.url,
+                ["a__add", "b__add"][number % 2],
+                &format!("a={number}"),
+                "b=1",
+                "--json",
+            ]);
+            assert_eq!(sum.code, Some(0), "{sum:?}");
+        }
+        let names = std::fs::read_dir(format!("/proc/{}/task", gateway.running.id())).unwrap();
+        let names = names.map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).unwrap());
+        assert_eq!(names.filter(|name| name.starts_with("worker-")).count(), threads);
+    }
+    let refused = run(&["serve", path.to_str().unwrap(), "--threads", "5000"]);
+    assert_eq!(refused.code, Some(2), "{refused:?}");
 }

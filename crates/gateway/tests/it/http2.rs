@@ -1,6 +1,8 @@
 //! The same doors over HTTP/2, where lengths and hosts are said otherwise.
 
+use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Uri};
@@ -8,7 +10,7 @@ use testkit::json;
 use testkit::net::MemoryNetwork;
 use testkit::server::{Desk, Persona};
 use transport::http::client::{ClientSettings, Destination, HttpClient, Reply};
-use transport::net::Address;
+use transport::net::{Accept, Address, BoxFuture, BoxIo, Network};
 use transport::workers::Workers;
 
 use crate::ask;
@@ -136,4 +138,39 @@ async fn a_stream_that_is_reset_cancels_its_call_only() {
     assert!(gone.is_gone() && !alive.is_gone());
     alive.result("{}").await;
     assert_eq!(json::at(&text(two.await.unwrap()).await, &["id"]), Some("2"));
+}
+
+/// A network on which it takes a while to connect.
+#[derive(Debug)]
+struct Slow(MemoryNetwork);
+
+impl Network for Slow {
+    fn bind<'a>(&'a self, address: &'a Address) -> BoxFuture<'a, io::Result<Box<dyn Accept>>> {
+        self.0.bind(address)
+    }
+
+    fn connect<'a>(&'a self, address: &'a Address) -> BoxFuture<'a, io::Result<BoxIo>> {
+        Box::pin(async move {
+            tokio::task::yield_now().await;
+            self.0.connect(address).await
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_connections_made_at_the_same_time_one_is_kept() {
+    let mut bench = Bench::new().await;
+    let settings = ClientSettings { http2: true, ..ClientSettings::default() };
+    let network = Arc::new(Slow(bench.network.clone()));
+    bench.client = HttpClient::new(network, settings, None, &Workers::default());
+    let calls: Vec<_> = (0..5).map(|id| bench.post(bench.url(), id, &[])).collect();
+    for _ in &calls {
+        bench.desk.asked("tools/call").await.result("{}").await;
+    }
+    for call in calls {
+        text(call.await.unwrap()).await;
+    }
+    assert!(bench.network.opened(&bench.address()) > 1, "all of them connected");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(bench.network.live(&bench.address()), 1);
 }

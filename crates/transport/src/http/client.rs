@@ -117,8 +117,9 @@ impl Destination {
 
     /// Whether requests to it can go by the connections of another one.
     fn is_near(&self, other: &Self) -> bool {
-        let place = |parts: &Parts| (parts.scheme.clone(), parts.authority.clone());
-        Arc::ptr_eq(&self.0, &other.0) || place(&self.0) == place(&other.0)
+        let (mine, theirs) = (&*self.0, &*other.0);
+        Arc::ptr_eq(&self.0, &other.0)
+            || (&mine.scheme, &mine.authority) == (&theirs.scheme, &theirs.authority)
     }
 }
 

@@ -175,9 +175,7 @@ impl Http1 {
     pub(super) async fn send(&mut self, request: Request<Pieces>) -> Result<Response<Incoming>, Unsent> {
         let mut answered = std::pin::pin!(self.sender.try_send_request(request));
         std::future::poll_fn(|cx| {
-            if !self.ended {
-                self.ended = self.driver.as_mut().poll(cx).is_ready();
-            }
+            self.drive(cx);
             // Only the driver, which was just polled, can make it ready: it needs no waker of its own.
             match answered.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
                 Poll::Ready(Ok(response)) => Poll::Ready(Ok(response)),
