@@ -1,6 +1,7 @@
+use bytes::Bytes;
 use proptest::prelude::{Just, Strategy, any, prop, prop_oneof, proptest};
 
-use super::{JsonFault, Kind, Object, Patch, array, array_within, integer, quote, string};
+use super::{JsonFault, Kind, LONG, Object, Patch, Span, array, array_within, integer, quote, string};
 
 fn removed(text: &str, name: &str) -> String {
     let mut patch = Patch::new();
@@ -158,6 +159,49 @@ proptest! {
         assert_eq!(after.get(&name).unwrap(), Some(new.as_str()));
         for (k, v) in members.iter().filter(|(k, _)| **k != name) {
             assert_eq!(after.get(k).unwrap(), Some(v.as_str()));
+        }
+    }
+}
+
+/// Changes of a text of that length, in parts of which each is kept or replaced; and the parts that are kept.
+fn changes(parts: &[(usize, Option<String>)]) -> (String, Patch, Vec<Span>) {
+    let (mut text, mut patch, mut kept) = (String::new(), Patch::new(), Vec::new());
+    for (number, (length, with)) in parts.iter().enumerate() {
+        let start = text.len();
+        text.extend(std::iter::repeat_n(char::from(b'a' + u8::try_from(number % 26).unwrap()), *length));
+        let span = Span { start, end: text.len() };
+        match with {
+            Some(with) => patch.replace(span, with.as_bytes()),
+            None => kept.push(span),
+        }
+    }
+    (text, patch, kept)
+}
+
+#[test]
+fn only_what_is_long_and_stays_is_not_copied() {
+    let (text, patch, _) = changes(&[(1, None), (3, Some("x".to_owned())), (LONG, None), (2, None)]);
+    let text = Bytes::from(text);
+    let pieces = patch.pieces(&text);
+    assert_eq!(pieces.len(), 2);
+    assert!(text.as_ptr_range().contains(&pieces[1].as_ptr()) && pieces[0] == "ax");
+    let (short, patch, _) = changes(&[(1, None), (3, Some("x".to_owned()))]);
+    assert_eq!(patch.pieces(&Bytes::from(short)), ["ax"]);
+}
+
+proptest! {
+    #[test]
+    fn pieces_are_the_changed_text_and_what_is_kept_is_found_again(
+        parts in prop::collection::vec((1usize..9000, prop::option::of("[A-Z]{0,70}")), 1..9)
+    ) {
+        let (text, patch, kept) = changes(&parts);
+        let changed = patch.apply(text.as_bytes());
+        let pieces = patch.pieces(&Bytes::from(text.clone())).concat();
+        proptest::prop_assert_eq!(&pieces, &changed);
+        let changed = patch.apply_text(&text);
+        proptest::prop_assert_eq!(changed.as_bytes(), &pieces);
+        for part in kept {
+            proptest::prop_assert_eq!(patch.moved(part).of(&changed), part.of(&text));
         }
     }
 }
