@@ -63,6 +63,7 @@ pub(crate) fn world(
         metrics: Arc::new(metrics()),
         workers,
         children: child_places(plan),
+        replica: None,
         tasks: Default::default(),
     })
 }

@@ -59,19 +59,34 @@ impl Replicas {
 
 fn table(living: &[Replica]) -> String {
     let mut out = format!(
-        "{:<10}{:<10}{:<10}{:<10}{:<10}{}\n",
-        "REPLICA", "STATE", "UP FOR", "SEEN", "VERSION", "WHERE"
+        "{:<18}{:<10}{:<10}{:<8}{:<10}{:<10}{:<10}{:<10}{:<9}{}\n",
+        "REPLICA",
+        "STATE",
+        "UP FOR",
+        "SEEN",
+        "VERSION",
+        "SESSIONS",
+        "WAITING",
+        "STREAMS",
+        "CHILDREN",
+        "WHERE"
     );
     for replica in living {
         let state = if replica.draining { "draining" } else { "alive" };
         let (age, silent) = (millis(replica.age), millis(replica.silent));
+        let facts = Object::parse(&replica.said.facts).ok();
+        let holds = |name| facts.as_ref().and_then(|facts| facts.get(name).ok().flatten()).unwrap_or("-");
         let line = format!(
-            "{:<10}{state:<10}{:<10}{:<10}{:<10}{}",
+            "{:<18}{state:<10}{:<10}{:<8}{:<10}{:<10}{:<10}{:<10}{:<9}{}",
             replica.said.id,
             lasting(age),
             lasting(silent),
             replica.said.version,
-            place(&replica.said.facts)
+            holds("sessions"),
+            holds("suspended"),
+            holds("streams"),
+            holds("children"),
+            place(&replica.said.facts, replica.said.forward.as_deref())
         );
         // Writing to a String cannot fail.
         let _infallible = writeln!(out, "{}", print::safe_out(line.trim_end()));
@@ -79,14 +94,15 @@ fn table(living: &[Replica]) -> String {
     out
 }
 
-/// Host, process and URLs, as far as they are said.
-fn place(facts: &str) -> String {
+/// Host, process and URLs, as far as they are said, and where other replicas reach it.
+fn place(facts: &str, forward: Option<&str>) -> String {
     let Ok(facts) = Object::parse(facts) else { return String::new() };
     let host = facts.string("host").ok().flatten().unwrap_or_default();
     let process = facts.get("process").ok().flatten().unwrap_or_default();
     let urls = facts.get("listens").ok().flatten().and_then(|raw| json::array(raw).ok()).unwrap_or_default();
     let urls: Vec<_> = urls.into_iter().filter_map(|raw| json::string(raw).ok()).collect();
-    format!("{host}:{process} {}", urls.join(" "))
+    let forward = forward.map(|address| format!(" (replicas: {address})")).unwrap_or_default();
+    format!("{host}:{process} {}{forward}", urls.join(" "))
 }
 
 fn millis(duration: std::time::Duration) -> i64 {

@@ -3,7 +3,7 @@
 use std::num::NonZero;
 use std::path::PathBuf;
 
-use gateway::live::{Bound, Gateway};
+use gateway::live::{Bound, Gateway, REPLICAS};
 use gateway::plan::Plan;
 use gateway::replica::Replica;
 use gateway::upstream::Health;
@@ -65,15 +65,15 @@ impl Serve {
         outside::begin_random()?;
         let plan = configuration.load(voice)?;
         let shared = Shared::open(&plan, self.state_dir.as_deref()).await?;
-        let world = outside::world(&plan, shared.seal(), None, workers(self.threads)?)?;
+        let mut world = outside::world(&plan, shared.seal(), None, workers(self.threads)?)?;
+        world.replica = shared.replica(&world)?;
+        let replica = world.replica.clone();
         let bound_by = listeners(&plan);
         let gateway = Gateway::new(plan, world);
         let bound = gateway.listen().await?;
         announce(&bound, &configuration, voice);
-        let urls: Vec<String> = bound.iter().flat_map(Bound::urls).collect();
-        let replica = shared.join(&urls).await?;
         let settled = settle(&gateway);
-        let living = live(&shared, replica.as_ref());
+        let living = live(&shared, replica.as_deref());
         tokio::pin!(settled, living);
         let mut is_settled = false;
         loop {
@@ -89,9 +89,9 @@ impl Serve {
         }
         let stopped = tokio::select! {
             stopped = stop(&gateway, &mut ends) => stopped,
-            () = go_on(&shared, replica.as_ref()) => Ok(Exit::Ok),
+            () = go_on(&shared) => Ok(Exit::Ok),
         };
-        shared.close(replica.as_ref()).await;
+        shared.close().await;
         stopped
     }
 }
@@ -111,11 +111,8 @@ async fn live(shared: &Shared, replica: Option<&Replica>) {
 }
 
 /// What goes on while calls finish. It has no end.
-async fn go_on(shared: &Shared, replica: Option<&Replica>) {
-    match replica {
-        Some(replica) => drop(tokio::join!(replica.go_on(), shared.follow_keys())),
-        None => shared.follow_keys().await,
-    }
+async fn go_on(shared: &Shared) {
+    shared.follow_keys().await;
 }
 
 fn workers(threads: Option<u16>) -> Result<Workers, Fault> {
@@ -157,7 +154,8 @@ fn reload(gateway: &Gateway, configuration: &Configuration, bound_by: &str, voic
 
 /// What a reload does not change. The parts of a plan have no equality; their Debug form has.
 fn listeners(plan: &Plan) -> String {
-    format!("{:?} {:?} {} {:?} {:?}", plan.listeners, plan.admin, plan.limits.children, plan.store, plan.keys)
+    let Plan { listeners, admin, limits, store, keys, replicas, .. } = plan;
+    format!("{listeners:?} {admin:?} {} {store:?} {keys:?} {replicas:?}", limits.children)
 }
 
 fn announce(bound: &[Bound], configuration: &Configuration, voice: Voice) {
@@ -175,7 +173,7 @@ fn announce(bound: &[Bound], configuration: &Configuration, voice: Voice) {
             }
         }
     }
-    for bound in bound.iter().filter(|bound| !bound.address.is_local()) {
+    for bound in bound.iter().filter(|bound| bound.name != REPLICAS && !bound.address.is_local()) {
         warn_of_exposure(&bound.address, &bound.name, voice);
     }
 }

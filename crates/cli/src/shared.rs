@@ -5,14 +5,12 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use gateway::plan::Plan;
-use gateway::replica::Replica;
-use gateway::world::{Clock as _, SystemClock};
+use gateway::replica::{Replica, Said, Surroundings};
+use gateway::world::{Clock as _, SystemClock, World};
 use mcp::json::quote;
 use store::keeper::{Keys, KeysFault};
 use store::keys::Master;
-use store::replicas::Registration;
 use store::seal::Seal;
-use store::seal::key::Key;
 use store::seal::ring::Ring;
 use store::{Place, Settings, Store};
 
@@ -99,18 +97,20 @@ impl Shared {
         Arc::clone(&self.seal)
     }
 
-    /// Makes this process known to the other replicas, if it may have any.
-    pub(crate) async fn join(&self, listens: &[String]) -> Result<Option<Replica>, Fault> {
+    /// Makes this process one of the replicas, if it may have any.
+    pub(crate) fn replica(&self, world: &World) -> Result<Option<Arc<Replica>>, Fault> {
         let Some(store) = &self.store else { return Ok(None) };
-        let id = Key::random().map_err(|fault| Fault::Outside(fault.to_string()))?.id().to_string();
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        let listens: Vec<_> = listens.iter().map(|url| quote(url)).collect();
-        let (host, process) = (quote(host.trim()), std::process::id());
-        let facts = format!(r#"{{"host":{host},"process":{process},"listens":[{}]}}"#, listens.join(","));
-        let version = env!("CARGO_PKG_VERSION").to_owned();
-        let said = Registration { id, version, forward: None, facts };
-        let joined = Replica::join(Arc::clone(store), said).await;
-        joined.map(Some).map_err(|fault| Fault::Outside(fault.to_string()))
+        let facts = format!(r#""host":{},"process":{}"#, quote(host.trim()), std::process::id());
+        let said = Said { version: env!("CARGO_PKG_VERSION").to_owned(), facts };
+        let around = Surroundings {
+            store: Arc::clone(store),
+            seal: self.seal(),
+            network: Arc::clone(&world.network),
+            clock: Arc::clone(&world.clock),
+            workers: world.workers.clone(),
+        };
+        Replica::new(around, said).map(Some).map_err(|fault| Fault::Outside(fault.to_string()))
     }
 
     /// Follows the keys for ever.
@@ -122,10 +122,7 @@ impl Shared {
     }
 
     /// Ends in good order.
-    pub(crate) async fn close(&self, replica: Option<&Replica>) {
-        if let Some(replica) = replica {
-            replica.leave().await;
-        }
+    pub(crate) async fn close(&self) {
         if let Some(store) = &self.store {
             store.close().await;
         }

@@ -82,6 +82,7 @@ fn world(plan: &Plan) -> World {
         metrics: Arc::default(),
         workers: transport::workers::Workers::default(),
         children: child_places(plan),
+        replica: None,
         tasks: tokio_util::task::TaskTracker::new(),
     }
 }

@@ -30,6 +30,8 @@ table! {
         store: Template,
         /// The keys that seal what is handed out.
         keys: Keys,
+        /// Where the other processes that share the store reach this one.
+        replicas: Replicas,
         /// The MCP servers, each under a name. Lists show them in this order.
         upstream: Entries<Upstream>,
         /// Which path leads to which servers. Without any, `/mcp` of every listener leads to every server.
@@ -268,6 +270,18 @@ table! {
         secrets: Vec<At<Template>>,
         /// The key that seals the keys that are made and kept in the store, with references. All replicas have the same.
         master: Template,
+    }
+}
+
+table! {
+    /// Where the other processes that share the store reach this one, for what it holds: the legacy sessions that it opened,
+    /// and calls that wait for their client. Nobody else needs to reach it, and what is sent there is not encrypted.
+    #[schemars(extend("required" = ["listen"]))]
+    Replicas {
+        /// Where it listens, with references: `"HOST:PORT"` or `"[::1]:PORT"`.
+        listen: Template,
+        /// What the others are told, with references: `"HOST:PORT"`. Without it, where it listens.
+        advertise: Template,
     }
 }
 

@@ -17,6 +17,7 @@ mod address;
 mod http;
 mod listener;
 mod naming;
+mod replicas;
 mod route;
 mod selection;
 mod stdio;
@@ -51,9 +52,11 @@ impl Lowering<'_, '_> {
         let routes = self.routes(config, &upstreams);
         let store = self.store(config.store.as_ref());
         let keys = self.keys(config, store.as_ref());
+        let replicas = config.replicas.as_ref().and_then(|given| self.replicas(given, store.as_ref()));
         Plan {
             store,
             keys,
+            replicas,
             listeners: listeners.into_iter().map(|bound| bound.plan).collect(),
             admin: admin.map(|admin| admin.value),
             routes,

@@ -3,6 +3,7 @@
 //! What is a call becomes a modern one and goes the way of all ([`crate::call`]).
 
 pub(crate) mod door;
+mod lasting;
 mod listening;
 pub(crate) mod questions;
 pub(crate) mod replay;

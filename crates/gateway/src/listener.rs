@@ -26,11 +26,13 @@ use crate::bridge::door::{Door, Turn};
 use crate::bridge::session::Terms;
 use crate::flow::{Flow, Origin, Steps};
 use crate::live::Live;
+use crate::replica::Replica;
 use crate::reply::{self, CallError};
 
 mod batch;
 mod checks;
 mod conversation;
+mod elsewhere;
 pub(crate) mod events;
 mod outbox;
 pub(crate) mod respond;
@@ -39,6 +41,7 @@ pub(crate) mod stdio;
 
 pub(crate) use checks::Doorkeeper;
 use checks::{Readable, Refused};
+use elsewhere::Came;
 use respond::{Manner, respond};
 
 /// What a path leads to.
@@ -55,6 +58,17 @@ pub(crate) struct Listener {
     pub(crate) live: Arc<ArcSwap<Live>>,
     pub(crate) sse: Arc<sse::Open>,
     pub(crate) drain: CancellationToken,
+    /// This process among others, if it may have any.
+    pub(crate) replica: Option<Arc<Replica>>,
+}
+
+/// How a request got here.
+#[derive(Debug, Clone)]
+pub(crate) enum Hop {
+    /// From its client.
+    Direct,
+    /// From another replica, where it came in by the listener of that name, and was checked.
+    Forwarded { listener: String, from: String },
 }
 
 impl Service for Listener {
@@ -79,19 +93,28 @@ impl Listener {
         if let Err(refused) = self.keeper.check(&exchange.uri, &exchange.headers) {
             return refuse(refused);
         }
+        self.take(exchange, Hop::Direct).await
+    }
+
+    /// Answers a request whose sender was checked.
+    pub(crate) async fn take(&self, exchange: Exchange, hop: Hop) -> Response<ReplyBody> {
+        let name = match &hop {
+            Hop::Direct => &self.name,
+            Hop::Forwarded { listener, .. } => listener,
+        };
         let live = self.live.load_full();
-        if let Some(endpoint) = live.sse_endpoint(&self.name, exchange.uri.path()) {
+        if let Some(endpoint) = live.sse_endpoint(name, exchange.uri.path()) {
             return sse::answer(&self.sse, exchange, &endpoint.door, &live.plan.limits).await;
         }
-        let Some(endpoint) = live.endpoint(&self.name, exchange.uri.path()) else {
-            let paths = live.paths(&self.name);
+        let Some(endpoint) = live.endpoint(name, exchange.uri.path()) else {
+            let paths = live.paths(name);
             return text(StatusCode::NOT_FOUND, &format!("nothing here; MCP is at {}\n", paths.join(", ")));
         };
         let endpoint = Arc::clone(endpoint);
         match exchange.method {
-            Method::POST => self.post(exchange, &endpoint, &live).await,
-            Method::GET => self.get(&exchange.headers, &endpoint, &live).await,
-            Method::DELETE => delete(&exchange.headers, &endpoint).await,
+            Method::POST => self.post(exchange, &endpoint, (&live, hop)).await,
+            Method::GET => self.get(&exchange, &endpoint, (&live, hop)).await,
+            Method::DELETE => self.delete(&exchange, &endpoint, hop).await,
             Method::OPTIONS => preflight(&exchange.headers),
             _ => not_allowed(),
         }
@@ -101,7 +124,7 @@ impl Listener {
         &self,
         mut exchange: Exchange,
         endpoint: &Arc<Endpoint>,
-        live: &Live,
+        (live, hop): (&Live, Hop),
     ) -> Response<ReplyBody> {
         let limits = &live.plan.limits;
         let readable = checks::readable(&exchange.headers);
@@ -118,7 +141,8 @@ impl Listener {
             Ok(body) => body,
             Err(fault) => return refusal(fault.status(), &fault.to_string()),
         };
-        let Exchange { headers, .. } = exchange;
+        let Exchange { headers, uri, .. } = exchange;
+        let origin = Came { uri: &uri, hop: &hop };
         if is_array(&body) && headers.contains_key(&headers::SESSION_ID) {
             let terms = match session(&headers, endpoint) {
                 Ok((terms, _)) => terms,
@@ -126,6 +150,9 @@ impl Listener {
             };
             if let Err(response) = check_revision(&headers, None) {
                 return *response;
+            }
+            if let Some(response) = self.batch_elsewhere(&headers, &body, (endpoint, &terms), origin).await {
+                return response;
             }
             if terms.revision.has_batches {
                 return batch::answer(headers, &body, (endpoint, terms), (readable, limits)).await;
@@ -136,8 +163,8 @@ impl Listener {
             Err(fault) => return reject(&Reject::from(fault), None),
         };
         match inbound::era(&headers, &message) {
-            Ok(Era::Modern) => self.modern(headers, message, endpoint, (readable, live)).await,
-            Ok(Era::Legacy) => legacy(headers, message, endpoint, (readable, live)).await,
+            Ok(Era::Modern) => self.modern(headers, message, endpoint, (readable, live, origin)).await,
+            Ok(Era::Legacy) => self.legacy(headers, message, endpoint, (readable, live, origin)).await,
             Err(fault) => reject(&fault, request_id(&message).as_ref()),
         }
     }
@@ -146,18 +173,26 @@ impl Listener {
         &self,
         headers: HeaderMap,
         message: Message,
-        endpoint: &Endpoint,
-        (readable, live): (Readable, &Live),
+        endpoint: &Arc<Endpoint>,
+        (readable, live, origin): (Readable, &Live, Came<'_>),
     ) -> Response<ReplyBody> {
         if let MessageKind::Notification(_) = message.kind() {
             // The core defines none over HTTP; one that was accepted has no effect (§Sending Messages, 5).
             return empty(StatusCode::ACCEPTED);
         }
         let id = request_id(&message);
+        let body = self.replica.is_some().then(|| message.bytes().clone());
         let call = match inbound::modern_http(&headers, message) {
             Ok(call) => call,
             Err(fault) => return reject(&fault, id.as_ref()),
         };
+        // What is rare lies in a box of its own.
+        if let Some(body) = body.filter(|_| call.continues())
+            && let Some(response) =
+                Box::pin(self.call_elsewhere(&headers, body, (endpoint, &call), origin)).await
+        {
+            return response;
+        }
         if !readable.events && call.method_name() == "subscriptions/listen" {
             // Its answer has no end to wait for.
             let why = "Accept must list text/event-stream for a subscription";
@@ -179,7 +214,13 @@ impl Listener {
     }
 
     /// A stream of the legacy era: the session's notifications, or the rest of one that broke.
-    async fn get(&self, headers: &HeaderMap, endpoint: &Arc<Endpoint>, live: &Live) -> Response<ReplyBody> {
+    async fn get(
+        &self,
+        exchange: &Exchange,
+        endpoint: &Arc<Endpoint>,
+        (live, hop): (&Live, Hop),
+    ) -> Response<ReplyBody> {
+        let headers = &exchange.headers;
         if !headers.contains_key(&headers::SESSION_ID) {
             return not_allowed();
         }
@@ -197,12 +238,89 @@ impl Listener {
             Ok(last_event) => last_event,
             Err(error) => return refuse_call(&error, None, Era::Legacy),
         };
+        let origin = Came { uri: &exchange.uri, hop: &hop };
+        if let Some(response) = self.plain_elsewhere(exchange, (endpoint, &terms), origin).await {
+            return response;
+        }
         match Arc::clone(&endpoint.door).read(&terms, last_event).await {
             Ok(Some(reader)) => {
                 events::read(reader, terms.revision.primes_streams, live.plan.limits.keep_alive)
             }
             // WHATWG HTML §9.2: a client that gets this does not come back again.
             Ok(None) => empty(StatusCode::NO_CONTENT),
+            Err(error) => refuse_call(&error, None, Era::Legacy),
+        }
+    }
+
+    async fn legacy(
+        &self,
+        headers: HeaderMap,
+        message: Message,
+        endpoint: &Arc<Endpoint>,
+        (readable, live, origin): (Readable, &Live, Came<'_>),
+    ) -> Response<ReplyBody> {
+        let id = request_id(&message);
+        let opens =
+            matches!(message.kind(), MessageKind::Request(request) if &*request.method == "initialize");
+        if opens && !headers.contains_key(&headers::SESSION_ID) {
+            return match endpoint.door.open(&message).await {
+                Ok(opened) => {
+                    let mut response = respond::json(StatusCode::OK, opened.answer);
+                    if let Ok(value) = HeaderValue::from_str(&opened.id) {
+                        response.headers_mut().insert(headers::SESSION_ID.clone(), value);
+                    }
+                    response
+                }
+                Err(error) => refuse_call(&error, id.as_ref(), Era::Legacy),
+            };
+        }
+        let terms = match session(&headers, endpoint) {
+            Ok((terms, _)) => terms,
+            Err(error) => return refuse_call(&error, id.as_ref(), Era::Legacy),
+        };
+        if let Err(response) = check_revision(&headers, id.as_ref()) {
+            return *response;
+        }
+        if let Some(response) = self.message_elsewhere(&headers, &message, (endpoint, &terms), origin).await {
+            return response;
+        }
+        match endpoint.door.take(message, &terms, &headers).await {
+            Ok(Turn::Answer(bytes)) => respond::json(StatusCode::OK, bytes),
+            Ok(Turn::Accepted) => empty(StatusCode::ACCEPTED),
+            Ok(Turn::Call(flow, in_flight)) => {
+                let manner = Manner {
+                    id: flow.id().clone(),
+                    era: Era::Legacy,
+                    method: flow.method(),
+                    reads_events: readable.events,
+                    keep_alive: live.plan.limits.keep_alive,
+                    tasks: endpoint.door.route.world.tasks.clone(),
+                    recorder: Some(endpoint.door.recorder(&terms)),
+                };
+                // A legacy client that goes away has not cancelled (2025-11-25 `basic/transports`).
+                let tasks = &endpoint.door.route.world.tasks;
+                let steps = Steps::detached(*flow, in_flight, tasks);
+                respond(steps, manner).await
+            }
+            Err(error) => refuse_call(&error, id.as_ref(), Era::Legacy),
+        }
+    }
+
+    async fn delete(&self, exchange: &Exchange, endpoint: &Arc<Endpoint>, hop: Hop) -> Response<ReplyBody> {
+        let headers = &exchange.headers;
+        if !headers.contains_key(&headers::SESSION_ID) {
+            return not_allowed();
+        }
+        let (terms, principal) = match session(headers, endpoint) {
+            Ok(found) => found,
+            Err(error) => return refuse_call(&error, None, Era::Legacy),
+        };
+        let origin = Came { uri: &exchange.uri, hop: &hop };
+        if let Some(response) = self.plain_elsewhere(exchange, (endpoint, &terms), origin).await {
+            return response;
+        }
+        match endpoint.door.end(&terms, &principal).await {
+            Ok(()) => empty(StatusCode::OK),
             Err(error) => refuse_call(&error, None, Era::Legacy),
         }
     }
@@ -218,68 +336,6 @@ fn last_event(headers: &HeaderMap) -> Result<Option<&str>, CallError> {
     }
     let id = value.to_str().map_err(|_not_ascii| unreadable())?;
     Ok(Some(id).filter(|id| !id.is_empty()))
-}
-
-async fn legacy(
-    headers: HeaderMap,
-    message: Message,
-    endpoint: &Arc<Endpoint>,
-    (readable, live): (Readable, &Live),
-) -> Response<ReplyBody> {
-    let id = request_id(&message);
-    let opens = matches!(message.kind(), MessageKind::Request(request) if &*request.method == "initialize");
-    if opens && !headers.contains_key(&headers::SESSION_ID) {
-        return match endpoint.door.open(&message).await {
-            Ok(opened) => {
-                let mut response = respond::json(StatusCode::OK, opened.answer);
-                if let Ok(value) = HeaderValue::from_str(&opened.id) {
-                    response.headers_mut().insert(headers::SESSION_ID.clone(), value);
-                }
-                response
-            }
-            Err(error) => refuse_call(&error, id.as_ref(), Era::Legacy),
-        };
-    }
-    let terms = match session(&headers, endpoint) {
-        Ok((terms, _)) => terms,
-        Err(error) => return refuse_call(&error, id.as_ref(), Era::Legacy),
-    };
-    if let Err(response) = check_revision(&headers, id.as_ref()) {
-        return *response;
-    }
-    match endpoint.door.take(message, &terms, &headers).await {
-        Ok(Turn::Answer(bytes)) => respond::json(StatusCode::OK, bytes),
-        Ok(Turn::Accepted) => empty(StatusCode::ACCEPTED),
-        Ok(Turn::Call(flow, in_flight)) => {
-            let manner = Manner {
-                id: flow.id().clone(),
-                era: Era::Legacy,
-                method: flow.method(),
-                reads_events: readable.events,
-                keep_alive: live.plan.limits.keep_alive,
-                tasks: endpoint.door.route.world.tasks.clone(),
-                recorder: Some(endpoint.door.recorder(&terms)),
-            };
-            // A legacy client that goes away has not cancelled (2025-11-25 `basic/transports`).
-            let tasks = &endpoint.door.route.world.tasks;
-            let steps = Steps::detached(*flow, in_flight, tasks);
-            respond(steps, manner).await
-        }
-        Err(error) => refuse_call(&error, id.as_ref(), Era::Legacy),
-    }
-}
-
-async fn delete(headers: &HeaderMap, endpoint: &Endpoint) -> Response<ReplyBody> {
-    if !headers.contains_key(&headers::SESSION_ID) {
-        return not_allowed();
-    }
-    match session(headers, endpoint) {
-        Ok((terms, principal)) => {
-            endpoint.door.end(&terms, &principal).await;
-            empty(StatusCode::OK)
-        }
-        Err(error) => refuse_call(&error, None, Era::Legacy),
-    }
 }
 
 /// The session that a legacy request names.

@@ -8,7 +8,9 @@ use arc_swap::ArcSwap;
 use auth::{Gate, Principal};
 use bytes::Bytes;
 use futures_util::future::join_all;
+use mcp::json;
 use mcp::meta::{ClientFacts, LogWish};
+use store::StoreFault;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
 use tokio::time::Duration;
@@ -25,6 +27,8 @@ use crate::bridge::session::Sessions;
 use crate::catalog::shelf::Asker;
 use crate::listener::{Doorkeeper, Endpoint, Listener};
 use crate::plan::{ListenerPlan, Plan, Reach, RoutePlan, UpstreamPlan};
+use crate::replica::Replica;
+use crate::replica::reception::Reception;
 use crate::route::{Route, Shares};
 use crate::suspend::Suspended;
 use crate::tasks::Tasks;
@@ -34,6 +38,8 @@ use crate::upstream::{Health, Upstream};
 use crate::watch::Watch;
 use crate::world::World;
 
+/// What the listener for other replicas is called.
+pub const REPLICAS: &str = "replicas";
 /// How long ending what servers hold for us may take.
 const STOPPING: Duration = Duration::from_secs(10);
 
@@ -109,6 +115,9 @@ pub enum StartFault {
         /// What is wrong.
         source: TlsFault,
     },
+    /// The other replicas cannot be told of this one.
+    #[error(transparent)]
+    Store(#[from] StoreFault),
     /// The plan leads nowhere.
     #[error("the plan has no route")]
     NoRoute,
@@ -148,7 +157,7 @@ pub struct Gateway {
     /// Ends what answers until the end.
     end: CancellationToken,
     /// Legacy sessions by route; they outlive a generation.
-    sessions: Mutex<BTreeMap<String, Arc<Sessions>>>,
+    sessions: Arc<Mutex<BTreeMap<String, Arc<Sessions>>>>,
     /// What the recordings of all their streams take.
     recorded: Arc<Budget>,
     /// HTTP+SSE sessions; so do they.
@@ -162,7 +171,8 @@ impl Gateway {
         let places = Places::new("calls".to_owned(), plan.limits.concurrent_calls, 0);
         let streams = Places::new("streams".to_owned(), plan.limits.streams, 0);
         let empty = Live { plan: Arc::new(Plan::default()), servers: BTreeMap::new(), endpoints: Vec::new() };
-        let suspended = Suspended::new(Arc::clone(&world.seal), plan.limits.suspended_calls);
+        let suspended =
+            Suspended::new(Arc::clone(&world.seal), plan.limits.suspended_calls, world.replica.clone());
         let tasks = Tasks::new(Arc::clone(&world.seal), plan.limits.suspended_calls);
         let shares = Shares { places: Arc::new(places), streams: Arc::new(streams), suspended, tasks };
         let gateway = Arc::new(Self {
@@ -172,7 +182,7 @@ impl Gateway {
             shares,
             drain: CancellationToken::new(),
             end: CancellationToken::new(),
-            sessions: Mutex::default(),
+            sessions: Arc::default(),
             recorded: Arc::default(),
             sse: Arc::default(),
         });
@@ -342,10 +352,84 @@ impl Gateway {
             // It answers until the end: that is when someone wants to know.
             self.world.tasks.spawn(server.run(self.end.clone()));
         }
+        // Others must be able to find what clients are given, so this comes before the first client.
+        if let Some(replica) = &self.world.replica {
+            bound.extend(self.join(replica, &live.plan, &bound).await?);
+        }
         for server in servers {
             self.world.tasks.spawn(server.run(self.drain.clone()));
         }
         Ok(bound)
+    }
+
+    /// Becomes one of the replicas: listens for the others, and makes itself known.
+    async fn join(
+        &self,
+        replica: &Arc<Replica>,
+        plan: &Plan,
+        bound: &[Bound],
+    ) -> Result<Option<Bound>, StartFault> {
+        let urls: Vec<_> = bound.iter().filter(|bound| bound.name != "admin").flat_map(Bound::urls).collect();
+        let urls: Vec<_> = urls.iter().map(|url| json::quote(url)).collect();
+        replica.say(&format!(r#""listens":[{}]"#, urls.join(",")));
+        let reception = match &plan.replicas {
+            Some(replicas) => {
+                let address = &replicas.listen;
+                let listener = self.world.network.bind(address).await;
+                Some(listener.map_err(|source| StartFault::Bind { address: address.clone(), source })?)
+            }
+            None => None,
+        };
+        let local = reception.as_ref().map(|listener| listener.local());
+        let advertised = plan.replicas.as_ref().and_then(|replicas| replicas.advertise.clone());
+        replica.join(advertised.or_else(|| local.as_ref().map(Address::to_string))).await?;
+        if let Some(listener) = reception {
+            let inner = self.listener("", Doorkeeper::of_replicas());
+            let service = Arc::new(Reception::new(Arc::clone(replica), inner));
+            let limits = transport::http::server::ServerLimits::default();
+            let workers = self.world.workers.clone();
+            let server = HttpServer { listener, tls: None, limits, workers, service };
+            // What is held here is asked for until the end.
+            self.world.tasks.spawn(server.run(self.end.clone()));
+        }
+        let holds = self.holds();
+        self.world.tasks.spawn(Arc::clone(replica).live(holds, self.end.clone()));
+        let (sessions, mut names, end) = (Arc::clone(&self.sessions), replica.renamed(), self.end.clone());
+        self.world.tasks.spawn(async move {
+            while let Some(Ok(())) = end.run_until_cancelled(names.changed()).await {
+                // Others may have taken over what clients had going on here.
+                lock(&sessions).values().for_each(|sessions| sessions.let_all_go());
+            }
+        });
+        let bound =
+            |address| Bound { name: REPLICAS.to_owned(), address, secure: false, paths: vec![String::new()] };
+        Ok(local.map(bound))
+    }
+
+    /// Tells what this replica holds that others can have only through it.
+    fn holds(&self) -> impl Fn() -> String + Send + 'static {
+        let (sessions, suspended) = (Arc::clone(&self.sessions), Arc::clone(&self.shares.suspended));
+        let metrics = Arc::clone(&self.world.metrics);
+        move || {
+            let sessions: usize = lock(&sessions).values().map(|sessions| sessions.busy()).sum();
+            format!(
+                r#""sessions":{sessions},"suspended":{},"streams":{},"children":{}"#,
+                suspended.len(),
+                metrics.streams_now(),
+                metrics.children_now()
+            )
+        }
+    }
+
+    fn listener(&self, name: &str, keeper: Doorkeeper) -> Listener {
+        Listener {
+            name: name.to_owned(),
+            keeper,
+            live: Arc::clone(&self.live),
+            sse: Arc::clone(&self.sse),
+            drain: self.drain.clone(),
+            replica: self.world.replica.clone(),
+        }
     }
 
     async fn bind(&self, plan: &ListenerPlan) -> Result<HttpServer<Listener>, StartFault> {
@@ -358,13 +442,7 @@ impl Gateway {
             None => None,
         };
         let listener = self.world.network.bind(&plan.address).await.map_err(fault)?;
-        let service = Listener {
-            name: plan.name.clone(),
-            keeper: Doorkeeper::new(plan, &listener.local()),
-            live: Arc::clone(&self.live),
-            sse: Arc::clone(&self.sse),
-            drain: self.drain.clone(),
-        };
+        let service = self.listener(&plan.name, Doorkeeper::new(plan, &listener.local()));
         Ok(HttpServer {
             listener,
             tls,
@@ -449,6 +527,9 @@ impl Gateway {
         }));
         if tokio::time::timeout(STOPPING, stopped).await.is_err() {
             tracing::warn!("some servers were not ended in good order within {STOPPING:?}");
+        }
+        if let Some(replica) = &self.world.replica {
+            replica.leave().await;
         }
         self.end.cancel();
         self.world.tasks.close();

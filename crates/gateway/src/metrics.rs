@@ -106,6 +106,16 @@ impl Metrics {
         self.registry.register(name, help, Reading(read));
     }
 
+    /// How many streams are open now.
+    pub(crate) fn streams_now(&self) -> i64 {
+        self.streams.get()
+    }
+
+    /// How many child processes are alive now.
+    pub(crate) fn children_now(&self) -> i64 {
+        self.children.get()
+    }
+
     /// A call ended.
     pub fn call(&self, upstream: &Arc<str>, method: &str, outcome: &'static str, took: Duration) {
         let method = label(method);

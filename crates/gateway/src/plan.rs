@@ -34,6 +34,17 @@ pub struct Plan {
     pub store: Option<Place>,
     /// The keys of what is handed out, as far as they are given.
     pub keys: KeysPlan,
+    /// Where other replicas reach this one, if they can.
+    pub replicas: Option<ReplicasPlan>,
+}
+
+/// Where other replicas reach this one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplicasPlan {
+    /// Where it listens for them.
+    pub listen: Address,
+    /// What they are told, as `HOST:PORT`; where it listens, if not said.
+    pub advertise: Option<String>,
 }
 
 /// Keys that are given. Without any, they are made and kept.

@@ -1,75 +1,191 @@
-//! Being one of several: this process is known to the others as long as it lives.
+//! Being one of several: this process is known to the others as long as it lives, what it holds is reached through it, and
+//! what it held is taken over when it is gone.
+//!
+//! Who is alive is decided by the store alone, by its clock: a replica whose last sign of life is older than the lease is
+//! dead, and stays dead under that id. One that was only slow takes another id, so nobody who has taken something over from
+//! it is ever contradicted. Reading order: this, `homes` (whose a session is), `peers` (the others), `forward` and
+//! `reception` (the two ends of what is forwarded), `badge` (how they know each other).
 
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use store::replicas::{Beat, Registration};
+use store::seal::Seal;
+use store::seal::key::Key;
 use store::{Store, StoreFault};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+use transport::net::Network;
+use transport::workers::Workers;
+
+use crate::upstream::pipe::lock;
+use crate::world::Clock;
+
+mod badge;
+pub(crate) mod forward;
+mod homes;
+mod peers;
+pub(crate) mod reception;
+
+pub(crate) use homes::{Home, Homed};
+use peers::Peers;
+pub(crate) use peers::{Fate, Peer};
 
 /// How often a replica gives a sign of life.
-const BEAT: Duration = Duration::from_secs(2);
+pub const BEAT: Duration = Duration::from_secs(1);
 /// How long after its last sign of life a replica is taken for dead: several of them may be late or lost.
 pub const LEASE: Duration = Duration::from_secs(10);
+/// A replica relies on its lease for this much less than others do: signs of life take a while.
+const MARGIN: Duration = Duration::from_secs(2);
 /// How long the dead are remembered.
 const BURIED: Duration = Duration::from_secs(3600);
 /// How often what has expired is swept, in heartbeats, and how much of it at a time.
-const SWEEP_BEATS: u32 = 15;
+const SWEEP_BEATS: u32 = 30;
 const SWEEP_ROWS: usize = 500;
 
+/// What a replica lives in.
+#[derive(Debug, Clone)]
+pub struct Surroundings {
+    /// What it shares with the others.
+    pub store: Arc<Store>,
+    /// The seal that they all have.
+    pub seal: Arc<Seal>,
+    /// Where it listens and connects.
+    pub network: Arc<dyn Network>,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
+    /// Who carries its connections.
+    pub workers: Workers,
+}
+
+/// What a replica says of itself.
+#[derive(Debug, Clone)]
+pub struct Said {
+    /// Which version of the program it runs.
+    pub version: String,
+    /// Members of a JSON object: what people are told of it.
+    pub facts: String,
+}
+
 /// This process among the replicas.
-#[derive(Debug)]
 pub struct Replica {
-    store: Arc<Store>,
-    said: Registration,
+    around: Surroundings,
+    said: Mutex<Said>,
+    forward: Mutex<Option<String>>,
+    /// What it holds, as members of a JSON object.
+    holds: Mutex<String>,
+    /// What it is called now. Another one once it was taken for dead.
+    id: Mutex<Arc<str>>,
+    /// When the last sign of life was given that was taken for one.
+    beaten: Mutex<Option<Instant>>,
+    /// One sign of life at a time.
+    beating: tokio::sync::Mutex<()>,
+    /// Cancelled when somebody asks it to drain.
+    asked: CancellationToken,
+    /// Counts the ids that it has had.
+    ids: watch::Sender<u64>,
+    pub(crate) peers: Peers,
+    homes: homes::Homes,
+}
+
+impl fmt::Debug for Replica {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Replica").field("id", &self.id()).finish_non_exhaustive()
+    }
 }
 
 impl Replica {
-    /// Makes itself known.
+    /// A replica that nobody knows yet.
     ///
     /// # Errors
-    /// When the store is away.
-    pub async fn join(store: Arc<Store>, said: Registration) -> Result<Self, StoreFault> {
-        store.register(&said).await?;
-        Ok(Self { store, said })
+    /// When there are no random numbers for its id.
+    pub fn new(around: Surroundings, said: Said) -> Result<Arc<Self>, StoreFault> {
+        Ok(Arc::new(Self {
+            id: Mutex::new(new_id()?),
+            peers: Peers::new(&around),
+            around,
+            said: Mutex::new(said),
+            forward: Mutex::default(),
+            holds: Mutex::default(),
+            beaten: Mutex::default(),
+            beating: tokio::sync::Mutex::default(),
+            asked: CancellationToken::new(),
+            ids: watch::Sender::new(1),
+            homes: homes::Homes::default(),
+        }))
     }
 
-    /// Its id.
+    /// What it is called now.
     #[must_use]
-    pub fn id(&self) -> &str {
-        &self.said.id
+    pub fn id(&self) -> Arc<str> {
+        Arc::clone(&lock(&self.id))
     }
 
-    /// Lives, and comes back when somebody asks it to drain. Then it is to go on living while it drains.
-    pub async fn asked_to_drain(&self) {
-        self.live(true).await;
+    /// Changes when it gets another id.
+    pub(crate) fn renamed(&self) -> watch::Receiver<u64> {
+        self.ids.subscribe()
     }
 
-    /// Lives for ever.
-    pub async fn go_on(&self) {
-        self.live(false).await;
+    /// Adds to what it says of itself, as members of a JSON object.
+    pub fn say(&self, more: &str) {
+        let mut said = lock(&self.said);
+        said.facts = [said.facts.as_str(), more]
+            .into_iter()
+            .filter(|part| !part.is_empty())
+            .collect::<Vec<_>>()
+            .join(",");
     }
 
-    /// Says good-bye, so that nobody waits for the lease to end. That the store is away is no reason to stay.
-    pub async fn leave(&self) {
-        if let Err(fault) = self.store.leave(&self.said.id).await {
-            tracing::warn!("the other replicas will hear late that this one has ended: {fault}");
-        }
+    pub(crate) fn store(&self) -> &Store {
+        &self.around.store
     }
 
-    async fn live(&self, until_asked: bool) {
+    /// Makes itself known, with the address that others reach it at.
+    pub(crate) async fn join(&self, forward: Option<String>) -> Result<(), StoreFault> {
+        *lock(&self.forward) = forward;
+        self.register().await?;
+        self.peers.refresh(self).await
+    }
+
+    async fn register(&self) -> Result<(), StoreFault> {
+        let began = Instant::now();
+        let (version, forward) = (lock(&self.said).version.clone(), lock(&self.forward).clone());
+        let said = Registration { id: self.id().to_string(), version, forward, facts: self.facts() };
+        self.around.store.register(&said).await?;
+        *lock(&self.beaten) = Some(began);
+        Ok(())
+    }
+
+    fn facts(&self) -> String {
+        let said = lock(&self.said).facts.clone();
+        let holds = lock(&self.holds).clone();
+        let parts: Vec<_> = [said, holds].into_iter().filter(|part| !part.is_empty()).collect();
+        format!("{{{}}}", parts.join(","))
+    }
+
+    /// Gives signs of life until `end`, with what it holds then, and follows who else is there.
+    pub(crate) async fn live(self: Arc<Self>, holds: impl Fn() -> String + Send, end: CancellationToken) {
         let mut ticks = interval(BEAT);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut beats, mut is_told) = (0u32, false);
         loop {
-            ticks.tick().await;
-            match self.beat().await {
-                Ok(Beat::Drain) if until_asked => return,
-                Ok(_) if is_told => {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = end.cancelled() => return,
+            }
+            let beat = async {
+                *lock(&self.holds) = holds();
+                self.beat().await?;
+                self.peers.refresh(&self).await
+            };
+            match beat.await {
+                Ok(()) if is_told => {
                     is_told = false;
                     tracing::info!("the store is back");
                 }
-                Ok(_) => {}
+                Ok(()) => {}
                 Err(_) if is_told => {}
                 Err(fault) => {
                     is_told = true;
@@ -80,18 +196,58 @@ impl Replica {
             // What one run leaves, a later one or another replica sweeps.
             if !is_told
                 && beats.is_multiple_of(SWEEP_BEATS)
-                && let Err(fault) = self.store.sweep(SWEEP_ROWS, BURIED).await
+                && let Err(fault) = self.around.store.sweep(SWEEP_ROWS, BURIED).await
             {
                 tracing::debug!("nothing was swept: {fault}");
             }
         }
     }
 
-    async fn beat(&self) -> Result<Beat, StoreFault> {
-        let beat = self.store.beat(&self.said.id).await?;
-        if beat == Beat::Forgotten {
-            self.store.register(&self.said).await?;
-        }
-        Ok(beat)
+    /// Waits until somebody asks this replica to drain.
+    pub async fn asked_to_drain(&self) {
+        self.asked.cancelled().await;
     }
+
+    /// Says good-bye, so that nobody waits for the lease to end. That the store is away is no reason to stay.
+    pub async fn leave(&self) {
+        if let Err(fault) = self.around.store.leave(&self.id()).await {
+            tracing::warn!("the other replicas will hear late that this one has ended: {fault}");
+        }
+    }
+
+    /// Whether nobody can have taken over what this replica holds.
+    fn has_lease(&self) -> bool {
+        lock(&self.beaten).is_some_and(|beaten| beaten.elapsed() < LEASE.saturating_sub(MARGIN))
+    }
+
+    /// Makes sure that nobody has taken over what this replica holds; if its signs of life come late, gives one now.
+    pub(crate) async fn renewed(&self) -> Result<(), StoreFault> {
+        if self.has_lease() { Ok(()) } else { self.beat().await }
+    }
+
+    async fn beat(&self) -> Result<(), StoreFault> {
+        let _one = self.beating.lock().await;
+        let began = Instant::now();
+        let id = self.id();
+        match self.around.store.beat(&id, &self.facts(), LEASE).await? {
+            Beat::Alive => {}
+            Beat::Drain => self.asked.cancel(),
+            Beat::Forgotten => {
+                let new = new_id()?;
+                *lock(&self.id) = Arc::clone(&new);
+                tracing::warn!(was = &*id, now = &*new, "was taken for dead, and goes on under another id");
+                self.ids.send_modify(|count| *count += 1);
+                return self.register().await;
+            }
+        }
+        *lock(&self.beaten) = Some(began);
+        Ok(())
+    }
+}
+
+fn new_id() -> Result<Arc<str>, StoreFault> {
+    // Twice, because an id must never come again: who is dead under it stays so.
+    let half = || Key::random().map(|key| key.id().to_string());
+    let id = half().and_then(|first| Ok((first + &half()?).into()));
+    id.map_err(|fault| StoreFault::Broken(fault.to_string()))
 }

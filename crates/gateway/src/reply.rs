@@ -136,6 +136,25 @@ pub enum CallError {
     /// The legacy session is unknown or over.
     #[error("no such session; initialize again")]
     NoSession,
+    /// What replicas share is needed, and the store is away.
+    #[error("{what} needs the store: {why}")]
+    StoreAway {
+        /// What was asked for.
+        what: &'static str,
+        /// What is wrong with the store, for the operator.
+        why: String,
+    },
+    /// The replica that holds what this is about cannot be reached. Nothing was sent.
+    #[error("replica {replica} holds what this is about, and cannot be reached: {why}")]
+    ReplicaAway {
+        /// The replica.
+        replica: String,
+        /// What is wrong, for the operator.
+        why: String,
+    },
+    /// The replica that carried the call is gone.
+    #[error("the replica that carried this call is gone; the call may have been carried out")]
+    ReplicaLost,
     /// A bug.
     #[error("internal error: {0}")]
     Internal(String),
@@ -193,6 +212,9 @@ mod own {
     pub(super) const UNAUTHORIZED: i64 = -31511;
     pub(super) const DRAINING: i64 = -31513;
     pub(super) const BROKE_OFF: i64 = -31520;
+    pub(super) const REPLICA_LOST: i64 = -31521;
+    pub(super) const STORE_AWAY: i64 = -31523;
+    pub(super) const REPLICA_AWAY: i64 = -31533;
 }
 
 /// The table.
@@ -281,6 +303,22 @@ pub fn wire(error: &CallError) -> Wire {
             ..row(StatusCode::BAD_REQUEST, code::INVALID_REQUEST, Level::DEBUG, "not_resumable")
         },
         CallError::NoSession => row(StatusCode::NOT_FOUND, code::INVALID_REQUEST, Level::DEBUG, "no_session"),
+        CallError::StoreAway { what, .. } => Wire {
+            text: format!("{what} needs what replicas share, which cannot be reached now"),
+            data: Some(format!(r#"{{"reason":"store_away",{}}}"#, Retry::Safe.members())),
+            retry_after: Some(2),
+            ..row(StatusCode::SERVICE_UNAVAILABLE, own::STORE_AWAY, Level::WARN, "store_away")
+        },
+        CallError::ReplicaAway { .. } => Wire {
+            text: "the replica that holds what this is about cannot be reached now".to_owned(),
+            data: Some(format!(r#"{{"reason":"replica_away",{}}}"#, Retry::Safe.members())),
+            retry_after: Some(2),
+            ..row(StatusCode::SERVICE_UNAVAILABLE, own::REPLICA_AWAY, Level::WARN, "replica_away")
+        },
+        CallError::ReplicaLost => Wire {
+            data: Some(format!(r#"{{"reason":"replica_lost",{}}}"#, Retry::Unknown.members())),
+            ..row(StatusCode::OK, own::REPLICA_LOST, Level::WARN, "replica_lost")
+        },
         CallError::Internal(_) => Wire {
             text: "internal error".to_owned(),
             ..row(StatusCode::INTERNAL_SERVER_ERROR, code::INTERNAL_ERROR, Level::ERROR, "internal")

@@ -19,6 +19,7 @@ use tokio::sync::oneshot;
 
 use crate::digest::Digest;
 use crate::relay::Relay;
+use crate::replica::Replica;
 use crate::reply::CallError;
 use crate::upstream::ask::{Ask, Debt};
 use crate::upstream::pipe::lock;
@@ -35,13 +36,16 @@ pub(crate) struct Bond {
 
 impl Bond {
     pub(crate) fn new(route: &str, principal: &Principal, call: &Call, keep: Duration) -> Self {
-        let purpose = format!("request-state:{route}");
-        Self { purpose, principal: principal.clone(), call: digest(call), keep }
+        Self { purpose: purpose(route), principal: principal.clone(), call: digest(call), keep }
     }
 
     fn bound(&self) -> Bound<'_> {
         Bound { purpose: &self.purpose, principal: self.principal.id() }
     }
+}
+
+fn purpose(route: &str) -> String {
+    format!("request-state:{route}")
 }
 
 /// Stands for what a client asked for: the method and its params as the client wrote them, but for what a retry changes.
@@ -66,6 +70,8 @@ pub(crate) struct Suspended {
     calls: Mutex<HashMap<String, Parked>>,
     /// Whether Portolan is ending.
     closed: AtomicBool,
+    /// This process among others: a state names who holds its call.
+    replica: Option<Arc<Replica>>,
 }
 
 /// A call that waits for its client.
@@ -104,8 +110,28 @@ pub(crate) enum Resumed {
 }
 
 impl Suspended {
-    pub(crate) fn new(seal: Arc<Seal>, most: usize) -> Arc<Self> {
-        Arc::new(Self { seal, most, calls: Mutex::default(), closed: AtomicBool::new(false) })
+    pub(crate) fn new(seal: Arc<Seal>, most: usize, replica: Option<Arc<Replica>>) -> Arc<Self> {
+        Arc::new(Self { seal, most, calls: Mutex::default(), closed: AtomicBool::new(false), replica })
+    }
+
+    /// How many wait.
+    pub(crate) fn len(&self) -> usize {
+        lock(&self.calls).len()
+    }
+
+    /// The replica that holds the call which a retry goes on with; none if that is not one of ours, or nobody else's.
+    pub(crate) fn holder(
+        &self,
+        call: &Call,
+        (route, principal): (&str, &Principal),
+        now: SystemTime,
+    ) -> Option<String> {
+        let retry = Retry::read(call.params()).ok()?;
+        let purpose = purpose(route);
+        let bound = Bound { purpose: &purpose, principal: principal.id() };
+        let payload = self.seal.open(bound, now, &retry.state?).ok()?;
+        let sealed = Object::parse(std::str::from_utf8(&payload).ok()?).ok()?;
+        sealed.string("at").ok().flatten().map(std::borrow::Cow::into_owned)
     }
 
     /// Suspends a call whose server asks for something: the result that tells the client.
@@ -142,7 +168,9 @@ impl Suspended {
             .map_err(|_unspecified| CallError::Internal("no random numbers".to_owned()))?;
         let handle: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
         let requests: Vec<_> = debts.iter().map(|(request, _)| request.clone()).collect();
-        let state = self.state(bond, now, &format!(r#""call":{}"#, json::quote(&handle)))?;
+        let at = self.replica.as_ref().map(|replica| format!(r#","at":{}"#, json::quote(&replica.id())));
+        let named = format!(r#""call":{}{}"#, json::quote(&handle), at.unwrap_or_default());
+        let state = self.state(bond, now, &named)?;
         let mut calls = lock(&self.calls);
         if calls.len() >= self.most {
             // It was begun, so this is not the same as to be refused at the door.

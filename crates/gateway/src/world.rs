@@ -13,6 +13,7 @@ use transport::wire::Tap;
 use transport::workers::Workers;
 
 use crate::metrics::Metrics;
+use crate::replica::Replica;
 
 /// Tells the time of day. Timers are tokio's, which tests can pause.
 pub trait Clock: Send + Sync + fmt::Debug {
@@ -52,6 +53,8 @@ pub struct World {
     pub workers: Workers,
     /// The places for child processes.
     pub children: Arc<Semaphore>,
+    /// This process among others, if it may have any.
+    pub replica: Option<Arc<Replica>>,
     /// Everything that runs beside calls; nothing is spawned elsewhere.
     pub tasks: TaskTracker,
 }

@@ -43,7 +43,8 @@ pub enum Beat {
     Alive,
     /// Somebody asks it to drain.
     Drain,
-    /// Nobody knows it any more: it was silent for so long that it was taken for dead. It is to register again.
+    /// It was silent for so long that it was taken for dead. It is to register again, under another id: what it held under
+    /// this one may be another's.
     Forgotten,
 }
 
@@ -62,13 +63,15 @@ impl Store {
         self.query(text, parameters).await.map(drop)
     }
 
-    /// A sign of life.
+    /// A sign of life, and what the replica says of itself now. One that comes later than the lease is no sign of life any
+    /// more: others may have taken over what the replica held.
     ///
     /// # Errors
     /// When the store is away.
-    pub async fn beat(&self, id: &str) -> Result<Beat, StoreFault> {
-        let text = "UPDATE portolan_replica SET beat_at = {now} WHERE id = $1 RETURNING draining";
-        Ok(match self.one(text, cells![id]).await? {
+    pub async fn beat(&self, id: &str, facts: &str, lease: Duration) -> Result<Beat, StoreFault> {
+        let text = "UPDATE portolan_replica SET beat_at = {now}, facts = $2 \
+                    WHERE id = $1 AND beat_at > {now} - CAST($3 AS {integer}) RETURNING draining";
+        Ok(match self.one(text, cells![id, facts, millis(lease)]).await? {
             None => Beat::Forgotten,
             Some(mut row) => {
                 if row.flag()? {
@@ -97,6 +100,16 @@ impl Store {
     pub async fn ask_to_drain(&self, id: &str) -> Result<bool, StoreFault> {
         let text = "UPDATE portolan_replica SET draining = 1 WHERE id = $1 RETURNING draining";
         Ok(self.one(text, cells![id]).await?.is_some())
+    }
+
+    /// Takes a replica for dead before its lease is over, because nobody listens where it was and it has been silent for
+    /// `silent`. False if it has given a sign of life since, or is not known.
+    ///
+    /// # Errors
+    /// When the store is away.
+    pub async fn bury(&self, id: &str, silent: Duration) -> Result<bool, StoreFault> {
+        let text = "DELETE FROM portolan_replica WHERE id = $1 AND beat_at <= {now} - CAST($2 AS {integer}) RETURNING id";
+        Ok(self.one(text, cells![id, millis(silent)]).await?.is_some())
     }
 
     /// A replica says good-bye.

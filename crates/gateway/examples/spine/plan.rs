@@ -63,6 +63,7 @@ pub(crate) fn world(plan: &Plan, network: Arc<MemoryNetwork>) -> Result<World, B
         metrics: Arc::new(Metrics::new()),
         workers: Workers::default(),
         children: child_places(plan),
+        replica: None,
         tasks: tokio_util::task::TaskTracker::new(),
     })
 }

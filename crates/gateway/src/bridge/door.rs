@@ -19,6 +19,7 @@ use mcp::reject::Reject;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::bridge::lasting::store_away;
 use crate::bridge::questions::Asking;
 use crate::bridge::session::{Held, InFlight, Sessions, Terms, fits};
 use crate::catalog::names::Owner;
@@ -58,8 +59,19 @@ pub(crate) struct Opened {
 }
 
 impl Door {
-    /// Opens a session.
+    /// Opens a session that outlives its connections: any replica can find it.
     pub(crate) async fn open(&self, message: &Message) -> Result<Opened, CallError> {
+        let Some(replica) = &self.route.world.replica else { return self.open_as(message, "").await };
+        replica.renewed().await.map_err(|fault| store_away(&fault))?;
+        self.open_as(message, &replica.id()).await
+    }
+
+    /// Opens the session of one connection, which ends with it.
+    pub(crate) async fn open_here(&self, message: &Message) -> Result<Opened, CallError> {
+        self.open_as(message, "").await
+    }
+
+    async fn open_as(&self, message: &Message, opener: &str) -> Result<Opened, CallError> {
         let request = inbound::request_of(message)?;
         let opening = Opening::read(message.params())?;
         if !fits(&opening) {
@@ -72,7 +84,7 @@ impl Door {
         let now = self.now();
         let (id, terms) = self
             .sessions
-            .open(&opening, &principal, &self.limits, now)
+            .open(&opening, &principal, &self.limits, (opener, now))
             .map_err(|fault| CallError::Internal(fault.to_string()))?;
         let result = initialize::result(&discovered, terms.revision, &self.route.world.identity);
         Ok(Opened { id, terms, answer: answer::result_message(&request.id, &result) })
@@ -88,12 +100,14 @@ impl Door {
         Ok((terms, principal))
     }
 
-    /// Ends a session.
-    pub(crate) async fn end(&self, terms: &Terms, principal: &Principal) {
+    /// Ends a session, everywhere.
+    pub(crate) async fn end(&self, terms: &Terms, principal: &Principal) -> Result<(), CallError> {
+        self.mark_ended(terms).await?;
         self.sessions.end(terms, self.now());
         for member in &self.route.catalog.members {
             member.upstream.forget(principal, &terms.name).await;
         }
+        Ok(())
     }
 
     /// What a message in a session means.
@@ -138,17 +152,20 @@ impl Door {
                 let raw = object.get("level").map_err(|fault| Reject::member("level", &fault))?;
                 let level = raw.ok_or_else(|| Reject::Params("\"level\" is required".to_owned()))?;
                 let level = meta::log_level(level).map_err(|reject| Reject::Params(reject.to_string()))?;
+                self.remember_level(terms, level).await?;
                 self.sessions.hold(terms, self.now()).set_level(level);
                 Ok(done(&request.id))
             }
             "resources/subscribe" => {
                 self.subscribe(&uri_of(&message)?, terms).await?;
+                self.remember_interests(terms).await?;
                 Ok(done(&request.id))
             }
             "resources/unsubscribe" => {
                 if let Some(held) = self.sessions.held(terms) {
                     lock(&held.interests).remove(&uri_of(&message)?);
                     held.interests_changed.send_modify(|count| *count += 1);
+                    self.remember_interests(terms).await?;
                 }
                 Ok(done(&request.id))
             }
@@ -187,7 +204,7 @@ impl Door {
     }
 
     /// Watches a resource for a session until it unsubscribes or ends.
-    async fn subscribe(&self, uri: &str, terms: &Terms) -> Result<(), CallError> {
+    pub(super) async fn subscribe(&self, uri: &str, terms: &Terms) -> Result<(), CallError> {
         let unknown = || CallError::UnknownName { kind: mcp::method::Kind::Resource, name: uri.to_owned() };
         let (owner, own) = self.route.catalog.names.uri_owner(uri);
         let Owner::Server(server, _) = owner else { return Err(unknown()) };

@@ -96,6 +96,11 @@ impl Recordings {
         }
     }
 
+    /// Its client may have had a stream of notifications at another replica.
+    pub(crate) fn begun_elsewhere(&self) {
+        lock(&self.notices).was_open = true;
+    }
+
     /// Whether anything is kept.
     pub(crate) fn is_busy(&self) -> bool {
         !lock(&self.answers).is_empty() || lock(&self.notices).stream.is_some()

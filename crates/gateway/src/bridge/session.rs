@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use auth::Principal;
 use bytes::Bytes;
@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::bridge::questions::Questions;
 use crate::bridge::replay::{Budget, Recordings};
 use crate::plan::Limits;
+use crate::replica::Homed;
 use crate::upstream::pipe::lock;
 use crate::watch::Interest;
 
@@ -32,6 +33,8 @@ const MOST_HELD: usize = 100_000;
 pub(crate) struct Terms {
     /// Names the session within this Portolan.
     pub(crate) name: Arc<str>,
+    /// The replica that opened it; empty if it was none of several.
+    opener: Box<str>,
     pub(crate) revision: &'static Revision,
     pub(crate) client: ClientFacts,
     expires: SystemTime,
@@ -84,14 +87,19 @@ impl Sessions {
         opening: &Opening,
         principal: &Principal,
         limits: &Limits,
-        now: SystemTime,
+        (opener, now): (&str, SystemTime),
     ) -> Result<(String, Terms), SealFault> {
         let mut random = [0; 16];
         aws_lc_rs::rand::fill(&mut random).map_err(|_unspecified| SealFault::Random)?;
         let name: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
         let expires = now + limits.session_ttl;
-        let terms =
-            Terms { name: name.into(), revision: opening.revision, client: opening.client.clone(), expires };
+        let terms = Terms {
+            name: name.into(),
+            opener: opener.into(),
+            revision: opening.revision,
+            client: opening.client.clone(),
+            expires,
+        };
         let bound = Bound { purpose: &self.purpose, principal: principal.id() };
         Ok((self.seal.seal(bound, expires, terms.text().as_bytes())?, terms))
     }
@@ -134,6 +142,25 @@ impl Sessions {
         lock(&self.held).get(&terms.name).cloned()
     }
 
+    /// Lets go of a session whose home is elsewhere now. Calls under way go on; its streams end, and go on there.
+    pub(crate) fn let_go(&self, name: &str) {
+        if let Some(held) = lock(&self.held).remove(name) {
+            held.streams.send_modify(|count| *count += 1);
+        }
+    }
+
+    /// Lets go of all sessions: others may have taken them over.
+    pub(crate) fn let_all_go(&self) {
+        for (_, held) in lock(&self.held).drain() {
+            held.streams.send_modify(|count| *count += 1);
+        }
+    }
+
+    /// How many sessions have something going on.
+    pub(crate) fn busy(&self) -> usize {
+        lock(&self.held).values().filter(|held| held.is_busy()).count()
+    }
+
     /// Ends a session: whatever it has going on is cancelled.
     pub(crate) fn end(&self, terms: &Terms, now: SystemTime) {
         let mut ended = lock(&self.ended);
@@ -156,6 +183,16 @@ impl Sessions {
 }
 
 impl Terms {
+    /// As far as its home is concerned.
+    pub(crate) fn homed(&self) -> Homed<'_> {
+        Homed { name: &self.name, opener: &self.opener, expires: self.expires }
+    }
+
+    /// How long it may still go on.
+    pub(crate) fn left(&self, now: SystemTime) -> Duration {
+        self.expires.duration_since(now).unwrap_or_default()
+    }
+
     /// What the client says of itself, with the log level that it has set meanwhile.
     pub(crate) fn facts(&self, held: Option<&Held>) -> ClientFacts {
         let level = held.and_then(|held| *lock(&held.level));
@@ -165,8 +202,9 @@ impl Terms {
     fn text(&self) -> String {
         let expires = self.expires.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
         let head = format!(
-            r#""name":{},"revision":{},"expires":{expires},"capabilities":{}"#,
+            r#""name":{},"opener":{},"revision":{},"expires":{expires},"capabilities":{}"#,
             json::quote(&self.name),
+            json::quote(&self.opener),
             json::quote(self.revision.name),
             self.client.capabilities()
         );
@@ -183,13 +221,15 @@ impl Terms {
         let expires = u64::try_from(json::integer(member("expires")?)?).ok()?;
         Some(Self {
             name: json::string(member("name")?).ok()?.into(),
+            // Sessions from before there were replicas have none.
+            opener: member("opener").and_then(|raw| json::string(raw).ok()).unwrap_or_default().into(),
             revision: version::find(&json::string(member("revision")?).ok()?)?,
             client: ClientFacts {
                 capabilities: copy(member("capabilities")?),
                 info: member("info").map(copy),
                 log: LogWish::ServerDefault,
             },
-            expires: SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(expires),
+            expires: SystemTime::UNIX_EPOCH + Duration::from_secs(expires),
         })
     }
 }
@@ -224,6 +264,11 @@ impl Held {
         *lock(&self.level) = Some(level);
     }
 
+    /// Whether a call is under way.
+    pub(crate) fn has_calls(&self) -> bool {
+        !lock(&self.calls).is_empty()
+    }
+
     fn is_busy(&self) -> bool {
         !lock(&self.calls).is_empty()
             || !lock(&self.interests).is_empty()
@@ -248,8 +293,6 @@ impl Drop for InFlight {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn opening() -> Opening {
@@ -266,7 +309,7 @@ mod tests {
         );
         let elsewhere = Sessions::new(seal, "b", Arc::default());
         let (me, now) = (Principal::anonymous(), SystemTime::UNIX_EPOCH + Duration::from_secs(1_000));
-        let (id, terms) = here.open(&opening(), &me, &Limits::default(), now).unwrap();
+        let (id, terms) = here.open(&opening(), &me, &Limits::default(), ("", now)).unwrap();
         assert!(id.bytes().all(|b| b.is_ascii_graphic()));
         let found = there.find(&id, &me, now).unwrap();
         assert_eq!(
@@ -283,7 +326,8 @@ mod tests {
     fn an_id_in_flight_is_not_taken_twice_and_cancels() {
         let sessions = Sessions::new(Arc::new(Seal::random().unwrap()), "a", Arc::default());
         let now = SystemTime::UNIX_EPOCH;
-        let (_, terms) = sessions.open(&opening(), &Principal::anonymous(), &Limits::default(), now).unwrap();
+        let (_, terms) =
+            sessions.open(&opening(), &Principal::anonymous(), &Limits::default(), ("", now)).unwrap();
         let held = sessions.hold(&terms, now);
         let call = held.begin(&Id::text("x")).unwrap();
         assert!(held.begin(&Id::text("x")).is_none());

@@ -55,6 +55,12 @@ impl Doorkeeper {
         Self { hosts, origins: Vec::new(), any_host, any_address: true, any_origin: false }
     }
 
+    /// For what other replicas forward: it was checked where it came in.
+    pub(crate) fn of_replicas() -> Self {
+        let none = Vec::new;
+        Self { hosts: none(), origins: none(), any_host: true, any_address: true, any_origin: false }
+    }
+
     /// Checks whom a request is addressed to and which page sent it.
     pub(crate) fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refused> {
         if headers.get_all(HOST).iter().nth(1).is_some() {

@@ -197,7 +197,7 @@ impl Conversation {
     }
 
     async fn open(self: &Arc<Self>, message: Message) -> Result<(), CallError> {
-        let opened = self.door.open(&message).await?;
+        let opened = self.door.open_here(&message).await?;
         *lock(&self.session) = Some(opened.terms.clone());
         self.say(opened.answer).await;
         let this = Arc::clone(self);

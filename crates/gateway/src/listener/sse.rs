@@ -248,7 +248,8 @@ impl Session {
         drop(messages);
         self.conversation.finish().await;
         if let Some(terms) = self.conversation.terms() {
-            self.door.end(&terms, &self.principal).await;
+            // It is known here alone, so nothing can keep it from ending.
+            drop(self.door.end(&terms, &self.principal).await);
         }
     }
 }

@@ -43,6 +43,9 @@ fn every() -> Vec<CallError> {
         },
         CallError::NotResumable { why: "that event is not kept any more".to_owned() },
         CallError::NoSession,
+        CallError::StoreAway { what: "this change of a session", why: "refused at 10.0.0.1".to_owned() },
+        CallError::ReplicaAway { replica: "7d1f40aa".to_owned(), why: "refused at 10.0.0.1".to_owned() },
+        CallError::ReplicaLost,
         CallError::Internal("a secret".to_owned()),
     ]
 }

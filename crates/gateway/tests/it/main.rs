@@ -28,6 +28,7 @@ mod pipes;
 mod pool;
 mod processes;
 mod properties;
+mod replicas;
 mod resume;
 mod resuming;
 mod returning;

@@ -6,7 +6,9 @@ use std::time::SystemTime;
 use gateway::live::{Gateway, child_places};
 use gateway::metrics::Metrics;
 use gateway::plan::{HttpReach, ListenerPlan, Naming, Plan, Reach, RoutePlan, StdioReach, UpstreamPlan};
+use gateway::replica::{Replica, Said, Surroundings};
 use gateway::world::{Clock, World};
+use store::Store;
 use store::seal::Seal;
 use testkit::clock::WallClock;
 use testkit::http::Client;
@@ -24,6 +26,8 @@ pub(crate) struct Stand {
     pub(crate) spawn: MemorySpawn,
     pub(crate) clock: WallClock,
     pub(crate) plan: Plan,
+    /// What it shares with other gateways, if it is one of several.
+    pub(crate) store: Option<Arc<Store>>,
 }
 
 /// How a server is reached.
@@ -61,7 +65,7 @@ impl Stand {
             page_size: None,
         };
         let plan = Plan { listeners: vec![listener], routes: vec![route], ..Plan::default() };
-        Self { network, spawn: MemorySpawn::default(), clock: WallClock::default(), plan }
+        Self { network, spawn: MemorySpawn::default(), clock: WallClock::default(), plan, store: None }
     }
 
     /// A server behind the route.
@@ -94,7 +98,7 @@ impl Stand {
 
     /// Starts it.
     pub(crate) async fn start(self) -> Running {
-        let world = World {
+        let mut world = World {
             network: Arc::clone(&self.network),
             spawn: Arc::new(self.spawn),
             clock: Arc::new(Wall(self.clock)),
@@ -104,8 +108,20 @@ impl Stand {
             metrics: Arc::new(Metrics::new()),
             workers: transport::workers::Workers::default(),
             children: child_places(&self.plan),
+            replica: None,
             tasks: tokio_util::task::TaskTracker::new(),
         };
+        if let Some(store) = self.store {
+            let around = Surroundings {
+                store,
+                seal: Arc::clone(&world.seal),
+                network: Arc::clone(&world.network),
+                clock: Arc::clone(&world.clock),
+                workers: world.workers.clone(),
+            };
+            let said = Said { version: "0".to_owned(), facts: String::new() };
+            world.replica = Some(Replica::new(around, said).unwrap());
+        }
         let gateway = Gateway::new(self.plan, world);
         let bound = gateway.listen().await.unwrap();
         let address = bound.first().unwrap().address.clone();

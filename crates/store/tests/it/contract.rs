@@ -53,16 +53,26 @@ async fn a_replica_lives_by_its_heartbeat(stand: &Stand) {
     assert!(living[0].silent < HOUR && living[0].age < HOUR && living[0].started_at > 0);
     assert!(theirs.living(NO_TIME).await.unwrap().is_empty(), "a lease of no time");
 
-    assert_eq!(ours.beat("a").await.unwrap(), Beat::Alive);
+    assert_eq!(ours.beat("a", "{}", HOUR).await.unwrap(), Beat::Alive);
     assert!(theirs.ask_to_drain("a").await.unwrap() && !theirs.ask_to_drain("c").await.unwrap());
-    assert_eq!(ours.beat("a").await.unwrap(), Beat::Drain);
+    assert_eq!(ours.beat("a", "{}", HOUR).await.unwrap(), Beat::Drain);
     assert!(theirs.living(HOUR).await.unwrap()[0].draining);
     // Registering again is no way out of that.
     ours.register(&registration("a")).await.unwrap();
-    assert_eq!(ours.beat("a").await.unwrap(), Beat::Drain);
+    assert_eq!(ours.beat("a", "{}", HOUR).await.unwrap(), Beat::Drain);
+
+    // What it says of itself it says with each sign of life. One that comes after the lease is none.
+    assert_eq!(ours.beat("a", r#"{"n":1}"#, HOUR).await.unwrap(), Beat::Drain);
+    assert_eq!(theirs.living(HOUR).await.unwrap()[0].said.facts, r#"{"n":1}"#);
+    assert_eq!(ours.beat("a", "{}", NO_TIME).await.unwrap(), Beat::Forgotten);
+    // Nobody is buried who was heard of lately.
+    assert!(!theirs.bury("a", HOUR).await.unwrap() && !theirs.bury("c", NO_TIME).await.unwrap());
+    ours.register(&registration("d")).await.unwrap();
+    assert!(theirs.bury("d", NO_TIME).await.unwrap());
+    assert_eq!(ours.beat("d", "{}", HOUR).await.unwrap(), Beat::Forgotten);
 
     ours.leave("a").await.unwrap();
-    assert_eq!(ours.beat("a").await.unwrap(), Beat::Forgotten);
+    assert_eq!(ours.beat("a", "{}", HOUR).await.unwrap(), Beat::Forgotten);
     assert_eq!(theirs.living(HOUR).await.unwrap().len(), 1);
 }
 

@@ -37,7 +37,14 @@ pub struct Exchange {
     pub headers: HeaderMap,
     /// Who made the connection.
     pub peer: Address,
-    body: Incoming,
+    body: RequestBody,
+}
+
+#[derive(Debug)]
+enum RequestBody {
+    Incoming(Incoming),
+    /// It was read before.
+    Read(Bytes),
 }
 
 /// Why a body was not read.
@@ -70,15 +77,26 @@ impl BodyFault {
 }
 
 impl Exchange {
+    /// The same request with a body that has been read already.
+    #[must_use]
+    pub fn with_body(self, body: Bytes) -> Self {
+        Self { body: RequestBody::Read(body), ..self }
+    }
+
     /// Reads the whole body.
     ///
     /// # Errors
     /// When it is too large (told from its declared length where there is one), too slow, or broken.
     pub async fn read_body(&mut self, limit: usize, within: Duration) -> Result<Bytes, BodyFault> {
-        if self.body.size_hint().lower() > limit as u64 {
+        let body = match &mut self.body {
+            RequestBody::Incoming(body) => body,
+            RequestBody::Read(body) if body.len() > limit => return Err(BodyFault::TooLarge { limit }),
+            RequestBody::Read(body) => return Ok(std::mem::take(body)),
+        };
+        if body.size_hint().lower() > limit as u64 {
             return Err(BodyFault::TooLarge { limit });
         }
-        match timeout(within, collect(&mut self.body, limit)).await {
+        match timeout(within, collect(body, limit)).await {
             Ok(read) => read,
             Err(_elapsed) => Err(BodyFault::Slow(within)),
         }
@@ -268,6 +286,7 @@ impl<S: Service> Connections<S> {
             // connections and open streams cost what a call costs.
             Box::pin(async move {
                 let (head, body) = request.into_parts();
+                let body = RequestBody::Incoming(body);
                 let exchange =
                     Exchange { method: head.method, uri: head.uri, headers: head.headers, peer, body };
                 Ok::<_, Infallible>(service.answer(exchange).await)

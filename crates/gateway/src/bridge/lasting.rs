@@ -1,0 +1,92 @@
+//! What of a session outlives the replica that is its home: that it has ended, its log level, what it watches. The store has
+//! it before the client hears that it is so.
+
+use std::sync::Arc;
+
+use mcp::json;
+use mcp::meta::{self, LogLevel};
+use store::sessions::If;
+use store::{Store, StoreFault};
+
+use crate::bridge::door::Door;
+use crate::bridge::session::Terms;
+use crate::reply::CallError;
+use crate::upstream::pipe::lock;
+
+/// The names of facts.
+const LEVEL: &str = "level";
+const WATCHED: &str = "watched";
+
+pub(super) fn store_away(fault: &StoreFault) -> CallError {
+    CallError::StoreAway { what: "this change of a session", why: fault.to_string() }
+}
+
+impl Door {
+    /// Where facts of a session are kept: nowhere if it ends with its connection or with this process.
+    fn lasting(&self, terms: &Terms) -> Option<&Store> {
+        let replica = self.route.world.replica.as_ref()?;
+        (!terms.homed().opener.is_empty()).then(|| replica.store())
+    }
+
+    pub(super) async fn mark_ended(&self, terms: &Terms) -> Result<(), CallError> {
+        let Some(store) = self.lasting(terms) else { return Ok(()) };
+        let ended = store.end_session(&terms.name, terms.left(self.now())).await;
+        ended.map_err(|fault| store_away(&fault))
+    }
+
+    pub(super) async fn remember_level(&self, terms: &Terms, level: LogLevel) -> Result<(), CallError> {
+        self.remember(terms, LEVEL, &json::quote(&level.to_string())).await
+    }
+
+    /// Remembers what a session watches now.
+    pub(super) async fn remember_interests(&self, terms: &Terms) -> Result<(), CallError> {
+        let Some(held) = self.sessions.held(terms) else { return Ok(()) };
+        let uris: Vec<_> = lock(&held.interests).keys().map(|uri| json::quote(uri)).collect();
+        self.remember(terms, WATCHED, &format!("[{}]", uris.join(","))).await
+    }
+
+    async fn remember(&self, terms: &Terms, name: &str, value: &str) -> Result<(), CallError> {
+        let Some(store) = self.lasting(terms) else { return Ok(()) };
+        let keep = terms.left(self.now());
+        let put = store.put_fact((&terms.name, name), value.as_bytes(), keep, If::Any).await;
+        match put {
+            Ok(Some(_)) => Ok(()),
+            Ok(None) => Err(CallError::NoSession),
+            Err(fault) => Err(store_away(&fault)),
+        }
+    }
+
+    /// Takes over a session whose home is gone, with what is remembered of it.
+    pub(crate) async fn adopt(self: &Arc<Self>, terms: &Terms) -> Result<(), CallError> {
+        let Some(store) = self.lasting(terms) else { return Ok(()) };
+        let facts = store.facts(&terms.name).await.map_err(|fault| store_away(&fault))?;
+        let held = self.sessions.hold(terms, self.now());
+        held.recordings.begun_elsewhere();
+        for (name, fact) in facts {
+            let Ok(value) = String::from_utf8(fact.value) else { continue };
+            match name.as_str() {
+                LEVEL => meta::log_level(&value).into_iter().for_each(|level| held.set_level(level)),
+                WATCHED => self.watch_again(terms, &value),
+                _ => tracing::debug!(name, "a session has a fact of a later version"),
+            }
+        }
+        tracing::info!(session = terms.name.get(..8), "took over a session whose replica is gone");
+        Ok(())
+    }
+
+    /// Servers may take long to say that they tell of a resource; the session need not wait for that. What changes until
+    /// then is not missed: its stream of notifications begins with the word that everything may have changed.
+    fn watch_again(self: &Arc<Self>, terms: &Terms, uris: &str) {
+        let uris = json::array(uris).unwrap_or_default();
+        let uris: Vec<_> =
+            uris.into_iter().filter_map(|uri| json::string(uri).ok()).map(String::from).collect();
+        let (this, terms) = (Arc::clone(self), terms.clone());
+        self.route.world.tasks.spawn(async move {
+            for uri in uris {
+                if let Err(error) = this.subscribe(&uri, &terms).await {
+                    tracing::warn!(%error, "a session that was taken over does not hear of {uri:?} any more");
+                }
+            }
+        });
+    }
+}

@@ -1,0 +1,274 @@
+//! Requests about what another replica holds: a legacy session whose home is there, a suspended call that waits there.
+//! They are forwarded as they came. When the home of a session is gone, the session is taken over here, with what the store
+//! knows of it; a suspended call is lost with its replica, and its client hears so.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Response, StatusCode, Uri};
+use mcp::call::Call;
+use mcp::jsonrpc::Message;
+use mcp::legacy::batch;
+use mcp::version::Era;
+use tokio::time::Instant;
+use transport::http::body::ReplyBody;
+use transport::http::server::Exchange;
+
+use super::{Endpoint, Hop, Listener, refuse_call, request_id, respond};
+use crate::bridge::session::Terms;
+use crate::replica::forward::{self, Request, Unforwarded};
+use crate::replica::{Fate, Home, Peer, Replica};
+use crate::reply::{self, CallError};
+
+/// How long a request waits for the home of its session to be taken for dead.
+const DYING: Duration = Duration::from_secs(4);
+/// How often a request may hear that it has come to the wrong replica.
+const MOVES: usize = 4;
+
+/// What of a request says where it was to go.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Came<'r> {
+    pub(super) uri: &'r Uri,
+    pub(super) hop: &'r Hop,
+}
+
+type Session<'s> = (&'s Arc<Endpoint>, &'s Terms);
+
+impl Listener {
+    /// A message of a session: what the session's home answers; none if that is here.
+    pub(super) async fn message_elsewhere(
+        &self,
+        headers: &HeaderMap,
+        message: &Message,
+        session: Session<'_>,
+        came: Came<'_>,
+    ) -> Option<Response<ReplyBody>> {
+        let replica = self.replica.as_ref()?;
+        let request = || Request {
+            listener: &self.name,
+            method: &Method::POST,
+            uri: came.uri,
+            headers,
+            body: message.bytes().clone(),
+            asks: request_id(message).into_iter().collect(),
+            era: Era::Legacy,
+        };
+        Box::pin(self.elsewhere(replica, session, came.hop, request)).await
+    }
+
+    /// The same for several messages.
+    pub(super) async fn batch_elsewhere(
+        &self,
+        headers: &HeaderMap,
+        body: &Bytes,
+        session: Session<'_>,
+        came: Came<'_>,
+    ) -> Option<Response<ReplyBody>> {
+        let replica = self.replica.as_ref()?;
+        let members = || batch::read(body).unwrap_or_default().into_iter().flatten();
+        let request = || Request {
+            listener: &self.name,
+            method: &Method::POST,
+            uri: came.uri,
+            headers,
+            body: body.clone(),
+            asks: members().filter_map(|message| request_id(&message)).collect(),
+            era: Era::Legacy,
+        };
+        Box::pin(self.elsewhere(replica, session, came.hop, request)).await
+    }
+
+    /// The same for a request without a message.
+    pub(super) async fn plain_elsewhere(
+        &self,
+        exchange: &Exchange,
+        session: Session<'_>,
+        came: Came<'_>,
+    ) -> Option<Response<ReplyBody>> {
+        let replica = self.replica.as_ref()?;
+        let request = || Request {
+            listener: &self.name,
+            method: &exchange.method,
+            uri: came.uri,
+            headers: &exchange.headers,
+            body: Bytes::new(),
+            asks: Vec::new(),
+            era: Era::Legacy,
+        };
+        Box::pin(self.elsewhere(replica, session, came.hop, request)).await
+    }
+
+    async fn elsewhere<'r>(
+        &self,
+        replica: &Arc<Replica>,
+        (endpoint, terms): Session<'_>,
+        hop: &Hop,
+        request: impl Fn() -> Request<'r>,
+    ) -> Option<Response<ReplyBody>> {
+        let (began, mut moves) = (Instant::now(), 0);
+        loop {
+            let peer = match replica.home_of(terms.homed()).await {
+                Ok(Home::Here) if !self.drain.is_cancelled() => return None,
+                Ok(Home::Here) => match self.hand_over(replica, (endpoint, terms), hop).await {
+                    Some(peer) => peer,
+                    None => return None,
+                },
+                Ok(Home::At(peer)) => peer,
+                Ok(Home::Ended) => return Some(refused(&CallError::NoSession, &request())),
+                Ok(Home::Adopted(adoption)) => {
+                    if let Err(error) = endpoint.door.adopt(terms).await {
+                        return Some(refused(&error, &request()));
+                    }
+                    replica.adopted(terms.homed(), &adoption);
+                    return None;
+                }
+                Err(fault) => {
+                    let what = "a session whose replica is gone";
+                    return Some(refused(&CallError::StoreAway { what, why: fault.to_string() }, &request()));
+                }
+            };
+            if matches!(hop, Hop::Forwarded { .. }) {
+                return Some(forward::misdirected(Some(&peer.id)));
+            }
+            let sent = request();
+            match forward::forward(replica, &peer, &sent).await {
+                Ok(response) => return Some(response),
+                Err(Unforwarded::Lost(why)) => return Some(lost(&peer, &why, &sent)),
+                Err(Unforwarded::Moved(to)) => {
+                    moves += 1;
+                    match to {
+                        Some(to) => replica.moved(terms.homed(), &to),
+                        None => replica.forget_home(&terms.name),
+                    }
+                    let known = replica.peers.refresh(replica).await;
+                    if moves >= MOVES || known.is_err() {
+                        return Some(away(&peer, "it says that the session is not there", &sent));
+                    }
+                }
+                Err(Unforwarded::Unreached(why)) => {
+                    match replica.peers.suspect(replica, &peer).await {
+                        // The next round finds another home.
+                        Ok(Fate::Dead) => {}
+                        Ok(Fate::Dying) if began.elapsed() < DYING => forward::pause().await,
+                        Ok(_) | Err(_) => return Some(away(&peer, &why, &sent)),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Gives a session to another replica, because this one is about to end; to the one that asks, or else to any. None if it
+    /// is still needed here, or nobody can take it.
+    async fn hand_over(
+        &self,
+        replica: &Replica,
+        (endpoint, terms): Session<'_>,
+        hop: &Hop,
+    ) -> Option<Arc<Peer>> {
+        let sessions = &endpoint.door.sessions;
+        if sessions.held(terms).is_some_and(|held| held.has_calls()) {
+            return None;
+        }
+        let peer = match hop {
+            Hop::Forwarded { from, .. } => replica.peers.get(from)?,
+            Hop::Direct => replica.peers.any()?,
+        };
+        match replica.hand_over(terms.homed(), &peer.id).await {
+            Ok(true) => {
+                sessions.let_go(&terms.name);
+                Some(peer)
+            }
+            Ok(false) => None,
+            Err(fault) => {
+                tracing::warn!("a session cannot be handed over: {fault}");
+                None
+            }
+        }
+    }
+
+    /// The retry of a call that is suspended at another replica; none if it is none, or is here.
+    pub(super) async fn call_elsewhere(
+        &self,
+        headers: &HeaderMap,
+        body: Bytes,
+        (endpoint, call): (&Arc<Endpoint>, &Call),
+        came: Came<'_>,
+    ) -> Option<Response<ReplyBody>> {
+        let replica = self.replica.as_ref()?;
+        if matches!(came.hop, Hop::Forwarded { .. }) {
+            return None;
+        }
+        let route = &endpoint.door.route;
+        let principal = route.gate.identify().ok()?;
+        let holder = route.suspended.holder(call, (&route.name, &principal), route.world.clock.now())?;
+        if *replica.id() == *holder {
+            return None;
+        }
+        let request = Request {
+            listener: &self.name,
+            method: &Method::POST,
+            uri: came.uri,
+            headers,
+            body,
+            asks: vec![call.id().clone()],
+            era: Era::Modern,
+        };
+        Some(self.to_holder(replica, &holder, &request).await)
+    }
+
+    async fn to_holder(
+        &self,
+        replica: &Arc<Replica>,
+        holder: &str,
+        request: &Request<'_>,
+    ) -> Response<ReplyBody> {
+        const GONE: CallError = CallError::RequestState(
+            "the replica that held the open call is gone, and the call with it; what it had done by then is done",
+        );
+        if replica.peers.get(holder).is_none()
+            && let Err(fault) = replica.peers.refresh(replica).await
+        {
+            let what = "a call that another replica holds";
+            return refused(&CallError::StoreAway { what, why: fault.to_string() }, request);
+        }
+        let Some(peer) = replica.peers.get(holder) else { return refused(&GONE, request) };
+        match forward::forward(replica, &peer, request).await {
+            Ok(response) => response,
+            Err(Unforwarded::Moved(_)) => refused(&GONE, request),
+            Err(Unforwarded::Lost(why)) => lost(&peer, &why, request),
+            Err(Unforwarded::Unreached(why)) => match replica.peers.suspect(replica, &peer).await {
+                Ok(Fate::Dead | Fate::Dying) => refused(&GONE, request),
+                Ok(Fate::Unclear) | Err(_) => away(&peer, &why, request),
+            },
+        }
+    }
+}
+
+fn away(peer: &Peer, why: &str, request: &Request<'_>) -> Response<ReplyBody> {
+    refused(&CallError::ReplicaAway { replica: peer.id.clone(), why: why.to_owned() }, request)
+}
+
+fn lost(peer: &Peer, why: &str, request: &Request<'_>) -> Response<ReplyBody> {
+    tracing::warn!(replica = peer.id, "what was forwarded is lost: {why}");
+    refused(&CallError::ReplicaLost, request)
+}
+
+fn refused(error: &CallError, request: &Request<'_>) -> Response<ReplyBody> {
+    match request.asks.as_slice() {
+        // There is no answer that could say it.
+        [] if matches!(error, CallError::ReplicaLost) => {
+            let mut response = refuse_call(error, None, request.era);
+            *response.status_mut() = StatusCode::BAD_GATEWAY;
+            response
+        }
+        [] => refuse_call(error, None, request.era),
+        [one] => refuse_call(error, Some(one), request.era),
+        several => {
+            let wire = reply::wire_for(error, request.era);
+            wire.log(error, "");
+            let each: Vec<_> = several.iter().map(|ask| wire.body(Some(ask))).collect();
+            respond::json(StatusCode::OK, batch::join(&each))
+        }
+    }
+}

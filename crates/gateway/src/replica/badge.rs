@@ -1,0 +1,142 @@
+//! How replicas know each other: what one forwards carries a token that is sealed with the keys that all of them have, for
+//! this one receiver, for this very request, for a short time, and once.
+//!
+//! That keeps strangers from being served. It hides nothing: between replicas there is to be a network of their own.
+
+use std::collections::HashSet;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use mcp::json::{self, Object};
+use store::seal::{Bound, SealFault};
+use tokio::time::Instant;
+
+use super::Replica;
+use crate::digest::Digest;
+use crate::upstream::pipe::lock;
+
+static BADGE: HeaderName = HeaderName::from_static("portolan-badge");
+static LISTENER: HeaderName = HeaderName::from_static("portolan-listener");
+/// How long one is good: as long as the clocks of the machines may differ, and a request be on its way.
+const GOOD: Duration = Duration::from_secs(120);
+/// The most that are remembered, so that none is used twice. More than that in two minutes is an attack.
+const MOST: usize = 1_000_000;
+
+/// Whom replicas trust: each other.
+const EVERYBODY: &str = "";
+
+fn purpose(receiver: &str) -> String {
+    format!("replica:{receiver}")
+}
+
+/// What belongs to a connection, and not to the request that is forwarded over it.
+fn is_of_the_connection(name: &HeaderName) -> bool {
+    [CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING, UPGRADE].contains(name)
+        || ["keep-alive", "proxy-connection"].contains(&name.as_str())
+}
+
+/// Stands for a request.
+fn digest((method, path): (&Method, &str), headers: &HeaderMap, body: &[u8]) -> Digest {
+    let mut lines: Vec<_> = headers
+        .iter()
+        .filter(|(name, _)| !is_of_the_connection(name) && **name != BADGE)
+        .map(|(name, value)| (name.as_str(), value.as_bytes()))
+        .collect();
+    lines.sort_unstable();
+    let lines = lines.into_iter().flat_map(|(name, value)| [name.as_bytes(), value]);
+    Digest::of([method.as_str().as_bytes(), path.as_bytes(), body].into_iter().chain(lines))
+}
+
+/// The headers of a request to another replica: those of the client's, and the badge.
+///
+/// # Errors
+/// When nothing can be sealed.
+pub(super) fn show(
+    replica: &Replica,
+    receiver: &str,
+    to: (&Method, &str),
+    mut headers: HeaderMap,
+    body: &[u8],
+) -> Result<HeaderMap, SealFault> {
+    let strange: Vec<_> = headers.keys().filter(|name| is_of_the_connection(name)).cloned().collect();
+    for name in strange {
+        headers.remove(name);
+    }
+    let payload =
+        format!(r#"{{"from":{},"digest":"{}"}}"#, json::quote(&replica.id()), digest(to, &headers, body));
+    let bound = Bound { purpose: &purpose(receiver), principal: EVERYBODY };
+    let token = replica.around.seal.seal(bound, replica.around.clock.now() + GOOD, payload.as_bytes())?;
+    let value = HeaderValue::from_str(&token).map_err(|_not_ascii| SealFault::Malformed)?;
+    headers.insert(BADGE.clone(), value);
+    Ok(headers)
+}
+
+/// Names the listener that a request came in by.
+pub(super) fn name_listener(headers: &mut HeaderMap, listener: &str) -> Result<(), SealFault> {
+    let value = HeaderValue::from_bytes(listener.as_bytes()).map_err(|_unusual| SealFault::Malformed)?;
+    headers.insert(LISTENER.clone(), value);
+    Ok(())
+}
+
+/// The listener that a request came in by; the header is taken off.
+pub(super) fn listener(headers: &mut HeaderMap) -> Option<String> {
+    let name = headers.remove(&LISTENER)?;
+    String::from_utf8(name.as_bytes().to_vec()).ok()
+}
+
+/// The badges that were shown lately.
+#[derive(Debug)]
+pub(super) struct Shown(Mutex<Lately>);
+
+#[derive(Debug)]
+struct Lately {
+    now: HashSet<Digest>,
+    before: HashSet<Digest>,
+    since: Instant,
+}
+
+impl Default for Shown {
+    fn default() -> Self {
+        Self(Mutex::new(Lately { now: HashSet::new(), before: HashSet::new(), since: Instant::now() }))
+    }
+}
+
+impl Shown {
+    /// Whether a badge is shown for the first time.
+    fn first(&self, token: &[u8]) -> bool {
+        let mut lately = lock(&self.0);
+        if lately.since.elapsed() > GOOD {
+            lately.before = std::mem::take(&mut lately.now);
+            lately.since = Instant::now();
+        }
+        let token = Digest::of([token]);
+        lately.now.len() < MOST && !lately.before.contains(&token) && lately.now.insert(token)
+    }
+
+    /// The badge of a request, if it is one for this replica and was not shown before. It is taken off.
+    pub(super) fn take(&self, replica: &Replica, headers: &mut HeaderMap) -> Option<Badge> {
+        let token = headers.remove(&BADGE)?;
+        let bound = Bound { purpose: &purpose(&replica.id()), principal: EVERYBODY };
+        let opened = replica.around.seal.open(bound, replica.around.clock.now(), token.to_str().ok()?);
+        let payload = opened.inspect_err(|fault| tracing::debug!(%fault, "a badge is not valid")).ok()?;
+        let object = Object::parse(std::str::from_utf8(&payload).ok()?).ok()?;
+        let member = |name| object.string(name).ok().flatten().map(std::borrow::Cow::into_owned);
+        let badge = Badge { from: member("from")?, digest: member("digest")? };
+        self.first(token.as_bytes()).then_some(badge)
+    }
+}
+
+/// Says who sends a request, and stands for that very request.
+pub(super) struct Badge {
+    pub(super) from: String,
+    digest: String,
+}
+
+impl Badge {
+    /// Whether it is the badge of this request.
+    pub(super) fn covers(&self, to: (&Method, &str), headers: &HeaderMap, body: &[u8]) -> bool {
+        self.digest == digest(to, headers, body).to_string()
+    }
+}

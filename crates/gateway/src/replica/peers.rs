@@ -1,0 +1,248 @@
+//! The other replicas, as this one knows them: who is alive, where each is reached, and whether it answers.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use http::{HeaderMap, Method};
+use store::StoreFault;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use transport::http::client::{ClientSettings, Destination, HttpClient};
+use transport::net::Address;
+
+use super::{LEASE, Replica, Surroundings, badge};
+use crate::upstream::pipe::lock;
+
+/// Where a replica says again and again that it is there.
+pub(super) const PULSE: &str = "/pulse";
+/// How often it says so to whoever listens.
+pub(super) const PULSE_EVERY: Duration = Duration::from_millis(200);
+/// One that has said nothing for so long is not waited for.
+const SILENT: Duration = Duration::from_millis(900);
+/// How long a connection to it may take to be made.
+const CONNECT: Duration = Duration::from_millis(800);
+/// One that refuses connections and has given no sign of life for so long is dead, lease or not.
+const REFUSING: Duration = Duration::from_millis(2500);
+
+/// Another replica.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) id: String,
+    /// Where it is reached.
+    at: Option<Place>,
+    /// Whether it has been asked to drain.
+    pub(crate) drains: bool,
+    pulse: Arc<Pulse>,
+}
+
+#[derive(Debug, Clone)]
+struct Place {
+    address: Address,
+    text: String,
+}
+
+/// Whether a peer answers: felt from when something is first asked of it.
+#[derive(Debug, Default)]
+struct Pulse(Mutex<Option<Felt>>);
+
+/// One time that it is felt.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Felt {
+    /// Cancelled when it was felt for the first time.
+    there: CancellationToken,
+    /// Cancelled when the peer answers no more.
+    pub(super) gone: CancellationToken,
+}
+
+/// All others.
+#[derive(Debug)]
+pub(crate) struct Peers {
+    client: HttpClient,
+    known: ArcSwap<BTreeMap<String, Arc<Peer>>>,
+    /// One reading of the list at a time.
+    reading: tokio::sync::Mutex<Option<Instant>>,
+}
+
+/// What became of a peer that cannot be reached.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It is dead.
+    Dead,
+    /// It takes no connections, and will be dead in a moment unless it gives a sign of life.
+    Dying,
+    /// It may be back.
+    Unclear,
+}
+
+impl Peers {
+    pub(super) fn new(around: &Surroundings) -> Self {
+        let settings = ClientSettings { connect_timeout: CONNECT, ..ClientSettings::default() };
+        let client = HttpClient::new(Arc::clone(&around.network), settings, None, &around.workers);
+        Self { client, known: ArcSwap::default(), reading: tokio::sync::Mutex::default() }
+    }
+
+    /// A peer that was alive when the list was last read.
+    pub(crate) fn get(&self, id: &str) -> Option<Arc<Peer>> {
+        self.known.load().get(id).cloned()
+    }
+
+    /// One that can take something over.
+    pub(crate) fn any(&self) -> Option<Arc<Peer>> {
+        self.known.load().values().find(|peer| !peer.drains && peer.at.is_some()).cloned()
+    }
+
+    pub(super) fn client(&self) -> &HttpClient {
+        &self.client
+    }
+
+    /// Reads the list.
+    pub(crate) async fn refresh(&self, replica: &Replica) -> Result<(), StoreFault> {
+        let mut read = self.reading.lock().await;
+        self.read(replica).await?;
+        *read = Some(Instant::now());
+        Ok(())
+    }
+
+    /// Reads the list unless somebody has read it since `since`.
+    pub(super) async fn refresh_since(&self, replica: &Replica, since: Instant) -> Result<(), StoreFault> {
+        let mut read = self.reading.lock().await;
+        if read.is_none_or(|read| read < since) {
+            self.read(replica).await?;
+            *read = Some(Instant::now());
+        }
+        Ok(())
+    }
+
+    async fn read(&self, replica: &Replica) -> Result<(), StoreFault> {
+        let living = replica.store().living(LEASE).await?;
+        let (before, me) = (self.known.load_full(), replica.id());
+        let others = living.into_iter().filter(|other| other.said.id != *me);
+        let known: BTreeMap<_, _> = others
+            .map(|other| {
+                let (id, text) = (other.said.id, other.said.forward);
+                let old = before.get(&id);
+                let at = text.and_then(|text| Some(Place { address: address(&text)?, text }));
+                let pulse = old.map_or_else(Arc::default, |old| Arc::clone(&old.pulse));
+                (id.clone(), Arc::new(Peer { id, at, drains: other.draining, pulse }))
+            })
+            .collect();
+        for (id, gone) in before.iter().filter(|(id, _)| !known.contains_key(*id)) {
+            tracing::info!(replica = id, "another replica is gone");
+            gone.pulse.stops();
+        }
+        for id in known.keys().filter(|id| !before.contains_key(*id)) {
+            tracing::info!(replica = id, "there is another replica");
+        }
+        self.known.store(Arc::new(known));
+        Ok(())
+    }
+
+    /// What to think of a peer to which no connection can be made. That nobody listens where it was, and that it has
+    /// given no sign of life lately, is enough to take it for dead.
+    pub(crate) async fn suspect(&self, replica: &Replica, peer: &Peer) -> Result<Fate, StoreFault> {
+        let refuses = match &peer.at {
+            Some(place) => refuses(replica, &place.address).await,
+            None => false,
+        };
+        if refuses && replica.store().bury(&peer.id, REFUSING).await? {
+            tracing::warn!(replica = peer.id, "takes no connections, and is taken for dead");
+        }
+        self.refresh(replica).await?;
+        Ok(match self.get(&peer.id) {
+            None => Fate::Dead,
+            Some(_) if refuses => Fate::Dying,
+            Some(_) => Fate::Unclear,
+        })
+    }
+}
+
+impl Peer {
+    /// The URL of something of its, if it is reached anywhere.
+    pub(super) fn url(&self, path: &str) -> Option<Destination> {
+        let at = &self.at.as_ref()?.text;
+        Destination::new(format!("http://{at}{path}").parse().ok()?).ok()
+    }
+
+    /// Feels its pulse, if that is not done already. None if it has none.
+    pub(super) async fn felt(self: &Arc<Self>, replica: &Arc<Replica>) -> Option<Felt> {
+        let felt = self.feel(replica);
+        tokio::select! {
+            biased;
+            () = felt.gone.cancelled() => None,
+            () = felt.there.cancelled() => Some(felt.clone()),
+        }
+    }
+
+    fn feel(self: &Arc<Self>, replica: &Arc<Replica>) -> Felt {
+        let mut state = lock(&self.pulse.0);
+        if let Some(felt) = state.as_ref().filter(|felt| !felt.gone.is_cancelled()) {
+            return felt.clone();
+        }
+        let felt = Felt::default();
+        *state = Some(felt.clone());
+        let (this, replica, ends) = (Arc::clone(self), Arc::clone(replica), felt.clone());
+        // It outlives whoever asks first.
+        tokio::spawn(async move {
+            tokio::select! {
+                why = this.listen(&replica, &ends.there) => {
+                    tracing::warn!(replica = this.id, "another replica does not answer: {why}");
+                }
+                () = ends.gone.cancelled() => {}
+            }
+            ends.gone.cancel();
+        });
+        felt
+    }
+
+    /// Comes back with what is wrong.
+    async fn listen(&self, replica: &Replica, there: &CancellationToken) -> String {
+        let late = || format!("it said nothing within {SILENT:?}");
+        let Some(to) = self.url(PULSE) else { return "it listens nowhere".to_owned() };
+        let headers = match badge::show(replica, &self.id, (&Method::GET, PULSE), HeaderMap::new(), &[]) {
+            Ok(headers) => headers,
+            Err(fault) => return fault.to_string(),
+        };
+        let sent = replica.peers.client.send(Method::GET, &to, headers, bytes::Bytes::new());
+        let mut reply = match timeout(SILENT, sent).await {
+            Ok(Ok(reply)) if reply.status().is_success() => reply,
+            Ok(Ok(reply)) => return format!("HTTP {}", reply.status().as_u16()),
+            Ok(Err(fault)) => return fault.to_string(),
+            Err(_elapsed) => return late(),
+        };
+        loop {
+            match timeout(SILENT, reply.chunk()).await {
+                Ok(Ok(Some(_))) => there.cancel(),
+                Ok(Ok(None)) => return "it has ended".to_owned(),
+                Ok(Err(fault)) => return fault.to_string(),
+                Err(_elapsed) => return late(),
+            }
+        }
+    }
+}
+
+impl Pulse {
+    fn stops(&self) {
+        if let Some(felt) = lock(&self.0).as_ref() {
+            felt.gone.cancel();
+        }
+    }
+}
+
+fn address(text: &str) -> Option<Address> {
+    let (host, port) = text.rsplit_once(':')?;
+    Some(Address::Tcp(host.trim_matches(['[', ']']).to_owned(), port.parse().ok()?))
+}
+
+/// Whether nobody listens at an address.
+async fn refuses(replica: &Replica, address: &Address) -> bool {
+    let connected = timeout(CONNECT, replica.around.network.connect(address)).await;
+    matches!(connected, Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused)
+}
+
+/// Waits a moment before a peer is tried again.
+pub(crate) async fn pause() {
+    sleep(Duration::from_millis(200)).await;
+}
