@@ -83,6 +83,7 @@ impl Client {
             upstreams: vec![server.name.clone()],
             naming: Naming::default(),
             page_size: None,
+            durable_streams: false,
         });
         plan.upstreams.push(server);
         let world = outside::world(&plan, outside::passing_seal()?, tap, Workers::default())?;

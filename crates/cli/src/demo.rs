@@ -138,6 +138,7 @@ impl Servers {
             upstreams: upstreams.iter().map(|upstream| upstream.name.clone()).collect(),
             naming: Naming::default(),
             page_size: None,
+            durable_streams: false,
         };
         let plan =
             Plan { listeners: vec![listener(PORT)], routes: vec![route], upstreams, ..Plan::default() };

@@ -73,6 +73,7 @@ impl Stdio {
             upstreams: vec![server.name.clone()],
             naming: Naming::default(),
             page_size: None,
+            durable_streams: false,
         });
         plan.upstreams.push(server);
         Ok(plan)

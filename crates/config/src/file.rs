@@ -198,6 +198,9 @@ table! {
         naming: Naming,
         /// The most entries on one page of a list. Without it, a list of several servers is one page.
         page_size: Count,
+        /// Whether what legacy clients are told in answer to a call is kept in the store, so that they can come back for it
+        /// (`Last-Event-ID`) when the replica that carried the call is gone. Each event then waits for the store.
+        durable_streams: bool = false,
     }
 }
 

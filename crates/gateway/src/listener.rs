@@ -15,6 +15,7 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use mcp::answer::error_message;
 use mcp::jsonrpc::{Id, Message, MessageKind};
 use mcp::legacy::batch::is_array;
+use mcp::method::Kind;
 use mcp::reject::{Reject, code};
 use mcp::version::Era;
 use mcp::{headers, inbound, version};
@@ -104,7 +105,7 @@ impl Listener {
         };
         let live = self.live.load_full();
         if let Some(endpoint) = live.sse_endpoint(name, exchange.uri.path()) {
-            return sse::answer(&self.sse, exchange, &endpoint.door, &live.plan.limits).await;
+            return sse::answer(self, exchange, &endpoint.door, (&live.plan.limits, &hop)).await;
         }
         let Some(endpoint) = live.endpoint(name, exchange.uri.path()) else {
             let paths = live.paths(name);
@@ -187,7 +188,7 @@ impl Listener {
             Err(fault) => return reject(&fault, id.as_ref()),
         };
         // What is rare lies in a box of its own.
-        if let Some(body) = body.filter(|_| call.continues())
+        if let Some(body) = body.filter(|_| call.continues() || call.kind() == Kind::Task)
             && let Some(response) =
                 Box::pin(self.call_elsewhere(&headers, body, (endpoint, &call), origin)).await
         {
@@ -295,7 +296,7 @@ impl Listener {
                     reads_events: readable.events,
                     keep_alive: live.plan.limits.keep_alive,
                     tasks: endpoint.door.route.world.tasks.clone(),
-                    recorder: Some(endpoint.door.recorder(&terms)),
+                    recorder: Some(endpoint.door.recorder(&terms, id.into_iter().collect())),
                 };
                 // A legacy client that goes away has not cancelled (2025-11-25 `basic/transports`).
                 let tasks = &endpoint.door.route.world.tasks;

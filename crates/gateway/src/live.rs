@@ -27,8 +27,8 @@ use crate::bridge::session::Sessions;
 use crate::catalog::shelf::Asker;
 use crate::listener::{Doorkeeper, Endpoint, Listener};
 use crate::plan::{ListenerPlan, Plan, Reach, RoutePlan, UpstreamPlan};
-use crate::replica::Replica;
 use crate::replica::reception::Reception;
+use crate::replica::{Replica, Told};
 use crate::route::{Route, Shares};
 use crate::suspend::Suspended;
 use crate::tasks::Tasks;
@@ -173,7 +173,7 @@ impl Gateway {
         let empty = Live { plan: Arc::new(Plan::default()), servers: BTreeMap::new(), endpoints: Vec::new() };
         let suspended =
             Suspended::new(Arc::clone(&world.seal), plan.limits.suspended_calls, world.replica.clone());
-        let tasks = Tasks::new(Arc::clone(&world.seal), plan.limits.suspended_calls);
+        let tasks = Tasks::new(Arc::clone(&world.seal), plan.limits.suspended_calls, world.replica.clone());
         let shares = Shares { places: Arc::new(places), streams: Arc::new(streams), suspended, tasks };
         let gateway = Arc::new(Self {
             world,
@@ -401,6 +401,11 @@ impl Gateway {
                 lock(&sessions).values().for_each(|sessions| sessions.let_all_go());
             }
         });
+        self.world.tasks.spawn(hear_of_changes(
+            Arc::clone(replica),
+            Arc::clone(&self.live),
+            self.end.clone(),
+        ));
         let bound =
             |address| Bound { name: REPLICAS.to_owned(), address, secure: false, paths: vec![String::new()] };
         Ok(local.map(bound))
@@ -535,6 +540,23 @@ impl Gateway {
         self.world.tasks.close();
         if tokio::time::timeout(Duration::from_secs(10), self.world.tasks.wait()).await.is_err() {
             tracing::debug!("some tasks did not end");
+        }
+    }
+}
+
+/// Passes on to our own clients what servers have told other replicas of, and nobody else.
+async fn hear_of_changes(replica: Arc<Replica>, live: Arc<ArcSwap<Live>>, end: CancellationToken) {
+    let Some(mut changes) = end.run_until_cancelled(replica.changes()).await else { return };
+    while let Some(Some(heard)) = end.run_until_cancelled(changes.next()).await {
+        let live = live.load_full();
+        for server in live.servers.values().filter(|server| server.upstream.is_process()) {
+            match &heard {
+                Told::Changed { upstream, message } if upstream == server.upstream.name() => {
+                    server.watch.hear_from_others(message);
+                }
+                Told::Changed { .. } => {}
+                Told::Missed => server.watch.everything_changed(),
+            }
         }
     }
 }

@@ -100,6 +100,9 @@ pub struct RoutePlan {
     pub naming: Naming,
     /// The most entries that one page of a list has; lists of several servers are one page without it.
     pub page_size: Option<usize>,
+    /// Whether what legacy clients are told in answer to a call is kept in the store, so that they can come back for it when
+    /// the replica that carried the call is gone.
+    pub durable_streams: bool,
 }
 
 /// How public names are made of a server's own names. A pure function of the configuration.

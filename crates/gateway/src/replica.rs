@@ -24,11 +24,13 @@ use crate::upstream::pipe::lock;
 use crate::world::Clock;
 
 mod badge;
+mod changes;
 pub(crate) mod forward;
 mod homes;
 mod peers;
 pub(crate) mod reception;
 
+pub(crate) use changes::Told;
 pub(crate) use homes::{Home, Homed};
 use peers::Peers;
 pub(crate) use peers::{Fate, Peer};

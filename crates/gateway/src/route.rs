@@ -45,6 +45,8 @@ const DESCRIPTIONS: Room = Room { values: 64, bytes: 4 * 1024 * 1024 };
 pub(crate) struct Route {
     /// Its name in the configuration.
     pub(crate) name: String,
+    /// Whether what legacy clients are told in answer to a call outlives this replica.
+    pub(crate) durable_streams: bool,
     pub(crate) catalog: Catalog,
     pub(crate) gate: Gate,
     pub(crate) world: World,
@@ -93,6 +95,7 @@ impl Route {
         watches.iter().enumerate().for_each(|(place, watch)| watch.feed(place, &feed));
         Self {
             name: plan.name.clone(),
+            durable_streams: plan.durable_streams,
             suspended,
             tasks,
             lists: Lists::new(&catalog),

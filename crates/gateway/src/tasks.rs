@@ -11,6 +11,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use auth::Principal;
 use mcp::answer::TASKS_EXTENSION;
 use mcp::call::Call;
 use mcp::discover::Discovered;
@@ -27,6 +28,7 @@ use crate::catalog::Target;
 use crate::catalog::shelf::Asker;
 use crate::kept::{Kept, Room};
 use crate::relay::Mapping;
+use crate::replica::Replica;
 use crate::reply::CallError;
 use crate::route::Route;
 use crate::upstream::places::Places;
@@ -90,11 +92,13 @@ pub(crate) struct Tasks {
     finished: Finished,
     /// Tasks of legacy servers that wait for modern clients.
     held: Held,
+    /// This process among others: an id names who knows its task.
+    replica: Option<Arc<Replica>>,
 }
 
 impl Tasks {
     /// `most` may wait for the end of a task at once.
-    pub(crate) fn new(seal: Arc<Seal>, most: usize) -> Arc<Self> {
+    pub(crate) fn new(seal: Arc<Seal>, most: usize, replica: Option<Arc<Replica>>) -> Arc<Self> {
         let waits = Places::new("calls that wait for a task".to_owned(), most, 0);
         Arc::new(Self {
             seal,
@@ -102,6 +106,7 @@ impl Tasks {
             cancelled: Kept::new(CANCELLED),
             finished: Finished::new(),
             held: Held::default(),
+            replica,
         })
     }
 
@@ -123,6 +128,12 @@ struct Subject {
 }
 
 impl Route {
+    /// The replica that knows the task that a request is about; none where any does.
+    pub(crate) fn task_holder(&self, call: &Call, principal: &Principal) -> Option<String> {
+        let subject = call.subject().filter(|_| call.kind() == Kind::Task)?;
+        Ids::new(self, principal).holder(&subject.text)
+    }
+
     /// A request about a task.
     pub(crate) async fn task(
         &self,

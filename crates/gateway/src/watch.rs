@@ -132,7 +132,10 @@ impl Watch {
         let overheard = async {
             loop {
                 match notices.recv().await {
-                    Ok(change) => self.tell(&change),
+                    Ok(change) => {
+                        self.tell(&change);
+                        self.tell_others(&change).await;
+                    }
                     Err(broadcast::error::RecvError::Lagged(_)) => self.everything_changed(),
                     Err(broadcast::error::RecvError::Closed) => return,
                 }
@@ -433,7 +436,23 @@ impl Watch {
         }
     }
 
-    fn everything_changed(&self) {
+    /// Each replica has a process of its own, and what one of these tells of, no other may know. Servers over HTTP tell each
+    /// replica themselves.
+    async fn tell_others(&self, change: &Change) {
+        if let Some(replica) = self.upstream.world().replica.as_ref().filter(|_| self.upstream.is_process()) {
+            replica.tell_of(self.upstream.name(), change.0.bytes(), &change.1.notice).await;
+        }
+    }
+
+    /// A process of another replica has told it of a change.
+    pub(crate) fn hear_from_others(&self, message: &Bytes) {
+        let message = Message::parse(message.clone()).ok();
+        if let Some((message, seen)) = message.and_then(|m| notify::see(&m).ok().map(|seen| (m, seen))) {
+            self.tell(&Arc::new((message, seen)));
+        }
+    }
+
+    pub(crate) fn everything_changed(&self) {
         let uris: Vec<String> = lock(&self.wanted).uris.keys().cloned().collect();
         for uri in uris {
             let params = format!(r#"{{"uri":{}}}"#, json::quote(&uri));

@@ -41,6 +41,7 @@ impl Lowering<'_, '_> {
                 upstreams: names(&all),
                 naming: Naming::default(),
                 page_size: None,
+                durable_streams: false,
             };
             self.prefixes(&plan.naming, &all, None);
             routes.push(Written { plan, path: NOWHERE, sse_path: None });
@@ -91,6 +92,7 @@ impl Lowering<'_, '_> {
             upstreams: names(&chosen),
             naming,
             page_size,
+            durable_streams: given.durable_streams.as_ref().is_some_and(|given| given.value),
         };
         let path = given.path.as_ref().map_or(name.span, |path| path.span);
         Some(Written { plan, path, sse_path: given.sse_path.as_ref().map(|path| path.span) })

@@ -102,11 +102,12 @@ impl Door {
 
     /// Ends a session, everywhere.
     pub(crate) async fn end(&self, terms: &Terms, principal: &Principal) -> Result<(), CallError> {
-        self.mark_ended(terms).await?;
-        self.sessions.end(terms, self.now());
+        // What servers hold for it is ended first: that it has ended is the last that is known of it.
         for member in &self.route.catalog.members {
             member.upstream.forget(principal, &terms.name).await;
         }
+        self.mark_ended(terms).await?;
+        self.sessions.end(terms, self.now());
         Ok(())
     }
 

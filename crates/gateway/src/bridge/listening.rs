@@ -5,8 +5,10 @@
 
 use std::sync::Arc;
 
+use mcp::jsonrpc::Id;
+
 use crate::bridge::door::{Door, Notifications};
-use crate::bridge::replay::{self, Place, Reader, Recordings, Stream};
+use crate::bridge::replay::{self, Lasting, Place, Reader, Recordings, Stream};
 use crate::bridge::session::Terms;
 use crate::listener::events::Recorder;
 use crate::reply::CallError;
@@ -14,14 +16,39 @@ use crate::subscription::Seat;
 
 impl Door {
     /// Who writes down what a session's calls are answered.
-    pub(crate) fn recorder(&self, terms: &Terms) -> Recorder {
+    pub(crate) fn recorder(&self, terms: &Terms, asks: Vec<Id>) -> Recorder {
         Recorder {
             recordings: Arc::clone(&self.sessions.hold(terms, self.now()).recordings),
             limits: self.limits,
             tasks: self.route.world.tasks.clone(),
             drain: self.drain.clone(),
             primes: terms.revision.primes_streams,
+            lasting: self.lasting_streams(terms).map(|lasting| (lasting, asks)),
         }
+    }
+
+    /// Where the streams of a session outlive this replica, if that was asked for.
+    fn lasting_streams(&self, terms: &Terms) -> Option<Lasting> {
+        let replica = self.route.world.replica.as_ref().filter(|_| self.route.durable_streams)?;
+        let (session, keep) = (Arc::clone(&terms.name), terms.left(self.now()));
+        let lasts = !terms.homed().opener.is_empty();
+        lasts.then(|| Lasting { replica: Arc::clone(replica), session, keep, limits: self.limits })
+    }
+
+    /// Where a client wants to go on, be it in a stream that a replica has written which is gone.
+    async fn place(
+        &self,
+        terms: &Terms,
+        recordings: &Arc<Recordings>,
+        event: &str,
+    ) -> Result<Place, CallError> {
+        let unknown = match recordings.find(event) {
+            Ok(place) => return Ok(place),
+            Err(error) => error,
+        };
+        let Some(lasting) = self.lasting_streams(terms) else { return Err(unknown) };
+        let around = (&self.route.world.tasks, self.drain.clone());
+        recordings.recall(event, &lasting, around).await?.ok_or(unknown)
     }
 
     /// The stream that a GET asks for: the one of the event that it names, or the session's stream of notifications.
@@ -32,7 +59,11 @@ impl Door {
         last_event: Option<&str>,
     ) -> Result<Option<Reader>, CallError> {
         let recordings = Arc::clone(&self.sessions.hold(terms, self.now()).recordings);
-        match last_event.map(|id| recordings.find(id)).transpose()? {
+        let place = match last_event {
+            Some(event) => Some(self.place(terms, &recordings, event).await?),
+            None => None,
+        };
+        match place {
             Some(Place::Answer(stream, position)) => replay::resume(&stream, position, None),
             Some(Place::Notices(stream, position)) => {
                 let seat = Seat::take(&self.route).await?;

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use futures_util::{Stream as Messages, StreamExt as _};
+use mcp::jsonrpc::Id;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -17,8 +18,11 @@ use crate::reply::CallError;
 use crate::subscription::Seat;
 use crate::upstream::pipe::lock;
 
+mod lasting;
 mod recording;
 mod stream;
+
+pub(crate) use lasting::Lasting;
 
 pub(crate) use stream::{Reader, Stream};
 
@@ -130,24 +134,66 @@ impl Recordings {
         messages: impl Messages<Item = Bytes> + Send + 'static,
         limits: &Limits,
         (tasks, drain): (&TaskTracker, CancellationToken),
+        lasting: Option<(Lasting, Vec<Id>)>,
     ) -> Result<Reader, impl Messages<Item = Bytes> + Send + 'static> {
         let begun = self.begin(limits);
         let Some((stream, reader)) = begun else { return Err(messages) };
         let this = Arc::clone(self);
         tasks.spawn(async move {
             let mut messages = Box::pin(messages);
+            let mut lasts = match &lasting {
+                Some((lasting, asks)) => lasting.begin(stream.name(), asks).await,
+                None => false,
+            };
+            let (lasting, mut said) = (lasting.map(|(lasting, _)| lasting), 0);
             while let Some(message) = messages.next().await {
+                said += 1;
+                if let Some(lasting) = lasting.as_ref().filter(|_| lasts) {
+                    lasts = lasting.say(stream.name(), said, &message).await;
+                }
                 this.say(&stream, message).await;
             }
             drop(messages);
-            stream.close();
-            tokio::select! {
-                () = stream.kept() => {}
-                () = drain.cancelled() => {}
+            if let Some(lasting) = lasting.as_ref().filter(|_| lasts) {
+                lasting.end(stream.name(), said).await;
             }
-            lock(&this.answers).retain(|kept| !Arc::ptr_eq(kept, &stream));
+            stream.close();
+            this.keep(&stream, drain).await;
         });
         Ok(reader)
+    }
+
+    /// Keeps a stream that is over, for as long as it is to be kept.
+    async fn keep(&self, stream: &Arc<Stream>, drain: CancellationToken) {
+        tokio::select! {
+            () = stream.kept() => {}
+            () = drain.cancelled() => {}
+        }
+        lock(&self.answers).retain(|kept| !Arc::ptr_eq(kept, stream));
+    }
+
+    /// A stream that a replica has written which is gone, from an event of it on. None if it did not last.
+    pub(crate) async fn recall(
+        self: &Arc<Self>,
+        event: &str,
+        lasting: &Lasting,
+        (tasks, drain): (&TaskTracker, CancellationToken),
+    ) -> Result<Option<Place>, CallError> {
+        let Some((name, position)) = event.rsplit_once('-') else { return Ok(None) };
+        let Ok(position) = position.parse::<u64>() else { return Ok(None) };
+        // Two connections that come back at once get one stream.
+        let _one = self.opening.lock().await;
+        if let Ok(place) = self.find(event) {
+            return Ok(Some(place));
+        }
+        let Some(recalled) = lasting.recall(name, position).await? else { return Ok(None) };
+        let slot = self.budget.slot(lasting.limits.streams);
+        let stream = self.stream(name.to_owned(), &lasting.limits, slot);
+        stream.restore(position, recalled.messages);
+        lock(&self.answers).push(Arc::clone(&stream));
+        let (this, kept) = (Arc::clone(self), Arc::clone(&stream));
+        tasks.spawn(async move { this.keep(&kept, drain).await });
+        Ok(Some(Place::Answer(stream, position)))
     }
 
     fn begin(&self, limits: &Limits) -> Option<(Arc<Stream>, Reader)> {

@@ -49,7 +49,8 @@ pub(super) async fn answer(
         Err(fault) => return super::reject(&Reject::from(fault), None),
     };
     let asks = members.iter().any(wants_reply);
-    let recorder = endpoint.door.recorder(&terms);
+    let each = members.iter().flatten().filter_map(request_id).collect();
+    let recorder = endpoint.door.recorder(&terms, each);
     let shared = Arc::new((headers, terms));
     let mut said: SelectAll<Saying> =
         members.into_iter().map(|member| say(member, &endpoint.door, &shared)).collect();

@@ -15,8 +15,9 @@ use tokio::time::Instant;
 use transport::http::body::ReplyBody;
 use transport::http::server::Exchange;
 
-use super::{Endpoint, Hop, Listener, refuse_call, request_id, respond};
+use super::{Endpoint, Hop, Listener, refusal, refuse_call, request_id, respond};
 use crate::bridge::session::Terms;
+use crate::plan::Limits;
 use crate::replica::forward::{self, Request, Unforwarded};
 use crate::replica::{Fate, Home, Peer, Replica};
 use crate::reply::{self, CallError};
@@ -187,7 +188,8 @@ impl Listener {
         }
     }
 
-    /// The retry of a call that is suspended at another replica; none if it is none, or is here.
+    /// The retry of a call that is suspended at another replica, or a request about a task that only another one knows: what
+    /// that one answers. None if it is neither, or is here.
     pub(super) async fn call_elsewhere(
         &self,
         headers: &HeaderMap,
@@ -201,8 +203,14 @@ impl Listener {
         }
         let route = &endpoint.door.route;
         let principal = route.gate.identify().ok()?;
-        let holder = route.suspended.holder(call, (&route.name, &principal), route.world.clock.now())?;
+        let task = route.task_holder(call, &principal);
+        let suspended = || route.suspended.holder(call, (&route.name, &principal), route.world.clock.now());
+        let holder = task.clone().or_else(suspended)?;
         if *replica.id() == *holder {
+            return None;
+        }
+        // Without the replica that made it, a task is perhaps still known to its server.
+        if task.is_some() && replica.peers.get(&holder).is_none() {
             return None;
         }
         let request = Request {
@@ -215,6 +223,43 @@ impl Listener {
             era: Era::Modern,
         };
         Some(self.to_holder(replica, &holder, &request).await)
+    }
+
+    /// A message for a stream of HTTP+SSE that another replica has. None if that one is not there: the session has ended
+    /// with its stream.
+    pub(super) async fn post_to_stream(
+        &self,
+        holder: &str,
+        exchange: &mut Exchange,
+        (limits, hop): (&Limits, &Hop),
+    ) -> Option<Response<ReplyBody>> {
+        let replica = self.replica.as_ref().filter(|_| matches!(hop, Hop::Direct))?;
+        if replica.peers.get(holder).is_none() {
+            replica.peers.refresh(replica).await.ok()?;
+        }
+        let peer = replica.peers.get(holder)?;
+        let body = match exchange.read_body(limits.request_bytes, limits.request_timeout).await {
+            Ok(body) => body,
+            Err(fault) => return Some(refusal(fault.status(), &fault.to_string())),
+        };
+        let request = Request {
+            listener: &self.name,
+            method: &Method::POST,
+            uri: &exchange.uri,
+            headers: &exchange.headers,
+            body,
+            asks: Vec::new(),
+            era: Era::Legacy,
+        };
+        match forward::forward(replica, &peer, &request).await {
+            Ok(response) => Some(response),
+            Err(Unforwarded::Moved(_)) => None,
+            Err(Unforwarded::Lost(why)) => Some(lost(&peer, &why, &request)),
+            Err(Unforwarded::Unreached(why)) => match replica.peers.suspect(replica, &peer).await {
+                Ok(Fate::Dead | Fate::Dying) => None,
+                Ok(Fate::Unclear) | Err(_) => Some(away(&peer, &why, &request)),
+            },
+        }
     }
 
     async fn to_holder(

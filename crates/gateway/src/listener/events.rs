@@ -3,6 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt as _};
 use http::Response;
+use mcp::jsonrpc::Id;
 use mcp::sse;
 use tokio::time::{Duration, timeout};
 use tokio_util::sync::CancellationToken;
@@ -12,7 +13,7 @@ use transport::http::body::ReplyBody;
 use std::sync::Arc;
 
 use super::respond;
-use crate::bridge::replay::{Reader, Recordings};
+use crate::bridge::replay::{Lasting, Reader, Recordings};
 use crate::flow::Listening;
 use crate::plan::Limits;
 
@@ -28,6 +29,8 @@ pub(crate) struct Recorder {
     pub(crate) drain: CancellationToken,
     /// Whether the client takes an event without data for what it is (since 2025-11-25).
     pub(crate) primes: bool,
+    /// Where its streams outlive this replica, if they do, and the requests that this one answers.
+    pub(crate) lasting: Option<(Lasting, Vec<Id>)>,
 }
 
 impl Recorder {
@@ -38,7 +41,7 @@ impl Recorder {
         keep_alive: Duration,
     ) -> Response<ReplyBody> {
         let whereabouts = (&self.tasks, self.drain.clone());
-        match self.recordings.answer(messages, &self.limits, whereabouts) {
+        match self.recordings.answer(messages, &self.limits, whereabouts, self.lasting.clone()) {
             Ok(reader) => read(reader, self.primes, keep_alive),
             // Nothing is said of coming back to a stream to which nobody can.
             Err(messages) => stream(messages.map(|message| event(&message)), Some(comment()), keep_alive),

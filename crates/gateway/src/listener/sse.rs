@@ -26,7 +26,9 @@ use transport::http::server::Exchange;
 use crate::bridge::door::Door;
 use crate::listener::conversation::Conversation;
 use crate::listener::outbox::{self, Waiting};
-use crate::listener::{checks, preflight, refusal, refuse, refuse_call, reject, respond, text};
+use crate::listener::{
+    Hop, Listener, checks, preflight, refusal, refuse, refuse_call, reject, respond, text,
+};
 use crate::plan::Limits;
 use crate::reply::CallError;
 use crate::subscription::Seat;
@@ -36,6 +38,8 @@ use crate::upstream::pipe::lock;
 const WAITING_MESSAGES: usize = 16;
 /// A client that takes nothing for this long takes nothing any more.
 const STALLED: Duration = Duration::from_secs(30);
+/// Stands between the replica and the name in what a token says.
+const AT: &str = "/";
 const NO_SESSION: &str = "no such HTTP+SSE session: it ends with its stream; open the stream again";
 
 /// The sessions that are open, of all routes. They outlive a generation.
@@ -53,14 +57,17 @@ enum Said {
 
 /// Answers a request to the path of a route's streams.
 pub(super) async fn answer(
-    open: &Arc<Open>,
+    listener: &Listener,
     exchange: Exchange,
     door: &Arc<Door>,
-    limits: &Limits,
+    (limits, hop): (&Limits, &Hop),
 ) -> Response<ReplyBody> {
+    let open = &listener.sse;
     match exchange.method {
         Method::GET => stream(open, &exchange, door, limits).await,
-        Method::POST if session_id(&exchange.uri).is_some() => message(open, exchange, door, limits).await,
+        Method::POST if session_id(&exchange.uri).is_some() => {
+            message(listener, exchange, door, (limits, hop)).await
+        }
         Method::OPTIONS => preflight(&exchange.headers),
         // To a client that tries Streamable HTTP first, this says that it is not spoken here.
         _ => {
@@ -133,7 +140,10 @@ fn name(
     let purpose = purpose(path);
     let bound = Bound { purpose: &purpose, principal: principal.id() };
     let world = &door.route.world;
-    let token = world.seal.seal(bound, world.clock.now() + limits.session_ttl, name.as_bytes())?;
+    // Only this replica has the stream.
+    let at = world.replica.as_ref().map(|replica| format!("{}{AT}", replica.id())).unwrap_or_default();
+    let named = format!("{at}{name}");
+    let token = world.seal.seal(bound, world.clock.now() + limits.session_ttl, named.as_bytes())?;
     Ok((name, token))
 }
 
@@ -157,12 +167,22 @@ fn body(first: Bytes, waiting: Waiting, keep_alive: Duration) -> ReplyBody {
 }
 
 /// Takes a message of a session. The answer to it goes to the session's stream.
-async fn message(open: &Open, mut exchange: Exchange, door: &Door, limits: &Limits) -> Response<ReplyBody> {
-    let session = match find(open, &exchange.uri, door) {
-        Ok(session) => session,
+async fn message(
+    listener: &Listener,
+    mut exchange: Exchange,
+    door: &Door,
+    (limits, hop): (&Limits, &Hop),
+) -> Response<ReplyBody> {
+    let named = match find(&exchange.uri, door) {
+        Ok(named) => named,
         Err(error) => return refuse_call(&error, None, Era::Legacy),
     };
-    let Some(session) = session else { return refusal(StatusCode::NOT_FOUND, NO_SESSION) };
+    let Some((holder, name)) = named else { return refusal(StatusCode::NOT_FOUND, NO_SESSION) };
+    let session = lock(&listener.sse.sessions).get(&name).cloned();
+    let Some(session) = session else {
+        let elsewhere = listener.post_to_stream(&holder, &mut exchange, (limits, hop)).await;
+        return elsewhere.unwrap_or_else(|| refusal(StatusCode::NOT_FOUND, NO_SESSION));
+    };
     if let Err(refused) = checks::content_type(&exchange.headers) {
         return refuse(refused);
     }
@@ -188,16 +208,19 @@ async fn message(open: &Open, mut exchange: Exchange, door: &Door, limits: &Limi
     }
 }
 
-/// The session that a request names, if it is open and the principal's.
-fn find(open: &Open, uri: &Uri, door: &Door) -> Result<Option<mpsc::Sender<(Said, HeaderMap)>>, CallError> {
+/// The replica that has the stream of the session that a request names, and its name, if it is the principal's.
+fn find(uri: &Uri, door: &Door) -> Result<Option<(String, String)>, CallError> {
     let principal = door.route.gate.identify()?;
     let purpose = purpose(uri.path());
     let bound = Bound { purpose: &purpose, principal: principal.id() };
     let world = &door.route.world;
     let opened = world.seal.open(bound, world.clock.now(), session_id(uri).unwrap_or_default());
-    let name = opened.inspect_err(|fault| tracing::debug!(%fault, "an HTTP+SSE session id is not valid"));
-    let name = name.ok().and_then(|name| String::from_utf8(name).ok());
-    Ok(name.and_then(|name| lock(&open.sessions).get(&name).cloned()))
+    let named = opened.inspect_err(|fault| tracing::debug!(%fault, "an HTTP+SSE session id is not valid"));
+    let named = named.ok().and_then(|named| String::from_utf8(named).ok());
+    Ok(named.map(|named| match named.split_once(AT) {
+        Some((holder, name)) => (holder.to_owned(), name.to_owned()),
+        None => (String::new(), named),
+    }))
 }
 
 fn session_id(uri: &Uri) -> Option<&str> {

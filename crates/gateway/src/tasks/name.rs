@@ -43,6 +43,11 @@ impl Name {
         Self::Of { server: server.to_owned(), task: task.to_owned(), declared: None }
     }
 
+    /// Whether one replica alone knows it.
+    fn is_held(&self) -> bool {
+        matches!(self, Self::Finished { .. } | Self::Of { declared: Some(_), .. })
+    }
+
     fn text(&self) -> String {
         match self {
             Self::Of { server, task, declared } => {
@@ -92,8 +97,21 @@ impl Ids {
             Name::Finished { .. } => self.now() + ttl.unwrap_or(LONGEST),
             Name::Of { .. } => self.now() + LONGEST + ttl.unwrap_or_default().min(100 * LONGEST),
         };
-        let sealed = self.tasks.seal.seal(self.bound(), expires, name.text().as_bytes());
+        let mut text = name.text();
+        // Only there are the process or the session that know the task, or its result.
+        if let Some(replica) = self.tasks.replica.as_ref().filter(|_| name.is_held()) {
+            text.pop();
+            text.push_str(&format!(r#","at":{}}}"#, json::quote(&replica.id())));
+        }
+        let sealed = self.tasks.seal.seal(self.bound(), expires, text.as_bytes());
         sealed.map_err(|fault| CallError::Internal(fault.to_string()))
+    }
+
+    /// The replica that knows the task of an id, where it makes a difference which one is asked.
+    pub(super) fn holder(&self, public: &str) -> Option<String> {
+        let payload = self.tasks.seal.open(self.bound(), self.now(), public).ok()?;
+        let object = Object::parse(std::str::from_utf8(&payload).ok()?).ok()?;
+        object.string("at").ok().flatten().map(|at| at.into_owned())
     }
 
     /// What an id that a client brings says. One that is another's is unknown.

@@ -31,6 +31,7 @@ use crate::upstream::shared::Shared;
 use crate::upstream::sse::{SseWire, Streams};
 
 pub(crate) mod early;
+mod lasting;
 mod session;
 mod strays;
 mod stream;
@@ -147,6 +148,16 @@ impl HttpWire {
         }
         if let Some(session) = slot.as_ref().filter(|session| !session.is_lost()) {
             return Ok(Partner::Legacy(Arc::clone(session)));
+        }
+        if slot.is_none()
+            && let Some(session) = session::resume(self, whose).await
+        {
+            let session = Arc::new(session);
+            *slot = Some(Arc::clone(&session));
+            if !whose.is_bare() {
+                session::listen(self, &session).await;
+            }
+            return Ok(Partner::Legacy(session));
         }
         let opened = match session::open(self, whose).await {
             // MCP 2025-11-25 `basic/transports` §Backwards Compatibility.
@@ -392,20 +403,27 @@ impl HttpWire {
             .extract_if(|other, _| other.is_kin_of(whose))
             .map(|(_, slot)| slot)
             .collect();
+        let mut remembered = lasting::recall_all(self, whose).await;
         for slot in slots {
             if let Some(session) = slot.lock().await.take() {
+                remembered.retain(|(id, _)| !session.is_called(id));
                 session::end(self, &session).await;
             }
         }
+        for (id, answer) in remembered {
+            session::end_recalled(self, &id, &answer).await;
+        }
     }
 
-    /// Ends all sessions.
+    /// Ends all sessions but those with which other replicas go on.
     pub(crate) async fn stop(&self) {
         self.sse.stop().await;
         let slots: Vec<_> = lock(&self.sessions).drain().map(|(_, slot)| slot).collect();
         for slot in slots {
-            if let Some(session) = slot.lock().await.take() {
-                session::end(self, &session).await;
+            match slot.lock().await.take() {
+                Some(session) if session.lasts() => session.lose(),
+                Some(session) => session::end(self, &session).await,
+                None => {}
             }
         }
     }

@@ -19,6 +19,8 @@ use crate::stand::{Running, Stand, http_reach};
 
 mod calls;
 mod sessions;
+mod streams;
+mod upstreams;
 
 const ANY: fn() -> Address = || Address::Tcp("127.0.0.1".to_owned(), 0);
 

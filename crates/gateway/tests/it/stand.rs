@@ -63,6 +63,7 @@ impl Stand {
             upstreams: Vec::new(),
             naming: Naming::default(),
             page_size: None,
+            durable_streams: false,
         };
         let plan = Plan { listeners: vec![listener], routes: vec![route], ..Plan::default() };
         Self { network, spawn: MemorySpawn::default(), clock: WallClock::default(), plan, store: None }

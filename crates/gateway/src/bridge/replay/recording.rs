@@ -68,6 +68,11 @@ pub(crate) struct Bounds {
 }
 
 impl Recording {
+    /// One of which nothing is kept up to a position.
+    pub(crate) fn beginning_at(position: u64) -> Self {
+        Self { first: position, read_to: position, ..Self::default() }
+    }
+
     /// The position after the last event.
     pub(crate) fn end(&self) -> u64 {
         self.first + self.events.len() as u64

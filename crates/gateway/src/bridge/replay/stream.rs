@@ -110,6 +110,16 @@ impl Stream {
         self.change(|state| state.recording.close());
     }
 
+    /// All that was said after a position, at another replica, and then it was over.
+    pub(super) fn restore(&self, position: u64, messages: Vec<Bytes>) {
+        self.change(|state| {
+            let now = Instant::now();
+            state.recording = Recording::beginning_at(position);
+            messages.into_iter().for_each(|message| state.recording.push(message, now));
+            state.recording.close();
+        });
+    }
+
     /// Nothing more is coming, and nothing is kept.
     pub(super) fn end(&self) {
         self.change(|state| {

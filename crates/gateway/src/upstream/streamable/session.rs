@@ -14,7 +14,7 @@ use tokio::time::{Duration, Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::strays::Strays;
-use super::{HttpStream, HttpWire, legacy_headers};
+use super::{HttpStream, HttpWire, lasting, legacy_headers};
 use crate::reply::CallError;
 use crate::upstream::link::{Link, Transport, Whose};
 use crate::upstream::pipe::lock;
@@ -29,6 +29,8 @@ pub(crate) struct Session {
     pub(super) strays: Strays,
     /// Whose it is, and what the server was told that its client can be asked.
     pub(crate) whose: Whose,
+    /// Whether other replicas can go on with it.
+    lasts: bool,
 }
 
 impl Session {
@@ -44,6 +46,14 @@ impl Session {
 
     pub(crate) fn is_lost(&self) -> bool {
         self.lost.is_cancelled()
+    }
+
+    pub(super) fn is_called(&self, id: &HeaderValue) -> bool {
+        self.id.as_ref() == Some(id)
+    }
+
+    pub(super) fn lasts(&self) -> bool {
+        self.lasts
     }
 
     pub(super) fn lose(&self) {
@@ -153,19 +163,44 @@ pub(super) async fn open(wire: &Arc<HttpWire>, whose: &Whose) -> Result<Opening,
         discovered: Arc::new(opened.discovered),
         transport: Transport::StreamableHttp,
     };
-    let session = Session {
-        link,
-        id: session_id,
-        lost: CancellationToken::new(),
-        level: Mutex::default(),
-        strays: Strays::default(),
-        whose: whose.clone(),
+    let lasts = match &session_id {
+        Some(id) => lasting::remember(wire, whose, id, &message).await,
+        None => false,
     };
+    let session = made(link, session_id, whose, lasts);
     let initialized = answer::notification_message("notifications/initialized", None);
     wire.post(session.headers(), initialized).await?;
     wire.shared.world.metrics.session_opened(name);
     tracing::debug!(upstream = name, revision = opened.revision.name, "opened a session");
     Ok(Opening::Done(Box::new(session)))
+}
+
+fn made(link: Link, id: Option<HeaderValue>, whose: &Whose, lasts: bool) -> Session {
+    Session {
+        link,
+        id,
+        lost: CancellationToken::new(),
+        level: Mutex::default(),
+        strays: Strays::default(),
+        whose: whose.clone(),
+        lasts,
+    }
+}
+
+/// The session that another replica has opened for the same client, and that is gone.
+pub(super) async fn resume(wire: &HttpWire, whose: &Whose) -> Option<Session> {
+    let (id, answer) = lasting::recall(wire, whose).await?;
+    let opened = Opened::read(&answer).ok()?;
+    let link = Link {
+        revision: opened.revision,
+        discovered: Arc::new(opened.discovered),
+        transport: Transport::StreamableHttp,
+    };
+    tracing::info!(
+        upstream = wire.shared.plan.name,
+        "goes on with a session that another replica has opened"
+    );
+    Some(made(link, Some(id), whose, true))
 }
 
 /// MCP 2025-11-25 `basic/transports` §Backwards Compatibility.
@@ -228,6 +263,14 @@ pub(super) async fn end(wire: &HttpWire, session: &Session) {
         return;
     }
     if let Err(error) = wire.plain(Method::DELETE, session.headers()).await {
+        tracing::debug!(upstream = wire.shared.plan.name, %error, "could not end a session");
+    }
+}
+
+/// The same for a session that another replica has opened.
+pub(super) async fn end_recalled(wire: &HttpWire, id: &HeaderValue, answer: &mcp::jsonrpc::Message) {
+    let Ok(opened) = Opened::read(answer) else { return };
+    if let Err(error) = wire.plain(Method::DELETE, legacy_headers(opened.revision, Some(id))).await {
         tracing::debug!(upstream = wire.shared.plan.name, %error, "could not end a session");
     }
 }
