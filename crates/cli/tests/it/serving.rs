@@ -16,7 +16,7 @@ use crate::program::{PORTOLAN, Running, command, eventually, finish, reference_s
 pub(crate) struct Gateway {
     pub(crate) running: Running,
     pub(crate) url: String,
-    admin: Option<String>,
+    pub(crate) admin: Option<String>,
 }
 
 impl Gateway {
@@ -71,7 +71,7 @@ pub(crate) fn configured(servers: &[(&str, &Mark)]) -> (TempDir, PathBuf) {
     (dir, path)
 }
 
-fn write(path: &Path, servers: &[(&str, &Mark)]) {
+pub(crate) fn write(path: &Path, servers: &[(&str, &Mark)]) {
     let tables = servers.iter().map(|(name, mark)| {
         let command = format!("[{PORTOLAN:?}, \"reference-server\", \"--stdio\", \"--name\", \"{mark}\"]");
         format!("[upstream.{name}]\ncommand = {command}\n")
