@@ -22,6 +22,7 @@ use crate::{given, outside};
 
 pub(crate) mod configuration;
 mod follow;
+mod notify;
 
 use configuration::Configuration;
 use follow::Followed;
@@ -221,6 +222,7 @@ fn warn_of_exposure(address: &Address, listener: &str, voice: Voice) {
 /// Says how the servers are, once each was tried.
 async fn settle(gateway: &Gateway) {
     gateway.settled().await;
+    notify::ready();
     let health = gateway.health();
     let down: Vec<_> = health.iter().filter(|(_, health)| !matches!(health, Health::Up { .. })).collect();
     let up = health.len() - down.len();

@@ -193,8 +193,10 @@ impl Suspended {
             (Arc::downgrade(self), handle.clone(), until.duration_since(now).unwrap_or_default());
         let (wanted, want) = oneshot::channel();
         tokio::spawn(async move {
-            if look_after(relay, want, keep).await.is_none() {
-                Weak::upgrade(&suspended).map(|suspended| suspended.remove(&late));
+            if look_after(relay, want, keep).await.is_none()
+                && let Some(suspended) = Weak::upgrade(&suspended)
+            {
+                suspended.remove(&late);
             }
         });
         calls.insert(handle, Parked { wanted, debts, call: bond.call, until });

@@ -51,6 +51,7 @@ impl Caller {
         let thread = thread::spawn(move || {
             let (mut kept, mut resets) = (None, 0);
             while !stopped.load(Ordering::Relaxed) {
+                let is_new = kept.is_none();
                 let Some(mut socket) = kept.take().or_else(|| connect(&url)) else { continue };
                 match socket.add("add", 20, 22) {
                     Ok((sum, stays)) => {
@@ -58,8 +59,8 @@ impl Caller {
                         kept = (keeps && stays).then_some(socket);
                         counted.fetch_add(1, Ordering::Relaxed);
                     }
-                    Err(error) if error.kind() == io::ErrorKind::ConnectionReset && !keeps => resets += 1,
-                    Err(error) => panic!("a call was lost (connection kept: {keeps}): {error}"),
+                    Err(error) if error.kind() == io::ErrorKind::ConnectionReset && is_new => resets += 1,
+                    Err(error) => panic!("a call was lost, over a new connection: {is_new}: {error}"),
                 }
             }
             resets
