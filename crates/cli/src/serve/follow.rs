@@ -16,6 +16,7 @@ use config::Loaded;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::configuration::Configuration;
+use crate::shared::now;
 
 /// How often it is looked.
 const EVERY: Duration = Duration::from_secs(1);
@@ -145,7 +146,7 @@ fn find(path: &Path, before: Option<&Look>) -> io::Result<Look> {
         return Ok(before.clone());
     }
     let changed = Duration::from_secs(u64::try_from(found.ctime()).unwrap_or_default());
-    let age = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH + changed).unwrap_or_default();
+    let age = now().duration_since(SystemTime::UNIX_EPOCH + changed).unwrap_or_default();
     let content = Content::Text(digest(File::open(path)?)?);
     Ok(Look { content, mark: (age > SETTLED).then_some(mark) })
 }
