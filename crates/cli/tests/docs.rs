@@ -129,9 +129,6 @@ async fn every_configuration_in_the_docs_loads_and_runs() {
         for block in blocks(&page) {
             match block.language.as_str() {
                 "toml" => run(&block.at, load(&block, "portolan.toml")).await,
-                // Of a version to come: loaded from the day on which it is known.
-                "toml replicas" if !config::schema().contains("\"replicas\"") => continue,
-                "toml replicas" => run(&block.at, load(&block, "portolan.toml")).await,
                 // What a client is to be given: its server is Portolan itself, so it is not run behind Portolan.
                 "json" if block.text.contains("ervers\"") => drop(load(&block, "mcp.json")),
                 _ => continue,

@@ -30,9 +30,17 @@ impl Gateway {
         } else {
             let begun = Instant::now() + limits.drain_delay;
             tokio::time::sleep_until(begun).await;
-            self.wait_for_answers(&live, begun + limits.drain).await;
             begun + limits.drain
         };
+        if live.plan.shares_addresses() {
+            // Clients come to the other process from now on, which can forward only as one of the replicas.
+            self.drain();
+            if live.plan.replicas.is_some() {
+                self.wait_for_answers(deadline).await;
+            }
+        } else if !self.doors.is_empty() {
+            self.wait_for_answers(deadline).await;
+        }
         self.drain();
         // Nobody will come back for them.
         self.shares.suspended.close();
@@ -61,12 +69,9 @@ impl Gateway {
         }
     }
 
-    /// Lets clients come back with what suspended calls wait for. Where another process listens at the same address, it is
-    /// that which they come to.
-    async fn wait_for_answers(&self, live: &Live, deadline: Instant) {
-        if !live.plan.shares_addresses()
-            && timeout_at(deadline, self.shares.suspended.settled()).await.is_err()
-        {
+    /// Lets clients come back with what suspended calls wait for.
+    async fn wait_for_answers(&self, deadline: Instant) {
+        if timeout_at(deadline, self.shares.suspended.settled()).await.is_err() {
             tracing::warn!("some calls still wait for what their clients were asked; they are lost");
         }
     }
