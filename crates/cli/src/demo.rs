@@ -175,6 +175,7 @@ fn listener(port: u16) -> ListenerPlan {
         allowed_hosts: Vec::new(),
         allowed_origins: Vec::new(),
         limits: ServerLimits::default(),
+        reuse_port: false,
     }
 }
 

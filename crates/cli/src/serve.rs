@@ -2,6 +2,7 @@
 
 use std::num::NonZero;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use gateway::live::{Bound, Gateway, REPLICAS};
 use gateway::plan::Plan;
@@ -20,13 +21,16 @@ use crate::signals::{self, Ends};
 use crate::{given, outside};
 
 pub(crate) mod configuration;
+mod follow;
+mod notify;
 
 use configuration::Configuration;
+use follow::Followed;
 
 /// Serve the servers of a configuration at one endpoint
 ///
-/// SIGHUP reads the configuration again: it is checked first, and if anything is wrong, the old one goes on. SIGTERM and
-/// Ctrl-C let calls finish that are under way; a second one ends at once.
+/// The configuration is read again when it has changed, and on SIGHUP: it is checked first, and if anything is wrong, the old
+/// one goes on. SIGTERM and Ctrl-C let calls finish that are under way; a second one ends at once.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -42,6 +46,13 @@ pub(crate) struct Serve {
     /// Serve /healthz, /readyz and /metrics here
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<String>,
+    /// Do not read the configuration again when it has changed, but only on SIGHUP
+    #[arg(long)]
+    no_watch: bool,
+    /// Go on for so long when asked to end, and only say at /readyz that it is over, so that who sends clients here can
+    /// notice: 5s, 1m
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    drain_delay: Option<Duration>,
     /// Keep the key of session ids in this directory, which is made if it is not there; without it, in
     /// $STATE_DIRECTORY, $XDG_STATE_HOME/portolan or ~/.local/state/portolan
     #[arg(long, value_name = "DIR")]
@@ -58,12 +69,15 @@ impl Serve {
             path: self.config,
             listen: self.listen.as_deref().map(given::address).transpose()?,
             admin: self.admin.as_deref().map(given::address).transpose()?,
+            drain_delay: self.drain_delay,
         };
         // From here on no signal ends it in the middle of something.
         let mut ends = Ends::listen()?;
         let mut hangup = signals::hear(SignalKind::hangup())?;
         outside::begin_random()?;
-        let plan = configuration.load(voice)?;
+        let (loaded, mut followed) = follow::read(&configuration);
+        let plan = configuration.judge(loaded, voice)?;
+        let watched = !self.no_watch && !configuration.is_stdin();
         let shared = Shared::open(&plan, self.state_dir.as_deref()).await?;
         let mut world = outside::world(&plan, shared.seal(), None, workers(self.threads)?)?;
         world.replica = shared.replica(&world)?;
@@ -84,7 +98,13 @@ impl Serve {
                     break;
                 }
                 () = &mut settled, if !is_settled => is_settled = true,
-                _ = hangup.recv() => reload(&gateway, &configuration, &bound_by, voice),
+                _ = hangup.recv() => {
+                    followed = reload(&gateway, &configuration, &bound_by, voice);
+                }
+                () = followed.changed(), if watched => {
+                    tracing::info!("the configuration has changed");
+                    followed = reload(&gateway, &configuration, &bound_by, voice);
+                }
             }
         }
         let stopped = tokio::select! {
@@ -136,8 +156,9 @@ pub(crate) async fn stop(gateway: &Gateway, ends: &mut Ends) -> Result<Exit, Fau
     }
 }
 
-fn reload(gateway: &Gateway, configuration: &Configuration, bound_by: &str, voice: Voice) {
-    match configuration.load(voice) {
+fn reload(gateway: &Gateway, configuration: &Configuration, bound_by: &str, voice: Voice) -> Followed {
+    let (loaded, followed) = follow::read(configuration);
+    match configuration.judge(loaded, voice) {
         Ok(plan) => {
             if listeners(&plan) != bound_by {
                 tracing::warn!(
@@ -150,6 +171,11 @@ fn reload(gateway: &Gateway, configuration: &Configuration, bound_by: &str, voic
         }
         Err(fault) => tracing::error!("{fault}; the old configuration goes on"),
     }
+    followed
+}
+
+fn duration(text: &str) -> Result<Duration, &'static str> {
+    config::duration(text).ok_or("expected a duration, such as 5s or 1m30s")
 }
 
 /// What a reload does not change. The parts of a plan have no equality; their Debug form has.
@@ -196,6 +222,7 @@ fn warn_of_exposure(address: &Address, listener: &str, voice: Voice) {
 /// Says how the servers are, once each was tried.
 async fn settle(gateway: &Gateway) {
     gateway.settled().await;
+    notify::ready();
     let health = gateway.health();
     let down: Vec<_> = health.iter().filter(|(_, health)| !matches!(health, Health::Up { .. })).collect();
     let up = health.len() - down.len();

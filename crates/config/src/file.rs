@@ -241,6 +241,9 @@ table! {
         /// The origins of web pages that may make requests, beside pages of this machine: `"https://app.example"`.
         /// `*` allows all.
         allowed_origins: Texts,
+        /// Whether a second process, of the same user, may listen at the same address, so that it can take over before this
+        /// one ends. Connections go to either of them. The admin address follows.
+        reuse_port: bool = false,
     }
 }
 
@@ -326,5 +329,8 @@ table! {
         children: Count = 100,
         /// How long calls may take to finish when Portolan is asked to end.
         drain: Lasting = "10s",
+        /// How long Portolan still accepts connections when it is asked to end, and only says that it is not ready: as long as
+        /// those who send clients here need to notice.
+        drain_delay: Lasting = "0s",
     }
 }

@@ -25,3 +25,4 @@ mod value;
 pub use diagnostic::{Diagnostic, Severity};
 pub use load::{Loaded, Source, load, load_text};
 pub use schema::{reference, schema};
+pub use value::lasting as duration;

@@ -82,6 +82,7 @@ impl Lowering<'_, '_> {
         self.set(&mut limits.replay_for, given.replay_for.as_ref(), SECOND..=DAY);
         self.set(&mut limits.children, given.children.as_ref(), 1..=MANY);
         self.set(&mut limits.drain, given.drain.as_ref(), Duration::ZERO..=HOUR);
+        self.set(&mut limits.drain_delay, given.drain_delay.as_ref(), Duration::ZERO..=HOUR);
         self.set(&mut server.connections, given.connections.as_ref(), 1..=MANY);
         // The least that hyper can work with.
         self.set(&mut server.header_bytes, given.header_bytes.as_ref(), 8 * KIB..=16 * KIB * KIB);

@@ -87,7 +87,9 @@ fn digits(text: &str) -> Option<(u64, &str)> {
     Some((digits.parse().ok()?, rest))
 }
 
-fn lasting(text: &str) -> Option<Duration> {
+/// How long a text says: `"250ms"`, `"15s"`, `"1h30m"`.
+#[must_use]
+pub fn lasting(text: &str) -> Option<Duration> {
     let mut rest = text;
     let mut sum = Duration::ZERO;
     while !rest.is_empty() {

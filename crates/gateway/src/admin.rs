@@ -23,7 +23,7 @@ pub(crate) struct Admin {
     pub(crate) keeper: Doorkeeper,
     pub(crate) live: Arc<ArcSwap<Live>>,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) drain: CancellationToken,
+    pub(crate) leave: CancellationToken,
 }
 
 impl Service for Admin {
@@ -59,7 +59,7 @@ impl Admin {
         let health = live.health();
         let up = health.iter().any(|(_, health)| matches!(health, Health::Up { .. }));
         let tried = health.iter().all(|(_, health)| *health != Health::Unknown);
-        let (ready, why) = match (self.drain.is_cancelled(), up, tried) {
+        let (ready, why) = match (self.leave.is_cancelled(), up, tried) {
             (true, ..) => (false, "draining"),
             (false, true, true) => (true, "ready"),
             (false, _, false) => (false, "starting"),

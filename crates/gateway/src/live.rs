@@ -15,8 +15,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
 use tokio::time::Duration;
 use tokio_util::sync::CancellationToken;
-use transport::http::server::Server as HttpServer;
-use transport::net::Address;
+use tokio_util::task::TaskTracker;
+use transport::http::server::{Ending, Server as HttpServer};
+use transport::net::{Accept, Address};
 use transport::tls::{self, TlsFault};
 use transport::workers::Workers;
 
@@ -38,8 +39,11 @@ use crate::upstream::{Health, Upstream};
 use crate::watch::Watch;
 use crate::world::World;
 
+mod ending;
+
 /// What the listener for other replicas is called.
 pub const REPLICAS: &str = "replicas";
+
 /// How long ending what servers hold for us may take.
 const STOPPING: Duration = Duration::from_secs(10);
 
@@ -152,10 +156,14 @@ pub struct Gateway {
     live: Arc<ArcSwap<Live>>,
     gate: Gate,
     shares: Shares,
+    /// Says that we are not ready, and to clients to go elsewhere.
+    leave: CancellationToken,
     /// Stops accepting, ends streams, lets calls finish.
     drain: CancellationToken,
     /// Ends what answers until the end.
     end: CancellationToken,
+    /// What is served to clients at the plan's listeners.
+    doors: TaskTracker,
     /// Legacy sessions by route; they outlive a generation.
     sessions: Arc<Mutex<BTreeMap<String, Arc<Sessions>>>>,
     /// What the recordings of all their streams take.
@@ -180,8 +188,10 @@ impl Gateway {
             live: Arc::new(ArcSwap::from_pointee(empty)),
             gate: Gate::open(),
             shares,
+            leave: CancellationToken::new(),
             drain: CancellationToken::new(),
             end: CancellationToken::new(),
+            doors: TaskTracker::new(),
             sessions: Arc::default(),
             recorded: Arc::default(),
             sse: Arc::default(),
@@ -349,15 +359,17 @@ impl Gateway {
                 secure: false,
                 paths,
             });
-            // It answers until the end: that is when someone wants to know.
-            self.world.tasks.spawn(server.run(self.end.clone()));
+            // It answers until the end: that is when someone wants to know. One that is shared is left to who takes over.
+            let close = if live.plan.shares_addresses() { &self.leave } else { &self.end };
+            self.world.tasks.spawn(server.run(Ending { leave: self.leave.clone(), close: close.clone() }));
         }
         // Others must be able to find what clients are given, so this comes before the first client.
         if let Some(replica) = &self.world.replica {
             bound.extend(self.join(replica, &live.plan, &bound).await?);
         }
         for server in servers {
-            self.world.tasks.spawn(server.run(self.drain.clone()));
+            let ending = Ending { leave: self.leave.clone(), close: self.drain.clone() };
+            self.world.tasks.spawn(self.doors.track_future(server.run(ending)));
         }
         Ok(bound)
     }
@@ -446,7 +458,7 @@ impl Gateway {
             ),
             None => None,
         };
-        let listener = self.world.network.bind(&plan.address).await.map_err(fault)?;
+        let listener = self.socket(&plan.address, plan.reuse_port).await.map_err(fault)?;
         let service = self.listener(&plan.name, Doorkeeper::new(plan, &listener.local()));
         Ok(HttpServer {
             listener,
@@ -457,14 +469,19 @@ impl Gateway {
         })
     }
 
+    async fn socket(&self, address: &Address, shared: bool) -> io::Result<Box<dyn Accept>> {
+        let network = &self.world.network;
+        if shared { network.bind_shared(address).await } else { network.bind(address).await }
+    }
+
     async fn bind_admin(&self, address: &Address, plan: &Plan) -> Result<HttpServer<Admin>, StartFault> {
-        let listener = self.world.network.bind(address).await;
+        let listener = self.socket(address, plan.shares_addresses()).await;
         let listener = listener.map_err(|source| StartFault::Bind { address: address.clone(), source })?;
         let service = Admin {
             keeper: Doorkeeper::of_admin(&listener.local(), &plan.listeners),
             live: Arc::clone(&self.live),
             metrics: Arc::clone(&self.world.metrics),
-            drain: self.drain.clone(),
+            leave: self.leave.clone(),
         };
         let limits = transport::http::server::ServerLimits { connections: 64, ..Default::default() };
         Ok(HttpServer {
@@ -505,41 +522,6 @@ impl Gateway {
         for server in live.servers.values().filter(|server| server.upstream.plan().watched) {
             let mut health = server.upstream.health_changes();
             drop(health.wait_for(|health| *health != Health::Unknown).await);
-        }
-    }
-
-    /// Begins to end: stops accepting, ends streams, and lets calls in flight finish.
-    pub fn drain(&self) {
-        self.drain.cancel();
-    }
-
-    /// Ends: drains, waits for calls in flight as long as the plan allows, and ends all sessions and processes.
-    pub async fn stop(&self) {
-        self.drain();
-        let live = self.live.load_full();
-        let patience = live.plan.limits.drain;
-        // Nobody will come back for them.
-        self.shares.suspended.close();
-        self.shares.tasks.clear();
-        let idle = join_all(live.servers.values().map(|server| server.upstream.idle()));
-        if tokio::time::timeout(patience, idle).await.is_err() {
-            tracing::warn!("calls were still under way after {patience:?}; they are lost");
-        }
-        // All at once and not for ever: one server that hangs must not keep the others, or us, from ending.
-        let stopped = join_all(live.servers.values().map(|server| {
-            server.stop.cancel();
-            server.upstream.stop()
-        }));
-        if tokio::time::timeout(STOPPING, stopped).await.is_err() {
-            tracing::warn!("some servers were not ended in good order within {STOPPING:?}");
-        }
-        if let Some(replica) = &self.world.replica {
-            replica.leave().await;
-        }
-        self.end.cancel();
-        self.world.tasks.close();
-        if tokio::time::timeout(Duration::from_secs(10), self.world.tasks.wait()).await.is_err() {
-            tracing::debug!("some tasks did not end");
         }
     }
 }

@@ -47,6 +47,14 @@ pub struct ReplicasPlan {
     pub advertise: Option<String>,
 }
 
+impl Plan {
+    /// Whether another process may listen beside this one.
+    #[must_use]
+    pub fn shares_addresses(&self) -> bool {
+        self.listeners.iter().any(|listener| listener.reuse_port)
+    }
+}
+
 /// Keys that are given. Without any, they are made and kept.
 #[derive(Debug, Clone, Default)]
 pub struct KeysPlan {
@@ -72,6 +80,8 @@ pub struct ListenerPlan {
     pub allowed_origins: Vec<String>,
     /// Bounds on connections and heads.
     pub limits: ServerLimits,
+    /// Whether another process may listen at the same address, so that it can take over; the admin address follows.
+    pub reuse_port: bool,
 }
 
 /// PEM files.
@@ -329,6 +339,9 @@ pub struct Limits {
     pub children: usize,
     /// How long calls in flight may take to finish when Portolan is asked to end.
     pub drain: Duration,
+    /// How long it goes on as before when it is asked to end, but for saying that it is not ready: who sends clients here
+    /// must notice.
+    pub drain_delay: Duration,
 }
 
 impl Limits {
@@ -356,6 +369,7 @@ impl Default for Limits {
             replay_for: Duration::from_secs(300),
             children: 100,
             drain: Duration::from_secs(10),
+            drain_delay: Duration::ZERO,
         }
     }
 }

@@ -15,7 +15,7 @@ use mcp::json::{self, Object};
 use mcp::mrtr::{self, InputRequest, Retry};
 use mcp::reject::Reject;
 use store::seal::{Bound, Seal, SealFault};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use crate::digest::Digest;
 use crate::relay::Relay;
@@ -68,6 +68,8 @@ pub(crate) struct Suspended {
     seal: Arc<Seal>,
     most: usize,
     calls: Mutex<HashMap<String, Parked>>,
+    /// Told when one is suspended no more.
+    fewer: Notify,
     /// Whether Portolan is ending.
     closed: AtomicBool,
     /// This process among others: a state names who holds its call.
@@ -111,7 +113,14 @@ pub(crate) enum Resumed {
 
 impl Suspended {
     pub(crate) fn new(seal: Arc<Seal>, most: usize, replica: Option<Arc<Replica>>) -> Arc<Self> {
-        Arc::new(Self { seal, most, calls: Mutex::default(), closed: AtomicBool::new(false), replica })
+        Arc::new(Self {
+            seal,
+            most,
+            calls: Mutex::default(),
+            fewer: Notify::new(),
+            closed: AtomicBool::new(false),
+            replica,
+        })
     }
 
     /// How many wait.
@@ -184,8 +193,10 @@ impl Suspended {
             (Arc::downgrade(self), handle.clone(), until.duration_since(now).unwrap_or_default());
         let (wanted, want) = oneshot::channel();
         tokio::spawn(async move {
-            if look_after(relay, want, keep).await.is_none() {
-                Weak::upgrade(&suspended).map(|suspended| lock(&suspended.calls).remove(&late));
+            if look_after(relay, want, keep).await.is_none()
+                && let Some(suspended) = Weak::upgrade(&suspended)
+            {
+                suspended.remove(&late);
             }
         });
         calls.insert(handle, Parked { wanted, debts, call: bond.call, until });
@@ -202,6 +213,11 @@ impl Suspended {
         let keys: Vec<_> = requests.iter().map(|request| json::quote(&request.key)).collect();
         let state = self.state(bond, now, &format!(r#""visit":[{}]"#, keys.join(",")))?;
         Ok(mrtr::ask(requests, &state))
+    }
+
+    fn remove(&self, handle: &str) {
+        lock(&self.calls).remove(handle);
+        self.fewer.notify_waiters();
     }
 
     fn state(&self, bond: &Bond, now: SystemTime, what: &str) -> Result<String, CallError> {
@@ -260,7 +276,9 @@ impl Suspended {
             if calls.get(handle).is_none_or(|parked| parked.call != bond.call) {
                 return Err(gone);
             }
-            calls.remove(handle)
+            let parked = calls.remove(handle);
+            self.fewer.notify_waiters();
+            parked
         };
         let Some(Parked { wanted, debts, until, .. }) = parked else { return Err(gone) };
         let (giver, taker) = oneshot::channel();
@@ -282,6 +300,18 @@ impl Suspended {
         }
         // MCP `basic/patterns/mrtr`: what is missing is asked for again.
         self.keep(relay, bond, left, (now, until)).map(Resumed::Asks)
+    }
+
+    /// Waits until none is suspended any more.
+    pub(crate) async fn settled(&self) {
+        loop {
+            // Before it is looked: what ends between the two is not missed.
+            let fewer = self.fewer.notified();
+            if lock(&self.calls).is_empty() {
+                return;
+            }
+            fewer.await;
+        }
     }
 
     /// Gives up all of them, and takes no more: their servers hear that nobody answers.

@@ -153,6 +153,10 @@ impl Accept for Listening {
         })
     }
 
+    fn accept_waiting(&mut self) -> io::Result<Option<(Accepted, Address)>> {
+        Ok(self.incoming.try_recv().ok().map(|(io, peer)| (Accepted::Io(io), peer)))
+    }
+
     fn local(&self) -> Address {
         self.local.clone()
     }

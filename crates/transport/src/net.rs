@@ -5,6 +5,8 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::time::Duration;
@@ -96,6 +98,12 @@ impl fmt::Debug for Accepted {
 pub trait Accept: Send + fmt::Debug {
     /// The next connection, and who made it.
     fn accept(&mut self) -> BoxFuture<'_, io::Result<(Accepted, Address)>>;
+    /// A connection that was made already and waits to be accepted; none if none does. Does not wait, and asks the system
+    /// rather than what was last heard of it: whoever closes the socket resets those that still wait.
+    ///
+    /// # Errors
+    /// As for [`Accept::accept`].
+    fn accept_waiting(&mut self) -> io::Result<Option<(Accepted, Address)>>;
     /// Where it listens; the port is the real one when 0 was asked for.
     fn local(&self) -> Address;
 }
@@ -104,6 +112,11 @@ pub trait Accept: Send + fmt::Debug {
 pub trait Network: Send + Sync + fmt::Debug + 'static {
     /// Listens at an address.
     fn bind<'a>(&'a self, address: &'a Address) -> BoxFuture<'a, io::Result<Box<dyn Accept>>>;
+    /// Listens at an address where others may listen too who bind it by this, so that one process can take over from
+    /// another. Connections to a TCP address go to any of them, those to a Unix socket to the newest.
+    fn bind_shared<'a>(&'a self, address: &'a Address) -> BoxFuture<'a, io::Result<Box<dyn Accept>>> {
+        self.bind(address)
+    }
     /// Connects to an address.
     fn connect<'a>(&'a self, address: &'a Address) -> BoxFuture<'a, io::Result<BoxIo>>;
 }
@@ -116,20 +129,17 @@ impl Network for SystemNetwork {
     fn bind<'a>(&'a self, address: &'a Address) -> BoxFuture<'a, io::Result<Box<dyn Accept>>> {
         Box::pin(async move {
             match address {
-                Address::Tcp(host, port) => {
-                    let found: Vec<_> = tokio::net::lookup_host((host.as_str(), *port)).await?.collect();
-                    let listener = found.iter().map(|at| listen(*at)).find_map(Result::ok);
-                    match (listener, found.first()) {
-                        (Some(listener), _) => Ok(Box::new(TcpAccept(listener)) as Box<dyn Accept>),
-                        (None, Some(first)) => {
-                            listen(*first).map(|l| Box::new(TcpAccept(l)) as Box<dyn Accept>)
-                        }
-                        (None, None) => {
-                            Err(io::Error::new(io::ErrorKind::NotFound, "the host has no address"))
-                        }
-                    }
-                }
+                Address::Tcp(host, port) => bind_tcp(host, *port, false).await,
                 Address::Unix(path) => bind_unix(path).map(|accept| Box::new(accept) as Box<dyn Accept>),
+            }
+        })
+    }
+
+    fn bind_shared<'a>(&'a self, address: &'a Address) -> BoxFuture<'a, io::Result<Box<dyn Accept>>> {
+        Box::pin(async move {
+            match address {
+                Address::Tcp(host, port) => bind_tcp(host, *port, true).await,
+                Address::Unix(path) => take_over(path).map(|accept| Box::new(accept) as Box<dyn Accept>),
             }
         })
     }
@@ -151,10 +161,24 @@ impl Network for SystemNetwork {
     }
 }
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+async fn bind_tcp(host: &str, port: u16, shared: bool) -> io::Result<Box<dyn Accept>> {
+    let mut refused = None;
+    for at in tokio::net::lookup_host((host, port)).await? {
+        match listen(at, shared) {
+            Ok(listener) => return Ok(Box::new(TcpAccept(listener))),
+            // The first says the most: its address is the preferred one.
+            Err(error) => refused = refused.or(Some(error)),
+        }
+    }
+    Err(refused.unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the host has no address")))
+}
+
+fn listen(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // A restart must not wait for the old connections' TIME_WAIT.
     socket.set_reuse_address(true)?;
+    // Without it the address is ours alone, and a second process that was started by mistake is told so.
+    socket.set_reuse_port(shared)?;
     if address.is_ipv6() {
         // `::` also takes IPv4, whatever the system's default is.
         socket.set_only_v6(false)?;
@@ -167,17 +191,31 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 
 fn bind_unix(path: &Path) -> io::Result<UnixAccept> {
     match UnixListener::bind(path) {
-        Ok(listener) => Ok(UnixAccept { listener, path: path.to_owned() }),
+        Ok(listener) => UnixAccept::at(listener, path),
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
             // A socket that nobody answers is left over from a crash; one that somebody answers is theirs.
             if std::os::unix::net::UnixStream::connect(path).is_ok() {
                 return Err(error);
             }
             std::fs::remove_file(path)?;
-            Ok(UnixAccept { listener: UnixListener::bind(path)?, path: path.to_owned() })
+            UnixAccept::at(UnixListener::bind(path)?, path)
         }
         Err(error) => Err(error),
     }
+}
+
+/// Puts a socket of its own in the place of the one that is there, whoever answers that: there is always one to connect to.
+fn take_over(path: &Path) -> io::Result<UnixAccept> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(format!(".{}", std::process::id()));
+    let beside = PathBuf::from(beside);
+    match std::fs::remove_file(&beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(&beside)?;
+    std::fs::rename(&beside, path)?;
+    UnixAccept::at(listener, path)
 }
 
 #[derive(Debug)]
@@ -192,8 +230,33 @@ impl Accept for TcpAccept {
         })
     }
 
+    fn accept_waiting(&mut self) -> io::Result<Option<(Accepted, Address)>> {
+        let Some((socket, peer)) = waiting(&SockRef::from(&self.0))? else { return Ok(None) };
+        let stream = std::net::TcpStream::from(socket);
+        stream.set_nodelay(true)?;
+        let peer = peer.as_socket().map_or_else(|| self.local(), Address::from);
+        Ok(Some((Accepted::Tcp(stream), peer)))
+    }
+
     fn local(&self) -> Address {
         self.0.local_addr().map_or_else(|_| Address::Tcp(String::new(), 0), Address::from)
+    }
+}
+
+/// A connection that waits at a listening socket.
+fn waiting(listener: &SockRef<'_>) -> io::Result<Option<(Socket, socket2::SockAddr)>> {
+    loop {
+        match listener.accept() {
+            Ok((socket, peer)) => {
+                socket.set_nonblocking(true)?;
+                return Ok(Some((socket, peer)));
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            // It was given up by who made it, which says nothing about the next.
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) => {}
+            Err(error) => return Err(error),
+        }
     }
 }
 
@@ -201,6 +264,20 @@ impl Accept for TcpAccept {
 struct UnixAccept {
     listener: UnixListener,
     path: PathBuf,
+    /// Which file is ours: another process may have put its own in that place.
+    file: (u64, u64),
+}
+
+impl UnixAccept {
+    fn at(listener: UnixListener, path: &Path) -> io::Result<Self> {
+        Ok(Self { listener, path: path.to_owned(), file: file(path)? })
+    }
+}
+
+/// What tells a file from all others.
+fn file(path: &Path) -> io::Result<(u64, u64)> {
+    let found = std::fs::symlink_metadata(path)?;
+    Ok((found.dev(), found.ino()))
 }
 
 impl Accept for UnixAccept {
@@ -211,6 +288,12 @@ impl Accept for UnixAccept {
         })
     }
 
+    fn accept_waiting(&mut self) -> io::Result<Option<(Accepted, Address)>> {
+        let Some((socket, _)) = waiting(&SockRef::from(&self.listener))? else { return Ok(None) };
+        let stream = std::os::unix::net::UnixStream::from(OwnedFd::from(socket));
+        Ok(Some((Accepted::Unix(stream), Address::Unix(self.path.clone()))))
+    }
+
     fn local(&self) -> Address {
         Address::Unix(self.path.clone())
     }
@@ -218,6 +301,9 @@ impl Accept for UnixAccept {
 
 impl Drop for UnixAccept {
     fn drop(&mut self) {
+        if file(&self.path).ok() != Some(self.file) {
+            return;
+        }
         if let Err(error) = std::fs::remove_file(&self.path) {
             tracing::debug!(path = %self.path.display(), %error, "could not remove the socket file");
         }
@@ -261,6 +347,50 @@ mod tests {
         assert_eq!(SystemNetwork.bind(&address).await.unwrap_err().kind(), io::ErrorKind::AddrInUse);
         drop(live);
         assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn an_address_is_shared_by_those_who_say_so_and_by_nobody_else() {
+        let any = Address::Tcp("127.0.0.1".to_owned(), 0);
+        let one = SystemNetwork.bind_shared(&any).await.unwrap();
+        let other = SystemNetwork.bind_shared(&one.local()).await.unwrap();
+        assert_eq!(one.local(), other.local());
+        assert_eq!(SystemNetwork.bind(&one.local()).await.unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        let alone = SystemNetwork.bind(&any).await.unwrap();
+        let refused = SystemNetwork.bind_shared(&alone.local()).await.unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[tokio::test]
+    async fn a_unix_socket_is_taken_over_and_what_waits_at_the_old_one_is_not_lost() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        let address = Address::Unix(path.clone());
+        let mut old = SystemNetwork.bind_shared(&address).await.unwrap();
+        let _waits = SystemNetwork.connect(&address).await.unwrap();
+        let mut new = SystemNetwork.bind_shared(&address).await.unwrap();
+        let _comes = SystemNetwork.connect(&address).await.unwrap();
+        assert!(old.accept_waiting().unwrap().is_some() && old.accept_waiting().unwrap().is_none());
+        drop(old);
+        assert!(path.exists(), "it is the new one's");
+        assert!(new.accept_waiting().unwrap().is_some() && new.accept_waiting().unwrap().is_none());
+        drop(new);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_waits_at_a_socket_is_found_without_waiting() {
+        let mut listener = SystemNetwork.bind(&Address::Tcp("127.0.0.1".to_owned(), 0)).await.unwrap();
+        assert!(listener.accept_waiting().unwrap().is_none());
+        let mut client = SystemNetwork.connect(&listener.local()).await.unwrap();
+        // Nothing was awaited since: the runtime has not heard of it.
+        let (served, peer) = listener.accept_waiting().unwrap().unwrap();
+        assert!(peer.is_local() && peer != listener.local());
+        let mut served = served.open().unwrap();
+        client.write_all(b"ahoy").await.unwrap();
+        let mut seen = [0; 4];
+        served.read_exact(&mut seen).await.unwrap();
+        assert!(listener.accept_waiting().unwrap().is_none());
     }
 
     #[test]

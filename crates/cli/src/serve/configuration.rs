@@ -1,8 +1,9 @@
 //! The configuration of a running gateway: a file, and what the command line says instead of it.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use config::Severity;
+use config::{Loaded, Severity};
 use gateway::plan::Plan;
 use transport::net::Address;
 
@@ -19,17 +20,33 @@ pub(crate) struct Configuration {
     pub(crate) listen: Option<Address>,
     /// The address of the admin listener.
     pub(crate) admin: Option<Address>,
+    /// How long to go on when it is asked to end.
+    pub(crate) drain_delay: Option<Duration>,
 }
 
 impl Configuration {
     /// What a file says.
     pub(crate) fn at(path: &Path) -> Self {
-        Self { path: path.to_owned(), listen: None, admin: None }
+        Self { path: path.to_owned(), listen: None, admin: None, drain_delay: None }
+    }
+
+    /// Whether it comes from standard input, which is read once.
+    pub(crate) fn is_stdin(&self) -> bool {
+        self.path == Path::new("-")
     }
 
     /// Reads and checks it, and says everything that is wrong.
     pub(crate) fn load(&self, voice: Voice) -> Result<Plan, Fault> {
-        let loaded = config::load(&self.path, &outside::variable);
+        self.judge(self.read(), voice)
+    }
+
+    /// Reads and checks it.
+    pub(crate) fn read(&self) -> Loaded {
+        config::load(&self.path, &outside::variable)
+    }
+
+    /// Says everything that is wrong with what was read.
+    pub(crate) fn judge(&self, loaded: Loaded, voice: Voice) -> Result<Plan, Fault> {
         let colour = print::Paint::stderr().is_on();
         for found in &loaded.diagnostics {
             match (voice, found.severity) {
@@ -63,6 +80,9 @@ impl Configuration {
         }
         if let Some(address) = &self.admin {
             plan.admin = Some(address.clone());
+        }
+        if let Some(delay) = self.drain_delay {
+            plan.limits.drain_delay = delay;
         }
         Ok(plan)
     }

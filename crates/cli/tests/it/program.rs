@@ -21,7 +21,10 @@ pub(crate) fn command(args: &[&str]) -> Command {
     let mut command = Command::new(PORTOLAN);
     command.args(args).env_remove("PORTOLAN_KEYS").env_remove("PORTOLAN_LOG").env_remove("NO_COLOR");
     // What it keeps is kept with the build, not among the things of whoever runs the tests.
-    command.env_remove("STATE_DIRECTORY").env("XDG_STATE_HOME", env!("CARGO_TARGET_TMPDIR"));
+    command
+        .env_remove("NOTIFY_SOCKET")
+        .env_remove("STATE_DIRECTORY")
+        .env("XDG_STATE_HOME", env!("CARGO_TARGET_TMPDIR"));
     command
 }
 

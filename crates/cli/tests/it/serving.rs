@@ -2,6 +2,8 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -10,13 +12,13 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::processes::Mark;
-use crate::program::{PORTOLAN, Running, command, eventually, finish, reference_server, run};
+use crate::program::{DEADLINE, PORTOLAN, Running, command, eventually, finish, reference_server, run};
 
 /// A gateway that serves, and where.
 pub(crate) struct Gateway {
     pub(crate) running: Running,
     pub(crate) url: String,
-    admin: Option<String>,
+    pub(crate) admin: Option<String>,
 }
 
 impl Gateway {
@@ -71,7 +73,7 @@ pub(crate) fn configured(servers: &[(&str, &Mark)]) -> (TempDir, PathBuf) {
     (dir, path)
 }
 
-fn write(path: &Path, servers: &[(&str, &Mark)]) {
+pub(crate) fn write(path: &Path, servers: &[(&str, &Mark)]) {
     let tables = servers.iter().map(|(name, mark)| {
         let command = format!("[{PORTOLAN:?}, \"reference-server\", \"--stdio\", \"--name\", \"{mark}\"]");
         format!("[upstream.{name}]\ncommand = {command}\n")
@@ -188,6 +190,30 @@ fn a_change_of_listeners_needs_a_restart_and_that_is_said() {
     gateway.running.signal(Signal::SIGHUP);
     gateway.running.stderr.find("needs a restart");
     gateway.running.stderr.find("\"reloaded\"");
+}
+
+/// `Type=notify` of systemd, whose socket may be a file or an abstract name.
+#[test]
+fn a_service_manager_hears_when_clients_are_served() {
+    let (dir, path) = configured(&[("local", &Mark::new())]);
+    let file = dir.path().join("notify");
+    let name = format!("portolan-test-{}", std::process::id());
+    let places = [
+        (UnixDatagram::bind(&file).unwrap(), file.to_str().unwrap().to_owned()),
+        (
+            UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap(),
+            format!("@{name}"),
+        ),
+    ];
+    for (socket, address) in places {
+        let mut serve = command(&["serve", path.to_str().unwrap(), "--listen", "127.0.0.1:0"]);
+        let gateway = Gateway::spawn(serve.env("NOTIFY_SOCKET", address));
+        socket.set_read_timeout(Some(DEADLINE)).unwrap();
+        let mut said = [0; 64];
+        let length = socket.recv(&mut said).unwrap();
+        assert_eq!(&said[..length], b"READY=1");
+        assert_eq!(run(&["call", &gateway.url, "add", "a=1", "b=2"]).stdout, "3\n");
+    }
 }
 
 #[test]

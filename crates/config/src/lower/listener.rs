@@ -50,6 +50,7 @@ impl Lowering<'_, '_> {
             plan.tls = given.tls.as_ref().and_then(|tls| self.tls(tls));
             plan.allowed_hosts = self.hosts(given.allowed_hosts.as_ref());
             plan.allowed_origins = self.origins(given.allowed_origins.as_ref());
+            plan.reuse_port = given.reuse_port.as_ref().is_some_and(|reuse_port| reuse_port.value);
             if address.is_some() {
                 self.exposure(&plan, given, span);
                 listeners.push(Bound { plan, span });
@@ -146,6 +147,7 @@ fn listener(name: &str, address: Address, limits: &ServerLimits) -> ListenerPlan
         allowed_hosts: Vec::new(),
         allowed_origins: Vec::new(),
         limits: limits.clone(),
+        reuse_port: false,
     }
 }
 

@@ -38,6 +38,7 @@ pub(crate) fn plan(servers: &[(&str, Address)]) -> Result<Plan, Box<dyn Error>> 
         allowed_hosts: Vec::new(),
         allowed_origins: Vec::new(),
         limits: ServerLimits::default(),
+        reuse_port: false,
     });
     plan.routes.push(RoutePlan {
         name: "main".to_owned(),

@@ -193,6 +193,7 @@ mod tests {
             allowed_hosts: owned(hosts),
             allowed_origins: owned(origins),
             limits: ServerLimits::default(),
+            reuse_port: false,
         };
         Doorkeeper::new(&plan, &address)
     }

@@ -12,6 +12,7 @@ mod asking;
 mod batches;
 mod deadlines;
 mod doors;
+mod ending;
 mod eras;
 mod failures;
 mod fidelity;

@@ -495,7 +495,8 @@ async fn when_the_gateway_ends_nothing_is_kept_any_more() {
     let began = tokio::time::Instant::now();
     running.gateway.stop().await;
     assert_eq!(notices.event().await, None);
-    assert_eq!(began.elapsed().as_secs(), 0, "nobody was waited for");
+    // The time in which a connection may still say something, and not that for which anything is kept.
+    assert!(began.elapsed().as_secs() <= 1, "nobody was waited for");
 }
 
 /// To watch one resource more takes a new stream at a modern server: what is told meanwhile comes once.

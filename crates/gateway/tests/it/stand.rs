@@ -54,6 +54,7 @@ impl Stand {
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
             limits: ServerLimits::default(),
+            reuse_port: false,
         };
         let route = RoutePlan {
             name: "main".to_owned(),

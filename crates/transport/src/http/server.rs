@@ -5,17 +5,19 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use http::header::CONNECTION;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::ServerConfig;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -162,6 +164,34 @@ impl Default for ServerLimits {
     }
 }
 
+/// How long a connection on which nothing is asked stays when a server closes: a client that has just connected is about to
+/// ask, and one that asks again and again over the same connection hears with its next answer that this was the last.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// How a server is asked to end, in two steps that may be one.
+#[derive(Debug, Clone, Default)]
+pub struct Ending {
+    /// It still accepts, but tells its clients to go elsewhere: with each answer over HTTP/1 (`Connection: close`), and at
+    /// once over HTTP/2 (GOAWAY).
+    pub leave: CancellationToken,
+    /// It accepts no more.
+    pub close: CancellationToken,
+}
+
+impl Ending {
+    /// When connections on which nothing is asked are closed.
+    async fn passed(&self) {
+        self.close.cancelled().await;
+        tokio::time::sleep(LINGER).await;
+    }
+}
+
+impl From<CancellationToken> for Ending {
+    fn from(token: CancellationToken) -> Self {
+        Self { leave: token.clone(), close: token }
+    }
+}
+
 /// One listening socket and how it is served.
 #[derive(Debug)]
 pub struct Server<S> {
@@ -178,9 +208,10 @@ pub struct Server<S> {
 }
 
 impl<S: Service> Server<S> {
-    /// Serves until `drain` is cancelled, then stops accepting, lets requests in flight finish, and returns when the
-    /// last connection is gone. Who will not wait that long drops the future.
-    pub async fn run(mut self, drain: CancellationToken) {
+    /// Serves until it is asked to close: then it takes what waits to be accepted, accepts no more, lets requests in
+    /// flight finish, and returns when the last connection is gone. Who will not wait that long drops the future.
+    pub async fn run(mut self, ending: impl Into<Ending>) {
+        let ending = ending.into();
         let connections = TaskTracker::new();
         let places = Arc::new(Semaphore::new(self.limits.connections));
         let serve = Arc::new(Connections {
@@ -189,27 +220,41 @@ impl<S: Service> Server<S> {
             tls: self.tls.take().map(TlsAcceptor::from),
             opening: self.limits.header_timeout,
             service: Arc::clone(&self.service),
+            leaving: AtomicBool::new(false),
+            ending: ending.clone(),
         });
         loop {
             let accepted = tokio::select! {
                 accepted = accept(&mut *self.listener, &places) => accepted,
-                () = drain.cancelled() => break,
+                () = ending.leave.cancelled(), if !serve.is_leaving() => {
+                    serve.leaving.store(true, Ordering::Relaxed);
+                    continue;
+                }
+                () = ending.close.cancelled() => break,
             };
             match accepted {
                 Ok((accepted, peer, place)) => {
-                    let (serve, drain) = (Arc::clone(&serve), drain.clone());
-                    self.workers.carry(&connections, move || async move {
-                        match accepted.open() {
-                            Ok(io) => serve.connection(io, peer, drain).await,
-                            Err(error) => tracing::warn!(%peer, %error, "cannot carry a connection"),
-                        }
-                        drop(place);
-                    });
+                    carry(&self.workers, &connections, &serve, (accepted, peer, Some(place)));
                 }
                 Err(error) => {
                     // Out of file descriptors, mostly: the loop must neither spin nor end.
                     tracing::warn!(%error, "cannot accept a connection");
                     tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+        serve.leaving.store(true, Ordering::Relaxed);
+        // Their clients take them for connected, and the system resets them when the socket is closed. Nothing is waited for
+        // between the last of them and the end of the socket.
+        loop {
+            match self.listener.accept_waiting() {
+                Ok(Some((accepted, peer))) => {
+                    carry(&self.workers, &connections, &serve, (accepted, peer, None));
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept the connections that wait; they are lost");
+                    break;
                 }
             }
         }
@@ -219,7 +264,24 @@ impl<S: Service> Server<S> {
     }
 }
 
-type Arrived = (Accepted, Address, tokio::sync::OwnedSemaphorePermit);
+type Arrived = (Accepted, Address, OwnedSemaphorePermit);
+
+/// Carries a connection, which keeps its place as long as it lives. Those that waited when the socket was closed have none.
+fn carry<S: Service>(
+    workers: &Workers,
+    connections: &TaskTracker,
+    serve: &Arc<Connections<S>>,
+    (accepted, peer, place): (Accepted, Address, Option<OwnedSemaphorePermit>),
+) {
+    let serve = Arc::clone(serve);
+    workers.carry(connections, move || async move {
+        match accepted.open() {
+            Ok(io) => serve.connection(io, peer).await,
+            Err(error) => tracing::warn!(%peer, %error, "cannot carry a connection"),
+        }
+        drop(place);
+    });
+}
 
 async fn accept(listener: &mut dyn Accept, places: &Arc<Semaphore>) -> io::Result<Arrived> {
     let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
@@ -253,10 +315,17 @@ struct Connections<S> {
     tls: Option<TlsAcceptor>,
     opening: Duration,
     service: Arc<S>,
+    ending: Ending,
+    /// What `ending.leave` says, for every answer to look at: the token has a lock.
+    leaving: AtomicBool,
 }
 
 impl<S: Service> Connections<S> {
-    async fn connection(&self, io: BoxIo, peer: Address, drain: CancellationToken) {
+    fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
+    }
+
+    async fn connection(self: Arc<Self>, io: BoxIo, peer: Address) {
         let opened = async {
             let io = match &self.tls {
                 // A handshake is large, and its place would be kept as long as the connection.
@@ -267,21 +336,22 @@ impl<S: Service> Connections<S> {
         };
         let opened = tokio::select! {
             opened = timeout(self.opening, opened) => opened,
-            // It has asked nothing yet.
-            () = drain.cancelled() => return,
+            // It has asked nothing, and is not about to.
+            () = self.ending.passed() => return,
         };
         match opened {
-            Ok(Ok(Some((io, spoken)))) => self.http(io, spoken, peer, drain).await,
+            Ok(Ok(Some((io, spoken)))) => self.http(io, spoken, peer).await,
             Ok(Ok(None)) => {}
             Ok(Err(error)) => tracing::debug!(%peer, %error, "a connection did not open"),
             Err(_elapsed) => tracing::debug!(%peer, "a connection said nothing for too long"),
         }
     }
 
-    async fn http(&self, io: BoxIo, spoken: Spoken, peer: Address, drain: CancellationToken) {
+    async fn http(self: &Arc<Self>, io: BoxIo, spoken: Spoken, peer: Address) {
         let from = peer.clone();
+        let serve = Arc::clone(self);
         let service = service_fn(move |request: Request<Incoming>| {
-            let (service, peer) = (Arc::clone(&self.service), from.clone());
+            let (serve, peer) = (Arc::clone(&serve), from.clone());
             // hyper keeps the place of this future as long as the connection: what it holds must be small, or idle
             // connections and open streams cost what a call costs.
             Box::pin(async move {
@@ -289,18 +359,25 @@ impl<S: Service> Connections<S> {
                 let body = RequestBody::Incoming(body);
                 let exchange =
                     Exchange { method: head.method, uri: head.uri, headers: head.headers, peer, body };
-                Ok::<_, Infallible>(service.answer(exchange).await)
+                let mut response = serve.service.answer(exchange).await;
+                // HTTP/2 says it by GOAWAY, and has no such header (RFC 9113 §8.2.2).
+                if spoken == Spoken::Http1 && serve.is_leaving() {
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, Infallible>(response)
             })
         });
         let io = TokioIo::new(io);
         let served = match spoken {
             Spoken::Http1 => {
                 let connection = self.http1.serve_connection(io, service);
-                until_drained(connection, drain, http1::Connection::graceful_shutdown).await
+                until_asked(connection, self.ending.passed(), http1::Connection::graceful_shutdown).await
             }
             Spoken::Http2 => {
                 let connection = self.http2.serve_connection(io, service);
-                Box::pin(until_drained(connection, drain, http2::Connection::graceful_shutdown)).await
+                // A request that crosses a GOAWAY is still answered, so there is nothing to wait for.
+                let asked = self.ending.leave.cancelled();
+                Box::pin(until_asked(connection, asked, http2::Connection::graceful_shutdown)).await
             }
         };
         if let Err(error) = served {
@@ -309,16 +386,18 @@ impl<S: Service> Connections<S> {
     }
 }
 
-/// Serves a connection to its end, and lets it take no more requests once `drain` is cancelled.
-async fn until_drained<C: Future>(
+/// Serves a connection to its end, and lets it take no more requests once it is asked to end.
+async fn until_asked<C: Future>(
     connection: C,
-    drain: CancellationToken,
+    asked: impl Future<Output = ()>,
     wind: fn(Pin<&mut C>),
 ) -> C::Output {
     tokio::pin!(connection);
     tokio::select! {
+        // A request that has come is taken before the connection is closed.
+        biased;
         served = connection.as_mut() => served,
-        () = drain.cancelled() => {
+        () = asked => {
             wind(connection.as_mut());
             connection.await
         }

@@ -270,7 +270,27 @@ async fn a_server_that_dies_while_it_asks_a_legacy_client_is_a_call_that_broke_o
     }
 }
 
-/// Nobody comes back to a Portolan that ends.
+/// What a suspended call waits for may come until the last moment, on whatever connection.
+#[tokio::test(start_paused = true)]
+async fn a_suspended_call_can_be_answered_while_portolan_ends() {
+    for asks in Asks::ALL {
+        let mut scene = Scene::legacy(asks).await;
+        let door = scene.door(Kind::ModernHttp).await;
+        let (door, response, serving) = suspended(&mut scene, door, asks).await;
+        let gateway = std::sync::Arc::clone(&scene.running.gateway);
+        let stopping = tokio::spawn(async move { gateway.stop().await });
+        tokio::time::sleep(Duration::from_secs(8)).await;
+        let call = again(door, retry(TOOL, &response, ACCEPT));
+        scene.answer().await;
+        serving.end(r#"{"n":1}"#).await;
+        let (_, response) = call.await.unwrap();
+        assert_eq!(json::at(&response, &["result", "n"]), Some("1"), "{asks:?}: {response}");
+        stopping.await.unwrap();
+        assert!(!scene.running.client.is_served().await);
+    }
+}
+
+/// Nobody comes back to a Portolan that has ended.
 #[tokio::test(start_paused = true)]
 async fn suspended_calls_end_with_portolan() {
     for asks in Asks::ALL {
