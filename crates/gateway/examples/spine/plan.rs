@@ -48,6 +48,7 @@ pub(crate) fn plan(servers: &[(&str, Address)]) -> Result<Plan, Box<dyn Error>> 
         upstreams: servers.iter().map(|(name, _)| (*name).to_owned()).collect(),
         naming: Naming::default(),
         page_size: None,
+        durable_streams: false,
     });
     Ok(plan)
 }
