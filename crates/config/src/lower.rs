@@ -52,6 +52,7 @@ impl Lowering<'_, '_> {
         let routes = self.routes(config, &upstreams);
         let store = self.store(config.store.as_ref());
         let keys = self.keys(config, store.as_ref());
+        self.durable_streams(config);
         let replicas = config.replicas.as_ref().and_then(|given| self.replicas(given, store.as_ref()));
         Plan {
             store,

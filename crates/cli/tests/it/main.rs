@@ -10,6 +10,7 @@ mod calls;
 mod checks;
 mod conversations;
 mod demo;
+mod fleet;
 mod guard;
 mod lists;
 mod processes;

@@ -44,7 +44,7 @@ impl Gateway {
             let at = said["url"].as_str().unwrap_or_default().to_owned();
             match (message.as_str(), said["listener"].as_str()) {
                 ("listening", Some("admin")) if at.ends_with("/readyz") => admin = Some(at),
-                ("listening", Some("admin")) => {}
+                ("listening", Some("admin" | "replicas")) => {}
                 ("listening", _) => url = Some(at),
                 (message, _) if message.starts_with("ready") => break,
                 _ => {}

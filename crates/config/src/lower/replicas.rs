@@ -5,10 +5,21 @@ use store::Place;
 use transport::net::Address;
 
 use super::Lowering;
-use crate::file;
+use crate::file::{self, Config};
 use crate::node::At;
 
 impl Lowering<'_, '_> {
+    /// What is to be durable needs somewhere to be.
+    pub(super) fn durable_streams(&mut self, config: &Config) {
+        let routes = config.route.iter().flat_map(|routes| &routes.value.0);
+        let durable = routes.filter_map(|entry| entry.value.as_ref()?.value.durable_streams.as_ref());
+        for at in durable.filter(|at| at.value && config.store.is_none()) {
+            self.findings
+                .error(at.span, "a durable stream needs a store")
+                .help("write store = \"…\" above the first table");
+        }
+    }
+
     pub(super) fn replicas(
         &mut self,
         given: &At<file::Replicas>,

@@ -158,3 +158,30 @@ fn keys_are_not_shown_by_a_plan() {
     let shown = format!("{:?}", loaded.plan.unwrap());
     assert!(!shown.contains("hunter2") && !shown.contains("0a0a"), "{shown}");
 }
+
+#[test]
+fn where_other_replicas_come_is_where_they_can() {
+    let with = |table: &str| format!("store = \"sqlite:p.db\"\n[replicas]\n{table}\n{SERVER}");
+    let plan = usable(&with("listen = \"0.0.0.0:7070\"\nadvertise = \"10.0.0.5:7070\""));
+    let replicas = plan.replicas.unwrap();
+    assert_eq!(
+        (replicas.listen.to_string().as_str(), replicas.advertise.as_deref()),
+        ("0.0.0.0:7070", Some("10.0.0.5:7070"))
+    );
+    assert!(usable(SERVER).replicas.is_none());
+    assert!(usable(&with("listen = \"127.0.0.1:0\"")).replicas.unwrap().advertise.is_none());
+    for (table, what) in [
+        ("listen = \"0.0.0.0:7070\"", "cannot reach 0.0.0.0:7070"),
+        ("listen = \"10.0.0.5:7070\"\nadvertise = \"0.0.0.0:7070\"", "cannot reach this address"),
+        ("listen = \"10.0.0.5:7070\"\nadvertise = \"10.0.0.5:0\"", "cannot reach this address"),
+        ("listen = \"unix:/tmp/r\"", "over TCP"),
+        ("", "needs an address"),
+    ] {
+        let said = check(&with(table));
+        assert!(said.contains("error: ") && said.contains(what), "{table}: {said}");
+    }
+    let alone = check(&format!("[replicas]\nlisten = \"127.0.0.1:0\"\n{SERVER}"));
+    assert!(alone.contains("without a store"), "{alone}");
+    let durable = check(&format!("[route.main]\ndurable_streams = true\n{SERVER}"));
+    assert!(durable.contains("needs a store"), "{durable}");
+}
