@@ -136,26 +136,42 @@ impl Listener {
             match forward::forward(replica, &peer, &sent).await {
                 Ok(response) => return Some(response),
                 Err(Unforwarded::Lost(why)) => return Some(lost(&peer, &why, &sent)),
-                Err(Unforwarded::Moved(to)) => {
+                Err(Unforwarded::Moved(Some(to))) => {
                     moves += 1;
-                    match to {
-                        Some(to) => replica.moved(terms.homed(), &to),
-                        None => replica.forget_home(&terms.name),
+                    replica.moved(terms.homed(), &to);
+                    if moves >= MOVES || replica.peers.refresh(replica).await.is_err() {
+                        return Some(away(&peer, "the session is sent from one replica to the next", &sent));
                     }
-                    let known = replica.peers.refresh(replica).await;
-                    if moves >= MOVES || known.is_err() {
-                        return Some(away(&peer, "it says that the session is not there", &sent));
+                }
+                Err(Unforwarded::Moved(None)) => {
+                    replica.forget_home(&terms.name);
+                    if !self.is_decided(replica, (&peer, true), began).await {
+                        return Some(away(&peer, "another process answers at its address", &sent));
                     }
                 }
                 Err(Unforwarded::Unreached(why)) => {
-                    match replica.peers.suspect(replica, &peer).await {
-                        // The next round finds another home.
-                        Ok(Fate::Dead) => {}
-                        Ok(Fate::Dying) if began.elapsed() < DYING => forward::pause().await,
-                        Ok(_) | Err(_) => return Some(away(&peer, &why, &sent)),
+                    if !self.is_decided(replica, (&peer, false), began).await {
+                        return Some(away(&peer, &why, &sent));
                     }
                 }
             }
+        }
+    }
+
+    /// Whether it is worth while to look again where a session is, whose home is not where it was.
+    async fn is_decided(
+        &self,
+        replica: &Replica,
+        (peer, is_elsewhere): (&Peer, bool),
+        since: Instant,
+    ) -> bool {
+        match replica.peers.suspect(replica, peer, is_elsewhere).await {
+            Ok(Fate::Dead) => true,
+            Ok(Fate::Dying) if since.elapsed() < DYING => {
+                forward::pause().await;
+                true
+            }
+            Ok(_) | Err(_) => false,
         }
     }
 
@@ -255,7 +271,7 @@ impl Listener {
             Ok(response) => Some(response),
             Err(Unforwarded::Moved(_)) => None,
             Err(Unforwarded::Lost(why)) => Some(lost(&peer, &why, &request)),
-            Err(Unforwarded::Unreached(why)) => match replica.peers.suspect(replica, &peer).await {
+            Err(Unforwarded::Unreached(why)) => match replica.peers.suspect(replica, &peer, false).await {
                 Ok(Fate::Dead | Fate::Dying) => None,
                 Ok(Fate::Unclear) | Err(_) => Some(away(&peer, &why, &request)),
             },
@@ -282,7 +298,7 @@ impl Listener {
             Ok(response) => response,
             Err(Unforwarded::Moved(_)) => refused(&GONE, request),
             Err(Unforwarded::Lost(why)) => lost(&peer, &why, request),
-            Err(Unforwarded::Unreached(why)) => match replica.peers.suspect(replica, &peer).await {
+            Err(Unforwarded::Unreached(why)) => match replica.peers.suspect(replica, &peer, false).await {
                 Ok(Fate::Dead | Fate::Dying) => refused(&GONE, request),
                 Ok(Fate::Unclear) | Err(_) => away(&peer, &why, request),
             },

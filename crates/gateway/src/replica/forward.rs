@@ -15,7 +15,7 @@ use transport::http::body::ReplyBody;
 use transport::http::client::{Reply, SendFault};
 
 pub(crate) use super::peers::pause;
-use super::peers::{Felt, Peer};
+use super::peers::{Felt, Peer, Unfelt};
 use super::{Replica, badge};
 use crate::listener::respond;
 use crate::reply::{self, CallError};
@@ -65,9 +65,10 @@ pub(crate) async fn forward(
     badge::name_listener(&mut headers, request.listener).map_err(|fault| unreached(fault.to_string()))?;
     let headers = badge::show(replica, &peer.id, (request.method, path), headers, &request.body);
     let headers = headers.map_err(|fault| unreached(fault.to_string()))?;
-    let Some(Felt { gone, .. }) = peer.felt(replica).await else {
-        return Err(unreached("it does not answer".to_owned()));
-    };
+    let Felt { gone, .. } = peer.felt(replica).await.map_err(|unfelt| match unfelt {
+        Unfelt::Silent => unreached("it does not answer".to_owned()),
+        Unfelt::Stranger => Unforwarded::Moved(None),
+    })?;
     let sent = replica.peers.client().send(request.method.clone(), &to, headers, request.body.clone());
     let reply = tokio::select! {
         sent = sent => sent.map_err(|fault| match fault {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, StatusCode};
 use store::StoreFault;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -55,6 +55,17 @@ pub(super) struct Felt {
     there: CancellationToken,
     /// Cancelled when the peer answers no more.
     pub(super) gone: CancellationToken,
+    /// Cancelled before that, if somebody else answers where it was.
+    stranger: CancellationToken,
+}
+
+/// Why a peer's pulse is not felt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unfelt {
+    /// It does not answer.
+    Silent,
+    /// Somebody answers who is not this replica: perhaps the next process at the same address.
+    Stranger,
 }
 
 /// All others.
@@ -71,7 +82,7 @@ pub(crate) struct Peers {
 pub(crate) enum Fate {
     /// It is dead.
     Dead,
-    /// It takes no connections, and will be dead in a moment unless it gives a sign of life.
+    /// It is not where it was, and will be dead in a moment unless it gives a sign of life.
     Dying,
     /// It may be back.
     Unclear,
@@ -140,15 +151,21 @@ impl Peers {
         Ok(())
     }
 
-    /// What to think of a peer to which no connection can be made. That nobody listens where it was, and that it has
-    /// given no sign of life lately, is enough to take it for dead.
-    pub(crate) async fn suspect(&self, replica: &Replica, peer: &Peer) -> Result<Fate, StoreFault> {
+    /// What to think of a peer that is not where it was, or does not answer there. That nobody listens there, or somebody else,
+    /// and that it has given no sign of life lately, is enough to take it for dead.
+    pub(crate) async fn suspect(
+        &self,
+        replica: &Replica,
+        peer: &Peer,
+        is_elsewhere: bool,
+    ) -> Result<Fate, StoreFault> {
         let refuses = match &peer.at {
-            Some(place) => refuses(replica, &place.address).await,
-            None => false,
+            Some(place) => is_elsewhere || refuses(replica, &place.address).await,
+            // Nobody can ask it, so its signs of life must do.
+            None => true,
         };
         if refuses && replica.store().bury(&peer.id, REFUSING).await? {
-            tracing::warn!(replica = peer.id, "takes no connections, and is taken for dead");
+            tracing::warn!(replica = peer.id, "is not where it was, and is taken for dead");
         }
         self.refresh(replica).await?;
         Ok(match self.get(&peer.id) {
@@ -166,13 +183,15 @@ impl Peer {
         Destination::new(format!("http://{at}{path}").parse().ok()?).ok()
     }
 
-    /// Feels its pulse, if that is not done already. None if it has none.
-    pub(super) async fn felt(self: &Arc<Self>, replica: &Arc<Replica>) -> Option<Felt> {
+    /// Feels its pulse, if that is not done already.
+    pub(super) async fn felt(self: &Arc<Self>, replica: &Arc<Replica>) -> Result<Felt, Unfelt> {
         let felt = self.feel(replica);
         tokio::select! {
             biased;
-            () = felt.gone.cancelled() => None,
-            () = felt.there.cancelled() => Some(felt.clone()),
+            () = felt.gone.cancelled() => {
+                Err(if felt.stranger.is_cancelled() { Unfelt::Stranger } else { Unfelt::Silent })
+            }
+            () = felt.there.cancelled() => Ok(felt.clone()),
         }
     }
 
@@ -187,7 +206,7 @@ impl Peer {
         // It outlives whoever asks first.
         tokio::spawn(async move {
             tokio::select! {
-                why = this.listen(&replica, &ends.there) => {
+                why = this.listen(&replica, &ends) => {
                     tracing::warn!(replica = this.id, "another replica does not answer: {why}");
                 }
                 () = ends.gone.cancelled() => {}
@@ -198,7 +217,7 @@ impl Peer {
     }
 
     /// Comes back with what is wrong.
-    async fn listen(&self, replica: &Replica, there: &CancellationToken) -> String {
+    async fn listen(&self, replica: &Replica, felt: &Felt) -> String {
         let late = || format!("it said nothing within {SILENT:?}");
         let Some(to) = self.url(PULSE) else { return "it listens nowhere".to_owned() };
         let headers = match badge::show(replica, &self.id, (&Method::GET, PULSE), HeaderMap::new(), &[]) {
@@ -208,13 +227,18 @@ impl Peer {
         let sent = replica.peers.client.send(Method::GET, &to, headers, bytes::Bytes::new());
         let mut reply = match timeout(SILENT, sent).await {
             Ok(Ok(reply)) if reply.status().is_success() => reply,
-            Ok(Ok(reply)) => return format!("HTTP {}", reply.status().as_u16()),
+            Ok(Ok(reply)) => {
+                if reply.status() == StatusCode::MISDIRECTED_REQUEST {
+                    felt.stranger.cancel();
+                }
+                return format!("HTTP {}", reply.status().as_u16());
+            }
             Ok(Err(fault)) => return fault.to_string(),
             Err(_elapsed) => return late(),
         };
         loop {
             match timeout(SILENT, reply.chunk()).await {
-                Ok(Ok(Some(_))) => there.cancel(),
+                Ok(Ok(Some(_))) => felt.there.cancel(),
                 Ok(Ok(None)) => return "it has ended".to_owned(),
                 Ok(Err(fault)) => return fault.to_string(),
                 Err(_elapsed) => return late(),

@@ -134,3 +134,19 @@ async fn a_replica_that_ends_in_good_order_hands_its_sessions_over() {
     tokio::join!(asks, one.stop());
     assert_eq!(session.ping(&two).await, 200);
 }
+
+/// A process that crashed and is there again has another id, whatever address it has.
+#[tokio::test]
+async fn a_session_outlives_a_crash_of_the_only_replica() {
+    let at = Address::Tcp("127.0.0.1".to_owned(), 7070);
+    for listen in [None, Some(at)] {
+        let fleet = Fleet::new(Persona::legacy()).await;
+        let replicas = listen.map(|listen| ReplicasPlan { listen, advertise: None });
+        let mut one = fleet.start_with(|stand| stand.plan.replicas.clone_from(&replicas)).await;
+        let session = Session::open(&one).await;
+        assert_eq!(session.ping(&one).await, 200);
+        one.kill().await;
+        let again = fleet.start_with(|stand| stand.plan.replicas.clone_from(&replicas)).await;
+        assert_eq!(session.ping(&again).await, 200, "{replicas:?}");
+    }
+}
