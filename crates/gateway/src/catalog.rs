@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use bytestring::ByteString;
 use futures_util::future::join_all;
 use mcp::cache::Scope;
 use mcp::call::Call;
@@ -61,7 +62,7 @@ pub(crate) struct Target<'c> {
     pub(crate) server: usize,
     pub(crate) member: &'c Member,
     /// The server's own name of what the call is about, if the call has a subject and it differs.
-    pub(crate) name: Option<String>,
+    pub(crate) name: Option<ByteString>,
 }
 
 /// The pages that one server of a route gave, or why it gave none.
@@ -114,8 +115,8 @@ impl Catalog {
             let member = self.only().ok_or_else(unknown)?;
             return Ok(Target { server: 0, member, name: None });
         };
-        let public = &*subject.text;
-        let unknown = || CallError::UnknownName { kind: call.kind(), name: public.to_owned() };
+        let public = &subject.text;
+        let unknown = || CallError::UnknownName { kind: call.kind(), name: public.to_string() };
         let (server, name) = match call.kind() {
             Kind::Tool | Kind::Prompt => {
                 self.locate_name(call.kind(), public, asker).await.ok_or_else(unknown)?
@@ -123,14 +124,19 @@ impl Catalog {
             Kind::Resource | Kind::Template => {
                 self.locate_uri(call.kind(), public, asker).await.ok_or_else(unknown)?
             }
-            Kind::Task | Kind::Server if self.only().is_some() => (0, public.to_owned()),
+            Kind::Task | Kind::Server if self.only().is_some() => (0, public.clone()),
             Kind::Task | Kind::Server => return Err(unknown()),
         };
         let member = self.members.get(server).ok_or_else(unknown)?;
-        Ok(Target { server, member, name: Some(name).filter(|name| name != public) })
+        Ok(Target { server, member, name: Some(name).filter(|name| **name != **public) })
     }
 
-    async fn locate_name(&self, kind: Kind, public: &str, asker: Asker<'_>) -> Option<(usize, String)> {
+    async fn locate_name(
+        &self,
+        kind: Kind,
+        public: &ByteString,
+        asker: Asker<'_>,
+    ) -> Option<(usize, ByteString)> {
         let (server, shown) = match self.names.owner(public) {
             Owner::Server(server, rest) => (server, rest),
             Owner::Unprefixed(name) => (Box::pin(self.only_one_that_has(kind, name, asker)).await?, name),
@@ -139,8 +145,8 @@ impl Catalog {
         let member = self.members.get(server)?;
         if self.names.may_be_cut(public) {
             drop(Box::pin(member.know(kind, asker)).await);
-            if let Some(name) = member.shelf.index().cut.get(&(kind, public.to_owned())) {
-                return Some((server, name.clone()));
+            if let Some(name) = member.shelf.index().cut.get(&(kind, public.to_string())) {
+                return Some((server, name.as_str().into()));
             }
         }
         let plan = member.upstream.plan();
@@ -148,22 +154,23 @@ impl Catalog {
         let renamed =
             selection.rename.iter().find(|(_, to)| to.as_str() == shown).map(|(from, _)| from.as_str());
         let name = match renamed {
-            Some(name) => name,
+            Some(name) => ByteString::from(name),
             // A renamed entry is not there under its own name.
             None if selection.rename.contains_key(shown) => return None,
-            None => shown,
+            // It is a part of what the client has written, so it need not be copied.
+            None => public.slice_ref(shown),
         };
-        selection.shows(name).then(|| (server, name.to_owned()))
+        selection.shows(&name).then_some((server, name))
     }
 
-    async fn locate_uri(&self, kind: Kind, public: &str, asker: Asker<'_>) -> Option<(usize, String)> {
+    async fn locate_uri(&self, kind: Kind, public: &str, asker: Asker<'_>) -> Option<(usize, ByteString)> {
         let (owner, own) = self.names.uri_owner(public);
         let server = match owner {
             Owner::Server(server, _) => server,
             Owner::Unprefixed(_) => Box::pin(self.only_one_that_has(kind, public, asker)).await?,
             Owner::Nobody => return None,
         };
-        self.members.get(server)?.upstream.plan().resources.shows(&own).then_some((server, own))
+        self.members.get(server)?.upstream.plan().resources.shows(&own).then(|| (server, own.into()))
     }
 
     /// The server whose list has that public name, if exactly one has. Lists that were not read yet are read.

@@ -105,7 +105,8 @@ impl Listener {
         };
         let live = self.live.load_full();
         if let Some(endpoint) = live.sse_endpoint(name, exchange.uri.path()) {
-            return sse::answer(self, exchange, &endpoint.door, (&live.plan.limits, &hop)).await;
+            // What is no message lies in a box of its own, so that messages need not move with room for it.
+            return Box::pin(sse::answer(self, exchange, &endpoint.door, (&live.plan.limits, &hop))).await;
         }
         let Some(endpoint) = live.endpoint(name, exchange.uri.path()) else {
             let paths = live.paths(name);
@@ -114,8 +115,8 @@ impl Listener {
         let endpoint = Arc::clone(endpoint);
         match exchange.method {
             Method::POST => self.post(exchange, &endpoint, (&live, hop)).await,
-            Method::GET => self.get(&exchange, &endpoint, (&live, hop)).await,
-            Method::DELETE => self.delete(&exchange, &endpoint, hop).await,
+            Method::GET => Box::pin(self.get(&exchange, &endpoint, (&live, hop))).await,
+            Method::DELETE => Box::pin(self.delete(&exchange, &endpoint, hop)).await,
             Method::OPTIONS => preflight(&exchange.headers),
             _ => not_allowed(),
         }

@@ -31,6 +31,11 @@ struct UpstreamLabels {
     upstream: Arc<str>,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabels {
+    outcome: &'static str,
+}
+
 /// What is counted. Cheap to count; read by [`Metrics::text`].
 #[derive(Debug)]
 pub struct Metrics {
@@ -42,6 +47,7 @@ pub struct Metrics {
     restarts: Family<UpstreamLabels, Counter>,
     sessions: Family<UpstreamLabels, Counter>,
     dropped: Family<UpstreamLabels, Counter>,
+    forwards: Family<OutcomeLabels, Counter>,
     children: Gauge,
     streams: Gauge,
     /// The label of calls that concern no upstream in particular.
@@ -80,6 +86,8 @@ impl Metrics {
         registry.register("child_starts", "Child processes started", restarts.clone());
         registry.register("upstream_sessions", "Legacy sessions opened", sessions.clone());
         registry.register("notifications_dropped", "Notifications that had no one to go to", dropped.clone());
+        let forwards = Family::default();
+        registry.register("forwards", "Requests forwarded to other replicas, by outcome", forwards.clone());
         registry.register("children", "Child processes alive", children.clone());
         registry.register("streams", "Subscription and notification streams open", streams.clone());
         Self {
@@ -91,6 +99,7 @@ impl Metrics {
             restarts,
             sessions,
             dropped,
+            forwards,
             children,
             streams,
             nobody: "".into(),
@@ -104,6 +113,11 @@ impl Metrics {
     /// Shows one more count, which is kept elsewhere and read whenever the page is asked for.
     pub fn show(&mut self, name: &str, help: &str, read: fn() -> u64) {
         self.registry.register(name, help, Reading(read));
+    }
+
+    /// A request was forwarded to another replica.
+    pub(crate) fn forwarded(&self, outcome: &'static str) {
+        self.forwards.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 
     /// How many streams are open now.

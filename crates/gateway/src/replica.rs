@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use transport::net::Network;
 use transport::workers::Workers;
 
+use crate::metrics::Metrics;
 use crate::upstream::pipe::lock;
 use crate::world::Clock;
 
@@ -60,6 +61,8 @@ pub struct Surroundings {
     pub clock: Arc<dyn Clock>,
     /// Who carries its connections.
     pub workers: Workers,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
 }
 
 /// What a replica says of itself.

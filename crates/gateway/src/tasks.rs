@@ -175,7 +175,7 @@ impl Route {
             None => call.client().clone(),
         };
         let (theirs, _) = member.upstream.discovered(asker.principal, Some(&client)).await?;
-        let target = Target { server, member, name: Some(own.clone()) };
+        let target = Target { server, member, name: Some(own.as_str().into()) };
         if era == theirs {
             let call = call.clone().with_client(client.clone());
             let asker = Asker { client: &client, ..asker };

@@ -353,10 +353,15 @@ pub fn string(value: &str) -> Result<Cow<'_, str>, JsonFault> {
     }
 }
 
+/// Whether a text stands in a JSON string as it is.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\')
+}
+
 /// `text` as a JSON string with its quotes.
 #[must_use]
 pub fn quote(text: &str) -> String {
-    if text.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\') {
+    if is_plain(text) {
         let mut quoted = String::with_capacity(text.len() + 2);
         quoted.extend(["\"", text, "\""]);
         return quoted;

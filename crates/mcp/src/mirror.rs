@@ -3,10 +3,11 @@
 //! A tool's schema is read once into [`MirroredParams`]; each call then reads only the annotated arguments.
 //! Source: MCP 2026-07-28 `server/tools` §x-mcp-header, `streamable-http` §Custom Headers from Tool Parameters.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use http::{HeaderMap, HeaderName};
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use crate::headers::{self, PARAM_PREFIX};
 use crate::json::{self, JsonFault, Kind, Member, Object};
@@ -144,8 +145,8 @@ impl MirroredParams {
     }
 
     /// Reads the annotated arguments of a call.
-    pub fn of(&self, arguments: Option<Result<Object<'_>, JsonFault>>) -> Mirrored<'_> {
-        let mut values = vec![Ok(None); self.params.len()];
+    pub fn of<'p>(&'p self, arguments: Option<Result<Object<'p>, JsonFault>>) -> Mirrored<'p> {
+        let mut values: Values<'p> = smallvec![Ok(None); self.params.len()];
         if !self.params.is_empty() {
             match arguments {
                 Some(Ok(arguments)) => self.root.read_members(arguments.iter().cloned(), &mut values),
@@ -231,7 +232,7 @@ impl MirroredParams {
 pub struct Mirrored<'p> {
     params: &'p [MirroredParam],
     /// The texts that the headers carry, in the order of the parameters; none where the argument is absent or null.
-    values: Vec<Value>,
+    values: Values<'p>,
 }
 
 impl Mirrored<'_> {
@@ -308,7 +309,9 @@ fn deny_below(keyword: &str, value: &str, depth: usize) -> Result<(), Annotation
 }
 
 /// What the header of a parameter carries, if it carries anything.
-type Value = Result<Option<String>, Unmirrorable>;
+type Value<'v> = Result<Option<Cow<'v, str>>, Unmirrorable>;
+/// Few tools mirror more.
+type Values<'v> = SmallVec<[Value<'v>; 4]>;
 
 /// An argument that has no header form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -322,7 +325,7 @@ impl MirroredParam {
 
 impl Node {
     /// Reads what stands here and below.
-    fn read(&self, value: &str, values: &mut [Value]) {
+    fn read<'a>(&self, value: &'a str, values: &mut [Value<'a>]) {
         if let Some(place) = self.param.and_then(|at| values.get_mut(at)) {
             *place = text_of(value);
         }
@@ -335,9 +338,9 @@ impl Node {
         }
     }
 
-    fn read_members<'a>(&self, members: impl Iterator<Item = Member<'a>>, values: &mut [Value]) {
+    fn read_members<'a>(&self, members: impl Iterator<Item = Member<'a>>, values: &mut [Value<'a>]) {
         // As many as there are nodes below at most, however many members there are.
-        let mut found: SmallVec<[(&Self, Option<&str>); 4]> = SmallVec::new();
+        let mut found: SmallVec<[(&Self, Option<&'a str>); 4]> = SmallVec::new();
         for member in members {
             let Some(node) = self.below.get(member.name.as_ref()) else { continue };
             match found.iter_mut().find(|(earlier, _)| std::ptr::eq(*earlier, node)) {
@@ -355,7 +358,7 @@ impl Node {
     }
 
     /// Nobody can tell what stands here and below.
-    fn fail(&self, values: &mut [Value]) {
+    fn fail(&self, values: &mut [Value<'_>]) {
         if let Some(place) = self.param.and_then(|at| values.get_mut(at)) {
             *place = Err(Unmirrorable);
         }
@@ -364,16 +367,25 @@ impl Node {
 }
 
 /// What a header carries of an argument.
-fn text_of(value: &str) -> Value {
+fn text_of(value: &str) -> Value<'_> {
     match Kind::of(value) {
         Kind::Null => Ok(None),
-        Kind::Boolean => Ok(Some(value.to_owned())),
-        Kind::String => {
-            json::string(value).map(|text| Some(text.into_owned())).map_err(|_not_text| Unmirrorable)
-        }
-        Kind::Number => Ok(Some(json::integer(value).map_or_else(|| value.to_owned(), |n| n.to_string()))),
+        Kind::Boolean => Ok(Some(Cow::Borrowed(value))),
+        Kind::String => json::string(value).map(Some).map_err(|_not_text| Unmirrorable),
+        Kind::Number => Ok(Some(match json::integer(value) {
+            // As it stands, where it stands as it is to be.
+            Some(_) if is_plain_integer(value) => Cow::Borrowed(value),
+            Some(number) => Cow::Owned(number.to_string()),
+            None => Cow::Borrowed(value),
+        })),
         Kind::Array | Kind::Object => Err(Unmirrorable),
     }
+}
+
+/// Whether an integer is written with digits alone, and without zeros before them.
+fn is_plain_integer(value: &str) -> bool {
+    let digits = value.strip_prefix('-').unwrap_or(value);
+    digits.bytes().all(|byte| byte.is_ascii_digit()) && value != "-0"
 }
 
 #[cfg(test)]

@@ -66,7 +66,7 @@ fn changes(call: &Call, rewrite: &Rewrite<'_>) -> Patch {
     let mut patch = Patch::new();
     message.set_id(&Id::number(rewrite.id), &mut patch);
     if let (Some(place), Some(subject)) = (call.subject(), rewrite.subject) {
-        patch.replace(place.at, json::quote(subject).as_bytes());
+        patch.replace_quoted(place.at, subject);
     }
     set_meta(call, rewrite, &mut patch);
     patch

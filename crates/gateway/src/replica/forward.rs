@@ -58,6 +58,21 @@ pub(crate) async fn forward(
     peer: &Arc<Peer>,
     request: &Request<'_>,
 ) -> Result<Response<ReplyBody>, Unforwarded> {
+    let sent = send(replica, peer, request).await;
+    replica.around.metrics.forwarded(match &sent {
+        Ok(_) => "answered",
+        Err(Unforwarded::Moved(_)) => "moved",
+        Err(Unforwarded::Unreached(_)) => "unreached",
+        Err(Unforwarded::Lost(_)) => "lost",
+    });
+    sent
+}
+
+async fn send(
+    replica: &Arc<Replica>,
+    peer: &Arc<Peer>,
+    request: &Request<'_>,
+) -> Result<Response<ReplyBody>, Unforwarded> {
     let unreached = |why: String| Unforwarded::Unreached(why);
     let path = request.uri.path_and_query().map_or("/", |path| path.as_str());
     let to = peer.url(path).ok_or_else(|| unreached("it has no address for other replicas".to_owned()))?;

@@ -120,6 +120,7 @@ impl Stand {
                 network: Arc::clone(&world.network),
                 clock: Arc::clone(&world.clock),
                 workers: world.workers.clone(),
+                metrics: Arc::clone(&world.metrics),
             };
             let said = Said { version: "0".to_owned(), facts: String::new() };
             world.replica = Some(Replica::new(around, said).unwrap());

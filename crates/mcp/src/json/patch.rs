@@ -30,6 +30,19 @@ impl Patch {
         self.edits.push((span, SmallVec::from_slice(with)));
     }
 
+    /// Puts a text in the place of `span`, as a JSON string with its quotes.
+    pub fn replace_quoted(&mut self, span: Span, text: &str) {
+        let mut quoted = SmallVec::new();
+        if super::is_plain(text) {
+            quoted.push(b'"');
+            quoted.extend_from_slice(text.as_bytes());
+            quoted.push(b'"');
+        } else {
+            quoted.extend_from_slice(super::quote(text).as_bytes());
+        }
+        self.edits.push((span, quoted));
+    }
+
     /// Puts `with` in the place of `span` without copying it.
     pub(crate) fn replace_owned(&mut self, span: Span, with: Vec<u8>) {
         self.edits.push((span, SmallVec::from_vec(with)));
