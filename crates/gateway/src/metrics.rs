@@ -13,6 +13,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::upstream::BreakerState;
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CallLabels {
     upstream: Arc<str>,
@@ -42,6 +44,10 @@ pub struct Metrics {
     restarts: Family<UpstreamLabels, Counter>,
     sessions: Family<UpstreamLabels, Counter>,
     dropped: Family<UpstreamLabels, Counter>,
+    breaker: Family<UpstreamLabels, Gauge>,
+    opened: Family<UpstreamLabels, Counter>,
+    retries: Family<UpstreamLabels, Counter>,
+    withheld: Family<UpstreamLabels, Counter>,
     children: Gauge,
     streams: Gauge,
     /// The label of calls that concern no upstream in particular.
@@ -68,6 +74,8 @@ impl Metrics {
         let durations = Family::new_with_constructor(seconds as fn() -> Histogram);
         let (up, degraded, restarts) = (Family::default(), Family::default(), Family::default());
         let (sessions, dropped) = (Family::default(), Family::default());
+        let (breaker, opened, retries, withheld) =
+            (Family::default(), Family::default(), Family::default(), Family::default());
         let (children, streams) = (Gauge::default(), Gauge::default());
         registry.register("calls", "Calls by upstream, method and outcome", calls.clone());
         registry.register_with_unit("call_duration", "How long calls took", Unit::Seconds, durations.clone());
@@ -80,6 +88,18 @@ impl Metrics {
         registry.register("child_starts", "Child processes started", restarts.clone());
         registry.register("upstream_sessions", "Legacy sessions opened", sessions.clone());
         registry.register("notifications_dropped", "Notifications that had no one to go to", dropped.clone());
+        registry.register(
+            "upstream_breaker",
+            "Whether the breaker lets calls through: 0 closed, all; 1 half-open, one as a trial; 2 open, none",
+            breaker.clone(),
+        );
+        registry.register("breaker_openings", "How often the breaker opened", opened.clone());
+        registry.register("retries", "Calls and lists that were sent again", retries.clone());
+        registry.register(
+            "retries_withheld",
+            "What was not sent again because too much had been",
+            withheld.clone(),
+        );
         registry.register("children", "Child processes alive", children.clone());
         registry.register("streams", "Subscription and notification streams open", streams.clone());
         Self {
@@ -91,6 +111,10 @@ impl Metrics {
             restarts,
             sessions,
             dropped,
+            breaker,
+            opened,
+            retries,
+            withheld,
             children,
             streams,
             nobody: "".into(),
@@ -130,6 +154,30 @@ impl Metrics {
         self.up.get_or_create(&UpstreamLabels { upstream: upstream.into() }).set(i64::from(is_up));
     }
 
+    /// What an upstream's breaker does now.
+    pub fn breaker(&self, upstream: &str, state: BreakerState) {
+        let labels = UpstreamLabels { upstream: upstream.into() };
+        let level = match state {
+            BreakerState::Closed => 0,
+            BreakerState::HalfOpen => 1,
+            BreakerState::Open => 2,
+        };
+        let before = self.breaker.get_or_create(&labels).set(level);
+        if before == 0 && state == BreakerState::Open {
+            self.opened.get_or_create(&labels).inc();
+        }
+    }
+
+    /// Something is sent to an upstream again.
+    pub fn retried(&self, upstream: &str) {
+        self.retries.get_or_create(&UpstreamLabels { upstream: upstream.into() }).inc();
+    }
+
+    /// Something is not sent again, because too much was.
+    pub fn retry_withheld(&self, upstream: &str) {
+        self.withheld.get_or_create(&UpstreamLabels { upstream: upstream.into() }).inc();
+    }
+
     /// A list was served without an upstream's entries.
     pub fn degraded(&self, upstream: &str) {
         self.degraded.get_or_create(&UpstreamLabels { upstream: upstream.into() }).inc();
@@ -166,6 +214,7 @@ impl Metrics {
     /// Forgets the gauges of an upstream that is no longer configured.
     pub fn forget(&self, upstream: &str) {
         self.up.remove(&UpstreamLabels { upstream: upstream.into() });
+        self.breaker.remove(&UpstreamLabels { upstream: upstream.into() });
     }
 
     /// All counts in Prometheus' (OpenMetrics) text format.

@@ -1,11 +1,12 @@
 //! One configured MCP server: how it is reached, spoken to in its own era, and kept from harming others.
 //!
 //! The spine gives a modern call and gets an answer; which era and transport lie between stays in here. Reading
-//! order: `send`, then `streamable` or `stdio`.
+//! order: `send`, `again`, then `streamable` or `stdio`; `breaker`, `guard` and `pulse` look after a server that is sick.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
+use futures_util::FutureExt as _;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use mcp::call::Call;
 use mcp::discover::Discovered;
@@ -22,22 +23,32 @@ use crate::plan::{Reach, UpstreamPlan};
 use crate::reply::CallError;
 use crate::world::World;
 
+mod again;
 pub(crate) mod answer;
 pub(crate) mod ask;
 mod backlog;
+mod breaker;
+mod budget;
+mod dice;
 pub(crate) mod ears;
+mod fault;
+mod guard;
 pub(crate) mod link;
 mod notices;
 mod overheard;
 pub(crate) mod pipe;
 mod pipes;
 pub(crate) mod places;
+pub(crate) mod pulse;
 mod send;
 mod shared;
 mod sse;
 pub(crate) mod stdio;
 pub(crate) mod streamable;
 
+pub use self::breaker::{BreakerState, Refused};
+use self::fault::Failed;
+pub use self::fault::Fault;
 pub use self::link::{Health, Transport};
 use self::link::{Link, NOTHING, Whose};
 use self::overheard::Overheard;
@@ -91,6 +102,8 @@ pub(crate) struct Order<'a> {
     pub(crate) within: Duration,
     /// Whether it is a subscription stream, which takes no place and has no end of its own.
     pub(crate) listens: bool,
+    /// Whether it asks how the server is, which takes no place either: a server with too much to do is no worse for it.
+    pub(crate) probes: bool,
     /// An earlier request whose progress belongs here now: a call whose task this waits for.
     pub(crate) after: Option<u64>,
 }
@@ -134,6 +147,12 @@ impl Upstream {
     #[must_use]
     pub fn health(&self) -> Health {
         self.shared.health().borrow().clone()
+    }
+
+    /// What its breaker does.
+    #[must_use]
+    pub fn breaker(&self) -> BreakerState {
+        self.shared.guard.state()
     }
 
     /// Its health as it changes.
@@ -214,8 +233,41 @@ impl Upstream {
         let client = client.filter(|_| self.shared.plan.sessions == crate::plan::SessionRule::Shared);
         let declared =
             client.map_or_else(|| NOTHING.to_owned(), |client| mrtr::askable(client.capabilities()));
-        let link = self.link(&self.whose(principal, None, &declared)).await?;
+        let whose = self.whose(principal, None, &declared);
+        let link = match client {
+            Some(_) => self.link_steadily(&whose).await?,
+            None => self.link(&whose).await?,
+        };
         Ok((link.era(), link.discovered))
+    }
+
+    /// What it was found to be; reached for a client if it was not yet, as a call would be.
+    async fn link_steadily(&self, whose: &Whose) -> Result<Link, CallError> {
+        let is_open = self.shared.guard.due().is_some();
+        if is_open && let Some(link) = self.known(whose) {
+            return Ok(link);
+        }
+        let pass = self.pass()?;
+        let mut tried = 0;
+        loop {
+            let failed = match self.link(whose).await {
+                // That it was reached once says nothing of now.
+                Ok(link) => return Ok(link),
+                Err(error) => Failed::from(error),
+            };
+            if is_open || !Box::pin(self.again(&failed, true, tried)).await {
+                self.blame(pass, &failed);
+                return Err(failed.error);
+            }
+            tried += 1;
+        }
+    }
+
+    /// What it was found to be, if it was.
+    fn known(&self, whose: &Whose) -> Option<Link> {
+        let Wire::Http(wire) = &self.wire else { return None };
+        let current = std::pin::pin!(wire.current(whose));
+        current.now_or_never().flatten().map(|partner| partner.link().clone())
     }
 
     /// Ends what it holds: sessions and processes.
@@ -292,6 +344,10 @@ impl Upstream {
     }
 
     fn answered(&self, link: &Link) {
+        // What was sent before its breaker opened decides nothing.
+        if self.shared.guard.due().is_some() {
+            return;
+        }
         self.shared.set_health(Health::Up {
             era: link.era(),
             revision: link.revision.name,
