@@ -58,7 +58,7 @@ pub enum CallError {
         /// The server.
         upstream: String,
         /// Since when, why, and until when.
-        refused: Refused,
+        refused: Box<Refused>,
     },
     /// The server wants credentials that it was not given.
     #[error("upstream {upstream:?} refuses our credentials (HTTP {status})")]

@@ -234,33 +234,41 @@ impl Upstream {
         let declared =
             client.map_or_else(|| NOTHING.to_owned(), |client| mrtr::askable(client.capabilities()));
         let whose = self.whose(principal, None, &declared);
+        // What is rare lies in a box of its own.
         let link = match client {
-            Some(_) => self.link_steadily(&whose).await?,
-            None => self.link(&whose).await?,
+            Some(_) if self.shared.guard.due().is_some() => Box::pin(self.link_guarded(&whose)).await?,
+            _ => match self.link(&whose).await {
+                Err(error) if client.is_some() => Box::pin(self.link_again(&whose, error)).await?,
+                link => link?,
+            },
         };
         Ok((link.era(), link.discovered))
     }
 
-    /// What it was found to be; reached for a client if it was not yet, as a call would be.
-    async fn link_steadily(&self, whose: &Whose) -> Result<Link, CallError> {
-        let is_open = self.shared.guard.due().is_some();
-        if is_open && let Some(link) = self.known(whose) {
+    /// What it was found to be, while its breaker is open: reached as a trial, if it was not yet.
+    async fn link_guarded(&self, whose: &Whose) -> Result<Link, CallError> {
+        if let Some(link) = self.known(whose) {
             return Ok(link);
         }
         let pass = self.pass()?;
+        // That it was reached says nothing of how it answers calls.
+        self.link(whose).await.inspect_err(|error| self.blame(pass, &Failed::of(error)))
+    }
+
+    /// Reaches it again for a client, where that may help. Nothing that has effects was sent.
+    async fn link_again(&self, whose: &Whose, mut error: CallError) -> Result<Link, CallError> {
         let mut tried = 0;
-        loop {
-            let failed = match self.link(whose).await {
-                // That it was reached once says nothing of now.
+        while self.again(&Failed::of(&error), true, tried).await {
+            error = match self.link(whose).await {
                 Ok(link) => return Ok(link),
-                Err(error) => Failed::from(error),
+                Err(error) => error,
             };
-            if is_open || !Box::pin(self.again(&failed, true, tried)).await {
-                self.blame(pass, &failed);
-                return Err(failed.error);
-            }
             tried += 1;
         }
+        if let Ok(pass) = self.pass() {
+            self.blame(pass, &Failed::of(&error));
+        }
+        Err(error)
     }
 
     /// What it was found to be, if it was.

@@ -31,11 +31,11 @@ fn every() -> Vec<CallError> {
         CallError::Unreachable { upstream: upstream(), why: "refused at 10.0.0.1".to_owned(), fault: None },
         CallError::BreakerOpen {
             upstream: upstream(),
-            refused: Refused {
+            refused: Box::new(Refused {
                 since: Duration::from_secs(12),
                 again: Duration::from_millis(3500),
                 fault: Fault::Status(503),
-            },
+            }),
         },
         CallError::Unauthorized { upstream: upstream(), status: 401 },
         CallError::BrokeOff { upstream: upstream(), why: "exit status 1".to_owned() },

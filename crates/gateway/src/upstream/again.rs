@@ -20,24 +20,24 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const HELD_BACK: Duration = Duration::from_secs(10);
 
 impl Upstream {
-    /// Begins a call, and begins it again where that is safe. A trial is begun once: it is there to fail.
-    pub(super) async fn begin_steadily(
+    /// Whether nothing is left to be done about the beginning of a call but to pass it on. A trial is begun once: it is
+    /// there to fail.
+    pub(super) fn is_settled(
         &self,
+        begun: &Result<Answer, Failed>,
         order: &Order<'_>,
-        whose: &Whose,
         is_trial: bool,
-    ) -> Result<Answer, Failed> {
-        let begun = self.begin_placed(order, whose).await;
-        match &begun {
-            Ok(answer) if answer.is_here() => begun,
-            _ if is_trial || order.is_own() => begun,
-            Ok(_) if !self.repeats(order) => begun,
-            // What is rare lies in a box of its own.
-            _ => Box::pin(self.steady(order, whose, begun)).await,
+    ) -> bool {
+        match begun {
+            Ok(answer) if answer.is_here() => true,
+            _ if is_trial || order.is_own() => true,
+            Ok(_) => !self.repeats(order),
+            Err(failed) => failed.fault.is_none(),
         }
     }
 
-    async fn steady(
+    /// Begins a call again where that is safe.
+    pub(super) async fn steady(
         &self,
         order: &Order<'_>,
         whose: &Whose,

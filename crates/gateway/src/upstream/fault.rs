@@ -64,6 +64,12 @@ pub(super) struct Failed {
     pub(super) fault: Option<Fault>,
 }
 
+impl Failed {
+    pub(super) fn of(error: &CallError) -> Self {
+        Self::from(error.clone())
+    }
+}
+
 impl From<CallError> for Failed {
     fn from(error: CallError) -> Self {
         Self { fault: Fault::of(&error), error }

@@ -91,7 +91,7 @@ impl Shared {
             Entry::Free => Ok(Pass { shared: self, is_trial: false }),
             Entry::Trial => Ok(Pass { shared: self, is_trial: true }),
             Entry::Refused(refused) => {
-                Err(CallError::BreakerOpen { upstream: self.plan.name.clone(), refused })
+                Err(CallError::BreakerOpen { upstream: self.plan.name.clone(), refused: Box::new(refused) })
             }
         }
     }

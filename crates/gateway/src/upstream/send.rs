@@ -11,7 +11,7 @@ use mcp::method::Kind;
 use mcp::mrtr;
 use mcp::outbound::{self, MetaRewrite, Rewrite};
 use mcp::version::Era;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use transport::http::client::Reply;
 
 use super::answer::{Answer, Origin, Response, Source};
@@ -46,7 +46,15 @@ impl Upstream {
         let pass = if order.is_own() { None } else { self.pass()? };
         let is_trial = pass.as_ref().is_some_and(Pass::is_trial);
         // Waiting for a place is part of the time that a call may take, and so is every retry.
-        match timeout(order.within, self.begin_steadily(order, &whose, is_trial)).await {
+        let until = Instant::now() + order.within;
+        let begun = match timeout_at(until, self.begin_placed(order, &whose)).await {
+            // What is rare lies in a box of its own.
+            Ok(first) if !self.is_settled(&first, order, is_trial) => {
+                Box::pin(timeout_at(until, self.steady(order, &whose, first))).await
+            }
+            begun => begun,
+        };
+        match begun {
             Ok(Ok(mut answer)) => {
                 self.praise(pass, &mut answer);
                 Ok(answer)
