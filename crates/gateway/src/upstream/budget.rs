@@ -86,14 +86,16 @@ mod tests {
 
     #[test]
     fn a_server_that_is_rarely_called_may_be_asked_again() {
-        let (now, mut budget) = (Instant::now(), Budget::new(Instant::now()));
+        let now = Instant::now();
+        let mut budget = Budget::new(now);
         assert_eq!(taken(&mut budget, now, 1), FEW);
         assert_eq!(taken(&mut budget, now + WINDOW, FEW + 2), FEW);
     }
 
     #[test]
     fn calls_that_went_well_earn_retries_for_those_that_do_not() {
-        let (now, mut budget) = (Instant::now(), Budget::new(Instant::now()));
+        let now = Instant::now();
+        let mut budget = Budget::new(now);
         assert_eq!(taken(&mut budget, now + 10 * WINDOW, 10_000), FEW + 200);
     }
 }
