@@ -1,4 +1,5 @@
-//! The breaker of one server, shared by all threads. As long as all is well, to pass costs one atomic load.
+//! The breaker of one server, shared by all threads. As long as all is well, a call reads one atomic flag, before and after it
+//! is sent, and neither locks nor allocates.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
