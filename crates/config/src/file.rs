@@ -103,6 +103,17 @@ table! {
         list_ttl: Lasting,
         /// Who shares its legacy sessions, or its process.
         sessions: Sessions = "shared",
+        /// When it is left alone for a while because it fails again and again. Only with `url`: a program that does not
+        /// start has pauses of its own.
+        breaker: Breaker,
+        /// How often at most something is sent again that may be: what certainly was not sent; requests that only read; and
+        /// calls of `retry_tools`. With 0, nothing is.
+        retries: Count = 2,
+        /// Globs of the server's own names of tools. Calls of these, and of no other tools, are sent again when the server broke
+        /// off before it answered: they must do no harm when the server carries them out twice.
+        retry_tools: Texts,
+        /// How often the server is asked how it is while nobody calls it. Without it, only while it is down. Only with `url`.
+        health_check: Lasting,
         /// Leave the server out.
         disabled: bool = false,
     }
@@ -145,6 +156,19 @@ table! {
         call_max: Lasting = "1h",
         /// For a client to answer what the server asks it in mid-call: a form, a model's answer.
         input: Lasting = "10m",
+    }
+}
+
+table! {
+    /// When a server is left alone for a while.
+    Breaker {
+        /// After so many faults in a row: it cannot be reached, breaks off, or answers with a status from 500 on and no MCP
+        /// message. With 0, never.
+        failures: Count = 5,
+        /// For how long at first. Then one call is let through; each time that it fails, too, the next pause is twice as long.
+        pause: Lasting = "1s",
+        /// For how long at most.
+        longest_pause: Lasting = "30s",
     }
 }
 

@@ -15,7 +15,7 @@ use crate::listener::text;
 use crate::listener::{Doorkeeper, respond};
 use crate::live::Live;
 use crate::metrics::Metrics;
-use crate::upstream::Health;
+use crate::upstream::{BreakerState, Health};
 
 /// Answers on the admin listener.
 #[derive(Debug)]
@@ -65,7 +65,7 @@ impl Admin {
             (false, _, false) => (false, "starting"),
             (false, false, true) => (false, "no server can be reached"),
         };
-        let each = health.iter().map(|(name, health)| {
+        let each = health.iter().zip(live.breakers()).map(|((name, health), breaker)| {
             let state = match health {
                 Health::Unknown => r#""state":"unknown""#.to_owned(),
                 Health::Up { era, revision, transport } => {
@@ -74,7 +74,11 @@ impl Admin {
                 }
                 Health::Down { why } => format!(r#""state":"down","why":{}"#, json::quote(in_public(why))),
             };
-            format!(r#"{}:{{{state}}}"#, json::quote(name))
+            let breaker = match breaker {
+                BreakerState::Closed => String::new(),
+                other => format!(r#","breaker":"{}""#, other.name()),
+            };
+            format!(r#"{}:{{{state}{breaker}}}"#, json::quote(name))
         });
         let servers: Vec<_> = each.collect();
         let body = format!(r#"{{"ready":{ready},"why":"{why}","upstreams":{{{}}}}}"#, servers.join(","));

@@ -232,6 +232,7 @@ impl Route {
             client: visit.client.cloned(),
             within: within(call, &upstream.plan().deadlines),
             listens: false,
+            probes: false,
             after: None,
         };
         upstream.send(permit.cover(order)).await

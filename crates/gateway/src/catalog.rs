@@ -292,6 +292,7 @@ impl Member {
         }
         match Box::pin(self.know(Kind::Tool, asker)).await {
             Ok(()) if known() => Ok(()),
+            Err(ListFault::Call(error @ CallError::BreakerOpen { .. })) => Err(error),
             Err(ListFault::Call(error @ CallError::Unreachable { .. }))
                 if !Box::pin(self.upstream.is_connected(asker.principal)).await =>
             {

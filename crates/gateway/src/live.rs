@@ -35,7 +35,7 @@ use crate::suspend::Suspended;
 use crate::tasks::Tasks;
 use crate::upstream::pipe::lock;
 use crate::upstream::places::Places;
-use crate::upstream::{Health, Upstream};
+use crate::upstream::{BreakerState, Health, Upstream};
 use crate::watch::Watch;
 use crate::world::World;
 
@@ -92,6 +92,11 @@ impl Live {
     /// How each server is.
     pub(crate) fn health(&self) -> Vec<(String, Health)> {
         self.servers.iter().map(|(name, server)| (name.clone(), server.upstream.health())).collect()
+    }
+
+    /// What each server's breaker does, in the same order.
+    pub(crate) fn breakers(&self) -> impl Iterator<Item = BreakerState> {
+        self.servers.values().map(|server| server.upstream.breaker())
     }
 }
 

@@ -13,6 +13,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::upstream::BreakerState;
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CallLabels {
     upstream: Arc<str>,
@@ -48,6 +50,10 @@ pub struct Metrics {
     sessions: Family<UpstreamLabels, Counter>,
     dropped: Family<UpstreamLabels, Counter>,
     forwards: Family<OutcomeLabels, Counter>,
+    breaker: Family<UpstreamLabels, Gauge>,
+    opened: Family<UpstreamLabels, Counter>,
+    retries: Family<UpstreamLabels, Counter>,
+    withheld: Family<UpstreamLabels, Counter>,
     children: Gauge,
     streams: Gauge,
     /// The label of calls that concern no upstream in particular.
@@ -74,6 +80,8 @@ impl Metrics {
         let durations = Family::new_with_constructor(seconds as fn() -> Histogram);
         let (up, degraded, restarts) = (Family::default(), Family::default(), Family::default());
         let (sessions, dropped) = (Family::default(), Family::default());
+        let (breaker, opened, retries, withheld) =
+            (Family::default(), Family::default(), Family::default(), Family::default());
         let (children, streams) = (Gauge::default(), Gauge::default());
         registry.register("calls", "Calls by upstream, method and outcome", calls.clone());
         registry.register_with_unit("call_duration", "How long calls took", Unit::Seconds, durations.clone());
@@ -88,6 +96,18 @@ impl Metrics {
         registry.register("notifications_dropped", "Notifications that had no one to go to", dropped.clone());
         let forwards = Family::default();
         registry.register("forwards", "Requests forwarded to other replicas, by outcome", forwards.clone());
+        registry.register(
+            "upstream_breaker",
+            "Whether the breaker lets calls through: 0 closed, all; 1 half-open, one as a trial; 2 open, none",
+            breaker.clone(),
+        );
+        registry.register("breaker_openings", "How often the breaker opened", opened.clone());
+        registry.register("retries", "Calls and lists that were sent again", retries.clone());
+        registry.register(
+            "retries_withheld",
+            "What was not sent again because too much had been",
+            withheld.clone(),
+        );
         registry.register("children", "Child processes alive", children.clone());
         registry.register("streams", "Subscription and notification streams open", streams.clone());
         Self {
@@ -100,6 +120,10 @@ impl Metrics {
             sessions,
             dropped,
             forwards,
+            breaker,
+            opened,
+            retries,
+            withheld,
             children,
             streams,
             nobody: "".into(),
@@ -144,6 +168,30 @@ impl Metrics {
         self.up.get_or_create(&UpstreamLabels { upstream: upstream.into() }).set(i64::from(is_up));
     }
 
+    /// What an upstream's breaker does now.
+    pub fn breaker(&self, upstream: &str, state: BreakerState) {
+        let labels = UpstreamLabels { upstream: upstream.into() };
+        let level = match state {
+            BreakerState::Closed => 0,
+            BreakerState::HalfOpen => 1,
+            BreakerState::Open => 2,
+        };
+        let before = self.breaker.get_or_create(&labels).set(level);
+        if before == 0 && state == BreakerState::Open {
+            self.opened.get_or_create(&labels).inc();
+        }
+    }
+
+    /// Something is sent to an upstream again.
+    pub fn retried(&self, upstream: &str) {
+        self.retries.get_or_create(&UpstreamLabels { upstream: upstream.into() }).inc();
+    }
+
+    /// Something is not sent again, because too much was.
+    pub fn retry_withheld(&self, upstream: &str) {
+        self.withheld.get_or_create(&UpstreamLabels { upstream: upstream.into() }).inc();
+    }
+
     /// A list was served without an upstream's entries.
     pub fn degraded(&self, upstream: &str) {
         self.degraded.get_or_create(&UpstreamLabels { upstream: upstream.into() }).inc();
@@ -180,6 +228,7 @@ impl Metrics {
     /// Forgets the gauges of an upstream that is no longer configured.
     pub fn forget(&self, upstream: &str) {
         self.up.remove(&UpstreamLabels { upstream: upstream.into() });
+        self.breaker.remove(&UpstreamLabels { upstream: upstream.into() });
     }
 
     /// All counts in Prometheus' (OpenMetrics) text format.

@@ -173,6 +173,15 @@ pub struct UpstreamPlan {
     pub list_ttl: Option<Duration>,
     /// Who shares its legacy sessions, or its process.
     pub sessions: SessionRule,
+    /// When it is left alone for a while. A process has pauses of its own.
+    pub breaker: BreakerPlan,
+    /// How often at most something is sent again that may be: what certainly was not sent, requests that only read, and
+    /// calls of [`Self::retry_tools`].
+    pub retries: usize,
+    /// Globs of its own names of tools that may be called twice.
+    pub retry_tools: Option<GlobSet>,
+    /// How often it is asked how it is while nobody calls it; without, only while it is down.
+    pub health_check: Option<Duration>,
     /// Whether it is reached and its changes listened for from the start. Not by who asks it one thing and ends: then it
     /// is reached when it is asked, and its lists are as fresh as they were told to be.
     pub watched: bool,
@@ -279,6 +288,23 @@ impl Selection {
     pub fn shows(&self, name: &str) -> bool {
         self.include.as_ref().is_none_or(|globs| globs.is_match(name))
             && !self.exclude.as_ref().is_some_and(|globs| globs.is_match(name))
+    }
+}
+
+/// When a server is left alone for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BreakerPlan {
+    /// After so many faults in a row; never with 0.
+    pub failures: usize,
+    /// For how long at first. Each trial that goes wrong doubles it.
+    pub pause: Duration,
+    /// For how long at most.
+    pub longest_pause: Duration,
+}
+
+impl Default for BreakerPlan {
+    fn default() -> Self {
+        Self { failures: 5, pause: Duration::from_secs(1), longest_pause: Duration::from_secs(30) }
     }
 }
 
@@ -392,6 +418,10 @@ impl UpstreamPlan {
             message_bytes: 64 * 1024 * 1024,
             list_ttl: None,
             sessions: SessionRule::Shared,
+            breaker: BreakerPlan::default(),
+            retries: 2,
+            retry_tools: None,
+            health_check: None,
             watched: true,
         }
     }

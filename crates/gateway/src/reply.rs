@@ -17,6 +17,8 @@ use mcp::reject::{Reject, code};
 use mcp::version::Era;
 use tracing::Level;
 
+use crate::upstream::{Fault, Refused};
+
 /// Why a call has no answer from a server.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
@@ -44,6 +46,19 @@ pub enum CallError {
         upstream: String,
         /// What failed, for the operator.
         why: String,
+        /// What is the matter with the server; nothing where it is we who do not ask it.
+        fault: Option<Fault>,
+    },
+    /// The server has failed again and again, and is left alone for a while. Nothing was sent.
+    #[error(
+        "upstream {upstream:?} is not asked: it has failed again and again for {}s, at last so: {}; it is tried again in {}s",
+        refused.since.as_secs(), refused.fault, seconds(refused.again)
+    )]
+    BreakerOpen {
+        /// The server.
+        upstream: String,
+        /// Since when, why, and until when.
+        refused: Box<Refused>,
     },
     /// The server wants credentials that it was not given.
     #[error("upstream {upstream:?} refuses our credentials (HTTP {status})")]
@@ -249,6 +264,16 @@ pub fn wire(error: &CallError) -> Wire {
             data: Some(data("upstream_unreachable", upstream, Retry::Safe)),
             ..row(StatusCode::OK, own::UNAVAILABLE, Level::WARN, "upstream_unreachable")
         },
+        CallError::BreakerOpen { upstream, refused } => Wire {
+            data: Some(format!(
+                r#"{{"reason":"breaker_open","upstream":{},{},"retryAfterMs":{}}}"#,
+                json::quote(upstream),
+                Retry::Safe.members(),
+                refused.again.as_millis()
+            )),
+            // That it opened was said once.
+            ..row(StatusCode::OK, own::UNAVAILABLE, Level::DEBUG, "breaker_open")
+        },
         CallError::Unauthorized { upstream, .. } => Wire {
             data: Some(data("upstream_unauthorized", upstream, Retry::No)),
             ..row(StatusCode::OK, own::UNAUTHORIZED, Level::WARN, "upstream_unauthorized")
@@ -369,6 +394,11 @@ impl CallError {
 
 fn data(reason: &str, upstream: &str, retry: Retry) -> String {
     format!(r#"{{"reason":"{reason}","upstream":{},{}}}"#, json::quote(upstream), retry.members())
+}
+
+/// Whole seconds, of which there is at least one.
+fn seconds(time: Duration) -> u64 {
+    time.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX)
 }
 
 fn noun(kind: Kind) -> &'static str {

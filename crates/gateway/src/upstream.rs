@@ -1,11 +1,12 @@
 //! One configured MCP server: how it is reached, spoken to in its own era, and kept from harming others.
 //!
 //! The spine gives a modern call and gets an answer; which era and transport lie between stays in here. Reading
-//! order: `send`, then `streamable` or `stdio`.
+//! order: `send`, `again`, then `streamable` or `stdio`; `breaker`, `guard` and `pulse` look after a server that is sick.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
+use futures_util::FutureExt as _;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use mcp::call::Call;
 use mcp::discover::Discovered;
@@ -22,22 +23,32 @@ use crate::plan::{Reach, UpstreamPlan};
 use crate::reply::CallError;
 use crate::world::World;
 
+mod again;
 pub(crate) mod answer;
 pub(crate) mod ask;
 mod backlog;
+mod breaker;
+mod budget;
+mod dice;
 pub(crate) mod ears;
+mod fault;
+mod guard;
 pub(crate) mod link;
 mod notices;
 mod overheard;
 pub(crate) mod pipe;
 mod pipes;
 pub(crate) mod places;
+pub(crate) mod pulse;
 mod send;
 mod shared;
 mod sse;
 pub(crate) mod stdio;
 pub(crate) mod streamable;
 
+pub use self::breaker::{BreakerState, Refused};
+use self::fault::Failed;
+pub use self::fault::Fault;
 pub use self::link::{Health, Transport};
 use self::link::{Link, NOTHING, Whose};
 use self::overheard::Overheard;
@@ -91,6 +102,8 @@ pub(crate) struct Order<'a> {
     pub(crate) within: Duration,
     /// Whether it is a subscription stream, which takes no place and has no end of its own.
     pub(crate) listens: bool,
+    /// Whether it asks how the server is, which takes no place either: a server with too much to do is no worse for it.
+    pub(crate) probes: bool,
     /// An earlier request whose progress belongs here now: a call whose task this waits for.
     pub(crate) after: Option<u64>,
 }
@@ -134,6 +147,12 @@ impl Upstream {
     #[must_use]
     pub fn health(&self) -> Health {
         self.shared.health().borrow().clone()
+    }
+
+    /// What its breaker does.
+    #[must_use]
+    pub fn breaker(&self) -> BreakerState {
+        self.shared.guard.state()
     }
 
     /// Its health as it changes.
@@ -214,8 +233,49 @@ impl Upstream {
         let client = client.filter(|_| self.shared.plan.sessions == crate::plan::SessionRule::Shared);
         let declared =
             client.map_or_else(|| NOTHING.to_owned(), |client| mrtr::askable(client.capabilities()));
-        let link = self.link(&self.whose(principal, None, &declared)).await?;
+        let whose = self.whose(principal, None, &declared);
+        // What is rare lies in a box of its own.
+        let link = match client {
+            Some(_) if self.shared.guard.due().is_some() => Box::pin(self.link_guarded(&whose)).await?,
+            _ => match self.link(&whose).await {
+                Err(error) if client.is_some() => Box::pin(self.link_again(&whose, error)).await?,
+                link => link?,
+            },
+        };
         Ok((link.era(), link.discovered))
+    }
+
+    /// What it was found to be, while its breaker is open: reached as a trial, if it was not yet.
+    async fn link_guarded(&self, whose: &Whose) -> Result<Link, CallError> {
+        if let Some(link) = self.known(whose) {
+            return Ok(link);
+        }
+        let pass = self.pass()?;
+        // That it was reached says nothing of how it answers calls.
+        self.link(whose).await.inspect_err(|error| self.blame(pass, &Failed::of(error)))
+    }
+
+    /// Reaches it again for a client, where that may help. Nothing that has effects was sent.
+    async fn link_again(&self, whose: &Whose, mut error: CallError) -> Result<Link, CallError> {
+        let mut tried = 0;
+        while self.again(&Failed::of(&error), true, tried).await {
+            error = match self.link(whose).await {
+                Ok(link) => return Ok(link),
+                Err(error) => error,
+            };
+            tried += 1;
+        }
+        if let Ok(pass) = self.pass() {
+            self.blame(pass, &Failed::of(&error));
+        }
+        Err(error)
+    }
+
+    /// What it was found to be, if it was.
+    fn known(&self, whose: &Whose) -> Option<Link> {
+        let Wire::Http(wire) = &self.wire else { return None };
+        let current = std::pin::pin!(wire.current(whose));
+        current.now_or_never().flatten().map(|partner| partner.link().clone())
     }
 
     /// Ends what it holds: sessions and processes.
@@ -292,6 +352,10 @@ impl Upstream {
     }
 
     fn answered(&self, link: &Link) {
+        // What was sent before its breaker opened decides nothing.
+        if self.shared.guard.due().is_some() {
+            return;
+        }
         self.shared.set_health(Health::Up {
             era: link.era(),
             revision: link.revision.name,

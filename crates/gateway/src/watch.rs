@@ -34,13 +34,12 @@ use crate::news::{Change, Feed};
 use crate::reply::CallError;
 use crate::upstream::answer::{Answer, Arrival};
 use crate::upstream::pipe::lock;
-use crate::upstream::{Health, Order, Upstream};
+use crate::upstream::pulse::Pulse;
+use crate::upstream::{Order, Upstream};
 
 /// The first pause before a stream that broke is opened again, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// The first pause before a server that is down is asked how it is.
-const FIRST_CHECK: Duration = Duration::from_secs(1);
 /// How many requests to watch a resource are under way at once.
 const SUBSCRIBING: usize = 16;
 
@@ -126,6 +125,7 @@ impl Watch {
 
     /// Listens until stopped.
     pub(crate) async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let pulse = Pulse::new(Arc::clone(&self.upstream), self.gate.clone(), self.principal.clone());
         let mut pause = FIRST_PAUSE;
         let mut epoch = self.upstream.epoch();
         let mut notices = self.upstream.notices();
@@ -186,37 +186,8 @@ impl Watch {
             () = overheard => {}
             () = began_anew => {}
             () = keep_listening => {}
-            () = self.heal() => {}
+            () = pulse.run() => {}
             () = stop.cancelled() => {}
-        }
-    }
-
-    /// Asks a server that is down how it is, so that it is known when it is back although nobody calls it.
-    async fn heal(&self) {
-        let mut health = self.upstream.health_changes();
-        loop {
-            if health.wait_for(|health| matches!(health, Health::Down { .. })).await.is_err() {
-                return;
-            }
-            let mut pause = FIRST_CHECK;
-            while matches!(*health.borrow(), Health::Down { .. }) {
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
-                self.check().await;
-            }
-        }
-    }
-
-    /// Whatever the server answers, it is there; the upstream takes note of it.
-    async fn check(&self) {
-        let within = self.upstream.plan().deadlines.connect;
-        let asked = async {
-            let (era, _) = self.upstream.discovered(&self.principal, None).await?;
-            let method = if era == Era::Modern { "server/discover" } else { "ping" };
-            self.send(method, "{}", false).await?.next().await
-        };
-        if let Ok(Err(error)) = tokio::time::timeout(within, asked).await {
-            tracing::debug!(upstream = self.upstream.name(), %error, "still down");
         }
     }
 
@@ -391,6 +362,7 @@ impl Watch {
             client: None,
             within: self.upstream.plan().deadlines.list,
             listens,
+            probes: false,
             after: None,
         };
         self.upstream.send(permit.cover(order)).await

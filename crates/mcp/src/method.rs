@@ -66,8 +66,8 @@ pub struct Method {
     pub may_ask: bool,
     /// The server capability without which the method does not exist there.
     pub capability: Option<&'static str>,
-    /// Whether sending it twice does no harm.
-    pub idempotent: bool,
+    /// Whether it only reads, so that a server that gets it twice has done nothing twice.
+    pub reads: bool,
 }
 
 /// All methods, core and extension, alphabetically.
@@ -77,17 +77,19 @@ pub static METHODS: &[Method] = &[
         subject: SubjectAt::CompletionRef,
         capability: Some("completions"),
         legacy: true,
+        reads: true,
         ..owned("completion/complete")
     },
     Method { reach: Reach::Peer, modern: false, legacy: true, ..owned("initialize") },
     Method { reach: Reach::Peer, modern: false, legacy: true, ..owned("logging/setLevel") },
-    Method { reach: Reach::Peer, modern: false, legacy: true, ..owned("ping") },
+    Method { reach: Reach::Peer, modern: false, legacy: true, reads: true, ..owned("ping") },
     Method {
         kind: Kind::Prompt,
         subject: SubjectAt::Param("name"),
         may_ask: true,
         capability: Some("prompts"),
         legacy: true,
+        reads: true,
         ..owned("prompts/get")
     },
     Method { kind: Kind::Prompt, capability: Some("prompts"), ..list("prompts/list", "prompts") },
@@ -99,6 +101,7 @@ pub static METHODS: &[Method] = &[
         cacheable: true,
         capability: Some("resources"),
         legacy: true,
+        reads: true,
         ..owned("resources/read")
     },
     Method {
@@ -122,11 +125,17 @@ pub static METHODS: &[Method] = &[
         capability: Some("resources"),
         ..owned("resources/unsubscribe")
     },
-    Method { reach: Reach::All, cacheable: true, ..owned("server/discover") },
+    Method { reach: Reach::All, cacheable: true, reads: true, ..owned("server/discover") },
     Method { reach: Reach::All, ..owned("subscriptions/listen") },
     Method { kind: Kind::Task, subject: SubjectAt::Param("taskId"), legacy: true, ..owned("tasks/cancel") },
-    Method { kind: Kind::Task, subject: SubjectAt::Param("taskId"), legacy: true, ..owned("tasks/get") },
-    Method { kind: Kind::Task, modern: false, legacy: true, ..owned("tasks/list") },
+    Method {
+        kind: Kind::Task,
+        subject: SubjectAt::Param("taskId"),
+        legacy: true,
+        reads: true,
+        ..owned("tasks/get")
+    },
+    Method { kind: Kind::Task, modern: false, legacy: true, reads: true, ..owned("tasks/list") },
     Method {
         kind: Kind::Task,
         subject: SubjectAt::Param("taskId"),
@@ -134,6 +143,7 @@ pub static METHODS: &[Method] = &[
         legacy: true,
         // In the legacy era a task asks on the stream of this.
         may_ask: true,
+        reads: true,
         ..owned("tasks/result")
     },
     Method { kind: Kind::Task, subject: SubjectAt::Param("taskId"), ..owned("tasks/update") },
@@ -143,7 +153,6 @@ pub static METHODS: &[Method] = &[
         may_ask: true,
         capability: Some("tools"),
         legacy: true,
-        idempotent: false,
         ..owned("tools/call")
     },
     Method { kind: Kind::Tool, capability: Some("tools"), ..list("tools/list", "tools") },
@@ -161,12 +170,19 @@ const fn owned(name: &'static str) -> Method {
         cacheable: false,
         may_ask: false,
         capability: None,
-        idempotent: true,
+        reads: false,
     }
 }
 
 const fn list(name: &'static str, entries: &'static str) -> Method {
-    Method { reach: Reach::All, legacy: true, entries: Some(entries), cacheable: true, ..owned(name) }
+    Method {
+        reach: Reach::All,
+        legacy: true,
+        entries: Some(entries),
+        cacheable: true,
+        reads: true,
+        ..owned(name)
+    }
 }
 
 /// The method of that name, of either era.
@@ -184,9 +200,24 @@ mod tests {
         assert!(METHODS.windows(2).all(|pair| matches!(pair, [a, b] if a.name < b.name)));
     }
 
+    /// What is not here is never sent twice by itself.
     #[test]
-    fn only_calls_are_not_idempotent() {
-        let risky: Vec<_> = METHODS.iter().filter(|m| !m.idempotent).map(|m| m.name).collect();
-        assert_eq!(risky, ["tools/call"]);
+    fn what_only_reads() {
+        let reads: Vec<_> = METHODS.iter().filter(|m| m.reads).map(|m| m.name).collect();
+        let expected = [
+            "completion/complete",
+            "ping",
+            "prompts/get",
+            "prompts/list",
+            "resources/list",
+            "resources/read",
+            "resources/templates/list",
+            "server/discover",
+            "tasks/get",
+            "tasks/list",
+            "tasks/result",
+            "tools/list",
+        ];
+        assert_eq!(reads, expected);
     }
 }

@@ -38,6 +38,9 @@ struct Place {
     listener: Option<mpsc::UnboundedSender<(BoxIo, Address)>>,
     /// Whether connecting never ends, as with a firewall that drops packets.
     silent: bool,
+    /// Whether connections are refused, although somebody listens.
+    refuses: bool,
+    refused: usize,
     opened: usize,
     live: Arc<AtomicUsize>,
     connections: Vec<CancellationToken>,
@@ -57,6 +60,17 @@ impl MemoryNetwork {
     /// From now on connecting to an address never ends (or no longer so).
     pub fn silence(&self, address: &Address, silent: bool) {
         self.inner.places.lock().unwrap().entry(address.to_string()).or_default().silent = silent;
+    }
+
+    /// From now on connections to an address are refused, as by a server that is being restarted (or no longer so).
+    pub fn refuse(&self, address: &Address, refuses: bool) {
+        self.inner.places.lock().unwrap().entry(address.to_string()).or_default().refuses = refuses;
+    }
+
+    /// How many connections to an address were refused so far.
+    #[must_use]
+    pub fn refused(&self, address: &Address) -> usize {
+        self.inner.places.lock().unwrap().get(&address.to_string()).map_or(0, |place| place.refused)
     }
 
     /// Makes an address lead where another one leads, as a name in somebody's DNS does.
@@ -96,7 +110,10 @@ impl MemoryNetwork {
         if place.silent {
             return None;
         }
-        let Some(listener) = place.listener.clone() else { return refused() };
+        let Some(listener) = place.listener.clone().filter(|_| !place.refuses) else {
+            place.refused += 1;
+            return refused();
+        };
         let (ours, theirs) = tokio::io::duplex(BUFFER);
         let cut = CancellationToken::new();
         let end = |io| Box::new(End::new(io, &cut, &place.live)) as BoxIo;

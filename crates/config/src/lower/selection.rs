@@ -28,7 +28,7 @@ impl Lowering<'_, '_> {
         Selection { include, exclude: self.globs(given.exclude.as_ref()), ..Selection::default() }
     }
 
-    fn globs(&mut self, given: Option<&At<file::Texts>>) -> Option<GlobSet> {
+    pub(super) fn globs(&mut self, given: Option<&At<file::Texts>>) -> Option<GlobSet> {
         let given = given?;
         let mut set = GlobSetBuilder::new();
         for glob in &given.value {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gateway::plan::{Deadlines, EraRule, Reach, SessionRule, UpstreamPlan};
+use gateway::plan::{BreakerPlan, Deadlines, EraRule, Reach, SessionRule, UpstreamPlan};
 use mcp::version::Era;
 
 use super::{DAY, GIB, HOUR, KIB, Lowering, MANY, SECOND};
@@ -13,6 +13,9 @@ use crate::read::Entry;
 /// The most characters of a name. It stands in logs and metrics.
 const NAME_LENGTH: usize = 64;
 
+/// The most retries. Who needs more has a server to mend.
+const MOST_RETRIES: usize = 10;
+
 const EXAMPLE: &str = "[upstream.files]\n\
      command = [\"npx\", \"-y\", \"@modelcontextprotocol/server-filesystem\", \"/srv\"]\n\
      \n\
@@ -21,7 +24,8 @@ const EXAMPLE: &str = "[upstream.files]\n\
 
 /// Keys that only make sense with the other way to reach a server.
 const OF_COMMAND: &[&str] = &["args", "env", "inherit_env", "directory", "idle_after", "stop_grace"];
-const OF_URL: &[&str] = &["transport", "headers", "forward_headers", "socket", "ca", "http2"];
+const OF_URL: &[&str] =
+    &["transport", "headers", "forward_headers", "socket", "ca", "http2", "breaker", "health_check"];
 
 /// A configured server: its plan, unless it is disabled or wrong.
 pub(super) struct Upstream {
@@ -141,7 +145,33 @@ impl Lowering<'_, '_> {
         self.set(&mut plan.concurrent_calls, given.concurrent_calls.as_ref(), 1..=MANY);
         self.set(&mut plan.queued_calls, given.queued_calls.as_ref(), 0..=MANY);
         self.set(&mut plan.message_bytes, given.message_bytes.as_ref(), KIB..=GIB);
+        plan.breaker = self.breaker(given.breaker.as_ref());
+        self.set(&mut plan.retries, given.retries.as_ref(), 0..=MOST_RETRIES);
+        plan.retry_tools = self.globs(given.retry_tools.as_ref());
+        plan.health_check = given.health_check.as_ref().and_then(|every| self.bounded(every, SECOND..=DAY));
         plan.list_ttl = given.list_ttl.as_ref().and_then(|ttl| self.bounded(ttl, Duration::ZERO..=30 * DAY));
+    }
+
+    fn breaker(&mut self, given: Option<&At<file::Breaker>>) -> BreakerPlan {
+        let mut breaker = BreakerPlan::default();
+        let Some(At { value: given, .. }) = given else { return breaker };
+        let tenth = SECOND / 10;
+        self.set(&mut breaker.failures, given.failures.as_ref(), 0..=MANY);
+        self.set(&mut breaker.pause, given.pause.as_ref(), tenth..=HOUR);
+        self.set(&mut breaker.longest_pause, given.longest_pause.as_ref(), tenth..=HOUR);
+        if breaker.pause > breaker.longest_pause {
+            match (&given.pause, &given.longest_pause) {
+                (Some(_), None) => breaker.longest_pause = breaker.pause,
+                (None, Some(_)) => breaker.pause = breaker.longest_pause,
+                (Some(pause), Some(longest)) => {
+                    self.findings
+                        .error(pause.span, "the first pause may not be longer than the longest")
+                        .label(longest.span, "the longest");
+                }
+                (None, None) => {}
+            }
+        }
+        breaker
     }
 
     fn deadlines(&mut self, given: Option<&At<file::Timeouts>>) -> Deadlines {

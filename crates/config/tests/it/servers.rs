@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gateway::plan::{EraRule, SessionRule, TransportRule};
+use gateway::plan::{BreakerPlan, EraRule, SessionRule, TransportRule};
 use insta::assert_snapshot;
 
 use crate::{Files, check, http, in_crate, load, said, usable};
@@ -344,6 +344,78 @@ fn a_longer_silence_makes_the_whole_longer() {
     assert_eq!((plan.upstreams[0].deadlines.call, plan.upstreams[0].deadlines.call_max), (hours, hours));
     let minute = Duration::from_secs(60);
     assert_eq!((plan.upstreams[1].deadlines.call, plan.upstreams[1].deadlines.call_max), (minute, minute));
+}
+
+#[test]
+fn what_keeps_a_bad_server_away_has_defaults_and_can_be_told() {
+    let plan = usable(
+        "[upstream.a]\nurl = \"http://localhost\"\nbreaker = { failures = 0, longest_pause = \"500ms\" }\nretries = 0\nretry_tools = [\"search_*\"]\nhealth_check = \"30s\"\n[upstream.b]\nurl = \"http://localhost\"\n[upstream.c]\nurl = \"http://localhost\"\nbreaker = { pause = \"1m\" }\n",
+    );
+    let [a, b, c] = &plan.upstreams[..] else { panic!("three servers") };
+    let half = Duration::from_millis(500);
+    assert_eq!(a.breaker, BreakerPlan { failures: 0, pause: half, longest_pause: half });
+    assert_eq!((a.retries, a.health_check), (0, Some(Duration::from_secs(30))));
+    let marked = a.retry_tools.as_ref().unwrap();
+    assert!(marked.is_match("search_web") && !marked.is_match("pay"));
+    assert_eq!((b.breaker, b.retries), (BreakerPlan::default(), 2));
+    assert!(b.retry_tools.is_none() && b.health_check.is_none());
+    let minute = Duration::from_secs(60);
+    assert_eq!((c.breaker.failures, c.breaker.pause, c.breaker.longest_pause), (5, minute, minute));
+}
+
+#[test]
+fn what_keeps_a_bad_server_away_is_checked() {
+    assert_snapshot!(check(r#"
+[upstream.a]
+url = "http://localhost"
+breaker = { failures = -1, pause = "5s", longest_pause = "1s" }
+retries = 11
+retry_tools = ["a[b"]
+health_check = "1ms"
+[upstream.b]
+command = "x"
+breaker = { failures = 1 }
+health_check = "30s"
+retry_tools = ["search_*"]
+"#), @r#"
+    portolan.toml:4:24: error: expected a whole number that is not negative
+      |
+    4 | breaker = { failures = -1, pause = "5s", longest_pause = "1s" }
+      |                        ^^
+
+    portolan.toml:4:36: error: the first pause may not be longer than the longest
+      |
+    4 | breaker = { failures = -1, pause = "5s", longest_pause = "1s" }
+      |                                    ^^^^
+      :
+    4 | breaker = { failures = -1, pause = "5s", longest_pause = "1s" }
+      |                                                          ---- the longest
+
+    portolan.toml:5:11: error: must be from 0 to 10
+      |
+    5 | retries = 11
+      |           ^^
+
+    portolan.toml:6:16: error: this is no glob: unclosed character class; missing ']'
+      |
+    6 | retry_tools = ["a[b"]
+      |                ^^^^^
+
+    portolan.toml:7:16: error: must be from 1s to 1d
+      |
+    7 | health_check = "1ms"
+      |                ^^^^^
+
+    portolan.toml:10:1: error: "breaker" is only for upstreams with a url
+       |
+    10 | breaker = { failures = 1 }
+       | ^^^^^^^
+
+    portolan.toml:11:1: error: "health_check" is only for upstreams with a url
+       |
+    11 | health_check = "30s"
+       | ^^^^^^^^^^^^
+    "#);
 }
 
 #[test]

@@ -426,6 +426,7 @@ impl Shelf {
             client: None,
             within,
             listens: false,
+            probes: false,
             after: None,
         };
         let answer = async {

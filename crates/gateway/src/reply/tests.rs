@@ -9,6 +9,7 @@ use mcp::method::Kind;
 use mcp::reject::Reject;
 
 use super::{CallError, wire};
+use crate::upstream::{Fault, Refused};
 
 fn every() -> Vec<CallError> {
     let upstream = || "files".to_owned();
@@ -27,7 +28,15 @@ fn every() -> Vec<CallError> {
             required: r#"{"extensions":{"io.modelcontextprotocol/tasks":{}}}"#.to_owned(),
         },
         CallError::Task { why: "the task has expired".to_owned() },
-        CallError::Unreachable { upstream: upstream(), why: "refused at 10.0.0.1".to_owned() },
+        CallError::Unreachable { upstream: upstream(), why: "refused at 10.0.0.1".to_owned(), fault: None },
+        CallError::BreakerOpen {
+            upstream: upstream(),
+            refused: Box::new(Refused {
+                since: Duration::from_secs(12),
+                again: Duration::from_millis(3500),
+                fault: Fault::Status(503),
+            }),
+        },
         CallError::Unauthorized { upstream: upstream(), status: 401 },
         CallError::BrokeOff { upstream: upstream(), why: "exit status 1".to_owned() },
         CallError::InvalidAnswer { upstream: upstream(), why: "not JSON".to_owned() },

@@ -75,6 +75,7 @@ impl Courier {
             client: self.client.clone(),
             within: call::within(call, &self.upstream.plan().deadlines),
             listens: false,
+            probes: false,
             after,
         };
         self.upstream.send(permit.cover(order)).await

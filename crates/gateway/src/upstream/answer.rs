@@ -12,8 +12,11 @@ use mcp::version::{Era, Revision};
 use crate::reply::CallError;
 use crate::upstream::ask::Ask;
 use crate::upstream::backlog::Said;
+use crate::upstream::fault::Fault;
+use crate::upstream::link::Transport;
 use crate::upstream::pipe::PipeStream;
 use crate::upstream::places::Place;
+use crate::upstream::shared::Shared;
 use crate::upstream::streamable::HttpStream;
 
 /// The answer to one call as it comes in. Dropping it before the response cancels the call at the server, in the way
@@ -31,6 +34,10 @@ pub(crate) struct Answer {
     upstream: Arc<str>,
     /// The call's place at the server, free again when the answer is dropped.
     place: Option<Place>,
+    /// What came of it before it was given to anybody.
+    first: Option<Box<Arrival>>,
+    /// Who wants to know whether the server comes to an end with it.
+    report_to: Option<Arc<Shared>>,
 }
 
 /// Where the messages come from.
@@ -88,7 +95,31 @@ impl Answer {
         // Legacy servers stream every answer, a lone response too: there the first thing that comes tells.
         let streams = matches!(source, Source::Events(_)) && origin.revision.era == Era::Modern;
         let Origin { id, upstream, revision, method, uri } = origin;
-        Self { id, source, streams, revision, method, uri, upstream, place }
+        Self { id, source, streams, revision, method, uri, upstream, place, first: None, report_to: None }
+    }
+
+    /// Whether nothing more needs to come from the server.
+    pub(crate) fn is_here(&self) -> bool {
+        matches!(self.source, Source::Whole(_)) || matches!(self.first.as_deref(), Some(Arrival::Response(_)))
+    }
+
+    /// The same answer with what came of it first.
+    pub(crate) fn with_first(mut self, arrival: Arrival) -> Self {
+        self.first = Some(Box::new(arrival));
+        self
+    }
+
+    /// Tells how it ends.
+    pub(crate) fn report_to(&mut self, shared: &Arc<Shared>) {
+        self.report_to = Some(Arc::clone(shared));
+    }
+
+    /// What it came over.
+    pub(crate) fn transport(&self) -> Transport {
+        match self.source {
+            Source::Whole(_) | Source::Events(_) => Transport::StreamableHttp,
+            Source::Pipe(_) => Transport::Sse,
+        }
     }
 
     /// Whether the server chose to stream, so that the client should see a stream, too.
@@ -151,6 +182,26 @@ impl Answer {
 
     /// Waits for the next thing. After the response it must not be asked again. Safe to drop while waiting.
     pub(crate) async fn next(&mut self) -> Result<Arrival, CallError> {
+        if let Some(first) = self.first.take() {
+            return Ok(*first);
+        }
+        let arrival = self.hear().await;
+        if let Some(shared) = &self.report_to {
+            match &arrival {
+                Ok(Arrival::Response(_)) => shared.went_well(),
+                Ok(_) => return arrival,
+                Err(error) => {
+                    if let Some(fault) = Fault::of(error) {
+                        shared.went_wrong(fault, error);
+                    }
+                }
+            }
+            self.report_to = None;
+        }
+        arrival
+    }
+
+    async fn hear(&mut self) -> Result<Arrival, CallError> {
         let arrival = match &mut self.source {
             Source::Whole(response) => match response.take() {
                 Some(response) => Arrival::Response(response),

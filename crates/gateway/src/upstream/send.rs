@@ -11,11 +11,13 @@ use mcp::method::Kind;
 use mcp::mrtr;
 use mcp::outbound::{self, MetaRewrite, Rewrite};
 use mcp::version::Era;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use transport::http::client::Reply;
 
 use super::answer::{Answer, Origin, Response, Source};
 use super::ask::Asked;
+use super::fault::{Failed, Fault};
+use super::guard::Pass;
 use super::link::{Health, Link, NOTHING, Whose};
 use super::pipes::Running;
 use super::places::Place;
@@ -28,7 +30,7 @@ impl Upstream {
     /// Sends a call and waits for the beginning of its answer.
     ///
     /// A call that a server certainly did not carry out is sent a second time: one in a session that the server has
-    /// lost (404), nothing else.
+    /// lost (404). What else is sent again is in `again`.
     pub(crate) async fn send(&self, order: Permitted<Order<'_>>) -> Result<Answer, CallError> {
         if !order.covers(self.name()) {
             return Err(CallError::Internal("a permit for another upstream".to_owned()));
@@ -41,31 +43,47 @@ impl Upstream {
             false => mrtr::askable(order.call.client().capabilities()).into(),
         };
         let whose = self.whose(principal, order.session.as_ref(), &declared);
-        // Waiting for a place is part of the time that a call may take.
-        match timeout(order.within, self.begin_placed(order, &whose)).await {
-            Ok(answer) => answer,
+        let pass = if order.is_own() { None } else { self.pass()? };
+        let is_trial = pass.as_ref().is_some_and(Pass::is_trial);
+        // Waiting for a place is part of the time that a call may take, and so is every retry.
+        let until = Instant::now() + order.within;
+        let begun = match timeout_at(until, self.begin_placed(order, &whose)).await {
+            // What is rare lies in a box of its own.
+            Ok(first) if !self.is_settled(&first, order, is_trial) => {
+                Box::pin(timeout_at(until, self.steady(order, &whose, first))).await
+            }
+            begun => begun,
+        };
+        match begun {
+            Ok(Ok(mut answer)) => {
+                self.praise(pass, &mut answer);
+                Ok(answer)
+            }
+            Ok(Err(failed)) => {
+                self.blame(pass, &failed);
+                Err(failed.error)
+            }
             Err(_elapsed) => {
-                Err(CallError::Deadline { upstream: self.name().to_owned(), after: order.within })
+                let error = CallError::Deadline { upstream: self.name().to_owned(), after: order.within };
+                if let Some(pass) = pass {
+                    pass.late(&error);
+                }
+                Err(error)
             }
         }
     }
 
-    async fn begin_placed(&self, order: &Order<'_>, whose: &Whose) -> Result<Answer, CallError> {
-        let takes_none = order.listens || tasks::waits(order.call);
+    pub(super) async fn begin_placed(&self, order: &Order<'_>, whose: &Whose) -> Result<Answer, Failed> {
+        let takes_none = order.is_own() || tasks::waits(order.call);
         let place = if takes_none { None } else { Some(self.places.take().await?) };
         self.begin(order, whose, place).await
     }
 
-    async fn begin(
-        &self,
-        order: &Order<'_>,
-        whose: &Whose,
-        place: Option<Place>,
-    ) -> Result<Answer, CallError> {
+    async fn begin(&self, order: &Order<'_>, whose: &Whose, place: Option<Place>) -> Result<Answer, Failed> {
         match &self.wire {
             Wire::Stdio(wire) => {
                 let running = self.note(wire.running(whose).await, |running| &running.link)?;
-                self.begin_pipe(order, &running, HeaderMap::new(), (&whose.declared, place)).await
+                Ok(self.begin_pipe(order, &running, HeaderMap::new(), (&whose.declared, place)).await?)
             }
             Wire::Http(wire) => {
                 let partner = self.note(wire.partner(whose).await, Partner::link)?;
@@ -76,7 +94,7 @@ impl Upstream {
                         match Box::pin(self.begin_http(wire, order, &partner, place)).await? {
                             Begun::Answer(answer) => Ok(*answer),
                             Begun::SessionLost(_) => {
-                                Err(wire.invalid("it forgets each session at once (HTTP 404)"))
+                                Err(wire.invalid("it forgets each session at once (HTTP 404)").into())
                             }
                         }
                     }
@@ -111,7 +129,7 @@ impl Upstream {
         order: &Order<'_>,
         partner: &Partner,
         place: Option<Place>,
-    ) -> Result<Begun, CallError> {
+    ) -> Result<Begun, Failed> {
         let link = partner.link();
         let id = self.shared.next_id();
         let mut headers = wire.forwarded(order.headers);
@@ -164,9 +182,14 @@ impl Upstream {
                 let source = Source::Events(Box::new(stream));
                 return Ok(Begun::Answer(Box::new(Answer::new(source, self.origin(order, link, id), place))));
             }
-            (First::Said(_), None) => return Err(CallError::Internal("an answer to no call".to_owned())),
+            (First::Said(_), None) => {
+                return Err(CallError::Internal("an answer to no call".to_owned()).into());
+            }
         };
+        // Whether it is the server that answers so is known when there is a message in it.
+        let is_unsure = reply.as_ref().is_ok_and(|reply| reply.status().is_server_error());
         match &reply {
+            Ok(_) if is_unsure => {}
             Ok(_) => self.answered(link),
             Err(error) => self.shared.set_health(Health::Down { why: error.to_string() }),
         }
@@ -180,11 +203,14 @@ impl Upstream {
             legacy => legacy,
         };
         let source = self.receive(wire, reply, Sent { id, legacy }).await?;
+        if is_unsure {
+            self.answered(link);
+        }
         Ok(Begun::Answer(Box::new(Answer::new(source, self.origin(order, link, id), place))))
     }
 
     /// Tells by the response's head what kind of answer it is.
-    async fn receive(&self, wire: &Arc<HttpWire>, mut reply: Reply, sent: Sent) -> Result<Source, CallError> {
+    async fn receive(&self, wire: &Arc<HttpWire>, mut reply: Reply, sent: Sent) -> Result<Source, Failed> {
         let (status, media) = (reply.status(), reply.media_type());
         if status.is_success() && media.as_deref() == Some("text/event-stream") {
             let stream = HttpStream::answering(Arc::clone(wire), reply, sent.id, sent.legacy);
@@ -194,20 +220,20 @@ impl Upstream {
             if sent.legacy.is_none() && matches!(status, StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND) {
                 wire.doubt_era();
             }
-            return Err(wire.status_fault(status, media.as_deref()));
+            return Err(refusal(wire, status, media.as_deref()));
         }
         let session = sent.legacy.as_ref().map(|call| &*call.session);
         let message = match wire.read_answer(&mut reply, session).await {
             Ok(message) => message,
-            Err(_) if !status.is_success() => return Err(wire.status_fault(status, media.as_deref())),
-            Err(error) => return Err(error),
+            Err(_) if !status.is_success() => return Err(refusal(wire, status, media.as_deref())),
+            Err(error) => return Err(error.into()),
         };
         match message.response_id() {
             Some(id) if id.as_number() != Some(sent.id) => {
-                return Err(wire.invalid("it answers a request that is not ours"));
+                return Err(wire.invalid("it answers a request that is not ours").into());
             }
             None if !matches!(message.kind(), MessageKind::Error(_)) => {
-                return Err(wire.invalid("it answers with a message that is no response"));
+                return Err(wire.invalid("it answers with a message that is no response").into());
             }
             _ => {}
         }
@@ -259,6 +285,19 @@ impl Upstream {
             uri: reads.then(uri).flatten(),
         }
     }
+}
+
+impl Order<'_> {
+    /// Whether it is Portolan's own and has pauses of its own: it takes no place, and what becomes of it is not counted.
+    pub(super) fn is_own(&self) -> bool {
+        self.listens || self.probes
+    }
+}
+
+/// What a status without a message means for a call, and says of the server.
+fn refusal(wire: &HttpWire, status: StatusCode, media: Option<&str>) -> Failed {
+    let error = wire.status_fault(status, media);
+    Failed { fault: Fault::of_status(status).or_else(|| Fault::of(&error)), error }
 }
 
 /// What a call may be asked by a legacy server.

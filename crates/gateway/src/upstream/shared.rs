@@ -12,6 +12,8 @@ use transport::http::client::SendFault;
 use crate::plan::UpstreamPlan;
 use crate::reply::CallError;
 use crate::upstream::ears::Ears;
+use crate::upstream::fault::Fault;
+use crate::upstream::guard::Guard;
 use crate::upstream::link::Health;
 use crate::upstream::notices::Notices;
 use crate::world::World;
@@ -30,11 +32,15 @@ pub(crate) struct Shared {
     pub(crate) epoch: watch::Sender<u64>,
     ids: AtomicU64,
     health: watch::Sender<Health>,
+    /// What keeps it from being asked too often when it is sick.
+    pub(crate) guard: Guard,
 }
 
 impl Shared {
     pub(crate) fn new(plan: UpstreamPlan, world: World, most_children: usize) -> Self {
+        let guard = Guard::new(plan.breaker);
         Self {
+            guard,
             plan,
             world,
             most_children,
@@ -49,6 +55,16 @@ impl Shared {
     /// An id that no other request to this server has, which is also its progress token.
     pub(crate) fn next_id(&self) -> u64 {
         self.ids.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// How many requests there have been.
+    pub(crate) fn requests(&self) -> u64 {
+        self.ids.load(Ordering::Relaxed)
+    }
+
+    /// Whether there may be one more retry.
+    pub(crate) fn may_retry(&self) -> bool {
+        self.guard.may_retry(self.requests())
     }
 
     /// A connection was begun anew.
@@ -81,7 +97,13 @@ impl Shared {
 
     /// It cannot be reached, and why.
     pub(crate) fn unreachable(&self, why: &str) -> CallError {
-        CallError::Unreachable { upstream: self.plan.name.clone(), why: why.to_owned() }
+        CallError::Unreachable { upstream: self.plan.name.clone(), why: why.to_owned(), fault: None }
+    }
+
+    /// It cannot be reached, why, and what is the matter with it.
+    pub(crate) fn unreached(&self, why: &str, fault: Fault) -> CallError {
+        let (upstream, why) = (self.plan.name.clone(), why.to_owned());
+        CallError::Unreachable { upstream, why, fault: Some(fault) }
     }
 
     /// It answers what no client may be given, and what is wrong with that.
@@ -93,7 +115,8 @@ impl Shared {
     pub(crate) fn fault(&self, fault: SendFault) -> CallError {
         let upstream = self.plan.name.clone();
         match fault {
-            SendFault::Connect(why) => CallError::Unreachable { upstream, why },
+            SendFault::Connect(why) => self.unreached(&why, Fault::NoConnection),
+            SendFault::Late(why) => self.unreached(&why, Fault::Late),
             SendFault::Broken(why) => CallError::BrokeOff { upstream, why },
             SendFault::TooLarge { .. } => CallError::InvalidAnswer { upstream, why: fault.to_string() },
         }

@@ -24,6 +24,7 @@ use transport::http::client::{HttpClient, Reply, SendFault};
 
 use crate::plan::{EraRule, HttpReach, TransportRule};
 use crate::reply::CallError;
+use crate::upstream::fault::Fault;
 use crate::upstream::link::{Link, Transport, Whose};
 use crate::upstream::pipe::lock;
 use crate::upstream::pipes::Running;
@@ -122,7 +123,9 @@ impl HttpWire {
         let within = self.shared.plan.deadlines.connect;
         match timeout(within, Box::pin(self.find_partner(whose))).await {
             Ok(partner) => partner,
-            Err(_elapsed) => Err(self.unreachable(&format!("it did not open within {within:?}"))),
+            Err(_elapsed) => {
+                Err(self.shared.unreached(&format!("it did not open within {within:?}"), Fault::Late))
+            }
         }
     }
 
@@ -270,7 +273,14 @@ impl HttpWire {
             Verdict::Unauthorized(status) => {
                 Err(CallError::Unauthorized { upstream: self.shared.plan.name.clone(), status })
             }
-            Verdict::Unwell(status) => Err(self.unreachable(&format!("it answers HTTP {status}"))),
+            Verdict::Unwell(status) => {
+                let why = format!("it answers HTTP {status}");
+                let fault = StatusCode::from_u16(status).ok().and_then(Fault::of_status);
+                Err(fault.map_or_else(
+                    || self.shared.unreachable(&why),
+                    |fault| self.shared.unreached(&why, fault),
+                ))
+            }
         }
     }
 
@@ -367,6 +377,11 @@ impl HttpWire {
         self.modern.load().is_some()
     }
 
+    /// Whether the server was found to speak the older transport only.
+    pub(crate) fn is_sse(&self) -> bool {
+        self.is_sse.load(Ordering::Relaxed)
+    }
+
     /// Forgets which era was found: what came back fits neither.
     pub(crate) fn doubt_era(&self) {
         if self.shared.plan.era == EraRule::Detect {
@@ -426,10 +441,6 @@ impl HttpWire {
                 None => {}
             }
         }
-    }
-
-    pub(crate) fn unreachable(&self, why: &str) -> CallError {
-        self.shared.unreachable(why)
     }
 
     pub(crate) fn invalid(&self, why: &str) -> CallError {

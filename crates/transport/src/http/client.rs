@@ -34,6 +34,9 @@ pub enum SendFault {
     /// No connection could be made, so nothing was sent and a retry is safe.
     #[error("cannot connect: {0}")]
     Connect(String),
+    /// No connection was made in time, so nothing was sent.
+    #[error("cannot connect: {0}")]
+    Late(String),
     /// The connection broke after the request had begun to go out: whether it was carried out is unknown.
     #[error("the connection broke: {0}")]
     Broken(String),

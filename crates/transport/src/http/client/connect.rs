@@ -48,7 +48,7 @@ impl Connector {
         match tokio::time::timeout(within, self.open(to)).await {
             Ok(Ok(connected)) => Ok(connected),
             Ok(Err(error)) => Err(SendFault::Connect(error.to_string())),
-            Err(_elapsed) => Err(SendFault::Connect(format!("no connection within {within:?}"))),
+            Err(_elapsed) => Err(SendFault::Late(format!("no connection within {within:?}"))),
         }
     }
 
