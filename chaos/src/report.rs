@@ -1,0 +1,127 @@
+//! The figures, for people.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use crate::judge::{self, Finding, stamp};
+use crate::record::{Blow, Book, Kind, Outcome};
+
+/// How many findings are printed; all of them stand in the file.
+const SHOWN: usize = 40;
+
+/// What happened.
+pub(crate) fn figures(book: &Book) -> String {
+    let mut text = String::new();
+    // A String takes all that is written to it.
+    calls(book, &mut text).ok();
+    sessions(book, &mut text).ok();
+    blows(book, &mut text).ok();
+    watching(book, &mut text).ok();
+    for (what, count) in &book.tallies {
+        writeln!(text, "  {count:>7}  {what}").ok();
+    }
+    text
+}
+
+fn calls(book: &Book, text: &mut String) -> std::fmt::Result {
+    writeln!(
+        text,
+        "\n{:<16} {:>8} {:>13} {:>18} {:>11} {:>9} {:>10}",
+        "calls", "all", "acknowledged", "lost and reported", "sent again", "slowest", "wrong"
+    )?;
+    for kind in Kind::ALL {
+        let of_kind = || book.calls.iter().filter(move |call| call.kind == kind);
+        if of_kind().next().is_none() {
+            continue;
+        }
+        let count = |is: fn(&Outcome) -> bool| judge::count(book, kind, is);
+        let acknowledged = count(|outcome| *outcome == Outcome::Acknowledged);
+        let lost = count(|outcome| matches!(outcome, Outcome::Lost(_)));
+        let wrong = of_kind().count() - acknowledged - lost;
+        let again: u32 = of_kind().map(|call| call.refused).sum();
+        let slowest = of_kind().map(|call| call.ended.saturating_sub(call.began)).max().unwrap_or_default();
+        writeln!(
+            text,
+            "{:<16} {:>8} {:>13} {:>18} {:>11} {:>9} {:>10}",
+            kind.name(),
+            of_kind().count(),
+            acknowledged,
+            lost,
+            again,
+            stamp(slowest),
+            wrong
+        )?;
+    }
+    Ok(())
+}
+
+fn sessions(book: &Book, text: &mut String) -> std::fmt::Result {
+    // A session moved if it was served after the replica that had opened it was gone.
+    let moved = book.sessions.iter().filter(|session| {
+        let gone = book.struck.iter().find(|struck| {
+            let ends = matches!(struck.blow, Blow::Kill | Blow::Drain | Blow::Term);
+            ends && struck.replica == session.home && struck.from >= session.opened
+        });
+        gone.is_some_and(|gone| session.served.iter().any(|at| *at > gone.from))
+    });
+    let lost = book.sessions.iter().filter(|session| session.is_lost).count();
+    writeln!(
+        text,
+        "\nsessions: {} opened, {} served after the replica that opened them was gone, {lost} lost and opened again",
+        book.sessions.len(),
+        moved.count()
+    )
+}
+
+fn blows(book: &Book, text: &mut String) -> std::fmt::Result {
+    let mut losses: BTreeMap<Blow, (usize, Duration)> = BTreeMap::new();
+    let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
+    for call in &book.calls {
+        if let (Some(cause), Some(took)) = (judge::cause(book, call), judge::report_time(book, call)) {
+            let (count, slowest) = losses.entry(cause.blow).or_default();
+            *count += 1;
+            *slowest = took.max(*slowest);
+        }
+        if let Outcome::Lost(why) = &call.outcome {
+            *reasons.entry(why).or_default() += 1;
+        }
+    }
+    writeln!(text, "\n{:<10} {:>6} {:>12} {:>24}", "done", "times", "calls lost", "slowest report of that")?;
+    for blow in Blow::ALL {
+        let times = book.struck.iter().filter(|struck| struck.blow == blow).count();
+        if times == 0 {
+            continue;
+        }
+        let (lost, slowest) = losses.get(&blow).copied().unwrap_or_default();
+        let slowest = if lost > 0 { stamp(slowest) } else { "–".to_owned() };
+        writeln!(text, "{:<10} {times:>6} {lost:>12} {slowest:>24}", blow.name())?;
+    }
+    for (why, count) in reasons {
+        writeln!(text, "  {count:>7}  lost: {why}")?;
+    }
+    Ok(())
+}
+
+fn watching(book: &Book, text: &mut String) -> std::fmt::Result {
+    writeln!(
+        text,
+        "\nwatching: {} changes, {} watchers, {} looks\n",
+        book.changes.len(),
+        book.watchers.len(),
+        book.found.len()
+    )
+}
+
+/// What was wrong.
+pub(crate) fn wrong(findings: &[Finding], all_of_them: bool) -> String {
+    let most = if all_of_them { findings.len() } else { SHOWN };
+    let mut text = String::new();
+    for finding in findings.iter().take(most) {
+        writeln!(text, "  {:>10}  {}", stamp(finding.at), finding.what).ok();
+    }
+    if findings.len() > most {
+        writeln!(text, "  … and {} more", findings.len() - most).ok();
+    }
+    text
+}
