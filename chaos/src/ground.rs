@@ -36,6 +36,8 @@ pub(crate) struct Settings {
     pub(crate) replicas: usize,
     /// Where configurations and logs go.
     pub(crate) directory: PathBuf,
+    /// Whether the balancer does what it must not.
+    pub(crate) resends: bool,
 }
 
 /// All of it.
@@ -82,7 +84,7 @@ impl Ground {
             replica.start().await?;
         }
         let listens: Vec<_> = replicas.iter().map(|replica| replica.listen.to_string()).collect();
-        let balancer = Balancer::start(directory, ports.next()?, &listens).await?;
+        let balancer = Balancer::start(settings, ports.next()?, &listens).await?;
         let door = Door { address: balancer.address, replicas: listens };
         let forwards = configuration.forwards;
         Ok(Self { record, world, database, replicas, door, forwards, balancer, effects })

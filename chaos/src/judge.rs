@@ -1,6 +1,6 @@
 //! The judge: reads the book when all is over, and says what was wrong. It knows nothing that is not in the book.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::record::{At, Blow, Book, Call, Change, Kind, Outcome, Struck, Watcher};
@@ -30,6 +30,7 @@ pub(crate) fn findings(book: &Book) -> Vec<Finding> {
     all.extend(book.calls.iter().filter_map(|call| fate(book, call)));
     all.extend(book.watchers.iter().flat_map(|watcher| missed(book, watcher)));
     all.extend(sessions(book));
+    all.extend(nothing(book));
     all.sort();
     all
 }
@@ -160,6 +161,17 @@ fn sessions(book: &Book) -> Vec<Finding> {
         ),
     })
     .collect()
+}
+
+/// What was to be tried and never worked: of that a run shows nothing.
+fn nothing(book: &Book) -> Vec<Finding> {
+    let works = |kind: Kind| count(book, kind, |outcome| *outcome == Outcome::Acknowledged) > 0;
+    let kinds = BTreeSet::from_iter(book.kinds.iter().copied());
+    let never =
+        kinds.into_iter().filter(|kind| !works(*kind)).map(|kind| format!("no {} ever worked", kind.name()));
+    let watches = |name: &str| book.watchers.iter().any(|watcher| watcher.name == name);
+    let blind = book.names.iter().filter(|name| !watches(name)).map(|name| format!("{name} never watched"));
+    never.chain(blind).map(|what| Finding { at: At::ZERO, what }).collect()
 }
 
 /// A time as it is printed.

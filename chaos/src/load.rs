@@ -14,7 +14,7 @@ use crate::client::heard::Not;
 use crate::dice::Dice;
 use crate::ground::Ground;
 use crate::record::{Kind, Outcome, Record};
-use crate::servers::World;
+use crate::servers::{NOT_DONE, World};
 
 mod modern;
 mod sessions;
@@ -39,7 +39,7 @@ pub(crate) enum Client {
 
 impl Client {
     pub(crate) const ALL: [(Self, u64); 7] = [
-        (Self::ModernCall, 5),
+        (Self::ModernCall, 8),
         (Self::ModernAsk, 4),
         (Self::ModernListen, 3),
         (Self::LegacyCall, 4),
@@ -47,6 +47,18 @@ impl Client {
         (Self::LegacyResume, 3),
         (Self::LegacyListen, 2),
     ];
+
+    /// The calls that it makes.
+    fn kinds(self) -> &'static [Kind] {
+        match self {
+            Self::ModernCall => &[Kind::ModernCall],
+            Self::ModernAsk => &[Kind::ModernAsk, Kind::ModernAskHeld],
+            Self::LegacyCall => &[Kind::LegacyCall],
+            Self::LegacyAsk => &[Kind::LegacyAsk],
+            Self::LegacyResume => &[Kind::LegacyResume],
+            Self::ModernListen | Self::LegacyListen => &[],
+        }
+    }
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -107,6 +119,12 @@ impl Load {
                     continue;
                 }
                 let name = format!("{}-{number}", client.name());
+                let mut book = ground.record.book();
+                match client.kinds() {
+                    [] => book.names.push(name.clone()),
+                    kinds => book.kinds.extend(kinds),
+                }
+                drop(book);
                 let player = Player { dice: Dice::of(seed, who), name, number, ..first.clone() };
                 players.spawn(player.play(client));
             }
@@ -200,6 +218,9 @@ fn outcome(result: &Value, expected: &str) -> Outcome {
     let text = result["content"][0]["text"].as_str().unwrap_or_default();
     if text == expected {
         Outcome::Acknowledged
+    } else if text.starts_with(NOT_DONE) {
+        // Our servers say so where their question was refused, which must have a cause as a loss must.
+        Outcome::Lost("the server was told that nobody answers".to_owned())
     } else {
         Outcome::Wrong(format!("{result} is not {expected:?}"))
     }

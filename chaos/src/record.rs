@@ -186,6 +186,9 @@ pub(crate) struct Session {
 /// Everything that the judge knows.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Book {
+    /// Kinds of calls that were to be made, and clients that were to watch: a run without them shows nothing.
+    pub(crate) kinds: Vec<Kind>,
+    pub(crate) names: Vec<String>,
     pub(crate) calls: Vec<Call>,
     /// Effects that servers carried out.
     pub(crate) effects: Vec<String>,

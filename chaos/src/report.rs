@@ -7,8 +7,8 @@ use std::time::Duration;
 use crate::judge::{self, Finding, stamp};
 use crate::record::{Blow, Book, Kind, Outcome};
 
-/// How many findings are printed; all of them stand in the file.
-const SHOWN: usize = 40;
+/// How much of a finding is printed.
+const WIDTH: usize = 300;
 
 /// What happened.
 pub(crate) fn figures(book: &Book) -> String {
@@ -113,15 +113,56 @@ fn watching(book: &Book, text: &mut String) -> std::fmt::Result {
     )
 }
 
-/// What was wrong.
-pub(crate) fn wrong(findings: &[Finding], all_of_them: bool) -> String {
-    let most = if all_of_them { findings.len() } else { SHOWN };
-    let mut text = String::new();
-    for finding in findings.iter().take(most) {
-        writeln!(text, "  {:>10}  {}", stamp(finding.at), finding.what).ok();
+/// What was wrong, each finding.
+pub(crate) fn list(findings: &[Finding]) -> String {
+    findings.iter().map(|finding| format!("{:>10}  {}\n", stamp(finding.at), finding.what)).collect()
+}
+
+/// What was wrong, each kind of finding once, with the first of them.
+pub(crate) fn kinds(findings: &[Finding]) -> String {
+    let mut kinds: BTreeMap<String, (usize, &Finding)> = BTreeMap::new();
+    for finding in findings {
+        kinds.entry(kind(&finding.what)).or_insert((0, finding)).0 += 1;
     }
-    if findings.len() > most {
-        writeln!(text, "  … and {} more", findings.len() - most).ok();
+    let mut kinds: Vec<_> = kinds.into_values().collect();
+    kinds.sort_by_key(|(_, first)| first.at);
+    let line = |(count, first): &(usize, &Finding)| {
+        let what: String = first.what.chars().take(WIDTH).collect();
+        format!("{count:>5} × as at {:>9}  {what}\n", stamp(first.at))
+    };
+    kinds.iter().map(line).collect()
+}
+
+/// What is left of a finding without its numbers, and without what makes it one of its kind.
+fn kind(what: &str) -> String {
+    let general = what.split(['{', '[']).next().unwrap_or_default();
+    let mut kind = String::new();
+    for c in general.chars() {
+        match c {
+            '0'..='9' if kind.ends_with('#') => {}
+            '0'..='9' => kind.push('#'),
+            _ => kind.push(c),
+        }
     }
-    text
+    kind
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn findings_of_a_kind_are_told_once() {
+        let finding =
+            |seconds, what: &str| Finding { at: Duration::from_secs(seconds), what: what.to_owned() };
+        let all = [
+            finding(1, "call-17 was lost ([1])"),
+            finding(2, "a process is left"),
+            finding(3, "call-2 was lost ([2, 3])"),
+        ];
+        let text = kinds(&all);
+        assert_eq!(text.lines().count(), 2, "{text}");
+        assert!(text.contains("2 × as at    1.000s  call-17 was lost"), "{text}");
+        assert_eq!(list(&all).lines().count(), 3);
+    }
 }

@@ -40,6 +40,9 @@ pub(crate) struct Run {
     /// Where configurations and logs go, and stay if anything is wrong
     #[arg(long)]
     directory: Option<PathBuf>,
+    /// Let nginx send again what it has sent already. Then effects happen twice, and the judge must say so
+    #[arg(long)]
+    resend: bool,
     /// Keep them in any case
     #[arg(long)]
     keep: bool,
@@ -61,6 +64,7 @@ impl Run {
                 .map_err(Fault::of(&self.portolan.display().to_string()))?,
             replicas: self.replicas,
             directory: directory.clone(),
+            resends: self.resend,
         };
         let record = Arc::new(Record::new());
         let mut ground = Ground::set_up(&settings, Arc::clone(&record)).await?;
@@ -95,12 +99,12 @@ impl Run {
             return Ok(true);
         }
         let list = directory.join("findings");
-        std::fs::write(&list, report::wrong(&findings, true)).map_err(Fault::of("the list of findings"))?;
+        std::fs::write(&list, report::list(&findings)).map_err(Fault::of("the list of findings"))?;
         let count = findings.len();
         say::out(&format!(
             "{count} findings (seed {seed}; all of them in {}, logs beside it):\n{}",
             list.display(),
-            report::wrong(&findings, false)
+            report::kinds(&findings)
         ))
         .map_err(Fault::of("stdout"))?;
         Ok(false)

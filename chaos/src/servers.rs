@@ -110,6 +110,8 @@ impl Asked {
 
 /// How many progress notifications a call that takes time gives.
 pub(crate) const STEPS: u64 = 4;
+/// How the answer begins of a server whose question was refused.
+pub(crate) const NOT_DONE: &str = "not done";
 /// The levels at which the tool `log` logs.
 pub(crate) const LEVELS: [&str; 3] = ["debug", "warning", "critical"];
 

@@ -23,6 +23,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("xtask", &[]),
     // It measures Portolan from outside, as it measures others.
     ("bench", &[]),
+    // So does this what several of it do when they are killed; a PostgreSQL is started as tests start theirs.
+    ("chaos", &["testkit"]),
 ];
 
 /// What the protocol library may use: nothing that does I/O, tells the time or runs tasks.
@@ -232,7 +234,7 @@ fn every_dependency_has_its_reason() {
 fn every_crate_keeps_the_lints() {
     for (path, manifest) in files("Cargo.toml")
         .iter()
-        .filter(|(path, _)| ["bench/", "crates/", "xtask/"].iter().any(|of| path.starts_with(of)))
+        .filter(|(path, _)| ["bench/", "chaos/", "crates/", "xtask/"].iter().any(|of| path.starts_with(of)))
     {
         assert!(manifest.contains("[lints]\nworkspace = true"), "{path}");
     }
@@ -243,7 +245,7 @@ fn files_hold_one_subject() {
     let long: Vec<_> = files(".rs")
         .into_iter()
         .filter(|(path, _)| {
-            ["bench/", "crates/"].iter().any(|of| path.starts_with(of))
+            ["bench/", "chaos/", "crates/"].iter().any(|of| path.starts_with(of))
                 && !path.contains("/tests")
                 && !LONG.contains(&path.as_str())
         })

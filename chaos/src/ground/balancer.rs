@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::process::Child;
 
-use super::{program, write};
+use super::{Settings, program, write};
 use crate::fault::Fault;
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -23,12 +23,13 @@ pub(super) struct Balancer {
 
 impl Balancer {
     pub(super) async fn start(
-        directory: &Path,
+        settings: &Settings,
         address: SocketAddr,
         replicas: &[String],
     ) -> Result<Self, Fault> {
+        let directory = &settings.directory;
         let path = directory.join("nginx.conf");
-        write(&path, &text(directory, address, replicas))?;
+        write(&path, &text(settings, address, replicas))?;
         let program = Path::new("/usr/sbin/nginx");
         let (conf, prefix) = (path.display().to_string(), directory.display().to_string());
         let mut child = program::start(program, &["-c", &conf, "-p", &prefix], &directory.join("nginx.log"))?;
@@ -42,7 +43,7 @@ impl Balancer {
             }
             Ok(())
         });
-        trying.await.map_err(|_| Fault::new("nginx does not listen"))??;
+        trying.await.map_err(Fault::of("nginx does not listen"))??;
         Ok(Self { address, child, pid })
     }
 
@@ -55,11 +56,12 @@ impl Balancer {
     }
 }
 
-fn text(directory: &Path, address: SocketAddr, replicas: &[String]) -> String {
+fn text(settings: &Settings, address: SocketAddr, replicas: &[String]) -> String {
     let user = if nix::unistd::geteuid().is_root() { "user root;" } else { "" };
     let servers: String =
         replicas.iter().map(|replica| format!("    server {replica} max_fails=0;\n")).collect();
-    let directory = directory.display();
+    let directory = settings.directory.display();
+    let again = if settings.resends { "error non_idempotent" } else { "error" };
     format!(
         "daemon off;
 {user}
@@ -90,7 +92,7 @@ http {{
       proxy_read_timeout 1h;
       proxy_send_timeout 1h;
       # Without «non_idempotent»: a POST of which anything was sent is not sent to another.
-      proxy_next_upstream error;
+      proxy_next_upstream {again};
       add_header X-Replica $upstream_addr always;
       add_header X-Sent $upstream_bytes_sent always;
     }}

@@ -39,6 +39,8 @@ impl Configuration {
                 "[upstream.{name}]\ncommand = [{chaos:?}, \"stdio\", \"--effects\", {effects:?}]\n"
             ));
         }
+        // A call that nobody comes back to is in the way of those that come after it.
+        text.push_str(&format!("[upstream.{ASKER}.timeouts]\ninput = \"20s\"\n"));
         text.push_str(&format!(
             "[upstream.{}.tools]\ndescribe = {{ log = \"{generation}\" }}\n",
             stdio::NAME

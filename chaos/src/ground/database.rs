@@ -42,7 +42,7 @@ impl Database {
                 done.send(()).ok();
             }
         });
-        let url = told.await.map_err(|_| Fault::new("PostgreSQL does not start"))?;
+        let url = told.await.map_err(Fault::of("PostgreSQL does not start"))?;
         Ok(Self { url, orders: Some(orders), thread: Some(thread) })
     }
 
@@ -65,7 +65,7 @@ impl Database {
         if let Some(orders) = &self.orders {
             orders.send((order, done)).ok();
         }
-        is_done.await.map_err(|_| Fault::new("PostgreSQL is gone"))
+        is_done.await.map_err(Fault::of("PostgreSQL is gone"))
     }
 
     /// How many sessions of clients it has, beside the one that asks.

@@ -146,7 +146,7 @@ impl Replica {
         match timeout(END, child.wait()).await {
             Ok(Ok(status)) if status.success() => {}
             Ok(status) => {
-                record.wrong(format!("replica {} was to drain and ended with {status:?}", self.number))
+                record.wrong(format!("replica {} was to drain and ended with {status:?}", self.number));
             }
             Err(_) => {
                 record.wrong(format!(

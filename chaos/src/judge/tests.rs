@@ -199,6 +199,20 @@ fn a_change_before_or_after_one_watches_is_nothing_to_them() {
 }
 
 #[test]
+fn what_never_worked_is_found() {
+    let mut book = good();
+    book.kinds = vec![Kind::LegacyAsk, Kind::LegacyAsk];
+    assert_eq!(findings(&book), []);
+    book.calls.retain(|call| call.kind != Kind::LegacyAsk);
+    book.effects.retain(|effect| effect != Kind::LegacyAsk.name());
+    assert_eq!(finding(&book), "no legacy-ask ever worked");
+    let mut book = watched();
+    book.found.push(found(3, 21));
+    book.names = vec!["w".to_owned(), "v".to_owned()];
+    assert_eq!(finding(&book), "v never watched");
+}
+
+#[test]
 fn a_session_that_is_gone_without_a_cause_is_found() {
     let mut book = good();
     book.sessions.push(Session { opened: at(5), ended: at(9), is_lost: true, ..Session::default() });

@@ -46,7 +46,7 @@ impl Player {
         let ended = match end {
             Ok((result, heard)) => match outcome(&result, &expected) {
                 Outcome::Acknowledged if !told.is_all_of(&heard, &id) => {
-                    Outcome::Wrong(format!("{server}: of its notifications came {heard:?}"))
+                    Outcome::Wrong(format!("{server}: of its notifications came {}", json!(heard)))
                 }
                 ended => ended,
             },
@@ -97,9 +97,8 @@ impl Player {
         let Some(first) = self.sent(call, &ask).await else { return };
         let asked = match first {
             Ok((result, _)) if result["resultType"] == json!("input_required") => result,
-            Ok((result, _)) => {
-                return self.record.end(call, Outcome::Wrong(format!("no question but {result}")));
-            }
+            // No question, and so neither its answer.
+            Ok((result, _)) => return self.record.end(call, outcome(&result, "a question")),
             Err(ended) => return self.record.end(call, ended),
         };
         // Somebody fills in a form.

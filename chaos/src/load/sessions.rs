@@ -232,11 +232,8 @@ impl Plan {
         };
         match outcome(result, &expected) {
             Outcome::Acknowledged if !is_told => {
-                let told: Vec<_> = heard.told.iter().map(|message| &message["params"]).collect();
-                Outcome::Wrong(format!(
-                    "{} of {}: of its notifications came {told:?}",
-                    self.tool, self.server
-                ))
+                let told: Value = heard.told.iter().map(|message| message["params"].clone()).collect();
+                Outcome::Wrong(format!("{} of {}: of its notifications came {told}", self.tool, self.server))
             }
             ended => ended,
         }

@@ -11,7 +11,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::http::{Answers, Asking, Reply, error, events, json, plain, result, with};
 use super::{
-    Asked, STEPS, TOOLS, World, content, done, done_with, gravity, log_of, notification, question, subject,
+    Asked, NOT_DONE, STEPS, TOOLS, World, content, done, done_with, gravity, log_of, notification, question,
+    subject,
 };
 
 /// The revision that it speaks.
@@ -59,7 +60,7 @@ impl Answers for Legacy {
                 lock(&self.sessions).remove(name);
                 plain(200)
             }
-            Method::POST => self.post(session, message),
+            Method::POST => self.post(session, &message),
             _ => plain(405),
         }
     }
@@ -87,7 +88,7 @@ impl Legacy {
         with(json(200, &result(id, &said)), SESSION, &name)
     }
 
-    fn post(self: Arc<Self>, session: Arc<Session>, message: Value) -> Reply {
+    fn post(self: Arc<Self>, session: Arc<Session>, message: &Value) -> Reply {
         let (id, params) = (message["id"].clone(), &message["params"]);
         let Some(method) = message["method"].as_str() else {
             let waits = id.as_str().and_then(|id| lock(&session.answers).remove(id));
@@ -163,7 +164,7 @@ impl Legacy {
                             self.world.effect(&asked.id);
                             done_with(&asked.id, &answer)
                         }
-                        _ => done(&format!("not done {}", asked.id)),
+                        _ => done(&format!("{NOT_DONE} {}", asked.id)),
                     }
                 }
                 _ => done("no such tool"),

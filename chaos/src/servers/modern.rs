@@ -29,7 +29,7 @@ impl Answers for Modern {
         let Asking { message, .. } = asking;
         let (id, params) = (&message["id"], &message["params"]);
         match message["method"].as_str().unwrap_or_default() {
-            "server/discover" => complete(id, self.discover()),
+            "server/discover" => complete(id, Self::discover()),
             "tools/list" => {
                 let version = self.world.version(&subject(NAME, TOOLS));
                 // Long enough that whoever is not told of a change does not find out.
@@ -58,7 +58,7 @@ impl Answers for Modern {
 }
 
 impl Modern {
-    fn discover(&self) -> Value {
+    fn discover() -> Value {
         let capabilities = json!({
             "tools": {"listChanged": true},
             "resources": {"subscribe": true},

@@ -11,7 +11,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::http::{error, result};
-use super::{Asked, STEPS, done, done_with, legacy, question};
+use super::{Asked, NOT_DONE, STEPS, done, done_with, legacy, question};
 use crate::fault::Fault;
 
 /// What it is called in configurations.
@@ -113,7 +113,7 @@ impl Server {
         let Some((id, effect)) = call else { return Ok(()) };
         let answer = &message["result"];
         if answer["action"] != json!("accept") {
-            return say(&result(&id, &done(&format!("not done {effect}"))));
+            return say(&result(&id, &done(&format!("{NOT_DONE} {effect}"))));
         }
         self.effect(&effect)?;
         say(&result(&id, &done_with(&effect, answer)))
