@@ -1,6 +1,9 @@
 //! What stands: PostgreSQL, the servers, the replicas, the balancer in front of them.
 
+use std::fs::OpenOptions;
+use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -65,9 +68,10 @@ impl Ground {
         let old = http::serve(&world, Arc::new(Legacy::new(Arc::clone(&world)))).await?;
         let database = Database::start().await?;
         let effects = directory.join("effects");
+        let master = program::output(&settings.portolan, &["keys", "new"]).await?;
+        write_secret(&directory.join(configuration::MASTER), &master)?;
         let mut configuration = Configuration {
             store: database.url().to_owned(),
-            master: program::output(&settings.portolan, &["keys", "new"]).await?.trim().to_owned(),
             servers: vec![(modern::NAME, new), (legacy::NAME, old)],
             chaos: std::env::current_exe().map_err(Fault::of("this program"))?,
             effects: effects.clone(),
@@ -125,6 +129,12 @@ impl Ports {
         }
         Err(Fault::new("no free port"))
     }
+}
+
+/// Writes what only we may read.
+fn write_secret(path: &Path, text: &str) -> Result<(), Fault> {
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
+    file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(Fault::of(&path.display().to_string()))
 }
 
 fn write(path: &Path, text: &str) -> Result<(), Fault> {

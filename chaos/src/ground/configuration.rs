@@ -9,11 +9,13 @@ use crate::servers::stdio;
 /// The server over stdio that one client at a time asks for words: such a server does not say which call it asks for.
 pub(crate) const ASKER: &str = "asker";
 
+/// The file with the master key, beside the configurations.
+pub(super) const MASTER: &str = "master.key";
+
 /// The parts of a file.
 #[derive(Debug, Clone)]
 pub(super) struct Configuration {
     pub(super) store: String,
-    pub(super) master: String,
     /// Servers over HTTP.
     pub(super) servers: Vec<(&'static str, SocketAddr)>,
     pub(super) chaos: PathBuf,
@@ -25,8 +27,8 @@ pub(super) struct Configuration {
 impl Configuration {
     /// The file of one replica. A generation differs from the one before in what clients see of a server.
     pub(super) fn text(&self, listen: SocketAddr, admin: SocketAddr, generation: u32) -> String {
-        let Self { store, master, servers, chaos, effects, forwards } = self;
-        let mut text = format!("store = {store:?}\n[keys]\nmaster = {master:?}\n");
+        let Self { store, servers, chaos, effects, forwards } = self;
+        let mut text = format!("store = {store:?}\n[keys]\nmaster = \"${{file:{MASTER}}}\"\n");
         if *forwards {
             text.push_str("[replicas]\nlisten = \"127.0.0.1:0\"\n");
         }
