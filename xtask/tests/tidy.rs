@@ -21,9 +21,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("testkit", &["mcp", "transport"]),
     ("cli", &["auth", "config", "gateway", "mcp", "reference-server", "store", "transport"]),
     ("xtask", &[]),
-    // It measures Portolan from outside, as it measures others.
-    ("bench", &[]),
-    // So does this what several of it do when they are killed; a PostgreSQL is started as tests start theirs.
+    // They look at Portolan from outside: what it costs, and what becomes of it when it is killed. The database that
+    // replicas share is started as tests start theirs.
+    ("bench", &["testkit"]),
     ("chaos", &["testkit"]),
 ];
 
