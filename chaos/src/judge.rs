@@ -179,10 +179,10 @@ pub(crate) fn stamp(at: Duration) -> String {
     format!("{:.3}s", at.as_secs_f64())
 }
 
-/// Whether a loss of this kind is written beside the figures.
+/// How long it took until a client heard of a loss that it could hear of.
 pub(crate) fn report_time(book: &Book, call: &Call) -> Option<Duration> {
     let cause = cause(book, call)?;
-    matches!(call.outcome, Outcome::Lost(_)).then(|| call.ended.saturating_sub(cause.from.max(call.began)))
+    matches!(call.outcome, Outcome::Lost(_)).then(|| call.ended.saturating_sub(cause.from.max(call.sent)))
 }
 
 /// How many calls of a kind ended in a way.

@@ -76,6 +76,8 @@ pub(crate) struct Call {
     pub(crate) id: String,
     pub(crate) kind: Kind,
     pub(crate) began: At,
+    /// When the client last sent something of it: before that it could not be told anything.
+    pub(crate) sent: At,
     pub(crate) ended: At,
     /// The replicas that it was given to since it was last refused.
     pub(crate) replicas: Vec<usize>,
@@ -239,6 +241,7 @@ impl Record {
             id: id.to_owned(),
             kind,
             began: now,
+            sent: now,
             ended: now,
             replicas: Vec::new(),
             refused: 0,
@@ -247,6 +250,14 @@ impl Record {
         let mut book = self.book();
         book.calls.push(call);
         book.calls.len() - 1
+    }
+
+    /// The client sends something of the call.
+    pub(crate) fn sends(&self, call: usize) {
+        let now = self.now();
+        if let Some(call) = self.book().calls.get_mut(call) {
+            call.sent = now;
+        }
     }
 
     /// The call was given to this replica.

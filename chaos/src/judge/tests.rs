@@ -11,7 +11,7 @@ fn at(seconds: u32) -> At {
 
 fn call(id: &str, kind: Kind, outcome: Outcome) -> Call {
     let (began, ended) = (at(10), at(11));
-    Call { id: id.to_owned(), kind, began, ended, replicas: vec![1], refused: 0, outcome }
+    Call { id: id.to_owned(), kind, began, sent: began, ended, replicas: vec![1], refused: 0, outcome }
 }
 
 /// A run in which all went well: one call of each kind.

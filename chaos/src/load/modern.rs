@@ -60,6 +60,7 @@ impl Player {
         let since = self.record.now();
         loop {
             let door = self.door.clone();
+            self.record.sends(call);
             let Ok(Whole { replica, told, end }) = timeout(HANG, ask.whole(&door)).await else { return None };
             self.record.given(call, replica);
             return Some(match end {

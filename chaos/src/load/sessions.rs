@@ -149,6 +149,7 @@ impl Player {
         let since = self.record.now();
         loop {
             let mut heard = Heard::default();
+            self.record.sends(call);
             let Ok(end) = timeout(HANG, kept.session.call(params.clone(), manner, &mut heard)).await else {
                 return true;
             };
