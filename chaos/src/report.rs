@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::judge::{self, Finding, stamp};
-use crate::record::{Blow, Book, Kind, Outcome};
+use crate::record::{Blow, Book, Call, Kind, Outcome};
 
 /// How much of a finding is printed.
 const WIDTH: usize = 300;
@@ -111,6 +111,27 @@ fn watching(book: &Book, text: &mut String) -> std::fmt::Result {
         book.watchers.len(),
         book.found.len()
     )
+}
+
+/// Each call that was lost: when it was sent and to whom, by what it was lost, and what its client was told when.
+pub(crate) fn losses(book: &Book) -> String {
+    let lost = book.calls.iter().filter(|call| matches!(call.outcome, Outcome::Lost(_)));
+    let line = |call: &Call| {
+        let cause = judge::cause(book, call).map_or_else(
+            || "nothing".to_owned(),
+            |cause| format!("{} of {:?} at {}", cause.blow.name(), cause.replica, stamp(cause.from)),
+        );
+        let told = judge::report_time(book, call).map_or_else(String::new, stamp);
+        format!(
+            "{:>10}  {} sent at {} to {:?}, lost by {cause}, told after {told}: {:?}\n",
+            stamp(call.ended),
+            call.id,
+            stamp(call.sent),
+            call.replicas,
+            call.outcome
+        )
+    };
+    lost.map(line).collect()
 }
 
 /// What was wrong, each finding.

@@ -90,6 +90,8 @@ impl Run {
         let book = record.book().clone();
         let findings = judge::findings(&book);
         say::out(&report::figures(&book)).map_err(Fault::of("stdout"))?;
+        std::fs::write(directory.join("lost"), report::losses(&book))
+            .map_err(Fault::of("the list of losses"))?;
         if findings.is_empty() {
             if !self.keep {
                 // What is left of it harms nobody.
