@@ -25,6 +25,8 @@ pub(crate) enum Group {
     Connections,
     Growth,
     Idle,
+    Sessions,
+    Replicas,
     Latency,
     Start,
 }
@@ -53,6 +55,8 @@ pub(crate) enum Beside {
     AndFile,
     /// Gateways only: it is nothing that a proxy does.
     Gateways,
+    /// One, two and three replicas of Portolan, each behind nginx.
+    Replicas,
 }
 
 const TTL: u64 = 3_600_000;
@@ -97,6 +101,8 @@ pub(crate) fn all() -> Vec<Case> {
     all.extend(connections());
     all.extend(growth());
     all.extend(idle());
+    all.extend(sessions());
+    all.extend(replicas());
     let two = Behind::servers(2);
     let at_a_pace = Load { pace: Pace::Open, ..call(&two, 1024) };
     all.push(Case::new(Group::Latency, "latency", "1 KB, 100 calls/s", two, at_a_pace));
@@ -215,6 +221,34 @@ fn idle() -> Vec<Case> {
         Case::new(Group::Idle, &name, &title, behind, load).beside(Beside::Gateways)
     };
     [(1, true), (1, false), (100, false), (10_000, false), (10_000, true)].map(one).to_vec()
+}
+
+/// Legacy sessions that are open and do nothing.
+fn sessions() -> Vec<Case> {
+    [
+        (What::Session, "sessions", "10000 legacy sessions"),
+        (What::SessionLevel, "sessions-level", "10000 legacy sessions with a log level"),
+        (What::SessionWatch, "sessions-watch", "10000 legacy sessions that watch a resource"),
+    ]
+    .into_iter()
+    .map(|(what, name, title)| {
+        let load = Load { what, pace: Pace::Hold, era: Era::Legacy, sessions: 10_000, ..Load::default() };
+        Case::new(Group::Sessions, name, title, Behind::servers(2), load).beside(Beside::Gateways)
+    })
+    .collect()
+}
+
+/// What it costs to be several.
+fn replicas() -> Vec<Case> {
+    let two = Behind::servers(2);
+    let modern = call(&two, 1024);
+    let legacy = Load { era: Era::Legacy, sessions: 64, ..modern.clone() };
+    [
+        ("replicas-modern", "modern → modern, 1 KB, behind nginx", modern),
+        ("replicas-legacy", "legacy with 64 sessions → modern, 1 KB, behind nginx", legacy),
+    ]
+    .map(|(name, title, load)| Case::new(Group::Replicas, name, title, two, load).beside(Beside::Replicas))
+    .to_vec()
 }
 
 #[cfg(test)]

@@ -76,6 +76,12 @@ pub(crate) enum What {
     File,
     /// subscriptions/listen, and nothing more
     Listen,
+    /// A legacy session, and nothing more
+    Session,
+    /// A legacy session with a log level
+    SessionLevel,
+    /// A legacy session that watches a resource
+    SessionWatch,
 }
 
 /// The era of the client.

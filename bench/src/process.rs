@@ -120,6 +120,11 @@ impl Used {
         used
     }
 
+    /// Both together.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self { cpu: self.cpu + other.cpu, children: self.children + other.children }
+    }
+
     pub(crate) fn since(self, before: Self) -> Self {
         Self {
             cpu: self.cpu.saturating_sub(before.cpu),

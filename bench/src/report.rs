@@ -87,7 +87,7 @@ impl Row {
 
     /// A measurement as the one who waits sees it.
     pub(crate) fn line(&self, group: Group, round: &Round) -> String {
-        if group == Group::Idle {
+        if matches!(group, Group::Idle | Group::Sessions) {
             let busy = round.cpu * 1e3 / round.seconds;
             let megabytes = round.memory as f64 / 1e6;
             return format!(

@@ -136,7 +136,8 @@ impl Run {
             // So that a hundredth and a thousandth of the calls are some calls.
             Pace::Open => self.seconds * 3.0,
             // So that there are keep-alives in it.
-            Pace::Hold => self.seconds.max(16.0),
+            Pace::Hold if case.group == Group::Idle => self.seconds.max(16.0),
+            Pace::Hold => self.seconds,
         };
         if self.quick {
             case.load.seconds = case.load.seconds.min(0.3);
@@ -150,7 +151,8 @@ impl Run {
     fn case(&self, ground: &Ground, case: &Case) -> Result<Record, Fault> {
         let wanted = Glob::new(&self.yards).map_err(Fault::of("--yards"))?.compile_matcher();
         let names = yard::names(ground, case).into_iter().filter(|name| wanted.is_match(name));
-        let rounds = if self.quick || case.group == Group::Idle { 1 } else { self.rounds };
+        let rounds =
+            if self.quick || matches!(case.group, Group::Idle | Group::Sessions) { 1 } else { self.rounds };
         Ok(measure::case(ground, case, &names.collect::<Vec<_>>(), rounds))
     }
 }

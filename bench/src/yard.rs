@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 use crate::cases::{Beside, Case};
 use crate::fault::Fault;
 use crate::load::{Load, What};
-use crate::process::{self, Running};
+use crate::process::{self, Running, Used};
 
 mod haproxy;
 mod nginx;
 pub(crate) mod other;
 mod portolan;
+mod replicas;
 
 pub(crate) use self::other::Other;
 
@@ -44,13 +45,17 @@ pub(crate) struct Yard {
     pub(crate) name: String,
     /// What it is asked.
     pub(crate) load: Load,
-    /// Its process; none for direct.
-    pub(crate) running: Option<Running>,
+    /// Its processes; none for direct.
+    pub(crate) running: Vec<Running>,
+    /// What it cannot be without and what is not measured.
+    _apart: Option<Apart>,
     /// From its start to its first answer.
     pub(crate) started_in: Duration,
     /// What it had in memory then, in bytes.
     pub(crate) idle: u64,
 }
+
+pub(crate) use self::replicas::Apart;
 
 /// A name, and what to start.
 type Plan = (String, Load, Option<std::process::Command>);
@@ -66,6 +71,10 @@ pub(crate) fn names(ground: &Ground, case: &Case) -> Vec<String> {
     if case.beside == Beside::AndFile {
         names.extend(ground.nginx.is_some().then_some("nginx-file"));
     }
+    if case.beside == Beside::Replicas {
+        let names = replicas::NAMES.iter().filter(|_| ground.nginx.is_some());
+        return names.map(|name| (*name).to_owned()).collect();
+    }
     if case.beside == Beside::Gateways {
         names.clear();
     }
@@ -77,40 +86,56 @@ pub(crate) fn names(ground: &Ground, case: &Case) -> Vec<String> {
 
 /// Starts who has this name, and waits until it serves.
 pub(crate) fn start(ground: &Ground, case: &Case, name: &str) -> Result<Yard, Fault> {
+    if case.beside == Beside::Replicas {
+        return replicas::start(ground, case, name).map_err(|fault| fault.within(name));
+    }
     let (name, load, command) = plan(ground, case, name).map_err(|fault| fault.within(name))?;
     let log = ground.dir.join(format!("{name}.log"));
     let began = Instant::now();
     let running = match command {
-        Some(mut command) => Some(
+        Some(mut command) => vec![
             Running::start(command.stdout(std::process::Stdio::null()), &log).map_err(|f| f.within(&name))?,
-        ),
-        None => None,
+        ],
+        None => Vec::new(),
     };
-    let mut yard = Yard { name, load, running, started_in: Duration::ZERO, idle: 0 };
+    let mut yard = Yard { name, load, running, _apart: None, started_in: Duration::ZERO, idle: 0 };
     yard.serve().map_err(|fault| fault.within(&yard.name))?;
     yard.started_in = began.elapsed();
-    yard.idle = yard.pid().map_or(0, |pid| process::memory(pid).0);
+    yard.idle = yard.memory().0;
     Ok(yard)
 }
 
 impl Yard {
-    pub(crate) fn pid(&self) -> Option<u32> {
-        self.running.as_ref().map(Running::pid)
+    /// What its processes have used so far.
+    pub(crate) fn used(&self) -> Used {
+        self.running.iter().map(|running| Used::by(running.pid())).fold(Used::default(), Used::and)
+    }
+
+    /// What they have in memory, in bytes: now, and at most.
+    pub(crate) fn memory(&self) -> (u64, u64) {
+        let all = self.running.iter().map(|running| process::memory(running.pid()));
+        all.fold((0, 0), |sum, part| (sum.0 + part.0, sum.1 + part.1))
+    }
+
+    /// The end of what they said on stderr.
+    pub(crate) fn said(&self) -> String {
+        let all: Vec<_> = self.running.iter().map(Running::said).collect();
+        all.join("\n")
     }
 
     /// Asks until there is a right answer. What is no single answer is asked for in another way.
     fn serve(&mut self) -> Result<(), Fault> {
         let began = Instant::now();
         let load = match self.load.what {
-            What::Listen => Load { what: What::List, count: 20, ..self.load.clone() },
+            What::Listen | What::Session | What::SessionLevel | What::SessionWatch => {
+                Load { what: What::List, count: 20, ..self.load.clone() }
+            }
             _ => self.load.clone(),
         };
         loop {
             let Err(fault) = load.once() else { return Ok(()) };
-            if let Some(running) = &mut self.running {
-                running.check()?;
-            }
-            if began.elapsed() > PATIENCE || self.running.is_none() {
+            self.running.iter_mut().try_for_each(Running::check)?;
+            if began.elapsed() > PATIENCE || self.running.is_empty() {
                 return Err(fault);
             }
             std::thread::sleep(Duration::from_millis(1));

@@ -1,6 +1,7 @@
 """What `suite` and `peers` share: processes that never stay behind, the servers, and Portolan in front of them.
 
-Reading order: process (a stage and what runs on it), servers (what can stand behind), gateway (Portolan), census (who
+Reading order: process (a stage and what runs on it), servers (what can stand behind), gateway (Portolan), database
+and fleet (several of it), census (who
 is running, by /proc), tap (what passes on a connection), raw (a small client of ours), table (columns for people).
 Python 3.11's standard library only.
 """

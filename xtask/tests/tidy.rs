@@ -21,8 +21,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("testkit", &["mcp", "transport"]),
     ("cli", &["auth", "config", "gateway", "mcp", "reference-server", "store", "transport"]),
     ("xtask", &[]),
-    // It measures Portolan from outside, as it measures others.
-    ("bench", &[]),
+    // They look at Portolan from outside: what it costs, and what becomes of it when it is killed. The database that
+    // replicas share is started as tests start theirs.
+    ("bench", &["testkit"]),
+    ("chaos", &["testkit"]),
 ];
 
 /// What the protocol library may use: nothing that does I/O, tells the time or runs tasks.
@@ -232,7 +234,7 @@ fn every_dependency_has_its_reason() {
 fn every_crate_keeps_the_lints() {
     for (path, manifest) in files("Cargo.toml")
         .iter()
-        .filter(|(path, _)| ["bench/", "crates/", "xtask/"].iter().any(|of| path.starts_with(of)))
+        .filter(|(path, _)| ["bench/", "chaos/", "crates/", "xtask/"].iter().any(|of| path.starts_with(of)))
     {
         assert!(manifest.contains("[lints]\nworkspace = true"), "{path}");
     }
@@ -243,7 +245,7 @@ fn files_hold_one_subject() {
     let long: Vec<_> = files(".rs")
         .into_iter()
         .filter(|(path, _)| {
-            ["bench/", "crates/"].iter().any(|of| path.starts_with(of))
+            ["bench/", "chaos/", "crates/"].iter().any(|of| path.starts_with(of))
                 && !path.contains("/tests")
                 && !LONG.contains(&path.as_str())
         })

@@ -119,9 +119,18 @@ impl Tool {
 
 fn listen(message: &[u8]) -> Answer {
     let id = String::from_utf8_lossy(look::id(message).unwrap_or_default()).into_owned();
+    let watched =
+        watched(message).map_or_else(String::new, |uris| format!(r#","resourceSubscriptions":{uris}"#));
     Answer::Listen(format!(
-        r#"{{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{{"_meta":{{"io.modelcontextprotocol/subscriptionId":{id}}},"notifications":{{"toolsListChanged":true}}}}}}"#
+        r#"{{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{{"_meta":{{"io.modelcontextprotocol/subscriptionId":{id}}},"notifications":{{"toolsListChanged":true{watched}}}}}}}"#
     ))
+}
+
+/// The list of resources that a subscription wants to hear of.
+fn watched(message: &[u8]) -> Option<&str> {
+    const NAME: &[u8] = b"\"resourceSubscriptions\":";
+    let list = &message[memmem::find(message, NAME)? + NAME.len()..];
+    std::str::from_utf8(&list[..=memchr::memchr(b']', list)?]).ok()
 }
 
 fn progress(message: &[u8], count: usize) -> Vec<String> {
@@ -152,7 +161,7 @@ fn make(persona: Persona, what: What) -> String {
     let info = r#"{"name":"echo","version":"1"}"#;
     match what {
         What::Discover => members.push_str(&format!(
-            r#""supportedVersions":["{MODERN}"],"capabilities":{{"tools":{{"listChanged":true}}}},"_meta":{{"io.modelcontextprotocol/serverInfo":{info}}}"#
+            r#""supportedVersions":["{MODERN}"],"capabilities":{{"tools":{{"listChanged":true}},"resources":{{"subscribe":true}}}},"_meta":{{"io.modelcontextprotocol/serverInfo":{info}}}"#
         )),
         What::Initialize => members.push_str(&format!(
             r#""protocolVersion":"{LEGACY}","capabilities":{{"tools":{{}}}},"serverInfo":{info}"#
@@ -233,6 +242,24 @@ mod tests {
         );
         let told = br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
         assert_eq!(answers.to(persona, told, None), Answer::Taken);
+    }
+
+    #[test]
+    fn a_subscription_is_told_what_it_will_hear() {
+        let ask = |wanted: &str| {
+            format!(r#"{{"id":7,"method":"subscriptions/listen","params":{{"notifications":{wanted}}}}}"#)
+        };
+        for (wanted, honoured) in [
+            (r#"{"toolsListChanged":true}"#, r#"{"toolsListChanged":true}"#),
+            (
+                r#"{"resourceSubscriptions":["a://b","c"]}"#,
+                r#"{"toolsListChanged":true,"resourceSubscriptions":["a://b","c"]}"#,
+            ),
+        ] {
+            let answer = Answers::default().to(PERSONA, ask(wanted).as_bytes(), None);
+            let Answer::Listen(first) = answer else { panic!("{answer:?}") };
+            assert!(first.ends_with(&format!(r#""notifications":{honoured}}}}}"#)), "{first}");
+        }
     }
 
     #[test]

@@ -124,7 +124,10 @@ async fn connect_http2(target: &Target) -> Result<SendRequest<Full<Bytes>>, Faul
 }
 
 /// Opens a legacy session and gives its id, if the server has such.
-async fn open_session(wire: &mut Wire<TcpStream>, target: &Target) -> Result<Option<String>, Fault> {
+pub(super) async fn open_session(
+    wire: &mut Wire<TcpStream>,
+    target: &Target,
+) -> Result<Option<String>, Fault> {
     let mut first = Template::initialize().http1(&target.authority, &target.path);
     wire.write(first.with_id(0).1).await.map_err(Fault::of("initialize"))?;
     let answer = wire.next().await.map_err(Fault::of("initialize"))?;

@@ -64,6 +64,7 @@ impl Check {
                 expect("tools", result["tools"].as_array().map_or(0, Vec::len), self.count)?;
             }
             What::Listen => return Err("the stream has ended".to_owned()),
+            What::Session | What::SessionLevel | What::SessionWatch => {}
         }
         if self.what == What::Stream {
             let told = messages.iter().filter(|message| message["method"] == "notifications/progress");

@@ -30,6 +30,8 @@ impl Template {
                 ("tools/call", call(load, &load.tool, &format!(r#","progressToken":"t{FIRST_ID}""#)))
             }
             What::List => ("tools/list", format!(r#"{{{}}}"#, meta(load.era, "").unwrap_or_default())),
+            // A session alone asks for nothing; what it does when it is asked whether it serves is to list.
+            What::Session | What::SessionLevel | What::SessionWatch => ("tools/list", "{}".to_owned()),
             What::Listen => {
                 let meta = meta(load.era, "").unwrap_or_default();
                 ("subscriptions/listen", format!(r#"{{{meta},"notifications":{{"toolsListChanged":true}}}}"#))
@@ -60,6 +62,16 @@ impl Template {
         made.body = br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#.to_vec();
         made.marks.clear();
         made
+    }
+
+    /// What gives a session something to remember; `None` if it has nothing.
+    pub(super) fn remembered(what: What, session: Option<&str>) -> Option<Self> {
+        let (method, params) = match what {
+            What::SessionLevel => ("logging/setLevel", r#"{"level":"warning"}"#),
+            What::SessionWatch => ("resources/subscribe", r#"{"uri":"bench://s1__watched"}"#),
+            _ => return None,
+        };
+        Some(Self::message(Era::Legacy, method, params, session))
     }
 
     fn message(era: Era, method: &str, params: &str, session: Option<&str>) -> Self {

@@ -62,6 +62,8 @@ fn section(about: &About, records: &[Record], plots: &[plots::Plot]) -> String {
         (Group::Connections, "Connections"),
         (Group::Latency, "Latency"),
         (Group::Idle, "Idle subscriptions"),
+        (Group::Sessions, "Idle sessions"),
+        (Group::Replicas, "Replicas on the same cores"),
         (Group::Start, "Start"),
         (Group::Growth, "Growth"),
     ] {

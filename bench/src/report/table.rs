@@ -6,8 +6,8 @@ use crate::cases::Group;
 use crate::fault::Fault;
 use crate::say;
 
-/// Who is the yardstick: the cheaper of these.
-const YARDSTICKS: [&str; 2] = ["nginx", "haproxy"];
+/// Who is the yardstick: the cheaper of these. Replicas are held against one.
+const YARDSTICKS: [&str; 3] = ["nginx", "haproxy", "portolan-1"];
 const PERCENTS: [f64; 4] = [50.0, 90.0, 99.0, 99.9];
 
 /// Prints what was found in a case.
@@ -23,6 +23,10 @@ pub(super) fn of_group(records: &[&Record]) -> Vec<String> {
         Group::Latency => &["p50 ms", "p90", "p99", "p99.9", "added p50", "p90", "p99", "p99.9"],
         Group::Start => &["start to first call, ms", "idle MB"],
         Group::Idle => &["MB", "KB each", "CPU ms/s"],
+        Group::Sessions => &["MB", "KB each", "sessions per MB"],
+        Group::Replicas => {
+            &["CPU µs/call", "× one", "± %", "calls/s", "idle MB", "peak MB", "µs/call of its children"]
+        }
         _ => {
             &["CPU µs/call", "× yardstick", "± %", "calls/s", "idle MB", "peak MB", "µs/call of its children"]
         }
@@ -51,7 +55,8 @@ fn cells(record: &Record, row: &Row) -> Vec<String> {
             vec![figure(start, 1), megabytes(row.idle)]
         }
         Group::Idle => idle_cells(row),
-        Group::Calls | Group::Eras | Group::Lists | Group::Connections | Group::Growth => {
+        Group::Sessions => session_cells(row),
+        Group::Calls | Group::Eras | Group::Lists | Group::Connections | Group::Growth | Group::Replicas => {
             call_cells(record, row)
         }
     };
@@ -73,6 +78,17 @@ fn idle_cells(row: &Row) -> Vec<String> {
         megabytes(last.map_or(0, |round| round.memory)),
         figure(last.map(each), 1),
         figure(last.map(|round| round.cpu * 1e3 / round.seconds), 2),
+    ]
+}
+
+fn session_cells(row: &Row) -> Vec<String> {
+    let last = row.rounds.last();
+    let more = |round: &Round| round.memory.saturating_sub(row.idle) as f64;
+    vec![
+        megabytes(last.map_or(0, |round| round.memory)),
+        figure(last.map(|round| more(round) / 1e3 / round.calls as f64), 2),
+        // Less than a page each is nothing that can be measured.
+        figure(last.filter(|round| more(round) > 1e6).map(|round| round.calls as f64 * 1e6 / more(round)), 0),
     ]
 }
 

@@ -4,7 +4,6 @@ use super::load;
 use crate::cases::{Case, Group};
 use crate::fault::Fault;
 use crate::load::{BEGIN, Outcome};
-use crate::process::{self, Used};
 use crate::report::{Record, Round, Row};
 use crate::say;
 use crate::yard::{self, Ground, Yard};
@@ -39,7 +38,7 @@ pub(super) fn case(ground: &Ground, case: &Case, names: &[String], rounds: usize
                     row.rounds.push(round);
                 }
                 Err(fault) => {
-                    let said = serving.running.as_ref().map(|running| running.said()).unwrap_or_default();
+                    let said = serving.said();
                     row.fail(&Fault::new(format!("{fault}\n{said}")));
                     *yard = None;
                 }
@@ -47,9 +46,7 @@ pub(super) fn case(ground: &Ground, case: &Case, names: &[String], rounds: usize
         }
     }
     for (row, yard) in rows.iter_mut().zip(&yards) {
-        if let Some(pid) = yard.as_ref().and_then(Yard::pid) {
-            row.peak = process::memory(pid).1;
-        }
+        row.peak = yard.as_ref().map_or(0, |yard| yard.memory().1);
     }
     Record { case: case.clone(), rows }
 }
@@ -69,16 +66,15 @@ fn starts(ground: &Ground, case: &Case, rows: &mut [Row], rounds: usize) {
 /// One measurement of one of them.
 fn round(ground: &Ground, yard: &Yard) -> Result<Round, Fault> {
     let mut running = load(ground, &yard.load)?;
-    let used = || yard.pid().map_or_else(Used::default, Used::by);
     let (mut before, mut outcome) = (None, None);
     for line in running.lines().into_iter().flatten() {
         let line = line.map_err(Fault::of("the load's output"))?;
         if line == BEGIN {
-            before = Some(used());
+            before = Some(yard.used());
         } else {
-            let after = used();
+            let after = yard.used();
             let read: Outcome = serde_json::from_str(&line).map_err(Fault::of("the load's outcome"))?;
-            let memory = yard.pid().map_or(0, |pid| process::memory(pid).0);
+            let memory = yard.memory().0;
             outcome = Some((read, after, memory));
         }
     }

@@ -40,6 +40,26 @@ pub(super) fn proxy(program: &Path, ground: &Ground, case: &Case, port: u16) -> 
         .start(program, ground)
 }
 
+/// What gives each request to the next of several, and forgets it.
+pub(super) fn balancer(
+    program: &Path,
+    ground: &Ground,
+    port: u16,
+    replicas: &[String],
+) -> Result<Command, Fault> {
+    let servers: String = replicas.iter().map(|replica| format!("server {replica} max_fails=0;\n")).collect();
+    let upstream = format!(
+        "upstream replicas {{ {servers} keepalive 1024; keepalive_requests 1000000000; keepalive_timeout 1h; }}"
+    );
+    let location = "client_body_buffer_size 16384;
+         proxy_pass http://replicas;
+         proxy_http_version 1.1;
+         proxy_set_header Connection \"\";
+         proxy_set_header Host $http_host;
+         proxy_buffering off;";
+    Server { name: "nginx", port, http2: false, upstream: &upstream, location }.start(program, ground)
+}
+
 /// The server of a file that is what the echo server answers.
 pub(super) fn file(program: &Path, ground: &Ground, case: &Case, port: u16) -> Result<Command, Fault> {
     let root = ground.dir.join("files");

@@ -8,6 +8,20 @@ use crate::fault::Fault;
 
 /// A gateway in front of all servers of the case.
 pub(super) fn serve(ground: &Ground, case: &Case, port: u16) -> Result<Command, Fault> {
+    command(ground, "portolan.toml", &text(ground, case, port))
+}
+
+/// A gateway with this configuration.
+pub(super) fn command(ground: &Ground, file: &str, text: &str) -> Result<Command, Fault> {
+    let path = ground.dir.join(file);
+    write(&path, text)?;
+    let mut command = Command::new(&ground.portolan);
+    command.arg("serve").arg(&path).args(&ground.portolan_args);
+    Ok(command)
+}
+
+/// The configuration in front of all servers of the case.
+pub(super) fn text(ground: &Ground, case: &Case, port: u16) -> String {
     let mut text = String::new();
     for number in 0..case.behind.servers {
         let path = case.behind.path(case.behind.era, number);
@@ -28,9 +42,5 @@ pub(super) fn serve(ground: &Ground, case: &Case, port: u16) -> Result<Command, 
     if case.behind.quiet {
         text.push_str("keep_alive = \"10m\"\n");
     }
-    let path = ground.dir.join("portolan.toml");
-    write(&path, &text)?;
-    let mut command = Command::new(&ground.portolan);
-    command.arg("serve").arg(&path).args(&ground.portolan_args);
-    Ok(command)
+    text
 }
