@@ -31,11 +31,14 @@ use crate::relay::{Errand, Mapping, Relay};
 use crate::reply::CallError;
 use crate::route::{self, Route};
 use crate::subscription::Subscription;
-use crate::suspend::{Bond, Resumed};
+use crate::suspend::{Binding, Bond, Resumed};
 use crate::tally::Tally;
 use crate::tasks::{self, Tasking, Wait};
 use crate::upstream::Order;
 use crate::upstream::answer::Answer;
+
+/// For how long a state is good that a modern server has given. Whether it still is, its server says.
+const BOUND: Duration = Duration::from_secs(24 * 3600);
 
 /// By which door a call came in.
 #[derive(Debug, Clone, Copy)]
@@ -100,8 +103,9 @@ impl Route {
                 }
                 let suspends = visit.revision.era == Era::Modern && answer.era() == Era::Legacy;
                 let bond = if suspends { self.bond(&call, deadlines.input)? } else { None };
-                let errand =
-                    Errand { client_era: visit.revision.era, mapping, deadlines, bond, tally, tasking };
+                let binding = self.binding(&call, visit, answer.upstream())?;
+                let client_era = visit.revision.era;
+                let errand = Errand { client_era, mapping, deadlines, bond, binding, tally, tasking };
                 Ok(Course::Relay(Box::new(Relay::new(*answer, call, errand))))
             }
             Ok(Way::Resumed(mut relay)) => {
@@ -153,6 +157,10 @@ impl Route {
         let upstream = &target.member.upstream;
         let (era, _) = upstream.discovered(asker.principal, Some(call.client())).await?;
         if era == Era::Modern {
+            if let Some(binding) = self.binding(call, visit, upstream.name())? {
+                let own = self.suspended.unbound(call, &binding.bond, self.world.clock.now())?;
+                return self.forward(own.as_ref().unwrap_or(call), visit, target, asker).await;
+            }
             return self.forward(call, visit, target, asker).await;
         }
         self.permit(call, target, asker.principal)?;
@@ -171,6 +179,27 @@ impl Route {
                 self.forward(&anew, visit, target, asker).await
             }
         }
+    }
+
+    /// What binds a modern server's state to this replica: where a client may come to another one, and each has a process of
+    /// its own.
+    fn binding(
+        &self,
+        call: &Call,
+        visit: Visit<'_>,
+        upstream: &str,
+    ) -> Result<Option<Box<Binding>>, CallError> {
+        if self.world.replica.is_none() || visit.revision.era == Era::Legacy {
+            return Ok(None);
+        }
+        let mut members = self.catalog.members.iter().map(|member| &member.upstream);
+        let is_process = members.any(|member| member.is_process() && member.name() == upstream);
+        if !is_process || call.method().is_none_or(|method| !method.may_ask) {
+            return Ok(None);
+        }
+        let bond = Bond::new(&self.name, &self.gate.identify()?, call, BOUND);
+        let (suspended, clock) = (Arc::clone(&self.suspended), Arc::clone(&self.world.clock));
+        Ok(Some(Box::new(Binding { suspended, bond, clock })))
     }
 
     /// What a call can be suspended under; nothing if nobody may ask in it.

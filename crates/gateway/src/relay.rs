@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use mcp::answer::{self, AnswerFault, ResultType};
 use mcp::call::Call;
-use mcp::json::{JsonFault, LONG, Object, Patch};
+use mcp::json::{self, JsonFault, LONG, Object, Patch};
 use mcp::jsonrpc::{Id, Message, MessageKind};
 use mcp::meta::ClientFacts;
 use mcp::method::{Kind, Method};
@@ -24,7 +24,7 @@ use crate::catalog::names::Names;
 use crate::catalog::{map_error_uri, map_result_uris};
 use crate::plan::Deadlines;
 use crate::reply::CallError;
-use crate::suspend::Bond;
+use crate::suspend::{Binding, Bond};
 use crate::tally::Tally;
 use crate::tasks::{Reshape, Tasking};
 use crate::upstream::answer::{Answer, Arrival, Response};
@@ -59,6 +59,8 @@ pub(crate) struct Relay {
     longest: Duration,
     /// What the call is suspended under when its legacy server asks a modern client.
     bond: Option<Bond>,
+    /// What the state is bound by that a modern server gives to a modern client, if only one replica has the server.
+    binding: Option<Box<Binding>>,
     /// What becomes of tasks in the answer.
     tasking: Option<Box<Tasking>>,
     /// The call as it came, to be sent again with what its modern server asks a legacy client for.
@@ -75,6 +77,7 @@ pub(crate) struct Errand {
     pub(crate) mapping: Option<Mapping>,
     pub(crate) deadlines: Deadlines,
     pub(crate) bond: Option<Bond>,
+    pub(crate) binding: Option<Box<Binding>>,
     pub(crate) tally: Tally,
     pub(crate) tasking: Option<Box<Tasking>>,
 }
@@ -107,12 +110,13 @@ pub(crate) enum Passed {
 
 impl Relay {
     pub(crate) fn new(answer: Answer, call: Box<Call>, errand: Errand) -> Self {
-        let Errand { client_era, mapping, deadlines, bond, tally, mut tasking } = errand;
+        let Errand { client_era, mapping, deadlines, bond, binding, tally, mut tasking } = errand;
         let asked_again = client_era == Era::Legacy && answer.era() == Era::Modern;
         Self {
             input: deadlines.input,
             longest: deadlines.call_max,
             bond,
+            binding,
             answer,
             id: call.id().clone(),
             method: call.method(),
@@ -339,6 +343,11 @@ impl Relay {
                 // A legacy client cannot answer that; it can answer requests.
                 if let Some(call) = self.call.take() {
                     return Ok(Passed::Input(input, call));
+                }
+                if let (Some(binding), Some(own)) = (&self.binding, input.state) {
+                    let state = json::quote(&binding.bind(&own)?);
+                    let set = result.set("requestState", state.as_bytes(), parts.result.start, &mut patch);
+                    set.map_err(unreadable)?;
                 }
             }
             answer::name_type(&result, parts.result, &mut patch).map_err(unreadable)?;

@@ -23,6 +23,7 @@ use crate::replica::Replica;
 use crate::reply::CallError;
 use crate::upstream::ask::{Ask, Debt};
 use crate::upstream::pipe::lock;
+use crate::world::Clock;
 
 /// What a suspended call belongs to.
 #[derive(Debug, Clone)]
@@ -74,6 +75,22 @@ pub(crate) struct Suspended {
     closed: AtomicBool,
     /// This process among others: a state names who holds its call.
     replica: Option<Arc<Replica>>,
+}
+
+/// Binds the states that a modern server gives to this replica, whose process alone knows them.
+#[derive(Debug)]
+pub(crate) struct Binding {
+    pub(crate) suspended: Arc<Suspended>,
+    pub(crate) bond: Bond,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Binding {
+    /// The state for the client; `own` is the JSON text of the server's own.
+    pub(crate) fn bind(&self, own: &str) -> Result<String, CallError> {
+        let named = format!(r#""own":{own}{}"#, self.suspended.at());
+        self.suspended.state(&self.bond, self.clock.now(), &named)
+    }
 }
 
 /// A call that waits for its client.
@@ -143,6 +160,33 @@ impl Suspended {
         sealed.string("at").ok().flatten().map(std::borrow::Cow::into_owned)
     }
 
+    /// Names this replica, as a member after others.
+    fn at(&self) -> String {
+        let replica = self.replica.as_ref();
+        replica.map(|replica| format!(r#","at":{}"#, json::quote(&replica.id()))).unwrap_or_default()
+    }
+
+    /// The call with the state that a process of this replica has given, if it comes with one that was bound.
+    pub(crate) fn unbound(
+        &self,
+        call: &Call,
+        bond: &Bond,
+        now: SystemTime,
+    ) -> Result<Option<Call>, CallError> {
+        let retry = Retry::read(call.params())
+            .map_err(|fault| CallError::Reject(Reject::member("inputResponses", &fault)))?;
+        // The state may be the server's own, from before.
+        let payload = retry.state.and_then(|state| self.seal.open(bond.bound(), now, &state).ok());
+        let Some(payload) = payload else { return Ok(None) };
+        let sealed = std::str::from_utf8(&payload).ok().and_then(|text| Object::parse(text).ok());
+        let Some(own) = sealed.as_ref().and_then(|sealed| sealed.get("own").ok().flatten()) else {
+            return Ok(None);
+        };
+        let responses: Vec<_> =
+            retry.responses.iter().map(|(key, text)| (key.to_string(), (*text).to_owned())).collect();
+        Ok(Some(mrtr::again(call, &responses, Some(own))?))
+    }
+
     /// Suspends a call whose server asks for something: the result that tells the client.
     pub(crate) fn park(
         self: &Arc<Self>,
@@ -177,8 +221,7 @@ impl Suspended {
             .map_err(|_unspecified| CallError::Internal("no random numbers".to_owned()))?;
         let handle: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
         let requests: Vec<_> = debts.iter().map(|(request, _)| request.clone()).collect();
-        let at = self.replica.as_ref().map(|replica| format!(r#","at":{}"#, json::quote(&replica.id())));
-        let named = format!(r#""call":{}{}"#, json::quote(&handle), at.unwrap_or_default());
+        let named = format!(r#""call":{}{}"#, json::quote(&handle), self.at());
         let state = self.state(bond, now, &named)?;
         let mut calls = lock(&self.calls);
         if calls.len() >= self.most {

@@ -134,7 +134,7 @@ impl Watch {
                 match notices.recv().await {
                     Ok(change) => {
                         self.tell(&change);
-                        self.tell_others(&change).await;
+                        self.tell_others(&change);
                     }
                     Err(broadcast::error::RecvError::Lagged(_)) => self.everything_changed(),
                     Err(broadcast::error::RecvError::Closed) => return,
@@ -381,7 +381,9 @@ impl Watch {
 
     fn arrived(&self, arrival: Arrival) {
         if let Arrival::Notice(message, seen) = arrival {
-            self.tell(&Arc::new((message, seen)));
+            let change = Arc::new((message, seen));
+            self.tell(&change);
+            self.tell_others(&change);
         }
     }
 
@@ -410,9 +412,14 @@ impl Watch {
 
     /// Each replica has a process of its own, and what one of these tells of, no other may know. Servers over HTTP tell each
     /// replica themselves.
-    async fn tell_others(&self, change: &Change) {
-        if let Some(replica) = self.upstream.world().replica.as_ref().filter(|_| self.upstream.is_process()) {
-            replica.tell_of(self.upstream.name(), change.0.bytes(), &change.1.notice).await;
+    fn tell_others(&self, change: &Change) {
+        let world = self.upstream.world();
+        if let Some(replica) = world.replica.clone().filter(|_| self.upstream.is_process()) {
+            let (name, change) = (Arc::clone(self.upstream.label()), Arc::clone(change));
+            // Whoever tells of it does not wait for the store.
+            world
+                .tasks
+                .spawn(async move { replica.tell_of(&name, change.0.bytes(), &change.1.notice).await });
         }
     }
 

@@ -7,6 +7,7 @@ use mcp::json;
 use mcp::meta::{self, LogLevel};
 use store::sessions::If;
 use store::{Store, StoreFault};
+use tokio::time::{Duration, sleep};
 
 use crate::bridge::door::Door;
 use crate::bridge::session::Terms;
@@ -16,6 +17,10 @@ use crate::upstream::pipe::lock;
 /// The names of facts.
 const LEVEL: &str = "level";
 const WATCHED: &str = "watched";
+
+/// How often a server is asked again to tell of a resource, and how long after the first time.
+const TRIES: usize = 8;
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
 pub(super) fn store_away(fault: &StoreFault) -> CallError {
     CallError::StoreAway { what: "this change of a session", why: fault.to_string() }
@@ -74,8 +79,8 @@ impl Door {
         Ok(())
     }
 
-    /// Servers may take long to say that they tell of a resource; the session need not wait for that. What changes until
-    /// then is not missed: its stream of notifications begins with the word that everything may have changed.
+    /// Servers may take long to say that they tell of a resource; the session need not wait for that. What has changed until
+    /// then is not known, so its client is told once more that everything may have.
     fn watch_again(self: &Arc<Self>, terms: &Terms, uris: &str) {
         let uris = json::array(uris).unwrap_or_default();
         let uris: Vec<_> =
@@ -83,10 +88,24 @@ impl Door {
         let (this, terms) = (Arc::clone(self), terms.clone());
         self.route.world.tasks.spawn(async move {
             for uri in uris {
-                if let Err(error) = this.subscribe(&uri, &terms).await {
-                    tracing::warn!(%error, "a session that was taken over does not hear of {uri:?} any more");
-                }
+                this.watch_one_again(&uri, &terms).await;
+            }
+            let held = this.sessions.held(&terms);
+            if let Some((stream, _)) = held.and_then(|held| held.recordings.notices()) {
+                stream.tell_everything();
             }
         });
+    }
+
+    /// The server may be away for a moment, too.
+    async fn watch_one_again(&self, uri: &str, terms: &Terms) {
+        let mut pause = FIRST_PAUSE;
+        for _ in 0..TRIES {
+            let Err(error) = self.subscribe(uri, terms).await else { return };
+            tracing::info!(%error, "a session that was taken over does not hear of {uri:?} yet");
+            sleep(pause).await;
+            pause *= 2;
+        }
+        tracing::warn!("a session that was taken over does not hear of {uri:?} any more");
     }
 }

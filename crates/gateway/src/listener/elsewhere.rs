@@ -107,14 +107,25 @@ impl Listener {
         hop: &Hop,
         request: impl Fn() -> Request<'r>,
     ) -> Option<Response<ReplyBody>> {
-        let (began, mut moves) = (Instant::now(), 0);
+        let (began, mut moves, mut given) = (Instant::now(), 0, false);
         loop {
-            let peer = match replica.home_of(terms.homed()).await {
+            let home = match given {
+                true => replica.given(terms.homed()).await,
+                false => replica.home_of(terms.homed()).await,
+            };
+            let peer = match home {
                 Ok(Home::Here) if !self.drain.is_cancelled() => return None,
                 Ok(Home::Here) => match self.hand_over(replica, (endpoint, terms), hop).await {
                     Some(peer) => peer,
                     None => return None,
                 },
+                // Its home sends it here: it is handed over.
+                Ok(Home::At(peer))
+                    if !given && matches!(hop, Hop::Forwarded { from, .. } if *from == peer.id) =>
+                {
+                    given = true;
+                    continue;
+                }
                 Ok(Home::At(peer)) => peer,
                 Ok(Home::Ended) => return Some(refused(&CallError::NoSession, &request())),
                 Ok(Home::Adopted(adoption)) => {
@@ -138,7 +149,10 @@ impl Listener {
                 Err(Unforwarded::Lost(why)) => return Some(lost(&peer, &why, &sent)),
                 Err(Unforwarded::Moved(Some(to))) => {
                     moves += 1;
-                    replica.moved(terms.homed(), &to);
+                    given = *to == *replica.id();
+                    if !given {
+                        replica.moved(terms.homed(), &to);
+                    }
                     if moves >= MOVES || replica.peers.refresh(replica).await.is_err() {
                         return Some(away(&peer, "the session is sent from one replica to the next", &sent));
                     }

@@ -129,6 +129,31 @@ impl Replica {
         self.peers.get(&holder).map(Home::At).ok_or_else(gone)
     }
 
+    /// A session that its home says it has handed over to this replica.
+    ///
+    /// # Errors
+    /// When the store is away.
+    pub(crate) async fn given(&self, session: Homed<'_>) -> Result<Home, StoreFault> {
+        let stripe = self.homes.stripe(session.name);
+        let Some(stripe) = stripe else { return Err(StoreFault::Broken("no lock".to_owned())) };
+        let one = stripe.lock_owned().await;
+        let me = self.id();
+        if self.homes.of(session.name).is_some_and(|at| at == me) {
+            return self.sure(Home::Here).await;
+        }
+        self.renewed().await?;
+        // Another one may have been given it since.
+        match self.store().holder(session.name).await? {
+            Some(holder) if *holder == *me => Ok(Home::Adopted(Adoption { by: me, _one: one })),
+            Some(holder) => {
+                self.homes.put(session, &holder, self.around.clock.now());
+                let gone = || StoreFault::Away(format!("replica {holder} has just gone"));
+                self.peers.get(&holder).map(Home::At).ok_or_else(gone)
+            }
+            None => Ok(Home::Ended),
+        }
+    }
+
     /// Where it is, as far as that is known without asking.
     fn known_home(&self, session: Homed<'_>) -> Option<Home> {
         let me = self.id();

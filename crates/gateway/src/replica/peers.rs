@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -24,7 +25,8 @@ pub(super) const PULSE_EVERY: Duration = Duration::from_millis(200);
 const SILENT: Duration = Duration::from_millis(900);
 /// How long a connection to it may take to be made.
 const CONNECT: Duration = Duration::from_millis(800);
-/// One that refuses connections and has given no sign of life for so long is dead, lease or not.
+/// One that refuses connections and has given no sign of life for so long is dead, lease or not. Where it had answered before, so
+/// that its address is right, it is dead as soon as it refuses.
 const REFUSING: Duration = Duration::from_millis(2500);
 
 /// Another replica.
@@ -46,7 +48,11 @@ struct Place {
 
 /// Whether a peer answers: felt from when something is first asked of it.
 #[derive(Debug, Default)]
-struct Pulse(Mutex<Option<Felt>>);
+struct Pulse {
+    felt: Mutex<Option<Felt>>,
+    /// Whether it was ever felt: then its address is right.
+    was_felt: AtomicBool,
+}
 
 /// One time that it is felt.
 #[derive(Debug, Clone, Default)]
@@ -164,7 +170,9 @@ impl Peers {
             // Nobody can ask it, so its signs of life must do.
             None => true,
         };
-        if refuses && replica.store().bury(&peer.id, REFUSING).await? {
+        let was_there = peer.at.is_some() && peer.pulse.was_felt.load(Ordering::Relaxed);
+        let silent = if was_there { Duration::ZERO } else { REFUSING };
+        if refuses && replica.store().bury(&peer.id, silent).await? {
             tracing::warn!(replica = peer.id, "is not where it was, and is taken for dead");
         }
         self.refresh(replica).await?;
@@ -196,7 +204,7 @@ impl Peer {
     }
 
     fn feel(self: &Arc<Self>, replica: &Arc<Replica>) -> Felt {
-        let mut state = lock(&self.pulse.0);
+        let mut state = lock(&self.pulse.felt);
         if let Some(felt) = state.as_ref().filter(|felt| !felt.gone.is_cancelled()) {
             return felt.clone();
         }
@@ -206,9 +214,10 @@ impl Peer {
         // It outlives whoever asks first.
         tokio::spawn(async move {
             tokio::select! {
-                why = this.listen(&replica, &ends) => {
-                    tracing::warn!(replica = this.id, "another replica does not answer: {why}");
-                }
+                why = this.listen(&replica, &ends) => match ends.there.is_cancelled() {
+                    true => tracing::warn!(replica = this.id, "another replica does not answer: {why}"),
+                    false => tracing::debug!(replica = this.id, "another replica does not answer yet: {why}"),
+                },
                 () = ends.gone.cancelled() => {}
             }
             ends.gone.cancel();
@@ -238,7 +247,10 @@ impl Peer {
         };
         loop {
             match timeout(SILENT, reply.chunk()).await {
-                Ok(Ok(Some(_))) => felt.there.cancel(),
+                Ok(Ok(Some(_))) => {
+                    felt.there.cancel();
+                    self.pulse.was_felt.store(true, Ordering::Relaxed);
+                }
                 Ok(Ok(None)) => return "it has ended".to_owned(),
                 Ok(Err(fault)) => return fault.to_string(),
                 Err(_elapsed) => return late(),
@@ -249,7 +261,7 @@ impl Peer {
 
 impl Pulse {
     fn stops(&self) {
-        if let Some(felt) = lock(&self.0).as_ref() {
+        if let Some(felt) = lock(&self.felt).as_ref() {
             felt.gone.cancel();
         }
     }

@@ -57,6 +57,41 @@ async fn a_suspended_call_goes_on_from_every_replica_and_is_lost_with_its_own() 
     drop(events);
 }
 
+/// Each replica has a process of its own, and what one has said only that one understands.
+#[tokio::test]
+async fn the_state_of_a_process_finds_its_process() {
+    let fleet = Fleet::new(Persona::legacy()).await;
+    let mut all = Vec::new();
+    for _ in 0..2 {
+        let (server, desk) = ScriptedServer::new(Persona::modern());
+        let one = fleet
+            .start_with(|stand| {
+                stand.plan.routes[0].upstreams.clear();
+                stand.plan.upstreams.clear();
+                server.program(&stand.spawn, "local");
+                stand.put(UpstreamPlan::new("local", crate::stand::process("local")));
+            })
+            .await;
+        all.push((one, server, desk));
+    }
+    let (two, one) = (all.pop().unwrap(), all.pop().unwrap());
+    let mut desk = one.2;
+    let (asked, ()) = tokio::join!(call(&one.0, ""), async {
+        let asks = r#"{"resultType":"input_required","inputRequests":{"k":{"method":"elicitation/create","params":{"message":"m","requestedSchema":{"type":"object","properties":{}}}}},"requestState":"mine"}"#;
+        desk.asked("tools/call").await.result(asks).await;
+    });
+    assert_ne!(json::at(&asked, &["result", "requestState"]), Some("\"mine\""), "{asked}");
+    let retry = answered(&asked);
+    let (done, ()) = tokio::join!(call(&two.0, &retry), async {
+        let again = desk.asked("tools/call").await;
+        assert_eq!(json::at(again.seen.text(), &["params", "requestState"]), Some("\"mine\""));
+        assert!(json::at(again.seen.text(), &["params", "inputResponses", "k"]).is_some());
+        again.result(r#"{"resultType":"complete","content":[]}"#).await;
+    });
+    assert!(json::at(&done, &["result", "content"]).is_some(), "{done}");
+    assert!(two.1.seen_of("tools/call").is_empty());
+}
+
 #[tokio::test]
 async fn between_replicas_strangers_are_not_served() {
     let fleet = Fleet::new(Persona::legacy()).await;

@@ -92,15 +92,9 @@ async fn a_session_outlives_the_replica_that_opened_it() {
             }
         }
     };
-    let tells = async {
-        loop {
-            fleet.server.tell("notifications/resources/updated", r#""uri":"file:///a""#).await;
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    };
     tokio::select! {
         () = hears => {}
-        () = tells => {}
+        () = tells(&fleet) => {}
     }
     let (reply, ()) = tokio::join!(session.request(&three, 4, "tools/call", r#"{"name":"t"}"#), async {
         let mut events = desk.asked("tools/call").await.stream().await;
@@ -119,11 +113,13 @@ async fn all(mut reply: Reply) -> String {
 
 #[tokio::test]
 async fn a_replica_that_ends_in_good_order_hands_its_sessions_over() {
-    let mut fleet = Fleet::new(Persona::legacy()).await;
+    let mut fleet = Fleet::new(Persona::legacy().able(WATCHING).with_stream()).await;
     let desk = fleet.desk();
     fleet.server.answer_all(desk, |asked| async move { asked.result("{}").await });
     let (mut one, two) = (fleet.start().await, fleet.start().await);
     let session = Session::open(&one).await;
+    let watched = session.request(&two, 1, "resources/subscribe", r#"{"uri":"file:///a"}"#).await;
+    assert!(watched.response().await.contains("\"result\":{}"));
     let asks = async {
         for id in 0..50 {
             let reply = session.request(&two, id, "tools/call", r#"{"name":"t"}"#).await;
@@ -133,6 +129,21 @@ async fn a_replica_that_ends_in_good_order_hands_its_sessions_over() {
     };
     tokio::join!(asks, one.stop());
     assert_eq!(session.ping(&two).await, 200);
+    // With all that it was.
+    let mut heard = session.get(&two, None).await;
+    let hears = async { while !heard.event().await.unwrap().contains("file:///a") {} };
+    tokio::select! {
+        () = hears => {}
+        () = tells(&fleet) => {}
+    }
+}
+
+/// Tells of a change again and again.
+async fn tells(fleet: &Fleet) {
+    loop {
+        fleet.server.tell("notifications/resources/updated", r#""uri":"file:///a""#).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 /// A process that crashed and is there again has another id, whatever address it has.
