@@ -70,9 +70,10 @@ impl Store {
         text: &'static str,
         parameters: Vec<Cell>,
     ) -> Result<Vec<Row>, StoreFault> {
+        // Whoever asks something of the store now and then is not to carry room for that all the time.
         match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.query(text, parameters).await,
-            Backend::Postgres(postgres) => postgres.query(text, parameters).await,
+            Backend::Sqlite(sqlite) => Box::pin(sqlite.query(text, parameters)).await,
+            Backend::Postgres(postgres) => Box::pin(postgres.query(text, parameters)).await,
         }
     }
 

@@ -62,7 +62,7 @@ impl Door {
     /// Opens a session that outlives its connections: any replica can find it.
     pub(crate) async fn open(&self, message: &Message) -> Result<Opened, CallError> {
         let Some(replica) = &self.route.world.replica else { return self.open_as(message, "").await };
-        replica.renewed().await.map_err(|fault| store_away(&fault))?;
+        Box::pin(replica.renewed()).await.map_err(|fault| store_away(&fault))?;
         self.open_as(message, &replica.id()).await
     }
 
@@ -153,20 +153,20 @@ impl Door {
                 let raw = object.get("level").map_err(|fault| Reject::member("level", &fault))?;
                 let level = raw.ok_or_else(|| Reject::Params("\"level\" is required".to_owned()))?;
                 let level = meta::log_level(level).map_err(|reject| Reject::Params(reject.to_string()))?;
-                self.remember_level(terms, level).await?;
+                Box::pin(self.remember_level(terms, level)).await?;
                 self.sessions.hold(terms, self.now()).set_level(level);
                 Ok(done(&request.id))
             }
             "resources/subscribe" => {
                 self.subscribe(&uri_of(&message)?, terms).await?;
-                self.remember_interests(terms).await?;
+                Box::pin(self.remember_interests(terms)).await?;
                 Ok(done(&request.id))
             }
             "resources/unsubscribe" => {
                 if let Some(held) = self.sessions.held(terms) {
                     lock(&held.interests).remove(&uri_of(&message)?);
                     held.interests_changed.send_modify(|count| *count += 1);
-                    self.remember_interests(terms).await?;
+                    Box::pin(self.remember_interests(terms)).await?;
                 }
                 Ok(done(&request.id))
             }
