@@ -114,6 +114,8 @@ table! {
         retry_tools: Texts,
         /// How often the server is asked how it is while nobody calls it. Without it, only while it is down. Only with `url`.
         health_check: Lasting,
+        /// At which replicas a server that is a program serves clients, where several share a store.
+        replicas: Where = "each",
         /// Leave the server out.
         disabled: bool = false,
     }
@@ -203,6 +205,17 @@ choice! {
         "shared" => Shared,
         /// Each downstream session has its own. Modern clients, who have none, share one.
         "per-client" => PerClient,
+    }
+}
+
+choice! {
+    /// At which replicas a server that is a program serves clients.
+    Where {
+        /// Each has a process of its own.
+        "each" => Each,
+        /// One replica's process serves the clients of all, for servers that remember something. The others forward to it what
+        /// concerns it, and one of them takes over when it is gone. All servers of this kind are at the same replica.
+        "one" => One,
     }
 }
 

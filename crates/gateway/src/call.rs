@@ -226,7 +226,7 @@ impl Route {
         visit: Visit<'_>,
         target: &Target<'_>,
         asker: Asker<'_>,
-    ) -> Result<Answer, CallError> {
+    ) -> Result<Box<Answer>, CallError> {
         let mirrored = self.mirror(call, visit, target, asker).await?;
         let answer = self.send_once(call, visit, target, (asker.principal, &mirrored)).await?;
         if !answer.refuses_headers() || call.kind() != Kind::Tool {
@@ -237,7 +237,7 @@ impl Route {
         Box::pin(target.member.relearn(asker)).await;
         let learned = Box::pin(self.mirror(call, visit, target, asker)).await?;
         if learned == mirrored {
-            return Ok(refused);
+            return Ok(Box::new(refused));
         }
         Box::pin(self.send_once(call, visit, target, (asker.principal, &learned))).await
     }
@@ -248,7 +248,7 @@ impl Route {
         visit: Visit<'_>,
         target: &Target<'_>,
         (principal, mirrored): (&Principal, &[(HeaderName, HeaderValue)]),
-    ) -> Result<Answer, CallError> {
+    ) -> Result<Box<Answer>, CallError> {
         let upstream = &target.member.upstream;
         let permit = self.permit(call, target, principal)?;
         let order = Order {

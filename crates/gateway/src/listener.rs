@@ -188,6 +188,12 @@ impl Listener {
             Ok(call) => call,
             Err(fault) => return reject(&fault, id.as_ref()),
         };
+        if endpoint.door.route.concerns_single(&call)
+            && let Some(response) =
+                self.opening_elsewhere(&headers, call.message(), endpoint, origin, Era::Modern).await
+        {
+            return response;
+        }
         // What is rare lies in a box of its own.
         if let Some(body) = body.filter(|_| call.continues() || call.kind() == Kind::Task)
             && let Some(response) =
@@ -265,6 +271,11 @@ impl Listener {
         let opens =
             matches!(message.kind(), MessageKind::Request(request) if &*request.method == "initialize");
         if opens && !headers.contains_key(&headers::SESSION_ID) {
+            if let Some(response) =
+                self.opening_elsewhere(&headers, &message, endpoint, origin, Era::Legacy).await
+            {
+                return response;
+            }
             return match endpoint.door.open(&message).await {
                 Ok(opened) => {
                     let mut response = respond::json(StatusCode::OK, opened.answer);

@@ -185,6 +185,8 @@ pub struct UpstreamPlan {
     /// Whether it is reached and its changes listened for from the start. Not by who asks it one thing and ends: then it
     /// is reached when it is asked, and its lists are as fresh as they were told to be.
     pub watched: bool,
+    /// Whether one replica's process serves the clients of all: it is at one replica only.
+    pub single: bool,
 }
 
 /// How to reach a server.
@@ -423,6 +425,7 @@ impl UpstreamPlan {
             retry_tools: None,
             health_check: None,
             watched: true,
+            single: false,
         }
     }
 }

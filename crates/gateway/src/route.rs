@@ -11,11 +11,13 @@ use mcp::json::{self, Object, Patch};
 use mcp::jsonrpc::{Id, Message, MessageKind};
 use mcp::listen::Filter;
 use mcp::meta::{ClientFacts, DEGRADED};
+use mcp::method::{Kind, Reach};
 use mcp::version::{self, Era};
 use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::call::{Visit, Way};
+use crate::catalog::names::Owner;
 use crate::catalog::shelf::Asker;
 use crate::catalog::{Catalog, Member};
 use crate::digest::Digest;
@@ -33,6 +35,8 @@ use crate::upstream::places::Places;
 use crate::watch::Watch;
 use crate::world::World;
 
+/// The servers that are at one replica only are at the same one, all of them.
+const SINGLE: &str = "single";
 /// How long a merged description of several servers counts as fresh.
 const DESCRIPTION_TTL: Duration = Duration::from_secs(60);
 /// How long a server's own description is kept at most: nothing tells when it changes.
@@ -45,6 +49,8 @@ const DESCRIPTIONS: Room = Room { values: 64, bytes: 4 * 1024 * 1024 };
 pub(crate) struct Route {
     /// Its name in the configuration.
     pub(crate) name: String,
+    /// Names the servers that are at one replica only, if it has any.
+    pub(crate) single: Option<Arc<str>>,
     /// Whether what legacy clients are told in answer to a call outlives this replica.
     pub(crate) durable_streams: bool,
     pub(crate) catalog: Catalog,
@@ -96,6 +102,7 @@ impl Route {
         Self {
             name: plan.name.clone(),
             durable_streams: plan.durable_streams,
+            single: upstreams.iter().any(|upstream| upstream.plan().single).then(|| SINGLE.into()),
             suspended,
             tasks,
             lists: Lists::new(&catalog),
@@ -108,6 +115,27 @@ impl Route {
             described: Kept::new(DESCRIPTIONS),
             watches,
             feed,
+        }
+    }
+
+    /// Whether a call concerns servers that are at one replica only. What concerns all servers does.
+    pub(crate) fn concerns_single(&self, call: &Call) -> bool {
+        if self.single.is_none() {
+            return false;
+        }
+        let subject =
+            call.subject().filter(|_| call.method().is_none_or(|method| method.reach == Reach::Owner));
+        let owner = subject.map(|subject| match call.kind() {
+            Kind::Tool | Kind::Prompt => self.catalog.names.owner(&subject.text),
+            Kind::Resource | Kind::Template => self.catalog.names.uri_owner(&subject.text).0,
+            Kind::Server | Kind::Task => Owner::Unprefixed(""),
+        });
+        match owner {
+            Some(Owner::Server(server, _)) => {
+                self.catalog.members.get(server).is_some_and(|member| member.upstream.plan().single)
+            }
+            Some(Owner::Unprefixed(_)) | None => true,
+            Some(Owner::Nobody) => false,
         }
     }
 

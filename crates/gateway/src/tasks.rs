@@ -202,7 +202,7 @@ impl Route {
         let place = if waits(call) { Some(self.tasks.waits.take().await?) } else { None };
         let answer = self.send(call, visit, &target, asker).await?;
         let tasking = Tasking { reshape, client: None, place };
-        Ok(Way::Server(Box::new(answer), self.mapping(&target), Some(Box::new(tasking))))
+        Ok(Way::Server(answer, self.mapping(&target), Some(Box::new(tasking))))
     }
 }
 

@@ -269,7 +269,7 @@ impl Watch {
             Arrival::Notice(message, Seen { notice: Notice::Acknowledged, .. }) => {
                 let honoured = Filter::read(message.params())
                     .map_err(|_unreadable| invalid("an unreadable acknowledgement"))?;
-                Ok((answer, honoured.and(filter)))
+                Ok((*answer, honoured.and(filter)))
             }
             Arrival::Notice(..) | Arrival::Ask(_) => {
                 Err(invalid("a subscription stream that does not begin with its acknowledgement"))
@@ -346,7 +346,7 @@ impl Watch {
         done
     }
 
-    async fn send(&self, method: &str, params: &str, listens: bool) -> Result<Answer, CallError> {
+    async fn send(&self, method: &str, params: &str, listens: bool) -> Result<Box<Answer>, CallError> {
         let client =
             ClientFacts { capabilities: Bytes::from_static(b"{}"), info: None, log: LogWish::Nothing };
         let call = Call::own(method, params, client)?;

@@ -23,7 +23,8 @@ const EXAMPLE: &str = "[upstream.files]\n\
      url = \"https://mcp.example.com/mcp\"";
 
 /// Keys that only make sense with the other way to reach a server.
-const OF_COMMAND: &[&str] = &["args", "env", "inherit_env", "directory", "idle_after", "stop_grace"];
+const OF_COMMAND: &[&str] =
+    &["args", "env", "inherit_env", "directory", "idle_after", "stop_grace", "replicas"];
 const OF_URL: &[&str] =
     &["transport", "headers", "forward_headers", "socket", "ca", "http2", "breaker", "health_check"];
 
@@ -138,6 +139,7 @@ impl Lowering<'_, '_> {
             None | Some(file::Sessions::Shared) => SessionRule::Shared,
             Some(file::Sessions::PerClient) => SessionRule::PerClient,
         };
+        plan.single = given.replicas.as_ref().is_some_and(|given| given.value == file::Where::One);
         plan.tools = self.selection("tool", given.tools.as_ref());
         plan.prompts = self.selection("prompt", given.prompts.as_ref());
         plan.resources = self.filter(given.resources.as_ref());

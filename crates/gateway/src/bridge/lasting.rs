@@ -64,6 +64,10 @@ impl Door {
     /// Takes over a session whose home is gone, with what is remembered of it.
     pub(crate) async fn adopt(self: &Arc<Self>, terms: &Terms) -> Result<(), CallError> {
         let Some(store) = self.lasting(terms) else { return Ok(()) };
+        let ended = store.session_ended(&terms.name).await.map_err(|fault| store_away(&fault))?;
+        if ended {
+            return Err(CallError::NoSession);
+        }
         let facts = store.facts(&terms.name).await.map_err(|fault| store_away(&fault))?;
         let held = self.sessions.hold(terms, self.now());
         held.recordings.begun_elsewhere();

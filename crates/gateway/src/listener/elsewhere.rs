@@ -3,7 +3,7 @@
 //! knows of it; a suspended call is lost with its replica, and its client hears so.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode, Uri};
@@ -19,11 +19,13 @@ use super::{Endpoint, Hop, Listener, refusal, refuse_call, request_id, respond};
 use crate::bridge::session::Terms;
 use crate::plan::Limits;
 use crate::replica::forward::{self, Request, Unforwarded};
-use crate::replica::{Fate, Home, Peer, Replica};
+use crate::replica::{Fate, Home, Homed, Peer, Replica};
 use crate::reply::{self, CallError};
 
 /// How long a request waits for the home of its session to be taken for dead.
 const DYING: Duration = Duration::from_secs(4);
+/// Until when servers are at one replica.
+const FOR_EVER: Duration = Duration::from_secs(200 * 365 * 24 * 3600);
 /// How often a request may hear that it has come to the wrong replica.
 const MOVES: usize = 4;
 
@@ -35,6 +37,36 @@ pub(super) struct Came<'r> {
 }
 
 type Session<'s> = (&'s Arc<Endpoint>, &'s Terms);
+
+/// What a request is about that has one home.
+#[derive(Debug, Clone, Copy)]
+struct Subject<'s> {
+    endpoint: &'s Arc<Endpoint>,
+    /// The session, if it comes in one.
+    terms: Option<&'s Terms>,
+    homed: Homed<'s>,
+}
+
+impl<'s> Subject<'s> {
+    /// A session, which is at home with the servers of its route where these are at one replica only.
+    fn of((endpoint, terms): Session<'s>) -> Self {
+        let homed = endpoint.door.route.single.as_ref().map_or_else(|| terms.homed(), single);
+        Self { endpoint, terms: Some(terms), homed }
+    }
+
+    /// Whether it is a session that nothing is known of here, because its home was elsewhere.
+    fn is_new_here(&self, replica: &Replica) -> Option<&'s Terms> {
+        let terms = self.terms.filter(|terms| self.homed.name != &terms.name)?;
+        let is_mine =
+            *terms.homed().opener == *replica.id() || self.endpoint.door.sessions.held(terms).is_some();
+        (!is_mine).then_some(terms)
+    }
+}
+
+/// The servers that are at one replica only.
+fn single(name: &Arc<str>) -> Homed<'_> {
+    Homed { name, opener: "", expires: SystemTime::UNIX_EPOCH + FOR_EVER }
+}
 
 impl Listener {
     /// A message of a session: what the session's home answers; none if that is here.
@@ -55,7 +87,7 @@ impl Listener {
             asks: request_id(message).into_iter().collect(),
             era: Era::Legacy,
         };
-        Box::pin(self.elsewhere(replica, session, came.hop, request)).await
+        Box::pin(self.elsewhere(replica, Subject::of(session), came.hop, request)).await
     }
 
     /// The same for several messages.
@@ -77,7 +109,7 @@ impl Listener {
             asks: members().filter_map(|message| request_id(&message)).collect(),
             era: Era::Legacy,
         };
-        Box::pin(self.elsewhere(replica, session, came.hop, request)).await
+        Box::pin(self.elsewhere(replica, Subject::of(session), came.hop, request)).await
     }
 
     /// The same for a request without a message.
@@ -97,25 +129,32 @@ impl Listener {
             asks: Vec::new(),
             era: Era::Legacy,
         };
-        Box::pin(self.elsewhere(replica, session, came.hop, request)).await
+        Box::pin(self.elsewhere(replica, Subject::of(session), came.hop, request)).await
     }
 
     async fn elsewhere<'r>(
         &self,
         replica: &Arc<Replica>,
-        (endpoint, terms): Session<'_>,
+        subject: Subject<'_>,
         hop: &Hop,
         request: impl Fn() -> Request<'r>,
     ) -> Option<Response<ReplyBody>> {
         let (began, mut moves, mut given) = (Instant::now(), 0, false);
+        let Subject { endpoint, homed, .. } = subject;
         loop {
             let home = match given {
-                true => replica.given(terms.homed()).await,
-                false => replica.home_of(terms.homed()).await,
+                true => replica.given(homed).await,
+                false => replica.home_of(homed).await,
             };
             let peer = match home {
-                Ok(Home::Here) if !self.drain.is_cancelled() => return None,
-                Ok(Home::Here) => match self.hand_over(replica, (endpoint, terms), hop).await {
+                Ok(Home::Here) if !self.drain.is_cancelled() => {
+                    let adopted = match subject.is_new_here(replica) {
+                        Some(terms) => endpoint.door.adopt(terms).await,
+                        None => Ok(()),
+                    };
+                    return adopted.err().map(|error| refused(&error, &request()));
+                }
+                Ok(Home::Here) => match self.hand_over(replica, subject, hop).await {
                     Some(peer) => peer,
                     None => return None,
                 },
@@ -129,10 +168,12 @@ impl Listener {
                 Ok(Home::At(peer)) => peer,
                 Ok(Home::Ended) => return Some(refused(&CallError::NoSession, &request())),
                 Ok(Home::Adopted(adoption)) => {
-                    if let Err(error) = endpoint.door.adopt(terms).await {
+                    if let Some(terms) = subject.terms
+                        && let Err(error) = endpoint.door.adopt(terms).await
+                    {
                         return Some(refused(&error, &request()));
                     }
-                    replica.adopted(terms.homed(), &adoption);
+                    replica.adopted(homed, &adoption);
                     return None;
                 }
                 Err(fault) => {
@@ -151,14 +192,14 @@ impl Listener {
                     moves += 1;
                     given = *to == *replica.id();
                     if !given {
-                        replica.moved(terms.homed(), &to);
+                        replica.moved(homed, &to);
                     }
                     if moves >= MOVES || replica.peers.refresh(replica).await.is_err() {
                         return Some(away(&peer, "the session is sent from one replica to the next", &sent));
                     }
                 }
                 Err(Unforwarded::Moved(None)) => {
-                    replica.forget_home(&terms.name);
+                    replica.forget_home(homed.name);
                     if !self.is_decided(replica, (&peer, true), began).await {
                         return Some(away(&peer, "another process answers at its address", &sent));
                     }
@@ -191,23 +232,19 @@ impl Listener {
 
     /// Gives a session to another replica, because this one is about to end; to the one that asks, or else to any. None if it
     /// is still needed here, or nobody can take it.
-    async fn hand_over(
-        &self,
-        replica: &Replica,
-        (endpoint, terms): Session<'_>,
-        hop: &Hop,
-    ) -> Option<Arc<Peer>> {
-        let sessions = &endpoint.door.sessions;
-        if sessions.held(terms).is_some_and(|held| held.has_calls()) {
+    async fn hand_over(&self, replica: &Replica, subject: Subject<'_>, hop: &Hop) -> Option<Arc<Peer>> {
+        let sessions = &subject.endpoint.door.sessions;
+        let held = subject.terms.and_then(|terms| sessions.held(terms));
+        if held.is_some_and(|held| held.has_calls()) {
             return None;
         }
         let peer = match hop {
             Hop::Forwarded { from, .. } => replica.peers.get(from)?,
             Hop::Direct => replica.peers.any()?,
         };
-        match replica.hand_over(terms.homed(), &peer.id).await {
+        match replica.hand_over(subject.homed, &peer.id).await {
             Ok(true) => {
-                sessions.let_go(&terms.name);
+                subject.terms.iter().for_each(|terms| sessions.let_go(&terms.name));
                 Some(peer)
             }
             Ok(false) => None,
@@ -216,6 +253,31 @@ impl Listener {
                 None
             }
         }
+    }
+
+    /// Something new about servers that are at one replica only: what that one answers. None if it is here, or they have
+    /// nothing to do with it.
+    pub(super) async fn opening_elsewhere(
+        &self,
+        headers: &HeaderMap,
+        message: &Message,
+        endpoint: &Arc<Endpoint>,
+        came: Came<'_>,
+        era: Era,
+    ) -> Option<Response<ReplyBody>> {
+        let replica = self.replica.as_ref()?;
+        let homed = single(endpoint.door.route.single.as_ref()?);
+        let request = || Request {
+            listener: &self.name,
+            method: &Method::POST,
+            uri: came.uri,
+            headers,
+            body: message.bytes().clone(),
+            asks: request_id(message).into_iter().collect(),
+            era,
+        };
+        let subject = Subject { endpoint, terms: None, homed };
+        Box::pin(self.elsewhere(replica, subject, came.hop, request)).await
     }
 
     /// The retry of a call that is suspended at another replica, or a request about a task that only another one knows: what

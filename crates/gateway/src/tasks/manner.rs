@@ -48,7 +48,7 @@ impl Route {
         let client = manner.call.map(|call| call.client().clone());
         let tasking =
             manner.reshape.map(|reshape| Box::new(Tasking { reshape: Some(reshape), client, place: None }));
-        Ok(Way::Server(Box::new(answer), self.mapping(target), tasking))
+        Ok(Way::Server(answer, self.mapping(target), tasking))
     }
 
     async fn manner(
@@ -151,7 +151,7 @@ impl Route {
         let answer = courier.send(&wait, Some(answer.id())).await?;
         let reshape = Some(Reshape::Final { abandon: Some(Box::new(abandon)) });
         let tasking = Tasking { reshape, client: None, place: Some(place) };
-        Ok(Way::Server(Box::new(answer), self.mapping(target), Some(Box::new(tasking))))
+        Ok(Way::Server(answer, self.mapping(target), Some(Box::new(tasking))))
     }
 }
 

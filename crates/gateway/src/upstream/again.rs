@@ -24,7 +24,7 @@ impl Upstream {
     /// there to fail.
     pub(super) fn is_settled(
         &self,
-        begun: &Result<Answer, Failed>,
+        begun: &Result<Box<Answer>, Failed>,
         order: &Order<'_>,
         is_trial: bool,
     ) -> bool {
@@ -41,15 +41,15 @@ impl Upstream {
         &self,
         order: &Order<'_>,
         whose: &Whose,
-        mut begun: Result<Answer, Failed>,
-    ) -> Result<Answer, Failed> {
+        mut begun: Result<Box<Answer>, Failed>,
+    ) -> Result<Box<Answer>, Failed> {
         let repeats = self.repeats(order);
         let mut tried = 0;
         loop {
             let failed = match begun {
                 Ok(answer) if !repeats || answer.is_here() => return Ok(answer),
                 Ok(mut answer) => match timeout(HELD_BACK, answer.next()).await {
-                    Ok(Ok(arrival)) => return Ok(answer.with_first(arrival)),
+                    Ok(Ok(arrival)) => return Ok(Box::new(answer.with_first(arrival))),
                     Ok(Err(error)) => Failed::from(error),
                     Err(_elapsed) => return Ok(answer),
                 },

@@ -105,7 +105,7 @@ impl Pulse {
         }
     }
 
-    async fn ask(&self) -> Result<Answer, CallError> {
+    async fn ask(&self) -> Result<Box<Answer>, CallError> {
         let upstream = &self.upstream;
         let link = upstream.link(&upstream.whose(&self.principal, None, NOTHING)).await?;
         let method = if link.era() == Era::Modern { "server/discover" } else { "ping" };
@@ -130,7 +130,7 @@ impl Pulse {
         let mut answer = upstream.send(permit.cover(order)).await?;
         loop {
             if let Arrival::Response(response) = answer.next().await? {
-                return Ok(answer.over(response));
+                return Ok(Box::new(answer.over(response)));
             }
         }
     }

@@ -31,7 +31,7 @@ impl Upstream {
     ///
     /// A call that a server certainly did not carry out is sent a second time: one in a session that the server has
     /// lost (404). What else is sent again is in `again`.
-    pub(crate) async fn send(&self, order: Permitted<Order<'_>>) -> Result<Answer, CallError> {
+    pub(crate) async fn send(&self, order: Permitted<Order<'_>>) -> Result<Box<Answer>, CallError> {
         if !order.covers(self.name()) {
             return Err(CallError::Internal("a permit for another upstream".to_owned()));
         }
@@ -73,13 +73,18 @@ impl Upstream {
         }
     }
 
-    pub(super) async fn begin_placed(&self, order: &Order<'_>, whose: &Whose) -> Result<Answer, Failed> {
+    pub(super) async fn begin_placed(&self, order: &Order<'_>, whose: &Whose) -> Result<Box<Answer>, Failed> {
         let takes_none = order.is_own() || tasks::waits(order.call);
         let place = if takes_none { None } else { Some(self.places.take().await?) };
         self.begin(order, whose, place).await
     }
 
-    async fn begin(&self, order: &Order<'_>, whose: &Whose, place: Option<Place>) -> Result<Answer, Failed> {
+    async fn begin(
+        &self,
+        order: &Order<'_>,
+        whose: &Whose,
+        place: Option<Place>,
+    ) -> Result<Box<Answer>, Failed> {
         match &self.wire {
             Wire::Stdio(wire) => {
                 let running = self.note(wire.running(whose).await, |running| &running.link)?;
@@ -88,11 +93,11 @@ impl Upstream {
             Wire::Http(wire) => {
                 let partner = self.note(wire.partner(whose).await, Partner::link)?;
                 match self.begin_http(wire, order, &partner, place).await? {
-                    Begun::Answer(answer) => Ok(*answer),
+                    Begun::Answer(answer) => Ok(answer),
                     Begun::SessionLost(place) => {
                         let partner = self.note(wire.partner(whose).await, Partner::link)?;
                         match Box::pin(self.begin_http(wire, order, &partner, place)).await? {
-                            Begun::Answer(answer) => Ok(*answer),
+                            Begun::Answer(answer) => Ok(answer),
                             Begun::SessionLost(_) => {
                                 Err(wire.invalid("it forgets each session at once (HTTP 404)").into())
                             }
@@ -109,7 +114,7 @@ impl Upstream {
         running: &Running,
         headers: HeaderMap,
         (declared, place): (&Arc<str>, Option<Place>),
-    ) -> Result<Answer, CallError> {
+    ) -> Result<Box<Answer>, CallError> {
         let log = order.call.client().log;
         if let Some(level) = log.level() {
             running.lower_level(level, self.shared.next_id());
@@ -120,7 +125,7 @@ impl Upstream {
         let wants = Running::wants(log.wants(None), order.listens, asked(order, declared));
         let stream = running.pipe.request(id, body, headers, wants).await?;
         self.answered(&running.link);
-        Ok(Answer::new(Source::Pipe(stream), self.origin(order, &running.link, id), place))
+        Ok(Box::new(Answer::new(Source::Pipe(stream), self.origin(order, &running.link, id), place)))
     }
 
     async fn begin_http(
@@ -163,7 +168,7 @@ impl Upstream {
             }
             Partner::Sse(running, declared) => {
                 let answer = Box::pin(self.begin_pipe(order, running, headers, (declared, place))).await?;
-                return Ok(Begun::Answer(Box::new(answer)));
+                return Ok(Begun::Answer(answer));
             }
         };
         let mut legacy = legacy;

@@ -84,3 +84,61 @@ async fn what_a_process_of_one_replica_tells_clients_of_all_hear() {
         () = tells => {}
     }
 }
+
+/// A process that remembers something is one for all clients, wherever they come, and another one only when it is gone.
+#[tokio::test]
+async fn a_process_at_one_replica_serves_the_clients_of_all() {
+    let fleet = Fleet::new(Persona::legacy()).await;
+    let mut all = Vec::new();
+    for _ in 0..3 {
+        let (server, desk) = ScriptedServer::new(Persona::modern());
+        server.answer_all(desk, |asked| async move {
+            asked.result(r#"{"resultType":"complete","content":[]}"#).await
+        });
+        let one = fleet
+            .start_with(|stand| {
+                server.program(&stand.spawn, "local");
+                let mut local = UpstreamPlan::new("local", crate::stand::process("local"));
+                local.single = true;
+                stand.put(local);
+            })
+            .await;
+        all.push((one, server));
+    }
+    let served = |all: &[(One, ScriptedServer)]| -> Vec<usize> {
+        all.iter().map(|(_, server)| server.seen_of("tools/call").len()).collect()
+    };
+    let call = async |one: &One| {
+        let body = ask::body("1", "tools/call", r#""name":"local__t""#);
+        let reply = ask::send(&one.client(), &body).await.response().await;
+        assert!(reply.contains("\"content\""), "{reply}");
+    };
+    // Modern clients, and a legacy one whose session follows it.
+    for (one, _) in &all {
+        call(one).await;
+    }
+    let session = Session::open(&all[0].0).await;
+    for (one, _) in &all {
+        let reply = session.request(one, 1, "tools/call", r#"{"name":"local__t"}"#).await;
+        assert!(reply.response().await.contains("\"content\""));
+    }
+    let calls = served(&all);
+    let holder = calls.iter().position(|calls| *calls > 0).unwrap();
+    assert_eq!(calls.iter().sum::<usize>(), 6);
+    assert_eq!(calls[holder], 6, "{calls:?}");
+
+    all[holder].0.kill().await;
+    let left: Vec<_> = (0..3).filter(|at| *at != holder).collect();
+    for at in &left {
+        call(&all[*at].0).await;
+        let reply = session.request(&all[*at].0, 1, "tools/call", r#"{"name":"local__t"}"#).await;
+        assert!(reply.response().await.contains("\"content\""));
+    }
+    let mut after: Vec<_> = left.iter().map(|at| served(&all)[*at]).collect();
+    after.sort_unstable();
+    assert_eq!(after, [0, 4], "one of them has taken over");
+    assert_eq!(session.delete(&all[left[0]].0).await, 200);
+    for at in left {
+        assert_eq!(session.ping(&all[at].0).await, 404);
+    }
+}
