@@ -188,7 +188,8 @@ fn where_other_replicas_come_is_where_they_can() {
 
 #[test]
 fn a_program_is_at_one_replica_where_that_is_said() {
-    let single = |more: &str| usable(&format!("[upstream.a]\ncommand = \"true\"\n{more}\n")).upstreams[0].single;
+    let single =
+        |more: &str| usable(&format!("[upstream.a]\ncommand = \"true\"\n{more}\n")).upstreams[0].single;
     assert!(!single("") && !single("replicas = \"each\"") && single("replicas = \"one\""));
     let remote = check("[upstream.a]\nurl = \"https://localhost\"\nreplicas = \"one\"\n");
     assert!(remote.contains("only for upstreams with a command"), "{remote}");

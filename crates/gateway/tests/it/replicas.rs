@@ -1,10 +1,11 @@
 //! Several gateways that share a store and a network, each in a runtime of its own: one that is killed vanishes in the middle
 //! of whatever it does.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway::plan::{HttpReach, Reach, ReplicasPlan, UpstreamPlan};
+use gateway::plan::{HttpReach, Reach, ReplicasPlan, StdioReach, UpstreamPlan};
 use store::{Place, Settings, Store};
 use tempfile::TempDir;
 use testkit::http::{Client, Reply};
@@ -12,6 +13,7 @@ use testkit::json;
 use testkit::net::MemoryNetwork;
 use testkit::server::{Desk, Persona, ScriptedServer};
 use tokio::runtime::{Builder, Runtime};
+use transport::child::ChildSpec;
 use transport::net::Address;
 
 use crate::ask;
@@ -142,6 +144,13 @@ impl Session {
         let client = at.client();
         client.send(&client.request("DELETE /mcp", &[("mcp-session-id", &self.0)], b"")).await.status
     }
+}
+
+/// A server that is a process.
+fn process(program: &str) -> Reach {
+    let program = program.to_owned();
+    let child = ChildSpec { program, args: Vec::new(), env: BTreeMap::new(), directory: None };
+    Reach::Stdio(StdioReach { child, idle_after: None, grace: Duration::from_secs(2) })
 }
 
 /// What a refusal says.

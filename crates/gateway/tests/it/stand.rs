@@ -153,11 +153,6 @@ pub(crate) fn http_reach(address: &Address) -> HttpReach {
     }
 }
 
-/// A server that is a process.
-pub(crate) fn process(program: &str) -> Reach {
-    Reach::Stdio(stdio_reach(program))
-}
-
 fn stdio_reach(program: &str) -> StdioReach {
     StdioReach {
         child: ChildSpec {

@@ -69,7 +69,7 @@ async fn the_state_of_a_process_finds_its_process() {
                 stand.plan.routes[0].upstreams.clear();
                 stand.plan.upstreams.clear();
                 server.program(&stand.spawn, "local");
-                stand.put(UpstreamPlan::new("local", crate::stand::process("local")));
+                stand.put(UpstreamPlan::new("local", process("local")));
             })
             .await;
         all.push((one, server, desk));
@@ -108,4 +108,35 @@ async fn between_replicas_strangers_are_not_served() {
     }
     assert_eq!(inside.send(&inside.request("GET /pulse", &[], b"")).await.status, 421);
     assert_eq!(ask::send(&one.client(), &body).await.status, 200);
+}
+
+/// A task of a legacy server is known in the session that made it, and that is the session of one replica.
+#[tokio::test]
+async fn a_task_of_a_legacy_server_is_asked_for_where_it_was_made() {
+    const TASKS: &str = r#"{"tools":{},"tasks":{"list":{},"cancel":{},"requests":{"tools":{"call":{}}}}}"#;
+    const TOOLS: &str =
+        r#"[{"name":"t","inputSchema":{"type":"object"},"execution":{"taskSupport":"required"}}]"#;
+    const TASK: &str = r#"{"taskId":"its","status":"working","createdAt":"c","lastUpdatedAt":"l","ttl":60000,"pollInterval":200}"#;
+    let mut fleet = Fleet::new(Persona::legacy().able(TASKS).listing("tools/list", TOOLS)).await;
+    let (one, two) = (fleet.start().await, fleet.start().await);
+    let mut desk = fleet.desk();
+    let able = r#"clientCapabilities":{"extensions":{"io.modelcontextprotocol/tasks":{}}}"#;
+    let send = async |at: &One, method: &str, params: &str| {
+        let body = ask::body("1", method, params).replace(r#"clientCapabilities":{}"#, able);
+        ask::send(&at.client(), &body).await.response().await
+    };
+    let (made, ()) = tokio::join!(send(&one, "tools/call", PARAMS), async {
+        desk.asked("tools/call").await.result(&format!(r#"{{"task":{TASK}}}"#)).await;
+    });
+    let id = json::at(&made, &["result", "taskId"]).unwrap_or_else(|| panic!("{made}")).to_owned();
+    let params = format!(r#""taskId":{id}"#);
+    let (asked, ()) = tokio::join!(send(&two, "tasks/get", &params), async {
+        desk.asked("tasks/get").await.result(TASK).await;
+    });
+    assert_eq!(json::at(&asked, &["result", "status"]), Some("\"working\""), "{asked}");
+    let session = |method: &str| {
+        let seen = fleet.server.seen_of(method);
+        seen.last().unwrap().header("mcp-session-id").unwrap().to_owned()
+    };
+    assert_eq!(session("tasks/get"), session("tools/call"));
 }

@@ -107,3 +107,26 @@ async fn a_stream_that_is_not_durable_is_lost_with_its_replica_and_says_so() {
     assert_eq!(reason(&refused.response().await), "\"not_resumable\"");
     drop(events);
 }
+
+/// Over HTTP+SSE the answer goes to the stream, wherever the message comes.
+#[tokio::test]
+async fn messages_of_http_sse_find_their_stream() {
+    let fleet = Fleet::new(Persona::legacy()).await;
+    let with_sse = |stand: &mut Stand| stand.plan.routes[0].sse_path = Some("/sse".to_owned());
+    let (mut one, two) = (fleet.start_with(with_sse).await, fleet.start_with(with_sse).await);
+    let client = one.client();
+    let mut stream = client.send(&client.request("GET /sse", &[], b"")).await;
+    let endpoint = stream.event().await.unwrap();
+    let post = async |body: &str| {
+        let client = two.client();
+        client.send(&client.request(&format!("POST {endpoint}"), &[], body.as_bytes())).await.status
+    };
+    let open = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2024-11-05","capabilities":{},"clientInfo":{"name":"c","version":"1"}}}"#;
+    assert_eq!(post(open).await, 202);
+    assert!(stream.event().await.unwrap().contains("2024-11-05"));
+    assert_eq!(post(r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#).await, 202);
+    assert!(stream.event().await.unwrap().contains("\"id\":1"));
+    // It ends with its stream.
+    one.kill().await;
+    assert_eq!(post(r#"{"jsonrpc":"2.0","id":2,"method":"ping"}"#).await, 404);
+}

@@ -93,12 +93,12 @@ async fn a_process_at_one_replica_serves_the_clients_of_all() {
     for _ in 0..3 {
         let (server, desk) = ScriptedServer::new(Persona::modern());
         server.answer_all(desk, |asked| async move {
-            asked.result(r#"{"resultType":"complete","content":[]}"#).await
+            asked.result(r#"{"resultType":"complete","content":[]}"#).await;
         });
         let one = fleet
             .start_with(|stand| {
                 server.program(&stand.spawn, "local");
-                let mut local = UpstreamPlan::new("local", crate::stand::process("local"));
+                let mut local = UpstreamPlan::new("local", process("local"));
                 local.single = true;
                 stand.put(local);
             })
