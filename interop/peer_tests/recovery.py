@@ -51,8 +51,10 @@ class Recovery(PeerTest):
                         use(client)
                     self.assertIn("one", str(refused.exception), "the error does not name the server")
             server = self.serve(kind, era, port=server.port, name=f"{kind}-{era}-back")
+            # By then the gateway leaves it alone for a moment; that it is back it finds out by itself.
             for client in clients:
-                self.call(client)
+                with self.subTest(client=client.era, back=True):
+                    self.assertTrue(census.wait_until(lambda: self.is_served(client)))
 
             # Killed in mid-call: the caller hears of it.
             for client in clients:
@@ -71,6 +73,14 @@ class Recovery(PeerTest):
             self.assertTrue(running, "the call does not get to the server")
             act()
             return future.result(20)
+
+    def is_served(self, client: RawClient) -> bool:
+        try:
+            self.call(client)
+        except RpcError as refused:
+            self.assertIn("breaker_open", str(refused), "an error that says nothing of waiting")
+            return False
+        return True
 
     def call(self, client: RawClient) -> None:
         self.assertTrue(client.text("test_simple_text"))

@@ -1,16 +1,17 @@
 //! Several processes that share a PostgreSQL, as a legacy client sees them that comes to any of them.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
+use tempfile::TempDir;
 use testkit::http::{Client, Reply};
 use testkit::postgres::Postgres;
 use transport::net::{Address, SystemNetwork};
 
-use crate::program::{PORTOLAN, command, finish};
+use crate::program::{PORTOLAN, command, finish, run};
 use crate::serving::Gateway;
 
 const OPEN: &str = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"c","version":"1"}}}"#;
@@ -38,9 +39,8 @@ async fn said(mut reply: Reply) -> (u16, String) {
     (status, reply.body().await)
 }
 
-#[tokio::test]
-async fn a_frozen_replica_is_told_of_within_a_second_and_replaced_after_its_lease() {
-    let server = Postgres::start();
+/// The configuration of replicas before one server.
+fn configured(server: &Postgres) -> (TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("portolan.toml");
     let text = format!(
@@ -50,6 +50,55 @@ async fn a_frozen_replica_is_told_of_within_a_second_and_replaced_after_its_leas
         "ab".repeat(32)
     );
     fs::write(&path, text).unwrap();
+    (dir, path)
+}
+
+/// Asks until the answer is as it should be; what it was before is given to `meanwhile`.
+async fn until(at: &Gateway, session: &str, what: &str, meanwhile: impl Fn(u16, &str)) {
+    let began = Instant::now();
+    loop {
+        let (status, body) = add(at, session).await;
+        if body.contains(what) {
+            return;
+        }
+        meanwhile(status, &body);
+        assert!(began.elapsed() < Duration::from_secs(60), "{status} {body}");
+    }
+}
+
+#[tokio::test]
+async fn without_the_store_sessions_say_so_and_all_is_well_when_it_is_back() {
+    let mut server = Postgres::start();
+    let (_dir, path) = configured(&server);
+    let (mut one, mut two) = (serve(&path), serve(&path));
+    let opened = client(&one).post(&[], OPEN.as_bytes()).await;
+    let session = opened.header("mcp-session-id").unwrap().to_owned();
+    assert_eq!(add(&two, &session).await.0, 200);
+
+    server.stop();
+    // At home it goes on for as long as nobody can have taken it over.
+    until(&one, &session, "store_away", |status, body| assert!(status == 200, "{status} {body}")).await;
+    let (status, body) = said(client(&one).post(&[], OPEN.as_bytes()).await).await;
+    assert!(status == 503 && body.contains("store_away"), "{status} {body}");
+    for at in [&one, &two] {
+        let called = run(&["call", &at.url, "add", "a=1", "b=2"]);
+        assert_eq!((called.code, called.stdout.as_str()), (Some(0), "3\n"));
+    }
+
+    server.go_on();
+    for at in [&one, &two] {
+        until(at, &session, "\"result\"", |status, body| assert!(status == 503, "{status} {body}")).await;
+    }
+    for gateway in [&mut one, &mut two] {
+        gateway.running.signal(Signal::SIGTERM);
+        assert_eq!(gateway.running.code(), Some(0));
+    }
+}
+
+#[tokio::test]
+async fn a_frozen_replica_is_told_of_within_a_second_and_replaced_after_its_lease() {
+    let server = Postgres::start();
+    let (_dir, path) = configured(&server);
     let (mut one, mut two) = (serve(&path), serve(&path));
     let opened = client(&one).post(&[], OPEN.as_bytes()).await;
     let session = opened.header("mcp-session-id").unwrap().to_owned();
