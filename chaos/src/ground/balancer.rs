@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tokio::net::TcpStream;
 use tokio::process::Child;
 
@@ -52,6 +54,10 @@ impl Balancer {
     }
 
     pub(super) async fn stop(&mut self) {
+        // A master that is killed leaves its worker behind.
+        if self.pid != 0 && kill(Pid::from_raw(self.pid.cast_signed()), Signal::SIGTERM).is_ok() {
+            tokio::time::timeout(PATIENCE, self.child.wait()).await.ok();
+        }
         self.child.kill().await.ok();
     }
 }
