@@ -153,7 +153,7 @@ impl HttpWire {
             return Ok(Partner::Legacy(Arc::clone(session)));
         }
         if slot.is_none()
-            && let Some(session) = session::resume(self, whose).await
+            && let Some(session) = session::resume(self, whose).await?
         {
             let session = Arc::new(session);
             *slot = Some(Arc::clone(&session));

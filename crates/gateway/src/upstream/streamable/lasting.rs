@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 use mcp::json::{self, Object};
 use mcp::jsonrpc::Message;
+use store::StoreFault;
 use store::seal::Bound;
 use store::sessions::If;
 
@@ -14,6 +15,7 @@ use super::HttpWire;
 use crate::digest::Digest;
 use crate::plan::Limits;
 use crate::replica::Replica;
+use crate::reply::CallError;
 use crate::upstream::link::Whose;
 
 /// How long it is remembered: as long as any client's session may go on.
@@ -68,16 +70,30 @@ pub(super) async fn remember(wire: &HttpWire, whose: &Whose, id: &HeaderValue, a
 }
 
 /// The session that was remembered: its id, and what the server said when it was opened.
-pub(super) async fn recall(wire: &HttpWire, whose: &Whose) -> Option<(HeaderValue, Message)> {
-    let (replica, session) = lasting(wire, whose)?;
-    let fact = replica.store().fact((session, &fact(wire, whose))).await.ok()??;
-    open(wire, whose, &fact.value)
+///
+/// # Errors
+/// When the store is away. To open another session then would lose what the client has built up, without a word.
+pub(super) async fn recall(
+    wire: &HttpWire,
+    whose: &Whose,
+) -> Result<Option<(HeaderValue, Message)>, CallError> {
+    let Some((replica, session)) = lasting(wire, whose) else { return Ok(None) };
+    let fact = replica.store().fact((session, &fact(wire, whose))).await;
+    let away =
+        |fault: StoreFault| CallError::StoreAway { what: "a session with a server", why: fault.to_string() };
+    Ok(fact.map_err(away)?.and_then(|fact| open(wire, whose, &fact.value)))
 }
 
 /// All that were remembered for this client's session.
 pub(super) async fn recall_all(wire: &HttpWire, whose: &Whose) -> Vec<(HeaderValue, Message)> {
     let Some((replica, session)) = lasting(wire, whose) else { return Vec::new() };
-    let facts = replica.store().facts(session).await.unwrap_or_default();
+    let facts = replica.store().facts(session).await.unwrap_or_else(|fault| {
+        tracing::warn!(
+            upstream = wire.shared.plan.name,
+            "sessions of a client that ended may be left: {fault}"
+        );
+        Vec::new()
+    });
     let mine = facts.into_iter().filter(|(name, _)| name.starts_with(&prefix(wire)));
     mine.filter_map(|(_, fact)| open(wire, whose, &fact.value)).collect()
 }

@@ -188,9 +188,9 @@ fn made(link: Link, id: Option<HeaderValue>, whose: &Whose, lasts: bool) -> Sess
 }
 
 /// The session that another replica has opened for the same client, and that is gone.
-pub(super) async fn resume(wire: &HttpWire, whose: &Whose) -> Option<Session> {
-    let (id, answer) = lasting::recall(wire, whose).await?;
-    let opened = Opened::read(&answer).ok()?;
+pub(super) async fn resume(wire: &HttpWire, whose: &Whose) -> Result<Option<Session>, CallError> {
+    let Some((id, answer)) = lasting::recall(wire, whose).await? else { return Ok(None) };
+    let Ok(opened) = Opened::read(&answer) else { return Ok(None) };
     let link = Link {
         revision: opened.revision,
         discovered: Arc::new(opened.discovered),
@@ -200,7 +200,7 @@ pub(super) async fn resume(wire: &HttpWire, whose: &Whose) -> Option<Session> {
         upstream = wire.shared.plan.name,
         "goes on with a session that another replica has opened"
     );
-    Some(made(link, Some(id), whose, true))
+    Ok(Some(made(link, Some(id), whose, true)))
 }
 
 /// MCP 2025-11-25 `basic/transports` §Backwards Compatibility.

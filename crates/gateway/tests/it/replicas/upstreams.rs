@@ -50,6 +50,20 @@ async fn a_client_keeps_its_session_with_a_legacy_server() {
     }
 }
 
+/// Another session would be one in which nothing is as the client has left it.
+#[tokio::test]
+async fn without_the_store_no_other_session_is_opened_in_the_place_of_one() {
+    let fleet = Fleet::new(Persona::legacy()).await;
+    let one = fleet.start_with(|stand| stand.upstream("up").sessions = SessionRule::PerClient).await;
+    let session = Session::open(&one).await;
+    let opened = fleet.server.sessions_opened();
+    fleet.store.close().await;
+    let reply = session.request(&one, 1, "tools/call", r#"{"name":"t"}"#).await.response().await;
+    assert_eq!(reason(&reply), "\"store_away\"", "{reply}");
+    assert_eq!(fleet.server.sessions_opened(), opened);
+    assert!(fleet.server.seen_of("tools/call").is_empty());
+}
+
 #[tokio::test]
 async fn what_a_process_of_one_replica_tells_clients_of_all_hear() {
     let dir = tempfile::tempdir().unwrap();
