@@ -29,6 +29,11 @@ const FOR_EVER: Duration = Duration::from_secs(200 * 365 * 24 * 3600);
 /// How often a request may hear that it has come to the wrong replica.
 const MOVES: usize = 4;
 
+/// What becomes of a suspended call whose replica is gone.
+const GONE: CallError = CallError::RequestState(
+    "the replica that held the open call is gone, and the call with it; what it had done by then is done",
+);
+
 /// What of a request says where it was to go.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Came<'r> {
@@ -200,33 +205,16 @@ impl Listener {
                 }
                 Err(Unforwarded::Moved(None)) => {
                     replica.forget_home(homed.name);
-                    if !self.is_decided(replica, (&peer, true), began).await {
+                    if !is_decided(replica, (&peer, true), began).await {
                         return Some(away(&peer, "another process answers at its address", &sent));
                     }
                 }
                 Err(Unforwarded::Unreached(why)) => {
-                    if !self.is_decided(replica, (&peer, false), began).await {
+                    if !is_decided(replica, (&peer, false), began).await {
                         return Some(away(&peer, &why, &sent));
                     }
                 }
             }
-        }
-    }
-
-    /// Whether it is worth while to look again where a session is, whose home is not where it was.
-    async fn is_decided(
-        &self,
-        replica: &Replica,
-        (peer, is_elsewhere): (&Peer, bool),
-        since: Instant,
-    ) -> bool {
-        match replica.peers.suspect(replica, peer, is_elsewhere).await {
-            Ok(Fate::Dead) => true,
-            Ok(Fate::Dying) if since.elapsed() < DYING => {
-                forward::pause().await;
-                true
-            }
-            Ok(_) | Err(_) => false,
         }
     }
 
@@ -296,13 +284,10 @@ impl Listener {
         let route = &endpoint.door.route;
         let principal = route.gate.identify().ok()?;
         let task = route.task_holder(call, &principal);
+        let is_task = task.is_some();
         let suspended = || route.suspended.holder(call, (&route.name, &principal), route.world.clock.now());
-        let holder = task.clone().or_else(suspended)?;
+        let holder = task.or_else(suspended)?;
         if *replica.id() == *holder {
-            return None;
-        }
-        // Without the replica that made it, a task is perhaps still known to its server.
-        if task.is_some() && replica.peers.get(&holder).is_none() {
             return None;
         }
         let request = Request {
@@ -314,7 +299,12 @@ impl Listener {
             asks: vec![call.id().clone()],
             era: Era::Modern,
         };
-        Some(self.to_holder(replica, &holder, &request).await)
+        match self.to_holder(replica, &holder, &request).await {
+            // Without the replica that made it, a task is perhaps still known to its server.
+            None if is_task => None,
+            None => Some(refused(&GONE, &request)),
+            answered => answered,
+        }
     }
 
     /// A message for a stream of HTTP+SSE that another replica has. None if that one is not there: the session has ended
@@ -326,10 +316,6 @@ impl Listener {
         (limits, hop): (&Limits, &Hop),
     ) -> Option<Response<ReplyBody>> {
         let replica = self.replica.as_ref().filter(|_| matches!(hop, Hop::Direct))?;
-        if replica.peers.get(holder).is_none() {
-            replica.peers.refresh(replica).await.ok()?;
-        }
-        let peer = replica.peers.get(holder)?;
         let body = match exchange.read_body(limits.request_bytes, limits.request_timeout).await {
             Ok(body) => body,
             Err(fault) => return Some(refusal(fault.status(), &fault.to_string())),
@@ -343,42 +329,44 @@ impl Listener {
             asks: Vec::new(),
             era: Era::Legacy,
         };
-        match forward::forward(replica, &peer, &request).await {
-            Ok(response) => Some(response),
-            Err(Unforwarded::Moved(_)) => None,
-            Err(Unforwarded::Lost(why)) => Some(lost(&peer, &why, &request)),
-            Err(Unforwarded::Unreached(why)) => match replica.peers.suspect(replica, &peer, false).await {
-                Ok(Fate::Dead | Fate::Dying) => None,
-                Ok(Fate::Unclear) | Err(_) => Some(away(&peer, &why, &request)),
-            },
-        }
+        self.to_holder(replica, holder, &request).await
     }
 
+    /// What the replica answers that alone has what a request is about. None if it is gone, and that with it.
     async fn to_holder(
         &self,
         replica: &Arc<Replica>,
         holder: &str,
         request: &Request<'_>,
-    ) -> Response<ReplyBody> {
-        const GONE: CallError = CallError::RequestState(
-            "the replica that held the open call is gone, and the call with it; what it had done by then is done",
-        );
+    ) -> Option<Response<ReplyBody>> {
         if replica.peers.get(holder).is_none()
             && let Err(fault) = replica.peers.refresh(replica).await
         {
-            let what = "a call that another replica holds";
-            return refused(&CallError::StoreAway { what, why: fault.to_string() }, request);
+            let what = "what another replica holds";
+            return Some(refused(&CallError::StoreAway { what, why: fault.to_string() }, request));
         }
-        let Some(peer) = replica.peers.get(holder) else { return refused(&GONE, request) };
+        let peer = replica.peers.get(holder)?;
         match forward::forward(replica, &peer, request).await {
-            Ok(response) => response,
-            Err(Unforwarded::Moved(_)) => refused(&GONE, request),
-            Err(Unforwarded::Lost(why)) => lost(&peer, &why, request),
+            Ok(response) => Some(response),
+            Err(Unforwarded::Moved(_)) => None,
+            Err(Unforwarded::Lost(why)) => Some(lost(&peer, &why, request)),
             Err(Unforwarded::Unreached(why)) => match replica.peers.suspect(replica, &peer, false).await {
-                Ok(Fate::Dead | Fate::Dying) => refused(&GONE, request),
-                Ok(Fate::Unclear) | Err(_) => away(&peer, &why, request),
+                Ok(Fate::Dead | Fate::Dying) => None,
+                Ok(Fate::Unclear) | Err(_) => Some(away(&peer, &why, request)),
             },
         }
+    }
+}
+
+/// Whether it is worth while to look again where a session is, whose home is not where it was.
+async fn is_decided(replica: &Replica, (peer, is_elsewhere): (&Peer, bool), since: Instant) -> bool {
+    match replica.peers.suspect(replica, peer, is_elsewhere).await {
+        Ok(Fate::Dead) => true,
+        Ok(Fate::Dying) if since.elapsed() < DYING => {
+            forward::pause().await;
+            true
+        }
+        Ok(_) | Err(_) => false,
     }
 }
 

@@ -17,13 +17,13 @@ use crate::upstream::pipe::lock;
 /// The most sessions of which it is remembered where they went.
 const MOST: usize = 100_000;
 /// How many sessions may be taken over at once.
-const STRIPES: usize = 64;
+const STRIPES: u64 = 64;
 
-/// A session, as far as its home is concerned.
+/// What has one home among the replicas, as far as that is concerned: a session, or the servers that are at one replica only.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Homed<'s> {
     pub(crate) name: &'s Arc<str>,
-    /// Who opened it.
+    /// Who opened it; empty if nobody in particular.
     pub(crate) opener: &'s str,
     pub(crate) expires: SystemTime,
 }
@@ -52,17 +52,12 @@ pub(crate) struct Adoption {
 type Moved = (Arc<str>, SystemTime);
 
 /// Where sessions went whose opener is gone.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Homes {
     /// Session → replica, and until when the session goes on.
     moved: Mutex<HashMap<Arc<str>, Moved>>,
-    adopting: Vec<Arc<tokio::sync::Mutex<()>>>,
-}
-
-impl Default for Homes {
-    fn default() -> Self {
-        Self { moved: Mutex::default(), adopting: (0..STRIPES).map(|_| Arc::default()).collect() }
-    }
+    /// Held while a session is being taken over: each lock is that of many.
+    adopting: Mutex<HashMap<u64, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 impl Homes {
@@ -82,11 +77,11 @@ impl Homes {
         moved.insert(Arc::clone(session.name), (to.into(), session.expires));
     }
 
-    fn stripe(&self, session: &str) -> Option<Arc<tokio::sync::Mutex<()>>> {
+    fn stripe(&self, session: &str) -> Arc<tokio::sync::Mutex<()>> {
         let mut hasher = DefaultHasher::new();
         session.hash(&mut hasher);
-        let place = usize::try_from(hasher.finish() % STRIPES as u64).ok()?;
-        self.adopting.get(place).cloned()
+        let place = hasher.finish() % STRIPES;
+        Arc::clone(lock(&self.adopting).entry(place).or_default())
     }
 }
 
@@ -100,11 +95,7 @@ impl Replica {
             return self.sure(home).await;
         }
         let asked = Instant::now();
-        let stripe = self.homes.stripe(session.name);
-        let one = match stripe {
-            Some(stripe) => stripe.lock_owned().await,
-            None => return Err(StoreFault::Broken("no lock".to_owned())),
-        };
+        let one = self.homes.stripe(session.name).lock_owned().await;
         // Somebody else may have found out meanwhile, or only the list of replicas be old.
         self.peers.refresh_since(self, asked).await?;
         if let Some(home) = self.known_home(session) {
@@ -114,13 +105,22 @@ impl Replica {
         let now = self.around.clock.now();
         let keep = session.expires.duration_since(now).unwrap_or(Duration::ZERO);
         let me = self.id();
-        let Some(holder) = self.store().hold_session(session.name, &me, keep, LEASE).await? else {
-            return Ok(Home::Ended);
-        };
-        if holder == *me {
-            return Ok(Home::Adopted(Adoption { by: me, _one: one }));
+        let holder = self.store().hold_session(session.name, &me, keep, LEASE).await?;
+        self.settled(session, holder, Adoption { by: me, _one: one }).await
+    }
+
+    /// What it means that the store names this holder.
+    async fn settled(
+        &self,
+        session: Homed<'_>,
+        holder: Option<String>,
+        adoption: Adoption,
+    ) -> Result<Home, StoreFault> {
+        let Some(holder) = holder else { return Ok(Home::Ended) };
+        if *holder == *adoption.by {
+            return Ok(Home::Adopted(adoption));
         }
-        self.homes.put(session, &holder, now);
+        self.moved(session, &holder);
         if self.peers.get(&holder).is_none() {
             self.peers.refresh(self).await?;
         }
@@ -134,24 +134,15 @@ impl Replica {
     /// # Errors
     /// When the store is away.
     pub(crate) async fn given(&self, session: Homed<'_>) -> Result<Home, StoreFault> {
-        let stripe = self.homes.stripe(session.name);
-        let Some(stripe) = stripe else { return Err(StoreFault::Broken("no lock".to_owned())) };
-        let one = stripe.lock_owned().await;
+        let one = self.homes.stripe(session.name).lock_owned().await;
         let me = self.id();
         if self.homes.of(session.name).is_some_and(|at| at == me) {
             return self.sure(Home::Here).await;
         }
         self.renewed().await?;
         // Another one may have been given it since.
-        match self.store().holder(session.name).await? {
-            Some(holder) if *holder == *me => Ok(Home::Adopted(Adoption { by: me, _one: one })),
-            Some(holder) => {
-                self.homes.put(session, &holder, self.around.clock.now());
-                let gone = || StoreFault::Away(format!("replica {holder} has just gone"));
-                self.peers.get(&holder).map(Home::At).ok_or_else(gone)
-            }
-            None => Ok(Home::Ended),
-        }
+        let holder = self.store().holder(session.name).await?;
+        self.settled(session, holder, Adoption { by: me, _one: one }).await
     }
 
     /// Where it is, as far as that is known without asking.
@@ -180,7 +171,7 @@ impl Replica {
 
     /// A session was taken over.
     pub(crate) fn adopted(&self, session: Homed<'_>, adoption: &Adoption) {
-        self.homes.put(session, &adoption.by, self.around.clock.now());
+        self.moved(session, &adoption.by);
     }
 
     /// It is said where a session went.

@@ -118,7 +118,7 @@ async fn a_task_of_a_legacy_server_is_asked_for_where_it_was_made() {
         r#"[{"name":"t","inputSchema":{"type":"object"},"execution":{"taskSupport":"required"}}]"#;
     const TASK: &str = r#"{"taskId":"its","status":"working","createdAt":"c","lastUpdatedAt":"l","ttl":60000,"pollInterval":200}"#;
     let mut fleet = Fleet::new(Persona::legacy().able(TASKS).listing("tools/list", TOOLS)).await;
-    let (one, two) = (fleet.start().await, fleet.start().await);
+    let (mut one, two) = (fleet.start().await, fleet.start().await);
     let mut desk = fleet.desk();
     let able = r#"clientCapabilities":{"extensions":{"io.modelcontextprotocol/tasks":{}}}"#;
     let send = async |at: &One, method: &str, params: &str| {
@@ -139,4 +139,10 @@ async fn a_task_of_a_legacy_server_is_asked_for_where_it_was_made() {
         seen.last().unwrap().header("mcp-session-id").unwrap().to_owned()
     };
     assert_eq!(session("tasks/get"), session("tools/call"));
+    // Without that replica its server may still know it.
+    one.kill().await;
+    let (asked, ()) = tokio::join!(send(&two, "tasks/get", &params), async {
+        desk.asked("tasks/get").await.result(TASK).await;
+    });
+    assert_eq!(json::at(&asked, &["result", "status"]), Some("\"working\""), "{asked}");
 }
