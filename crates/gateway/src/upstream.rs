@@ -4,7 +4,7 @@
 //! order: `send`, `again`, then `streamable` or `stdio`; `breaker`, `guard` and `pulse` look after a server that is sick.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use futures_util::FutureExt as _;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -106,6 +106,27 @@ pub(crate) struct Order<'a> {
     pub(crate) probes: bool,
     /// An earlier request whose progress belongs here now: a call whose task this waits for.
     pub(crate) after: Option<u64>,
+}
+
+static NO_HEADERS: LazyLock<HeaderMap> = LazyLock::new(HeaderMap::new);
+
+impl<'a> Order<'a> {
+    /// A request of our own, about nothing that any client asked for.
+    pub(crate) fn ours(call: &'a Call, within: Duration) -> Self {
+        Self {
+            call,
+            subject: None,
+            trace: Trace::default(),
+            headers: &NO_HEADERS,
+            mirrored: &[],
+            session: None,
+            client: None,
+            within,
+            listens: false,
+            probes: false,
+            after: None,
+        }
+    }
 }
 
 impl Upstream {

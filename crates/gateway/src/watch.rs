@@ -14,7 +14,6 @@ use auth::{Action, Gate, Principal};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
-use http::HeaderMap;
 use mcp::answer::notification_message;
 use mcp::call::Call;
 use mcp::json;
@@ -23,7 +22,6 @@ use mcp::listen::Filter;
 use mcp::meta::{ClientFacts, LogWish};
 use mcp::method::Kind;
 use mcp::notify::{self, Notice, Seen};
-use mcp::trace::Trace;
 use mcp::version::Era;
 use tokio::sync::{Notify, broadcast, watch};
 use tokio::time::Instant;
@@ -352,19 +350,7 @@ impl Watch {
         let call = Call::own(method, params, client)?;
         let action = Action { method, upstream: self.upstream.label(), name: None };
         let permit = self.gate.permit(&self.principal, &action)?;
-        let order = Order {
-            call: &call,
-            subject: None,
-            trace: Trace::default(),
-            headers: &HeaderMap::new(),
-            mirrored: &[],
-            session: None,
-            client: None,
-            within: self.upstream.plan().deadlines.list,
-            listens,
-            probes: false,
-            after: None,
-        };
+        let order = Order { listens, ..Order::ours(&call, self.upstream.plan().deadlines.list) };
         self.upstream.send(permit.cover(order)).await
     }
 

@@ -11,7 +11,6 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use auth::{Action, Gate, Principal};
 use bytes::Bytes;
-use http::HeaderMap;
 use mcp::cache::{Hints, Scope};
 use mcp::call::Call;
 use mcp::json;
@@ -22,7 +21,6 @@ use mcp::list::Page;
 use mcp::meta::{ClientFacts, LogWish};
 use mcp::method::{Kind, Method};
 use mcp::mirror::MirroredParams;
-use mcp::trace::Trace;
 use mcp::version::Revision;
 use tokio::time::Instant;
 
@@ -416,19 +414,7 @@ impl Shelf {
         let permit =
             asker.gate.permit(asker.principal, &action).map_err(|refusal| ListFault::Call(refusal.into()))?;
         let within = self.upstream.plan().deadlines.list;
-        let order = Order {
-            call: &call,
-            subject: None,
-            trace: Trace::default(),
-            headers: &HeaderMap::new(),
-            mirrored: &[],
-            session: asker.session.cloned(),
-            client: None,
-            within,
-            listens: false,
-            probes: false,
-            after: None,
-        };
+        let order = Order { session: asker.session.cloned(), ..Order::ours(&call, within) };
         let answer = async {
             let mut answer = self.upstream.send(permit.cover(order)).await?;
             loop {

@@ -140,3 +140,58 @@ impl Badge {
         self.digest == digest(to, headers, body).to_string()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use store::seal::Seal;
+    use store::{Place, Settings, Store};
+    use transport::net::SystemNetwork;
+    use transport::workers::Workers;
+
+    use super::*;
+    use crate::metrics::Metrics;
+    use crate::replica::{Said, Surroundings};
+    use crate::world::SystemClock;
+
+    async fn replica(key: u8) -> (tempfile::TempDir, Arc<Replica>) {
+        let dir = tempfile::tempdir().unwrap();
+        let place = Place::Sqlite(dir.path().join("store.db"));
+        let around = Surroundings {
+            store: Arc::new(Store::open(&place, Settings::default()).await.unwrap()),
+            seal: Arc::new(Seal::from_secret(&[key; 32]).unwrap()),
+            network: Arc::new(SystemNetwork),
+            clock: Arc::new(SystemClock),
+            workers: Workers::default(),
+            metrics: Arc::new(Metrics::new()),
+        };
+        let said = Said { version: "0".to_owned(), facts: String::new() };
+        (dir, Replica::new(around, said).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_badge_is_for_one_receiver_one_request_and_one_time() {
+        let ((_a, from), (_b, to), (_c, stranger)) = (replica(1).await, replica(1).await, replica(2).await);
+        let post = (&Method::POST, "/mcp");
+        let mut sent = HeaderMap::new();
+        sent.insert(HOST, HeaderValue::from_static("client.example"));
+        sent.insert("mcp-session-id", HeaderValue::from_static("s"));
+        let mut sent = show(&from, &to.id(), post, sent, b"{}").unwrap();
+        assert!(!sent.contains_key(HOST), "that is of the connection");
+
+        let shown = Shown::default();
+        assert!(shown.take(&from, &mut sent.clone()).is_none(), "another receiver");
+        assert!(shown.take(&stranger, &mut sent.clone()).is_none(), "other keys");
+        let mut come = sent.clone();
+        let badge = shown.take(&to, &mut come).unwrap();
+        assert_eq!(badge.from, *from.id());
+        assert!(badge.covers(post, &come, b"{}"));
+        assert!(!badge.covers(post, &come, b"{ }") && !badge.covers((&Method::POST, "/other"), &come, b"{}"));
+        assert!(!badge.covers((&Method::DELETE, "/mcp"), &come, b"{}"));
+        come.insert("mcp-session-id", HeaderValue::from_static("t"));
+        assert!(!badge.covers(post, &come, b"{}"), "another session");
+        assert!(shown.take(&to, &mut sent).is_none(), "a second time");
+        assert!(shown.take(&to, &mut HeaderMap::new()).is_none(), "none at all");
+    }
+}

@@ -9,10 +9,8 @@ use std::sync::Arc;
 
 use auth::{Action, Gate, Principal};
 use bytes::Bytes;
-use http::HeaderMap;
 use mcp::call::Call;
 use mcp::meta::{ClientFacts, LogWish};
-use mcp::trace::Trace;
 use mcp::version::Era;
 use tokio::time::{Duration, Instant, sleep, timeout};
 
@@ -114,19 +112,7 @@ impl Pulse {
         let call = Call::own(method, "{}", client)?;
         let action = Action { method, upstream: upstream.label(), name: None };
         let permit = self.gate.permit(&self.principal, &action)?;
-        let order = Order {
-            call: &call,
-            subject: None,
-            trace: Trace::default(),
-            headers: &HeaderMap::new(),
-            mirrored: &[],
-            session: None,
-            client: None,
-            within: upstream.plan().deadlines.connect,
-            listens: false,
-            probes: true,
-            after: None,
-        };
+        let order = Order { probes: true, ..Order::ours(&call, upstream.plan().deadlines.connect) };
         let mut answer = upstream.send(permit.cover(order)).await?;
         loop {
             if let Arrival::Response(response) = answer.next().await? {
