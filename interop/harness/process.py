@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn
 
 TAIL = 25  # lines of a log that are shown when something went wrong
 PATIENCE = 30.0  # seconds for a server to say that it listens; a busy machine starts Python in five
@@ -49,19 +49,24 @@ class Process:
                 [os.fspath(word) for word in command],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
+                # Each its own pipe: what a child of it complains of must not end up in the middle of a line.
+                stderr=subprocess.PIPE,
                 env={**os.environ, **(env or {})},
                 # A group and a session of its own: an interrupt at the terminal reaches us alone, and we end the rest.
                 start_new_session=True,
             )
             _running.add(self)
         self.pid = self.child.pid
-        self._reader = threading.Thread(target=self._read, name=f"log of {name}", daemon=True)
-        self._reader.start()
+        streams = [stream for stream in (self.child.stdout, self.child.stderr) if stream is not None]
+        self._open = len(streams)
+        self._readers = [
+            threading.Thread(target=self._read, args=(stream,), name=f"log of {name}", daemon=True)
+            for stream in streams
+        ]
+        for reader in self._readers:
+            reader.start()
 
-    def _read(self) -> None:
-        stream = self.child.stdout
-        assert stream is not None
+    def _read(self, stream: IO[bytes]) -> None:
         with open(self.log, "ab") as log:
             for line in stream:
                 log.write(line)
@@ -70,8 +75,13 @@ class Process:
                     self._lines.append(line.decode(errors="replace").rstrip("\n"))
                     self._changed.notify_all()
         with self._changed:
-            self._ended = True
+            self._open -= 1
+            self._ended = self._open == 0
             self._changed.notify_all()
+
+    def _read_out(self) -> None:
+        for reader in self._readers:
+            reader.join(5)
 
     def wait_for_line(self, pattern: str, timeout: float = PATIENCE) -> re.Match[str]:
         """The match in the first line that has one."""
@@ -101,7 +111,7 @@ class Process:
             raise TimeoutError(
                 f"{self.name} was not done within {timeout:g} s; its last words:\n{self.tail()}"
             ) from None
-        self._reader.join(5)
+        self._read_out()
         return status
 
     @property
@@ -131,7 +141,7 @@ class Process:
                 self.child.wait(grace)
         self.kill()
         status = self.child.wait()
-        self._reader.join(5)
+        self._read_out()
         with _lock:
             _running.discard(self)
         return status

@@ -501,7 +501,8 @@ def show_error(error: BaseException) -> Observed:
 
 
 def report(op: str, ok: bool, observed: Observed) -> bool:
-    print(json.dumps({"op": op, "ok": ok, **observed}, ensure_ascii=False), flush=True)
+    # In one write: an unbuffered `print` makes two, and a server's log may come between.
+    print(json.dumps({"op": op, "ok": ok, **observed}, ensure_ascii=False) + "\n", end="", flush=True)
     return ok
 
 
