@@ -15,6 +15,7 @@ use mcp::outbound::{self, MetaRewrite, Rewrite};
 use mcp::trace::Trace;
 use mcp::version::{self, Era};
 use mcp::{headers as mirrored, inbound, lines as line_codec, list, listen, method, notify, sse};
+use serde_json::value::RawValue;
 
 /// What a target does with its bytes.
 pub type Body = fn(&[u8]);
@@ -28,6 +29,7 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("events", events),
     ("headers", headers),
     ("input", input),
+    ("json", json),
     ("lines", lines),
     ("mirror", mirror),
     ("request", request),
@@ -57,6 +59,35 @@ pub fn envelope(data: &[u8]) {
     let again = Message::parse(patch.apply(message.bytes())).expect("a message with another id is a message");
     assert_eq!(message.params(), again.params());
     drop(notify::see(&message));
+}
+
+/// A JSON text: what is taken for an object or an array is what serde_json takes for one, member by member.
+pub fn json(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let raw = |text: &str| serde_json::from_str::<&RawValue>(text).map(|raw| raw.get().len()).ok();
+    let space = [' ', '\n', '\t', '\r'];
+    let trimmed = text.trim_matches(space);
+    let valid = raw(trimmed).is_some();
+    let object = Object::parse(text);
+    assert_eq!(object.is_ok(), valid && trimmed.starts_with('{'), "{:?}", object.err());
+    let elements = json::array(text);
+    assert_eq!(elements.is_ok(), valid && trimmed.starts_with('['), "{:?}", elements.err());
+    for member in object.iter().flat_map(Object::iter) {
+        assert_eq!(raw(member.raw_name), Some(member.raw_name.len()));
+        assert_eq!(raw(member.value), Some(member.value.len()));
+    }
+    for element in elements.iter().flatten() {
+        assert_eq!(raw(element), Some(element.len()));
+    }
+    // A message is read in a way of its own.
+    if let (Ok(message), Ok(object)) = (Message::parse(Bytes::copy_from_slice(data)), object) {
+        let root = message
+            .object(json::Span { start: text.len() - text.trim_start_matches(space).len(), end: text.len() });
+        let members = |object: &Object<'_>| {
+            object.iter().map(|m| (m.raw_name.to_owned(), m.value.to_owned())).collect::<Vec<_>>()
+        };
+        assert_eq!(members(&root.expect("an object")), members(&object));
+    }
 }
 
 /// A mirrored header: whatever decodes is encoded to something that decodes to the same.

@@ -130,10 +130,10 @@ impl Origin {
 
 impl Flow {
     /// A call that begins when it is first asked for a step.
-    pub(crate) fn new(route: Arc<Route>, call: Call, origin: Origin, drain: CancellationToken) -> Self {
+    pub(crate) fn new(route: Arc<Route>, call: Box<Call>, origin: Origin, drain: CancellationToken) -> Self {
         let (id, method, origin) = (call.id().clone(), call.method(), Arc::new(origin));
         let asking = origin.questions.clone().map(Asking::new);
-        let state = State::Starting(start(Arc::clone(&route), Box::new(call), Arc::clone(&origin)));
+        let state = State::Starting(start(Arc::clone(&route), call, Arc::clone(&origin)));
         Self { id, method, state, route, origin, asking, rounds: 0, urls: Vec::new(), drain }
     }
 

@@ -73,9 +73,10 @@ pub(crate) enum Hop {
 }
 
 impl Service for Listener {
-    async fn answer(&self, exchange: Exchange) -> Response<ReplyBody> {
+    async fn answer(&self, mut exchange: Exchange) -> Response<ReplyBody> {
         let share = self.keeper.share(&exchange.headers);
-        let mut response = self.answer_checked(exchange).await;
+        // Only lent from here on: a future has room twice for every argument that it is given.
+        let mut response = self.answer_checked(&mut exchange).await;
         if let Some(origin) = share {
             let headers = response.headers_mut();
             headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
@@ -90,15 +91,15 @@ impl Service for Listener {
 }
 
 impl Listener {
-    async fn answer_checked(&self, exchange: Exchange) -> Response<ReplyBody> {
+    async fn answer_checked(&self, exchange: &mut Exchange) -> Response<ReplyBody> {
         if let Err(refused) = self.keeper.check(&exchange.uri, &exchange.headers) {
             return refuse(refused);
         }
         self.take(exchange, Hop::Direct).await
     }
 
-    /// Answers a request whose sender was checked.
-    pub(crate) async fn take(&self, exchange: Exchange, hop: Hop) -> Response<ReplyBody> {
+    /// Answers a request whose sender was checked. What it needs of the exchange it takes.
+    pub(crate) async fn take(&self, exchange: &mut Exchange, hop: Hop) -> Response<ReplyBody> {
         let name = match &hop {
             Hop::Direct => &self.name,
             Hop::Forwarded { listener, .. } => listener,
@@ -115,8 +116,8 @@ impl Listener {
         let endpoint = Arc::clone(endpoint);
         match exchange.method {
             Method::POST => self.post(exchange, &endpoint, (&live, hop)).await,
-            Method::GET => Box::pin(self.get(&exchange, &endpoint, (&live, hop))).await,
-            Method::DELETE => Box::pin(self.delete(&exchange, &endpoint, hop)).await,
+            Method::GET => Box::pin(self.get(exchange, &endpoint, (&live, hop))).await,
+            Method::DELETE => Box::pin(self.delete(exchange, &endpoint, hop)).await,
             Method::OPTIONS => preflight(&exchange.headers),
             _ => not_allowed(),
         }
@@ -124,7 +125,7 @@ impl Listener {
 
     async fn post(
         &self,
-        mut exchange: Exchange,
+        exchange: &mut Exchange,
         endpoint: &Arc<Endpoint>,
         (live, hop): (&Live, Hop),
     ) -> Response<ReplyBody> {
@@ -143,8 +144,8 @@ impl Listener {
             Ok(body) => body,
             Err(fault) => return refusal(fault.status(), &fault.to_string()),
         };
-        let Exchange { headers, uri, .. } = exchange;
-        let origin = Came { uri: &uri, hop: &hop };
+        let headers = std::mem::take(&mut exchange.headers);
+        let origin = Came { uri: &exchange.uri, hop: &hop };
         if is_array(&body) && headers.contains_key(&headers::SESSION_ID) {
             let terms = match session(&headers, endpoint) {
                 Ok((terms, _)) => terms,
@@ -185,7 +186,7 @@ impl Listener {
         let id = request_id(&message);
         let body = self.replica.is_some().then(|| message.bytes().clone());
         let call = match inbound::modern_http(&headers, message) {
-            Ok(call) => call,
+            Ok(call) => Box::new(call),
             Err(fault) => return reject(&fault, id.as_ref()),
         };
         if endpoint.door.route.concerns_single(&call)
@@ -308,7 +309,7 @@ impl Listener {
                     reads_events: readable.events,
                     keep_alive: live.plan.limits.keep_alive,
                     tasks: endpoint.door.route.world.tasks.clone(),
-                    recorder: Some(endpoint.door.recorder(&terms, id.into_iter().collect())),
+                    recorder: Some(Box::new(endpoint.door.recorder(&terms, id.into_iter().collect()))),
                 };
                 // A legacy client that goes away has not cancelled (2025-11-25 `basic/transports`).
                 let tasks = &endpoint.door.route.world.tasks;

@@ -149,7 +149,7 @@ impl MirroredParams {
         let mut values: Values<'p> = smallvec![Ok(None); self.params.len()];
         if !self.params.is_empty() {
             match arguments {
-                Some(Ok(arguments)) => self.root.read_members(arguments.iter().cloned(), &mut values),
+                Some(Ok(arguments)) => self.root.read_members(arguments.iter(), &mut values),
                 Some(Err(JsonFault::Kind { .. })) | None => {}
                 Some(Err(_unreadable)) => self.root.fail(&mut values),
             }
@@ -333,7 +333,7 @@ impl Node {
             return;
         }
         match Object::parse(value) {
-            Ok(object) => self.read_members(object.iter().cloned(), values),
+            Ok(object) => self.read_members(object.iter(), values),
             Err(_unreadable) => self.fail(values),
         }
     }

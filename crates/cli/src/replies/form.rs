@@ -109,8 +109,8 @@ impl Field {
         let properties = schema.object("properties").ok().flatten();
         let properties = properties.iter().flat_map(Object::iter);
         let shapes =
-            properties.filter_map(|property| Some((&property.name, Object::parse(property.value).ok()?)));
-        shapes.map(|(name, shape)| Self::read(name, &shape, required.contains(name))).collect()
+            properties.filter_map(|property| Some((property.name, Object::parse(property.value).ok()?)));
+        shapes.map(|(name, shape)| Self::read(&name, &shape, required.contains(&name))).collect()
     }
 
     fn read(name: &str, shape: &Object<'_>, required: bool) -> Self {

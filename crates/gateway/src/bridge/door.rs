@@ -189,7 +189,7 @@ impl Door {
             client: Some(Arc::clone(&terms.name)),
             questions: Some(Arc::clone(&held.questions)),
         };
-        let flow = Flow::new(Arc::clone(&self.route), call, origin, self.drain.clone());
+        let flow = Flow::new(Arc::clone(&self.route), Box::new(call), origin, self.drain.clone());
         Ok(Turn::Call(Box::new(flow), in_flight))
     }
 

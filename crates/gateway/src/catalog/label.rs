@@ -158,7 +158,7 @@ pub(crate) fn map_result_uris(
 ) -> Result<(), JsonFault> {
     let result = object.text();
     // Most results tell of no resource, and are not read again for that.
-    if !result.contains("\"uri\"") && !result.contains("\\u") {
+    if !object.may_name_a_uri() {
         return Ok(());
     }
     let mapper = Mapper { names, server, text: result, offset };

@@ -122,7 +122,7 @@ impl Conversation {
                 let call = inbound::modern_stdio(message)?;
                 let client = Some(Arc::clone(&self.name));
                 let origin = Origin { client, ..Origin::modern(headers) };
-                let flow = Flow::new(Arc::clone(&self.door.route), call, origin, self.eof.clone());
+                let flow = Flow::new(Arc::clone(&self.door.route), Box::new(call), origin, self.eof.clone());
                 return self.start(flow, None);
             }
             return Ok(());

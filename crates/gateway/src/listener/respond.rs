@@ -30,7 +30,7 @@ pub(crate) struct Manner {
     /// Where a call that streams goes on by itself.
     pub(crate) tasks: TaskTracker,
     /// Records the stream of a client that may come back for it.
-    pub(crate) recorder: Option<Recorder>,
+    pub(crate) recorder: Option<Box<Recorder>>,
 }
 
 /// Answers a call.

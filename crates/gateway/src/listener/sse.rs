@@ -58,13 +58,13 @@ enum Said {
 /// Answers a request to the path of a route's streams.
 pub(super) async fn answer(
     listener: &Listener,
-    exchange: Exchange,
+    exchange: &mut Exchange,
     door: &Arc<Door>,
     (limits, hop): (&Limits, &Hop),
 ) -> Response<ReplyBody> {
     let open = &listener.sse;
     match exchange.method {
-        Method::GET => stream(open, &exchange, door, limits).await,
+        Method::GET => stream(open, exchange, door, limits).await,
         Method::POST if session_id(&exchange.uri).is_some() => {
             message(listener, exchange, door, (limits, hop)).await
         }
@@ -169,7 +169,7 @@ fn body(first: Bytes, waiting: Waiting, keep_alive: Duration) -> ReplyBody {
 /// Takes a message of a session. The answer to it goes to the session's stream.
 async fn message(
     listener: &Listener,
-    mut exchange: Exchange,
+    exchange: &mut Exchange,
     door: &Door,
     (limits, hop): (&Limits, &Hop),
 ) -> Response<ReplyBody> {
@@ -180,7 +180,7 @@ async fn message(
     let Some((holder, name)) = named else { return refusal(StatusCode::NOT_FOUND, NO_SESSION) };
     let session = lock(&listener.sse.sessions).get(&name).cloned();
     let Some(session) = session else {
-        let elsewhere = listener.post_to_stream(&holder, &mut exchange, (limits, hop)).await;
+        let elsewhere = listener.post_to_stream(&holder, exchange, (limits, hop)).await;
         return elsewhere.unwrap_or_else(|| refusal(StatusCode::NOT_FOUND, NO_SESSION));
     };
     if let Err(refused) = checks::content_type(&exchange.headers) {
@@ -198,7 +198,7 @@ async fn message(
             Err(fault) => return reject(&Reject::from(fault), None),
         }
     };
-    match timeout(limits.request_timeout, session.send((said, exchange.headers))).await {
+    match timeout(limits.request_timeout, session.send((said, std::mem::take(&mut exchange.headers)))).await {
         Ok(Ok(())) => text(StatusCode::ACCEPTED, "Accepted"),
         Ok(Err(_gone)) => refusal(StatusCode::NOT_FOUND, NO_SESSION),
         Err(_elapsed) => {

@@ -54,7 +54,7 @@ impl Service for Reception {
         let Some(listener) = badge::listener(&mut exchange.headers) else {
             return forward::misdirected(None);
         };
-        self.inner.take(exchange.with_body(body), Hop::Forwarded { listener, from: badge.from }).await
+        self.inner.take(&mut exchange.with_body(body), Hop::Forwarded { listener, from: badge.from }).await
     }
 }
 

@@ -20,7 +20,7 @@ use crate::upstream::answer::Arrival;
 /// How a call is sent, and what becomes of its answer.
 struct Manner {
     /// The call as its server is to get it, if that differs.
-    call: Option<Call>,
+    call: Option<Box<Call>>,
     reshape: Option<Reshape>,
 }
 
@@ -42,9 +42,10 @@ impl Route {
             _ => Manner::PLAIN,
         };
         if let Some(Reshape::Run) = manner.reshape {
-            return Box::pin(self.run_task(manner.call.as_ref().unwrap_or(call), visit, target, asker)).await;
+            return Box::pin(self.run_task(manner.call.as_deref().unwrap_or(call), visit, target, asker))
+                .await;
         }
-        let answer = self.send(manner.call.as_ref().unwrap_or(call), visit, target, asker).await?;
+        let answer = self.send(manner.call.as_deref().unwrap_or(call), visit, target, asker).await?;
         let client = manner.call.map(|call| call.client().clone());
         let tasking =
             manner.reshape.map(|reshape| Box::new(Tasking { reshape: Some(reshape), client, place: None }));
@@ -96,14 +97,14 @@ impl Route {
                 let asked = shapes::not_asking(call)?;
                 let client = shapes::declaring(asked.client());
                 Manner {
-                    call: Some(asked.with_client(client)),
+                    call: Some(Box::new(asked.with_client(client))),
                     reshape: created(Form::Extension, Form::Core),
                 }
             }
             // In the legacy era nobody but the client decides; a tool that need not be a task is called as any other.
             (_, Some(Form::Core)) if required => {
                 let reshape = if wants { created(Form::Core, Form::Extension) } else { Some(Reshape::Run) };
-                Manner { call: Some(shapes::asking(call)?), reshape }
+                Manner { call: Some(Box::new(shapes::asking(call)?)), reshape }
             }
             _ => Manner::PLAIN,
         };

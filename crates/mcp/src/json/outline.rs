@@ -3,27 +3,24 @@
 //! A message is read once, however often something in it is asked for later: a long argument or a long result costs its
 //! bytes once.
 
-use std::borrow::Cow;
-
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
-use serde_json::value::RawValue;
-use smallvec::SmallVec;
-
-use super::{JsonFault, Member, Object, Span, fault, string};
-
-/// The most members of one object that are kept. One that has more is read again by whoever asks for it.
-const MOST_KEPT: usize = 64;
+use super::object::{MOST_KEPT, Place, Places};
+use super::scan::{self, Scanner};
+use super::{JsonFault, Object, Span, fault};
 
 /// Where the members stand. One list, because messages are moved about a lot.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Outline(Vec<Note>);
+pub(crate) struct Outline {
+    notes: Vec<Note>,
+    /// Whether a member at any depth is called `uri`, or may be.
+    uri: bool,
+}
 
 #[derive(Debug, Clone, Copy)]
-enum Note {
+pub(super) enum Note {
     /// An object whose members were noted: it is known by its number among these.
     Object { number: u8, at: Span, members: usize },
     /// A member of the object of that number.
-    Member { object: u8, name: Span, value: Span },
+    Member { object: u8, place: Place },
 }
 
 /// The objects that are looked into, by the way to them.
@@ -53,115 +50,68 @@ impl Outline {
     /// # Errors
     /// Says what is wrong and where when `text` is not one JSON object.
     pub(crate) fn read(text: &str) -> Result<Self, JsonFault> {
-        let mut outline = Self(Vec::with_capacity(24));
-        let mut reader = serde_json::Deserializer::from_str(text);
-        let out = &mut Notes { notes: &mut outline.0, objects: 0 };
-        let seed = Level { text, start: skip_space(text, 0), way: Way::Message, out };
-        seed.deserialize(&mut reader).map_err(|error| fault(&error, text, "an object"))?;
-        reader.end().map_err(|error| JsonFault::Syntax(error.to_string()))?;
-        Ok(outline)
+        let mut scanner = Scanner::new(text);
+        let mut notes = Notes { text, notes: Vec::with_capacity(24), objects: 0 };
+        match notes.object(&mut scanner, Way::Message).filter(|()| scanner.ends()) {
+            Some(()) => Ok(Self { notes: notes.notes, uri: scanner.uri }),
+            None => Err(fault::of_object(text)),
+        }
     }
 
     /// The message's own members, if there are not too many.
-    pub(crate) fn root<'a>(&self, text: &'a str) -> Option<Object<'a>> {
-        let Note::Object { at, .. } = self.0.first()? else { return None };
+    pub(crate) fn root<'a>(&'a self, text: &'a str) -> Option<Object<'a>> {
+        let Note::Object { at, .. } = self.notes.first()? else { return None };
         self.object_at(at.start, text)
     }
 
     /// The object that begins at a place of the text that this is the outline of, if its members were noted.
-    pub(crate) fn object_at<'a>(&self, start: usize, text: &'a str) -> Option<Object<'a>> {
-        let (mine, at) = self.0.iter().find_map(|note| match note {
+    pub(crate) fn object_at<'a>(&'a self, start: usize, text: &'a str) -> Option<Object<'a>> {
+        let (number, index, at) = self.notes.iter().enumerate().find_map(|(index, note)| match note {
             Note::Object { number, at, members } if at.start == start && *members <= MOST_KEPT => {
-                Some((*number, *at))
+                Some((*number, index, *at))
             }
             _ => None,
         })?;
-        let mut members = SmallVec::new();
-        for note in &self.0 {
-            if let Note::Member { object, name, value } = note
-                && *object == mine
-            {
-                let raw_name = name.of(text);
-                // As in a reading: a name that is no text keeps its spelling.
-                let name = string(raw_name).unwrap_or(Cow::Borrowed(raw_name));
-                members.push(Member { raw_name, name, value: value.of(text) });
-            }
-        }
-        Some(Object { text: at.of(text), members })
+        let notes = self.notes.get(index + 1..).unwrap_or_default();
+        Some(Object::noted(text, at, Places::Noted { notes, number }, self.uri))
     }
 }
 
 /// What was noted so far.
-struct Notes<'o> {
-    notes: &'o mut Vec<Note>,
+struct Notes<'a> {
+    text: &'a str,
+    notes: Vec<Note>,
     objects: u8,
 }
 
-/// One object that is being read.
-struct Level<'o, 'n, 'de> {
-    text: &'de str,
-    /// Where its brace stands.
-    start: usize,
-    way: Way,
-    out: &'o mut Notes<'n>,
-}
-
-impl<'de> DeserializeSeed<'de> for Level<'_, '_, 'de> {
-    type Value = Span;
-
-    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Span, D::Error> {
-        reader.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Level<'_, '_, 'de> {
-    type Value = Span;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Span, A::Error> {
-        let Self { text, start, way, out } = self;
-        let (number, index) = (out.objects, out.notes.len());
-        out.objects += 1;
-        out.notes.push(Note::Object { number, at: Span { start, end: start }, members: 0 });
-        let (mut count, mut last) = (0, start + 1);
-        while let Some(name) = map.next_key::<&'de RawValue>()? {
-            let name = Span::locate(text, name.get());
-            let then = way.then(name.of(text)).and_then(|then| Some((then, brace_after(text, name.end)?)));
-            let value = match then {
+impl Notes<'_> {
+    /// Passes an object and notes its members.
+    fn object(&mut self, scanner: &mut Scanner<'_>, way: Way) -> Option<()> {
+        scanner.space();
+        let (number, index, start) = (self.objects, self.notes.len(), scanner.at());
+        self.objects += 1;
+        self.notes.push(Note::Object { number, at: Span { start, end: start }, members: 0 });
+        let mut members = 0;
+        scan::members(scanner, |scanner, name| {
+            let start = scanner.at();
+            match way.then(name.at.of(self.text)) {
                 // More than a few of them only where names stand twice.
-                Some((way, start)) if usize::from(out.objects) < MOST_KEPT => {
-                    map.next_value_seed(Level { text, start, way, out: &mut *out })?
+                Some(way) if scanner.peek() == Some(b'{') && usize::from(self.objects) < MOST_KEPT => {
+                    self.object(scanner, way)?;
                 }
-                _ => Span::locate(text, map.next_value::<&'de RawValue>()?.get()),
-            };
-            count += 1;
-            last = value.end;
-            if count <= MOST_KEPT {
-                out.notes.push(Note::Member { object: number, name, value });
+                _ => scanner.value()?,
             }
-        }
-        let end = skip_space(text, last) + 1;
-        let at = Span { start, end };
-        if let Some(note) = out.notes.get_mut(index) {
-            *note = Note::Object { number, at, members: count };
-        }
-        Ok(at)
+            members += 1;
+            if members <= MOST_KEPT {
+                let place = Place { name, value: Span { start, end: scanner.at() } };
+                self.notes.push(Note::Member { object: number, place });
+            }
+            Some(())
+        })?;
+        let at = Span { start, end: scanner.at() };
+        *self.notes.get_mut(index)? = Note::Object { number, at, members };
+        Some(())
     }
-}
-
-/// Where the object begins that is the value of the member whose name ends there; none if the value is no object.
-fn brace_after(text: &str, name_end: usize) -> Option<usize> {
-    let colon = skip_space(text, name_end);
-    let value = skip_space(text, colon + 1);
-    (text.as_bytes().get(value) == Some(&b'{')).then_some(value)
-}
-
-fn skip_space(text: &str, from: usize) -> usize {
-    let rest = text.as_bytes().get(from..).unwrap_or_default();
-    from + rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')).count()
 }
 
 #[cfg(test)]
@@ -177,7 +127,7 @@ mod tests {
             (Err(_), Err(_)) => return,
             (outline, object) => panic!("{text}: {:?} and {:?}", outline.err(), object.err()),
         };
-        for note in &outline.0 {
+        for note in &outline.notes {
             let Note::Object { at, .. } = note else { continue };
             let whole = at.of(text);
             let read = Object::parse(whole).unwrap();

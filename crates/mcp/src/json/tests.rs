@@ -19,10 +19,11 @@ fn set(text: &str, name: &str, value: &str) -> String {
 fn members_keep_their_spelling() {
     let text = r#" { "a" : 42.0 , "\u0062":1e3,"c":{"x":[1, 2]} } "#;
     let object = Object::parse(text).unwrap();
-    let seen: Vec<_> = object.iter().map(|m| (m.raw_name, m.name.as_ref(), m.value)).collect();
+    let seen: Vec<_> = object.iter().map(|m| (m.raw_name, m.name.into_owned(), m.value)).collect();
     assert_eq!(
         seen,
         [(r#""a""#, "a", "42.0"), (r#""\u0062""#, "b", "1e3"), (r#""c""#, "c", r#"{"x":[1, 2]}"#)]
+            .map(|(raw, name, value)| (raw, name.to_owned(), value))
     );
 }
 

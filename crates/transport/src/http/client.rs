@@ -168,10 +168,7 @@ impl HttpClient {
                 body: &body.text(),
             });
         }
-        let mut request = Request::new(body);
-        *request.method_mut() = method;
-        *request.headers_mut() = headers;
-        let (response, connection) = self.exchange(request, to).await?;
+        let (response, connection) = self.exchange(request(method, headers, body), to).await?;
         let (head, body) = response.into_parts();
         if let Some(tap) = &self.tap {
             tap.saw(&WireEvent::HttpResponse { status: head.status.as_u16(), headers: &head.headers });
@@ -182,47 +179,57 @@ impl HttpClient {
     }
 
     /// Sends a request on a connection that is there, or else on a new one.
-    async fn exchange(
+    #[expect(clippy::manual_async_fn, reason = "an async function would have room for its arguments twice")]
+    fn exchange(
         &self,
         mut request: Request<Pieces>,
         to: &Destination,
-    ) -> Result<(Response<Incoming>, Option<Http1>), SendFault> {
-        loop {
-            if let Some(mut sender) = self.pool.shared(to) {
-                *request.uri_mut() = to.0.url.clone();
-                match sender.try_send_request(request).await {
-                    Ok(response) => return Ok((response, None)),
-                    // The connection was closed before it took the request.
-                    Err(mut fault) => match fault.take_message() {
-                        Some(whole) if sender.is_closed() => request = whole,
-                        _ => return Err(broken(&fault.into_error())),
-                    },
-                }
-                continue;
-            }
-            let kept = self.pool.take(to);
-            let is_new = kept.is_none();
-            let mut connection = match kept {
-                Some(connection) => connection,
-                None => match Box::pin(self.connector.connect(to)).await? {
-                    Connected::Http1(connection) => connection,
-                    Connected::Http2(sender) => {
-                        self.pool.share(to.clone(), sender);
-                        continue;
+    ) -> impl Future<Output = Result<(Response<Incoming>, Option<Http1>), SendFault>> + Send {
+        async move {
+            loop {
+                if let Some(mut sender) = self.pool.shared(to) {
+                    *request.uri_mut() = to.0.url.clone();
+                    match sender.try_send_request(request).await {
+                        Ok(response) => return Ok((response, None)),
+                        // The connection was closed before it took the request.
+                        Err(mut fault) => match fault.take_message() {
+                            Some(whole) if sender.is_closed() => request = whole,
+                            _ => return Err(broken(&fault.into_error())),
+                        },
                     }
-                },
-            };
-            *request.uri_mut() = to.0.origin_form.clone();
-            request.headers_mut().insert(HOST, to.0.host.clone());
-            match connection.send(request).await {
-                Ok(response) => return Ok((response, Some(connection))),
-                Err(Unsent::Whole(whole, _)) if !is_new => request = *whole,
-                Err(Unsent::Whole(_, fault)) => return Err(SendFault::Connect(causes(&fault))),
-                Err(Unsent::Partly(fault)) => return Err(broken(&fault)),
+                    continue;
+                }
+                let kept = self.pool.take(to);
+                let is_new = kept.is_none();
+                let mut connection = match kept {
+                    Some(connection) => connection,
+                    None => match Box::pin(self.connector.connect(to)).await? {
+                        Connected::Http1(connection) => connection,
+                        Connected::Http2(sender) => {
+                            self.pool.share(to.clone(), sender);
+                            continue;
+                        }
+                    },
+                };
+                *request.uri_mut() = to.0.origin_form.clone();
+                request.headers_mut().insert(HOST, to.0.host.clone());
+                match connection.send(request).await {
+                    Ok(response) => return Ok((response, Some(connection))),
+                    Err(Unsent::Whole(whole, _)) if !is_new => request = *whole,
+                    Err(Unsent::Whole(_, fault)) => return Err(SendFault::Connect(causes(&fault))),
+                    Err(Unsent::Partly(fault)) => return Err(broken(&fault)),
+                }
+                request.headers_mut().remove(HOST);
             }
-            request.headers_mut().remove(HOST);
         }
     }
+}
+
+fn request(method: Method, headers: HeaderMap, body: Pieces) -> Request<Pieces> {
+    let mut request = Request::new(body);
+    *request.method_mut() = method;
+    *request.headers_mut() = headers;
+    request
 }
 
 fn broken(fault: &hyper::Error) -> SendFault {

@@ -190,7 +190,7 @@ impl HttpStream {
             };
             let data = match data {
                 Ok(Some(data)) => data,
-                Ok(None) | Err(CallError::BrokeOff { .. }) if self.resume().await => continue,
+                Ok(None) | Err(CallError::BrokeOff { .. }) if Box::pin(self.resume()).await => continue,
                 Ok(None) => {
                     let upstream = self.wire.shared.plan.name.clone();
                     let why = "its stream ended without a response".to_owned();

@@ -1,0 +1,348 @@
+//! Passing over JSON text while checking it, and nothing more: no value is made of anything.
+//!
+//! Every byte of every message goes through here once, so this is written by hand. What it takes for JSON is exactly what
+//! serde_json takes for JSON, of which the tests and a fuzz target make sure; why a text is not JSON, serde_json says.
+//! Source: RFC 8259.
+
+use super::Span;
+
+/// Runs shorter than this are gone through word by word, longer ones in blocks.
+const WORDS: usize = 4;
+
+/// Of a long run so much is looked at together: what vectorises well everywhere.
+const BLOCK: usize = 64;
+
+/// A place in a text. Every step gives `None` where the text is not JSON, and then stands anywhere.
+#[derive(Debug)]
+pub(super) struct Scanner<'a> {
+    text: &'a [u8],
+    at: usize,
+    /// Whether a member that was passed, at any depth, is called `uri` or might be: its name has an escape.
+    pub(super) uri: bool,
+}
+
+/// The name of a member that was passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Name {
+    /// Where it stands, with its quotes.
+    pub(super) at: Span,
+    /// Whether it is spelled with an escape.
+    pub(super) escaped: bool,
+}
+
+impl<'a> Scanner<'a> {
+    pub(super) fn new(text: &'a str) -> Self {
+        Self { text: text.as_bytes(), at: 0, uri: false }
+    }
+
+    /// How many bytes were passed.
+    pub(super) fn at(&self) -> usize {
+        self.at
+    }
+
+    /// The next byte.
+    #[inline]
+    pub(super) fn peek(&self) -> Option<u8> {
+        self.text.get(self.at).copied()
+    }
+
+    /// Passes white space.
+    #[inline]
+    pub(super) fn space(&mut self) {
+        while let Some(b' ' | b'\n' | b'\t' | b'\r') = self.peek() {
+            self.at += 1;
+        }
+    }
+
+    /// Passes one byte, if it is this one.
+    #[inline]
+    pub(super) fn eat(&mut self, byte: u8) -> bool {
+        let is = self.peek() == Some(byte);
+        self.at += usize::from(is);
+        is
+    }
+
+    /// Whether nothing but white space is left.
+    pub(super) fn ends(&mut self) -> bool {
+        self.space();
+        self.at == self.text.len()
+    }
+
+    /// Passes a member's name, which begins here, and what is between it and its value.
+    #[inline]
+    pub(super) fn name(&mut self) -> Option<Name> {
+        if self.peek()? != b'"' {
+            return None;
+        }
+        let start = self.at;
+        let escaped = self.string()?;
+        let at = Span { start, end: self.at };
+        self.uri |= escaped || self.text.get(start..self.at) == Some(b"\"uri\"");
+        self.space();
+        if !self.eat(b':') {
+            return None;
+        }
+        self.space();
+        Some(Name { at, escaped })
+    }
+
+    /// Passes one value, which begins here, and everything in it, however deep.
+    pub(super) fn value(&mut self) -> Option<()> {
+        let mut open = Open::default();
+        loop {
+            match self.peek()? {
+                b'"' => {
+                    self.string()?;
+                }
+                b'{' => {
+                    self.at += 1;
+                    self.space();
+                    if !self.eat(b'}') {
+                        self.name()?;
+                        open.push(true);
+                        continue;
+                    }
+                }
+                b'[' => {
+                    self.at += 1;
+                    self.space();
+                    if !self.eat(b']') {
+                        open.push(false);
+                        continue;
+                    }
+                }
+                b'-' | b'0'..=b'9' => self.number()?,
+                b't' => self.word(b"true")?,
+                b'f' => self.word(b"false")?,
+                b'n' => self.word(b"null")?,
+                _ => return None,
+            }
+            // A value ends here, and whatever ends with it.
+            loop {
+                let Some(object) = open.innermost() else { return Some(()) };
+                self.space();
+                match self.peek()? {
+                    b',' => {
+                        self.at += 1;
+                        self.space();
+                        if object {
+                            self.name()?;
+                        }
+                        break;
+                    }
+                    b'}' if object => self.at += 1,
+                    b']' if !object => self.at += 1,
+                    _ => return None,
+                }
+                open.pop();
+            }
+        }
+    }
+
+    /// Passes a string, whose quote is here. Whether it has an escape.
+    #[inline]
+    fn string(&mut self) -> Option<bool> {
+        self.at += 1;
+        let mut escaped = false;
+        loop {
+            self.at = plain_until(self.text, self.at);
+            match self.peek()? {
+                b'"' => {
+                    self.at += 1;
+                    return Some(escaped);
+                }
+                b'\\' => {
+                    escaped = true;
+                    self.at += 1;
+                    self.escape()?;
+                }
+                _control => return None,
+            }
+        }
+    }
+
+    /// Passes what follows a backslash.
+    fn escape(&mut self) -> Option<()> {
+        let kind = self.peek()?;
+        self.at += 1;
+        match kind {
+            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(()),
+            b'u' => {
+                let digits = self.text.get(self.at..self.at + 4)?;
+                self.at += 4;
+                digits.iter().all(u8::is_ascii_hexdigit).then_some(())
+            }
+            _ => None,
+        }
+    }
+
+    fn number(&mut self) -> Option<()> {
+        self.eat(b'-');
+        if !self.eat(b'0') {
+            self.digits()?;
+        }
+        if self.eat(b'.') {
+            self.digits()?;
+        }
+        if let Some(b'e' | b'E') = self.peek() {
+            self.at += 1;
+            if let Some(b'+' | b'-') = self.peek() {
+                self.at += 1;
+            }
+            self.digits()?;
+        }
+        Some(())
+    }
+
+    /// Passes digits, of which there must be one.
+    fn digits(&mut self) -> Option<()> {
+        let start = self.at;
+        while let Some(b'0'..=b'9') = self.peek() {
+            self.at += 1;
+        }
+        (self.at > start).then_some(())
+    }
+
+    fn word(&mut self, word: &[u8]) -> Option<()> {
+        self.text.get(self.at..)?.starts_with(word).then(|| self.at += word.len())
+    }
+}
+
+/// Passes the members of an object, whose brace is the next byte but for white space. `value` is called at the beginning of
+/// each value and passes it, or ends it all.
+#[inline]
+pub(super) fn members<'a>(
+    scanner: &mut Scanner<'a>,
+    mut value: impl FnMut(&mut Scanner<'a>, Name) -> Option<()>,
+) -> Option<()> {
+    scanner.space();
+    if !scanner.eat(b'{') {
+        return None;
+    }
+    scanner.space();
+    if scanner.eat(b'}') {
+        return Some(());
+    }
+    loop {
+        let name = scanner.name()?;
+        value(scanner, name)?;
+        scanner.space();
+        if !scanner.eat(b',') {
+            return scanner.eat(b'}').then_some(());
+        }
+        scanner.space();
+    }
+}
+
+/// Passes the elements of an array, whose bracket is the next byte but for white space, and says where each stands.
+pub(super) fn elements(scanner: &mut Scanner<'_>, mut each: impl FnMut(Span)) -> Option<()> {
+    scanner.space();
+    if !scanner.eat(b'[') {
+        return None;
+    }
+    scanner.space();
+    if scanner.eat(b']') {
+        return Some(());
+    }
+    loop {
+        let start = scanner.at();
+        scanner.value()?;
+        each(Span { start, end: scanner.at() });
+        scanner.space();
+        if !scanner.eat(b',') {
+            return scanner.eat(b']').then_some(());
+        }
+        scanner.space();
+    }
+}
+
+/// The objects and arrays that are open, the innermost last: a bit for each, because a stranger says how deep it goes.
+#[derive(Debug, Default)]
+struct Open {
+    depth: usize,
+    /// The innermost ones, the last in the lowest bit.
+    last: u64,
+    /// The rest, 64 in each.
+    outer: Vec<u64>,
+}
+
+impl Open {
+    #[inline]
+    fn push(&mut self, object: bool) {
+        if self.depth > 0 && self.depth.is_multiple_of(64) {
+            self.outer.push(self.last);
+        }
+        self.depth += 1;
+        self.last = self.last << 1 | u64::from(object);
+    }
+
+    #[inline]
+    fn pop(&mut self) {
+        self.depth -= 1;
+        self.last >>= 1;
+        if self.depth > 0 && self.depth.is_multiple_of(64) {
+            self.last = self.outer.pop().unwrap_or_default();
+        }
+    }
+
+    /// Whether the innermost one is an object.
+    #[inline]
+    fn innermost(&self) -> Option<bool> {
+        (self.depth > 0).then_some(self.last & 1 == 1)
+    }
+}
+
+/// Where, from there on, the first byte stands that a string cannot hold as it is: a quote, a backslash, a control
+/// character. The end if there is none.
+#[inline]
+fn plain_until(text: &[u8], from: usize) -> usize {
+    let rest = text.get(from..).unwrap_or_default();
+    let (head, long) = rest.split_at_checked(8 * WORDS).unwrap_or((rest, &[]));
+    match in_words(head) {
+        Some(at) => from + at,
+        None if long.is_empty() => text.len(),
+        None => plain_for_long(text, from + head.len()),
+    }
+}
+
+/// As [`plain_until`], of what began some while ago.
+fn plain_for_long(text: &[u8], from: usize) -> usize {
+    let (blocks, tail) = text.get(from..).unwrap_or_default().as_chunks::<BLOCK>();
+    let plain = blocks.iter().take_while(|block| is_plain(block)).count();
+    let rest = blocks.get(plain).map_or(tail, <[u8; BLOCK]>::as_slice);
+    let start = from + plain * BLOCK;
+    in_words(rest).map_or(start + rest.len(), |at| start + at)
+}
+
+/// Whether a string can hold all of these as they are. Without a branch, so that it is done many bytes at a time.
+#[inline]
+fn is_plain(block: &[u8; BLOCK]) -> bool {
+    let ends = |byte: u8| (byte < 0x20) | (byte == b'"') | (byte == b'\\');
+    !block.iter().fold(false, |any, byte| any | ends(*byte))
+}
+
+/// Where the first byte stands that a string cannot hold as it is, eight at a time.
+#[inline]
+fn in_words(bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::MAX / 0xff;
+    /// The high bit of each byte that is zero is set; of those after the first, possibly more.
+    fn zeros(word: u64) -> u64 {
+        word.wrapping_sub(ONES) & !word
+    }
+    let (words, tail) = bytes.as_chunks::<8>();
+    for (at, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let control = word.wrapping_sub(ONES * 0x20) & !word;
+        let quote = zeros(word ^ (ONES * u64::from(b'"')));
+        let backslash = zeros(word ^ (ONES * u64::from(b'\\')));
+        let marks = (control | quote | backslash) & (ONES << 7);
+        if marks != 0 {
+            return Some(at * 8 + marks.trailing_zeros() as usize / 8);
+        }
+    }
+    let start = bytes.len() - tail.len();
+    tail.iter().position(|byte| matches!(byte, 0..0x20 | b'"' | b'\\')).map(|at| start + at)
+}
+
+#[cfg(test)]
+mod tests;
