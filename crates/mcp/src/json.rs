@@ -115,6 +115,7 @@ impl Span {
 
     /// How many bytes it covers.
     #[must_use]
+    #[inline]
     #[expect(clippy::len_without_is_empty, reason = "nobody asks")]
     pub fn len(self) -> usize {
         self.end.saturating_sub(self.start)
@@ -128,6 +129,7 @@ impl Span {
 
     /// The part of `text` that this range covers; empty if it is not a range of that text.
     #[must_use]
+    #[inline]
     pub fn of(self, text: &str) -> &str {
         text.get(self.start..self.end).unwrap_or_default()
     }

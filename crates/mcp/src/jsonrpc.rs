@@ -285,15 +285,47 @@ fn envelope_fault(fault: JsonFault) -> EnvelopeFault {
     }
 }
 
+/// The values of an envelope's members.
+#[derive(Default)]
+struct Six<'a> {
+    version: Option<&'a str>,
+    id: Option<&'a str>,
+    method: Option<&'a str>,
+    params: Option<&'a str>,
+    result: Option<&'a str>,
+    error: Option<&'a str>,
+}
+
+impl<'a> Six<'a> {
+    /// All six are ours to read, so none may stand twice; members beyond them pass as they came.
+    fn of(envelope: &Object<'a>) -> Result<Self, EnvelopeFault> {
+        let mut six = Self::default();
+        for member in envelope.iter() {
+            let place = match &*member.name {
+                "jsonrpc" => &mut six.version,
+                "id" => &mut six.id,
+                "method" => &mut six.method,
+                "params" => &mut six.params,
+                "result" => &mut six.result,
+                "error" => &mut six.error,
+                _ => continue,
+            };
+            if place.replace(member.value).is_some() {
+                return Err(EnvelopeFault::Invalid(
+                    JsonFault::Duplicate(member.name.into_owned()).to_string(),
+                ));
+            }
+        }
+        Ok(six)
+    }
+}
+
 fn read_kind(view: &str, outline: &Outline) -> Result<MessageKind, EnvelopeFault> {
     let envelope = match outline.root(view) {
         Some(envelope) => envelope,
         None => Object::parse_within(view, json::MOST_MEMBERS).map_err(envelope_fault)?,
     };
-    // All six are ours to read, so none may stand twice; members beyond them pass as they came.
-    let member = |name| envelope.get(name).map_err(|fault| EnvelopeFault::Invalid(fault.to_string()));
-    let (version, id, method) = (member("jsonrpc")?, member("id")?, member("method")?);
-    let (params, result, error) = (member("params")?, member("result")?, member("error")?);
+    let Six { version, id, method, params, result, error } = Six::of(&envelope)?;
     if version.and_then(|v| json::string(v).ok()).as_deref() != Some("2.0") {
         return invalid("\"jsonrpc\" must be \"2.0\"");
     }

@@ -56,12 +56,13 @@ impl Place {
         Member { raw_name, name, value: self.value.of(text) }
     }
 
+    #[inline]
     fn is_called(&self, name: &str, text: &str) -> bool {
-        let raw_name = self.name.at.of(text);
         if self.name.escaped {
-            return string(raw_name).is_ok_and(|meaning| meaning == name);
+            return string(self.name.at.of(text)).is_ok_and(|meaning| meaning == name);
         }
-        within_quotes(raw_name) == name
+        // Most names differ in their length, and then are not looked at.
+        self.name.at.len() == name.len() + 2 && within_quotes(self.name.at.of(text)) == name
     }
 }
 
@@ -149,11 +150,25 @@ impl<'a> Object<'a> {
     /// # Errors
     /// [`JsonFault::Duplicate`] when there are several.
     pub fn get(&self, name: &str) -> Result<Option<&'a str>, JsonFault> {
-        let mut named = self.places.iter().filter(|place| place.is_called(name, self.base));
-        match (named.next(), named.next()) {
-            (_, Some(_)) => Err(JsonFault::Duplicate(name.to_owned())),
-            (first, None) => Ok(first.map(|place| place.value.of(self.base))),
+        let mut found = None;
+        let mut twice = false;
+        let mut look = |place: &Place| {
+            if place.is_called(name, self.base) {
+                twice |= found.replace(place.value).is_some();
+            }
+        };
+        match &self.places {
+            Places::Own(places) => places.iter().for_each(look),
+            Places::Noted { notes, number } => {
+                for note in *notes {
+                    match note {
+                        Note::Member { object, place } if object == number => look(place),
+                        _ => {}
+                    }
+                }
+            }
         }
+        if twice { Err(JsonFault::Duplicate(name.to_owned())) } else { Ok(found.map(|at| at.of(self.base))) }
     }
 
     /// The text of the only member of that name, which must be a string.

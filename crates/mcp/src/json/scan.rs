@@ -88,7 +88,7 @@ impl<'a> Scanner<'a> {
 
     /// Passes one value, which begins here, and everything in it, however deep.
     pub(super) fn value(&mut self) -> Option<()> {
-        let mut open = Open::default();
+        let mut open = Open::NONE;
         loop {
             match self.peek()? {
                 b'"' => {
@@ -145,15 +145,12 @@ impl<'a> Scanner<'a> {
         self.at += 1;
         let mut escaped = false;
         loop {
-            self.at = plain_until(self.text, self.at);
-            match self.peek()? {
-                b'"' => {
-                    self.at += 1;
-                    return Some(escaped);
-                }
+            let (at, ends) = plain_until(self.text, self.at);
+            self.at = at + 1;
+            match ends? {
+                b'"' => return Some(escaped),
                 b'\\' => {
                     escaped = true;
-                    self.at += 1;
                     self.escape()?;
                 }
                 _control => return None,
@@ -257,55 +254,63 @@ pub(super) fn elements(scanner: &mut Scanner<'_>, mut each: impl FnMut(Span)) ->
 }
 
 /// The objects and arrays that are open, the innermost last: a bit for each, because a stranger says how deep it goes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Open {
-    depth: usize,
-    /// The innermost ones, the last in the lowest bit.
+    /// The innermost ones, the last in the lowest bit, below a bit that ends them.
     last: u64,
-    /// The rest, 64 in each.
+    /// The rest, 63 in each.
     outer: Vec<u64>,
 }
 
 impl Open {
+    const NONE: Self = Self { last: 1, outer: Vec::new() };
+
     #[inline]
     fn push(&mut self, object: bool) {
-        if self.depth > 0 && self.depth.is_multiple_of(64) {
+        if self.last >> 63 == 1 {
             self.outer.push(self.last);
+            self.last = 1;
         }
-        self.depth += 1;
         self.last = self.last << 1 | u64::from(object);
     }
 
     #[inline]
     fn pop(&mut self) {
-        self.depth -= 1;
         self.last >>= 1;
-        if self.depth > 0 && self.depth.is_multiple_of(64) {
-            self.last = self.outer.pop().unwrap_or_default();
+        if self.last == 1
+            && let Some(outer) = self.outer.pop()
+        {
+            self.last = outer;
         }
     }
 
     /// Whether the innermost one is an object.
     #[inline]
     fn innermost(&self) -> Option<bool> {
-        (self.depth > 0).then_some(self.last & 1 == 1)
+        (self.last != 1).then_some(self.last & 1 == 1)
     }
 }
 
-/// Where, from there on, the first byte stands that a string cannot hold as it is: a quote, a backslash, a control
-/// character. The end if there is none.
+/// Where, from there on, the first byte stands that a string cannot hold as it is, and which one it is: a quote, a
+/// backslash, a control character. The end if there is none.
 #[inline]
-fn plain_until(text: &[u8], from: usize) -> usize {
-    let rest = text.get(from..).unwrap_or_default();
-    let (head, long) = rest.split_at_checked(8 * WORDS).unwrap_or((rest, &[]));
-    match in_words(head) {
-        Some(at) => from + at,
-        None if long.is_empty() => text.len(),
-        None => plain_for_long(text, from + head.len()),
+fn plain_until(text: &[u8], from: usize) -> (usize, Option<u8>) {
+    let mut at = from;
+    for _ in 0..WORDS {
+        let Some(word) = text.get(at..).and_then(<[u8]>::first_chunk) else { break };
+        if let Some(found) = in_word(*word) {
+            // Taken from the word, because what is read again is waited for again.
+            #[expect(clippy::cast_possible_truncation, reason = "one byte of the eight")]
+            return (at + found, Some((u64::from_le_bytes(*word) >> (8 * found)) as u8));
+        }
+        at += 8;
     }
+    let at = plain_for_long(text, at);
+    (at, text.get(at).copied())
 }
 
-/// As [`plain_until`], of what began some while ago.
+/// As [`plain_until`], of what began some while ago. By itself, so that what is short needs no registers for it.
+#[inline(never)]
 fn plain_for_long(text: &[u8], from: usize) -> usize {
     let (blocks, tail) = text.get(from..).unwrap_or_default().as_chunks::<BLOCK>();
     let plain = blocks.iter().take_while(|block| is_plain(block)).count();
@@ -322,26 +327,29 @@ fn is_plain(block: &[u8; BLOCK]) -> bool {
 }
 
 /// Where the first byte stands that a string cannot hold as it is, eight at a time.
-#[inline]
 fn in_words(bytes: &[u8]) -> Option<usize> {
+    let (words, tail) = bytes.as_chunks::<8>();
+    let in_some = words.iter().enumerate().find_map(|(at, word)| Some(at * 8 + in_word(*word)?));
+    let start = bytes.len() - tail.len();
+    let in_tail = || tail.iter().position(|byte| matches!(byte, 0..0x20 | b'"' | b'\\')).map(|at| start + at);
+    in_some.or_else(in_tail)
+}
+
+/// Which of eight bytes is the first that a string cannot hold as it is.
+#[inline]
+fn in_word(bytes: [u8; 8]) -> Option<usize> {
     const ONES: u64 = u64::MAX / 0xff;
     /// The high bit of each byte that is zero is set; of those after the first, possibly more.
+    #[inline]
     fn zeros(word: u64) -> u64 {
         word.wrapping_sub(ONES) & !word
     }
-    let (words, tail) = bytes.as_chunks::<8>();
-    for (at, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let control = word.wrapping_sub(ONES * 0x20) & !word;
-        let quote = zeros(word ^ (ONES * u64::from(b'"')));
-        let backslash = zeros(word ^ (ONES * u64::from(b'\\')));
-        let marks = (control | quote | backslash) & (ONES << 7);
-        if marks != 0 {
-            return Some(at * 8 + marks.trailing_zeros() as usize / 8);
-        }
-    }
-    let start = bytes.len() - tail.len();
-    tail.iter().position(|byte| matches!(byte, 0..0x20 | b'"' | b'\\')).map(|at| start + at)
+    let word = u64::from_le_bytes(bytes);
+    let control = word.wrapping_sub(ONES * 0x20) & !word;
+    let quote = zeros(word ^ (ONES * u64::from(b'"')));
+    let backslash = zeros(word ^ (ONES * u64::from(b'\\')));
+    let marks = (control | quote | backslash) & (ONES << 7);
+    (marks != 0).then(|| marks.trailing_zeros() as usize / 8)
 }
 
 #[cfg(test)]

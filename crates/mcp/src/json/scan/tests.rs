@@ -205,7 +205,7 @@ proptest! {
         text.push(end);
         text.extend(vec![b'y'; rest]);
         let ends = end < 0x20 || end == b'"' || end == b'\\';
-        let expected = if ends { from + plain } else { text.len() };
+        let expected = if ends { (from + plain, Some(end)) } else { (text.len(), None) };
         prop_assert_eq!(plain_until(&text, from), expected);
     }
 }
