@@ -58,11 +58,14 @@ impl Place {
 
     #[inline]
     fn is_called(&self, name: &str, text: &str) -> bool {
+        let spelled = self.name.at.len().saturating_sub(2);
         if self.name.escaped {
-            return string(self.name.at.of(text)).is_ok_and(|meaning| meaning == name);
+            // `\u0041` is the longest spelling of a byte. What is longer is not read, however often it is asked for.
+            return spelled <= name.len() * 6
+                && string(self.name.at.of(text)).is_ok_and(|meaning| meaning == name);
         }
         // Most names differ in their length, and then are not looked at.
-        self.name.at.len() == name.len() + 2 && within_quotes(self.name.at.of(text)) == name
+        spelled == name.len() && within_quotes(self.name.at.of(text)) == name
     }
 }
 
@@ -110,7 +113,8 @@ impl<'a> Object<'a> {
     /// # Errors
     /// As [`Object::parse`]; [`JsonFault::TooMany`] when it has more, whatever follows then.
     pub fn parse_within(text: &'a str, most: usize) -> Result<Self, JsonFault> {
-        let mut places = Vec::new();
+        // As many as most objects have.
+        let mut places = Vec::with_capacity(8);
         let mut full = false;
         let mut scanner = Scanner::new(text);
         let read = scan::members(&mut scanner, |scanner, name| {

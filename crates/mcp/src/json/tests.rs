@@ -35,6 +35,18 @@ fn an_escaped_name_is_the_same_member() {
 }
 
 #[test]
+fn a_name_is_known_in_its_longest_spelling() {
+    let object = Object::parse(r#"{"\u0075\u0072\u0069":1,"\u00e9":2,"\ud83d\ude00":3,"\ud800":4,"\n":5}"#).unwrap();
+    for (name, value) in [("uri", "1"), ("é", "2"), ("😀", "3"), ("\n", "5")] {
+        assert_eq!(object.get(name).unwrap(), Some(value), "{name}");
+    }
+    // Half of a pair is no text and equals no name, and `n` is not what `\n` means.
+    for name in ["\\ud800", "\"\\ud800\"", "\\n", "n", ""] {
+        assert_eq!(object.get(name).unwrap(), None, "{name}");
+    }
+}
+
+#[test]
 fn other_kinds_and_broken_text_are_told_apart() {
     assert_eq!(
         Object::parse("[1]").unwrap_err(),
