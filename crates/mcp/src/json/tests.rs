@@ -36,7 +36,8 @@ fn an_escaped_name_is_the_same_member() {
 
 #[test]
 fn a_name_is_known_in_its_longest_spelling() {
-    let object = Object::parse(r#"{"\u0075\u0072\u0069":1,"\u00e9":2,"\ud83d\ude00":3,"\ud800":4,"\n":5}"#).unwrap();
+    let object =
+        Object::parse(r#"{"\u0075\u0072\u0069":1,"\u00e9":2,"\ud83d\ude00":3,"\ud800":4,"\n":5}"#).unwrap();
     for (name, value) in [("uri", "1"), ("é", "2"), ("😀", "3"), ("\n", "5")] {
         assert_eq!(object.get(name).unwrap(), Some(value), "{name}");
     }
