@@ -49,7 +49,8 @@ class Process:
                 [os.fspath(word) for word in command],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
-                # Each its own pipe: what a child of it complains of must not end up in the middle of a line.
+                # Each its own pipe: what a child of it complains of must not end up in the middle of a line. The lines of
+                # one keep their order; which of both came first is anybody's guess.
                 stderr=subprocess.PIPE,
                 env={**os.environ, **(env or {})},
                 # A group and a session of its own: an interrupt at the terminal reaches us alone, and we end the rest.

@@ -16,6 +16,7 @@ mod object;
 mod outline;
 mod patch;
 mod scan;
+mod spelling;
 
 pub use self::object::{Member, Object};
 pub(crate) use self::outline::Outline;

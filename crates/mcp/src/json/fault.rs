@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::de::{Deserializer as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use serde_json::value::RawValue;
+
 use super::{JsonFault, Kind};
 
 /// Why the text does not hold one object.
@@ -23,6 +25,7 @@ pub(super) fn of_array(text: &str) -> JsonFault {
 }
 
 fn of(read: Result<(), serde_json::Error>, text: &str, expected: &'static str) -> JsonFault {
+    debug_assert!(read.is_err(), "serde_json takes {text:?} for {expected}");
     match read {
         // "Invalid type" says nothing that a client can use when the text is valid JSON of another kind.
         Err(error) if error.is_data() => JsonFault::Kind { expected, found: Kind::of(text.trim_start()) },
@@ -43,7 +46,8 @@ impl<'de> Visitor<'de> for Passed {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        // Names as they stand: one that is no text is not what is wrong.
+        while map.next_entry::<&'de RawValue, IgnoredAny>()?.is_some() {}
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::outline::Note;
 use super::scan::{self, Name, Scanner};
-use super::{JsonFault, Patch, Span, fault, quote, string};
+use super::{JsonFault, Patch, Span, fault, quote, spelling, string};
 
 /// The most members of one object that an outline keeps. One that has more is read again by whoever asks for it.
 pub(super) const MOST_KEPT: usize = 64;
@@ -58,14 +58,11 @@ impl Place {
 
     #[inline]
     fn is_called(&self, name: &str, text: &str) -> bool {
-        let spelled = self.name.at.len().saturating_sub(2);
         if self.name.escaped {
-            // `\u0041` is the longest spelling of a byte. What is longer is not read, however often it is asked for.
-            return spelled <= name.len() * 6
-                && string(self.name.at.of(text)).is_ok_and(|meaning| meaning == name);
+            return spelling::means(self.name.at.of(text).as_bytes(), name.as_bytes());
         }
         // Most names differ in their length, and then are not looked at.
-        spelled == name.len() && within_quotes(self.name.at.of(text)) == name
+        self.name.at.len() == name.len() + 2 && within_quotes(self.name.at.of(text)) == name
     }
 }
 
@@ -142,8 +139,8 @@ impl<'a> Object<'a> {
         Self { base, at, places, uri }
     }
 
-    /// Whether the text this was read from has a member that is called `uri`, at any depth. May be true of one that has
-    /// not, and of a noted one whose message has.
+    /// Whether the text this was read from has a member that is called `uri`, at any depth. Also where it was noted in a
+    /// message that has one elsewhere.
     #[must_use]
     pub fn may_name_a_uri(&self) -> bool {
         self.uri
@@ -196,16 +193,22 @@ impl<'a> Object<'a> {
     /// # Errors
     /// [`JsonFault::Duplicate`] names the first such member.
     pub fn deny_duplicates(&self) -> Result<(), JsonFault> {
-        let twice = |member: Member<'a>| Err(JsonFault::Duplicate(member.name.into_owned()));
-        let members: SmallVec<[Member<'a>; FEW]> = self.iter().collect();
-        if members.len() > FEW {
+        let twice = |name: Cow<'a, str>| Err(JsonFault::Duplicate(name.into_owned()));
+        let names = || self.iter().map(|member| member.name);
+        if names().nth(FEW).is_some() {
             let mut seen = BTreeSet::new();
-            let mut members = members.into_iter();
-            return members.find(|member| !seen.insert(member.name.clone())).map_or(Ok(()), twice);
+            for name in names() {
+                if seen.contains(&name) {
+                    return twice(name);
+                }
+                seen.insert(name);
+            }
+            return Ok(());
         }
-        let mut pairs = members.iter().enumerate();
-        let second = pairs.find(|(at, member)| members.iter().take(*at).any(|m| m.name == member.name));
-        second.map_or(Ok(()), |(_, member)| twice(member.clone()))
+        let few: SmallVec<[Cow<'a, str>; FEW]> = names().collect();
+        let mut pairs = few.iter().enumerate();
+        let second = pairs.find(|(at, name)| few.iter().take(*at).any(|before| before == *name));
+        second.map_or(Ok(()), |(_, name)| twice(name.clone()))
     }
 
     /// The members in the order of the text.

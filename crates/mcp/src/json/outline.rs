@@ -11,7 +11,7 @@ use super::{JsonFault, Object, Span, fault};
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Outline {
     notes: Vec<Note>,
-    /// Whether a member at any depth is called `uri`, or may be.
+    /// Whether a member at any depth is called `uri`.
     uri: bool,
 }
 

@@ -1,10 +1,10 @@
 //! Passing over JSON text while checking it, and nothing more: no value is made of anything.
 //!
-//! Every byte of every message goes through here once, so this is written by hand. What it takes for JSON is exactly what
+//! Every byte of every message goes through here, so this is written by hand. What it takes for JSON is exactly what
 //! serde_json takes for JSON, of which the tests and a fuzz target make sure; why a text is not JSON, serde_json says.
 //! Source: RFC 8259.
 
-use super::Span;
+use super::{Span, spelling};
 
 /// Runs shorter than this are gone through word by word, longer ones in blocks.
 const WORDS: usize = 4;
@@ -17,7 +17,7 @@ const BLOCK: usize = 64;
 pub(super) struct Scanner<'a> {
     text: &'a [u8],
     at: usize,
-    /// Whether a member that was passed, at any depth, is called `uri` or might be: its name has an escape.
+    /// Whether a member that was passed, at any depth, is called `uri`.
     pub(super) uri: bool,
 }
 
@@ -77,7 +77,10 @@ impl<'a> Scanner<'a> {
         let start = self.at;
         let escaped = self.string()?;
         let at = Span { start, end: self.at };
-        self.uri |= escaped || self.text.get(start..self.at) == Some(b"\"uri\"");
+        self.uri |= match self.text.get(start..self.at) {
+            Some(raw) if escaped => spelling::means(raw, b"uri"),
+            raw => raw == Some(b"\"uri\""),
+        };
         self.space();
         if !self.eat(b':') {
             return None;

@@ -61,6 +61,15 @@ fn other_kinds_and_broken_text_are_told_apart() {
 }
 
 #[test]
+fn what_is_told_of_broken_text_is_what_is_wrong_with_it() {
+    let why = |text| Object::parse(text).unwrap_err().to_string();
+    assert_eq!(why(r#"{"a":1,"b":}"#), "expected value at line 1 column 12");
+    // The first name is no text, which is nobody's business as long as nobody asks for it.
+    assert_eq!(why(r#"{"\ud800":1,"a":}"#), "expected value at line 1 column 17");
+    assert_eq!(array("[1,2").unwrap_err().to_string(), "EOF while parsing a list at line 1 column 4");
+}
+
+#[test]
 fn a_member_is_removed_with_one_comma() {
     assert_eq!(removed(r#"{"a":1,"b":2,"c":3}"#, "a"), r#"{"b":2,"c":3}"#);
     assert_eq!(removed(r#"{"a":1,"b":2,"c":3}"#, "b"), r#"{"a":1,"c":3}"#);
