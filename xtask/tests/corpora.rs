@@ -22,3 +22,27 @@ fn every_input_that_was_ever_kept_is_handled() {
         assert!(count > 10, "{name} has only {count} inputs");
     }
 }
+
+/// What was kept for others is JSON or nearly so, and a byte more or less or another makes it nearly JSON in another way.
+#[test]
+fn whatever_is_kept_is_read_as_serde_json_reads_it() {
+    let corpora = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus");
+    let inputs = targets::TARGETS.iter().flat_map(|(name, _)| std::fs::read_dir(corpora.join(name)).unwrap());
+    for path in inputs.map(|entry| entry.unwrap().path()) {
+        let data = std::fs::read(&path).unwrap();
+        let step = (data.len() / 40).max(1);
+        for at in (0..data.len()).step_by(step) {
+            let (before, after) = data.split_at(at);
+            let others = b"\"\\{}[],:0 u".map(|byte| [before, &[byte], &after[1..]].concat());
+            for changed in [before.to_vec(), [before, &after[1..]].concat()].into_iter().chain(others) {
+                let read = std::panic::catch_unwind(|| targets::json(&changed));
+                assert!(
+                    read.is_ok(),
+                    "{}, changed at {at}: {}",
+                    path.display(),
+                    String::from_utf8_lossy(&changed)
+                );
+            }
+        }
+    }
+}
