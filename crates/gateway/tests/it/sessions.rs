@@ -209,3 +209,39 @@ async fn capabilities_that_fit_in_no_session_id_are_refused() {
         assert_eq!(running.client.post(&[("mcp-session-id", &id)], ping).await.status, 200);
     }
 }
+
+/// Two calls that want different levels of one session: the server is told one after the other, or the higher level might
+/// be what stays.
+#[tokio::test(start_paused = true)]
+async fn levels_do_not_overtake_each_other() {
+    let mut stand = Stand::new(Arc::new(MemoryNetwork::default()));
+    let persona = Persona::legacy().able(r#"{"logging":{},"tools":{}}"#).scripted(&["logging/setLevel"]);
+    let (server, mut desk) = stand.add("up", Over::Http, persona).await;
+    let running = stand.start().await;
+    running.gateway.settled().await;
+    let call = |level: &str| {
+        let level = format!(r#""_meta":{{"io.modelcontextprotocol/logLevel":"{level}","#);
+        let body = ask::body("1", "tools/call", r#""name":"t""#).replace(r#""_meta":{"#, &level);
+        let client = running.client.clone();
+        tokio::spawn(async move { ask::send(&client, &body).await })
+    };
+    let calls = [call("critical"), call("warning"), call("error")];
+    testkit::idle().await;
+    let levels = || -> Vec<_> {
+        let told = server.seen_of("logging/setLevel");
+        told.iter().map(|told| told.param("level").unwrap().to_owned()).collect()
+    };
+    assert_eq!(levels(), [r#""critical""#]);
+    desk.asked("logging/setLevel").await.result("{}").await;
+    testkit::idle().await;
+    assert_eq!(levels(), [r#""critical""#, r#""warning""#]);
+    desk.asked("logging/setLevel").await.result("{}").await;
+    // For the third the second's level is low enough.
+    for _ in &calls {
+        desk.asked("tools/call").await.result("{}").await;
+    }
+    assert_eq!(levels().len(), 2);
+    for call in calls {
+        call.await.unwrap();
+    }
+}

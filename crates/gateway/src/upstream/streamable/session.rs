@@ -26,6 +26,8 @@ pub(crate) struct Session {
     id: Option<HeaderValue>,
     lost: CancellationToken,
     level: Mutex<Option<LogLevel>>,
+    /// Held while the server is told a level: two that overtake each other would leave the higher one.
+    telling: tokio::sync::Mutex<()>,
     pub(super) strays: Strays,
     /// Whose it is, and what the server was told that its client can be asked.
     pub(crate) whose: Whose,
@@ -102,9 +104,12 @@ impl Session {
     /// Makes the server log from `level` on. A session's level is one for all its calls, so it is only ever lowered,
     /// and each call's messages are filtered on their way out.
     pub(crate) async fn lower_level(&self, wire: &HttpWire, level: LogLevel) -> Result<(), CallError> {
-        if !self.link.discovered.capabilities.logging
-            || lock(&self.level).is_some_and(|current| current <= level)
-        {
+        let is_low = || lock(&self.level).is_some_and(|current| current <= level);
+        if !self.link.discovered.capabilities.logging || is_low() {
+            return Ok(());
+        }
+        let _telling = self.telling.lock().await;
+        if is_low() {
             return Ok(());
         }
         let id = wire.shared.next_id();
@@ -181,6 +186,7 @@ fn made(link: Link, id: Option<HeaderValue>, whose: &Whose, lasts: bool) -> Sess
         id,
         lost: CancellationToken::new(),
         level: Mutex::default(),
+        telling: tokio::sync::Mutex::default(),
         strays: Strays::default(),
         whose: whose.clone(),
         lasts,
