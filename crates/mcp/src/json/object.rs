@@ -153,22 +153,11 @@ impl<'a> Object<'a> {
     pub fn get(&self, name: &str) -> Result<Option<&'a str>, JsonFault> {
         let mut found = None;
         let mut twice = false;
-        let mut look = |place: &Place| {
+        self.places.iter().for_each(|place| {
             if place.is_called(name, self.base) {
                 twice |= found.replace(place.value).is_some();
             }
-        };
-        match &self.places {
-            Places::Own(places) => places.iter().for_each(look),
-            Places::Noted { notes, number } => {
-                for note in *notes {
-                    match note {
-                        Note::Member { object, place } if object == number => look(place),
-                        _ => {}
-                    }
-                }
-            }
-        }
+        });
         if twice { Err(JsonFault::Duplicate(name.to_owned())) } else { Ok(found.map(|at| at.of(self.base))) }
     }
 
