@@ -48,6 +48,8 @@ pub struct Metrics {
     degraded: Family<UpstreamLabels, Counter>,
     restarts: Family<UpstreamLabels, Counter>,
     sessions: Family<UpstreamLabels, Counter>,
+    lost: Family<UpstreamLabels, Counter>,
+    unopened: Family<UpstreamLabels, Counter>,
     dropped: Family<UpstreamLabels, Counter>,
     forwards: Family<OutcomeLabels, Counter>,
     breaker: Family<UpstreamLabels, Gauge>,
@@ -80,6 +82,7 @@ impl Metrics {
         let durations = Family::new_with_constructor(seconds as fn() -> Histogram);
         let (up, degraded, restarts) = (Family::default(), Family::default(), Family::default());
         let (sessions, dropped) = (Family::default(), Family::default());
+        let (lost, unopened) = (Family::default(), Family::default());
         let (breaker, opened, retries, withheld) =
             (Family::default(), Family::default(), Family::default(), Family::default());
         let (children, streams) = (Gauge::default(), Gauge::default());
@@ -93,6 +96,12 @@ impl Metrics {
         );
         registry.register("child_starts", "Child processes started", restarts.clone());
         registry.register("upstream_sessions", "Legacy sessions opened", sessions.clone());
+        registry.register("upstream_sessions_lost", "Legacy sessions that the server has lost", lost.clone());
+        registry.register(
+            "upstream_sessions_withheld",
+            "Legacy sessions that were not opened because too many had ended at once",
+            unopened.clone(),
+        );
         registry.register("notifications_dropped", "Notifications that had no one to go to", dropped.clone());
         let forwards = Family::default();
         registry.register("forwards", "Requests forwarded to other replicas, by outcome", forwards.clone());
@@ -118,6 +127,8 @@ impl Metrics {
             degraded,
             restarts,
             sessions,
+            lost,
+            unopened,
             dropped,
             forwards,
             breaker,
@@ -211,6 +222,16 @@ impl Metrics {
     /// A legacy session was opened.
     pub fn session_opened(&self, upstream: &str) {
         self.sessions.get_or_create(&UpstreamLabels { upstream: upstream.into() }).inc();
+    }
+
+    /// A legacy session was lost by its server.
+    pub(crate) fn session_lost(&self, upstream: &str) {
+        self.lost.get_or_create(&UpstreamLabels { upstream: upstream.into() }).inc();
+    }
+
+    /// A legacy session was not opened, because too many had ended at once.
+    pub(crate) fn session_withheld(&self, upstream: &str) {
+        self.unopened.get_or_create(&UpstreamLabels { upstream: upstream.into() }).inc();
     }
 
     /// A notification had no one to go to.

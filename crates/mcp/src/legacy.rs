@@ -5,4 +5,5 @@ pub mod convert;
 pub mod downgrade;
 pub mod endpoint;
 pub mod initialize;
+pub mod refusal;
 pub mod tasks;

@@ -65,7 +65,7 @@ impl Upstream {
 
     /// Whether a call does no harm when the server gets it twice. One that goes on where an earlier one was suspended is
     /// not the same thing twice.
-    fn repeats(&self, order: &Order<'_>) -> bool {
+    pub(super) fn repeats(&self, order: &Order<'_>) -> bool {
         if self.shared.plan.retries == 0 || order.call.continues() {
             return false;
         }

@@ -74,6 +74,7 @@ impl From<Said> for Arrival {
         match said {
             Said::Notice(message, seen) => Self::Notice(message, seen),
             Said::Ask(ask) => Self::Ask(ask),
+            Said::Response(message) => Self::Response(Response { message, status: None }),
         }
     }
 }

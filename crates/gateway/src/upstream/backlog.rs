@@ -22,12 +22,14 @@ pub(crate) enum Said {
     Notice(Message, Seen),
     /// A request of a legacy server.
     Ask(Ask),
+    /// The response, where it does not come on the call's own stream. It is never kept here.
+    Response(Message),
 }
 
 impl Said {
     fn size(&self) -> usize {
         match self {
-            Self::Notice(message, _) => message.bytes().len(),
+            Self::Notice(message, _) | Self::Response(message) => message.bytes().len(),
             Self::Ask(ask) => ask.message.bytes().len(),
         }
     }

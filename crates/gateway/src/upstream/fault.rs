@@ -17,6 +17,8 @@ pub enum Fault {
     BrokeOff,
     /// It answered a status of 500 or more, and no MCP message.
     Status(u16),
+    /// It lost session after session as soon as they were opened, so that for a while no other is opened.
+    Forgetful,
 }
 
 impl Fault {
@@ -53,6 +55,7 @@ impl fmt::Display for Fault {
             Self::Late => f.write_str("it took too long to be reached"),
             Self::BrokeOff => f.write_str("it broke off before it answered"),
             Self::Status(status) => write!(f, "it answered HTTP {status}"),
+            Self::Forgetful => f.write_str("it lost session after session"),
         }
     }
 }

@@ -16,13 +16,14 @@ use transport::http::client::Reply;
 
 use super::answer::{Answer, Origin, Response, Source};
 use super::ask::Asked;
-use super::fault::{Failed, Fault};
+use super::fault::Failed;
 use super::guard::Pass;
 use super::link::{Health, Link, NOTHING, Whose};
 use super::pipes::Running;
 use super::places::Place;
 use super::streamable::early::{self, First};
-use super::streamable::{HttpStream, HttpWire, LegacyCall, Partner, Session};
+use super::streamable::refusal::{self, Reading};
+use super::streamable::{HttpStream, HttpWire, LegacyCall, Partner, Ruling};
 use super::{Order, Upstream, Wire};
 use crate::reply::CallError;
 use crate::tasks;
@@ -30,7 +31,7 @@ impl Upstream {
     /// Sends a call and waits for the beginning of its answer.
     ///
     /// A call that a server certainly did not carry out is sent a second time: one in a session that the server has
-    /// lost (404). What else is sent again is in `again`.
+    /// lost (`streamable/loss`). What else is sent again is in `again`.
     pub(crate) async fn send(&self, order: Permitted<Order<'_>>) -> Result<Box<Answer>, CallError> {
         if !order.covers(self.name()) {
             return Err(CallError::Internal("a permit for another upstream".to_owned()));
@@ -99,7 +100,7 @@ impl Upstream {
                         match Box::pin(self.begin_http(wire, order, &partner, place)).await? {
                             Begun::Answer(answer) => Ok(answer),
                             Begun::SessionLost(_) => {
-                                Err(wire.invalid("it forgets each session at once (HTTP 404)").into())
+                                Err(wire.invalid("it loses each session at once").into())
                             }
                         }
                     }
@@ -199,42 +200,39 @@ impl Upstream {
             Err(error) => self.shared.set_health(Health::Down { why: error.to_string() }),
         }
         let reply = reply?;
-        let legacy = match legacy {
-            Some(call) if is_lost(&reply, &call.session) => {
-                wire.lost(&call.session);
-                call.over();
-                return Ok(Begun::SessionLost(place));
-            }
-            legacy => legacy,
+        let source = match legacy {
+            None => self.receive(wire, reply, id).await?,
+            Some(call) => match Box::pin(self.receive_legacy(wire, order, reply, (id, call))).await? {
+                Some(source) => source,
+                None => return Ok(Begun::SessionLost(place)),
+            },
         };
-        let source = self.receive(wire, reply, Sent { id, legacy }).await?;
         if is_unsure {
             self.answered(link);
         }
         Ok(Begun::Answer(Box::new(Answer::new(source, self.origin(order, link, id), place))))
     }
 
-    /// Tells by the response's head what kind of answer it is.
-    async fn receive(&self, wire: &Arc<HttpWire>, mut reply: Reply, sent: Sent) -> Result<Source, Failed> {
+    /// Tells by the response's head what kind of answer a modern server gives.
+    async fn receive(&self, wire: &Arc<HttpWire>, mut reply: Reply, id: u64) -> Result<Source, Failed> {
         let (status, media) = (reply.status(), reply.media_type());
         if status.is_success() && media.as_deref() == Some("text/event-stream") {
-            let stream = HttpStream::answering(Arc::clone(wire), reply, sent.id, sent.legacy);
+            let stream = HttpStream::answering(Arc::clone(wire), reply, id, None);
             return Ok(Source::Events(Box::new(stream)));
         }
         if media.as_deref() != Some("application/json") {
-            if sent.legacy.is_none() && matches!(status, StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND) {
+            if matches!(status, StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND) {
                 wire.doubt_era();
             }
-            return Err(refusal(wire, status, media.as_deref()));
+            return Err(refusal::failed(wire, status, media.as_deref()));
         }
-        let session = sent.legacy.as_ref().map(|call| &*call.session);
-        let message = match wire.read_answer(&mut reply, session).await {
+        let message = match wire.read_whole(&mut reply).await {
             Ok(message) => message,
-            Err(_) if !status.is_success() => return Err(refusal(wire, status, media.as_deref())),
+            Err(_) if !status.is_success() => return Err(refusal::failed(wire, status, media.as_deref())),
             Err(error) => return Err(error.into()),
         };
         match message.response_id() {
-            Some(id) if id.as_number() != Some(sent.id) => {
+            Some(theirs) if theirs.as_number() != Some(id) => {
                 return Err(wire.invalid("it answers a request that is not ours").into());
             }
             None if !matches!(message.kind(), MessageKind::Error(_)) => {
@@ -242,13 +240,50 @@ impl Upstream {
             }
             _ => {}
         }
-        if sent.legacy.is_none() && is_legacy_refusal(status, &message) {
+        if is_legacy_refusal(status, &message) {
             wire.doubt_era();
         }
-        if let Some(call) = sent.legacy {
-            call.over();
-        }
         Ok(Source::Whole(Some(Response { message, status: Some(status) })))
+    }
+
+    /// The same for a legacy server; nothing where the session is gone, another one is open, and the call can be sent in that.
+    async fn receive_legacy(
+        &self,
+        wire: &Arc<HttpWire>,
+        order: &Order<'_>,
+        reply: Reply,
+        (id, mut call): (u64, LegacyCall),
+    ) -> Result<Option<Source>, Failed> {
+        let whole = |message, status| Source::Whole(Some(Response { message, status: Some(status) }));
+        match refusal::read(wire, &call.session, reply, id).await? {
+            Reading::Stream(reply) => {
+                let stream = HttpStream::answering(Arc::clone(wire), reply, id, Some(call));
+                Ok(Some(Source::Events(Box::new(stream))))
+            }
+            Reading::Response(message, status) => {
+                call.over();
+                Ok(Some(whole(message, status)))
+            }
+            Reading::Taken => {
+                let early = early::taken(wire, &mut call).await?;
+                Ok(Some(Source::Events(Box::new(HttpStream::early(Arc::clone(wire), early, id, call)))))
+            }
+            Reading::Refused(refusal) => {
+                let sent = wire.forwarded(order.headers);
+                let ruling = wire.judge(&call.session, &refusal, &sent).await;
+                // Nobody works at it.
+                if !refusal.status().is_server_error() {
+                    call.over();
+                }
+                match ruling {
+                    Ruling::Lost { came_first } if came_first || self.repeats(order) => Ok(None),
+                    Ruling::Alone(error) => Err(error.into()),
+                    Ruling::Lost { .. } | Ruling::Stands => {
+                        refusal.stands(wire).map(|(message, status)| Some(whole(message, status)))
+                    }
+                }
+            }
+        }
     }
 
     fn body(&self, order: &Order<'_>, link: &Link, id: u64) -> Bytes {
@@ -299,12 +334,6 @@ impl Order<'_> {
     }
 }
 
-/// What a status without a message means for a call, and says of the server.
-fn refusal(wire: &HttpWire, status: StatusCode, media: Option<&str>) -> Failed {
-    let error = wire.status_fault(status, media);
-    Failed { fault: Fault::of_status(status).or_else(|| Fault::of(&error)), error }
-}
-
 /// What a call may be asked by a legacy server.
 fn asked(order: &Order<'_>, declared: &Arc<str>) -> Asked {
     let may_ask = order.call.method().is_some_and(|method| method.may_ask);
@@ -317,12 +346,6 @@ enum Begun {
     SessionLost(Option<Place>),
 }
 
-/// What was sent and must be cleaned up after.
-struct Sent {
-    id: u64,
-    legacy: Option<LegacyCall>,
-}
-
 /// Whether an answer to a modern request is what legacy servers say to those who have no session: the server may have
 /// been replaced by an older one.
 fn is_legacy_refusal(status: StatusCode, message: &Message) -> bool {
@@ -331,10 +354,4 @@ fn is_legacy_refusal(status: StatusCode, message: &Message) -> bool {
         _ => return false,
     };
     status == StatusCode::BAD_REQUEST && (-32019..=-32000).contains(&code)
-}
-
-/// A 404 in a session with an id means that the session is gone (MCP 2025-11-25 `basic/transports` §Session
-/// Management), and then the request was not carried out.
-fn is_lost(reply: &Reply, session: &Session) -> bool {
-    reply.status() == StatusCode::NOT_FOUND && session.has_id()
 }

@@ -127,12 +127,16 @@ impl Target {
     /// POSTs a message. Whatever the body of the reply is, it is no message.
     async fn post(&self, endpoint: &Destination, headers: HeaderMap, body: Bytes) -> Result<(), PostFault> {
         let sent = self.send(Method::POST, endpoint, headers, body).await;
-        let mut reply = sent.map_err(|error| PostFault { error, session_lost: false })?;
+        let mut reply = sent.map_err(|error| PostFault {
+            untold: matches!(error, CallError::BrokeOff { .. }),
+            error,
+            session_lost: false,
+        })?;
         let (status, media) = (reply.status(), reply.media_type());
         if !status.is_success() {
             let error = self.shared.status_fault(status, media.as_deref());
             let session_lost = matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE);
-            return Err(PostFault { error, session_lost });
+            return Err(PostFault { error, session_lost, untold: false });
         }
         // Read to its end, so that the connection can be used again.
         drop(reply.whole(post::REPLY_BYTES).await);
@@ -165,6 +169,8 @@ struct PostFault {
     error: CallError,
     /// Whether the server may no longer know the session.
     session_lost: bool,
+    /// Whether the connection ended after the message had begun to go out and before any reply.
+    untold: bool,
 }
 
 /// The stream, read as it comes.

@@ -14,7 +14,6 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use mcp::era::{self, Verdict};
 use mcp::jsonrpc::{Id, Message};
-use mcp::legacy::batch;
 use mcp::version::{self, Era, Revision};
 use mcp::{answer, headers};
 use tokio::sync::Mutex as AsyncMutex;
@@ -32,11 +31,18 @@ use crate::upstream::shared::Shared;
 use crate::upstream::sse::{SseWire, Streams};
 
 pub(crate) mod early;
+mod hearing;
 mod lasting;
+mod loss;
+mod openings;
+pub(crate) mod refusal;
 mod session;
 mod strays;
 mod stream;
 
+use loss::Manners;
+pub(crate) use loss::Ruling;
+use openings::Openings;
 use session::Opening;
 pub(crate) use session::Session;
 pub(crate) use stream::{HttpStream, LegacyCall};
@@ -66,6 +72,10 @@ pub(crate) struct HttpWire {
     sse: Arc<SseWire>,
     /// Whether that was found to be so.
     is_sse: AtomicBool,
+    openings: Openings,
+    manners: Manners,
+    /// How a probe was refused that said nothing of the era, as long as no session was opened.
+    unsure: Mutex<Option<Verdict>>,
 }
 
 /// The session of one [`Whose`]; the lock is held while it is being opened.
@@ -111,6 +121,9 @@ impl HttpWire {
             modern: ArcSwapOption::empty(),
             legacy_since: AsyncMutex::new(None),
             sessions: Mutex::default(),
+            openings: Openings::default(),
+            manners: Manners::default(),
+            unsure: Mutex::default(),
         })
     }
 
@@ -157,8 +170,8 @@ impl HttpWire {
         {
             let session = Arc::new(session);
             *slot = Some(Arc::clone(&session));
-            if !whose.is_bare() {
-                session::listen(self, &session).await;
+            if !hearing::is_watched(whose) {
+                hearing::listen(self, &session).await;
             }
             return Ok(Partner::Legacy(session));
         }
@@ -176,19 +189,25 @@ impl HttpWire {
             Ok(Opening::Done(session)) => Ok(*session),
             Err(error) => Err(error),
         };
+        let opened = opened.map_err(|error| self.unopened(error));
         if opened.is_err() {
             // It may be another server by now: the next call asks for the era again.
             *self.legacy_since.lock().await = None;
         }
         let session = Arc::new(opened?);
+        *lock(&self.unsure) = None;
         *slot = Some(Arc::clone(&session));
-        if whose.is_bare() && whose.is_shared() {
-            self.shared.begun();
-        }
-        if !whose.is_bare() {
-            session::listen(self, &session).await;
-        }
+        self.begun(&session).await;
         Ok(Partner::Legacy(session))
+    }
+
+    /// A session was opened: whoever watches the server for all listens to it, or it is listened to for itself.
+    async fn begun(self: &Arc<Self>, session: &Arc<Session>) {
+        if hearing::is_watched(&session.whose) {
+            self.shared.begun();
+        } else {
+            hearing::listen(self, session).await;
+        }
     }
 
     /// A connection over the older transport.
@@ -252,6 +271,7 @@ impl HttpWire {
         {
             verdict = self.discover(revision).await?;
         }
+        *lock(&self.unsure) = None;
         match verdict {
             Verdict::Modern(revision, discovered) => Ok(Some(Link {
                 revision,
@@ -270,18 +290,39 @@ impl HttpWire {
             Verdict::ModernRefusal(code) => {
                 Err(self.invalid(&format!("it answers server/discover with error {code}")))
             }
+            // It says nothing of the era: a legacy server may be guarded against what it does not know. `initialize` is tried,
+            // and what that is refused with counts.
+            Verdict::Unauthorized(_) | Verdict::Unwell(_)
+                if self.shared.plan.era != EraRule::Is(Era::Modern) =>
+            {
+                *lock(&self.unsure) = Some(verdict);
+                Ok(None)
+            }
+            verdict => Err(self.unwell(&verdict)),
+        }
+    }
+
+    /// What it means that a server does not say what it is.
+    fn unwell(&self, verdict: &Verdict) -> CallError {
+        match verdict {
             Verdict::Unauthorized(status) => {
-                Err(CallError::Unauthorized { upstream: self.shared.plan.name.clone(), status })
+                CallError::Unauthorized { upstream: self.shared.plan.name.clone(), status: *status }
             }
             Verdict::Unwell(status) => {
                 let why = format!("it answers HTTP {status}");
-                let fault = StatusCode::from_u16(status).ok().and_then(Fault::of_status);
-                Err(fault.map_or_else(
-                    || self.shared.unreachable(&why),
-                    |fault| self.shared.unreached(&why, fault),
-                ))
+                let fault = StatusCode::from_u16(*status).ok().and_then(Fault::of_status);
+                fault
+                    .map_or_else(|| self.shared.unreachable(&why), |fault| self.shared.unreached(&why, fault))
             }
+            _ => self.invalid("it does not say what it is"),
         }
+    }
+
+    /// Why there is no session. A server that does not know `initialize` is a modern one, and what counts is how that refused
+    /// to say so.
+    fn unopened(&self, error: CallError) -> CallError {
+        let verdict = lock(&self.unsure).clone().filter(|_| matches!(error, CallError::InvalidAnswer { .. }));
+        verdict.map_or(error, |verdict| self.unwell(&verdict))
     }
 
     /// Asks `server/discover` in this revision.
@@ -307,23 +348,6 @@ impl HttpWire {
             Some("text/event-stream") => stream::find_response(self, reply, id).await,
             _ => self.read_whole(reply).await,
         }
-    }
-
-    /// Reads the response to a call; a server whose revision has batches may send it in an array.
-    pub(crate) async fn read_answer(
-        &self,
-        reply: &mut Reply,
-        legacy: Option<&Session>,
-    ) -> Result<Message, CallError> {
-        let body = self.read_body(reply).await?;
-        let batches = legacy.is_some_and(|session| session.link.revision.has_batches);
-        if !batches || !batch::is_array(&body) {
-            return Message::parse(body).map_err(|fault| self.invalid(&fault.to_string()));
-        }
-        let members = batch::split(&body).map_err(|fault| self.invalid(&fault.to_string()))?;
-        // Nothing else has a place in one whole body.
-        let response = members.into_iter().flatten().find(|message| message.is_response());
-        response.ok_or_else(|| self.invalid("it answers with a batch without a response"))
     }
 
     pub(crate) async fn read_whole(&self, reply: &mut Reply) -> Result<Message, CallError> {
@@ -387,15 +411,6 @@ impl HttpWire {
         if self.shared.plan.era == EraRule::Detect {
             self.modern.store(None);
         }
-    }
-
-    /// Forgets a session that the server no longer has.
-    pub(crate) fn lost(&self, session: &Session) {
-        session.lose();
-        tracing::info!(
-            upstream = self.shared.plan.name,
-            "the server has lost our session; opening a new one"
-        );
     }
 
     /// The session of `whose`, if one is open.

@@ -54,6 +54,10 @@ impl ScriptedServer {
             open.iter().find(|open| open.id == id).map(|open| (open.out.clone(), open.gone.clone()))
         });
         let status = if session.is_some() { sse.taken } else { sse.refuses };
+        if let (Some((out, gone)), 0) = (&session, status) {
+            self.take(Asked { seen, to: To::Pipe(out.clone()), gone: gone.clone(), style: Style::Json });
+            return None;
+        }
         let (back, answered) = oneshot::channel();
         let gone = CancellationToken::new();
         let reply = Asked { seen: seen.clone(), to: To::Http { write, back }, gone, style: Style::Json };

@@ -19,7 +19,8 @@ pub enum Style {
 pub struct Sse {
     /// What it says in its `endpoint` event, in which `ID` stands for the session's id; without, it sends no such event.
     pub endpoint: Option<String>,
-    /// The status with which it answers the POST of a message; what is no 2xx is lost.
+    /// The status with which it answers the POST of a message; what is no 2xx is lost. With 0 it takes the message and closes
+    /// the connection without an answer.
     pub taken: u16,
     /// The status with which it refuses the POST of a message that is not to a session's endpoint.
     pub refuses: u16,

@@ -95,7 +95,13 @@ impl Poster {
         let within = self.to.shared.plan.deadlines.call_max;
         // A call has deadlines of its own; this is for a server that never answers the POST, which is not its answer.
         let sent = timeout(within, self.to.post(&self.endpoint, headers, body)).await;
-        let Ok(Err(PostFault { error, session_lost })) = sent else { return };
+        let Ok(Err(PostFault { error, session_lost, untold })) = sent else { return };
+        if untold {
+            // Its answer does not come here, so it may come all the same. If the server is gone, so is the stream.
+            let upstream = &self.to.shared.plan.name;
+            tracing::debug!(upstream, %error, "whether a request was taken is not known; its answer is waited for");
+            return;
+        }
         pipe.fail(id, error);
         if session_lost {
             pipe.close("it no longer knows the session");

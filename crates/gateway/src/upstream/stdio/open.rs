@@ -11,8 +11,8 @@ use mcp::answer;
 use mcp::discover::Discovered;
 use mcp::era::{self, Verdict};
 use mcp::jsonrpc::{Id, Message, MessageKind};
-use mcp::legacy::initialize;
-use mcp::version::{self, Era};
+use mcp::legacy::{initialize, refusal};
+use mcp::version::{self, Era, Revision};
 
 use crate::plan::EraRule;
 use crate::reply::CallError;
@@ -74,7 +74,25 @@ pub(in crate::upstream) async fn converse_legacy(
     declared: &str,
     transport: Transport,
 ) -> Result<Link, CallError> {
-    let message = response(initialize(shared, pipe, declared).await?).await?;
+    let message = response(initialize(shared, pipe, declared, version::newest(Era::Legacy)).await?).await?;
+    go_on(shared, pipe, declared, (message, transport)).await
+}
+
+/// Goes on from the answer to a first `initialize`: one that was refused for its revision is sent again with what the server
+/// speaks.
+async fn go_on(
+    shared: &Shared,
+    pipe: &Pipe,
+    declared: &str,
+    (mut message, transport): (Message, Transport),
+) -> Result<Link, CallError> {
+    let mut tried = vec![version::newest(Era::Legacy)];
+    while let MessageKind::Error(parts) = message.kind()
+        && let Some(next) = refusal::next_revision(&tried, message.at(parts.error))
+    {
+        tried.push(next);
+        message = response(initialize(shared, pipe, declared, next).await?).await?;
+    }
     finish_legacy(shared, pipe, &message, transport)
 }
 
@@ -86,29 +104,31 @@ async fn either(
     mut probe: PipeStream,
     declared: &str,
 ) -> Result<Link, CallError> {
-    let mut opening = initialize(shared, pipe, declared).await?;
-    let refusal = tokio::select! {
+    let mut opening = initialize(shared, pipe, declared, version::newest(Era::Legacy)).await?;
+    let first = tokio::select! {
         message = response_of(&mut opening) => message?,
         message = response_of(&mut probe) => return match judge(&message?) {
-            Judged::Legacy => finish_legacy(shared, pipe, &response(opening).await?, Transport::Stdio),
+            Judged::Legacy => {
+                let first = response(opening).await?;
+                go_on(shared, pipe, declared, (first, Transport::Stdio)).await
+            }
             judged => judged.link(shared),
         },
     };
-    let refused = finish_legacy(shared, pipe, &refusal, Transport::Stdio);
-    if refused.is_ok() {
-        return refused;
+    if !matches!(first.kind(), MessageKind::Error(_)) {
+        return finish_legacy(shared, pipe, &first, Transport::Stdio);
     }
     let waiting = response_of(&mut probe);
-    let late = match era::of_stdio(&refusal) {
+    let late = match era::of_stdio(&first) {
         // No legacy server says that. The caller bounds the time.
         Verdict::OtherRevisions(_) | Verdict::ModernRefusal(_) => waiting.await?,
         _ => match tokio::time::timeout(SILENCE, waiting).await {
             Ok(message) => message?,
-            Err(_elapsed) => return refused,
+            Err(_elapsed) => return go_on(shared, pipe, declared, (first, Transport::Stdio)).await,
         },
     };
     match judge(&late) {
-        Judged::Legacy => refused,
+        Judged::Legacy => go_on(shared, pipe, declared, (first, Transport::Stdio)).await,
         judged => judged.link(shared),
     }
 }
@@ -158,9 +178,14 @@ async fn discover(shared: &Shared, pipe: &Pipe) -> Result<PipeStream, CallError>
     pipe.request(id, body, HeaderMap::new(), Wants::default()).await
 }
 
-async fn initialize(shared: &Shared, pipe: &Pipe, declared: &str) -> Result<PipeStream, CallError> {
+async fn initialize(
+    shared: &Shared,
+    pipe: &Pipe,
+    declared: &str,
+    revision: &Revision,
+) -> Result<PipeStream, CallError> {
     let id = shared.next_id();
-    let params = initialize::params(version::newest(Era::Legacy), declared, &shared.world.identity);
+    let params = initialize::params(revision, declared, &shared.world.identity);
     let body = answer::request_message(&Id::number(id), "initialize", Some(&params));
     pipe.request(id, body, HeaderMap::new(), Wants::default()).await
 }

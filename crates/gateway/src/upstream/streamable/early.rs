@@ -10,6 +10,7 @@ use http::{HeaderMap, StatusCode};
 use mcp::jsonrpc::Message;
 use transport::http::client::Reply;
 
+use super::refusal::{self, Reading};
 use super::stream::LegacyCall;
 use super::{HttpWire, Session};
 use crate::reply::CallError;
@@ -33,7 +34,9 @@ pub(crate) struct Early {
 
 enum Rest {
     Head(Waiting<Reply>),
-    Body(Waiting<Message>, StatusCode),
+    Reading(Waiting<Reading>),
+    /// All that is to come comes on the session's stream.
+    Nothing,
 }
 
 /// How it goes on.
@@ -62,12 +65,27 @@ pub(crate) async fn send(
     }
 }
 
+/// Waits for what a server says on the session's stream of a call that it has taken without answering it.
+pub(crate) async fn taken(wire: &Arc<HttpWire>, call: &mut LegacyCall) -> Result<Early, CallError> {
+    call.session.hear(wire).await?;
+    let session = Arc::clone(&call.session);
+    tokio::select! {
+        biased;
+        Some(said) = call.strayed.next() => Ok(Early { said: Some(said), rest: Rest::Nothing }),
+        () = session.gone() => {
+            let why = "the session in which it would have answered is gone".to_owned();
+            Err(CallError::BrokeOff { upstream: wire.shared.plan.name.clone(), why })
+        }
+    }
+}
+
 impl Early {
     /// Waits for what comes next. Safe to drop while waiting.
     pub(super) async fn next(
         &mut self,
         wire: &Arc<HttpWire>,
         call: (&Arc<Session>, &mut super::strays::Strayed),
+        id: u64,
     ) -> Result<Opened, CallError> {
         if let Some(said) = self.said.take() {
             return Ok(Opened::Said(said));
@@ -78,51 +96,44 @@ impl Early {
                 biased;
                 Some(said) = strayed.next() => return Ok(Opened::Said(said)),
                 rest = self.rest.wait() => match rest? {
-                    Came::Body(message, status) => return Ok(Opened::Whole(message, status)),
-                    Came::Head(reply) => match self.read(wire, session, reply)? {
-                        Some(stream) => return Ok(Opened::Stream(stream)),
-                        None => continue,
-                    },
+                    Came::Head(reply) => self.read((wire, session), id, reply),
+                    Came::Reading(Reading::Stream(reply)) => return Ok(Opened::Stream(reply)),
+                    Came::Reading(Reading::Response(message, status)) => return Ok(Opened::Whole(message, status)),
+                    Came::Reading(Reading::Taken) => self.rest = Rest::Nothing,
+                    // Something was said of the call, so it was begun.
+                    Came::Reading(Reading::Refused(refusal)) => {
+                        let (message, status) = refusal.stands(wire).map_err(|failed| failed.error)?;
+                        return Ok(Opened::Whole(message, status));
+                    }
                 },
             }
         }
     }
 
-    /// What an answer's head says: a stream, or a body that is read then.
-    fn read(
-        &mut self,
-        wire: &Arc<HttpWire>,
-        session: &Arc<Session>,
-        mut reply: Reply,
-    ) -> Result<Option<Reply>, CallError> {
-        let (status, media) = (reply.status(), reply.media_type());
-        if status == StatusCode::NOT_FOUND && session.has_id() {
-            wire.lost(session);
-        }
-        match media.as_deref() {
-            Some("text/event-stream") if status.is_success() => Ok(Some(reply)),
-            Some("application/json") => {
-                let (wire, session) = (Arc::clone(wire), Arc::clone(session));
-                let body: Waiting<Message> =
-                    Box::pin(async move { wire.read_answer(&mut reply, Some(&session)).await });
-                self.rest = Rest::Body(body, status);
-                Ok(None)
+    /// What the answer's head begins is read next.
+    fn read(&mut self, (wire, session): (&Arc<HttpWire>, &Arc<Session>), id: u64, reply: Reply) {
+        let (wire, session) = (Arc::clone(wire), Arc::clone(session));
+        self.rest = Rest::Reading(Box::pin(async move {
+            let reading = refusal::read(&wire, &session, reply, id).await.map_err(|failed| failed.error)?;
+            if matches!(reading, Reading::Taken) {
+                session.hear(&wire).await?;
             }
-            media => Err(wire.status_fault(status, media)),
-        }
+            Ok(reading)
+        }));
     }
 }
 
 enum Came {
     Head(Reply),
-    Body(Message, StatusCode),
+    Reading(Reading),
 }
 
 impl Rest {
     async fn wait(&mut self) -> Result<Came, CallError> {
         match self {
             Self::Head(head) => head.await.map(Came::Head),
-            Self::Body(body, status) => Ok(Came::Body(body.await?, *status)),
+            Self::Reading(reading) => reading.await.map(Came::Reading),
+            Self::Nothing => std::future::pending().await,
         }
     }
 }

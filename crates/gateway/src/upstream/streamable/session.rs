@@ -4,18 +4,22 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use mcp::jsonrpc::{Id, MessageKind};
+use mcp::jsonrpc::{Id, Message, MessageKind};
 use mcp::legacy::initialize::{self, Opened};
+use mcp::legacy::refusal;
 use mcp::meta::LogLevel;
-use mcp::version::{self, Era};
+use mcp::version::{self, Era, Revision};
 use mcp::{answer, headers};
-use tokio::sync::oneshot;
-use tokio::time::{Duration, Instant, sleep, timeout};
+use tokio::time::{Duration, Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::hearing::Hearing;
+use super::refusal::Refusal;
 use super::strays::Strays;
-use super::{HttpStream, HttpWire, lasting, legacy_headers};
+use super::stream::{self, First};
+use super::{HttpWire, lasting, legacy_headers};
 use crate::reply::CallError;
+use crate::upstream::fault::Fault;
 use crate::upstream::link::{Link, Transport, Whose};
 use crate::upstream::pipe::lock;
 
@@ -29,6 +33,12 @@ pub(crate) struct Session {
     /// Held while the server is told a level: two that overtake each other would leave the higher one.
     telling: tokio::sync::Mutex<()>,
     pub(super) strays: Strays,
+    pub(super) hearing: Hearing,
+    pub(super) opened_at: Instant,
+    /// Held while somebody finds out whether it is lost.
+    pub(super) judging: tokio::sync::Mutex<()>,
+    /// How the server refused what does nothing in it, by which it was known to be lost.
+    pub(super) denied: Mutex<Option<Refusal>>,
     /// Whose it is, and what the server was told that its client can be asked.
     pub(crate) whose: Whose,
     /// Whether other replicas can go on with it.
@@ -39,11 +49,6 @@ impl Session {
     /// The headers of a message in this session.
     pub(crate) fn headers(&self) -> HeaderMap {
         legacy_headers(self.link.revision, self.id.as_ref())
-    }
-
-    /// Whether the server gave it an id, so that a 404 can mean that the session is gone.
-    pub(crate) fn has_id(&self) -> bool {
-        self.id.is_some()
     }
 
     pub(crate) fn is_lost(&self) -> bool {
@@ -62,6 +67,11 @@ impl Session {
         self.lost.cancel();
     }
 
+    /// Becomes ready when it is lost, or ended.
+    pub(super) async fn gone(&self) {
+        self.lost.cancelled().await;
+    }
+
     /// Answers a request of the server.
     pub(crate) fn reply(self: &Arc<Self>, wire: &Arc<HttpWire>, body: Bytes) {
         let (session, wire) = (Arc::clone(self), Arc::clone(wire));
@@ -70,35 +80,16 @@ impl Session {
             let why = match answered {
                 Ok(Ok(reply)) if reply.status().is_success() => return,
                 Ok(Ok(reply)) => {
-                    if reply.status() == StatusCode::NOT_FOUND && session.has_id() {
-                        wire.lost(&session);
-                    }
-                    format!("HTTP {}", reply.status().as_u16())
+                    let status = reply.status();
+                    drop(reply);
+                    wire.doubt(&session, Refusal::bare(status, None)).await;
+                    format!("HTTP {}", status.as_u16())
                 }
                 Ok(Err(error)) => error.to_string(),
                 Err(_elapsed) => format!("it took nothing within {ANSWERING:?}"),
             };
             tracing::warn!(upstream = wire.shared.plan.name, "could not answer the server's request: {why}");
         });
-    }
-
-    /// Opens the session's stream of notifications; none from a server that has no such stream (405).
-    pub(crate) async fn overhear(
-        self: &Arc<Self>,
-        wire: &Arc<HttpWire>,
-    ) -> Result<Option<HttpStream>, CallError> {
-        let reply = wire.plain(Method::GET, self.headers()).await?;
-        let (status, media) = (reply.status(), reply.media_type());
-        if status == StatusCode::NOT_FOUND && self.has_id() {
-            wire.lost(self);
-        }
-        if !status.is_success() || media.as_deref() != Some("text/event-stream") {
-            return match status {
-                StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => Ok(None),
-                _ => Err(wire.status_fault(status, media.as_deref())),
-            };
-        }
-        Ok(Some(HttpStream::overheard(Arc::clone(wire), reply, Arc::clone(self))))
     }
 
     /// Makes the server log from `level` on. A session's level is one for all its calls, so it is only ever lowered,
@@ -134,34 +125,19 @@ pub(super) enum Opening {
 
 /// Opens a session.
 pub(super) async fn open(wire: &Arc<HttpWire>, whose: &Whose) -> Result<Opening, CallError> {
+    wire.may_open()?;
     let name = &wire.shared.plan.name;
-    let id = wire.shared.next_id();
-    let params =
-        initialize::params(version::newest(Era::Legacy), &whose.declared, &wire.shared.world.identity);
-    let body = answer::request_message(&Id::number(id), "initialize", Some(&params));
-    let mut reply = wire.post(HeaderMap::new(), body).await?;
-    let (status, media) = (reply.status(), reply.media_type());
-    let session_id = reply.headers().get(&headers::SESSION_ID).cloned();
-    let message = match wire.read_response(&mut reply, id).await {
-        Ok(message) => message,
-        Err(_) if matches!(status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED) => {
-            return Ok(Opening::Refused(wire.invalid(&format!(
-                "HTTP {} to both server/discover and initialize: not an MCP endpoint",
-                status.as_u16()
-            ))));
+    let mut tried = vec![version::newest(Era::Legacy)];
+    let (message, session_id) = loop {
+        let revision = tried.last().copied().unwrap_or_else(|| version::newest(Era::Legacy));
+        match introduce(wire, whose, revision).await? {
+            Introduced::Answered(message, session_id) => break (message, session_id),
+            Introduced::Refused { opening, text } => match refusal::next_revision(&tried, &text) {
+                Some(next) => tried.push(next),
+                None => return opening,
+            },
         }
-        Err(_) if status == StatusCode::BAD_REQUEST => {
-            return Ok(Opening::Refused(wire.status_fault(status, media.as_deref())));
-        }
-        Err(_) if !status.is_success() => return Err(wire.status_fault(status, media.as_deref())),
-        Err(error) => return Err(error),
     };
-    if let MessageKind::Error(parts) = message.kind() {
-        let view = answer::error_view(&message, parts);
-        let error =
-            wire.invalid(&format!("it answers initialize with error {}: {}", view.code, view.message));
-        return if refuses_posts(status) { Ok(Opening::Refused(error)) } else { Err(error) };
-    }
     let opened = Opened::read(&message).map_err(|fault| CallError::invalid(name, &fault))?;
     let link = Link {
         revision: opened.revision,
@@ -180,6 +156,88 @@ pub(super) async fn open(wire: &Arc<HttpWire>, whose: &Whose) -> Result<Opening,
     Ok(Opening::Done(Box::new(session)))
 }
 
+/// What came of one `initialize`.
+enum Introduced {
+    /// The result, and the session's id.
+    Answered(Message, Option<HeaderValue>),
+    /// A refusal: what it means, and what it says if it may be about the revision.
+    Refused { opening: Result<Opening, CallError>, text: String },
+}
+
+/// Asks for a session in a revision.
+async fn introduce(
+    wire: &Arc<HttpWire>,
+    whose: &Whose,
+    revision: &'static Revision,
+) -> Result<Introduced, CallError> {
+    let id = wire.shared.next_id();
+    let params = initialize::params(revision, &whose.declared, &wire.shared.world.identity);
+    let body = answer::request_message(&Id::number(id), "initialize", Some(&params));
+    let mut reply = wire.post(HeaderMap::new(), body).await?;
+    let (status, media) = (reply.status(), reply.media_type());
+    let session_id = reply.headers().get(&headers::SESSION_ID).cloned();
+    let said = match media.as_deref() {
+        Some("text/event-stream") => match stream::find_first(wire, &mut reply, id).await {
+            // MCP 2024-11-05 `basic/transports`: a stream that begins so is one of HTTP+SSE, which some servers give whoever
+            // asks, by GET or by POST.
+            Ok(First::Endpoint) => {
+                let error = wire.invalid("it answers initialize as HTTP+SSE answers a GET");
+                return Ok(Introduced::Refused { opening: Ok(Opening::Refused(error)), text: String::new() });
+            }
+            Ok(First::Response(message)) => Ok(message),
+            Err(error) => Err((error, String::new())),
+        },
+        _ => {
+            let body = wire.read_body(&mut reply).await;
+            body.map_err(|error| (error, String::new())).and_then(|body| {
+                let text = || String::from_utf8_lossy(&body).into_owned();
+                Message::parse(body.clone()).map_err(|fault| (wire.invalid(&fault.to_string()), text()))
+            })
+        }
+    };
+    let message = match said {
+        Ok(message) => message,
+        Err((error, text)) => {
+            let text = if status == StatusCode::BAD_REQUEST { text } else { String::new() };
+            let opening = refused(wire, status, media.as_deref(), error);
+            return Ok(Introduced::Refused { opening, text });
+        }
+    };
+    if let MessageKind::Error(parts) = message.kind() {
+        let view = answer::error_view(&message, parts);
+        let error =
+            wire.invalid(&format!("it answers initialize with error {}: {}", view.code, view.message));
+        let opening = match status {
+            status if refuses_posts(status) => Ok(Opening::Refused(error)),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(wire.status_fault(status, None)),
+            _ => Err(error),
+        };
+        return Ok(Introduced::Refused { opening, text: message.at(parts.error).to_owned() });
+    }
+    Ok(Introduced::Answered(message, session_id))
+}
+
+/// What a reply without a message means.
+fn refused(
+    wire: &HttpWire,
+    status: StatusCode,
+    media: Option<&str>,
+    error: CallError,
+) -> Result<Opening, CallError> {
+    match status {
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => Ok(Opening::Refused(wire.invalid(
+            &format!("HTTP {} to both server/discover and initialize: not an MCP endpoint", status.as_u16()),
+        ))),
+        StatusCode::BAD_REQUEST => Ok(Opening::Refused(wire.status_fault(status, media))),
+        status if status.is_success() => Err(error),
+        // No call was sent yet.
+        status => Err(match Fault::of_status(status) {
+            Some(fault) => wire.shared.unreached(&format!("it answers HTTP {}", status.as_u16()), fault),
+            None => wire.status_fault(status, media),
+        }),
+    }
+}
+
 fn made(link: Link, id: Option<HeaderValue>, whose: &Whose, lasts: bool) -> Session {
     Session {
         link,
@@ -188,6 +246,10 @@ fn made(link: Link, id: Option<HeaderValue>, whose: &Whose, lasts: bool) -> Sess
         level: Mutex::default(),
         telling: tokio::sync::Mutex::default(),
         strays: Strays::default(),
+        hearing: Hearing::new(),
+        opened_at: Instant::now(),
+        judging: tokio::sync::Mutex::default(),
+        denied: Mutex::default(),
         whose: whose.clone(),
         lasts,
     }
@@ -216,51 +278,6 @@ fn refuses_posts(status: StatusCode) -> bool {
 
 /// How long a server may take to take an answer.
 const ANSWERING: Duration = Duration::from_secs(30);
-/// The first pause before a session's stream that ended is opened again, and the longest.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-
-/// How long a server may take to open a session's stream before calls do not wait for it any more.
-const STREAM_OPENS: Duration = Duration::from_secs(1);
-
-/// Listens to a session's own stream as long as the session lasts: a server whose tools do not know which request they
-/// serve asks there. Returns once it listens, because what such a server asks before is lost.
-pub(super) async fn listen(wire: &Arc<HttpWire>, session: &Arc<Session>) {
-    let within = STREAM_OPENS.min(wire.shared.plan.deadlines.connect / 2);
-    let (opening, opened) = oneshot::channel::<()>();
-    let (wire, session) = (Arc::clone(wire), Arc::clone(session));
-    let tasks = wire.shared.world.tasks.clone();
-    tasks.spawn(async move {
-        let listening = async {
-            let mut pause = FIRST_PAUSE;
-            let mut opening = Some(opening);
-            loop {
-                let stream = session.overhear(&wire).await;
-                drop(opening.take());
-                match stream {
-                    // It has no such stream.
-                    Ok(None) => return,
-                    Ok(Some(mut stream)) => {
-                        let began = Instant::now();
-                        while stream.next().await.is_ok() {}
-                        if began.elapsed() >= LONGEST_PAUSE {
-                            pause = FIRST_PAUSE;
-                        }
-                    }
-                    Err(error) => tracing::debug!(%error, "cannot listen to a session"),
-                }
-                sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
-            }
-        };
-        tokio::select! {
-            () = listening => {}
-            () = session.lost.cancelled() => {}
-        }
-    });
-    // It ends when the other end is dropped, whatever came of it.
-    drop(timeout(within, opened).await);
-}
 
 /// Tells the server that a session is over; it may not care.
 pub(super) async fn end(wire: &HttpWire, session: &Session) {
@@ -274,7 +291,7 @@ pub(super) async fn end(wire: &HttpWire, session: &Session) {
 }
 
 /// The same for a session that another replica has opened.
-pub(super) async fn end_recalled(wire: &HttpWire, id: &HeaderValue, answer: &mcp::jsonrpc::Message) {
+pub(super) async fn end_recalled(wire: &HttpWire, id: &HeaderValue, answer: &Message) {
     let Ok(opened) = Opened::read(answer) else { return };
     if let Err(error) = wire.plain(Method::DELETE, legacy_headers(opened.revision, Some(id))).await {
         tracing::debug!(upstream = wire.shared.plan.name, %error, "could not end a session");

@@ -9,8 +9,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::{HeaderValue, Method, StatusCode};
-use mcp::jsonrpc::{EnvelopeFault, Id, Message, MessageKind, Request};
+use mcp::jsonrpc::{EnvelopeFault, Message, MessageKind, Request};
 use mcp::legacy::batch;
+use mcp::legacy::refusal::speaks_of_session;
 use mcp::notify::{self, Notice};
 use mcp::sse::{Decoder, Event};
 use mcp::{answer, glance, headers};
@@ -18,11 +19,14 @@ use tokio::time::Instant;
 use transport::http::client::Reply;
 
 use super::early::{Early, Opened};
+use super::hearing::Heard;
+use super::refusal::Refusal;
 use super::strays::Strayed;
 use super::{HttpWire, Session};
 use crate::reply::CallError;
 use crate::upstream::answer::{Arrival, Response};
 use crate::upstream::ask::{self, Ask, Asked, Creditor};
+use crate::upstream::backlog::Said;
 
 /// How long a stream may go on after the answer.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -34,6 +38,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 const STRAGGLERS: Duration = Duration::from_millis(50);
 /// How often a stream is resumed that has nothing new.
 const MOST_RESUMED: u32 = 100;
+/// How long an answer may come on the session's own stream after the call's own has ended without one.
+const AFTERWARDS: Duration = Duration::from_secs(15);
 
 /// Server-sent events of one call. Dropping it closes the connection, which cancels the call of a modern server; a
 /// legacy server is told by the [`CancelGuard`].
@@ -51,6 +57,18 @@ pub(crate) struct HttpStream {
     strays: bool,
     /// The answer, and until when it is held back.
     held: Option<(Response, Instant)>,
+    /// As long as it is a session's own stream.
+    heard: Option<Heard>,
+    /// Whether somebody was made to look after the session.
+    doubted: bool,
+}
+
+/// What comes next.
+enum Next {
+    /// Of the call's own stream.
+    Data(Result<Option<Bytes>, CallError>),
+    /// On another one.
+    Said(Said),
 }
 
 /// The events of one response, read as they come.
@@ -122,24 +140,15 @@ impl HttpStream {
             Some(LegacyCall { session, guard, strayed }) => (Some(session), Some(guard), Some(strayed)),
             None => (None, None, None),
         };
-        Self { wire, id: Some(id), events, early, session, guard, strayed, strays: false, held: None }
+        let (strays, held, heard, doubted) = (false, None, None, false);
+        let id = Some(id);
+        Self { wire, id, events, early, session, guard, strayed, strays, held, heard, doubted }
     }
 
     /// A legacy session's stream of notifications.
-    pub(super) fn overheard(wire: Arc<HttpWire>, reply: Reply, session: Arc<Session>) -> Self {
-        let events = Events::new(Some(reply), wire.shared.plan.message_bytes);
-        let (guard, strayed, held) = (None, None, None);
-        Self {
-            wire,
-            id: None,
-            events,
-            early: None,
-            session: Some(session),
-            guard,
-            strayed,
-            strays: false,
-            held,
-        }
+    pub(super) fn overheard(wire: Arc<HttpWire>, reply: Reply, heard: Heard, session: &Arc<Session>) -> Self {
+        let (session, heard) = (Arc::clone(session), Some(heard));
+        Self { id: None, session: Some(session), heard, ..Self::new(wire, (Some(reply), None), 0, None) }
     }
 
     pub(crate) async fn next(&mut self) -> Result<Arrival, CallError> {
@@ -161,42 +170,48 @@ impl HttpStream {
     }
 
     async fn next_event(&mut self) -> Result<Arrival, CallError> {
-        if let (Some(early), Some(session), Some(strayed)) =
-            (&mut self.early, &self.session, &mut self.strayed)
+        if let (Some(early), Some(session), Some(strayed), Some(id)) =
+            (&mut self.early, &self.session, &mut self.strayed, self.id)
         {
-            let opened = early.next(&self.wire, (session, strayed)).await;
+            let opened = early.next(&self.wire, (session, strayed), id).await;
             if let Ok(Opened::Said(said)) = opened {
-                self.strays = true;
-                return Ok(said.into());
+                return Ok(self.said(said));
             }
             self.early = None;
             match opened? {
-                Opened::Said(said) => return Ok(said.into()),
+                Opened::Said(said) => return Ok(self.said(said)),
                 Opened::Stream(reply) => self.events.reply = Some(reply),
                 Opened::Whole(message, status) => return self.whole(message, status),
             }
         }
         loop {
             let data = match &mut self.strayed {
-                None => self.events.next(&self.wire).await,
+                None => Next::Data(self.events.next(&self.wire).await),
                 Some(strayed) => tokio::select! {
                     biased;
-                    Some(said) = strayed.next() => {
-                        self.strays = true;
-                        return Ok(said.into());
-                    }
-                    data = self.events.next(&self.wire) => data,
+                    Some(said) = strayed.next() => Next::Said(said),
+                    data = self.events.next(&self.wire) => Next::Data(data),
                 },
             };
             let data = match data {
-                Ok(Some(data)) => data,
-                Ok(None) | Err(CallError::BrokeOff { .. }) if Box::pin(self.resume()).await => continue,
-                Ok(None) => {
+                Next::Said(said) => return Ok(self.said(said)),
+                Next::Data(Ok(Some(data))) => data,
+                Next::Data(Ok(None) | Err(CallError::BrokeOff { .. })) if Box::pin(self.resume()).await => {
+                    continue;
+                }
+                Next::Data(end @ (Ok(None) | Err(CallError::BrokeOff { .. }))) => {
+                    self.events.reply = None;
+                    if let Some(said) = Box::pin(self.late()).await {
+                        return Ok(self.said(said));
+                    }
+                    if let Some(heard) = &self.heard {
+                        heard.ended(self.events.newest.take());
+                    }
                     let upstream = self.wire.shared.plan.name.clone();
                     let why = "its stream ended without a response".to_owned();
-                    return Err(CallError::BrokeOff { upstream, why });
+                    return Err(end.err().unwrap_or(CallError::BrokeOff { upstream, why }));
                 }
-                Err(error) => return Err(error),
+                Next::Data(Err(error)) => return Err(error),
             };
             let message = match Message::parse(data.clone()) {
                 Ok(message) => message,
@@ -211,12 +226,46 @@ impl HttpStream {
                         upstream = self.wire.shared.plan.name,
                         "skipped an event that is no message: {fault}"
                     );
+                    self.doubt(&data);
                     continue;
                 }
             };
             if let Some(arrival) = self.sort(message) {
                 return Ok(arrival);
             }
+        }
+    }
+
+    /// What is on the call's stream and answers nobody may be about the session: then whoever calls next finds another one.
+    fn doubt(&mut self, text: &Bytes) {
+        let may = !self.doubted && self.id.is_some();
+        let speaks = || speaks_of_session(&String::from_utf8_lossy(text));
+        let Some(session) = self.session.clone().filter(|_| may && speaks()) else { return };
+        self.doubted = true;
+        let wire = Arc::clone(&self.wire);
+        self.wire.shared.world.tasks.spawn(async move {
+            wire.doubt(&session, Refusal::bare(StatusCode::OK, None)).await;
+        });
+    }
+
+    /// What came of the call on another stream.
+    fn said(&mut self, said: Said) -> Arrival {
+        self.strays = true;
+        if matches!(said, Said::Response(_)) {
+            self.answered();
+        }
+        said.into()
+    }
+
+    /// What comes on the session's own stream after the call's own was cut: some servers answer there then.
+    async fn late(&mut self) -> Option<Said> {
+        let (Some(session), Some(strayed)) = (&self.session, &mut self.strayed) else { return None };
+        tokio::select! {
+            biased;
+            said = strayed.next() => said,
+            () = session.hearing.closed() => None,
+            () = session.gone() => None,
+            () = tokio::time::sleep(AFTERWARDS) => None,
         }
     }
 
@@ -305,11 +354,19 @@ impl HttpStream {
                 // An error may lack the id when the server could not read ours; on this stream it can be no other's.
                 let ours = message.response_id().is_none_or(|id| id.as_number() == self.id);
                 if !ours || self.id.is_none() {
-                    tracing::warn!(
-                        upstream = self.wire.shared.plan.name,
-                        "a response to a request that is not ours"
-                    );
+                    // On the session's own stream it may be the answer to any of its calls.
+                    let own = self.session.as_ref().filter(|_| self.id.is_none());
+                    let given = own.is_some_and(|session| session.strays.answer(message));
+                    if !given {
+                        tracing::warn!(
+                            upstream = self.wire.shared.plan.name,
+                            "a response to a request that is not ours"
+                        );
+                    }
                     return None;
+                }
+                if message.response_id().is_none() {
+                    self.doubt(message.bytes());
                 }
                 self.answered();
                 Some(Arrival::Response(Response { message, status: None }))
@@ -404,14 +461,35 @@ impl fmt::Debug for HttpStream {
     }
 }
 
+/// What a stream that answers a request says first of those things that matter.
+pub(super) enum First {
+    /// The response.
+    Response(Message),
+    /// Where to POST to: it is a stream of HTTP+SSE.
+    Endpoint,
+}
+
 /// Reads a stream up to the response to `id`; what comes before it belongs to nobody.
 pub(super) async fn find_response(wire: &HttpWire, reply: &mut Reply, id: u64) -> Result<Message, CallError> {
+    match find_first(wire, reply, id).await? {
+        First::Response(message) => Ok(message),
+        First::Endpoint => Err(wire.invalid("its stream is one of HTTP+SSE")),
+    }
+}
+
+/// Reads a stream up to the response to `id`, or to what shows that there will be none.
+pub(super) async fn find_first(wire: &HttpWire, reply: &mut Reply, id: u64) -> Result<First, CallError> {
     let mut decoder = Decoder::new(wire.shared.plan.message_bytes);
     let mut found = None;
     while let Some(chunk) = reply.chunk().await.map_err(|fault| wire.fault(fault))? {
         let fed = decoder.feed(&chunk, |event| {
+            if event.name.as_deref() == Some("endpoint") {
+                found = found.take().or(Some(Ok(First::Endpoint)));
+                return;
+            }
             let answer = match Message::parse(event.data.clone()) {
-                Ok(message) if message.response_id().and_then(Id::as_number) == Some(id) => Some(Ok(message)),
+                // An error may lack the id when the server could not read ours; on this stream it can be no other's.
+                Ok(message) if is_answer(&message, id) => Some(Ok(First::Response(message))),
                 Err(fault) if glance::answers(&event.data, id) => Some(Err(wire.invalid(&fault.to_string()))),
                 _ => None,
             };
@@ -423,6 +501,10 @@ pub(super) async fn find_response(wire: &HttpWire, reply: &mut Reply, id: u64) -
         }
     }
     Err(wire.invalid("its stream ended without a response"))
+}
+
+fn is_answer(message: &Message, id: u64) -> bool {
+    message.is_response() && message.response_id().is_none_or(|theirs| theirs.as_number() == Some(id))
 }
 
 /// What a call to a legacy server has beside its connection: whoever drops it cancels the call.
@@ -480,8 +562,14 @@ impl Drop for CancelGuard {
         let body = answer::notification_message("notifications/cancelled", Some(&params));
         let (wire, session) = (Arc::clone(&self.wire), Arc::clone(&self.session));
         self.wire.shared.world.tasks.spawn(async move {
-            if let Err(error) = wire.post(session.headers(), body).await {
-                tracing::debug!(%error, "could not cancel a call");
+            match wire.post(session.headers(), body).await {
+                Ok(reply) if reply.status().is_success() => {}
+                Ok(reply) => {
+                    let status = reply.status();
+                    drop(reply);
+                    wire.doubt(&session, Refusal::bare(status, None)).await;
+                }
+                Err(error) => tracing::debug!(%error, "could not cancel a call"),
             }
         });
     }

@@ -277,6 +277,25 @@ async fn a_refused_post_fails_its_call_at_once() {
     assert_eq!(server.sessions_opened(), 1);
 }
 
+/// The answer does not come by the POST: one that is cut short may have been taken.
+#[tokio::test(start_paused = true)]
+async fn an_answer_is_taken_from_the_stream_though_its_post_was_cut() {
+    let (running, server, mut desk) = with(Persona::over_sse(), |_| {}).await;
+    server.persona().sse.as_mut().unwrap().taken = 0;
+    let cut = call(&running, "cut");
+    let asked = desk.asked("tools/call").await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    asked.result("{}").await;
+    assert!(cut.await.unwrap().contains("complete"));
+    assert_eq!(server.sessions_opened(), 1);
+    // Whose server is gone waits no longer.
+    let lost = call(&running, "lost");
+    let asked = desk.asked("tools/call").await;
+    server.crash();
+    assert_eq!(reason(&lost.await.unwrap()), Some("upstream_broke_off"));
+    drop(asked);
+}
+
 /// The stream may live on in something between although the server knows nothing of it any more.
 #[tokio::test(start_paused = true)]
 async fn a_session_that_the_server_has_lost_is_opened_anew() {

@@ -1,0 +1,232 @@
+//! What counts as a lost session, and what may then be sent again: the table «Lost sessions» of ARCHITECTURE.md.
+//!
+//! Servers say in many ways that they do not know a session, and a tool may say the same of something else. So nobody's words
+//! are believed: a request that does nothing is tried in the session, and, where that is refused as well, in a new one. Only
+//! where the one is refused and the other answered was it the session.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use http::HeaderMap;
+use mcp::answer;
+use mcp::jsonrpc::Id;
+use tokio::time::{Duration, timeout};
+
+use super::refusal::{self, Reading, Refusal};
+use super::session::{self, Opening};
+use super::{HttpWire, Session};
+use crate::reply::CallError;
+use crate::upstream::fault::Fault;
+use crate::upstream::pipe::lock;
+
+/// How long a server may take to answer what does nothing.
+const CONTROL: Duration = Duration::from_secs(10);
+
+/// What a refusal means.
+pub(crate) enum Ruling {
+    /// What it says. The session lives, or nobody knows.
+    Stands,
+    /// The session is gone, and there is a new one. Whether what was refused certainly was not carried out.
+    Lost {
+        /// Whether it was refused before any method ran.
+        came_first: bool,
+    },
+    /// The session is gone, what was refused was not carried out, and there is no new one.
+    Alone(CallError),
+}
+
+/// What is known of a server's ways to refuse.
+#[derive(Debug, Default)]
+pub(super) struct Manners {
+    /// Whether a `ping` is refused in a new session, too, so that it tells nothing.
+    refuses_pings: AtomicBool,
+}
+
+impl HttpWire {
+    /// Finds out what a refusal in a session means; opens another session where it means that this one is gone. `headers` are
+    /// those of the refused request that came from its client.
+    pub(crate) async fn judge(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+        refusal: &Refusal,
+        headers: &HeaderMap,
+    ) -> Ruling {
+        if !refusal.may_mean_loss() {
+            return Ruling::Stands;
+        }
+        // Of many that are refused at once, one finds out.
+        let _one = session.judging.lock().await;
+        let known = lock(&session.denied).clone();
+        if let Some(denied) = known.filter(|_| session.is_lost()) {
+            return Ruling::Lost { came_first: denied.came_first(refusal) };
+        }
+        let Some((control, denied)) = self.try_session(session, refusal, headers).await else {
+            return Ruling::Stands;
+        };
+        match self.renew(session, (control, &denied), headers).await {
+            Ok(true) => Ruling::Lost { came_first: denied.came_first(refusal) },
+            Ok(false) => Ruling::Stands,
+            // Where credentials are missing there may be some for the next one, and the session goes on.
+            Err(error) if denied.came_first(refusal) && !refusal.wants_credentials() => Ruling::Alone(error),
+            Err(_) => Ruling::Stands,
+        }
+    }
+
+    /// What does nothing in a session, and is refused in it; none when the session lives, or when that cannot be said.
+    async fn try_session(
+        &self,
+        session: &Arc<Session>,
+        refusal: &Refusal,
+        headers: &HeaderMap,
+    ) -> Option<(&'static str, Refusal)> {
+        let pings = !self.manners.refuses_pings.load(Ordering::Relaxed);
+        // A server may answer pings without looking at the session; whoever says that it is gone is asked once more.
+        let lists = (refusal.is_suspect() || !pings).then(|| list_of(session)).flatten();
+        for control in Some("ping").filter(|_| pings).into_iter().chain(lists) {
+            match self.control(session, control, headers).await {
+                Some(Err(denied)) if denied.may_mean_loss() => return Some((control, denied)),
+                Some(_) => {}
+                None => return None,
+            }
+        }
+        None
+    }
+
+    /// Opens another session in the place of one that seems to be gone. Whether it was: a new one in which the same is refused
+    /// is no better.
+    async fn renew(
+        self: &Arc<Self>,
+        old: &Arc<Session>,
+        (mut control, denied): (&'static str, &Refusal),
+        headers: &HeaderMap,
+    ) -> Result<bool, CallError> {
+        // Whoever has ended the session wants no other.
+        let Some(slot) = lock(&self.sessions).get(&old.whose).cloned() else { return Ok(false) };
+        let mut slot = slot.lock().await;
+        if slot.as_ref().is_some_and(|current| !Arc::ptr_eq(current, old) && !current.is_lost()) {
+            self.lost(old, Some(denied.clone()));
+            return Ok(true);
+        }
+        let within = self.shared.plan.deadlines.connect;
+        let opened = timeout(within, session::open(self, &old.whose)).await.unwrap_or_else(|_elapsed| {
+            Err(self.shared.unreached(&format!("no new session opened within {within:?}"), Fault::Late))
+        });
+        let new = match opened? {
+            Opening::Done(new) => Arc::new(*new),
+            Opening::Refused(error) => return Err(error),
+        };
+        let mut answered = self.control(&new, control, headers).await;
+        if control == "ping" && matches!(answered, Some(Err(_))) {
+            self.manners.refuses_pings.store(true, Ordering::Relaxed);
+            if let Some(list) = list_of(old) {
+                control = list;
+                // Both must be asked the same.
+                answered = match self.control(old, control, headers).await {
+                    Some(Err(_)) => self.control(&new, control, headers).await,
+                    _ => answered,
+                };
+            }
+        }
+        if !matches!(answered, Some(Ok(()))) {
+            self.ended_early(&new);
+            session::end(self, &new).await;
+            tracing::debug!(
+                upstream = self.shared.plan.name,
+                control,
+                "is refused in a new session as well: the old one is kept"
+            );
+            return Ok(false);
+        }
+        self.lost(old, Some(denied.clone()));
+        *slot = Some(Arc::clone(&new));
+        drop(slot);
+        self.begun(&new).await;
+        Ok(true)
+    }
+
+    /// Asks for what does nothing: whether it was answered, or how it was refused; nothing if neither.
+    async fn control(
+        &self,
+        session: &Session,
+        method: &'static str,
+        headers: &HeaderMap,
+    ) -> Option<Result<(), Refusal>> {
+        let id = self.shared.next_id();
+        let body = answer::request_message(&Id::number(id), method, None);
+        let mut all = headers.clone();
+        all.extend(session.headers());
+        let asked = async {
+            let reply = self.post(all, body).await.ok()?;
+            let reading = match refusal::read(self, session, reply, id).await.ok()? {
+                Reading::Stream(reply) => refusal::read_stream(self, reply, id).await.ok()?,
+                reading => reading,
+            };
+            match reading {
+                Reading::Refused(refusal) => Some(Err(*refusal)),
+                Reading::Stream(_) | Reading::Response(..) | Reading::Taken => Some(Ok(())),
+            }
+        };
+        timeout(CONTROL, asked).await.ok().flatten()
+    }
+
+    /// Something of ours that nobody waits for was refused in a session. There is nothing to send again.
+    pub(super) fn doubt<'w>(
+        self: &'w Arc<Self>,
+        session: &'w Arc<Session>,
+        refusal: Refusal,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send + 'w>> {
+        // Of a type that is known: who listens to the new session may doubt that one.
+        Box::pin(async move {
+            if session.is_lost() {
+                return;
+            }
+            if let Ruling::Alone(error) = self.judge(session, &refusal, &HeaderMap::new()).await {
+                tracing::debug!(upstream = self.shared.plan.name, %error, "no new session");
+            }
+        })
+    }
+
+    /// A session is gone.
+    pub(super) fn lost(&self, session: &Session, denied: Option<Refusal>) {
+        let first = !session.is_lost();
+        *lock(&session.denied) = denied;
+        session.lose();
+        if !first {
+            return;
+        }
+        let name = &self.shared.plan.name;
+        self.shared.world.metrics.session_lost(name);
+        tracing::info!(upstream = name, "the server has lost our session");
+        self.ended_early(session);
+    }
+
+    /// Notes that a session has ended, and begins a pause where too many have.
+    fn ended_early(&self, session: &Session) {
+        let held = lock(&self.sessions).len();
+        if let Some(pause) = self.openings.ended(session.opened_at, held) {
+            tracing::warn!(
+                upstream = self.shared.plan.name,
+                ?pause,
+                "session after session ends soon after it was opened; the next one waits"
+            );
+        }
+    }
+
+    /// Leave to open a session.
+    pub(super) fn may_open(&self) -> Result<(), CallError> {
+        let Some(left) = self.openings.pause() else { return Ok(()) };
+        self.shared.world.metrics.session_withheld(&self.shared.plan.name);
+        let why =
+            format!("session after session ended soon after it was opened; the next one waits {left:.1?}");
+        Err(self.shared.unreached(&why, Fault::Forgetful))
+    }
+}
+
+/// A list that a server says it has, and that costs it little.
+fn list_of(session: &Session) -> Option<&'static str> {
+    let has = &session.link.discovered.capabilities;
+    [(has.tools, "tools/list"), (has.prompts, "prompts/list"), (has.resources, "resources/list")]
+        .into_iter()
+        .find_map(|(has, list)| has.then_some(list))
+}
