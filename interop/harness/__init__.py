@@ -12,3 +12,4 @@ HERE = Path(__file__).resolve().parent.parent
 OUT = HERE / "out"
 NODE = HERE / "node_modules" / ".bin" / "node"
 PYTHON = HERE / ".venv" / "bin" / "python"
+PYTHON_V1 = HERE / ".venv-v1" / "bin" / "python"
