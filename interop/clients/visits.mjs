@@ -221,7 +221,7 @@ async function go(job) {
       return true;
     } catch (error) {
       const inapplicable = error instanceof Inapplicable;
-      seen.push(inapplicable ? { ok: true, seen: null } : { ok: false, error: described(error) });
+      seen.push(inapplicable ? { ok: true, seen: {} } : { ok: false, error: described(error) });
       return inapplicable;
     }
   };

@@ -54,6 +54,11 @@ class Tap:
             except OSError:
                 pass
 
+    def sent(self) -> list[bytes]:
+        """What clients sent, by connection, in the order in which these came."""
+        with self._lock:
+            return [bytes(sent) for sent in self._sent]
+
     def _count(self, pattern: bytes) -> int:
         wanted = re.compile(pattern)
         with self._lock:

@@ -193,7 +193,7 @@ async def attempt(seen: list[Json], run: Callable[[], Awaitable[Json]]) -> bool:
             got = await run()
         seen.append({"ok": True, "seen": got})
     except Inapplicable:
-        seen.append({"ok": True, "seen": None})
+        seen.append({"ok": True, "seen": {}})
     except Exception as error:
         seen.append({"ok": False, "error": described(error)})
         return False

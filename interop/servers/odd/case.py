@@ -32,9 +32,10 @@ def tools(**more: Any) -> Step:
     return {"do": "tools", **more}
 
 
-def call(name: str, *, fails: str | None = None, until: str | None = None, **arguments: Any) -> Step:
-    """`fails`: it must not work, and the error must have these words. `until`: again, until it answers this text."""
-    more = {} if fails is None else {"fails": fails}
+def call(name: str, *, fails: str | None = None, code: bool = False, until: str | None = None, **arguments: Any) -> Step:
+    """`fails`: it must not work, and the error must have these words, and with `code` the same code where both are of one
+    era. `until`: again, until it answers this text."""
+    more = {} if fails is None else {"fails": fails, "code": code}
     return {"do": "call", "name": name, "arguments": arguments, **({"until": until} if until else {}), **more}
 
 

@@ -159,7 +159,7 @@ CASES = [
     modern("no-result-type", result_type=False),
     modern("null-cursor", content=Content(lists={"tools/list": {"tools": [tool("echo")], "nextCursor": None}})),
     modern("get-404", get=Reply(404)),
-    modern("error", tools(), call("bad", fails="No such record"), content=Content(tools=[tool("bad")], results={"bad": Refusal(-32602, "No such record")})),
+    modern("error", tools(), call("bad", fails="No such record", code=True), content=Content(tools=[tool("bad")], results={"bad": Refusal(-32602, "No such record")})),
     modern("asks", call("ask"), ASKED, content=ASK, elicits="ask"),
     modern("changed", hears("tools", "tell"), content=TELL, capabilities={"tools": {"listChanged": True}}, changes="tell"),
     modern("result-unknown-members", tools(whole=True), call("odd"), content=Content(tools=[tool("odd", OBJECT, vendor=1)], results={"odd": text("x", vendor={"a": 2.50})})),
@@ -171,7 +171,7 @@ CASES = [
     dual("lists-legacy-revisions-too", modern={"discovered": {"supportedVersions": [REVISION, "2025-11-25", "2025-06-18"]}}),
     # What there is depends on the era.
     dual("tools-by-era", modern={"content": Content(tools=[tool("new")])}, content=Content(tools=[tool("old")])),
-    dual("errors-by-era", call("bad", fails=""), modern={"content": Content(tools=[tool("bad", OBJECT)], results={"bad": Refusal(-32602, "said anew")})}, content=Content(tools=[tool("bad", OBJECT)], results={"bad": Refusal(-32002, "said of old")})),
+    dual("errors-by-era", call("bad", fails="said", code=True), modern={"content": Content(tools=[tool("bad", OBJECT)], results={"bad": Refusal(-32602, "said anew")})}, content=Content(tools=[tool("bad", OBJECT)], results={"bad": Refusal(-32002, "said of old")})),
     dual("instructions-by-era", INSTRUCTIONS, *ECHO, introduces={"instructions": "of old"}, modern={"discovered": {"instructions": "anew"}}),
     # What a legacy client is used to: the server speaks to it in mid-call.
     *(

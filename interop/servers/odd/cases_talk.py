@@ -78,6 +78,10 @@ SCHEMAS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 CASES += [lists(f"schema-{name}", {"tools": [tool("fine"), entry]}, tools()) for name, entry in SCHEMAS.items()]
 
+# What takes all tools of a server away from some client or other, beside one that is fine (for `interop/real-clients`).
+BAD = ("missing", "empty", "property-true", "output-array")
+CASES.append(lists("schema-several-bad", {"tools": [tool("fine"), *({**SCHEMAS[name], "name": f"bad-{name}"} for name in BAD)]}, tools()))
+
 # ---- results and errors ----------------------------------------------------------------------------------------------
 IMAGE = "iVBORw0KGgo="
 RESULTS: dict[str, Any] = {
@@ -123,7 +127,7 @@ CASES += [
     Case(f"result-{name}", lambda result=result: Legacy(Content(tools=[tool("odd", OBJECT)], results={"odd": result})), [tools(), call("odd"), call("echo", message="after")], at_most={"ran odd": 1})
     for name, result in RESULTS.items()
 ] + [
-    Case(f"error-{name}", lambda error=error: Legacy(Content(tools=[tool("odd", OBJECT)], results={"odd": error})), [tools(), call("odd", fails=error.error["message"][:100]), call("echo", message="after")], at_most={"ran odd": 1})
+    Case(f"error-{name}", lambda error=error: Legacy(Content(tools=[tool("odd", OBJECT)], results={"odd": error})), [tools(), call("odd", fails=error.error["message"][:100], code=type(error.error["code"]) is int), call("echo", message="after")], at_most={"ran odd": 1})
     for name, error in ERRORS.items()
 ]  # fmt: skip
 

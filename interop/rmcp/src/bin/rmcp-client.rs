@@ -222,7 +222,7 @@ impl Visit {
                 service.notify_roots_list_changed().await.map_err(described)?;
                 json!({})
             }
-            "level" if self.modern => Value::Null,
+            "level" if self.modern => json!({}),
             "level" => {
                 #[expect(deprecated)]
                 service.set_level(given(json!({"level": "info"}))?).await.map_err(described)?;
