@@ -232,7 +232,7 @@ pub fn result(data: &[u8]) {
         }
     }
     if let Ok(page) = list::Page::read(message, "tools") {
-        let rewritten = page.rewrite(&page.entries, page.hints, Some("next")).map(Message::parse);
+        let rewritten = page.rewrite(&page.entries, page.hints, Some("next"), &[]).map(Message::parse);
         assert!(!matches!(rewritten, Ok(Err(_))), "a rewritten page is a message");
     }
 }

@@ -101,6 +101,10 @@ table! {
         message_bytes: Size = "64MiB",
         /// How long its lists count as fresh where it does not say so itself; servers of the legacy era cannot.
         list_ttl: Lasting,
+        /// What becomes of entries of its lists that clients would refuse, and the whole list with them: a tool without
+        /// `inputSchema`, for one. Without it, `"repair"` where a route leads to several servers, and `"pass"` where it leads
+        /// to this one alone.
+        schema: Schema,
         /// Who shares its legacy sessions, or its process.
         sessions: Sessions = "shared",
         /// When it is left alone for a while because it fails again and again. Only with `url`: a program that does not
@@ -195,6 +199,18 @@ choice! {
         "streamable-http" => StreamableHttp,
         /// HTTP+SSE of 2024-11-05.
         "sse" => Sse,
+    }
+}
+
+choice! {
+    /// What becomes of entries of lists that clients would refuse.
+    Schema {
+        /// They are mended where what they mean is not in doubt, else left out. The list says so.
+        "repair" => Repair,
+        /// They are passed on as they came; the log says so.
+        "pass" => Pass,
+        /// They are left out. The list says so.
+        "drop" => Drop,
     }
 }
 

@@ -16,7 +16,7 @@ use mcp::version::Revision;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::plan::RoutePlan;
+use crate::plan::{RoutePlan, SchemaRule};
 use crate::reply::CallError;
 use crate::upstream::pipe::lock;
 use crate::upstream::{Health, Upstream};
@@ -24,11 +24,13 @@ use crate::upstream::{Health, Upstream};
 pub(crate) mod cursor;
 mod label;
 pub(crate) mod names;
+pub(crate) mod remarks;
 pub(crate) mod shelf;
 
 use self::label::RouteLabel;
 pub(crate) use self::label::{map_error_uri, map_result_uris};
 use self::names::{Names, Owner};
+use self::remarks::Remarks;
 use self::shelf::{Asker, ListFault, Shelf, Stocked, Term};
 
 /// For so long a server that did not give its tools is not asked for them again before each call.
@@ -78,6 +80,8 @@ pub(crate) struct Merged {
     pub(crate) is_told: bool,
     /// The servers whose entries are missing, and why.
     pub(crate) degraded: BTreeMap<String, String>,
+    /// What was odd about entries.
+    pub(crate) remarks: Remarks,
     /// What cursors call it.
     pub(crate) digest: OnceLock<String>,
 }
@@ -87,7 +91,11 @@ impl Catalog {
         let prefixes = upstreams.iter().map(|upstream| upstream.plan().prefix.as_str());
         let names = Arc::new(Names::new(&plan.naming, prefixes));
         let member = |(server, upstream): (usize, &Arc<Upstream>)| {
-            let label = RouteLabel { names: Arc::clone(&names), server, plan: upstream.plan().clone() };
+            let plan = upstream.plan().clone();
+            // In front of one server, its entries are the client's to judge.
+            let schema = if upstreams.len() > 1 { SchemaRule::Repair } else { SchemaRule::Pass };
+            let schema = plan.schema.unwrap_or(schema);
+            let label = RouteLabel { names: Arc::clone(&names), server, plan, schema };
             Member {
                 upstream: Arc::clone(upstream),
                 shelf: Arc::new(Shelf::new(Arc::clone(upstream), Arc::new(label))),
@@ -203,6 +211,7 @@ impl Catalog {
             term: Term { until: now + LONGEST_TERM, scope: Scope::Public },
             is_told: true,
             degraded: BTreeMap::new(),
+            remarks: Remarks::default(),
             digest: OnceLock::new(),
         };
         for (member, part) in self.members.iter().zip(parts) {
@@ -212,6 +221,7 @@ impl Catalog {
                     // What one server lists twice, on different pages, is one thing.
                     let mut names = HashSet::new();
                     for page in pages {
+                        merged.remarks.add(member.upstream.name(), &page.remarks);
                         merged.term = merged.term.and(page.term());
                         let new = page.entries.iter().filter(|entry| names.insert(&entry.name));
                         entries.extend(new.map(|entry| (&entry.name, page.text_for(entry, method, to))));

@@ -23,6 +23,7 @@ use tokio::time::{Duration, Instant};
 use transport::http::body::Pieces;
 
 use crate::call::Way;
+use crate::catalog::remarks::Remarks;
 use crate::catalog::shelf::{Asker, Audience, ListFault, Stocked, Term};
 use crate::catalog::{Catalog, Member, Merged, Part, cursor};
 use crate::digest::Digest;
@@ -183,7 +184,7 @@ impl Route {
         let term = stocked.term();
         let basis = Basis { term, changes, is_shared: term.scope == Scope::Public };
         let listing = stocked
-            .rewritten(wish)
+            .rewritten(wish, member.upstream.name())
             .and_then(|message| Listing::new(&message, wish.method, wish.to, basis))
             .map_err(|fault| ListFault::Call(CallError::invalid(member.upstream.name(), &fault)))?;
         Ok(self.keep(wish, listing))
@@ -272,12 +273,14 @@ impl Route {
 
 impl Stocked {
     /// The page's answer as the route shows it.
-    fn rewritten(&self, wish: Wish<'_>) -> Result<Message, AnswerFault> {
+    fn rewritten(&self, wish: Wish<'_>, server: &str) -> Result<Message, AnswerFault> {
         let text = |entry| self.text_for(entry, wish.method, wish.to);
         let entries: Vec<Bytes> = self.entries.iter().map(text).collect();
         let next = self.page.next_cursor.as_deref();
         let hints = Hints { ttl: Duration::ZERO, scope: self.term().scope };
-        let text = self.page.rewrite(&entries, hints, next)?;
+        let mut remarks = Remarks::default();
+        remarks.add(server, &self.remarks);
+        let text = self.page.rewrite(&entries, hints, next, &remarks.members())?;
         Message::parse(text)
             .map_err(|fault| AnswerFault::Unreadable(json::JsonFault::Syntax(fault.to_string())))
     }
@@ -291,8 +294,14 @@ fn text(method: &Method, entries: &[Bytes], next: Option<&str>, merged: &Merged)
     if let Some(cursor) = next {
         text.push_str(&format!("\"nextCursor\":{},", json::quote(cursor)));
     }
+    let mut meta: Vec<String> = Vec::new();
     if !merged.degraded.is_empty() {
-        text.push_str(&format!("\"_meta\":{{{}}},", route::degraded_member(&merged.degraded)));
+        meta.push(route::degraded_member(&merged.degraded));
+    }
+    let remarks = merged.remarks.members();
+    meta.extend(remarks.iter().map(|(name, value)| format!("{}:{value}", json::quote(name))));
+    if !meta.is_empty() {
+        text.push_str(&format!("\"_meta\":{{{}}},", meta.join(",")));
     }
     text.push_str(&format!("{}:", json::quote(method.entries.unwrap_or_default())));
     let mut text = text.into_bytes();

@@ -34,6 +34,12 @@ struct UpstreamLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OddLabels {
+    upstream: Arc<str>,
+    done: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OutcomeLabels {
     outcome: &'static str,
 }
@@ -46,6 +52,7 @@ pub struct Metrics {
     durations: Family<DurationLabels, Histogram, fn() -> Histogram>,
     up: Family<UpstreamLabels, Gauge>,
     degraded: Family<UpstreamLabels, Counter>,
+    odd: Family<OddLabels, Counter>,
     restarts: Family<UpstreamLabels, Counter>,
     sessions: Family<UpstreamLabels, Counter>,
     lost: Family<UpstreamLabels, Counter>,
@@ -94,6 +101,12 @@ impl Metrics {
             "Lists that were served without an upstream's entries",
             degraded.clone(),
         );
+        let odd = Family::default();
+        registry.register(
+            "odd_entries",
+            "Entries of lists that clients would refuse, each counted once, by what was done",
+            odd.clone(),
+        );
         registry.register("child_starts", "Child processes started", restarts.clone());
         registry.register("upstream_sessions", "Legacy sessions opened", sessions.clone());
         registry.register("upstream_sessions_lost", "Legacy sessions that the server has lost", lost.clone());
@@ -125,6 +138,7 @@ impl Metrics {
             durations,
             up,
             degraded,
+            odd,
             restarts,
             sessions,
             lost,
@@ -206,6 +220,11 @@ impl Metrics {
     /// A list was served without an upstream's entries.
     pub fn degraded(&self, upstream: &str) {
         self.degraded.get_or_create(&UpstreamLabels { upstream: upstream.into() }).inc();
+    }
+
+    /// A list has an entry that clients would refuse, and that was seen for the first time.
+    pub(crate) fn odd_entry(&self, upstream: &str, done: &'static str) {
+        self.odd.get_or_create(&OddLabels { upstream: upstream.into(), done }).inc();
     }
 
     /// A child process was started.

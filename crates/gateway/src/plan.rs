@@ -171,6 +171,9 @@ pub struct UpstreamPlan {
     pub message_bytes: usize,
     /// How long its lists count as fresh where it does not say so itself (legacy servers cannot).
     pub list_ttl: Option<Duration>,
+    /// What becomes of entries of its lists that clients would refuse. If not said: mended in front of several servers,
+    /// passed on by a route with this one alone.
+    pub schema: Option<SchemaRule>,
     /// Who shares its legacy sessions, or its process.
     pub sessions: SessionRule,
     /// When it is left alone for a while. A process has pauses of its own.
@@ -259,6 +262,17 @@ pub enum EraRule {
     Detect,
     /// It is known.
     Is(mcp::version::Era),
+}
+
+/// What becomes of an entry of a list that the schema of its revision does not allow: clients refuse the whole list for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SchemaRule {
+    /// It is mended where its meaning is not in doubt, else left out.
+    Repair,
+    /// It is passed on as it came.
+    Pass,
+    /// It is left out.
+    Drop,
 }
 
 /// Who shares a legacy session or a child process of a server.
@@ -419,6 +433,7 @@ impl UpstreamPlan {
             queued_calls: 1024,
             message_bytes: 64 * 1024 * 1024,
             list_ttl: None,
+            schema: None,
             sessions: SessionRule::Shared,
             breaker: BreakerPlan::default(),
             retries: 2,

@@ -28,6 +28,7 @@ pub mod notify;
 pub mod outbound;
 pub mod prebuilt;
 pub mod reject;
+pub mod repair;
 pub mod sse;
 pub mod trace;
 pub mod version;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gateway::plan::{BreakerPlan, Deadlines, EraRule, Reach, SessionRule, UpstreamPlan};
+use gateway::plan::{BreakerPlan, Deadlines, EraRule, Reach, SchemaRule, SessionRule, UpstreamPlan};
 use mcp::version::Era;
 
 use super::{DAY, GIB, HOUR, KIB, Lowering, MANY, SECOND};
@@ -135,6 +135,11 @@ impl Lowering<'_, '_> {
             Some(file::Era::Modern) => EraRule::Is(Era::Modern),
             Some(file::Era::Legacy) => EraRule::Is(Era::Legacy),
         };
+        plan.schema = given.schema.as_ref().map(|schema| match schema.value {
+            file::Schema::Repair => SchemaRule::Repair,
+            file::Schema::Pass => SchemaRule::Pass,
+            file::Schema::Drop => SchemaRule::Drop,
+        });
         plan.sessions = match given.sessions.as_ref().map(|sessions| sessions.value) {
             None | Some(file::Sessions::Shared) => SessionRule::Shared,
             Some(file::Sessions::PerClient) => SessionRule::PerClient,

@@ -55,6 +55,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
+    use crate::catalog::remarks::Remarks;
     use crate::catalog::shelf::Term;
 
     fn list(names: &[&'static str]) -> Merged {
@@ -63,6 +64,7 @@ mod tests {
             term: Term { until: Instant::now(), scope: Scope::Private },
             is_told: true,
             degraded: BTreeMap::new(),
+            remarks: Remarks::default(),
             digest: OnceLock::new(),
         }
     }

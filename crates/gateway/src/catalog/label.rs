@@ -6,11 +6,14 @@ use mcp::legacy::tasks;
 use mcp::list::Entry as RawEntry;
 use mcp::method::Kind;
 use mcp::mirror::MirroredParams;
+use mcp::repair;
+use mcp::version::Revision;
 use std::sync::Arc;
 
 use crate::catalog::names::Names;
-use crate::catalog::shelf::{Entry, Index, Label};
-use crate::plan::{Selection, UpstreamPlan};
+use crate::catalog::remarks::{Done, Remark};
+use crate::catalog::shelf::{Entry, Index, Label, Labelled};
+use crate::plan::{SchemaRule, Selection, UpstreamPlan};
 
 /// Shows the entries of the server at one place of a route.
 #[derive(Debug)]
@@ -18,59 +21,85 @@ pub(crate) struct RouteLabel {
     pub(crate) names: Arc<Names>,
     pub(crate) server: usize,
     pub(crate) plan: UpstreamPlan,
+    /// What becomes of entries that clients would refuse.
+    pub(crate) schema: SchemaRule,
 }
 
+/// The entry as it is shown, none if the configuration does not show it, or why it cannot be.
+type Shown = Result<Option<Entry>, String>;
+
 impl Label for RouteLabel {
-    fn label(&self, kind: Kind, text: &Bytes, index: &mut Index) -> Option<Entry> {
-        let shown = match kind {
+    fn label(&self, kind: Kind, text: &Bytes, from: &Revision, index: &mut Index) -> Labelled {
+        let checked = repair::check(kind, text, from);
+        let why = || checked.faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        let left_out = |why| Labelled::left_out(Remark::new(kind, &own_name(kind, text), Done::LeftOut, why));
+        let is_odd = !checked.faults.is_empty();
+        let (wide, done) = match self.schema {
+            SchemaRule::Pass => (Some(text), Done::Passed),
+            SchemaRule::Repair => (checked.text.as_ref(), Done::Repaired),
+            SchemaRule::Drop => (checked.text.as_ref().filter(|_| !is_odd), Done::LeftOut),
+        };
+        // What the configuration does not show is nobody's trouble.
+        let Some(wide) = wide else {
+            let shown = self.shown(kind, text, &mut Index::default());
+            return if matches!(shown, Ok(None)) { Labelled::default() } else { left_out(why()) };
+        };
+        let mut entry = match self.shown(kind, wide, index) {
+            Ok(Some(entry)) => entry,
+            Ok(None) => return Labelled::default(),
+            Err(fault) => return left_out(fault),
+        };
+        if self.schema == SchemaRule::Repair
+            && let Some(narrow) = &checked.narrow
+        {
+            entry.narrow = self.shown(kind, narrow, index).ok().flatten().map(|entry| entry.text);
+        }
+        let remark = is_odd.then(|| Remark::new(kind, &own_name(kind, text), done, why()));
+        Labelled { entry: Some(entry), remark }
+    }
+}
+
+/// What an entry is called by its server, as far as that can be read.
+fn own_name(kind: Kind, text: &Bytes) -> String {
+    let member = match kind {
+        Kind::Resource => "uri",
+        Kind::Template => "uriTemplate",
+        Kind::Prompt | Kind::Server | Kind::Task | Kind::Tool => "name",
+    };
+    let name = RawEntry::read(text).ok().and_then(|entry| Some(entry.string(member).ok()??.into_owned()));
+    name.unwrap_or_default()
+}
+
+impl RouteLabel {
+    fn shown(&self, kind: Kind, text: &Bytes, index: &mut Index) -> Shown {
+        match kind {
             Kind::Tool => self.tool(text, index),
             Kind::Prompt => self.named(Kind::Prompt, &self.plan.prompts, text, index),
             Kind::Resource => self.located("uri", text),
             Kind::Template => self.located("uriTemplate", text),
             Kind::Server | Kind::Task => Ok(None),
-        };
-        shown.unwrap_or_else(|fault| {
-            tracing::warn!(
-                upstream = self.plan.name,
-                ?kind,
-                "an entry is left out, it cannot be read: {fault}"
-            );
-            None
-        })
+        }
     }
-}
 
-impl RouteLabel {
-    fn tool(&self, text: &Bytes, index: &mut Index) -> Result<Option<Entry>, JsonFault> {
-        let entry = RawEntry::read(text)?;
-        let Some(name) = entry.string("name")? else { return Ok(None) };
+    fn tool(&self, text: &Bytes, index: &mut Index) -> Shown {
+        let entry = RawEntry::read(text).map_err(unreadable)?;
+        let name = entry.string("name").map_err(unreadable)?.ok_or("it has no name")?;
         // MCP `streamable-http` §Custom Headers: a client of ours over HTTP must not be shown an invalid tool, and a
         // server over stdio has not checked it.
-        match MirroredParams::read(entry.get("inputSchema")?.unwrap_or("{}")) {
-            Ok(params) => index.tools.insert(name.clone().into_owned(), Arc::new(params)),
-            Err(fault) => {
-                tracing::warn!(upstream = self.plan.name, tool = %name, "a tool is left out: {fault}");
-                return Ok(None);
-            }
-        };
-        if tasks::is_required(entry.get("execution")?) {
+        let params = MirroredParams::read(entry.get("inputSchema").map_err(unreadable)?.unwrap_or("{}"));
+        index.tools.insert(name.clone().into_owned(), Arc::new(params.map_err(|fault| fault.to_string())?));
+        if tasks::is_required(entry.get("execution").map_err(unreadable)?) {
             index.tasks.insert(name.clone().into_owned());
         } else {
             index.tasks.remove(&*name);
         }
         let shown = self.named(Kind::Tool, &self.plan.tools, text, index)?;
-        shown.map(|entry| self.map_app_uri(entry)).transpose()
+        shown.map(|entry| self.map_app_uri(entry).map_err(unreadable)).transpose()
     }
 
-    fn named(
-        &self,
-        kind: Kind,
-        selection: &Selection,
-        text: &Bytes,
-        index: &mut Index,
-    ) -> Result<Option<Entry>, JsonFault> {
-        let entry = RawEntry::read(text)?;
-        let Some(name) = entry.string("name")? else { return Ok(None) };
+    fn named(&self, kind: Kind, selection: &Selection, text: &Bytes, index: &mut Index) -> Shown {
+        let entry = RawEntry::read(text).map_err(unreadable)?;
+        let name = entry.string("name").map_err(unreadable)?.ok_or("it has no name")?;
         if !selection.shows(&name) {
             return Ok(None);
         }
@@ -85,19 +114,19 @@ impl RouteLabel {
         if let Some(description) = selection.describe.get(name.as_ref()) {
             changes.push(("description", description.as_str()));
         }
-        let text = if changes.is_empty() { text.clone() } else { entry.with(&changes)? };
-        Ok(Some(Entry { name: public, text }))
+        let text =
+            if changes.is_empty() { text.clone() } else { entry.with(&changes).map_err(unreadable)? };
+        Ok(Some(Entry { name: public, text, narrow: None }))
     }
 
-    fn located(&self, member: &str, text: &Bytes) -> Result<Option<Entry>, JsonFault> {
-        let entry = RawEntry::read(text)?;
-        let Some(uri) = entry.string(member)? else { return Ok(None) };
+    fn located(&self, member: &str, text: &Bytes) -> Shown {
+        let entry = RawEntry::read(text).map_err(unreadable)?;
+        let uri = entry.string(member).map_err(unreadable)?.ok_or_else(|| format!("it has no {member}"))?;
         if !self.plan.resources.shows(&uri) {
             return Ok(None);
         }
         let Some(public) = self.names.public_uri(self.server, &uri) else {
-            tracing::warn!(upstream = self.plan.name, %uri, "left out: without a scheme it cannot be told from another server's");
-            return Ok(None);
+            return Err("without a scheme it cannot be told from another server's".to_owned());
         };
         let mut changes = Vec::new();
         if public != uri {
@@ -106,8 +135,9 @@ impl RouteLabel {
         if let Some(description) = self.plan.resources.describe.get(uri.as_ref()) {
             changes.push(("description", description.as_str()));
         }
-        let text = if changes.is_empty() { text.clone() } else { entry.with(&changes)? };
-        Ok(Some(Entry { name: public.into_owned(), text }))
+        let text =
+            if changes.is_empty() { text.clone() } else { entry.with(&changes).map_err(unreadable)? };
+        Ok(Some(Entry { name: public.into_owned(), text, narrow: None }))
     }
 
     /// The `ui://` resource that a tool of the apps extension names is read through us, so it has our URI.
@@ -138,6 +168,10 @@ impl RouteLabel {
         }
         Ok(patch)
     }
+}
+
+fn unreadable(fault: JsonFault) -> String {
+    fault.to_string()
 }
 
 /// Most tools have no user interface.

@@ -21,9 +21,10 @@ use mcp::list::Page;
 use mcp::meta::{ClientFacts, LogWish};
 use mcp::method::{Kind, Method};
 use mcp::mirror::MirroredParams;
-use mcp::version::Revision;
+use mcp::version::{Revision, Structured};
 use tokio::time::Instant;
 
+use crate::catalog::remarks::{Done, Remark, Told};
 use crate::digest::{Digest, Mark};
 use crate::kept::{Kept, Room};
 use crate::plan::SessionRule;
@@ -117,6 +118,8 @@ pub(crate) struct Stocked {
     makes_tasks: bool,
     /// Its entries with public names, without those that are not shown.
     pub(crate) entries: Vec<Entry>,
+    /// What was odd in it.
+    pub(crate) remarks: Vec<Remark>,
     received: Instant,
     generation: u64,
     hints: Hints,
@@ -129,12 +132,16 @@ pub(crate) struct Entry {
     pub(crate) name: String,
     /// Its whole text.
     pub(crate) text: Bytes,
+    /// The same for clients that know only schemas of objects, where its server has written another one by mistake.
+    pub(crate) narrow: Option<Bytes>,
 }
 
 impl Stocked {
     /// The text of one of its entries as a client of a revision can read it.
     pub(crate) fn text_for(&self, entry: &Entry, method: &Method, to: &'static Revision) -> Bytes {
-        let text = downgrade::entry(&entry.text, method, Gap { from: self.revision, to });
+        let known = entry.narrow.as_ref().filter(|_| to.structured < Structured::Any);
+        let text = known.unwrap_or(&entry.text);
+        let text = downgrade::entry(text, method, Gap { from: self.revision, to });
         // Any call may become a task there; a legacy client is told of each tool whether it may.
         if self.makes_tasks && to.core_tasks && method.kind == Kind::Tool {
             tasks::with_support(&text)
@@ -155,7 +162,8 @@ impl Stocked {
 
     /// About what it costs to keep it.
     fn bytes(&self) -> usize {
-        let entry = |entry: &Entry| entry.name.len() + entry.text.len() + 128;
+        let narrow = |entry: &Entry| entry.narrow.as_ref().map_or(0, Bytes::len);
+        let entry = |entry: &Entry| entry.name.len() + entry.text.len() + narrow(entry) + 128;
         self.page.message.bytes().len() + self.entries.iter().map(entry).sum::<usize>() + 1024
     }
 }
@@ -182,10 +190,25 @@ pub(crate) struct Index {
     pub(crate) complete: Vec<&'static str>,
 }
 
-/// Makes entries of what a server lists. What it returns nothing for is not shown.
+/// Makes entries of what a server lists.
 pub(crate) trait Label: Send + Sync + std::fmt::Debug {
-    /// The entry as it is shown; learned facts go into `index`.
-    fn label(&self, kind: Kind, text: &Bytes, index: &mut Index) -> Option<Entry>;
+    /// The entry as it is shown, of a server that speaks that revision; learned facts go into `index`.
+    fn label(&self, kind: Kind, text: &Bytes, from: &Revision, index: &mut Index) -> Labelled;
+}
+
+/// What became of something that a server lists.
+#[derive(Debug, Default)]
+pub(crate) struct Labelled {
+    /// The entry, if it is shown.
+    pub(crate) entry: Option<Entry>,
+    /// What was odd about it.
+    pub(crate) remark: Option<Remark>,
+}
+
+impl Labelled {
+    pub(crate) fn left_out(remark: Remark) -> Self {
+        Self { entry: None, remark: Some(remark) }
+    }
 }
 
 /// The lists of one server.
@@ -193,6 +216,8 @@ pub(crate) trait Label: Send + Sync + std::fmt::Debug {
 pub(crate) struct Shelf {
     upstream: Arc<Upstream>,
     label: Arc<dyn Label>,
+    /// What is odd in its lists, as far as the log has it.
+    told: Told,
     pages: Kept<Key, Arc<Stocked>, ListFault>,
     /// Counts `list_changed`, by kind: tools, prompts, resources.
     generations: [AtomicU64; 3],
@@ -204,6 +229,7 @@ impl Shelf {
         Self {
             upstream,
             label,
+            told: Told::default(),
             pages: Kept::new(ROOM),
             generations: [const { AtomicU64::new(0) }; 3],
             index: ArcSwap::from_pointee(Index::default()),
@@ -343,21 +369,7 @@ impl Shelf {
         let page = Page::read(message, entries)
             .map_err(|fault| ListFault::Call(CallError::invalid(self.upstream.name(), &fault)))?;
         let mut index = Index::clone(&self.index.load());
-        let mut shown: Vec<Entry> = Vec::with_capacity(page.entries.len());
-        let mut names = HashSet::new();
-        for text in &page.entries {
-            let Some(entry) = self.label.label(method.kind, text, &mut index) else { continue };
-            if names.insert(entry.name.clone()) {
-                index.seen.insert((method.kind, entry.name.clone()), ());
-                shown.push(entry);
-            } else {
-                tracing::warn!(
-                    upstream = self.upstream.name(),
-                    name = entry.name,
-                    "listed twice; the first is shown"
-                );
-            }
-        }
+        let (shown, remarks) = self.labelled(&page, method.kind, revision, &mut index);
         self.learn(|current| {
             // A tool of this page may have been another one before.
             let seen = |tool: &String| !index.tools.contains_key(tool) || index.tasks.contains(tool);
@@ -376,10 +388,42 @@ impl Shelf {
             revision,
             makes_tasks,
             entries: shown,
+            remarks,
             received: Instant::now(),
             generation,
             hints,
         })
+    }
+
+    /// The entries of a page as they are shown, and what is odd about them.
+    fn labelled(
+        &self,
+        page: &Page,
+        kind: Kind,
+        from: &Revision,
+        index: &mut Index,
+    ) -> (Vec<Entry>, Vec<Remark>) {
+        let mut shown: Vec<Entry> = Vec::with_capacity(page.entries.len());
+        let mut remarks: Vec<Remark> = Vec::new();
+        if let Some(lacks) = page.lacks {
+            let why = format!("{lacks}, so the list counts as empty");
+            remarks.push(Remark::new(kind, "", Done::Repaired, why));
+        }
+        let mut names = HashSet::new();
+        for text in &page.entries {
+            let Labelled { entry, remark } = self.label.label(kind, text, from, index);
+            remarks.extend(remark);
+            let Some(entry) = entry else { continue };
+            if names.insert(entry.name.clone()) {
+                index.seen.insert((kind, entry.name.clone()), ());
+                shown.push(entry);
+            } else {
+                let why = "listed twice; the first is shown".to_owned();
+                remarks.push(Remark::new(kind, &entry.name, Done::LeftOut, why));
+            }
+        }
+        self.told.tell(&self.upstream, &remarks);
+        (shown, remarks)
     }
 
     fn learn(&self, change: impl Fn(&mut Index)) {

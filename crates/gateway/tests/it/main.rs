@@ -33,6 +33,7 @@ mod pipes;
 mod pool;
 mod processes;
 mod properties;
+mod repairs;
 mod replicas;
 mod resume;
 mod resuming;

@@ -135,7 +135,7 @@ fn base64(bytes: &[u8]) -> String {
 #[tokio::test(start_paused = true)]
 async fn the_resource_of_an_app_has_a_public_uri() {
     let mut stand = Stand::new(Arc::new(MemoryNetwork::default()));
-    let tool = r#"[{"name":"t","inputSchema":{},"_meta":{"ui":{"resourceUri":"ui://x/a","x":1.0},"ui/resourceUri":"ui://x/b","other":"ui://x/c"}}]"#;
+    let tool = r#"[{"name":"t","inputSchema":{"type":"object"},"_meta":{"ui":{"resourceUri":"ui://x/a","x":1.0},"ui/resourceUri":"ui://x/b","other":"ui://x/c"}}]"#;
     let (_a, _desk_a) = stand.add("a", Over::Http, Persona::modern().listing("tools/list", tool)).await;
     let (_b, _desk_b) = stand.add("b", Over::Http, Persona::modern()).await;
     let running = stand.start().await;

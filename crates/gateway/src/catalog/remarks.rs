@@ -1,0 +1,133 @@
+//! What was found odd in a server's lists and what was done about it: said in the list, in the log and as a count.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Mutex;
+
+use mcp::json;
+use mcp::method::Kind;
+
+use crate::upstream::Upstream;
+use crate::upstream::pipe::lock;
+
+/// So many remarks of each kind stand in one list.
+const MOST_SAID: usize = 50;
+/// So many different ones are told apart in the log. A server whose lists change for ever is not followed.
+const MOST_TOLD: usize = 2000;
+/// So many characters of a name are told.
+const MOST_NAME: usize = 128;
+
+/// What became of an odd entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Done {
+    /// It was mended.
+    Repaired,
+    /// It is not shown.
+    LeftOut,
+    /// It is shown as it came.
+    Passed,
+}
+
+impl Done {
+    /// The label for it in `/metrics`.
+    fn label(self) -> &'static str {
+        match self {
+            Self::Repaired => "repaired",
+            Self::LeftOut => "left_out",
+            Self::Passed => "passed",
+        }
+    }
+}
+
+/// Something odd about one entry of a list, or about a list.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Remark {
+    kind: Kind,
+    /// The server's own name of the entry, as far as it has one.
+    name: String,
+    done: Done,
+    why: String,
+}
+
+impl Remark {
+    pub(crate) fn new(kind: Kind, name: &str, done: Done, why: String) -> Self {
+        Self { kind, name: name.chars().take(MOST_NAME).collect(), done, why }
+    }
+}
+
+impl fmt::Display for Remark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let of = crate::reply::noun(self.kind);
+        let done = match self.done {
+            Done::Repaired => "repaired",
+            Done::LeftOut => "left out",
+            Done::Passed => "passed on as it is, though clients may refuse the whole list for it",
+        };
+        if self.name.is_empty() {
+            write!(f, "{of}s: {done}: {}", self.why)
+        } else {
+            write!(f, "{of} {:?}: {done}: {}", self.name, self.why)
+        }
+    }
+}
+
+/// What of a server's remarks was told already: each is, once.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    before: Mutex<HashSet<Remark>>,
+}
+
+impl Told {
+    pub(crate) fn tell(&self, upstream: &Upstream, remarks: &[Remark]) {
+        for remark in remarks {
+            let mut before = lock(&self.before);
+            if before.len() >= MOST_TOLD || !before.insert(remark.clone()) {
+                continue;
+            }
+            drop(before);
+            upstream.world().metrics.odd_entry(upstream.name(), remark.done.label());
+            let help = match remark.done {
+                Done::Passed => "; schema = \"repair\" of the upstream mends it",
+                Done::Repaired | Done::LeftOut => "",
+            };
+            tracing::warn!(upstream = upstream.name(), "{remark}{help}");
+        }
+    }
+}
+
+/// What a list says of its odd entries.
+#[derive(Debug, Default)]
+pub(crate) struct Remarks {
+    repaired: Vec<String>,
+    left_out: Vec<String>,
+}
+
+impl Remarks {
+    pub(crate) fn add(&mut self, server: &str, remarks: &[Remark]) {
+        for remark in remarks {
+            let list = match remark.done {
+                Done::Repaired => &mut self.repaired,
+                Done::LeftOut => &mut self.left_out,
+                Done::Passed => continue,
+            };
+            if list.len() < MOST_SAID {
+                let [server, name, why] = [server, &remark.name, &remark.why].map(json::quote);
+                list.push(format!(r#"{{"server":{server},"name":{name},"why":{why}}}"#));
+            }
+        }
+    }
+
+    /// The members of the list's `_meta`, with their values.
+    pub(crate) fn members(&self) -> Vec<(&'static str, String)> {
+        [(REPAIRED, &self.repaired), (LEFT_OUT, &self.left_out)]
+            .into_iter()
+            .filter(|(_, list)| !list.is_empty())
+            .map(|(name, list)| (name, format!("[{}]", list.join(","))))
+            .collect()
+    }
+}
+
+/// The member of a list's `_meta` that says which entries were mended.
+const REPAIRED: &str = "dev.portolan/repaired";
+/// The member of a list's `_meta` that says which entries are not shown.
+const LEFT_OUT: &str = "dev.portolan/left-out";
