@@ -22,7 +22,7 @@ const JSON: &str = "application/json";
 const TEXT: &str = "text/plain";
 
 /// What servers say who do not know a session (any more), or know none and have not been introduced.
-const LOST: [Way; 18] = [
+const LOST: [Way; 20] = [
     Way(404, TEXT, "Session not found"),
     Way(404, "", ""),
     Way(404, JSON, r#"{"jsonrpc":"2.0","error":{"code":-32001,"message":"Session not found"},"id":null}"#),
@@ -61,6 +61,8 @@ const LOST: [Way; 18] = [
         r#"{"jsonrpc":"2.0","error":{"code":-32600,"message":"Invalid session"},"id":"server-error"}"#,
     ),
     Way(200, JSON, r#"{"jsonrpc":"2.0","error":{"code":-32600,"message":"Session not found"},"id":ID}"#),
+    Way(404, JSON, r#"{"jsonrpc":"2.0","error":{"code":-32001,"message":"Not Found"},"id":ID}"#),
+    Way(400, JSON, r#"{"jsonrpc":"2.0","error":{"code":-32000,"message":"Bad Request"},"id":ID}"#),
 ];
 
 /// What a call may be refused with in a session that lives, and the code of the error that the client gets.
@@ -275,6 +277,27 @@ async fn a_server_that_refuses_pings_runs_no_tool_twice() {
             assert_eq!(scene.ran(), n, "{way:?}");
         }
         assert!(scene.server.sessions_opened() <= 2, "{way:?}: {}", scene.server.sessions_opened());
+    }
+}
+
+/// One that answers a ping with an error answers it, whatever the status.
+#[tokio::test(start_paused = true)]
+async fn an_error_with_our_id_is_an_answer_to_a_ping() {
+    for status in [200, 400, 404, 405, 501] {
+        let unknown = r#"{"jsonrpc":"2.0","id":ID,"error":{"code":-32601,"message":"Method not found"}}"#;
+        let scene = scene(persona(), move |_, asked| async move {
+            match asked.seen.method().as_str() {
+                "ping" => refuse(asked, Way(status, JSON, unknown)).await,
+                "tools/call" => refuse(asked, Way(400, TEXT, "no")).await,
+                _ => return do_well(asked).await,
+            }
+            true
+        })
+        .await;
+        for n in 1..5 {
+            assert!(json::at(&scene.call().await, &["error"]).is_some());
+            assert_eq!((scene.ran(), scene.server.sessions_opened()), (n, 1), "{status}");
+        }
     }
 }
 

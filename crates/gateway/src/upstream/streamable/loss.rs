@@ -84,7 +84,7 @@ impl HttpWire {
         // A server may answer pings without looking at the session; whoever says that it is gone is asked once more.
         let lists = (refusal.is_suspect() || !pings).then(|| list_of(session)).flatten();
         for control in Some("ping").filter(|_| pings).into_iter().chain(lists) {
-            match self.control(session, control, headers).await {
+            match self.control((session, refusal), control, headers).await {
                 Some(Err(denied)) if denied.may_mean_loss() => return Some((control, denied)),
                 Some(_) => {}
                 None => return None,
@@ -116,14 +116,14 @@ impl HttpWire {
             Opening::Done(new) => Arc::new(*new),
             Opening::Refused(error) => return Err(error),
         };
-        let mut answered = self.control(&new, control, headers).await;
+        let mut answered = self.control((&new, denied), control, headers).await;
         if control == "ping" && matches!(answered, Some(Err(_))) {
             self.manners.refuses_pings.store(true, Ordering::Relaxed);
             if let Some(list) = list_of(old) {
                 control = list;
                 // Both must be asked the same.
-                answered = match self.control(old, control, headers).await {
-                    Some(Err(_)) => self.control(&new, control, headers).await,
+                answered = match self.control((old, denied), control, headers).await {
+                    Some(Err(_)) => self.control((&new, denied), control, headers).await,
                     _ => answered,
                 };
             }
@@ -145,10 +145,10 @@ impl HttpWire {
         Ok(true)
     }
 
-    /// Asks for what does nothing: whether it was answered, or how it was refused; nothing if neither.
+    /// Asks for what does nothing: whether it was answered, or how it was refused, as something else was; nothing if neither.
     async fn control(
         &self,
-        session: &Session,
+        (session, other): (&Session, &Refusal),
         method: &'static str,
         headers: &HeaderMap,
     ) -> Option<Result<(), Refusal>> {
@@ -163,7 +163,8 @@ impl HttpWire {
                 reading => reading,
             };
             match reading {
-                Reading::Refused(refusal) => Some(Err(*refusal)),
+                Reading::Refused(refusal) if !refusal.is_answer(other) => Some(Err(*refusal)),
+                Reading::Refused(_) => Some(Ok(())),
                 Reading::Stream(_) | Reading::Response(..) | Reading::Taken => Some(Ok(())),
             }
         };

@@ -68,7 +68,14 @@ impl Refusal {
 
     /// Whether there is more reason than its being a refusal: the status that the specification has for it, or its words.
     pub(super) fn is_suspect(&self) -> bool {
-        self.speaks_of_session || matches!(self.status, StatusCode::NOT_FOUND | StatusCode::GONE)
+        self.speaks_of_session
+            || (!self.is_ours && matches!(self.status, StatusCode::NOT_FOUND | StatusCode::GONE))
+    }
+
+    /// Whether it is an answer after all, by a server that knows the session: an error with the request's own id that is not what
+    /// `other` was refused with.
+    pub(super) fn is_answer(&self, other: &Self) -> bool {
+        self.is_ours && !self.speaks_of_session && !self.came_first(other)
     }
 
     /// Whether it was certainly said before any method ran, if another request met with `other`. A server that failed (5xx)
@@ -184,7 +191,9 @@ fn classify(
     let speaks_of_session = says.as_deref().is_some_and(speaks_of_session);
     let refusal = |message| Refusal { message, is_ours, speaks_of_session, ..Refusal::bare(status, media) };
     match says {
-        Some(_) if is_ours && !speaks_of_session => Ok(Reading::Response(message, status)),
+        Some(_) if is_ours && !speaks_of_session && !status.is_client_error() => {
+            Ok(Reading::Response(message, status))
+        }
         Some(_) if is_ours || is_nobodys => Ok(Reading::Refused(Box::new(refusal(Some(message))))),
         _ if !status.is_success() => Ok(Reading::Refused(Box::new(refusal(None)))),
         Some(_) => Err(wire.invalid("it answers a request that is not ours").into()),

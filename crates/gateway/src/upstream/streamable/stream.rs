@@ -68,7 +68,7 @@ enum Next {
     /// Of the call's own stream.
     Data(Result<Option<Bytes>, CallError>),
     /// On another one.
-    Said(Said),
+    Said(Box<Said>),
 }
 
 /// The events of one response, read as they come.
@@ -189,12 +189,12 @@ impl HttpStream {
                 None => Next::Data(self.events.next(&self.wire).await),
                 Some(strayed) => tokio::select! {
                     biased;
-                    Some(said) = strayed.next() => Next::Said(said),
+                    Some(said) = strayed.next() => Next::Said(Box::new(said)),
                     data = self.events.next(&self.wire) => Next::Data(data),
                 },
             };
             let data = match data {
-                Next::Said(said) => return Ok(self.said(said)),
+                Next::Said(said) => return Ok(self.said(*said)),
                 Next::Data(Ok(Some(data))) => data,
                 Next::Data(Ok(None) | Err(CallError::BrokeOff { .. })) if Box::pin(self.resume()).await => {
                     continue;
