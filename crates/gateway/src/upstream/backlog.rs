@@ -22,7 +22,7 @@ pub(crate) enum Said {
     Notice(Message, Seen),
     /// A request of a legacy server.
     Ask(Ask),
-    /// The response, where it does not come on the call's own stream. It is never kept here.
+    /// The response, where it does not come on the call's own stream.
     Response(Message),
 }
 
@@ -37,7 +37,8 @@ impl Said {
 
 /// A new backlog: where notifications go in, and where they come out.
 pub(crate) fn new() -> (Giver, Taker) {
-    let (sender, notices) = mpsc::channel(MOST);
+    // The last place is the response's.
+    let (sender, notices) = mpsc::channel(MOST + 1);
     let bytes = Arc::new(AtomicUsize::new(0));
     (Giver { notices: sender, bytes: Arc::clone(&bytes) }, Taker { notices, bytes })
 }
@@ -61,12 +62,19 @@ impl Giver {
     pub(crate) fn give(&self, said: Said) -> bool {
         let size = said.size();
         let before = self.bytes.fetch_add(size, Ordering::Relaxed);
-        let fits = before == 0 || before + size <= MOST_BYTES;
+        let fits = (before == 0 || before + size <= MOST_BYTES) && self.notices.capacity() > 1;
         if fits && self.notices.try_send(said).is_ok() {
             return true;
         }
         self.bytes.fetch_sub(size, Ordering::Relaxed);
         false
+    }
+
+    /// Adds the response, for which there is room once. Whether anybody waits for it.
+    pub(crate) fn answer(&self, message: Message) -> bool {
+        let said = Said::Response(message);
+        self.bytes.fetch_add(said.size(), Ordering::Relaxed);
+        self.notices.try_send(said).is_ok()
     }
 }
 
@@ -113,5 +121,8 @@ mod tests {
         assert_eq!((0..10).filter(|_| give(1024 * 1024)).count(), 3);
         while taker.next_now().is_some() {}
         assert_eq!((0..2 * MOST).filter(|_| give(1)).count(), MOST);
+        let answer = Message::parse(Bytes::from_static(br#"{"jsonrpc":"2.0","id":1,"result":{}}"#)).unwrap();
+        assert!(giver.answer(answer.clone()));
+        assert!(!giver.answer(answer));
     }
 }

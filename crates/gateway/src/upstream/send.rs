@@ -202,7 +202,7 @@ impl Upstream {
         let reply = reply?;
         let source = match legacy {
             None => self.receive(wire, reply, id).await?,
-            Some(call) => match Box::pin(self.receive_legacy(wire, order, reply, (id, call))).await? {
+            Some(call) => match self.receive_legacy(wire, order, reply, (id, call)).await? {
                 Some(source) => source,
                 None => return Ok(Begun::SessionLost(place)),
             },
@@ -265,12 +265,12 @@ impl Upstream {
                 Ok(Some(whole(message, status)))
             }
             Reading::Taken => {
-                let early = early::taken(wire, &mut call).await?;
+                let early = Box::pin(early::taken(wire, &mut call)).await?;
                 Ok(Some(Source::Events(Box::new(HttpStream::early(Arc::clone(wire), early, id, call)))))
             }
             Reading::Refused(refusal) => {
                 let sent = wire.forwarded(order.headers);
-                let ruling = wire.judge(&call.session, &refusal, &sent).await;
+                let ruling = Box::pin(wire.judge(&call.session, &refusal, &sent)).await;
                 // Nobody works at it.
                 if !refusal.status().is_server_error() {
                     call.over();

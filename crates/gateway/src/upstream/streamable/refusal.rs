@@ -122,11 +122,11 @@ pub(in crate::upstream) async fn read(
     mut reply: Reply,
     id: u64,
 ) -> Result<Reading, Failed> {
-    let (status, media) = (reply.status(), reply.media_type().map(|media| media.into_owned()));
+    let (status, media) = (reply.status(), reply.media_type());
     let media = media.as_deref();
     match media {
         Some("text/event-stream") if status.is_success() => return Ok(Reading::Stream(reply)),
-        Some("text/event-stream") => return read_stream(wire, reply, id).await,
+        Some("text/event-stream") => return Box::pin(read_stream(wire, reply, id)).await,
         Some("application/json") | None => {}
         Some(_) if !status.is_success() => {}
         Some(_) => return Err(failed(wire, status, media)),

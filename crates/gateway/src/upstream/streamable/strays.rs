@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex};
 use mcp::jsonrpc::{Id, Message};
 use mcp::notify::{Notice, Seen};
 use mcp::reject::code;
-use tokio::sync::oneshot;
 
 use super::Session;
 use crate::upstream::ask::{self, Ask, Asked, Nobody};
@@ -25,8 +24,8 @@ pub(crate) struct Strays {
 #[derive(Debug)]
 struct Waiting {
     notices: Giver,
-    /// Where its response goes if it comes there, until it has come.
-    response: Option<oneshot::Sender<Message>>,
+    /// Whether its response has come there.
+    answered: bool,
     /// Whether it wants log messages.
     logs: bool,
     asked: Asked,
@@ -61,8 +60,10 @@ impl Strays {
     /// Gives a response to the call that waits for it. Whether there is one.
     pub(super) fn answer(&self, message: Message) -> bool {
         let Some(id) = message.response_id().and_then(Id::as_number) else { return false };
-        let sender = lock(&self.calls).get_mut(&id).and_then(|call| call.response.take());
-        sender.is_some_and(|sender| sender.send(message).is_ok())
+        let mut calls = lock(&self.calls);
+        let Some(call) = calls.get_mut(&id).filter(|call| !call.answered) else { return false };
+        call.answered = true;
+        call.notices.answer(message)
     }
 
     /// Gives a request of the server to the call that it belongs to, or to the only client that can be meant.
@@ -95,31 +96,19 @@ pub(crate) struct Strayed {
     /// An earlier request whose progress is told here, too.
     pub(super) after: Option<u64>,
     notices: Taker,
-    /// Its response, until it has come here or can no more.
-    response: Option<oneshot::Receiver<Message>>,
 }
 
 impl Strayed {
     /// Begins to hear what is said of the call `id`.
     pub(crate) fn expect(session: &Arc<Session>, id: u64, logs: bool, asked: Asked) -> Self {
-        let ((giver, notices), after) = (backlog::new(), asked.after);
-        let (sender, response) = oneshot::channel();
-        let waiting = Waiting { notices: giver, response: Some(sender), logs, asked };
-        lock(&session.strays.calls).insert(id, waiting);
-        Self { session: Arc::clone(session), id, after, notices, response: Some(response) }
+        let ((sender, notices), after) = (backlog::new(), asked.after);
+        lock(&session.strays.calls).insert(id, Waiting { notices: sender, answered: false, logs, asked });
+        Self { session: Arc::clone(session), id, after, notices }
     }
 
     /// The next one; none any more once the call is over. Safe to drop while waiting.
     pub(super) async fn next(&mut self) -> Option<Said> {
-        let Some(response) = &mut self.response else { return self.notices.next().await };
-        tokio::select! {
-            biased;
-            said = self.notices.next() => said,
-            response = response => {
-                self.response = None;
-                Some(Said::Response(response.ok()?))
-            }
-        }
+        self.notices.next().await
     }
 }
 
