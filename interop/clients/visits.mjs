@@ -16,7 +16,7 @@ import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const [kind, file, atOnce = '10'] = process.argv.slice(2);
-const PATIENCE = 10_000; // for one step
+const PATIENCE = 15_000; // for one step
 const PAGES = 20; // a list that goes on longer goes round in circles
 const CAPABILITIES = { sampling: {}, elicitation: {}, roots: { listChanged: true } };
 const CHANGES = ['tools/list_changed', 'prompts/list_changed', 'resources/list_changed', 'resources/updated'];
@@ -98,7 +98,7 @@ class Visit {
     const items = [];
     let cursor;
     for (let page = 0; page < PAGES; page += 1) {
-      const got = await this.client[method](cursor === undefined ? {} : { cursor }, { timeout: PAGES * 1000, cacheMode: 'bypass' });
+      const got = await this.client[method](cursor === undefined ? {} : { cursor }, { timeout: PATIENCE, cacheMode: 'bypass' });
       items.push(...got[member]);
       // Version 2 goes through all pages by itself.
       if (got.nextCursor === undefined || kind !== 'ts1') return items;
@@ -109,6 +109,9 @@ class Visit {
 
   call(params, options = {}) {
     const rest = [{ timeout: PATIENCE, ...options }];
+    // In the modern era each call says whether it wants to be told.
+    if (this.modern && this.job.steps.some((step) => step.do === 'logs'))
+      params = { ...params, _meta: { 'io.modelcontextprotocol/logLevel': 'info' } };
     return this.client.callTool(params, ...(kind === 'ts1' ? [undefined, ...rest] : rest));
   }
 }

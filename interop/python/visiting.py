@@ -17,7 +17,7 @@ from typing import Any
 
 import anyio
 
-PATIENCE = 10.0  # seconds for one step
+PATIENCE = 15.0  # seconds for one step
 PAGES = 20  # a list that goes on longer goes round in circles
 Json = Any
 Step = dict[str, Any]

@@ -127,7 +127,7 @@ CASES += [
     Case(f"result-{name}", lambda result=result: Legacy(Content(tools=[tool("odd", OBJECT)], results={"odd": result})), [tools(), call("odd"), call("echo", message="after")], at_most={"ran odd": 1})
     for name, result in RESULTS.items()
 ] + [
-    Case(f"error-{name}", lambda error=error: Legacy(Content(tools=[tool("odd", OBJECT)], results={"odd": error})), [tools(), call("odd", fails=error.error["message"][:100], code=type(error.error["code"]) is int), call("echo", message="after")], at_most={"ran odd": 1})
+    Case(f"error-{name}", lambda error=error: Legacy(Content(tools=[tool("odd", OBJECT)], results={"odd": error})), [tools(), call("odd", fails=error.error["message"][:100] if type(error.error["code"]) is int else "", code=type(error.error["code"]) is int), call("echo", message="after")], at_most={"ran odd": 1})
     for name, error in ERRORS.items()
 ]  # fmt: skip
 

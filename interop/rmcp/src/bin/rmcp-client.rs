@@ -1,6 +1,9 @@
 //! Visits to many servers at once with rmcp's client, for `interop/works-through`: `rmcp-client rmcp|rmcp-auto JOBS.json
 //! [AT-ONCE]`. What the jobs and the output are is said in `../clients/visits.mjs`, which does the same.
 
+// Sampling, roots and logging are deprecated in 2026-07-28, and still part of what a gateway carries.
+#![expect(deprecated)]
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -20,7 +23,7 @@ use serde::Serialize;
 use serde_json::{json, Value};
 use tokio::time::{sleep, timeout, Instant};
 
-const PATIENCE: Duration = Duration::from_secs(12);
+const PATIENCE: Duration = Duration::from_secs(17);
 /// A list that goes on longer goes round in circles.
 const PAGES: usize = 20;
 
@@ -47,10 +50,10 @@ impl Client {
     }
 
     fn answer<T: DeserializeOwned>(&self, method: &str, answer: Value) -> Result<T, ErrorData> {
-        self.hear(|heard| heard.asked.push(json!(method)));
         if self.plain {
             return Err(ErrorData::new(rmcp::model::ErrorCode::METHOD_NOT_FOUND, method.to_owned(), None));
         }
+        self.hear(|heard| heard.asked.push(json!(method)));
         serde_json::from_value(answer).map_err(|error| ErrorData::internal_error(error.to_string(), None))
     }
 }
@@ -224,7 +227,6 @@ impl Visit {
             }
             "level" if self.modern => json!({}),
             "level" => {
-                #[expect(deprecated)]
                 service.set_level(given(json!({"level": "info"}))?).await.map_err(described)?;
                 json!({})
             }
@@ -256,7 +258,6 @@ impl Visit {
             kind => format!("{kind}/list_changed"),
         };
         if let Some(uri) = step.get("uri") {
-            #[expect(deprecated)]
             self.service.subscribe(given(json!({"uri": uri}))?).await.map_err(described)?;
         }
         for _ in 0..12 {
