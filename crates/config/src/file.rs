@@ -156,6 +156,11 @@ table! {
         connect: Lasting = "30s",
         /// To give one list.
         list: Lasting = "15s",
+        /// How long a list over several servers waits for this one. Then it is given without it, says so, and whoever listens
+        /// for changes is told when the rest has come. Nobody waits for a server that is known to be down or to hang.
+        grace: Lasting = "1s",
+        /// The same for a program that is being started for the first time: some clients list once and never hear of a change.
+        starting: Lasting = "4s",
         /// Between two signs of life in a call. Progress counts as one.
         call: Lasting = "5m",
         /// For a whole call, whatever its progress.

@@ -24,14 +24,16 @@ use crate::upstream::{Health, Upstream};
 pub(crate) mod cursor;
 mod label;
 pub(crate) mod names;
+pub(crate) mod reading;
 pub(crate) mod remarks;
 pub(crate) mod shelf;
 
 use self::label::RouteLabel;
 pub(crate) use self::label::{map_error_uri, map_result_uris};
 use self::names::{Names, Owner};
+use self::reading::{Part, Reader, Wait};
 use self::remarks::Remarks;
-use self::shelf::{Asker, ListFault, Shelf, Stocked, Term};
+use self::shelf::{Asker, ListFault, Pages, Shelf, Term};
 
 /// For so long a server that did not give its tools is not asked for them again before each call.
 const ASK_AGAIN: Duration = Duration::from_secs(30);
@@ -52,6 +54,7 @@ pub(crate) struct Catalog {
 pub(crate) struct Member {
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) shelf: Arc<Shelf>,
+    pub(crate) reader: Arc<Reader>,
     health: watch::Receiver<Health>,
     /// When it was last asked for its tools before a call and did not give them.
     in_vain: Mutex<Option<Instant>>,
@@ -67,9 +70,6 @@ pub(crate) struct Target<'c> {
     pub(crate) name: Option<ByteString>,
 }
 
-/// The pages that one server of a route gave, or why it gave none.
-pub(crate) type Part = Result<Vec<Arc<Stocked>>, ListFault>;
-
 /// A list over all servers.
 #[derive(Debug)]
 pub(crate) struct Merged {
@@ -78,7 +78,7 @@ pub(crate) struct Merged {
     pub(crate) term: Term,
     /// Whether each server gave a page, which says for whom it is.
     pub(crate) is_told: bool,
-    /// The servers whose entries are missing, and why.
+    /// The servers whose entries are missing, or not all there, and why.
     pub(crate) degraded: BTreeMap<String, String>,
     /// What was odd about entries.
     pub(crate) remarks: Remarks,
@@ -96,9 +96,11 @@ impl Catalog {
             let schema = if upstreams.len() > 1 { SchemaRule::Repair } else { SchemaRule::Pass };
             let schema = plan.schema.unwrap_or(schema);
             let label = RouteLabel { names: Arc::clone(&names), server, plan, schema };
+            let shelf = Arc::new(Shelf::new(Arc::clone(upstream), Arc::new(label)));
             Member {
                 upstream: Arc::clone(upstream),
-                shelf: Arc::new(Shelf::new(Arc::clone(upstream), Arc::new(label))),
+                reader: Reader::new(Arc::clone(upstream), Arc::clone(&shelf)),
+                shelf,
                 health: upstream.health_changes(),
                 in_vain: Mutex::default(),
             }
@@ -152,7 +154,7 @@ impl Catalog {
         };
         let member = self.members.get(server)?;
         if self.names.may_be_cut(public) {
-            drop(Box::pin(member.know(kind, asker)).await);
+            drop(Box::pin(member.know(kind, asker, Wait::Whole)).await);
             if let Some(name) = member.shelf.index().cut.get(&(kind, public.to_string())) {
                 return Some((server, name.as_str().into()));
             }
@@ -183,7 +185,8 @@ impl Catalog {
 
     /// The server whose list has that public name, if exactly one has. Lists that were not read yet are read.
     async fn only_one_that_has(&self, kind: Kind, public: &str, asker: Asker<'_>) -> Option<usize> {
-        join_all(self.members.iter().map(|member| member.know(kind, asker))).await;
+        // Who has one server's tool need not wait for another that is sick.
+        join_all(self.members.iter().map(|member| member.know(kind, asker, Wait::Fair))).await;
         let has = |(_, member): &(usize, &Member)| {
             member.shelf.index().seen.contains_key(&(kind, public.to_owned()))
         };
@@ -198,14 +201,14 @@ impl Catalog {
 
     /// What each server lists.
     pub(crate) async fn parts(&self, method: &'static Method, asker: Asker<'_>) -> Vec<Part> {
-        join_all(self.members.iter().map(|member| member.list(method, asker))).await
+        join_all(self.members.iter().map(|member| member.reader.list(method, asker, Wait::Fair))).await
     }
 
     /// A list over all servers, for a client of a revision: what is there, in the order of the route, and for what is
     /// missing the reason.
     pub(crate) fn merge(&self, parts: &[Part], method: &'static Method, to: &'static Revision) -> Merged {
         let now = Instant::now();
-        let mut entries = Vec::new();
+        let (mut entries, mut is_partial) = (Vec::new(), false);
         let mut merged = Merged {
             entries: Vec::new(),
             term: Term { until: now + LONGEST_TERM, scope: Scope::Public },
@@ -216,7 +219,7 @@ impl Catalog {
         };
         for (member, part) in self.members.iter().zip(parts) {
             match part {
-                Ok(pages) => {
+                Ok(Pages { pages, lacks, is_old, .. }) => {
                     merged.is_told &= !pages.is_empty();
                     // What one server lists twice, on different pages, is one thing.
                     let mut names = HashSet::new();
@@ -226,8 +229,13 @@ impl Catalog {
                         let new = page.entries.iter().filter(|entry| names.insert(&entry.name));
                         entries.extend(new.map(|entry| (&entry.name, page.text_for(entry, method, to))));
                     }
+                    if let Some(lacks) = lacks {
+                        is_partial |= *is_old;
+                        self.lacks(&mut merged, member, lacks.to_string());
+                    }
                 }
                 Err(fault) => {
+                    is_partial = true;
                     let name = member.upstream.name();
                     tracing::warn!(
                         upstream = name,
@@ -235,17 +243,23 @@ impl Catalog {
                         "its entries are missing: {}",
                         log(fault)
                     );
-                    member.upstream.world().metrics.degraded(name);
-                    merged.degraded.insert(name.to_owned(), fault.public());
+                    self.lacks(&mut merged, member, fault.public());
                 }
             }
         }
         merged.entries = without_ambiguous(entries);
-        if !merged.degraded.is_empty() {
+        if is_partial {
             // The missing entries may be back at any moment.
             merged.term = Term { until: now, scope: Scope::Private };
         }
         merged
+    }
+
+    /// Says of a merged list what a server has not given.
+    fn lacks(&self, merged: &mut Merged, member: &Member, why: String) {
+        let name = member.upstream.name();
+        member.upstream.world().metrics.degraded(name);
+        merged.degraded.insert(name.to_owned(), why);
     }
 
     /// How often each server's list has changed, in the order of the route.
@@ -256,17 +270,6 @@ impl Catalog {
     /// Whether any server was found to be down.
     pub(crate) fn any_is_down(&self) -> bool {
         self.members.iter().any(|member| matches!(*member.health.borrow(), Health::Down { .. }))
-    }
-
-    /// One page of the only server's list.
-    pub(crate) async fn page(
-        &self,
-        member: &Member,
-        method: &'static Method,
-        cursor: Option<&str>,
-        asker: Asker<'_>,
-    ) -> Result<Arc<Stocked>, ListFault> {
-        member.shelf.page(method, cursor.map(str::to_owned), asker).await
     }
 
     /// Whether a tool can only be called as a task of the legacy era, as far as its server's list is known.
@@ -296,11 +299,11 @@ impl Member {
     /// Sees to it, before a call, that the tools were read once. A server that cannot be reached need not be tried twice
     /// for one call, and one that does not give its tools must not hold up every call.
     async fn know_tools(&self, asker: Asker<'_>) -> Result<(), CallError> {
-        let known = || self.shelf.index().complete.contains(&"tools/list");
+        let known = || self.knows_tools();
         if known() || lock(&self.in_vain).is_some_and(|at| at.elapsed() < ASK_AGAIN) {
             return Ok(());
         }
-        match Box::pin(self.know(Kind::Tool, asker)).await {
+        match Box::pin(self.know(Kind::Tool, asker, Wait::Whole)).await {
             Ok(()) if known() => Ok(()),
             Err(ListFault::Call(error @ CallError::BreakerOpen { .. })) => Err(error),
             Err(ListFault::Call(error @ CallError::Unreachable { .. }))
@@ -317,7 +320,7 @@ impl Member {
     }
 
     /// Sees to it that the list of a kind was read once. A server that cannot give it stays unknown.
-    async fn know(&self, kind: Kind, asker: Asker<'_>) -> Result<(), ListFault> {
+    async fn know(&self, kind: Kind, asker: Asker<'_>, wait: Wait) -> Result<(), ListFault> {
         let list = match kind {
             Kind::Prompt => "prompts/list",
             Kind::Resource => "resources/list",
@@ -328,7 +331,7 @@ impl Member {
             return Ok(());
         }
         let Some(method) = method::find(list) else { return Ok(()) };
-        let known = self.list(method, asker).await.map(drop);
+        let known = self.reader.list(method, asker, wait).await.map(drop);
         if let Err(fault) = &known {
             tracing::debug!(upstream = self.upstream.name(), list, "not known yet: {}", log(fault));
         }
@@ -337,14 +340,20 @@ impl Member {
 
     /// Reads the tools before the first client asks.
     pub(crate) async fn warm(&self, asker: Asker<'_>) {
-        drop(self.know(Kind::Tool, asker).await);
+        if let Some(method) = method::find("tools/list").filter(|_| !self.knows_tools()) {
+            drop(self.reader.read_early(method, asker).await);
+        }
+    }
+
+    fn knows_tools(&self) -> bool {
+        self.shelf.index().complete.contains(&"tools/list")
     }
 
     /// Reads a list again, because what is known of it has proved to be old.
     pub(crate) async fn relearn(&self, asker: Asker<'_>) {
         self.shelf.changed(Kind::Tool);
         if let Some(method) = method::find("tools/list")
-            && let Err(fault) = self.list(method, asker).await
+            && let Err(fault) = self.reader.list(method, asker, Wait::Whole).await
         {
             tracing::debug!(
                 upstream = self.upstream.name(),
@@ -352,25 +361,6 @@ impl Member {
                 log(&fault)
             );
         }
-    }
-
-    /// All pages of a list; none from a server that says it has no such things.
-    async fn list(&self, method: &'static Method, asker: Asker<'_>) -> Result<Vec<Arc<Stocked>>, ListFault> {
-        let within = self.upstream.plan().deadlines.list;
-        let name = self.upstream.name();
-        let late = || CallError::Deadline { upstream: name.to_owned(), after: within };
-        let read = async {
-            let (_, discovered) = self
-                .upstream
-                .discovered(asker.principal, Some(asker.client))
-                .await
-                .map_err(ListFault::Call)?;
-            if method.capability.is_some_and(|capability| !discovered.capabilities.has(capability)) {
-                return Ok(Vec::new());
-            }
-            self.shelf.all(method, asker).await
-        };
-        tokio::time::timeout(within, read).await.unwrap_or_else(|_elapsed| Err(ListFault::Call(late())))
     }
 }
 

@@ -4,6 +4,7 @@
 //! asks again costs one look at the clock and at each server's count of changes, however many entries there are; only
 //! the request's id and the time that is left are written anew ([`mcp::prebuilt`]).
 
+use std::collections::HashSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 
@@ -23,9 +24,10 @@ use tokio::time::{Duration, Instant};
 use transport::http::body::Pieces;
 
 use crate::call::Way;
+use crate::catalog::reading::Part;
 use crate::catalog::remarks::Remarks;
-use crate::catalog::shelf::{Asker, Audience, ListFault, Stocked, Term};
-use crate::catalog::{Catalog, Member, Merged, Part, cursor};
+use crate::catalog::shelf::{Asker, Audience, ListFault, Pages, Stocked, Term};
+use crate::catalog::{Catalog, Member, Merged, cursor};
 use crate::digest::Digest;
 use crate::kept::{Kept, Room};
 use crate::plan::SessionRule;
@@ -165,7 +167,7 @@ impl Route {
         Ok(Way::Built(listing?.answer(call.id())))
     }
 
-    /// A page of the only server's list.
+    /// A page of the only server's list. Clients of the legacy era get all of it in one, since many read no further.
     async fn one(
         &self,
         member: &Member,
@@ -176,17 +178,23 @@ impl Route {
             return Ok(kept);
         }
         let changes = self.catalog.changes(wish.method.kind).collect();
-        let stocked = self.catalog.page(member, wish.method, wish.cursor, asker).await?;
+        let most = match wish.to.era {
+            Era::Legacy if self.catalog.page_size.is_none() => usize::MAX,
+            Era::Legacy | Era::Modern => 1,
+        };
+        let pages = member.reader.pages(wish.method, (wish.cursor, most), asker).await?;
         // Of those who have waited for the page, one builds.
         if let Some(kept) = self.kept(wish) {
             return Ok(kept);
         }
-        let term = stocked.term();
+        let invalid =
+            |fault: AnswerFault| ListFault::Call(CallError::invalid(member.upstream.name(), &fault));
+        let first = pages.pages.first().ok_or_else(|| ListFault::Call(CallError::BadCursor))?;
+        let term = pages.pages.iter().fold(first.term(), |term, page| term.and(page.term()));
         let basis = Basis { term, changes, is_shared: term.scope == Scope::Public };
-        let listing = stocked
-            .rewritten(wish, member.upstream.name())
+        let listing = rewritten(first, &pages, wish, (term.scope, member.upstream.name()))
             .and_then(|message| Listing::new(&message, wish.method, wish.to, basis))
-            .map_err(|fault| ListFault::Call(CallError::invalid(member.upstream.name(), &fault)))?;
+            .map_err(invalid)?;
         Ok(self.keep(wish, listing))
     }
 
@@ -201,7 +209,7 @@ impl Route {
         let changes = self.catalog.changes(wish.method.kind).collect();
         let parts = self.catalog.parts(wish.method, asker).await;
         // Of those who have waited for the pages, one builds.
-        if parts.iter().all(Result::is_ok)
+        if parts.iter().all(|part| part.as_ref().is_ok_and(|pages| !pages.is_old))
             && let Some(listing) = self.kept_over_several(wish)?
         {
             return Ok(listing);
@@ -271,19 +279,24 @@ impl Route {
     }
 }
 
-impl Stocked {
-    /// The page's answer as the route shows it.
-    fn rewritten(&self, wish: Wish<'_>, server: &str) -> Result<Message, AnswerFault> {
-        let text = |entry| self.text_for(entry, wish.method, wish.to);
-        let entries: Vec<Bytes> = self.entries.iter().map(text).collect();
-        let next = self.page.next_cursor.as_deref();
-        let hints = Hints { ttl: Duration::ZERO, scope: self.term().scope };
-        let mut remarks = Remarks::default();
-        remarks.add(server, &self.remarks);
-        let text = self.page.rewrite(&entries, hints, next, &remarks.members())?;
-        Message::parse(text)
-            .map_err(|fault| AnswerFault::Unreadable(json::JsonFault::Syntax(fault.to_string())))
-    }
+/// Pages of one server's list as one, as the route shows it: the first one's answer with the entries of all.
+fn rewritten(
+    first: &Stocked,
+    pages: &Pages,
+    wish: Wish<'_>,
+    (scope, server): (Scope, &str),
+) -> Result<Message, AnswerFault> {
+    let mut names = HashSet::new();
+    let all = pages.pages.iter().flat_map(|page| page.entries.iter().map(move |entry| (page, entry)));
+    let entries: Vec<Bytes> = all
+        .filter(|(_, entry)| names.insert(&entry.name))
+        .map(|(page, entry)| page.text_for(entry, wish.method, wish.to))
+        .collect();
+    let hints = Hints { ttl: Duration::ZERO, scope };
+    let mut remarks = Remarks::default();
+    pages.pages.iter().for_each(|page| remarks.add(server, &page.remarks));
+    let text = first.page.rewrite(&entries, hints, pages.next.as_deref(), &remarks.members())?;
+    Message::parse(text).map_err(|fault| AnswerFault::Unreadable(json::JsonFault::Syntax(fault.to_string())))
 }
 
 /// A result of a merged list, of whatever id and time.

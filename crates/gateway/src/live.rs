@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use arc_swap::ArcSwap;
 use auth::{Gate, Principal};
@@ -234,10 +234,15 @@ impl Gateway {
             self.begin(server, &live);
         }
         // Only now: who listens or lists again finds the new ones.
-        for (_, endpoint) in &before.endpoints {
-            if !live.endpoints.iter().any(|(_, now)| Arc::ptr_eq(now, endpoint)) {
-                endpoint.door.route.replaced.cancel();
+        for (plan, endpoint) in &before.endpoints {
+            let now = live.endpoints.iter().find(|(now, _)| now.name == plan.name);
+            if now.is_some_and(|(_, now)| Arc::ptr_eq(now, endpoint)) {
+                continue;
             }
+            if let Some((_, now)) = now {
+                endpoint.door.successor.get_or_init(|| Arc::clone(&now.door));
+            }
+            endpoint.door.route.replaced.cancel();
         }
         for (name, server) in &before.servers {
             let gone = live.servers.get(name).is_none_or(|now| !Arc::ptr_eq(&now.upstream, &server.upstream));
@@ -274,6 +279,7 @@ impl Gateway {
             sessions: self.sessions_of(&route.name),
             limits: plan.limits,
             drain: self.drain.clone(),
+            successor: OnceLock::new(),
         };
         Arc::new(Endpoint { door: Arc::new(door) })
     }

@@ -1,21 +1,28 @@
 //! What the servers of a route tell of, for all who subscribe there: put into public names once, however many hear it.
-//! Of each stream only its id is its own.
+//! Of each stream only its id is its own. That a list changed is told at most once in a while, here and so for all.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use bytes::{Bytes, BytesMut};
+use mcp::answer::notification_message;
 use mcp::json::{self, Object, Patch, Span};
 use mcp::jsonrpc::{Id, Message, MessageKind};
 use mcp::meta::SUBSCRIPTION_ID;
-use mcp::notify::{Notice, Seen};
+use mcp::method::Kind;
+use mcp::notify::{self, Notice, Seen};
+use tokio::runtime::Handle;
 use tokio::sync::broadcast;
+use tokio::time::{Duration, Instant, sleep_until};
 
 use crate::catalog::names::Names;
+use crate::upstream::pipe::lock;
 
 /// How many changes wait for a client that reads slowly; past them it hears that everything has changed.
 const WAITING: usize = 1024;
 /// Stands where a stream's id goes. No JSON text holds this byte.
 const HERE: &[u8] = b"\0";
+/// For so long after it was told that a list of a kind has changed, it is not told again.
+const QUIET: Duration = Duration::from_millis(250);
 
 /// A change that a server told of, as it told it.
 pub(crate) type Change = Arc<(Message, Seen)>;
@@ -25,11 +32,21 @@ pub(crate) type Change = Arc<(Message, Seen)>;
 pub(crate) struct Feed {
     names: Arc<Names>,
     news: broadcast::Sender<Arc<News>>,
+    /// Of tools, prompts and resources.
+    lists: Mutex<[Lately; 3]>,
+}
+
+/// What was told lately of one kind of list.
+#[derive(Debug, Default)]
+struct Lately {
+    told: Option<Instant>,
+    /// The last change since, of which the end of the quiet will tell.
+    waits: Option<(usize, Change)>,
 }
 
 impl Feed {
     pub(crate) fn new(names: Arc<Names>) -> Arc<Self> {
-        Arc::new(Self { names, news: broadcast::Sender::new(WAITING) })
+        Arc::new(Self { names, news: broadcast::Sender::new(WAITING), lists: Mutex::default() })
     }
 
     /// What is told from now on.
@@ -38,15 +55,75 @@ impl Feed {
     }
 
     /// Tells of a change at the server in this place of the route.
-    pub(crate) fn tell(&self, place: usize, change: &Change) {
+    pub(crate) fn tell(self: &Arc<Self>, place: usize, change: &Change) {
         if self.news.receiver_count() == 0 {
             return;
         }
+        match change.1.notice {
+            Notice::ListChanged(kind) => self.tell_of_list(kind, place, change),
+            _ => self.send(place, change),
+        }
+    }
+
+    /// Tells that what clients see of a list has changed, though its server said nothing.
+    pub(crate) fn list_changed(self: &Arc<Self>, place: usize, kind: Kind) {
+        if let Some(change) = list_changed(kind) {
+            self.tell(place, &change);
+        }
+    }
+
+    /// The first change is told at once; those that come soon after it together, when it has been quiet long enough.
+    fn tell_of_list(self: &Arc<Self>, kind: Kind, place: usize, change: &Change) {
+        let now = Instant::now();
+        let mut lists = lock(&self.lists);
+        let lately = of_kind(&mut lists, kind);
+        let until = lately.told.map(|told| told + QUIET).filter(|until| *until > now);
+        let Some((until, runtime)) = until.zip(Handle::try_current().ok()) else {
+            lately.told = Some(now);
+            drop(lists);
+            return self.send(place, change);
+        };
+        if lately.waits.replace((place, Arc::clone(change))).is_some() {
+            return;
+        }
+        let feed = Arc::downgrade(self);
+        runtime.spawn(async move {
+            sleep_until(until).await;
+            let Some(feed) = feed.upgrade() else { return };
+            let waited = {
+                let mut lists = lock(&feed.lists);
+                let lately = of_kind(&mut lists, kind);
+                lately.told = Some(Instant::now());
+                lately.waits.take()
+            };
+            if let Some((place, change)) = waited {
+                feed.send(place, &change);
+            }
+        });
+    }
+
+    fn send(&self, place: usize, change: &Change) {
         let (named, plain) = (OnceLock::new(), OnceLock::new());
         let (names, change) = (Arc::clone(&self.names), Arc::clone(change));
         // Nobody may want to know.
         drop(self.news.send(Arc::new(News { place, change, names, named, plain })));
     }
+}
+
+fn of_kind(lists: &mut [Lately; 3], kind: Kind) -> &mut Lately {
+    let [tools, prompts, resources] = lists;
+    match kind {
+        Kind::Prompt => prompts,
+        Kind::Resource | Kind::Template => resources,
+        Kind::Server | Kind::Task | Kind::Tool => tools,
+    }
+}
+
+/// That a list has changed, as its server would say it.
+pub(crate) fn list_changed(kind: Kind) -> Option<Change> {
+    let kind = if kind == Kind::Template { Kind::Resource } else { kind };
+    let message = Message::parse(notification_message(notify::list_changed_method(kind)?, None)).ok()?;
+    Some(Arc::new((message, Seen { notice: Notice::ListChanged(kind), subscription: None })))
 }
 
 /// A change as a route's clients hear of it.

@@ -331,6 +331,10 @@ pub struct Deadlines {
     pub connect: Duration,
     /// To give one list.
     pub list: Duration,
+    /// How long a list over several servers waits for it.
+    pub grace: Duration,
+    /// The same for a program that is being started for the first time.
+    pub starting: Duration,
     /// Between two signs of life in a call; progress counts as one.
     pub call: Duration,
     /// For a whole call, whatever its progress.
@@ -344,6 +348,8 @@ impl Default for Deadlines {
         Self {
             connect: Duration::from_secs(30),
             list: Duration::from_secs(15),
+            grace: Duration::from_secs(1),
+            starting: Duration::from_secs(4),
             call: Duration::from_secs(300),
             call_max: Duration::from_secs(3600),
             input: Duration::from_secs(600),

@@ -1,12 +1,12 @@
 //! A route: what stands behind one path. Its servers, its catalog, its gate.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use auth::{Gate, Principal};
 use mcp::answer;
 use mcp::cache::{Hints, Scope};
 use mcp::call::Call;
-use mcp::discover::{Capabilities, Discovered};
+use mcp::discover::{self, Capabilities, Discovered};
 use mcp::json::{self, Object, Patch};
 use mcp::jsonrpc::{Id, Message, MessageKind};
 use mcp::listen::Filter;
@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::call::{Visit, Way};
 use crate::catalog::names::Owner;
+use crate::catalog::reading::Wait;
 use crate::catalog::shelf::Asker;
 use crate::catalog::{Catalog, Member};
 use crate::digest::Digest;
@@ -31,6 +32,7 @@ use crate::suspend::Suspended;
 use crate::tasks::Tasks;
 use crate::upstream::Upstream;
 use crate::upstream::answer::Arrival;
+use crate::upstream::pipe::lock;
 use crate::upstream::places::Places;
 use crate::watch::Watch;
 use crate::world::World;
@@ -41,6 +43,10 @@ const SINGLE: &str = "single";
 const DESCRIPTION_TTL: Duration = Duration::from_secs(60);
 /// How long a server's own description is kept at most: nothing tells when it changes.
 const LONGEST_DESCRIPTION_TTL: Duration = Duration::from_secs(3600);
+/// How long a server is waited for that describes itself, where its last description is known; and for how long it is not asked
+/// when it took longer.
+const DESCRIBING: Duration = Duration::from_millis(500);
+const ASK_AGAIN: Duration = Duration::from_secs(30);
 /// What is kept of descriptions: capability sets are the client's to choose.
 const DESCRIPTIONS: Room = Room { values: 64, bytes: 4 * 1024 * 1024 };
 
@@ -67,6 +73,8 @@ pub(crate) struct Route {
     pub(crate) replaced: CancellationToken,
     /// What a modern server says of itself, by principal and capabilities, and until when that is fresh.
     described: Kept<(Principal, Digest), (Message, Instant), CallError>,
+    /// When it last took too long to say it.
+    described_late: Mutex<Option<Instant>>,
     /// In the order of the catalog's members.
     pub(crate) watches: Vec<Arc<Watch>>,
     pub(crate) lists: Lists,
@@ -99,6 +107,10 @@ impl Route {
         }
         let feed = Feed::new(Arc::clone(&catalog.names));
         watches.iter().enumerate().for_each(|(place, watch)| watch.feed(place, &feed));
+        for ((place, member), watch) in catalog.members.iter().enumerate().zip(&watches) {
+            member.reader.tell(place, &feed);
+            watch.tells_of_absence(&member.reader);
+        }
         Self {
             name: plan.name.clone(),
             durable_streams: plan.durable_streams,
@@ -113,6 +125,7 @@ impl Route {
             streams,
             replaced: CancellationToken::new(),
             described: Kept::new(DESCRIPTIONS),
+            described_late: Mutex::default(),
             watches,
             feed,
         }
@@ -173,7 +186,7 @@ impl Route {
     /// Answers `server/discover`. One modern server describes itself; only the revisions are ours to say.
     async fn describe(&self, call: &Call, visit: Visit<'_>, asker: Asker<'_>) -> Result<Way, CallError> {
         if let Some(member) = self.catalog.only() {
-            let (era, _) = member.upstream.discovered(asker.principal, Some(asker.client)).await?;
+            let (era, _) = member.reader.describe(asker, Wait::Whole).await?;
             if era == Era::Modern {
                 let message = self.described(member, call, visit, asker).await?;
                 return with_id(&message, call.id()).map(Way::Own);
@@ -215,15 +228,36 @@ impl Route {
             let hints = answer::result_object(&message).ok().and_then(|result| Hints::read(&result).ok());
             let ttl = hints.map_or(Duration::ZERO, |hints| hints.ttl).min(LONGEST_DESCRIPTION_TTL);
             let described = (message, Instant::now() + ttl);
-            if is_fresh(&described) {
+            if answer::result_object(&described.0).is_ok() {
+                // Fresh or not, it is the last that is known.
                 self.described.put(key.clone(), described.clone(), described.0.bytes().len());
             }
             Ok(described)
         });
         let within = member.upstream.plan().deadlines.list;
-        let late = || CallError::Deadline { upstream: member.upstream.name().to_owned(), after: within };
+        // What is known of it already is given instead, if it does not say it at once: there are clients that wait for no
+        // longer than a second.
+        let known = self.described.find(&key, |_| true).map(|(message, _)| message);
+        let within = if known.is_some() { DESCRIBING.min(within) } else { within };
+        let is_in_vain = member.upstream.sick().is_some()
+            || lock(&self.described_late).is_some_and(|late| late.elapsed() < ASK_AGAIN);
+        if let Some(known) = known.as_ref().filter(|_| is_in_vain) {
+            return Ok(known.clone());
+        }
+        if let Some(error) = member.upstream.sick() {
+            return Err(error);
+        }
         let described = tokio::time::timeout(within, self.described.once(&key, |_| true, ask)).await;
-        described.unwrap_or_else(|_elapsed| Err(late())).map(|(message, _)| message)
+        let Ok(described) = described else {
+            if let Some(known) = known {
+                *lock(&self.described_late) = Some(Instant::now());
+                return Ok(known);
+            }
+            let error = CallError::Deadline { upstream: member.upstream.name().to_owned(), after: within };
+            member.upstream.hung(&error);
+            return Err(error);
+        };
+        described.map(|(message, _)| message)
     }
 
     async fn describe_itself(
@@ -241,6 +275,10 @@ impl Route {
         let ours: Vec<_> = version::names(Era::Modern).map(json::quote).collect();
         let versions = format!("[{}]", ours.join(","));
         let set = result.set("supportedVersions", versions.as_bytes(), parts.result.start, &mut patch);
+        if let Some(raw) = result.get("capabilities").map_err(|fault| invalid(fault.to_string()))? {
+            let at = result.span_of(raw).shift(parts.result.start);
+            patch.replace(at, discover::telling_of_changes(raw).as_bytes());
+        }
         set.and_then(|()| answer::name_type(&result, parts.result, &mut patch))
             .map_err(|fault| invalid(fault.to_string()))?;
         Message::parse(patch.apply(message.bytes())).map_err(|fault| invalid(fault.to_string()))
@@ -253,26 +291,24 @@ impl Route {
         client: &ClientFacts,
     ) -> Result<(Discovered, std::collections::BTreeMap<String, String>), CallError> {
         let versions: Vec<String> = version::names(Era::Modern).map(str::to_owned).collect();
+        let asker = Asker { gate: &self.gate, principal, client, session: None };
         if let Some(member) = self.catalog.only() {
-            let (era, found) = member.upstream.discovered(principal, Some(client)).await?;
+            let (era, found) = member.reader.describe(asker, Wait::Whole).await?;
             let mut discovered = Discovered::clone(&found);
             discovered.versions = versions;
+            discovered.raw_capabilities = discover::telling_of_changes(&discovered.raw_capabilities);
+            discovered.capabilities.tell_of_changes();
             if era == Era::Legacy {
                 discovered.hints = Hints { ttl: DESCRIPTION_TTL, scope: Scope::Private };
             }
             return Ok((discovered, std::collections::BTreeMap::new()));
         }
         let members = &self.catalog.members;
-        let asked = members.iter().map(|member| async {
-            let within = member.upstream.plan().deadlines.list;
-            let late = || CallError::Deadline { upstream: member.upstream.name().to_owned(), after: within };
-            let found =
-                tokio::time::timeout(within, member.upstream.discovered(principal, Some(client))).await;
-            found.unwrap_or_else(|_elapsed| Err(late()))
-        });
+        let asked = members.iter().map(|member| member.reader.describe(asker, Wait::Fair));
         let found = futures_util::future::join_all(asked).await;
         let mut capabilities = Capabilities::default();
         let (mut instructions, mut degraded) = (Vec::new(), std::collections::BTreeMap::new());
+        let mut is_known = true;
         for (member, found) in members.iter().zip(found) {
             match found {
                 Ok((_, discovered)) => {
@@ -282,14 +318,16 @@ impl Route {
                     }
                 }
                 Err(error) => {
+                    is_known = false;
                     degraded.insert(member.upstream.name().to_owned(), crate::reply::wire(&error).text);
                 }
             }
         }
-        if !degraded.is_empty() {
+        if !is_known {
             // What the missing ones have is not known; a client that is told «no tools» would not ask later.
             capabilities = capabilities.or(&everything());
         }
+        capabilities.tell_of_changes();
         // Extensions with methods of their own have no owner in an aggregate; a task's id leads to one.
         capabilities.extensions.retain(|id, _| id == answer::APPS_EXTENSION || id == answer::TASKS_EXTENSION);
         let ttl = if degraded.is_empty() { DESCRIPTION_TTL } else { Duration::ZERO };
@@ -333,6 +371,8 @@ fn everything() -> Capabilities {
         prompts_changed: true,
         resources: true,
         resources_changed: true,
+        subscribe: true,
+        completions: true,
         ..Capabilities::default()
     }
 }

@@ -19,6 +19,7 @@ use crate::news::News;
 use crate::reply::CallError;
 use crate::route::Route;
 use crate::upstream::places::Place;
+use crate::upstream::suspense::Want;
 use crate::watch::Interest;
 
 /// A subscription that is open as long as it lives.
@@ -81,17 +82,19 @@ impl Terms {
             .iter()
             .zip(uris)
             .zip(&route.catalog.members)
-            .map(|((watch, uris), member)| watch.want(uris, member.upstream.plan().deadlines.list));
+            .map(|((watch, uris), member)| watch.want(uris, member.upstream.patience(Want::List)));
         let answers = futures_util::future::join_all(asked).await;
         let mut honoured = Filter::default();
         let (mut own, mut interests) = (Vec::new(), Vec::new());
         for (server, (interest, theirs)) in answers.into_iter().enumerate() {
             let mine: BTreeSet<String> = interest.uris().iter().cloned().collect();
             // A server that is away is watched from when it is back, and its lists count as changed then.
-            let filter = match theirs {
-                Some(theirs) => Filter { uris: mine, ..wanted.clone() }.and(&theirs),
-                None => Filter { uris: mine, ..wanted.clone() },
+            let uris = match theirs {
+                Some(theirs) => mine.intersection(&theirs.uris).cloned().collect(),
+                None => mine,
             };
+            // Of lists we tell whatever the server does: it comes and goes.
+            let filter = Filter { uris, ..wanted.clone() };
             let public = filter.uris.iter().filter_map(|uri| names.public_uri(server, uri));
             let public = Filter { uris: public.map(|uri| uri.into_owned()).collect(), ..filter.clone() };
             honoured = honoured.or(&public);

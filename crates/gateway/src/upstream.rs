@@ -45,6 +45,7 @@ mod shared;
 mod sse;
 pub(crate) mod stdio;
 pub(crate) mod streamable;
+pub(crate) mod suspense;
 
 pub use self::breaker::{BreakerState, Refused};
 use self::fault::Failed;
@@ -174,6 +175,22 @@ impl Upstream {
     #[must_use]
     pub fn breaker(&self) -> BreakerState {
         self.shared.guard.state()
+    }
+
+    /// What was last found of it, by whomever it was reached: to say what it can do, nobody need be reached anew.
+    pub(crate) fn known_link(&self) -> Option<(Era, Arc<Discovered>)> {
+        let known = self.shared.known.borrow().clone();
+        // What has turned out not to be modern any more is found out anew.
+        let is_doubted = |era| {
+            era == Era::Modern
+                && matches!(&self.wire, Wire::Http(wire) if !wire.is_modern() && !wire.is_sse())
+        };
+        known.filter(|(era, _)| !is_doubted(*era))
+    }
+
+    /// The same as it changes.
+    pub(crate) fn knowledge(&self) -> watch::Receiver<Option<(Era, Arc<Discovered>)>> {
+        self.shared.known.subscribe()
     }
 
     /// Its health as it changes.

@@ -27,17 +27,20 @@ use tokio::sync::{Notify, broadcast, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::catalog::reading::Reader;
 use crate::catalog::shelf::Shelf;
-use crate::news::{Change, Feed};
+use crate::news::{self, Change, Feed};
 use crate::reply::CallError;
 use crate::upstream::answer::{Answer, Arrival};
 use crate::upstream::pipe::lock;
 use crate::upstream::pulse::Pulse;
-use crate::upstream::{Order, Upstream};
+use crate::upstream::{Health, Order, Upstream};
 
 /// The first pause before a stream that broke is opened again, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// For so long a server may be away before its clients are told.
+const MOMENT: Duration = Duration::from_secs(2);
 /// How many requests to watch a resource are under way at once.
 const SUBSCRIBING: usize = 16;
 
@@ -57,6 +60,8 @@ pub(crate) struct Watch {
     gap: AtomicBool,
     /// Whose caches end with a change.
     shelves: Mutex<Vec<Weak<Shelf>>>,
+    /// Who tells that the server has gone, and what came late.
+    readers: Mutex<Vec<Weak<Reader>>>,
 }
 
 #[derive(Debug, Default)]
@@ -77,12 +82,18 @@ impl Watch {
             feeds: Mutex::default(),
             gap: AtomicBool::new(false),
             shelves: Mutex::default(),
+            readers: Mutex::default(),
         })
     }
 
     /// Makes a shelf's caches end with the server's changes.
     pub(crate) fn guard(&self, shelf: &Arc<Shelf>) {
         lock(&self.shelves).push(Arc::downgrade(shelf));
+    }
+
+    /// Makes a reader tell when the server goes and is back.
+    pub(crate) fn tells_of_absence(&self, reader: &Arc<Reader>) {
+        lock(&self.readers).push(Arc::downgrade(reader));
     }
 
     /// Tells a route of the server's changes, under the server's place in it.
@@ -95,7 +106,7 @@ impl Watch {
     pub(crate) async fn want(
         self: &Arc<Self>,
         uris: Vec<String>,
-        within: Duration,
+        until: Instant,
     ) -> (Interest, Option<Filter>) {
         let version = {
             let mut wanted = lock(&self.wanted);
@@ -114,9 +125,15 @@ impl Watch {
         let mut honoured = self.honoured.subscribe();
         let answered =
             honoured.wait_for(|state| state.as_ref().is_some_and(|(answered, _)| *answered >= version));
-        let filter = match tokio::time::timeout(within, answered).await {
+        let filter = match tokio::time::timeout_at(until, answered).await {
             Ok(Ok(answered)) => answered.as_ref().and_then(|(_, filter)| filter.clone()),
-            _ => None,
+            _ => {
+                // What a server changes that is only being reached will not be heard.
+                if !matches!(self.upstream.health(), Health::Up { .. }) {
+                    self.gap.store(true, Ordering::Relaxed);
+                }
+                None
+            }
         };
         (interest, filter)
     }
@@ -169,6 +186,7 @@ impl Watch {
                     Ok(()) => {}
                     Err(error) => {
                         tracing::debug!(upstream = self.upstream.name(), %error, "cannot listen for changes");
+                        self.upstream.away(&error);
                         self.away();
                     }
                 }
@@ -185,8 +203,47 @@ impl Watch {
             () = began_anew => {}
             () = keep_listening => {}
             () = pulse.run() => {}
+            () = self.presence() => {}
             () = stop.cancelled() => {}
         }
+    }
+
+    /// Sees the server go and come. Who goes for a moment only, and comes back, has not been away.
+    async fn presence(&self) {
+        let mut health = self.upstream.health_changes();
+        loop {
+            let now = health.borrow_and_update().clone();
+            match now {
+                Health::Up { .. } => {
+                    self.upstream.answers();
+                    self.each_reader(|reader| reader.back());
+                }
+                Health::Down { .. } => {
+                    let back = health.wait_for(|health| !matches!(health, Health::Down { .. }));
+                    if let Ok(back) = tokio::time::timeout(MOMENT, back).await {
+                        if back.is_err() {
+                            return;
+                        }
+                        continue;
+                    }
+                    tracing::info!(upstream = self.upstream.name(), "away for longer than {MOMENT:?}");
+                    self.each_reader(|reader| reader.gone(&self.gate));
+                    if health.wait_for(|health| !matches!(health, Health::Down { .. })).await.is_err() {
+                        return;
+                    }
+                    continue;
+                }
+                Health::Unknown => {}
+            }
+            if health.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn each_reader(&self, tell: impl Fn(&Arc<Reader>)) {
+        let readers: Vec<_> = lock(&self.readers).iter().filter_map(Weak::upgrade).collect();
+        readers.iter().for_each(tell);
     }
 
     /// Listens until the stream ends.
@@ -427,13 +484,18 @@ impl Watch {
                 self.pass_on(&Arc::new((message, seen)));
             }
         }
-        for kind in [Kind::Tool, Kind::Prompt, Kind::Resource] {
+        let known = self.upstream.known_link();
+        for (kind, capability) in
+            [(Kind::Tool, "tools"), (Kind::Prompt, "prompts"), (Kind::Resource, "resources")]
+        {
             self.invalidate(kind);
-            let text = notify::list_changed_method(kind).map(|method| notification_message(method, None));
-            let message = text.and_then(|text| Message::parse(text).ok());
-            if let Some(message) = message {
-                let seen = Seen { notice: Notice::ListChanged(kind), subscription: None };
-                self.pass_on(&Arc::new((message, seen)));
+            // Of lists that it does not have there is nothing to tell.
+            let has = known.as_ref().is_none_or(|(_, known)| known.capabilities.has(capability));
+            if !has {
+                continue;
+            }
+            if let Some(change) = news::list_changed(kind) {
+                self.pass_on(&change);
             }
         }
     }

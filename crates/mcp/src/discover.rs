@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::answer::{self, AnswerFault};
 use crate::cache::Hints;
-use crate::json::{self, JsonFault, Object};
+use crate::json::{self, JsonFault, Object, Patch};
 use crate::jsonrpc::Message;
 use crate::meta::SERVER_INFO;
 
@@ -107,6 +107,13 @@ impl Capabilities {
         self
     }
 
+    /// Says of each list that is there that it is told when it changes.
+    pub fn tell_of_changes(&mut self) {
+        self.tools_changed |= self.tools;
+        self.prompts_changed |= self.prompts;
+        self.resources_changed |= self.resources;
+    }
+
     /// Whether the capability of that name (as in [`crate::method::Method::capability`]) is there.
     #[must_use]
     pub fn has(&self, capability: &str) -> bool {
@@ -156,6 +163,24 @@ impl Capabilities {
         }
         format!("{{{}}}", members.join(","))
     }
+}
+
+/// A `ServerCapabilities` object that says of each list that there is a notification when it changes: who stands before a
+/// server tells that it has come or gone, whatever the server itself can tell of.
+#[must_use]
+pub fn telling_of_changes(capabilities: &str) -> String {
+    let as_it_is = || capabilities.to_owned();
+    let Ok(object) = Object::parse(capabilities) else { return as_it_is() };
+    let mut patch = Patch::new();
+    for name in ["prompts", "resources", "tools"] {
+        let Ok(Some(raw)) = object.get(name) else { continue };
+        // What is no object declares nothing that could be added to.
+        let Ok(group) = Object::parse(raw) else { continue };
+        if group.set("listChanged", b"true", object.span_of(raw).start, &mut patch).is_err() {
+            return as_it_is();
+        }
+    }
+    String::from_utf8_lossy(&patch.apply(capabilities.as_bytes())).into_owned()
 }
 
 impl Discovered {
@@ -227,6 +252,23 @@ mod tests {
             r#"{"logging":{},"resources":{"subscribe":true},"tools":{"listChanged":true},"extensions":{"x/y":{"a":1},"z/z":{}}}"#
         );
         assert_eq!(Capabilities::read(&both.text()).unwrap(), both);
+    }
+
+    #[test]
+    fn changes_are_declared_where_there_are_lists() {
+        for (server, told) in [
+            (r#"{"tools":{}}"#, r#"{"tools":{"listChanged":true}}"#),
+            (r#"{"tools":{"x":1},"logging":{}}"#, r#"{"tools":{"listChanged":true,"x":1},"logging":{}}"#),
+            (r#"{ "prompts" : {"listChanged": false} }"#, r#"{ "prompts" : {"listChanged": true} }"#),
+            (
+                r#"{"tools":null,"experimental":{"tools":{}}}"#,
+                r#"{"tools":null,"experimental":{"tools":{}}}"#,
+            ),
+            (r#"{"resources":{"listChanged":true}}"#, r#"{"resources":{"listChanged":true}}"#),
+            ("{}", "{}"),
+        ] {
+            assert_eq!(telling_of_changes(server), told);
+        }
     }
 
     #[test]

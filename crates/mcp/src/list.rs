@@ -58,7 +58,7 @@ impl Page {
     }
 
     /// The page's answer with other entries, and with all that a modern result must name. What a server says beside
-    /// its entries stays; `meta` are members of `_meta` that it gets, with their values.
+    /// its entries stays; without a cursor the list ends here. `meta` are members of `_meta` that it gets, with their values.
     ///
     /// # Errors
     /// When a member that is written stands twice.
@@ -88,12 +88,24 @@ impl Page {
         answer::name_type(&object, self.result_at, &mut patch)?;
         object.set("ttlMs", hints.ttl.as_millis().to_string().as_bytes(), offset, &mut patch)?;
         object.set("cacheScope", json::quote(hints.scope.name()).as_bytes(), offset, &mut patch)?;
-        if let (Some(cursor), true) = (next_cursor, next_cursor != self.next_cursor.as_deref()) {
-            object.set("nextCursor", json::quote(cursor).as_bytes(), offset, &mut patch)?;
+        match next_cursor {
+            _ if next_cursor == self.next_cursor.as_deref() => {}
+            Some(cursor) => object.set("nextCursor", json::quote(cursor).as_bytes(), offset, &mut patch)?,
+            None => {}
         }
         set_meta(&object, meta, offset, &mut patch)?;
-        Ok(patch.apply(self.message.bytes()))
+        let text = patch.apply(self.message.bytes());
+        if next_cursor.is_none() && self.next_cursor.is_some() { without_cursor(text) } else { Ok(text) }
     }
+}
+
+/// The answer as the last page of its list. It has other members by now, which the one that goes stood among.
+fn without_cursor(text: Bytes) -> Result<Bytes, JsonFault> {
+    let message = Message::parse(text).map_err(|fault| JsonFault::Syntax(fault.to_string()))?;
+    let at = answer::result_of(&message).map_err(|fault| JsonFault::Syntax(fault.to_string()))?.result;
+    let mut patch = Patch::new();
+    Object::parse(message.at(at))?.remove(|name| name == "nextCursor", at.start, &mut patch);
+    Ok(patch.apply(message.bytes()))
 }
 
 /// Plans members of a result's `_meta`.

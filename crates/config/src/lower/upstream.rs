@@ -187,6 +187,8 @@ impl Lowering<'_, '_> {
         let tenth = SECOND / 10;
         self.set(&mut deadlines.connect, given.connect.as_ref(), tenth..=HOUR);
         self.set(&mut deadlines.list, given.list.as_ref(), tenth..=HOUR);
+        self.set(&mut deadlines.grace, given.grace.as_ref(), Duration::ZERO..=HOUR);
+        self.set(&mut deadlines.starting, given.starting.as_ref(), Duration::ZERO..=HOUR);
         self.set(&mut deadlines.call, given.call.as_ref(), tenth..=30 * DAY);
         self.set(&mut deadlines.call_max, given.call_max.as_ref(), tenth..=30 * DAY);
         self.set(&mut deadlines.input, given.input.as_ref(), tenth..=DAY);

@@ -1,7 +1,7 @@
 //! What a legacy client's message means, whatever it came by: a call for the spine, or something between the client
 //! and us.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use auth::Principal;
@@ -17,6 +17,7 @@ use mcp::listen::{Filter, MOST_URIS};
 use mcp::meta;
 use mcp::reject::Reject;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::bridge::lasting::store_away;
@@ -39,6 +40,8 @@ pub(crate) struct Door {
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) limits: Limits,
     pub(crate) drain: CancellationToken,
+    /// What a new plan has put in this one's place.
+    pub(crate) successor: OnceLock<Arc<Door>>,
 }
 
 /// What to do about a message.
@@ -59,6 +62,15 @@ pub(crate) struct Opened {
 }
 
 impl Door {
+    /// The door that stands here now.
+    pub(crate) fn newest(self: &Arc<Self>) -> Arc<Self> {
+        let mut door = self;
+        while let Some(next) = door.successor.get() {
+            door = next;
+        }
+        Arc::clone(door)
+    }
+
     /// Opens a session that outlives its connections: any replica can find it.
     pub(crate) async fn open(&self, message: &Message) -> Result<Opened, CallError> {
         let Some(replica) = &self.route.world.replica else { return self.open_as(message, "").await };
@@ -222,7 +234,7 @@ impl Door {
             });
         }
         let within = member.upstream.plan().deadlines.list;
-        let (interest, honoured) = watch.want(vec![own.clone()], within).await;
+        let (interest, honoured) = watch.want(vec![own.clone()], Instant::now() + within).await;
         if !honoured.is_some_and(|honoured| honoured.uris.contains(&own)) {
             return Err(CallError::NotBridged {
                 what: "resources/subscribe".to_owned(),

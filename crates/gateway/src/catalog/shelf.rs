@@ -4,8 +4,8 @@
 //! Source: MCP 2026-07-28 `server/utilities/caching` (protocol.md §1.11).
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -22,7 +22,7 @@ use mcp::meta::{ClientFacts, LogWish};
 use mcp::method::{Kind, Method};
 use mcp::mirror::MirroredParams;
 use mcp::version::{Revision, Structured};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::catalog::remarks::{Done, Remark, Told};
 use crate::digest::{Digest, Mark};
@@ -31,6 +31,7 @@ use crate::plan::SessionRule;
 use crate::reply::CallError;
 use crate::tasks::Form;
 use crate::upstream::answer::Arrival;
+use crate::upstream::pipe::lock;
 use crate::upstream::{Order, Upstream};
 
 /// What is kept of one server's pages. Cursors and capability sets are the client's to choose.
@@ -38,6 +39,7 @@ const ROOM: Room = Room { values: 1024, bytes: 64 * 1024 * 1024 };
 /// The most pages that one list may have, and the most entries: a server that pages without end is lying.
 const MOST_PAGES_OF_A_LIST: usize = 200;
 const MOST_ENTRIES: usize = 20_000;
+const MOST_BYTES: usize = 64 * 1024 * 1024;
 
 /// For so long something is fresh of which no clock can say how long it is.
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -123,6 +125,70 @@ pub(crate) struct Stocked {
     received: Instant,
     generation: u64,
     hints: Hints,
+    grace: Mutex<Grace>,
+}
+
+/// Where a page is good for somebody whatever its server says of that.
+#[derive(Debug, Clone, Copy)]
+enum Grace {
+    /// It was given to whom it was asked for.
+    None,
+    /// For all who ask until then.
+    All(Instant),
+    /// For the first who asks until then.
+    First(Instant),
+}
+
+/// The pages of a list.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Pages {
+    pub(crate) pages: Vec<Arc<Stocked>>,
+    /// Where the next one begins, if they end before the list does.
+    pub(crate) next: Option<String>,
+    /// Why they are not all.
+    pub(crate) lacks: Option<Arc<str>>,
+    /// Whether they are what was known before, and are given because there is nothing newer.
+    pub(crate) is_old: bool,
+}
+
+impl Pages {
+    /// Whether any of them was asked for after that moment.
+    pub(crate) fn came_after(&self, moment: Instant) -> bool {
+        self.pages.iter().any(|page| page.received >= moment)
+    }
+
+    /// They are good for all who ask for so long.
+    pub(crate) fn keep(&self, time: Duration) {
+        let until = Instant::now() + time;
+        self.pages.iter().for_each(|page| *lock(&page.grace) = Grace::All(until));
+    }
+
+    /// They are good for the first who asks within so long, unless they are for all.
+    pub(crate) fn spare(&self, time: Duration) {
+        let until = Instant::now() + time;
+        for page in &self.pages {
+            let mut grace = lock(&page.grace);
+            if matches!(*grace, Grace::None) {
+                *grace = Grace::First(until);
+            }
+        }
+    }
+
+    /// Whether a client sees no difference.
+    pub(crate) fn shows_the_same_as(&self, other: &Self) -> bool {
+        let entries = |pages: &Self| -> Vec<Bytes> {
+            let entries = pages.pages.iter().flat_map(|page| &page.entries);
+            entries.map(|entry| entry.text.clone()).collect()
+        };
+        entries(self) == entries(other)
+    }
+
+    /// For somebody who waits no longer, and why.
+    pub(crate) fn as_known_before(self, why: &str) -> Self {
+        let age = self.pages.iter().map(|page| page.received.elapsed()).max().unwrap_or_default();
+        let lacks = format!("{why}; what is shown of it is {}s old", age.as_secs());
+        Self { lacks: Some(lacks.into()), is_old: true, ..self }
+    }
 }
 
 /// An entry as it is shown.
@@ -156,8 +222,22 @@ impl Stocked {
         Term { until: until.unwrap_or_else(|| self.received + LONGEST), scope: self.hints.scope }
     }
 
-    fn is_fresh(&self, generation: u64) -> bool {
-        self.generation == generation && self.received.elapsed() < self.hints.ttl
+    /// Whether it may be given; for the first who asks only where its server is well.
+    fn is_fresh(&self, generation: u64, is_well: bool) -> bool {
+        if self.generation != generation {
+            return false;
+        }
+        let now = Instant::now();
+        let mut grace = lock(&self.grace);
+        match *grace {
+            _ if now.saturating_duration_since(self.received) < self.hints.ttl => true,
+            Grace::All(until) => now < until,
+            Grace::First(until) if is_well => {
+                *grace = Grace::None;
+                now < until
+            }
+            Grace::First(_) | Grace::None => false,
+        }
     }
 
     /// About what it costs to keep it.
@@ -259,34 +339,78 @@ impl Shelf {
         }
     }
 
-    /// All pages of a list, one after the other.
+    /// The pages of a list from a cursor on, one after the other, and so many at most; what has come of them if there is no
+    /// more until then. A cursor that was sent before says nothing new, so the list ends there.
     pub(crate) async fn all(
         &self,
         method: &'static Method,
+        (from, most): (Option<&str>, usize),
         asker: Asker<'_>,
-    ) -> Result<Vec<Arc<Stocked>>, ListFault> {
-        let mut pages: Vec<Arc<Stocked>> = Vec::new();
-        let mut cursor = None;
-        let mut entries = 0;
+        until: Instant,
+    ) -> Result<Pages, ListFault> {
+        let mut all = Pages::default();
+        let mut cursor = from.map(str::to_owned);
+        let (mut entries, mut bytes, mut sent) = (0, 0, HashSet::new());
         loop {
-            let page = self.find(method, cursor, asker).await?;
+            let begun = Instant::now();
+            let found = timeout_at(until, self.find(method, cursor.clone(), asker)).await;
+            let found = found.unwrap_or_else(|_elapsed| Err(ListFault::Call(self.late(until - begun))));
+            let page = match found {
+                Err(fault) if all.pages.is_empty() => return Err(fault),
+                Err(fault) => {
+                    all.next = cursor;
+                    return Ok(self.cut(method, all, &fault.public()));
+                }
+                Ok(page) => page,
+            };
             entries += page.entries.len();
-            cursor = page.page.next_cursor.clone();
-            pages.push(page);
+            bytes += page.bytes();
+            sent.extend(cursor);
+            cursor = page.page.next_cursor.clone().filter(|next| !sent.contains(next));
+            all.pages.push(page);
             if cursor.is_none() {
                 self.completed(method);
-                return Ok(pages);
+                return Ok(all);
             }
-            if pages.len() >= MOST_PAGES_OF_A_LIST || entries >= MOST_ENTRIES {
-                tracing::warn!(
-                    upstream = self.upstream.name(),
-                    method = method.name,
-                    entries,
-                    "a list without end; the rest is left out"
-                );
-                return Ok(pages);
+            if all.pages.len() >= most {
+                return Ok(Pages { next: cursor, ..all });
+            }
+            if all.pages.len() >= MOST_PAGES_OF_A_LIST || entries >= MOST_ENTRIES || bytes >= MOST_BYTES {
+                all.next = cursor;
+                return Ok(self.cut(method, all, &format!("its list has more than {entries} entries")));
             }
         }
+    }
+
+    /// The pages without those that are missing.
+    fn cut(&self, method: &'static Method, pages: Pages, why: &str) -> Pages {
+        tracing::warn!(
+            upstream = self.upstream.name(),
+            method = method.name,
+            pages = pages.pages.len(),
+            "the rest of its list is left out: {why}"
+        );
+        Pages { lacks: Some(format!("{why}; the rest of its list is left out").into()), ..pages }
+    }
+
+    /// What was last known of a list, however old.
+    pub(crate) fn last(&self, method: &'static Method, asker: Asker<'_>) -> Option<Pages> {
+        let mut all = Pages::default();
+        let (mut cursor, mut sent): (Option<String>, _) = (None, HashSet::new());
+        loop {
+            let (shared, key) = self.keys(method, cursor.as_deref(), asker);
+            let any = |_: &Arc<Stocked>| true;
+            let Some(page) = self.pages.find(&shared, any).or_else(|| self.pages.find(&key, any)) else {
+                break;
+            };
+            sent.extend(cursor);
+            cursor = page.page.next_cursor.clone().filter(|next| !sent.contains(next));
+            all.pages.push(page);
+            if cursor.is_none() || all.pages.len() >= MOST_PAGES_OF_A_LIST {
+                break;
+            }
+        }
+        (!all.pages.is_empty()).then_some(all)
     }
 
     /// A list was read to its end.
@@ -302,16 +426,17 @@ impl Shelf {
         });
     }
 
-    /// One page, within the time that a list may take.
-    pub(crate) async fn page(
-        &self,
-        method: &'static Method,
-        cursor: Option<String>,
-        asker: Asker<'_>,
-    ) -> Result<Arc<Stocked>, ListFault> {
-        let within = self.upstream.plan().deadlines.list;
-        let late = |_elapsed| Err(ListFault::Call(self.late(within)));
-        tokio::time::timeout(within, self.find(method, cursor, asker)).await.unwrap_or_else(late)
+    /// For whom a list is fetched.
+    pub(crate) fn audience(&self, asker: Asker<'_>) -> Audience {
+        let own = self.upstream.plan().sessions == SessionRule::PerClient;
+        Audience::of(asker, asker.session.filter(|_| own))
+    }
+
+    /// What a page is kept under if it is for all who have declared the same, and if it is not.
+    fn keys(&self, method: &'static Method, cursor: Option<&str>, asker: Asker<'_>) -> (Key, Key) {
+        let cursor = cursor.map(|cursor| Digest::of([cursor]));
+        let key = Key { method: method.name, cursor, audience: self.audience(asker) };
+        (Key { audience: key.audience.everyone(), ..key.clone() }, key)
     }
 
     /// One page, as it is kept or from the server.
@@ -321,14 +446,11 @@ impl Shelf {
         cursor: Option<String>,
         asker: Asker<'_>,
     ) -> Result<Arc<Stocked>, ListFault> {
-        let own = self.upstream.plan().sessions == SessionRule::PerClient;
-        let audience = Audience::of(asker, asker.session.filter(|_| own));
-        let cursor_digest = cursor.as_ref().map(|cursor| Digest::of([cursor]));
-        let key = Key { method: method.name, cursor: cursor_digest, audience };
-        let shared = Key { audience: key.audience.everyone(), ..key.clone() };
+        let (shared, key) = self.keys(method, cursor.as_deref(), asker);
         let generation = || self.changes(method.kind);
         let kept = || {
-            let is_good = |stocked: &Arc<Stocked>| stocked.is_fresh(generation());
+            let is_well = self.upstream.is_well();
+            let is_good = |stocked: &Arc<Stocked>| stocked.is_fresh(generation(), is_well);
             self.pages.find(&shared, is_good).or_else(|| self.pages.find(&key, is_good))
         };
         if let Some(stocked) = kept() {
@@ -340,10 +462,9 @@ impl Shelf {
                 return Ok(stocked);
             }
             let stocked = Arc::new(self.fetch(method, cursor.as_deref(), asker, generation()).await?);
-            if stocked.hints.ttl > Duration::ZERO {
-                let key = if stocked.hints.scope == Scope::Public { &shared } else { &key };
-                self.pages.put(key.clone(), Arc::clone(&stocked), stocked.bytes());
-            }
+            // What is not fresh for a moment is still the last that is known.
+            let key = if stocked.hints.scope == Scope::Public { &shared } else { &key };
+            self.pages.put(key.clone(), Arc::clone(&stocked), stocked.bytes());
             Ok(stocked)
         });
         // What was asked for before a change is no answer to who asks after it.
@@ -392,6 +513,7 @@ impl Shelf {
             received: Instant::now(),
             generation,
             hints,
+            grace: Mutex::new(Grace::None),
         })
     }
 

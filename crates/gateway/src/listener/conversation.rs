@@ -18,7 +18,7 @@ use mcp::legacy::convert;
 use mcp::method::Method;
 use mcp::reject::{Reject, code};
 use mcp::version::Era;
-use tokio::time::timeout;
+use tokio::time::{Duration, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -34,7 +34,9 @@ use crate::upstream::pipe::lock;
 
 /// One client on one stream.
 pub(super) struct Conversation {
-    door: Arc<Door>,
+    door: Mutex<Arc<Door>>,
+    /// How long calls have to finish when it ends.
+    drain: Duration,
     /// Tells servers which calls are this client's.
     name: Arc<str>,
     out: Outbox,
@@ -52,7 +54,8 @@ impl Conversation {
     pub(super) fn new(door: Arc<Door>, name: Arc<str>, out: Outbox, end: CancellationToken) -> Arc<Self> {
         let eof = door.drain.child_token();
         Arc::new(Self {
-            door,
+            drain: door.limits.drain,
+            door: Mutex::new(door),
             name,
             out,
             calls: Arc::default(),
@@ -63,12 +66,22 @@ impl Conversation {
         })
     }
 
+    /// The door that its client stands at: a reload may have put another one in the place of the first.
+    fn door(&self) -> Arc<Door> {
+        let mut door = lock(&self.door);
+        if door.successor.get().is_some() {
+            let newest = door.newest();
+            *door = newest;
+        }
+        Arc::clone(&door)
+    }
+
     /// Takes no more, and lets calls finish that are about to be answered.
     pub(super) async fn finish(&self) {
         // Whoever pipes a few requests in closes the input at once and still wants the answers.
         self.eof.cancel();
         self.tasks.close();
-        if timeout(self.door.limits.drain, self.tasks.wait()).await.is_err() {
+        if timeout(self.drain, self.tasks.wait()).await.is_err() {
             self.end.cancel();
             self.tasks.wait().await;
         }
@@ -122,7 +135,8 @@ impl Conversation {
                 let call = inbound::modern_stdio(message)?;
                 let client = Some(Arc::clone(&self.name));
                 let origin = Origin { client, ..Origin::modern(headers) };
-                let flow = Flow::new(Arc::clone(&self.door.route), Box::new(call), origin, self.eof.clone());
+                let flow =
+                    Flow::new(Arc::clone(&self.door().route), Box::new(call), origin, self.eof.clone());
                 return self.start(flow, None);
             }
             return Ok(());
@@ -151,7 +165,7 @@ impl Conversation {
 
     async fn take_turn(self: &Arc<Self>, message: Message, terms: &Terms, headers: &HeaderMap) {
         let id = request_id(&message);
-        let taken = self.door.take(message, terms, headers).await;
+        let taken = self.door().take(message, terms, headers).await;
         let done = match taken {
             Ok(Turn::Answer(bytes)) => {
                 self.say(bytes).await;
@@ -186,7 +200,7 @@ impl Conversation {
     }
 
     async fn reply_to(&self, member: Member, terms: &Terms, headers: &HeaderMap) -> Option<Bytes> {
-        match take_member(member, &self.door, terms, headers).await {
+        match take_member(member, &self.door(), terms, headers).await {
             Taken::Nothing => None,
             Taken::Reply(bytes) => Some(bytes),
             Taken::Call(steps, manner) => tokio::select! {
@@ -197,23 +211,39 @@ impl Conversation {
     }
 
     async fn open(self: &Arc<Self>, message: Message) -> Result<(), CallError> {
-        let opened = self.door.open_here(&message).await?;
+        let opened = self.door().open_here(&message).await?;
         *lock(&self.session) = Some(opened.terms.clone());
         self.say(opened.answer).await;
         let this = Arc::clone(self);
-        self.tasks.spawn(async move {
-            let Ok(_seat) = Seat::take(&this.door.route).await else { return };
-            let mut notifications = Arc::clone(&this.door).notifications(opened.terms).await;
-            loop {
-                let told = tokio::select! {
-                    told = notifications.next() => told,
-                    () = this.eof.cancelled() => None,
-                };
-                let Some(told) = told else { return };
-                this.say(told).await;
-            }
-        });
+        self.tasks.spawn(async move { this.notify(&opened.terms).await });
         Ok(())
+    }
+
+    /// Tells the session what belongs to no call, from one door to the next.
+    async fn notify(&self, terms: &Terms) {
+        let mut door = self.door();
+        let Ok(_seat) = Seat::take(&door.route).await else { return };
+        let mut notifications = Arc::clone(&door).notifications(terms.clone()).await;
+        loop {
+            let told = tokio::select! {
+                biased;
+                () = self.eof.cancelled() => return,
+                () = door.route.replaced.cancelled() => None,
+                told = notifications.next() => told,
+            };
+            if let Some(told) = told {
+                self.say(told).await;
+                continue;
+            }
+            let newest = self.door();
+            if Arc::ptr_eq(&door, &newest) {
+                return;
+            }
+            door = newest;
+            notifications = Arc::clone(&door).notifications(terms.clone()).await;
+            // Other servers, other names.
+            notifications.tell_everything();
+        }
     }
 
     /// Carries out a call beside the others.

@@ -206,6 +206,7 @@ impl<B: Begin> Pipes<B> {
         self.may_start()?;
         let running = self.begin.begin(&self.shared, whose).await?;
         *lock(&self.era) = Some(running.link.era());
+        self.shared.knows(&running.link);
         Ok(running)
     }
 

@@ -85,7 +85,10 @@ impl Pulse {
         let Ok(pass) = self.upstream.pass() else { return };
         let within = self.upstream.plan().deadlines.connect;
         match timeout(within, self.ask()).await {
-            Ok(Ok(mut answer)) => self.upstream.praise(pass, &mut answer),
+            Ok(Ok(mut answer)) => {
+                self.upstream.praise(pass, &mut answer);
+                self.upstream.recovered(&answer);
+            }
             Ok(Err(error)) => {
                 tracing::debug!(upstream = self.upstream.name(), %error, "still down");
                 let failed = Failed::from(error);

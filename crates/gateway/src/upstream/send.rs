@@ -125,7 +125,10 @@ impl Upstream {
         let body = self.body(order, &running.link, id);
         let wants = Running::wants(log.wants(None), order.listens, asked(order, declared));
         let stream = running.pipe.request(id, body, headers, wants).await?;
-        self.answered(&running.link);
+        // That it takes something says nothing of a server that has just left something without an answer.
+        if self.sick().is_none() {
+            self.answered(&running.link);
+        }
         Ok(Box::new(Answer::new(Source::Pipe(stream), self.origin(order, &running.link, id), place)))
     }
 

@@ -1,11 +1,13 @@
 //! What all parts of one upstream share.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::StatusCode;
+use mcp::discover::Discovered;
 use mcp::json;
 use mcp::meta;
-use mcp::version::Revision;
+use mcp::version::{Era, Revision};
 use tokio::sync::watch;
 use transport::http::client::SendFault;
 
@@ -14,8 +16,9 @@ use crate::reply::CallError;
 use crate::upstream::ears::Ears;
 use crate::upstream::fault::Fault;
 use crate::upstream::guard::Guard;
-use crate::upstream::link::Health;
+use crate::upstream::link::{Health, Link};
 use crate::upstream::notices::Notices;
+use crate::upstream::suspense::Suspense;
 use crate::world::World;
 
 /// What all parts of one upstream share.
@@ -34,6 +37,10 @@ pub(crate) struct Shared {
     health: watch::Sender<Health>,
     /// What keeps it from being asked too often when it is sick.
     pub(crate) guard: Guard,
+    /// What keeps others from waiting for it then.
+    pub(crate) suspense: Suspense,
+    /// What it was last found to be.
+    pub(crate) known: watch::Sender<Option<(Era, Arc<Discovered>)>>,
 }
 
 impl Shared {
@@ -49,7 +56,14 @@ impl Shared {
             epoch: watch::Sender::new(0),
             ids: AtomicU64::new(0),
             health: watch::Sender::new(Health::Unknown),
+            suspense: Suspense::default(),
+            known: watch::Sender::new(None),
         }
+    }
+
+    /// It was found to be this.
+    pub(crate) fn knows(&self, link: &Link) {
+        self.known.send_replace(Some((link.era(), Arc::clone(&link.discovered))));
     }
 
     /// An id that no other request to this server has, which is also its progress token.

@@ -169,6 +169,7 @@ impl HttpWire {
             && let Some(session) = session::resume(self, whose).await?
         {
             let session = Arc::new(session);
+            self.shared.knows(&session.link);
             *slot = Some(Arc::clone(&session));
             if !hearing::is_watched(whose) {
                 hearing::listen(self, &session).await;
@@ -196,6 +197,7 @@ impl HttpWire {
         }
         let session = Arc::new(opened?);
         *lock(&self.unsure) = None;
+        self.shared.knows(&session.link);
         *slot = Some(Arc::clone(&session));
         self.begun(&session).await;
         Ok(Partner::Legacy(session))
@@ -247,6 +249,7 @@ impl HttpWire {
             Some(link) => {
                 let link = Arc::new(link);
                 self.modern.store(Some(Arc::clone(&link)));
+                self.shared.knows(&link);
                 *since = None;
                 self.shared.begun();
                 Ok(Some(link))

@@ -19,9 +19,11 @@ mod same_era;
 /// A client that has the extension.
 const EXTENSION: &str = r#"{"elicitation":{},"extensions":{"io.modelcontextprotocol/tasks":{}}}"#;
 /// A server that has it.
-const WITH_EXTENSION: &str = r#"{"tools":{},"extensions":{"io.modelcontextprotocol/tasks":{}}}"#;
+const WITH_EXTENSION: &str =
+    r#"{"tools":{"listChanged":true},"extensions":{"io.modelcontextprotocol/tasks":{}}}"#;
 /// A server that has tasks in its core.
-const WITH_CORE: &str = r#"{"tools":{},"tasks":{"list":{},"cancel":{},"requests":{"tools":{"call":{}}}}}"#;
+const WITH_CORE: &str =
+    r#"{"tools":{"listChanged":true},"tasks":{"list":{},"cancel":{},"requests":{"tools":{"call":{}}}}}"#;
 
 fn modern() -> Persona {
     Persona::modern().able(WITH_EXTENSION).tools(&["t"])

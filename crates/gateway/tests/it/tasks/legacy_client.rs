@@ -15,7 +15,7 @@ async fn a_call_becomes_a_task_of_the_core() {
     let mut door = legacy_door(&running).await;
     assert_eq!(
         member(&door.opened, &["result", "capabilities"]),
-        r#"{"tasks":{"cancel":{},"requests":{"tools":{"call":{}}}},"tools":{}}"#
+        r#"{"tasks":{"cancel":{},"requests":{"tools":{"call":{}}}},"tools":{"listChanged":true}}"#
     );
     let listed = door.response(&door.body("1", "tools/list", r#""x":1"#, "")).await;
     assert!(listed.contains(r#""execution":{"taskSupport":"optional"}"#), "{listed}");
@@ -50,7 +50,7 @@ async fn a_call_becomes_a_task_of_the_core() {
     assert!(!server.seen_of("tools/call")[1].text().contains("extensions"));
     // And an older one is not told of them.
     let mut old = Door::open_at(Kind::LegacyHttp, &running, "{}", "2025-06-18").await;
-    assert_eq!(member(&old.opened, &["result", "capabilities"]), r#"{"tools":{}}"#);
+    assert_eq!(member(&old.opened, &["result", "capabilities"]), r#"{"tools":{"listChanged":true}}"#);
     let listed = old.response(&old.body("1", "tools/list", r#""x":1"#, "")).await;
     assert!(!listed.contains("execution"), "{listed}");
 }

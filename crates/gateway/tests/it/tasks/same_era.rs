@@ -103,7 +103,7 @@ async fn one_legacy_server_has_its_tasks_as_they_are() {
         assert!(seen.text().contains(members), "{}", seen.text());
     }
     let old = Door::open_at(Kind::LegacyHttp, &running, "{}", "2025-06-18").await;
-    assert_eq!(member(&old.opened, &["result", "capabilities"]), r#"{"tools":{}}"#);
+    assert_eq!(member(&old.opened, &["result", "capabilities"]), r#"{"tools":{"listChanged":true}}"#);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,474 @@
+//! Reading what one server lists and says of itself, for those who may not want to wait for it.
+//!
+//! What is asked for is asked for once, however many want it, and goes on when nobody waits any more. Who has left without
+//! it is owed a word when it comes: `list_changed` (ARCHITECTURE.md, «Nobody waits twice for a sick server»).
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+
+use auth::{Gate, Principal};
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use mcp::discover::Discovered;
+use mcp::meta::{ClientFacts, LogWish};
+use mcp::method::{self, Kind, Method};
+use mcp::version::Era;
+use tokio::sync::watch;
+use tokio::time::{Duration, Instant, timeout, timeout_at};
+
+use crate::catalog::shelf::{Asker, Audience, ListFault, Pages, Shelf};
+use crate::news::Feed;
+use crate::reply::CallError;
+use crate::upstream::pipe::lock;
+use crate::upstream::suspense::Want;
+use crate::upstream::{Health, Upstream};
+
+/// For so long a list that came late is good for all who ask: those who are told of it must find it.
+const LATE: Duration = Duration::from_secs(10);
+/// For so long a list that was read before anybody asked is good for the first who does.
+const EARLY: Duration = Duration::from_secs(5);
+/// A list that hangs while its server answers otherwise is tried again by ourselves no more often than this.
+const TRY_AGAIN: Duration = Duration::from_secs(60);
+
+/// What one server of a route gave of a list, or why it gave nothing.
+pub(crate) type Part = Result<Pages, ListFault>;
+/// What it says of itself, or why it does not.
+type Description = Result<(Era, Arc<Discovered>), CallError>;
+
+/// How long somebody waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// As long as the server may take.
+    Whole,
+    /// Not longer than is fair to the other servers.
+    Fair,
+}
+
+/// Who asks, for as long as it takes.
+#[derive(Debug, Clone)]
+pub(crate) struct OwnAsker {
+    gate: Gate,
+    principal: Principal,
+    client: ClientFacts,
+    session: Option<Arc<str>>,
+}
+
+impl OwnAsker {
+    /// Portolan itself, for nobody in particular.
+    pub(crate) fn nobody(gate: Gate) -> Self {
+        let client =
+            ClientFacts { capabilities: Bytes::from_static(b"{}"), info: None, log: LogWish::Nothing };
+        Self { gate, principal: Principal::anonymous(), client, session: None }
+    }
+
+    pub(crate) fn of(asker: Asker<'_>) -> Self {
+        let Asker { gate, principal, client, session } = asker;
+        let (gate, principal, client) = (gate.clone(), principal.clone(), client.clone());
+        Self { gate, principal, client, session: session.cloned() }
+    }
+
+    pub(crate) fn asker(&self) -> Asker<'_> {
+        Asker {
+            gate: &self.gate,
+            principal: &self.principal,
+            client: &self.client,
+            session: self.session.as_ref(),
+        }
+    }
+}
+
+/// Reads for one server of a route.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    upstream: Arc<Upstream>,
+    shelf: Arc<Shelf>,
+    lists: UnderWay<(&'static str, Audience), Read>,
+    description: UnderWay<Principal, Description>,
+    owed: Mutex<HashMap<&'static str, Debt>>,
+    /// The lists for which nobody waits, since they were not given when they were last asked for; and when they were last
+    /// asked for again without anybody's wish.
+    hung: Mutex<HashMap<&'static str, Instant>>,
+    /// Who is told of what comes late, and the server's place there.
+    told: OnceLock<(usize, Weak<Feed>)>,
+}
+
+/// What became of reading a list.
+#[derive(Debug, Clone)]
+struct Read {
+    part: Part,
+    /// How often the list had changed before.
+    generation: u64,
+    /// What was known of it before.
+    before: Option<Pages>,
+}
+
+/// What clients did not get.
+#[derive(Debug)]
+struct Debt {
+    /// One of them.
+    asker: OwnAsker,
+    /// Whether they got nothing at all. Who got what was known before is told only if it has changed.
+    got_nothing: bool,
+}
+
+impl Reader {
+    pub(crate) fn new(upstream: Arc<Upstream>, shelf: Arc<Shelf>) -> Arc<Self> {
+        Arc::new(Self {
+            upstream,
+            shelf,
+            lists: UnderWay::default(),
+            description: UnderWay::default(),
+            owed: Mutex::default(),
+            hung: Mutex::default(),
+            told: OnceLock::new(),
+        })
+    }
+
+    /// Tells of what comes late to those who subscribe there.
+    pub(crate) fn tell(&self, place: usize, feed: &Arc<Feed>) {
+        self.told.get_or_init(|| (place, Arc::downgrade(feed)));
+    }
+
+    /// All pages of a list, as far as it has them; none from a server that says it has no such things.
+    pub(crate) async fn list(
+        self: &Arc<Self>,
+        method: &'static Method,
+        asker: Asker<'_>,
+        wait: Wait,
+    ) -> Part {
+        let arrived = self.shelf.changes(method.kind);
+        let until = self.until(method, asker, wait);
+        loop {
+            let mut outcome = match self.begin(method, asker) {
+                Begun::Done(read) => return self.given(read.part, method, asker, wait),
+                Begun::Goes(outcome) => outcome,
+            };
+            let Ok(came) = came_until(&mut outcome, until).await else {
+                return self.without(method, asker, &outcome);
+            };
+            match came {
+                Some(read) if read.generation >= arrived => {
+                    return self.given(read.part, method, asker, wait);
+                }
+                // What was asked for before a change is no answer to who asks after it.
+                Some(_) => {}
+                None => return Err(ListFault::Call(CallError::Draining)),
+            }
+        }
+    }
+
+    /// Pages of the only server's list, for a client who waits for them as it would at the server itself, unless that is
+    /// known to be in vain.
+    pub(crate) async fn pages(
+        self: &Arc<Self>,
+        method: &'static Method,
+        (from, most): (Option<&str>, usize),
+        asker: Asker<'_>,
+    ) -> Part {
+        if self.is_sick(method) {
+            self.owe(method, asker, true);
+            return match self.begin(method, asker) {
+                Begun::Done(read) if from.is_none() => read.part,
+                Begun::Done(_) | Begun::Goes(_) => Err(ListFault::Call(self.late())),
+            };
+        }
+        let (begun, within) = (Instant::now(), self.upstream.plan().deadlines.list);
+        let _waited = self.upstream.waited();
+        let part = self.shelf.all(method, (from, most), asker, begun + within).await;
+        self.take_note(method, &part, begun);
+        if matches!(part, Err(ListFault::Call(_))) {
+            self.owe(method, asker, true);
+        }
+        part
+    }
+
+    /// Reads a list before anybody asks, for the first who does.
+    pub(crate) async fn read_early(self: &Arc<Self>, method: &'static Method, asker: Asker<'_>) -> Part {
+        let part = self.list(method, asker, Wait::Whole).await;
+        if let Ok(pages) = &part {
+            pages.spare(EARLY);
+        }
+        part
+    }
+
+    /// What the server says of itself, as far as that can be known without waiting for long.
+    pub(crate) async fn describe(self: &Arc<Self>, asker: Asker<'_>, wait: Wait) -> Description {
+        if let Some(known) = self.upstream.known_link() {
+            return Ok(known);
+        }
+        let until = match wait {
+            Wait::Fair => self.upstream.patience(Want::Description),
+            Wait::Whole if self.upstream.sick().is_some() => Instant::now(),
+            Wait::Whole => Instant::now() + self.upstream.plan().deadlines.list,
+        };
+        let (this, own) = (Arc::clone(self), OwnAsker { session: None, ..OwnAsker::of(asker) });
+        let mut outcome = match self.description.begin(asker.principal, || this.read_description(own), |_| {})
+        {
+            Begun::Done(description) => return description,
+            Begun::Goes(outcome) => outcome,
+        };
+        // Whatever it was reached for, it is known then.
+        let mut known = self.upstream.knowledge();
+        let known = async { known.wait_for(Option::is_some).await.ok().and_then(|known| known.clone()) };
+        let came = tokio::select! {
+            Some(known) = known => return Ok(known),
+            came = came_until(&mut outcome, Some(until)) => came,
+        };
+        match came {
+            Ok(Some(description)) => description,
+            Ok(None) => Err(CallError::Draining),
+            Err(Late) => Err(self.late()),
+        }
+    }
+
+    async fn read_description(self: Arc<Self>, asker: OwnAsker) -> Description {
+        let _waited = self.upstream.waited();
+        let within = self.upstream.plan().deadlines.list;
+        let found = self.upstream.discovered(&asker.principal, Some(&asker.client));
+        let Ok(found) = timeout(within, found).await else {
+            let error = CallError::Deadline { upstream: self.upstream.name().to_owned(), after: within };
+            self.upstream.hung(&error);
+            return Err(error);
+        };
+        found
+    }
+
+    /// The server is there (again): what is owed is asked for, and announced when it comes.
+    pub(crate) fn back(self: &Arc<Self>) {
+        let owed: Vec<_> = lock(&self.owed).iter().map(|(name, debt)| (*name, debt.asker.clone())).collect();
+        for (name, asker) in owed {
+            let Some(method) = method::find(name) else { continue };
+            if let Some(tried) = lock(&self.hung).get_mut(name) {
+                if tried.elapsed() < TRY_AGAIN {
+                    continue;
+                }
+                *tried = Instant::now();
+            }
+            // The session that it was asked for in may be over.
+            let asker = OwnAsker { session: None, ..asker };
+            drop(self.begin(method, asker.asker()));
+        }
+    }
+
+    /// The server has been away for longer than a moment, and whoever lists now is told so.
+    pub(crate) fn gone(&self, gate: &Gate) {
+        let Some((_, discovered)) = self.upstream.known_link() else { return };
+        for (list, kind) in
+            [("tools/list", Kind::Tool), ("prompts/list", Kind::Prompt), ("resources/list", Kind::Resource)]
+        {
+            let has = method::find(list).and_then(|method| method.capability);
+            if !has.is_some_and(|capability| discovered.capabilities.has(capability)) {
+                continue;
+            }
+            let nobody = || Debt { asker: OwnAsker::nobody(gate.clone()), got_nothing: true };
+            lock(&self.owed).entry(list).or_insert_with(nobody).got_nothing = true;
+            self.shelf.changed(kind);
+            self.announce(kind);
+        }
+    }
+
+    fn announce(&self, kind: Kind) {
+        if let Some((place, feed)) = self.told.get()
+            && let Some(feed) = feed.upgrade()
+        {
+            feed.list_changed(*place, kind);
+        }
+    }
+
+    /// Until when a list is waited for, if not until the server's own deadline.
+    fn until(&self, method: &'static Method, asker: Asker<'_>, wait: Wait) -> Option<Instant> {
+        let now = Instant::now();
+        match wait {
+            _ if self.is_sick(method) => Some(now),
+            Wait::Whole => None,
+            Wait::Fair => {
+                let until = self.upstream.patience(Want::List);
+                // Others have waited for this very list already.
+                let waited = self.lists.since(&(method.name, self.shelf.audience(asker)));
+                let in_vain = waited.is_some_and(|since| since + self.upstream.grace() <= now);
+                Some(if in_vain { now } else { until })
+            }
+        }
+    }
+
+    /// Whether it is known to be in vain to wait for a list.
+    fn is_sick(&self, method: &Method) -> bool {
+        self.upstream.sick().is_some() || lock(&self.hung).contains_key(method.name)
+    }
+
+    fn begin(self: &Arc<Self>, method: &'static Method, asker: Asker<'_>) -> Begun<Read> {
+        let key = (method.name, self.shelf.audience(asker));
+        let (this, own, settles) = (Arc::clone(self), OwnAsker::of(asker), Arc::clone(self));
+        self.lists.begin(&key, || this.read(method, own), move |read| settles.settle(method, read))
+    }
+
+    async fn read(self: Arc<Self>, method: &'static Method, asker: OwnAsker) -> Read {
+        let (generation, begun) = (self.shelf.changes(method.kind), Instant::now());
+        let asker = asker.asker();
+        let before = self.shelf.last(method, asker);
+        let waited = self.upstream.waited();
+        let within = self.upstream.plan().deadlines.list;
+        let read = async {
+            let known = self.upstream.discovered(asker.principal, Some(asker.client)).await;
+            let (_, discovered) = known.map_err(ListFault::Call)?;
+            if method.capability.is_some_and(|capability| !discovered.capabilities.has(capability)) {
+                return Ok(Pages::default());
+            }
+            self.shelf.all(method, (None, usize::MAX), asker, begun + within).await
+        };
+        let late = || CallError::Deadline { upstream: self.upstream.name().to_owned(), after: within };
+        let part = timeout(within, read).await.unwrap_or_else(|_elapsed| Err(ListFault::Call(late())));
+        drop(waited);
+        self.take_note(method, &part, begun);
+        Read { part, generation, before }
+    }
+
+    /// What the outcome of reading a list says of the server.
+    fn take_note(&self, method: &'static Method, part: &Part, begun: Instant) {
+        match part {
+            Ok(pages) => {
+                if pages.came_after(begun) {
+                    self.upstream.answers();
+                }
+                lock(&self.hung).remove(method.name);
+            }
+            Err(ListFault::Call(error @ CallError::Deadline { .. })) => {
+                lock(&self.hung).entry(method.name).or_insert_with(Instant::now);
+                self.upstream.hung(error);
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// A list has come: who was given another one hears of it.
+    fn settle(&self, method: &'static Method, read: &Read) {
+        let Ok(pages) = &read.part else { return };
+        let Some(debt) = lock(&self.owed).remove(method.name) else { return };
+        pages.keep(LATE);
+        let is_new = match &read.before {
+            Some(before) if !debt.got_nothing => !pages.shows_the_same_as(before),
+            before => !pages.pages.is_empty() || before.is_some(),
+        };
+        if is_new {
+            self.announce(method.kind);
+        }
+    }
+
+    /// What is given to somebody who has waited for it.
+    fn given(&self, part: Part, method: &'static Method, asker: Asker<'_>, wait: Wait) -> Part {
+        if part.is_err() && wait == Wait::Fair {
+            self.owe(method, asker, true);
+        }
+        part
+    }
+
+    /// What is given to somebody who waits no longer.
+    fn without(
+        &self,
+        method: &'static Method,
+        asker: Asker<'_>,
+        outcome: &watch::Receiver<Option<Read>>,
+    ) -> Part {
+        let (late, last) = (self.late(), self.shelf.last(method, asker));
+        self.owe(method, asker, last.is_none());
+        // It may have come just now.
+        if let Some(read) = &*outcome.borrow() {
+            return read.part.clone();
+        }
+        match last {
+            Some(pages) => Ok(pages.as_known_before(&crate::reply::wire(&late).text)),
+            None => Err(ListFault::Call(late)),
+        }
+    }
+
+    fn owe(&self, method: &'static Method, asker: Asker<'_>, got_nothing: bool) {
+        let mut owed = lock(&self.owed);
+        let new = || Debt { asker: OwnAsker::of(asker), got_nothing };
+        owed.entry(method.name).or_insert_with(new).got_nothing |= got_nothing;
+    }
+
+    /// Why something is given without the server.
+    fn late(&self) -> CallError {
+        let upstream = self.upstream.name().to_owned();
+        match (self.upstream.sick(), self.upstream.health()) {
+            (Some(error), _) => error,
+            (None, Health::Down { why }) => CallError::Unreachable { upstream, why, fault: None },
+            (None, _) => CallError::Deadline { upstream, after: self.upstream.waited_so_far() },
+        }
+    }
+}
+
+/// It has not come in time.
+struct Late;
+
+/// Waits for something that was asked for; nothing if it will never come.
+async fn came_until<V: Clone>(
+    outcome: &mut watch::Receiver<Option<V>>,
+    until: Option<Instant>,
+) -> Result<Option<V>, Late> {
+    let came = async { outcome.wait_for(Option::is_some).await.ok().and_then(|came| came.clone()) };
+    match until {
+        None => Ok(came.await),
+        Some(until) => timeout_at(until, came).await.map_err(|_elapsed| Late),
+    }
+}
+
+/// What is being asked for, by what it is.
+#[derive(Debug)]
+struct UnderWay<K, V>(Arc<Mutex<HashMap<K, Asked<V>>>>);
+
+/// Since when, and what comes of it.
+type Asked<V> = (Instant, watch::Receiver<Option<V>>);
+
+impl<K, V> Default for UnderWay<K, V> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+/// Something that was asked for.
+enum Begun<V> {
+    Done(V),
+    Goes(watch::Receiver<Option<V>>),
+}
+
+impl<K, V> UnderWay<K, V>
+where
+    K: Clone + Eq + Hash + Send + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    /// Since when something is being asked for.
+    fn since(&self, key: &K) -> Option<Instant> {
+        lock(&self.0).get(key).map(|(since, _)| *since)
+    }
+
+    /// Asks, unless somebody has asked already. It goes on by itself, unless it lies here already.
+    /// Whoever waits is told before `after` is called.
+    fn begin<F>(&self, key: &K, ask: impl FnOnce() -> F, after: impl FnOnce(&V) + Send + 'static) -> Begun<V>
+    where
+        F: Future<Output = V> + Send + 'static,
+    {
+        let (tell, outcome) = watch::channel(None);
+        {
+            let mut all = lock(&self.0);
+            if let Some((_, theirs)) = all.get(key).filter(|(_, theirs)| theirs.has_changed().is_ok()) {
+                return Begun::Goes(theirs.clone());
+            }
+            all.insert(key.clone(), (Instant::now(), outcome.clone()));
+        }
+        let mut asking = Box::pin(ask());
+        let (all, key) = (Arc::clone(&self.0), key.clone());
+        let end = move |value: V| {
+            lock(&all).remove(&key);
+            tell.send_replace(Some(value.clone()));
+            after(&value);
+        };
+        if let Some(value) = asking.as_mut().now_or_never() {
+            end(value.clone());
+            return Begun::Done(value);
+        }
+        tokio::spawn(async move { end(asking.await) });
+        Begun::Goes(outcome)
+    }
+}

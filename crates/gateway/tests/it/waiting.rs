@@ -1,0 +1,222 @@
+//! Nobody waits twice for a sick server: what the others say is given in good time, and what comes late is announced.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gateway::upstream::Health;
+use testkit::http::Reply;
+use testkit::json;
+use testkit::net::MemoryNetwork;
+use testkit::server::{Desk, Persona, ScriptedServer};
+use tokio::time::Instant;
+
+use crate::ask;
+use crate::doors::{Door, Kind};
+use crate::stand::{Over, Running, Stand};
+
+/// What there is no waiting for: in virtual time everything that comes at once takes none.
+const AT_ONCE: Duration = Duration::from_millis(10);
+
+/// A server that takes everything and answers nothing.
+fn mute() -> Persona {
+    Persona::modern().scripted(&["server/discover", "initialize", "tools/list", "prompts/list"])
+}
+
+/// Two servers that are well, and one between them that is not.
+async fn three(over: Over, sick: Persona) -> (Running, ScriptedServer, Desk) {
+    let mut stand = Stand::new(Arc::new(MemoryNetwork::default()));
+    drop(stand.add("a", Over::Http, Persona::modern().tools(&["t"])).await);
+    let (server, desk) = stand.add("sick", over, sick).await;
+    drop(stand.add("c", Over::Http, Persona::legacy().tools(&["t"])).await);
+    (stand.start().await, server, desk)
+}
+
+async fn timed(door: &mut Door, method: &str) -> (String, Duration) {
+    let began = Instant::now();
+    let body = door.body("1", method, r#""x":1"#, "");
+    (door.response(&body).await, began.elapsed())
+}
+
+/// Whether the healthy ones' tools are there, and the other is said to be missing.
+fn is_partial(text: &str) -> bool {
+    let degraded = json::at(text, &["result", "_meta", "dev.portolan/degraded"]).unwrap_or_default();
+    text.contains("\"a__t\"") && text.contains("\"c__t\"") && degraded.contains("\"sick\"")
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_hangs_among_three_costs_no_client_more_than_its_own_budget() {
+    for (over, most) in [(Over::Http, 1), (Over::Stdio, 4)] {
+        for kind in Kind::ALL {
+            let (running, _sick, _desk) = three(over, mute()).await;
+            let began = Instant::now();
+            // Right after the start, when nothing is known of anybody.
+            let mut cold = Door::open(kind, &running).await;
+            let discovered = if kind.is_modern() {
+                timed(&mut cold, "server/discover").await.0
+            } else {
+                cold.opened.clone()
+            };
+            assert!(began.elapsed() <= Duration::from_millis(500), "{over:?} {kind:?}");
+            assert!(discovered.contains(r#""tools":{"listChanged":true}"#), "{discovered}");
+            let (text, took) = timed(&mut cold, "tools/list").await;
+            assert!(is_partial(&text), "{over:?} {kind:?} {text}");
+            assert!(took <= Duration::from_secs(most), "{over:?} {kind:?} {took:?}");
+            // And no further list costs anything, nor any other client, however long the server hangs.
+            for minute in 0..3 {
+                let mut warm = Door::open(kind, &running).await;
+                for method in ["tools/list", "tools/list", "prompts/list", "resources/list"] {
+                    let (text, took) = timed(&mut warm, method).await;
+                    assert!(
+                        took <= Duration::from_millis(100),
+                        "{minute} {over:?} {kind:?} {method} {took:?}"
+                    );
+                    assert_eq!(is_partial(&text), method == "tools/list", "{text}");
+                }
+                if kind.is_modern() {
+                    let (_, took) = timed(&mut warm, "server/discover").await;
+                    assert!(took <= Duration::from_millis(100), "{minute} {over:?} {kind:?} {took:?}");
+                }
+                tokio::time::sleep(Duration::from_secs(60)).await;
+            }
+        }
+    }
+}
+
+/// What was known of a server that hangs stays, marked; and that it hangs is known of it.
+#[tokio::test(start_paused = true)]
+async fn one_that_begins_to_hang_is_waited_for_once() {
+    let (running, sick, mut desk) = three(Over::Http, Persona::modern().tools(&["t"])).await;
+    running.gateway.settled().await;
+    let mut door = Door::open(Kind::ModernHttp, &running).await;
+    let (text, _) = timed(&mut door, "tools/list").await;
+    assert!(text.contains("sick__t") && !text.contains("degraded"), "{text}");
+    sick.persona().scripted.insert("tools/list".to_owned());
+    let (text, took) = timed(&mut door, "tools/list").await;
+    assert_eq!(took, Duration::from_secs(1));
+    assert!(is_partial(&text) && text.contains("sick__t"), "{text}");
+    let reason = json::at(&text, &["result", "_meta", "dev.portolan/degraded"]).unwrap().to_owned();
+    assert!(reason.contains("what is shown of it is"), "{reason}");
+    for _ in 0..5 {
+        let (text, took) = timed(&mut door, "tools/list").await;
+        assert!(took <= AT_ONCE && is_partial(&text), "{took:?} {text}");
+    }
+    // It is asked once, and that this was in vain says that it is sick.
+    let asked = desk.asked("tools/list").await;
+    assert!(desk.left().is_empty());
+    asked.gone().await;
+    testkit::idle().await;
+    assert!(matches!(&running.gateway.health()[2], (_, Health::Down { why }) if why.contains("15s")));
+    let (text, took) = timed(&mut door, "tools/list").await;
+    assert!(took <= AT_ONCE && is_partial(&text), "{took:?} {text}");
+    // Calls of the others never wait for it, nor its own that need no list.
+    for name in ["a__t", "c__t"] {
+        let began = Instant::now();
+        let body = door.body("1", "tools/call", &format!(r#""name":"{name}""#), "");
+        drop(tokio::time::timeout(Duration::from_millis(100), door.response(&body)).await);
+        assert!(began.elapsed() <= Duration::from_millis(100));
+    }
+}
+
+async fn heard(stream: &mut Reply, what: &str) {
+    while !stream.event().await.unwrap().contains(what) {}
+}
+
+/// Those who were given a list without it hear when it has come, and find it then.
+#[tokio::test(start_paused = true)]
+async fn what_comes_late_is_announced_and_there() {
+    let (running, _sick, mut desk) = three(Over::Http, Persona::modern().scripted(&["tools/list"])).await;
+    let listen = r#""notifications":{"toolsListChanged":true}"#;
+    let mut stream = ask::modern(&running.client, "subscriptions/listen", listen).await;
+    heard(&mut stream, "acknowledged").await;
+    let mut door = Door::open(Kind::ModernHttp, &running).await;
+    let (text, _) = timed(&mut door, "tools/list").await;
+    assert!(is_partial(&text), "{text}");
+    let asked = desk.asked("tools/list").await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    asked.result(r#"{"tools":[{"name":"late","inputSchema":{}}],"ttlMs":0,"cacheScope":"private"}"#).await;
+    heard(&mut stream, "tools/list_changed").await;
+    for _ in 0..3 {
+        let (text, took) = timed(&mut door, "tools/list").await;
+        assert!(took <= AT_ONCE && text.contains("sick__late") && !text.contains("degraded"), "{text}");
+    }
+    // One that is always slow is not announced again for what has not changed.
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    for _ in 0..3 {
+        let (text, _) = timed(&mut door, "tools/list").await;
+        assert!(text.contains("sick__late") && text.contains("degraded"), "{text}");
+        let asked = desk.asked("tools/list").await;
+        asked
+            .result(r#"{"tools":[{"name":"late","inputSchema":{}}],"ttlMs":0,"cacheScope":"private"}"#)
+            .await;
+        tokio::time::sleep(Duration::from_secs(15)).await;
+    }
+    let told = async { while !stream.event().await.unwrap().contains("list_changed") {} };
+    assert!(tokio::time::timeout(Duration::from_secs(60), told).await.is_err());
+}
+
+/// A server alone is waited for as it would be without us, but not again and again.
+#[tokio::test(start_paused = true)]
+async fn a_lone_server_that_hangs_costs_its_deadline_once() {
+    for kind in [Kind::ModernHttp, Kind::ModernStdio] {
+        let mut stand = Stand::new(Arc::new(MemoryNetwork::default()));
+        let (_server, _desk) = stand.add("up", Over::Http, mute()).await;
+        let running = stand.start().await;
+        let mut door = Door::open(kind, &running).await;
+        let (text, took) = timed(&mut door, "server/discover").await;
+        assert!(text.contains("did not answer within 15s"), "{text}");
+        assert!(took <= Duration::from_secs(15));
+        for method in ["server/discover", "tools/list", "tools/list", "prompts/list"] {
+            let (text, took) = timed(&mut door, method).await;
+            assert!(took <= AT_ONCE && text.contains("error"), "{method} {took:?} {text}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_lone_server_was_is_told_when_it_hangs() {
+    let mut stand = Stand::new(Arc::new(MemoryNetwork::default()));
+    let (server, _desk) = stand.add("up", Over::Http, Persona::modern()).await;
+    let running = stand.start().await;
+    let mut door = Door::open(Kind::ModernHttp, &running).await;
+    let (before, _) = timed(&mut door, "server/discover").await;
+    server.persona().scripted.insert("server/discover".to_owned());
+    for most in [500, 10, 10] {
+        let (text, took) = timed(&mut door, "server/discover").await;
+        assert_eq!(text, before);
+        assert!(took <= Duration::from_millis(most), "{took:?}");
+    }
+    let legacy = Instant::now();
+    drop(Door::open(Kind::LegacyHttp, &running).await);
+    assert!(legacy.elapsed() <= AT_ONCE);
+}
+
+/// Without prefixes it takes all lists to know whose a name is; a server that hangs has none.
+#[tokio::test(start_paused = true)]
+async fn a_name_is_found_without_a_server_that_hangs() {
+    let mut stand = Stand::new(Arc::new(MemoryNetwork::default()));
+    stand.plan.routes[0].naming.prefix = gateway::plan::PrefixRule::Never;
+    let (_a, mut desk) = stand.add("a", Over::Http, Persona::modern().tools(&["mine"])).await;
+    let (_sick, _sick_desk) = stand.add("sick", Over::Http, mute()).await;
+    let running = stand.start().await;
+    for most in [Duration::from_secs(1), AT_ONCE, AT_ONCE] {
+        let began = Instant::now();
+        let client = running.client.clone();
+        let call = tokio::spawn(async move { ask::modern(&client, "tools/call", r#""name":"mine""#).await });
+        desk.asked("tools/call").await.result("{}").await;
+        assert!(began.elapsed() <= most, "{:?}", began.elapsed());
+        assert!(call.await.unwrap().response().await.contains("result"));
+    }
+}
+
+/// Nor does who listens.
+#[tokio::test(start_paused = true)]
+async fn who_listens_waits_for_no_server_that_hangs() {
+    let (running, _sick, _desk) = three(Over::Http, mute()).await;
+    let listen = r#""notifications":{"toolsListChanged":true,"resourceSubscriptions":["a://sick__b"]}"#;
+    for most in [Duration::from_secs(1), Duration::from_millis(100)] {
+        let began = Instant::now();
+        let mut stream = ask::modern(&running.client, "subscriptions/listen", listen).await;
+        heard(&mut stream, "acknowledged").await;
+        assert!(began.elapsed() <= most, "{:?}", began.elapsed());
+    }
+}
