@@ -215,6 +215,40 @@ async fn a_server_without_session_ids_that_was_restarted_is_introduced_again() {
     assert_eq!((scene.ran(), scene.server.sessions_opened()), (2, 2));
 }
 
+/// Another server may be there by now, of another era or transport; then what it is is found out anew.
+#[tokio::test(start_paused = true)]
+async fn a_server_that_was_replaced_by_another_one_is_found_out() {
+    let modern = Persona::modern().scripted(&["tools/call"]);
+    for (persona, refusal) in [
+        (modern.clone(), Way(404, TEXT, "no such session")),
+        (
+            modern,
+            Way(
+                400,
+                JSON,
+                r#"{"jsonrpc":"2.0","id":ID,"error":{"code":-32022,"message":"Unsupported protocol version","data":{"supported":["2026-07-28"],"requested":"2025-11-25"}}}"#,
+            ),
+        ),
+    ] {
+        let scene = scene(Persona::legacy().scripted(&["tools/call"]), move |_, asked| async move {
+            let is_old = asked.seen.header("mcp-session-id").is_some();
+            if is_old && asked.seen.text().contains("new") {
+                refuse(asked, refusal).await;
+                return false;
+            }
+            asked.result(r#"{"resultType":"complete","content":[]}"#).await;
+            true
+        })
+        .await;
+        assert!(scene.call().await.contains("content"));
+        *scene.server.persona() = persona;
+        scene.server.forget_sessions();
+        let text = call(&scene.running, "new").await.unwrap();
+        assert!(text.contains("content"), "{refusal:?}: {text}");
+        assert_eq!((scene.ran(), scene.server.sessions_opened()), (2, 1), "{refusal:?}");
+    }
+}
+
 /// A status of 500 and more may have been given in the middle of a call, so that is not done again; but the next one finds a
 /// session.
 #[tokio::test(start_paused = true)]

@@ -57,6 +57,10 @@ impl HttpWire {
         }
         // Of many that are refused at once, one finds out.
         let _one = session.judging.lock().await;
+        if refusal.is_of_the_modern_era() {
+            self.replaced(session, None).await;
+            return Ruling::Lost { came_first: true };
+        }
         let known = lock(&session.denied).clone();
         if let Some(denied) = known.filter(|_| session.is_lost()) {
             return Ruling::Lost { came_first: denied.came_first(refusal) };
@@ -114,7 +118,11 @@ impl HttpWire {
         });
         let new = match opened? {
             Opening::Done(new) => Arc::new(*new),
-            Opening::Refused(error) => return Err(error),
+            // It is another server by now, and whoever comes next finds out which.
+            Opening::Refused(_) => {
+                self.replaced(old, Some(denied.clone())).await;
+                return Ok(true);
+            }
         };
         let mut answered = self.control((&new, denied), control, headers).await;
         if control == "ping" && matches!(answered, Some(Err(_))) {
@@ -186,6 +194,14 @@ impl HttpWire {
                 tracing::debug!(upstream = self.shared.plan.name, %error, "no new session");
             }
         })
+    }
+
+    /// A session is gone because another server is there now, of which nothing is known.
+    async fn replaced(&self, session: &Session, denied: Option<Refusal>) {
+        if !session.is_lost() {
+            *self.legacy_since.lock().await = None;
+        }
+        self.lost(session, denied);
     }
 
     /// A session is gone.

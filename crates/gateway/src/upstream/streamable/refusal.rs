@@ -8,6 +8,7 @@ use mcp::answer;
 use mcp::jsonrpc::{Message, MessageKind};
 use mcp::legacy::batch;
 use mcp::legacy::refusal::speaks_of_session;
+use mcp::reject::code;
 use transport::http::client::Reply;
 
 use super::{ERROR_BYTES, HttpWire, Session, stream};
@@ -89,6 +90,15 @@ impl Refusal {
         };
         let same = self.status == other.status && self.is_ours == other.is_ours;
         same && !self.status.is_server_error() && (!self.is_ours || says(self) == says(other))
+    }
+
+    /// Whether it is what modern servers say to legacy requests, before any method runs.
+    pub(super) fn is_of_the_modern_era(&self) -> bool {
+        let theirs = self.message.as_ref().and_then(|message| match message.kind() {
+            MessageKind::Error(parts) => Some(parts.code),
+            _ => None,
+        });
+        self.status == StatusCode::BAD_REQUEST && theirs == Some(code::UNSUPPORTED_VERSION)
     }
 
     /// Whether credentials are missing, so that another session would be refused as well.
