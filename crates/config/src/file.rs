@@ -65,8 +65,12 @@ table! {
         inherit_env: Texts,
         /// Where the program starts, with references. Without it, in the directory of this file.
         directory: Template,
-        /// When to end a program that nobody uses. Without it, never.
+        /// When to end a program that nobody uses. Without it, never; of several processes of it, all but the one that was used
+        /// last end after five minutes.
         idle_after: Lasting,
+        /// The most processes of a program at once. A program is told what its clients can be asked, so there may be one for
+        /// each kind of client; where it makes no difference to the program, there are fewer.
+        processes: Count = 4,
         /// How long a program may take to end after its stdin was closed, and again after SIGTERM.
         stop_grace: Lasting = "2s",
         /// Headers that every request to the server carries, with references.

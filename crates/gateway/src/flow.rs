@@ -9,10 +9,10 @@ use http::{HeaderMap, StatusCode};
 use mcp::answer;
 use mcp::call::Call;
 use mcp::json;
-use mcp::jsonrpc::{Id, Message};
+use mcp::jsonrpc::{Id, Message, MessageKind};
 use mcp::legacy::downgrade::{self, Gap};
 use mcp::method::Method;
-use mcp::mrtr::{InputRequest, InputRequired};
+use mcp::mrtr::{self, InputRequest, InputRequired};
 use mcp::reject::code;
 use mcp::version::{self, Era, Revision};
 use tokio::time::{Duration, Instant, timeout_at};
@@ -259,6 +259,7 @@ impl Flow {
             Ok(Passed::Visit(requests)) => Some(self.visit(&requests)),
             Ok(Passed::Built(text)) => self.end(Last::Built(text)),
             Ok(Passed::Response(message, status)) => {
+                self.note_urls(&message);
                 let message = self.readable(message);
                 self.end(Last::Message(message, status))
             }
@@ -375,6 +376,22 @@ impl Flow {
         }
         let as_it_is = message.clone();
         downgrade::response(message, self.method, gap).unwrap_or(as_it_is)
+    }
+
+    /// A legacy client is told to visit URLs first, and waits to hear that this is done.
+    fn note_urls(&self, message: &Message) {
+        let MessageKind::Error(parts) = message.kind() else { return };
+        let (State::Relay(relay) | State::Gathering(relay, ..)) = &self.state else { return };
+        let Some(client) =
+            self.origin.client.as_ref().filter(|_| parts.code == code::LEGACY_URL_ELICITATION_REQUIRED)
+        else {
+            return;
+        };
+        let view = answer::error_view(message, parts);
+        let members = &self.route.catalog.members;
+        if let Some(member) = members.iter().find(|member| member.upstream.name() == relay.upstream()) {
+            member.upstream.gave(mrtr::elicitation_ids(view.data), client);
+        }
     }
 
     /// The server's answer. Elicitations by URL that were asked for in this call are over with it.

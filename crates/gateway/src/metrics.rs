@@ -58,12 +58,14 @@ pub struct Metrics {
     lost: Family<UpstreamLabels, Counter>,
     unopened: Family<UpstreamLabels, Counter>,
     dropped: Family<UpstreamLabels, Counter>,
+    progress: Family<UpstreamLabels, Counter>,
     forwards: Family<OutcomeLabels, Counter>,
     breaker: Family<UpstreamLabels, Gauge>,
     opened: Family<UpstreamLabels, Counter>,
     retries: Family<UpstreamLabels, Counter>,
     withheld: Family<UpstreamLabels, Counter>,
     children: Gauge,
+    processes: Family<UpstreamLabels, Gauge>,
     streams: Gauge,
     /// The label of calls that concern no upstream in particular.
     nobody: Arc<str>,
@@ -116,6 +118,12 @@ impl Metrics {
             unopened.clone(),
         );
         registry.register("notifications_dropped", "Notifications that had no one to go to", dropped.clone());
+        let progress = Family::default();
+        registry.register(
+            "progress_left_out",
+            "Progress that does not increase, and is passed between legacy clients and servers only",
+            progress.clone(),
+        );
         let forwards = Family::default();
         registry.register("forwards", "Requests forwarded to other replicas, by outcome", forwards.clone());
         registry.register(
@@ -131,6 +139,8 @@ impl Metrics {
             withheld.clone(),
         );
         registry.register("children", "Child processes alive", children.clone());
+        let processes = Family::default();
+        registry.register("upstream_processes", "Child processes of an upstream alive", processes.clone());
         registry.register("streams", "Subscription and notification streams open", streams.clone());
         Self {
             registry,
@@ -144,12 +154,14 @@ impl Metrics {
             lost,
             unopened,
             dropped,
+            progress,
             forwards,
             breaker,
             opened,
             retries,
             withheld,
             children,
+            processes,
             streams,
             nobody: "".into(),
         }
@@ -231,11 +243,13 @@ impl Metrics {
     pub fn child_started(&self, upstream: &str) {
         self.restarts.get_or_create(&UpstreamLabels { upstream: upstream.into() }).inc();
         self.children.inc();
+        self.processes.get_or_create(&UpstreamLabels { upstream: upstream.into() }).inc();
     }
 
     /// A child process ended.
-    pub fn child_ended(&self) {
+    pub fn child_ended(&self, upstream: &str) {
         self.children.dec();
+        self.processes.get_or_create(&UpstreamLabels { upstream: upstream.into() }).dec();
     }
 
     /// A legacy session was opened.
@@ -256,6 +270,11 @@ impl Metrics {
     /// A notification had no one to go to.
     pub fn dropped(&self, upstream: &str) {
         self.dropped.get_or_create(&UpstreamLabels { upstream: upstream.into() }).inc();
+    }
+
+    /// Progress that does not increase was not passed on.
+    pub fn progress_left_out(&self, upstream: &Arc<str>) {
+        self.progress.get_or_create(&UpstreamLabels { upstream: Arc::clone(upstream) }).inc();
     }
 
     /// Streams open; count one more until the guard is dropped.

@@ -176,6 +176,9 @@ pub struct UpstreamPlan {
     pub schema: Option<SchemaRule>,
     /// Who shares its legacy sessions, or its process.
     pub sessions: SessionRule,
+    /// The most processes of it at once for the clients of one principal; where it makes no difference to the server what
+    /// its clients can be asked, there are fewer.
+    pub processes: usize,
     /// When it is left alone for a while. A process has pauses of its own.
     pub breaker: BreakerPlan,
     /// How often at most something is sent again that may be: what certainly was not sent, requests that only read, and
@@ -441,6 +444,7 @@ impl UpstreamPlan {
             list_ttl: None,
             schema: None,
             sessions: SessionRule::Shared,
+            processes: 4,
             breaker: BreakerPlan::default(),
             retries: 2,
             retry_tools: None,

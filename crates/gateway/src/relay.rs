@@ -296,12 +296,11 @@ impl Relay {
         match &seen.notice {
             Notice::Progress { token_at, progress, .. } => {
                 let token = self.token.as_ref()?;
-                // MCP `basic/patterns/progress`: it must increase.
-                if progress.is_nan() || *progress <= self.last_progress {
-                    tracing::debug!(
-                        upstream = self.answer.upstream(),
-                        "progress that does not increase is left out"
-                    );
+                // MCP `basic/patterns/progress`: it must increase. What stays in the legacy era passes as it came all the same:
+                // its clients always got it so.
+                let increases = *progress > self.last_progress;
+                if !increases && (self.client_era, self.answer.era()) != (Era::Legacy, Era::Legacy) {
+                    self.tally.progress_left_out();
                     return None;
                 }
                 self.last_progress = *progress;
@@ -310,6 +309,8 @@ impl Relay {
                 Some(patch.apply(message.bytes()))
             }
             Notice::Log { level } => self.client.log.wants(*level).then(|| message.bytes().clone()),
+            // The modern era has none: who asks again finds out.
+            Notice::ElicitationComplete { .. } if self.client_era == Era::Modern => None,
             // What belongs to subscription streams has no place on a call's stream (MCP `streamable-http` §Receiving).
             Notice::ListChanged(_)
             | Notice::ResourceUpdated { .. }

@@ -55,6 +55,11 @@ impl Tally {
         }
     }
 
+    /// Progress was not passed on.
+    pub(crate) fn progress_left_out(&self) {
+        self.metrics.progress_left_out(&self.upstream);
+    }
+
     pub(crate) fn failed(&mut self, error: &CallError) {
         let wire = reply::wire(error);
         if !self.done {

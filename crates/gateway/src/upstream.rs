@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock, Mutex};
 
+use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use mcp::call::Call;
@@ -46,6 +47,7 @@ mod sse;
 pub(crate) mod stdio;
 pub(crate) mod streamable;
 pub(crate) mod suspense;
+mod temper;
 
 pub use self::breaker::{BreakerState, Refused};
 use self::fault::Failed;
@@ -54,6 +56,7 @@ pub use self::link::{Health, Transport};
 use self::link::{Link, NOTHING, Whose};
 use self::overheard::Overheard;
 use self::pipe::lock;
+use self::pipes::Need;
 use self::places::{Place, Places};
 use self::shared::Shared;
 use self::stdio::{Processes, StdioWire};
@@ -75,6 +78,9 @@ pub struct Upstream {
 /// How many sets of capabilities are told apart: all that there are, as long as they say what is known here. They are the clients' to choose, and each costs
 /// a session or a process; clients with another one are served, but not asked anything.
 const MOST_DECLARED: usize = 64;
+
+/// What a client has whose roots a server may know.
+const ROOTS: &str = r#"{"roots":{}}"#;
 
 #[derive(Debug)]
 enum Wire {
@@ -141,7 +147,7 @@ impl Upstream {
         let wire = match reach {
             Reach::Http(reach) => Wire::Http(HttpWire::new(Arc::clone(&shared), reach)),
             Reach::Stdio(reach) => {
-                Wire::Stdio(Arc::new(StdioWire::new(Arc::clone(&shared), Processes { reach })))
+                Wire::Stdio(Arc::new(StdioWire::new(Arc::clone(&shared), Processes::new(reach))))
             }
         };
         let label = shared.plan.name.as_str().into();
@@ -248,12 +254,35 @@ impl Upstream {
         &self,
         principal: &auth::Principal,
         (session, client): (&Arc<str>, &ClientFacts),
-        asks: &mpsc::Sender<ask::Ask>,
+        asides: &mpsc::Sender<ears::Aside>,
     ) {
         let declared = self.declared(&mrtr::askable(client.capabilities()));
         if &*declared != NOTHING {
-            self.shared.ears.listen(self.whose(principal, Some(session), &declared), asks);
+            self.shared.ears.listen(self.whose(principal, Some(session), &declared), session, asides);
         }
+    }
+
+    /// A legacy client has other roots now, of which its legacy server was told that there are some.
+    pub(crate) fn roots_changed(
+        &self,
+        principal: &auth::Principal,
+        (session, client): (&Arc<str>, &ClientFacts),
+        word: &Bytes,
+    ) {
+        let declared = self.declared(&mrtr::askable(client.capabilities()));
+        if !mrtr::covers(&declared, ROOTS) {
+            return;
+        }
+        let whose = self.whose(principal, Some(session), &declared);
+        match &self.wire {
+            Wire::Stdio(wire) => wire.tell(&whose, word),
+            Wire::Http(wire) => wire.tell(whose, word),
+        }
+    }
+
+    /// A legacy client was told by this server to visit URLs first.
+    pub(crate) fn gave(&self, elicitations: Vec<String>, client: &Arc<str>) {
+        self.shared.ears.gave(elicitations, client);
     }
 
     /// The outside.
@@ -275,10 +304,11 @@ impl Upstream {
         // What is rare lies in a box of its own.
         let link = match client {
             Some(_) if self.shared.guard.due().is_some() => Box::pin(self.link_guarded(&whose)).await?,
-            _ => match self.link(&whose).await {
-                Err(error) if client.is_some() => Box::pin(self.link_again(&whose, error)).await?,
+            Some(_) => match self.link(&whose, Need::Look).await {
+                Err(error) => Box::pin(self.link_again(&whose, error)).await?,
                 link => link?,
             },
+            None => self.link(&whose, Need::Own).await?,
         };
         Ok((link.era(), link.discovered))
     }
@@ -290,14 +320,14 @@ impl Upstream {
         }
         let pass = self.pass()?;
         // That it was reached says nothing of how it answers calls.
-        self.link(whose).await.inspect_err(|error| self.blame(pass, &Failed::of(error)))
+        self.link(whose, Need::Look).await.inspect_err(|error| self.blame(pass, &Failed::of(error)))
     }
 
     /// Reaches it again for a client, where that may help. Nothing that has effects was sent.
     async fn link_again(&self, whose: &Whose, mut error: CallError) -> Result<Link, CallError> {
         let mut tried = 0;
         while self.again(&Failed::of(&error), true, tried).await {
-            error = match self.link(whose).await {
+            error = match self.link(whose, Need::Look).await {
                 Ok(link) => return Ok(link),
                 Err(error) => error,
             };
@@ -336,10 +366,10 @@ impl Upstream {
         }
     }
 
-    async fn link(&self, whose: &Whose) -> Result<Link, CallError> {
+    async fn link(&self, whose: &Whose, need: Need) -> Result<Link, CallError> {
         match &self.wire {
             Wire::Stdio(wire) => {
-                self.note(wire.running(whose).await, |running| &running.link).map(|r| r.link)
+                self.note(wire.running(whose, need).await, |running| &running.link).map(|r| r.link)
             }
             Wire::Http(wire) => self.note(wire.partner(whose).await, Partner::link).map(|p| p.link().clone()),
         }

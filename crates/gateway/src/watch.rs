@@ -52,6 +52,8 @@ pub(crate) struct Watch {
     principal: Principal,
     wanted: Mutex<Wanted>,
     wanted_changed: Notify,
+    /// What a legacy server said to requests to watch a resource that is wanted, and that it does not watch.
+    refused: Mutex<BTreeMap<String, Message>>,
     /// What the server honours, none while it is away, and up to which wish this is the answer.
     honoured: watch::Sender<Option<(u64, Option<Filter>)>>,
     /// Who is told: a route for each of its places that this server has.
@@ -78,6 +80,7 @@ impl Watch {
             principal: Principal::anonymous(),
             wanted: Mutex::default(),
             wanted_changed: Notify::new(),
+            refused: Mutex::default(),
             honoured: watch::Sender::new(None),
             feeds: Mutex::default(),
             gap: AtomicBool::new(false),
@@ -250,15 +253,26 @@ impl Watch {
     async fn listen(&self) -> Result<(), CallError> {
         let (era, discovered) = self.upstream.discovered(&self.principal, None).await?;
         let capabilities = &discovered.capabilities;
-        let lists = Filter {
-            tools: capabilities.tools_changed,
-            prompts: capabilities.prompts_changed,
-            resources: capabilities.resources_changed,
-            uris: BTreeSet::new(),
-        };
         match era {
-            Era::Modern => self.listen_modern(&lists, capabilities.subscribe).await,
-            Era::Legacy => self.listen_legacy(lists, capabilities.subscribe).await,
+            Era::Modern => {
+                let lists = Filter {
+                    tools: capabilities.tools_changed,
+                    prompts: capabilities.prompts_changed,
+                    resources: capabilities.resources_changed,
+                    uris: BTreeSet::new(),
+                };
+                self.listen_modern(&lists, capabilities.subscribe).await
+            }
+            // Many of them do not declare what they do (the Python SDK 1.x by default), so what they do counts.
+            Era::Legacy => {
+                let lists = Filter {
+                    tools: capabilities.tools,
+                    prompts: capabilities.prompts,
+                    resources: capabilities.resources,
+                    uris: BTreeSet::new(),
+                };
+                self.listen_legacy(lists).await
+            }
         }
     }
 
@@ -333,7 +347,7 @@ impl Watch {
         }
     }
 
-    async fn listen_legacy(&self, lists: Filter, subscribes: bool) -> Result<(), CallError> {
+    async fn listen_legacy(&self, lists: Filter) -> Result<(), CallError> {
         // A process says it on its stdout; over HTTP there is a stream for it, or there is none.
         let mut stream = self.upstream.overhear(&self.principal).await?;
         let hears = stream.is_some() || self.upstream.is_process();
@@ -350,11 +364,9 @@ impl Watch {
             let mut subscribed = BTreeSet::new();
             loop {
                 let (version, filter) = self.filter(&lists);
-                let filter = if hears { filter } else { Filter::default() };
-                let mut honoured = Filter { uris: BTreeSet::new(), ..filter.clone() };
-                if subscribes {
-                    honoured.uris = self.subscribe(&filter, &mut subscribed).await;
-                }
+                let filter = if hears { filter } else { Filter { uris: filter.uris, ..Filter::default() } };
+                let uris = self.subscribe(&filter, &mut subscribed).await;
+                let honoured = Filter { uris, ..filter };
                 self.honoured.send_replace(Some((version, Some(honoured))));
                 self.wanted_changed.notified().await;
             }
@@ -374,31 +386,47 @@ impl Watch {
         let new: Vec<String> = filter.uris.difference(subscribed).cloned().collect();
         for uris in gone.chunks(SUBSCRIBING) {
             join_all(uris.iter().map(|uri| self.ask("resources/unsubscribe", uri))).await;
+            lock(&self.refused).retain(|uri, _| filter.uris.contains(uri));
             subscribed.retain(|uri| !uris.contains(uri));
         }
         for uris in new.chunks(SUBSCRIBING) {
             let done = join_all(uris.iter().map(|uri| self.ask("resources/subscribe", uri))).await;
-            subscribed.extend(uris.iter().zip(done).filter(|(_, done)| *done).map(|(uri, _)| uri.clone()));
+            for (uri, answer) in uris.iter().zip(done) {
+                match answer {
+                    Some(message) if matches!(message.kind(), MessageKind::Result(_)) => {
+                        lock(&self.refused).remove(uri);
+                        subscribed.insert(uri.clone());
+                    }
+                    Some(refusal) => drop(lock(&self.refused).insert(uri.clone(), refusal)),
+                    None => {}
+                }
+            }
         }
         subscribed.clone()
     }
 
-    async fn ask(&self, method: &str, uri: &str) -> bool {
+    /// Why its legacy server does not watch a resource, in its own words.
+    pub(crate) fn refusal(&self, uri: &str) -> Option<Message> {
+        lock(&self.refused).get(uri).cloned()
+    }
+
+    /// What the server answers, if it does.
+    async fn ask(&self, method: &str, uri: &str) -> Option<Message> {
         let params = format!(r#"{{"uri":{}}}"#, json::quote(uri));
         let asked = async {
             let mut answer = self.send(method, &params, false).await?;
             loop {
                 if let Arrival::Response(response) = answer.next().await? {
-                    return Ok::<_, CallError>(matches!(response.message.kind(), MessageKind::Result(_)));
+                    return Ok::<_, CallError>(response.message);
                 }
             }
         };
         let within = self.upstream.plan().deadlines.list;
-        let done = matches!(tokio::time::timeout(within, asked).await, Ok(Ok(true)));
-        if !done {
+        let answer = tokio::time::timeout(within, asked).await.ok().and_then(Result::ok);
+        if !answer.as_ref().is_some_and(|message| matches!(message.kind(), MessageKind::Result(_))) {
             tracing::debug!(upstream = self.upstream.name(), method, uri, "refused");
         }
-        done
+        answer
     }
 
     async fn send(&self, method: &str, params: &str, listens: bool) -> Result<Box<Answer>, CallError> {
@@ -533,6 +561,7 @@ impl Drop for Interest {
                 *count -= 1;
                 if *count == 0 {
                     wanted.uris.remove(uri);
+                    lock(&self.watch.refused).remove(uri);
                 }
             }
         }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::answer::AnswerFault;
 use crate::call::Call;
-use crate::json::{self, JsonFault, Kind, Object, Patch};
+use crate::json::{self, JsonFault, Kind, Object, Patch, Span};
 use crate::jsonrpc::{Message, MessageKind};
 use crate::reject::Reject;
 
@@ -139,23 +139,81 @@ pub fn capability(method: &str) -> Option<&'static str> {
 
 /// The members of a client's capabilities that tell what it can be asked for, and what there is of each.
 const ASKED: [(&str, &[&str]); 3] =
-    [("elicitation", &["form", "url"]), ("roots", &[]), ("sampling", &["context", "tools"])];
+    [("elicitation", &["form", "url"]), ("roots", &[LIST_CHANGED]), ("sampling", &["context", "tools"])];
 
 /// What a legacy server is told in `initialize` of what it may ask for: those of the client's capabilities that are about
-/// requests to it, written in one way, since sessions are shared by it and clients are many. `listChanged` of `roots` is not
-/// passed on.
+/// requests to it, written in one way, since sessions are shared by it and clients are many. That its roots change is told to
+/// such servers, if it is what the client tells of.
 #[must_use]
 pub fn askable(capabilities: &str) -> String {
     let Ok(object) = Object::parse(capabilities) else { return "{}".to_owned() };
     let member = |(name, details): &(&str, &[&str])| {
         let declared = object.object(name).ok().flatten()?;
-        let has = |detail: &&&str| declared.get(detail).is_ok_and(|value| value.is_some());
-        let details: Vec<_> =
-            details.iter().filter(has).map(|d| format!("{}:{{}}", json::quote(d))).collect();
+        let has = |detail: &&&str| has_detail(&declared, detail);
+        let text = |detail: &&str| match *detail {
+            LIST_CHANGED => format!("\"{LIST_CHANGED}\":true"),
+            detail => format!("{}:{{}}", json::quote(detail)),
+        };
+        let details: Vec<_> = details.iter().filter(has).map(text).collect();
         Some(format!("{}:{{{}}}", json::quote(name), details.join(",")))
     };
     let members: Vec<_> = ASKED.iter().filter_map(member).collect();
     format!("{{{}}}", members.join(","))
+}
+
+/// All that a server can be told ([`askable`]).
+pub const EVERYTHING: &str = r#"{"elicitation":{"form":{},"url":{}},"roots":{"listChanged":true},"sampling":{"context":{},"tools":{}}}"#;
+
+const LIST_CHANGED: &str = "listChanged";
+
+/// Whether a capability has a detail. All but one are objects that say so by being there.
+fn has_detail(declared: &Object<'_>, detail: &str) -> bool {
+    let value = declared.get(detail).ok().flatten();
+    value.is_some_and(|value| if detail == LIST_CHANGED { value == "true" } else { value != "null" })
+}
+
+/// The elicitation that a request of a legacy server is about, if it is one by URL.
+#[must_use]
+pub fn elicitation_id(params: Option<&str>) -> Option<String> {
+    let params = Object::parse(params?).ok()?;
+    let mode = params.string("mode").ok().flatten()?;
+    let id = params.string("elicitationId").ok().flatten()?;
+    (mode == "url").then(|| id.into_owned())
+}
+
+/// The elicitations that a legacy server names in an error (-32042).
+#[must_use]
+pub fn elicitation_ids(data: Option<&str>) -> Vec<String> {
+    let listed = data
+        .and_then(|data| Object::parse(data).ok())
+        .and_then(|data| data.get("elicitations").ok().flatten());
+    let listed = listed.and_then(|raw| json::array(raw).ok()).unwrap_or_default();
+    listed.into_iter().filter_map(|raw| elicitation_id(Some(raw))).collect()
+}
+
+/// Where the progress token of a request stands, if it has one.
+#[must_use]
+pub fn progress_token_at(message: &Message) -> Option<Span> {
+    let MessageKind::Request(request) = message.kind() else { return None };
+    let at = request.params?;
+    let text = message.at(at);
+    let meta = Object::parse(text).ok()?.object("_meta").ok()??;
+    let token = meta.get("progressToken").ok()??;
+    Some(Span::locate(text, token).shift(at.start))
+}
+
+/// Whether who was told `told` was told all that is in `declared`, too; both as [`askable`] writes them.
+#[must_use]
+pub fn covers(told: &str, declared: &str) -> bool {
+    let Ok(object) = Object::parse(declared) else { return false };
+    ASKED.iter().all(|(name, details)| match object.object(name) {
+        Ok(None) => true,
+        Ok(Some(_)) => {
+            let needed = |detail: &&&str| declares(declared, name, detail);
+            declares(told, name, "") && details.iter().filter(needed).all(|d| declares(told, name, d))
+        }
+        Err(_) => false,
+    })
 }
 
 /// Whether a client declared a capability, and of it a detail. An elicitation capability that names no mode means forms
@@ -163,7 +221,7 @@ pub fn askable(capabilities: &str) -> String {
 fn declares(capabilities: &str, name: &str, detail: &str) -> bool {
     let object = Object::parse(capabilities).ok();
     let Some(declared) = object.and_then(|object| object.object(name).ok().flatten()) else { return false };
-    let has = |detail: &str| declared.get(detail).is_ok_and(|value| value.is_some());
+    let has = |detail: &str| has_detail(&declared, detail);
     match detail {
         "" => true,
         "form" => has("form") || !has("url"),

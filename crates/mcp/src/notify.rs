@@ -41,6 +41,11 @@ pub enum Notice {
         /// The request's id.
         request: Option<Id>,
     },
+    /// What was to be done at a URL is done.
+    ElicitationComplete {
+        /// Which elicitation is over.
+        elicitation: Box<str>,
+    },
     /// Anything else.
     Other,
 }
@@ -92,6 +97,10 @@ pub fn see(message: &Message) -> Result<Seen, JsonFault> {
         "notifications/cancelled" => {
             Notice::Cancelled { request: params.get("requestId")?.and_then(Id::parse) }
         }
+        "notifications/elicitation/complete" => match params.string("elicitationId")? {
+            Some(id) => Notice::ElicitationComplete { elicitation: id.into() },
+            None => Notice::Other,
+        },
         method => list_changed(method).unwrap_or(Notice::Other),
     };
     Ok(Seen { notice, subscription })

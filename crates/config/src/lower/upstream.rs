@@ -24,7 +24,7 @@ const EXAMPLE: &str = "[upstream.files]\n\
 
 /// Keys that only make sense with the other way to reach a server.
 const OF_COMMAND: &[&str] =
-    &["args", "env", "inherit_env", "directory", "idle_after", "stop_grace", "replicas"];
+    &["args", "env", "inherit_env", "directory", "idle_after", "processes", "stop_grace", "replicas"];
 const OF_URL: &[&str] =
     &["transport", "headers", "forward_headers", "socket", "ca", "http2", "breaker", "health_check"];
 
@@ -152,6 +152,7 @@ impl Lowering<'_, '_> {
         self.set(&mut plan.concurrent_calls, given.concurrent_calls.as_ref(), 1..=MANY);
         self.set(&mut plan.queued_calls, given.queued_calls.as_ref(), 0..=MANY);
         self.set(&mut plan.message_bytes, given.message_bytes.as_ref(), KIB..=GIB);
+        self.set(&mut plan.processes, given.processes.as_ref(), 1..=MANY);
         plan.breaker = self.breaker(given.breaker.as_ref());
         self.set(&mut plan.retries, given.retries.as_ref(), 0..=MOST_RETRIES);
         plan.retry_tools = self.globs(given.retry_tools.as_ref());

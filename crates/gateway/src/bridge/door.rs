@@ -10,14 +10,14 @@ use http::HeaderMap;
 use mcp::answer;
 use mcp::call::Call;
 use mcp::inbound;
-use mcp::json::{self, Object};
+use mcp::json::{self, Object, Patch};
 use mcp::jsonrpc::{Id, Message, MessageKind, Notification, Request};
 use mcp::legacy::initialize::{self, Opening};
 use mcp::listen::{Filter, MOST_URIS};
 use mcp::meta;
 use mcp::reject::Reject;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::time::{Duration, Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::bridge::lasting::store_away;
@@ -29,9 +29,11 @@ use crate::plan::Limits;
 use crate::reply::CallError;
 use crate::route::Route;
 use crate::subscription::Subscription;
-use crate::upstream::ask::Ask;
-use crate::upstream::ears;
+use crate::upstream::ears::{self, Aside};
 use crate::upstream::pipe::lock;
+
+/// How long a client may take to say that it is ready before it is told what there is all the same.
+const READY_WITHIN: Duration = Duration::from_secs(10);
 
 /// The legacy era's door to one route.
 #[derive(Debug)]
@@ -98,6 +100,7 @@ impl Door {
             .sessions
             .open(&opening, &principal, &self.limits, (opener, now))
             .map_err(|fault| CallError::Internal(fault.to_string()))?;
+        self.sessions.opening(&terms.name);
         let result = initialize::result(&discovered, terms.revision, &self.route.world.identity);
         Ok(Opened { id, terms, answer: answer::result_message(&request.id, &result) })
     }
@@ -130,6 +133,11 @@ impl Door {
         terms: &Terms,
         headers: &HeaderMap,
     ) -> Result<Turn, CallError> {
+        // Whoever goes on without saying so is ready, too.
+        let pings = matches!(message.kind(), MessageKind::Request(request) if &*request.method == "ping");
+        if !pings {
+            self.sessions.opened(&terms.name);
+        }
         match message.kind() {
             MessageKind::Request(request) => {
                 let request = request.clone();
@@ -170,7 +178,11 @@ impl Door {
                 Ok(done(&request.id))
             }
             "resources/subscribe" => {
-                self.subscribe(&uri_of(&message)?, terms).await?;
+                if let Some(refusal) = self.subscribe(&uri_of(&message)?, terms).await? {
+                    let mut patch = Patch::new();
+                    refusal.set_id(&request.id, &mut patch);
+                    return Ok(Turn::Answer(patch.apply(refusal.bytes())));
+                }
                 Box::pin(self.remember_interests(terms)).await?;
                 Ok(done(&request.id))
             }
@@ -206,9 +218,26 @@ impl Door {
     }
 
     fn take_notification(&self, message: &Message, note: &Notification, terms: &Terms) {
-        if &*note.method != "notifications/cancelled" {
-            return;
+        match &*note.method {
+            "notifications/cancelled" => self.take_cancel(message, terms),
+            "notifications/progress" => {
+                let held = self.sessions.held(terms);
+                if !held.is_some_and(|held| held.questions.progressed(message)) {
+                    tracing::debug!("a client tells of progress that nobody waits for");
+                }
+            }
+            "notifications/roots/list_changed" => {
+                let Ok(principal) = self.route.gate.identify() else { return };
+                for member in &self.route.catalog.members {
+                    let client = (&terms.name, &terms.client);
+                    member.upstream.roots_changed(&principal, client, message.bytes());
+                }
+            }
+            _ => {}
         }
+    }
+
+    fn take_cancel(&self, message: &Message, terms: &Terms) {
         let params = message.params().and_then(|params| Object::parse(params).ok());
         let id = params.and_then(|params| params.get("requestId").ok().flatten().and_then(Id::parse));
         if let (Some(id), Some(held)) = (id, self.sessions.held(terms)) {
@@ -216,8 +245,8 @@ impl Door {
         }
     }
 
-    /// Watches a resource for a session until it unsubscribes or ends.
-    pub(super) async fn subscribe(&self, uri: &str, terms: &Terms) -> Result<(), CallError> {
+    /// Watches a resource for a session until it unsubscribes or ends; gives the server's refusal, if that is what it says.
+    pub(super) async fn subscribe(&self, uri: &str, terms: &Terms) -> Result<Option<Message>, CallError> {
         let unknown = || CallError::UnknownName { kind: mcp::method::Kind::Resource, name: uri.to_owned() };
         let (owner, own) = self.route.catalog.names.uri_owner(uri);
         let Owner::Server(server, _) = owner else { return Err(unknown()) };
@@ -236,6 +265,9 @@ impl Door {
         let within = member.upstream.plan().deadlines.list;
         let (interest, honoured) = watch.want(vec![own.clone()], Instant::now() + within).await;
         if !honoured.is_some_and(|honoured| honoured.uris.contains(&own)) {
+            if let Some(refusal) = watch.refusal(&own) {
+                return Ok(Some(refusal));
+            }
             return Err(CallError::NotBridged {
                 what: "resources/subscribe".to_owned(),
                 why: format!(
@@ -247,7 +279,7 @@ impl Door {
         let held = self.sessions.hold(terms, self.now());
         lock(&held.interests).insert(uri.to_owned(), interest);
         held.interests_changed.send_modify(|count| *count += 1);
-        Ok(())
+        Ok(None)
     }
 
     /// The notifications that belong to no call, for the newest stream of a session.
@@ -259,16 +291,28 @@ impl Door {
             number = *count;
         });
         let (interests, streams) = (held.interests_changed.subscribe(), held.streams.subscribe());
-        let (asks, asked) = mpsc::channel(ears::WAITING);
+        let (asides, aside) = mpsc::channel(ears::WAITING);
         if let Ok(principal) = self.route.gate.identify() {
             for member in &self.route.catalog.members {
-                member.upstream.can_ask(&principal, (&terms.name, &terms.client), &asks);
+                member.upstream.can_ask(&principal, (&terms.name, &terms.client), &asides);
             }
         }
         let asking = Asking::new(Arc::clone(&held.questions));
         let subscription = Subscription::aside(&self.route, all_changes(&held)).await;
+        let unready = Some((terms.name, Instant::now() + READY_WITHIN));
         let outdated = false;
-        Notifications { door: self, held, subscription, asked, asking, interests, streams, number, outdated }
+        Notifications {
+            door: self,
+            held,
+            unready,
+            subscription,
+            aside,
+            asking,
+            interests,
+            streams,
+            number,
+            outdated,
+        }
     }
 
     pub(crate) fn now(&self) -> SystemTime {
@@ -280,9 +324,11 @@ impl Door {
 pub(crate) struct Notifications {
     door: Arc<Door>,
     held: Arc<Held>,
+    /// The session's name, as long as its client may not be told anything yet, and until when that is waited for.
+    unready: Option<(Arc<str>, Instant)>,
     subscription: Subscription,
-    /// What legacy servers ask outside of any call.
-    asked: mpsc::Receiver<Ask>,
+    /// What legacy servers ask, or say to this one client, outside of any call.
+    aside: mpsc::Receiver<Aside>,
     asking: Asking,
     interests: tokio::sync::watch::Receiver<u64>,
     streams: tokio::sync::watch::Receiver<u64>,
@@ -299,6 +345,14 @@ impl Notifications {
 
     /// The next notification; none when the stream is over: another one took its place, or the session ended.
     pub(crate) async fn next(&mut self) -> Option<Bytes> {
+        if let Some((name, until)) = &self.unready {
+            tokio::select! {
+                () = self.door.sessions.initialized(name) => {}
+                () = sleep_until(*until) => {}
+                () = self.door.drain.cancelled() => return None,
+            }
+            self.unready = None;
+        }
         loop {
             if self.outdated {
                 self.subscription.change(&self.door.route, all_changes(&self.held)).await;
@@ -310,9 +364,12 @@ impl Notifications {
                 changed = self.interests.changed() => changed.map(|()| true),
                 changed = self.streams.changed() => changed.map(|()| false),
                 () = self.door.drain.cancelled() => return None,
-                Some(ask) = self.asked.recv() => match self.asking.pass_on(ask) {
-                    Some(asked) => return Some(asked),
-                    None => continue,
+                Some(aside) = self.aside.recv() => match aside {
+                    Aside::Word(word) => return Some(word),
+                    Aside::Ask(ask) => match self.asking.pass_on(ask) {
+                        Some(asked) => return Some(asked),
+                        None => continue,
+                    },
                 },
                 told = self.subscription.next() => return told,
             };

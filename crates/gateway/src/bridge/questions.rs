@@ -8,7 +8,8 @@ use bytes::Bytes;
 use mcp::answer;
 use mcp::json::{JsonFault, Patch};
 use mcp::jsonrpc::{Id, Message, MessageKind};
-use mcp::mrtr::InputRequest;
+use mcp::mrtr::{self, InputRequest};
+use mcp::notify::{self, Notice, Seen};
 use tokio::sync::oneshot;
 
 use crate::upstream::ask::{Ask, Debt};
@@ -28,8 +29,8 @@ pub(crate) struct Questions {
 /// Who waits for an answer.
 #[derive(Debug)]
 enum Waiter {
-    /// A legacy server, which gets it as it comes.
-    Server(Debt),
+    /// A legacy server, which gets it as it comes; and its progress token, if it wants to hear of progress.
+    Server(Debt, Option<Box<str>>),
     /// A call that is sent again with it.
     Call(oneshot::Sender<Message>),
 }
@@ -39,11 +40,25 @@ impl Questions {
     pub(crate) fn answered(&self, response: &Message) -> bool {
         let number = response.response_id().and_then(Id::as_number);
         match number.and_then(|number| lock(&self.open).remove(&number)) {
-            Some(Waiter::Server(debt)) => debt.pay_with(response),
+            Some(Waiter::Server(debt, _)) => debt.pay_with(response),
             // The call may be over.
             Some(Waiter::Call(call)) => drop(call.send(response.clone())),
             None => return false,
         }
+        true
+    }
+
+    /// A client tells how far it has come with an answer. Whether a server wants to know.
+    pub(crate) fn progressed(&self, message: &Message) -> bool {
+        let Ok(Seen { notice: Notice::Progress { token, token_at, .. }, .. }) = notify::see(message) else {
+            return false;
+        };
+        let open = lock(&self.open);
+        let number = token.parse().ok().and_then(|number: u64| open.get(&number));
+        let Some(Waiter::Server(debt, Some(theirs))) = number else { return false };
+        let mut patch = Patch::new();
+        patch.replace(token_at, theirs.as_bytes());
+        debt.say(patch.apply(message.bytes()));
         true
     }
 
@@ -95,9 +110,15 @@ impl Asking {
         let theirs = debt.id().clone();
         // A session's stream may ask for as long as it lives.
         self.open.retain(|question| self.of.is_open(question.number));
-        let number = self.of.put(Waiter::Server(debt))?;
+        // Several servers may use the same token, so the client gets one of ours.
+        let token_at = mrtr::progress_token_at(&message);
+        let token = token_at.map(|at| message.at(at).into());
+        let number = self.of.put(Waiter::Server(debt, token))?;
         self.open.push(Question { number, theirs, method });
         let mut patch = Patch::new();
+        if let Some(at) = token_at {
+            patch.replace(at, number.to_string().as_bytes());
+        }
         message.set_id(&Id::number(number), &mut patch);
         Some(patch.apply(message.bytes()))
     }
@@ -119,7 +140,7 @@ impl Asking {
             question.theirs.canonical() == theirs.canonical() && open.contains_key(&question.number)
         };
         let number = self.open.iter().find(is_it)?.number;
-        if let Some(Waiter::Server(debt)) = open.remove(&number) {
+        if let Some(Waiter::Server(debt, _)) = open.remove(&number) {
             debt.forget();
         }
         Some(Id::number(number))

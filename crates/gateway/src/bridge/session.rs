@@ -1,7 +1,7 @@
 //! Legacy sessions of clients. What was negotiated is sealed into the session id, so that any replica can open it;
 //! held here is only what a client has going on: calls in flight, a log level, subscriptions.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -25,6 +25,8 @@ use crate::watch::Interest;
 
 /// The most bytes that a session id may carry: it comes back in a header with every request.
 const MOST_SEALED: usize = 6 * 1024;
+/// The most sessions that are being opened at once; past them none is waited for.
+const MOST_OPENING: usize = 10_000;
 /// The most sessions with something going on.
 const MOST_HELD: usize = 100_000;
 
@@ -50,6 +52,8 @@ pub(crate) struct Sessions {
     ended: Mutex<HashMap<Arc<str>, SystemTime>>,
     /// What the recordings of all sessions take.
     budget: Arc<Budget>,
+    /// Sessions that were opened here and whose clients may not be told anything yet (MCP 2025-11-25 `basic/lifecycle`).
+    opening: watch::Sender<HashSet<Arc<str>>>,
 }
 
 /// What a session has going on.
@@ -78,6 +82,7 @@ impl Sessions {
             held: Mutex::default(),
             ended: Mutex::default(),
             budget,
+            opening: watch::Sender::default(),
         }
     }
 
@@ -102,6 +107,30 @@ impl Sessions {
         };
         let bound = Bound { purpose: &self.purpose, principal: principal.id() };
         Ok((self.seal.seal(bound, expires, terms.text().as_bytes())?, terms))
+    }
+
+    /// A session is being opened: nothing is said to its client until it says that it is ready.
+    pub(crate) fn opening(&self, name: &Arc<str>) {
+        self.opening.send_if_modified(|opening| {
+            if opening.len() >= MOST_OPENING {
+                opening.clear();
+            }
+            opening.insert(Arc::clone(name));
+            false
+        });
+    }
+
+    /// Its client has said that it is ready, or has asked for something, which says it, too.
+    pub(crate) fn opened(&self, name: &Arc<str>) {
+        if self.opening.borrow().contains(name) {
+            self.opening.send_if_modified(|opening| opening.remove(name));
+        }
+    }
+
+    /// Waits until its client may be told something.
+    pub(crate) async fn initialized(&self, name: &Arc<str>) {
+        // An error means that nobody is served any more.
+        drop(self.opening.subscribe().wait_for(|opening| !opening.contains(name)).await);
     }
 
     /// The terms of a session that is still open.
@@ -172,6 +201,7 @@ impl Sessions {
         }
         ended.insert(Arc::clone(&terms.name), terms.expires);
         drop(ended);
+        self.opened(&terms.name);
         if let Some(held) = lock(&self.held).remove(&terms.name) {
             for (_, cancel) in lock(&held.calls).drain() {
                 cancel.cancel();

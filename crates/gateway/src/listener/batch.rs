@@ -56,7 +56,11 @@ pub(super) async fn answer(
         members.into_iter().map(|member| say(member, &endpoint.door, &shared)).collect();
     let mut replies = Vec::new();
     let begun = collect(&mut said, &mut replies, readable.events);
-    let first = if readable.events { timeout(limits.keep_alive, begun).await } else { Ok(begun.await) };
+    let first = if readable.events {
+        timeout(limits.keep_alive.min(respond::HEAD_WITHIN), begun).await
+    } else {
+        Ok(begun.await)
+    };
     match first {
         Ok(None) if !asks => super::empty(StatusCode::ACCEPTED),
         Ok(None) if replies.is_empty() => respond::cancelled(),

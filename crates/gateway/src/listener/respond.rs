@@ -18,6 +18,9 @@ use super::events::{self, Recorder};
 use crate::flow::{Last, Step, Steps};
 use crate::reply::Wire;
 
+/// How long a legacy client waits for the head of a response.
+pub(super) const HEAD_WITHIN: Duration = Duration::from_millis(700);
+
 /// How a call's client wants its response.
 #[derive(Debug, Clone)]
 pub(crate) struct Manner {
@@ -52,7 +55,12 @@ pub(crate) async fn respond(mut steps: Steps, manner: Manner) -> Response<ReplyB
     }
     // An intermediary may hold the head back until the first byte, and a silent connection is cut: past the first
     // interval the response becomes a stream.
-    match timeout(manner.keep_alive, begin(&mut steps)).await {
+    // Legacy clients and what stands before them give up sooner, and only from a stream can they come back.
+    let silent = match manner.era {
+        Era::Legacy => manner.keep_alive.min(HEAD_WITHIN),
+        Era::Modern => manner.keep_alive,
+    };
+    match timeout(silent, begin(&mut steps)).await {
         Ok(Begun::Whole(last)) => whole(last, &manner),
         Ok(Begun::Stream(first)) => events(steps, first.map(First::Message), manner),
         Ok(Begun::Gone) => cancelled(),

@@ -146,7 +146,7 @@ mod tests {
             Name::Of {
                 server: "a\"b".to_owned(),
                 task: "t\u{1}".to_owned(),
-                declared: Some(r#"{"roots":{}}"#.to_owned())
+                declared: Some(r#"{"roots":{"listChanged":true}}"#.to_owned())
             }
         );
         for name in [legacy, Name::of_modern("a", "b"), Name::Finished { handle: "h".to_owned() }] {

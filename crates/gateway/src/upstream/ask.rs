@@ -101,6 +101,11 @@ impl Debt {
         self.send(patch.apply(response.bytes()));
     }
 
+    /// Says something about the answer before it is there.
+    pub(crate) fn say(&self, body: Bytes) {
+        self.to.iter().for_each(|creditor| creditor.send(body.clone()));
+    }
+
     /// Says that there is no answer.
     pub(crate) fn refuse(mut self, code: i64, why: &str) {
         let body = answer::error_message(Some(&self.id), code, why, None);
@@ -108,10 +113,17 @@ impl Debt {
     }
 
     fn send(&mut self, body: Bytes) {
-        match self.to.take() {
-            Some(Creditor::Pipe(pipe)) => pipe.say(body),
-            Some(Creditor::Http(wire, session)) => session.reply(&wire, body),
-            None => {}
+        if let Some(creditor) = self.to.take() {
+            creditor.send(body);
+        }
+    }
+}
+
+impl Creditor {
+    fn send(&self, body: Bytes) {
+        match self {
+            Self::Pipe(pipe) => pipe.say(body),
+            Self::Http(wire, session) => session.reply(wire, body),
         }
     }
 }

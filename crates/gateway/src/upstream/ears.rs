@@ -4,8 +4,11 @@
 //! (MCP 2025-11-25 `basic/transports` §Listening). A legacy client hears that on its session's stream. A modern client has
 //! nothing that it could be heard on (protocol.md §2.9).
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, Weak};
 
+use bytes::Bytes;
+use mcp::mrtr;
 use mcp::reject::code;
 use tokio::sync::mpsc;
 use tokio::time::{Duration, sleep};
@@ -20,30 +23,95 @@ pub(crate) const WAITING: usize = 16;
 /// server asks its first question.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How many elicitations by URL are remembered whose end was not told yet.
+const MOST_GIVEN: usize = 4096;
+
+/// What one client is told or asked outside of any call.
+#[derive(Debug)]
+pub(crate) enum Aside {
+    /// It is asked.
+    Ask(Ask),
+    /// It is told.
+    Word(Bytes),
+}
+
 /// The legacy clients that listen now. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Ears(Arc<Mutex<Open>>);
 
 #[derive(Debug, Default)]
 struct Open {
-    ears: Vec<(Whose, mpsc::Sender<Ask>)>,
+    ears: Vec<Ear>,
+    /// The elicitations by URL that clients were given, each with the client.
+    given: VecDeque<(String, Arc<str>)>,
     /// What was asked when nobody listened, with a number each.
     early: Vec<(u64, Whose, Ask)>,
     asked: u64,
 }
 
+/// A client that listens.
+#[derive(Debug)]
+struct Ear {
+    whose: Whose,
+    client: Arc<str>,
+    asides: mpsc::Sender<Aside>,
+}
+
+impl Open {
+    fn give(&mut self, ask: &Ask, client: &Arc<str>) {
+        let elicitation = mrtr::elicitation_id(ask.message.params());
+        elicitation.into_iter().for_each(|elicitation| self.remember(elicitation, client));
+    }
+
+    fn remember(&mut self, elicitation: String, client: &Arc<str>) {
+        if self.given.len() >= MOST_GIVEN {
+            self.given.pop_front();
+        }
+        self.given.push_back((elicitation, Arc::clone(client)));
+    }
+}
+
 impl Ears {
-    /// A client listens, until the other end of `asks` is dropped. `whose` names its session, and what it has declared.
-    pub(crate) fn listen(&self, whose: Whose, asks: &mpsc::Sender<Ask>) {
+    /// A client listens, until the other end of `asides` is dropped. `whose` names its session, and what it has declared.
+    pub(crate) fn listen(&self, whose: Whose, client: &Arc<str>, asides: &mpsc::Sender<Aside>) {
         let mut open = lock(&self.0);
         let early: Vec<_> = open.early.extract_if(.., |(_, asked, _)| hears(asked, &whose)).collect();
-        open.ears.retain(|(_, asks)| !asks.is_closed());
-        open.ears.push((whose, asks.clone()));
+        open.ears.retain(|ear| !ear.asides.is_closed());
+        open.ears.push(Ear { whose, client: Arc::clone(client), asides: asides.clone() });
+        early.iter().for_each(|(_, _, ask)| open.give(ask, client));
         drop(open);
         for (_, _, ask) in early {
             // Where there is no room for it, it is refused by being dropped.
-            drop(asks.try_send(ask));
+            drop(asides.try_send(Aside::Ask(ask)));
         }
+    }
+
+    /// A client is given a request: if it is one to visit a URL, it is the one who hears when that is done.
+    pub(crate) fn give(&self, ask: &Ask, client: Option<&Arc<str>>) {
+        if let Some(client) = client.filter(|_| ask.method() == "elicitation/create") {
+            lock(&self.0).give(ask, client);
+        }
+    }
+
+    /// A client was told in an error to visit URLs.
+    pub(crate) fn gave(&self, elicitations: Vec<String>, client: &Arc<str>) {
+        let mut open = lock(&self.0);
+        elicitations.into_iter().for_each(|elicitation| open.remember(elicitation, client));
+    }
+
+    /// Who was given this elicitation, which is over now.
+    pub(crate) fn given(&self, elicitation: &str) -> Option<Arc<str>> {
+        let mut open = lock(&self.0);
+        let at = open.given.iter().rposition(|(given, _)| given == elicitation)?;
+        open.given.remove(at).map(|(_, client)| client)
+    }
+
+    /// Tells a client something, whether or not a call of it is open. Whether it listens.
+    pub(crate) fn tell(&self, client: &Arc<str>, word: &Bytes) -> bool {
+        let mut open = lock(&self.0);
+        open.ears.retain(|ear| !ear.asides.is_closed());
+        let ear = open.ears.iter().rev().find(|ear| ear.client == *client);
+        ear.is_some_and(|ear| ear.asides.try_send(Aside::Word(word.clone())).is_ok())
     }
 
     /// Gives a request of the conversation of `whose` to the only client that can be meant.
@@ -52,11 +120,15 @@ impl Ears {
     /// Why there is none. The request is refused then.
     pub(crate) fn ask(&self, whose: &Whose, ask: Ask) -> Result<(), &'static str> {
         let mut open = lock(&self.0);
-        open.ears.retain(|(_, asks)| !asks.is_closed());
-        let mut meant = open.ears.iter().filter(|(ear, _)| hears(whose, ear));
+        open.ears.retain(|ear| !ear.asides.is_closed());
+        let mut meant = open.ears.iter().filter(|ear| hears(whose, &ear.whose));
         let why = match (meant.next(), meant.next()) {
-            (Some((_, asks)), None) => {
-                return asks.try_send(ask).map_err(|_full| "too much waits for the client already");
+            (Some(ear), None) => {
+                let (client, asides) = (Arc::clone(&ear.client), ear.asides.clone());
+                open.give(&ask, &client);
+                return asides
+                    .try_send(Aside::Ask(ask))
+                    .map_err(|_full| "too much waits for the client already");
             }
             (None, _) if open.early.len() < WAITING => {
                 open.asked += 1;

@@ -53,8 +53,9 @@ struct Inner {
     closed: CancellationToken,
     /// Why it is over.
     end: Mutex<Option<String>>,
-    /// How often it was used, so that someone can tell whether it was used since.
+    /// How often it was used, so that someone can tell whether it was used since, and the newest request's number.
     uses: AtomicU64,
+    newest: AtomicU64,
     whose: Whose,
     shared: Arc<Shared>,
     metrics: Arc<crate::metrics::Metrics>,
@@ -78,6 +79,7 @@ impl Pipe {
             closed: CancellationToken::new(),
             end: Mutex::default(),
             uses: AtomicU64::new(0),
+            newest: AtomicU64::new(0),
             metrics: Arc::clone(&shared.world.metrics),
         });
         let pipe = Self { inner };
@@ -125,6 +127,29 @@ impl Pipe {
         lock(&self.inner.waiting).clear();
     }
 
+    /// Ends the conversation if no call waits. A call that comes at the same moment was not sent, and finds it closed.
+    pub(crate) fn close_if_idle(&self, why: &str) -> bool {
+        let waiting = lock(&self.inner.waiting);
+        if self.is_closed() || waiting.values().any(|call| !call.wants.listens) {
+            return false;
+        }
+        lock(&self.inner.end).get_or_insert_with(|| why.to_owned());
+        self.inner.closed.cancel();
+        drop(waiting);
+        self.close(why);
+        true
+    }
+
+    /// Whether both are the same conversation.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+
+    /// When it was last used, among all conversations with the server: later is more.
+    pub(crate) fn last_use(&self) -> u64 {
+        self.inner.newest.load(Ordering::Relaxed)
+    }
+
     /// Becomes ready when nothing more will be read.
     pub(crate) async fn drained(&self) {
         self.inner.drained.cancelled().await;
@@ -155,6 +180,7 @@ impl Pipe {
         wants: Wants,
     ) -> Result<PipeStream, CallError> {
         self.inner.uses.fetch_add(u64::from(!wants.listens), Ordering::Relaxed);
+        self.inner.newest.fetch_max(id, Ordering::Relaxed);
         let (notices, notices_out) = backlog::new();
         let (response, response_out) = oneshot::channel();
         lock(&self.inner.waiting).insert(id, Waiting { notices, response, wants });

@@ -1,18 +1,22 @@
 //! The conversations with one server, one for each [`Whose`]: begun when needed, begun again with a pause when that
 //! fails. What such a conversation goes over, a process or an HTTP+SSE connection, is its [`Begin`]'s business.
+//!
+//! Where one costs much, as a process does, several [`Whose`] share it if that makes no difference (`keeping`, `temper`).
 
 use std::collections::HashMap;
 use std::fmt;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::Bytes;
 use mcp::answer;
 use mcp::call::Call;
 use mcp::jsonrpc::Id;
 use mcp::meta::LogLevel;
 use mcp::version::Era;
-use tokio::sync::Mutex as AsyncMutex;
+use tokio::sync::{Mutex as AsyncMutex, Notify, OwnedMutexGuard};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +26,9 @@ use crate::upstream::link::{Link, Whose};
 use crate::upstream::pipe::{Pipe, Wants, lock};
 use crate::upstream::shared::Shared;
 
+mod beside;
+mod keeping;
+
 /// A conversation that lasted this long has not failed to begin.
 const SETTLED: Duration = Duration::from_secs(30);
 /// The first pause before one is begun again; doubled up to [`LONGEST_PAUSE`].
@@ -30,7 +37,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// How a conversation begins.
 pub(crate) trait Begin: fmt::Debug + Send + Sync + 'static {
-    /// Whether one that nobody has used is ended when another takes its place.
+    /// Whether one is shared and ended wherever that makes no difference.
     const IS_COSTLY: bool;
 
     /// Begins one, in which a legacy server is told what is declared for `whose`. The caller bounds the time.
@@ -42,6 +49,27 @@ pub(crate) trait Begin: fmt::Debug + Send + Sync + 'static {
 
     /// Why a deadline passed.
     fn was_late(&self, within: Duration) -> String;
+
+    /// After how long one that nobody uses is ended, if ever.
+    fn idle_after(&self) -> Option<Duration> {
+        None
+    }
+
+    /// It did not begin in time. Whether it is worth while to begin at once in another way.
+    fn was_stuck(&self, _shared: &Shared) -> bool {
+        false
+    }
+}
+
+/// What a conversation is needed for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// For ourselves: any will do.
+    Own,
+    /// To see what the server is and lists.
+    Look,
+    /// For anything else that a client wants of it.
+    Call,
 }
 
 /// The conversations with one server.
@@ -56,6 +84,12 @@ pub(crate) struct Pipes<B> {
     era: Mutex<Option<Era>>,
     /// Held while nobody knows its era: with a modern server one conversation is enough for all.
     first: Arc<AsyncMutex<()>>,
+    /// Held while one is begun beside others and compared with them: what comes of it decides over the next.
+    beside: Arc<AsyncMutex<()>>,
+    /// Told when one has begun.
+    news: Notify,
+    /// The one that was last used for ourselves.
+    own: Mutex<Option<Pipe>>,
 }
 
 /// The conversation of one [`Whose`]; the lock is held while it is being begun.
@@ -68,8 +102,11 @@ pub(crate) struct Running {
     pub(crate) link: Link,
     /// The log level that a legacy server was set to.
     level: Arc<Mutex<Option<LogLevel>>>,
-    /// Whether a client has used it for more than to look around.
+    /// Whether a client has used it for more than to look around, and whether for that.
     served: Arc<AtomicBool>,
+    looked: Arc<AtomicBool>,
+    /// Whether the server was asked in it to watch a resource.
+    watches: Arc<AtomicBool>,
 }
 
 /// A conversation with a server that has not said yet what it is. Whoever gives up waiting for that drops it, and ends the
@@ -97,63 +134,103 @@ impl<B: Begin> Pipes<B> {
             stopped: CancellationToken::new(),
             era: Mutex::default(),
             first: Arc::default(),
+            beside: Arc::default(),
+            news: Notify::new(),
+            own: Mutex::default(),
         }
     }
 
     /// The conversation for `whose`, begun if there is none. One that others are beginning is waited for, and goes on
     /// beginning when nobody waits any more: the next call finds it, where a program that is slow to start would never get
     /// there.
-    pub(crate) async fn running(self: &Arc<Self>, whose: &Whose) -> Result<Running, CallError> {
+    pub(crate) async fn running(self: &Arc<Self>, whose: &Whose, need: Need) -> Result<Running, CallError> {
+        loop {
+            if let Some(running) = self.fitting(whose, need) {
+                return Ok(running);
+            }
+            if let Some(running) = self.begun(whose, need).await? {
+                return Ok(running);
+            }
+        }
+    }
+
+    /// One that was begun for `whose`; none if it turned out that it was told too much.
+    async fn begun(self: &Arc<Self>, whose: &Whose, need: Need) -> Result<Option<Running>, CallError> {
         let era = *lock(&self.era);
         let first = if era.is_none() { Some(Arc::clone(&self.first).lock_owned().await) } else { None };
-        // A legacy server is told once what its clients can be asked; a modern one hears it with each call. Whoever can
-        // be asked nothing does not mind what a server was told.
+        // A legacy server is told once what its clients can be asked; a modern one hears it with each call.
         let whose = if *lock(&self.era) == Some(Era::Modern) { whose.bare() } else { whose.clone() };
-        if whose.is_bare()
-            && let Some(running) = self.current(&whose).await
-        {
-            return Ok(running);
-        }
-        let slot = Arc::clone(lock(&self.slots).entry(whose.clone()).or_default());
+        let beside = match self.wait_beside(&whose, need).await {
+            Ok(beside) => beside,
+            Err(running) => return Ok(Some(running)),
+        };
+        let told = if beside.is_some() { self.told(&whose) } else { whose.clone() };
+        let slot = Arc::clone(lock(&self.slots).entry(told.clone()).or_default());
         let mut slot = slot.lock_owned().await;
         if let Some(running) = slot.as_ref().filter(|running| !running.pipe.is_closed()) {
-            return Ok(running.clone());
+            return Ok(Some(running.clone()));
+        }
+        if beside.is_some() {
+            self.make_room(&told)?;
         }
         let wire = Arc::clone(self);
         let starting = self.shared.world.tasks.spawn(async move {
             let _first = first;
-            let alone = wire.kin(&whose).is_none();
-            let running = wire.start_in_time(&whose).await?;
+            let alone = wire.kin(&told).is_none();
+            let running = match wire.start_in_time(&told).await {
+                Ok(running) => running,
+                // Some programs can run only once: then that one is everybody's.
+                Err(error) => return wire.any_kin(&told).ok_or(error).map(Some),
+            };
             *slot = Some(running.clone());
-            if B::IS_COSTLY && !whose.is_bare() {
-                wire.replace_unused(&whose);
-            }
-            if whose.is_shared() && alone {
+            drop(slot);
+            wire.news.notify_waiters();
+            wire.tend(&told, &running);
+            if told.is_shared() && alone {
                 wire.shared.begun();
             }
-            Ok(running)
+            Ok(wire.begun_beside(beside, whose == told, (told, running)).await)
         });
         starting
             .await
             .unwrap_or_else(|fault| Err(self.shared.unreachable(&format!("starting it failed: {fault}"))))
     }
 
-    /// Ends the conversation that was begun to see what the server is, if nobody has used it yet: the new one serves all.
-    fn replace_unused(&self, whose: &Whose) {
-        let slot = lock(&self.slots).get(&whose.bare()).cloned();
-        let Some(mut unused) = slot.as_ref().and_then(|slot| slot.try_lock().ok()) else { return };
-        if let Some(running) =
-            unused.take_if(|running| !running.has_served() && running.pipe.use_so_far().1 == 0)
-        {
-            running.pipe.close("another one, which knows what clients can be asked, has taken its place");
+    /// Waits until a conversation may be begun beside others, where that matters, or for one that fits.
+    async fn wait_beside(&self, whose: &Whose, need: Need) -> Result<Option<OwnedMutexGuard<()>>, Running> {
+        if !B::IS_COSTLY || !whose.is_shared() {
+            return self.fitting(whose, need).map_or(Ok(None), Err);
+        }
+        loop {
+            let mut news = pin!(self.news.notified());
+            news.as_mut().enable();
+            if let Some(running) = self.fitting(whose, need) {
+                return Err(running);
+            }
+            tokio::select! {
+                biased;
+                () = news => {}
+                beside = Arc::clone(&self.beside).lock_owned() => {
+                    return self.fitting(whose, need).map_or(Ok(Some(beside)), Err);
+                }
+            }
         }
     }
 
     async fn start_in_time(&self, whose: &Whose) -> Result<Running, CallError> {
         let within = self.shared.plan.deadlines.connect;
+        let late = || Err(self.shared.unreachable(&self.begin.was_late(within)));
+        let in_time = async {
+            match timeout(within, self.start(whose)).await {
+                Ok(started) => started,
+                Err(_elapsed) if self.begin.was_stuck(&self.shared) => {
+                    timeout(within, self.start(whose)).await.unwrap_or_else(|_elapsed| late())
+                }
+                Err(_elapsed) => late(),
+            }
+        };
         let started = tokio::select! {
-            started = timeout(within, self.start(whose)) => started
-                .unwrap_or_else(|_elapsed| Err(self.shared.unreachable(&self.begin.was_late(within)))),
+            started = in_time => started,
             () = self.stopped.cancelled() => return Err(self.shared.unreachable("Portolan no longer uses it")),
         };
         if let Err(error @ (CallError::Unreachable { .. } | CallError::InvalidAnswer { .. })) = &started {
@@ -174,10 +251,24 @@ impl<B: Begin> Pipes<B> {
 
     /// A conversation that is not just being begun; for `whose`, whatever was declared to it.
     fn kin(&self, whose: &Whose) -> Option<Running> {
+        self.all_kin(whose).into_iter().next().map(|(_, running)| running)
+    }
+
+    /// All conversations that are not just being begun and differ from that of `whose` in what was declared at most.
+    fn all_kin(&self, whose: &Whose) -> Vec<(Whose, Running)> {
         let slots = lock(&self.slots);
         let kin = slots.iter().filter(|(other, _)| other.is_kin_of(whose));
         let running = |slot: &Slot| slot.try_lock().ok().and_then(|running| running.clone());
-        kin.filter_map(|(_, slot)| running(slot)).find(|running| !running.pipe.is_closed())
+        kin.filter_map(|(other, slot)| Some((other.clone(), running(slot)?)))
+            .filter(|(_, running)| !running.pipe.is_closed())
+            .collect()
+    }
+
+    /// Tells a legacy server something that is true of `whose`, if there is a conversation for that.
+    pub(crate) fn tell(&self, whose: &Whose, word: &Bytes) {
+        if let Some(running) = self.fitting(whose, Need::Call).filter(|r| r.link.era() == Era::Legacy) {
+            running.pipe.say(word.clone());
+        }
     }
 
     /// Ends the conversations of `whose`, which nobody will use again.
@@ -207,6 +298,7 @@ impl<B: Begin> Pipes<B> {
         let running = self.begin.begin(&self.shared, whose).await?;
         *lock(&self.era) = Some(running.link.era());
         self.shared.knows(&running.link);
+        self.shared.temper.is_of(running.link.discovered.info.as_deref());
         Ok(running)
     }
 
@@ -268,7 +360,14 @@ impl Drop for Fresh {
 
 impl Running {
     pub(crate) fn new(pipe: Pipe, link: Link) -> Self {
-        Self { pipe, link, level: Arc::default(), served: Arc::default() }
+        Self {
+            pipe,
+            link,
+            level: Arc::default(),
+            served: Arc::default(),
+            looked: Arc::default(),
+            watches: Arc::default(),
+        }
     }
 
     /// Makes a legacy server log from `level` on. Its level is one for all calls, so it is only ever lowered, and
@@ -289,8 +388,22 @@ impl Running {
         self.served.load(Ordering::Relaxed)
     }
 
-    /// A client uses it.
-    pub(crate) fn serves(&self, call: &Call) {
+    /// Whether any client has used it.
+    fn was_used(&self) -> bool {
+        self.looked.load(Ordering::Relaxed) || self.has_served()
+    }
+
+    /// Somebody uses it.
+    pub(crate) fn serves(&self, call: &Call, need: Need) {
+        match need {
+            Need::Own => {
+                let watches = call.method().is_some_and(|method| method.name == "resources/subscribe");
+                self.watches.fetch_or(watches, Ordering::Relaxed);
+                return;
+            }
+            Need::Look => self.looked.store(true, Ordering::Relaxed),
+            Need::Call => {}
+        }
         if call.method().is_none_or(|method| method.may_ask || method.name == "resources/subscribe") {
             self.served.store(true, Ordering::Relaxed);
         }

@@ -18,6 +18,7 @@ use super::answer::{Answer, Arrival};
 use super::fault::{Failed, Fault};
 use super::guard::Pass;
 use super::link::{Health, NOTHING};
+use super::pipes::Need;
 use super::{Order, Upstream};
 use crate::reply::CallError;
 
@@ -108,7 +109,7 @@ impl Pulse {
 
     async fn ask(&self) -> Result<Box<Answer>, CallError> {
         let upstream = &self.upstream;
-        let link = upstream.link(&upstream.whose(&self.principal, None, NOTHING)).await?;
+        let link = upstream.link(&upstream.whose(&self.principal, None, NOTHING), Need::Own).await?;
         let method = if link.era() == Era::Modern { "server/discover" } else { "ping" };
         let client =
             ClientFacts { capabilities: Bytes::from_static(b"{}"), info: None, log: LogWish::Nothing };

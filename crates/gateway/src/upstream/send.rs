@@ -19,7 +19,7 @@ use super::ask::Asked;
 use super::fault::Failed;
 use super::guard::Pass;
 use super::link::{Health, Link, NOTHING, Whose};
-use super::pipes::Running;
+use super::pipes::{Need, Running};
 use super::places::Place;
 use super::streamable::early::{self, First};
 use super::streamable::refusal::{self, Reading};
@@ -88,7 +88,8 @@ impl Upstream {
     ) -> Result<Box<Answer>, Failed> {
         match &self.wire {
             Wire::Stdio(wire) => {
-                let running = self.note(wire.running(whose).await, |running| &running.link)?;
+                let running = wire.running(whose, order.need()).await;
+                let running = self.note(running, |running| &running.link)?;
                 Ok(self.begin_pipe(order, &running, HeaderMap::new(), (&whose.declared, place)).await?)
             }
             Wire::Http(wire) => {
@@ -120,7 +121,7 @@ impl Upstream {
         if let Some(level) = log.level() {
             running.lower_level(level, self.shared.next_id());
         }
-        running.serves(order.call);
+        running.serves(order.call, order.need());
         let id = self.shared.next_id();
         let body = self.body(order, &running.link, id);
         let wants = Running::wants(log.wants(None), order.listens, asked(order, declared));
@@ -331,6 +332,19 @@ impl Upstream {
 }
 
 impl Order<'_> {
+    /// What a conversation is needed for.
+    fn need(&self) -> Need {
+        match self.call.method() {
+            _ if self.is_own() => Need::Own,
+            // Only we ourselves send these: for all clients together.
+            Some(method) if matches!(method.name, "resources/subscribe" | "resources/unsubscribe") => {
+                Need::Own
+            }
+            Some(method) if method.entries.is_some() => Need::Look,
+            _ => Need::Call,
+        }
+    }
+
     /// Whether it is Portolan's own and has pauses of its own: it takes no place, and what becomes of it is not counted.
     pub(super) fn is_own(&self) -> bool {
         self.listens || self.probes

@@ -19,6 +19,7 @@ use crate::upstream::guard::Guard;
 use crate::upstream::link::{Health, Link};
 use crate::upstream::notices::Notices;
 use crate::upstream::suspense::Suspense;
+use crate::upstream::temper::Temper;
 use crate::world::World;
 
 /// What all parts of one upstream share.
@@ -31,6 +32,8 @@ pub(crate) struct Shared {
     pub(crate) notices: Notices,
     /// Who can be asked outside of any call.
     pub(crate) ears: Ears,
+    /// Whether it minds what is declared to it.
+    pub(crate) temper: Temper,
     /// How often a connection to it was begun anew; what was missed in between is unknown.
     pub(crate) epoch: watch::Sender<u64>,
     ids: AtomicU64,
@@ -53,6 +56,7 @@ impl Shared {
             most_children,
             notices: Notices::new(),
             ears: Ears::default(),
+            temper: Temper::default(),
             epoch: watch::Sender::new(0),
             ids: AtomicU64::new(0),
             health: watch::Sender::new(Health::Unknown),

@@ -1,6 +1,7 @@
 //! Servers that are child processes: what such a conversation begins with, and how it and its process end together.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -33,20 +34,31 @@ pub(crate) type StdioWire = Pipes<Processes>;
 /// Starts processes of one program.
 #[derive(Debug)]
 pub(crate) struct Processes {
-    pub(crate) reach: StdioReach,
+    reach: StdioReach,
+    /// Whether it was seen to bear nothing before `initialize`.
+    minds_questions: AtomicBool,
 }
 
 impl Begin for Processes {
     const IS_COSTLY: bool = true;
 
     async fn begin(&self, shared: &Arc<Shared>, whose: &Whose) -> Result<Running, CallError> {
+        let detects = open::detects(shared);
+        if detects && self.minds_questions.load(Ordering::Relaxed) {
+            let fresh = self.launch(shared, whose)?;
+            let link = open::converse(shared, fresh.pipe(), open::Opener::Initialize, &whose.declared).await;
+            // It may be another program by now.
+            self.minds_questions.store(link.is_ok(), Ordering::Relaxed);
+            return self.ready(shared, fresh, link);
+        }
         let first = self.launch(shared, whose)?;
         match open::converse(shared, first.pipe(), open::Opener::Detect, &whose.declared).await {
             // Some legacy servers end themselves at anything before `initialize`.
-            Err(CallError::BrokeOff { .. }) if open::detects(shared) => {
+            Err(CallError::BrokeOff { .. }) if detects => {
                 let second = self.launch(shared, whose)?;
                 let link =
                     open::converse(shared, second.pipe(), open::Opener::Initialize, &whose.declared).await;
+                self.minds_questions.store(link.is_ok(), Ordering::Relaxed);
                 self.ready(shared, second, link)
             }
             link => self.ready(shared, first, link),
@@ -56,9 +68,23 @@ impl Begin for Processes {
     fn was_late(&self, within: Duration) -> String {
         format!("it said nothing within {within:?}")
     }
+
+    fn idle_after(&self) -> Option<Duration> {
+        self.reach.idle_after
+    }
+
+    /// Others say nothing any more after anything before `initialize`. They are begun once with that; if they say nothing then
+    /// either, it was not that, and the next one is asked again.
+    fn was_stuck(&self, shared: &Shared) -> bool {
+        open::detects(shared) && !self.minds_questions.fetch_xor(true, Ordering::Relaxed)
+    }
 }
 
 impl Processes {
+    pub(crate) fn new(reach: StdioReach) -> Self {
+        Self { reach, minds_questions: AtomicBool::new(false) }
+    }
+
     fn ready(
         &self,
         shared: &Arc<Shared>,
@@ -66,11 +92,7 @@ impl Processes {
         link: Result<Link, CallError>,
     ) -> Result<Running, CallError> {
         match link {
-            Ok(link) => {
-                let pipe = fresh.keep();
-                self.watch_idleness(shared, &pipe);
-                Ok(Running::new(pipe, link))
-            }
+            Ok(link) => Ok(Running::new(fresh.keep(), link)),
             Err(CallError::BrokeOff { why, .. }) => Err(shared.unreachable(&why)),
             Err(error) => Err(error),
         }
@@ -104,27 +126,6 @@ impl Processes {
         world.tasks.spawn(supervise(Arc::clone(shared), child.process, pipe.clone(), with));
         Ok(Fresh::new(pipe))
     }
-
-    fn watch_idleness(&self, shared: &Shared, pipe: &Pipe) {
-        let Some(after) = self.reach.idle_after else { return };
-        let (pipe, name) = (pipe.clone(), shared.plan.name.clone());
-        shared.world.tasks.spawn(async move {
-            let mut last = pipe.use_so_far().0;
-            loop {
-                tokio::select! {
-                    () = pipe.closed() => return,
-                    () = tokio::time::sleep(after) => {}
-                }
-                let (uses, waiting) = pipe.use_so_far();
-                if uses == last && waiting == 0 {
-                    tracing::info!(upstream = name, "ended an idle child process");
-                    pipe.close("it was idle");
-                    return;
-                }
-                last = uses;
-            }
-        });
-    }
 }
 
 struct Supervision {
@@ -155,7 +156,7 @@ async fn supervise(shared: Arc<Shared>, mut process: Box<dyn Process>, pipe: Pip
     }
     child::end(process, with.grace).await;
     tracing::debug!(upstream = name, pid, "a child process is gone");
-    shared.world.metrics.child_ended();
+    shared.world.metrics.child_ended(name);
     drop(with.place);
 }
 

@@ -26,7 +26,7 @@ use crate::reply::CallError;
 use crate::upstream::fault::Fault;
 use crate::upstream::link::{Link, Transport, Whose};
 use crate::upstream::pipe::lock;
-use crate::upstream::pipes::Running;
+use crate::upstream::pipes::{Need, Running};
 use crate::upstream::shared::Shared;
 use crate::upstream::sse::{SseWire, Streams};
 
@@ -214,7 +214,7 @@ impl HttpWire {
 
     /// A connection over the older transport.
     async fn find_sse(&self, whose: &Whose) -> Result<Partner, CallError> {
-        let running = self.sse.running(whose).await;
+        let running = self.sse.running(whose, Need::Call).await;
         // What it was found to be holds only as long as it is: it may be another server by now.
         let is_sse = running.is_ok() || self.reach.transport == TransportRule::Sse;
         self.is_sse.store(is_sse, Ordering::Relaxed);
@@ -427,6 +427,18 @@ impl HttpWire {
         let slot = lock(&self.sessions).get(whose).cloned()?;
         let session = slot.lock().await.clone();
         session.filter(|session| !session.is_lost()).map(Partner::Legacy)
+    }
+
+    /// Tells a legacy server something that is true of `whose`, if there is a session for that.
+    pub(crate) fn tell(self: &Arc<Self>, whose: Whose, word: &Bytes) {
+        self.sse.tell(&whose, word);
+        let Some(slot) = lock(&self.sessions).get(&whose).cloned() else { return };
+        let (wire, word) = (Arc::clone(self), word.clone());
+        self.shared.world.tasks.spawn(async move {
+            if let Some(session) = slot.lock().await.clone().filter(|session| !session.is_lost()) {
+                session.reply(&wire, word);
+            }
+        });
     }
 
     /// Ends the sessions of `whose`, whatever is declared in them, which nobody will use again.

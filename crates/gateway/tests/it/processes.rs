@@ -72,6 +72,38 @@ async fn a_process_that_ends_at_a_modern_question_is_started_again_for_the_legac
     assert_eq!((server.seen_of("server/discover").len(), spawn.started()), (1, 2));
 }
 
+/// Others say nothing any more after it: they are begun anew with `initialize`, and from then on at once.
+#[tokio::test(start_paused = true)]
+async fn a_process_that_is_stuck_after_a_modern_question_is_started_again_for_the_legacy_one() {
+    let mut stand = Stand::new(Arc::new(MemoryNetwork::default()));
+    let (_unused, _desk) = stand.add("up", Over::Stdio, Persona::legacy()).await;
+    stand.spawn.program("up", |stdio: Stdio| async move {
+        let mut lines = BufReader::new(stdio.stdin).lines();
+        let mut stdout = stdio.stdout;
+        let mut stuck = None;
+        while let Ok(Some(line)) = lines.next_line().await {
+            let method = json::at(&line, &["method"]).map_or("", json::plain);
+            if *stuck.get_or_insert(method != "initialize") {
+                continue;
+            }
+            let Some(id) = json::at(&line, &["id"]) else { continue };
+            let result = match method {
+                "initialize" => {
+                    r#"{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"s","version":"1"}}"#
+                }
+                _ => r#"{"content":[]}"#,
+            };
+            let answer = format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{result}}}\n");
+            stdout.write_all(answer.as_bytes()).await.unwrap();
+        }
+        0
+    });
+    let spawn = stand.spawn.clone();
+    let running = stand.start().await;
+    assert!(call(&running).await.unwrap().contains("content"));
+    assert_eq!((spawn.started(), spawn.live()), (2, 1));
+}
+
 /// Appendix E, oracle 30.
 #[tokio::test(start_paused = true)]
 async fn a_process_of_another_modern_revision_is_not_asked_in_the_legacy_way() {

@@ -81,7 +81,9 @@ fn urls_have_an_id_in_the_legacy_era_only() {
 #[test]
 fn a_session_is_told_what_it_may_ask_for() {
     let all = r#"{"sampling":{"tools":{}},"roots":{"listChanged":true},"tasks":{},"elicitation":{"url":{}}}"#;
-    assert_eq!(askable(all), r#"{"elicitation":{"url":{}},"roots":{},"sampling":{"tools":{}}}"#);
+    let told = r#"{"elicitation":{"url":{}},"roots":{"listChanged":true},"sampling":{"tools":{}}}"#;
+    assert_eq!(askable(all), told);
+    assert_eq!(askable(r#"{"roots":{"listChanged":false}}"#), r#"{"roots":{}}"#);
     assert_eq!(askable("{}"), "{}");
     assert_eq!(askable(r#"{"roots":true}"#), "{}");
 }
@@ -105,4 +107,23 @@ fn a_retry_differs_in_what_was_asked_for_only() {
         )
     );
     assert_eq!(again(&call, &[], None).unwrap().params(), Some(r#"{"name":"t","arguments":{"a":1.0}}"#));
+}
+
+#[test]
+fn who_was_told_more_was_told_all_of_less() {
+    let (none, form, url) = ("{}", r#"{"elicitation":{}}"#, r#"{"elicitation":{"url":{}}}"#);
+    for (told, declared, covered) in [
+        (none, none, true),
+        (form, none, true),
+        (none, form, false),
+        (form, r#"{"elicitation":{"form":{}}}"#, true),
+        (form, url, false),
+        (url, form, false),
+        (form, r#"{"roots":{}}"#, false),
+        (r#"{"sampling":{}}"#, r#"{"sampling":{"tools":{}}}"#, false),
+    ] {
+        assert_eq!(covers(told, declared), covered, "{told} {declared}");
+        assert!(covers(EVERYTHING, declared), "{declared}");
+    }
+    assert_eq!(askable(EVERYTHING), EVERYTHING);
 }

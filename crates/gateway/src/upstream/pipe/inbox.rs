@@ -1,11 +1,12 @@
 //! What a server says: each message goes to the call that it belongs to, or to all who listen.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use mcp::glance::Glance;
 use mcp::jsonrpc::{Id, Message, MessageKind, Request};
-use mcp::notify::{self, Notice};
+use mcp::notify::{self, Notice, Seen};
 use mcp::reject::code;
 use tokio::sync::oneshot;
 
@@ -80,11 +81,22 @@ impl Pipe {
         if let Some(reply) = ask::answer_at_once(&whose.declared, &request.id, method, message.params()) {
             return self.say(reply);
         }
-        let ask = Ask::new(message, request, Creditor::Pipe(self.clone()));
+        shared.temper.asked();
         let waiting = lock(&self.inner.waiting);
-        let given = match ask::owner(waiting.iter().map(|(id, call)| (*id, &call.wants.asked, call))) {
+        let owner = ask::owner(waiting.iter().map(|(id, call)| (*id, &call.wants.asked, call)));
+        // The server may have been told more than this client can be asked.
+        if let Ok(call) = &owner
+            && let Some(reply) =
+                ask::answer_at_once(&call.wants.asked.declared, &request.id, method, message.params())
+        {
+            drop(waiting);
+            return self.say(reply);
+        }
+        let ask = Ask::new(message, request, Creditor::Pipe(self.clone()));
+        let given = match owner {
             // Where there is no room for it, it is refused by being dropped.
             Ok(call) => {
+                shared.ears.give(&ask, call.wants.asked.client.as_ref());
                 call.notices.give(Said::Ask(ask)).then_some(()).ok_or("too much waits for the client")
             }
             Err(Nobody::NoCall) => shared.ears.ask(whose, ask),
@@ -107,6 +119,10 @@ impl Pipe {
                 return;
             }
         };
+        if let Notice::ElicitationComplete { elicitation } = &seen.notice {
+            let client = self.inner.shared.ears.given(elicitation);
+            return self.complete(message, seen.clone(), client.as_ref());
+        }
         let mut waiting = lock(&self.inner.waiting);
         let owner = match (&seen.subscription, &seen.notice) {
             (_, Notice::Cancelled { request: Some(request) }) => {
@@ -154,6 +170,20 @@ impl Pipe {
                 // It must not lose anything, so it must be told that it is over.
                 waiting.remove(&id);
             }
+        }
+    }
+
+    /// An elicitation is over that this client was given: it is told in a call that is still open, or beside.
+    fn complete(&self, message: Message, seen: Seen, client: Option<&Arc<str>>) {
+        let Inner { upstream, shared, metrics, .. } = &*self.inner;
+        let Some(client) = client else { return metrics.dropped(upstream) };
+        let waiting = lock(&self.inner.waiting);
+        let theirs = waiting.iter().filter(|(_, call)| call.wants.asked.client.as_ref() == Some(client));
+        let call = theirs.max_by_key(|(id, _)| **id).map(|(_, call)| call);
+        let told = call.is_some_and(|call| call.notices.give(Said::Notice(message.clone(), seen)));
+        drop(waiting);
+        if !told && !shared.ears.tell(client, message.bytes()) {
+            metrics.dropped(upstream);
         }
     }
 

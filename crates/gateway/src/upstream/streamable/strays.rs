@@ -8,7 +8,8 @@ use mcp::jsonrpc::{Id, Message};
 use mcp::notify::{Notice, Seen};
 use mcp::reject::code;
 
-use super::Session;
+use super::{HttpWire, Session};
+use crate::upstream::answer::Arrival;
 use crate::upstream::ask::{self, Ask, Asked, Nobody};
 use crate::upstream::backlog::{self, Giver, Said, Taker};
 use crate::upstream::ears::Ears;
@@ -66,6 +67,19 @@ impl Strays {
         call.notices.answer(message)
     }
 
+    /// Tells a client in a call of it that is open. Whether there is one.
+    pub(super) fn tell(&self, client: &Arc<str>, message: Message, seen: Seen) -> bool {
+        let calls = lock(&self.calls);
+        let theirs = calls.iter().filter(|(_, call)| call.asked.client.as_ref() == Some(client));
+        let call = theirs.max_by_key(|(id, _)| **id).map(|(_, call)| call);
+        call.is_some_and(|call| call.notices.give(Said::Notice(message, seen)))
+    }
+
+    /// Who has made a call.
+    pub(super) fn client_of(&self, id: u64) -> Option<Arc<str>> {
+        lock(&self.calls).get(&id).and_then(|call| call.asked.client.clone())
+    }
+
     /// Gives a request of the server to the call that it belongs to, or to the only client that can be meant.
     ///
     /// # Errors
@@ -76,6 +90,7 @@ impl Strays {
         match owner {
             // Where there is no room for it, it is refused by being dropped.
             Ok(call) => {
+                ears.give(&ask, call.asked.client.as_ref());
                 let given = call.notices.give(Said::Ask(ask));
                 given.then_some(()).ok_or("too much waits for the client already")
             }
@@ -86,6 +101,26 @@ impl Strays {
             }
         }
     }
+}
+
+/// An elicitation is over, as a stream says: whoever was given it is told, in a call that is still open, or beside. What is
+/// returned belongs to the stream's own call.
+pub(super) fn complete(
+    wire: &HttpWire,
+    (session, id): (Option<&Arc<Session>>, Option<u64>),
+    (elicitation, message, seen): (&str, Message, Seen),
+) -> Option<Arrival> {
+    let shared = &wire.shared;
+    if let (Some(client), Some(session)) = (shared.ears.given(elicitation), session) {
+        if id.and_then(|id| session.strays.client_of(id)).as_ref() == Some(&client) {
+            return Some(Arrival::Notice(message, seen));
+        }
+        if session.strays.tell(&client, message.clone(), seen) || shared.ears.tell(&client, message.bytes()) {
+            return None;
+        }
+    }
+    shared.world.metrics.dropped(&shared.plan.name);
+    None
 }
 
 /// A call's notifications that come on the session's stream, until dropped.

@@ -12,7 +12,7 @@ use http::{HeaderValue, Method, StatusCode};
 use mcp::jsonrpc::{EnvelopeFault, Message, MessageKind, Request};
 use mcp::legacy::batch;
 use mcp::legacy::refusal::speaks_of_session;
-use mcp::notify::{self, Notice};
+use mcp::notify::{self, Notice, Seen};
 use mcp::sse::{Decoder, Event};
 use mcp::{answer, glance, headers};
 use tokio::time::Instant;
@@ -21,7 +21,7 @@ use transport::http::client::Reply;
 use super::early::{Early, Opened};
 use super::hearing::Heard;
 use super::refusal::Refusal;
-use super::strays::Strayed;
+use super::strays::{self, Strayed};
 use super::{HttpWire, Session};
 use crate::reply::CallError;
 use crate::upstream::answer::{Arrival, Response};
@@ -388,6 +388,15 @@ impl HttpStream {
                     }
                     None
                 }
+                Ok(Seen { notice: Notice::ElicitationComplete { elicitation }, subscription }) => {
+                    let notice = Notice::ElicitationComplete { elicitation: elicitation.clone() };
+                    let seen = Seen { notice, subscription };
+                    strays::complete(
+                        &self.wire,
+                        (self.session.as_ref(), self.id),
+                        (&elicitation, message, seen),
+                    )
+                }
                 Ok(seen) if self.is_of_another(&seen.notice) => {
                     tracing::debug!(
                         upstream = self.wire.shared.plan.name,
@@ -440,7 +449,8 @@ impl HttpStream {
         }
         let to = Creditor::Http(Arc::clone(&self.wire), Arc::clone(session));
         let ask = Ask::new(message, request, to);
-        if self.id.is_some() {
+        if let Some(id) = self.id {
+            self.wire.shared.ears.give(&ask, session.strays.client_of(id).as_ref());
             return Some(Arrival::Ask(ask));
         }
         if let Err(why) = session.strays.ask(ask, (&self.wire.shared.ears, &session.whose)) {
