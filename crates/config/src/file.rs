@@ -273,8 +273,22 @@ table! {
         prefix: Prefix = "auto",
         /// What stands between the prefix and the name.
         separator: String = "__",
-        /// The most characters that a public name may have. Longer ones are cut, and end in a digest.
-        max_length: Count = 64,
+        /// The most characters that a public name may have where a route has several servers. Longer ones are cut, and end
+        /// in a digest. If it is not written, a long prefix makes it longer, up to 64.
+        max_length: Count = 45,
+        /// Which characters public names have where a route has several servers.
+        alphabet: Alphabet = "safe",
+    }
+}
+
+choice! {
+    /// Which characters public names have.
+    Alphabet {
+        /// Letters, digits, `_` and `-`. A name with others is spelled with `_` in their place, and ends in a digest; so does
+        /// one of two names that differ only in case or in `-` and `_`, because clients take those for the same.
+        "safe" => Safe,
+        /// Those of the servers' own names.
+        "any" => Any,
     }
 }
 

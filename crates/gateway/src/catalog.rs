@@ -12,6 +12,7 @@ use mcp::cache::Scope;
 use mcp::call::Call;
 use mcp::method::{self, Kind, Method};
 use mcp::mirror::MirroredParams;
+use mcp::template;
 use mcp::version::Revision;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -32,7 +33,7 @@ use self::label::RouteLabel;
 pub(crate) use self::label::{map_error_uri, map_result_uris};
 use self::names::{Names, Owner};
 use self::reading::{Part, Reader, Wait};
-use self::remarks::Remarks;
+use self::remarks::{Done, Remark, Remarks};
 use self::shelf::{Asker, ListFault, Pages, Shelf, Term};
 
 /// For so long a server that did not give its tools is not asked for them again before each call.
@@ -154,8 +155,15 @@ impl Catalog {
         };
         let member = self.members.get(server)?;
         if self.names.may_be_cut(public) {
+            let key = (kind, public.to_string());
             drop(Box::pin(member.know(kind, asker, Wait::Whole)).await);
-            if let Some(name) = member.shelf.index().cut.get(&(kind, public.to_string())) {
+            // One that is not known may have been listed since, at another replica for one.
+            if !member.shelf.index().cut.contains_key(&key) && !member.shelf.index().seen.contains_key(&key) {
+                if let Some(method) = method::find(list_name(kind)) {
+                    drop(Box::pin(member.reader.list(method, asker, Wait::Whole)).await);
+                }
+            }
+            if let Some(name) = member.shelf.index().cut.get(&key) {
                 return Some((server, name.as_str().into()));
             }
         }
@@ -177,7 +185,13 @@ impl Catalog {
         let (owner, own) = self.names.uri_owner(public);
         let server = match owner {
             Owner::Server(server, _) => server,
-            Owner::Unprefixed(_) => Box::pin(self.only_one_that_has(kind, public, asker)).await?,
+            Owner::Unprefixed(_) => match Box::pin(self.only_one_that_has(kind, public, asker)).await {
+                Some(server) => server,
+                None if kind == Kind::Resource => {
+                    Box::pin(self.only_one_with_template_for(public, asker)).await?
+                }
+                None => return None,
+            },
             Owner::Nobody => return None,
         };
         self.members.get(server)?.upstream.plan().resources.shows(&own).then(|| (server, own.into()))
@@ -194,6 +208,20 @@ impl Catalog {
         let first = found.next()?;
         if found.next().is_some() {
             tracing::warn!(name = public, "two servers have it and neither is prefixed; served by neither");
+            return None;
+        }
+        Some(first)
+    }
+
+    /// The server that lists a template which a URI without a prefix was made of, if exactly one does.
+    async fn only_one_with_template_for(&self, uri: &str, asker: Asker<'_>) -> Option<usize> {
+        join_all(self.members.iter().map(|member| member.know(Kind::Template, asker, Wait::Fair))).await;
+        let fits = |(kind, text): &(Kind, String)| *kind == Kind::Template && template::fits(text, uri);
+        let has = |(_, member): &(usize, &Member)| member.shelf.index().seen.keys().any(fits);
+        let mut found = self.members.iter().enumerate().filter(has).map(|(server, _)| server);
+        let first = found.next()?;
+        if found.next().is_some() {
+            tracing::warn!(uri, "templates of two servers lead to it; served by neither");
             return None;
         }
         Some(first)
@@ -227,7 +255,8 @@ impl Catalog {
                         merged.remarks.add(member.upstream.name(), &page.remarks);
                         merged.term = merged.term.and(page.term());
                         let new = page.entries.iter().filter(|entry| names.insert(&entry.name));
-                        entries.extend(new.map(|entry| (&entry.name, page.text_for(entry, method, to))));
+                        entries
+                            .extend(new.map(|entry| (member, &entry.name, page.text_for(entry, method, to))));
                     }
                     if let Some(lacks) = lacks {
                         is_partial |= *is_old;
@@ -247,7 +276,7 @@ impl Catalog {
                 }
             }
         }
-        merged.entries = without_ambiguous(entries);
+        merged.entries = without_ambiguous(entries, method.kind, &mut merged.remarks);
         if is_partial {
             // The missing entries may be back at any moment.
             merged.term = Term { until: now, scope: Scope::Private };
@@ -321,12 +350,7 @@ impl Member {
 
     /// Sees to it that the list of a kind was read once. A server that cannot give it stays unknown.
     async fn know(&self, kind: Kind, asker: Asker<'_>, wait: Wait) -> Result<(), ListFault> {
-        let list = match kind {
-            Kind::Prompt => "prompts/list",
-            Kind::Resource => "resources/list",
-            Kind::Template => "resources/templates/list",
-            Kind::Server | Kind::Task | Kind::Tool => "tools/list",
-        };
+        let list = list_name(kind);
         if self.shelf.index().complete.contains(&list) {
             return Ok(());
         }
@@ -364,6 +388,16 @@ impl Member {
     }
 }
 
+/// The method that lists things of a kind.
+fn list_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Prompt => "prompts/list",
+        Kind::Resource => "resources/list",
+        Kind::Template => "resources/templates/list",
+        Kind::Server | Kind::Task | Kind::Tool => "tools/list",
+    }
+}
+
 /// The fault with what is for operators only.
 fn log(fault: &ListFault) -> String {
     match fault {
@@ -373,17 +407,25 @@ fn log(fault: &ListFault) -> String {
 }
 
 /// The texts without those that two servers show under one name: whom a call would reach must not be a guess.
-fn without_ambiguous(entries: Vec<(&String, Bytes)>) -> Vec<Bytes> {
+fn without_ambiguous(
+    entries: Vec<(&Member, &String, Bytes)>,
+    kind: Kind,
+    remarks: &mut Remarks,
+) -> Vec<Bytes> {
     let mut count: HashMap<&String, usize> = HashMap::with_capacity(entries.len());
-    for (name, _) in &entries {
+    for (_, name, _) in &entries {
         *count.entry(name).or_default() += 1;
     }
-    let only = entries.into_iter().filter(|(name, _)| {
-        let only = count.get(name) == Some(&1);
-        if !only {
-            tracing::warn!(name, "two servers have it and neither is prefixed; left out");
+    let mut only = Vec::with_capacity(entries.len());
+    for (member, name, text) in entries {
+        if count.get(name) == Some(&1) {
+            only.push(text);
+            continue;
         }
-        only
-    });
-    only.map(|(_, text)| text).collect()
+        let why = "another server has it, too, and neither has a prefix".to_owned();
+        let remark = [Remark::new(kind, name, Done::LeftOut, why)];
+        remarks.add(member.upstream.name(), &remark);
+        member.shelf.tell(&remark);
+    }
+    only
 }

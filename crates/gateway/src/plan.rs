@@ -124,12 +124,31 @@ pub struct Naming {
     pub separator: String,
     /// The most characters that a public name of a tool or prompt may have; longer ones are cut and get a digest.
     pub max_length: usize,
+    /// The characters that it may have.
+    pub alphabet: Alphabet,
+}
+
+impl Naming {
+    /// The default of [`Self::max_length`]. Many clients put the name that they know us by before ours, as
+    /// `mcp__portolan__`, and models' providers take 64 characters.
+    pub const MAX_LENGTH: usize = 45;
 }
 
 impl Default for Naming {
     fn default() -> Self {
-        Self { prefix: PrefixRule::Auto, separator: "__".to_owned(), max_length: 64 }
+        let (prefix, alphabet) = (PrefixRule::Auto, Alphabet::Safe);
+        Self { prefix, separator: "__".to_owned(), max_length: Self::MAX_LENGTH, alphabet }
     }
+}
+
+/// The characters of public names of tools and prompts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Alphabet {
+    /// Letters, digits, `_` and `-`: clients replace all others, and lose one of two names that then are the same.
+    #[default]
+    Safe,
+    /// Whatever a server's own names have.
+    Any,
 }
 
 /// Whether names get the server's prefix.

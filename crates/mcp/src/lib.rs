@@ -30,5 +30,6 @@ pub mod prebuilt;
 pub mod reject;
 pub mod repair;
 pub mod sse;
+pub mod template;
 pub mod trace;
 pub mod version;

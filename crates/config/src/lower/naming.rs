@@ -1,6 +1,6 @@
 //! Public names: whether each leads to one server without a guess.
 
-use gateway::plan::{Naming, PrefixRule};
+use gateway::plan::{Alphabet, Naming, PrefixRule};
 
 use super::Lowering;
 use super::upstream::Upstream;
@@ -11,6 +11,9 @@ use crate::node::At;
 const NAME_ROOM: usize = 16;
 /// The most characters of a name that clients need to take (MCP 2026-07-28 server/tools §Tool Names).
 pub(super) const NAME_LENGTH: usize = 128;
+
+/// The most characters that models' providers take.
+const PROVIDERS_LENGTH: usize = 64;
 
 /// A server of a route, and what precedes its names there.
 struct Front<'u> {
@@ -37,8 +40,19 @@ impl Lowering<'_, '_> {
                 );
             }
         }
+        naming.alphabet = match given.alphabet.as_ref().map(|alphabet| alphabet.value) {
+            None | Some(file::Alphabet::Safe) => Alphabet::Safe,
+            Some(file::Alphabet::Any) => Alphabet::Any,
+        };
         self.set(&mut naming.max_length, given.max_length.as_ref(), NAME_ROOM..=NAME_LENGTH);
         naming
+    }
+
+    /// A long prefix makes names longer, where nobody has said how long they may be.
+    pub(super) fn make_room(naming: &mut Naming, upstreams: &[&Upstream]) {
+        let longest = upstreams.iter().map(|upstream| upstream.prefix.value.len()).max().unwrap_or_default();
+        let wanted = (longest + naming.separator.len() + NAME_ROOM).min(PROVIDERS_LENGTH);
+        naming.max_length = naming.max_length.max(wanted);
     }
 
     /// Checks what precedes the names of each server of a route: where it is needed, what precedes those of one must

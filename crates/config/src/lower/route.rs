@@ -33,13 +33,15 @@ impl Lowering<'_, '_> {
         let mut routes = Vec::new();
         if entries.is_empty() {
             let all: Vec<_> = upstreams.iter().filter(|upstream| !upstream.disabled).collect();
+            let mut naming = Naming::default();
+            Self::make_room(&mut naming, &all);
             let plan = RoutePlan {
                 name: DEFAULT_NAME.to_owned(),
                 listeners: Vec::new(),
                 path: DEFAULT_PATH.to_owned(),
                 sse_path: None,
                 upstreams: names(&all),
-                naming: Naming::default(),
+                naming,
                 page_size: None,
                 durable_streams: false,
             };
@@ -81,7 +83,10 @@ impl Lowering<'_, '_> {
         if let Some(names) = names_found.filter(|_| chosen.is_empty()) {
             self.findings.warning(names.span, format!("route {:?} leads to no server", name.value));
         }
-        let naming = self.naming(given.naming.as_ref());
+        let mut naming = self.naming(given.naming.as_ref());
+        if given.naming.as_ref().is_none_or(|naming| naming.value.max_length.is_none()) {
+            Self::make_room(&mut naming, &chosen);
+        }
         self.prefixes(&naming, &chosen, Some(name));
         let page_size = given.page_size.as_ref().and_then(|size| self.bounded(size, 1..=100_000));
         let plan = RoutePlan {

@@ -293,7 +293,7 @@ prefix = "With Space"
 [route.a]
 naming = { max_length = 8, separator = "::" }
 "#), @r#"
-    portolan.toml:2:11: error: the prefix "a-server-with-a-name-that-goes-on-and-on-and-on__" leaves 15 characters for names of route "a"
+    portolan.toml:2:11: error: the prefix "a-server-with-a-name-that-goes-on-and-on-and-on__" leaves 0 characters for names of route "a"
       |
     2 | [upstream.a-server-with-a-name-that-goes-on-and-on-and-on]
       |           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
@@ -355,4 +355,29 @@ naming.prefix = \"never\"
     8 | [upstream.xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx]
       |           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
     "#);
+}
+
+#[test]
+fn names_are_as_long_as_clients_take_and_a_prefix_needs() {
+    let naming = |text: &str| usable(text).routes[0].naming.clone();
+    assert_eq!(naming(THREE).max_length, 45);
+    assert_eq!(naming(THREE).alphabet, gateway::plan::Alphabet::Safe);
+    let long = "upstream.a-name-of-thirty-six-characters-this.command = 'x'\nupstream.b.command = 'x'\n";
+    assert_eq!(naming(long).max_length, 36 + 2 + 16);
+    let chosen = format!("{THREE}route.a.naming = {{ max_length = 64, alphabet = 'any' }}\n");
+    assert_eq!(naming(&chosen).max_length, 64);
+    assert_eq!(naming(&chosen).alphabet, gateway::plan::Alphabet::Any);
+}
+
+#[test]
+fn what_becomes_of_odd_entries_is_said_by_upstream() {
+    use gateway::plan::SchemaRule;
+    for (text, rule) in [
+        ("", None),
+        ("schema = 'repair'", Some(SchemaRule::Repair)),
+        ("schema = 'pass'", Some(SchemaRule::Pass)),
+        ("schema = 'drop'", Some(SchemaRule::Drop)),
+    ] {
+        assert_eq!(usable(&format!("[upstream.a]\ncommand = 'x'\n{text}\n")).upstreams[0].schema, rule);
+    }
 }

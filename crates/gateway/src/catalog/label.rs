@@ -8,9 +8,10 @@ use mcp::method::Kind;
 use mcp::mirror::MirroredParams;
 use mcp::repair;
 use mcp::version::Revision;
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::catalog::names::Names;
+use crate::catalog::names::{Names, fold};
 use crate::catalog::remarks::{Done, Remark};
 use crate::catalog::shelf::{Entry, Index, Label, Labelled};
 use crate::plan::{SchemaRule, Selection, UpstreamPlan};
@@ -29,6 +30,30 @@ pub(crate) struct RouteLabel {
 type Shown = Result<Option<Entry>, String>;
 
 impl Label for RouteLabel {
+    fn compare(&self, kind: Kind, entries: &[Bytes], is_first: bool, index: &mut Index) {
+        let Some(selection) = self.named_by(kind).filter(|_| self.names.tells_apart()) else { return };
+        if is_first {
+            index.plain.retain(|(of, _), _| *of != kind);
+        }
+        // What an earlier page has shown stays.
+        let before: HashSet<String> = index.plain.keys().map(|(_, looks)| looks.clone()).collect();
+        for entry in entries {
+            let name = own_name(kind, entry);
+            if !selection.shows(&name) {
+                continue;
+            }
+            let public = self.names.public(self.server, &name, selection).into_owned();
+            let looks = fold(&public);
+            let is_open = !before.contains(&looks);
+            let place = index.plain.entry((kind, looks)).or_insert_with(|| public.clone());
+            // Whatever their order: the one that is as it looks, or else the first in the alphabet.
+            let rank = |name: &str| (fold(name) != name, name.to_owned());
+            if is_open && rank(&public) < rank(place) {
+                *place = public;
+            }
+        }
+    }
+
     fn label(&self, kind: Kind, text: &Bytes, from: &Revision, index: &mut Index) -> Labelled {
         let checked = repair::check(kind, text, from);
         let why = || checked.faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
@@ -71,6 +96,15 @@ fn own_name(kind: Kind, text: &Bytes) -> String {
 }
 
 impl RouteLabel {
+    /// What is shown of the things of a kind, if they have names.
+    fn named_by(&self, kind: Kind) -> Option<&Selection> {
+        match kind {
+            Kind::Tool => Some(&self.plan.tools),
+            Kind::Prompt => Some(&self.plan.prompts),
+            Kind::Resource | Kind::Server | Kind::Task | Kind::Template => None,
+        }
+    }
+
     fn shown(&self, kind: Kind, text: &Bytes, index: &mut Index) -> Shown {
         match kind {
             Kind::Tool => self.tool(text, index),
@@ -103,8 +137,15 @@ impl RouteLabel {
         if !selection.shows(&name) {
             return Ok(None);
         }
-        let public = self.names.public(self.server, &name, selection).into_owned();
-        if self.names.may_be_cut(&public) {
+        let mut public = self.names.public(self.server, &name, selection).into_owned();
+        if self.names.tells_apart() {
+            // It has that name for those who saw it among others.
+            let digested = self.names.digested(self.server, &name, selection);
+            index.cut.insert((kind, digested.clone()), name.clone().into_owned());
+            if index.plain.get(&(kind, fold(&public))).is_some_and(|plain| *plain != public) {
+                public = digested;
+            }
+        } else if self.names.may_be_cut(&public) {
             index.cut.insert((kind, public.clone()), name.clone().into_owned());
         }
         let mut changes = Vec::new();
@@ -126,7 +167,7 @@ impl RouteLabel {
             return Ok(None);
         }
         let Some(public) = self.names.public_uri(self.server, &uri) else {
-            return Err("without a scheme it cannot be told from another server's".to_owned());
+            return Err("any scheme may begin it, so it cannot be told from another server's".to_owned());
         };
         let mut changes = Vec::new();
         if public != uri {
@@ -142,41 +183,24 @@ impl RouteLabel {
 
     /// The `ui://` resource that a tool of the apps extension names is read through us, so it has our URI.
     fn map_app_uri(&self, entry: Entry) -> Result<Entry, JsonFault> {
-        if self.names.is_transparent() || !memchr_ui(&entry.text) {
+        if self.names.is_transparent() {
             return Ok(entry);
         }
-        let text = self.app_uri_patch(&entry.text)?.apply(&entry.text);
-        Ok(Entry { text, ..entry })
-    }
-
-    fn app_uri_patch(&self, tool: &[u8]) -> Result<Patch, JsonFault> {
-        let text = std::str::from_utf8(tool).map_err(|_not_utf8| JsonFault::NotText)?;
-        let mut patch = Patch::new();
+        let text = std::str::from_utf8(&entry.text).map_err(|_not_utf8| JsonFault::NotText)?;
         let tool = Object::parse(text)?;
-        let Some(meta) = tool.get("_meta")?.filter(|raw| raw.starts_with('{')) else { return Ok(patch) };
-        let meta = Object::parse(meta)?;
-        let mut map = |raw: Option<&str>| -> Result<(), JsonFault> {
-            let Some(raw) = raw else { return Ok(()) };
-            if let Some(public) = self.names.public_uri(self.server, &json::string(raw)?) {
-                patch.replace(json::Span::locate(text, raw), json::quote(&public).as_bytes());
-            }
-            Ok(())
-        };
-        map(meta.get("ui/resourceUri")?)?;
-        if let Some(ui) = meta.object("ui")? {
-            map(ui.get("resourceUri")?)?;
+        // Most tools have no user interface.
+        if !tool.may_name_a_uri() {
+            return Ok(entry);
         }
-        Ok(patch)
+        let mut patch = Patch::new();
+        Mapper { names: &self.names, server: self.server, text, offset: 0 }.apps(&tool, &mut patch)?;
+        let text = patch.apply(&entry.text);
+        Ok(Entry { text, ..entry })
     }
 }
 
 fn unreadable(fault: JsonFault) -> String {
     fault.to_string()
-}
-
-/// Most tools have no user interface.
-fn memchr_ui(text: &[u8]) -> bool {
-    text.windows(11).any(|window| window == b"resourceUri")
 }
 
 /// The texts of a result's content with the public URIs of one server's resources.
@@ -196,6 +220,7 @@ pub(crate) fn map_result_uris(
         return Ok(());
     }
     let mapper = Mapper { names, server, text: result, offset };
+    mapper.apps(object, patch)?;
     match method {
         "resources/read" => {
             for contents in elements(object.get("contents")?)? {
@@ -219,7 +244,9 @@ pub(crate) fn map_result_uris(
         }
         "tasks/get" => {
             if let Some(result) = object.get("result")?.filter(|raw| raw.starts_with('{')) {
-                for block in elements(Object::parse(result)?.get("content")?)? {
+                let result = Object::parse(result)?;
+                mapper.apps(&result, patch)?;
+                for block in elements(result.get("content")?)? {
                     mapper.block(block, patch)?;
                 }
             }
@@ -253,6 +280,7 @@ impl Mapper<'_> {
             return Ok(());
         }
         let object = Object::parse(block)?;
+        self.apps(&object, patch)?;
         match object.string("type")?.as_deref() {
             Some("resource_link") => self.uri_of(&object, patch),
             Some("resource") => match object.object("resource")? {
@@ -263,8 +291,31 @@ impl Mapper<'_> {
         }
     }
 
+    /// The resources of user interfaces that something's `_meta` names.
+    fn apps(&self, of: &Object<'_>, patch: &mut Patch) -> Result<(), JsonFault> {
+        if !of.may_name_a_uri() {
+            return Ok(());
+        }
+        let Some(meta) = object(of.get("_meta")?)? else { return Ok(()) };
+        let ui = object(meta.get("ui")?)?;
+        let named = [
+            meta.get("ui/resourceUri")?,
+            meta.get("openai/outputTemplate")?,
+            ui.as_ref().map(|ui| ui.get("resourceUri")).transpose()?.flatten(),
+        ];
+        named
+            .into_iter()
+            .flatten()
+            .filter(|raw| raw.starts_with('"'))
+            .try_for_each(|raw| self.map(raw, patch))
+    }
+
     fn uri_of(&self, object: &Object<'_>, patch: &mut Patch) -> Result<(), JsonFault> {
-        let Some(raw) = object.get("uri")? else { return Ok(()) };
+        object.get("uri")?.map_or(Ok(()), |raw| self.map(raw, patch))
+    }
+
+    /// Puts the public form in the place of a URI, which is written so.
+    fn map(&self, raw: &str, patch: &mut Patch) -> Result<(), JsonFault> {
         let uri = json::string(raw)?;
         if let Some(public) = self.names.public_uri(self.server, &uri).filter(|public| *public != uri) {
             patch.replace(
@@ -283,4 +334,9 @@ fn elements(array: Option<&str>) -> Result<Vec<&str>, JsonFault> {
         }
         _ => Ok(Vec::new()),
     }
+}
+
+/// The object that a value is, if it is one.
+fn object(raw: Option<&str>) -> Result<Option<Object<'_>>, JsonFault> {
+    raw.filter(|raw| raw.starts_with('{')).map(Object::parse).transpose()
 }

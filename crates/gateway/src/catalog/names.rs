@@ -2,15 +2,18 @@
 //!
 //! A public name is `prefix + separator + name`, where a route needs prefixes at all. The configuration makes sure
 //! that no `prefix + separator` of a route begins with another one, so the owner of a name is told by its beginning.
-//! A name that would be too long is cut and gets a digest; which upstream name it stands for is then looked up in the
-//! owner's list. URIs keep their scheme, because schemes mean something to clients (`ui://`, `skill://`): the prefix
-//! goes behind `scheme://`. Web URIs are left alone, since a client may fetch those without us.
+//! A name that would be too long, or has characters that clients replace, is cut or spelled without them and gets a digest;
+//! which upstream name it stands for is then looked up in the owner's list. So a public name without a digest never means
+//! anything but the server's name that it shows. Of names that differ only in what clients fold (case, `-` and `_`), all
+//! but one get a digest too; that is the one thing for which the list has to be known. URIs keep their scheme, because schemes mean something to clients (`ui://`, `skill://`): the prefix
+//! goes behind `scheme://`. Web URIs are left alone, since a client may fetch those without us, and so are paths without a
+//! scheme, which have no place for it: whose they are, lists and templates tell.
 
 use std::borrow::Cow;
 
 use aws_lc_rs::digest::{SHA256, digest};
 
-use crate::plan::{Naming, PrefixRule, Selection};
+use crate::plan::{Alphabet, Naming, PrefixRule, Selection};
 
 /// How one route names things.
 #[derive(Debug, Clone)]
@@ -18,6 +21,9 @@ pub(crate) struct Names {
     naming: Naming,
     /// Each server's prefix with its separator, empty where it has none; in the order of the route's servers.
     stems: Vec<String>,
+    /// Whether a server's stem looks like the beginning of an earlier one's, or the other way round, to a client that folds
+    /// names: all its names get a digest.
+    alike: Vec<bool>,
 }
 
 /// Hexadecimal digits of the digest of a name that was cut.
@@ -50,7 +56,14 @@ impl Names {
                 String::new()
             }
         };
-        Self { naming: naming.clone(), stems: prefixes.iter().map(stem).collect() }
+        let stems: Vec<String> = prefixes.iter().map(stem).collect();
+        let folds: Vec<String> = stems.iter().map(|stem| fold(stem)).collect();
+        let like =
+            |a: &str, b: &str| !a.is_empty() && !b.is_empty() && (a.starts_with(b) || b.starts_with(a));
+        let alike = |(at, own): (usize, &String)| folds.iter().take(at).any(|earlier| like(own, earlier));
+        let is_safe = naming.alphabet == Alphabet::Safe;
+        let alike = folds.iter().enumerate().map(|each| is_safe && alike(each)).collect();
+        Self { naming: naming.clone(), stems, alike }
     }
 
     /// Whether this route passes its only server's names through.
@@ -61,29 +74,54 @@ impl Names {
     /// The public name of a server's tool or prompt.
     pub(crate) fn public<'n>(&self, server: usize, name: &'n str, selection: &'n Selection) -> Cow<'n, str> {
         let shown = selection.rename.get(name).map_or(name, String::as_str);
-        let stem = self.stems.get(server).map_or("", String::as_str);
-        let whole = if stem.is_empty() { Cow::Borrowed(shown) } else { Cow::Owned(format!("{stem}{shown}")) };
-        // One server's own names are not ours to cut.
-        if self.is_transparent() || whole.chars().count() <= self.naming.max_length {
-            whole
-        } else {
-            self.cut(&whole)
+        // One server's own names are not ours to change.
+        if self.is_transparent() {
+            return Cow::Borrowed(shown);
         }
+        let stem = self.stems.get(server).map_or("", String::as_str);
+        let length = stem.chars().count() + shown.chars().count();
+        if !self.is_safe(shown) || length > self.naming.max_length || self.is_alike(server) {
+            return Cow::Owned(self.with_digest(stem, shown));
+        }
+        if stem.is_empty() { Cow::Borrowed(shown) } else { Cow::Owned(format!("{stem}{shown}")) }
     }
 
-    fn cut<'n>(&self, whole: &str) -> Cow<'n, str> {
-        let digest = digest(&SHA256, whole.as_bytes());
+    /// The public name that it has if another one looks the same to clients.
+    pub(crate) fn digested(&self, server: usize, name: &str, selection: &Selection) -> String {
+        let shown = selection.rename.get(name).map_or(name, String::as_str);
+        self.with_digest(self.stems.get(server).map_or("", String::as_str), shown)
+    }
+
+    fn with_digest(&self, stem: &str, shown: &str) -> String {
+        let digest = digest(&SHA256, format!("{stem}{shown}").as_bytes());
         let digits: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
         let digits = digits.get(..DIGEST_DIGITS).unwrap_or_default();
         let kept = self.naming.max_length.saturating_sub(DIGEST_DIGITS + 1);
-        let begin: String = whole.chars().take(kept).collect();
-        Cow::Owned(format!("{begin}_{digits}"))
+        let begin: String = match self.naming.alphabet {
+            Alphabet::Any => stem.chars().chain(shown.chars()).take(kept).collect(),
+            Alphabet::Safe => stem.chars().chain(spelled(shown)).take(kept).collect(),
+        };
+        format!("{begin}_{digits}")
     }
 
-    /// Whether a public name may be one that was cut.
+    fn is_safe(&self, shown: &str) -> bool {
+        self.naming.alphabet == Alphabet::Any || shown.chars().all(is_safe)
+    }
+
+    fn is_alike(&self, server: usize) -> bool {
+        self.alike.get(server).copied().unwrap_or_default()
+    }
+
+    /// Whether names that look the same to clients are told apart.
+    pub(crate) fn tells_apart(&self) -> bool {
+        self.naming.alphabet == Alphabet::Safe && !self.is_transparent()
+    }
+
+    /// Whether a public name may be one that has a digest.
     pub(crate) fn may_be_cut(&self, public: &str) -> bool {
+        let fits = self.naming.alphabet == Alphabet::Safe || public.chars().count() == self.naming.max_length;
         !self.is_transparent()
-            && public.chars().count() == self.naming.max_length
+            && fits
             && public.rsplit_once('_').is_some_and(|(_, digits)| {
                 digits.len() == DIGEST_DIGITS
                     && digits.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
@@ -110,14 +148,18 @@ impl Names {
         }
     }
 
-    /// The public form of a server's URI or URI template; none if it has no scheme to put a prefix behind.
+    /// The public form of a server's URI or URI template; none if its scheme is not known, so that there is no telling where
+    /// a prefix stands.
     pub(crate) fn public_uri<'u>(&self, server: usize, uri: &'u str) -> Option<Cow<'u, str>> {
         let stem = self.stems.get(server).map_or("", String::as_str);
         if stem.is_empty() || is_web(uri) {
             return Some(Cow::Borrowed(uri));
         }
-        let (scheme, rest) = split_scheme(uri)?;
-        Some(Cow::Owned(format!("{scheme}{stem}{rest}")))
+        match split_scheme(uri) {
+            Some((scheme, rest)) => Some(Cow::Owned(format!("{scheme}{stem}{rest}"))),
+            None if has_open_scheme(uri) => None,
+            None => Some(Cow::Borrowed(uri)),
+        }
     }
 
     /// Whose a public URI is, and the server's own form of it.
@@ -140,16 +182,48 @@ impl Names {
     }
 }
 
+/// A name as the clients see it that replace most.
+pub(crate) fn fold(public: &str) -> String {
+    public.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' }).collect()
+}
+
+fn is_safe(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_' || c == '-'
+}
+
+/// A name in safe characters: others are `_`, several in a row one.
+fn spelled(name: &str) -> impl Iterator<Item = char> {
+    let mut replaced = false;
+    name.chars().filter_map(move |c| {
+        let again = replaced;
+        replaced = !is_safe(c);
+        match (replaced, again) {
+            (true, true) => None,
+            (true, false) => Some('_'),
+            (false, _) => Some(c),
+        }
+    })
+}
+
 /// `scheme:` or `scheme://`, and the rest.
 fn split_scheme(uri: &str) -> Option<(&str, &str)> {
     let (scheme, rest) = uri.split_once(':')?;
     let starts = scheme.bytes().next().is_some_and(|b| b.is_ascii_alphabetic());
-    let fits = scheme.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
+    // No scheme has a `_`, but servers write such.
+    let fits = scheme.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.' | b'_'));
     if !starts || !fits {
         return None;
     }
     let slashes = if rest.starts_with("//") { 2 } else { 0 };
     uri.split_at_checked(scheme.len() + 1 + slashes)
+}
+
+/// Whether a URI template may become a URI of any scheme.
+fn has_open_scheme(uri: &str) -> bool {
+    uri.find('{').is_some_and(|at| {
+        let before = uri.get(..at).unwrap_or_default();
+        !before.contains(['/', '?', '#']) && (before.is_empty() || uri.contains(':'))
+    })
 }
 
 fn is_web(uri: &str) -> bool {
@@ -191,7 +265,7 @@ mod tests {
         let (a, b) = ("x".repeat(80), format!("{}y", "x".repeat(79)));
         let plain = Selection::default();
         let (short_a, short_b) = (two.public(0, &a, &plain), two.public(0, &b, &plain));
-        assert_eq!(short_a.chars().count(), 64);
+        assert_eq!(short_a.chars().count(), 45);
         assert_ne!(short_a, short_b);
         assert!(two.may_be_cut(&short_a) && !two.may_be_cut("gh__add"));
         assert_eq!(two.owner(&short_a), Owner::Server(0, short_a.strip_prefix("gh__").unwrap()));
@@ -203,19 +277,57 @@ mod tests {
     }
 
     #[test]
+    fn names_of_several_servers_have_characters_that_clients_take() {
+        let plain = Selection::default();
+        let two = names(PrefixRule::Auto, &["gh", "fs"]);
+        for (own, begin) in [
+            ("admin.tools.list", "gh__admin_tools_list_"),
+            ("user-profile/update", "gh__user-profile_update_"),
+            ("with space", "gh__with_space_"),
+            ("天気", "gh____"),
+        ] {
+            let public = two.public(0, own, &plain);
+            let digits = public.strip_prefix(begin).unwrap_or_else(|| panic!("{public}"));
+            assert_eq!(digits.len(), 8, "{public}");
+            assert!(two.may_be_cut(&public));
+        }
+        assert_ne!(two.public(0, "a.b", &plain), two.public(0, "a/b", &plain));
+        let any =
+            Names::new(&Naming { alphabet: Alphabet::Any, ..Naming::default() }, ["gh", "fs"].into_iter());
+        assert_eq!(any.public(0, "admin.tools/ü", &plain), "gh__admin.tools/ü");
+        assert_eq!(names(PrefixRule::Auto, &["gh"]).public(0, "a.b", &plain), "a.b");
+    }
+
+    #[test]
+    fn servers_whose_prefixes_look_alike_are_told_apart() {
+        let plain = Selection::default();
+        let two = names(PrefixRule::Auto, &["git-hub", "git_hub"]);
+        assert_eq!(two.public(0, "add", &plain), "git-hub__add");
+        let other = two.public(1, "add", &plain);
+        assert!(other.starts_with("git_hub__add_") && two.may_be_cut(&other), "{other}");
+    }
+
+    #[test]
     fn uris_keep_their_scheme() {
         let two = names(PrefixRule::Auto, &["gh", "fs"]);
         for (own, public) in [
             ("file:///a/b", "file://fs__/a/b"),
             ("test://template/{id}/data", "test://fs__template/{id}/data"),
             ("urn:isbn:1", "urn:fs__isbn:1"),
+            ("case_law://x", "case_law://fs__x"),
         ] {
             assert_eq!(two.public_uri(1, own).unwrap(), public);
             assert_eq!(two.uri_owner(public), (Owner::Server(1, ""), own.to_owned()));
         }
         assert_eq!(two.public_uri(1, "https://a.example/x").unwrap(), "https://a.example/x");
         assert_eq!(two.uri_owner("https://a.example/x").0, Owner::Unprefixed(""));
-        assert_eq!(two.public_uri(1, "{+uri}"), None);
+        for open in ["{+uri}", "{scheme}://x", "a{b}:c"] {
+            assert_eq!(two.public_uri(1, open), None);
+        }
+        for path in ["/search/x", "relative", "/article/{title}"] {
+            assert_eq!(two.public_uri(1, path).unwrap(), path);
+            assert_eq!(two.uri_owner(path), (Owner::Unprefixed(""), path.to_owned()));
+        }
         assert_eq!(two.uri_owner("file:///a/b").0, Owner::Nobody);
         let one = names(PrefixRule::Auto, &["gh"]);
         assert_eq!(one.uri_owner("file:///a/b"), (Owner::Server(0, ""), "file:///a/b".to_owned()));

@@ -262,8 +262,10 @@ pub(crate) struct Index {
     pub(crate) tools: HashMap<String, Arc<MirroredParams>>,
     /// The tools that can only be called as tasks of the legacy era; by the upstream name.
     pub(crate) tasks: HashSet<String>,
-    /// The upstream name of each public name that was cut; by kind and public name.
+    /// The upstream name of each public name that has a digest or might get one; by kind and public name.
     pub(crate) cut: HashMap<(Kind, String), String>,
+    /// Of public names that look the same to clients, the one that has no digest; by kind and by what it looks like.
+    pub(crate) plain: HashMap<(Kind, String), String>,
     /// All public names and URIs that were seen; by kind.
     pub(crate) seen: HashMap<(Kind, String), ()>,
     /// Which lists were read to their end.
@@ -272,6 +274,10 @@ pub(crate) struct Index {
 
 /// Makes entries of what a server lists.
 pub(crate) trait Label: Send + Sync + std::fmt::Debug {
+    /// Sees which of the names on a page look the same to clients. On a list's first page, what was known of that is
+    /// forgotten.
+    fn compare(&self, kind: Kind, entries: &[Bytes], is_first: bool, index: &mut Index);
+
     /// The entry as it is shown, of a server that speaks that revision; learned facts go into `index`.
     fn label(&self, kind: Kind, text: &Bytes, from: &Revision, index: &mut Index) -> Labelled;
 }
@@ -318,6 +324,11 @@ impl Shelf {
 
     pub(crate) fn index(&self) -> Arc<Index> {
         self.index.load_full()
+    }
+
+    /// Has the log say what is odd, once.
+    pub(crate) fn tell(&self, remarks: &[Remark]) {
+        self.told.tell(&self.upstream, remarks);
     }
 
     /// A list changed: what was fetched before this moment is stale.
@@ -490,6 +501,8 @@ impl Shelf {
         let page = Page::read(message, entries)
             .map_err(|fault| ListFault::Call(CallError::invalid(self.upstream.name(), &fault)))?;
         let mut index = Index::clone(&self.index.load());
+        let is_first = cursor.is_none();
+        self.label.compare(method.kind, &page.entries, is_first, &mut index);
         let (shown, remarks) = self.labelled(&page, method.kind, revision, &mut index);
         self.learn(|current| {
             // A tool of this page may have been another one before.
@@ -498,6 +511,8 @@ impl Shelf {
             current.tasks.extend(index.tasks.clone());
             current.tools.extend(index.tools.clone());
             current.cut.extend(index.cut.clone());
+            current.plain.retain(|(kind, _), _| !is_first || *kind != method.kind);
+            current.plain.extend(index.plain.clone());
             current.seen.extend(index.seen.clone());
         });
         let hints = self.effective(page.hints);
@@ -544,7 +559,7 @@ impl Shelf {
                 remarks.push(Remark::new(kind, &entry.name, Done::LeftOut, why));
             }
         }
-        self.told.tell(&self.upstream, &remarks);
+        self.tell(&remarks);
         (shown, remarks)
     }
 

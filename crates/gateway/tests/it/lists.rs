@@ -287,7 +287,10 @@ async fn names_that_two_servers_have_are_served_by_neither_without_prefixes() {
     let (b, _desk_b) = stand.add("b", Over::Http, Persona::modern().tools(&["both"])).await;
     let running = stand.start().await;
     let text = tools(&running.client).await;
-    assert!(text.contains("\"mine\"") && !text.contains("\"both\""), "{text}");
+    let shown = json::at(&text, &["result", "tools"]).unwrap();
+    assert!(shown.contains("\"mine\"") && !shown.contains("\"both\""), "{text}");
+    let left_out = json::at(&text, &["result", "_meta", "dev.portolan/left-out"]).unwrap();
+    assert_eq!(left_out.matches("\"name\":\"both\"").count(), 2, "{text}");
     let text = ask::modern(&running.client, "tools/call", r#""name":"both""#).await.response().await;
     assert_eq!(json::at(&text, &["error", "code"]), Some("-32602"), "{text}");
     assert!(b.seen_of("tools/call").is_empty());

@@ -71,7 +71,7 @@ async fn names_that_were_cut_lead_back_to_their_tools() {
     let tools = json::elements(json::at(&list, &["result", "tools"]).unwrap());
     let shown: Vec<_> = tools.iter().map(|tool| json::plain(json::at(tool, &["name"]).unwrap())).collect();
     assert_eq!(shown.len(), 6);
-    assert!(shown.iter().all(|name| name.chars().count() == 64), "{shown:?}");
+    assert!(shown.iter().all(|name| name.chars().count() == 45), "{shown:?}");
     for (at, name) in shown.iter().enumerate() {
         let owner = at / 3;
         assert!(call(&running, name).await.contains(["\"a\"", "\"b\""][owner]));
@@ -147,4 +147,135 @@ async fn the_resource_of_an_app_has_a_public_uri() {
         .replace("ui://x/a", "ui://a__x/a")
         .replace("ui://x/b", "ui://a__x/b");
     assert_eq!(tools, [expected]);
+}
+
+/// What clients replace is not in a public name, no two look the same to them, and each leads back, whoever asks first.
+#[tokio::test(start_paused = true)]
+async fn names_have_what_clients_take_and_lead_back() {
+    let own = [
+        "admin.tools.list",
+        "admin_tools_list",
+        "admin-tools-list",
+        "admin/tools/list",
+        "UPPER",
+        "upper",
+        "Upper",
+        "with space",
+        "tool,comma",
+        "天気",
+        "天空",
+        "emoji🌍",
+        "../etc",
+        "-dash",
+        "_under",
+        "plain",
+        "a_b",
+        "a-b",
+    ];
+    for order in [own.to_vec(), own.iter().rev().copied().collect::<Vec<_>>()] {
+        let (running, servers) = two(&order, |_| {}).await;
+        let list = ask::modern(&running.client, "tools/list", "").await.response().await;
+        let tools = json::elements(json::at(&list, &["result", "tools"]).unwrap());
+        let shown: Vec<_> =
+            tools.iter().map(|tool| json::plain(json::at(tool, &["name"]).unwrap())).collect();
+        assert_eq!(shown.len(), 2 * own.len());
+        let looks = |name: &&str| name.to_ascii_lowercase().replace('-', "_");
+        assert_eq!(shown.iter().map(looks).collect::<std::collections::BTreeSet<_>>().len(), shown.len());
+        let takes = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        assert!(shown.iter().all(|name| name.len() <= 45 && name.chars().all(takes)), "{shown:?}");
+        for plain in ["a__admin_tools_list", "a__upper", "a__plain", "a__a_b", "b__-dash", "b___under"] {
+            assert!(shown.contains(&plain), "{plain}: {shown:?}");
+        }
+        // Another gateway that has told nobody of its tools.
+        let (other, others) = two(&order, |_| {}).await;
+        for (at, name) in shown.iter().enumerate() {
+            for (running, servers) in [(&running, &servers), (&other, &others)] {
+                assert!(call(running, name).await.contains(["\"a\"", "\"b\""][at / own.len()]), "{name}");
+                let got = servers[at / own.len()].seen_of("tools/call").pop().unwrap();
+                assert_eq!(got.param("name").map(json::plain), Some(order[at % own.len()]), "{name}");
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn any_alphabet_and_longer_names_can_be_had() {
+    let long = "x".repeat(60);
+    let (running, _servers) = two(&["a.b", "a_b", "A-b", &long], |stand| {
+        stand.plan.routes[0].naming.alphabet = gateway::plan::Alphabet::Any;
+        stand.plan.routes[0].naming.max_length = 64;
+    })
+    .await;
+    let list = ask::modern(&running.client, "tools/list", "").await.response().await;
+    for name in ["a__a.b", "a__a_b", "b__A-b", &format!("b__{long}")] {
+        assert!(list.contains(&format!("\"{name}\"")), "{list}");
+    }
+}
+
+/// One server alone has its own names, whatever they are.
+#[tokio::test(start_paused = true)]
+async fn one_server_alone_keeps_its_names() {
+    let mut stand = Stand::new(Arc::new(MemoryNetwork::default()));
+    let long = "x".repeat(100);
+    let (_server, _desk) = stand.add("a", Over::Http, Persona::modern().tools(&["a.b", "A/B", &long])).await;
+    let list = ask::modern(&stand.start().await.client, "tools/list", "").await.response().await;
+    assert!(["a.b", "A/B", &long].iter().all(|name| list.contains(&format!("\"{name}\""))), "{list}");
+}
+
+/// Also where a result names it, and where another member does.
+#[tokio::test(start_paused = true)]
+async fn the_resource_of_an_app_has_a_public_uri_in_results_too() {
+    let mut stand = Stand::new(Arc::new(MemoryNetwork::default()));
+    let meta = r#""_meta":{"openai/outputTemplate":"ui://x/a","ui":{"resourceUri":"ui://x/b"},"ui/resourceUri":"ui://x/c","n":1.0}"#;
+    let public = meta.replace("ui://", "ui://a__");
+    let tool = format!(r#"[{{"name":"t","inputSchema":{{"type":"object"}},{meta}}}]"#);
+    let (a, desk) = stand.add("a", Over::Http, Persona::modern().listing("tools/list", &tool)).await;
+    let result = format!(r#"{{"content":[{{"type":"text","text":"x",{meta}}}],{meta}}}"#);
+    a.answer_all(desk, move |asked| {
+        let result = result.clone();
+        async move { asked.result(&result).await }
+    });
+    let (_b, _desk) = stand.add("b", Over::Http, Persona::modern()).await;
+    let running = stand.start().await;
+    let list = ask::modern(&running.client, "tools/list", "").await.response().await;
+    assert!(list.contains(&public), "{list}");
+    let text = call(&running, "a__t").await;
+    assert_eq!(text.matches(&public).count(), 2, "{text}");
+}
+
+/// A web URI is made of a template, a path has no scheme: whose they are, lists and templates tell.
+#[tokio::test(start_paused = true)]
+async fn what_has_no_place_for_a_prefix_can_be_read() {
+    let mut stand = Stand::new(Arc::new(MemoryNetwork::default()));
+    let of = |resources: &str, templates: &str| {
+        let able = Persona::modern().able(r#"{"tools":{},"resources":{}}"#);
+        able.listing("resources/list", resources).listing("resources/templates/list", templates)
+    };
+    let templates = r#"[{"uriTemplate":"https://a.example/{x}","name":"w"},{"uriTemplate":"/article/{title}","name":"p"},{"uriTemplate":"{+any}","name":"o"}]"#;
+    let resources =
+        r#"[{"uri":"/search/x","name":"s"},{"uri":"relative","name":"r"},{"uri":"case_law://x","name":"c"}]"#;
+    let (a, desk_a) = stand.add("a", Over::Http, of(resources, templates)).await;
+    let (b, desk_b) =
+        stand.add("b", Over::Http, of("[]", r#"[{"uriTemplate":"https://b.example/{x}","name":"w"}]"#)).await;
+    a.answer_all(desk_a, |asked| async move { asked.result(r#"{"contents":[],"by":"a"}"#).await });
+    b.answer_all(desk_b, |asked| async move { asked.result(r#"{"contents":[],"by":"b"}"#).await });
+    let running = stand.start().await;
+    let list = ask::modern(&running.client, "resources/templates/list", "").await.response().await;
+    assert!(list.contains("dev.portolan/left-out") && list.contains("{+any}"), "{list}");
+    for (uri, by) in [
+        ("https://a.example/1", "\"a\""),
+        ("https://b.example/1", "\"b\""),
+        ("/article/Rust", "\"a\""),
+        ("/search/x", "\"a\""),
+        ("relative", "\"a\""),
+        ("case_law://a__x", "\"a\""),
+        ("https://c.example/1", "-32602"),
+        ("/nowhere", "-32602"),
+    ] {
+        let text = ask::modern(&running.client, "resources/read", &format!("\"uri\":\"{uri}\""))
+            .await
+            .response()
+            .await;
+        assert!(text.contains(by), "{uri}: {text}");
+    }
 }

@@ -139,7 +139,8 @@ impl<'a> Object<'a> {
         Self { base, at, places, uri }
     }
 
-    /// Whether the text this was read from has a member that is called `uri`, at any depth. Also where it was noted in a
+    /// Whether the text this was read from has a member that is called `uri`, or as one that names the resource of a user
+    /// interface (`resourceUri`, `ui/resourceUri`, `openai/outputTemplate`), at any depth. Also where it was noted in a
     /// message that has one elsewhere.
     #[must_use]
     pub fn may_name_a_uri(&self) -> bool {

@@ -14,7 +14,7 @@ mod plain;
 pub(super) struct Scanner<'a> {
     text: &'a [u8],
     at: usize,
-    /// Whether a member that was passed, at any depth, is called `uri`.
+    /// Whether a member that was passed, at any depth, is called `uri` or as those of [`URIS`].
     pub(super) uri: bool,
 }
 
@@ -25,6 +25,16 @@ pub(super) struct Name {
     pub(super) at: Span,
     /// Whether it is spelled with an escape.
     pub(super) escaped: bool,
+}
+
+/// Members of `_meta` that name the resource of a user interface: those of the extension MCP Apps, and what came before it.
+const URIS: [&[u8]; 3] = [b"resourceUri", b"ui/resourceUri", b"openai/outputTemplate"];
+
+/// Whether a member's name, as it is written with its quotes, is one of those. Most names have another length.
+#[inline]
+fn names_an_app(raw: &[u8]) -> bool {
+    matches!(raw.len(), 13 | 16 | 23)
+        && URIS.iter().any(|of| raw.get(1..raw.len().saturating_sub(1)) == Some(*of))
 }
 
 impl<'a> Scanner<'a> {
@@ -75,8 +85,10 @@ impl<'a> Scanner<'a> {
         let escaped = self.string()?;
         let at = Span { start, end: self.at };
         self.uri |= match self.text.get(start..self.at) {
-            Some(raw) if escaped => spelling::means(raw, b"uri"),
-            raw => raw == Some(b"\"uri\""),
+            Some(raw) if escaped => {
+                spelling::means(raw, b"uri") || URIS.iter().any(|of| spelling::means(raw, of))
+            }
+            raw => raw == Some(b"\"uri\"") || raw.is_some_and(names_an_app),
         };
         self.space();
         if !self.eat(b':') {

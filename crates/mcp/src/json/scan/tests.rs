@@ -126,13 +126,21 @@ fn a_member_called_uri_is_seen_at_any_depth() {
         scanner.value().expect("JSON");
         scanner.uri
     };
-    for text in
-        [r#"{"uri":1}"#, r#"[{"a":[{"b":1,"uri":{}}]}]"#, r#"{"\u0075ri":1}"#, r#"{"\u0075\u0072\u0069":1}"#]
-    {
+    for text in [
+        r#"{"uri":1}"#,
+        r#"[{"a":[{"b":1,"uri":{}}]}]"#,
+        r#"{"\u0075ri":1}"#,
+        r#"{"\u0075\u0072\u0069":1}"#,
+        r#"{"resourceUri":1}"#,
+        r#"{"ui\/resourceUri":1}"#,
+        r#"{"ui/resourceUri":1}"#,
+        r#"[{"openai/outputTemplate":1}]"#,
+    ] {
         assert!(sees(text), "{text}");
     }
     for text in [
         r#"{"URI":1,"a":"uri"}"#,
+        r#"{"resourceUrl":1,"openai/outputTemplata":"resourceUri"}"#,
         r#"["uri","\u0075ri"]"#,
         r#"{"ur":{"i":"\""}}"#,
         r#"{"image\/png":1,"ur\u0069\n":1}"#,
