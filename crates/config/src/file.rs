@@ -80,6 +80,10 @@ table! {
         forward_headers: Texts,
         /// Connect to this Unix socket instead of the host of `url`, with references.
         socket: Template,
+        /// The proxy to reach the server through, with references: `"http://USER:PASSWORD@HOST:PORT"`, or `"none"` for none.
+        /// Without it, the one that HTTPS_PROXY, HTTP_PROXY or ALL_PROXY name, unless NO_PROXY says otherwise; none to
+        /// this machine.
+        proxy: Template,
         /// A PEM file of certificate authorities to trust beside the system's, with references.
         ca: Template,
         /// Whether to speak HTTP/2 without TLS. With TLS it is negotiated.

@@ -12,7 +12,7 @@ use http::header::{
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS, ALLOW, VARY,
 };
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
-use mcp::answer::error_message;
+use mcp::answer::{error_message, result_message};
 use mcp::jsonrpc::{Id, Message, MessageKind};
 use mcp::legacy::batch::is_array;
 use mcp::method::Kind;
@@ -105,14 +105,14 @@ impl Listener {
             Hop::Forwarded { listener, .. } => listener,
         };
         let live = self.live.load_full();
-        if let Some(endpoint) = live.sse_endpoint(name, exchange.uri.path()) {
-            // What is no message lies in a box of its own, so that messages need not move with room for it.
-            return Box::pin(sse::answer(self, exchange, &endpoint.door, (&live.plan.limits, &hop))).await;
-        }
-        let Some(endpoint) = live.endpoint(name, exchange.uri.path()) else {
+        let Some((endpoint, opens_sse)) = live.endpoint(name, exchange.uri.path()) else {
             let paths = live.paths(name);
             return text(StatusCode::NOT_FOUND, &format!("nothing here; MCP is at {}\n", paths.join(", ")));
         };
+        if opens_sse {
+            // What is no message lies in a box of its own, so that messages need not move with room for it.
+            return Box::pin(sse::answer(self, exchange, &endpoint.door, (&live.plan.limits, &hop))).await;
+        }
         let endpoint = Arc::clone(endpoint);
         match exchange.method {
             Method::POST => self.post(exchange, &endpoint, (&live, hop)).await,
@@ -161,9 +161,9 @@ impl Listener {
                 return batch::answer(headers, &body, (endpoint, terms), (readable, limits)).await;
             }
         }
-        let message = match Message::parse(body) {
+        let message = match Message::of_client(body) {
             Ok(message) => message,
-            Err(fault) => return reject(&Reject::from(fault), None),
+            Err(unread) => return reject(&Reject::from(unread.fault), unread.id.as_ref()),
         };
         match inbound::era(&headers, &message) {
             Ok(Era::Modern) => self.modern(headers, message, endpoint, (readable, live, origin)).await,
@@ -288,6 +288,11 @@ impl Listener {
                 Err(error) => refuse_call(&error, id.as_ref(), Era::Legacy),
             };
         }
+        if !headers.contains_key(&headers::SESSION_ID)
+            && let Some(pong) = pong(&message)
+        {
+            return respond::json(StatusCode::OK, pong);
+        }
         let terms = match session(&headers, endpoint) {
             Ok((terms, _)) => terms,
             Err(error) => return refuse_call(&error, id.as_ref(), Era::Legacy),
@@ -337,6 +342,16 @@ impl Listener {
             Ok(()) => empty(StatusCode::OK),
             Err(error) => refuse_call(&error, None, Era::Legacy),
         }
+    }
+}
+
+/// The answer to a `ping`, which is allowed before `initialize` (2025-11-25 `basic/lifecycle`).
+fn pong(message: &Message) -> Option<Bytes> {
+    match message.kind() {
+        MessageKind::Request(request) if &*request.method == "ping" => {
+            Some(result_message(&request.id, "{}"))
+        }
+        _ => None,
     }
 }
 

@@ -64,20 +64,19 @@ struct Server {
 }
 
 impl Live {
-    /// The endpoint at a path of a listener.
-    pub(crate) fn endpoint(&self, listener: &str, path: &str) -> Option<&Arc<Endpoint>> {
-        self.endpoints
-            .iter()
-            .find(|(plan, _)| plan.path == path && serves(plan, listener))
-            .map(|(_, endpoint)| endpoint)
-    }
-
-    /// The endpoint whose HTTP+SSE streams are opened at a path of a listener.
-    pub(crate) fn sse_endpoint(&self, listener: &str, path: &str) -> Option<&Arc<Endpoint>> {
-        self.endpoints
-            .iter()
-            .find(|(plan, _)| plan.sse_path.as_deref() == Some(path) && serves(plan, listener))
-            .map(|(_, endpoint)| endpoint)
+    /// The endpoint at a path of a listener, and whether HTTP+SSE streams are opened there. A slash at its end makes no
+    /// difference, unless the configuration tells two paths apart by it.
+    pub(crate) fn endpoint(&self, listener: &str, path: &str) -> Option<(&Arc<Endpoint>, bool)> {
+        let find = |is_it: &dyn Fn(&str) -> bool| {
+            let mut here = self.endpoints.iter().filter(|(plan, _)| serves(plan, listener));
+            here.find_map(|(plan, endpoint)| {
+                let opens_sse = plan.sse_path.as_deref().is_some_and(is_it);
+                (opens_sse || is_it(&plan.path)).then_some((endpoint, opens_sse))
+            })
+        };
+        let bare = |path: &str| path.strip_suffix('/').unwrap_or(path).len();
+        let is_near = |other: &str| path.get(..bare(path)) == other.get(..bare(other));
+        find(&|other| other == path).or_else(|| find(&is_near))
     }
 
     /// The paths that a listener serves.

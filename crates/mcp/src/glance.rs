@@ -4,6 +4,7 @@
 //! it is too large to keep, so this takes bytes as they come and keeps next to nothing of them.
 
 use crate::jsonrpc::Id;
+use crate::tolerant;
 
 /// The longest name or id that is looked at, with its quotes.
 const LONGEST: usize = 64;
@@ -54,6 +55,25 @@ impl Glance {
         glance.response_id()
     }
 
+    /// What stands in the place of the id in a whole text that answers something, where that can be the id of nothing.
+    #[must_use]
+    pub fn strange_id(text: &[u8]) -> Option<String> {
+        let mut glance = Self::default();
+        glance.feed(text);
+        let raw = std::str::from_utf8(glance.id.as_deref()?).ok()?;
+        let is_answer = !glance.beside && glance.kind == Kind::Response && glance.ids == 1;
+        (is_answer && raw != "null" && Id::parse(raw).is_none() && tolerant::number(raw).is_none())
+            .then(|| raw.to_owned())
+    }
+
+    /// The id of what a whole text perhaps asks for, if that can be told without doubt.
+    #[must_use]
+    pub fn asks(text: &[u8]) -> Option<Id> {
+        let mut glance = Self::default();
+        glance.feed(text);
+        glance.request_id()
+    }
+
     /// Looks at the next bytes.
     pub fn feed(&mut self, bytes: &[u8]) {
         for byte in bytes {
@@ -64,7 +84,17 @@ impl Glance {
     /// The id of the request that is answered by what has passed so far, if that can be told without doubt.
     #[must_use]
     pub fn response_id(&self) -> Option<Id> {
-        if self.beside || self.kind != Kind::Response || self.ids != 1 {
+        self.only_id().filter(|_| self.kind == Kind::Response)
+    }
+
+    /// The id of what is perhaps asked for by what has passed so far, if that can be told without doubt.
+    #[must_use]
+    pub fn request_id(&self) -> Option<Id> {
+        self.only_id().filter(|_| self.kind != Kind::Response)
+    }
+
+    fn only_id(&self) -> Option<Id> {
+        if self.beside || self.ids != 1 {
             return None;
         }
         Id::parse(std::str::from_utf8(self.id.as_deref()?).ok()?)
@@ -133,7 +163,7 @@ impl Glance {
 /// Whether an unreadable text answers the request `id`, one of ours.
 #[must_use]
 pub fn answers(text: &[u8], id: u64) -> bool {
-    Glance::answers(text).and_then(|found| found.as_number()) == Some(id)
+    Glance::answers(text).and_then(|found| tolerant::number(found.raw())) == Some(id)
 }
 
 #[cfg(test)]

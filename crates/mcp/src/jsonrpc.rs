@@ -9,8 +9,10 @@ use bytes::Bytes;
 use bytestring::ByteString;
 use smallvec::SmallVec;
 
+use crate::glance::Glance;
 use crate::json::{self, JsonFault, Kind, Object, Outline, Patch, Span};
 use crate::method;
+use crate::tolerant;
 
 /// A request id as it was written: a string or an integer. `1` and `"1"` are different ids.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -87,6 +89,16 @@ pub enum EnvelopeFault {
     /// JSON, but not an envelope; the text says which member is wrong.
     #[error("{0}")]
     Invalid(String),
+}
+
+/// Why a client's text is no message, and by which id its sender knows it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{fault}")]
+pub struct Unread {
+    /// What is wrong with it.
+    pub fault: EnvelopeFault,
+    /// The id of what was perhaps meant to be a request, if that can be read.
+    pub id: Option<Id>,
 }
 
 /// A message that was checked to be exactly one of the four kinds, with the places of what an intermediary needs.
@@ -169,6 +181,52 @@ impl Message {
         let outline = Outline::read(&text).map_err(envelope_fault)?;
         let kind = read_kind(&text, &outline)?;
         Ok(Self { text, kind, outline })
+    }
+
+    /// Reads one message of a server, by the tolerant rule ([`tolerant`]).
+    ///
+    /// # Errors
+    /// As [`Message::parse`].
+    pub fn of_server(text: Bytes) -> Result<Self, EnvelopeFault> {
+        // RFC 8259 §8.1: a byte order mark may be ignored.
+        let text = match text.strip_prefix(b"\xef\xbb\xbf") {
+            Some(rest) => text.slice_ref(rest),
+            None => text,
+        };
+        Self::mended(text, tolerant::mend_server, |kind| match kind {
+            MessageKind::Result(parts) => parts.id.as_number().is_some(),
+            MessageKind::Error(parts) => parts.id.as_ref().is_none_or(|id| id.as_number().is_some()),
+            MessageKind::Request(_) | MessageKind::Notification(_) => true,
+        })
+    }
+
+    /// Reads one message of a client, in which [`tolerant`] says what is absent.
+    ///
+    /// # Errors
+    /// As [`Message::parse`].
+    pub fn of_client(text: Bytes) -> Result<Self, Unread> {
+        let read = Self::mended(text.clone(), tolerant::mend_client, |_| true);
+        read.map_err(|fault| Unread { id: perhaps_asked(&text), fault })
+    }
+
+    /// Reads a message; one that says nothing somewhere, or is not as usual, after it was mended.
+    fn mended(
+        text: Bytes,
+        mend: impl FnOnce(&Object<'_>, &mut Patch),
+        is_usual: impl FnOnce(&MessageKind) -> bool,
+    ) -> Result<Self, EnvelopeFault> {
+        let text = ByteString::try_from(text).map_err(|_not_utf8| EnvelopeFault::NotUtf8)?;
+        let outline = Outline::read(&text).map_err(envelope_fault)?;
+        let read = read_kind(&text, &outline);
+        let is_usual = !outline.says_nothing() && read.as_ref().is_ok_and(is_usual);
+        if !is_usual && let Some(envelope) = outline.root(&text) {
+            let mut patch = Patch::new();
+            mend(&envelope, &mut patch);
+            if !patch.is_empty() {
+                return Self::parse(patch.apply(text.as_bytes()));
+            }
+        }
+        read.map(|kind| Self { text, kind, outline })
     }
 
     /// The same response with these changes made to it, which must not change what it is: neither its kind nor
@@ -274,6 +332,21 @@ impl Message {
             }
             MessageKind::Notification(_) => {}
         }
+    }
+}
+
+/// The id of what was perhaps meant to be a request. What answers something is not: its id is not its sender's.
+fn perhaps_asked(text: &Bytes) -> Option<Id> {
+    let text = std::str::from_utf8(text).ok()?;
+    match Object::parse_within(text, json::MOST_MEMBERS) {
+        Ok(envelope) => {
+            let has = |name: &str| envelope.get(name).map_or(true, |raw| raw.is_some());
+            let answers = !has("method") && (has("result") || has("error"));
+            envelope.get("id").ok().flatten().filter(|_| !answers).and_then(Id::parse)
+        }
+        Err(JsonFault::TooMany(_)) => Glance::asks(text.as_bytes()),
+        // Who cannot read it cannot read its id either (JSON-RPC 2.0 §5.1).
+        Err(_) => None,
     }
 }
 

@@ -31,5 +31,6 @@ pub mod reject;
 pub mod repair;
 pub mod sse;
 pub mod template;
+pub mod tolerant;
 pub mod trace;
 pub mod version;

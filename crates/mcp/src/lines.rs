@@ -21,6 +21,8 @@ pub struct TooLong {
     pub limit: usize,
     /// The request that it answers, if it is a response.
     pub answers: Option<Id>,
+    /// The id of what was perhaps meant to be a request.
+    pub asks: Option<Id>,
 }
 
 /// Reads lines from bytes however they are cut.
@@ -73,7 +75,10 @@ impl Decoder {
             }
             match self.skipping.take() {
                 Some(skipping) if skipping.told => {}
-                Some(skipping) => on(Err(TooLong { limit, answers: skipping.glance.response_id() })),
+                Some(skipping) => {
+                    let (answers, asks) = (skipping.glance.response_id(), skipping.glance.request_id());
+                    on(Err(TooLong { limit, answers, asks }));
+                }
                 None => {
                     let line = self.line.split().freeze();
                     let line = line.slice(..line.len() - usize::from(line.ends_with(b"\r")));
@@ -94,7 +99,7 @@ impl Skipping {
         self.glance.feed(bytes);
         if let Some(answers) = self.glance.response_id() {
             self.told = true;
-            on(Err(TooLong { limit, answers: Some(answers) }));
+            on(Err(TooLong { limit, answers: Some(answers), asks: None }));
         }
     }
 }
@@ -106,7 +111,7 @@ mod tests {
     use super::*;
 
     fn too_long(limit: usize, answers: Option<u64>) -> Result<Bytes, TooLong> {
-        Err(TooLong { limit, answers: answers.map(Id::number) })
+        Err(TooLong { limit, answers: answers.map(Id::number), asks: None })
     }
 
     fn read(chunks: &[&[u8]], limit: usize) -> Vec<Result<Bytes, TooLong>> {

@@ -6,6 +6,7 @@ use crate::json::{self, JsonFault, Object, Span};
 use crate::jsonrpc::{Id, Message, MessageKind};
 use crate::meta::{LogLevel, SUBSCRIPTION_ID};
 use crate::method::Kind;
+use crate::tolerant;
 
 /// What a server's notification says.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,7 +14,7 @@ use crate::method::Kind;
 pub enum Notice {
     /// How far a call has come.
     Progress {
-        /// The token as written.
+        /// The token; one of ours as we write it, however it is written here.
         token: Box<str>,
         /// Where the token stands.
         token_at: Span,
@@ -55,7 +56,7 @@ pub enum Notice {
 pub struct Seen {
     /// What it says.
     pub notice: Notice,
-    /// The subscription stream that it belongs to, as written, and where that stands.
+    /// The subscription stream that it belongs to, a number in our spelling, and where that stands.
     pub subscription: Option<(Id, Span)>,
 }
 
@@ -74,13 +75,15 @@ pub fn see(message: &Message) -> Result<Seen, JsonFault> {
     let params = Object::parse(text)?;
     let place = |value: &str| Span::locate(text, value).shift(at.start);
     let subscription = match params.object("_meta")? {
-        Some(meta) => meta.get(SUBSCRIPTION_ID)?.and_then(|raw| Some((Id::parse(raw)?, place(raw)))),
+        Some(meta) => meta
+            .get(SUBSCRIPTION_ID)?
+            .and_then(|raw| Some((Id::parse(&spelled_as_ours(raw)).or_else(|| Id::parse(raw))?, place(raw)))),
         None => None,
     };
     let notice = match &*note.method {
         "notifications/progress" => match (params.get("progressToken")?, params.get("progress")?) {
             (Some(token), Some(progress)) => Notice::Progress {
-                token: token.into(),
+                token: spelled_as_ours(token),
                 token_at: place(token),
                 progress: progress.parse().unwrap_or(f64::NAN),
             },
@@ -104,6 +107,14 @@ pub fn see(message: &Message) -> Result<Seen, JsonFault> {
         method => list_changed(method).unwrap_or(Notice::Other),
     };
     Ok(Seen { notice, subscription })
+}
+
+/// A number of ours in our own spelling; anything else as it is.
+fn spelled_as_ours(raw: &str) -> Box<str> {
+    match tolerant::number(raw) {
+        Some(number) if !raw.bytes().all(|byte| byte.is_ascii_digit()) => number.to_string().into(),
+        _ => raw.into(),
+    }
 }
 
 fn list_changed(method: &str) -> Option<Notice> {

@@ -2,7 +2,7 @@
 
 use gateway::plan::{HttpReach, TransportRule};
 use http::{HeaderName, HeaderValue, Uri};
-use transport::http::client::{ClientSettings, Destination};
+use transport::http::client::{ClientSettings, Destination, Proxy};
 use transport::net::Address;
 
 use super::{HOUR, Lowering, SECOND};
@@ -49,11 +49,38 @@ impl Lowering<'_, '_> {
         let transport = self.transport(given);
         let url = url?;
         if client.socket.is_none() {
+            client.proxy = self.proxy(&url, given);
             self.clear_text(&url, given);
         }
         // A URL that was read above names a host.
         let destination = Destination::new(url).ok()?;
         Some(HttpReach { destination, headers, forward_headers, transport, client })
+    }
+
+    /// The proxy that the file names, or else the environment.
+    fn proxy(&mut self, url: &Uri, given: &file::Upstream) -> Option<Proxy> {
+        let Some(written) = &given.proxy else {
+            let found = Proxy::of_environment(url, &|name| self.outside.env(name));
+            return found.unwrap_or_else(|(name, bad)| {
+                let span = given.url.as_ref().map(|url| url.span)?;
+                self.findings
+                    .warning(span, format!("the environment variable {name} is of no use: {bad}"))
+                    .help("the server is reached without a proxy; proxy = \"none\" says that this is meant");
+                None
+            });
+        };
+        let text = self.resolve(written)?;
+        if text == "none" {
+            return None;
+        }
+        match Proxy::read(&text) {
+            Ok(proxy) => Some(proxy),
+            Err(bad) => {
+                let help = "write \"http://proxy.example.com:3128\", or \"none\"";
+                self.findings.error(written.span, format!("this is no proxy: {bad}")).help(help);
+                None
+            }
+        }
     }
 
     fn transport(&mut self, given: &file::Upstream) -> TransportRule {

@@ -26,7 +26,7 @@ const EXAMPLE: &str = "[upstream.files]\n\
 const OF_COMMAND: &[&str] =
     &["args", "env", "inherit_env", "directory", "idle_after", "processes", "stop_grace", "replicas"];
 const OF_URL: &[&str] =
-    &["transport", "headers", "forward_headers", "socket", "ca", "http2", "breaker", "health_check"];
+    &["transport", "headers", "forward_headers", "socket", "proxy", "ca", "http2", "breaker", "health_check"];
 
 /// A configured server: its plan, unless it is disabled or wrong.
 pub(super) struct Upstream {

@@ -127,9 +127,9 @@ pub(super) enum Taken {
 pub(super) async fn take(member: Member, door: &Door, terms: &Terms, headers: &HeaderMap) -> Taken {
     let message = match member {
         Ok(message) => message,
-        Err(fault) => {
-            let fault = Reject::from(fault);
-            return Taken::Reply(error_message(None, fault.code(), &fault.to_string(), None));
+        Err(unread) => {
+            let fault = Reject::from(unread.fault);
+            return Taken::Reply(error_message(unread.id.as_ref(), fault.code(), &fault.to_string(), None));
         }
     };
     let id = request_id(&message);

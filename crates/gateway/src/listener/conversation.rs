@@ -12,7 +12,7 @@ use http::HeaderMap;
 use mcp::answer::error_message;
 use mcp::inbound;
 use mcp::json::Object;
-use mcp::jsonrpc::{Id, Message, MessageKind};
+use mcp::jsonrpc::{Id, Message, MessageKind, Unread};
 use mcp::legacy::batch::{self, Member};
 use mcp::legacy::convert;
 use mcp::method::Method;
@@ -27,7 +27,7 @@ use crate::bridge::session::{InFlight, Terms};
 use crate::flow::{Flow, Last, Origin, Step, Steps};
 use crate::listener::batch::{Taken, take as take_member};
 use crate::listener::outbox::Outbox;
-use crate::listener::request_id;
+use crate::listener::{pong, request_id};
 use crate::reply::{self, CallError};
 use crate::subscription::Seat;
 use crate::upstream::pipe::lock;
@@ -100,15 +100,17 @@ impl Conversation {
         {
             return self.take_batch(&bytes, terms, headers).await;
         }
-        match Message::parse(bytes) {
+        match Message::of_client(bytes) {
             Ok(message) => self.take(message, headers).await,
-            Err(fault) => self.fail(&CallError::Reject(Reject::from(fault)), None, Era::Modern).await,
+            Err(Unread { fault, id }) => {
+                self.fail(&CallError::Reject(Reject::from(fault)), id.as_ref(), Era::Modern).await;
+            }
         }
     }
 
     /// Something was left out because it cannot be read.
-    pub(super) async fn skipped(&self, why: &str) {
-        self.say(error_message(None, code::INVALID_REQUEST, &format!("{why}; it was skipped"), None)).await;
+    pub(super) async fn skipped(&self, why: &str, asks: Option<&Id>) {
+        self.say(error_message(asks, code::INVALID_REQUEST, &format!("{why}; it was skipped"), None)).await;
     }
 
     /// Takes a message, and the headers that it came with.
@@ -144,6 +146,10 @@ impl Conversation {
         let opens =
             matches!(message.kind(), MessageKind::Request(request) if &*request.method == "initialize");
         let terms = lock(&self.session).clone();
+        if let (None, Some(pong)) = (&terms, pong(&message)) {
+            self.say(pong).await;
+            return Ok(());
+        }
         match (terms, opens) {
             (None, true) => self.open(message).await,
             (Some(terms), _) if asks_a_server(&message) => {

@@ -193,9 +193,9 @@ async fn message(
     let said = if is_array(&body) {
         Said::Batch(body)
     } else {
-        match Message::parse(body) {
+        match Message::of_client(body) {
             Ok(message) => Said::Message(message),
-            Err(fault) => return reject(&Reject::from(fault), None),
+            Err(unread) => return reject(&Reject::from(unread.fault), unread.id.as_ref()),
         }
     };
     match timeout(limits.request_timeout, session.send((said, std::mem::take(&mut exchange.headers)))).await {

@@ -33,7 +33,9 @@ pub(crate) async fn serve(
             };
             match line {
                 Ok(Some(Ok(line))) => conversation.take_bytes(line, HeaderMap::new()).await,
-                Ok(Some(Err(too_long))) => conversation.skipped(&too_long.to_string()).await,
+                Ok(Some(Err(too_long))) => {
+                    conversation.skipped(&too_long.to_string(), too_long.asks.as_ref()).await;
+                }
                 Ok(None) => break Ok(()),
                 Err(error) => break Err(error),
             }

@@ -4,7 +4,6 @@
 //! The reader never waits for a slow client, or one call would hold up all others of the server: what a call cannot
 //! take is dropped and counted, except its response.
 
-use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,7 +28,7 @@ pub(crate) mod ends;
 mod inbox;
 
 use self::ends::{Ends, Incoming, Inlet, Outgoing, Outlet};
-use self::inbox::Waiting;
+use self::inbox::{Calls, Waiting};
 
 /// How many messages may wait to be written.
 const WRITE_QUEUE: usize = 256;
@@ -46,7 +45,7 @@ pub(crate) struct Pipe {
 struct Inner {
     upstream: String,
     out: mpsc::Sender<Outgoing>,
-    waiting: Mutex<HashMap<u64, Waiting>>,
+    waiting: Mutex<Calls>,
     /// Cancelled when nothing more will be read.
     drained: CancellationToken,
     /// Cancelled when the conversation is over.
@@ -265,7 +264,7 @@ impl Drop for PipeStream {
             return;
         }
         // Still there means not answered: MCP `basic/patterns/cancellation`, stdio.
-        if lock(&self.pipe.inner.waiting).remove(&self.id).is_some() {
+        if lock(&self.pipe.inner.waiting).give_up(self.id) {
             let params = format!(r#"{{"requestId":{},"reason":"the client no longer waits"}}"#, self.id);
             let body = answer::notification_message("notifications/cancelled", Some(&params));
             self.pipe.put(Outgoing::Cancel { id: self.id, body });

@@ -224,7 +224,7 @@ impl Upstream {
             let stream = HttpStream::answering(Arc::clone(wire), reply, id, None);
             return Ok(Source::Events(Box::new(stream)));
         }
-        if media.as_deref() != Some("application/json") {
+        if !wire.may_be_json(&reply) {
             if matches!(status, StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND) {
                 wire.doubt_era();
             }
@@ -233,11 +233,12 @@ impl Upstream {
         let message = match wire.read_whole(&mut reply).await {
             Ok(message) => message,
             Err(_) if !status.is_success() => return Err(refusal::failed(wire, status, media.as_deref())),
+            Err(_) if media.is_none() => return Err(refusal::failed(wire, status, Some(refusal::NO_TYPE))),
             Err(error) => return Err(error.into()),
         };
         match message.response_id() {
             Some(theirs) if theirs.as_number() != Some(id) => {
-                return Err(wire.invalid("it answers a request that is not ours").into());
+                return Err(wire.shared.strange_id(theirs.raw(), Some(id)).into());
             }
             None if !matches!(message.kind(), MessageKind::Error(_)) => {
                 return Err(wire.invalid("it answers with a message that is no response").into());

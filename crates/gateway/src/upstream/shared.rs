@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use http::StatusCode;
 use mcp::discover::Discovered;
 use mcp::json;
+use mcp::jsonrpc::Message;
 use mcp::meta;
+use mcp::tolerant;
 use mcp::version::{Era, Revision};
 use tokio::sync::watch;
 use transport::http::client::SendFault;
@@ -75,6 +77,20 @@ impl Shared {
         self.ids.fetch_add(1, Ordering::Relaxed) + 1
     }
 
+    /// What a response with an id that no request to the server can have had means for the one that a stream is for. Some
+    /// answer notifications, by an id that is nothing.
+    pub(crate) fn strange(&self, message: &Message, ours: u64) -> Option<CallError> {
+        let came = message.response_id()?.raw();
+        let is_known = tolerant::number(came).map_or(came == "\"\"", |number| number <= self.requests());
+        (!is_known).then(|| self.strange_id(came, Some(ours)))
+    }
+
+    /// It answers by an id that is not the request's.
+    pub(crate) fn strange_id(&self, came: &str, ours: Option<u64>) -> CallError {
+        let ours = ours.map(|id| format!(", and the request's is {id}")).unwrap_or_default();
+        self.invalid(&format!("it answers with the id {came}{ours}"))
+    }
+
     /// How many requests there have been.
     pub(crate) fn requests(&self) -> u64 {
         self.ids.load(Ordering::Relaxed)
@@ -136,7 +152,9 @@ impl Shared {
             SendFault::Connect(why) => self.unreached(&why, Fault::NoConnection),
             SendFault::Late(why) => self.unreached(&why, Fault::Late),
             SendFault::Broken(why) => CallError::BrokeOff { upstream, why },
-            SendFault::TooLarge { .. } => CallError::InvalidAnswer { upstream, why: fault.to_string() },
+            SendFault::TooLarge { .. } | SendFault::Redirected(_) | SendFault::Encoded(_) => {
+                CallError::InvalidAnswer { upstream, why: fault.to_string() }
+            }
         }
     }
 

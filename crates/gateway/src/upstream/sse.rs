@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use mcp::legacy::endpoint;
 use mcp::sse::{Decoder, Event};
 use tokio::sync::Semaphore;
-use transport::http::client::{Destination, HttpClient, Reply};
+use transport::http::client::{Destination, Jar, Reply, Site};
 
 use crate::plan::HttpReach;
 use crate::reply::CallError;
@@ -47,12 +47,12 @@ pub(crate) struct Streams {
 struct Target {
     shared: Arc<Shared>,
     reach: HttpReach,
-    client: HttpClient,
+    site: Site,
 }
 
 impl Streams {
-    pub(crate) fn new(shared: Arc<Shared>, reach: HttpReach, client: HttpClient) -> Self {
-        let to = Arc::new(Target { shared, reach, client });
+    pub(crate) fn new(shared: Arc<Shared>, reach: HttpReach, site: Site) -> Self {
+        let to = Arc::new(Target { shared, reach, site });
         Self { to, places: Arc::new(Semaphore::new(MOST_STREAMS)) }
     }
 }
@@ -65,8 +65,10 @@ impl Begin for Streams {
             let what = format!("connections to {}", shared.plan.name);
             CallError::Overloaded { what, limit: MOST_STREAMS }
         })?;
-        let (inlet, endpoint) = self.to.open().await?;
-        let outlet = Poster { to: Arc::clone(&self.to), endpoint };
+        // The stream is the session, and so its cookies are those of no other.
+        let jar = Jar::default();
+        let (inlet, endpoint) = self.to.open(&jar).await?;
+        let outlet = Poster { to: Arc::clone(&self.to), endpoint, jar };
         let ends = Ends { inlet, outlet, explained_within: Duration::ZERO };
         let (pipe, run) = Pipe::open(shared, whose, ends);
         let gone = Arc::clone(shared);
@@ -96,8 +98,9 @@ impl fmt::Debug for Streams {
 
 impl Target {
     /// Opens a stream and waits for the endpoint that it names. The caller bounds the time.
-    async fn open(&self) -> Result<(EventsIn, Destination), CallError> {
-        let reply = self.send(Method::GET, &self.reach.destination, HeaderMap::new(), Bytes::new()).await?;
+    async fn open(&self, jar: &Jar) -> Result<(EventsIn, Destination), CallError> {
+        let to = &self.reach.destination;
+        let reply = self.send(Method::GET, (to, jar), HeaderMap::new(), Bytes::new()).await?;
         let (status, media) = (reply.status(), reply.media_type());
         if !status.is_success() || media.as_deref() != Some("text/event-stream") {
             return Err(match self.shared.status_fault(status, media.as_deref()) {
@@ -125,7 +128,12 @@ impl Target {
     }
 
     /// POSTs a message. Whatever the body of the reply is, it is no message.
-    async fn post(&self, endpoint: &Destination, headers: HeaderMap, body: Bytes) -> Result<(), PostFault> {
+    async fn post(
+        &self,
+        endpoint: (&Destination, &Jar),
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<(), PostFault> {
         let sent = self.send(Method::POST, endpoint, headers, body).await;
         let mut reply = sent.map_err(|error| PostFault {
             untold: matches!(error, CallError::BrokeOff { .. }),
@@ -146,7 +154,7 @@ impl Target {
     async fn send(
         &self,
         method: Method,
-        destination: &Destination,
+        (destination, jar): (&Destination, &Jar),
         extra: HeaderMap,
         body: Bytes,
     ) -> Result<Reply, CallError> {
@@ -159,7 +167,7 @@ impl Target {
         for (name, value) in &self.reach.headers {
             all.insert(name.clone(), value.clone());
         }
-        let sent = self.client.send(method, destination, all, body).await;
+        let sent = self.site.send(method, destination, all, body, jar).await;
         sent.map_err(|fault| self.shared.fault(fault))
     }
 }

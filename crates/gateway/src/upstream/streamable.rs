@@ -19,7 +19,7 @@ use mcp::{answer, headers};
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::{Instant, timeout};
 use transport::http::body::Pieces;
-use transport::http::client::{HttpClient, Reply, SendFault};
+use transport::http::client::{HttpClient, Jar, Reply, SendFault, Site};
 
 use crate::plan::{EraRule, HttpReach, TransportRule};
 use crate::reply::CallError;
@@ -32,6 +32,7 @@ use crate::upstream::sse::{SseWire, Streams};
 
 pub(crate) mod early;
 mod hearing;
+mod jars;
 mod lasting;
 mod loss;
 mod openings;
@@ -40,6 +41,7 @@ mod session;
 mod strays;
 mod stream;
 
+use jars::Jars;
 use loss::Manners;
 pub(crate) use loss::Ruling;
 use openings::Openings;
@@ -63,7 +65,8 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 pub(crate) struct HttpWire {
     pub(crate) shared: Arc<Shared>,
     reach: HttpReach,
-    client: HttpClient,
+    site: Site,
+    jars: Jars,
     modern: ArcSwapOption<Link>,
     /// Held while the era is being found out. When it was found to be legacy stands in it.
     legacy_since: AsyncMutex<Option<Instant>>,
@@ -111,13 +114,15 @@ impl HttpWire {
             world.tap.clone(),
             &world.workers,
         );
-        let streams = Streams::new(Arc::clone(&shared), reach.clone(), client.clone());
+        let site = Site::new(client, reach.destination.clone());
+        let streams = Streams::new(Arc::clone(&shared), reach.clone(), site.clone());
         Arc::new(Self {
             sse: Arc::new(SseWire::new(Arc::clone(&shared), streams)),
             is_sse: AtomicBool::new(reach.transport == TransportRule::Sse),
             shared,
             reach,
-            client,
+            site,
+            jars: Jars::default(),
             modern: ArcSwapOption::empty(),
             legacy_since: AsyncMutex::new(None),
             sessions: Mutex::default(),
@@ -353,9 +358,17 @@ impl HttpWire {
         }
     }
 
+    /// Whether the body of a reply to a request is read as a message: also where it is not said what it is.
+    pub(crate) fn may_be_json(&self, reply: &Reply) -> bool {
+        match reply.media_type().as_deref() {
+            Some(media) => media == "application/json",
+            None => reply.status().is_success() && !reply.is_empty(),
+        }
+    }
+
     pub(crate) async fn read_whole(&self, reply: &mut Reply) -> Result<Message, CallError> {
         let body = self.read_body(reply).await?;
-        Message::parse(body).map_err(|fault| self.invalid(&fault.to_string()))
+        Message::of_server(body).map_err(|fault| self.invalid(&fault.to_string()))
     }
 
     async fn read_body(&self, reply: &mut Reply) -> Result<Bytes, CallError> {
@@ -367,14 +380,44 @@ impl HttpWire {
     pub(crate) async fn post(&self, extra: HeaderMap, body: impl Into<Pieces>) -> Result<Reply, CallError> {
         let mut all = self.common_headers(extra);
         all.insert(CONTENT_TYPE, JSON);
-        let sent = self.client.send(Method::POST, &self.reach.destination, all, body).await;
-        sent.map_err(|fault| self.fault(fault))
+        self.exchange(Method::POST, all, body.into()).await
+    }
+
+    /// POSTs an `initialize`. What it opens is a new client's: nothing of another one's goes with it.
+    pub(crate) async fn introduce(&self, body: Bytes) -> Result<Reply, CallError> {
+        let mut all = self.common_headers(HeaderMap::new());
+        all.insert(CONTENT_TYPE, JSON);
+        let (jar, to) = (Jar::default(), &self.reach.destination);
+        let sent = self.site.send(Method::POST, to, all, body, &jar).await;
+        let reply = sent.map_err(|fault| self.fault(fault))?;
+        match reply.headers().get(&headers::SESSION_ID) {
+            Some(session) => self.jars.keep(jar, session.clone()),
+            None => self.jars.shared.keep(to, reply.headers()),
+        }
+        Ok(reply)
     }
 
     /// A request without a body: the legacy era's GET stream and DELETE.
     pub(crate) async fn plain(&self, method: Method, extra: HeaderMap) -> Result<Reply, CallError> {
-        let sent =
-            self.client.send(method, &self.reach.destination, self.common_headers(extra), Bytes::new()).await;
+        let ended = if method == Method::DELETE { extra.get(&headers::SESSION_ID).cloned() } else { None };
+        let sent = self.exchange(method, self.common_headers(extra), Bytes::new().into()).await;
+        self.jars.forget(ended.as_ref());
+        sent
+    }
+
+    /// Sends a request with the cookies of its session, and keeps those that come.
+    async fn exchange(&self, method: Method, all: HeaderMap, body: Pieces) -> Result<Reply, CallError> {
+        let session = all.get(&headers::SESSION_ID).cloned();
+        let (known, fresh) = (session.as_ref().and_then(|session| self.jars.of(session)), Jar::default());
+        let jar = match &known {
+            Some(known) => known,
+            None if session.is_none() => &self.jars.shared,
+            None => &fresh,
+        };
+        let sent = self.site.send(method, &self.reach.destination, all, body, jar).await;
+        if let Some(session) = session.filter(|_| !fresh.is_empty()) {
+            self.jars.keep(fresh, session);
+        }
         sent.map_err(|fault| self.fault(fault))
     }
 

@@ -94,10 +94,10 @@ async fn an_answer_that_means_two_things_is_refused() {
         r#""id":ID,"result":{"resultType":7}"#,
         r#""id":ID,"error":{"code":1,"code":2,"message":"m"}"#,
         r#""id":ID,"error":{"code":"1","message":"m"}"#,
-        r#""id":"ID","result":{}"#,
+        r#""id":"x-ID","result":{}"#,
         r#""id":null,"result":{}"#,
         r#""result":{}"#,
-        r#""id":ID.0,"result":{}"#,
+        r#""id":ID.5,"result":{}"#,
         r#""id":ID,"method":"tools/call","result":{}"#,
     ] {
         let refused = call(&running, "t");
@@ -165,6 +165,7 @@ async fn headers_pass_by_name_only() {
     names.sort_unstable();
     let expected = [
         "accept",
+        "accept-encoding",
         "authorization",
         "content-length",
         "content-type",
@@ -172,10 +173,13 @@ async fn headers_pass_by_name_only() {
         "mcp-method",
         "mcp-name",
         "mcp-protocol-version",
+        // Our own.
+        "user-agent",
         "x-tenant",
     ];
     assert_eq!(names, expected);
     assert_eq!(asked.seen.header("authorization"), Some("Bearer ours"));
+    assert_ne!(asked.seen.header("user-agent"), Some("c/1"));
     let leaky = [
         ("set-cookie", "a=b"),
         ("server", "secret/1.0"),

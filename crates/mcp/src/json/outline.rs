@@ -13,6 +13,8 @@ pub(crate) struct Outline {
     notes: Vec<Note>,
     /// Whether a member at any depth is called `uri`.
     uri: bool,
+    /// Whether a value at any depth is null or an empty array.
+    nothing: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -53,9 +55,14 @@ impl Outline {
         let mut scanner = Scanner::new(text);
         let mut notes = Notes { text, notes: Vec::with_capacity(24), objects: 0 };
         match notes.object(&mut scanner, Way::Message).filter(|()| scanner.ends()) {
-            Some(()) => Ok(Self { notes: notes.notes, uri: scanner.uri }),
+            Some(()) => Ok(Self { notes: notes.notes, uri: scanner.uri, nothing: scanner.nothing }),
             None => Err(fault::of_object(text)),
         }
+    }
+
+    /// Whether anything in it, at any depth, is null or an empty array.
+    pub(crate) fn says_nothing(&self) -> bool {
+        self.nothing
     }
 
     /// The message's own members, if there are not too many.

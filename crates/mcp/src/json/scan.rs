@@ -16,6 +16,8 @@ pub(super) struct Scanner<'a> {
     at: usize,
     /// Whether a member that was passed, at any depth, is called `uri` or as those of [`URIS`].
     pub(super) uri: bool,
+    /// Whether a value that was passed, at any depth, is null or an empty array.
+    pub(super) nothing: bool,
 }
 
 /// The name of a member that was passed.
@@ -39,7 +41,7 @@ fn names_an_app(raw: &[u8]) -> bool {
 
 impl<'a> Scanner<'a> {
     pub(super) fn new(text: &'a str) -> Self {
-        Self { text: text.as_bytes(), at: 0, uri: false }
+        Self { text: text.as_bytes(), at: 0, uri: false, nothing: false }
     }
 
     /// How many bytes were passed.
@@ -122,11 +124,15 @@ impl<'a> Scanner<'a> {
                         open.push(false);
                         continue;
                     }
+                    self.nothing = true;
                 }
                 b'-' | b'0'..=b'9' => self.number()?,
                 b't' => self.word(b"true")?,
                 b'f' => self.word(b"false")?,
-                b'n' => self.word(b"null")?,
+                b'n' => {
+                    self.word(b"null")?;
+                    self.nothing = true;
+                }
                 _ => return None,
             }
             // A value ends here, and whatever ends with it.

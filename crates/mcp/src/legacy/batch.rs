@@ -7,13 +7,13 @@ use std::collections::HashSet;
 use bytes::Bytes;
 
 use crate::json::{self, Span};
-use crate::jsonrpc::{EnvelopeFault, Message, MessageKind};
+use crate::jsonrpc::{EnvelopeFault, Message, MessageKind, Unread};
 
 /// The most messages of a batch. Each is a call of its own, so this bounds what one request can set going.
 pub const MOST_MEMBERS: usize = 64;
 
 /// A member: a message, or why it is none. The others of its batch count all the same (JSON-RPC 2.0 §6).
-pub type Member = Result<Message, EnvelopeFault>;
+pub type Member = Result<Message, Unread>;
 
 /// Whether a text can only be an array.
 #[must_use]
@@ -21,11 +21,15 @@ pub fn is_array(text: &[u8]) -> bool {
     text.iter().find(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r')) == Some(&b'[')
 }
 
-/// The members of an array.
+/// The members of a server's array.
 ///
 /// # Errors
 /// When the text is not one JSON array, when it is empty, or when it has more than [`MOST_MEMBERS`].
-pub fn split(text: &Bytes) -> Result<Vec<Member>, EnvelopeFault> {
+pub fn split(text: &Bytes) -> Result<Vec<Result<Message, EnvelopeFault>>, EnvelopeFault> {
+    Ok(texts(text)?.into_iter().map(Message::of_server).collect())
+}
+
+fn texts(text: &Bytes) -> Result<Vec<Bytes>, EnvelopeFault> {
     let Ok(view) = std::str::from_utf8(text) else { return Err(EnvelopeFault::NotUtf8) };
     let (members, more) =
         json::array_within(view, MOST_MEMBERS).map_err(|fault| EnvelopeFault::NotJson(fault.to_string()))?;
@@ -39,7 +43,7 @@ pub fn split(text: &Bytes) -> Result<Vec<Member>, EnvelopeFault> {
         let at = Span::locate(view, member);
         text.slice(at.start..at.end)
     };
-    Ok(members.iter().map(slice).map(Message::parse).collect())
+    Ok(members.iter().map(slice).collect())
 }
 
 /// The members of a client's batch.
@@ -48,7 +52,7 @@ pub fn split(text: &Bytes) -> Result<Vec<Member>, EnvelopeFault> {
 /// As [`split`]; and when it opens a session, which a batch never does (`basic/lifecycle`), or when two of its requests
 /// have the same id, because nobody could tell their answers from each other.
 pub fn read(text: &Bytes) -> Result<Vec<Member>, EnvelopeFault> {
-    let members = split(text)?;
+    let members: Vec<_> = texts(text)?.into_iter().map(Message::of_client).collect();
     let mut ids = HashSet::new();
     for member in members.iter().flatten() {
         let MessageKind::Request(request) = member.kind() else { continue };

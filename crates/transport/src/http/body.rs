@@ -11,7 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 
 /// A body that is here as a whole, in one buffer or in several that follow each other: what was patched in a few places
 /// need not be copied to be sent.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Pieces {
     first: Option<Bytes>,
     rest: std::vec::IntoIter<Bytes>,

@@ -1,6 +1,7 @@
-//! The HTTP client of one server: a pool of connections, raw bodies, no redirects, no cookies, no proxies.
+//! The HTTP client of one server: a pool of connections, and raw bodies.
 //!
-//! Reading order: [`HttpClient::send`], then `pool` (connections that wait), `lent` (one that is in use), `connect`.
+//! Reading order: [`HttpClient::send`], then `pool` (connections that wait), `lent` (one that is in use), `connect`. On top of it
+//! is [`Site`], the client of an MCP server: redirects within its origin, its cookies, who we are.
 
 use std::borrow::Cow;
 use std::error::Error as _;
@@ -9,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::HOST;
+use http::header::{HOST, PROXY_AUTHORIZATION};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
@@ -21,8 +22,16 @@ use crate::wire::{Tap, WireEvent};
 use crate::workers::Workers;
 
 mod connect;
+mod date;
+mod jar;
 mod lent;
 mod pool;
+mod proxy;
+mod site;
+
+pub use jar::Jar;
+pub use proxy::{BadProxy, Proxy};
+pub use site::Site;
 
 use connect::{Connected, Connector};
 use lent::Lent;
@@ -46,6 +55,14 @@ pub enum SendFault {
         /// The most bytes that are read.
         limit: usize,
     },
+    /// It is elsewhere; the text says where, and what to do. Nothing was carried out.
+    #[error("{0}")]
+    Redirected(String),
+    /// The response's body is in an encoding that was not asked for.
+    #[error(
+        "it answers with Content-Encoding: {0}, although it was asked for none (Accept-Encoding: identity)"
+    )]
+    Encoded(String),
 }
 
 /// How to reach one server.
@@ -55,6 +72,8 @@ pub struct ClientSettings {
     pub connect_timeout: Duration,
     /// The Unix socket to use instead of the URL's host.
     pub socket: Option<std::path::PathBuf>,
+    /// The proxy to go through.
+    pub proxy: Option<Proxy>,
     /// Certificate authorities beside the system's.
     pub authorities: Option<std::path::PathBuf>,
     /// Whether to speak HTTP/2 without asking (h2c); over TLS it is negotiated anyway.
@@ -68,6 +87,7 @@ impl Default for ClientSettings {
         Self {
             connect_timeout: Duration::from_secs(10),
             socket: None,
+            proxy: None,
             authorities: None,
             http2: false,
             idle_connections: 256,
@@ -213,6 +233,12 @@ impl HttpClient {
                 };
                 *request.uri_mut() = to.0.origin_form.clone();
                 request.headers_mut().insert(HOST, to.0.host.clone());
+                if let Some(proxy) = self.connector.forwards(to) {
+                    *request.uri_mut() = to.0.url.clone();
+                    let authorization =
+                        proxy.authorization().map(|value| (PROXY_AUTHORIZATION, value.clone()));
+                    request.headers_mut().extend(authorization);
+                }
                 match connection.send(request).await {
                     Ok(response) => return Ok((response, Some(connection))),
                     Err(Unsent::Whole(whole, _)) if !is_new => request = *whole,
@@ -266,6 +292,12 @@ impl Reply {
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
         self.head.headers()
+    }
+
+    /// Whether there is no body.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.body.is_over()
     }
 
     /// The body's media type in lower case, without parameters.

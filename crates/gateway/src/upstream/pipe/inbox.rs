@@ -1,6 +1,8 @@
 //! What a server says: each message goes to the call that it belongs to, or to all who listen.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,12 +10,63 @@ use mcp::glance::Glance;
 use mcp::jsonrpc::{Id, Message, MessageKind, Request};
 use mcp::notify::{self, Notice, Seen};
 use mcp::reject::code;
+use mcp::tolerant;
 use tokio::sync::oneshot;
 
 use super::{Inner, Pipe, Wants, lock};
 use crate::reply::CallError;
 use crate::upstream::ask::{self, Ask, Creditor, Nobody};
 use crate::upstream::backlog::{Giver, Said};
+
+/// The calls that wait, by their ids.
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    calls: HashMap<u64, Waiting>,
+    /// How many responses have come that answer none of them, and what the last one is told.
+    strange: Option<(usize, CallError)>,
+}
+
+impl Calls {
+    /// Which call such a response was meant for cannot be told. Where there have been as many as calls wait, each of
+    /// these has had its own.
+    fn fail_if_all_are_answered(&mut self) {
+        let Some((strange, _)) = &self.strange else { return };
+        let waits = |call: &Waiting| !call.wants.listens;
+        if self.calls.values().filter(|call| waits(call)).count() > *strange {
+            return;
+        }
+        let Some((_, error)) = self.strange.take() else { return };
+        for (_, call) in self.calls.extract_if(|_, call| waits(call)) {
+            drop(call.response.send(Err(error.clone())));
+        }
+    }
+
+    /// One call waits no longer, which may have been the one that was answered so.
+    pub(super) fn give_up(&mut self, id: u64) -> bool {
+        let waited = self.calls.remove(&id).is_some();
+        if waited && let Some((strange, _)) = &mut self.strange {
+            *strange -= 1;
+            if *strange == 0 {
+                self.strange = None;
+            }
+        }
+        waited
+    }
+}
+
+impl Deref for Calls {
+    type Target = HashMap<u64, Waiting>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.calls
+    }
+}
+
+impl DerefMut for Calls {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.calls
+    }
+}
 
 /// A call that waits.
 #[derive(Debug)]
@@ -26,9 +79,14 @@ pub(super) struct Waiting {
 impl Pipe {
     /// Takes one message from the server to where it belongs.
     pub(super) fn take(&self, line: &Bytes) {
-        let message = match Message::parse(line.clone()) {
+        let message = match Message::of_server(line.clone()) {
             Ok(message) => message,
-            Err(fault) => return self.unreadable(Glance::answers(line).as_ref(), &fault),
+            Err(fault) => {
+                return match Glance::strange_id(line) {
+                    Some(came) => self.take_strange(&came),
+                    None => self.unreadable(Glance::answers(line).as_ref(), &fault),
+                };
+            }
         };
         match message.kind() {
             MessageKind::Result(_) | MessageKind::Error(_) => self.take_response(message),
@@ -44,7 +102,7 @@ impl Pipe {
     /// deadline. What answers nothing is left out: to end the conversation for it would cost all others theirs.
     pub(super) fn unreadable(&self, answers: Option<&Id>, fault: &dyn fmt::Display) {
         let upstream = &self.inner.upstream;
-        match answers.and_then(Id::as_number) {
+        match answers.and_then(|id| tolerant::number(id.raw())) {
             Some(id) => {
                 let error = CallError::InvalidAnswer { upstream: upstream.clone(), why: fault.to_string() };
                 self.answer(id, Err(error));
@@ -54,10 +112,25 @@ impl Pipe {
     }
 
     fn take_response(&self, message: Message) {
-        match message.response_id().and_then(Id::as_number) {
-            Some(id) => self.answer(id, Ok(message)),
-            None => tracing::warn!(upstream = self.inner.upstream, "skipped a response to nothing"),
+        // One without an id may be the answer to a notification, which some servers give.
+        let Some(id) = message.response_id() else {
+            return tracing::warn!(upstream = self.inner.upstream, "skipped a response to nothing");
+        };
+        match id.as_number() {
+            Some(number) => self.answer(number, Ok(message)),
+            // Nothing at all: that is how some answer notifications.
+            None if id.raw() == "\"\"" => {}
+            None => self.take_strange(id.raw()),
         }
+    }
+
+    /// An answer by an id that is nobody's.
+    fn take_strange(&self, came: &str) {
+        let error = self.inner.shared.strange_id(came, None);
+        tracing::warn!(upstream = self.inner.upstream, "{error}");
+        let mut waiting = lock(&self.inner.waiting);
+        waiting.strange.get_or_insert((0, error)).0 += 1;
+        waiting.fail_if_all_are_answered();
     }
 
     /// A call could not be sent. Whoever it was that waits for it hears that.
@@ -67,7 +140,11 @@ impl Pipe {
 
     /// Ends the wait of the call `id`.
     fn answer(&self, id: u64, response: Result<Message, CallError>) {
-        match lock(&self.inner.waiting).remove(&id) {
+        let mut waiting = lock(&self.inner.waiting);
+        let answered = waiting.remove(&id);
+        waiting.fail_if_all_are_answered();
+        drop(waiting);
+        match answered {
             // Nobody may be there any more: a response that comes after a cancel is nothing unusual.
             Some(waiting) => drop(waiting.response.send(response)),
             None => tracing::debug!(upstream = self.inner.upstream, "a response that nobody waits for"),

@@ -12,7 +12,7 @@ use http::HeaderMap;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use transport::http::client::Destination;
+use transport::http::client::{Destination, Jar};
 
 use super::{PostFault, Target};
 use crate::upstream::pipe::Pipe;
@@ -30,6 +30,7 @@ const TAKEN_WITHIN: Duration = Duration::from_millis(50);
 pub(super) struct Poster {
     pub(super) to: Arc<Target>,
     pub(super) endpoint: Destination,
+    pub(super) jar: Jar,
 }
 
 type Sending = Pin<Box<dyn Future<Output = Option<u64>> + Send>>;
@@ -94,7 +95,7 @@ impl Poster {
     async fn request(&self, id: u64, headers: HeaderMap, body: Bytes, pipe: &Pipe) {
         let within = self.to.shared.plan.deadlines.call_max;
         // A call has deadlines of its own; this is for a server that never answers the POST, which is not its answer.
-        let sent = timeout(within, self.to.post(&self.endpoint, headers, body)).await;
+        let sent = timeout(within, self.to.post((&self.endpoint, &self.jar), headers, body)).await;
         let Ok(Err(PostFault { error, session_lost, untold })) = sent else { return };
         if untold {
             // Its answer does not come here, so it may come all the same. If the server is gone, so is the stream.
@@ -110,7 +111,7 @@ impl Poster {
 
     async fn word(&self, body: Bytes) {
         let within = self.to.shared.plan.deadlines.connect;
-        let sent = timeout(within, self.to.post(&self.endpoint, HeaderMap::new(), body)).await;
+        let sent = timeout(within, self.to.post((&self.endpoint, &self.jar), HeaderMap::new(), body)).await;
         let upstream = &self.to.shared.plan.name;
         match sent {
             Ok(Ok(())) => {}

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::HeaderMap;
 use mcp::answer;
+use mcp::headers::SESSION_ID;
 use mcp::jsonrpc::Id;
 use tokio::time::{Duration, timeout};
 
@@ -212,6 +213,7 @@ impl HttpWire {
         if !first {
             return;
         }
+        self.jars.forget(session.headers().get(&SESSION_ID));
         let name = &self.shared.plan.name;
         self.shared.world.metrics.session_lost(name);
         tracing::info!(upstream = name, "the server has lost our session");

@@ -14,6 +14,9 @@ use transport::http::client::Reply;
 use super::{ERROR_BYTES, HttpWire, Session, stream};
 use crate::upstream::fault::{Failed, Fault};
 
+/// What is said of a body without a type that is no message.
+pub(in crate::upstream) const NO_TYPE: &str = "no Content-Type, and a body that is no JSON-RPC message";
+
 /// What a first reply is.
 pub(crate) enum Reading {
     /// A stream.
@@ -150,9 +153,6 @@ pub(in crate::upstream) async fn read(
     if status.is_success() && body.is_empty() {
         return Ok(Reading::Taken);
     }
-    if status.is_success() && media.is_none() {
-        return Err(failed(wire, status, media));
-    }
     let message = if session.link.revision.has_batches && batch::is_array(&body) {
         // Nothing else has a place in one whole body.
         let members = batch::split(&body).map_err(|fault| wire.invalid(&fault.to_string()));
@@ -161,10 +161,11 @@ pub(in crate::upstream) async fn read(
             response.ok_or_else(|| wire.invalid("it answers with a batch without a response"))
         })
     } else {
-        Message::parse(body.clone()).map_err(|fault| wire.invalid(&fault.to_string()))
+        Message::of_server(body.clone()).map_err(|fault| wire.invalid(&fault.to_string()))
     };
     match message {
         Ok(message) => classify(wire, message, (status, media), id),
+        Err(_) if status.is_success() && media.is_none() => Err(failed(wire, status, Some(NO_TYPE))),
         Err(error) if status.is_success() => Err(error.into()),
         Err(_) => {
             let speaks_of_session = speaks_of_session(&String::from_utf8_lossy(&body));
@@ -206,8 +207,9 @@ fn classify(
         }
         Some(_) if is_ours || is_nobodys => Ok(Reading::Refused(Box::new(refusal(Some(message))))),
         _ if !status.is_success() => Ok(Reading::Refused(Box::new(refusal(None)))),
-        Some(_) => Err(wire.invalid("it answers a request that is not ours").into()),
-        None if message.is_response() => Err(wire.invalid("it answers a request that is not ours").into()),
-        None => Err(wire.invalid("it answers with a message that is no response").into()),
+        _ => Err(match message.response_id() {
+            Some(came) => wire.shared.strange_id(came.raw(), Some(id)).into(),
+            None => wire.invalid("it answers with a message that is no response").into(),
+        }),
     }
 }

@@ -9,12 +9,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::{HeaderValue, Method, StatusCode};
+use mcp::glance::{self, Glance};
 use mcp::jsonrpc::{EnvelopeFault, Message, MessageKind, Request};
 use mcp::legacy::batch;
 use mcp::legacy::refusal::speaks_of_session;
 use mcp::notify::{self, Notice, Seen};
 use mcp::sse::{Decoder, Event};
-use mcp::{answer, glance, headers};
+use mcp::{answer, headers};
 use tokio::time::Instant;
 use transport::http::client::Reply;
 
@@ -213,7 +214,7 @@ impl HttpStream {
                 }
                 Next::Data(Err(error)) => return Err(error),
             };
-            let message = match Message::parse(data.clone()) {
+            let message = match Message::of_server(data.clone()) {
                 Ok(message) => message,
                 Err(EnvelopeFault::Batch) if self.take_apart(&data) => continue,
                 Err(fault) if self.id.is_some_and(|id| glance::answers(&data, id)) => {
@@ -222,6 +223,10 @@ impl HttpStream {
                     return Err(self.wire.invalid(&fault.to_string()));
                 }
                 Err(fault) => {
+                    if let (Some(_), Some(came)) = (self.id, Glance::strange_id(&data)) {
+                        self.answered();
+                        return Err(self.wire.shared.strange_id(&came, self.id));
+                    }
                     tracing::warn!(
                         upstream = self.wire.shared.plan.name,
                         "skipped an event that is no message: {fault}"
@@ -230,6 +235,11 @@ impl HttpStream {
                     continue;
                 }
             };
+            if let Some(error) = self.id.and_then(|id| self.wire.shared.strange(&message, id)) {
+                // There will be no other answer here either.
+                self.answered();
+                return Err(error);
+            }
             if let Some(arrival) = self.sort(message) {
                 return Ok(arrival);
             }
@@ -277,7 +287,10 @@ impl HttpStream {
             MessageKind::Result(_) | MessageKind::Error(_) if is_ours => {
                 Ok(Arrival::Response(Response { message, status: Some(status) }))
             }
-            _ => Err(self.wire.invalid("it answers a request that is not ours")),
+            _ => Err(match message.response_id() {
+                Some(came) => self.wire.shared.strange_id(came.raw(), self.id),
+                None => self.wire.invalid("it answers with a message that is no response"),
+            }),
         }
     }
 
@@ -497,9 +510,10 @@ pub(super) async fn find_first(wire: &HttpWire, reply: &mut Reply, id: u64) -> R
                 found = found.take().or(Some(Ok(First::Endpoint)));
                 return;
             }
-            let answer = match Message::parse(event.data.clone()) {
+            let answer = match Message::of_server(event.data.clone()) {
                 // An error may lack the id when the server could not read ours; on this stream it can be no other's.
                 Ok(message) if is_answer(&message, id) => Some(Ok(First::Response(message))),
+                Ok(message) => wire.shared.strange(&message, id).map(Err),
                 Err(fault) if glance::answers(&event.data, id) => Some(Err(wire.invalid(&fault.to_string()))),
                 _ => None,
             };

@@ -12,7 +12,7 @@ use rustls_pki_types::ServerName;
 use tokio_rustls::TlsConnector;
 
 use super::pool::Http1;
-use super::{ClientSettings, Destination, SendFault, causes};
+use super::{ClientSettings, Destination, Proxy, SendFault, causes};
 use crate::http::body::Pieces;
 use crate::net::{Address, BoxIo, Network};
 use crate::tls::{self, TlsFault};
@@ -60,7 +60,13 @@ impl Connector {
             Some(path) => Address::Unix(path.clone()),
             None => Address::Tcp(host.clone(), authority.port_u16().unwrap_or(if secure { 443 } else { 80 })),
         };
-        let io = self.network.connect(&address).await?;
+        let io = match (&self.settings.proxy, &address) {
+            (Some(proxy), Address::Tcp(..)) => {
+                let through = self.through(proxy, (&address, self.forwards(to).is_some())).await;
+                through.map_err(|error| io::Error::other(format!("the proxy {proxy}: {error}")))?
+            }
+            _ => self.network.connect(&address).await?,
+        };
         if !secure {
             return handshake(io, self.settings.http2).await;
         }
@@ -69,6 +75,30 @@ impl Connector {
         let stream = TlsConnector::from(config).connect(name, io).await?;
         let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         handshake(Box::new(stream), http2).await
+    }
+
+    /// The proxy that is given whole requests to pass on, if a destination is reached so. Everything else goes through it
+    /// without being seen: many proxies allow that for TLS alone.
+    pub(super) fn forwards(&self, to: &Destination) -> Option<&Proxy> {
+        let passes_on = to.0.scheme == Scheme::HTTP && !self.settings.http2 && self.settings.socket.is_none();
+        self.settings.proxy.as_ref().filter(|_| passes_on)
+    }
+
+    /// A connection to a proxy, and through it where it does not pass on what it is given.
+    async fn through(&self, proxy: &Proxy, (target, forwards): (&Address, bool)) -> io::Result<BoxIo> {
+        let mut io = self.network.connect(&proxy.address()).await?;
+        if let Some(name) = proxy.tls_name() {
+            let name = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
+            let config = self.tls().map_err(io::Error::other)?;
+            // What is negotiated here is between us and the proxy, which is spoken to in HTTP/1.1.
+            let mut config = (*config).clone();
+            config.alpn_protocols = vec![b"http/1.1".to_vec()];
+            io = Box::new(TlsConnector::from(Arc::new(config)).connect(name, io).await?);
+        }
+        if !forwards {
+            proxy.tunnel(&mut io, target).await?;
+        }
+        Ok(io)
     }
 
     fn tls(&self) -> Result<Arc<ClientConfig>, String> {

@@ -37,6 +37,11 @@ impl Lent {
         self.body.size_hint().lower()
     }
 
+    /// Whether nothing more comes.
+    pub(super) fn is_over(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
     /// The next frame.
     pub(super) async fn frame(&mut self) -> Option<hyper::Result<Frame<Bytes>>> {
         std::future::poll_fn(|cx| self.poll_frame(cx)).await
