@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use config::Severity;
 use futures_util::future::join_all;
-use gateway::plan::UpstreamPlan;
+use gateway::plan::{Plan, SchemaRule, UpstreamPlan};
 use gateway::upstream::Health;
 use mcp::discover::Discovered;
 
@@ -50,7 +50,7 @@ impl Check {
         let servers = number(plan.upstreams.len(), "server").unwrap_or_default();
         let with = if found.is_empty() { String::new() } else { format!(", with {found}") };
         print::out(format!("{path} can be used{with}: {servers}\n"))?;
-        if self.connect { connect(plan.upstreams).await } else { Ok(Exit::Ok) }
+        if self.connect { connect(plan).await } else { Ok(Exit::Ok) }
     }
 }
 
@@ -63,35 +63,54 @@ fn number(count: usize, what: &str) -> Option<String> {
 }
 
 /// Reaches all servers at once, and says of each how it is.
-async fn connect(servers: Vec<UpstreamPlan>) -> Result<Exit, Fault> {
+async fn connect(plan: Plan) -> Result<Exit, Fault> {
+    let rules: Vec<_> = plan.upstreams.iter().map(|server| rule(&plan, server)).collect();
+    let servers = plan.upstreams;
     let width = servers.iter().map(|server| server.name.chars().count()).max().unwrap_or_default();
     let paint = Paint::stdout();
     let names: Vec<_> = servers.iter().map(|server| server.name.clone()).collect();
-    let reached = join_all(servers.into_iter().map(|server| Box::pin(reach(server)))).await;
+    let reaching = servers.into_iter().zip(&rules).map(|(server, rule)| Box::pin(reach(server, *rule)));
+    let reached = join_all(reaching).await;
     let mut exit = Exit::Ok;
     for (name, reached) in names.iter().zip(reached) {
-        let (tint, state, text) = match reached {
-            Ok(text) => (paint.good, "up  ", text),
+        let (tint, state, text, odd) = match reached {
+            Ok((text, odd)) => (paint.good, "up  ", text, odd),
             Err(fault) => {
                 exit = Exit::Unreachable;
-                (paint.error, "down", fault.to_string())
+                (paint.error, "down", fault.to_string(), Vec::new())
             }
         };
         let text = print::safe_out(&text).replace('\n', " ");
         print::out(format!("  {name:<width$}  {tint}{state}{}  {text}\n", paint.off))?;
+        for line in odd {
+            let line = print::safe_out(&line).replace('\n', " ");
+            print::out(format!("  {:<width$}        {line}\n", ""))?;
+        }
     }
     Ok(exit)
 }
 
-async fn reach(mut server: UpstreamPlan) -> Result<String, Fault> {
+/// What becomes of a server's entries that clients would refuse.
+fn rule(plan: &Plan, server: &UpstreamPlan) -> SchemaRule {
+    let is_among_others = || {
+        plan.routes.iter().any(|route| route.upstreams.len() > 1 && route.upstreams.contains(&server.name))
+    };
+    let default = || if is_among_others() { SchemaRule::Repair } else { SchemaRule::Pass };
+    server.schema.unwrap_or_else(default)
+}
+
+/// How a server is, and what is odd about its lists.
+async fn reach(mut server: UpstreamPlan, rule: SchemaRule) -> Result<(String, Vec<String>), Fault> {
     server.watched = false;
+    // What is passed on is not told of in a list.
+    server.schema = Some(if rule == SchemaRule::Pass { SchemaRule::Repair } else { rule });
     let mut client = Client::open(server, None)?;
-    let said = describe(&mut client).await;
+    let said = describe(&mut client, rule).await;
     client.close().await;
     said
 }
 
-async fn describe(client: &mut Client) -> Result<String, Fault> {
+async fn describe(client: &mut Client, rule: SchemaRule) -> Result<(String, Vec<String>), Fault> {
     let answer = client.get("server/discover", &[], &mut Deaf).await?;
     let found = Discovered::read(answer.message())
         .map_err(|fault| Fault::Unreachable(format!("its description cannot be read: {fault}")))?;
@@ -102,9 +121,30 @@ async fn describe(client: &mut Client) -> Result<String, Fault> {
         Health::Down { why } => return Err(Fault::Unreachable(why)),
         Health::Unknown => String::new(),
     };
+    let mut odd = Vec::new();
     if found.capabilities.tools {
-        let tools = list::fetch(client, &list::TOOLS, &mut Deaf).await?.entries().len();
-        said.push_str(&format!(", {}", number(tools, "tool").unwrap_or_else(|| "no tools".to_owned())));
+        let tools = list::fetch(client, &list::TOOLS, &mut Deaf).await?;
+        let count = number(tools.entries().len(), "tool").unwrap_or_else(|| "no tools".to_owned());
+        said.push_str(&format!(", {count}"));
+        odd.extend(tools.odd().iter().map(|one| tell(one, &list::TOOLS, rule)));
     }
-    Ok(said)
+    for listing in list::LISTINGS.into_iter().skip(1).filter(|listing| listing.is_of(&found)) {
+        // It is there, whatever it says to this.
+        let Ok(listed) = list::fetch(client, listing, &mut Deaf).await else { continue };
+        odd.extend(listed.odd().iter().map(|one| tell(one, listing, rule)));
+    }
+    Ok((said, odd))
+}
+
+fn tell(odd: &list::Odd, listing: &list::Listing, rule: SchemaRule) -> String {
+    let list::Odd { name, why, mended } = odd;
+    let done = match (rule, mended) {
+        (SchemaRule::Pass, true) => {
+            "passed on as it is, though clients may refuse the whole list; schema = \"repair\" mends it"
+        }
+        (_, true) => "repaired",
+        (_, false) => "left out",
+    };
+    let of = if name.is_empty() { String::new() } else { format!(" {name:?}") };
+    format!("{}{of}: {why}: {done}", listing.title().trim_end_matches('s'))
 }

@@ -58,9 +58,25 @@ pub(crate) struct Listing {
     name: &'static str,
 }
 
+impl Listing {
+    /// Whether a server has such things, as far as it says so.
+    pub(crate) fn is_of(&self, found: &Discovered) -> bool {
+        match self.what {
+            What::Tools => found.capabilities.tools,
+            What::Prompts => found.capabilities.prompts,
+            What::Resources | What::Templates | What::All => found.capabilities.resources,
+        }
+    }
+
+    /// What it lists.
+    pub(crate) fn title(&self) -> &'static str {
+        self.title
+    }
+}
+
 pub(crate) const TOOLS: Listing =
     Listing { what: What::Tools, method: "tools/list", member: "tools", title: "tools", name: "name" };
-const LISTINGS: [&Listing; 4] = [
+pub(crate) const LISTINGS: [&Listing; 4] = [
     &TOOLS,
     &Listing {
         what: What::Prompts,
@@ -91,9 +107,27 @@ pub(crate) struct Listed {
     /// The result as it came, with the entries of all pages.
     text: String,
     entries: Vec<Bytes>,
+    /// What it says of entries that were mended or left out.
+    odd: Vec<Odd>,
+}
+
+/// What a list says of an entry that clients would refuse.
+#[derive(Debug)]
+pub(crate) struct Odd {
+    /// Its server's name for it, if it has one.
+    pub(crate) name: String,
+    /// What is wrong with it.
+    pub(crate) why: String,
+    /// Whether it was mended; else it is left out.
+    pub(crate) mended: bool,
 }
 
 impl Listed {
+    /// What it says of entries that were mended or left out.
+    pub(crate) fn odd(&self) -> &[Odd] {
+        &self.odd
+    }
+
     /// The entries.
     pub(crate) fn entries(&self) -> Vec<Object<'_>> {
         let texts = self.entries.iter().filter_map(|entry| std::str::from_utf8(entry).ok());
@@ -123,14 +157,7 @@ impl List {
             let found = Discovered::read(answer.message());
             for listing in LISTINGS {
                 // What a server says it does not have is not asked for.
-                let has = match listing.what {
-                    What::Tools => found.as_ref().is_ok_and(|found| found.capabilities.tools),
-                    What::Prompts => found.as_ref().is_ok_and(|found| found.capabilities.prompts),
-                    What::Resources | What::Templates | What::All => {
-                        found.as_ref().is_ok_and(|found| found.capabilities.resources)
-                    }
-                };
-                if has {
+                if found.as_ref().is_ok_and(|found| listing.is_of(found)) {
                     lists.push((listing, fetch(client, listing, &mut Deaf).await?));
                 }
             }
@@ -166,21 +193,40 @@ pub(crate) async fn fetch(
     let mut cursor: Option<String> = None;
     let mut first: Option<Answer> = None;
     let mut entries: Vec<Bytes> = Vec::new();
+    let mut odd = Vec::new();
     for _ in 0..MOST_PAGES {
         let params: Vec<_> = cursor.iter().map(|cursor| format!("\"cursor\":{}", quote(cursor))).collect();
         let answer = client.get(listing.method, &params, ear).await?;
         let page =
             Page::read(answer.message().clone(), listing.member).map_err(|fault| unreadable(&fault))?;
         entries.extend(page.entries);
+        odd.extend(oddities(answer.text()));
         let again = page.next_cursor.is_some() && page.next_cursor == cursor;
         cursor = page.next_cursor;
         let first = first.get_or_insert(answer);
         if again || cursor.is_none() {
             let text = whole(first, listing, &entries).map_err(|fault| unreadable(&fault))?;
-            return Ok(Listed { text, entries });
+            return Ok(Listed { text, entries, odd });
         }
     }
     Err(unreadable(&format!("it has more than {MOST_PAGES} pages")))
+}
+
+/// What a page says of its odd entries.
+fn oddities(result: &str) -> Vec<Odd> {
+    let meta = Object::parse(result).and_then(|result| result.object("_meta")).ok().flatten();
+    let Some(meta) = meta else { return Vec::new() };
+    let said = [("dev.portolan/repaired", true), ("dev.portolan/left-out", false)];
+    let each = said.into_iter().flat_map(|(member, mended)| {
+        let all = crate::show::list(&meta, member);
+        let odd = |one: &Object<'_>| Odd {
+            name: text(one, "name").unwrap_or_default(),
+            why: text(one, "why").unwrap_or_default(),
+            mended,
+        };
+        all.iter().map(odd).collect::<Vec<_>>()
+    });
+    each.collect()
 }
 
 /// The first page's result with all entries, and no more pages.

@@ -158,10 +158,11 @@ impl Catalog {
             let key = (kind, public.to_string());
             drop(Box::pin(member.know(kind, asker, Wait::Whole)).await);
             // One that is not known may have been listed since, at another replica for one.
-            if !member.shelf.index().cut.contains_key(&key) && !member.shelf.index().seen.contains_key(&key) {
-                if let Some(method) = method::find(list_name(kind)) {
-                    drop(Box::pin(member.reader.list(method, asker, Wait::Whole)).await);
-                }
+            if !member.shelf.index().cut.contains_key(&key)
+                && !member.shelf.index().seen.contains_key(&key)
+                && let Some(method) = method::find(list_name(kind))
+            {
+                drop(Box::pin(member.reader.list(method, asker, Wait::Whole)).await);
             }
             if let Some(name) = member.shelf.index().cut.get(&key) {
                 return Some((server, name.as_str().into()));

@@ -116,7 +116,7 @@ impl<'a> Walk<'a> {
 
     /// An object whose members have rules; all others are its author's business.
     fn object(&mut self, text: &'a str, rules: &'static [Rule], place: &str, patch: &mut Patch) -> Fits {
-        let members: Vec<_> = Object::parse(text).map_err(unreadable)?.iter().collect();
+        let members: Vec<_> = Object::parse(text).map_err(|fault| unreadable(&fault))?.iter().collect();
         let mut mend = Mend::new(self.root, text);
         for rule in rules {
             let here = below(place, rule.name);
@@ -222,7 +222,7 @@ impl<'a> Walk<'a> {
             }
             other => return Err(format!("{other}, not an array").into()),
         }
-        let elements = json::array(text).map_err(unreadable)?;
+        let elements = json::array(text).map_err(|fault| unreadable(&fault))?;
         let mut mend = Mend::new(self.root, text);
         for (at, element) in elements.iter().enumerate() {
             let here = format!("{place}[{at}]");
@@ -336,7 +336,7 @@ fn is_empty_array(text: &str) -> bool {
     json::array(text).is_ok_and(|elements| elements.is_empty())
 }
 
-fn unreadable(fault: JsonFault) -> Cow<'static, str> {
+fn unreadable(fault: &JsonFault) -> Cow<'static, str> {
     fault.to_string().into()
 }
 

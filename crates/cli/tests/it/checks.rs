@@ -85,3 +85,46 @@ fn servers_are_reached_if_that_is_asked() {
           gone  down  upstream "gone" cannot be reached: Connection refused (os error 111)
         "#);
 }
+
+/// What clients would refuse is told of each server, and what becomes of it there.
+#[test]
+fn odd_entries_of_lists_are_told() {
+    let result = |result: &str| {
+        format!(r#"echo "{{\"jsonrpc\":\"2.0\",\"id\":$id,\"result\":{}}}";;"#, result.replace('"', "\\\""))
+    };
+    let list = r#"{"tools":[{"name":"odd","description":null},null,{"name":"fine","inputSchema":{"type":"object"}}]}"#;
+    let hello = r#"{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"x","version":"1"}}"#;
+    let error = r#"echo "{\"jsonrpc\":\"2.0\",\"id\":$id,\"error\":{\"code\":-32601,\"message\":\"no\"}}";;"#;
+    let script = format!(
+        "while read -r line; do id=$(echo \"$line\" | sed 's/.*\"id\":\\([^,]*\\),.*/\\1/'); case \"$line\" in *'\"initialize\"'*) {} *'\"tools/list\"'*) {} *'\"method\":\"notifications'*) ;; *) {error} esac; done",
+        result(hello),
+        result(list),
+    );
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("server.sh"), script).unwrap();
+    let server =
+        |name: &str, more: &str| format!("[upstream.{name}]\ncommand = [\"sh\", \"server.sh\"]\n{more}");
+    let told = |text: &str| {
+        std::fs::write(dir.path().join("c.toml"), text).unwrap();
+        finish(command(&["check", "c.toml", "--connect"]).current_dir(dir.path()))
+    };
+    assert_ended!(told(&server("one", "")), @r#"
+        exit: 0
+        ----- stdout -----
+        c.toml can be used: 1 server
+          one  up    legacy, 2025-06-18, 2 tools
+                     tool "odd": description: null, not a string (left out); inputSchema: missing ({"type":"object"}): passed on as it is, though clients may refuse the whole list; schema = "repair" mends it
+                     tool: it is null, not an object: left out
+        "#);
+    assert_ended!(told(&format!("{}{}", server("one", ""), server("two", "schema = \"drop\"\n"))), @r#"
+        exit: 0
+        ----- stdout -----
+        c.toml can be used: 2 servers
+          one  up    legacy, 2025-06-18, 2 tools
+                     tool "odd": description: null, not a string (left out); inputSchema: missing ({"type":"object"}): repaired
+                     tool: it is null, not an object: left out
+          two  up    legacy, 2025-06-18, 1 tool
+                     tool "odd": description: null, not a string (left out); inputSchema: missing ({"type":"object"}): left out
+                     tool: it is null, not an object: left out
+        "#);
+}

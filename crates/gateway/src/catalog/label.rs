@@ -13,8 +13,33 @@ use std::sync::Arc;
 
 use crate::catalog::names::{Names, fold};
 use crate::catalog::remarks::{Done, Remark};
-use crate::catalog::shelf::{Entry, Index, Label, Labelled};
+use crate::catalog::shelf::{Entry, Index};
 use crate::plan::{SchemaRule, Selection, UpstreamPlan};
+
+/// Makes entries of what a server lists.
+pub(crate) trait Label: Send + Sync + std::fmt::Debug {
+    /// Sees which of the names on a page look the same to clients. On a list's first page, what was known of that is
+    /// forgotten.
+    fn compare(&self, kind: Kind, entries: &[Bytes], is_first: bool, index: &mut Index);
+
+    /// The entry as it is shown, of a server that speaks that revision; learned facts go into `index`.
+    fn label(&self, kind: Kind, text: &Bytes, from: &Revision, index: &mut Index) -> Labelled;
+}
+
+/// What became of something that a server lists.
+#[derive(Debug, Default)]
+pub(crate) struct Labelled {
+    /// The entry, if it is shown.
+    pub(crate) entry: Option<Entry>,
+    /// What was odd about it.
+    pub(crate) remark: Option<Remark>,
+}
+
+impl Labelled {
+    pub(crate) fn left_out(remark: Remark) -> Self {
+        Self { entry: None, remark: Some(remark) }
+    }
+}
 
 /// Shows the entries of the server at one place of a route.
 #[derive(Debug)]
@@ -116,24 +141,26 @@ impl RouteLabel {
     }
 
     fn tool(&self, text: &Bytes, index: &mut Index) -> Shown {
-        let entry = RawEntry::read(text).map_err(unreadable)?;
-        let name = entry.string("name").map_err(unreadable)?.ok_or("it has no name")?;
+        let entry = RawEntry::read(text).map_err(|fault| unreadable(&fault))?;
+        let name = entry.string("name").map_err(|fault| unreadable(&fault))?.ok_or("it has no name")?;
         // MCP `streamable-http` §Custom Headers: a client of ours over HTTP must not be shown an invalid tool, and a
         // server over stdio has not checked it.
-        let params = MirroredParams::read(entry.get("inputSchema").map_err(unreadable)?.unwrap_or("{}"));
+        let params = MirroredParams::read(
+            entry.get("inputSchema").map_err(|fault| unreadable(&fault))?.unwrap_or("{}"),
+        );
         index.tools.insert(name.clone().into_owned(), Arc::new(params.map_err(|fault| fault.to_string())?));
-        if tasks::is_required(entry.get("execution").map_err(unreadable)?) {
+        if tasks::is_required(entry.get("execution").map_err(|fault| unreadable(&fault))?) {
             index.tasks.insert(name.clone().into_owned());
         } else {
             index.tasks.remove(&*name);
         }
         let shown = self.named(Kind::Tool, &self.plan.tools, text, index)?;
-        shown.map(|entry| self.map_app_uri(entry).map_err(unreadable)).transpose()
+        shown.map(|entry| self.map_app_uri(entry).map_err(|fault| unreadable(&fault))).transpose()
     }
 
     fn named(&self, kind: Kind, selection: &Selection, text: &Bytes, index: &mut Index) -> Shown {
-        let entry = RawEntry::read(text).map_err(unreadable)?;
-        let name = entry.string("name").map_err(unreadable)?.ok_or("it has no name")?;
+        let entry = RawEntry::read(text).map_err(|fault| unreadable(&fault))?;
+        let name = entry.string("name").map_err(|fault| unreadable(&fault))?.ok_or("it has no name")?;
         if !selection.shows(&name) {
             return Ok(None);
         }
@@ -155,14 +182,20 @@ impl RouteLabel {
         if let Some(description) = selection.describe.get(name.as_ref()) {
             changes.push(("description", description.as_str()));
         }
-        let text =
-            if changes.is_empty() { text.clone() } else { entry.with(&changes).map_err(unreadable)? };
+        let text = if changes.is_empty() {
+            text.clone()
+        } else {
+            entry.with(&changes).map_err(|fault| unreadable(&fault))?
+        };
         Ok(Some(Entry { name: public, text, narrow: None }))
     }
 
     fn located(&self, member: &str, text: &Bytes) -> Shown {
-        let entry = RawEntry::read(text).map_err(unreadable)?;
-        let uri = entry.string(member).map_err(unreadable)?.ok_or_else(|| format!("it has no {member}"))?;
+        let entry = RawEntry::read(text).map_err(|fault| unreadable(&fault))?;
+        let uri = entry
+            .string(member)
+            .map_err(|fault| unreadable(&fault))?
+            .ok_or_else(|| format!("it has no {member}"))?;
         if !self.plan.resources.shows(&uri) {
             return Ok(None);
         }
@@ -176,8 +209,11 @@ impl RouteLabel {
         if let Some(description) = self.plan.resources.describe.get(uri.as_ref()) {
             changes.push(("description", description.as_str()));
         }
-        let text =
-            if changes.is_empty() { text.clone() } else { entry.with(&changes).map_err(unreadable)? };
+        let text = if changes.is_empty() {
+            text.clone()
+        } else {
+            entry.with(&changes).map_err(|fault| unreadable(&fault))?
+        };
         Ok(Some(Entry { name: public.into_owned(), text, narrow: None }))
     }
 
@@ -199,7 +235,7 @@ impl RouteLabel {
     }
 }
 
-fn unreadable(fault: JsonFault) -> String {
+fn unreadable(fault: &JsonFault) -> String {
     fault.to_string()
 }
 

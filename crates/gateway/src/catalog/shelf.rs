@@ -24,6 +24,7 @@ use mcp::mirror::MirroredParams;
 use mcp::version::{Revision, Structured};
 use tokio::time::{Instant, timeout_at};
 
+use crate::catalog::label::{Label, Labelled};
 use crate::catalog::remarks::{Done, Remark, Told};
 use crate::digest::{Digest, Mark};
 use crate::kept::{Kept, Room};
@@ -270,31 +271,6 @@ pub(crate) struct Index {
     pub(crate) seen: HashMap<(Kind, String), ()>,
     /// Which lists were read to their end.
     pub(crate) complete: Vec<&'static str>,
-}
-
-/// Makes entries of what a server lists.
-pub(crate) trait Label: Send + Sync + std::fmt::Debug {
-    /// Sees which of the names on a page look the same to clients. On a list's first page, what was known of that is
-    /// forgotten.
-    fn compare(&self, kind: Kind, entries: &[Bytes], is_first: bool, index: &mut Index);
-
-    /// The entry as it is shown, of a server that speaks that revision; learned facts go into `index`.
-    fn label(&self, kind: Kind, text: &Bytes, from: &Revision, index: &mut Index) -> Labelled;
-}
-
-/// What became of something that a server lists.
-#[derive(Debug, Default)]
-pub(crate) struct Labelled {
-    /// The entry, if it is shown.
-    pub(crate) entry: Option<Entry>,
-    /// What was odd about it.
-    pub(crate) remark: Option<Remark>,
-}
-
-impl Labelled {
-    pub(crate) fn left_out(remark: Remark) -> Self {
-        Self { entry: None, remark: Some(remark) }
-    }
 }
 
 /// The lists of one server.

@@ -16,7 +16,7 @@ pub(super) enum Want {
     Share,
     OneOf(&'static [&'static str]),
     Object(&'static [Rule]),
-    List(&'static Want),
+    List(&'static Self),
     /// The schema of arguments.
     Input,
     /// The schema of structured results.

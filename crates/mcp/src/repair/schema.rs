@@ -57,7 +57,7 @@ impl<'a> Walk<'a> {
 
     /// The root of a schema; one of objects, if that is wanted.
     fn schema(&mut self, text: &'a str, of_object: bool, place: &str, patch: &mut Patch) -> Fits {
-        let members: Vec<_> = Object::parse(text).map_err(unreadable)?.iter().collect();
+        let members: Vec<_> = Object::parse(text).map_err(|fault| unreadable(&fault))?.iter().collect();
         let mut mend = Mend::new(self.root, text);
         let mut kinds = members.iter().filter(|member| member.name == "type");
         let kind = kinds.next();
@@ -121,7 +121,7 @@ impl<'a> Walk<'a> {
             }
             other => return Err(format!("{other}, not an object").into()),
         }
-        for member in Object::parse(text).map_err(unreadable)?.iter() {
+        for member in Object::parse(text).map_err(|fault| unreadable(&fault))?.iter() {
             let (wrong, done): (Cow<'static, str>, _) = match (Kind::of(member.value), member.value) {
                 (Kind::Object, _) => continue,
                 (Kind::Boolean, _) if !self.spells => continue,
