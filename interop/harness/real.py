@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,6 +91,8 @@ wire_api = "responses"
 requires_openai_auth = false
 [mcp_servers.portolan]
 url = "{url}"
+# Without it, `exec` asks the model at once, with the servers that happen to be there.
+required = true
 [analytics]
 enabled = false
 """)  # fmt: skip
@@ -153,10 +156,8 @@ def prepared_by_arguments(home: Path, url: str, model: str) -> None:
 
 
 def inspector_tools(output: str) -> list[str]:
-    try:
-        return [tool["name"] for tool in json.loads(output[output.index("{") :])["tools"]]
-    except (ValueError, KeyError):
-        return []  # it printed an error
+    # It prints JSON with two spaces for each level, and what it thinks of it on standard error, somewhere in between.
+    return re.findall(r'^ {6}"name": "([^"]+)"', output, re.MULTILINE)
 
 
 def inspector(name: str, *more: str) -> RealClient:
