@@ -65,7 +65,8 @@ impl Admin {
             (false, _, false) => (false, "starting"),
             (false, false, true) => (false, "no server can be reached"),
         };
-        let each = health.iter().zip(live.breakers()).map(|((name, health), breaker)| {
+        let others = live.breakers().zip(live.both_eras());
+        let each = health.iter().zip(others).map(|((name, health), (breaker, speaks_both))| {
             let state = match health {
                 Health::Unknown => r#""state":"unknown""#.to_owned(),
                 Health::Up { era, revision, transport } => {
@@ -78,7 +79,8 @@ impl Admin {
                 BreakerState::Closed => String::new(),
                 other => format!(r#","breaker":"{}""#, other.name()),
             };
-            format!(r#"{}:{{{state}{breaker}}}"#, json::quote(name))
+            let eras = if speaks_both { r#","eras":["modern","legacy"]"# } else { "" };
+            format!(r#"{}:{{{state}{eras}{breaker}}}"#, json::quote(name))
         });
         let servers: Vec<_> = each.collect();
         let body = format!(r#"{{"ready":{ready},"why":"{why}","upstreams":{{{}}}}}"#, servers.join(","));

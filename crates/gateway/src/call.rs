@@ -73,7 +73,9 @@ pub(crate) enum Course {
 impl Route {
     /// Carries a call to where it is answered.
     pub(crate) async fn run(&self, mut call: Box<Call>, visit: Visit<'_>) -> Result<Course, CallError> {
+        let mut extends = None;
         if let Some(client) = self.carried(call.client(), visit.revision.era) {
+            extends = Some(call.client().clone());
             call.set_client(client);
         }
         let mut tally = Tally::begin(&self.world.metrics, call.method_label());
@@ -105,7 +107,8 @@ impl Route {
                 let bond = if suspends { self.bond(&call, deadlines.input)? } else { None };
                 let binding = self.binding(&call, visit, answer.upstream())?;
                 let client_era = visit.revision.era;
-                let errand = Errand { client_era, mapping, deadlines, bond, binding, tally, tasking };
+                let errand =
+                    Errand { client_era, extends, mapping, deadlines, bond, binding, tally, tasking };
                 Ok(Course::Relay(Box::new(Relay::new(*answer, call, errand))))
             }
             Ok(Way::Resumed(mut relay)) => {
@@ -122,8 +125,8 @@ impl Route {
     async fn go(&self, call: &Call, visit: Visit<'_>, tally: &mut Tally) -> Result<Way, CallError> {
         tally.hold(self.places.take().await?);
         let principal = self.gate.identify()?;
-        let asker =
-            Asker { gate: &self.gate, principal: &principal, client: call.client(), session: visit.session };
+        let (era, client, session) = (visit.revision.era, call.client(), visit.session);
+        let asker = Asker { gate: &self.gate, era, principal: &principal, client, session };
         match call.method().map(|method| method.reach) {
             Some(_) if call.method().is_some_and(|method| !exists_in(method, visit.revision.era)) => {
                 Err(unknown_method(call))
@@ -155,7 +158,7 @@ impl Route {
         asker: Asker<'_>,
     ) -> Result<Way, CallError> {
         let upstream = &target.member.upstream;
-        let (era, _) = upstream.discovered(asker.principal, Some(call.client())).await?;
+        let (era, _) = upstream.discovered(asker.principal, asker.era, Some(call.client())).await?;
         if era == Era::Modern {
             if let Some(binding) = self.binding(call, visit, upstream.name())? {
                 let own = self.suspended.unbound(call, &binding.bond, self.world.clock.now())?;
@@ -253,6 +256,8 @@ impl Route {
         let permit = self.permit(call, target, principal)?;
         let order = Order {
             call,
+            era: visit.revision.era,
+            reads: visit.revision.era,
             subject: target.name.as_deref(),
             trace: Trace::read(visit.headers),
             headers: visit.headers,

@@ -13,7 +13,7 @@ use mcp::call::Call;
 use mcp::method::{self, Kind, Method};
 use mcp::mirror::MirroredParams;
 use mcp::template;
-use mcp::version::Revision;
+use mcp::version::{Era, Revision};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -158,13 +158,13 @@ impl Catalog {
             let key = (kind, public.to_string());
             drop(Box::pin(member.know(kind, asker, Wait::Whole)).await);
             // One that is not known may have been listed since, at another replica for one.
-            if !member.shelf.index().cut.contains_key(&key)
-                && !member.shelf.index().seen.contains_key(&key)
+            if !member.shelf.index(asker.era).cut.contains_key(&key)
+                && !member.shelf.index(asker.era).seen.contains_key(&key)
                 && let Some(method) = method::find(list_name(kind))
             {
                 drop(Box::pin(member.reader.list(method, asker, Wait::Whole)).await);
             }
-            if let Some(name) = member.shelf.index().cut.get(&key) {
+            if let Some(name) = member.shelf.index(asker.era).cut.get(&key) {
                 return Some((server, name.as_str().into()));
             }
         }
@@ -203,7 +203,7 @@ impl Catalog {
         // Who has one server's tool need not wait for another that is sick.
         join_all(self.members.iter().map(|member| member.know(kind, asker, Wait::Fair))).await;
         let has = |(_, member): &(usize, &Member)| {
-            member.shelf.index().seen.contains_key(&(kind, public.to_owned()))
+            member.shelf.index(asker.era).seen.contains_key(&(kind, public.to_owned()))
         };
         let mut found = self.members.iter().enumerate().filter(has).map(|(server, _)| server);
         let first = found.next()?;
@@ -218,7 +218,7 @@ impl Catalog {
     async fn only_one_with_template_for(&self, uri: &str, asker: Asker<'_>) -> Option<usize> {
         join_all(self.members.iter().map(|member| member.know(Kind::Template, asker, Wait::Fair))).await;
         let fits = |(kind, text): &(Kind, String)| *kind == Kind::Template && template::fits(text, uri);
-        let has = |(_, member): &(usize, &Member)| member.shelf.index().seen.keys().any(fits);
+        let has = |(_, member): &(usize, &Member)| member.shelf.index(asker.era).seen.keys().any(fits);
         let mut found = self.members.iter().enumerate().filter(has).map(|(server, _)| server);
         let first = found.next()?;
         if found.next().is_some() {
@@ -292,9 +292,9 @@ impl Catalog {
         merged.degraded.insert(name.to_owned(), why);
     }
 
-    /// How often each server's list has changed, in the order of the route.
-    pub(crate) fn changes(&self, kind: Kind) -> impl Iterator<Item = u64> {
-        self.members.iter().map(move |member| member.shelf.changes(kind))
+    /// How often each server's list has changed for clients of an era, in the order of the route.
+    pub(crate) fn changes(&self, kind: Kind, client: Era) -> impl Iterator<Item = u64> {
+        self.members.iter().map(move |member| member.shelf.changes(kind, client))
     }
 
     /// Whether any server was found to be down.
@@ -310,7 +310,7 @@ impl Catalog {
         asker: Asker<'_>,
     ) -> Result<bool, CallError> {
         target.member.know_tools(asker).await?;
-        Ok(target.member.shelf.index().tasks.contains(tool))
+        Ok(target.member.shelf.index(asker.era).tasks.contains(tool))
     }
 
     /// The mirrored parameters of a tool, as far as its server's list is known.
@@ -321,7 +321,7 @@ impl Catalog {
         asker: Asker<'_>,
     ) -> Result<Option<Arc<MirroredParams>>, CallError> {
         target.member.know_tools(asker).await?;
-        Ok(target.member.shelf.index().tools.get(tool).cloned())
+        Ok(target.member.shelf.index(asker.era).tools.get(tool).cloned())
     }
 }
 
@@ -329,7 +329,7 @@ impl Member {
     /// Sees to it, before a call, that the tools were read once. A server that cannot be reached need not be tried twice
     /// for one call, and one that does not give its tools must not hold up every call.
     async fn know_tools(&self, asker: Asker<'_>) -> Result<(), CallError> {
-        let known = || self.knows_tools();
+        let known = || self.knows_tools(asker.era);
         if known() || lock(&self.in_vain).is_some_and(|at| at.elapsed() < ASK_AGAIN) {
             return Ok(());
         }
@@ -337,7 +337,7 @@ impl Member {
             Ok(()) if known() => Ok(()),
             Err(ListFault::Call(error @ CallError::BreakerOpen { .. })) => Err(error),
             Err(ListFault::Call(error @ CallError::Unreachable { .. }))
-                if !Box::pin(self.upstream.is_connected(asker.principal)).await =>
+                if !Box::pin(self.upstream.is_connected(asker.principal, asker.era)).await =>
             {
                 Err(error)
             }
@@ -352,7 +352,7 @@ impl Member {
     /// Sees to it that the list of a kind was read once. A server that cannot give it stays unknown.
     async fn know(&self, kind: Kind, asker: Asker<'_>, wait: Wait) -> Result<(), ListFault> {
         let list = list_name(kind);
-        if self.shelf.index().complete.contains(&list) {
+        if self.shelf.index(asker.era).complete.contains(&list) {
             return Ok(());
         }
         let Some(method) = method::find(list) else { return Ok(()) };
@@ -365,18 +365,18 @@ impl Member {
 
     /// Reads the tools before the first client asks.
     pub(crate) async fn warm(&self, asker: Asker<'_>) {
-        if let Some(method) = method::find("tools/list").filter(|_| !self.knows_tools()) {
+        if let Some(method) = method::find("tools/list").filter(|_| !self.knows_tools(asker.era)) {
             drop(self.reader.read_early(method, asker).await);
         }
     }
 
-    fn knows_tools(&self) -> bool {
-        self.shelf.index().complete.contains(&"tools/list")
+    fn knows_tools(&self, client: Era) -> bool {
+        self.shelf.index(client).complete.contains(&"tools/list")
     }
 
     /// Reads a list again, because what is known of it has proved to be old.
     pub(crate) async fn relearn(&self, asker: Asker<'_>) {
-        self.shelf.changed(Kind::Tool);
+        self.shelf.changed(Kind::Tool, Some(asker.era));
         if let Some(method) = method::find("tools/list")
             && let Err(fault) = self.reader.list(method, asker, Wait::Whole).await
         {

@@ -10,6 +10,7 @@ use mcp::answer;
 use mcp::call::Call;
 use mcp::json;
 use mcp::jsonrpc::{Id, Message, MessageKind};
+use mcp::legacy::convert;
 use mcp::legacy::downgrade::{self, Gap};
 use mcp::method::Method;
 use mcp::mrtr::{self, InputRequest, InputRequired};
@@ -205,7 +206,10 @@ impl Flow {
                 self.urls.append(&mut wait.urls);
                 match waited {
                     Ok(Waited::Ask(bytes)) => Some(Step::Ask(bytes)),
-                    Ok(Waited::Over(message)) => self.end(Last::Message(message, None)),
+                    Ok(Waited::Over(message)) => {
+                        let message = self.aged(message);
+                        self.end(Last::Message(message, None))
+                    }
                     Err(error) => Some(self.fail(&error)),
                 }
             }
@@ -371,11 +375,22 @@ impl Flow {
     fn readable(&self, message: Message) -> Message {
         let (State::Relay(relay) | State::Gathering(relay, ..)) = &self.state else { return message };
         let gap = Gap { from: relay.revision(), to: self.origin.revision };
-        if gap.is_even() {
+        let message = if gap.is_even() {
+            message
+        } else {
+            let as_it_is = message.clone();
+            downgrade::response(message, self.method, gap).unwrap_or(as_it_is)
+        };
+        if relay.is_as_it_came() { message } else { self.aged(message) }
+    }
+
+    /// A response that is written as the modern era has it, as the client can read it.
+    fn aged(&self, message: Message) -> Message {
+        if self.origin.revision.era == Era::Modern {
             return message;
         }
         let as_it_is = message.clone();
-        downgrade::response(message, self.method, gap).unwrap_or(as_it_is)
+        convert::age(message, self.method).unwrap_or(as_it_is)
     }
 
     /// A legacy client is told to visit URLs first, and waits to hear that this is done.
@@ -414,7 +429,7 @@ impl Flow {
 
     fn own(&mut self) -> Step {
         let last = match std::mem::replace(&mut self.state, State::Over) {
-            State::Own(message) => Last::Message(message, None),
+            State::Own(message) => Last::Message(self.aged(message), None),
             State::Built(text) => Last::Built(text),
             State::Ending(_, last) => last,
             State::Failed(error) => return self.fail(&error),

@@ -80,8 +80,8 @@ struct Basis {
 }
 
 impl Basis {
-    fn holds(&self, catalog: &Catalog, kind: Kind, now: Instant) -> bool {
-        now < self.term.until && catalog.changes(kind).eq(self.changes.iter().copied())
+    fn holds(&self, catalog: &Catalog, (kind, client): (Kind, Era), now: Instant) -> bool {
+        now < self.term.until && catalog.changes(kind, client).eq(self.changes.iter().copied())
     }
 }
 
@@ -138,6 +138,13 @@ struct Wish<'a> {
     key: &'a Key,
 }
 
+impl Wish<'_> {
+    /// Whose changes make it old.
+    fn of(&self) -> (Kind, Era) {
+        (self.method.kind, self.to.era)
+    }
+}
+
 impl Route {
     /// Answers a list request.
     pub(crate) async fn list(
@@ -177,7 +184,7 @@ impl Route {
         if let Some(kept) = self.kept(wish) {
             return Ok(kept);
         }
-        let changes = self.catalog.changes(wish.method.kind).collect();
+        let changes = self.catalog.changes(wish.method.kind, asker.era).collect();
         let most = match wish.to.era {
             Era::Legacy if self.catalog.page_size.is_none() => usize::MAX,
             Era::Legacy | Era::Modern => 1,
@@ -206,7 +213,7 @@ impl Route {
         {
             return Ok(listing);
         }
-        let changes = self.catalog.changes(wish.method.kind).collect();
+        let changes = self.catalog.changes(wish.method.kind, asker.era).collect();
         let parts = self.catalog.parts(wish.method, asker).await;
         // Of those who have waited for the pages, one builds.
         if parts.iter().all(|part| part.as_ref().is_ok_and(|pages| !pages.is_old))
@@ -215,8 +222,7 @@ impl Route {
             return Ok(listing);
         }
         let merged = Arc::new(self.merge(&parts, wish, changes));
-        if self.catalog.page_size.is_some() && merged.1.holds(&self.catalog, wish.method.kind, Instant::now())
-        {
+        if self.catalog.page_size.is_some() && merged.1.holds(&self.catalog, wish.of(), Instant::now()) {
             let (whole, basis) = &*merged;
             let bytes = whole.entries.iter().map(|entry| entry.len() + 128).sum();
             let key = wish.key.without_cursor();
@@ -253,8 +259,8 @@ impl Route {
         if self.catalog.page_size.is_none() {
             return Ok(None);
         }
-        let (kind, now) = (wish.method.kind, Instant::now());
-        let holds = |kept: &Arc<(Merged, Basis)>| kept.1.holds(&self.catalog, kind, now);
+        let now = Instant::now();
+        let holds = |kept: &Arc<(Merged, Basis)>| kept.1.holds(&self.catalog, wish.of(), now);
         let key = wish.key.without_cursor();
         let merged = &self.lists.merged;
         let found = merged.find(&key.for_everyone(), holds).or_else(|| merged.find(&key, holds));
@@ -262,8 +268,8 @@ impl Route {
     }
 
     fn kept(&self, wish: Wish<'_>) -> Option<Arc<Listing>> {
-        let (kind, now) = (wish.method.kind, Instant::now());
-        let holds = |listing: &Arc<Listing>| listing.basis.holds(&self.catalog, kind, now);
+        let now = Instant::now();
+        let holds = |listing: &Arc<Listing>| listing.basis.holds(&self.catalog, wish.of(), now);
         let listings = &self.lists.listings;
         listings.find(&wish.key.for_everyone(), holds).or_else(|| listings.find(wish.key, holds))
     }
@@ -271,7 +277,7 @@ impl Route {
     /// Keeps a listing for those who may have it, if it is true any longer than this moment.
     fn keep(&self, wish: Wish<'_>, listing: Listing) -> Arc<Listing> {
         let listing = Arc::new(listing);
-        if listing.basis.holds(&self.catalog, wish.method.kind, Instant::now()) {
+        if listing.basis.holds(&self.catalog, wish.of(), Instant::now()) {
             let key = if listing.basis.is_shared { wish.key.for_everyone() } else { wish.key.clone() };
             self.lists.listings.put(key, Arc::clone(&listing), listing.text.size() + 1024);
         }

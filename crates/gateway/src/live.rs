@@ -10,6 +10,7 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use mcp::json;
 use mcp::meta::{ClientFacts, LogWish};
+use mcp::version::Era;
 use store::StoreFault;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
@@ -91,6 +92,11 @@ impl Live {
     /// How each server is.
     pub(crate) fn health(&self) -> Vec<(String, Health)> {
         self.servers.iter().map(|(name, server)| (name.clone(), server.upstream.health())).collect()
+    }
+
+    /// Whether each server was found to speak both eras, in the same order.
+    pub(crate) fn both_eras(&self) -> impl Iterator<Item = bool> {
+        self.servers.values().map(|server| server.upstream.speaks_both())
     }
 
     /// What each server's breaker does, in the same order.
@@ -285,7 +291,7 @@ impl Gateway {
 
     fn server(&self, plan: UpstreamPlan, most_children: usize) -> Server {
         let upstream = Arc::new(Upstream::new(plan, self.world.clone(), most_children));
-        let watch = Watch::new(Arc::clone(&upstream), self.gate.clone());
+        let watch = Watch::new(&upstream, &self.gate);
         Server { upstream, watch, stop: CancellationToken::new() }
     }
 
@@ -301,7 +307,8 @@ impl Gateway {
             let client =
                 ClientFacts { capabilities: Bytes::from_static(b"{}"), info: None, log: LogWish::Nothing };
             let principal = Principal::anonymous();
-            let asker = Asker { gate: &gate, principal: &principal, client: &client, session: None };
+            let era = Era::Modern;
+            let asker = Asker { gate: &gate, era, principal: &principal, client: &client, session: None };
             let members =
                 live.endpoints.iter().flat_map(|(_, endpoint)| &endpoint.door.route.catalog.members);
             let mine = members.filter(|member| Arc::ptr_eq(&member.upstream, &server.upstream));
@@ -547,7 +554,7 @@ async fn hear_of_changes(replica: Arc<Replica>, live: Arc<ArcSwap<Live>>, end: C
                     server.watch.hear_from_others(message);
                 }
                 Told::Changed { .. } => {}
-                Told::Missed => server.watch.everything_changed(),
+                Told::Missed => server.watch.missed(),
             }
         }
     }

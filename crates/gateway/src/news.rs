@@ -10,6 +10,7 @@ use mcp::jsonrpc::{Id, Message, MessageKind};
 use mcp::meta::SUBSCRIPTION_ID;
 use mcp::method::Kind;
 use mcp::notify::{self, Notice, Seen};
+use mcp::version::Era;
 use tokio::runtime::Handle;
 use tokio::sync::broadcast;
 use tokio::time::{Duration, Instant, sleep_until};
@@ -41,7 +42,7 @@ pub(crate) struct Feed {
 struct Lately {
     told: Option<Instant>,
     /// The last change since, of which the end of the quiet will tell.
-    waits: Option<(usize, Change)>,
+    waits: Option<(usize, Option<Era>, Change)>,
 }
 
 impl Feed {
@@ -55,25 +56,27 @@ impl Feed {
     }
 
     /// Tells of a change at the server in this place of the route.
-    pub(crate) fn tell(self: &Arc<Self>, place: usize, change: &Change) {
+    ///
+    /// `heard_by` is the era of the clients that it concerns; it concerns all, where the server is not spoken to in both.
+    pub(crate) fn tell(self: &Arc<Self>, place: usize, heard_by: Option<Era>, change: &Change) {
         if self.news.receiver_count() == 0 {
             return;
         }
         match change.1.notice {
-            Notice::ListChanged(kind) => self.tell_of_list(kind, place, change),
-            _ => self.send(place, change),
+            Notice::ListChanged(kind) => self.tell_of_list(kind, (place, heard_by), change),
+            _ => self.send((place, heard_by), change),
         }
     }
 
     /// Tells that what clients see of a list has changed, though its server said nothing.
     pub(crate) fn list_changed(self: &Arc<Self>, place: usize, kind: Kind) {
         if let Some(change) = list_changed(kind) {
-            self.tell(place, &change);
+            self.tell(place, None, &change);
         }
     }
 
     /// The first change is told at once; those that come soon after it together, when it has been quiet long enough.
-    fn tell_of_list(self: &Arc<Self>, kind: Kind, place: usize, change: &Change) {
+    fn tell_of_list(self: &Arc<Self>, kind: Kind, (place, heard_by): (usize, Option<Era>), change: &Change) {
         let now = Instant::now();
         let mut lists = lock(&self.lists);
         let lately = of_kind(&mut lists, kind);
@@ -81,9 +84,12 @@ impl Feed {
         let Some((until, runtime)) = until.zip(Handle::try_current().ok()) else {
             lately.told = Some(now);
             drop(lists);
-            return self.send(place, change);
+            return self.send((place, heard_by), change);
         };
-        if lately.waits.replace((place, Arc::clone(change))).is_some() {
+        // Two together concern the clients of both.
+        let heard_by =
+            lately.waits.as_ref().map_or(heard_by, |(_, other, _)| heard_by.filter(|_| *other == heard_by));
+        if lately.waits.replace((place, heard_by, Arc::clone(change))).is_some() {
             return;
         }
         let feed = Arc::downgrade(self);
@@ -96,17 +102,17 @@ impl Feed {
                 lately.told = Some(Instant::now());
                 lately.waits.take()
             };
-            if let Some((place, change)) = waited {
-                feed.send(place, &change);
+            if let Some((place, heard_by, change)) = waited {
+                feed.send((place, heard_by), &change);
             }
         });
     }
 
-    fn send(&self, place: usize, change: &Change) {
+    fn send(&self, (place, heard_by): (usize, Option<Era>), change: &Change) {
         let (named, plain) = (OnceLock::new(), OnceLock::new());
         let (names, change) = (Arc::clone(&self.names), Arc::clone(change));
         // Nobody may want to know.
-        drop(self.news.send(Arc::new(News { place, change, names, named, plain })));
+        drop(self.news.send(Arc::new(News { place, heard_by, change, names, named, plain })));
     }
 }
 
@@ -131,6 +137,7 @@ pub(crate) fn list_changed(kind: Kind) -> Option<Change> {
 pub(crate) struct News {
     /// The server's place in the route.
     pub(crate) place: usize,
+    heard_by: Option<Era>,
     change: Change,
     names: Arc<Names>,
     /// For streams: what stands before and after their id. For all others.
@@ -139,6 +146,11 @@ pub(crate) struct News {
 }
 
 impl News {
+    /// Whether it concerns clients of an era.
+    pub(crate) fn concerns(&self, client: Era) -> bool {
+        self.heard_by.is_none_or(|era| era == client)
+    }
+
     /// What changed, in the server's own names.
     pub(crate) fn notice(&self) -> &Notice {
         &self.change.1.notice

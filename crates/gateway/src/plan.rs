@@ -286,6 +286,14 @@ pub enum EraRule {
     Is(mcp::version::Era),
 }
 
+impl EraRule {
+    /// Whether the server may be spoken to in an era.
+    #[must_use]
+    pub fn allows(self, era: mcp::version::Era) -> bool {
+        matches!(self, Self::Detect) || self == Self::Is(era)
+    }
+}
+
 /// What becomes of an entry of a list that the schema of its revision does not allow: clients refuse the whole list for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SchemaRule {

@@ -44,6 +44,7 @@ pub(crate) struct Relay {
     method_name: Cow<'static, str>,
     client: ClientFacts,
     client_era: Era,
+    extends: Option<ClientFacts>,
     token: Option<Box<str>>,
     last_progress: f64,
     mapping: Option<Mapping>,
@@ -74,6 +75,8 @@ pub(crate) struct Relay {
 #[derive(Debug)]
 pub(crate) struct Errand {
     pub(crate) client_era: Era,
+    /// What the client has declared, if not all of it is carried here.
+    pub(crate) extends: Option<ClientFacts>,
     pub(crate) mapping: Option<Mapping>,
     pub(crate) deadlines: Deadlines,
     pub(crate) bond: Option<Bond>,
@@ -110,7 +113,7 @@ pub(crate) enum Passed {
 
 impl Relay {
     pub(crate) fn new(answer: Answer, call: Box<Call>, errand: Errand) -> Self {
-        let Errand { client_era, mapping, deadlines, bond, binding, tally, mut tasking } = errand;
+        let Errand { client_era, extends, mapping, deadlines, bond, binding, tally, mut tasking } = errand;
         let asked_again = client_era == Era::Legacy && answer.era() == Era::Modern;
         Self {
             input: deadlines.input,
@@ -126,6 +129,7 @@ impl Relay {
                 .and_then(|tasking| tasking.client.take())
                 .unwrap_or_else(|| call.client().clone()),
             client_era,
+            extends,
             token: call.progress_token().map(Into::into),
             last_progress: f64::NEG_INFINITY,
             mapping,
@@ -214,6 +218,11 @@ impl Relay {
     /// Whether the server chose to stream.
     pub(crate) fn streams(&self) -> bool {
         self.answer.streams()
+    }
+
+    /// Whether its response is what the server wrote, but for ids and names: it stays in the legacy era.
+    pub(crate) fn is_as_it_came(&self) -> bool {
+        self.answer.is_as_it_came() && self.tasking.is_none()
     }
 
     /// The revision that the server wrote its answer in.
@@ -340,7 +349,8 @@ impl Relay {
         if let MessageKind::Result(parts) = message.kind() {
             let unreadable = |fault: JsonFault| CallError::invalid(self.answer.upstream(), &fault.into());
             let result = message.object(parts.result).map_err(unreadable)?;
-            if let Some(input) = self.check_type(&result)? {
+            let input = if self.answer.is_as_it_came() { None } else { self.check_type(&result)? };
+            if let Some(input) = input {
                 // A legacy client cannot answer that; it can answer requests.
                 if let Some(call) = self.call.take() {
                     return Ok(Passed::Input(input, call));
@@ -351,7 +361,9 @@ impl Relay {
                     set.map_err(unreadable)?;
                 }
             }
-            answer::name_type(&result, parts.result, &mut patch).map_err(unreadable)?;
+            if !self.answer.is_as_it_came() {
+                answer::name_type(&result, parts.result, &mut patch).map_err(unreadable)?;
+            }
             if let Some(Mapping { names, server }) = &self.mapping {
                 let offset = parts.result.start;
                 map_result_uris((names, *server), &self.method_name, &result, offset, &mut patch)
@@ -410,13 +422,14 @@ impl Relay {
     fn urls_to_visit(&self, message: &Message) -> Result<Option<Vec<InputRequest>>, CallError> {
         let MessageKind::Error(parts) = message.kind() else { return Ok(None) };
         let is_it = parts.code == code::LEGACY_URL_ELICITATION_REQUIRED;
-        if !is_it || (self.client_era, self.answer.era()) == (Era::Legacy, Era::Legacy) {
+        // A legacy client knows it, whoever says it; and between modern peers it is an error like any other, although no modern
+        // server should use that code (MCP 2026-07-28 `basic` §Error Codes).
+        if !is_it || (self.client_era, self.answer.era()) != (Era::Modern, Era::Legacy) {
             return Ok(None);
         }
         let upstream = self.answer.upstream();
         let view = answer::error_view(message, parts);
-        if self.answer.era() == Era::Modern || self.method.is_none_or(|method| !method.may_ask) {
-            // No modern server may send that code (MCP 2026-07-28 `basic` §Error Codes).
+        if self.method.is_none_or(|method| !method.may_ask) {
             let why = format!("error {} has no meaning here: {}", parts.code, view.message);
             return Err(CallError::InvalidAnswer { upstream: upstream.to_owned(), why });
         }
@@ -432,7 +445,16 @@ impl Relay {
     /// What the server asks for, if that is its answer.
     fn check_type(&self, result: &Object<'_>) -> Result<Option<InputRequired>, CallError> {
         let invalid = |fault: AnswerFault| CallError::invalid(self.answer.upstream(), &fault);
-        let asks = answer::result_type(result, &self.client).map_err(invalid)? == ResultType::InputRequired;
+        let asks = match answer::result_type(result, &self.client) {
+            // Whose type it is only the client knows. A legacy client has none.
+            Err(AnswerFault::UnknownResultType(_))
+                if self.client_era == Era::Modern
+                    && self.extends.as_ref().unwrap_or(&self.client).declares_any() =>
+            {
+                false
+            }
+            told => told.map_err(invalid)? == ResultType::InputRequired,
+        };
         if !asks {
             return Ok(None);
         }

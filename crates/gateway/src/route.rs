@@ -179,7 +179,7 @@ impl Route {
             return self.describe(call, visit, asker).await;
         }
         let filter = Filter::read(call.params())?;
-        let subscription = Subscription::open(self, filter).await?;
+        let subscription = Subscription::open(self, filter, visit.revision.era).await?;
         Ok(Way::Listen(Box::new(subscription.for_stream(call.id().clone()))))
     }
 
@@ -192,7 +192,7 @@ impl Route {
                 return with_id(&message, call.id()).map(Way::Own);
             }
         }
-        let (mut discovered, degraded) = self.discovered(asker.principal, asker.client).await?;
+        let (mut discovered, degraded) = self.discovered(asker.principal, asker.era, asker.client).await?;
         // Of a legacy server only what crosses, and nothing that is unknown here.
         discovered.raw_capabilities = discovered.capabilities.text();
         let meta = if degraded.is_empty() { Vec::new() } else { vec![degraded_member(&degraded)] };
@@ -288,17 +288,18 @@ impl Route {
     pub(crate) async fn discovered(
         &self,
         principal: &Principal,
+        era: Era,
         client: &ClientFacts,
     ) -> Result<(Discovered, std::collections::BTreeMap<String, String>), CallError> {
         let versions: Vec<String> = version::names(Era::Modern).map(str::to_owned).collect();
-        let asker = Asker { gate: &self.gate, principal, client, session: None };
+        let asker = Asker { gate: &self.gate, era, principal, client, session: None };
         if let Some(member) = self.catalog.only() {
-            let (era, found) = member.reader.describe(asker, Wait::Whole).await?;
+            let (theirs, found) = member.reader.describe(asker, Wait::Whole).await?;
             let mut discovered = Discovered::clone(&found);
             discovered.versions = versions;
             discovered.raw_capabilities = discover::telling_of_changes(&discovered.raw_capabilities);
             discovered.capabilities.tell_of_changes();
-            if era == Era::Legacy {
+            if theirs == Era::Legacy {
                 discovered.hints = Hints { ttl: DESCRIPTION_TTL, scope: Scope::Private };
             }
             return Ok((discovered, std::collections::BTreeMap::new()));

@@ -10,6 +10,7 @@ use mcp::jsonrpc::Id;
 use mcp::listen::Filter;
 use mcp::meta::SUBSCRIPTION_ID;
 use mcp::notify::Notice;
+use mcp::version::Era;
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +31,8 @@ pub(crate) struct Subscription {
     /// Told before anything else.
     waiting: Vec<Bytes>,
     stream: Option<Id>,
+    /// The era of the client.
+    era: Era,
     /// Cancelled when the route is replaced by another one of a new plan.
     replaced: CancellationToken,
     is_over: bool,
@@ -66,7 +69,7 @@ struct Terms {
 }
 
 impl Terms {
-    async fn settle(route: &Route, wanted: &Filter) -> Self {
+    async fn settle(route: &Route, wanted: &Filter, era: Era) -> Self {
         let names = &route.catalog.names;
         let mut uris: Vec<Vec<String>> = vec![Vec::new(); route.watches.len()];
         for uri in &wanted.uris {
@@ -77,12 +80,10 @@ impl Terms {
                 list.push(own);
             }
         }
-        let asked = route
-            .watches
-            .iter()
-            .zip(uris)
-            .zip(&route.catalog.members)
-            .map(|((watch, uris), member)| watch.want(uris, member.upstream.patience(Want::List)));
+        let asked =
+            route.watches.iter().zip(uris).zip(&route.catalog.members).map(|((watch, uris), member)| {
+                watch.of(era).want(uris, member.upstream.patience(Want::List))
+            });
         let answers = futures_util::future::join_all(asked).await;
         let mut honoured = Filter::default();
         let (mut own, mut interests) = (Vec::new(), Vec::new());
@@ -107,21 +108,22 @@ impl Terms {
 
 impl Subscription {
     /// Opens a subscription on all servers of a route, and finds out what of it they honour.
-    pub(crate) async fn open(route: &Route, wanted: Filter) -> Result<Self, CallError> {
+    pub(crate) async fn open(route: &Route, wanted: Filter, era: Era) -> Result<Self, CallError> {
         let seat = Seat::take(route).await?;
-        Ok(Self { _seat: Some(seat), ..Self::aside(route, wanted).await })
+        Ok(Self { _seat: Some(seat), ..Self::aside(route, wanted, era).await })
     }
 
     /// Opens a subscription for a stream that is counted elsewhere.
-    pub(crate) async fn aside(route: &Route, wanted: Filter) -> Self {
+    pub(crate) async fn aside(route: &Route, wanted: Filter, era: Era) -> Self {
         // Listening begins before the answer of what is honoured, so that nothing falls between.
         let news = route.feed.subscribe();
         Self {
             names: Arc::clone(&route.catalog.names),
-            terms: Terms::settle(route, &wanted).await,
+            terms: Terms::settle(route, &wanted, era).await,
             news,
             waiting: Vec::new(),
             stream: None,
+            era,
             replaced: route.replaced.clone(),
             is_over: false,
             _seat: None,
@@ -130,7 +132,7 @@ impl Subscription {
 
     /// Wants something else from now on. What has come meanwhile waits, so nothing is missed and nothing told twice.
     pub(crate) async fn change(&mut self, route: &Route, wanted: Filter) {
-        self.terms = Terms::settle(route, &wanted).await;
+        self.terms = Terms::settle(route, &wanted, self.era).await;
     }
 
     /// For a modern `subscriptions/listen`: each notification names the stream, and the first is the acknowledgement.
@@ -180,7 +182,7 @@ impl Subscription {
     }
 
     fn tell(&self, news: &News) -> Option<Bytes> {
-        let filter = self.terms.own.get(news.place)?;
+        let filter = self.terms.own.get(news.place).filter(|_| news.concerns(self.era))?;
         let wanted = match news.notice() {
             Notice::ListChanged(kind) => filter.wants(*kind),
             Notice::ResourceUpdated { uri, .. } => filter.covers(uri),

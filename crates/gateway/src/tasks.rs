@@ -144,7 +144,8 @@ impl Route {
         let unknown = || CallError::Reject(Reject::UnknownMethod(call.method_name().to_owned()));
         let era = visit.revision.era;
         if let Some(member) = self.catalog.only().filter(|_| self.catalog.names.is_transparent()) {
-            let (theirs, _) = member.upstream.discovered(asker.principal, Some(asker.client)).await?;
+            let (theirs, _) =
+                member.upstream.discovered(asker.principal, asker.era, Some(asker.client)).await?;
             if theirs == era {
                 let target = Target { server: 0, member, name: None };
                 return self.pass_task(call, visit, target, asker, None).await;
@@ -174,7 +175,7 @@ impl Route {
             Some(declared) => ClientFacts { capabilities: declared.into(), ..call.client().clone() },
             None => call.client().clone(),
         };
-        let (theirs, _) = member.upstream.discovered(asker.principal, Some(&client)).await?;
+        let (theirs, _) = member.upstream.discovered(asker.principal, asker.era, Some(&client)).await?;
         let target = Target { server, member, name: Some(own.as_str().into()) };
         if era == theirs {
             let call = call.clone().with_client(client.clone());

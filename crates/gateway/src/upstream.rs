@@ -11,10 +11,8 @@ use futures_util::FutureExt as _;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use mcp::call::Call;
 use mcp::discover::Discovered;
-use mcp::jsonrpc::Message;
 use mcp::meta::ClientFacts;
 use mcp::mrtr;
-use mcp::notify::Seen;
 use mcp::trace::Trace;
 use mcp::version::Era;
 use tokio::sync::{broadcast, mpsc, watch};
@@ -32,6 +30,7 @@ mod breaker;
 mod budget;
 mod dice;
 pub(crate) mod ears;
+pub(crate) mod eras;
 mod fault;
 mod guard;
 pub(crate) mod link;
@@ -54,6 +53,7 @@ use self::fault::Failed;
 pub use self::fault::Fault;
 pub use self::link::{Health, Transport};
 use self::link::{Link, NOTHING, Whose};
+use self::notices::Told;
 use self::overheard::Overheard;
 use self::pipe::lock;
 use self::pipes::Need;
@@ -93,6 +93,10 @@ enum Wire {
 pub(crate) struct Order<'a> {
     /// The call.
     pub(crate) call: &'a Call,
+    /// The era of the client.
+    pub(crate) era: Era,
+    /// The era that whoever gets the answer reads: what was said in it passes as it came.
+    pub(crate) reads: Era,
     /// The server's own name of what it is about, if it differs.
     pub(crate) subject: Option<&'a str>,
     /// The trace that it belongs to.
@@ -118,10 +122,12 @@ pub(crate) struct Order<'a> {
 static NO_HEADERS: LazyLock<HeaderMap> = LazyLock::new(HeaderMap::new);
 
 impl<'a> Order<'a> {
-    /// A request of our own, about nothing that any client asked for.
-    pub(crate) fn ours(call: &'a Call, within: Duration) -> Self {
+    /// A request of our own, about nothing that any client asked for, made for clients of an era.
+    pub(crate) fn ours(call: &'a Call, era: Era, within: Duration) -> Self {
         Self {
             call,
+            era,
+            reads: Era::Modern,
             subject: None,
             trace: Trace::default(),
             headers: &NO_HEADERS,
@@ -183,9 +189,9 @@ impl Upstream {
         self.shared.guard.state()
     }
 
-    /// What was last found of it, by whomever it was reached: to say what it can do, nobody need be reached anew.
-    pub(crate) fn known_link(&self) -> Option<(Era, Arc<Discovered>)> {
-        let known = self.shared.known.borrow().clone();
+    /// What was last found of it in the era of such clients, by whomever it was reached: to say what it can do, nobody need be reached anew.
+    pub(crate) fn known_link(&self, client: Era) -> Option<(Era, Arc<Discovered>)> {
+        let known = self.shared.known.of(self.link_era(client)).borrow().clone();
         // What has turned out not to be modern any more is found out anew.
         let is_doubted = |era| {
             era == Era::Modern
@@ -195,8 +201,8 @@ impl Upstream {
     }
 
     /// The same as it changes.
-    pub(crate) fn knowledge(&self) -> watch::Receiver<Option<(Era, Arc<Discovered>)>> {
-        self.shared.known.subscribe()
+    pub(crate) fn knowledge(&self, client: Era) -> watch::Receiver<Option<(Era, Arc<Discovered>)>> {
+        self.shared.known.of(self.link_era(client)).subscribe()
     }
 
     /// Its health as it changes.
@@ -215,13 +221,42 @@ impl Upstream {
     }
 
     /// Notifications of it that belong to no call, from now on.
-    pub(crate) fn notices(&self) -> broadcast::Receiver<Arc<(Message, Seen)>> {
+    pub(crate) fn notices(&self) -> broadcast::Receiver<Told> {
         self.shared.notices.listen()
     }
 
-    /// Counts connections that were begun anew.
-    pub(crate) fn epoch(&self) -> watch::Receiver<u64> {
-        self.shared.epoch.subscribe()
+    /// Counts connections that were begun anew, for who listens for clients of an era.
+    pub(crate) fn epoch(&self, listener: Era) -> watch::Receiver<u64> {
+        self.shared.epoch(listener)
+    }
+
+    /// The era in which clients of an era are spoken for, as far as is known.
+    pub(crate) fn link_era(&self, client: Era) -> Era {
+        self.shared.eras.of_link(client)
+    }
+
+    /// Whether clients of each era are spoken for in their own.
+    pub(crate) fn speaks_both(&self) -> bool {
+        self.shared.eras.are_both()
+    }
+
+    /// The same as it changes.
+    pub(crate) fn both_eras(&self) -> watch::Receiver<bool> {
+        self.shared.eras.both()
+    }
+
+    /// Who listens for clients of an era: whoever does for all, where the server is not spoken to in both.
+    pub(crate) fn listener(&self, era: Era) -> Era {
+        self.shared.listener(era)
+    }
+
+    /// The era of our own questions: that of the conversation that there is, where each costs a process.
+    pub(crate) async fn own_era(&self, principal: &auth::Principal) -> Era {
+        let has = |era| Box::pin(self.is_connected(principal, era));
+        if self.is_process() && !has(Era::Modern).await && has(Era::Legacy).await {
+            return Era::Legacy;
+        }
+        Era::Modern
     }
 
     /// Whether it is a process, which nobody starts only to hear of its changes.
@@ -229,9 +264,9 @@ impl Upstream {
         matches!(self.wire, Wire::Stdio(_))
     }
 
-    /// Whether it is connected now.
-    pub(crate) async fn is_connected(&self, principal: &auth::Principal) -> bool {
-        let whose = self.whose(principal, None, NOTHING);
+    /// Whether it is connected now, for clients of an era.
+    pub(crate) async fn is_connected(&self, principal: &auth::Principal, era: Era) -> bool {
+        let whose = self.whose(principal, era, None, NOTHING);
         match &self.wire {
             Wire::Stdio(wire) => wire.current(&whose).await.is_some(),
             Wire::Http(wire) => wire.current(&whose).await.is_some(),
@@ -240,9 +275,13 @@ impl Upstream {
 
     /// The legacy era's stream of notifications that belong to no call, where it has one of its own: what it carries
     /// goes to [`Upstream::notices`] while the stream is being read.
-    pub(crate) async fn overhear(&self, principal: &auth::Principal) -> Result<Option<Overheard>, CallError> {
+    pub(crate) async fn overhear(
+        &self,
+        principal: &auth::Principal,
+        era: Era,
+    ) -> Result<Option<Overheard>, CallError> {
         let Wire::Http(wire) = &self.wire else { return Ok(None) };
-        Ok(match wire.partner(&self.whose(principal, None, NOTHING)).await? {
+        Ok(match wire.partner(&self.whose(principal, era, None, NOTHING)).await? {
             Partner::Modern(_) => None,
             Partner::Legacy(session) => session.overhear(wire).await?.map(|s| Overheard::Stream(Box::new(s))),
             Partner::Sse(running, _) => Some(Overheard::Pipe(running.pipe)),
@@ -258,7 +297,9 @@ impl Upstream {
     ) {
         let declared = self.declared(&mrtr::askable(client.capabilities()));
         if &*declared != NOTHING {
-            self.shared.ears.listen(self.whose(principal, Some(session), &declared), session, asides);
+            let own = Some((session, client.info.as_ref()));
+            let whose = self.whose(principal, Era::Legacy, own, &declared);
+            self.shared.ears.listen(whose, session, asides);
         }
     }
 
@@ -273,7 +314,8 @@ impl Upstream {
         if !mrtr::covers(&declared, ROOTS) {
             return;
         }
-        let whose = self.whose(principal, Some(session), &declared);
+        let own = Some((session, client.info.as_ref()));
+        let whose = self.whose(principal, Era::Legacy, own, &declared);
         match &self.wire {
             Wire::Stdio(wire) => wire.tell(&whose, word),
             Wire::Http(wire) => wire.tell(whose, word),
@@ -290,17 +332,18 @@ impl Upstream {
         &self.shared.world
     }
 
-    /// What it says of itself to a client, or to nobody in particular; it is reached for that if it was not yet.
+    /// What it says of itself to a client of an era, or to nobody in particular; it is reached for that if it was not yet.
     pub(crate) async fn discovered(
         &self,
         principal: &auth::Principal,
+        era: Era,
         client: Option<&ClientFacts>,
     ) -> Result<(Era, Arc<Discovered>), CallError> {
         // Where each client has its own session, this one belongs to none of them.
         let client = client.filter(|_| self.shared.plan.sessions == crate::plan::SessionRule::Shared);
         let declared =
             client.map_or_else(|| NOTHING.to_owned(), |client| mrtr::askable(client.capabilities()));
-        let whose = self.whose(principal, None, &declared);
+        let whose = self.whose(principal, era, None, &declared);
         // What is rare lies in a box of its own.
         let link = match client {
             Some(_) if self.shared.guard.due().is_some() => Box::pin(self.link_guarded(&whose)).await?,
@@ -359,7 +402,7 @@ impl Upstream {
         if self.shared.plan.sessions == crate::plan::SessionRule::Shared {
             return;
         }
-        let whose = self.whose(principal, Some(session), NOTHING);
+        let whose = self.whose(principal, Era::Legacy, Some((session, None)), NOTHING);
         match &self.wire {
             Wire::Http(wire) => wire.forget(&whose).await,
             Wire::Stdio(wire) => wire.forget(&whose).await,
@@ -375,15 +418,24 @@ impl Upstream {
         }
     }
 
-    fn whose(&self, principal: &auth::Principal, session: Option<&Arc<str>>, declared: &str) -> Whose {
-        let own = self.shared.plan.sessions == crate::plan::SessionRule::PerClient;
-        let session = session.filter(|_| own).cloned();
-        Whose { principal: principal.clone(), session, declared: self.declared(declared) }
+    fn whose(
+        &self,
+        principal: &auth::Principal,
+        era: Era,
+        own: Option<(&Arc<str>, Option<&Bytes>)>,
+        declared: &str,
+    ) -> Whose {
+        let rule = self.shared.plan.sessions;
+        let own = own.filter(|_| rule == crate::plan::SessionRule::PerClient);
+        let (session, client) = own.unzip();
+        let (session, client) = (session.cloned(), client.flatten().cloned());
+        Whose { era, principal: principal.clone(), session, client, declared: self.declared(declared) }
     }
 
-    /// Whether it is known to speak the modern era.
-    fn is_modern(&self) -> bool {
+    /// Whether it is known to be spoken to in the modern era for clients of an era.
+    fn is_modern_for(&self, client: Era) -> bool {
         matches!(&self.wire, Wire::Http(wire) if wire.is_modern())
+            && self.shared.eras.of_link(client) == Era::Modern
     }
 
     fn declared(&self, declared: &str) -> Arc<str> {

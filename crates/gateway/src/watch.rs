@@ -48,6 +48,11 @@ const SUBSCRIBING: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Watch {
     upstream: Arc<Upstream>,
+    /// The era of the clients that it is for: it listens in the conversation that is theirs.
+    era: Era,
+    /// Who listens for legacy clients, as long as the server is spoken to in both eras. This one, which is for modern
+    /// clients, listens for all others.
+    legacy: Option<Arc<Self>>,
     gate: Gate,
     principal: Principal,
     wanted: Mutex<Wanted>,
@@ -57,14 +62,17 @@ pub(crate) struct Watch {
     /// What the server honours, none while it is away, and up to which wish this is the answer.
     honoured: watch::Sender<Option<(u64, Option<Filter>)>>,
     /// Who is told: a route for each of its places that this server has.
-    feeds: Mutex<Vec<(usize, Weak<Feed>)>>,
+    feeds: Arc<Mutex<Vec<Told>>>,
     /// Whether a stream ended and no other one began yet.
     gap: AtomicBool,
     /// Whose caches end with a change.
-    shelves: Mutex<Vec<Weak<Shelf>>>,
+    shelves: Arc<Mutex<Vec<Weak<Shelf>>>>,
     /// Who tells that the server has gone, and what came late.
-    readers: Mutex<Vec<Weak<Reader>>>,
+    readers: Arc<Mutex<Vec<Weak<Reader>>>>,
 }
+
+/// A route, and the server's place in it.
+type Told = (usize, Weak<Feed>);
 
 #[derive(Debug, Default)]
 struct Wanted {
@@ -73,20 +81,37 @@ struct Wanted {
 }
 
 impl Watch {
-    pub(crate) fn new(upstream: Arc<Upstream>, gate: Gate) -> Arc<Self> {
-        Arc::new(Self {
-            upstream,
-            gate,
+    pub(crate) fn new(upstream: &Arc<Upstream>, gate: &Gate) -> Arc<Self> {
+        let (feeds, shelves, readers) = (Arc::default(), Arc::default(), Arc::default());
+        let of = |era, legacy| Self {
+            upstream: Arc::clone(upstream),
+            era,
+            legacy,
+            gate: gate.clone(),
             principal: Principal::anonymous(),
             wanted: Mutex::default(),
             wanted_changed: Notify::new(),
             refused: Mutex::default(),
             honoured: watch::Sender::new(None),
-            feeds: Mutex::default(),
+            feeds: Arc::clone(&feeds),
             gap: AtomicBool::new(false),
-            shelves: Mutex::default(),
-            readers: Mutex::default(),
-        })
+            shelves: Arc::clone(&shelves),
+            readers: Arc::clone(&readers),
+        };
+        Arc::new(of(Era::Modern, Some(Arc::new(of(Era::Legacy, None)))))
+    }
+
+    /// Who listens for clients of an era.
+    pub(crate) fn of(self: &Arc<Self>, client: Era) -> &Arc<Self> {
+        match &self.legacy {
+            Some(legacy) if self.upstream.listener(client) == Era::Legacy => legacy,
+            _ => self,
+        }
+    }
+
+    /// Whom it concerns what is heard here: one era's clients or all.
+    fn concerned(&self) -> Option<Era> {
+        self.upstream.speaks_both().then_some(self.era)
     }
 
     /// Makes a shelf's caches end with the server's changes.
@@ -143,24 +168,55 @@ impl Watch {
 
     /// Listens until stopped.
     pub(crate) async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let legacy = async {
+            match &self.legacy {
+                Some(legacy) => legacy.run_while_both().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = Arc::clone(&self).run_here() => {}
+            () = legacy => {}
+            () = stop.cancelled() => {}
+        }
+    }
+
+    /// Listens for legacy clients whenever they are spoken for in their own era, and modern ones in theirs.
+    async fn run_while_both(self: &Arc<Self>) {
+        let mut both = self.upstream.both_eras();
+        loop {
+            if both.wait_for(|both| *both).await.is_err() {
+                return;
+            }
+            tokio::select! {
+                () = Box::pin(Arc::clone(self).run_here()) => {}
+                _ = both.wait_for(|both| !*both) => {}
+            }
+            self.gap.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Tells of what belongs to no call, and of what may have been missed, and keeps listening.
+    async fn run_here(self: Arc<Self>) {
         let pulse = Pulse::new(Arc::clone(&self.upstream), self.gate.clone(), self.principal.clone());
         let mut pause = FIRST_PAUSE;
-        let mut epoch = self.upstream.epoch();
+        let mut epoch = self.upstream.epoch(self.era);
         let mut notices = self.upstream.notices();
         let overheard = async {
             loop {
                 match notices.recv().await {
-                    Ok(change) => {
+                    Ok((era, change)) if self.upstream.listener(era) == self.era => {
                         self.tell(&change);
                         self.tell_others(&change);
                     }
+                    Ok(_) => {}
                     Err(broadcast::error::RecvError::Lagged(_)) => self.everything_changed(),
                     Err(broadcast::error::RecvError::Closed) => return,
                 }
             }
         };
         let began_anew = async {
-            let mut epoch = self.upstream.epoch();
+            let mut epoch = self.upstream.epoch(self.era);
             loop {
                 let before = *epoch.borrow_and_update();
                 if epoch.changed().await.is_err() {
@@ -174,9 +230,10 @@ impl Watch {
         };
         let keep_listening = async {
             // So that it is known soon how the server is, whoever else asks.
-            drop(self.upstream.discovered(&self.principal, None).await);
+            drop(self.upstream.discovered(&self.principal, self.era, None).await);
             loop {
-                if self.upstream.is_process() && !self.upstream.is_connected(&self.principal).await {
+                let era = self.link_client().await;
+                if self.upstream.is_process() && !self.upstream.is_connected(&self.principal, era).await {
                     self.away();
                     if epoch.changed().await.is_err() {
                         return;
@@ -205,9 +262,9 @@ impl Watch {
             () = overheard => {}
             () = began_anew => {}
             () = keep_listening => {}
-            () = pulse.run() => {}
-            () = self.presence() => {}
-            () = stop.cancelled() => {}
+            // One of the two is enough.
+            () = pulse.run(), if self.era == Era::Modern => {}
+            () = self.presence(), if self.era == Era::Modern => {}
         }
     }
 
@@ -249,9 +306,19 @@ impl Watch {
         readers.iter().for_each(tell);
     }
 
+    /// The era of the clients in whose conversation to listen. Of the two that a process may have, the one that is there will
+    /// do for all, as long as it is not known to speak both.
+    async fn link_client(&self) -> Era {
+        if self.era == Era::Legacy || self.upstream.speaks_both() {
+            return self.era;
+        }
+        self.upstream.own_era(&self.principal).await
+    }
+
     /// Listens until the stream ends.
     async fn listen(&self) -> Result<(), CallError> {
-        let (era, discovered) = self.upstream.discovered(&self.principal, None).await?;
+        let client = self.link_client().await;
+        let (era, discovered) = self.upstream.discovered(&self.principal, client, None).await?;
         let capabilities = &discovered.capabilities;
         match era {
             Era::Modern => {
@@ -349,7 +416,7 @@ impl Watch {
 
     async fn listen_legacy(&self, lists: Filter) -> Result<(), CallError> {
         // A process says it on its stdout; over HTTP there is a stream for it, or there is none.
-        let mut stream = self.upstream.overhear(&self.principal).await?;
+        let mut stream = self.upstream.overhear(&self.principal, self.link_client().await).await?;
         let hears = stream.is_some() || self.upstream.is_process();
         if hears {
             self.close_gap();
@@ -371,7 +438,7 @@ impl Watch {
                 self.wanted_changed.notified().await;
             }
         };
-        let mut epoch = self.upstream.epoch();
+        let mut epoch = self.upstream.epoch(self.era);
         tokio::select! {
             () = hear => Ok(()),
             () = keep_subscribed => Ok(()),
@@ -435,7 +502,8 @@ impl Watch {
         let call = Call::own(method, params, client)?;
         let action = Action { method, upstream: self.upstream.label(), name: None };
         let permit = self.gate.permit(&self.principal, &action)?;
-        let order = Order { listens, ..Order::ours(&call, self.upstream.plan().deadlines.list) };
+        let era = self.link_client().await;
+        let order = Order { listens, ..Order::ours(&call, era, self.upstream.plan().deadlines.list) };
         self.upstream.send(permit.cover(order)).await
     }
 
@@ -467,9 +535,10 @@ impl Watch {
     }
 
     fn pass_on(&self, change: &Change) {
+        let concerned = self.concerned();
         lock(&self.feeds).retain(|(place, feed)| {
             let feed = feed.upgrade();
-            feed.iter().for_each(|feed| feed.tell(*place, change));
+            feed.iter().for_each(|feed| feed.tell(*place, concerned, change));
             feed.is_some()
         });
     }
@@ -498,11 +567,23 @@ impl Watch {
     pub(crate) fn hear_from_others(&self, message: &Bytes) {
         let message = Message::parse(message.clone()).ok();
         if let Some((message, seen)) = message.and_then(|m| notify::see(&m).ok().map(|seen| (m, seen))) {
-            self.tell(&Arc::new((message, seen)));
+            let change = Arc::new((message, seen));
+            self.tell(&change);
+            // It is not said in which of its eras.
+            self.legacy.iter().filter(|_| self.concerned().is_some()).for_each(|legacy| legacy.tell(&change));
         }
     }
 
-    pub(crate) fn everything_changed(&self) {
+    /// What other replicas' processes have told of was missed.
+    pub(crate) fn missed(&self) {
+        self.everything_changed();
+        self.legacy
+            .iter()
+            .filter(|_| self.concerned().is_some())
+            .for_each(|legacy| legacy.everything_changed());
+    }
+
+    fn everything_changed(&self) {
         let uris: Vec<String> = lock(&self.wanted).uris.keys().cloned().collect();
         for uri in uris {
             let params = format!(r#"{{"uri":{}}}"#, json::quote(&uri));
@@ -512,7 +593,7 @@ impl Watch {
                 self.pass_on(&Arc::new((message, seen)));
             }
         }
-        let known = self.upstream.known_link();
+        let known = self.upstream.known_link(self.era);
         for (kind, capability) in
             [(Kind::Tool, "tools"), (Kind::Prompt, "prompts"), (Kind::Resource, "resources")]
         {
@@ -529,9 +610,10 @@ impl Watch {
     }
 
     fn invalidate(&self, kind: Kind) {
+        let concerned = self.concerned();
         lock(&self.shelves).retain(|shelf| {
             let shelf = shelf.upgrade();
-            shelf.iter().for_each(|shelf| shelf.changed(kind));
+            shelf.iter().for_each(|shelf| shelf.changed(kind, concerned));
             shelf.is_some()
         });
     }

@@ -50,6 +50,26 @@ pub fn of_stdio(message: &Message) -> Verdict {
     of_message(message).unwrap_or(Verdict::Legacy)
 }
 
+/// Whether an answer to `initialize` that opens no session is what the server will say the next time, too: then it has no
+/// sessions, whatever else it speaks. Servers of the modern era alone say so in many ways: -32022, -32020, -32601, -32600,
+/// -32602, with 400, 404 or 200; a result of their own; a revision that is none of the legacy era.
+#[must_use]
+pub fn refuses_sessions(status: StatusCode, message: Option<&Message>) -> bool {
+    let Some(message) = message else { return false };
+    let may_pass = status.is_server_error()
+        || matches!(
+            status,
+            StatusCode::UNAUTHORIZED
+                | StatusCode::FORBIDDEN
+                | StatusCode::REQUEST_TIMEOUT
+                | StatusCode::TOO_MANY_REQUESTS
+        );
+    match message.kind() {
+        MessageKind::Error(parts) => !may_pass && parts.code != code::INTERNAL_ERROR,
+        _ => !may_pass,
+    }
+}
+
 /// The verdict that a message allows by itself; none for errors that any server may send.
 fn of_message(message: &Message) -> Option<Verdict> {
     match message.kind() {
@@ -116,6 +136,34 @@ mod tests {
         assert_eq!(of_http(StatusCode::BAD_REQUEST, Some(&names_legacy)), Verdict::Legacy);
         assert_eq!(of_http(StatusCode::UNAUTHORIZED, None), Verdict::Unauthorized(401));
         assert_eq!(of_http(StatusCode::BAD_GATEWAY, None), Verdict::Unwell(502));
+    }
+
+    #[test]
+    fn a_refused_session_stays_refused_unless_it_may_have_been_the_moment() {
+        let says = |status: u16, code: i64| {
+            refuses_sessions(StatusCode::from_u16(status).unwrap(), Some(&error(code, "{}")))
+        };
+        for (status, code) in [
+            (400, -32022),
+            (400, -32020),
+            (404, -32601),
+            (200, -32601),
+            (400, -32600),
+            (200, -32602),
+            (405, -32000),
+        ] {
+            assert!(says(status, code), "{status} {code}");
+        }
+        for (status, code) in
+            [(500, -32601), (503, -32000), (401, -32001), (403, -32001), (429, -32000), (200, -32603)]
+        {
+            assert!(!says(status, code), "{status} {code}");
+        }
+        let result = Message::parse(Bytes::from_static(br#"{"jsonrpc":"2.0","id":1,"result":{}}"#)).unwrap();
+        assert!(refuses_sessions(StatusCode::OK, Some(&result)));
+        for status in [StatusCode::NOT_FOUND, StatusCode::BAD_GATEWAY, StatusCode::OK] {
+            assert!(!refuses_sessions(status, None), "a page of somebody else says nothing for long");
+        }
     }
 
     #[test]

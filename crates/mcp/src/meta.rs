@@ -6,6 +6,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use crate::answer::{APPS_EXTENSION, TASKS_EXTENSION};
 use crate::json::{self, Kind, Object};
 use crate::reject::Reject;
 
@@ -139,6 +140,15 @@ impl ClientFacts {
     #[must_use]
     pub fn info(&self) -> Option<&str> {
         self.info.as_deref().and_then(|raw| std::str::from_utf8(raw).ok())
+    }
+
+    /// Whether the client declared any extension whose results may be of types of its own.
+    #[must_use]
+    pub fn declares_any(&self) -> bool {
+        let capabilities = Object::parse(self.capabilities()).ok();
+        let extensions = capabilities.and_then(|c| c.object("extensions").ok().flatten());
+        let own = |id: &str| id != TASKS_EXTENSION && id != APPS_EXTENSION;
+        extensions.is_some_and(|e| e.iter().any(|member| own(&member.name)))
     }
 
     /// Whether the client declared an extension.

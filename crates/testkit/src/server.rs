@@ -4,7 +4,7 @@
 //! [`Persona`] says; everything else comes to the test's [`Desk`], one [`Asked`] after the other, to be answered, or
 //! not, or wrongly.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -86,6 +86,8 @@ struct Inner {
     sessions: Mutex<BTreeSet<String>>,
     sessions_opened: watch::Sender<usize>,
     listening: Mutex<Vec<Listening>>,
+    /// The era of each process of a server that speaks both.
+    locked: Mutex<BTreeMap<u64, Era>>,
     listeners: watch::Sender<usize>,
     connections: watch::Sender<u64>,
     /// HTTP+SSE connections.
@@ -120,6 +122,7 @@ impl ScriptedServer {
             sessions: Mutex::default(),
             sessions_opened: watch::Sender::new(0),
             listening: Mutex::default(),
+            locked: Mutex::default(),
             listeners: watch::Sender::new(0),
             connections: watch::Sender::new(0),
             sse: Mutex::default(),
@@ -174,8 +177,17 @@ impl ScriptedServer {
 
     /// Sends a notification to all who listen; `members` are those of its params, as `"uri":"a://b"`.
     pub async fn tell(&self, method: &str, members: &str) {
+        self.tell_those(method, members, |_| true).await;
+    }
+
+    /// The same to those who listen in an era.
+    pub async fn tell_in(&self, era: Era, method: &str, members: &str) {
+        self.tell_those(method, members, |stream| stream.id.is_some() == (era == Era::Modern)).await;
+    }
+
+    async fn tell_those(&self, method: &str, members: &str, who: impl Fn(&Listening) -> bool) {
         let mut listening = std::mem::take(&mut *self.inner.listening.lock().unwrap());
-        for stream in &mut listening {
+        for stream in listening.iter_mut().filter(|stream| who(stream)) {
             let meta = stream
                 .id
                 .as_ref()

@@ -1,6 +1,7 @@
 //! What a legacy client's message means, whatever it came by: a call for the spine, or something between the client
 //! and us.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
@@ -9,6 +10,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use mcp::answer;
 use mcp::call::Call;
+use mcp::discover::Discovered;
 use mcp::inbound;
 use mcp::json::{self, Object, Patch};
 use mcp::jsonrpc::{Id, Message, MessageKind, Notification, Request};
@@ -16,6 +18,7 @@ use mcp::legacy::initialize::{self, Opening};
 use mcp::listen::{Filter, MOST_URIS};
 use mcp::meta;
 use mcp::reject::Reject;
+use mcp::version::Era;
 use tokio::sync::mpsc;
 use tokio::time::{Duration, Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -94,7 +97,7 @@ impl Door {
             )));
         }
         let principal = self.route.gate.identify()?;
-        let (discovered, _) = self.route.discovered(&principal, &opening.client).await?;
+        let (discovered, _) = self.route.discovered(&principal, Era::Legacy, &opening.client).await?;
         let now = self.now();
         let (id, terms) = self
             .sessions
@@ -168,6 +171,9 @@ impl Door {
         match &*request.method {
             "ping" => Ok(done(&request.id)),
             "logging/setLevel" => {
+                if !Box::pin(self.logs(terms)).await? {
+                    return Err(CallError::Reject(Reject::UnknownMethod(request.method.to_string())));
+                }
                 let params = message.params().unwrap_or("{}");
                 let object = Object::parse(params).map_err(|fault| Reject::member("params", &fault))?;
                 let raw = object.get("level").map_err(|fault| Reject::member("level", &fault))?;
@@ -197,6 +203,16 @@ impl Door {
             "initialize" => Err(CallError::Reject(Reject::NotARequest("this session is already open"))),
             _ => self.call(message, terms, headers),
         }
+    }
+
+    /// Whether any server logs, as far as is known. One that is away may.
+    async fn logs(&self, terms: &Terms) -> Result<bool, CallError> {
+        let principal = self.route.gate.identify()?;
+        let told = self.route.discovered(&principal, Era::Legacy, &terms.client).await;
+        let logs = |(found, missing): (Discovered, BTreeMap<_, _>)| {
+            found.capabilities.logging || !missing.is_empty()
+        };
+        Ok(told.map_or(true, logs))
     }
 
     fn call(&self, message: Message, terms: &Terms, headers: &HeaderMap) -> Result<Turn, CallError> {
@@ -263,7 +279,11 @@ impl Door {
             });
         }
         let within = member.upstream.plan().deadlines.list;
-        let (interest, honoured) = watch.want(vec![own.clone()], Instant::now() + within).await;
+        let principal = self.route.gate.identify()?;
+        // So that it is known who listens for clients of this era; what is wrong is seen below.
+        drop(member.upstream.discovered(&principal, Era::Legacy, Some(&terms.client)).await);
+        let (interest, honoured) =
+            watch.of(Era::Legacy).want(vec![own.clone()], Instant::now() + within).await;
         if !honoured.is_some_and(|honoured| honoured.uris.contains(&own)) {
             if let Some(refusal) = watch.refusal(&own) {
                 return Ok(Some(refusal));
@@ -298,7 +318,7 @@ impl Door {
             }
         }
         let asking = Asking::new(Arc::clone(&held.questions));
-        let subscription = Subscription::aside(&self.route, all_changes(&held)).await;
+        let subscription = Subscription::aside(&self.route, all_changes(&held), Era::Legacy).await;
         let unready = Some((terms.name, Instant::now() + READY_WITHIN));
         let outdated = false;
         Notifications {

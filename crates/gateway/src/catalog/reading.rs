@@ -48,6 +48,7 @@ pub(crate) enum Wait {
 /// Who asks, for as long as it takes.
 #[derive(Debug, Clone)]
 pub(crate) struct OwnAsker {
+    era: Era,
     gate: Gate,
     principal: Principal,
     client: ClientFacts,
@@ -59,18 +60,19 @@ impl OwnAsker {
     pub(crate) fn nobody(gate: Gate) -> Self {
         let client =
             ClientFacts { capabilities: Bytes::from_static(b"{}"), info: None, log: LogWish::Nothing };
-        Self { gate, principal: Principal::anonymous(), client, session: None }
+        Self { gate, era: Era::Modern, principal: Principal::anonymous(), client, session: None }
     }
 
     pub(crate) fn of(asker: Asker<'_>) -> Self {
-        let Asker { gate, principal, client, session } = asker;
+        let Asker { gate, era, principal, client, session } = asker;
         let (gate, principal, client) = (gate.clone(), principal.clone(), client.clone());
-        Self { gate, principal, client, session: session.cloned() }
+        Self { gate, era, principal, client, session: session.cloned() }
     }
 
     pub(crate) fn asker(&self) -> Asker<'_> {
         Asker {
             gate: &self.gate,
+            era: self.era,
             principal: &self.principal,
             client: &self.client,
             session: self.session.as_ref(),
@@ -84,7 +86,7 @@ pub(crate) struct Reader {
     upstream: Arc<Upstream>,
     shelf: Arc<Shelf>,
     lists: UnderWay<(&'static str, Audience), Read>,
-    description: UnderWay<Principal, Description>,
+    description: UnderWay<(Principal, Era), Description>,
     owed: Mutex<HashMap<&'static str, Debt>>,
     /// The lists for which nobody waits, since they were not given when they were last asked for; and when they were last
     /// asked for again without anybody's wish.
@@ -137,7 +139,7 @@ impl Reader {
         asker: Asker<'_>,
         wait: Wait,
     ) -> Part {
-        let arrived = self.shelf.changes(method.kind);
+        let arrived = self.shelf.changes(method.kind, asker.era);
         let until = self.until(method, asker, wait);
         loop {
             let mut outcome = match self.begin(method, asker) {
@@ -194,7 +196,7 @@ impl Reader {
 
     /// What the server says of itself, as far as that can be known without waiting for long.
     pub(crate) async fn describe(self: &Arc<Self>, asker: Asker<'_>, wait: Wait) -> Description {
-        if let Some(known) = self.upstream.known_link() {
+        if let Some(known) = self.upstream.known_link(asker.era) {
             return Ok(known);
         }
         let until = match wait {
@@ -203,13 +205,16 @@ impl Reader {
             Wait::Whole => Instant::now() + self.upstream.plan().deadlines.list,
         };
         let (this, own) = (Arc::clone(self), OwnAsker { session: None, ..OwnAsker::of(asker) });
-        let mut outcome = match self.description.begin(asker.principal, || this.read_description(own), |_| {})
-        {
+        let mut outcome = match self.description.begin(
+            &(asker.principal.clone(), asker.era),
+            || this.read_description(own),
+            |_| {},
+        ) {
             Begun::Done(description) => return description,
             Begun::Goes(outcome) => outcome,
         };
         // Whatever it was reached for, it is known then.
-        let mut known = self.upstream.knowledge();
+        let mut known = self.upstream.knowledge(asker.era);
         let known = async { known.wait_for(Option::is_some).await.ok().and_then(|known| known.clone()) };
         let came = tokio::select! {
             Some(known) = known => return Ok(known),
@@ -225,7 +230,7 @@ impl Reader {
     async fn read_description(self: Arc<Self>, asker: OwnAsker) -> Description {
         let _waited = self.upstream.waited();
         let within = self.upstream.plan().deadlines.list;
-        let found = self.upstream.discovered(&asker.principal, Some(&asker.client));
+        let found = self.upstream.discovered(&asker.principal, asker.era, Some(&asker.client));
         let Ok(found) = timeout(within, found).await else {
             let error = CallError::Deadline { upstream: self.upstream.name().to_owned(), after: within };
             self.upstream.hung(&error);
@@ -253,7 +258,8 @@ impl Reader {
 
     /// The server has been away for longer than a moment, and whoever lists now is told so.
     pub(crate) fn gone(&self, gate: &Gate) {
-        let Some((_, discovered)) = self.upstream.known_link() else { return };
+        let known = self.upstream.known_link(Era::Modern).or_else(|| self.upstream.known_link(Era::Legacy));
+        let Some((_, discovered)) = known else { return };
         for (list, kind) in
             [("tools/list", Kind::Tool), ("prompts/list", Kind::Prompt), ("resources/list", Kind::Resource)]
         {
@@ -263,7 +269,7 @@ impl Reader {
             }
             let nobody = || Debt { asker: OwnAsker::nobody(gate.clone()), got_nothing: true };
             lock(&self.owed).entry(list).or_insert_with(nobody).got_nothing = true;
-            self.shelf.changed(kind);
+            self.shelf.changed(kind, None);
             self.announce(kind);
         }
     }
@@ -304,13 +310,13 @@ impl Reader {
     }
 
     async fn read(self: Arc<Self>, method: &'static Method, asker: OwnAsker) -> Read {
-        let (generation, begun) = (self.shelf.changes(method.kind), Instant::now());
+        let (generation, begun) = (self.shelf.changes(method.kind, asker.era), Instant::now());
         let asker = asker.asker();
         let before = self.shelf.last(method, asker);
         let waited = self.upstream.waited();
         let within = self.upstream.plan().deadlines.list;
         let read = async {
-            let known = self.upstream.discovered(asker.principal, Some(asker.client)).await;
+            let known = self.upstream.discovered(asker.principal, asker.era, Some(asker.client)).await;
             let (_, discovered) = known.map_err(ListFault::Call)?;
             if method.capability.is_some_and(|capability| !discovered.capabilities.has(capability)) {
                 return Ok(Pages::default());

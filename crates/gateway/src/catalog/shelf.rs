@@ -21,7 +21,7 @@ use mcp::list::Page;
 use mcp::meta::{ClientFacts, LogWish};
 use mcp::method::{Kind, Method};
 use mcp::mirror::MirroredParams;
-use mcp::version::{Revision, Structured};
+use mcp::version::{Era, Revision, Structured};
 use tokio::time::{Instant, timeout_at};
 
 use crate::catalog::label::{Label, Labelled};
@@ -32,6 +32,7 @@ use crate::plan::SessionRule;
 use crate::reply::CallError;
 use crate::tasks::Form;
 use crate::upstream::answer::Arrival;
+use crate::upstream::eras::PerEra;
 use crate::upstream::pipe::lock;
 use crate::upstream::{Order, Upstream};
 
@@ -64,13 +65,20 @@ impl Term {
 pub(crate) struct Audience {
     whose: Option<(Principal, Option<Arc<str>>)>,
     capabilities: Mark,
+    /// The era of the clients; where a server is asked for both in one, that one.
+    era: Era,
 }
 
 impl Audience {
     /// `session` is the downstream session, where each has a conversation of its own with the server.
     pub(crate) fn of(asker: Asker<'_>, session: Option<&Arc<str>>) -> Self {
         let whose = (asker.principal.clone(), session.cloned());
-        Self { whose: Some(whose), capabilities: Mark::of(&asker.client.capabilities) }
+        Self { whose: Some(whose), capabilities: Mark::of(&asker.client.capabilities), era: asker.era }
+    }
+
+    /// The same for what was said in an era.
+    fn in_era(self, era: Era) -> Self {
+        Self { era, ..self }
     }
 
     /// All who have declared the same.
@@ -83,6 +91,8 @@ impl Audience {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Asker<'a> {
     pub(crate) gate: &'a Gate,
+    /// The era of the client.
+    pub(crate) era: Era,
     pub(crate) principal: &'a Principal,
     pub(crate) client: &'a ClientFacts,
     pub(crate) session: Option<&'a Arc<str>>,
@@ -273,6 +283,17 @@ pub(crate) struct Index {
     pub(crate) complete: Vec<&'static str>,
 }
 
+impl Known {
+    fn generation(&self, kind: Kind) -> &AtomicU64 {
+        let [tools, prompts, resources] = &self.generations;
+        match kind {
+            Kind::Prompt => prompts,
+            Kind::Resource | Kind::Template => resources,
+            Kind::Server | Kind::Task | Kind::Tool => tools,
+        }
+    }
+}
+
 /// The lists of one server.
 #[derive(Debug)]
 pub(crate) struct Shelf {
@@ -281,6 +302,13 @@ pub(crate) struct Shelf {
     /// What is odd in its lists, as far as the log has it.
     told: Told,
     pages: Kept<Key, Arc<Stocked>, ListFault>,
+    /// What a server lists may differ by the era that it is asked in.
+    eras: PerEra<Known>,
+}
+
+/// What is known of what a server lists in one era.
+#[derive(Debug, Default)]
+struct Known {
     /// Counts `list_changed`, by kind: tools, prompts, resources.
     generations: [AtomicU64; 3],
     index: ArcSwap<Index>,
@@ -288,18 +316,12 @@ pub(crate) struct Shelf {
 
 impl Shelf {
     pub(crate) fn new(upstream: Arc<Upstream>, label: Arc<dyn Label>) -> Self {
-        Self {
-            upstream,
-            label,
-            told: Told::default(),
-            pages: Kept::new(ROOM),
-            generations: [const { AtomicU64::new(0) }; 3],
-            index: ArcSwap::from_pointee(Index::default()),
-        }
+        Self { upstream, label, told: Told::default(), pages: Kept::new(ROOM), eras: PerEra::default() }
     }
 
-    pub(crate) fn index(&self) -> Arc<Index> {
-        self.index.load_full()
+    /// What is known for clients of an era.
+    pub(crate) fn index(&self, client: Era) -> Arc<Index> {
+        self.known(client).index.load_full()
     }
 
     /// Has the log say what is odd, once.
@@ -307,23 +329,22 @@ impl Shelf {
         self.told.tell(&self.upstream, remarks);
     }
 
-    /// A list changed: what was fetched before this moment is stale.
-    pub(crate) fn changed(&self, kind: Kind) {
-        self.generation(kind).fetch_add(1, Ordering::AcqRel);
+    fn known(&self, client: Era) -> &Known {
+        self.eras.of(self.upstream.link_era(client))
     }
 
-    /// Counts the changes of a list.
-    pub(crate) fn changes(&self, kind: Kind) -> u64 {
-        self.generation(kind).load(Ordering::Acquire)
+    /// A list changed, for clients of one era or of both: what was fetched before this moment is stale.
+    pub(crate) fn changed(&self, kind: Kind, clients: Option<Era>) {
+        let changed = |known: &Known| known.generation(kind).fetch_add(1, Ordering::AcqRel);
+        match clients {
+            Some(client) => changed(self.known(client)),
+            None => changed(&self.eras.modern).max(changed(&self.eras.legacy)),
+        };
     }
 
-    fn generation(&self, kind: Kind) -> &AtomicU64 {
-        let [tools, prompts, resources] = &self.generations;
-        match kind {
-            Kind::Prompt => prompts,
-            Kind::Resource | Kind::Template => resources,
-            Kind::Server | Kind::Task | Kind::Tool => tools,
-        }
+    /// Counts the changes of a list as clients of an era see it.
+    pub(crate) fn changes(&self, kind: Kind, client: Era) -> u64 {
+        self.known(client).generation(kind).load(Ordering::Acquire)
     }
 
     /// The pages of a list from a cursor on, one after the other, and so many at most; what has come of them if there is no
@@ -356,7 +377,7 @@ impl Shelf {
             cursor = page.page.next_cursor.clone().filter(|next| !sent.contains(next));
             all.pages.push(page);
             if cursor.is_none() {
-                self.completed(method);
+                self.completed(method, asker.era);
                 return Ok(all);
             }
             if all.pages.len() >= most {
@@ -401,12 +422,12 @@ impl Shelf {
     }
 
     /// A list was read to its end.
-    fn completed(&self, method: &'static Method) {
+    fn completed(&self, method: &'static Method, client: Era) {
         let is_known = |index: &Index| index.complete.contains(&method.name);
-        if is_known(&self.index.load()) {
+        if is_known(&self.index(client)) {
             return;
         }
-        self.learn(|index| {
+        self.learn(client, |index| {
             if !is_known(index) {
                 index.complete.push(method.name);
             }
@@ -416,7 +437,7 @@ impl Shelf {
     /// For whom a list is fetched.
     pub(crate) fn audience(&self, asker: Asker<'_>) -> Audience {
         let own = self.upstream.plan().sessions == SessionRule::PerClient;
-        Audience::of(asker, asker.session.filter(|_| own))
+        Audience::of(asker, asker.session.filter(|_| own)).in_era(self.upstream.link_era(asker.era))
     }
 
     /// What a page is kept under if it is for all who have declared the same, and if it is not.
@@ -434,7 +455,7 @@ impl Shelf {
         asker: Asker<'_>,
     ) -> Result<Arc<Stocked>, ListFault> {
         let (shared, key) = self.keys(method, cursor.as_deref(), asker);
-        let generation = || self.changes(method.kind);
+        let generation = || self.changes(method.kind, asker.era);
         let kept = || {
             let is_well = self.upstream.is_well();
             let is_good = |stocked: &Arc<Stocked>| stocked.is_fresh(generation(), is_well);
@@ -476,11 +497,11 @@ impl Shelf {
         };
         let page = Page::read(message, entries)
             .map_err(|fault| ListFault::Call(CallError::invalid(self.upstream.name(), &fault)))?;
-        let mut index = Index::clone(&self.index.load());
+        let mut index = Index::clone(&self.index(asker.era));
         let is_first = cursor.is_none();
         self.label.compare(method.kind, &page.entries, is_first, &mut index);
         let (shown, remarks) = self.labelled(&page, method.kind, revision, &mut index);
-        self.learn(|current| {
+        self.learn(asker.era, |current| {
             // A tool of this page may have been another one before.
             let seen = |tool: &String| !index.tools.contains_key(tool) || index.tasks.contains(tool);
             current.tasks.retain(seen);
@@ -492,7 +513,7 @@ impl Shelf {
             current.seen.extend(index.seen.clone());
         });
         let hints = self.effective(page.hints);
-        let known = self.upstream.discovered(asker.principal, Some(asker.client)).await;
+        let known = self.upstream.discovered(asker.principal, asker.era, Some(asker.client)).await;
         let (era, discovered) = known.map_err(ListFault::Call)?;
         let makes_tasks = Form::of_server(era, &discovered) == Some(Form::Extension);
         Ok(Stocked {
@@ -539,8 +560,8 @@ impl Shelf {
         (shown, remarks)
     }
 
-    fn learn(&self, change: impl Fn(&mut Index)) {
-        self.index.rcu(|current| {
+    fn learn(&self, client: Era, change: impl Fn(&mut Index)) {
+        self.known(client).index.rcu(|current| {
             let mut next = Index::clone(current);
             change(&mut next);
             next
@@ -571,7 +592,7 @@ impl Shelf {
         let permit =
             asker.gate.permit(asker.principal, &action).map_err(|refusal| ListFault::Call(refusal.into()))?;
         let within = self.upstream.plan().deadlines.list;
-        let order = Order { session: asker.session.cloned(), ..Order::ours(&call, within) };
+        let order = Order { session: asker.session.cloned(), ..Order::ours(&call, asker.era, within) };
         let answer = async {
             let mut answer = self.upstream.send(permit.cover(order)).await?;
             loop {

@@ -14,8 +14,6 @@ use mcp::inbound;
 use mcp::json::Object;
 use mcp::jsonrpc::{Id, Message, MessageKind, Unread};
 use mcp::legacy::batch::{self, Member};
-use mcp::legacy::convert;
-use mcp::method::Method;
 use mcp::reject::{Reject, code};
 use mcp::version::Era;
 use tokio::time::{Duration, timeout};
@@ -210,7 +208,7 @@ impl Conversation {
             Taken::Nothing => None,
             Taken::Reply(bytes) => Some(bytes),
             Taken::Call(steps, manner) => tokio::select! {
-                reply = self.carry(steps, (&manner.id, manner.method, manner.era)) => reply,
+                reply = self.carry(steps, &manner.id) => reply,
                 () = self.end.cancelled() => None,
             },
         }
@@ -267,7 +265,7 @@ impl Conversation {
             calls.insert(key.clone(), cancel.clone());
         }
         let this = Arc::clone(self);
-        let (id, method) = (flow.id().clone(), flow.method());
+        let id = flow.id().clone();
         // It goes on by itself, so that its deadlines hold whether or not the client reads.
         let steps = match in_flight {
             Some(in_flight) => Steps::detached(flow, in_flight, &self.tasks),
@@ -275,7 +273,7 @@ impl Conversation {
         };
         self.tasks.spawn(async move {
             tokio::select! {
-                reply = this.carry(steps, (&id, method, era)) => {
+                reply = this.carry(steps, &id) => {
                     if let Some(reply) = reply {
                         this.say(reply).await;
                     }
@@ -289,21 +287,13 @@ impl Conversation {
     }
 
     /// Says what a call says, up to its response; none when it was cancelled.
-    async fn carry(
-        &self,
-        mut steps: Steps,
-        (id, method, era): (&Id, Option<&'static Method>, Era),
-    ) -> Option<Bytes> {
+    async fn carry(&self, mut steps: Steps, id: &Id) -> Option<Bytes> {
         loop {
             match steps.next().await? {
                 Step::Begun { .. } => {}
                 Step::Notice(bytes) | Step::Ask(bytes) => self.say(bytes).await,
                 Step::Last(last) => {
                     let bytes = match last {
-                        Last::Message(message, _) if era == Era::Legacy => {
-                            let as_it_is = message.bytes().clone();
-                            convert::age(message, method).map_or(as_it_is, |aged| aged.bytes().clone())
-                        }
                         Last::Message(message, _) => message.bytes().clone(),
                         Last::Built(text) => text.text(),
                         Last::Error(wire) => wire.body(Some(id)),

@@ -6,7 +6,6 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 use mcp::answer::error_message;
 use mcp::jsonrpc::{Id, Message, MessageKind};
-use mcp::legacy::convert;
 use mcp::method::Method;
 use mcp::reject::code;
 use mcp::version::Era;
@@ -117,7 +116,7 @@ fn whole(last: Last, manner: &Manner) -> Response<ReplyBody> {
                 Era::Legacy => StatusCode::OK,
                 Era::Modern => status.filter(|s| !s.is_success()).unwrap_or_else(|| status_of(&message)),
             };
-            json(status, text(message, manner))
+            json(status, message.bytes().clone())
         }
         Last::Built(text) => json(StatusCode::OK, text),
         Last::Error(wire) => error(&wire, Some(&manner.id), manner.era),
@@ -132,15 +131,6 @@ fn status_of(message: &Message) -> StatusCode {
         MessageKind::Error(parts) if code::is_modern(parts.code) => StatusCode::BAD_REQUEST,
         _ => StatusCode::OK,
     }
-}
-
-fn text(message: Message, manner: &Manner) -> Bytes {
-    if manner.era == Era::Modern {
-        return message.bytes().clone();
-    }
-    let as_it_is = message.bytes().clone();
-    // It was parsed a moment ago; if a member stands twice, the client gets what the server said.
-    convert::age(message, manner.method).map_or(as_it_is, |aged| aged.bytes().clone())
 }
 
 /// Our own error as a response.
@@ -222,7 +212,7 @@ fn messages(
 /// The text of a response.
 pub(crate) fn body(last: Last, manner: &Manner) -> Bytes {
     match last {
-        Last::Message(message, _) => text(message, manner),
+        Last::Message(message, _) => message.bytes().clone(),
         Last::Built(text) => text.text(),
         Last::Error(wire) => wire.body(Some(&manner.id)),
         Last::Ended(bytes) => bytes,

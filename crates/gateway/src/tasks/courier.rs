@@ -9,7 +9,7 @@ use mcp::json;
 use mcp::jsonrpc::Message;
 use mcp::meta::ClientFacts;
 use mcp::trace::Trace;
-use mcp::version::Revision;
+use mcp::version::{Era, Revision};
 
 use crate::call::{self, Visit};
 use crate::catalog::Target;
@@ -30,6 +30,8 @@ pub(crate) struct Courier {
     headers: HeaderMap,
     session: Option<Arc<str>>,
     client: Option<Arc<str>>,
+    /// The era of the client.
+    era: Era,
 }
 
 impl Courier {
@@ -47,6 +49,7 @@ impl Courier {
             headers: visit.headers.clone(),
             session: visit.session.cloned(),
             client: visit.client.cloned(),
+            era: visit.revision.era,
         }
     }
 
@@ -67,6 +70,8 @@ impl Courier {
         let permit = self.gate.permit(&self.principal, &action)?;
         let order = Order {
             call,
+            era: self.era,
+            reads: Era::Modern,
             subject: None,
             trace: Trace::read(&self.headers),
             headers: &self.headers,

@@ -73,7 +73,7 @@ impl Route {
             return Ok(Manner::PLAIN);
         }
         let upstream = &target.member.upstream;
-        let found = Box::pin(upstream.discovered(asker.principal, Some(asker.client)));
+        let found = Box::pin(upstream.discovered(asker.principal, asker.era, Some(asker.client)));
         let (theirs, discovered) = found.await?;
         let created = |from, to| {
             let (server, ids) = (upstream.name().to_owned(), Ids::new(self, asker.principal));

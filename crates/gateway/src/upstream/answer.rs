@@ -29,6 +29,8 @@ pub(crate) struct Answer {
     streams: bool,
     revision: &'static Revision,
     method: Option<&'static mcp::method::Method>,
+    /// The era that whoever gets it reads.
+    reads: Era,
     /// The upstream's own URI of a resource that is read.
     uri: Option<String>,
     upstream: Arc<str>,
@@ -88,6 +90,8 @@ pub(crate) struct Origin {
     /// The revision that the server is spoken to in.
     pub(crate) revision: &'static Revision,
     pub(crate) method: Option<&'static mcp::method::Method>,
+    /// The era that whoever gets the answer reads.
+    pub(crate) reads: Era,
     pub(crate) uri: Option<String>,
 }
 
@@ -95,8 +99,9 @@ impl Answer {
     pub(crate) fn new(source: Source, origin: Origin, place: Option<Place>) -> Self {
         // Legacy servers stream every answer, a lone response too: there the first thing that comes tells.
         let streams = matches!(source, Source::Events(_)) && origin.revision.era == Era::Modern;
-        let Origin { id, upstream, revision, method, uri } = origin;
-        Self { id, source, streams, revision, method, uri, upstream, place, first: None, report_to: None }
+        let Origin { id, upstream, revision, method, reads, uri } = origin;
+        let (first, report_to) = (None, None);
+        Self { id, source, streams, revision, method, reads, uri, upstream, place, first, report_to }
     }
 
     /// Whether nothing more needs to come from the server.
@@ -166,6 +171,11 @@ impl Answer {
         matches!(response.message.kind(), MessageKind::Error(parts) if parts.code == code::HEADER_MISMATCH)
     }
 
+    /// Whether it is given as it came, because whoever gets it reads the legacy era that it was written in.
+    pub(crate) fn is_as_it_came(&self) -> bool {
+        (self.era(), self.reads) == (Era::Legacy, Era::Legacy)
+    }
+
     /// The era that the server speaks.
     pub(crate) fn era(&self) -> Era {
         self.revision.era
@@ -215,7 +225,7 @@ impl Answer {
         };
         let Arrival::Response(response) = arrival else { return Ok(arrival) };
         self.place = None;
-        if self.era() == Era::Modern {
+        if self.era() == Era::Modern || self.is_as_it_came() {
             return Ok(Arrival::Response(response));
         }
         let message =

@@ -159,5 +159,5 @@ async fn give_up(open: Weak<Mutex<Open>>, number: u64) {
 
 /// Whether a client may be meant by a request in the conversation of `whose`: it is one that shares it.
 fn hears(whose: &Whose, ear: &Whose) -> bool {
-    whose == ear
+    whose.is_kin_of(ear) && whose.declared == ear.declared
 }

@@ -3,16 +3,21 @@
 use std::sync::Arc;
 
 use auth::Principal;
+use bytes::Bytes;
 use mcp::discover::Discovered;
 use mcp::version::{Era, Revision};
 
 /// Whose conversation with a server it is: legacy sessions and processes are not shared beyond it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Whose {
+    /// The era of the clients that it is for: each is spoken for in its own where the server can.
+    pub(crate) era: Era,
     /// The principal.
     pub(crate) principal: Principal,
     /// The downstream session, where each has its own.
     pub(crate) session: Option<Arc<str>>,
+    /// Who its client says it is, where each has its own.
+    pub(crate) client: Option<Bytes>,
     /// What its server is told that the client can be asked ([`mcp::mrtr::askable`]).
     pub(crate) declared: Arc<str>,
 }
@@ -31,12 +36,23 @@ impl Whose {
         &*self.declared == NOTHING
     }
 
+    /// Who introduces itself to a legacy server: the client whose own session it is, or else we.
+    pub(crate) fn introduced<'w>(&'w self, ours: &'w str) -> &'w str {
+        let theirs = self.client.as_deref().and_then(|info| std::str::from_utf8(info).ok());
+        theirs.unwrap_or(ours)
+    }
+
+    /// The same in an era.
+    pub(crate) fn in_era(&self, era: Era) -> Self {
+        Self { era, ..self.clone() }
+    }
+
     /// The same for a client that can be asked nothing.
     pub(crate) fn bare(&self) -> Self {
         Self { declared: NOTHING.into(), ..self.clone() }
     }
 
-    /// Whether both are the same principal's and session's, whatever is declared.
+    /// Whether both are the same principal's and session's, whatever is declared, and in whatever era.
     pub(crate) fn is_kin_of(&self, other: &Self) -> bool {
         (&self.principal, &self.session) == (&other.principal, &other.session)
     }

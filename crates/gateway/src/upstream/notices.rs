@@ -5,6 +5,7 @@ use std::sync::Arc;
 use mcp::answer::notification_message;
 use mcp::jsonrpc::Message;
 use mcp::notify::{self, Notice, Seen};
+use mcp::version::Era;
 use tokio::sync::broadcast;
 
 /// How many notifications a listener may be behind before it is told that it has missed some.
@@ -14,7 +15,10 @@ const MOST_BYTES: usize = 64 * 1024;
 
 /// Where such notifications go. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(crate) struct Notices(broadcast::Sender<Arc<(Message, Seen)>>);
+pub(crate) struct Notices(broadcast::Sender<Told>);
+
+/// A notification, and the era in which its server said it.
+pub(crate) type Told = (Era, Arc<(Message, Seen)>);
 
 impl Notices {
     pub(crate) fn new() -> Self {
@@ -22,15 +26,15 @@ impl Notices {
     }
 
     /// Those from now on.
-    pub(crate) fn listen(&self) -> broadcast::Receiver<Arc<(Message, Seen)>> {
+    pub(crate) fn listen(&self) -> broadcast::Receiver<Told> {
         self.0.subscribe()
     }
 
-    /// Tells of one; whether it was not too large.
-    pub(crate) fn tell(&self, message: Message, seen: Seen) -> bool {
+    /// Tells of one that was said in an era; whether it was not too large.
+    pub(crate) fn tell(&self, era: Era, message: Message, seen: Seen) -> bool {
         let Some(notice) = fit(message, seen) else { return false };
         // Nobody may listen, which is no fault.
-        drop(self.0.send(Arc::new(notice)));
+        drop(self.0.send((era, Arc::new(notice))));
         true
     }
 }
@@ -63,11 +67,12 @@ mod tests {
             );
             let message = Message::parse(Bytes::from(text)).unwrap();
             let seen = notify::see(&message).unwrap();
-            notices.tell(message, seen)
+            notices.tell(Era::Legacy, message, seen)
         };
         assert!(tell("notifications/tools/list_changed"));
         assert!(!tell("notifications/resources/updated"));
-        let (message, seen) = &*heard.try_recv().unwrap();
+        let (_, notice) = heard.try_recv().unwrap();
+        let (message, seen) = &*notice;
         assert_eq!(message.bytes(), r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#);
         assert_eq!(seen.notice, Notice::ListChanged(Kind::Tool));
         assert!(heard.try_recv().is_err());

@@ -27,6 +27,7 @@ use crate::upstream::pipe::{Pipe, Wants, lock};
 use crate::upstream::shared::Shared;
 
 mod beside;
+mod eras;
 mod keeping;
 
 /// A conversation that lasted this long has not failed to begin.
@@ -40,7 +41,11 @@ pub(crate) trait Begin: fmt::Debug + Send + Sync + 'static {
     /// Whether one is shared and ended wherever that makes no difference.
     const IS_COSTLY: bool;
 
-    /// Begins one, in which a legacy server is told what is declared for `whose`. The caller bounds the time.
+    /// The era to begin with for clients of an era.
+    fn era_for(shared: &Shared, client: Era) -> Era;
+
+    /// Begins one in the era of `whose`, or in the other one where the server refuses that; a legacy server is told what is
+    /// declared for `whose`. The caller bounds the time.
     fn begin(
         &self,
         shared: &Arc<Shared>,
@@ -80,9 +85,9 @@ pub(crate) struct Pipes<B> {
     slots: Mutex<HashMap<Whose, Slot>>,
     pause: Mutex<Pause>,
     stopped: CancellationToken,
-    /// The era that the server was last seen to speak.
-    era: Mutex<Option<Era>>,
-    /// Held while nobody knows its era: with a modern server one conversation is enough for all.
+    /// When it was first found out which eras the server speaks.
+    found: Mutex<Option<Instant>>,
+    /// Held while nobody knows whether it speaks an era: with a modern server one conversation is enough for all.
     first: Arc<AsyncMutex<()>>,
     /// Held while one is begun beside others and compared with them: what comes of it decides over the next.
     beside: Arc<AsyncMutex<()>>,
@@ -132,7 +137,7 @@ impl<B: Begin> Pipes<B> {
             slots: Mutex::default(),
             pause: Mutex::default(),
             stopped: CancellationToken::new(),
-            era: Mutex::default(),
+            found: Mutex::default(),
             first: Arc::default(),
             beside: Arc::default(),
             news: Notify::new(),
@@ -156,10 +161,10 @@ impl<B: Begin> Pipes<B> {
 
     /// One that was begun for `whose`; none if it turned out that it was told too much.
     async fn begun(self: &Arc<Self>, whose: &Whose, need: Need) -> Result<Option<Running>, CallError> {
-        let era = *lock(&self.era);
-        let first = if era.is_none() { Some(Arc::clone(&self.first).lock_owned().await) } else { None };
-        // A legacy server is told once what its clients can be asked; a modern one hears it with each call.
-        let whose = if *lock(&self.era) == Some(Era::Modern) { whose.bare() } else { whose.clone() };
+        self.doubt_old();
+        let known = self.shared.eras.is_known(B::era_for(&self.shared, whose.era));
+        let first = if known { None } else { Some(Arc::clone(&self.first).lock_owned().await) };
+        let whose = self.wanted(whose);
         let beside = match self.wait_beside(&whose, need).await {
             Ok(beside) => beside,
             Err(running) => return Ok(Some(running)),
@@ -180,14 +185,24 @@ impl<B: Begin> Pipes<B> {
             let running = match wire.start_in_time(&told).await {
                 Ok(running) => running,
                 // Some programs can run only once: then that one is everybody's.
-                Err(error) => return wire.any_kin(&told).ok_or(error).map(Some),
+                Err(error) => {
+                    let instead = wire.any_kin(&told).or_else(|| wire.instead(&told));
+                    return instead.ok_or(error).map(Some);
+                }
             };
+            if let Some(running) = wire.same_already(&running, &told) {
+                return Ok(Some(running));
+            }
             *slot = Some(running.clone());
+            // Who hears that the server speaks this era finds the conversation from here on.
             drop(slot);
+            wire.note(&running, &told);
+            let told = told.in_era(running.link.era());
             wire.news.notify_waiters();
+            wire.end_unused_of_other_era(&running, &told);
             wire.tend(&told, &running);
             if told.is_shared() && alone {
-                wire.shared.begun();
+                wire.shared.begun(told.era);
             }
             Ok(wire.begun_beside(beside, whose == told, (told, running)).await)
         });
@@ -241,10 +256,11 @@ impl<B: Begin> Pipes<B> {
 
     /// A conversation for `whose`, whatever was declared to it.
     pub(crate) async fn current(&self, whose: &Whose) -> Option<Running> {
-        if let Some(running) = self.kin(whose) {
+        let whose = self.wanted(whose);
+        if let Some(running) = self.kin(&whose) {
             return Some(running);
         }
-        let slot = lock(&self.slots).get(whose).cloned()?;
+        let slot = lock(&self.slots).get(&whose).cloned()?;
         let running = slot.lock().await.clone();
         running.filter(|running| !running.pipe.is_closed())
     }
@@ -256,11 +272,20 @@ impl<B: Begin> Pipes<B> {
 
     /// All conversations that are not just being begun and differ from that of `whose` in what was declared at most.
     fn all_kin(&self, whose: &Whose) -> Vec<(Whose, Running)> {
+        let mut all = self.all_eras(whose);
+        all.retain(|(_, running)| running.link.era() == whose.era);
+        all
+    }
+
+    /// The same in either era.
+    fn all_eras(&self, whose: &Whose) -> Vec<(Whose, Running)> {
         let slots = lock(&self.slots);
         let kin = slots.iter().filter(|(other, _)| other.is_kin_of(whose));
         let running = |slot: &Slot| slot.try_lock().ok().and_then(|running| running.clone());
-        kin.filter_map(|(other, slot)| Some((other.clone(), running(slot)?)))
+        kin.filter_map(|(other, slot)| Some((other, running(slot)?)))
             .filter(|(_, running)| !running.pipe.is_closed())
+            // In which era it was begun is no matter any more.
+            .map(|(other, running)| (other.in_era(running.link.era()), running))
             .collect()
     }
 
@@ -296,7 +321,6 @@ impl<B: Begin> Pipes<B> {
     async fn start(&self, whose: &Whose) -> Result<Running, CallError> {
         self.may_start()?;
         let running = self.begin.begin(&self.shared, whose).await?;
-        *lock(&self.era) = Some(running.link.era());
         self.shared.knows(&running.link);
         self.shared.temper.is_of(running.link.discovered.info.as_deref());
         Ok(running)

@@ -109,14 +109,15 @@ impl Pulse {
 
     async fn ask(&self) -> Result<Box<Answer>, CallError> {
         let upstream = &self.upstream;
-        let link = upstream.link(&upstream.whose(&self.principal, None, NOTHING), Need::Own).await?;
+        let era = upstream.own_era(&self.principal).await;
+        let link = upstream.link(&upstream.whose(&self.principal, era, None, NOTHING), Need::Own).await?;
         let method = if link.era() == Era::Modern { "server/discover" } else { "ping" };
         let client =
             ClientFacts { capabilities: Bytes::from_static(b"{}"), info: None, log: LogWish::Nothing };
         let call = Call::own(method, "{}", client)?;
         let action = Action { method, upstream: upstream.label(), name: None };
         let permit = self.gate.permit(&self.principal, &action)?;
-        let order = Order { probes: true, ..Order::ours(&call, upstream.plan().deadlines.connect) };
+        let order = Order { probes: true, ..Order::ours(&call, era, upstream.plan().deadlines.connect) };
         let mut answer = upstream.send(permit.cover(order)).await?;
         loop {
             if let Arrival::Response(response) = answer.next().await? {

@@ -39,11 +39,12 @@ impl Upstream {
         let principal = order.principal();
         let order = order.value();
         // A modern server hears it with the call.
-        let declared = match self.is_modern() {
+        let declared = match self.is_modern_for(order.era) {
             true => Cow::Borrowed(NOTHING),
             false => mrtr::askable(order.call.client().capabilities()).into(),
         };
-        let whose = self.whose(principal, order.session.as_ref(), &declared);
+        let own = order.session.as_ref().map(|session| (session, order.call.client().info.as_ref()));
+        let whose = self.whose(principal, order.era, own, &declared);
         let pass = if order.is_own() { None } else { self.pass()? };
         let is_trial = pass.as_ref().is_some_and(Pass::is_trial);
         // Waiting for a place is part of the time that a call may take, and so is every retry.
@@ -327,6 +328,7 @@ impl Upstream {
             upstream: Arc::clone(&self.label),
             revision: link.revision,
             method: order.call.method(),
+            reads: order.reads,
             uri: reads.then(uri).flatten(),
         }
     }

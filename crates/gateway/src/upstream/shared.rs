@@ -13,9 +13,10 @@ use mcp::version::{Era, Revision};
 use tokio::sync::watch;
 use transport::http::client::SendFault;
 
-use crate::plan::UpstreamPlan;
+use crate::plan::{EraRule, Reach, TransportRule, UpstreamPlan};
 use crate::reply::CallError;
 use crate::upstream::ears::Ears;
+use crate::upstream::eras::{Eras, PerEra};
 use crate::upstream::fault::Fault;
 use crate::upstream::guard::Guard;
 use crate::upstream::link::{Health, Link};
@@ -30,14 +31,16 @@ pub(crate) struct Shared {
     pub(crate) plan: UpstreamPlan,
     pub(crate) world: World,
     pub(crate) most_children: usize,
+    /// Which eras it was found to speak.
+    pub(crate) eras: Eras,
     /// Notifications that belong to no call.
     pub(crate) notices: Notices,
     /// Who can be asked outside of any call.
     pub(crate) ears: Ears,
     /// Whether it minds what is declared to it.
     pub(crate) temper: Temper,
-    /// How often a connection to it was begun anew; what was missed in between is unknown.
-    pub(crate) epoch: watch::Sender<u64>,
+    /// How often a connection to it was begun anew, for clients of each era; what was missed in between is unknown.
+    epochs: PerEra<watch::Sender<u64>>,
     ids: AtomicU64,
     health: watch::Sender<Health>,
     /// What keeps it from being asked too often when it is sick.
@@ -45,31 +48,33 @@ pub(crate) struct Shared {
     /// What keeps others from waiting for it then.
     pub(crate) suspense: Suspense,
     /// What it was last found to be.
-    pub(crate) known: watch::Sender<Option<(Era, Arc<Discovered>)>>,
+    pub(crate) known: PerEra<watch::Sender<Option<(Era, Arc<Discovered>)>>>,
 }
 
 impl Shared {
     pub(crate) fn new(plan: UpstreamPlan, world: World, most_children: usize) -> Self {
         let guard = Guard::new(plan.breaker);
+        let is_sse = matches!(&plan.reach, Reach::Http(reach) if reach.transport == TransportRule::Sse);
         Self {
             guard,
+            eras: Eras::new(if is_sse { EraRule::Is(Era::Legacy) } else { plan.era }),
             plan,
             world,
             most_children,
             notices: Notices::new(),
             ears: Ears::default(),
             temper: Temper::default(),
-            epoch: watch::Sender::new(0),
+            epochs: PerEra::default(),
             ids: AtomicU64::new(0),
             health: watch::Sender::new(Health::Unknown),
             suspense: Suspense::default(),
-            known: watch::Sender::new(None),
+            known: PerEra::default(),
         }
     }
 
     /// It was found to be this.
     pub(crate) fn knows(&self, link: &Link) {
-        self.known.send_replace(Some((link.era(), Arc::clone(&link.discovered))));
+        self.known.of(link.era()).send_replace(Some((link.era(), Arc::clone(&link.discovered))));
     }
 
     /// An id that no other request to this server has, which is also its progress token.
@@ -101,9 +106,20 @@ impl Shared {
         self.guard.may_retry(self.requests())
     }
 
-    /// A connection was begun anew.
-    pub(crate) fn begun(&self) {
-        self.epoch.send_modify(|epoch| *epoch += 1);
+    /// A connection was begun anew, in an era.
+    pub(crate) fn begun(&self, era: Era) {
+        self.epochs.of(self.listener(era)).send_modify(|epoch| *epoch += 1);
+    }
+
+    /// Counts what is begun anew for who listens for clients of an era.
+    pub(crate) fn epoch(&self, listener: Era) -> watch::Receiver<u64> {
+        self.epochs.of(listener).subscribe()
+    }
+
+    /// Who is concerned by what is said in an era: those who listen for clients of that era, or, where all clients are spoken
+    /// to in one, those who listen for all, which are those of the modern era.
+    pub(crate) fn listener(&self, era: Era) -> Era {
+        if self.eras.are_both() { era } else { Era::Modern }
     }
 
     /// How the server is, as last seen.
@@ -111,9 +127,30 @@ impl Shared {
         self.health.subscribe()
     }
 
+    /// Whether it only says that the server speaks the other era as well, which says nothing new of how it is.
+    fn is_up_in_the_other_era(&self, now: &Health) -> bool {
+        let up_in = |health: &Health| match health {
+            Health::Up { era, .. } => Some(*era),
+            Health::Unknown | Health::Down { .. } => None,
+        };
+        self.eras.are_both() && up_in(&self.health.borrow()).is_some() && up_in(now).is_some()
+    }
+
+    /// It speaks an era.
+    pub(crate) fn found(&self, era: Era) {
+        let before = self.eras.are_both();
+        self.eras.found(era);
+        if self.eras.are_both() && !before {
+            tracing::info!(
+                upstream = self.plan.name,
+                "speaks both eras; each client is spoken for in its own"
+            );
+        }
+    }
+
     /// The server was seen to be so.
     pub(crate) fn set_health(&self, now: Health) {
-        if *self.health.borrow() == now {
+        if *self.health.borrow() == now || self.is_up_in_the_other_era(&now) {
             return;
         }
         let name = &self.plan.name;

@@ -13,6 +13,7 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use mcp::legacy::endpoint;
 use mcp::sse::{Decoder, Event};
+use mcp::version::Era;
 use tokio::sync::Semaphore;
 use transport::http::client::{Destination, Jar, Reply, Site};
 
@@ -60,6 +61,11 @@ impl Streams {
 impl Begin for Streams {
     const IS_COSTLY: bool = false;
 
+    /// The transport is of the legacy era.
+    fn era_for(_: &Shared, _: Era) -> Era {
+        Era::Legacy
+    }
+
     async fn begin(&self, shared: &Arc<Shared>, whose: &Whose) -> Result<Running, CallError> {
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_full| {
             let what = format!("connections to {}", shared.plan.name);
@@ -78,7 +84,7 @@ impl Begin for Streams {
             tracing::info!(upstream = gone.plan.name, "an HTTP+SSE connection ended");
         });
         let fresh = Fresh::new(pipe);
-        match open::converse_legacy(shared, fresh.pipe(), &whose.declared, Transport::Sse).await {
+        match open::converse_legacy(shared, fresh.pipe(), whose, Transport::Sse).await {
             Ok(link) => Ok(Running::new(fresh.keep(), link)),
             Err(CallError::BrokeOff { why, .. }) => Err(shared.unreachable(&why)),
             Err(error) => Err(error),

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use mcp::version::Era;
 use tokio::io::AsyncRead;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
@@ -42,22 +43,28 @@ pub(crate) struct Processes {
 impl Begin for Processes {
     const IS_COSTLY: bool = true;
 
+    fn era_for(shared: &Shared, client: Era) -> Era {
+        shared.eras.of_link(client)
+    }
+
     async fn begin(&self, shared: &Arc<Shared>, whose: &Whose) -> Result<Running, CallError> {
         let detects = open::detects(shared);
+        if detects && whose.era == Era::Legacy {
+            return self.begin_legacy(shared, whose).await;
+        }
         if detects && self.minds_questions.load(Ordering::Relaxed) {
             let fresh = self.launch(shared, whose)?;
-            let link = open::converse(shared, fresh.pipe(), open::Opener::Initialize, &whose.declared).await;
+            let link = open::converse(shared, fresh.pipe(), open::Opener::Initialize, whose).await;
             // It may be another program by now.
             self.minds_questions.store(link.is_ok(), Ordering::Relaxed);
             return self.ready(shared, fresh, link);
         }
         let first = self.launch(shared, whose)?;
-        match open::converse(shared, first.pipe(), open::Opener::Detect, &whose.declared).await {
+        match open::converse(shared, first.pipe(), open::Opener::Detect, whose).await {
             // Some legacy servers end themselves at anything before `initialize`.
             Err(CallError::BrokeOff { .. }) if detects => {
                 let second = self.launch(shared, whose)?;
-                let link =
-                    open::converse(shared, second.pipe(), open::Opener::Initialize, &whose.declared).await;
+                let link = open::converse(shared, second.pipe(), open::Opener::Initialize, whose).await;
                 self.minds_questions.store(link.is_ok(), Ordering::Relaxed);
                 self.ready(shared, second, link)
             }
@@ -83,6 +90,26 @@ impl Begin for Processes {
 impl Processes {
     pub(crate) fn new(reach: StdioReach) -> Self {
         Self { reach, minds_questions: AtomicBool::new(false) }
+    }
+
+    /// For legacy clients `initialize` comes first: a server that speaks both eras is in the one of its first message from then
+    /// on. One that refuses it is asked in the modern era.
+    async fn begin_legacy(&self, shared: &Arc<Shared>, whose: &Whose) -> Result<Running, CallError> {
+        let first = self.launch(shared, whose)?;
+        let refusal = match open::converse(shared, first.pipe(), open::Opener::Initialize, whose).await {
+            Err(refusal @ (CallError::BrokeOff { .. } | CallError::InvalidAnswer { .. })) => refusal,
+            link => return self.ready(shared, first, link),
+        };
+        // The other question waits for an answer in a process of its own where this one has ended itself.
+        let next = match &refusal {
+            CallError::BrokeOff { .. } => self.launch(shared, whose)?,
+            _ => first,
+        };
+        let link = match open::converse_modern(shared, next.pipe()).await {
+            Ok(link) => Ok(link),
+            Err(_) => Err(refusal),
+        };
+        self.ready(shared, next, link)
     }
 
     fn ready(

@@ -6,7 +6,6 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
@@ -23,6 +22,7 @@ use transport::http::client::{HttpClient, Jar, Reply, SendFault, Site};
 
 use crate::plan::{EraRule, HttpReach, TransportRule};
 use crate::reply::CallError;
+use crate::upstream::eras;
 use crate::upstream::fault::Fault;
 use crate::upstream::link::{Link, Transport, Whose};
 use crate::upstream::pipe::lock;
@@ -35,6 +35,7 @@ mod hearing;
 mod jars;
 mod lasting;
 mod loss;
+mod matching;
 mod openings;
 pub(crate) mod refusal;
 mod session;
@@ -49,9 +50,6 @@ use session::Opening;
 pub(crate) use session::Session;
 pub(crate) use stream::{HttpStream, LegacyCall};
 
-/// After this long a server is asked again which era it speaks: one that was upgraded still answers `initialize`, so
-/// the verdict «legacy» never corrects itself.
-const VERDICT_LASTS: Duration = Duration::from_secs(3600);
 /// The most sessions with one server.
 const MOST_SESSIONS: usize = 10_000;
 /// The most bytes of an error's body.
@@ -70,6 +68,8 @@ pub(crate) struct HttpWire {
     modern: ArcSwapOption<Link>,
     /// Held while the era is being found out. When it was found to be legacy stands in it.
     legacy_since: AsyncMutex<Option<Instant>>,
+    /// Held while it is found out whether it opens sessions for legacy clients.
+    first_legacy: AsyncMutex<()>,
     sessions: Mutex<HashMap<Whose, Slot>>,
     /// The older transport, for a server that has no other.
     sse: Arc<SseWire>,
@@ -125,6 +125,7 @@ impl HttpWire {
             jars: Jars::default(),
             modern: ArcSwapOption::empty(),
             legacy_since: AsyncMutex::new(None),
+            first_legacy: AsyncMutex::default(),
             sessions: Mutex::default(),
             openings: Openings::default(),
             manners: Manners::default(),
@@ -135,7 +136,7 @@ impl HttpWire {
     /// Whom to speak to for `whose`; finds out the era and opens a session where that was not done yet. Concurrent
     /// callers wait for one.
     pub(crate) async fn partner(self: &Arc<Self>, whose: &Whose) -> Result<Partner, CallError> {
-        if let Some(link) = self.modern.load_full() {
+        if let Some(link) = self.known_modern(whose.era) {
             return Ok(Partner::Modern(link));
         }
         let within = self.shared.plan.deadlines.connect;
@@ -147,20 +148,20 @@ impl HttpWire {
         }
     }
 
-    async fn find_partner(self: &Arc<Self>, whose: &Whose) -> Result<Partner, CallError> {
-        if let Some(link) = self.find_era().await? {
-            return Ok(Partner::Modern(link));
-        }
+    /// The session of `whose`, opened if there is none; for a legacy client the modern link, if the server opens none.
+    async fn find_session(self: &Arc<Self>, whose: &Whose) -> Result<Partner, CallError> {
         if self.is_sse.load(Ordering::Relaxed) {
             return self.find_sse(whose).await;
         }
         let slot = {
             let mut sessions = lock(&self.sessions);
-            if sessions.len() >= MOST_SESSIONS && !sessions.contains_key(whose) {
+            // Where there is one era for all, clients of both share it.
+            let key = whose.in_era(Era::Legacy);
+            if sessions.len() >= MOST_SESSIONS && !sessions.contains_key(&key) {
                 let what = format!("sessions with {}", self.shared.plan.name);
                 return Err(CallError::Overloaded { what, limit: MOST_SESSIONS });
             }
-            Arc::clone(sessions.entry(whose.clone()).or_default())
+            Arc::clone(sessions.entry(key).or_default())
         };
         let mut slot = slot.lock().await;
         if self.is_sse.load(Ordering::Relaxed) {
@@ -176,22 +177,31 @@ impl HttpWire {
             let session = Arc::new(session);
             self.shared.knows(&session.link);
             *slot = Some(Arc::clone(&session));
+            self.shared.found(Era::Legacy);
             if !hearing::is_watched(whose) {
                 hearing::listen(self, &session).await;
             }
             return Ok(Partner::Legacy(session));
         }
-        let opened = match session::open(self, whose).await {
+        let opening = session::open(self, whose).await;
+        if let Ok(Opening::Refused(refused)) = &opening
+            && let Some(modern) = Box::pin(self.bridged(whose, refused)).await
+        {
+            return Ok(modern);
+        }
+        let opened = match opening {
             // MCP 2025-11-25 `basic/transports` §Backwards Compatibility.
-            Ok(Opening::Refused(refusal)) if self.reach.transport == TransportRule::Detect => {
+            Ok(Opening::Refused(refused))
+                if refused.is_older && self.reach.transport == TransportRule::Detect =>
+            {
                 match self.find_sse(whose).await {
                     Err(error @ (CallError::Unreachable { .. } | CallError::InvalidAnswer { .. })) => {
-                        Err(self.neither(&refusal, &error))
+                        Err(self.neither(&refused.error, &error))
                     }
                     found => return found,
                 }
             }
-            Ok(Opening::Refused(refusal)) => Err(refusal),
+            Ok(Opening::Refused(refused)) => Err(refused.error),
             Ok(Opening::Done(session)) => Ok(*session),
             Err(error) => Err(error),
         };
@@ -204,6 +214,7 @@ impl HttpWire {
         *lock(&self.unsure) = None;
         self.shared.knows(&session.link);
         *slot = Some(Arc::clone(&session));
+        self.shared.found(Era::Legacy);
         self.begun(&session).await;
         Ok(Partner::Legacy(session))
     }
@@ -211,7 +222,7 @@ impl HttpWire {
     /// A session was opened: whoever watches the server for all listens to it, or it is listened to for itself.
     async fn begun(self: &Arc<Self>, session: &Arc<Session>) {
         if hearing::is_watched(&session.whose) {
-            self.shared.begun();
+            self.shared.begun(Era::Legacy);
         } else {
             hearing::listen(self, session).await;
         }
@@ -225,6 +236,9 @@ impl HttpWire {
         self.is_sse.store(is_sse, Ordering::Relaxed);
         if !is_sse {
             *self.legacy_since.lock().await = None;
+        }
+        if running.is_ok() {
+            self.shared.found(Era::Legacy);
         }
         running.map(|running| Partner::Sse(running, Arc::clone(&whose.declared)))
     }
@@ -247,7 +261,7 @@ impl HttpWire {
         if let Some(link) = self.modern.load_full() {
             return Ok(Some(link));
         }
-        if since.is_some_and(|since| since.elapsed() < VERDICT_LASTS) {
+        if since.is_some_and(|since| since.elapsed() < eras::VERDICT_LASTS) {
             return Ok(None);
         }
         match self.probe().await? {
@@ -256,7 +270,8 @@ impl HttpWire {
                 self.modern.store(Some(Arc::clone(&link)));
                 self.shared.knows(&link);
                 *since = None;
-                self.shared.begun();
+                self.shared.found(Era::Modern);
+                self.shared.begun(Era::Modern);
                 Ok(Some(link))
             }
             None if self.shared.plan.era == EraRule::Is(Era::Modern) => {
@@ -264,6 +279,7 @@ impl HttpWire {
             }
             None => {
                 *since = Some(Instant::now());
+                self.shared.eras.refused(Era::Modern, eras::VERDICT_LASTS);
                 Ok(None)
             }
         }
@@ -456,18 +472,19 @@ impl HttpWire {
     pub(crate) fn doubt_era(&self) {
         if self.shared.plan.era == EraRule::Detect {
             self.modern.store(None);
+            self.shared.eras.doubt(Era::Modern);
         }
     }
 
     /// The session of `whose`, if one is open.
     pub(crate) async fn current(&self, whose: &Whose) -> Option<Partner> {
-        if let Some(link) = self.modern.load_full() {
+        if let Some(link) = self.known_modern(whose.era) {
             return Some(Partner::Modern(link));
         }
         if let Some(running) = self.sse.current(whose).await {
             return Some(Partner::Sse(running, Arc::clone(&whose.declared)));
         }
-        let slot = lock(&self.sessions).get(whose).cloned()?;
+        let slot = lock(&self.sessions).get(&whose.in_era(Era::Legacy)).cloned()?;
         let session = slot.lock().await.clone();
         session.filter(|session| !session.is_lost()).map(Partner::Legacy)
     }

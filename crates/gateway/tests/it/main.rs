@@ -15,6 +15,7 @@ mod changes;
 mod copies;
 mod deadlines;
 mod doors;
+mod dual;
 mod ending;
 mod eras;
 mod failures;

@@ -25,6 +25,10 @@ pub fn next_revision(tried: &[&'static Revision], text: &str) -> Option<&'static
     if let Some(named) = untried().find(|revision| text.contains(revision.name)) {
         return Some(named);
     }
+    if version::names(Era::Modern).any(|modern| text.contains(modern)) {
+        // It has no sessions in any revision.
+        return None;
+    }
     let oldest = tried.iter().min_by_key(|revision| revision.name)?;
     let text = text.to_ascii_lowercase();
     let speaks = text.contains("version") && (text.contains("protocol") || text.contains("support"));
@@ -64,7 +68,9 @@ mod tests {
         assert_eq!(next(&[newest], "Unsupported protocol version: 2025-11-25"), Some("2025-06-18"));
         assert_eq!(next(&[newest, find("2025-06-18")], "unsupported version"), Some("2025-03-26"));
         assert_eq!(next(&[newest], "no"), None);
-        // A modern revision is nothing to open a session with.
+        // A modern revision is nothing to open a session with, and whoever names one and none of ours has none.
+        let modern = r#"{"code":-32022,"message":"Unsupported protocol version","data":{"supported":["2026-07-28"],"requested":"2025-11-25"}}"#;
+        assert_eq!(next(&[newest], modern), None);
         assert_eq!(next(&[newest], "supported are 2026-07-28 and later"), None);
     }
 }

@@ -57,6 +57,8 @@ pub struct Persona {
     pub has_stream: bool,
     /// Speaks the older HTTP transport, HTTP+SSE, and no other.
     pub sse: Option<Sse>,
+    /// What it is in the other era, if it speaks both. Over stdio a process is in the era of its first message.
+    pub other: Option<Box<Self>>,
     /// The methods that the test answers, although the server could by itself; `GET` and `DELETE` are such, too.
     pub scripted: BTreeSet<String>,
 }
@@ -78,6 +80,7 @@ impl Persona {
             gives_session_ids: true,
             has_stream: false,
             sse: None,
+            other: None,
             scripted: BTreeSet::new(),
         }
     }
@@ -91,6 +94,19 @@ impl Persona {
             list_members: String::new(),
             ..Self::modern()
         }
+    }
+
+    /// Speaking the other era as well, in which it is this.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.other = Some(Box::new(other));
+        self
+    }
+
+    /// What it is in an era; what it is in its only one, if it speaks one.
+    #[must_use]
+    pub fn in_era(&self, era: Era) -> &Self {
+        self.other.as_deref().filter(|other| other.era == era).unwrap_or(self)
     }
 
     /// With these capabilities.

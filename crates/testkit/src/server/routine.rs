@@ -35,7 +35,10 @@ pub(super) fn knows(seen: &Seen) -> bool {
 
 impl ScriptedServer {
     pub(super) async fn answer_routine(&self, asked: Asked) {
-        let persona = self.persona().clone();
+        let Some(persona) = self.persona_for(&asked.seen) else {
+            let code = if asked.seen.method() == "initialize" { -32022 } else { -32600 };
+            return asked.error(code, "this connection is in the other era", None).await;
+        };
         if self.has_lost_session(&asked) {
             return asked.respond(404, "text/plain", &[], b"no such session").await;
         }
@@ -53,6 +56,23 @@ impl ScriptedServer {
             Era::Modern => self.answer_modern(asked, &method, &persona).await,
             Era::Legacy => self.answer_legacy(asked, &method, &persona).await,
         }
+    }
+
+    /// What it is for a message; nothing where a process is in the other era already.
+    fn persona_for(&self, seen: &Seen) -> Option<Persona> {
+        let persona = self.persona().clone();
+        if persona.other.is_none() {
+            return Some(persona);
+        }
+        let is_modern = seen.text().contains("io.modelcontextprotocol/protocolVersion");
+        let era = if is_modern { Era::Modern } else { Era::Legacy };
+        let is_new = seen.id().is_some() && seen.line == "line";
+        let first = self.inner.locked.lock().unwrap().get(&seen.connection).copied();
+        if is_new && first.is_none() {
+            self.inner.locked.lock().unwrap().insert(seen.connection, era);
+        }
+        let fits = seen.line != "line" || seen.id().is_none() || first.is_none_or(|first| first == era);
+        fits.then(|| persona.in_era(era).clone())
     }
 
     async fn answer_modern(&self, asked: Asked, method: &str, persona: &Persona) {

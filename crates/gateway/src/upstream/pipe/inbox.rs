@@ -231,7 +231,7 @@ impl Pipe {
             }
             _ => {
                 drop(waiting);
-                if !self.inner.shared.notices.tell(message, seen) {
+                if !self.inner.shared.notices.tell(self.inner.whose.era, message, seen) {
                     self.inner.metrics.dropped(&self.inner.upstream);
                 }
                 return;

@@ -40,7 +40,7 @@ impl<B: Begin> Pipes<B> {
             return Some(running);
         }
         let mut others = self.all_kin(&told);
-        others.retain(|(other, _)| *other != told);
+        others.retain(|(_, peer)| !peer.pipe.is(&running.pipe));
         // It was begun to see what the server is, and no client has seen it.
         let why = "another one, which knows what clients can be asked, has taken its place";
         others.retain(|(other, unused)| {

@@ -24,9 +24,7 @@ const EXACT: usize = 2;
 impl<B: Begin> Pipes<B> {
     /// One that is open and good for this.
     pub(super) fn fitting(&self, whose: &Whose, need: Need) -> Option<Running> {
-        let is_modern = *lock(&self.era) == Some(Era::Modern);
-        let bare = is_modern.then(|| whose.bare());
-        let whose = bare.as_ref().unwrap_or(whose);
+        let whose = &self.wanted(whose);
         let slot = lock(&self.slots).get(whose).cloned();
         let exact = slot.and_then(|slot| slot.try_lock().ok().and_then(|running| running.clone()));
         let exact = exact.filter(|running| !running.pipe.is_closed());
@@ -44,6 +42,8 @@ impl<B: Begin> Pipes<B> {
         }
         let temper = &self.shared.temper;
         let is_good = |told: &Whose| match need {
+            // It was begun for clients of the other era.
+            _ if whose.era == Era::Modern || told.declared == whose.declared => true,
             Need::Own => true,
             Need::Look => temper.lists_alike(&whose.declared) && temper.lists_alike(&told.declared),
             // Told too much, it may ask what the client cannot be asked, and is refused; told too little, it would never ask.
@@ -83,7 +83,7 @@ impl<B: Begin> Pipes<B> {
 
     /// Sees to it that there may be one more.
     pub(super) fn make_room(&self, told: &Whose) -> Result<(), CallError> {
-        let mut kin = self.all_kin(told);
+        let mut kin = self.all_eras(told);
         kin.sort_by_key(|(_, running)| running.pipe.last_use());
         let (most, mut left) = (self.shared.plan.processes, kin.len());
         for (_, running) in kin {
@@ -147,7 +147,7 @@ impl<B: Begin> Pipes<B> {
             && whose.is_shared()
             && self.kin(whose).is_some()
         {
-            self.shared.begun();
+            self.shared.begun(running.link.era());
         }
     }
 }

@@ -17,7 +17,7 @@ use mcp::version::{self, Era, Revision};
 use crate::plan::EraRule;
 use crate::reply::CallError;
 use crate::upstream::answer::Arrival;
-use crate::upstream::link::{Link, Transport};
+use crate::upstream::link::{Link, Transport, Whose};
 use crate::upstream::pipe::{Pipe, PipeStream, Wants};
 use crate::upstream::shared::Shared;
 
@@ -43,11 +43,11 @@ pub(super) async fn converse(
     shared: &Arc<Shared>,
     pipe: &Pipe,
     opener: Opener,
-    declared: &str,
+    whose: &Whose,
 ) -> Result<Link, CallError> {
     let rule = if opener == Opener::Initialize { EraRule::Is(Era::Legacy) } else { shared.plan.era };
     if rule == EraRule::Is(Era::Legacy) {
-        return converse_legacy(shared, pipe, declared, Transport::Stdio).await;
+        return converse_legacy(shared, pipe, whose, Transport::Stdio).await;
     }
     let mut probe = discover(shared, pipe).await?;
     let waiting = response_of(&mut probe);
@@ -56,26 +56,32 @@ pub(super) async fn converse(
     } else {
         match tokio::time::timeout(SILENCE, waiting).await {
             Ok(message) => judge(&message?),
-            Err(_elapsed) => return either(shared, pipe, probe, declared).await,
+            Err(_elapsed) => return either(shared, pipe, probe, whose).await,
         }
     };
     match verdict {
         Judged::Legacy if rule == EraRule::Detect => {
-            converse_legacy(shared, pipe, declared, Transport::Stdio).await
+            converse_legacy(shared, pipe, whose, Transport::Stdio).await
         }
         judged => judged.link(shared),
     }
+}
+
+/// Asks a server that has refused to open a session.
+pub(super) async fn converse_modern(shared: &Arc<Shared>, pipe: &Pipe) -> Result<Link, CallError> {
+    let mut probe = discover(shared, pipe).await?;
+    judge(&response_of(&mut probe).await?).link(shared)
 }
 
 /// Opens the one legacy session of a conversation.
 pub(in crate::upstream) async fn converse_legacy(
     shared: &Shared,
     pipe: &Pipe,
-    declared: &str,
+    whose: &Whose,
     transport: Transport,
 ) -> Result<Link, CallError> {
-    let message = response(initialize(shared, pipe, declared, version::newest(Era::Legacy)).await?).await?;
-    go_on(shared, pipe, declared, (message, transport)).await
+    let message = response(initialize(shared, pipe, whose, version::newest(Era::Legacy)).await?).await?;
+    go_on(shared, pipe, whose, (message, transport)).await
 }
 
 /// Goes on from the answer to a first `initialize`: one that was refused for its revision is sent again with what the server
@@ -83,7 +89,7 @@ pub(in crate::upstream) async fn converse_legacy(
 async fn go_on(
     shared: &Shared,
     pipe: &Pipe,
-    declared: &str,
+    whose: &Whose,
     (mut message, transport): (Message, Transport),
 ) -> Result<Link, CallError> {
     let mut tried = vec![version::newest(Era::Legacy)];
@@ -91,7 +97,7 @@ async fn go_on(
         && let Some(next) = refusal::next_revision(&tried, message.at(parts.error))
     {
         tried.push(next);
-        message = response(initialize(shared, pipe, declared, next).await?).await?;
+        message = response(initialize(shared, pipe, whose, next).await?).await?;
     }
     finish_legacy(shared, pipe, &message, transport)
 }
@@ -102,15 +108,15 @@ async fn either(
     shared: &Arc<Shared>,
     pipe: &Pipe,
     mut probe: PipeStream,
-    declared: &str,
+    whose: &Whose,
 ) -> Result<Link, CallError> {
-    let mut opening = initialize(shared, pipe, declared, version::newest(Era::Legacy)).await?;
+    let mut opening = initialize(shared, pipe, whose, version::newest(Era::Legacy)).await?;
     let first = tokio::select! {
         message = response_of(&mut opening) => message?,
         message = response_of(&mut probe) => return match judge(&message?) {
             Judged::Legacy => {
                 let first = response(opening).await?;
-                go_on(shared, pipe, declared, (first, Transport::Stdio)).await
+                go_on(shared, pipe, whose, (first, Transport::Stdio)).await
             }
             judged => judged.link(shared),
         },
@@ -124,11 +130,11 @@ async fn either(
         Verdict::OtherRevisions(_) | Verdict::ModernRefusal(_) => waiting.await?,
         _ => match tokio::time::timeout(SILENCE, waiting).await {
             Ok(message) => message?,
-            Err(_elapsed) => return go_on(shared, pipe, declared, (first, Transport::Stdio)).await,
+            Err(_elapsed) => return go_on(shared, pipe, whose, (first, Transport::Stdio)).await,
         },
     };
     match judge(&late) {
-        Judged::Legacy => go_on(shared, pipe, declared, (first, Transport::Stdio)).await,
+        Judged::Legacy => go_on(shared, pipe, whose, (first, Transport::Stdio)).await,
         judged => judged.link(shared),
     }
 }
@@ -181,11 +187,11 @@ async fn discover(shared: &Shared, pipe: &Pipe) -> Result<PipeStream, CallError>
 async fn initialize(
     shared: &Shared,
     pipe: &Pipe,
-    declared: &str,
+    whose: &Whose,
     revision: &Revision,
 ) -> Result<PipeStream, CallError> {
     let id = shared.next_id();
-    let params = initialize::params(revision, declared, &shared.world.identity);
+    let params = initialize::params(revision, &whose.declared, whose.introduced(&shared.world.identity));
     let body = answer::request_message(&Id::number(id), "initialize", Some(&params));
     pipe.request(id, body, HeaderMap::new(), Wants::default()).await
 }

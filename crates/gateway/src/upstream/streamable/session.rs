@@ -9,7 +9,7 @@ use mcp::legacy::initialize::{self, Opened};
 use mcp::legacy::refusal;
 use mcp::meta::LogLevel;
 use mcp::version::{self, Era, Revision};
-use mcp::{answer, headers};
+use mcp::{answer, era, headers};
 use tokio::time::{Duration, Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -123,8 +123,17 @@ impl Session {
 pub(super) enum Opening {
     /// It is open.
     Done(Box<Session>),
-    /// Refused with a status that servers of the older transport, HTTP+SSE, answer to a POST at the URL of their stream.
-    Refused(CallError),
+    /// It has answered, and opened none.
+    Refused(Refused),
+}
+
+/// A session that was not opened.
+pub(super) struct Refused {
+    pub(super) error: CallError,
+    /// Whether servers of the older transport, HTTP+SSE, answer so to a POST at the URL of their stream.
+    pub(super) is_older: bool,
+    /// Whether it will be refused again as far as anybody can tell.
+    pub(super) lasts: bool,
 }
 
 /// Opens a session.
@@ -142,7 +151,14 @@ pub(super) async fn open(wire: &Arc<HttpWire>, whose: &Whose) -> Result<Opening,
             },
         }
     };
-    let opened = Opened::read(&message).map_err(|fault| CallError::invalid(name, &fault))?;
+    let opened = match Opened::read(&message) {
+        Ok(opened) => opened,
+        Err(fault) => {
+            let lasts = era::refuses_sessions(StatusCode::OK, Some(&message));
+            let error = CallError::invalid(name, &fault);
+            return Ok(Opening::Refused(Refused { error, is_older: false, lasts }));
+        }
+    };
     let link = Link {
         revision: opened.revision,
         discovered: Arc::new(opened.discovered),
@@ -175,7 +191,8 @@ async fn introduce(
     revision: &'static Revision,
 ) -> Result<Introduced, CallError> {
     let id = wire.shared.next_id();
-    let params = initialize::params(revision, &whose.declared, &wire.shared.world.identity);
+    let introduced = whose.introduced(&wire.shared.world.identity);
+    let params = initialize::params(revision, &whose.declared, introduced);
     let body = answer::request_message(&Id::number(id), "initialize", Some(&params));
     let mut reply = wire.introduce(body).await?;
     let (status, media) = (reply.status(), reply.media_type());
@@ -186,7 +203,11 @@ async fn introduce(
             // asks, by GET or by POST.
             Ok(First::Endpoint) => {
                 let error = wire.invalid("it answers initialize as HTTP+SSE answers a GET");
-                return Ok(Introduced::Refused { opening: Ok(Opening::Refused(error)), text: String::new() });
+                let refused = Refused { error, is_older: true, lasts: false };
+                return Ok(Introduced::Refused {
+                    opening: Ok(Opening::Refused(refused)),
+                    text: String::new(),
+                });
             }
             Ok(First::Response(message)) => Ok(message),
             Err(error) => Err((error, String::new())),
@@ -211,11 +232,12 @@ async fn introduce(
         let view = answer::error_view(&message, parts);
         let error =
             wire.invalid(&format!("it answers initialize with error {}: {}", view.code, view.message));
-        let opening = match status {
-            status if refuses_posts(status) => Ok(Opening::Refused(error)),
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(wire.status_fault(status, None)),
-            _ => Err(error),
+        let error = match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => wire.status_fault(status, None),
+            _ => error,
         };
+        let (is_older, lasts) = (refuses_posts(status), era::refuses_sessions(status, Some(&message)));
+        let opening = Ok(Opening::Refused(Refused { error, is_older, lasts }));
         return Ok(Introduced::Refused { opening, text: message.at(parts.error).to_owned() });
     }
     Ok(Introduced::Answered(message, session_id))
@@ -228,18 +250,25 @@ fn refused(
     media: Option<&str>,
     error: CallError,
 ) -> Result<Opening, CallError> {
-    match status {
-        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => Ok(Opening::Refused(wire.invalid(
-            &format!("HTTP {} to both server/discover and initialize: not an MCP endpoint", status.as_u16()),
-        ))),
-        StatusCode::BAD_REQUEST => Ok(Opening::Refused(wire.status_fault(status, media))),
-        status if status.is_success() => Err(error),
+    let error = match status {
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => wire.invalid(&format!(
+            "HTTP {} to both server/discover and initialize: not an MCP endpoint",
+            status.as_u16()
+        )),
+        StatusCode::BAD_REQUEST => wire.status_fault(status, media),
+        // It broke off: that is no answer.
+        status if status.is_success() && !matches!(error, CallError::InvalidAnswer { .. }) => {
+            return Err(error);
+        }
+        status if status.is_success() => error,
         // No call was sent yet.
-        status => Err(match Fault::of_status(status) {
+        status => match Fault::of_status(status) {
             Some(fault) => wire.shared.unreached(&format!("it answers HTTP {}", status.as_u16()), fault),
             None => wire.status_fault(status, media),
-        }),
-    }
+        },
+    };
+    // Without a message of its own it may be somebody else who says so.
+    Ok(Opening::Refused(Refused { error, is_older: refuses_posts(status), lasts: false }))
 }
 
 fn made(link: Link, id: Option<HeaderValue>, whose: &Whose, lasts: bool) -> Session {
@@ -254,7 +283,8 @@ fn made(link: Link, id: Option<HeaderValue>, whose: &Whose, lasts: bool) -> Sess
         opened_at: Instant::now(),
         judging: tokio::sync::Mutex::default(),
         denied: Mutex::default(),
-        whose: whose.clone(),
+        // Where there is one era for all, clients of both share it.
+        whose: whose.in_era(Era::Legacy),
         lasts,
     }
 }

@@ -15,6 +15,7 @@ use mcp::legacy::batch;
 use mcp::legacy::refusal::speaks_of_session;
 use mcp::notify::{self, Notice, Seen};
 use mcp::sse::{Decoder, Event};
+use mcp::version::Era;
 use mcp::{answer, headers};
 use tokio::time::Instant;
 use transport::http::client::Reply;
@@ -396,7 +397,8 @@ impl HttpStream {
                     None
                 }
                 Ok(seen) if is_for_all(&seen.notice) && seen.subscription.is_none() => {
-                    if !self.wire.shared.notices.tell(message, seen) {
+                    let era = if self.session.is_some() { Era::Legacy } else { Era::Modern };
+                    if !self.wire.shared.notices.tell(era, message, seen) {
                         self.wire.shared.world.metrics.dropped(&self.wire.shared.plan.name);
                     }
                     None

@@ -188,7 +188,9 @@ async fn a_modern_process_is_one_whatever_is_declared() {
             assert_eq!(meta, Some(set), "{kind:?}");
         }
     }
-    assert_eq!(scene.spawn.started(), 1);
+    // Another one was asked for a session, once, and refused.
+    assert_eq!((scene.spawn.live(), scene.spawn.started()), (1, 2));
+    assert_eq!(scene.server.seen_of("initialize").len(), 1);
 }
 
 /// Clients choose their capabilities, and each set costs a session or a process: what is not known here makes no set.
