@@ -245,6 +245,9 @@ impl HttpWire {
 
     /// A server that speaks neither transport.
     fn neither(&self, by_post: &CallError, by_get: &CallError) -> CallError {
+        if matches!(by_post, CallError::Unreachable { .. }) {
+            return by_post.clone();
+        }
         let why = |error: &CallError| match error {
             CallError::InvalidAnswer { why, .. } | CallError::Unreachable { why, .. } => why.clone(),
             other => other.to_string(),
@@ -287,7 +290,13 @@ impl HttpWire {
 
     /// Finds out what it is by `server/discover`; none means legacy.
     async fn probe(&self) -> Result<Option<Link>, CallError> {
-        let mut verdict = self.discover(version::newest(Era::Modern)).await?;
+        let mut verdict = match self.discover(version::newest(Era::Modern)).await {
+            // It may know no other way to refuse a request that it does not know.
+            Err(CallError::BrokeOff { .. }) if self.shared.plan.era != EraRule::Is(Era::Modern) => {
+                return Ok(None);
+            }
+            verdict => verdict?,
+        };
         // It names what it speaks, and is asked in that, even where it names the revision that it has just refused: behind
         // one address there may be an older and a newer one. Once, or it would go round in circles.
         if let Verdict::OtherRevisions(theirs) = &verdict

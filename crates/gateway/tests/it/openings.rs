@@ -41,6 +41,19 @@ async fn a_refused_probe_is_not_the_end() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_server_that_hangs_up_on_a_probe_is_introduced_all_the_same() {
+    let (running, server, desk) = with(Over::Http, Persona::legacy().scripted(&["server/discover"])).await;
+    server.answer_all(desk, |asked| async move {
+        match asked.seen.method().as_str() {
+            "server/discover" => asked.abort(),
+            _ => asked.result(OK).await,
+        }
+    });
+    assert!(call(&running, "t").await.unwrap().contains("content"));
+    assert_eq!(server.sessions_opened(), 1);
+}
+
 /// Refuses `initialize` in revisions that it does not speak.
 async fn introduce(asked: Asked, speaks: &'static str, status: u16, refusal: &'static str) {
     let wanted = asked.seen.param("protocolVersion").unwrap().trim_matches('"').to_owned();

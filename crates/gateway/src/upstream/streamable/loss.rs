@@ -119,6 +119,9 @@ impl HttpWire {
         });
         let new = match opened? {
             Opening::Done(new) => Arc::new(*new),
+            Opening::Refused(refused) if matches!(refused.error, CallError::Unreachable { .. }) => {
+                return Err(refused.error);
+            }
             // It is another server by now, and whoever comes next finds out which.
             Opening::Refused(_) => {
                 self.replaced(old, Some(denied.clone())).await;

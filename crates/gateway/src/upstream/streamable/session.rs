@@ -255,7 +255,6 @@ fn refused(
             "HTTP {} to both server/discover and initialize: not an MCP endpoint",
             status.as_u16()
         )),
-        StatusCode::BAD_REQUEST => wire.status_fault(status, media),
         // It broke off: that is no answer.
         status if status.is_success() && !matches!(error, CallError::InvalidAnswer { .. }) => {
             return Err(error);
@@ -305,9 +304,21 @@ pub(super) async fn resume(wire: &HttpWire, whose: &Whose) -> Result<Option<Sess
     Ok(Some(made(link, Some(id), whose, true)))
 }
 
-/// MCP 2025-11-25 `basic/transports` §Backwards Compatibility.
+/// Whether a server of HTTP+SSE may answer a POST to its stream's URL so. MCP 2025-11-25 `basic/transports` §Backwards
+/// Compatibility names 400, 404 and 405; frameworks have others for a route that they do not have, or stumble.
 fn refuses_posts(status: StatusCode) -> bool {
-    matches!(status, StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED)
+    let others = [
+        StatusCode::BAD_REQUEST,
+        StatusCode::NOT_FOUND,
+        StatusCode::METHOD_NOT_ALLOWED,
+        StatusCode::NOT_ACCEPTABLE,
+        StatusCode::GONE,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        StatusCode::UNPROCESSABLE_ENTITY,
+        StatusCode::INTERNAL_SERVER_ERROR,
+        StatusCode::NOT_IMPLEMENTED,
+    ];
+    others.contains(&status)
 }
 
 /// How long a server may take to take an answer.

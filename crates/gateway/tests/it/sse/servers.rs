@@ -60,7 +60,7 @@ fn why_down(running: &Running) -> String {
 /// MCP 2025-11-25 `basic/transports` §Backwards Compatibility: POST first; 400, 404 or 405 means GET.
 #[tokio::test(start_paused = true)]
 async fn a_server_that_refuses_posts_is_spoken_to_over_its_stream() {
-    for refuses in [400, 404, 405] {
+    for refuses in [400, 404, 405, 406, 410, 415, 422, 500, 501] {
         let mut persona = Persona::over_sse().tools(&["t"]);
         persona.sse.as_mut().unwrap().refuses = refuses;
         let (running, server, mut desk) = with(persona, |_| {}).await;
