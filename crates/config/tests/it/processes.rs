@@ -17,6 +17,7 @@ args = ["more"]
 env = { KEY = "${env:TOKEN}", LANG = "de" }
 inherit_env = ["OTHER", "NOT_THERE"]
 idle_after = "10m"
+processes = 2
 "#,
     );
     let child = child(&plan);
@@ -28,6 +29,7 @@ idle_after = "10m"
     assert_eq!(env, ["HOME=/home/me", "KEY=t0ken", "LANG=de", "OTHER=x"]);
     assert!(!format!("{plan:?}").contains("t0ken"));
     let Reach::Stdio(stdio) = &plan.upstreams[0].reach else { panic!() };
+    assert_eq!(plan.upstreams[0].processes, 2);
     assert_eq!((stdio.idle_after, stdio.grace), (Some(Duration::from_secs(600)), Duration::from_secs(2)));
     assert_eq!(child.directory.as_deref(), Some(std::env::current_dir().unwrap().as_path()));
 }

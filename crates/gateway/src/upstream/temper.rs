@@ -60,6 +60,11 @@ impl Temper {
         }
     }
 
+    /// Its lists have changed in some process: what was compared before says nothing of now.
+    pub(crate) fn changed(&self) {
+        lock(&self.seen).alike.clear();
+    }
+
     /// What the server says that it is. Another version of it is another server.
     pub(crate) fn is_of(&self, info: Option<&str>) {
         let mut seen = lock(&self.seen);
@@ -86,6 +91,9 @@ mod tests {
         temper.compared([&none, &some], true);
         assert!(temper.is_indifferent() && temper.lists_alike(r#"{"roots":{}}"#));
         assert!(!temper.lists_alike(r#"{"sampling":{}}"#), "nobody has seen that");
+        temper.changed();
+        assert!(!temper.is_indifferent() && !temper.lists_alike("{}"));
+        temper.compared([&none, &some], true);
         temper.asked();
         assert!(!temper.is_indifferent() && temper.lists_alike("{}"));
         temper.compared([&none, &some], false);

@@ -231,6 +231,9 @@ impl Pipe {
             }
             _ => {
                 drop(waiting);
+                if matches!(seen.notice, Notice::ListChanged(_)) {
+                    self.inner.shared.temper.changed();
+                }
                 if !self.inner.shared.notices.tell(self.inner.whose.era, message, seen) {
                     self.inner.metrics.dropped(&self.inner.upstream);
                 }
