@@ -82,7 +82,8 @@ impl<B: Begin> Pipes<B> {
             return;
         }
         for (_, unused) in self.all_kin(&told.in_era(Era::Modern)) {
-            if !unused.was_used() {
+            // Our own reading of its lists is no use by a client.
+            if !unused.has_served() {
                 unused.pipe.close_if_idle("nobody has used it, and there is one of the other era now");
             }
         }
