@@ -87,6 +87,15 @@ pub(crate) struct Merged {
     pub(crate) digest: OnceLock<String>,
 }
 
+impl Merged {
+    /// A server has not given all of it.
+    fn lacks(&mut self, member: &Member, why: String) {
+        let name = member.upstream.name();
+        member.upstream.world().metrics.degraded(name);
+        self.degraded.insert(name.to_owned(), why);
+    }
+}
+
 impl Catalog {
     pub(crate) fn new(plan: &RoutePlan, upstreams: &[Arc<Upstream>]) -> Self {
         let prefixes = upstreams.iter().map(|upstream| upstream.plan().prefix.as_str());
@@ -261,7 +270,7 @@ impl Catalog {
                     }
                     if let Some(lacks) = lacks {
                         is_partial |= *is_old;
-                        self.lacks(&mut merged, member, lacks.to_string());
+                        merged.lacks(member, lacks.to_string());
                     }
                 }
                 Err(fault) => {
@@ -273,7 +282,7 @@ impl Catalog {
                         "its entries are missing: {}",
                         log(fault)
                     );
-                    self.lacks(&mut merged, member, fault.public());
+                    merged.lacks(member, fault.public());
                 }
             }
         }
@@ -283,13 +292,6 @@ impl Catalog {
             merged.term = Term { until: now, scope: Scope::Private };
         }
         merged
-    }
-
-    /// Says of a merged list what a server has not given.
-    fn lacks(&self, merged: &mut Merged, member: &Member, why: String) {
-        let name = member.upstream.name();
-        member.upstream.world().metrics.degraded(name);
-        merged.degraded.insert(name.to_owned(), why);
     }
 
     /// How often each server's list has changed for clients of an era, in the order of the route.

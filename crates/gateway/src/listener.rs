@@ -161,7 +161,7 @@ impl Listener {
                 return batch::answer(headers, &body, (endpoint, terms), (readable, limits)).await;
             }
         }
-        let message = match Message::of_client(body) {
+        let message = match Message::of_client(&body) {
             Ok(message) => message,
             Err(unread) => return reject(&Reject::from(unread.fault), unread.id.as_ref()),
         };

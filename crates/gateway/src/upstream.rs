@@ -318,7 +318,7 @@ impl Upstream {
         let whose = self.whose(principal, Era::Legacy, own, &declared);
         match &self.wire {
             Wire::Stdio(wire) => wire.tell(&whose, word),
-            Wire::Http(wire) => wire.tell(whose, word),
+            Wire::Http(wire) => wire.tell(&whose, word),
         }
     }
 

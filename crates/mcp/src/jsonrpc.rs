@@ -204,9 +204,9 @@ impl Message {
     ///
     /// # Errors
     /// As [`Message::parse`].
-    pub fn of_client(text: Bytes) -> Result<Self, Unread> {
+    pub fn of_client(text: &Bytes) -> Result<Self, Unread> {
         let read = Self::mended(text.clone(), tolerant::mend_client, |_| true);
-        read.map_err(|fault| Unread { id: perhaps_asked(&text), fault })
+        read.map_err(|fault| Unread { id: perhaps_asked(text), fault })
     }
 
     /// Reads a message; one that says nothing somewhere, or is not as usual, after it was mended.

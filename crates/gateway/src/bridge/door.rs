@@ -46,7 +46,7 @@ pub(crate) struct Door {
     pub(crate) limits: Limits,
     pub(crate) drain: CancellationToken,
     /// What a new plan has put in this one's place.
-    pub(crate) successor: OnceLock<Arc<Door>>,
+    pub(crate) successor: OnceLock<Arc<Self>>,
 }
 
 /// What to do about a message.
@@ -386,7 +386,7 @@ impl Notifications {
                 () = self.door.drain.cancelled() => return None,
                 Some(aside) = self.aside.recv() => match aside {
                     Aside::Word(word) => return Some(word),
-                    Aside::Ask(ask) => match self.asking.pass_on(ask) {
+                    Aside::Ask(ask) => match self.asking.pass_on(*ask) {
                         Some(asked) => return Some(asked),
                         None => continue,
                     },

@@ -58,7 +58,7 @@ impl Questions {
         let Some(Waiter::Server(debt, Some(theirs))) = number else { return false };
         let mut patch = Patch::new();
         patch.replace(token_at, theirs.as_bytes());
-        debt.say(patch.apply(message.bytes()));
+        debt.say(&patch.apply(message.bytes()));
         true
     }
 

@@ -383,7 +383,7 @@ impl Reader {
             return read.part.clone();
         }
         match last {
-            Some(pages) => Ok(pages.as_known_before(&crate::reply::wire(&late).text)),
+            Some(pages) => Ok(pages.known_before(&crate::reply::wire(&late).text)),
             None => Err(ListFault::Call(late)),
         }
     }

@@ -195,7 +195,7 @@ impl Pages {
     }
 
     /// For somebody who waits no longer, and why.
-    pub(crate) fn as_known_before(self, why: &str) -> Self {
+    pub(crate) fn known_before(self, why: &str) -> Self {
         let age = self.pages.iter().map(|page| page.received.elapsed()).max().unwrap_or_default();
         let lacks = format!("{why}; what is shown of it is {}s old", age.as_secs());
         Self { lacks: Some(lacks.into()), is_old: true, ..self }

@@ -98,7 +98,7 @@ impl Conversation {
         {
             return self.take_batch(&bytes, terms, headers).await;
         }
-        match Message::of_client(bytes) {
+        match Message::of_client(&bytes) {
             Ok(message) => self.take(message, headers).await,
             Err(Unread { fault, id }) => {
                 self.fail(&CallError::Reject(Reject::from(fault)), id.as_ref(), Era::Modern).await;

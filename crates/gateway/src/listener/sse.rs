@@ -193,7 +193,7 @@ async fn message(
     let said = if is_array(&body) {
         Said::Batch(body)
     } else {
-        match Message::of_client(body) {
+        match Message::of_client(&body) {
             Ok(message) => Said::Message(message),
             Err(unread) => return reject(&Reject::from(unread.fault), unread.id.as_ref()),
         }

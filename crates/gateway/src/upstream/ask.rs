@@ -102,7 +102,7 @@ impl Debt {
     }
 
     /// Says something about the answer before it is there.
-    pub(crate) fn say(&self, body: Bytes) {
+    pub(crate) fn say(&self, body: &Bytes) {
         self.to.iter().for_each(|creditor| creditor.send(body.clone()));
     }
 

@@ -30,7 +30,7 @@ const MOST_GIVEN: usize = 4096;
 #[derive(Debug)]
 pub(crate) enum Aside {
     /// It is asked.
-    Ask(Ask),
+    Ask(Box<Ask>),
     /// It is told.
     Word(Bytes),
 }
@@ -82,7 +82,7 @@ impl Ears {
         drop(open);
         for (_, _, ask) in early {
             // Where there is no room for it, it is refused by being dropped.
-            drop(asides.try_send(Aside::Ask(ask)));
+            drop(asides.try_send(Aside::Ask(Box::new(ask))));
         }
     }
 
@@ -127,7 +127,7 @@ impl Ears {
                 let (client, asides) = (Arc::clone(&ear.client), ear.asides.clone());
                 open.give(&ask, &client);
                 return asides
-                    .try_send(Aside::Ask(ask))
+                    .try_send(Aside::Ask(Box::new(ask)))
                     .map_err(|_full| "too much waits for the client already");
             }
             (None, _) if open.early.len() < WAITING => {

@@ -23,7 +23,7 @@ use super::pipes::{Need, Running};
 use super::places::Place;
 use super::streamable::early::{self, First};
 use super::streamable::refusal::{self, Reading};
-use super::streamable::{HttpStream, HttpWire, LegacyCall, Partner, Ruling};
+use super::streamable::{HttpStream, HttpWire, LegacyCall, Partner, Ruling, may_be_json};
 use super::{Order, Upstream, Wire};
 use crate::reply::CallError;
 use crate::tasks;
@@ -225,7 +225,7 @@ impl Upstream {
             let stream = HttpStream::answering(Arc::clone(wire), reply, id, None);
             return Ok(Source::Events(Box::new(stream)));
         }
-        if !wire.may_be_json(&reply) {
+        if !may_be_json(&reply) {
             if matches!(status, StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND) {
                 wire.doubt_era();
             }

@@ -25,6 +25,9 @@ use crate::upstream::suspense::Suspense;
 use crate::upstream::temper::Temper;
 use crate::world::World;
 
+/// What a server said of itself, and in which era; none as long as it was not reached.
+pub(crate) type Known = Option<(Era, Arc<Discovered>)>;
+
 /// What all parts of one upstream share.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -48,7 +51,7 @@ pub(crate) struct Shared {
     /// What keeps others from waiting for it then.
     pub(crate) suspense: Suspense,
     /// What it was last found to be.
-    pub(crate) known: PerEra<watch::Sender<Option<(Era, Arc<Discovered>)>>>,
+    pub(crate) known: PerEra<watch::Sender<Known>>,
 }
 
 impl Shared {

@@ -57,7 +57,7 @@ impl Begin for Processes {
             let link = open::converse(shared, fresh.pipe(), open::Opener::Initialize, whose).await;
             // It may be another program by now.
             self.minds_questions.store(link.is_ok(), Ordering::Relaxed);
-            return self.ready(shared, fresh, link);
+            return ready(shared, fresh, link);
         }
         let first = self.launch(shared, whose)?;
         match open::converse(shared, first.pipe(), open::Opener::Detect, whose).await {
@@ -66,9 +66,9 @@ impl Begin for Processes {
                 let second = self.launch(shared, whose)?;
                 let link = open::converse(shared, second.pipe(), open::Opener::Initialize, whose).await;
                 self.minds_questions.store(link.is_ok(), Ordering::Relaxed);
-                self.ready(shared, second, link)
+                ready(shared, second, link)
             }
-            link => self.ready(shared, first, link),
+            link => ready(shared, first, link),
         }
     }
 
@@ -98,7 +98,7 @@ impl Processes {
         let first = self.launch(shared, whose)?;
         let refusal = match open::converse(shared, first.pipe(), open::Opener::Initialize, whose).await {
             Err(refusal @ (CallError::BrokeOff { .. } | CallError::InvalidAnswer { .. })) => refusal,
-            link => return self.ready(shared, first, link),
+            link => return ready(shared, first, link),
         };
         // The other question waits for an answer in a process of its own where this one has ended itself.
         let next = match &refusal {
@@ -109,20 +109,7 @@ impl Processes {
             Ok(link) => Ok(link),
             Err(_) => Err(refusal),
         };
-        self.ready(shared, next, link)
-    }
-
-    fn ready(
-        &self,
-        shared: &Arc<Shared>,
-        fresh: Fresh,
-        link: Result<Link, CallError>,
-    ) -> Result<Running, CallError> {
-        match link {
-            Ok(link) => Ok(Running::new(fresh.keep(), link)),
-            Err(CallError::BrokeOff { why, .. }) => Err(shared.unreachable(&why)),
-            Err(error) => Err(error),
-        }
+        ready(shared, next, link)
     }
 
     /// Starts a process and the tasks that look after it.
@@ -152,6 +139,15 @@ impl Processes {
         let with = Supervision { stderr, tail, grace: self.reach.grace, place };
         world.tasks.spawn(supervise(Arc::clone(shared), child.process, pipe.clone(), with));
         Ok(Fresh::new(pipe))
+    }
+}
+
+/// A conversation that goes on, if it could be begun.
+fn ready(shared: &Shared, fresh: Fresh, link: Result<Link, CallError>) -> Result<Running, CallError> {
+    match link {
+        Ok(link) => Ok(Running::new(fresh.keep(), link)),
+        Err(CallError::BrokeOff { why, .. }) => Err(shared.unreachable(&why)),
+        Err(error) => Err(error),
     }
 }
 

@@ -383,14 +383,6 @@ impl HttpWire {
         }
     }
 
-    /// Whether the body of a reply to a request is read as a message: also where it is not said what it is.
-    pub(crate) fn may_be_json(&self, reply: &Reply) -> bool {
-        match reply.media_type().as_deref() {
-            Some(media) => media == "application/json",
-            None => reply.status().is_success() && !reply.is_empty(),
-        }
-    }
-
     pub(crate) async fn read_whole(&self, reply: &mut Reply) -> Result<Message, CallError> {
         let body = self.read_body(reply).await?;
         Message::of_server(body).map_err(|fault| self.invalid(&fault.to_string()))
@@ -499,9 +491,9 @@ impl HttpWire {
     }
 
     /// Tells a legacy server something that is true of `whose`, if there is a session for that.
-    pub(crate) fn tell(self: &Arc<Self>, whose: Whose, word: &Bytes) {
-        self.sse.tell(&whose, word);
-        let Some(slot) = lock(&self.sessions).get(&whose).cloned() else { return };
+    pub(crate) fn tell(self: &Arc<Self>, whose: &Whose, word: &Bytes) {
+        self.sse.tell(whose, word);
+        let Some(slot) = lock(&self.sessions).get(whose).cloned() else { return };
         let (wire, word) = (Arc::clone(self), word.clone());
         self.shared.world.tasks.spawn(async move {
             if let Some(session) = slot.lock().await.clone().filter(|session| !session.is_lost()) {
@@ -552,6 +544,14 @@ impl HttpWire {
 
     pub(crate) fn status_fault(&self, status: StatusCode, media: Option<&str>) -> CallError {
         self.shared.status_fault(status, media)
+    }
+}
+
+/// Whether the body of a reply to a request is read as a message: also where it is not said what it is.
+pub(crate) fn may_be_json(reply: &Reply) -> bool {
+    match reply.media_type().as_deref() {
+        Some(media) => media == "application/json",
+        None => reply.status().is_success() && !reply.is_empty(),
     }
 }
 

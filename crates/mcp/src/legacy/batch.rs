@@ -52,7 +52,7 @@ fn texts(text: &Bytes) -> Result<Vec<Bytes>, EnvelopeFault> {
 /// As [`split`]; and when it opens a session, which a batch never does (`basic/lifecycle`), or when two of its requests
 /// have the same id, because nobody could tell their answers from each other.
 pub fn read(text: &Bytes) -> Result<Vec<Member>, EnvelopeFault> {
-    let members: Vec<_> = texts(text)?.into_iter().map(Message::of_client).collect();
+    let members: Vec<_> = texts(text)?.iter().map(Message::of_client).collect();
     let mut ids = HashSet::new();
     for member in members.iter().flatten() {
         let MessageKind::Request(request) = member.kind() else { continue };

@@ -10,7 +10,7 @@ fn server(text: &str) -> String {
 }
 
 fn client(text: &str) -> Result<String, Unread> {
-    let message = Message::of_client(Bytes::copy_from_slice(text.as_bytes()))?;
+    let message = Message::of_client(&Bytes::copy_from_slice(text.as_bytes()))?;
     Ok(String::from_utf8(message.bytes().to_vec()).unwrap())
 }
 
@@ -193,7 +193,7 @@ proptest! {
         let text = Bytes::from(format!(r#"{{"jsonrpc":"2.0", {} }}"#, members.join(" , ")).replace(", }", "}"));
         let read = |text: Bytes| match of_server {
             true => Message::of_server(text).ok(),
-            false => Message::of_client(text).ok(),
+            false => Message::of_client(&text).ok(),
         };
         if let Some(message) = read(text) {
             let again = read(message.bytes().clone()).unwrap();

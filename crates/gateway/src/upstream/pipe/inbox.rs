@@ -198,7 +198,7 @@ impl Pipe {
         };
         if let Notice::ElicitationComplete { elicitation } = &seen.notice {
             let client = self.inner.shared.ears.given(elicitation);
-            return self.complete(message, seen.clone(), client.as_ref());
+            return self.complete(&message, seen.clone(), client.as_ref());
         }
         let mut waiting = lock(&self.inner.waiting);
         let owner = match (&seen.subscription, &seen.notice) {
@@ -254,7 +254,7 @@ impl Pipe {
     }
 
     /// An elicitation is over that this client was given: it is told in a call that is still open, or beside.
-    fn complete(&self, message: Message, seen: Seen, client: Option<&Arc<str>>) {
+    fn complete(&self, message: &Message, seen: Seen, client: Option<&Arc<str>>) {
         let Inner { upstream, shared, metrics, .. } = &*self.inner;
         let Some(client) = client else { return metrics.dropped(upstream) };
         let waiting = lock(&self.inner.waiting);
