@@ -12,6 +12,7 @@
 //! `outputSchema` and booleans among the `properties`.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 
 use bytes::Bytes;
@@ -271,18 +272,18 @@ struct Mend<'a> {
     text: &'a str,
     patch: Patch,
     /// Where items begin that go.
-    gone: Vec<usize>,
+    gone: HashSet<usize>,
     added: Vec<String>,
 }
 
 impl<'a> Mend<'a> {
     fn new(root: &'a str, text: &'a str) -> Self {
-        Self { root, text, patch: Patch::new(), gone: Vec::new(), added: Vec::new() }
+        Self { root, text, patch: Patch::new(), gone: HashSet::new(), added: Vec::new() }
     }
 
     /// The item that begins with this text goes.
     fn remove(&mut self, begin: &str) {
-        self.gone.push(Span::locate(self.root, begin).start);
+        self.gone.insert(Span::locate(self.root, begin).start);
     }
 
     fn add(&mut self, name: &str, value: &str) {

@@ -49,6 +49,10 @@ pub fn fits(template: &str, uri: &str) -> bool {
                 }
             };
         }
+        if !next.contains(&true) {
+            // Most templates end here, with their first text.
+            return false;
+        }
         open = next;
     }
     is(&open, uri.len())

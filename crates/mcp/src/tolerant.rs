@@ -12,6 +12,8 @@
 //! Members that are not in these tables, and everything that is a payload (arguments, schemas, structured content, the data of
 //! errors), stay as they came. Of a message that has no null and no empty array nothing of this asks for a second look.
 
+use std::collections::HashSet;
+
 use crate::json::{self, Kind, Object, Patch, Span};
 use crate::meta::{PROGRESS_TOKEN, SERVER_INFO};
 
@@ -238,9 +240,10 @@ fn mend_value(raw: &str, (place, depth): (Place, usize), offset: usize, patch: &
 }
 
 fn mend_object(object: &Object<'_>, (place, depth): (Place, usize), offset: usize, patch: &mut Patch) {
-    // What stands twice is for others to refuse.
-    let once = |name: &str| object.get(name).is_ok();
-    let goes = |name: &str, raw: &str| match place {
+    // What stands twice is for others to refuse. Names are counted, and not looked for: there may be very many.
+    let mut twice: Option<HashSet<String>> = None;
+    let mut once = |name: &str| !twice.get_or_insert_with(|| names_that_stand_twice(object)).contains(name);
+    let mut goes = |name: &str, raw: &str| match place {
         Place::Capabilities => raw == "null",
         _ if raw == "null" => OPTIONAL.contains(&name) && once(name),
         _ => is_empty_array(raw) && OBJECTS.contains(&name) && once(name),
@@ -249,12 +252,12 @@ fn mend_object(object: &Object<'_>, (place, depth): (Place, usize), offset: usiz
     let lacks_structure = place == Place::Result
         && object.get("structuredContent") == Ok(Some("null"))
         && object.get("resultType") == Ok(None);
-    let mut gone: Vec<String> = Vec::new();
+    let mut gone: HashSet<String> = HashSet::new();
     for member in object.iter() {
         let (name, raw) = (&*member.name, member.value);
         let at = object.span_of(raw).shift(offset);
         if goes(name, raw) || (lacks_structure && name == "structuredContent") {
-            gone.push(name.to_owned());
+            gone.insert(name.to_owned());
         } else if place == Place::Capabilities {
             if is_empty_array(raw) {
                 patch.replace(at, b"{}");
@@ -277,7 +280,12 @@ fn mend_object(object: &Object<'_>, (place, depth): (Place, usize), offset: usiz
             mend_value(raw, (Place::Shape, depth + 1), at.start, patch);
         }
     }
-    object.remove(|name| gone.iter().any(|gone| gone == name), offset, patch);
+    object.remove(|name| gone.contains(name), offset, patch);
+}
+
+fn names_that_stand_twice(object: &Object<'_>) -> HashSet<String> {
+    let mut seen = HashSet::new();
+    object.iter().filter(|member| !seen.insert(member.name.clone())).map(|m| m.name.into_owned()).collect()
 }
 
 /// How languages write that there is nothing.

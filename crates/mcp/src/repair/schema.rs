@@ -1,6 +1,7 @@
 //! What clients want of a tool's schemas: little of their content, and that at the root.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use crate::json::{self, Kind, Object, Patch, Span};
 
@@ -11,6 +12,8 @@ use super::{Fits, Mend, Walk, below, is_empty_array, unreadable};
 pub(super) const ANYTHING: &str = r#"{"type":"object"}"#;
 /// Deeper than any schema that someone wrote.
 const MOST_DEPTH: usize = 64;
+/// So many different references of a schema are followed.
+const MOST_REFERENCES: usize = 256;
 
 static TEXTS: Want = Want::List(&Want::Text);
 
@@ -173,28 +176,37 @@ fn loose_end(schema: &str) -> Option<String> {
     if !schema.contains("\"$ref\"") || schema.contains("\"$id\"") {
         return None;
     }
-    references(schema, schema, 0)
+    let mut all = BTreeSet::new();
+    references(schema, 0, &mut all);
+    let loose = all.into_iter().find(|reference| !leads(schema, reference))?;
+    Some(loose.chars().take(200).collect())
 }
 
-fn references(root: &str, text: &str, depth: usize) -> Option<String> {
-    if depth > MOST_DEPTH || !text.contains("\"$ref\"") {
-        return None;
+/// The different references in a schema, as far as they are followed: each costs a way through the whole.
+fn references<'a>(text: &'a str, depth: usize, all: &mut BTreeSet<Cow<'a, str>>) {
+    if depth > MOST_DEPTH || all.len() >= MOST_REFERENCES || !text.contains("\"$ref\"") {
+        return;
     }
     match Kind::of(text) {
-        Kind::Array => json::array(text)
-            .unwrap_or_default()
-            .into_iter()
-            .find_map(|each| references(root, each, depth + 1)),
-        Kind::Object => Object::parse(text).ok()?.iter().find_map(|member| match member.name.as_ref() {
-            // Values, not schemas.
-            "const" | "default" | "enum" | "examples" => None,
-            "$ref" if Kind::of(member.value) == Kind::String => {
-                let reference = json::string(member.value).ok()?;
-                (!leads(root, &reference)).then(|| reference.chars().take(200).collect())
+        Kind::Array => {
+            for each in json::array(text).unwrap_or_default() {
+                references(each, depth + 1, all);
             }
-            _ => references(root, member.value, depth + 1),
-        }),
-        _ => None,
+        }
+        Kind::Object => {
+            let Ok(object) = Object::parse(text) else { return };
+            for member in object.iter() {
+                match member.name.as_ref() {
+                    // Values, not schemas.
+                    "const" | "default" | "enum" | "examples" => {}
+                    "$ref" if Kind::of(member.value) == Kind::String => {
+                        all.extend(json::string(member.value).ok());
+                    }
+                    _ => references(member.value, depth + 1, all),
+                }
+            }
+        }
+        _ => {}
     }
 }
 

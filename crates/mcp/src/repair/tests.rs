@@ -266,3 +266,18 @@ fn no_client_refuses_what_it_refused_before() {
         assert_eq!(refused_by(text(mended.as_ref())), "", "{odd}");
     }
 }
+
+/// Nor does a server that writes very much nonsense keep us busy.
+#[test]
+fn very_large_schemas_are_walked_once() {
+    let numbers = ["1"; 200_000].join(",");
+    let odd = format!(r#"{{"name":"t","inputSchema":{{"type":"object","required":[{numbers}]}}}}"#);
+    let mended = r#"{"name":"t","inputSchema":{"type":"object","required":[]}}"#;
+    becomes(&odd, mended, mended);
+    let uses = r##"{"$ref":"#/$defs/a"}"##;
+    let uses = [uses; 20_000].join(",");
+    let good = format!(
+        r#"{{"name":"t","inputSchema":{{"type":"object"}},"outputSchema":{{"type":"object","anyOf":[{uses}],"$defs":{{"a":{{}}}}}}}}"#
+    );
+    assert_eq!(text(tool(&good).text.as_ref()), good);
+}

@@ -203,3 +203,18 @@ proptest! {
         }
     }
 }
+
+/// Whoever sends very much that says nothing must not keep us busy with it.
+#[test]
+fn very_many_members_are_read_once() {
+    let many = |value: &str| (0..100_000).map(|n| format!(",\"m{n}\":{value}")).collect::<String>();
+    let opening = format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"initialize","params":{{"capabilities":{{"roots":{{}}{}}}}}}}"#,
+        many("null")
+    );
+    assert!(client(&opening).unwrap().contains(r#""capabilities":{"roots":{}}"#));
+    let twice = ",\"title\":null".repeat(100_000);
+    let text = result(&format!(r#"{{"isError":null{}{twice}}}"#, many("0")));
+    let read = server(&text);
+    assert!(read.contains("\"title\":null") && !read.contains("isError"));
+}
