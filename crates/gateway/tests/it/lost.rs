@@ -10,6 +10,7 @@ use testkit::net::MemoryNetwork;
 use testkit::server::{Asked, Desk, Persona, ScriptedServer};
 use transport::net::Address;
 
+use crate::doors::{Door, Kind};
 use crate::failures::{call, reason};
 use crate::retries::metric;
 use crate::stand::{Running, Stand, http_reach};
@@ -362,4 +363,25 @@ async fn sessions_that_end_at_once_are_opened_ever_more_slowly() {
     assert!((4..30).contains(&opened), "{opened}");
     assert!(reasons.contains("upstream_unreachable") && reasons.contains("breaker_open"), "{reasons:?}");
     assert!(metric(&scene.network, "portolan_upstream_sessions_withheld_total").await > 0);
+}
+
+/// A server that comes back as another version says in its new session what it is now.
+#[tokio::test(start_paused = true)]
+async fn what_a_server_says_of_itself_is_that_of_its_newest_session() {
+    let mut before = persona();
+    before.instructions = Some("the first".to_owned());
+    let scene = scene(before, |server, asked| async move {
+        if server.has_lost_session(&asked) {
+            refuse(asked, LOST[0]).await;
+            return false;
+        }
+        do_well(asked).await
+    })
+    .await;
+    assert!(Door::open(Kind::LegacyHttp, &scene.running).await.opened.contains("the first"));
+    scene.server.persona().instructions = Some("the second".to_owned());
+    scene.server.forget_sessions();
+    assert!(scene.call().await.contains("content"));
+    let opened = Door::open(Kind::LegacyHttp, &scene.running).await.opened;
+    assert!(opened.contains("the second"), "{opened}");
 }

@@ -151,6 +151,8 @@ impl HttpWire {
             return Ok(false);
         }
         self.lost(old, Some(denied.clone()));
+        // It may be a newer version of the server that says what it can do here.
+        self.shared.knows(&new.link);
         *slot = Some(Arc::clone(&new));
         drop(slot);
         self.begun(&new).await;
