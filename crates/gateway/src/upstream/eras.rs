@@ -123,8 +123,11 @@ impl Eras {
 
     fn set(&self, era: Era, finding: u64) {
         self.found.of(era).0.store(finding, Ordering::Release);
-        let both = self.only.is_none() && self.speaks(Era::Modern) && self.speaks(Era::Legacy);
-        self.both.send_if_modified(|before| std::mem::replace(before, both) != both);
+        // Of two that are found out at the same moment, the later one here must see both.
+        self.both.send_if_modified(|before| {
+            let both = self.only.is_none() && self.speaks(Era::Modern) && self.speaks(Era::Legacy);
+            std::mem::replace(before, both) != both
+        });
     }
 }
 

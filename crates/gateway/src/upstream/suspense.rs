@@ -26,7 +26,7 @@ pub(crate) struct Suspense(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// When what is under way was begun.
+    /// When what is under way was begun, in that order.
     begun: BTreeMap<u64, Instant>,
     count: u64,
     /// Why it is sick, if it is.
@@ -50,7 +50,7 @@ impl Suspense {
 
     /// Since when something is waited for.
     fn since(&self) -> Option<Instant> {
-        lock(&self.0).begun.values().min().copied()
+        lock(&self.0).begun.values().next().copied()
     }
 }
 
