@@ -352,3 +352,34 @@ async fn a_result_of_an_extension_that_the_client_declared_is_passed() {
         }
     }
 }
+
+/// What one client says of itself may be refused where others' is not: that says nothing of the server.
+#[tokio::test(start_paused = true)]
+async fn who_is_refused_for_itself_is_bridged_alone() {
+    for over in BOTH {
+        let per_client = |stand: &mut Stand| stand.upstream("up").sessions = SessionRule::PerClient;
+        let (running, server, desk, _spawn) = with(over, dual(), per_client).await;
+        server.answer_all(desk, |asked| async move {
+            if asked.seen.method() != "initialize" {
+                let era = era_of(asked.seen.text()).name();
+                return asked.result(&format!(r#"{{"content":[],"era":"{era}"}}"#)).await;
+            }
+            let id = asked.seen.id().unwrap().to_owned();
+            let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32602,"message":"no"}}}}"#);
+            asked.response(&[], &body).await;
+        });
+        for (is_refused, era) in [(false, "legacy"), (true, "modern"), (false, "legacy")] {
+            if is_refused {
+                server.persona().scripted.insert("initialize".to_owned());
+            }
+            let mut door = Door::open(Kind::LegacyHttp, &running).await;
+            let called = door.response(&door.body("1", "tools/call", r#""name":"old""#, "")).await;
+            assert_eq!(
+                json::at(&called, &["result", "era"]).map(json::plain),
+                Some(era),
+                "{over:?} {called}"
+            );
+            server.persona().scripted.remove("initialize");
+        }
+    }
+}

@@ -61,6 +61,12 @@ impl HttpWire {
                 return None;
             }
         };
+        if whose.client.is_some() && self.shared.eras.speaks(Era::Legacy) {
+            // It may be what this one client says of itself that is refused. Whoever listens for all, and introduces us,
+            // finds out what is true for all.
+            tracing::debug!(upstream = name, why = %refused.error, "it opens no session for one client");
+            return Some(Partner::Modern(link));
+        }
         let lasts: Duration = if refused.lasts { VERDICT_LASTS } else { DOUBT_LASTS };
         self.shared.eras.refused(Era::Legacy, lasts);
         tracing::debug!(
