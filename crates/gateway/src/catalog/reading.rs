@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use auth::{Gate, Principal};
@@ -15,7 +16,7 @@ use mcp::meta::{ClientFacts, LogWish};
 use mcp::method::{self, Kind, Method};
 use mcp::version::Era;
 use tokio::sync::watch;
-use tokio::time::{Duration, Instant, timeout, timeout_at};
+use tokio::time::{Duration, Instant, sleep_until, timeout, timeout_at};
 
 use crate::catalog::shelf::{Asker, Audience, ListFault, Pages, Shelf};
 use crate::news::Feed;
@@ -90,7 +91,9 @@ pub(crate) struct Reader {
     owed: Mutex<HashMap<&'static str, Debt>>,
     /// The lists for which nobody waits, since they were not given when they were last asked for; and when they were last
     /// asked for again without anybody's wish.
-    hung: Mutex<HashMap<&'static str, Instant>>,
+    hung: Mutex<HashMap<&'static str, Option<Instant>>>,
+    /// Whether somebody waits until such a list may be asked for again.
+    tries_again: AtomicBool,
     /// Who is told of what comes late, and the server's place there.
     told: OnceLock<(usize, Weak<Feed>)>,
 }
@@ -123,6 +126,7 @@ impl Reader {
             description: UnderWay::default(),
             owed: Mutex::default(),
             hung: Mutex::default(),
+            tries_again: AtomicBool::new(false),
             told: OnceLock::new(),
         })
     }
@@ -245,15 +249,32 @@ impl Reader {
         for (name, asker) in owed {
             let Some(method) = method::find(name) else { continue };
             if let Some(tried) = lock(&self.hung).get_mut(name) {
-                if tried.elapsed() < TRY_AGAIN {
+                if let Some(due) = tried.map(|tried| tried + TRY_AGAIN).filter(|due| *due > Instant::now()) {
+                    self.back_later(due);
                     continue;
                 }
-                *tried = Instant::now();
+                *tried = Some(Instant::now());
             }
             // The session that it was asked for in may be over.
             let asker = OwnAsker { session: None, ..asker };
             drop(self.begin(method, asker.asker()));
         }
+    }
+
+    /// What may not be asked for yet is asked for then.
+    fn back_later(self: &Arc<Self>, due: Instant) {
+        if self.tries_again.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let this = Arc::downgrade(self);
+        tokio::spawn(async move {
+            sleep_until(due).await;
+            let Some(this) = this.upgrade() else { return };
+            this.tries_again.store(false, Ordering::Relaxed);
+            if matches!(this.upstream.health(), Health::Up { .. }) {
+                this.back();
+            }
+        });
     }
 
     /// The server has been away for longer than a moment, and whoever lists now is told so.
@@ -340,8 +361,15 @@ impl Reader {
                 lock(&self.hung).remove(method.name);
             }
             Err(ListFault::Call(error @ CallError::Deadline { .. })) => {
-                lock(&self.hung).entry(method.name).or_insert_with(Instant::now);
-                self.upstream.hung(error);
+                let mut hung = lock(&self.hung);
+                let again = hung.contains_key(method.name);
+                hung.entry(method.name).or_default();
+                drop(hung);
+                // One list that hangs each time, where all else is answered, says nothing new of the server: it would be taken
+                // for sick, and found well, as often as anybody asks for that list.
+                if !(again && self.upstream.is_well() && self.upstream.sick().is_none()) {
+                    self.upstream.hung(error);
+                }
             }
             Err(_) => {}
         }

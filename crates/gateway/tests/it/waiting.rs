@@ -220,3 +220,56 @@ async fn who_listens_waits_for_no_server_that_hangs() {
         assert!(began.elapsed() <= most, "{:?}", began.elapsed());
     }
 }
+
+/// A client that lists only when it is told to has the tools of a server that hung, once that answers again.
+#[tokio::test(start_paused = true)]
+async fn who_was_told_nothing_of_a_server_that_hung_hears_when_it_is_back() {
+    let (running, sick, _desk) = three(Over::Http, mute().tools(&["t"])).await;
+    let listen = r#""notifications":{"toolsListChanged":true}"#;
+    let mut stream = ask::modern(&running.client, "subscriptions/listen", listen).await;
+    heard(&mut stream, "acknowledged").await;
+    let mut door = Door::open(Kind::ModernHttp, &running).await;
+    assert!(is_partial(&timed(&mut door, "tools/list").await.0));
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    sick.persona().scripted.clear();
+    let has_it = async {
+        loop {
+            heard(&mut stream, "tools/list_changed").await;
+            if timed(&mut door, "tools/list").await.0.contains("sick__t") {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(120), has_it).await.unwrap();
+}
+
+/// One list that is never given is no reason to take all else for sick, again and again.
+#[tokio::test(start_paused = true)]
+async fn a_list_that_hangs_alone_is_told_of_once() {
+    let sick =
+        Persona::modern().tools(&["t"]).able(r#"{"tools":{},"prompts":{}}"#).scripted(&["prompts/list"]);
+    let (running, server, _desk) = three(Over::Http, sick).await;
+    let listen = r#""notifications":{"toolsListChanged":true,"promptsListChanged":true}"#;
+    let mut stream = ask::modern(&running.client, "subscriptions/listen", listen).await;
+    heard(&mut stream, "acknowledged").await;
+    let mut door = Door::open(Kind::ModernHttp, &running).await;
+    let lists = async {
+        loop {
+            timed(&mut door, "prompts/list").await;
+            tokio::time::sleep(Duration::from_secs(30)).await;
+            let (text, _) = timed(&mut door, "tools/list").await;
+            assert!(text.contains("sick__t"), "{text}");
+        }
+    };
+    let mut told = 0;
+    let counted = async {
+        loop {
+            heard(&mut stream, "list_changed").await;
+            told += 1;
+        }
+    };
+    let both = async { tokio::join!(lists, counted) };
+    assert!(tokio::time::timeout(Duration::from_secs(600), both).await.is_err());
+    assert!(told <= 4, "{told}");
+    drop(server);
+}
