@@ -289,8 +289,25 @@ impl<B: Begin> Pipes<B> {
             .collect()
     }
 
-    /// Tells a legacy server something that is true of `whose`, if there is a conversation for that.
-    pub(crate) fn tell(&self, whose: &Whose, word: &Bytes) {
+    /// Tells a legacy server something that is true of `whose`, if there is a conversation for that; a client's own is begun for
+    /// it.
+    pub(crate) fn tell(self: &Arc<Self>, whose: &Whose, word: &Bytes) {
+        if !whose.is_shared() {
+            let (pipes, whose, word) = (Arc::clone(self), whose.clone(), word.clone());
+            self.shared.world.tasks.spawn(async move {
+                match pipes.running(&whose, Need::Call).await {
+                    Ok(running) if running.link.era() == Era::Legacy => running.pipe.say(word),
+                    Ok(_) => {}
+                    Err(error) => {
+                        tracing::debug!(
+                            upstream = pipes.shared.plan.name,
+                            "not told of a client's roots: {error}"
+                        );
+                    }
+                }
+            });
+            return;
+        }
         if let Some(running) = self.fitting(whose, Need::Call).filter(|r| r.link.era() == Era::Legacy) {
             running.pipe.say(word.clone());
         }

@@ -490,8 +490,26 @@ impl HttpWire {
         session.filter(|session| !session.is_lost()).map(Partner::Legacy)
     }
 
-    /// Tells a legacy server something that is true of `whose`, if there is a session for that.
+    /// Tells a legacy server something that is true of `whose`, if there is a session for that. A client's own is opened for it:
+    /// the server hears what it would hear of that client without us.
     pub(crate) fn tell(self: &Arc<Self>, whose: &Whose, word: &Bytes) {
+        if !whose.is_shared() {
+            let (wire, whose, word) = (Arc::clone(self), whose.clone(), word.clone());
+            self.shared.world.tasks.spawn(async move {
+                match wire.partner(&whose).await {
+                    Ok(Partner::Legacy(session)) => session.reply(&wire, word),
+                    Ok(Partner::Sse(running, _)) => running.pipe.say(word),
+                    Ok(Partner::Modern(_)) => {}
+                    Err(error) => {
+                        tracing::debug!(
+                            upstream = wire.shared.plan.name,
+                            "not told of a client's roots: {error}"
+                        );
+                    }
+                }
+            });
+            return;
+        }
         self.sse.tell(whose, word);
         let Some(slot) = lock(&self.sessions).get(whose).cloned() else { return };
         let (wire, word) = (Arc::clone(self), word.clone());

@@ -57,6 +57,32 @@ async fn a_redirect_within_the_origin_is_followed_and_remembered() {
     }
 }
 
+/// Some redirect calls alone: what is answered meanwhile where the server is configured changes nothing about that.
+#[tokio::test(start_paused = true)]
+async fn a_redirect_of_some_requests_only_is_followed() {
+    let mut stand = Stand::new(Arc::new(MemoryNetwork::default()));
+    let methods = ["server/discover", "tools/call", "prompts/get"];
+    let (_server, mut desk) = stand.add("up", Over::Http, Persona::modern().scripted(&methods)).await;
+    let running = stand.start().await;
+    desk.asked("server/discover").await.result(DISCOVERED).await;
+    running.gateway.settled().await;
+    let answered = call(&running, "t");
+    redirect(desk.asked("tools/call").await, 307, "/mcp/").await;
+    for _ in 0..2 {
+        let client = running.client.clone();
+        let other = tokio::spawn(async move { ask::modern(&client, "prompts/get", r#""name":"p""#).await });
+        desk.asked("prompts/get").await.result(OK).await;
+        other.await.unwrap();
+        let asked = desk.asked("tools/call").await;
+        if asked.seen.line == "POST /mcp/" {
+            asked.result(OK).await;
+            break;
+        }
+        redirect(asked, 307, "/mcp/").await;
+    }
+    assert_eq!(reason(&answered.await.unwrap()), None);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_redirect_that_is_not_followed_is_named_with_what_to_write() {
     let (running, _server, mut desk) = scripted(Persona::modern()).await;

@@ -3,13 +3,14 @@
 
 use std::time::Duration;
 
+use gateway::plan::SessionRule;
 use testkit::json;
 use testkit::server::{Events, Persona};
 use tokio::time::Instant;
 
 use crate::asking::{ALL, Asks, LEGACY, Scene, TOOL};
 use crate::doors::{Begun, Door, Kind, lines};
-use crate::stand::Over;
+use crate::stand::{Over, Stand};
 
 const UPDATED: &str = "notifications/resources/updated";
 const CHANGED: &str = "notifications/tools/list_changed";
@@ -82,6 +83,22 @@ async fn roots_that_change_are_told_to_who_knows_them() {
             let knows = usize::from(capabilities.contains("roots"));
             assert_eq!(scene.server.seen_of(CHANGES).len(), knows, "{asks:?} {capabilities}");
         }
+    }
+}
+
+/// A session of the client's own is opened for that, as the client would have one without us.
+#[tokio::test(start_paused = true)]
+async fn roots_that_change_before_anything_else_are_told_in_a_clients_own_session() {
+    for asks in SERVED {
+        let per_client = |stand: &mut Stand| stand.upstream("up").sessions = SessionRule::PerClient;
+        let scene = Scene::legacy_with(asks, per_client).await;
+        let mut door =
+            Door::open_with(Kind::LegacyStdio, &scene.running, r#"{"roots":{"listChanged":true}}"#).await;
+        door.say(r#"{"jsonrpc":"2.0","method":"notifications/roots/list_changed"}"#).await;
+        scene.server.saw("notifications/roots/list_changed", 1).await;
+        let declared = scene.server.seen_of("initialize");
+        let told = Some(r#"{"roots":{"listChanged":true}}"#);
+        assert_eq!(declared.last().unwrap().param("capabilities"), told, "{asks:?}");
     }
 }
 

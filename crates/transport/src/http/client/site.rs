@@ -37,6 +37,8 @@ struct Inner {
     home: Destination,
     /// Whether it has answered a POST there (or where that has led to) without a redirect. Then nothing is kept for another try.
     settled: AtomicBool,
+    /// Whether it has redirected after that: some redirect only some of what they get. Then all is kept for another try.
+    wavers: AtomicBool,
     moved: Mutex<Vec<Moved>>,
     has_moved: AtomicBool,
 }
@@ -56,6 +58,7 @@ impl Site {
             client,
             home,
             settled: AtomicBool::new(false),
+            wavers: AtomicBool::new(false),
             moved: Mutex::default(),
             has_moved: AtomicBool::new(false),
         }))
@@ -87,6 +90,7 @@ impl Site {
             let reply = reply.inspect_err(|_| self.unsettle(to))?;
             jar.keep(there, reply.headers());
             if is_redirect(&reply) {
+                self.0.wavers.store(true, Ordering::Relaxed);
                 self.unsettle(to);
                 next(there, &reply)?;
                 let status = reply.status().as_u16();
@@ -123,7 +127,8 @@ impl Site {
                 } else if there != *to && there != *first {
                     self.remember(to, &there, kept);
                 }
-                if is_there && method == Method::POST && *to == self.0.home {
+                let is_usual = method == Method::POST && *to == self.0.home;
+                if is_there && is_usual && !self.0.wavers.load(Ordering::Relaxed) {
                     self.0.settled.store(true, Ordering::Relaxed);
                 }
                 return readable(reply);
