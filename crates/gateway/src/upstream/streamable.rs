@@ -20,7 +20,7 @@ use tokio::time::{Instant, timeout};
 use transport::http::body::Pieces;
 use transport::http::client::{HttpClient, Jar, Reply, SendFault, Site};
 
-use crate::plan::{EraRule, HttpReach, TransportRule};
+use crate::plan::{EraRule, HttpReach, SessionRule, TransportRule};
 use crate::reply::CallError;
 use crate::upstream::eras;
 use crate::upstream::fault::Fault;
@@ -431,11 +431,22 @@ impl HttpWire {
             None if session.is_none() => &self.jars.shared,
             None => &fresh,
         };
+        if self.is_of_one_client(&all) {
+            // What it is answered with may stand for that client, and others share the jar.
+            let sent = self.site.send(method, &self.reach.destination, all, body, &jar.copy()).await;
+            return sent.map_err(|fault| self.fault(fault));
+        }
         let sent = self.site.send(method, &self.reach.destination, all, body, jar).await;
         if let Some(session) = session.filter(|_| !fresh.is_empty()) {
             self.jars.keep(fresh, session);
         }
         sent.map_err(|fault| self.fault(fault))
+    }
+
+    /// Whether a request has something of a client's by which it may be told from others who share its cookies.
+    fn is_of_one_client(&self, headers: &HeaderMap) -> bool {
+        self.shared.plan.sessions == SessionRule::Shared
+            && self.reach.forward_headers.iter().any(|name| headers.contains_key(name))
     }
 
     fn common_headers(&self, extra: HeaderMap) -> HeaderMap {

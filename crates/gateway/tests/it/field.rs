@@ -258,6 +258,33 @@ async fn cookies_without_a_session_are_the_servers() {
     answered.await.unwrap();
 }
 
+/// What is set in answer to one client's own headers may stand for that client.
+#[tokio::test(start_paused = true)]
+async fn cookies_of_one_tenant_go_to_no_other() {
+    for persona in [Persona::modern(), Persona::legacy()] {
+        let mut stand = Stand::new(Arc::new(MemoryNetwork::default()));
+        let (_server, mut desk) = stand.add("up", Over::Http, persona).await;
+        let Reach::Http(reach) = &mut stand.upstream("up").reach else { panic!() };
+        reach.forward_headers = vec!["x-tenant".parse().unwrap()];
+        let running = stand.start().await;
+        for tenant in ["one", "other"] {
+            let client = running.client.clone();
+            let answered = tokio::spawn(async move {
+                let body = ask::body("1", "tools/call", r#""name":"t""#);
+                let mut headers = ask::mirrored(&body);
+                headers.push(("x-tenant", tenant.to_owned()));
+                let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+                client.post(&headers, body.as_bytes()).await.response().await
+            });
+            let asked = desk.asked("tools/call").await;
+            assert_eq!(asked.seen.header("x-tenant"), Some(tenant));
+            assert_eq!(asked.seen.header("cookie"), None);
+            asked.result_with(&[("set-cookie", &format!("who={tenant}; Path=/"))], OK).await;
+            answered.await.unwrap();
+        }
+    }
+}
+
 /// A proxy is given what is not for TLS as a whole, with who we are to it.
 #[tokio::test(start_paused = true)]
 async fn a_proxy_is_given_whole_requests() {

@@ -18,9 +18,16 @@ use crate::upstream::pipe::lock;
 pub(super) struct Jars {
     /// Those of requests without a session.
     pub(super) shared: Jar,
-    sessions: Mutex<HashMap<HeaderValue, Arc<Jar>>>,
+    sessions: Mutex<Kept>,
     /// So that a server without cookies costs nothing.
     has_any: AtomicBool,
+}
+
+/// The jars of sessions, each with when it was last used.
+#[derive(Debug, Default)]
+struct Kept {
+    jars: HashMap<HeaderValue, (Arc<Jar>, u64)>,
+    uses: u64,
 }
 
 impl Jars {
@@ -29,7 +36,12 @@ impl Jars {
         if !self.has_any.load(Ordering::Relaxed) {
             return None;
         }
-        lock(&self.sessions).get(session).cloned()
+        let mut kept = lock(&self.sessions);
+        let Kept { jars, uses } = &mut *kept;
+        let (jar, last_use) = jars.get_mut(session)?;
+        *uses += 1;
+        *last_use = *uses;
+        Some(Arc::clone(jar))
     }
 
     /// Keeps the first cookies of a session.
@@ -38,16 +50,46 @@ impl Jars {
             return;
         }
         self.has_any.store(true, Ordering::Relaxed);
-        let mut sessions = lock(&self.sessions);
-        if sessions.len() < MOST_SESSIONS || sessions.contains_key(&session) {
-            sessions.insert(session, Arc::new(jar));
+        let mut kept = lock(&self.sessions);
+        let Kept { jars, uses } = &mut *kept;
+        if jars.len() >= MOST_SESSIONS && !jars.contains_key(&session) {
+            // What is said in a session that has just ended may set some, too, and nobody ends it again.
+            let oldest = jars.iter().min_by_key(|(_, (_, last_use))| *last_use).map(|(id, _)| id.clone());
+            oldest.and_then(|oldest| jars.remove(&oldest));
         }
+        *uses += 1;
+        jars.insert(session, (Arc::new(jar), *uses));
     }
 
     /// Forgets those of a session that is over.
     pub(super) fn forget(&self, session: Option<&HeaderValue>) {
         if let Some(session) = session.filter(|_| self.has_any.load(Ordering::Relaxed)) {
-            lock(&self.sessions).remove(session);
+            lock(&self.sessions).jars.remove(session);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+    use http::header::SET_COOKIE;
+    use transport::http::client::Destination;
+
+    use super::*;
+
+    #[test]
+    fn those_of_sessions_that_nobody_ended_make_room() {
+        let jars = Jars::default();
+        let there = Destination::new("http://a.example/".parse().unwrap()).unwrap();
+        let mut headers = HeaderMap::new();
+        headers.insert(SET_COOKIE, HeaderValue::from_static("a=1"));
+        for session in 0..=MOST_SESSIONS {
+            let jar = Jar::default();
+            jar.keep(&there, &headers);
+            jars.keep(jar, HeaderValue::from(session));
+            assert!(jars.of(&HeaderValue::from(0)).is_some());
+        }
+        let known = |session: usize| jars.of(&HeaderValue::from(session)).is_some();
+        assert!(known(0) && known(MOST_SESSIONS) && known(2) && !known(1));
     }
 }

@@ -47,6 +47,15 @@ impl Jar {
         !self.holds_any.load(Ordering::Relaxed)
     }
 
+    /// Another one with the same cookies: what is kept in the one is not in the other.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        if self.is_empty() {
+            return Self::default();
+        }
+        Self { cookies: Mutex::new(self.lock().clone()), holds_any: AtomicBool::new(true) }
+    }
+
     /// Adds the cookies that belong to a request, behind those that it has.
     pub(super) fn write(&self, to: &Destination, headers: &mut HeaderMap) {
         if self.is_empty() {
