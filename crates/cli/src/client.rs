@@ -84,6 +84,7 @@ impl Client {
             naming: Naming::default(),
             page_size: None,
             durable_streams: false,
+            tells_of_changes: false,
         });
         plan.upstreams.push(server);
         let world = outside::world(&plan, outside::passing_seal()?, tap, Workers::default())?;

@@ -139,6 +139,7 @@ impl Servers {
             naming: Naming::default(),
             page_size: None,
             durable_streams: false,
+            tells_of_changes: true,
         };
         let plan =
             Plan { listeners: vec![listener(PORT)], routes: vec![route], upstreams, ..Plan::default() };

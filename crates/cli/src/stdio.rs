@@ -74,6 +74,7 @@ impl Stdio {
             naming: Naming::default(),
             page_size: None,
             durable_streams: false,
+            tells_of_changes: true,
         });
         plan.upstreams.push(server);
         Ok(plan)

@@ -113,6 +113,9 @@ pub struct RoutePlan {
     /// Whether what legacy clients are told in answer to a call is kept in the store, so that they can come back for it when
     /// the replica that carried the call is gone.
     pub durable_streams: bool,
+    /// Whether clients are told that each list may change, as it does when a server comes or goes. Who only looks at a server
+    /// is told what the server itself says.
+    pub tells_of_changes: bool,
 }
 
 /// How public names are made of a server's own names. A pure function of the configuration.

@@ -59,6 +59,8 @@ pub(crate) struct Route {
     pub(crate) single: Option<Arc<str>>,
     /// Whether what legacy clients are told in answer to a call outlives this replica.
     pub(crate) durable_streams: bool,
+    /// Whether clients are told that each list may change, whatever its servers say.
+    tells_of_changes: bool,
     pub(crate) catalog: Catalog,
     pub(crate) gate: Gate,
     pub(crate) world: World,
@@ -114,6 +116,7 @@ impl Route {
         Self {
             name: plan.name.clone(),
             durable_streams: plan.durable_streams,
+            tells_of_changes: plan.tells_of_changes,
             single: upstreams.iter().any(|upstream| upstream.plan().single).then(|| SINGLE.into()),
             suspended,
             tasks,
@@ -275,7 +278,8 @@ impl Route {
         let ours: Vec<_> = version::names(Era::Modern).map(json::quote).collect();
         let versions = format!("[{}]", ours.join(","));
         let set = result.set("supportedVersions", versions.as_bytes(), parts.result.start, &mut patch);
-        if let Some(raw) = result.get("capabilities").map_err(|fault| invalid(fault.to_string()))? {
+        let raw = result.get("capabilities").map_err(|fault| invalid(fault.to_string()))?;
+        if let Some(raw) = raw.filter(|_| self.tells_of_changes) {
             let at = result.span_of(raw).shift(parts.result.start);
             patch.replace(at, discover::telling_of_changes(raw).as_bytes());
         }
@@ -297,8 +301,10 @@ impl Route {
             let (theirs, found) = member.reader.describe(asker, Wait::Whole).await?;
             let mut discovered = Discovered::clone(&found);
             discovered.versions = versions;
-            discovered.raw_capabilities = discover::telling_of_changes(&discovered.raw_capabilities);
-            discovered.capabilities.tell_of_changes();
+            if self.tells_of_changes {
+                discovered.raw_capabilities = discover::telling_of_changes(&discovered.raw_capabilities);
+                discovered.capabilities.tell_of_changes();
+            }
             if theirs == Era::Legacy {
                 discovered.hints = Hints { ttl: DESCRIPTION_TTL, scope: Scope::Private };
             }

@@ -113,7 +113,7 @@ fn odd_entries_of_lists_are_told() {
         ----- stdout -----
         c.toml can be used: 1 server
           one  up    legacy, 2025-06-18, 2 tools
-                     tool "odd": description: null, not a string (left out); inputSchema: missing ({"type":"object"}): passed on as it is, though clients may refuse the whole list; schema = "repair" mends it
+                     tool "odd": inputSchema: missing ({"type":"object"}): passed on as it is, though clients may refuse the whole list; schema = "repair" mends it
                      tool: it is null, not an object: left out
         "#);
     assert_ended!(told(&format!("{}{}", server("one", ""), server("two", "schema = \"drop\"\n"))), @r#"
@@ -121,10 +121,10 @@ fn odd_entries_of_lists_are_told() {
         ----- stdout -----
         c.toml can be used: 2 servers
           one  up    legacy, 2025-06-18, 2 tools
-                     tool "odd": description: null, not a string (left out); inputSchema: missing ({"type":"object"}): repaired
+                     tool "odd": inputSchema: missing ({"type":"object"}): repaired
                      tool: it is null, not an object: left out
           two  up    legacy, 2025-06-18, 1 tool
-                     tool "odd": description: null, not a string (left out); inputSchema: missing ({"type":"object"}): left out
+                     tool "odd": inputSchema: missing ({"type":"object"}): left out
                      tool: it is null, not an object: left out
         "#);
 }

@@ -34,6 +34,8 @@ fn the_wire_is_shown_and_secrets_are_not() {
         > authorization: ••••
         > x-tenant: ••••
         > content-type: application/json
+        > user-agent: portolan/0.1.0
+        > accept-encoding: identity
         >
         < 200
         < content-type: application/json
@@ -47,6 +49,8 @@ fn the_wire_is_shown_and_secrets_are_not() {
         > authorization: ••••
         > x-tenant: ••••
         > content-type: application/json
+        > user-agent: portolan/0.1.0
+        > accept-encoding: identity
         >
         < 200
         < content-type: application/json

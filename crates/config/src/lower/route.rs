@@ -44,6 +44,7 @@ impl Lowering<'_, '_> {
                 naming,
                 page_size: None,
                 durable_streams: false,
+                tells_of_changes: true,
             };
             self.prefixes(&plan.naming, &all, None);
             routes.push(Written { plan, path: NOWHERE, sse_path: None });
@@ -98,6 +99,7 @@ impl Lowering<'_, '_> {
             naming,
             page_size,
             durable_streams: given.durable_streams.as_ref().is_some_and(|given| given.value),
+            tells_of_changes: true,
         };
         let path = given.path.as_ref().map_or(name.span, |path| path.span);
         Some(Written { plan, path, sse_path: given.sse_path.as_ref().map(|path| path.span) })

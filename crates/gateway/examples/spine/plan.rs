@@ -49,6 +49,7 @@ pub(crate) fn plan(servers: &[(&str, Address)]) -> Result<Plan, Box<dyn Error>> 
         naming: Naming::default(),
         page_size: None,
         durable_streams: false,
+        tells_of_changes: true,
     });
     Ok(plan)
 }

@@ -65,6 +65,7 @@ impl Stand {
             naming: Naming::default(),
             page_size: None,
             durable_streams: false,
+            tells_of_changes: true,
         };
         let plan = Plan { listeners: vec![listener], routes: vec![route], ..Plan::default() };
         Self { network, spawn: MemorySpawn::default(), clock: WallClock::default(), plan, store: None }
