@@ -385,3 +385,28 @@ async fn what_a_server_says_of_itself_is_that_of_its_newest_session() {
     let opened = Door::open(Kind::LegacyHttp, &scene.running).await.opened;
     assert!(opened.contains("the second"), "{opened}");
 }
+
+/// Calls that are refused at the same time do not wait for each other's question whether the session lives.
+#[tokio::test(start_paused = true)]
+async fn what_many_calls_are_refused_with_is_asked_about_once() {
+    let scene = scene(persona(), |_, asked| async move {
+        match asked.seen.method().as_str() {
+            "tools/call" => {
+                refuse(asked, STANDS[0].0).await;
+                true
+            }
+            "ping" => {
+                tokio::time::sleep(Duration::from_secs(5)).await;
+                do_well(asked).await
+            }
+            _ => do_well(asked).await,
+        }
+    })
+    .await;
+    let began = tokio::time::Instant::now();
+    let all = futures_util::future::join_all((0..20).map(|_| scene.call())).await;
+    assert!(all.iter().all(|text| text.contains("-32602")), "{all:?}");
+    assert!(began.elapsed() <= Duration::from_secs(10), "{:?}", began.elapsed());
+    assert!(scene.server.seen_of("ping").len() <= 2);
+    assert_eq!((scene.ran(), scene.server.sessions_opened()), (20, 1));
+}

@@ -57,6 +57,7 @@ impl HttpWire {
             return Ruling::Stands;
         }
         // Of many that are refused at once, one finds out.
+        let arrived = session.controls.load(Ordering::Relaxed);
         let _one = session.judging.lock().await;
         if refusal.is_of_the_modern_era() {
             self.replaced(session, None).await;
@@ -66,7 +67,13 @@ impl HttpWire {
         if let Some(denied) = known.filter(|_| session.is_lost()) {
             return Ruling::Lost { came_first: denied.came_first(refusal) };
         }
+        let is_same = |(number, other): &(u64, Refusal)| *number > arrived && refusal.came_first(other);
+        if lock(&session.alive).as_ref().is_some_and(is_same) {
+            return Ruling::Stands;
+        }
+        let number = session.controls.fetch_add(1, Ordering::Relaxed) + 1;
         let Some((control, denied)) = self.try_session(session, refusal, headers).await else {
+            *lock(&session.alive) = Some((number, refusal.clone()));
             return Ruling::Stands;
         };
         match self.renew(session, (control, &denied), headers).await {

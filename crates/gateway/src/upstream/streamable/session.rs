@@ -1,5 +1,6 @@
 //! A session with a legacy server: opened by `initialize`, ended by DELETE. Source: MCP 2025-11-25 `basic/transports`.
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -37,6 +38,10 @@ pub(crate) struct Session {
     pub(super) opened_at: Instant,
     /// Held while somebody finds out whether it is lost.
     pub(super) judging: tokio::sync::Mutex<()>,
+    /// How often that was done.
+    pub(super) controls: AtomicU64,
+    /// When it was last seen to live, or not known to be lost: the number of that time, and what was refused then.
+    pub(super) alive: Mutex<Option<(u64, Refusal)>>,
     /// How the server refused what does nothing in it, by which it was known to be lost.
     pub(super) denied: Mutex<Option<Refusal>>,
     /// Whose it is, and what the server was told that its client can be asked.
@@ -281,6 +286,8 @@ fn made(link: Link, id: Option<HeaderValue>, whose: &Whose, lasts: bool) -> Sess
         hearing: Hearing::new(),
         opened_at: Instant::now(),
         judging: tokio::sync::Mutex::default(),
+        controls: AtomicU64::new(0),
+        alive: Mutex::default(),
         denied: Mutex::default(),
         // Where there is one era for all, clients of both share it.
         whose: whose.in_era(Era::Legacy),
