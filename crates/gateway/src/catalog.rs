@@ -23,6 +23,7 @@ use crate::upstream::pipe::lock;
 use crate::upstream::{Health, Upstream};
 
 pub(crate) mod cursor;
+mod index;
 mod label;
 pub(crate) mod names;
 pub(crate) mod reading;

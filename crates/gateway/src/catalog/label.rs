@@ -11,9 +11,10 @@ use mcp::version::Revision;
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use crate::catalog::index::Index;
 use crate::catalog::names::{Names, fold};
 use crate::catalog::remarks::{Done, Remark};
-use crate::catalog::shelf::{Entry, Index};
+use crate::catalog::shelf::Entry;
 use crate::plan::{SchemaRule, Selection, UpstreamPlan};
 
 /// Makes entries of what a server lists.

@@ -3,7 +3,7 @@
 //!
 //! Source: MCP 2026-07-28 `server/utilities/caching` (protocol.md §1.11).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -20,10 +20,10 @@ use mcp::legacy::tasks;
 use mcp::list::Page;
 use mcp::meta::{ClientFacts, LogWish};
 use mcp::method::{Kind, Method};
-use mcp::mirror::MirroredParams;
 use mcp::version::{Era, Revision, Structured};
 use tokio::time::{Instant, timeout_at};
 
+use crate::catalog::index::Index;
 use crate::catalog::label::{Label, Labelled};
 use crate::catalog::remarks::{Done, Remark, Told};
 use crate::digest::{Digest, Mark};
@@ -42,7 +42,6 @@ const ROOM: Room = Room { values: 1024, bytes: 64 * 1024 * 1024 };
 const MOST_PAGES_OF_A_LIST: usize = 200;
 const MOST_ENTRIES: usize = 20_000;
 const MOST_BYTES: usize = 64 * 1024 * 1024;
-
 /// For so long something is fresh of which no clock can say how long it is.
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
 
@@ -266,23 +265,6 @@ struct Key {
     audience: Audience,
 }
 
-/// What is known of a server's tools and prompts by name.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Index {
-    /// The mirrored parameters of each tool that was seen; by the upstream name.
-    pub(crate) tools: HashMap<String, Arc<MirroredParams>>,
-    /// The tools that can only be called as tasks of the legacy era; by the upstream name.
-    pub(crate) tasks: HashSet<String>,
-    /// The upstream name of each public name that has a digest or might get one; by kind and public name.
-    pub(crate) cut: HashMap<(Kind, String), String>,
-    /// Of public names that look the same to clients, the one that has no digest; by kind and by what it looks like.
-    pub(crate) plain: HashMap<(Kind, String), String>,
-    /// All public names and URIs that were seen; by kind.
-    pub(crate) seen: HashMap<(Kind, String), ()>,
-    /// Which lists were read to their end.
-    pub(crate) complete: Vec<&'static str>,
-}
-
 impl Known {
     fn generation(&self, kind: Kind) -> &AtomicU64 {
         let [tools, prompts, resources] = &self.generations;
@@ -497,11 +479,15 @@ impl Shelf {
         };
         let page = Page::read(message, entries)
             .map_err(|fault| ListFault::Call(CallError::invalid(self.upstream.name(), &fault)))?;
-        let mut index = Index::clone(&self.index(asker.era));
         let is_first = cursor.is_none();
+        // What this page says, and how the names of earlier ones look.
+        let mut index = Index { plain: self.index(asker.era).plain.clone(), ..Index::default() };
         self.label.compare(method.kind, &page.entries, is_first, &mut index);
         let (shown, remarks) = self.labelled(&page, method.kind, revision, &mut index);
         self.learn(asker.era, |current| {
+            if is_first {
+                current.make_room(method, 2 * MOST_ENTRIES);
+            }
             // A tool of this page may have been another one before.
             let seen = |tool: &String| !index.tools.contains_key(tool) || index.tasks.contains(tool);
             current.tasks.retain(seen);

@@ -1,0 +1,64 @@
+//! What is known of one server's things by name, for calls that come by name.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use mcp::method::{Kind, Method};
+use mcp::mirror::MirroredParams;
+
+/// What is known of a server's tools and prompts by name.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Index {
+    /// The mirrored parameters of each tool that was seen; by the upstream name.
+    pub(crate) tools: HashMap<String, Arc<MirroredParams>>,
+    /// The tools that can only be called as tasks of the legacy era; by the upstream name.
+    pub(crate) tasks: HashSet<String>,
+    /// The upstream name of each public name that has a digest or might get one; by kind and public name.
+    pub(crate) cut: HashMap<(Kind, String), String>,
+    /// Of public names that look the same to clients, the one that has no digest; by kind and by what it looks like.
+    pub(crate) plain: HashMap<(Kind, String), String>,
+    /// All public names and URIs that were seen; by kind.
+    pub(crate) seen: HashMap<(Kind, String), ()>,
+    /// Which lists were read to their end.
+    pub(crate) complete: Vec<&'static str>,
+}
+
+impl Index {
+    /// Forgets what is known of a list that is being read again, if that is more than `most` things: a server may list others
+    /// each time.
+    pub(crate) fn make_room(&mut self, method: &Method, most: usize) {
+        let kind = method.kind;
+        if self.seen.keys().filter(|(of, _)| *of == kind).count() <= most {
+            return;
+        }
+        self.seen.retain(|(of, _), ()| *of != kind);
+        self.cut.retain(|(of, _), _| *of != kind);
+        if kind == Kind::Tool {
+            self.tools.clear();
+            self.tasks.clear();
+        }
+        self.complete.retain(|list| *list != method.name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mcp::method;
+
+    use super::*;
+
+    #[test]
+    fn names_that_are_listed_no_more_are_forgotten_when_they_are_many() {
+        let mut index = Index::default();
+        for n in 0..5 {
+            index.seen.insert((Kind::Resource, format!("a://{n}")), ());
+        }
+        index.seen.insert((Kind::Tool, "t".to_owned()), ());
+        index.complete.extend(["resources/list", "tools/list"]);
+        let list = method::find("resources/list").unwrap();
+        index.make_room(list, 5);
+        assert_eq!(index.seen.len(), 6);
+        index.make_room(list, 4);
+        assert_eq!((index.seen.len(), index.complete), (1, vec!["tools/list"]));
+    }
+}
