@@ -36,6 +36,8 @@ use crate::upstream::eras::PerEra;
 use crate::upstream::pipe::lock;
 use crate::upstream::{Order, Upstream};
 
+mod way;
+
 /// What is kept of one server's pages. Cursors and capability sets are the client's to choose.
 const ROOM: Room = Room { values: 1024, bytes: 64 * 1024 * 1024 };
 /// The most pages that one list may have, and the most entries: a server that pages without end is lying.
@@ -356,6 +358,11 @@ impl Shelf {
             entries += page.entries.len();
             bytes += page.bytes();
             sent.extend(cursor);
+            if let (true, Some(from), Some(next)) =
+                (all.pages.is_empty(), from, page.page.next_cursor.as_deref())
+            {
+                sent.extend(self.way_to(from, next, method, asker));
+            }
             cursor = page.page.next_cursor.clone().filter(|next| !sent.contains(next));
             all.pages.push(page);
             if cursor.is_none() {
@@ -381,26 +388,6 @@ impl Shelf {
             "the rest of its list is left out: {why}"
         );
         Pages { lacks: Some(format!("{why}; the rest of its list is left out").into()), ..pages }
-    }
-
-    /// What was last known of a list, however old.
-    pub(crate) fn last(&self, method: &'static Method, asker: Asker<'_>) -> Option<Pages> {
-        let mut all = Pages::default();
-        let (mut cursor, mut sent): (Option<String>, _) = (None, HashSet::new());
-        loop {
-            let (shared, key) = self.keys(method, cursor.as_deref(), asker);
-            let any = |_: &Arc<Stocked>| true;
-            let Some(page) = self.pages.find(&shared, any).or_else(|| self.pages.find(&key, any)) else {
-                break;
-            };
-            sent.extend(cursor);
-            cursor = page.page.next_cursor.clone().filter(|next| !sent.contains(next));
-            all.pages.push(page);
-            if cursor.is_none() || all.pages.len() >= MOST_PAGES_OF_A_LIST {
-                break;
-            }
-        }
-        (!all.pages.is_empty()).then_some(all)
     }
 
     /// A list was read to its end.

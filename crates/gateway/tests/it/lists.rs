@@ -248,6 +248,39 @@ async fn the_same_page_again_and_again_is_cut_off() {
     assert_eq!(text.matches("looping__p").count(), 1, "{text}");
 }
 
+/// Whoever goes from page to page of a lone server comes to an end where a cursor comes back, however long the way round is.
+#[tokio::test(start_paused = true)]
+async fn cursors_that_go_round_end_from_page_to_page() {
+    for (ways, length) in
+        [(&["a", "a"][..], 2), (&["a", "b", "a"], 3), (&["a", "b", "c", "b"], 4), (&["", ""], 2)]
+    {
+        let mut stand = Stand::new(Arc::new(MemoryNetwork::default()));
+        let (server, desk) = stand.add("up", Over::Http, Persona::modern().scripted(&["prompts/list"])).await;
+        let next = |cursor: Option<&str>| match cursor {
+            None => ways[0],
+            Some(cursor) => {
+                ways[(ways.iter().position(|way| *way == cursor).unwrap() + 1).min(ways.len() - 1)]
+            }
+        };
+        server.answer_all(desk, move |asked| async move {
+            let to = next(asked.seen.param("cursor").map(json::plain));
+            asked.result(&format!(r#"{{"prompts":[{{"name":"p"}}],"nextCursor":"{to}"}}"#)).await;
+        });
+        let running = stand.start().await;
+        for _ in 0..2 {
+            let (mut pages, mut params) = (0, String::new());
+            loop {
+                let text = ask::modern(&running.client, "prompts/list", &params).await.response().await;
+                pages += 1;
+                let Some(next) = json::at(&text, &["result", "nextCursor"]) else { break };
+                assert!(pages < 10, "{ways:?}: {text}");
+                params = format!(r#""cursor":{next}"#);
+            }
+            assert_eq!(pages, length, "{ways:?}");
+        }
+    }
+}
+
 /// A server that is slow or dead costs its own entries, and no more time than its grace.
 #[tokio::test(start_paused = true)]
 async fn a_slow_server_costs_its_own_entries_only() {

@@ -1,0 +1,64 @@
+//! What is known of a list's pages although it may be old: how a client has come to one of them.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use mcp::method::Method;
+
+use super::{Asker, MOST_PAGES_OF_A_LIST, Pages, Shelf, Stocked};
+
+impl Shelf {
+    /// What was last known of a list, however old.
+    pub(crate) fn last(&self, method: &'static Method, asker: Asker<'_>) -> Option<Pages> {
+        let mut all = Pages::default();
+        let (mut cursor, mut sent): (Option<String>, _) = (None, HashSet::new());
+        loop {
+            let Some(page) = self.last_page(method, cursor.as_deref(), asker) else { break };
+            sent.extend(cursor);
+            cursor = page.page.next_cursor.clone().filter(|next| !sent.contains(next));
+            all.pages.push(page);
+            if cursor.is_none() || all.pages.len() >= MOST_PAGES_OF_A_LIST {
+                break;
+            }
+        }
+        (!all.pages.is_empty()).then_some(all)
+    }
+
+    /// By which cursors a client that goes from page to page has come to one, as far as that is known; none where nobody has
+    /// asked for the page after it yet, which is usual.
+    pub(super) fn way_to(
+        &self,
+        to: &str,
+        next: &str,
+        method: &'static Method,
+        asker: Asker<'_>,
+    ) -> HashSet<String> {
+        let (mut way, mut page) = (HashSet::new(), self.last_page(method, None, asker));
+        if self.last_page(method, Some(next), asker).is_none() {
+            return way;
+        }
+        while let Some(cursor) = page.as_ref().and_then(|page| page.page.next_cursor.as_deref()) {
+            if cursor == to {
+                return way;
+            }
+            if way.len() >= MOST_PAGES_OF_A_LIST || !way.insert(cursor.to_owned()) {
+                break;
+            }
+            page = self.last_page(method, Some(cursor), asker);
+        }
+        // It is on no way that is known.
+        HashSet::new()
+    }
+
+    /// What was last known of a page, however old.
+    pub(super) fn last_page(
+        &self,
+        method: &'static Method,
+        cursor: Option<&str>,
+        asker: Asker<'_>,
+    ) -> Option<Arc<Stocked>> {
+        let (shared, key) = self.keys(method, cursor, asker);
+        let any = |_: &Arc<Stocked>| true;
+        self.pages.find(&shared, any).or_else(|| self.pages.find(&key, any))
+    }
+}
