@@ -59,11 +59,6 @@ pub(crate) trait Begin: fmt::Debug + Send + Sync + 'static {
     fn idle_after(&self) -> Option<Duration> {
         None
     }
-
-    /// It did not begin in time. Whether it is worth while to begin at once in another way.
-    fn was_stuck(&self, _shared: &Shared) -> bool {
-        false
-    }
 }
 
 /// What a conversation is needed for.
@@ -234,15 +229,9 @@ impl<B: Begin> Pipes<B> {
 
     async fn start_in_time(&self, whose: &Whose) -> Result<Running, CallError> {
         let within = self.shared.plan.deadlines.connect;
-        let late = || Err(self.shared.unreachable(&self.begin.was_late(within)));
         let in_time = async {
-            match timeout(within, self.start(whose)).await {
-                Ok(started) => started,
-                Err(_elapsed) if self.begin.was_stuck(&self.shared) => {
-                    timeout(within, self.start(whose)).await.unwrap_or_else(|_elapsed| late())
-                }
-                Err(_elapsed) => late(),
-            }
+            let late = || Err(self.shared.unreachable(&self.begin.was_late(within)));
+            timeout(within, self.start(whose)).await.unwrap_or_else(|_elapsed| late())
         };
         let started = tokio::select! {
             started = in_time => started,

@@ -1,6 +1,7 @@
 //! Servers that are child processes: what such a conversation begins with, and how it and its process end together.
 
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -26,6 +27,8 @@ pub(super) mod open;
 
 /// How many lines of a server's stderr are kept to explain its end.
 const TAIL_LINES: usize = 20;
+/// How long a process may say nothing before another one is begun beside it in another way.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// The most bytes of one line of stderr.
 const STDERR_LINE: usize = 16 * 1024;
 
@@ -60,7 +63,9 @@ impl Begin for Processes {
             return ready(shared, fresh, link);
         }
         let first = self.launch(shared, whose)?;
-        match open::converse(shared, first.pipe(), open::Opener::Detect, whose).await {
+        let (first, link) =
+            if detects { self.race(shared, whose, first).await } else { detect(shared, whose, first).await };
+        match link {
             // Some legacy servers end themselves at anything before `initialize`.
             Err(CallError::BrokeOff { .. }) if detects => {
                 let second = self.launch(shared, whose)?;
@@ -79,17 +84,55 @@ impl Begin for Processes {
     fn idle_after(&self) -> Option<Duration> {
         self.reach.idle_after
     }
-
-    /// Others say nothing any more after anything before `initialize`. They are begun once with that; if they say nothing then
-    /// either, it was not that, and the next one is asked again.
-    fn was_stuck(&self, shared: &Shared) -> bool {
-        open::detects(shared) && !self.minds_questions.fetch_xor(true, Ordering::Relaxed)
-    }
 }
 
 impl Processes {
     pub(crate) fn new(reach: StdioReach) -> Self {
         Self { reach, minds_questions: AtomicBool::new(false) }
+    }
+
+    /// Finds out what the first process is. Some say nothing any more after anything before `initialize`, which looks like one that
+    /// is slow to start: so after a while another one is begun beside it with that, and who answers first is kept.
+    async fn race(
+        &self,
+        shared: &Arc<Shared>,
+        whose: &Whose,
+        first: Fresh,
+    ) -> (Fresh, Result<Link, CallError>) {
+        let patience = PATIENCE.min(shared.plan.deadlines.connect / 2);
+        let mut detecting = pin!(detect(shared, whose, first));
+        if let Ok(found) = timeout(patience, &mut detecting).await {
+            return found;
+        }
+        let Ok(second) = self.launch(shared, whose) else { return detecting.await };
+        let opening = async {
+            let link = open::converse(shared, second.pipe(), open::Opener::Initialize, whose).await;
+            (second, link)
+        };
+        let mut opening = pin!(opening);
+        tokio::select! {
+            biased;
+            found = &mut detecting => match found {
+                (first, Err(CallError::BrokeOff { .. })) => {
+                    drop(first);
+                    let (second, link) = opening.await;
+                    self.minds_questions.store(link.is_ok(), Ordering::Relaxed);
+                    (second, link)
+                }
+                found => found,
+            },
+            opened = &mut opening => match opened {
+                (second, Ok(link)) => {
+                    self.minds_questions.store(true, Ordering::Relaxed);
+                    (second, Ok(link))
+                }
+                // Some programs can run only once, and a modern server opens no session.
+                (second, Err(_)) => {
+                    drop(second);
+                    detecting.await
+                }
+            },
+        }
     }
 
     /// For legacy clients `initialize` comes first: a server that speaks both eras is in the one of its first message from then
@@ -149,6 +192,12 @@ fn ready(shared: &Shared, fresh: Fresh, link: Result<Link, CallError>) -> Result
         Err(CallError::BrokeOff { why, .. }) => Err(shared.unreachable(&why)),
         Err(error) => Err(error),
     }
+}
+
+/// Finds out what a process is.
+async fn detect(shared: &Arc<Shared>, whose: &Whose, first: Fresh) -> (Fresh, Result<Link, CallError>) {
+    let link = open::converse(shared, first.pipe(), open::Opener::Detect, whose).await;
+    (first, link)
 }
 
 struct Supervision {

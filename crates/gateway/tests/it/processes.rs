@@ -1,6 +1,7 @@
 //! Servers that are processes: found out, started when needed, started again with a pause, ended when nobody uses them.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use testkit::json;
@@ -8,6 +9,7 @@ use testkit::net::MemoryNetwork;
 use testkit::server::{Desk, Persona, ScriptedServer};
 use testkit::spawn::{Event, MemorySpawn, Stdio};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::time::Instant;
 
 use crate::ask;
 use crate::stand::{Over, Running, Stand};
@@ -72,36 +74,71 @@ async fn a_process_that_ends_at_a_modern_question_is_started_again_for_the_legac
     assert_eq!((server.seen_of("server/discover").len(), spawn.started()), (1, 2));
 }
 
-/// Others say nothing any more after it: they are begun anew with `initialize`, and from then on at once.
+/// Answers lines as a legacy server does, from `from` on.
+async fn serve_legacy(stdio: Stdio, from: Instant, is_deaf: impl Fn(&str) -> bool) -> i32 {
+    let mut lines = BufReader::new(stdio.stdin).lines();
+    let mut stdout = stdio.stdout;
+    let mut deaf = None;
+    tokio::time::sleep_until(from).await;
+    while let Ok(Some(line)) = lines.next_line().await {
+        let method = json::at(&line, &["method"]).map_or("", json::plain);
+        if *deaf.get_or_insert_with(|| is_deaf(method)) {
+            continue;
+        }
+        let Some(id) = json::at(&line, &["id"]) else { continue };
+        let outcome = match method {
+            "server/discover" => r#""error":{"code":-32601,"message":"m"}"#,
+            "initialize" => {
+                r#""result":{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"s","version":"1"}}"#
+            }
+            _ => r#""result":{"content":[]}"#,
+        };
+        let answer = format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},{outcome}}}\n");
+        stdout.write_all(answer.as_bytes()).await.unwrap();
+    }
+    0
+}
+
+/// Others say nothing any more after it: another one is begun with `initialize`, early enough for who waits for a list, and
+/// from then on at once.
 #[tokio::test(start_paused = true)]
 async fn a_process_that_is_stuck_after_a_modern_question_is_started_again_for_the_legacy_one() {
     let mut stand = Stand::new(Arc::new(MemoryNetwork::default()));
     let (_unused, _desk) = stand.add("up", Over::Stdio, Persona::legacy()).await;
-    stand.spawn.program("up", |stdio: Stdio| async move {
-        let mut lines = BufReader::new(stdio.stdin).lines();
-        let mut stdout = stdio.stdout;
-        let mut stuck = None;
-        while let Ok(Some(line)) = lines.next_line().await {
-            let method = json::at(&line, &["method"]).map_or("", json::plain);
-            if *stuck.get_or_insert(method != "initialize") {
-                continue;
-            }
-            let Some(id) = json::at(&line, &["id"]) else { continue };
-            let result = match method {
-                "initialize" => {
-                    r#"{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"s","version":"1"}}"#
-                }
-                _ => r#"{"content":[]}"#,
-            };
-            let answer = format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{result}}}\n");
-            stdout.write_all(answer.as_bytes()).await.unwrap();
-        }
-        0
-    });
+    let program = |stdio: Stdio| serve_legacy(stdio, Instant::now(), |method| method != "initialize");
+    stand.spawn.program("up", program);
     let spawn = stand.spawn.clone();
     let running = stand.start().await;
+    let list = ask::modern(&running.client, "tools/list", "").await.response().await;
+    assert!(list.contains("result"), "{list}");
     assert!(call(&running).await.unwrap().contains("content"));
     assert_eq!((spawn.started(), spawn.live()), (2, 1));
+}
+
+/// One that is only slow to start is never ended for that, even where a second one cannot run beside it.
+#[tokio::test(start_paused = true)]
+async fn a_process_that_is_slow_to_start_is_the_one_that_is_kept() {
+    for can_run_twice in [true, false] {
+        let mut stand = Stand::new(Arc::new(MemoryNetwork::default()));
+        let (_unused, _desk) = stand.add("up", Over::Stdio, Persona::legacy()).await;
+        let (begun, started) = (Instant::now(), Arc::new(AtomicUsize::new(0)));
+        stand.spawn.program("up", move |stdio: Stdio| {
+            let is_first = started.fetch_add(1, Ordering::Relaxed) == 0;
+            async move {
+                if !is_first && !can_run_twice {
+                    return 1;
+                }
+                let late = if is_first { begun } else { Instant::now() } + Duration::from_secs(12);
+                serve_legacy(stdio, late, |_| false).await
+            }
+        });
+        let spawn = stand.spawn.clone();
+        let running = stand.start().await;
+        assert!(call(&running).await.unwrap().contains("content"));
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert!(!spawn.log().iter().any(|event| matches!(event, Event::Terminated(1) | Event::Killed(1))));
+        assert_eq!(spawn.live(), 1, "{can_run_twice} {:?}", spawn.log());
+    }
 }
 
 /// Appendix E, oracle 30.
