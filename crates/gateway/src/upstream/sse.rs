@@ -17,7 +17,7 @@ use mcp::version::Era;
 use tokio::sync::Semaphore;
 use transport::http::client::{Destination, Jar, Reply, Site};
 
-use crate::plan::HttpReach;
+use crate::plan::{HttpReach, SessionRule};
 use crate::reply::CallError;
 use crate::upstream::link::{Transport, Whose};
 use crate::upstream::pipe::Pipe;
@@ -173,6 +173,11 @@ impl Target {
         for (name, value) in &self.reach.headers {
             all.insert(name.clone(), value.clone());
         }
+        let forwards = self.shared.plan.sessions == SessionRule::Shared
+            && self.reach.forward_headers.iter().any(|name| all.contains_key(name));
+        // What one client's own headers are answered with may stand for that client, and others share the jar.
+        let apart = if forwards { Some(jar.copy()) } else { None };
+        let jar = apart.as_ref().unwrap_or(jar);
         let sent = self.site.send(method, destination, all, body, jar).await;
         sent.map_err(|fault| self.shared.fault(fault))
     }
