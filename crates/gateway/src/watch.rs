@@ -14,14 +14,12 @@ use auth::{Action, Gate, Principal};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
-use mcp::answer::notification_message;
 use mcp::call::Call;
 use mcp::json;
 use mcp::jsonrpc::{Message, MessageKind};
 use mcp::listen::Filter;
 use mcp::meta::{ClientFacts, LogWish};
-use mcp::method::Kind;
-use mcp::notify::{self, Notice, Seen};
+use mcp::notify::{Notice, Seen};
 use mcp::version::Era;
 use tokio::sync::{Notify, broadcast, watch};
 use tokio::time::Instant;
@@ -29,12 +27,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::catalog::reading::Reader;
 use crate::catalog::shelf::Shelf;
-use crate::news::{self, Change, Feed};
+use crate::news::Feed;
 use crate::reply::CallError;
 use crate::upstream::answer::{Answer, Arrival};
 use crate::upstream::pipe::lock;
 use crate::upstream::pulse::Pulse;
 use crate::upstream::{Health, Order, Upstream};
+
+mod telling;
 
 /// The first pause before a stream that broke is opened again, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -516,106 +516,6 @@ impl Watch {
     fn away(&self) {
         let version = lock(&self.wanted).version;
         self.honoured.send_replace(Some((version, None)));
-    }
-
-    fn arrived(&self, arrival: Arrival) {
-        if let Arrival::Notice(message, seen) = arrival {
-            let change = Arc::new((message, seen));
-            self.tell(&change);
-            self.tell_others(&change);
-        }
-    }
-
-    fn tell(&self, change: &Change) {
-        // First the caches, then those who may ask again at once.
-        if let Notice::ListChanged(kind) = &change.1.notice {
-            self.invalidate(*kind);
-        }
-        self.pass_on(change);
-    }
-
-    fn pass_on(&self, change: &Change) {
-        let concerned = self.concerned();
-        lock(&self.feeds).retain(|(place, feed)| {
-            let feed = feed.upgrade();
-            feed.iter().for_each(|feed| feed.tell(*place, concerned, change));
-            feed.is_some()
-        });
-    }
-
-    /// Somebody listens again. There is no replay: what changed since the last stream ended is not known.
-    fn close_gap(&self) {
-        if self.gap.swap(false, Ordering::Relaxed) {
-            self.everything_changed();
-        }
-    }
-
-    /// Each replica has a process of its own, and what one of these tells of, no other may know. Servers over HTTP tell each
-    /// replica themselves.
-    fn tell_others(&self, change: &Change) {
-        let world = self.upstream.world();
-        if let Some(replica) = world.replica.clone().filter(|_| self.upstream.is_process()) {
-            let (name, change) = (Arc::clone(self.upstream.label()), Arc::clone(change));
-            // Whoever tells of it does not wait for the store.
-            world
-                .tasks
-                .spawn(async move { replica.tell_of(&name, change.0.bytes(), &change.1.notice).await });
-        }
-    }
-
-    /// A process of another replica has told it of a change.
-    pub(crate) fn hear_from_others(&self, message: &Bytes) {
-        let message = Message::parse(message.clone()).ok();
-        if let Some((message, seen)) = message.and_then(|m| notify::see(&m).ok().map(|seen| (m, seen))) {
-            let change = Arc::new((message, seen));
-            self.tell(&change);
-            // It is not said in which of its eras.
-            self.legacy.iter().filter(|_| self.concerned().is_some()).for_each(|legacy| legacy.tell(&change));
-        }
-    }
-
-    /// What other replicas' processes have told of was missed.
-    pub(crate) fn missed(&self) {
-        self.everything_changed();
-        self.legacy
-            .iter()
-            .filter(|_| self.concerned().is_some())
-            .for_each(|legacy| legacy.everything_changed());
-    }
-
-    fn everything_changed(&self) {
-        let uris: Vec<String> = lock(&self.wanted).uris.keys().cloned().collect();
-        for uri in uris {
-            let params = format!(r#"{{"uri":{}}}"#, json::quote(&uri));
-            let text = notification_message("notifications/resources/updated", Some(&params));
-            let message = Message::parse(text).ok();
-            if let Some((message, seen)) = message.and_then(|m| notify::see(&m).ok().map(|seen| (m, seen))) {
-                self.pass_on(&Arc::new((message, seen)));
-            }
-        }
-        let known = self.upstream.known_link(self.era);
-        for (kind, capability) in
-            [(Kind::Tool, "tools"), (Kind::Prompt, "prompts"), (Kind::Resource, "resources")]
-        {
-            self.invalidate(kind);
-            // Of lists that it does not have there is nothing to tell.
-            let has = known.as_ref().is_none_or(|(_, known)| known.capabilities.has(capability));
-            if !has {
-                continue;
-            }
-            if let Some(change) = news::list_changed(kind) {
-                self.pass_on(&change);
-            }
-        }
-    }
-
-    fn invalidate(&self, kind: Kind) {
-        let concerned = self.concerned();
-        lock(&self.shelves).retain(|shelf| {
-            let shelf = shelf.upgrade();
-            shelf.iter().for_each(|shelf| shelf.changed(kind, concerned));
-            shelf.is_some()
-        });
     }
 }
 

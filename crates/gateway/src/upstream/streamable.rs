@@ -34,6 +34,7 @@ pub(crate) mod early;
 mod hearing;
 mod jars;
 mod lasting;
+mod legacy_call;
 mod loss;
 mod matching;
 mod openings;
@@ -43,12 +44,13 @@ mod strays;
 mod stream;
 
 use jars::Jars;
+pub(crate) use legacy_call::LegacyCall;
 use loss::Manners;
 pub(crate) use loss::Ruling;
 use openings::Openings;
 use session::Opening;
 pub(crate) use session::Session;
-pub(crate) use stream::{HttpStream, LegacyCall};
+pub(crate) use stream::HttpStream;
 
 /// The most sessions with one server.
 const MOST_SESSIONS: usize = 10_000;

@@ -10,8 +10,8 @@ use http::{HeaderMap, StatusCode};
 use mcp::jsonrpc::Message;
 use transport::http::client::Reply;
 
+use super::legacy_call::LegacyCall;
 use super::refusal::{self, Reading};
-use super::stream::LegacyCall;
 use super::{HttpWire, Session};
 use crate::reply::CallError;
 use crate::upstream::backlog::Said;

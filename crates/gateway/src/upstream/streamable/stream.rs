@@ -10,24 +10,25 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::{HeaderValue, Method, StatusCode};
 use mcp::glance::{self, Glance};
+use mcp::headers;
 use mcp::jsonrpc::{EnvelopeFault, Message, MessageKind, Request};
 use mcp::legacy::batch;
 use mcp::legacy::refusal::speaks_of_session;
 use mcp::notify::{self, Notice, Seen};
 use mcp::sse::{Decoder, Event};
 use mcp::version::Era;
-use mcp::{answer, headers};
 use tokio::time::Instant;
 use transport::http::client::Reply;
 
 use super::early::{Early, Opened};
 use super::hearing::Heard;
+use super::legacy_call::{CancelGuard, LegacyCall};
 use super::refusal::Refusal;
 use super::strays::{self, Strayed};
 use super::{HttpWire, Session};
 use crate::reply::CallError;
 use crate::upstream::answer::{Arrival, Response};
-use crate::upstream::ask::{self, Ask, Asked, Creditor};
+use crate::upstream::ask::{self, Ask, Creditor};
 use crate::upstream::backlog::Said;
 
 /// How long a stream may go on after the answer.
@@ -531,78 +532,4 @@ pub(super) async fn find_first(wire: &HttpWire, reply: &mut Reply, id: u64) -> R
 
 fn is_answer(message: &Message, id: u64) -> bool {
     message.is_response() && message.response_id().is_none_or(|theirs| theirs.as_number() == Some(id))
-}
-
-/// What a call to a legacy server has beside its connection: whoever drops it cancels the call.
-#[derive(Debug)]
-pub(crate) struct LegacyCall {
-    pub(crate) session: Arc<Session>,
-    guard: CancelGuard,
-    pub(super) strayed: Strayed,
-}
-
-impl LegacyCall {
-    /// Before it is sent, because what the server says of it may come before the answer's head.
-    pub(crate) fn begin(
-        wire: &Arc<HttpWire>,
-        session: &Arc<Session>,
-        id: u64,
-        (logs, asked): (bool, Asked),
-    ) -> Self {
-        let guard = CancelGuard::new(Arc::clone(wire), Arc::clone(session), id);
-        Self { session: Arc::clone(session), guard, strayed: Strayed::expect(session, id, logs, asked) }
-    }
-
-    /// There is nothing to cancel any more.
-    pub(crate) fn over(self) {
-        self.guard.disarm();
-    }
-}
-
-/// Tells a legacy server that a call is cancelled, unless it was answered: a legacy server does not take the end of a
-/// connection for it.
-struct CancelGuard {
-    wire: Arc<HttpWire>,
-    session: Arc<Session>,
-    id: u64,
-    armed: bool,
-}
-
-impl CancelGuard {
-    fn new(wire: Arc<HttpWire>, session: Arc<Session>, id: u64) -> Self {
-        Self { wire, session, id, armed: true }
-    }
-
-    /// The call was answered.
-    fn disarm(mut self) {
-        self.armed = false;
-    }
-}
-
-impl Drop for CancelGuard {
-    fn drop(&mut self) {
-        if !self.armed {
-            return;
-        }
-        let params = format!(r#"{{"requestId":{},"reason":"the client no longer waits"}}"#, self.id);
-        let body = answer::notification_message("notifications/cancelled", Some(&params));
-        let (wire, session) = (Arc::clone(&self.wire), Arc::clone(&self.session));
-        self.wire.shared.world.tasks.spawn(async move {
-            match wire.post(session.headers(), body).await {
-                Ok(reply) if reply.status().is_success() => {}
-                Ok(reply) => {
-                    let status = reply.status();
-                    drop(reply);
-                    wire.doubt(&session, Refusal::bare(status, None)).await;
-                }
-                Err(error) => tracing::debug!(%error, "could not cancel a call"),
-            }
-        });
-    }
-}
-
-impl fmt::Debug for CancelGuard {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CancelGuard").field("id", &self.id).finish_non_exhaustive()
-    }
 }
