@@ -149,6 +149,7 @@ const STEPS = {
   },
   instructions: (visit) => visit.client.getInstructions() ?? null,
   roots_changed: async (visit) => {
+    if (visit.modern) throw new Inapplicable('nobody is told in this era');
     await visit.client.sendRootsListChanged();
     return {};
   },
@@ -224,7 +225,7 @@ async function go(job) {
       return true;
     } catch (error) {
       const inapplicable = error instanceof Inapplicable;
-      seen.push(inapplicable ? { ok: true, seen: {} } : { ok: false, error: described(error) });
+      seen.push(inapplicable ? { ok: true, seen: {}, inapplicable } : { ok: false, error: described(error) });
       return inapplicable;
     }
   };

@@ -130,6 +130,8 @@ async def take(client: Client, step: Step) -> Json:
         case "instructions":
             return client.instructions
         case "roots_changed":
+            if client.modern:
+                raise Inapplicable
             await client.roots_changed()
             return {}
         case "level":
@@ -193,7 +195,7 @@ async def attempt(seen: list[Json], run: Callable[[], Awaitable[Json]]) -> bool:
             got = await run()
         seen.append({"ok": True, "seen": got})
     except Inapplicable:
-        seen.append({"ok": True, "seen": {}})
+        seen.append({"ok": True, "seen": {}, "inapplicable": True})
     except Exception as error:
         seen.append({"ok": False, "error": described(error)})
         return False
