@@ -174,10 +174,18 @@ impl Reader {
     ) -> Part {
         if self.is_sick(method) {
             self.owe(method, asker, true);
-            return match self.begin(method, asker) {
-                Begun::Done(read) if from.is_none() => read.part,
-                Begun::Done(_) | Begun::Goes(_) => Err(ListFault::Call(self.late())),
+            // There is nothing else to show, so it is waited for a little; it may only have been busy.
+            let until = Instant::now() + self.upstream.grace();
+            let read = match self.begin(method, asker) {
+                Begun::Done(read) => Some(read),
+                Begun::Goes(mut outcome) => came_until(&mut outcome, Some(until)).await.ok().flatten(),
             };
+            match read {
+                Some(read) if from.is_none() || read.part.is_err() => return read.part,
+                // It answers again, and has what is asked for.
+                Some(_) => {}
+                None => return Err(ListFault::Call(self.late_list(method))),
+            }
         }
         let (begun, within) = (Instant::now(), self.upstream.plan().deadlines.list);
         let _waited = self.upstream.waited();
@@ -404,7 +412,7 @@ impl Reader {
         asker: Asker<'_>,
         outcome: &watch::Receiver<Option<Read>>,
     ) -> Part {
-        let (late, last) = (self.late(), self.shelf.last(method, asker));
+        let (late, last) = (self.late_list(method), self.shelf.last(method, asker));
         self.owe(method, asker, last.is_none());
         // It may have come just now.
         if let Some(read) = &*outcome.borrow() {
@@ -420,6 +428,15 @@ impl Reader {
         let mut owed = lock(&self.owed);
         let new = || Debt { asker: OwnAsker::of(asker), got_nothing };
         owed.entry(method.name).or_insert_with(new).got_nothing |= got_nothing;
+    }
+
+    /// Why a list is given without the server.
+    fn late_list(&self, method: &Method) -> CallError {
+        if self.upstream.sick().is_none() && lock(&self.hung).contains_key(method.name) {
+            let after = self.upstream.plan().deadlines.list;
+            return CallError::Deadline { upstream: self.upstream.name().to_owned(), after };
+        }
+        self.late()
     }
 
     /// Why something is given without the server.
