@@ -36,7 +36,9 @@ class RealClient:
 
 def missing(client: RealClient) -> str:
     """Why it cannot be run here, if so."""
-    return "" if client is not FAST_AGENT or PYTHON_HOME.exists() else "it needs Python 3.13, which is not here"
+    if client is FAST_AGENT:
+        return "" if PYTHON_HOME.exists() else "it is not installed; it needs Python 3.13"
+    return "" if (MODULES / client.package).exists() else "npm could not install it for this platform"
 
 
 def version(client: RealClient) -> str:
