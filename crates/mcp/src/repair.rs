@@ -1,7 +1,7 @@
 //! Entries of lists that clients would refuse, and with them the whole list.
 //!
 //! Official SDKs read a list by the schema of its revision as one value: one tool without an `inputSchema`, and none of the
-//! others is there, of whatever server. Here an entry is held against that schema ([`rules`]), and mended where what it
+//! others is there, of whatever server. Here an entry is held against that schema (`rules`), and mended where what it
 //! means is not in doubt: `null` is absent, `[]` is what some languages write for `{}`, a schema of arguments is always
 //! one of an object. An optional member that nobody could read goes. What is left after that cannot be used.
 //!
