@@ -288,7 +288,8 @@ impl Upstream {
         })
     }
 
-    /// A legacy client can be asked outside of any call, until the other end of `asks` is dropped.
+    /// A legacy client listens until the other end of `asides` is dropped: it can be asked outside of any call what it has
+    /// declared, and hears the end of what it was given to visit.
     pub(crate) fn can_ask(
         &self,
         principal: &auth::Principal,
@@ -296,11 +297,9 @@ impl Upstream {
         asides: &mpsc::Sender<ears::Aside>,
     ) {
         let declared = self.declared(&mrtr::askable(client.capabilities()));
-        if &*declared != NOTHING {
-            let own = Some((session, client.info.as_ref()));
-            let whose = self.whose(principal, Era::Legacy, own, &declared);
-            self.shared.ears.listen(whose, session, asides);
-        }
+        let own = Some((session, client.info.as_ref()));
+        let whose = self.whose(principal, Era::Legacy, own, &declared);
+        self.shared.ears.listen(whose, session, asides);
     }
 
     /// A legacy client has other roots now, of which its legacy server was told that there are some.

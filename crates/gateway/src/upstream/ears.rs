@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Duration, sleep};
 
 use crate::upstream::ask::Ask;
-use crate::upstream::link::Whose;
+use crate::upstream::link::{NOTHING, Whose};
 use crate::upstream::pipe::lock;
 
 /// How many such requests may wait for one client, and for clients that do not listen yet.
@@ -157,7 +157,7 @@ async fn give_up(open: Weak<Mutex<Open>>, number: u64) {
     }
 }
 
-/// Whether a client may be meant by a request in the conversation of `whose`: it is one that shares it.
+/// Whether a client may be meant by a request in the conversation of `whose`: it is one that shares it, and has declared something.
 fn hears(whose: &Whose, ear: &Whose) -> bool {
-    whose.is_kin_of(ear) && whose.declared == ear.declared
+    whose.is_kin_of(ear) && whose.declared == ear.declared && &*ear.declared != NOTHING
 }

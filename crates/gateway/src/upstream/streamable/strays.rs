@@ -111,13 +111,20 @@ pub(super) fn complete(
     (elicitation, message, seen): (&str, Message, Seen),
 ) -> Option<Arrival> {
     let shared = &wire.shared;
-    if let (Some(client), Some(session)) = (shared.ears.given(elicitation), session) {
-        if id.and_then(|id| session.strays.client_of(id)).as_ref() == Some(&client) {
-            return Some(Arrival::Notice(message, seen));
+    match (shared.ears.given(elicitation), session) {
+        (Some(client), Some(session)) => {
+            if id.and_then(|id| session.strays.client_of(id)).as_ref() == Some(&client) {
+                return Some(Arrival::Notice(message, seen));
+            }
+            if session.strays.tell(&client, message.clone(), seen)
+                || shared.ears.tell(&client, message.bytes())
+            {
+                return None;
+            }
         }
-        if session.strays.tell(&client, message.clone(), seen) || shared.ears.tell(&client, message.bytes()) {
-            return None;
-        }
+        // Nobody else can be meant by what comes on the stream of a call, whoever the server thinks it has asked.
+        (None, _) if id.is_some() => return Some(Arrival::Notice(message, seen)),
+        _ => {}
     }
     shared.world.metrics.dropped(&shared.plan.name);
     None

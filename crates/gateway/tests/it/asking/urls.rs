@@ -101,6 +101,32 @@ async fn between_legacy_peers_the_error_passes() {
     }
 }
 
+/// Who was told so hears when it is done, even if it declared nothing; and what a call's own stream says is that call's.
+#[tokio::test(start_paused = true)]
+async fn whoever_was_told_to_visit_urls_hears_when_that_is_done() {
+    const OVER: &str = "notifications/elicitation/complete";
+    let note = |name: &str| {
+        format!(r#"{{"jsonrpc":"2.0","method":"{OVER}","params":{{"elicitationId":"{name}","x":1.0}}}}"#)
+    };
+    let mut scene = Scene::new(Over::Http, Persona::legacy().with_stream(), |_| {}).await;
+    let mut door = Door::open_with(Kind::LegacyStdio, &scene.running, "{}").await;
+    let mut begun = door.begin(&door.body("1", "tools/call", TOOL, "")).await;
+    refuses(&mut scene, DATA).await;
+    assert!(door.next(&mut begun).await.unwrap().contains("-32042"));
+    testkit::idle().await;
+    scene.server.tell(OVER, r#""elicitationId":"e1","x":1.0"#).await;
+    let told = door.next(&mut begun).await.unwrap();
+    assert_eq!(json::at(&told, &["params"]), Some(r#"{"elicitationId":"e1","x":1.0}"#), "{told}");
+
+    let mut begun = door.begin(&door.body("2", "tools/call", TOOL, "")).await;
+    let asked = scene.desk.asked("tools/call").await;
+    let (id, mut out) = (asked.seen.id().unwrap().to_owned(), asked.stream().await);
+    out.message(&note("unknown")).await;
+    assert_eq!(door.next(&mut begun).await.unwrap(), note("unknown"));
+    out.message(&format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#)).await;
+    assert!(door.next(&mut begun).await.unwrap().contains("result"));
+}
+
 /// No modern server should use that code, but official SDKs do. A legacy client knows what it means, and between modern peers
 /// it is none of our business.
 #[tokio::test(start_paused = true)]
