@@ -282,8 +282,8 @@ impl Door {
         let principal = self.route.gate.identify()?;
         // So that it is known who listens for clients of this era; what is wrong is seen below.
         drop(member.upstream.discovered(&principal, Era::Legacy, Some(&terms.client)).await);
-        let (interest, honoured) =
-            watch.of(Era::Legacy).want(vec![own.clone()], Instant::now() + within).await;
+        let watch = watch.of(Era::Legacy);
+        let (interest, honoured) = watch.want(vec![own.clone()], Instant::now() + within).await;
         if !honoured.is_some_and(|honoured| honoured.uris.contains(&own)) {
             if let Some(refusal) = watch.refusal(&own) {
                 return Ok(Some(refusal));

@@ -277,6 +277,23 @@ async fn a_session_watches_a_resource_in_its_own_era() {
     }
 }
 
+/// The refusal is the server's own, in the era that refuses.
+#[tokio::test(start_paused = true)]
+async fn what_a_server_refuses_to_a_session_it_says_itself() {
+    for over in BOTH {
+        let subscribe = &["resources/subscribe"];
+        let persona = Persona::modern().and(Persona::legacy().with_stream().scripted(subscribe));
+        let (running, server, desk, _spawn) = with(over, persona.scripted(subscribe), |_| {}).await;
+        server.answer_all(desk, |asked| async move {
+            asked.error(-32601, "Method not found", Some(r#""resources/subscribe""#)).await;
+        });
+        let mut old = Door::open(Kind::LegacyStdio, &running).await;
+        let refused = old.response(&old.body("1", "resources/subscribe", r#""uri":"a://b""#, "")).await;
+        assert_eq!(json::at(&refused, &["error", "code"]), Some("-32601"), "{over:?} {refused}");
+        assert_eq!(json::at(&refused, &["error", "data"]), Some(r#""resources/subscribe""#), "{refused}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_era_that_is_configured_is_the_only_one() {
     for over in BOTH {
