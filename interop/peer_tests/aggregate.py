@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,7 +43,12 @@ class Aggregate(PeerTest):
         cls.fixtures = {kind: cls.serve(kind, era) for kind, era in FIXTURES.items()}
         upstreams = {kind: over_http(server.url) for kind, server in cls.fixtures.items()}
         upstreams |= {name: over_stdio(command, env=cls.mark) for name, command in cls.commands.items()}
-        cls.front = cls.gateway(upstreams)
+        # The servers' own spelling, so that names can be compared.
+        naming = {"max_length": 64, "alphabet": "any"}
+        # A program may take its time to start on a busy machine, and here lists wait for all.
+        patient = {"timeouts": {"grace": "30s", "starting": "30s", "list": "30s"}}
+        upstreams = {name: {**upstream, **patient} for name, upstream in upstreams.items()}
+        cls.front = cls.gateway(upstreams, route={"main": {"path": "/mcp", "naming": naming}})
 
     @contextmanager
     def both_eras(self) -> Iterator[list[RawClient]]:
@@ -156,6 +162,17 @@ class Aggregate(PeerTest):
 
     # --- What happens when one is gone ---
 
+    def wait_for_tools(self, client: RawClient, names: list[str]) -> None:
+        """Lists as seldom as a client does, until these are there or it has taken too long."""
+
+        def are_there() -> bool:
+            if steady(client.tools()) == names:
+                return True
+            time.sleep(1)
+            return False
+
+        census.wait_until(are_there, timeout=30)
+
     def test_a_server_that_dies_leaves_the_others_and_comes_back(self) -> None:
         for kind in ("typescript", "python"):
             with self.both_eras() as clients, self.subTest(server=kind):
@@ -163,9 +180,11 @@ class Aggregate(PeerTest):
                 server = self.fixtures[kind]
                 server.process.stop()
                 for client in clients:
+                    others = [name for name in before[client.era] if not name.startswith(f"{kind}__")]
+                    # A list that came late is kept for a while, but not when its server has been away for longer than a moment.
+                    self.wait_for_tools(client, others)
                     result = client.request("tools/list")
                     names = steady([tool["name"] for tool in result["tools"]])
-                    others = [name for name in before[client.era] if not name.startswith(f"{kind}__")]
                     self.assertEqual(others, names, f"{client.era}: the list without {kind}")
                     degraded = result.get("_meta", {}).get(DEGRADED, [])
                     self.assertEqual([kind], [entry["server"] for entry in degraded], result.get("_meta"))
@@ -174,6 +193,8 @@ class Aggregate(PeerTest):
                     self.assertTrue(client.text("reference__test_simple_text"))
                 self.fixtures[kind] = self.serve(kind, FIXTURES[kind], port=server.port, name=f"{kind}-again")
                 for client in clients:
+                    # It is not asked at once by whoever was refused more than once.
+                    self.wait_for_tools(client, before[client.era])
                     self.assertTrue(client.text(f"{kind}__test_simple_text"))
                     result = client.request("tools/list")
                     self.assertNotIn(DEGRADED, result.get("_meta", {}))

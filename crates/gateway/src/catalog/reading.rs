@@ -412,7 +412,10 @@ impl Reader {
         asker: Asker<'_>,
         outcome: &watch::Receiver<Option<Read>>,
     ) -> Part {
-        let (late, last) = (self.late_list(method), self.shelf.last(method, asker));
+        // Of one that nobody can reach nothing is shown, as when the list is asked for and refused.
+        let is_gone = self.upstream.sick().is_none() && matches!(self.upstream.health(), Health::Down { .. });
+        let late = self.late_list(method);
+        let last = if is_gone { None } else { self.shelf.last(method, asker) };
         self.owe(method, asker, last.is_none());
         // It may have come just now.
         if let Some(read) = &*outcome.borrow() {

@@ -19,6 +19,7 @@ use transport::http::client::{Destination, Jar, Reply, Site};
 
 use crate::plan::{HttpReach, SessionRule};
 use crate::reply::CallError;
+use crate::upstream::fault::Fault;
 use crate::upstream::link::{Transport, Whose};
 use crate::upstream::pipe::Pipe;
 use crate::upstream::pipe::ends::{Ends, Incoming, Inlet};
@@ -148,8 +149,14 @@ impl Target {
         })?;
         let (status, media) = (reply.status(), reply.media_type());
         if !status.is_success() {
-            let error = self.shared.status_fault(status, media.as_deref());
             let session_lost = matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE);
+            let error = if session_lost {
+                // Nothing was carried out, so what reads can be asked for in a new session.
+                let why = format!("it no longer knows the session (HTTP {})", status.as_u16());
+                self.shared.unreached(&why, Fault::NoConnection)
+            } else {
+                self.shared.status_fault(status, media.as_deref())
+            };
             return Err(PostFault { error, session_lost, untold: false });
         }
         // Read to its end, so that the connection can be used again.

@@ -13,6 +13,7 @@ use super::fault::Fault;
 use super::link::Health;
 use super::pipe::lock;
 use super::{Upstream, Wire};
+use crate::plan::SessionRule;
 use crate::reply::CallError;
 
 /// For so long a server that is down is waited for: one that refuses has refused by then, and one that is back answers.
@@ -99,7 +100,9 @@ impl Upstream {
     /// How long others wait for it: longer while it is a program that is being started for the first time.
     pub(crate) fn grace(&self) -> Duration {
         let deadlines = &self.plan().deadlines;
-        let starts = self.is_process() && self.health() == Health::Unknown;
+        // Where each client has a process of its own, each is started for the first time.
+        let first = self.health() == Health::Unknown || self.plan().sessions == SessionRule::PerClient;
+        let starts = self.is_process() && first;
         if starts { deadlines.starting } else { deadlines.grace }.min(deadlines.list)
     }
 

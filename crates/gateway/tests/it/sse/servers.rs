@@ -305,7 +305,7 @@ async fn a_session_that_the_server_has_lost_is_opened_anew() {
     desk.asked("tools/call").await.result("{}").await;
     assert!(first.await.unwrap().contains("complete"));
     server.persona().sse.as_mut().unwrap().taken = 404;
-    assert_eq!(reason(&call(&running, "lost").await.unwrap()), Some("upstream_invalid_answer"));
+    assert_eq!(reason(&call(&running, "lost").await.unwrap()), Some("upstream_unreachable"));
     server.persona().sse.as_mut().unwrap().taken = 202;
     let next = call(&running, "next");
     desk.asked("tools/call").await.result("{}").await;
