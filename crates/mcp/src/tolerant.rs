@@ -1,16 +1,19 @@
 //! The one rule by which what others write is read where they mean what they do not quite say.
 //!
 //! **Servers**: null is absent, ids count by value, what is not known is kept. A member that a schema of the protocol makes
-//! optional, and that a server writes as `null`, is taken away at the door ([`Message::of_server`](crate::jsonrpc::Message::of_server)): nobody behind it has
+//! optional, and that a server writes as `null`, is taken away at the door ([`Message::of_server`]): nobody behind it has
 //! to think of it, and no client is given it, since SDKs that check by schema (zod) refuse a whole answer for it. So is
 //! an empty array where only an object has a place, because that is how PHP and Lua write an empty object. An id of ours that comes back as `"7"`
 //! or `7.0` is 7.
 //!
 //! **Clients**: `params`, `_meta`, `arguments`, `cursor` and a progress token that are `null`, or the empty array, are absent
-//! ([`Message::of_client`](crate::jsonrpc::Message::of_client)); all else is strict, because what a client sends is what it wants to be done.
+//! ([`Message::of_client`]); all else is strict, because what a client sends is what it wants to be done.
 //!
 //! Members that are not in these tables, and everything that is a payload (arguments, schemas, structured content, the data of
 //! errors), stay as they came. Of a message that has no null and no empty array nothing of this asks for a second look.
+//!
+//! [`Message::of_server`]: crate::jsonrpc::Message::of_server
+//! [`Message::of_client`]: crate::jsonrpc::Message::of_client
 
 use std::collections::HashSet;
 
