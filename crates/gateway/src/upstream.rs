@@ -177,6 +177,11 @@ impl Upstream {
         &self.label
     }
 
+    /// Changes when a call begins or ends that may change something, such as what it lists.
+    pub(crate) fn acts(&self) -> u64 {
+        self.shared.acts()
+    }
+
     /// How it is, as last seen.
     #[must_use]
     pub fn health(&self) -> Health {

@@ -62,6 +62,7 @@ class OldServer:
         self.head, self.envelope, self.event, self.ends_line = head or {}, envelope, event, ends_line
         self.numbers = itertools.count(1)
         self.streams: dict[str, Stream] = {}
+        self.forgets = False
         self.counts: Counter[str] = Counter()
 
     async def __call__(self, request: Request) -> None:
@@ -128,6 +129,12 @@ class OldServer:
         except Refusal as error:
             outcome = {"error": error.error}
         await stream.put(self.envelope({"jsonrpc": "2.0", "id": message["id"], **outcome}))
+        if self.forgets:
+            # At once, so that whoever has the answer meets with it.
+            self.forgets = False
+            for one in self.streams.values():
+                one.request._writer.transport.close()
+            self.streams.clear()
 
 
 async def change(stream: Stream, message: Message) -> Any:
@@ -149,15 +156,8 @@ async def ask(stream: Stream, message: Message) -> Any:
 
 
 async def forget(stream: Stream, message: Message) -> Any:
-    """Answers, and has lost all streams: they end, and what is posted to them is refused."""
-
-    async def soon() -> None:
-        await asyncio.sleep(0.1)
-        for one in list(stream.server.streams.values()):
-            one.request._writer.transport.abort()
-        stream.server.streams.clear()
-
-    stream.server.task = asyncio.ensure_future(soon())
+    """Answers, and has lost all streams with that: they end, and what is posted to them is refused."""
+    stream.server.forgets = True
     return text("forgotten")
 
 

@@ -98,12 +98,27 @@ pub(crate) struct Reader {
     told: OnceLock<(usize, Weak<Feed>)>,
 }
 
+/// What had happened before a list was asked for.
+#[derive(Debug, Clone, Copy)]
+struct State {
+    /// How often it had changed.
+    generation: u64,
+    /// What was counted of calls that may change something.
+    acts: u64,
+}
+
+impl State {
+    /// Whether whoever came at `other` would see nothing old.
+    fn is_since(self, other: Self) -> bool {
+        self.generation >= other.generation && self.acts >= other.acts
+    }
+}
+
 /// What became of reading a list.
 #[derive(Debug, Clone)]
 struct Read {
     part: Part,
-    /// How often the list had changed before.
-    generation: u64,
+    state: State,
     /// What was known of it before.
     before: Option<Pages>,
 }
@@ -143,7 +158,7 @@ impl Reader {
         asker: Asker<'_>,
         wait: Wait,
     ) -> Part {
-        let arrived = self.shelf.changes(method.kind, asker.era);
+        let arrived = self.state(method, asker.era);
         let until = self.until(method, asker, wait);
         loop {
             let mut outcome = match self.begin(method, asker) {
@@ -154,10 +169,10 @@ impl Reader {
                 return self.without(method, asker, &outcome);
             };
             match came {
-                Some(read) if read.generation >= arrived => {
+                Some(read) if read.state.is_since(arrived) => {
                     return self.given(read.part, method, asker, wait);
                 }
-                // What was asked for before a change is no answer to who asks after it.
+                // What was asked for before a change, or a call that may have made one, is no answer to who asks after it.
                 Some(_) => {}
                 None => return Err(ListFault::Call(CallError::Draining)),
             }
@@ -339,7 +354,7 @@ impl Reader {
     }
 
     async fn read(self: Arc<Self>, method: &'static Method, asker: OwnAsker) -> Read {
-        let (generation, begun) = (self.shelf.changes(method.kind, asker.era), Instant::now());
+        let (state, begun) = (self.state(method, asker.era), Instant::now());
         let asker = asker.asker();
         let before = self.shelf.last(method, asker);
         let waited = self.upstream.waited();
@@ -356,7 +371,11 @@ impl Reader {
         let part = timeout(within, read).await.unwrap_or_else(|_elapsed| Err(ListFault::Call(late())));
         drop(waited);
         self.take_note(method, &part, begun);
-        Read { part, generation, before }
+        Read { part, state, before }
+    }
+
+    fn state(&self, method: &'static Method, client: Era) -> State {
+        State { generation: self.shelf.changes(method.kind, client), acts: self.upstream.acts() }
     }
 
     /// What the outcome of reading a list says of the server.

@@ -136,11 +136,13 @@ pub(crate) struct Stocked {
     pub(crate) remarks: Vec<Remark>,
     received: Instant,
     generation: u64,
+    /// What the server had counted of calls that may change something, when it was asked for.
+    acts: u64,
     hints: Hints,
     grace: Mutex<Grace>,
 }
 
-/// Where a page is good for somebody whatever its server says of that.
+/// For whom a page is good whatever its server says of that, as long as nobody calls anything that may have changed it.
 #[derive(Debug, Clone, Copy)]
 enum Grace {
     /// It was given to whom it was asked for.
@@ -235,7 +237,7 @@ impl Stocked {
     }
 
     /// Whether it may be given; for the first who asks only where its server is well.
-    fn is_fresh(&self, generation: u64, is_well: bool) -> bool {
+    fn is_fresh(&self, generation: u64, upstream: &Upstream) -> bool {
         if self.generation != generation {
             return false;
         }
@@ -243,8 +245,9 @@ impl Stocked {
         let mut grace = lock(&self.grace);
         match *grace {
             _ if now.saturating_duration_since(self.received) < self.hints.ttl => true,
+            _ if self.acts != upstream.acts() => false,
             Grace::All(until) => now < until,
-            Grace::First(until) if is_well => {
+            Grace::First(until) if upstream.is_well() => {
                 *grace = Grace::None;
                 now < until
             }
@@ -426,8 +429,7 @@ impl Shelf {
         let (shared, key) = self.keys(method, cursor.as_deref(), asker);
         let generation = || self.changes(method.kind, asker.era);
         let kept = || {
-            let is_well = self.upstream.is_well();
-            let is_good = |stocked: &Arc<Stocked>| stocked.is_fresh(generation(), is_well);
+            let is_good = |stocked: &Arc<Stocked>| stocked.is_fresh(generation(), &self.upstream);
             self.pages.find(&shared, is_good).or_else(|| self.pages.find(&key, is_good))
         };
         if let Some(stocked) = kept() {
@@ -444,9 +446,9 @@ impl Shelf {
             self.pages.put(key.clone(), Arc::clone(&stocked), stocked.bytes());
             Ok(stocked)
         });
-        // What was asked for before a change is no answer to who asks after it.
-        let arrived = generation();
-        self.pages.once(&key, |stocked| stocked.generation >= arrived, ask).await
+        // What was asked for before a change, or a call that may have made one, is no answer to who asks after it.
+        let (arrived, acts) = (generation(), self.upstream.acts());
+        self.pages.once(&key, |stocked| stocked.generation >= arrived && stocked.acts >= acts, ask).await
     }
 
     fn late(&self, within: Duration) -> CallError {
@@ -460,6 +462,7 @@ impl Shelf {
         asker: Asker<'_>,
         generation: u64,
     ) -> Result<Stocked, ListFault> {
+        let acts = self.upstream.acts();
         let (message, revision) = self.ask(method, cursor, asker).await?;
         let Some(entries) = method.entries else {
             return Err(ListFault::Call(CallError::Internal(format!("{} is no list", method.name))));
@@ -497,6 +500,7 @@ impl Shelf {
             remarks,
             received: Instant::now(),
             generation,
+            acts,
             hints,
             grace: Mutex::new(Grace::None),
         })

@@ -129,7 +129,7 @@ impl Upstream {
             pass.well();
         }
         if !answer.is_here() {
-            answer.report_to(&self.shared);
+            answer.report();
         }
     }
 

@@ -33,13 +33,27 @@ pub(crate) struct Answer {
     reads: Era,
     /// The upstream's own URI of a resource that is read.
     uri: Option<String>,
-    upstream: Arc<str>,
+    shared: Arc<Shared>,
     /// The call's place at the server, free again when the answer is dropped.
     place: Option<Place>,
     /// What came of it before it was given to anybody.
     first: Option<Box<Arrival>>,
-    /// Who wants to know whether the server comes to an end with it.
-    report_to: Option<Arc<Shared>>,
+    /// Whether it is counted how the server comes to an end with it.
+    reports: bool,
+}
+
+impl Drop for Answer {
+    /// What the call changed has changed by now, as far as anybody can see.
+    fn drop(&mut self) {
+        if acts(self.method) {
+            self.shared.acted();
+        }
+    }
+}
+
+/// Whether a call of a method may change something at the server.
+pub(super) fn acts(method: Option<&'static mcp::method::Method>) -> bool {
+    method.is_none_or(|method| !method.reads)
 }
 
 /// Where the messages come from.
@@ -86,7 +100,7 @@ impl From<Said> for Arrival {
 pub(crate) struct Origin {
     /// Our id of the request.
     pub(crate) id: u64,
-    pub(crate) upstream: Arc<str>,
+    pub(crate) shared: Arc<Shared>,
     /// The revision that the server is spoken to in.
     pub(crate) revision: &'static Revision,
     pub(crate) method: Option<&'static mcp::method::Method>,
@@ -99,9 +113,9 @@ impl Answer {
     pub(crate) fn new(source: Source, origin: Origin, place: Option<Place>) -> Self {
         // Legacy servers stream every answer, a lone response too: there the first thing that comes tells.
         let streams = matches!(source, Source::Events(_)) && origin.revision.era == Era::Modern;
-        let Origin { id, upstream, revision, method, reads, uri } = origin;
-        let (first, report_to) = (None, None);
-        Self { id, source, streams, revision, method, reads, uri, upstream, place, first, report_to }
+        let Origin { id, shared, revision, method, reads, uri } = origin;
+        let (first, reports) = (None, false);
+        Self { id, source, streams, revision, method, reads, uri, shared, place, first, reports }
     }
 
     /// Whether nothing more needs to come from the server.
@@ -116,8 +130,8 @@ impl Answer {
     }
 
     /// Tells how it ends.
-    pub(crate) fn report_to(&mut self, shared: &Arc<Shared>) {
-        self.report_to = Some(Arc::clone(shared));
+    pub(crate) fn report(&mut self) {
+        self.reports = true;
     }
 
     /// What it came over.
@@ -188,7 +202,7 @@ impl Answer {
 
     /// The server's name.
     pub(crate) fn upstream(&self) -> &str {
-        &self.upstream
+        &self.shared.plan.name
     }
 
     /// Waits for the next thing. After the response it must not be asked again. Safe to drop while waiting.
@@ -197,17 +211,17 @@ impl Answer {
             return Ok(*first);
         }
         let arrival = self.hear().await;
-        if let Some(shared) = &self.report_to {
+        if self.reports {
             match &arrival {
-                Ok(Arrival::Response(_)) => shared.went_well(),
+                Ok(Arrival::Response(_)) => self.shared.went_well(),
                 Ok(_) => return arrival,
                 Err(error) => {
                     if let Some(fault) = Fault::of(error) {
-                        shared.went_wrong(fault, error);
+                        self.shared.went_wrong(fault, error);
                     }
                 }
             }
-            self.report_to = None;
+            self.reports = false;
         }
         arrival
     }
@@ -230,7 +244,7 @@ impl Answer {
         }
         let message =
             convert::modernize(response.message, self.method, self.uri.as_deref()).map_err(|fault| {
-                CallError::InvalidAnswer { upstream: self.upstream.to_string(), why: fault.to_string() }
+                CallError::InvalidAnswer { upstream: self.upstream().to_owned(), why: fault.to_string() }
             })?;
         Ok(Arrival::Response(Response { message, ..response }))
     }

@@ -14,7 +14,7 @@ use mcp::version::Era;
 use tokio::time::{Instant, timeout_at};
 use transport::http::client::Reply;
 
-use super::answer::{Answer, Origin, Response, Source};
+use super::answer::{Answer, Origin, Response, Source, acts};
 use super::ask::Asked;
 use super::fault::Failed;
 use super::guard::Pass;
@@ -76,6 +76,9 @@ impl Upstream {
     }
 
     pub(super) async fn begin_placed(&self, order: &Order<'_>, whose: &Whose) -> Result<Box<Answer>, Failed> {
+        if acts(order.call.method()) {
+            self.shared.acted();
+        }
         let takes_none = order.is_own() || tasks::waits(order.call);
         let place = if takes_none { None } else { Some(self.places.take().await?) };
         self.begin(order, whose, place).await
@@ -325,7 +328,7 @@ impl Upstream {
         let uri = || order.subject.or_else(|| order.call.subject().map(|s| &*s.text)).map(str::to_owned);
         Origin {
             id,
-            upstream: Arc::clone(&self.label),
+            shared: Arc::clone(&self.shared),
             revision: link.revision,
             method: order.call.method(),
             reads: order.reads,

@@ -45,6 +45,8 @@ pub(crate) struct Shared {
     /// How often a connection to it was begun anew, for clients of each era; what was missed in between is unknown.
     epochs: PerEra<watch::Sender<u64>>,
     ids: AtomicU64,
+    /// Counts the beginnings and ends of calls that may change something.
+    acts: AtomicU64,
     health: watch::Sender<Health>,
     /// What keeps it from being asked too often when it is sick.
     pub(crate) guard: Guard,
@@ -69,6 +71,7 @@ impl Shared {
             temper: Temper::default(),
             epochs: PerEra::default(),
             ids: AtomicU64::new(0),
+            acts: AtomicU64::new(0),
             health: watch::Sender::new(Health::Unknown),
             suspense: Suspense::default(),
             known: PerEra::default(),
@@ -97,6 +100,16 @@ impl Shared {
     pub(crate) fn strange_id(&self, came: &str, ours: Option<u64>) -> CallError {
         let ours = ours.map(|id| format!(", and the request's is {id}")).unwrap_or_default();
         self.invalid(&format!("it answers with the id {came}{ours}"))
+    }
+
+    /// A call that may change something begins or ends.
+    pub(crate) fn acted(&self) {
+        self.acts.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Changes when something may have been changed.
+    pub(crate) fn acts(&self) -> u64 {
+        self.acts.load(Ordering::Relaxed)
     }
 
     /// How many requests there have been.

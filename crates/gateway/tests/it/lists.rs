@@ -95,6 +95,51 @@ async fn a_list_that_says_nothing_of_freshness_is_asked_for_each_time() {
     }
 }
 
+/// Servers that change what they list when a tool is called may say nothing of it.
+#[tokio::test(start_paused = true)]
+async fn what_was_listed_before_a_call_is_not_given_after_it() {
+    for persona in [Persona::modern().fresh(0, "public"), Persona::legacy()] {
+        let (running, server, mut desk) = with(persona.scripted(&["tools/call"])).await;
+        let client = running.client.clone();
+        let call = tokio::spawn(async move {
+            ask::modern(&client, "tools/call", r#""name":"echo","arguments":{}"#).await.response().await
+        });
+        let asked = desk.asked("tools/call").await;
+        let before = server.seen_of("tools/list").len();
+        // In the middle of it, and when it is over.
+        tools(&running.client).await;
+        assert_eq!(server.seen_of("tools/list").len(), before + 1);
+        asked.result(r#"{"resultType":"complete","content":[]}"#).await;
+        call.await.unwrap();
+        tools(&running.client).await;
+        assert_eq!(server.seen_of("tools/list").len(), before + 2);
+    }
+}
+
+/// A list on its way when a call ends may be what was before it.
+#[tokio::test(start_paused = true)]
+async fn who_lists_after_a_call_gets_no_list_that_was_asked_for_before() {
+    let (running, _server, mut desk) =
+        with(Persona::modern().fresh(0, "public").scripted(&["tools/call", "prompts/list"])).await;
+    let list = |client: Client| {
+        tokio::spawn(async move { ask::modern(&client, "prompts/list", "").await.response().await })
+    };
+    let first = list(running.client.clone());
+    let old = desk.asked("prompts/list").await;
+    let client = running.client.clone();
+    let call = tokio::spawn(async move {
+        ask::modern(&client, "tools/call", r#""name":"echo","arguments":{}"#).await.response().await
+    });
+    desk.asked("tools/call").await.result(r#"{"resultType":"complete","content":[]}"#).await;
+    call.await.unwrap();
+    let second = list(running.client.clone());
+    testkit::idle().await;
+    old.result(r#"{"resultType":"complete","prompts":[{"name":"old"}]}"#).await;
+    assert!(first.await.unwrap().contains(r#""old""#));
+    desk.asked("prompts/list").await.result(r#"{"resultType":"complete","prompts":[{"name":"new"}]}"#).await;
+    assert!(second.await.unwrap().contains(r#""new""#));
+}
+
 #[tokio::test(start_paused = true)]
 async fn clients_of_other_capabilities_do_not_share_lists() {
     for scope in ["private", "public"] {
