@@ -25,6 +25,8 @@ enum Case {
     Call,
     /// The same by a legacy client, in a session.
     Legacy,
+    /// The same of a legacy server.
+    Old,
     /// `tools/list` of a hundred tools of each of the two servers, cached.
     List,
 }
@@ -34,6 +36,7 @@ impl Case {
         match name {
             "call" => Some(Self::Call),
             "legacy" => Some(Self::Legacy),
+            "old" => Some(Self::Old),
             "list" => Some(Self::List),
             _ => None,
         }
@@ -42,7 +45,7 @@ impl Case {
     /// How many tools each server has.
     fn tools(self) -> usize {
         match self {
-            Self::Call | Self::Legacy => 3,
+            Self::Call | Self::Legacy | Self::Old => 3,
             Self::List => 100,
         }
     }
@@ -51,7 +54,7 @@ impl Case {
 fn main() -> Result<(), Box<dyn Error>> {
     let mut given = std::env::args().skip(1);
     let (case, calls) = (given.next(), given.next());
-    let case = case.as_deref().and_then(Case::find).ok_or("the first argument is call, legacy or list")?;
+    let case = case.as_deref().and_then(Case::find).ok_or("the first argument is call, legacy, old or list")?;
     let calls: usize = calls.ok_or("the second argument says how many calls")?.parse()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(go(case, calls))
@@ -61,7 +64,7 @@ async fn go(case: Case, calls: usize) -> Result<(), Box<dyn Error>> {
     let network = Arc::new(MemoryNetwork::default());
     let mut servers = Vec::new();
     for name in ["github", "files"] {
-        servers.push((name, peer::serve(&network, case.tools()).await?));
+        servers.push((name, peer::serve(&network, case.tools(), !matches!(case, Case::Old)).await?));
     }
     let plan = plan::plan(&servers)?;
     let world = plan::world(&plan, Arc::clone(&network))?;
@@ -72,7 +75,7 @@ async fn go(case: Case, calls: usize) -> Result<(), Box<dyn Error>> {
     let mut client = Client::connect(&network, address).await?;
     let request = match case {
         Case::Call => client::modern_call(),
-        Case::Legacy => client::legacy_call(&client.open_session().await?),
+        Case::Legacy | Case::Old => client::legacy_call(&client.open_session().await?),
         Case::List => client::modern_list(),
     };
     client.repeat(&request, calls).await?;

@@ -1,5 +1,5 @@
-//! A modern server that costs as little as it can: it finds the end of a request and its id, and copies an answer that
-//! was made before.
+//! A server that costs as little as it can: it finds the end of a request and its id, and copies an answer that was made
+//! before. It speaks one era.
 
 use std::io;
 
@@ -12,10 +12,10 @@ use transport::net::{Address, BoxIo, Network as _};
 const TEXT: usize = 940;
 
 /// Serves at an address of its own choice, and says which.
-pub(crate) async fn serve(network: &MemoryNetwork, tools: usize) -> io::Result<Address> {
+pub(crate) async fn serve(network: &MemoryNetwork, tools: usize, is_modern: bool) -> io::Result<Address> {
     let mut listener = network.bind(&Address::Tcp("127.0.0.1".to_owned(), 0)).await?;
     let bound = listener.local();
-    let answers = std::sync::Arc::new(Answers::new(tools));
+    let answers = std::sync::Arc::new(Answers::new(tools, is_modern));
     tokio::spawn(async move {
         while let Ok((accepted, _)) = listener.accept().await {
             let Ok(io) = accepted.open() else { continue };
@@ -29,14 +29,20 @@ pub(crate) async fn serve(network: &MemoryNetwork, tools: usize) -> io::Result<A
 
 /// The results of the methods, made once.
 struct Answers {
-    discover: String,
+    is_modern: bool,
+    /// What the server is, in its era's own words.
+    introduction: String,
     list: String,
     call: String,
 }
 
 impl Answers {
-    fn new(tools: usize) -> Self {
-        let cached = r#""resultType":"complete","ttlMs":3600000,"cacheScope":"public""#;
+    fn new(tools: usize, is_modern: bool) -> Self {
+        let (cached, complete) = if is_modern {
+            (r#""resultType":"complete","ttlMs":3600000,"cacheScope":"public","#, r#""resultType":"complete","#)
+        } else {
+            ("", "")
+        };
         let schema = r#"{"type":"object","properties":{"region":{"type":"string","x-mcp-header":"Region"},"text":{"type":"string"}}}"#;
         let tool = |n| {
             format!(
@@ -45,14 +51,15 @@ impl Answers {
         };
         let all: Vec<_> = (0..tools).map(tool).collect();
         Self {
-            discover: format!(
-                r#"{{{cached},"supportedVersions":["2026-07-28"],"capabilities":{{"tools":{{}}}}}}"#
-            ),
-            list: format!(r#"{{{cached},"tools":[{}]}}"#, all.join(",")),
-            call: format!(
-                r#"{{"resultType":"complete","content":[{{"type":"text","text":"{}"}}]}}"#,
-                "y".repeat(TEXT)
-            ),
+            is_modern,
+            introduction: if is_modern {
+                format!(r#"{{{cached}"supportedVersions":["2026-07-28"],"capabilities":{{"tools":{{}}}}}}"#)
+            } else {
+                r#"{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"peer","version":"1"}}"#
+                    .to_owned()
+            },
+            list: format!(r#"{{{cached}"tools":[{}]}}"#, all.join(",")),
+            call: format!(r#"{{{complete}"content":[{{"type":"text","text":"{}"}}]}}"#, "y".repeat(TEXT)),
         }
     }
 
@@ -79,8 +86,13 @@ impl Answers {
             &self.call
         } else if has(r#""method":"tools/list""#) {
             &self.list
+        } else if has(if self.is_modern { "server/discover" } else { r#""method":"initialize""# }) {
+            &self.introduction
+        } else if request.starts_with(b"POST") && !has("server/discover") {
+            return out.extend_from_slice(b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n");
         } else {
-            &self.discover
+            let refused = b"HTTP/1.1 405 Method Not Allowed\r\nallow: POST\r\ncontent-length: 0\r\n\r\n";
+            return out.extend_from_slice(refused);
         };
         let id = between(request, b"\"id\":", b",").unwrap_or(b"null");
         let (before, after) = (r#"{"jsonrpc":"2.0","id":"#, r#","result":"#);
@@ -98,7 +110,9 @@ impl Answers {
 pub(crate) fn request_end(held: &[u8]) -> Option<usize> {
     let head = memmem::find(held, b"\r\n\r\n")? + 4;
     let length = between(held.get(..head)?, b"content-length: ", b"\r\n");
-    let length: usize = length.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok())?;
+    // What is asked for without a body has no length.
+    let length = length.unwrap_or(if held.starts_with(b"GET") { b"0" } else { b"" });
+    let length: usize = std::str::from_utf8(length).ok()?.parse().ok()?;
     (held.len() >= head + length).then_some(head + length)
 }
 
