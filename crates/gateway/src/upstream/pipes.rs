@@ -29,12 +29,9 @@ use crate::upstream::shared::Shared;
 mod beside;
 mod eras;
 mod keeping;
+mod pauses;
 
-/// A conversation that lasted this long has not failed to begin.
-const SETTLED: Duration = Duration::from_secs(30);
-/// The first pause before one is begun again; doubled up to [`LONGEST_PAUSE`].
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+use self::pauses::{Pauses, Pausing};
 
 /// How a conversation begins.
 pub(crate) trait Begin: fmt::Debug + Send + Sync + 'static {
@@ -78,7 +75,7 @@ pub(crate) struct Pipes<B> {
     shared: Arc<Shared>,
     begin: B,
     slots: Mutex<HashMap<Whose, Slot>>,
-    pause: Mutex<Pause>,
+    pauses: Pauses,
     stopped: CancellationToken,
     /// When it was first found out which eras the server speaks.
     found: Mutex<Option<Instant>>,
@@ -88,8 +85,6 @@ pub(crate) struct Pipes<B> {
     beside: Arc<AsyncMutex<()>>,
     /// Told when one has begun.
     news: Notify,
-    /// The one that was last used for ourselves.
-    own: Mutex<Option<Pipe>>,
 }
 
 /// The conversation of one [`Whose`]; the lock is held while it is being begun.
@@ -116,27 +111,18 @@ pub(crate) struct Fresh {
     kept: bool,
 }
 
-/// When one may be begun again.
-#[derive(Debug, Default)]
-struct Pause {
-    failures: u32,
-    until: Option<Instant>,
-    error: Option<CallError>,
-}
-
 impl<B: Begin> Pipes<B> {
     pub(crate) fn new(shared: Arc<Shared>, begin: B) -> Self {
         Self {
             shared,
             begin,
             slots: Mutex::default(),
-            pause: Mutex::default(),
+            pauses: Pauses::default(),
             stopped: CancellationToken::new(),
             found: Mutex::default(),
             first: Arc::default(),
             beside: Arc::default(),
             news: Notify::new(),
-            own: Mutex::default(),
         }
     }
 
@@ -238,7 +224,7 @@ impl<B: Begin> Pipes<B> {
             () = self.stopped.cancelled() => return Err(self.shared.unreachable("Portolan no longer uses it")),
         };
         if let Err(error @ (CallError::Unreachable { .. } | CallError::InvalidAnswer { .. })) = &started {
-            self.failed(error);
+            self.failed(whose, error);
         }
         started
     }
@@ -304,6 +290,7 @@ impl<B: Begin> Pipes<B> {
 
     /// Ends the conversations of `whose`, which nobody will use again.
     pub(crate) async fn forget(&self, whose: &Whose) {
+        whose.session.iter().for_each(|session| self.pauses.forget(session));
         let slots: Vec<_> =
             lock(&self.slots).extract_if(|other, _| other.is_kin_of(whose)).map(|(_, slot)| slot).collect();
         for slot in slots {
@@ -325,43 +312,27 @@ impl<B: Begin> Pipes<B> {
     }
 
     async fn start(&self, whose: &Whose) -> Result<Running, CallError> {
-        self.may_start()?;
+        self.may_start(whose)?;
         let running = self.begin.begin(&self.shared, whose).await?;
         self.shared.knows(&running.link);
         self.shared.temper.is_of(running.link.discovered.info.as_deref());
         Ok(running)
     }
 
-    fn may_start(&self) -> Result<(), CallError> {
-        let pause = lock(&self.pause);
-        let left =
-            pause.until.map(|until| until.saturating_duration_since(Instant::now())).unwrap_or_default();
-        if left.is_zero() {
+    fn may_start(&self, whose: &Whose) -> Result<(), CallError> {
+        let Some(Pausing { left, failures, error }) = self.pauses.of(whose.session.as_ref()) else {
             return Ok(());
-        }
-        tracing::debug!(
-            upstream = self.shared.plan.name,
-            ?left,
-            failures = pause.failures,
-            "not started yet"
-        );
+        };
+        tracing::debug!(upstream = self.shared.plan.name, ?left, failures, "not started yet");
         // The same words as when it failed: nothing else has happened.
-        Err(pause.error.clone().unwrap_or_else(|| self.shared.unreachable("it has failed to start")))
+        Err(error.unwrap_or_else(|| self.shared.unreachable("it has failed to start")))
     }
 
-    fn failed(&self, error: &CallError) {
-        let mut pause = lock(&self.pause);
-        let now = Instant::now();
-        if pause.until.is_some_and(|until| until > now) {
-            return;
-        }
-        if pause.until.is_none_or(|until| until + SETTLED < now) {
-            pause.failures = 0;
-        }
-        let length = FIRST_PAUSE.saturating_mul(1 << pause.failures.min(10)).min(LONGEST_PAUSE);
-        pause.failures += 1;
-        pause.until = Some(now + length);
-        pause.error = Some(error.clone());
+    fn failed(&self, whose: &Whose, error: &CallError) {
+        // The server runs and answers, and has let others in: it is what this one says of itself.
+        let is_ones_own =
+            matches!(error, CallError::InvalidAnswer { .. }) && self.shared.eras.speaks(whose.era);
+        self.pauses.failed(whose.session.as_ref().filter(|_| is_ones_own), error);
     }
 }
 

@@ -79,6 +79,8 @@ pub(crate) struct HttpWire {
     is_sse: AtomicBool,
     openings: Openings,
     manners: Manners,
+    /// Until when no other one is opened for legacy clients, where those that are open go on.
+    withheld: Mutex<Option<Instant>>,
     /// How a probe was refused that said nothing of the era, as long as no session was opened.
     unsure: Mutex<Option<Verdict>>,
 }
@@ -131,6 +133,7 @@ impl HttpWire {
             sessions: Mutex::default(),
             openings: Openings::default(),
             manners: Manners::default(),
+            withheld: Mutex::default(),
             unsure: Mutex::default(),
         })
     }
@@ -184,6 +187,9 @@ impl HttpWire {
                 hearing::listen(self, &session).await;
             }
             return Ok(Partner::Legacy(session));
+        }
+        if let Some(modern) = self.bridged_meanwhile(whose) {
+            return Ok(modern);
         }
         let opening = session::open(self, whose).await;
         if let Ok(Opening::Refused(refused)) = &opening

@@ -40,6 +40,8 @@ enum Manner {
 #[derive(Debug, Clone, Default)]
 struct Server {
     calls: Arc<Mutex<BTreeMap<usize, usize>>>,
+    /// Which process was asked to watch what.
+    watches: Arc<Mutex<Vec<(usize, String)>>>,
     started: Arc<AtomicUsize>,
 }
 
@@ -81,6 +83,11 @@ impl Server {
                     } else {
                         text(&id, if elicits { "told" } else { "not told" })
                     }
+                }
+                "resources/subscribe" => {
+                    let uri = json::at(&line, &["params", "uri"]).map(json::plain).unwrap();
+                    self.watches.lock().unwrap().push((number, uri.to_owned()));
+                    answer("{}")
                 }
                 "" if id == "\"e\"" => {
                     let refused = json::at(&line, &["error"]).is_some();
@@ -247,4 +254,31 @@ async fn copies_are_bounded() {
     }
     tokio::time::sleep(Duration::from_secs(700)).await;
     assert_eq!(spawn.live(), 1, "idle copies end");
+}
+
+/// Wherever a resource is watched, it still is when that process has ended beside others.
+#[tokio::test(start_paused = true)]
+async fn what_is_watched_in_a_copy_is_watched_elsewhere_when_it_ends() {
+    let (running, spawn, server) = stand(Manner::Asks, |_| {}).await;
+    let mut seats = Vec::new();
+    for (capabilities, uri) in [(ELICITS, "a://1"), (NONE, "a://2")] {
+        let mut seat = Seat::take(&running, capabilities).await;
+        seat.call().await;
+        // What was begun to see what the server is ends.
+        tokio::time::sleep(Duration::from_secs(if seats.is_empty() { 700 } else { 0 })).await;
+        let body = seat.door.body("3", "resources/subscribe", &format!(r#""uri":"{uri}""#), "");
+        let done = seat.door.response(&body).await;
+        assert_eq!(json::at(&done, &["result"]), Some("{}"), "{done}");
+        testkit::idle().await;
+        seats.push(seat);
+    }
+    let of = |uri: &str| {
+        let watches = server.watches.lock().unwrap();
+        watches.iter().filter(|(_, watched)| watched == uri).map(|(at, _)| *at).collect::<Vec<_>>()
+    };
+    let (one, two) = (of("a://1"), of("a://2"));
+    assert!(one.len() == 1 && two.len() == 1 && one < two, "{one:?} {two:?}");
+    tokio::time::sleep(Duration::from_secs(700)).await;
+    assert_eq!(spawn.live(), 1, "{:?}", spawn.log());
+    assert_eq!(of("a://1"), [one, two].concat());
 }

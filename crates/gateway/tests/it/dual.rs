@@ -182,6 +182,44 @@ async fn a_server_that_was_away_has_refused_nothing() {
     assert_eq!(era_of(called[0].text()), Era::Legacy);
 }
 
+/// Who has a session goes on in it when none is opened for somebody else: that may be a bad moment, or what he has declared.
+#[tokio::test(start_paused = true)]
+async fn a_session_that_is_not_opened_takes_nobody_elses_away() {
+    for over in BOTH {
+        let (running, server, desk, _spawn) = with(over, dual(), |_| {}).await;
+        server.answer_all(desk, |asked| async move {
+            if asked.seen.method() != "initialize" {
+                let era = era_of(asked.seen.text()).name();
+                return asked.result(&format!(r#"{{"content":[],"era":"{era}"}}"#)).await;
+            }
+            match asked.is_http() {
+                true => asked.respond(503, "text/plain", &[], b"busy").await,
+                false => asked.error(-32603, "busy", None).await,
+            }
+        });
+        let called = async |door: &mut Door| {
+            let text = door.response(&door.body("1", "tools/call", r#""name":"t""#, "")).await;
+            json::at(&text, &["result", "era"]).map(json::plain).map(str::to_owned).unwrap_or(text)
+        };
+        let mut first = Door::open(Kind::LegacyHttp, &running).await;
+        assert_eq!(called(&mut first).await, "legacy", "{over:?}");
+        let opened = server.seen_of("initialize").len();
+        server.persona().scripted.insert("initialize".to_owned());
+        let mut second = Door::open_with(Kind::LegacyHttp, &running, r#"{"elicitation":{}}"#).await;
+        for _ in 0..3 {
+            assert_eq!(called(&mut second).await, "modern", "{over:?}");
+            assert_eq!(called(&mut first).await, "legacy", "{over:?}");
+        }
+        // It is not asked for at each call.
+        assert_eq!(server.seen_of("initialize").len(), opened + 1, "{over:?}");
+        if over == Over::Http {
+            server.persona().scripted.clear();
+            tokio::time::sleep(Duration::from_secs(61)).await;
+            assert_eq!(called(&mut second).await, "legacy");
+        }
+    }
+}
+
 /// A legacy server needs no question of the modern era for legacy clients, and no second process for anybody.
 #[tokio::test(start_paused = true)]
 async fn a_legacy_server_has_one_conversation_for_both() {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use gateway::plan::SessionRule;
 use testkit::json;
 use testkit::net::MemoryNetwork;
 use testkit::server::{Desk, Persona, ScriptedServer};
@@ -12,6 +13,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::time::Instant;
 
 use crate::ask;
+use crate::doors::{Door, Kind};
 use crate::stand::{Over, Running, Stand};
 
 async fn with(
@@ -181,6 +183,35 @@ async fn a_process_that_fails_is_started_again_after_ever_longer_pauses() {
     assert_eq!(spawn.live(), 0);
     let health = running.gateway.health();
     assert!(format!("{health:?}").contains("no database"), "{health:?}");
+}
+
+/// What one client says of itself is no reason to leave the others without theirs.
+#[tokio::test(start_paused = true)]
+async fn a_process_that_fails_for_one_client_is_started_for_the_next() {
+    let (running, server, desk, spawn) = with(Persona::legacy(), |stand| {
+        stand.upstream("up").sessions = SessionRule::PerClient;
+    })
+    .await;
+    server.answer_all(desk, |asked| async move {
+        match asked.seen.method().as_str() {
+            "initialize" => asked.error(-32602, "not you", None).await,
+            _ => asked.result(r#"{"content":[]}"#).await,
+        }
+    });
+    running.gateway.settled().await;
+    let called =
+        async |door: &mut Door| door.response(&door.body("1", "tools/call", r#""name":"t""#, "")).await;
+    server.persona().scripted.insert("initialize".to_owned());
+    let mut refused = Door::open(Kind::LegacyHttp, &running).await;
+    for _ in 0..20 {
+        let text = called(&mut refused).await;
+        assert_eq!(reason(&text), Some("upstream_invalid_answer"), "{text}");
+    }
+    assert_eq!(spawn.started(), 2, "with pauses of its own");
+    server.persona().scripted.clear();
+    let mut next = Door::open(Kind::LegacyHttp, &running).await;
+    let text = called(&mut next).await;
+    assert!(text.contains("content"), "{text}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -40,8 +40,10 @@ impl<B: Begin> Pipes<B> {
     pub(super) fn note(&self, running: &Running, told: &Whose) {
         let era = running.link.era();
         self.shared.found(era);
-        // It may be what one client says of itself that was refused, where others were not.
-        let is_ones_own = told.client.is_some() && self.shared.eras.speaks(told.era);
+        // It may be what one client says of itself that was refused, or a bad moment, where others were not: who has a
+        // conversation goes on in it.
+        let is_ones_own =
+            self.shared.eras.speaks(told.era) && (told.client.is_some() || self.kin(told).is_some());
         if era != told.era && !is_ones_own && !self.shared.eras.refuses(told.era) {
             // Who shares a conversation must not be asked anew while it goes on.
             self.shared.eras.refused(told.era, Duration::MAX);

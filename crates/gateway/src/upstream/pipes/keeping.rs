@@ -28,11 +28,7 @@ impl<B: Begin> Pipes<B> {
         let slot = lock(&self.slots).get(whose).cloned();
         let exact = slot.and_then(|slot| slot.try_lock().ok().and_then(|running| running.clone()));
         let exact = exact.filter(|running| !running.pipe.is_closed());
-        let found = exact.or_else(|| self.shared_with(whose, need));
-        if need == Need::Own {
-            *lock(&self.own) = found.as_ref().map(|running| running.pipe.clone());
-        }
-        found
+        exact.or_else(|| self.shared_with(whose, need))
     }
 
     /// One that was begun for others and is as good.
@@ -139,14 +135,10 @@ impl<B: Begin> Pipes<B> {
         idle >= enough && self.all_kin(whose).iter().any(is_newer)
     }
 
-    /// One is over. If it is the one in which resources were watched, and others are not over, that is done elsewhere.
+    /// One is over. If resources were watched in it, and others are not over, that is done elsewhere: not by whichever serves us
+    /// now, which was asked to watch only what was wanted since.
     fn ended(&self, whose: &Whose, running: &Running) {
-        let was_own = lock(&self.own).take_if(|own| own.is(&running.pipe)).is_some();
-        if was_own
-            && running.watches.load(Ordering::Relaxed)
-            && whose.is_shared()
-            && self.kin(whose).is_some()
-        {
+        if running.watches.load(Ordering::Relaxed) && whose.is_shared() && self.kin(whose).is_some() {
             self.shared.begun(running.link.era());
         }
     }

@@ -7,13 +7,14 @@
 use std::sync::Arc;
 
 use mcp::version::Era;
-use tokio::time::Duration;
+use tokio::time::{Duration, Instant};
 
-use super::session::Refused;
+use super::session::{Refused, Session};
 use super::{HttpWire, Partner};
 use crate::reply::CallError;
 use crate::upstream::eras::{DOUBT_LASTS, VERDICT_LASTS};
 use crate::upstream::link::{Link, Whose};
+use crate::upstream::pipe::lock;
 
 impl HttpWire {
     /// Whether clients of an era are known to be spoken for in the modern one.
@@ -67,6 +68,12 @@ impl HttpWire {
             tracing::debug!(upstream = name, why = %refused.error, "it opens no session for one client");
             return Some(Partner::Modern(link));
         }
+        if !refused.lasts && self.shared.eras.speaks(Era::Legacy) && self.has_sessions() {
+            // A bad moment takes nobody's session away.
+            *lock(&self.withheld) = Some(Instant::now() + DOUBT_LASTS);
+            tracing::debug!(upstream = name, why = %refused.error, "it opens no session now; those that are open go on");
+            return Some(Partner::Modern(link));
+        }
         let lasts: Duration = if refused.lasts { VERDICT_LASTS } else { DOUBT_LASTS };
         self.shared.eras.refused(Era::Legacy, lasts);
         tracing::debug!(
@@ -75,5 +82,20 @@ impl HttpWire {
             "it opens no session; legacy clients are bridged to the modern era"
         );
         Some(Partner::Modern(link))
+    }
+
+    /// The modern link for a client for whom no session is opened at the moment.
+    pub(super) fn bridged_meanwhile(&self, whose: &Whose) -> Option<Partner> {
+        let is_withheld = lock(&self.withheld).is_some_and(|until| until > Instant::now());
+        let link = self.modern.load_full().filter(|_| whose.era == Era::Legacy && is_withheld)?;
+        Some(Partner::Modern(link)).filter(|_| self.has_sessions())
+    }
+
+    /// Whether any session is open, as far as is known.
+    fn has_sessions(&self) -> bool {
+        let is_open = |session: &Arc<Session>| !session.is_lost();
+        lock(&self.sessions)
+            .values()
+            .any(|slot| slot.try_lock().is_ok_and(|slot| slot.as_ref().is_some_and(is_open)))
     }
 }
