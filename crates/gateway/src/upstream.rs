@@ -28,6 +28,7 @@ pub(crate) mod ask;
 mod backlog;
 mod breaker;
 mod budget;
+mod departed;
 mod dice;
 pub(crate) mod ears;
 pub(crate) mod eras;
@@ -406,6 +407,7 @@ impl Upstream {
         if self.shared.plan.sessions == crate::plan::SessionRule::Shared {
             return;
         }
+        self.shared.departed.add(session);
         let whose = self.whose(principal, Era::Legacy, Some((session, None)), NOTHING);
         match &self.wire {
             Wire::Http(wire) => wire.forget(&whose).await,

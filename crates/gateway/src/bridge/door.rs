@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use auth::Principal;
 use bytes::Bytes;
+use futures_util::future::join_all;
 use http::HeaderMap;
 use mcp::answer;
 use mcp::call::Call;
@@ -37,6 +38,12 @@ use crate::upstream::pipe::lock;
 
 /// How long a client may take to say that it is ready before it is told what there is all the same.
 const READY_WITHIN: Duration = Duration::from_secs(10);
+
+/// Ends what servers hold for a session. One that takes its time holds up no other.
+async fn forget(route: Arc<Route>, principal: Principal, session: Arc<str>) {
+    let members = &route.catalog.members;
+    join_all(members.iter().map(|member| member.upstream.forget(&principal, &session))).await;
+}
 
 /// The legacy era's door to one route.
 #[derive(Debug)]
@@ -104,6 +111,9 @@ impl Door {
             .open(&opening, &principal, &self.limits, (opener, now))
             .map_err(|fault| CallError::Internal(fault.to_string()))?;
         self.sessions.opening(&terms.name);
+        for over in self.sessions.sweep(now) {
+            self.route.world.tasks.spawn(forget(Arc::clone(&self.route), principal.clone(), over));
+        }
         let result = initialize::result(&discovered, terms.revision, &self.route.world.identity);
         Ok(Opened { id, terms, answer: answer::result_message(&request.id, &result) })
     }
@@ -118,15 +128,17 @@ impl Door {
         Ok((terms, principal))
     }
 
-    /// Ends a session, everywhere.
-    pub(crate) async fn end(&self, terms: &Terms, principal: &Principal) -> Result<(), CallError> {
-        // What servers hold for it is ended first: that it has ended is the last that is known of it.
-        for member in &self.route.catalog.members {
-            member.upstream.forget(principal, &terms.name).await;
-        }
-        self.mark_ended(terms).await?;
-        self.sessions.end(terms, self.now());
-        Ok(())
+    /// Ends a session, everywhere, whether or not its client waits for that.
+    pub(crate) async fn end(self: &Arc<Self>, terms: &Terms, principal: &Principal) -> Result<(), CallError> {
+        let (door, terms, principal) = (Arc::clone(self), terms.clone(), principal.clone());
+        let ending = self.route.world.tasks.spawn(async move {
+            // What servers hold for it is ended first: that it has ended is the last that is known of it.
+            forget(Arc::clone(&door.route), principal, Arc::clone(&terms.name)).await;
+            door.mark_ended(&terms).await?;
+            door.sessions.end(&terms, door.now());
+            Ok(())
+        });
+        ending.await.unwrap_or_else(|fault| Err(CallError::Internal(format!("ending a session: {fault}"))))
     }
 
     /// What a message in a session means.

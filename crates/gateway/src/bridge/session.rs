@@ -30,6 +30,9 @@ const MOST_OPENING: usize = 10_000;
 /// The most sessions with something going on.
 const MOST_HELD: usize = 100_000;
 
+/// How often it is looked for sessions that are over at most.
+const SWEEPS: Duration = Duration::from_secs(60);
+
 /// What was negotiated when a session was opened.
 #[derive(Debug, Clone)]
 pub(crate) struct Terms {
@@ -50,6 +53,8 @@ pub(crate) struct Sessions {
     purpose: String,
     held: Mutex<HashMap<Arc<str>, Arc<Held>>>,
     ended: Mutex<HashMap<Arc<str>, SystemTime>>,
+    /// When it was last looked for those that are over.
+    swept: Mutex<Option<SystemTime>>,
     /// What the recordings of all sessions take.
     budget: Arc<Budget>,
     /// Sessions that were opened here and whose clients may not be told anything yet (MCP 2025-11-25 `basic/lifecycle`).
@@ -81,6 +86,7 @@ impl Sessions {
             purpose: format!("legacy-session:{route}"),
             held: Mutex::default(),
             ended: Mutex::default(),
+            swept: Mutex::default(),
             budget,
             opening: watch::Sender::default(),
         }
@@ -188,6 +194,24 @@ impl Sessions {
     /// How many sessions have something going on.
     pub(crate) fn busy(&self) -> usize {
         lock(&self.held).values().filter(|held| held.is_busy()).count()
+    }
+
+    /// Lets go of sessions that are over though nobody has ended them, as most clients do not; says which. It is looked for them
+    /// once in a while only, because there may be many.
+    pub(crate) fn sweep(&self, now: SystemTime) -> Vec<Arc<str>> {
+        let mut swept = lock(&self.swept);
+        if swept.is_some_and(|last| now.duration_since(last).is_ok_and(|since| since < SWEEPS)) {
+            return Vec::new();
+        }
+        *swept = Some(now);
+        drop(swept);
+        let over = |_: &Arc<str>, held: &mut Arc<Held>| held.expires <= now && !held.has_calls();
+        let over: Vec<_> = lock(&self.held).extract_if(over).collect();
+        for (_, held) in &over {
+            held.streams.send_modify(|count| *count += 1);
+            held.recordings.end();
+        }
+        over.into_iter().map(|(name, _)| name).collect()
     }
 
     /// Ends a session: whatever it has going on is cancelled.

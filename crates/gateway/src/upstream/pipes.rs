@@ -153,6 +153,10 @@ impl<B: Begin> Pipes<B> {
         let told = if beside.is_some() { self.told(&whose) } else { whose.clone() };
         let slot = Arc::clone(lock(&self.slots).entry(told.clone()).or_default());
         let mut slot = slot.lock_owned().await;
+        if self.shared.departed.has(&told) {
+            lock(&self.slots).remove(&told);
+            return Err(self.shared.departed());
+        }
         if let Some(running) = slot.as_ref().filter(|running| !running.pipe.is_closed()) {
             return Ok(Some(running.clone()));
         }

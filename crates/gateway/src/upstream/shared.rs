@@ -15,6 +15,7 @@ use transport::http::client::SendFault;
 
 use crate::plan::{EraRule, Reach, TransportRule, UpstreamPlan};
 use crate::reply::CallError;
+use crate::upstream::departed::Departed;
 use crate::upstream::ears::Ears;
 use crate::upstream::eras::{Eras, PerEra};
 use crate::upstream::fault::Fault;
@@ -40,6 +41,8 @@ pub(crate) struct Shared {
     pub(crate) notices: Notices,
     /// Who can be asked outside of any call.
     pub(crate) ears: Ears,
+    /// Whose own conversations are not needed any more.
+    pub(crate) departed: Departed,
     /// Whether it minds what is declared to it.
     pub(crate) temper: Temper,
     /// How often a connection to it was begun anew, for clients of each era; what was missed in between is unknown.
@@ -68,6 +71,7 @@ impl Shared {
             most_children,
             notices: Notices::new(),
             ears: Ears::default(),
+            departed: Departed::default(),
             temper: Temper::default(),
             epochs: PerEra::default(),
             ids: AtomicU64::new(0),
@@ -185,6 +189,11 @@ impl Shared {
     /// It cannot be reached, and why.
     pub(crate) fn unreachable(&self, why: &str) -> CallError {
         CallError::Unreachable { upstream: self.plan.name.clone(), why: why.to_owned(), fault: None }
+    }
+
+    /// Nothing is begun any more for who has gone.
+    pub(crate) fn departed(&self) -> CallError {
+        self.unreachable("its client has ended the session")
     }
 
     /// It cannot be reached, why, and what is the matter with it.

@@ -31,6 +31,7 @@ use crate::upstream::shared::Shared;
 use crate::upstream::sse::{SseWire, Streams};
 
 pub(crate) mod early;
+mod ending;
 mod hearing;
 mod jars;
 mod lasting;
@@ -162,6 +163,9 @@ impl HttpWire {
             let mut sessions = lock(&self.sessions);
             // Where there is one era for all, clients of both share it.
             let key = whose.in_era(Era::Legacy);
+            if sessions.len() >= MOST_SESSIONS {
+                ending::sweep(&mut sessions);
+            }
             if sessions.len() >= MOST_SESSIONS && !sessions.contains_key(&key) {
                 let what = format!("sessions with {}", self.shared.plan.name);
                 return Err(CallError::Overloaded { what, limit: MOST_SESSIONS });
@@ -169,6 +173,10 @@ impl HttpWire {
             Arc::clone(sessions.entry(key).or_default())
         };
         let mut slot = slot.lock().await;
+        if self.shared.departed.has(whose) {
+            lock(&self.sessions).remove(&whose.in_era(Era::Legacy));
+            return Err(self.shared.departed());
+        }
         if self.is_sse.load(Ordering::Relaxed) {
             // Whoever held the lock has found that out.
             return self.find_sse(whose).await;
@@ -210,7 +218,7 @@ impl HttpWire {
                 }
             }
             Ok(Opening::Refused(refused)) => Err(refused.error),
-            Ok(Opening::Done(session)) => Ok(*session),
+            Ok(Opening::Done(fresh)) => Ok(fresh.keep()),
             Err(error) => Err(error),
         };
         let opened = opened.map_err(|error| self.unopened(error));
@@ -218,7 +226,7 @@ impl HttpWire {
             // It may be another server by now: the next call asks for the era again.
             *self.legacy_since.lock().await = None;
         }
-        let session = Arc::new(opened?);
+        let session = opened?;
         *lock(&self.unsure) = None;
         self.shared.knows(&session.link);
         *slot = Some(Arc::clone(&session));
@@ -537,38 +545,6 @@ impl HttpWire {
                 session.reply(&wire, word);
             }
         });
-    }
-
-    /// Ends the sessions of `whose`, whatever is declared in them, which nobody will use again.
-    pub(crate) async fn forget(&self, whose: &Whose) {
-        self.sse.forget(whose).await;
-        let slots: Vec<_> = lock(&self.sessions)
-            .extract_if(|other, _| other.is_kin_of(whose))
-            .map(|(_, slot)| slot)
-            .collect();
-        let mut remembered = lasting::recall_all(self, whose).await;
-        for slot in slots {
-            if let Some(session) = slot.lock().await.take() {
-                remembered.retain(|(id, _)| !session.is_called(id));
-                session::end(self, &session).await;
-            }
-        }
-        for (id, answer) in remembered {
-            session::end_recalled(self, &id, &answer).await;
-        }
-    }
-
-    /// Ends all sessions but those with which other replicas go on.
-    pub(crate) async fn stop(&self) {
-        self.sse.stop().await;
-        let slots: Vec<_> = lock(&self.sessions).drain().map(|(_, slot)| slot).collect();
-        for slot in slots {
-            match slot.lock().await.take() {
-                Some(session) if session.lasts() => session.lose(),
-                Some(session) => session::end(self, &session).await,
-                None => {}
-            }
-        }
     }
 
     pub(crate) fn invalid(&self, why: &str) -> CallError {

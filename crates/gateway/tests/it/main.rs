@@ -24,6 +24,7 @@ mod field;
 mod hearing;
 mod http2;
 mod keeping;
+mod leaving;
 mod lies;
 mod limits;
 mod listening;

@@ -5,8 +5,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use mcp::answer;
+use tokio::time::timeout;
 
 use super::refusal::Refusal;
+use super::session::TELLING;
 use super::strays::Strayed;
 use super::{HttpWire, Session};
 use crate::upstream::ask::Asked;
@@ -66,14 +68,16 @@ impl Drop for CancelGuard {
         let body = answer::notification_message("notifications/cancelled", Some(&params));
         let (wire, session) = (Arc::clone(&self.wire), Arc::clone(&self.session));
         self.wire.shared.world.tasks.spawn(async move {
-            match wire.post(session.headers(), body).await {
-                Ok(reply) if reply.status().is_success() => {}
-                Ok(reply) => {
+            // One that hangs would have a connection for each call that it has left without an answer.
+            match timeout(TELLING, wire.post(session.headers(), body)).await {
+                Ok(Ok(reply)) if reply.status().is_success() => {}
+                Ok(Ok(reply)) => {
                     let status = reply.status();
                     drop(reply);
                     wire.doubt(&session, Refusal::bare(status, None)).await;
                 }
-                Err(error) => tracing::debug!(%error, "could not cancel a call"),
+                Ok(Err(error)) => tracing::debug!(%error, "could not cancel a call"),
+                Err(_elapsed) => tracing::debug!("could not cancel a call within {TELLING:?}"),
             }
         });
     }

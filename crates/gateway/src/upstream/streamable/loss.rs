@@ -16,7 +16,7 @@ use tokio::time::{Duration, timeout};
 
 use super::refusal::{self, Reading, Refusal};
 use super::session::{self, Opening};
-use super::{HttpWire, Session};
+use super::{HttpWire, Session, Slot};
 use crate::reply::CallError;
 use crate::upstream::fault::Fault;
 use crate::upstream::pipe::lock;
@@ -125,7 +125,7 @@ impl HttpWire {
             Err(self.shared.unreached(&format!("no new session opened within {within:?}"), Fault::Late))
         });
         let new = match opened? {
-            Opening::Done(new) => Arc::new(*new),
+            Opening::Done(new) => new,
             Opening::Refused(refused) if matches!(refused.error, CallError::Unreachable { .. }) => {
                 return Err(refused.error);
             }
@@ -135,21 +135,20 @@ impl HttpWire {
                 return Ok(true);
             }
         };
-        let mut answered = self.control((&new, denied), control, headers).await;
+        let mut answered = self.control((new.session(), denied), control, headers).await;
         if control == "ping" && matches!(answered, Some(Err(_))) {
             self.manners.refuses_pings.store(true, Ordering::Relaxed);
             if let Some(list) = list_of(old) {
                 control = list;
                 // Both must be asked the same.
                 answered = match self.control((old, denied), control, headers).await {
-                    Some(Err(_)) => self.control((&new, denied), control, headers).await,
+                    Some(Err(_)) => self.control((new.session(), denied), control, headers).await,
                     _ => answered,
                 };
             }
         }
         if !matches!(answered, Some(Ok(()))) {
-            self.ended_early(&new);
-            session::end(self, &new).await;
+            self.ended_early(new.session());
             tracing::debug!(
                 upstream = self.shared.plan.name,
                 control,
@@ -157,6 +156,7 @@ impl HttpWire {
             );
             return Ok(false);
         }
+        let new = new.keep();
         self.lost(old, Some(denied.clone()));
         // It may be a newer version of the server that says what it can do here.
         self.shared.knows(&new.link);
@@ -234,7 +234,7 @@ impl HttpWire {
 
     /// Notes that a session has ended, and begins a pause where too many have.
     fn ended_early(&self, session: &Session) {
-        let held = lock(&self.sessions).len();
+        let held = self.held();
         if let Some(pause) = self.openings.ended(session.opened_at, held) {
             tracing::warn!(
                 upstream = self.shared.plan.name,
@@ -242,6 +242,12 @@ impl HttpWire {
                 "session after session ends soon after it was opened; the next one waits"
             );
         }
+    }
+
+    /// How many sessions there are, or are just being opened. Where none could be opened there is none.
+    fn held(&self) -> usize {
+        let is_held = |slot: &&Slot| slot.try_lock().map_or(true, |session| session.is_some());
+        lock(&self.sessions).values().filter(is_held).count()
     }
 
     /// Leave to open a session.

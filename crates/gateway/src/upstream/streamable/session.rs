@@ -1,10 +1,10 @@
-//! A session with a legacy server: opened by `initialize`, ended by DELETE. Source: MCP 2025-11-25 `basic/transports`.
+//! A session with a legacy server: opened by `initialize`, ended by DELETE (`ending`). Source: MCP 2025-11-25 `basic/transports`.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use mcp::jsonrpc::{Id, Message, MessageKind};
 use mcp::legacy::initialize::{self, Opened};
 use mcp::legacy::refusal;
@@ -14,6 +14,7 @@ use mcp::{answer, era, headers};
 use tokio::time::{Duration, Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::ending::Fresh;
 use super::hearing::Hearing;
 use super::refusal::Refusal;
 use super::strays::Strays;
@@ -24,11 +25,14 @@ use crate::upstream::fault::Fault;
 use crate::upstream::link::{Link, Transport, Whose};
 use crate::upstream::pipe::lock;
 
+/// How long a server may take to take what it is told, an answer for one.
+pub(super) const TELLING: Duration = Duration::from_secs(30);
+
 /// An open session.
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) link: Link,
-    id: Option<HeaderValue>,
+    pub(super) id: Option<HeaderValue>,
     lost: CancellationToken,
     level: Mutex<Option<LogLevel>>,
     /// Held while the server is told a level: two that overtake each other would leave the higher one.
@@ -81,7 +85,7 @@ impl Session {
     pub(crate) fn reply(self: &Arc<Self>, wire: &Arc<HttpWire>, body: Bytes) {
         let (session, wire) = (Arc::clone(self), Arc::clone(wire));
         wire.shared.world.tasks.clone().spawn(async move {
-            let answered = timeout(ANSWERING, wire.post(session.headers(), body)).await;
+            let answered = timeout(TELLING, wire.post(session.headers(), body)).await;
             let why = match answered {
                 Ok(Ok(reply)) if reply.status().is_success() => return,
                 Ok(Ok(reply)) => {
@@ -91,7 +95,7 @@ impl Session {
                     format!("HTTP {}", status.as_u16())
                 }
                 Ok(Err(error)) => error.to_string(),
-                Err(_elapsed) => format!("it took nothing within {ANSWERING:?}"),
+                Err(_elapsed) => format!("it took nothing within {TELLING:?}"),
             };
             tracing::warn!(upstream = wire.shared.plan.name, "could not answer the server's request: {why}");
         });
@@ -127,7 +131,7 @@ impl Session {
 /// What became of opening a session.
 pub(super) enum Opening {
     /// It is open.
-    Done(Box<Session>),
+    Done(Fresh),
     /// It has answered, and opened none.
     Refused(Refused),
 }
@@ -173,12 +177,12 @@ pub(super) async fn open(wire: &Arc<HttpWire>, whose: &Whose) -> Result<Opening,
         Some(id) => lasting::remember(wire, whose, id, &message).await,
         None => false,
     };
-    let session = made(link, session_id, whose, lasts);
+    let fresh = Fresh::new(wire, made(link, session_id, whose, lasts));
     let initialized = answer::notification_message("notifications/initialized", None);
-    wire.post(session.headers(), initialized).await?;
+    wire.post(fresh.session().headers(), initialized).await?;
     wire.shared.world.metrics.session_opened(name);
     tracing::debug!(upstream = name, revision = opened.revision.name, "opened a session");
-    Ok(Opening::Done(Box::new(session)))
+    Ok(Opening::Done(fresh))
 }
 
 /// What came of one `initialize`.
@@ -326,26 +330,4 @@ fn refuses_posts(status: StatusCode) -> bool {
         StatusCode::NOT_IMPLEMENTED,
     ];
     others.contains(&status)
-}
-
-/// How long a server may take to take an answer.
-const ANSWERING: Duration = Duration::from_secs(30);
-
-/// Tells the server that a session is over; it may not care.
-pub(super) async fn end(wire: &HttpWire, session: &Session) {
-    session.lose();
-    if session.id.is_none() {
-        return;
-    }
-    if let Err(error) = wire.plain(Method::DELETE, session.headers()).await {
-        tracing::debug!(upstream = wire.shared.plan.name, %error, "could not end a session");
-    }
-}
-
-/// The same for a session that another replica has opened.
-pub(super) async fn end_recalled(wire: &HttpWire, id: &HeaderValue, answer: &Message) {
-    let Ok(opened) = Opened::read(answer) else { return };
-    if let Err(error) = wire.plain(Method::DELETE, legacy_headers(opened.revision, Some(id))).await {
-        tracing::debug!(upstream = wire.shared.plan.name, %error, "could not end a session");
-    }
 }
