@@ -64,8 +64,8 @@ pub enum Reject {
         /// What is wrong with it.
         why: String,
     },
-    /// The revision is not spoken here.
-    #[error("protocol version {0:?} is not supported here")]
+    /// The revision is not spoken here. Some clients look for these words to know it.
+    #[error("Unsupported protocol version: {0:?}")]
     UnsupportedVersion(String),
     /// No such method in this revision.
     #[error("no such method: {0}")]
