@@ -111,7 +111,7 @@ impl Label for RouteLabel {
 }
 
 /// What an entry is called by its server, as far as that can be read.
-fn own_name(kind: Kind, text: &Bytes) -> String {
+pub(super) fn own_name(kind: Kind, text: &Bytes) -> String {
     let member = match kind {
         Kind::Resource => "uri",
         Kind::Template => "uriTemplate",

@@ -24,7 +24,7 @@ use mcp::version::{Era, Revision, Structured};
 use tokio::time::{Instant, timeout_at};
 
 use crate::catalog::index::Index;
-use crate::catalog::label::{Label, Labelled};
+use crate::catalog::label::{Label, Labelled, own_name};
 use crate::catalog::remarks::{Done, Remark, Told};
 use crate::digest::{Digest, Mark};
 use crate::kept::{Kept, Room};
@@ -474,6 +474,9 @@ impl Shelf {
         let mut index = Index { plain: self.index(asker.era).plain.clone(), ..Index::default() };
         self.label.compare(method.kind, &page.entries, is_first, &mut index);
         let (shown, remarks) = self.labelled(&page, method.kind, revision, &mut index);
+        let names =
+            page.entries.iter().filter(|_| method.kind == Kind::Tool).map(|text| own_name(Kind::Tool, text));
+        let unreadable: Vec<_> = names.filter(|name| !index.tools.contains_key(name)).collect();
         self.learn(asker.era, |current| {
             if is_first {
                 current.make_room(method, 2 * MOST_ENTRIES);
@@ -482,6 +485,8 @@ impl Shelf {
             let seen = |tool: &String| !index.tools.contains_key(tool) || index.tasks.contains(tool);
             current.tasks.retain(seen);
             current.tasks.extend(index.tasks.clone());
+            // Nor is anything known of one that it lists and that cannot be read any more.
+            unreadable.iter().for_each(|tool| drop(current.tools.remove(tool)));
             current.tools.extend(index.tools.clone());
             current.cut.extend(index.cut.clone());
             current.plain.retain(|(kind, _), _| !is_first || *kind != method.kind);

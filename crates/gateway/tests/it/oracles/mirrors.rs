@@ -84,6 +84,32 @@ async fn e09_a_tool_whose_annotation_breaks_the_rules_is_left_out_and_others_sta
     }
 }
 
+/// Nor is a call of it judged by what it was when it was listed before.
+#[tokio::test(start_paused = true)]
+async fn e09_a_tool_that_is_left_out_now_is_not_judged_by_what_it_was() {
+    let (running, server, mut desk) = before(Over::Http, Persona::modern().scripted(&["tools/list"])).await;
+    let listed = |annotation: &str| {
+        format!(
+            r#"{{"tools":[{{"name":"t","inputSchema":{{"type":"object","properties":{{"n":{{"type":"string","x-mcp-header":"{annotation}"}}}}}}}}],"ttlMs":0,"cacheScope":"public"}}"#
+        )
+    };
+    drop(server);
+    for (annotation, refused) in [("N", true), ("bad name", false)] {
+        let client = running.client.clone();
+        let list = tokio::spawn(async move { ask::modern(&client, "tools/list", "").await.response().await });
+        loop {
+            desk.asked("tools/list").await.result(&listed(annotation)).await;
+            testkit::idle().await;
+            if list.is_finished() {
+                break;
+            }
+        }
+        let params = r#""name":"t","arguments":{"n":"x"}"#;
+        let (seen, status, text) = call((&running, &mut desk), params, &[("mcp-name", "t")]).await;
+        assert_eq!((seen.is_none(), status == 400), (refused, refused), "{annotation} {text}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn e10_a_null_argument_has_no_header() {
     let (running, _server, mut desk) = gateway().await;
