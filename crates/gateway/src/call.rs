@@ -131,10 +131,11 @@ impl Route {
             Some(_) if call.method().is_some_and(|method| !exists_in(method, visit.revision.era)) => {
                 Err(unknown_method(call))
             }
-            Some(Reach::Peer) => Err(unknown_method(call)),
+            // What is left of these by the legacy era's door is for a server that is alone.
+            Some(Reach::Peer) if self.catalog.only().is_none() => Err(unknown_method(call)),
             // What is rare lies in a box of its own: the future of the usual call is moved as a whole, and must be small.
             Some(Reach::All) => Box::pin(self.over_all(call, visit, asker)).await,
-            Some(Reach::Owner) | None => {
+            Some(Reach::Owner | Reach::Peer) | None => {
                 if call.kind() == Kind::Task {
                     return Box::pin(self.task(call, visit, asker)).await;
                 }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use mcp::answer::{self, notification_message};
-use mcp::json;
-use mcp::jsonrpc::Id;
+use mcp::json::{self, Patch};
+use mcp::jsonrpc::{Id, Message};
 use mcp::listen::Filter;
 use mcp::meta::SUBSCRIPTION_ID;
-use mcp::notify::Notice;
+use mcp::notify::{Notice, Seen};
 use mcp::version::Era;
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio_util::sync::CancellationToken;
@@ -189,6 +189,21 @@ impl Subscription {
             _ => false,
         };
         if wanted { news.text(self.stream.as_ref()) } else { None }
+    }
+
+    /// What a server said of a resource in its client's own session, for that client; nothing if that comes as what it
+    /// subscribed to.
+    pub(crate) fn unasked(&self, place: usize, message: &Message, seen: &Seen) -> Option<Bytes> {
+        let Notice::ResourceUpdated { uri, uri_at } = &seen.notice else { return None };
+        if self.terms.own.get(place).is_none_or(|filter| filter.covers(uri)) {
+            return None;
+        }
+        let public = self.names.public_uri(place, uri)?;
+        let mut patch = Patch::new();
+        if public != **uri {
+            patch.replace(*uri_at, json::quote(&public).as_bytes());
+        }
+        Some(patch.apply(message.bytes()))
     }
 
     /// Says that everything may have changed that the client wants to hear of.

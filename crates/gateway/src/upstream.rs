@@ -295,17 +295,17 @@ impl Upstream {
     }
 
     /// A legacy client listens until the other end of `asides` is dropped: it can be asked outside of any call what it has
-    /// declared, and hears the end of what it was given to visit.
+    /// declared, and hears the end of what it was given to visit. `place` is this server's in its route.
     pub(crate) fn can_ask(
         &self,
-        principal: &auth::Principal,
+        (principal, place): (&auth::Principal, usize),
         (session, client): (&Arc<str>, &ClientFacts),
         asides: &mpsc::Sender<ears::Aside>,
     ) {
         let declared = self.declared(&mrtr::askable(client.capabilities()));
         let own = Some((session, client.info.as_ref()));
         let whose = self.whose(principal, Era::Legacy, own, &declared);
-        self.shared.ears.listen(whose, session, asides);
+        self.shared.ears.listen((whose, place), session, asides);
     }
 
     /// A legacy client has other roots now, of which its legacy server was told that there are some.
@@ -316,9 +316,19 @@ impl Upstream {
         word: &Bytes,
     ) {
         let declared = self.declared(&mrtr::askable(client.capabilities()));
-        if !mrtr::covers(&declared, ROOTS) {
-            return;
+        if mrtr::covers(&declared, ROOTS) {
+            self.tell_own(principal, (session, client), word);
         }
+    }
+
+    /// A legacy client says something in the session that its legacy server has with it.
+    pub(crate) fn tell_own(
+        &self,
+        principal: &auth::Principal,
+        (session, client): (&Arc<str>, &ClientFacts),
+        word: &Bytes,
+    ) {
+        let declared = self.declared(&mrtr::askable(client.capabilities()));
         let own = Some((session, client.info.as_ref()));
         let whose = self.whose(principal, Era::Legacy, own, &declared);
         match &self.wire {

@@ -29,10 +29,11 @@ use crate::bridge::questions::Asking;
 use crate::bridge::session::{Held, InFlight, Sessions, Terms, fits};
 use crate::catalog::names::Owner;
 use crate::flow::{Flow, Origin};
-use crate::plan::Limits;
+use crate::plan::{Limits, SessionRule};
 use crate::reply::CallError;
 use crate::route::Route;
 use crate::subscription::Subscription;
+use crate::upstream::Upstream;
 use crate::upstream::ears::{self, Aside};
 use crate::upstream::pipe::lock;
 
@@ -184,6 +185,9 @@ impl Door {
             "ping" => Ok(done(&request.id)),
             "logging/setLevel" => {
                 if !Box::pin(self.logs(terms)).await? {
+                    if self.only_own().is_some() {
+                        return self.call(message, terms, headers);
+                    }
                     return Err(CallError::Reject(Reject::UnknownMethod(request.method.to_string())));
                 }
                 let params = message.params().unwrap_or("{}");
@@ -215,6 +219,15 @@ impl Door {
             "initialize" => Err(CallError::Reject(Reject::NotARequest("this session is already open"))),
             _ => self.call(message, terms, headers),
         }
+    }
+
+    /// The server that each client has a session of its own with, if there is no other: what a client says to whoever it is
+    /// can only be meant for that.
+    fn only_own(&self) -> Option<&Upstream> {
+        let upstream = &self.route.catalog.only()?.upstream;
+        let is_own = upstream.plan().sessions == SessionRule::PerClient
+            && upstream.link_era(Era::Legacy) == Era::Legacy;
+        is_own.then_some(upstream)
     }
 
     /// Whether any server logs, as far as is known. One that is away may.
@@ -250,8 +263,14 @@ impl Door {
             "notifications/cancelled" => self.take_cancel(message, terms),
             "notifications/progress" => {
                 let held = self.sessions.held(terms);
-                if !held.is_some_and(|held| held.questions.progressed(message)) {
-                    tracing::debug!("a client tells of progress that nobody waits for");
+                if held.is_some_and(|held| held.questions.progressed(message)) {
+                    return;
+                }
+                match (self.only_own(), self.route.gate.identify()) {
+                    (Some(upstream), Ok(principal)) => {
+                        upstream.tell_own(&principal, (&terms.name, &terms.client), message.bytes());
+                    }
+                    _ => tracing::debug!("a client tells of progress that nobody waits for"),
                 }
             }
             "notifications/roots/list_changed" => {
@@ -325,8 +344,8 @@ impl Door {
         let (interests, streams) = (held.interests_changed.subscribe(), held.streams.subscribe());
         let (asides, aside) = mpsc::channel(ears::WAITING);
         if let Ok(principal) = self.route.gate.identify() {
-            for member in &self.route.catalog.members {
-                member.upstream.can_ask(&principal, (&terms.name, &terms.client), &asides);
+            for (place, member) in self.route.catalog.members.iter().enumerate() {
+                member.upstream.can_ask((&principal, place), (&terms.name, &terms.client), &asides);
             }
         }
         let asking = Asking::new(Arc::clone(&held.questions));
@@ -398,6 +417,10 @@ impl Notifications {
                 () = self.door.drain.cancelled() => return None,
                 Some(aside) = self.aside.recv() => match aside {
                     Aside::Word(word) => return Some(word),
+                    Aside::Updated(place, told) => match self.subscription.unasked(place, &told.0, &told.1) {
+                        Some(told) => return Some(told),
+                        None => continue,
+                    },
                     Aside::Ask(ask) => match self.asking.pass_on(*ask) {
                         Some(asked) => return Some(asked),
                         None => continue,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use bytes::Bytes;
 use mcp::answer;
@@ -11,12 +11,16 @@ use mcp::jsonrpc::{Id, Message, MessageKind};
 use mcp::mrtr::{self, InputRequest};
 use mcp::notify::{self, Notice, Seen};
 use tokio::sync::oneshot;
+use tokio::time::{Duration, sleep};
 
 use crate::upstream::ask::{Ask, Debt};
 use crate::upstream::pipe::lock;
 
 /// The most questions to one client at once.
 const MOST: usize = 64;
+
+/// How long a client may take to refuse what it has not declared. One that reads no such request says nothing to it.
+const TO_REFUSE: Duration = Duration::from_secs(5);
 
 /// The open questions of one session.
 #[derive(Debug, Default)]
@@ -106,6 +110,7 @@ impl Asking {
     /// hears that.
     pub(crate) fn pass_on(&mut self, ask: Ask) -> Option<Bytes> {
         let (message, method) = (ask.message.clone(), ask.method().into());
+        let undeclared = ask.undeclared().cloned();
         let debt = ask.into_debt();
         let theirs = debt.id().clone();
         // A session's stream may ask for as long as it lives.
@@ -114,6 +119,9 @@ impl Asking {
         let token_at = mrtr::progress_token_at(&message);
         let token = token_at.map(|at| message.at(at).into());
         let number = self.of.put(Waiter::Server(debt, token))?;
+        if let Some(refusal) = undeclared {
+            tokio::spawn(refuse_soon(Arc::downgrade(&self.of), number, refusal));
+        }
         self.open.push(Question { number, theirs, method });
         let mut patch = Patch::new();
         if let Some(at) = token_at {
@@ -153,6 +161,14 @@ impl Asking {
             .iter()
             .find(|question| open.contains_key(&question.number))
             .map(|question| &*question.method)
+    }
+}
+
+async fn refuse_soon(of: Weak<Questions>, number: u64, refusal: Bytes) {
+    sleep(TO_REFUSE).await;
+    let waiter = of.upgrade().and_then(|of| lock(&of.open).remove(&number));
+    if let Some(Waiter::Server(debt, _)) = waiter {
+        debt.settle(refusal);
     }
 }
 

@@ -12,7 +12,7 @@ use mcp::jsonrpc::{Id, Message, Request};
 use mcp::mrtr::InputRequest;
 use mcp::reject::code;
 
-use crate::upstream::link::NOTHING;
+use crate::upstream::link::{NOTHING, Whose};
 use crate::upstream::pipe::Pipe;
 use crate::upstream::streamable::{HttpWire, Session};
 
@@ -23,6 +23,8 @@ pub(crate) struct Ask {
     pub(crate) message: Message,
     method: Box<str>,
     reply: Debt,
+    /// What the server is told soon if its client says nothing: that it has not declared such a thing.
+    undeclared: Option<Bytes>,
 }
 
 /// The answer that is owed to a server.
@@ -41,9 +43,19 @@ pub(crate) enum Creditor {
 }
 
 impl Ask {
-    pub(crate) fn new(message: Message, request: &Request, to: Creditor) -> Self {
+    /// It was said in the conversation of `whose`.
+    pub(crate) fn new(message: Message, request: &Request, (whose, to): (&Whose, Creditor)) -> Self {
         let reply = Debt { to: Some(to), id: request.id.clone() };
-        Self { method: request.method.as_ref().into(), message, reply }
+        let undeclared = match whose.askable() {
+            Some(_) => None,
+            None => answer_at_once(Some(&whose.declared), &request.id, &request.method, message.params()),
+        };
+        Self { method: request.method.as_ref().into(), message, reply, undeclared }
+    }
+
+    /// What the server is told if its client, who need not answer that, does not do so soon.
+    pub(crate) fn undeclared(&self) -> Option<&Bytes> {
+        self.undeclared.as_ref()
     }
 
     pub(crate) fn method(&self) -> &str {
@@ -99,6 +111,11 @@ impl Debt {
         let mut patch = Patch::new();
         response.set_id(&self.id, &mut patch);
         self.send(patch.apply(response.bytes()));
+    }
+
+    /// Pays with an answer as it is.
+    pub(crate) fn settle(mut self, body: Bytes) {
+        self.send(body);
     }
 
     /// Says something about the answer before it is there.
@@ -187,11 +204,15 @@ impl Asked {
 }
 
 /// Which call a server's request belongs to when it does not say: the only one that can be meant, or the newest if all
-/// that can be meant are the same client's. To guess further could show one client's question to another.
+/// that can be meant are the same client's. To guess further could show one client's question to another. It was said in the
+/// conversation of `whose`.
 ///
 /// # Errors
 /// Why there is none.
-pub(crate) fn owner<'a, T>(calls: impl Iterator<Item = (u64, &'a Asked, T)>) -> Result<T, Nobody> {
+pub(crate) fn owner<'a, T>(
+    whose: &Whose,
+    calls: impl Iterator<Item = (u64, &'a Asked, T)>,
+) -> Result<T, Nobody> {
     let mut candidates: Vec<_> = calls.filter(|(_, asked, _)| asked.may_ask).collect();
     candidates.sort_by_key(|(id, ..)| *id);
     let same = candidates.windows(2).all(|pair| match pair {
@@ -201,13 +222,19 @@ pub(crate) fn owner<'a, T>(calls: impl Iterator<Item = (u64, &'a Asked, T)>) -> 
     match candidates.pop() {
         None => Err(Nobody::NoCall),
         Some(_) if !same => Err(Nobody::Several),
-        Some((_, asked, _)) if &*asked.declared == NOTHING => Err(Nobody::Undeclared),
+        Some((_, asked, _)) if whose.is_shared() && &*asked.declared == NOTHING => Err(Nobody::Undeclared),
         Some((_, _, owner)) => Ok(owner),
     }
 }
 
-/// What a server's request is answered at once, because no client can be asked it; nothing if one can.
-pub(crate) fn answer_at_once(declared: &str, id: &Id, method: &str, params: Option<&str>) -> Option<Bytes> {
+/// What a server's request is answered at once, because no client can be asked it; nothing if one can. Without anything
+/// `declared` its client is asked whatever it has declared, and refuses in its own words.
+pub(crate) fn answer_at_once(
+    declared: Option<&str>,
+    id: &Id,
+    method: &str,
+    params: Option<&str>,
+) -> Option<Bytes> {
     if method == "ping" {
         return Some(answer::result_message(id, "{}"));
     }
@@ -221,20 +248,37 @@ pub(crate) fn answer_at_once(declared: &str, id: &Id, method: &str, params: Opti
         let why = format!("{method}: {fault}");
         return Some(answer::error_message(Some(id), code::INVALID_PARAMS, &why, None));
     }
-    let lacks = request.lacks(declared)?;
+    let lacks = request.lacks(declared?)?;
     refuse(format!("{method}: the client has not declared {lacks}"))
 }
 
 #[cfg(test)]
 mod tests {
+    use auth::Principal;
+    use mcp::version::Era;
+
     use super::*;
 
     fn asked(may_ask: bool, declared: &str, client: Option<&str>) -> Asked {
         Asked { may_ask, declared: declared.into(), client: client.map(Into::into), after: None }
     }
 
+    fn whose(session: Option<&str>) -> Whose {
+        Whose {
+            era: Era::Legacy,
+            principal: Principal::anonymous(),
+            session: session.map(Into::into),
+            client: None,
+            declared: NOTHING.into(),
+        }
+    }
+
+    fn owner_in(session: Option<&str>, calls: &[Asked]) -> Result<usize, Nobody> {
+        owner(&whose(session), calls.iter().enumerate().map(|(n, asked)| (n as u64, asked, n)))
+    }
+
     fn owner_of(calls: &[Asked]) -> Result<usize, Nobody> {
-        owner(calls.iter().enumerate().map(|(n, asked)| (n as u64, asked, n)))
+        owner_in(None, calls)
     }
 
     #[test]
@@ -255,13 +299,22 @@ mod tests {
     }
 
     #[test]
+    fn a_client_with_a_conversation_of_its_own_is_asked_whatever_it_declared() {
+        assert_eq!(owner_in(Some("s"), &[asked(true, "{}", Some("s"))]), Ok(0));
+        assert_eq!(whose(Some("s")).askable(), None);
+        assert_eq!(whose(None).askable(), Some(NOTHING));
+    }
+
+    #[test]
     fn what_no_client_can_be_asked_is_answered_at_once() {
         let id = Id::number(1);
-        let at_once = |method| answer_at_once(r#"{"roots":{}}"#, &id, method, None);
+        let at_once = |method| answer_at_once(Some(r#"{"roots":{}}"#), &id, method, None);
         assert!(at_once("roots/list").is_none());
         assert_eq!(at_once("ping").unwrap(), r#"{"jsonrpc":"2.0","id":1,"result":{}}"#);
         for method in ["sampling/createMessage", "elicitation/create", "tools/call"] {
             assert!(at_once(method).unwrap().windows(6).any(|w| w == b"-32601"), "{method}");
         }
+        assert!(answer_at_once(None, &id, "sampling/createMessage", None).is_none());
+        assert!(answer_at_once(None, &id, "tools/call", None).is_some());
     }
 }

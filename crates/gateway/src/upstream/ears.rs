@@ -8,7 +8,9 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, Weak};
 
 use bytes::Bytes;
+use mcp::jsonrpc::Message;
 use mcp::mrtr;
+use mcp::notify::Seen;
 use mcp::reject::code;
 use tokio::sync::mpsc;
 use tokio::time::{Duration, sleep};
@@ -33,6 +35,8 @@ pub(crate) enum Aside {
     Ask(Box<Ask>),
     /// It is told.
     Word(Bytes),
+    /// A resource of the server at that place of its route has changed, as was said in the client's own session.
+    Updated(usize, Box<(Message, Seen)>),
 }
 
 /// The legacy clients that listen now. Cheap to clone.
@@ -53,6 +57,8 @@ struct Open {
 #[derive(Debug)]
 struct Ear {
     whose: Whose,
+    /// The server's place in the client's route.
+    place: usize,
     client: Arc<str>,
     asides: mpsc::Sender<Aside>,
 }
@@ -72,12 +78,18 @@ impl Open {
 }
 
 impl Ears {
-    /// A client listens, until the other end of `asides` is dropped. `whose` names its session, and what it has declared.
-    pub(crate) fn listen(&self, whose: Whose, client: &Arc<str>, asides: &mpsc::Sender<Aside>) {
+    /// A client listens, until the other end of `asides` is dropped. `whose` names its session, and what it has declared;
+    /// `place` is the server's in its route.
+    pub(crate) fn listen(
+        &self,
+        (whose, place): (Whose, usize),
+        client: &Arc<str>,
+        asides: &mpsc::Sender<Aside>,
+    ) {
         let mut open = lock(&self.0);
         let early: Vec<_> = open.early.extract_if(.., |(_, asked, _)| hears(asked, &whose)).collect();
         open.ears.retain(|ear| !ear.asides.is_closed());
-        open.ears.push(Ear { whose, client: Arc::clone(client), asides: asides.clone() });
+        open.ears.push(Ear { whose, place, client: Arc::clone(client), asides: asides.clone() });
         early.iter().for_each(|(_, _, ask)| open.give(ask, client));
         drop(open);
         for (_, _, ask) in early {
@@ -108,10 +120,19 @@ impl Ears {
 
     /// Tells a client something, whether or not a call of it is open. Whether it listens.
     pub(crate) fn tell(&self, client: &Arc<str>, word: &Bytes) -> bool {
+        self.give_aside(client, |_| Aside::Word(word.clone()))
+    }
+
+    /// Tells a client that a resource has changed, as the server said in the client's own session. Whether it listens.
+    pub(crate) fn updated(&self, client: &Arc<str>, message: &Message, seen: &Seen) -> bool {
+        self.give_aside(client, |place| Aside::Updated(place, Box::new((message.clone(), seen.clone()))))
+    }
+
+    fn give_aside(&self, client: &Arc<str>, aside: impl FnOnce(usize) -> Aside) -> bool {
         let mut open = lock(&self.0);
         open.ears.retain(|ear| !ear.asides.is_closed());
         let ear = open.ears.iter().rev().find(|ear| ear.client == *client);
-        ear.is_some_and(|ear| ear.asides.try_send(Aside::Word(word.clone())).is_ok())
+        ear.is_some_and(|ear| ear.asides.try_send(aside(ear.place)).is_ok())
     }
 
     /// Gives a request of the conversation of `whose` to the only client that can be meant.
@@ -157,7 +178,9 @@ async fn give_up(open: Weak<Mutex<Open>>, number: u64) {
     }
 }
 
-/// Whether a client may be meant by a request in the conversation of `whose`: it is one that shares it, and has declared something.
+/// Whether a client may be meant by a request in the conversation of `whose`: it is one that shares it, and has declared
+/// something, or the only one.
 fn hears(whose: &Whose, ear: &Whose) -> bool {
-    whose.is_kin_of(ear) && whose.declared == ear.declared && &*ear.declared != NOTHING
+    let can_be = !whose.is_shared() || &*ear.declared != NOTHING;
+    whose.is_kin_of(ear) && whose.declared == ear.declared && can_be
 }

@@ -36,6 +36,12 @@ impl Whose {
         &*self.declared == NOTHING
     }
 
+    /// What is known that the client can be asked before it is asked; nothing where the conversation is its own, and its
+    /// refusals are: what stays in one era passes as it came.
+    pub(crate) fn askable(&self) -> Option<&str> {
+        self.is_shared().then_some(&*self.declared)
+    }
+
     /// Who introduces itself to a legacy server: the client whose own session it is, or else we.
     pub(crate) fn introduced<'w>(&'w self, ours: &'w str) -> &'w str {
         let theirs = self.client.as_deref().and_then(|info| std::str::from_utf8(info).ok());

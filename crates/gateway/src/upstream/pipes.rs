@@ -280,7 +280,7 @@ impl<B: Begin> Pipes<B> {
                     Err(error) => {
                         tracing::debug!(
                             upstream = pipes.shared.plan.name,
-                            "not told of a client's roots: {error}"
+                            "not told what its client says: {error}"
                         );
                     }
                 }

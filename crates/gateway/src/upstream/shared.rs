@@ -8,6 +8,7 @@ use mcp::discover::Discovered;
 use mcp::json;
 use mcp::jsonrpc::Message;
 use mcp::meta;
+use mcp::notify::{Notice, Seen};
 use mcp::tolerant;
 use mcp::version::{Era, Revision};
 use tokio::sync::watch;
@@ -20,7 +21,7 @@ use crate::upstream::ears::Ears;
 use crate::upstream::eras::{Eras, PerEra};
 use crate::upstream::fault::Fault;
 use crate::upstream::guard::Guard;
-use crate::upstream::link::{Health, Link};
+use crate::upstream::link::{Health, Link, Whose};
 use crate::upstream::notices::Notices;
 use crate::upstream::suspense::Suspense;
 use crate::upstream::temper::Temper;
@@ -85,6 +86,16 @@ impl Shared {
     /// It was found to be this.
     pub(crate) fn knows(&self, link: &Link) {
         self.known.of(link.era()).send_replace(Some((link.era(), Arc::clone(&link.discovered))));
+    }
+
+    /// What is said of a resource in the conversation of one client alone is meant for that client, whether or not it has
+    /// subscribed.
+    pub(crate) fn tell_client_of(&self, whose: &Whose, message: &Message, seen: &Seen) {
+        if let (Some(client), Notice::ResourceUpdated { uri, .. }) = (&whose.session, &seen.notice)
+            && self.plan.resources.shows(uri)
+        {
+            self.ears.updated(client, message, seen);
+        }
     }
 
     /// An id that no other request to this server has, which is also its progress token.

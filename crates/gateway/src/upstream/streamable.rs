@@ -530,7 +530,7 @@ impl HttpWire {
                     Err(error) => {
                         tracing::debug!(
                             upstream = wire.shared.plan.name,
-                            "not told of a client's roots: {error}"
+                            "not told what its client says: {error}"
                         );
                     }
                 }

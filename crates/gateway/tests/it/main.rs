@@ -34,6 +34,7 @@ mod lost;
 mod naming;
 mod openings;
 mod oracles;
+mod own_session;
 mod pages;
 mod pipes;
 mod pool;

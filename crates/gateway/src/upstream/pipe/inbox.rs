@@ -155,21 +155,21 @@ impl Pipe {
     fn take_request(&self, message: Message, request: &Request) {
         let Inner { upstream, whose, shared, .. } = &*self.inner;
         let method = &*request.method;
-        if let Some(reply) = ask::answer_at_once(&whose.declared, &request.id, method, message.params()) {
+        if let Some(reply) = ask::answer_at_once(whose.askable(), &request.id, method, message.params()) {
             return self.say(reply);
         }
         shared.temper.asked();
         let waiting = lock(&self.inner.waiting);
-        let owner = ask::owner(waiting.iter().map(|(id, call)| (*id, &call.wants.asked, call)));
+        let owner = ask::owner(whose, waiting.iter().map(|(id, call)| (*id, &call.wants.asked, call)));
         // The server may have been told more than this client can be asked.
-        if let Ok(call) = &owner
+        if let (Ok(call), true) = (&owner, whose.is_shared())
             && let Some(reply) =
-                ask::answer_at_once(&call.wants.asked.declared, &request.id, method, message.params())
+                ask::answer_at_once(Some(&call.wants.asked.declared), &request.id, method, message.params())
         {
             drop(waiting);
             return self.say(reply);
         }
-        let ask = Ask::new(message, request, Creditor::Pipe(self.clone()));
+        let ask = Ask::new(message, request, (whose, Creditor::Pipe(self.clone())));
         let given = match owner {
             // Where there is no room for it, it is refused by being dropped.
             Ok(call) => {
@@ -234,6 +234,7 @@ impl Pipe {
                 if matches!(seen.notice, Notice::ListChanged(_)) {
                     self.inner.shared.temper.changed();
                 }
+                self.inner.shared.tell_client_of(&self.inner.whose, &message, &seen);
                 if !self.inner.shared.notices.tell(self.inner.whose.era, message, seen) {
                     self.inner.metrics.dropped(&self.inner.upstream);
                 }

@@ -86,7 +86,7 @@ impl Strays {
     /// Why there is none. The request is refused then.
     pub(super) fn ask(&self, ask: Ask, (ears, whose): (&Ears, &Whose)) -> Result<(), &'static str> {
         let calls = lock(&self.calls);
-        let owner = ask::owner(calls.iter().map(|(id, call)| (*id, &call.asked, call)));
+        let owner = ask::owner(whose, calls.iter().map(|(id, call)| (*id, &call.asked, call)));
         match owner {
             // Where there is no room for it, it is refused by being dropped.
             Ok(call) => {

@@ -399,6 +399,9 @@ impl HttpStream {
                 }
                 Ok(seen) if is_for_all(&seen.notice) && seen.subscription.is_none() => {
                     let era = if self.session.is_some() { Era::Legacy } else { Era::Modern };
+                    if let Some(session) = &self.session {
+                        self.wire.shared.tell_client_of(&session.whose, &message, &seen);
+                    }
                     if !self.wire.shared.notices.tell(era, message, seen) {
                         self.wire.shared.world.metrics.dropped(&self.wire.shared.plan.name);
                     }
@@ -457,14 +460,13 @@ impl HttpStream {
             tracing::warn!(upstream, method, "a modern server sent a request; ignored");
             return None;
         };
-        if let Some(reply) =
-            ask::answer_at_once(&session.whose.declared, &request.id, method, message.params())
-        {
+        let declared = session.whose.askable();
+        if let Some(reply) = ask::answer_at_once(declared, &request.id, method, message.params()) {
             session.reply(&self.wire, reply);
             return None;
         }
         let to = Creditor::Http(Arc::clone(&self.wire), Arc::clone(session));
-        let ask = Ask::new(message, request, to);
+        let ask = Ask::new(message, request, (&session.whose, to));
         if let Some(id) = self.id {
             self.wire.shared.ears.give(&ask, session.strays.client_of(id).as_ref());
             return Some(Arrival::Ask(ask));
