@@ -176,4 +176,24 @@ mod tests {
         assert_eq!(CLIENTS.map(|client| eras.of_link(client)), [Era::Legacy; 2]);
         assert!(!eras.are_both());
     }
+
+    /// Two clients may find out about the same server at the same moment.
+    #[test]
+    fn that_it_speaks_both_is_seen_whoever_finds_the_second_out() {
+        for _ in 0..2_000 {
+            let eras = Eras::new(EraRule::Detect);
+            let both = eras.both();
+            let start = std::sync::Barrier::new(CLIENTS.len());
+            std::thread::scope(|scope| {
+                for era in CLIENTS {
+                    let (eras, start) = (&eras, &start);
+                    scope.spawn(move || {
+                        start.wait();
+                        eras.found(era);
+                    });
+                }
+            });
+            assert!(eras.are_both() && *both.borrow());
+        }
+    }
 }

@@ -66,6 +66,52 @@ async fn each_client_is_spoken_for_in_its_own_era() {
     }
 }
 
+/// Whoever comes first, and in whichever order it answers: nobody is spoken for in another one's era.
+#[tokio::test(start_paused = true)]
+async fn clients_of_both_eras_may_be_the_first_at_once() {
+    const INITIALIZED: &str = r#"{"protocolVersion":"2025-11-25","capabilities":{"tools":{"listChanged":true}},"serverInfo":{"name":"s","version":"1"}}"#;
+    const DISCOVERED: &str = r#"{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{"listChanged":true}},"ttlMs":0,"cacheScope":"private"}"#;
+    for over in BOTH {
+        for modern_first in [true, false] {
+            let persona = dual().scripted(&["server/discover", "initialize"]);
+            let (running, server, mut desk, _spawn) =
+                with(over, persona, |stand| stand.upstream("up").watched = false).await;
+            let mut doors = Vec::new();
+            let kinds = [Kind::ModernHttp, Kind::LegacyHttp];
+            for kind in if modern_first { kinds } else { [kinds[1], kinds[0]] } {
+                let gateway = Arc::clone(&running.gateway);
+                let running = Running { gateway, client: running.client.clone() };
+                doors.push(tokio::spawn(async move {
+                    let mut door = Door::open(kind, &running).await;
+                    let text = door.response(&door.body("1", "tools/call", r#""name":"t""#, "")).await;
+                    json::at(&text, &["result", "era"]).map(json::unescaped).unwrap_or(text)
+                }));
+            }
+            let order = if modern_first { [Era::Modern, Era::Legacy] } else { [Era::Legacy, Era::Modern] };
+            // Over HTTP neither waits for the other. A process at a time is begun as long as one may be enough.
+            for era in order.into_iter().filter(|_| over == Over::Http) {
+                let (method, result) = match era {
+                    Era::Modern => ("server/discover", DISCOVERED),
+                    Era::Legacy => ("initialize", INITIALIZED),
+                };
+                desk.asked(method).await.result(result).await;
+                testkit::idle().await;
+            }
+            server.answer_all(desk, |asked| async move {
+                let era = era_of(asked.seen.text()).name();
+                match asked.seen.method().as_str() {
+                    "server/discover" => asked.result(DISCOVERED).await,
+                    "initialize" => asked.result(INITIALIZED).await,
+                    _ => asked.result(&format!(r#"{{"content":[],"era":"{era}"}}"#)).await,
+                }
+            });
+            for (door, era) in doors.into_iter().zip(order) {
+                assert_eq!(door.await.unwrap(), era.name(), "{over:?} {modern_first}");
+            }
+        }
+    }
+}
+
 /// Whatever it says, it is not touched: members, codes, data and order.
 #[tokio::test(start_paused = true)]
 async fn what_stays_in_the_legacy_era_passes_as_it_came() {

@@ -49,6 +49,7 @@ impl ScriptedServer {
             }
             return None;
         }
+        let cookie = seen.line.split_once("sessionId=").map(|(_, id)| format!("told={id}; Path=/"));
         let session = seen.line.split_once("sessionId=").and_then(|(_, id)| {
             let open = self.inner.sse.lock().unwrap();
             open.iter().find(|open| open.id == id).map(|open| (open.out.clone(), open.gone.clone()))
@@ -61,7 +62,8 @@ impl ScriptedServer {
         let (back, answered) = oneshot::channel();
         let gone = CancellationToken::new();
         let reply = Asked { seen: seen.clone(), to: To::Http { write, back }, gone, style: Style::Json };
-        reply.respond(status, "text/plain", &[], b"Accepted").await;
+        let cookie = cookie.as_deref().filter(|_| sse.sets_cookies).map(|cookie| ("set-cookie", cookie));
+        reply.respond(status, "text/plain", cookie.as_slice(), b"Accepted").await;
         match session {
             Some((out, gone)) if (200..300).contains(&status) => {
                 self.take(Asked { seen, to: To::Pipe(out), gone, style: Style::Json });
@@ -76,7 +78,9 @@ impl ScriptedServer {
         let (gone, end) = (CancellationToken::new(), CancellationToken::new());
         let _gone = gone.clone().drop_guard();
         let id = format!("{:032x}", self.count_connection());
-        let all = [("content-type", "text/event-stream"), ("transfer-encoding", "chunked")];
+        let cookie = format!("heard={id}; Path=/");
+        let mut all = vec![("content-type", "text/event-stream"), ("transfer-encoding", "chunked")];
+        all.extend(Some(("set-cookie", cookie.as_str())).filter(|_| sse.sets_cookies));
         put(write, head(200, &all).as_bytes()).await;
         self.inner.sse.lock().unwrap().push(Connected { id: id.clone(), out, gone, end: end.clone() });
         let endpoint = sse.endpoint.map(|text| text.replace("ID", &id));

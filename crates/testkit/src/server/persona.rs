@@ -24,11 +24,14 @@ pub struct Sse {
     pub taken: u16,
     /// The status with which it refuses the POST of a message that is not to a session's endpoint.
     pub refuses: u16,
+    /// Whether it sets cookies that name the session: one with its stream, and another one in answer to each message.
+    pub sets_cookies: bool,
 }
 
 impl Default for Sse {
     fn default() -> Self {
-        Self { endpoint: Some("/messages?sessionId=ID".to_owned()), taken: 202, refuses: 404 }
+        let endpoint = Some("/messages?sessionId=ID".to_owned());
+        Self { endpoint, taken: 202, refuses: 404, sets_cookies: false }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway::plan::{Reach, TransportRule};
+use gateway::plan::{Reach, SessionRule, TransportRule};
 use gateway::upstream::{Health, Transport};
 use testkit::http::Reply;
 use testkit::json;
@@ -12,6 +12,7 @@ use testkit::server::{Desk, Era, Persona, ScriptedServer, Sse};
 use tokio::task::JoinHandle;
 
 use crate::ask;
+use crate::doors::{Door, Kind};
 use crate::stand::{Over, Running, Stand};
 
 async fn with(persona: Persona, change: impl FnOnce(&mut Stand)) -> (Running, ScriptedServer, Desk) {
@@ -311,6 +312,84 @@ async fn a_session_that_the_server_has_lost_is_opened_anew() {
     desk.asked("tools/call").await.result("{}").await;
     assert!(next.await.unwrap().contains("complete"));
     assert_eq!(server.sessions_opened(), 2);
+}
+
+/// Nothing was carried out, and what reads does no harm.
+#[tokio::test(start_paused = true)]
+async fn what_reads_is_asked_for_again_in_the_session_that_follows_a_lost_one() {
+    for (method, params, answer) in [
+        ("resources/read", r#""uri":"a://b""#, r#"{"contents":[]}"#),
+        ("prompts/get", r#""name":"p""#, r#"{"messages":[]}"#),
+    ] {
+        let unwatched = |stand: &mut Stand| stand.upstream("up").watched = false;
+        let (running, server, mut desk) = with(Persona::over_sse(), unwatched).await;
+        let first = call(&running, "first");
+        desk.asked("tools/call").await.result("{}").await;
+        first.await.unwrap();
+        server.persona().sse.as_mut().unwrap().taken = 404;
+        let client = running.client.clone();
+        let read = tokio::spawn(async move { ask::modern(&client, method, params).await.response().await });
+        server.saw(method, 1).await;
+        server.persona().sse.as_mut().unwrap().taken = 202;
+        let asked = desk.asked(method).await;
+        assert_ne!(asked.seen.line, server.seen_of(method)[0].line, "in another session");
+        asked.result(answer).await;
+        assert!(read.await.unwrap().contains("complete"), "{method}");
+        assert_eq!((server.seen_of(method).len(), server.sessions_opened()), (2, 2), "{method}");
+    }
+}
+
+/// A balancer sticks by them: each session has those that were set in it, and nobody else's.
+#[tokio::test(start_paused = true)]
+async fn cookies_stay_in_their_session() {
+    for per_client in [true, false] {
+        let mut persona = Persona::over_sse();
+        persona.sse.as_mut().unwrap().sets_cookies = true;
+        let (running, server, desk) = with(persona, |stand| {
+            if per_client {
+                stand.upstream("up").sessions = SessionRule::PerClient;
+            }
+        })
+        .await;
+        server.answer_all(desk, |asked| async move { asked.result("{}").await });
+        for _ in 0..2 {
+            let mut door = Door::open(Kind::LegacyHttp, &running).await;
+            for _ in 0..2 {
+                let body = door.body("1", "tools/call", r#""name":"t""#, "");
+                assert!(door.response(&body).await.contains("result"));
+            }
+        }
+        // What a client has for another server goes nowhere, and what this one sets to no client.
+        let body = ask::body("1", "tools/call", r#""name":"t""#);
+        let mut headers = ask::mirrored(&body);
+        headers.push(("cookie", "client=1".to_owned()));
+        let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let reply = running.client.post(&headers, body.as_bytes()).await;
+        assert_eq!(reply.header("set-cookie"), None);
+        assert!(reply.response().await.contains("result"));
+        // Where the stream ends another session begins, with none.
+        server.end_sse();
+        testkit::idle().await;
+        assert!(ask::modern(&running.client, "tools/call", r#""name":"t""#).await.status == 200);
+
+        let (mut told, mut sessions) = (0, Vec::new());
+        for seen in server.seen() {
+            let cookie = seen.header("cookie");
+            let Some((_, id)) = seen.line.split_once("sessionId=") else {
+                assert_eq!(cookie, None, "{seen:?}");
+                continue;
+            };
+            let all = [format!("heard={id}"), format!("heard={id}; told={id}")];
+            assert!(all.iter().any(|all| cookie == Some(all)), "{seen:?}");
+            told += usize::from(cookie == Some(&all[1]));
+            sessions.push(id.to_owned());
+        }
+        sessions.dedup();
+        sessions.sort();
+        sessions.dedup();
+        assert!(told >= 5, "{told}");
+        assert_eq!(sessions.len(), if per_client { 4 } else { 2 });
+    }
 }
 
 #[tokio::test(start_paused = true)]
