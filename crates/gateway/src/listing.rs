@@ -196,7 +196,8 @@ impl Route {
         }
         let invalid =
             |fault: AnswerFault| ListFault::Call(CallError::invalid(member.upstream.name(), &fault));
-        let first = pages.pages.first().ok_or_else(|| ListFault::Call(CallError::BadCursor))?;
+        let none = || ListFault::Call(CallError::Internal("a list without a page".to_owned()));
+        let first = pages.pages.first().ok_or_else(none)?;
         let term = pages.pages.iter().fold(first.term(), |term, page| term.and(page.term()));
         let basis = Basis { term, changes, is_shared: term.scope == Scope::Public };
         let listing = rewritten(first, &pages, wish, (term.scope, member.upstream.name()))

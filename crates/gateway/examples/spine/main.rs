@@ -54,7 +54,8 @@ impl Case {
 fn main() -> Result<(), Box<dyn Error>> {
     let mut given = std::env::args().skip(1);
     let (case, calls) = (given.next(), given.next());
-    let case = case.as_deref().and_then(Case::find).ok_or("the first argument is call, legacy, old or list")?;
+    let case =
+        case.as_deref().and_then(Case::find).ok_or("the first argument is call, legacy, old or list")?;
     let calls: usize = calls.ok_or("the second argument says how many calls")?.parse()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(go(case, calls))

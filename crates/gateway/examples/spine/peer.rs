@@ -39,7 +39,10 @@ struct Answers {
 impl Answers {
     fn new(tools: usize, is_modern: bool) -> Self {
         let (cached, complete) = if is_modern {
-            (r#""resultType":"complete","ttlMs":3600000,"cacheScope":"public","#, r#""resultType":"complete","#)
+            (
+                r#""resultType":"complete","ttlMs":3600000,"cacheScope":"public","#,
+                r#""resultType":"complete","#,
+            )
         } else {
             ("", "")
         };

@@ -36,6 +36,7 @@ use crate::subscription::Subscription;
 use crate::upstream::Upstream;
 use crate::upstream::ears::{self, Aside};
 use crate::upstream::pipe::lock;
+use crate::watch::Interest;
 
 /// How long a client may take to say that it is ready before it is told what there is all the same.
 const READY_WITHIN: Duration = Duration::from_secs(10);
@@ -302,12 +303,13 @@ impl Door {
         else {
             return Err(unknown());
         };
-        let watched = self.sessions.held(terms).map_or(0, |held| lock(&held.interests).len());
-        if watched >= MOST_URIS {
-            return Err(CallError::Overloaded {
-                what: "watched resources of a session".to_owned(),
-                limit: MOST_URIS,
-            });
+        let is_one_too_many = |interests: &BTreeMap<String, Interest>| {
+            interests.len() >= MOST_URIS && !interests.contains_key(uri)
+        };
+        let too_many =
+            || CallError::Overloaded { what: "watched resources of a session".to_owned(), limit: MOST_URIS };
+        if self.sessions.held(terms).is_some_and(|held| is_one_too_many(&lock(&held.interests))) {
+            return Err(too_many());
         }
         let within = member.upstream.plan().deadlines.list;
         let principal = self.route.gate.identify()?;
@@ -328,7 +330,14 @@ impl Door {
             });
         }
         let held = self.sessions.hold(terms, self.now());
-        lock(&held.interests).insert(uri.to_owned(), interest);
+        {
+            let mut interests = lock(&held.interests);
+            // Many may have come at once.
+            if is_one_too_many(&interests) {
+                return Err(too_many());
+            }
+            interests.insert(uri.to_owned(), interest);
+        }
         held.interests_changed.send_modify(|count| *count += 1);
         Ok(None)
     }

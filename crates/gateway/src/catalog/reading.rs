@@ -196,6 +196,10 @@ impl Reader {
                 Begun::Goes(mut outcome) => came_until(&mut outcome, Some(until)).await.ok().flatten(),
             };
             match read {
+                // That it has no such list was known before; whoever asks it hears that from it.
+                Some(Read { part: Ok(pages), .. }) if pages.pages.is_empty() => {
+                    return Err(ListFault::Call(self.late_list(method)));
+                }
                 Some(read) if from.is_none() || read.part.is_err() => return read.part,
                 // It answers again, and has what is asked for.
                 Some(_) => {}

@@ -248,7 +248,9 @@ impl HttpWire {
     async fn find_sse(&self, whose: &Whose) -> Result<Partner, CallError> {
         let running = self.sse.running(whose, Need::Call).await;
         // What it was found to be holds only as long as it is: it may be another server by now.
-        let is_sse = running.is_ok() || self.reach.transport == TransportRule::Sse;
+        // Our own limits, and a client that has gone, say nothing of it.
+        let is_ours = matches!(running, Err(CallError::Overloaded { .. })) || self.shared.departed.has(whose);
+        let is_sse = running.is_ok() || self.reach.transport == TransportRule::Sse || is_ours;
         self.is_sse.store(is_sse, Ordering::Relaxed);
         if !is_sse {
             *self.legacy_since.lock().await = None;

@@ -228,6 +228,25 @@ async fn cookies_come_back_in_their_own_session() {
     assert!(server.seen_of("tools/call").iter().filter(|seen| again(seen)).count() >= 3);
 }
 
+/// Of calls that are under way at once, each may be the first that is answered with a cookie.
+#[tokio::test(start_paused = true)]
+async fn the_first_cookies_of_a_session_may_come_in_two_answers() {
+    let (running, _server, mut desk, ..) = with(Persona::legacy()).await;
+    let calls = [call(&running, "t"), call(&running, "t")];
+    let asked = [desk.asked("tools/call").await, desk.asked("tools/call").await];
+    for (asked, cookie) in asked.into_iter().zip(["a=1; Path=/", "b=2; Path=/"]) {
+        asked.result_with(&[("set-cookie", cookie)], OK).await;
+    }
+    for answered in calls {
+        answered.await.unwrap();
+    }
+    let _next = call(&running, "t");
+    let seen = desk.asked("tools/call").await.seen;
+    let mut cookies: Vec<_> = seen.header("cookie").unwrap_or_default().split("; ").collect();
+    cookies.sort_unstable();
+    assert_eq!(cookies, ["a=1", "b=2"]);
+}
+
 /// What has no session shares what the origin sets, the balancer's cookie for one.
 #[tokio::test(start_paused = true)]
 async fn cookies_without_a_session_are_the_servers() {

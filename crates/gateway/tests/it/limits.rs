@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use mcp::listen::MOST_URIS;
 use testkit::http::{Client, Reply};
 use testkit::json;
 use testkit::net::MemoryNetwork;
@@ -10,6 +11,7 @@ use testkit::server::{Desk, Persona, ScriptedServer};
 use tokio::task::JoinHandle;
 
 use crate::ask;
+use crate::doors::{Door, Kind};
 use crate::stand::{Over, Running, Stand};
 
 fn call(client: &Client, id: u64) -> JoinHandle<Reply> {
@@ -230,4 +232,27 @@ async fn a_client_that_does_not_read_holds_up_nobody_else() {
         assert_eq!(other.await.unwrap().status, 200, "{over:?}");
         flood.abort();
     }
+}
+
+/// Also where many ask at once.
+#[tokio::test(start_paused = true)]
+async fn a_session_watches_so_many_resources_and_no_more() {
+    let mut stand = Stand::new(Arc::new(MemoryNetwork::default()));
+    drop(stand.add("up", Over::Http, Persona::legacy().with_stream()).await);
+    let running = stand.start().await;
+    running.gateway.settled().await;
+    let door = Door::open(Kind::LegacyHttp, &running).await;
+    let mut asking = tokio::task::JoinSet::new();
+    for number in 0..MOST_URIS + 20 {
+        let body = door.body("1", "resources/subscribe", &format!(r#""uri":"a://{number}""#), "");
+        let body = body.replace(r#""id":1"#, &format!(r#""id":{number}"#));
+        let (client, session) = (running.client.clone(), door.session().to_owned());
+        asking.spawn(async move {
+            let headers = [("mcp-session-id", session.as_str()), ("mcp-protocol-version", "2025-11-25")];
+            client.post(&headers, body.as_bytes()).await.response().await
+        });
+    }
+    let all = asking.join_all().await;
+    let done = all.iter().filter(|text| json::at(text, &["result"]).is_some()).count();
+    assert_eq!(done, MOST_URIS, "{:?}", all.last());
 }

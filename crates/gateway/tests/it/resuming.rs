@@ -113,3 +113,47 @@ async fn a_modern_stream_does_not_go_on() {
     assert!(lost.await.unwrap().contains("upstream_broke_off"));
     assert!(server.seen_of("GET").is_empty());
 }
+
+/// A server may want us back at once, but not without end.
+#[tokio::test(start_paused = true)]
+async fn no_pause_is_a_short_one() {
+    let (running, _server, mut desk) = with(Persona::legacy().scripted(&["GET"])).await;
+    desk.asked("GET").await.respond(405, "", &[], b"").await;
+    let answered = call(Kind::ModernHttp, &running).await;
+    let asked = desk.asked("tools/call").await;
+    let id = asked.seen.id().unwrap().to_owned();
+    let mut events = asked.stream().await;
+    let began = tokio::time::Instant::now();
+    for number in 0..50 {
+        let log = r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":1}}"#;
+        events.raw(format!("id: e{number}\nretry: 0\ndata: {log}\n\n").as_bytes()).await;
+        events.end().await;
+        events = desk.asked("GET").await.stream().await;
+    }
+    assert!(began.elapsed() >= Duration::from_secs(5), "{:?}", began.elapsed());
+    events.message(&format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"at":"last"}}}}"#)).await;
+    assert!(answered.await.unwrap().contains("last"));
+}
+
+/// What a session's own stream said last is known as long as no other one has begun from there.
+#[tokio::test(start_paused = true)]
+async fn a_stream_goes_on_where_it_was_though_it_could_not_at_once() {
+    let (_running, _server, mut desk) = with(Persona::legacy().scripted(&["GET"])).await;
+    let mut events = desk.asked("GET").await.stream().await;
+    let changed = r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#;
+    events.raw(format!("id: e1\ndata: {changed}\n\n").as_bytes()).await;
+    events.end().await;
+    let from = |asked: &testkit::server::Asked| asked.seen.header("last-event-id").map(str::to_owned);
+    let asked = desk.asked("GET").await;
+    assert_eq!(from(&asked).as_deref(), Some("e1"));
+    asked.abort();
+    let asked = desk.asked("GET").await;
+    assert_eq!(from(&asked).as_deref(), Some("e1"), "it could not be asked");
+    asked.stream().await.end().await;
+    let asked = desk.asked("GET").await;
+    assert_eq!(from(&asked).as_deref(), Some("e1"), "nothing has come since");
+    // Whoever does not know it is not asked for it again.
+    asked.respond(400, "text/plain", &[], b"no such event").await;
+    let asked = desk.asked("GET").await;
+    assert_eq!(from(&asked), None);
+}

@@ -3,16 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use gateway::plan::{Reach, SessionRule, UpstreamPlan};
 use gateway::upstream::Health;
 use testkit::http::Reply;
 use testkit::json;
 use testkit::net::MemoryNetwork;
 use testkit::server::{Desk, Persona, ScriptedServer};
 use tokio::time::Instant;
+use transport::net::Address;
 
 use crate::ask;
 use crate::doors::{Door, Kind};
-use crate::stand::{Over, Running, Stand};
+use crate::stand::{Over, Running, Stand, http_reach};
 
 /// What there is no waiting for: in virtual time everything that comes at once takes none.
 const AT_ONCE: Duration = Duration::from_millis(10);
@@ -296,4 +298,91 @@ async fn a_list_that_hangs_alone_is_told_of_once() {
     assert!(tokio::time::timeout(Duration::from_secs(600), both).await.is_err());
     assert!(told <= 4, "{told}");
     drop(server);
+}
+
+/// What nobody can reach is not there, however well it is remembered; what only hangs is.
+#[tokio::test(start_paused = true)]
+async fn nothing_old_is_shown_of_a_server_that_is_gone() {
+    for is_gone in [true, false] {
+        let network = MemoryNetwork::default();
+        let mut stand = Stand::new(Arc::new(network.clone()));
+        drop(stand.add("a", Over::Http, Persona::modern().tools(&["t"])).await);
+        drop(stand.add("c", Over::Http, Persona::legacy().tools(&["t"])).await);
+        let (server, _desk) = ScriptedServer::new(Persona::modern().tools(&["t"]));
+        let address = Address::Tcp("sick".to_owned(), 80);
+        server.serve_http(&network, &address).await;
+        stand.put(UpstreamPlan::new("sick", Reach::Http(http_reach(&address))));
+        let running = stand.start().await;
+        running.gateway.settled().await;
+        let mut door = Door::open(Kind::ModernHttp, &running).await;
+        let (text, _) = timed(&mut door, "tools/list").await;
+        assert!(text.contains("sick__t") && !text.contains("degraded"), "{text}");
+        if is_gone {
+            network.refuse(&address, true);
+            network.cut(&address);
+            let (text, _) = timed(&mut door, "tools/list").await;
+            assert!(is_partial(&text) && !text.contains("sick__t"), "{text}");
+            assert!(matches!(&running.gateway.health()[2], (_, Health::Down { .. })));
+            // From now on there is not even anybody who refuses.
+            network.refuse(&address, false);
+        }
+        network.cut(&address);
+        network.silence(&address, true);
+        for _ in 0..3 {
+            let (text, took) = timed(&mut door, "tools/list").await;
+            assert!(took <= Duration::from_secs(1), "{took:?}");
+            assert!(is_partial(&text), "{text}");
+            assert_eq!(text.contains("sick__t"), !is_gone, "{text}");
+        }
+    }
+}
+
+/// A program that is begun for one client alone is waited for like one that is begun for the first time, whoever else has one.
+#[tokio::test(start_paused = true)]
+async fn a_program_for_one_client_is_given_the_time_to_start() {
+    for (rule, most) in [(SessionRule::PerClient, 4_000), (SessionRule::Shared, 1_000)] {
+        let mut stand = Stand::new(Arc::new(MemoryNetwork::default()));
+        drop(stand.add("a", Over::Http, Persona::modern().tools(&["t"])).await);
+        let (server, desk) = stand.add("own", Over::Stdio, Persona::legacy().tools(&["t"])).await;
+        stand.upstream("own").sessions = rule;
+        let running = stand.start().await;
+        running.gateway.settled().await;
+        server.persona().scripted.insert("initialize".to_owned());
+        server.answer_all(desk, |asked| async move {
+            tokio::time::sleep(Duration::from_millis(3_500)).await;
+            let info = r#""serverInfo":{"name":"scripted","version":"1"}"#;
+            let able = r#""capabilities":{"tools":{}}"#;
+            asked.result(&format!(r#"{{"protocolVersion":"2025-11-25",{able},{info}}}"#)).await;
+        });
+        let elicits = r#"{"elicitation":{}}"#;
+        let mut door = Door::open_with(Kind::LegacyHttp, &running, elicits).await;
+        let (text, took) = timed(&mut door, "tools/list").await;
+        assert!(took <= Duration::from_millis(most), "{rule:?} {took:?}");
+        assert!(text.contains("a__t"), "{text}");
+        assert_eq!(text.contains("own__t"), rule == SessionRule::PerClient, "{text}");
+    }
+}
+
+/// That a lone server said what it has not says nothing of a cursor, whether or not it can be asked now.
+#[tokio::test(start_paused = true)]
+async fn a_lone_server_that_hangs_is_said_to_hang_whatever_is_listed() {
+    let mut stand = Stand::new(Arc::new(MemoryNetwork::default()));
+    let persona = Persona::modern().able(r#"{"tools":{}}"#);
+    let (server, _desk) = stand.add("up", Over::Http, persona).await;
+    let running = stand.start().await;
+    running.gateway.settled().await;
+    // What was read before anybody asked is good for a moment.
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    server.persona().scripted.extend(mute().scripted);
+    let mut door = Door::open(Kind::ModernHttp, &running).await;
+    let (text, _) = timed(&mut door, "tools/list").await;
+    assert!(text.contains("within 15s"), "{text}");
+    for members in [r#""x":1"#, r#""cursor":"c""#] {
+        for method in ["prompts/list", "tools/list"] {
+            let began = Instant::now();
+            let text = door.response(&door.body("1", method, members, "")).await;
+            assert!(text.contains("within 15s"), "{method} {members} {text}");
+            assert!(began.elapsed() <= Duration::from_secs(1), "{:?}", began.elapsed());
+        }
+    }
 }

@@ -129,16 +129,24 @@ impl Session {
             return Ok(None);
         }
         let mut wanted = self.headers();
+        // It is not asked for again from where it was once it was refused from there.
         let newest = lock(&hearing.newest).take();
-        if let Some(newest) = newest.and_then(|id| HeaderValue::from_str(&id).ok()) {
+        if let Some(newest) = newest.as_deref().and_then(|id| HeaderValue::from_str(id).ok()) {
             wanted.insert(headers::LAST_EVENT_ID.clone(), newest);
         }
-        let reply = wire.plain(Method::GET, wanted).await?;
+        let reply = match wire.plain(Method::GET, wanted).await {
+            Ok(reply) => reply,
+            Err(error) => {
+                *lock(&hearing.newest) = newest;
+                return Err(error);
+            }
+        };
         let (status, media) = (reply.status(), reply.media_type());
         if status.is_success() && media.as_deref() == Some("text/event-stream") {
             hearing.was_open.store(true, Ordering::Relaxed);
             hearing.refused.store(0, Ordering::Relaxed);
-            return Ok(Some(HttpStream::overheard(Arc::clone(wire), reply, Heard::new(self), self)));
+            let heard = (Heard::new(self), newest);
+            return Ok(Some(HttpStream::overheard(Arc::clone(wire), reply, heard, self)));
         }
         let error = wire.status_fault(status, media.as_deref());
         drop(reply);

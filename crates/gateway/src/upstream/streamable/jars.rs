@@ -52,7 +52,11 @@ impl Jars {
         self.has_any.store(true, Ordering::Relaxed);
         let mut kept = lock(&self.sessions);
         let Kept { jars, uses } = &mut *kept;
-        if jars.len() >= MOST_SESSIONS && !jars.contains_key(&session) {
+        if let Some((first, _)) = jars.get(&session) {
+            // Of requests that were under way at once, each may have been the first that was answered with some.
+            return first.absorb(jar);
+        }
+        if jars.len() >= MOST_SESSIONS {
             // What is said in a session that has just ended may set some, too, and nobody ends it again.
             let oldest = jars.iter().min_by_key(|(_, (_, last_use))| *last_use).map(|(id, _)| id.clone());
             oldest.and_then(|oldest| jars.remove(&oldest));

@@ -36,6 +36,8 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How long to wait before a stream is resumed, when the server does not say; and at most.
 const RESUME_AFTER: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// At least, whatever it says: it may say something each time and end again.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 /// How long an answer is held back for what the server says of its call on another connection, where it has done that
 /// before in this call: what was said first may come last.
 const STRAGGLERS: Duration = Duration::from_millis(50);
@@ -102,7 +104,8 @@ impl Events {
         loop {
             if let Some(event) = self.ready.pop_front() {
                 self.newest = event.id.or_else(|| self.newest.take());
-                self.pause = event.retry_ms.map_or(self.pause, Duration::from_millis).min(LONGEST_PAUSE);
+                let pause = event.retry_ms.map_or(self.pause, Duration::from_millis);
+                self.pause = pause.clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
                 // Primed events have an id and no data; they are there for resuming only.
                 if event.data.is_empty() {
                     continue;
@@ -148,10 +151,16 @@ impl HttpStream {
         Self { wire, id, events, early, session, guard, strayed, strays, held, heard, doubted }
     }
 
-    /// A legacy session's stream of notifications.
-    pub(super) fn overheard(wire: Arc<HttpWire>, reply: Reply, heard: Heard, session: &Arc<Session>) -> Self {
-        let (session, heard) = (Arc::clone(session), Some(heard));
-        Self { id: None, session: Some(session), heard, ..Self::new(wire, (Some(reply), None), 0, None) }
+    /// A legacy session's stream of notifications, and the event after which it goes on.
+    pub(super) fn overheard(
+        wire: Arc<HttpWire>,
+        reply: Reply,
+        (heard, newest): (Heard, Option<String>),
+        session: &Arc<Session>,
+    ) -> Self {
+        let mut stream = Self::new(wire, (Some(reply), None), 0, None);
+        stream.events.newest = newest;
+        Self { id: None, session: Some(Arc::clone(session)), heard: Some(heard), ..stream }
     }
 
     pub(crate) async fn next(&mut self) -> Result<Arrival, CallError> {

@@ -89,15 +89,25 @@ impl Jar {
                 tracing::debug!(host = of.url().host(), "a cookie is left out");
                 continue;
             };
-            let mut cookies = self.lock();
-            cookies.retain(|other| (&other.name, &other.path) != (&cookie.name, &cookie.path));
-            if !is_over {
-                if cookies.len() >= MOST_COOKIES {
-                    cookies.remove(0);
-                }
-                cookies.push(cookie);
-                self.holds_any.store(true, Ordering::Relaxed);
+            self.put(cookie, is_over);
+        }
+    }
+
+    /// Keeps what another one of the same conversation has kept.
+    pub fn absorb(&self, other: Self) {
+        let cookies = other.cookies.into_inner().unwrap_or_else(PoisonError::into_inner);
+        cookies.into_iter().for_each(|cookie| self.put(cookie, false));
+    }
+
+    fn put(&self, cookie: Cookie, is_over: bool) {
+        let mut cookies = self.lock();
+        cookies.retain(|other| (&other.name, &other.path) != (&cookie.name, &cookie.path));
+        if !is_over {
+            if cookies.len() >= MOST_COOKIES {
+                cookies.remove(0);
             }
+            cookies.push(cookie);
+            self.holds_any.store(true, Ordering::Relaxed);
         }
     }
 
