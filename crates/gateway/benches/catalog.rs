@@ -40,7 +40,7 @@ impl Stand {
             let network = Arc::new(MemoryNetwork::default());
             let mut servers = Vec::new();
             for name in ["github", "files"] {
-                servers.push((name, peer::serve(&network, tools / 2).await.unwrap()));
+                servers.push((name, peer::serve(&network, tools / 2, true).await.unwrap()));
             }
             let plan = plan::plan(&servers).unwrap();
             let world = plan::world(&plan, Arc::clone(&network)).unwrap();
