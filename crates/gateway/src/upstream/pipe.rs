@@ -5,7 +5,7 @@
 //! take is dropped and counted, except its response.
 
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -55,6 +55,8 @@ struct Inner {
     /// How often it was used, so that someone can tell whether it was used since, and the newest request's number.
     uses: AtomicU64,
     newest: AtomicU64,
+    /// How much was sent that is no request.
+    said: AtomicUsize,
     whose: Whose,
     shared: Arc<Shared>,
     metrics: Arc<crate::metrics::Metrics>,
@@ -79,6 +81,7 @@ impl Pipe {
             end: Mutex::default(),
             uses: AtomicU64::new(0),
             newest: AtomicU64::new(0),
+            said: AtomicUsize::new(0),
             metrics: Arc::clone(&shared.world.metrics),
         });
         let pipe = Self { inner };
@@ -182,7 +185,8 @@ impl Pipe {
         self.inner.newest.fetch_max(id, Ordering::Relaxed);
         let (notices, notices_out) = backlog::new();
         let (response, response_out) = oneshot::channel();
-        lock(&self.inner.waiting).insert(id, Waiting { notices, response, wants });
+        let said = self.inner.said.load(Ordering::Relaxed);
+        lock(&self.inner.waiting).begin(id, Waiting { notices, response, wants }, said);
         // From here on a drop of the stream cleans up, whether or not the request was written.
         let stream =
             PipeStream { pipe: self.clone(), id, notices: notices_out, response: Some(response_out) };
@@ -198,6 +202,7 @@ impl Pipe {
     }
 
     fn put(&self, outgoing: Outgoing) {
+        self.inner.said.fetch_add(1, Ordering::Relaxed);
         // A queue this full means that the server does not read; the calls that wait for it will time out.
         if self.inner.out.try_send(outgoing).is_err() {
             self.inner.metrics.dropped(&self.inner.upstream);

@@ -16,11 +16,12 @@ use transport::http::client::Reply;
 
 use super::answer::{Answer, Origin, Response, Source, acts};
 use super::ask::Asked;
-use super::fault::Failed;
+use super::fault::{Failed, Fault};
 use super::guard::Pass;
 use super::link::{Health, Link, NOTHING, Whose};
 use super::pipes::{Need, Running};
 use super::places::Place;
+use super::stdio::StdioWire;
 use super::streamable::early::{self, First};
 use super::streamable::refusal::{self, Reading};
 use super::streamable::{HttpStream, HttpWire, LegacyCall, Partner, Ruling, may_be_json};
@@ -94,7 +95,10 @@ impl Upstream {
             Wire::Stdio(wire) => {
                 let running = wire.running(whose, order.need()).await;
                 let running = self.note(running, |running| &running.link)?;
-                Ok(self.begin_pipe(order, &running, HeaderMap::new(), (&whose.declared, place)).await?)
+                match self.begin_pipe(order, &running, HeaderMap::new(), (&whose.declared, place)).await {
+                    Begun::Answer(answer) => Ok(answer),
+                    Begun::SessionLost(place) => Box::pin(self.begin_next(wire, order, whose, place)).await,
+                }
             }
             Wire::Http(wire) => {
                 let partner = self.note(wire.partner(whose).await, Partner::link)?;
@@ -114,13 +118,33 @@ impl Upstream {
         }
     }
 
+    /// The same in the process that follows one that was ending.
+    async fn begin_next(
+        &self,
+        wire: &Arc<StdioWire>,
+        order: &Order<'_>,
+        whose: &Whose,
+        place: Option<Place>,
+    ) -> Result<Box<Answer>, Failed> {
+        let running = wire.running(whose, order.need()).await;
+        let running = self.note(running, |running| &running.link)?;
+        match self.begin_pipe(order, &running, HeaderMap::new(), (&whose.declared, place)).await {
+            Begun::Answer(answer) => Ok(answer),
+            Begun::SessionLost(_) => {
+                let why = "each process of it ends at once";
+                Err(self.shared.unreached(why, Fault::NoConnection).into())
+            }
+        }
+    }
+
+    /// Sends a call into a conversation. One that is ending takes nothing any more; then nothing was sent.
     async fn begin_pipe(
         &self,
         order: &Order<'_>,
         running: &Running,
         headers: HeaderMap,
         (declared, place): (&Arc<str>, Option<Place>),
-    ) -> Result<Box<Answer>, CallError> {
+    ) -> Begun {
         let log = order.call.client().log;
         if let Some(level) = log.level() {
             running.lower_level(level, self.shared.next_id());
@@ -129,12 +153,17 @@ impl Upstream {
         let id = self.shared.next_id();
         let body = self.body(order, &running.link, id);
         let wants = Running::wants(log.wants(None), order.listens, asked(order, declared));
-        let stream = running.pipe.request(id, body, headers, wants).await?;
+        let Ok(stream) = running.pipe.request(id, body, headers, wants).await else {
+            // As soon as it is known why, another one may be begun.
+            running.pipe.closed().await;
+            return Begun::SessionLost(place);
+        };
         // That it takes something says nothing of a server that has just left something without an answer.
         if self.sick().is_none() {
             self.answered(&running.link);
         }
-        Ok(Box::new(Answer::new(Source::Pipe(stream), self.origin(order, &running.link, id), place)))
+        let origin = self.origin(order, &running.link, id);
+        Begun::Answer(Box::new(Answer::new(Source::Pipe(stream), origin, place)))
     }
 
     async fn begin_http(
@@ -176,8 +205,7 @@ impl Upstream {
                 Some(LegacyCall::begin(wire, session, id, told))
             }
             Partner::Sse(running, declared) => {
-                let answer = Box::pin(self.begin_pipe(order, running, headers, (declared, place))).await?;
-                return Ok(Begun::Answer(answer));
+                return Ok(Box::pin(self.begin_pipe(order, running, headers, (declared, place))).await);
             }
         };
         let mut legacy = legacy;

@@ -101,6 +101,46 @@ async fn serve_legacy(stdio: Stdio, from: Instant, is_deaf: impl Fn(&str) -> boo
     0
 }
 
+/// What comes when a process is ending already was not sent, and is not lost with it.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_comes_while_a_process_ends_is_the_next_ones() {
+    let mut stand = Stand::new(Arc::new(MemoryNetwork::default()));
+    let (_unused, _desk) = stand.add("up", Over::Stdio, Persona::legacy()).await;
+    let started = Arc::new(AtomicUsize::new(0));
+    stand.spawn.program("up", move |mut stdio: Stdio| {
+        let is_first = started.fetch_add(1, Ordering::Relaxed) == 0;
+        async move {
+            if !is_first {
+                return serve_legacy(stdio, Instant::now(), |_| false).await;
+            }
+            // It says nothing any more, and takes its time to end.
+            let (stdout, nobody) = tokio::io::duplex(1024);
+            let mut out = std::mem::replace(&mut stdio.stdout, stdout);
+            let (mut lines, mut ended) = (BufReader::new(stdio.stdin).lines(), nobody);
+            while let Ok(Some(line)) = lines.next_line().await {
+                let outcome = match json::at(&line, &["method"]).map_or("", json::plain) {
+                    "tools/call" => break,
+                    "initialize" => r#""result":{"protocolVersion":"2025-06-18","capabilities":{},"serverInfo":{"name":"s","version":"1"}}"#,
+                    _ => r#""error":{"code":-32601,"message":"m"}"#,
+                };
+                let Some(id) = json::at(&line, &["id"]) else { continue };
+                out.write_all(format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},{outcome}}}\n").as_bytes()).await.unwrap();
+            }
+            drop(out);
+            drop(ended.read(&mut [0]).await);
+            std::future::pending().await
+        }
+    });
+    let running = stand.start().await;
+    running.gateway.settled().await;
+    let lost = call(&running);
+    testkit::idle().await;
+    let next = call(&running);
+    assert_eq!(reason(&lost.await.unwrap()), Some("upstream_broke_off"));
+    let text = next.await.unwrap();
+    assert!(text.contains("content"), "{text}");
+}
+
 /// Others say nothing any more after it: another one is begun with `initialize`, early enough for who waits for a list, and
 /// from then on at once.
 #[tokio::test(start_paused = true)]

@@ -83,6 +83,34 @@ async fn an_id_that_is_nobodys_is_shown_at_once() {
     }
 }
 
+/// Some answer what nobody has asked them: a cancel, for one.
+#[tokio::test(start_paused = true)]
+async fn an_answer_to_a_notification_costs_no_call() {
+    for others in 1..=3 {
+        let persona = Persona::legacy().scripted(&["notifications/cancelled"]);
+        let (running, mut desk) = with(Over::Stdio, persona).await;
+        let given_up = call(&running);
+        let _asked = desk.asked("tools/call").await;
+        let waiting: Vec<_> = (0..others).map(|_| call(&running)).collect();
+        let mut asked = Vec::new();
+        for _ in 0..others {
+            asked.push(desk.asked("tools/call").await);
+        }
+        given_up.abort();
+        let cancelled = desk.asked("notifications/cancelled").await;
+        let refusal = r#"{"jsonrpc":"2.0","id":"who","error":{"code":-32600,"message":"m"}}"#;
+        cancelled.respond(200, "", &[], refusal.as_bytes()).await;
+        for asked in asked {
+            testkit::idle().await;
+            asked.result(r#"{"content":[]}"#).await;
+        }
+        for answered in waiting {
+            let text = answered.await.unwrap();
+            assert!(text.contains("content"), "{others}: {text}");
+        }
+    }
+}
+
 /// On a pipe it cannot be told whose such an answer was, as long as more calls wait.
 #[tokio::test(start_paused = true)]
 async fn an_answer_to_nobody_costs_no_call_that_may_still_be_answered() {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use mcp::glance::Glance;
@@ -24,21 +25,34 @@ pub(super) struct Calls {
     calls: HashMap<u64, Waiting>,
     /// How many responses have come that answer none of them, and what the last one is told.
     strange: Option<(usize, CallError)>,
+    /// How much had been said when the first of them began.
+    said: usize,
 }
 
 impl Calls {
     /// Which call such a response was meant for cannot be told. Where there have been as many as calls wait, each of
-    /// these has had its own.
-    fn fail_if_all_are_answered(&mut self) {
+    /// these has had its own. What was `said` meanwhile is not to be answered, but some do.
+    fn fail_if_all_are_answered(&mut self, said: usize) {
         let Some((strange, _)) = &self.strange else { return };
         let waits = |call: &Waiting| !call.wants.listens;
-        if self.calls.values().filter(|call| waits(call)).count() > *strange {
+        let waiting = self.calls.values().filter(|call| waits(call)).count();
+        let to_words = if waiting == 0 { 0 } else { said.wrapping_sub(self.said) };
+        if waiting > strange.saturating_sub(to_words) {
             return;
         }
         let Some((_, error)) = self.strange.take() else { return };
         for (_, call) in self.calls.extract_if(|_, call| waits(call)) {
             drop(call.response.send(Err(error.clone())));
         }
+    }
+
+    /// A call begins.
+    pub(super) fn begin(&mut self, id: u64, call: Waiting, said: usize) {
+        // One subscription may last as long as the conversation.
+        if self.calls.values().all(|other| other.wants.listens) {
+            self.said = said;
+        }
+        self.calls.insert(id, call);
     }
 
     /// One call waits no longer, which may have been the one that was answered so.
@@ -130,7 +144,7 @@ impl Pipe {
         tracing::warn!(upstream = self.inner.upstream, "{error}");
         let mut waiting = lock(&self.inner.waiting);
         waiting.strange.get_or_insert((0, error)).0 += 1;
-        waiting.fail_if_all_are_answered();
+        waiting.fail_if_all_are_answered(self.inner.said.load(Ordering::Relaxed));
     }
 
     /// A call could not be sent. Whoever it was that waits for it hears that.
@@ -142,7 +156,7 @@ impl Pipe {
     fn answer(&self, id: u64, response: Result<Message, CallError>) {
         let mut waiting = lock(&self.inner.waiting);
         let answered = waiting.remove(&id);
-        waiting.fail_if_all_are_answered();
+        waiting.fail_if_all_are_answered(self.inner.said.load(Ordering::Relaxed));
         drop(waiting);
         match answered {
             // Nobody may be there any more: a response that comes after a cancel is nothing unusual.

@@ -9,6 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use http::HeaderMap;
+use mcp::answer;
+use mcp::jsonrpc::Id;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -64,17 +66,18 @@ impl Outlet for Poster {
                 }
                 Some(Outgoing::Cancel { id, body }) => {
                     let (poster, taken) = (Arc::clone(&poster), under_way.get(&id).cloned());
+                    let pipe = pipe.clone();
                     sending.push(Box::pin(async move {
                         if let Some(taken) = taken {
                             drop(timeout(TAKEN_WITHIN, taken.cancelled()).await);
                         }
-                        poster.word(body).await;
+                        poster.word(body, &pipe).await;
                         None
                     }));
                 }
                 Some(Outgoing::Word(body)) => {
                     // Meanwhile nothing else is sent, but what is under way goes on.
-                    let mut word = std::pin::pin!(poster.word(body));
+                    let mut word = std::pin::pin!(poster.word(body, &pipe));
                     loop {
                         tokio::select! {
                             () = &mut word => break,
@@ -109,14 +112,26 @@ impl Poster {
         }
     }
 
-    async fn word(&self, body: Bytes) {
+    async fn word(&self, body: Bytes, pipe: &Pipe) {
         let within = self.to.shared.plan.deadlines.connect;
         let sent = timeout(within, self.to.post((&self.endpoint, &self.jar), HeaderMap::new(), body)).await;
         let upstream = &self.to.shared.plan.name;
         match sent {
             Ok(Ok(())) => {}
-            Ok(Err(PostFault { error, .. })) => tracing::debug!(upstream, %error, "could not be told"),
+            Ok(Err(PostFault { error, session_lost, .. })) => {
+                tracing::debug!(upstream, %error, "could not be told");
+                if session_lost {
+                    drop(timeout(within, self.doubt(pipe)).await);
+                }
+            }
             Err(_elapsed) => tracing::debug!(upstream, "could not be told within {within:?}"),
         }
+    }
+
+    /// It may only be the word that the server does not take. Refused too, a request that does nothing ends the conversation.
+    async fn doubt(&self, pipe: &Pipe) {
+        let id = self.to.shared.next_id();
+        let ping = answer::request_message(&Id::number(id), "ping", None);
+        self.request(id, HeaderMap::new(), ping, pipe).await;
     }
 }

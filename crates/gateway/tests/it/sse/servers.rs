@@ -339,6 +339,38 @@ async fn what_reads_is_asked_for_again_in_the_session_that_follows_a_lost_one() 
     }
 }
 
+/// Whatever it is that meets with a lost session: nobody waits for what can come no more.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_a_lost_session_refuses_ends_it() {
+    for status in [404, 500] {
+        let (running, server, mut desk) = with(Persona::over_sse(), |_| {}).await;
+        let mut door = Door::open_with(Kind::LegacyStdio, &running, r#"{"elicitation":{}}"#).await;
+        let body = door.body("7", "tools/call", r#""name":"t""#, "");
+        let mut begun = door.begin(&body).await;
+        let mut out = desk.asked("tools/call").await.stream().await;
+        let question = r#"{"message":"m","requestedSchema":{"type":"object","properties":{}}}"#;
+        out.message(&format!(
+            r#"{{"jsonrpc":"2.0","id":"q","method":"elicitation/create","params":{question}}}"#
+        ))
+        .await;
+        let asked = door.next(&mut begun).await.unwrap();
+        let id = json::at(&asked, &["id"]).unwrap().to_owned();
+        server.persona().sse.as_mut().unwrap().taken = status;
+        let began = tokio::time::Instant::now();
+        door.say(&format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"action":"decline"}}}}"#)).await;
+        server.saw("response", 1).await;
+        if status == 404 {
+            let text = door.next(&mut begun).await.unwrap();
+            assert_eq!(reason(&text), Some("upstream_broke_off"), "{text}");
+            assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+        } else {
+            // It may have been a bad moment.
+            out.result("{}").await;
+            assert!(door.next(&mut begun).await.unwrap().contains("result"));
+        }
+    }
+}
+
 /// A balancer sticks by them: each session has those that were set in it, and nobody else's.
 #[tokio::test(start_paused = true)]
 async fn cookies_stay_in_their_session() {
