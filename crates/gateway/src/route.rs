@@ -345,6 +345,7 @@ impl Route {
             instructions: (!instructions.is_empty()).then(|| instructions.join("\n\n")),
             info: Some(self.world.identity.clone()),
             hints: Hints { ttl, scope: Scope::Private },
+            beyond: None,
         };
         Ok((discovered, degraded))
     }

@@ -25,6 +25,9 @@ pub struct Discovered {
     pub info: Option<String>,
     /// How long this holds, and for whom.
     pub hints: Hints,
+    /// Where it was said in the legacy era: the members that are known to nobody here, for clients of that era, each as
+    /// `,"name":value`. None where it was said in the modern era, whose extensions are not for them.
+    pub beyond: Option<String>,
 }
 
 /// The capabilities that an intermediary must understand to merge them.
@@ -208,6 +211,7 @@ impl Discovered {
             instructions: result.string("instructions")?.map(|text| text.into_owned()),
             info,
             hints: Hints::read(&result)?,
+            beyond: None,
         })
     }
 

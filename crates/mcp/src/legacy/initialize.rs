@@ -62,11 +62,12 @@ pub fn result(discovered: &Discovered, revision: &Revision, fallback_info: &str)
     let instructions =
         discovered.instructions.as_ref().map(|text| format!(",\"instructions\":{}", json::quote(text)));
     format!(
-        r#"{{"protocolVersion":{},"capabilities":{},"serverInfo":{}{}}}"#,
+        r#"{{"protocolVersion":{},"capabilities":{},"serverInfo":{}{}{}}}"#,
         json::quote(revision.name),
         capabilities(discovered, revision),
         discovered.info.as_deref().filter(|info| is_implementation(info)).unwrap_or(fallback_info),
-        instructions.unwrap_or_default()
+        instructions.unwrap_or_default(),
+        discovered.beyond.as_deref().unwrap_or_default()
     )
 }
 
@@ -84,6 +85,11 @@ fn capabilities(discovered: &Discovered, revision: &Revision) -> String {
         gone.push("completions");
     }
     if let Ok(Some(raw)) = object.get("extensions") {
+        // What a legacy server says is meant for legacy clients. Tasks have a form of their own there.
+        let crosses = |id: &str| match discovered.beyond {
+            Some(_) => id != TASKS_EXTENSION,
+            None => crosses(id),
+        };
         match Object::parse(raw) {
             Ok(all) if all.iter().any(|member| crosses(&member.name)) => {
                 all.remove(|id| !crosses(id), object.span_of(raw).start, &mut patch);
@@ -103,6 +109,13 @@ fn capabilities(discovered: &Discovered, revision: &Revision) -> String {
         return told;
     }
     String::from_utf8_lossy(&patch.apply(told.as_bytes())).into_owned()
+}
+
+/// The members of an `InitializeResult` that are none of its own.
+fn beyond(result: &Object<'_>) -> String {
+    let known = ["protocolVersion", "capabilities", "serverInfo", "instructions"];
+    let members = result.iter().filter(|member| !known.contains(&&*member.name));
+    members.map(|member| format!(",{}:{}", member.raw_name, member.value)).collect()
 }
 
 /// Whether an extension works for clients of the legacy era: those with methods or results of their own are modern.
@@ -155,6 +168,7 @@ impl Opened {
             instructions: result.string("instructions")?.map(|text| text.into_owned()),
             info: result.get("serverInfo")?.map(str::to_owned),
             hints: Hints::NONE,
+            beyond: Some(beyond(&result)),
         };
         Ok(Self { revision, discovered })
     }
@@ -181,7 +195,7 @@ mod tests {
 
     #[test]
     fn what_a_server_opened_is_what_a_client_is_told() {
-        let text = r#"{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"s","version":"1"},"instructions":"do"}"#;
+        let text = r#"{"protocolVersion":"2025-06-18","capabilities":{"tools":{},"extensions":{"com.example/x":{"a":1.0}}},"serverInfo":{"name":"s","version":"1","x":[ 1e2]},"instructions":"do","_meta":{"a":{ }},"later":1.0}"#;
         let message = Message::parse(answer::result_message(&crate::jsonrpc::Id::number(1), text)).unwrap();
         let opened = Opened::read(&message).unwrap();
         assert_eq!(result(&opened.discovered, opened.revision, "{}"), text);
@@ -201,6 +215,7 @@ mod tests {
             instructions: None,
             info: None,
             hints: Hints::NONE,
+            beyond: None,
         };
         capabilities(&discovered, revision)
     }
