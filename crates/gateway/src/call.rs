@@ -24,8 +24,8 @@ use mcp::version::{Era, Revision};
 use tokio::time::Duration;
 use transport::http::body::Pieces;
 
-use crate::catalog::Target;
 use crate::catalog::shelf::Asker;
+use crate::catalog::{Member, Target};
 use crate::plan::Deadlines;
 use crate::relay::{Errand, Mapping, Relay};
 use crate::reply::CallError;
@@ -304,7 +304,7 @@ impl Route {
     }
 
     /// The client with the capabilities that can be carried: an aggregate does not carry extensions whose methods have
-    /// no owner here, no legacy client has methods of an extension, and no server can have tasks carried out by a client
+    /// no owner here, no legacy client has methods of an extension unless its server is its own, and no server can have tasks carried out by a client
     /// (protocol.md §2.9). That a legacy client wants a task is told by its call ([`crate::tasks`]).
     fn carried(&self, client: &ClientFacts, era: Era) -> Option<ClientFacts> {
         let text = client.capabilities();
@@ -319,7 +319,8 @@ impl Route {
         }
         // The methods of other extensions are modern, and have no owner among several servers; a task's id leads to one.
         let crosses = |id: &str| id == APPS_EXTENSION || (era == Era::Modern && id == TASKS_EXTENSION);
-        if (era == Era::Legacy || self.catalog.only().is_none())
+        let passes = |only: &Member| era == Era::Modern || only.upstream.is_ones_own();
+        if !self.catalog.only().is_some_and(passes)
             && let Some(raw) = object.get("extensions").ok().flatten()
         {
             let extensions = Object::parse(raw).ok()?;

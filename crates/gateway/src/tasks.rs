@@ -171,9 +171,12 @@ impl Route {
         let found = members.find(|(_, member)| member.upstream.name() == server);
         let (server, member) = found.ok_or_else(no_such)?;
         // A legacy server knows its task in the session or the process that it was made in.
+        let is_own = era == Era::Legacy && member.upstream.is_ones_own();
         let client = match declared {
-            Some(declared) => ClientFacts { capabilities: declared.into(), ..call.client().clone() },
-            None => call.client().clone(),
+            Some(declared) if !is_own => {
+                ClientFacts { capabilities: declared.into(), ..call.client().clone() }
+            }
+            _ => call.client().clone(),
         };
         let (theirs, _) = member.upstream.discovered(asker.principal, asker.era, Some(&client)).await?;
         let target = Target { server, member, name: Some(own.as_str().into()) };

@@ -265,6 +265,11 @@ impl Upstream {
         Era::Modern
     }
 
+    /// Whether each legacy client has a conversation of its own with it, and in its own era.
+    pub(crate) fn is_ones_own(&self) -> bool {
+        self.is_per_client() && self.link_era(Era::Legacy) == Era::Legacy
+    }
+
     /// Whether it is a process, which nobody starts only to hear of its changes.
     pub(crate) fn is_process(&self) -> bool {
         matches!(self.wire, Wire::Stdio(_))
@@ -302,9 +307,7 @@ impl Upstream {
         (session, client): (&Arc<str>, &ClientFacts),
         asides: &mpsc::Sender<ears::Aside>,
     ) {
-        let declared = self.declared(&mrtr::askable(client.capabilities()));
-        let own = Some((session, client.info.as_ref()));
-        let whose = self.whose(principal, Era::Legacy, own, &declared);
+        let whose = self.whose_of(principal, Era::Legacy, (Some(session), client));
         self.shared.ears.listen((whose, place), session, asides);
     }
 
@@ -315,8 +318,7 @@ impl Upstream {
         (session, client): (&Arc<str>, &ClientFacts),
         word: &Bytes,
     ) {
-        let declared = self.declared(&mrtr::askable(client.capabilities()));
-        if mrtr::covers(&declared, ROOTS) {
+        if mrtr::covers(&mrtr::askable(client.capabilities()), ROOTS) {
             self.tell_own(principal, (session, client), word);
         }
     }
@@ -328,9 +330,7 @@ impl Upstream {
         (session, client): (&Arc<str>, &ClientFacts),
         word: &Bytes,
     ) {
-        let declared = self.declared(&mrtr::askable(client.capabilities()));
-        let own = Some((session, client.info.as_ref()));
-        let whose = self.whose(principal, Era::Legacy, own, &declared);
+        let whose = self.whose_of(principal, Era::Legacy, (Some(session), client));
         match &self.wire {
             Wire::Stdio(wire) => wire.tell(&whose, word),
             Wire::Http(wire) => wire.tell(&whose, word),
@@ -355,7 +355,7 @@ impl Upstream {
         client: Option<&ClientFacts>,
     ) -> Result<(Era, Arc<Discovered>), CallError> {
         // Where each client has its own session, this one belongs to none of them.
-        let client = client.filter(|_| self.shared.plan.sessions == crate::plan::SessionRule::Shared);
+        let client = client.filter(|_| !self.is_per_client());
         let declared =
             client.map_or_else(|| NOTHING.to_owned(), |client| mrtr::askable(client.capabilities()));
         let whose = self.whose(principal, era, None, &declared);
@@ -414,7 +414,7 @@ impl Upstream {
 
     /// Ends what it holds for one downstream session.
     pub(crate) async fn forget(&self, principal: &auth::Principal, session: &Arc<str>) {
-        if self.shared.plan.sessions == crate::plan::SessionRule::Shared {
+        if !self.is_per_client() {
             return;
         }
         self.shared.departed.add(session);
@@ -434,6 +434,25 @@ impl Upstream {
         }
     }
 
+    /// Whose conversation a client of that era has with it; `session` is the downstream one.
+    fn whose_of(
+        &self,
+        principal: &auth::Principal,
+        era: Era,
+        (session, client): (Option<&Arc<str>>, &ClientFacts),
+    ) -> Whose {
+        let own = session.map(|session| (session, client.info.as_ref()));
+        let declared = match own {
+            Some(_) if self.is_per_client() => mrtr::introduction(client.capabilities()),
+            _ => mrtr::askable(client.capabilities()),
+        };
+        self.whose(principal, era, own, &declared)
+    }
+
+    fn is_per_client(&self) -> bool {
+        self.shared.plan.sessions == crate::plan::SessionRule::PerClient
+    }
+
     fn whose(
         &self,
         principal: &auth::Principal,
@@ -441,11 +460,15 @@ impl Upstream {
         own: Option<(&Arc<str>, Option<&Bytes>)>,
         declared: &str,
     ) -> Whose {
-        let rule = self.shared.plan.sessions;
-        let own = own.filter(|_| rule == crate::plan::SessionRule::PerClient);
+        let own = own.filter(|_| self.is_per_client());
         let (session, client) = own.unzip();
         let (session, client) = (session.cloned(), client.flatten().cloned());
-        Whose { era, principal: principal.clone(), session, client, declared: self.declared(declared) }
+        // What is one client's own is not to be told apart from others'.
+        let declared = match &session {
+            Some(_) if declared != NOTHING => declared.into(),
+            _ => self.declared(declared),
+        };
+        Whose { era, principal: principal.clone(), session, client, declared }
     }
 
     /// Whether it is known to be spoken to in the modern era for clients of an era.

@@ -161,6 +161,20 @@ pub fn askable(capabilities: &str) -> String {
     format!("{{{}}}", members.join(","))
 }
 
+/// What a legacy server is told of a client that has a session of its own: [`askable`], and what else is between those two alone.
+#[must_use]
+pub fn introduction(capabilities: &str) -> String {
+    let mut told = askable(capabilities);
+    let Ok(object) = Object::parse(capabilities) else { return told };
+    for name in ["experimental", "extensions"] {
+        let Some(raw) = object.get(name).ok().flatten().filter(|raw| raw.starts_with('{')) else { continue };
+        let comma = if told == "{}" { "" } else { "," };
+        told.truncate(told.len() - 1);
+        told.push_str(&format!("{comma}{}:{raw}}}", json::quote(name)));
+    }
+    told
+}
+
 /// All that a server can be told ([`askable`]).
 pub const EVERYTHING: &str = r#"{"elicitation":{"form":{},"url":{}},"roots":{"listChanged":true},"sampling":{"context":{},"tools":{}}}"#;
 

@@ -29,7 +29,7 @@ use crate::bridge::questions::Asking;
 use crate::bridge::session::{Held, InFlight, Sessions, Terms, fits};
 use crate::catalog::names::Owner;
 use crate::flow::{Flow, Origin};
-use crate::plan::{Limits, SessionRule};
+use crate::plan::Limits;
 use crate::reply::CallError;
 use crate::route::Route;
 use crate::subscription::Subscription;
@@ -226,9 +226,7 @@ impl Door {
     /// can only be meant for that.
     fn only_own(&self) -> Option<&Upstream> {
         let upstream = &self.route.catalog.only()?.upstream;
-        let is_own = upstream.plan().sessions == SessionRule::PerClient
-            && upstream.link_era(Era::Legacy) == Era::Legacy;
-        is_own.then_some(upstream)
+        upstream.is_ones_own().then_some(upstream)
     }
 
     /// Whether any server logs, as far as is known. One that is away may.

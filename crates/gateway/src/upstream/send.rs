@@ -1,6 +1,5 @@
 //! Sending a call: over whichever transport the server has, in its own era, up to the beginning of its answer.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use auth::Permitted;
@@ -8,7 +7,6 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use mcp::jsonrpc::{Message, MessageKind};
 use mcp::method::Kind;
-use mcp::mrtr;
 use mcp::outbound::{self, MetaRewrite, Rewrite};
 use mcp::version::Era;
 use tokio::time::{Instant, timeout_at};
@@ -39,13 +37,14 @@ impl Upstream {
         }
         let principal = order.principal();
         let order = order.value();
-        // A modern server hears it with the call.
-        let declared = match self.is_modern_for(order.era) {
-            true => Cow::Borrowed(NOTHING),
-            false => mrtr::askable(order.call.client().capabilities()).into(),
+        let (client, session) = (order.call.client(), order.session.as_ref());
+        let whose = if self.is_modern_for(order.era) {
+            // A modern server hears it with the call.
+            let own = session.map(|session| (session, client.info.as_ref()));
+            self.whose(principal, order.era, own, NOTHING)
+        } else {
+            self.whose_of(principal, order.era, (session, client))
         };
-        let own = order.session.as_ref().map(|session| (session, order.call.client().info.as_ref()));
-        let whose = self.whose(principal, order.era, own, &declared);
         let pass = if order.is_own() { None } else { self.pass()? };
         let is_trial = pass.as_ref().is_some_and(Pass::is_trial);
         // Waiting for a place is part of the time that a call may take, and so is every retry.

@@ -143,3 +143,27 @@ async fn progress_of_its_own_accord_reaches_the_only_server() {
         }
     }
 }
+
+/// What a client says of itself in `initialize`, and a server in its answer, is between those two.
+#[tokio::test(start_paused = true)]
+async fn both_hear_of_the_others_extensions() {
+    const DECLARED: &str = r#"{"roots":{},"extensions":{"com.example/flags":{"x":1.0}}}"#;
+    for over in [Over::Http, Over::Stdio] {
+        for kind in LEGACY {
+            let mut scene = Scene::new(over, Persona::legacy(), per_client).await;
+            let mut door = Door::open_with(kind, &scene.running, DECLARED).await;
+            let mut begun = door.begin(&door.body("1", "tools/call", TOOL, "")).await;
+            scene.desk.asked("tools/call").await.result("{}").await;
+            door.next(&mut begun).await.unwrap();
+            let told = scene.server.seen_of("initialize");
+            assert_eq!(told.last().unwrap().param("capabilities"), Some(DECLARED), "{over:?} {kind:?}");
+            // Its session is the same for all that it says.
+            let sessions = told.iter().filter(|told| told.param("capabilities") == Some(DECLARED)).count();
+            door.say(r#"{"jsonrpc":"2.0","method":"notifications/roots/list_changed"}"#).await;
+            scene.server.saw("notifications/roots/list_changed", 1).await;
+            let told = scene.server.seen_of("initialize");
+            let now = told.iter().filter(|told| told.param("capabilities") == Some(DECLARED)).count();
+            assert_eq!(now, sessions, "{over:?} {kind:?}");
+        }
+    }
+}

@@ -89,6 +89,17 @@ fn a_session_is_told_what_it_may_ask_for() {
 }
 
 #[test]
+fn a_session_of_ones_own_is_told_of_extensions_as_well() {
+    let all = r#"{"extensions":{"a/b":{"c":1.0}},"tasks":{},"roots":{},"experimental":{ },"other":1}"#;
+    let told = r#"{"roots":{},"experimental":{ },"extensions":{"a/b":{"c":1.0}}}"#;
+    assert_eq!(introduction(all), told);
+    assert_eq!(introduction(r#"{"extensions":{}}"#), r#"{"extensions":{}}"#);
+    for none in ["{}", r#"{"extensions":true,"experimental":null}"#, "["] {
+        assert_eq!(introduction(none), "{}", "{none}");
+    }
+}
+
+#[test]
 fn a_retry_differs_in_what_was_asked_for_only() {
     let text = r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"t","requestState":"old","arguments":{"a":1.0}}}"#;
     let message = Message::parse(Bytes::copy_from_slice(text.as_bytes())).unwrap();
