@@ -114,7 +114,7 @@ pub(crate) fn request_end(held: &[u8]) -> Option<usize> {
     let head = memmem::find(held, b"\r\n\r\n")? + 4;
     let length = between(held.get(..head)?, b"content-length: ", b"\r\n");
     // What is asked for without a body has no length.
-    let length = length.unwrap_or(if held.starts_with(b"GET") { b"0" } else { b"" });
+    let length = length.unwrap_or_else(|| if held.starts_with(b"GET") { b"0" } else { b"" });
     let length: usize = std::str::from_utf8(length).ok()?.parse().ok()?;
     (held.len() >= head + length).then_some(head + length)
 }
