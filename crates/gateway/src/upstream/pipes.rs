@@ -171,6 +171,8 @@ impl<B: Begin> Pipes<B> {
                 Ok(running) => running,
                 // Some programs can run only once: then that one is everybody's.
                 Err(error) => {
+                    drop(slot);
+                    wire.sweep(&told);
                     let instead = wire.any_kin(&told).or_else(|| wire.instead(&told));
                     return instead.ok_or(error).map(Some);
                 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use mcp::mrtr;
 use mcp::version::Era;
 
-use super::{Begin, Need, Pipes, Running};
+use super::{Begin, Need, Pipes, Running, Slot};
 use crate::reply::CallError;
 use crate::upstream::link::Whose;
 use crate::upstream::pipe::lock;
@@ -103,6 +103,12 @@ impl<B: Begin> Pipes<B> {
         let (wire, whose, running) = (Arc::clone(self), whose.clone(), running.clone());
         let configured = self.begin.idle_after();
         if !B::IS_COSTLY && configured.is_none() {
+            if !whose.is_shared() {
+                self.shared.world.tasks.spawn(async move {
+                    running.pipe.closed().await;
+                    wire.sweep(&whose);
+                });
+            }
             return;
         }
         self.shared.world.tasks.spawn(async move {
@@ -135,9 +141,23 @@ impl<B: Begin> Pipes<B> {
         idle >= enough && self.all_kin(whose).iter().any(is_newer)
     }
 
+    /// Lets go of the places of one client's own conversations that are over or could not be begun: clients come and go.
+    pub(super) fn sweep(&self, whose: &Whose) {
+        if whose.is_shared() {
+            return;
+        }
+        let goes_on = |slot: &Slot| {
+            // Who holds one beside this map is beginning it.
+            Arc::strong_count(slot) > 1
+                || slot.try_lock().is_ok_and(|r| r.as_ref().is_some_and(|r| !r.pipe.is_closed()))
+        };
+        lock(&self.slots).retain(|other, slot| !other.is_kin_of(whose) || goes_on(slot));
+    }
+
     /// One is over. If resources were watched in it, and others are not over, that is done elsewhere: not by whichever serves us
     /// now, which was asked to watch only what was wanted since.
     fn ended(&self, whose: &Whose, running: &Running) {
+        self.sweep(whose);
         if running.watches.load(Ordering::Relaxed) && whose.is_shared() && self.kin(whose).is_some() {
             self.shared.begun(running.link.era());
         }

@@ -15,6 +15,8 @@ const SETTLED: Duration = Duration::from_secs(30);
 /// The first pause before one is begun again; doubled up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// How many clients may have one of their own. Sessions are the clients' to open.
+const MOST_OWN: usize = 4096;
 
 /// The pauses of one server.
 #[derive(Debug, Default)]
@@ -48,7 +50,15 @@ impl Pauses {
     /// One failed to begin; where a session is named, this says nothing of others.
     pub(super) fn failed(&self, session: Option<&Arc<str>>, error: &CallError) {
         match session {
-            Some(session) => lock(&self.own).entry(Arc::clone(session)).or_default().failed(error),
+            Some(session) => {
+                let mut own = lock(&self.own);
+                if own.len() >= MOST_OWN {
+                    own.retain(|_, pause| pause.now().is_some());
+                }
+                if own.len() < MOST_OWN || own.contains_key(session) {
+                    own.entry(Arc::clone(session)).or_default().failed(error);
+                }
+            }
             None => lock(&self.all).failed(error),
         }
     }
