@@ -428,9 +428,12 @@ impl Upstream {
     async fn link(&self, whose: &Whose, need: Need) -> Result<Link, CallError> {
         match &self.wire {
             Wire::Stdio(wire) => {
-                self.note(wire.running(whose, need).await, |running| &running.link).map(|r| r.link)
+                self.note(whose, wire.running(whose, need).await, |running| &running.link).map(|r| r.link)
             }
-            Wire::Http(wire) => self.note(wire.partner(whose).await, Partner::link).map(|p| p.link().clone()),
+            Wire::Http(wire) => {
+                let partner = self.note(whose, wire.partner(whose).await, Partner::link);
+                partner.map(|partner| partner.link().clone())
+            }
         }
     }
 
@@ -500,11 +503,19 @@ impl Upstream {
 
     /// Keeps in mind how reaching the server went. That it was reached once says nothing of now, so only what it
     /// answers makes a server that was down one that is up.
-    fn note<T>(&self, reached: Result<T, CallError>, link: impl Fn(&T) -> &Link) -> Result<T, CallError> {
+    fn note<T>(
+        &self,
+        whose: &Whose,
+        reached: Result<T, CallError>,
+        link: impl Fn(&T) -> &Link,
+    ) -> Result<T, CallError> {
         match &reached {
             Ok(partner) if *self.shared.health().borrow() == Health::Unknown => self.answered(link(partner)),
             // Our own limits say nothing about the server.
-            Ok(_) | Err(CallError::Overloaded { .. } | CallError::Draining) => {}
+            Ok(_) | Err(CallError::Overloaded { .. } | CallError::Draining | CallError::NoSession) => {}
+            // It answers, and others are well served: it is this one client that it refuses.
+            Err(CallError::InvalidAnswer { .. })
+                if !whose.is_shared() && matches!(*self.shared.health().borrow(), Health::Up { .. }) => {}
             Err(error) => self.shared.set_health(Health::Down { why: error.to_string() }),
         }
         reached

@@ -155,7 +155,7 @@ impl<B: Begin> Pipes<B> {
         let mut slot = slot.lock_owned().await;
         if self.shared.departed.has(&told) {
             lock(&self.slots).remove(&told);
-            return Err(self.shared.departed());
+            return Err(CallError::NoSession);
         }
         if let Some(running) = slot.as_ref().filter(|running| !running.pipe.is_closed()) {
             return Ok(Some(running.clone()));

@@ -93,18 +93,18 @@ impl Upstream {
         match &self.wire {
             Wire::Stdio(wire) => {
                 let running = wire.running(whose, order.need()).await;
-                let running = self.note(running, |running| &running.link)?;
+                let running = self.note(whose, running, |running| &running.link)?;
                 match self.begin_pipe(order, &running, HeaderMap::new(), (&whose.declared, place)).await {
                     Begun::Answer(answer) => Ok(answer),
                     Begun::SessionLost(place) => Box::pin(self.begin_next(wire, order, whose, place)).await,
                 }
             }
             Wire::Http(wire) => {
-                let partner = self.note(wire.partner(whose).await, Partner::link)?;
+                let partner = self.note(whose, wire.partner(whose).await, Partner::link)?;
                 match self.begin_http(wire, order, &partner, place).await? {
                     Begun::Answer(answer) => Ok(answer),
                     Begun::SessionLost(place) => {
-                        let partner = self.note(wire.partner(whose).await, Partner::link)?;
+                        let partner = self.note(whose, wire.partner(whose).await, Partner::link)?;
                         match Box::pin(self.begin_http(wire, order, &partner, place)).await? {
                             Begun::Answer(answer) => Ok(answer),
                             Begun::SessionLost(_) => {
@@ -126,7 +126,7 @@ impl Upstream {
         place: Option<Place>,
     ) -> Result<Box<Answer>, Failed> {
         let running = wire.running(whose, order.need()).await;
-        let running = self.note(running, |running| &running.link)?;
+        let running = self.note(whose, running, |running| &running.link)?;
         match self.begin_pipe(order, &running, HeaderMap::new(), (&whose.declared, place)).await {
             Begun::Answer(answer) => Ok(answer),
             Begun::SessionLost(_) => {

@@ -202,11 +202,6 @@ impl Shared {
         CallError::Unreachable { upstream: self.plan.name.clone(), why: why.to_owned(), fault: None }
     }
 
-    /// Nothing is begun any more for who has gone.
-    pub(crate) fn departed(&self) -> CallError {
-        self.unreachable("its client has ended the session")
-    }
-
     /// It cannot be reached, why, and what is the matter with it.
     pub(crate) fn unreached(&self, why: &str, fault: Fault) -> CallError {
         let (upstream, why) = (self.plan.name.clone(), why.to_owned());

@@ -175,7 +175,7 @@ impl HttpWire {
         let mut slot = slot.lock().await;
         if self.shared.departed.has(whose) {
             lock(&self.sessions).remove(&whose.in_era(Era::Legacy));
-            return Err(self.shared.departed());
+            return Err(CallError::NoSession);
         }
         if self.is_sse.load(Ordering::Relaxed) {
             // Whoever held the lock has found that out.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateway::plan::SessionRule;
+use gateway::upstream::Health;
 use testkit::net::MemoryNetwork;
 use testkit::server::Persona;
 use testkit::spawn::MemorySpawn;
@@ -83,6 +84,8 @@ async fn a_session_ends_everywhere_though_a_server_does_not_end_it() {
         // Said before the client knew that it is over.
         let body = door.body("2", "tools/call", r#""name":"up__t""#, "");
         drop(tokio::time::timeout(Duration::from_secs(1), door.ask(&body)).await);
+        let health = running.gateway.health();
+        assert!(health.iter().all(|(_, health)| matches!(health, Health::Up { .. })), "{health:?}");
         if waits {
             assert_eq!(ending.await.unwrap(), 200);
         } else {

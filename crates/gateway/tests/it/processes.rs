@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use gateway::plan::SessionRule;
+use gateway::upstream::Health;
 use testkit::json;
 use testkit::net::MemoryNetwork;
 use testkit::server::{Desk, Persona, ScriptedServer};
@@ -248,6 +249,7 @@ async fn a_process_that_fails_for_one_client_is_started_for_the_next() {
         assert_eq!(reason(&text), Some("upstream_invalid_answer"), "{text}");
     }
     assert_eq!(spawn.started(), 2, "with pauses of its own");
+    assert!(matches!(running.gateway.health()[0].1, Health::Up { .. }), "{:?}", running.gateway.health());
     server.persona().scripted.clear();
     let mut next = Door::open(Kind::LegacyHttp, &running).await;
     let text = called(&mut next).await;
