@@ -158,7 +158,7 @@ impl Reader {
         asker: Asker<'_>,
         wait: Wait,
     ) -> Part {
-        let arrived = self.state(method, asker.era);
+        let mut arrived = self.state(method, asker.era);
         let until = self.until(method, asker, wait);
         loop {
             let mut outcome = match self.begin(method, asker) {
@@ -173,7 +173,11 @@ impl Reader {
                     return self.given(read.part, method, asker, wait);
                 }
                 // What was asked for before a change, or a call that may have made one, is no answer to who asks after it.
-                Some(_) => {}
+                // The server may have changed its era meanwhile, and each era is counted by itself.
+                Some(_) => {
+                    let now = self.state(method, asker.era).generation;
+                    arrived.generation = arrived.generation.min(now);
+                }
                 None => return Err(ListFault::Call(CallError::Draining)),
             }
         }
