@@ -26,6 +26,7 @@ mod given;
 mod keys;
 mod list;
 mod log;
+mod machine;
 mod outside;
 mod peer;
 mod print;

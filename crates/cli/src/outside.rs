@@ -11,11 +11,13 @@ use gateway::plan::Plan;
 use gateway::world::{SystemClock, World};
 use store::seal::{Seal, draw_first_random};
 use transport::child::SystemSpawn;
+use transport::memory::Memory;
 use transport::net::SystemNetwork;
 use transport::wire::Tap;
 use transport::workers::Workers;
 
 use crate::fault::Fault;
+use crate::machine;
 
 /// What servers and clients are told of us.
 pub(crate) const IDENTITY: &str =
@@ -53,6 +55,9 @@ pub(crate) fn world(
     tap: Option<Arc<dyn Tap>>,
     workers: Workers,
 ) -> Result<World, Fault> {
+    let memory = Memory::new(plan.limits.memory.unwrap_or_else(machine::half_of_memory));
+    let mut metrics = metrics();
+    metrics.show_memory(&memory);
     Ok(World {
         network: Arc::new(SystemNetwork),
         spawn: Arc::new(SystemSpawn { guard: Some(vec![own_program()?, "guard".to_owned()]) }),
@@ -60,7 +65,8 @@ pub(crate) fn world(
         seal: seal.into(),
         tap,
         identity: IDENTITY.to_owned(),
-        metrics: Arc::new(metrics()),
+        metrics: Arc::new(metrics),
+        memory,
         workers,
         children: child_places(plan),
         replica: None,

@@ -109,6 +109,7 @@ impl Shared {
             network: Arc::clone(&world.network),
             clock: Arc::clone(&world.clock),
             workers: world.workers.clone(),
+            memory: world.memory.clone(),
             metrics: Arc::clone(&world.metrics),
         };
         Replica::new(around, said).map(Some).map_err(|fault| Fault::Outside(fault.to_string()))

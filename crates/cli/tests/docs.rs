@@ -81,6 +81,7 @@ fn world(plan: &Plan) -> World {
         tap: None,
         identity: r#"{"name":"docs","version":"0"}"#.to_owned(),
         metrics: Arc::default(),
+        memory: transport::memory::Memory::default(),
         workers: transport::workers::Workers::default(),
         children: child_places(plan),
         replica: None,

@@ -386,6 +386,11 @@ table! {
         connections: Count = 10000,
         /// The most streams that one HTTP/2 connection may have open.
         http2_streams: Count = 1000,
+        /// How long a client may take nothing of what it is sent. Then its connection is ended, and its calls are cancelled.
+        write_stall: Lasting = "30s",
+        /// The most bytes of requests and answers that are held at once, for all clients and servers. Past it, who wants more
+        /// waits for a moment, and is refused. Without it, half of what the machine has, or the control group may use.
+        memory: Size,
         /// The most calls at once over all servers. More are refused.
         concurrent_calls: Count = 10000,
         /// The most subscription and notification streams at once. More are refused.

@@ -87,7 +87,10 @@ impl Lowering<'_, '_> {
         self.set(&mut server.connections, given.connections.as_ref(), 1..=MANY);
         // The least that hyper can work with.
         self.set(&mut server.header_bytes, given.header_bytes.as_ref(), 8 * KIB..=16 * KIB * KIB);
-        self.set(&mut server.header_timeout, given.header_timeout.as_ref(), short);
+        self.set(&mut server.header_timeout, given.header_timeout.as_ref(), short.clone());
+        self.set(&mut server.write_stall, given.write_stall.as_ref(), short);
+        limits.memory =
+            given.memory.as_ref().and_then(|memory| self.bounded(memory, 16 * KIB * KIB..=1024 * GIB));
         let mut streams = MANY;
         self.set(&mut streams, given.http2_streams.as_ref(), 1..=MANY);
         if given.http2_streams.is_some() {

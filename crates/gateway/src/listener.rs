@@ -21,7 +21,8 @@ use mcp::version::Era;
 use mcp::{headers, inbound, version};
 use tokio_util::sync::CancellationToken;
 use transport::http::body::ReplyBody;
-use transport::http::server::{Exchange, Service};
+use transport::http::server::{BodyFault, Exchange, Service};
+use transport::memory::Memory;
 
 use crate::bridge::door::{Door, Turn};
 use crate::bridge::session::Terms;
@@ -59,6 +60,8 @@ pub(crate) struct Listener {
     pub(crate) live: Arc<ArcSwap<Live>>,
     pub(crate) sse: Arc<sse::Open>,
     pub(crate) drain: CancellationToken,
+    /// What is read counts there.
+    pub(crate) memory: Memory,
     /// This process among others, if it may have any.
     pub(crate) replica: Option<Arc<Replica>>,
 }
@@ -140,9 +143,10 @@ impl Listener {
         if let Err(refused) = checks::content_type(&exchange.headers) {
             return refuse(refused);
         }
-        let body = match exchange.read_body(limits.request_bytes, limits.request_timeout).await {
+        let body = match exchange.read_body(limits.request_bytes, limits.request_timeout, &self.memory).await
+        {
             Ok(body) => body,
-            Err(fault) => return refusal(fault.status(), &fault.to_string()),
+            Err(fault) => return unread(&fault),
         };
         let headers = std::mem::take(&mut exchange.headers);
         let origin = Came { uri: &exchange.uri, hop: &hop };
@@ -428,6 +432,14 @@ fn refuse(refused: Refused) -> Response<ReplyBody> {
 fn refusal(status: StatusCode, why: &str) -> Response<ReplyBody> {
     tracing::debug!(status = status.as_u16(), "refused: {why}");
     respond::json(status, error_message(None, code::INVALID_REQUEST, why, None))
+}
+
+/// A body that was not read.
+fn unread(fault: &BodyFault) -> Response<ReplyBody> {
+    match fault {
+        BodyFault::Full(full) => refuse_call(&CallError::from(*full), None, Era::Modern),
+        _ => refusal(fault.status(), &fault.to_string()),
+    }
 }
 
 fn not_allowed() -> Response<ReplyBody> {

@@ -213,6 +213,9 @@ impl Gateway {
     /// Puts a new plan in the place of the current one. Servers whose configuration is the same go on as they are;
     /// those that are gone end when their calls in flight have ended. Listeners are not bound anew.
     pub fn reload(&self, plan: Plan) {
+        if let Some(limit) = plan.limits.memory {
+            self.world.memory.set_limit(limit);
+        }
         self.swap(plan);
     }
 
@@ -417,7 +420,14 @@ impl Gateway {
             let service = Arc::new(Reception::new(Arc::clone(replica), inner));
             let limits = transport::http::server::ServerLimits::default();
             let workers = self.world.workers.clone();
-            let server = HttpServer { listener, tls: None, limits, workers, service };
+            let server = HttpServer {
+                listener,
+                tls: None,
+                limits,
+                workers,
+                memory: self.world.memory.clone(),
+                service,
+            };
             // What is held here is asked for until the end.
             self.world.tasks.spawn(server.run(self.end.clone()));
         }
@@ -457,6 +467,7 @@ impl Gateway {
 
     fn listener(&self, name: &str, keeper: Doorkeeper) -> Listener {
         Listener {
+            memory: self.world.memory.clone(),
             name: name.to_owned(),
             keeper,
             live: Arc::clone(&self.live),
@@ -482,6 +493,7 @@ impl Gateway {
             tls,
             limits: plan.limits.clone(),
             workers: self.world.workers.clone(),
+            memory: self.world.memory.clone(),
             service: Arc::new(service),
         })
     }
@@ -506,6 +518,7 @@ impl Gateway {
             tls: None,
             limits,
             workers: Workers::default(),
+            memory: self.world.memory.clone(),
             service: Arc::new(service),
         })
     }

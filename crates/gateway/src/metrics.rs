@@ -1,5 +1,6 @@
 //! Counts for Prometheus: calls by server, method and outcome, how long they took, and what is held.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
+use transport::memory::Memory;
 
 use crate::upstream::BreakerState;
 
@@ -172,8 +174,34 @@ impl Metrics {
     }
 
     /// Shows one more count, which is kept elsewhere and read whenever the page is asked for.
-    pub fn show(&mut self, name: &str, help: &str, read: fn() -> u64) {
-        self.registry.register(name, help, Reading(read));
+    pub fn show(&mut self, name: &str, help: &str, read: impl Fn() -> u64 + Send + Sync + 'static) {
+        self.registry.register(name, help, Reading { read: Box::new(read), kind: MetricType::Counter });
+    }
+
+    /// Shows how much is held for clients and servers, and how much may be.
+    pub fn show_memory(&mut self, memory: &Memory) {
+        type Read = fn(&Memory) -> usize;
+        let counts: [(_, _, Read); 2] = [
+            ("memory_refusals", "Requests and answers that there was no memory for", Memory::refused),
+            (
+                "write_stalls",
+                "Connections whose clients took nothing for too long, and that were ended",
+                Memory::stalls,
+            ),
+        ];
+        for (name, help, read) in counts {
+            let memory = memory.clone();
+            self.show(name, help, move || read(&memory).try_into().unwrap_or(u64::MAX));
+        }
+        let states: [(_, _, Read); 2] = [
+            ("memory_held_bytes", "Bytes of requests and answers that are held", Memory::held),
+            ("memory_limit_bytes", "The most bytes of requests and answers that may be held", Memory::limit),
+        ];
+        for (name, help, read) in states {
+            let memory = memory.clone();
+            let read = Box::new(move || read(&memory).try_into().unwrap_or(u64::MAX));
+            self.registry.register(name, help, Reading { read, kind: MetricType::Gauge });
+        }
     }
 
     /// A request was forwarded to another replica.
@@ -308,17 +336,29 @@ impl Default for Metrics {
     }
 }
 
-/// A count that somebody else keeps.
-#[derive(Debug)]
-struct Reading(fn() -> u64);
+/// A count or a state that somebody else keeps.
+struct Reading {
+    read: Box<dyn Fn() -> u64 + Send + Sync>,
+    kind: MetricType,
+}
 
 impl EncodeMetric for Reading {
-    fn encode(&self, mut encoder: MetricEncoder<'_>) -> std::fmt::Result {
-        encoder.encode_counter::<NoLabelSet, _, u64>(&(self.0)(), None)
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        let now = (self.read)();
+        match self.kind {
+            MetricType::Gauge => encoder.encode_gauge(&i64::try_from(now).unwrap_or(i64::MAX)),
+            _ => encoder.encode_counter::<NoLabelSet, _, u64>(&now, None),
+        }
     }
 
     fn metric_type(&self) -> MetricType {
-        MetricType::Counter
+        self.kind
+    }
+}
+
+impl fmt::Debug for Reading {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Reading")
     }
 }
 

@@ -397,6 +397,8 @@ pub struct Limits {
     pub request_bytes: usize,
     /// How long a request's body may take to come.
     pub request_timeout: Duration,
+    /// The most bytes of requests and answers that are held at once; what the machine allows, if not said.
+    pub memory: Option<usize>,
     /// The most calls at once over all servers; more are refused.
     pub concurrent_calls: usize,
     /// The most subscription and notification streams at once; more are refused.
@@ -439,6 +441,7 @@ impl Default for Limits {
         Self {
             request_bytes: 4 * 1024 * 1024,
             request_timeout: Duration::from_secs(30),
+            memory: None,
             concurrent_calls: 10_000,
             streams: 20_000,
             keep_alive: Duration::from_secs(15),

@@ -17,6 +17,7 @@ use store::{Store, StoreFault};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
+use transport::memory::Memory;
 use transport::net::Network;
 use transport::workers::Workers;
 
@@ -61,6 +62,8 @@ pub struct Surroundings {
     pub clock: Arc<dyn Clock>,
     /// Who carries its connections.
     pub workers: Workers,
+    /// The bound on what is held for others.
+    pub memory: Memory,
     /// Counts.
     pub metrics: Arc<Metrics>,
 }

@@ -16,6 +16,7 @@ use mcp::method::Kind;
 use mcp::reject::{Reject, code};
 use mcp::version::Era;
 use tracing::Level;
+use transport::memory::Full;
 
 use crate::upstream::{Fault, Refused};
 
@@ -131,6 +132,14 @@ pub enum CallError {
         /// The most there may be.
         limit: usize,
     },
+    /// There is no memory for the answer.
+    #[error("the answer of upstream {upstream:?} cannot be taken: {full}")]
+    NoRoom {
+        /// The server.
+        upstream: String,
+        /// How much there is.
+        full: Full,
+    },
     /// Portolan is about to end.
     #[error("Portolan is shutting down")]
     Draining,
@@ -224,6 +233,7 @@ mod own {
     pub(super) const UNAVAILABLE: i64 = -31503;
     pub(super) const DEADLINE: i64 = -31504;
     pub(super) const INPUT_REFUSED: i64 = -31505;
+    pub(super) const NO_ROOM: i64 = -31507;
     pub(super) const UNAUTHORIZED: i64 = -31511;
     pub(super) const DRAINING: i64 = -31513;
     pub(super) const BROKE_OFF: i64 = -31520;
@@ -313,6 +323,11 @@ pub fn wire(error: &CallError) -> Wire {
             retry_after: Some(1),
             ..row(StatusCode::SERVICE_UNAVAILABLE, own::OVERLOADED, Level::WARN, "overloaded")
         },
+        CallError::NoRoom { upstream, .. } => Wire {
+            data: Some(data("no_room", upstream, Retry::Unknown)),
+            retry_after: Some(1),
+            ..row(StatusCode::SERVICE_UNAVAILABLE, own::NO_ROOM, Level::WARN, "no_room")
+        },
         CallError::Draining => Wire {
             data: Some(format!(r#"{{"reason":"draining",{}}}"#, Retry::Safe.members())),
             retry_after: Some(1),
@@ -381,6 +396,13 @@ impl Wire {
             Level::INFO => tracing::info!(method, outcome = self.label, "{error}"),
             _ => tracing::debug!(method, outcome = self.label, "{error}"),
         }
+    }
+}
+
+impl From<Full> for CallError {
+    /// For a request that there is no memory for.
+    fn from(full: Full) -> Self {
+        Self::Overloaded { what: "bytes of requests and answers".to_owned(), limit: full.limit }
     }
 }
 

@@ -8,6 +8,7 @@ use store::seal::Seal;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use transport::child::Spawn;
+use transport::memory::Memory;
 use transport::net::Network;
 use transport::wire::Tap;
 use transport::workers::Workers;
@@ -49,6 +50,8 @@ pub struct World {
     pub identity: String,
     /// Counts.
     pub metrics: Arc<Metrics>,
+    /// The bound on what is held for clients and servers.
+    pub memory: Memory,
     /// The threads that carry connections.
     pub workers: Workers,
     /// The places for child processes.

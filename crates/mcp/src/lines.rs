@@ -48,6 +48,18 @@ impl Decoder {
         Self { limit, line: BytesMut::new(), skipping: None }
     }
 
+    /// How many bytes it holds of a line that has not come to its end.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.line.len()
+    }
+
+    /// Holds no more of the line that has begun: it is skipped as one that is too long.
+    pub fn let_go(&mut self, on: impl FnMut(Result<Bytes, TooLong>)) {
+        let (begun, mut on) = (std::mem::take(&mut self.line), on);
+        self.skipping.get_or_insert_default().pass(&begun, begun.len(), &mut on);
+    }
+
     /// Reads the next bytes and gives each line that they complete to `on`, without its end; blank lines are left out.
     /// A line that is too long is told of when it is known what it answers, which may be at its end.
     pub fn feed(&mut self, mut bytes: &[u8], mut on: impl FnMut(Result<Bytes, TooLong>)) {

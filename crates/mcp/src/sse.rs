@@ -133,6 +133,12 @@ impl Decoder {
         Ok(())
     }
 
+    /// How many bytes it holds of an event that has not come to its end.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.line.len() + self.data.len()
+    }
+
     fn check(&self) -> Result<(), TooLarge> {
         let size = self.line.len().max(self.data.len());
         if size > self.limit { Err(TooLarge { limit: self.limit }) } else { Ok(()) }

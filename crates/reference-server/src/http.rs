@@ -16,6 +16,7 @@ use mcp::reject::{Reject, code};
 use mcp::version::{self, Era};
 use transport::http::body::ReplyBody;
 use transport::http::server::{Exchange, ServerLimits, Service};
+use transport::memory::Memory;
 use transport::net::{Accept, Address};
 use transport::workers::Workers;
 
@@ -39,6 +40,7 @@ pub(crate) async fn serve(server: Arc<Server>, listener: Box<dyn Accept>) {
         tls: None,
         limits: ServerLimits::default(),
         workers: Workers::default(),
+        memory: Memory::default(),
         service: Arc::new(Door(Arc::clone(&server))),
     };
     door.run(server.drain.clone()).await;
@@ -96,7 +98,7 @@ impl Door {
             let why = "Not Acceptable: the client must accept both application/json and text/event-stream";
             return replies::refuse(StatusCode::NOT_ACCEPTABLE, code::INVALID_REQUEST, why);
         }
-        let body = match exchange.read_body(BODY_LIMIT, BODY_TIME).await {
+        let body = match exchange.read_body(BODY_LIMIT, BODY_TIME, &Memory::default()).await {
             Ok(body) => body,
             Err(fault) => return replies::refuse(fault.status(), code::INVALID_REQUEST, &fault.to_string()),
         };

@@ -64,6 +64,7 @@ pub(crate) fn world(plan: &Plan, network: Arc<MemoryNetwork>) -> Result<World, B
         tap: None,
         identity: r#"{"name":"portolan","version":"0"}"#.to_owned(),
         metrics: Arc::new(Metrics::new()),
+        memory: transport::memory::Memory::default(),
         workers: Workers::default(),
         children: child_places(plan),
         replica: None,

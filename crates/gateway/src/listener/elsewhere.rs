@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use transport::http::body::ReplyBody;
 use transport::http::server::Exchange;
 
-use super::{Endpoint, Hop, Listener, refusal, refuse_call, request_id, respond};
+use super::{Endpoint, Hop, Listener, refuse_call, request_id, respond, unread};
 use crate::bridge::session::Terms;
 use crate::plan::Limits;
 use crate::replica::forward::{self, Request, Unforwarded};
@@ -316,9 +316,10 @@ impl Listener {
         (limits, hop): (&Limits, &Hop),
     ) -> Option<Response<ReplyBody>> {
         let replica = self.replica.as_ref().filter(|_| matches!(hop, Hop::Direct))?;
-        let body = match exchange.read_body(limits.request_bytes, limits.request_timeout).await {
+        let body = match exchange.read_body(limits.request_bytes, limits.request_timeout, &self.memory).await
+        {
             Ok(body) => body,
-            Err(fault) => return Some(refusal(fault.status(), &fault.to_string())),
+            Err(fault) => return Some(unread(&fault)),
         };
         let request = Request {
             listener: &self.name,

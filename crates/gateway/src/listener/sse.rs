@@ -27,7 +27,7 @@ use crate::bridge::door::Door;
 use crate::listener::conversation::Conversation;
 use crate::listener::outbox::{self, Waiting};
 use crate::listener::{
-    Hop, Listener, checks, preflight, refusal, refuse, refuse_call, reject, respond, text,
+    Hop, Listener, checks, preflight, refusal, refuse, refuse_call, reject, respond, text, unread,
 };
 use crate::plan::Limits;
 use crate::reply::CallError;
@@ -186,9 +186,10 @@ async fn message(
     if let Err(refused) = checks::content_type(&exchange.headers) {
         return refuse(refused);
     }
-    let body = match exchange.read_body(limits.request_bytes, limits.request_timeout).await {
+    let body = match exchange.read_body(limits.request_bytes, limits.request_timeout, &listener.memory).await
+    {
         Ok(body) => body,
-        Err(fault) => return refusal(fault.status(), &fault.to_string()),
+        Err(fault) => return unread(&fault),
     };
     let said = if is_array(&body) {
         Said::Batch(body)

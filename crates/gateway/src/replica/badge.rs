@@ -164,6 +164,7 @@ mod tests {
             network: Arc::new(SystemNetwork),
             clock: Arc::new(SystemClock),
             workers: Workers::default(),
+            memory: transport::memory::Memory::default(),
             metrics: Arc::new(Metrics::new()),
         };
         let said = Said { version: "0".to_owned(), facts: String::new() };

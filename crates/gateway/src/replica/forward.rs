@@ -13,6 +13,7 @@ use mcp::version::Era;
 use tokio_util::sync::CancellationToken;
 use transport::http::body::ReplyBody;
 use transport::http::client::{Reply, SendFault};
+use transport::memory::Share;
 
 pub(crate) use super::peers::pause;
 use super::peers::{Felt, Peer, Unfelt};
@@ -96,13 +97,14 @@ async fn send(
         let to = reply.headers().get(&MOVED_TO).and_then(|to| to.to_str().ok());
         return Err(Unforwarded::Moved(to.map(str::to_owned)));
     }
-    passed_on(reply, gone, request).await
+    passed_on(reply, gone, request, replica.peers.share()).await
 }
 
 async fn passed_on(
     mut reply: Reply,
     gone: CancellationToken,
     request: &Request<'_>,
+    share: &Share,
 ) -> Result<Response<ReplyBody>, Unforwarded> {
     let (status, mut headers) = (reply.status(), reply.headers().clone());
     for name in [CONTENT_LENGTH, TRANSFER_ENCODING, http::header::CONNECTION, http::header::DATE] {
@@ -115,7 +117,7 @@ async fn passed_on(
         ReplyBody::Stream(Box::pin(unfold(Some(rest), |rest| async move { rest?.next().await })))
     } else {
         let whole = tokio::select! {
-            whole = reply.whole(WHOLE) => whole.map_err(|fault| Unforwarded::Lost(fault.to_string()))?,
+            whole = reply.whole(WHOLE, share) => whole.map_err(|fault| Unforwarded::Lost(fault.to_string()))?,
             () = gone.cancelled() => return Err(Unforwarded::Lost("it does not answer any more".to_owned())),
         };
         ReplyBody::from(whole)

@@ -12,6 +12,7 @@ use store::StoreFault;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use transport::http::client::{ClientSettings, Destination, HttpClient};
+use transport::memory::Share;
 use transport::net::Address;
 
 use super::{LEASE, Replica, Surroundings, badge};
@@ -78,6 +79,7 @@ pub(super) enum Unfelt {
 #[derive(Debug)]
 pub(crate) struct Peers {
     client: HttpClient,
+    share: Share,
     known: ArcSwap<BTreeMap<String, Arc<Peer>>>,
     /// One reading of the list at a time.
     reading: tokio::sync::Mutex<Option<Instant>>,
@@ -98,7 +100,8 @@ impl Peers {
     pub(super) fn new(around: &Surroundings) -> Self {
         let settings = ClientSettings { connect_timeout: CONNECT, ..ClientSettings::default() };
         let client = HttpClient::new(Arc::clone(&around.network), settings, None, &around.workers);
-        Self { client, known: ArcSwap::default(), reading: tokio::sync::Mutex::default() }
+        let share = around.memory.share();
+        Self { client, share, known: ArcSwap::default(), reading: tokio::sync::Mutex::default() }
     }
 
     /// A peer that was alive when the list was last read.
@@ -113,6 +116,11 @@ impl Peers {
 
     pub(super) fn client(&self) -> &HttpClient {
         &self.client
+    }
+
+    /// What is held of what they answer counts there.
+    pub(super) fn share(&self) -> &Share {
+        &self.share
     }
 
     /// Reads the list.

@@ -40,7 +40,7 @@ impl Service for Reception {
         let Some(badge) = self.shown.take(&self.replica, &mut exchange.headers) else {
             return forward::misdirected(None);
         };
-        let body = match exchange.read_body(LARGEST, WITHIN).await {
+        let body = match exchange.read_body(LARGEST, WITHIN, &self.inner.memory).await {
             Ok(body) => body,
             Err(fault) => return text(fault.status(), &format!("{fault}\n")),
         };

@@ -8,6 +8,8 @@ use mcp::json::Object;
 use mcp::method::Kind;
 use mcp::reject::Reject;
 
+use transport::memory::Full;
+
 use super::{CallError, wire};
 use crate::upstream::{Fault, Refused};
 
@@ -45,6 +47,7 @@ fn every() -> Vec<CallError> {
         CallError::InputRefused { why: "the client did not answer roots/list within 600s".to_owned() },
         CallError::Deadline { upstream: upstream(), after: Duration::from_secs(5) },
         CallError::Overloaded { what: "calls".to_owned(), limit: 7 },
+        CallError::NoRoom { upstream: upstream(), full: Full { wanted: 5_000_000, limit: 1_000_000 } },
         CallError::Draining,
         CallError::NotBridged {
             what: "resources/subscribe".to_owned(),

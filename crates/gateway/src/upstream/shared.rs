@@ -13,6 +13,7 @@ use mcp::tolerant;
 use mcp::version::{Era, Revision};
 use tokio::sync::watch;
 use transport::http::client::SendFault;
+use transport::memory::Share;
 
 use crate::plan::{EraRule, Reach, TransportRule, UpstreamPlan};
 use crate::reply::CallError;
@@ -35,6 +36,8 @@ pub(crate) type Known = Option<(Era, Arc<Discovered>)>;
 pub(crate) struct Shared {
     pub(crate) plan: UpstreamPlan,
     pub(crate) world: World,
+    /// What is held of what it says counts there.
+    pub(crate) share: Share,
     pub(crate) most_children: usize,
     /// Which eras it was found to speak.
     pub(crate) eras: Eras,
@@ -68,6 +71,7 @@ impl Shared {
             guard,
             eras: Eras::new(if is_sse { EraRule::Is(Era::Legacy) } else { plan.era }),
             plan,
+            share: world.memory.share(),
             world,
             most_children,
             notices: Notices::new(),
@@ -220,6 +224,7 @@ impl Shared {
             SendFault::Connect(why) => self.unreached(&why, Fault::NoConnection),
             SendFault::Late(why) => self.unreached(&why, Fault::Late),
             SendFault::Broken(why) => CallError::BrokeOff { upstream, why },
+            SendFault::Full(full) => CallError::NoRoom { upstream, full },
             SendFault::TooLarge { .. } | SendFault::Redirected(_) | SendFault::Encoded(_) => {
                 CallError::InvalidAnswer { upstream, why: fault.to_string() }
             }

@@ -16,6 +16,7 @@ use mcp::sse::{Decoder, Event};
 use mcp::version::Era;
 use tokio::sync::Semaphore;
 use transport::http::client::{Destination, Jar, Reply, Site};
+use transport::memory::{Held, SMALL};
 
 use crate::plan::{HttpReach, SessionRule};
 use crate::reply::CallError;
@@ -117,7 +118,8 @@ impl Target {
             });
         }
         let decoder = Decoder::new(self.shared.plan.message_bytes);
-        let mut events = EventsIn { reply, decoder, ready: VecDeque::new() };
+        let mut events =
+            EventsIn { reply, decoder, ready: VecDeque::new(), held: self.shared.share.nothing() };
         loop {
             let event = events.event().await.map_err(|why| {
                 self.shared.invalid(&format!("its stream named no endpoint to POST to: {why}"))
@@ -160,7 +162,7 @@ impl Target {
             return Err(PostFault { error, session_lost, untold: false });
         }
         // Read to its end, so that the connection can be used again.
-        drop(reply.whole(post::REPLY_BYTES).await);
+        drop(reply.whole(post::REPLY_BYTES, &self.shared.share).await);
         Ok(())
     }
 
@@ -204,13 +206,17 @@ struct EventsIn {
     reply: Reply,
     decoder: Decoder,
     ready: VecDeque<Event>,
+    /// What is held of an event that is long.
+    held: Held,
 }
 
 impl EventsIn {
     /// The next event; why there are no more as an error.
     async fn event(&mut self) -> Result<Event, String> {
         loop {
-            if let Some(event) = self.ready.pop_front() {
+            if let Some(mut event) = self.ready.pop_front() {
+                event.data = self.held.own(event.data);
+                self.held.shrink(self.decoder.held());
                 return Ok(event);
             }
             match self.reply.chunk().await {
@@ -218,6 +224,11 @@ impl EventsIn {
                     let ready = &mut self.ready;
                     let fed = self.decoder.feed(&chunk, |event| ready.push_back(event));
                     fed.map_err(|too_large| too_large.to_string())?;
+                    let ready = self.ready.iter().map(|event| event.data.len()).sum::<usize>();
+                    if self.decoder.held() + ready > SMALL {
+                        let held = self.held.hold(self.decoder.held() + ready).await;
+                        held.map_err(|full| full.to_string())?;
+                    }
                 }
                 Ok(None) => return Err("its stream has ended".to_owned()),
                 Err(fault) => return Err(format!("its stream broke: {fault}")),

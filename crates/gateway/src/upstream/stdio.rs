@@ -174,7 +174,12 @@ impl Processes {
             "started a child process"
         );
         world.metrics.child_started(name);
-        let ends = Ends::lines(child.stdout, child.stdin, shared.plan.message_bytes, world.tap.clone());
+        let ends = Ends::lines(
+            child.stdout,
+            child.stdin,
+            (shared.plan.message_bytes, &shared.share),
+            world.tap.clone(),
+        );
         let (pipe, run) = Pipe::open(shared, whose, ends);
         world.tasks.spawn(run);
         let tail = Arc::new(Mutex::new(VecDeque::new()));

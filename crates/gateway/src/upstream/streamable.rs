@@ -408,7 +408,7 @@ impl HttpWire {
 
     async fn read_body(&self, reply: &mut Reply) -> Result<Bytes, CallError> {
         let limit = if reply.status().is_success() { self.shared.plan.message_bytes } else { ERROR_BYTES };
-        reply.whole(limit).await.map_err(|fault| self.fault(fault))
+        reply.whole(limit, &self.shared.share).await.map_err(|fault| self.fault(fault))
     }
 
     /// POSTs a message with the headers that every message to this server has.

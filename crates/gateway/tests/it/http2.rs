@@ -10,6 +10,7 @@ use testkit::json;
 use testkit::net::MemoryNetwork;
 use testkit::server::{Desk, Persona};
 use transport::http::client::{ClientSettings, Destination, HttpClient, Reply};
+use transport::memory::Memory;
 use transport::net::{Accept, Address, BoxFuture, BoxIo, Network};
 use transport::workers::Workers;
 
@@ -82,7 +83,7 @@ impl Bench {
 }
 
 async fn text(mut reply: Reply) -> String {
-    String::from_utf8(reply.whole(1_000_000).await.unwrap().to_vec()).unwrap()
+    String::from_utf8(reply.whole(1_000_000, &Memory::default().share()).await.unwrap().to_vec()).unwrap()
 }
 
 #[tokio::test(start_paused = true)]

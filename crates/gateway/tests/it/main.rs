@@ -22,6 +22,7 @@ mod failures;
 mod fidelity;
 mod field;
 mod hearing;
+mod held;
 mod http2;
 mod keeping;
 mod leaving;

@@ -9,6 +9,7 @@ use testkit::net::MemoryNetwork;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 use transport::http::client::{ClientSettings, Destination, HttpClient, Reply, SendFault};
+use transport::memory::Memory;
 use transport::net::{Address, BoxIo, Network as _};
 use transport::workers::Workers;
 
@@ -48,7 +49,7 @@ impl Bench {
     }
 
     async fn text(&self) -> Bytes {
-        self.send().await.unwrap().whole(1000).await.unwrap()
+        self.send().await.unwrap().whole(1000, &Memory::default().share()).await.unwrap()
     }
 }
 

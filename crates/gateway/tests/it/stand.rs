@@ -17,6 +17,7 @@ use testkit::spawn::MemorySpawn;
 use transport::child::ChildSpec;
 use transport::http::client::{ClientSettings, Destination};
 use transport::http::server::ServerLimits;
+use transport::memory::Memory;
 use transport::net::{Address, Network};
 
 /// A gateway that is being put together.
@@ -26,6 +27,8 @@ pub(crate) struct Stand {
     pub(crate) spawn: MemorySpawn,
     pub(crate) clock: WallClock,
     pub(crate) plan: Plan,
+    /// The bound on what it holds.
+    pub(crate) memory: Memory,
     /// What it shares with other gateways, if it is one of several.
     pub(crate) store: Option<Arc<Store>>,
 }
@@ -68,7 +71,14 @@ impl Stand {
             tells_of_changes: true,
         };
         let plan = Plan { listeners: vec![listener], routes: vec![route], ..Plan::default() };
-        Self { network, spawn: MemorySpawn::default(), clock: WallClock::default(), plan, store: None }
+        Self {
+            network,
+            spawn: MemorySpawn::default(),
+            clock: WallClock::default(),
+            plan,
+            memory: Memory::default(),
+            store: None,
+        }
     }
 
     /// A server behind the route.
@@ -109,6 +119,7 @@ impl Stand {
             tap: None,
             identity: r#"{"name":"portolan","version":"0"}"#.to_owned(),
             metrics: Arc::new(Metrics::new()),
+            memory: self.memory,
             workers: transport::workers::Workers::default(),
             children: child_places(&self.plan),
             replica: None,
@@ -121,6 +132,7 @@ impl Stand {
                 network: Arc::clone(&world.network),
                 clock: Arc::clone(&world.clock),
                 workers: world.workers.clone(),
+                memory: world.memory.clone(),
                 metrics: Arc::clone(&world.metrics),
             };
             let said = Said { version: "0".to_owned(), facts: String::new() };

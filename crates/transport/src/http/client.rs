@@ -17,6 +17,7 @@ use hyper::body::Incoming;
 
 use super::body::Pieces;
 use super::server::room;
+use crate::memory::{Full, SMALL, Share};
 use crate::net::Network;
 use crate::wire::{Tap, WireEvent};
 use crate::workers::Workers;
@@ -55,6 +56,9 @@ pub enum SendFault {
         /// The most bytes that are read.
         limit: usize,
     },
+    /// There is no memory for the response's body now.
+    #[error("{0}")]
+    Full(#[from] Full),
     /// It is elsewhere; the text says where, and what to do. Nothing was carried out.
     #[error("{0}")]
     Redirected(String),
@@ -328,11 +332,20 @@ impl Reply {
         Ok(None)
     }
 
-    /// The whole body.
+    /// The whole body, which counts as held for `share` until the last of it is dropped. One that is long is not read before
+    /// there is memory for all that it declares, and one that declares more than is allowed not at all.
     ///
     /// # Errors
-    /// When it is larger than `limit`, or the connection breaks.
-    pub async fn whole(&mut self, limit: usize) -> Result<Bytes, SendFault> {
+    /// When it is larger than `limit`, the connection breaks, or there is no memory for it.
+    pub async fn whole(&mut self, limit: usize, share: &Share) -> Result<Bytes, SendFault> {
+        let declared = usize::try_from(self.body.left()).unwrap_or(usize::MAX);
+        if declared > limit {
+            return Err(SendFault::TooLarge { limit });
+        }
+        let mut held = None;
+        if declared > SMALL {
+            held = Some(share.wait(declared).await?);
+        }
         let Some(first) = self.chunk().await? else { return Ok(Bytes::new()) };
         let mut rest = BytesMut::new();
         while let Some(next) = self.chunk().await? {
@@ -344,11 +357,18 @@ impl Reply {
             if rest.len() > limit {
                 return Err(SendFault::TooLarge { limit });
             }
+            if rest.len() > SMALL {
+                held.get_or_insert_with(|| share.nothing()).hold(rest.len()).await?;
+            }
         }
         if first.len() > limit {
             return Err(SendFault::TooLarge { limit });
         }
-        Ok(if rest.is_empty() { first } else { rest.freeze() })
+        let body = if rest.is_empty() { first } else { rest.freeze() };
+        Ok(match &mut held {
+            Some(held) => held.own(body),
+            None => body,
+        })
     }
 }
 

@@ -25,8 +25,13 @@ use tokio_util::task::TaskTracker;
 
 use crate::http::body::ReplyBody;
 use crate::http::opening::{self, Spoken};
+use crate::memory::{Full, Memory, SMALL};
 use crate::net::{Accept, Accepted, Address, BoxIo};
 use crate::workers::Workers;
+
+mod stall;
+
+use stall::Stalling;
 
 /// One request, its body not yet read.
 #[derive(Debug)]
@@ -61,6 +66,9 @@ pub enum BodyFault {
     /// It did not come in time.
     #[error("the body did not come within {0:?}")]
     Slow(Duration),
+    /// There is no memory for it now.
+    #[error(transparent)]
+    Full(#[from] Full),
     /// The connection broke, or the framing is wrong.
     #[error("the body cannot be read: {0}")]
     Broken(#[from] hyper::Error),
@@ -73,6 +81,7 @@ impl BodyFault {
         match self {
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Slow(_) => StatusCode::REQUEST_TIMEOUT,
+            Self::Full(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Broken(_) => StatusCode::BAD_REQUEST,
         }
     }
@@ -85,11 +94,18 @@ impl Exchange {
         Self { body: RequestBody::Read(body), ..self }
     }
 
-    /// Reads the whole body.
+    /// Reads the whole body. It counts as held for its client until the last of it is dropped; one that is long is not read
+    /// before there is memory for all that it declares.
     ///
     /// # Errors
-    /// When it is too large (told from its declared length where there is one), too slow, or broken.
-    pub async fn read_body(&mut self, limit: usize, within: Duration) -> Result<Bytes, BodyFault> {
+    /// When it is too large (told from its declared length where there is one), too slow, or broken, and when there is no
+    /// memory for it.
+    pub async fn read_body(
+        &mut self,
+        limit: usize,
+        within: Duration,
+        memory: &Memory,
+    ) -> Result<Bytes, BodyFault> {
         let body = match &mut self.body {
             RequestBody::Incoming(body) => body,
             RequestBody::Read(body) if body.len() > limit => return Err(BodyFault::TooLarge { limit }),
@@ -98,7 +114,7 @@ impl Exchange {
         if body.size_hint().lower() > limit as u64 {
             return Err(BodyFault::TooLarge { limit });
         }
-        match timeout(within, collect(body, limit)).await {
+        match timeout(within, collect(body, limit, (memory, &self.peer))).await {
             Ok(read) => read,
             Err(_elapsed) => Err(BodyFault::Slow(within)),
         }
@@ -112,13 +128,26 @@ pub(super) fn room(promised: u64, limit: usize) -> BytesMut {
     BytesMut::with_capacity(usize::try_from(promised).unwrap_or(usize::MAX).min(limit).min(MOST))
 }
 
-async fn collect(body: &mut Incoming, limit: usize) -> Result<Bytes, BodyFault> {
+async fn collect(
+    body: &mut Incoming,
+    limit: usize,
+    (memory, client): (&Memory, &Address),
+) -> Result<Bytes, BodyFault> {
+    let declared = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    let mut held = None;
+    if declared > SMALL {
+        held = Some(memory.share_of(client).wait(declared).await?);
+    }
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame?.into_data() else { continue };
-        if first.len() + rest.len() + data.len() > limit {
+        let size = first.len() + rest.len() + data.len();
+        if size > limit {
             return Err(BodyFault::TooLarge { limit });
+        }
+        if size > SMALL {
+            held.get_or_insert_with(|| memory.share_of(client).nothing()).hold(size).await?;
         }
         // Most bodies are one frame, which then needs no copy.
         if first.is_empty() && rest.is_empty() {
@@ -131,7 +160,11 @@ async fn collect(body: &mut Incoming, limit: usize) -> Result<Bytes, BodyFault> 
             rest.extend_from_slice(&data);
         }
     }
-    Ok(if rest.is_empty() { first } else { rest.freeze() })
+    let body = if rest.is_empty() { first } else { rest.freeze() };
+    Ok(match &mut held {
+        Some(held) => held.own(body),
+        None => body,
+    })
 }
 
 /// Answers requests. The future is dropped when the client goes away before it has an answer.
@@ -151,6 +184,8 @@ pub struct ServerLimits {
     pub header_timeout: Duration,
     /// The most streams that one HTTP/2 connection may have open.
     pub http2_streams: u32,
+    /// How long a client may take nothing of what it is sent before its connection is ended.
+    pub write_stall: Duration,
 }
 
 impl Default for ServerLimits {
@@ -160,6 +195,7 @@ impl Default for ServerLimits {
             header_bytes: 64 * 1024,
             header_timeout: Duration::from_secs(30),
             http2_streams: 1_000,
+            write_stall: Duration::from_secs(30),
         }
     }
 }
@@ -203,6 +239,8 @@ pub struct Server<S> {
     pub limits: ServerLimits,
     /// Who carries its connections.
     pub workers: Workers,
+    /// The bound on what is held for its clients, where it is counted how many of them took nothing for too long.
+    pub memory: Memory,
     /// Who answers.
     pub service: Arc<S>,
 }
@@ -219,6 +257,7 @@ impl<S: Service> Server<S> {
             http2: http2(&self.limits),
             tls: self.tls.take().map(TlsAcceptor::from),
             opening: self.limits.header_timeout,
+            stall: (self.limits.write_stall, self.memory.clone()),
             service: Arc::clone(&self.service),
             leaving: AtomicBool::new(false),
             ending: ending.clone(),
@@ -314,6 +353,8 @@ struct Connections<S> {
     http2: http2::Builder<TokioExecutor>,
     tls: Option<TlsAcceptor>,
     opening: Duration,
+    /// How long a client may take nothing, and where it is counted.
+    stall: (Duration, Memory),
     service: Arc<S>,
     ending: Ending,
     /// What `ending.leave` says, for every answer to look at: the token has a lock.
@@ -367,7 +408,8 @@ impl<S: Service> Connections<S> {
                 Ok::<_, Infallible>(response)
             })
         });
-        let io = TokioIo::new(io);
+        let (patience, memory) = &self.stall;
+        let io = TokioIo::new(Stalling::new(io, *patience, memory.clone()));
         let served = match spoken {
             Spoken::Http1 => {
                 let connection = self.http1.serve_connection(io, service);

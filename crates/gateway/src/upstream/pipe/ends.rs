@@ -9,6 +9,7 @@ use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use transport::lines::{LineReader, write_line};
+use transport::memory::Share;
 use transport::wire::{Tap, WireEvent};
 
 use super::{LAST_WORDS, Pipe};
@@ -64,14 +65,14 @@ pub(crate) struct LinesOut {
 }
 
 impl Ends<LinesIn, LinesOut> {
-    /// Messages on lines of at most `limit` bytes.
+    /// Messages on lines of at most `limit` bytes, which count for `share`.
     pub(crate) fn lines(
         reader: Box<dyn AsyncRead + Send + Unpin>,
         writer: Box<dyn AsyncWrite + Send + Unpin>,
-        limit: usize,
+        (limit, share): (usize, &Share),
         tap: Option<Arc<dyn Tap>>,
     ) -> Self {
-        let inlet = LinesIn { reader: LineReader::new(reader, limit), tap: tap.clone() };
+        let inlet = LinesIn { reader: LineReader::new(reader, limit).counted(share), tap: tap.clone() };
         Self { inlet, outlet: LinesOut { writer, tap }, explained_within: 2 * LAST_WORDS }
     }
 }

@@ -145,7 +145,7 @@ pub(in crate::upstream) async fn read(
         Some(_) => return Err(failed(wire, status, media)),
     }
     let limit = if status.is_success() { wire.shared.plan.message_bytes } else { ERROR_BYTES };
-    let body = match reply.whole(limit).await {
+    let body = match reply.whole(limit, &wire.shared.share).await {
         Ok(body) => body,
         Err(fault) if status.is_success() => return Err(wire.fault(fault).into()),
         Err(_) => return Ok(Reading::Refused(Box::new(Refusal::bare(status, media)))),

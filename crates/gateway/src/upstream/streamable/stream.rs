@@ -19,6 +19,7 @@ use mcp::sse::{Decoder, Event};
 use mcp::version::Era;
 use tokio::time::Instant;
 use transport::http::client::Reply;
+use transport::memory::{Held, SMALL};
 
 use super::early::{Early, Opened};
 use super::hearing::Heard;
@@ -82,6 +83,8 @@ struct Events {
     reply: Option<Reply>,
     decoder: Decoder,
     ready: VecDeque<Event>,
+    /// What is held of an event that is long.
+    held: Option<Held>,
     /// The newest event's id, from which a legacy server can go on.
     newest: Option<String>,
     /// How long the server wants us to wait before we come back for more.
@@ -95,8 +98,8 @@ struct Events {
 impl Events {
     fn new(reply: Option<Reply>, limit: usize) -> Self {
         let (decoder, ready) = (Decoder::new(limit), VecDeque::new());
-        let (newest, resume_at) = (None, None);
-        Self { reply, decoder, ready, newest, pause: RESUME_AFTER, resumed: 0, resume_at }
+        let (newest, resume_at, held) = (None, None, None);
+        Self { reply, decoder, ready, held, newest, pause: RESUME_AFTER, resumed: 0, resume_at }
     }
 
     /// The next event's data; `None` at the end of the stream.
@@ -111,7 +114,10 @@ impl Events {
                     continue;
                 }
                 self.resumed = 0;
-                return Ok(Some(event.data));
+                let Some(held) = &mut self.held else { return Ok(Some(event.data)) };
+                let data = held.own(event.data);
+                held.shrink(self.decoder.held());
+                return Ok(Some(data));
             }
             let Some(reply) = &mut self.reply else { return Ok(None) };
             let Some(chunk) = reply.chunk().await.map_err(|fault| wire.fault(fault))? else {
@@ -120,6 +126,11 @@ impl Events {
             let ready = &mut self.ready;
             let fed = self.decoder.feed(&chunk, |event| ready.push_back(event));
             fed.map_err(|fault| wire.invalid(&fault.to_string()))?;
+            let size = self.decoder.held() + self.ready.iter().map(|event| event.data.len()).sum::<usize>();
+            if size > SMALL {
+                let held = self.held.get_or_insert_with(|| wire.shared.share.nothing());
+                held.hold(size).await.map_err(|full| wire.fault(full.into()))?;
+            }
         }
     }
 }
@@ -517,7 +528,7 @@ pub(super) async fn find_response(wire: &HttpWire, reply: &mut Reply, id: u64) -
 /// Reads a stream up to the response to `id`, or to what shows that there will be none.
 pub(super) async fn find_first(wire: &HttpWire, reply: &mut Reply, id: u64) -> Result<First, CallError> {
     let mut decoder = Decoder::new(wire.shared.plan.message_bytes);
-    let mut found = None;
+    let (mut found, mut held) = (None, wire.shared.share.nothing());
     while let Some(chunk) = reply.chunk().await.map_err(|fault| wire.fault(fault))? {
         let fed = decoder.feed(&chunk, |event| {
             if event.name.as_deref() == Some("endpoint") {
@@ -536,6 +547,9 @@ pub(super) async fn find_first(wire: &HttpWire, reply: &mut Reply, id: u64) -> R
         fed.map_err(|fault| wire.invalid(&fault.to_string()))?;
         if let Some(answer) = found.take() {
             return answer;
+        }
+        if decoder.held() > SMALL {
+            held.hold(decoder.held()).await.map_err(|full| wire.fault(full.into()))?;
         }
     }
     Err(wire.invalid("its stream ended without a response"))

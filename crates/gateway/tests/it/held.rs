@@ -1,0 +1,179 @@
+//! The bound on all bytes that are held at once: who is refused past it, and that everything is given back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gateway::upstream::Health;
+use testkit::http::Client;
+use testkit::json;
+use testkit::net::MemoryNetwork;
+use testkit::server::{Asked, Desk, Persona, ScriptedServer};
+use tokio::task::JoinHandle;
+use transport::memory::Memory;
+
+use crate::ask;
+use crate::doors::{Door, Kind};
+use crate::stand::{Over, Running, Stand};
+
+const LIMIT: usize = 100_000;
+
+async fn bounded(over: Over, persona: Persona) -> (Running, ScriptedServer, Desk, Memory) {
+    let mut stand = Stand::new(Arc::new(MemoryNetwork::default()));
+    let (server, desk) = stand.add("up", over, persona).await;
+    let memory = Memory::new(LIMIT);
+    stand.memory = memory.clone();
+    let running = stand.start().await;
+    server.saw("tools/list", 1).await;
+    testkit::idle().await;
+    (running, server, desk, memory)
+}
+
+fn echo(size: usize) -> String {
+    ask::body("1", "tools/call", &format!(r#""name":"echo","arguments":{{"text":"{}"}}"#, "x".repeat(size)))
+}
+
+fn call(client: &Client, size: usize) -> JoinHandle<(u16, String)> {
+    let (client, body) = (client.clone(), echo(size));
+    tokio::spawn(async move {
+        let reply = ask::send(&client, &body).await;
+        (reply.status, reply.response().await)
+    })
+}
+
+fn result(size: usize) -> String {
+    format!(r#"{{"resultType":"complete","content":[{{"type":"text","text":"{}"}}]}}"#, "y".repeat(size))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_there_is_no_memory_for_is_refused_before_it_is_read() {
+    let (running, server, mut desk, memory) = bounded(Over::Http, Persona::modern()).await;
+    let first = call(&running.client, 60_000);
+    let asked = desk.asked("tools/call").await;
+    assert!((60_000..70_000).contains(&memory.held()), "{}", memory.held());
+    // All come from the same place, so what is left is for those who need little.
+    let body = echo(60_000);
+    let headers = ask::mirrored(&body);
+    let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let head = running.client.request("POST /mcp", &headers, body.as_bytes());
+    let mut connection = running.client.open().await;
+    connection.write(&head[..head.len() - body.len()]).await;
+    let mut refused = connection.reply().await.unwrap();
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
+    let text = refused.body().await;
+    assert_eq!(json::at(&text, &["error", "data", "reason"]), Some("\"overloaded\""), "{text}");
+    assert!(text.contains("the limit is 100000"), "{text}");
+    let small = call(&running.client, 10);
+    desk.asked("tools/call").await.result(&result(10)).await;
+    assert_eq!(small.await.unwrap().0, 200);
+    // Who can wait for a moment need not be refused.
+    let waits = call(&running.client, 60_000);
+    testkit::idle().await;
+    asked.result(&result(10)).await;
+    assert_eq!(first.await.unwrap().0, 200);
+    desk.asked("tools/call").await.result(&result(10)).await;
+    assert_eq!(waits.await.unwrap().0, 200);
+    testkit::idle().await;
+    assert_eq!((memory.held(), server.seen_of("tools/call").len()), (0, 3));
+}
+
+/// Nothing is wrong with the server then, and whether the call was carried out is not hidden.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_there_is_no_memory_for_is_no_fault_of_its_server() {
+    for persona in [Persona::modern(), Persona::modern().streaming(), Persona::legacy()] {
+        let (running, _server, mut desk, memory) = bounded(Over::Http, persona).await;
+        for _ in 0..12 {
+            let large = call(&running.client, 10);
+            desk.asked("tools/call").await.result(&result(2 * LIMIT)).await;
+            let (status, text) = large.await.unwrap();
+            // Over a stream that has begun there is no other status any more.
+            assert!(matches!(status, 503 | 200), "{text}");
+            assert_eq!(json::at(&text, &["error", "code"]), Some("-31507"), "{text}");
+            assert_eq!(json::at(&text, &["error", "data", "retry"]), Some("\"unknown\""), "{text}");
+        }
+        let [(_, health)] = &running.gateway.health()[..] else { panic!("one server") };
+        assert!(matches!(health, Health::Up { .. }), "{health:?}");
+        let small = call(&running.client, 10);
+        desk.asked("tools/call").await.result(&result(10)).await;
+        assert_eq!(small.await.unwrap().0, 200);
+        testkit::idle().await;
+        assert_eq!(memory.held(), 0);
+    }
+}
+
+/// A number that looks drawn, and is the same in each run.
+fn drawn(seed: &mut u64, below: u64) -> u64 {
+    *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    (*seed >> 33) % below
+}
+
+/// What becomes of a call.
+async fn play(asked: Asked, waits: JoinHandle<()>, server: &ScriptedServer, how: u64) {
+    match how {
+        0 => asked.result(&result(20_000)).await,
+        1 => asked.result(&result(3 * LIMIT)).await,
+        2 => asked.error(-1, &"z".repeat(20_000), None).await,
+        3 => {
+            waits.abort();
+            testkit::idle().await;
+            asked.result(&result(20_000)).await;
+            return;
+        }
+        4 if asked.is_http() => asked.abort(),
+        5 if asked.is_http() => {
+            let mut events = asked.stream().await;
+            events.log("info").await;
+            events
+                .message(&format!(
+                    r#"{{"jsonrpc":"2.0","method":"x","params":{{"a":"{}"}}}}"#,
+                    "w".repeat(30_000)
+                ))
+                .await;
+            waits.abort();
+            testkit::idle().await;
+            return events.end().await;
+        }
+        6 => {
+            server.crash();
+            drop(asked);
+        }
+        4.. if !asked.is_http() => asked.result(&result(50_000)).await,
+        _ => asked.raw(format!("{}\n", "q".repeat(20_000)).as_bytes()).await,
+    }
+    drop(tokio::time::timeout(Duration::from_secs(600), waits).await);
+}
+
+/// Twelve calls of clients of one kind, each with another end.
+async fn ends(kind: Kind, running: &Running, (server, desk): (&ScriptedServer, &mut Desk), seed: &mut u64) {
+    for _ in 0..12 {
+        let mut door = Door::open(kind, running).await;
+        let text = format!(r#""name":"echo","arguments":{{"text":"{}"}}"#, "x".repeat(15_000));
+        let body = door.body("1", "tools/call", &text, "");
+        let waits = tokio::spawn(async move {
+            let mut begun = door.begin(&body).await;
+            while door.next(&mut begun).await.is_some_and(|text| !text.contains(r#""id":1"#)) {}
+        });
+        match tokio::time::timeout(Duration::from_secs(30), desk.asked("tools/call")).await {
+            Ok(asked) => play(asked, waits, server, drawn(seed, 8)).await,
+            // It is left alone for a while, because of what was done before.
+            Err(_) => waits.abort(),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_becomes_of_a_call_all_of_it_is_given_back() {
+    let mut seed = 11;
+    let personas = [Persona::modern(), Persona::legacy(), Persona::legacy().with_stream()];
+    for (over, persona) in
+        [Over::Http, Over::Stdio].iter().flat_map(|over| personas.iter().map(|it| (*over, it)))
+    {
+        for kind in Kind::ALL {
+            let (running, server, mut desk, memory) = bounded(over, persona.clone()).await;
+            ends(kind, &running, (&server, &mut desk), &mut seed).await;
+            drop(desk);
+            running.gateway.stop().await;
+            testkit::idle().await;
+            assert_eq!(memory.held(), 0, "{over:?} {kind:?}");
+        }
+    }
+}
