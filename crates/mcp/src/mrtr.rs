@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use crate::answer::AnswerFault;
+use crate::answer::{APPS_EXTENSION, AnswerFault};
 use crate::call::Call;
 use crate::json::{self, JsonFault, Kind, Object, Patch, Span};
 use crate::jsonrpc::{Message, MessageKind};
@@ -141,12 +141,28 @@ pub fn capability(method: &str) -> Option<&'static str> {
 const ASKED: [(&str, &[&str]); 3] =
     [("elicitation", &["form", "url"]), ("roots", &[LIST_CHANGED]), ("sampling", &["context", "tools"])];
 
-/// What a legacy server is told in `initialize` of what it may ask for: those of the client's capabilities that are about
-/// requests to it, written in one way, since sessions are shared by it and clients are many. That its roots change is told to
-/// such servers, if it is what the client tells of.
+/// What a legacy server is told in `initialize`: those of the client's capabilities that are about requests to it, and that
+/// it shows apps, written in one way, since sessions are shared by it and clients are many. That its roots change is told
+/// to such servers, if it is what the client tells of.
 #[must_use]
 pub fn askable(capabilities: &str) -> String {
     let Ok(object) = Object::parse(capabilities) else { return "{}".to_owned() };
+    let mut told = asked(&object);
+    if let Some(apps) = apps(&object).filter(|raw| raw.starts_with('{') && raw.len() <= MOST_OF_APPS) {
+        add(&mut told, "extensions", &format!("{{{}:{apps}}}", json::quote(APPS_EXTENSION)));
+    }
+    told
+}
+
+/// Adds a member to an object.
+fn add(told: &mut String, name: &str, value: &str) {
+    let comma = if told == "{}" { "" } else { "," };
+    told.truncate(told.len() - 1);
+    told.push_str(&format!("{comma}{}:{value}}}", json::quote(name)));
+}
+
+/// What it can be asked for.
+fn asked(object: &Object<'_>) -> String {
     let member = |(name, details): &(&str, &[&str])| {
         let declared = object.object(name).ok().flatten()?;
         let has = |detail: &&&str| has_detail(&declared, detail);
@@ -161,22 +177,28 @@ pub fn askable(capabilities: &str) -> String {
     format!("{{{}}}", members.join(","))
 }
 
+/// How much a client may say of the apps that it shows: what it says tells sessions apart.
+const MOST_OF_APPS: usize = 512;
+
+/// What is declared of apps, the one extension that legacy servers know: by it they decide which tools and results they have.
+fn apps<'a>(capabilities: &Object<'a>) -> Option<&'a str> {
+    capabilities.object("extensions").ok().flatten()?.get(APPS_EXTENSION).ok().flatten()
+}
+
 /// What a legacy server is told of a client that has a session of its own: [`askable`], and what else is between those two alone.
 #[must_use]
 pub fn introduction(capabilities: &str) -> String {
-    let mut told = askable(capabilities);
-    let Ok(object) = Object::parse(capabilities) else { return told };
+    let Ok(object) = Object::parse(capabilities) else { return "{}".to_owned() };
+    let mut told = asked(&object);
     for name in ["experimental", "extensions"] {
         let Some(raw) = object.get(name).ok().flatten().filter(|raw| raw.starts_with('{')) else { continue };
-        let comma = if told == "{}" { "" } else { "," };
-        told.truncate(told.len() - 1);
-        told.push_str(&format!("{comma}{}:{raw}}}", json::quote(name)));
+        add(&mut told, name, raw);
     }
     told
 }
 
 /// All that a server can be told ([`askable`]).
-pub const EVERYTHING: &str = r#"{"elicitation":{"form":{},"url":{}},"roots":{"listChanged":true},"sampling":{"context":{},"tools":{}}}"#;
+pub const EVERYTHING: &str = r#"{"elicitation":{"form":{},"url":{}},"roots":{"listChanged":true},"sampling":{"context":{},"tools":{}},"extensions":{"io.modelcontextprotocol/ui":{"mimeTypes":["text/html;profile=mcp-app"]}}}"#;
 
 const LIST_CHANGED: &str = "listChanged";
 
@@ -220,6 +242,10 @@ pub fn progress_token_at(message: &Message) -> Option<Span> {
 #[must_use]
 pub fn covers(told: &str, declared: &str) -> bool {
     let Ok(object) = Object::parse(declared) else { return false };
+    let shows_apps = |text: &str| Object::parse(text).is_ok_and(|told| apps(&told).is_some());
+    if apps(&object).is_some() && !shows_apps(told) {
+        return false;
+    }
     ASKED.iter().all(|(name, details)| match object.object(name) {
         Ok(None) => true,
         Ok(Some(_)) => {

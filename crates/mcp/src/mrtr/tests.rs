@@ -86,6 +86,10 @@ fn a_session_is_told_what_it_may_ask_for() {
     assert_eq!(askable(r#"{"roots":{"listChanged":false}}"#), r#"{"roots":{}}"#);
     assert_eq!(askable("{}"), "{}");
     assert_eq!(askable(r#"{"roots":true}"#), "{}");
+    let apps = r#"{"extensions":{"com.example/x":{},"io.modelcontextprotocol/ui":{"mimeTypes":["a/b"]}}}"#;
+    assert_eq!(askable(apps), apps.replace(r#""com.example/x":{},"#, ""));
+    let long = apps.replace("a/b", &"a".repeat(1000));
+    assert_eq!(askable(&long), "{}");
 }
 
 #[test]
@@ -132,6 +136,8 @@ fn who_was_told_more_was_told_all_of_less() {
         (url, form, false),
         (form, r#"{"roots":{}}"#, false),
         (r#"{"sampling":{}}"#, r#"{"sampling":{"tools":{}}}"#, false),
+        (form, r#"{"extensions":{"io.modelcontextprotocol/ui":{}}}"#, false),
+        (r#"{"extensions":{"io.modelcontextprotocol/ui":{}}}"#, none, true),
     ] {
         assert_eq!(covers(told, declared), covered, "{told} {declared}");
         assert!(covers(EVERYTHING, declared), "{declared}");
