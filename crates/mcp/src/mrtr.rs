@@ -148,7 +148,7 @@ const ASKED: [(&str, &[&str]); 3] =
 pub fn askable(capabilities: &str) -> String {
     let Ok(object) = Object::parse(capabilities) else { return "{}".to_owned() };
     let mut told = asked(&object);
-    if let Some(apps) = apps(&object).filter(|raw| raw.starts_with('{') && raw.len() <= MOST_OF_APPS) {
+    if let Some(apps) = apps(&object) {
         add(&mut told, "extensions", &format!("{{{}:{apps}}}", json::quote(APPS_EXTENSION)));
     }
     told
@@ -177,12 +177,18 @@ fn asked(object: &Object<'_>) -> String {
     format!("{{{}}}", members.join(","))
 }
 
-/// How much a client may say of the apps that it shows: what it says tells sessions apart.
-const MOST_OF_APPS: usize = 512;
+/// The one type that apps have. Source: MCP Apps 2026-01-26 §Client Capabilities.
+const APP: &str = "text/html;profile=mcp-app";
+const SHOWS_APPS: &str = r#"{"mimeTypes":["text/html;profile=mcp-app"]}"#;
 
 /// What is declared of apps, the one extension that legacy servers know: by it they decide which tools and results they have.
-fn apps<'a>(capabilities: &Object<'a>) -> Option<&'a str> {
-    capabilities.object("extensions").ok().flatten()?.get(APPS_EXTENSION).ok().flatten()
+/// What a client says of them tells sessions apart, so there are only two things that can be said.
+fn apps(capabilities: &Object<'_>) -> Option<&'static str> {
+    let theirs = capabilities.object("extensions").ok().flatten()?.object(APPS_EXTENSION).ok().flatten()?;
+    let types =
+        theirs.get("mimeTypes").ok().flatten().and_then(|raw| json::array(raw).ok()).unwrap_or_default();
+    let shows = types.iter().any(|of| json::string(of).is_ok_and(|of| of == APP));
+    Some(if shows { SHOWS_APPS } else { "{}" })
 }
 
 /// What a legacy server is told of a client that has a session of its own: [`askable`], and what else is between those two alone.
@@ -242,8 +248,9 @@ pub fn progress_token_at(message: &Message) -> Option<Span> {
 #[must_use]
 pub fn covers(told: &str, declared: &str) -> bool {
     let Ok(object) = Object::parse(declared) else { return false };
-    let shows_apps = |text: &str| Object::parse(text).is_ok_and(|told| apps(&told).is_some());
-    if apps(&object).is_some() && !shows_apps(told) {
+    let told_of = |text: &str| Object::parse(text).ok().and_then(|told| apps(&told));
+    if apps(&object).is_some_and(|shown| told_of(told).is_none_or(|told| told != shown && told != SHOWS_APPS))
+    {
         return false;
     }
     ASKED.iter().all(|(name, details)| match object.object(name) {

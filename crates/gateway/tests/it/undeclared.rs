@@ -234,13 +234,17 @@ async fn a_silent_call_has_a_head_within_a_second() {
 /// A legacy server decides by it which tools it has, so it hears whether its client shows apps; of no other extension.
 #[tokio::test(start_paused = true)]
 async fn a_server_hears_whether_its_client_shows_apps() {
-    const APPS: &str = r#"{"extensions":{"com.example/x":{},"io.modelcontextprotocol/ui":{"a":1.0}}}"#;
+    const APPS: &str = r#"{"extensions":{"com.example/x":{},"io.modelcontextprotocol/ui":{"mimeTypes":["text/html;profile=mcp-app"]}}}"#;
     for over in [Over::Http, Over::Stdio] {
         for kind in Kind::ALL {
             let mut scene = Scene::new(over, Persona::legacy(), |_| {}).await;
-            for (capabilities, told) in
-                [(APPS, r#"{"extensions":{"io.modelcontextprotocol/ui":{"a":1.0}}}"#), ("{}", "{}")]
-            {
+            for (capabilities, told) in [
+                (
+                    APPS,
+                    r#"{"extensions":{"io.modelcontextprotocol/ui":{"mimeTypes":["text/html;profile=mcp-app"]}}}"#,
+                ),
+                ("{}", "{}"),
+            ] {
                 let mut door = Door::open_with(kind, &scene.running, capabilities).await;
                 let mut begun = door.begin(&door.body("1", "tools/call", TOOL, "")).await;
                 let asked = scene.desk.asked("tools/call").await;

@@ -86,10 +86,16 @@ fn a_session_is_told_what_it_may_ask_for() {
     assert_eq!(askable(r#"{"roots":{"listChanged":false}}"#), r#"{"roots":{}}"#);
     assert_eq!(askable("{}"), "{}");
     assert_eq!(askable(r#"{"roots":true}"#), "{}");
-    let apps = r#"{"extensions":{"com.example/x":{},"io.modelcontextprotocol/ui":{"mimeTypes":["a/b"]}}}"#;
-    assert_eq!(askable(apps), apps.replace(r#""com.example/x":{},"#, ""));
-    let long = apps.replace("a/b", &"a".repeat(1000));
-    assert_eq!(askable(&long), "{}");
+    let apps = r#"{"extensions":{"io.modelcontextprotocol/ui":{"mimeTypes":["text/html;profile=mcp-app"]}}}"#;
+    assert_eq!(askable(apps), apps);
+    // Clients can make no more kinds of sessions by what they write there.
+    let more = apps
+        .replace(r#"{"mimeTypes":["#, r#"{"x":1,"mimeTypes":["a/b","#)
+        .replace("{\"io", r#"{"com.example/x":{},"io"#);
+    assert_eq!(askable(&more), apps);
+    let other = r#"{"extensions":{"io.modelcontextprotocol/ui":{}}}"#;
+    assert_eq!(askable(&apps.replace("html", "plain")), other);
+    assert_eq!(askable(&apps.replace(r#"["text/html;profile=mcp-app"]"#, "7")), other);
 }
 
 #[test]
@@ -137,6 +143,7 @@ fn who_was_told_more_was_told_all_of_less() {
         (form, r#"{"roots":{}}"#, false),
         (r#"{"sampling":{}}"#, r#"{"sampling":{"tools":{}}}"#, false),
         (form, r#"{"extensions":{"io.modelcontextprotocol/ui":{}}}"#, false),
+        (r#"{"extensions":{"io.modelcontextprotocol/ui":{}}}"#, EVERYTHING, false),
         (r#"{"extensions":{"io.modelcontextprotocol/ui":{}}}"#, none, true),
     ] {
         assert_eq!(covers(told, declared), covered, "{told} {declared}");
