@@ -382,7 +382,8 @@ table! {
         header_bytes: Size = "64KiB",
         /// How long a request's head and a TLS handshake may take.
         header_timeout: Lasting = "30s",
-        /// The most connections of one listener at once.
+        /// The most connections of one listener at once. Past it the one that idled longest is closed for a new one; where
+        /// none idles, the new one is refused.
         connections: Count = 10000,
         /// The most streams that one HTTP/2 connection may have open.
         http2_streams: Count = 1000,

@@ -91,6 +91,10 @@ impl Service for Listener {
         }
         response
     }
+
+    fn full(&self, connections: usize) -> Response<Bytes> {
+        respond::full(connections)
+    }
 }
 
 impl Listener {

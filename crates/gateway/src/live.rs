@@ -18,17 +18,15 @@ use tokio::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use transport::http::server::{Ending, Server as HttpServer};
-use transport::net::{Accept, Address};
-use transport::tls::{self, TlsFault};
-use transport::workers::Workers;
+use transport::net::Address;
+use transport::tls::TlsFault;
 
-use crate::admin::Admin;
 use crate::bridge::door::Door;
 use crate::bridge::replay::Budget;
 use crate::bridge::session::Sessions;
 use crate::catalog::shelf::Asker;
 use crate::listener::{Doorkeeper, Endpoint, Listener};
-use crate::plan::{ListenerPlan, Plan, Reach, RoutePlan, UpstreamPlan};
+use crate::plan::{Plan, Reach, RoutePlan, UpstreamPlan};
 use crate::replica::reception::Reception;
 use crate::replica::{Replica, Told};
 use crate::route::{Route, Shares};
@@ -40,10 +38,14 @@ use crate::upstream::{BreakerState, Health, Upstream};
 use crate::watch::Watch;
 use crate::world::World;
 
+mod binding;
 mod ending;
 
 /// What the listener for other replicas is called.
 pub const REPLICAS: &str = "replicas";
+
+/// What the admin listener is called.
+const ADMIN: &str = "admin";
 
 /// How long ending what servers hold for us may take.
 const STOPPING: Duration = Duration::from_secs(10);
@@ -374,7 +376,7 @@ impl Gateway {
             let server = self.bind_admin(address, &live.plan).await?;
             let paths = ["/healthz", "/readyz", "/metrics"].map(str::to_owned).to_vec();
             bound.push(Bound {
-                name: "admin".to_owned(),
+                name: ADMIN.to_owned(),
                 address: server.listener.local(),
                 secure: false,
                 paths,
@@ -401,7 +403,7 @@ impl Gateway {
         plan: &Plan,
         bound: &[Bound],
     ) -> Result<Option<Bound>, StartFault> {
-        let urls: Vec<_> = bound.iter().filter(|bound| bound.name != "admin").flat_map(Bound::urls).collect();
+        let urls: Vec<_> = bound.iter().filter(|bound| bound.name != ADMIN).flat_map(Bound::urls).collect();
         let urls: Vec<_> = urls.iter().map(|url| json::quote(url)).collect();
         replica.say(&format!(r#""listens":[{}]"#, urls.join(",")));
         let reception = match &plan.replicas {
@@ -423,6 +425,7 @@ impl Gateway {
             let server = HttpServer {
                 listener,
                 tls: None,
+                places: self.places(REPLICAS, limits.connections),
                 limits,
                 workers,
                 memory: self.world.memory.clone(),
@@ -475,52 +478,6 @@ impl Gateway {
             drain: self.drain.clone(),
             replica: self.world.replica.clone(),
         }
-    }
-
-    async fn bind(&self, plan: &ListenerPlan) -> Result<HttpServer<Listener>, StartFault> {
-        let fault = |source| StartFault::Bind { address: plan.address.clone(), source };
-        let tls = match &plan.tls {
-            Some(files) => Some(
-                tls::server(&files.certificate, &files.key)
-                    .map_err(|source| StartFault::Tls { listener: plan.name.clone(), source })?,
-            ),
-            None => None,
-        };
-        let listener = self.socket(&plan.address, plan.reuse_port).await.map_err(fault)?;
-        let service = self.listener(&plan.name, Doorkeeper::new(plan, &listener.local()));
-        Ok(HttpServer {
-            listener,
-            tls,
-            limits: plan.limits.clone(),
-            workers: self.world.workers.clone(),
-            memory: self.world.memory.clone(),
-            service: Arc::new(service),
-        })
-    }
-
-    async fn socket(&self, address: &Address, shared: bool) -> io::Result<Box<dyn Accept>> {
-        let network = &self.world.network;
-        if shared { network.bind_shared(address).await } else { network.bind(address).await }
-    }
-
-    async fn bind_admin(&self, address: &Address, plan: &Plan) -> Result<HttpServer<Admin>, StartFault> {
-        let listener = self.socket(address, plan.shares_addresses()).await;
-        let listener = listener.map_err(|source| StartFault::Bind { address: address.clone(), source })?;
-        let service = Admin {
-            keeper: Doorkeeper::of_admin(&listener.local(), &plan.listeners),
-            live: Arc::clone(&self.live),
-            metrics: Arc::clone(&self.world.metrics),
-            leave: self.leave.clone(),
-        };
-        let limits = transport::http::server::ServerLimits { connections: 64, ..Default::default() };
-        Ok(HttpServer {
-            listener,
-            tls: None,
-            limits,
-            workers: Workers::default(),
-            memory: self.world.memory.clone(),
-            service: Arc::new(service),
-        })
     }
 
     /// Serves one client over a byte stream at the plan's first route, until its input ends.

@@ -13,9 +13,14 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
+use transport::http::server::places::Places;
 use transport::memory::Memory;
 
 use crate::upstream::BreakerState;
+
+mod listeners;
+
+use listeners::Listeners;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CallLabels {
@@ -69,6 +74,7 @@ pub struct Metrics {
     children: Gauge,
     processes: Family<UpstreamLabels, Gauge>,
     streams: Gauge,
+    listeners: Listeners,
     /// The label of calls that concern no upstream in particular.
     nobody: Arc<str>,
 }
@@ -145,6 +151,7 @@ impl Metrics {
         registry.register("upstream_processes", "Child processes of an upstream alive", processes.clone());
         registry.register("streams", "Subscription and notification streams open", streams.clone());
         Self {
+            listeners: Listeners::shown(&mut registry),
             registry,
             calls,
             durations,
@@ -202,6 +209,11 @@ impl Metrics {
             let read = Box::new(move || read(&memory).try_into().unwrap_or(u64::MAX));
             self.registry.register(name, help, Reading { read, kind: MetricType::Gauge });
         }
+    }
+
+    /// A listener has these places.
+    pub(crate) fn listener(&self, places: &Arc<Places>) {
+        self.listeners.add(Arc::clone(places));
     }
 
     /// A request was forwarded to another replica.

@@ -15,6 +15,7 @@ use mcp::jsonrpc::{EnvelopeFault, Message, MessageKind};
 use mcp::reject::{Reject, code};
 use mcp::version::{self, Era};
 use transport::http::body::ReplyBody;
+use transport::http::server::places::Places;
 use transport::http::server::{Exchange, ServerLimits, Service};
 use transport::memory::Memory;
 use transport::net::{Accept, Address};
@@ -35,10 +36,12 @@ const BODY_TIME: Duration = Duration::from_secs(30);
 /// Serves until the server is drained; dropped before that, it cancels everything.
 pub(crate) async fn serve(server: Arc<Server>, listener: Box<dyn Accept>) {
     let _all_ends = server.stop.clone().drop_guard();
+    let limits = ServerLimits::default();
     let door = transport::http::server::Server {
         listener,
         tls: None,
-        limits: ServerLimits::default(),
+        places: Places::new("reference", limits.connections),
+        limits,
         workers: Workers::default(),
         memory: Memory::default(),
         service: Arc::new(Door(Arc::clone(&server))),

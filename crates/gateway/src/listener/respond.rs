@@ -15,7 +15,7 @@ use transport::http::body::{Pieces, ReplyBody};
 
 use super::events::{self, Recorder};
 use crate::flow::{Last, Step, Steps};
-use crate::reply::Wire;
+use crate::reply::{self, CallError, Wire};
 
 /// How long a legacy client waits for the head of a response.
 pub(super) const HEAD_WITHIN: Duration = Duration::from_millis(700);
@@ -146,6 +146,17 @@ pub(crate) fn error(wire: &Wire, id: Option<&Id>, era: Era) -> Response<ReplyBod
     if let Some(seconds) = wire.retry_after {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
+    response
+}
+
+/// What a client is told for whose connection there is no place.
+pub(crate) fn full(connections: usize) -> Response<Bytes> {
+    let error = CallError::Overloaded { what: "connections".to_owned(), limit: connections };
+    let wire = reply::wire(&error);
+    let mut response = Response::new(wire.body(None));
+    *response.status_mut() = wire.status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().extend(wire.retry_after.map(|seconds| (RETRY_AFTER, HeaderValue::from(seconds))));
     response
 }
 

@@ -167,14 +167,12 @@ async fn a_client_that_does_not_read_holds_no_place() {
 #[tokio::test(start_paused = true)]
 async fn connections_that_say_nothing_are_closed() {
     let (mut stand, server, _desk) = stand(Over::Http, Persona::modern()).await;
-    stand.plan.listeners[0].limits.connections = 2;
     stand.plan.listeners[0].limits.header_timeout = Duration::from_secs(5);
     let running = start(stand, &server).await;
     let silent = running.client.open().await;
     let mut half = running.client.open().await;
     half.write(b"PRI * HT").await;
     let began = Instant::now();
-    let reply = ask::modern(&running.client, "tools/list", "").await;
-    assert_eq!((reply.status, began.elapsed().as_secs()), (200, 5), "both places are free again");
     assert!(silent.reply().await.is_none() && half.reply().await.is_none());
+    assert_eq!(began.elapsed().as_secs(), 5);
 }

@@ -9,6 +9,7 @@ use testkit::json;
 use testkit::net::MemoryNetwork;
 use testkit::server::{Desk, Persona, ScriptedServer};
 use tokio::task::JoinHandle;
+use transport::net::Address;
 
 use crate::ask;
 use crate::doors::{Door, Kind};
@@ -123,6 +124,37 @@ async fn calls_over_all_servers_have_a_bound_too() {
     desk.asked("tools/call").await.result("{}").await;
     second.result("{}").await;
     assert_eq!((two.await.unwrap().status, four.await.unwrap().status), (200, 200));
+}
+
+#[tokio::test(start_paused = true)]
+async fn past_the_connections_of_a_listener_an_idle_one_makes_room_and_else_the_new_one_is_refused() {
+    let (mut stand, server, mut desk) = stand(Persona::modern()).await;
+    stand.plan.listeners[0].limits.connections = 2;
+    let admin = Address::Tcp("127.0.0.1".to_owned(), 9090);
+    stand.plan.admin = Some(admin.clone());
+    let admin = Client::new(Arc::clone(&stand.network), admin);
+    let running = start(stand, &server).await;
+    let mut silent = running.client.open().await;
+    let one = call(&running.client, 1);
+    let first = desk.asked("tools/call").await;
+    let two = call(&running.client, 2);
+    let second = desk.asked("tools/call").await;
+    silent.write(b"POST /mcp HTTP/1.1\r\n").await;
+    assert!(silent.reply().await.is_none(), "it made room");
+    let refused_one = call(&running.client, 3).await.unwrap();
+    assert_eq!(refused_one.header("connection"), Some("close"));
+    refused(refused_one).await;
+    let page = admin.send(&admin.request("GET /metrics", &[], b"")).await.body().await;
+    for line in ["_connections", "_connections_limit", "_idle_closed_total", "_refused_total"] {
+        assert!(page.contains(&format!("portolan_listener{line}{{listener=\"main\"}} ")), "{page}");
+    }
+    assert!(page.contains("listener_connections{listener=\"main\"} 2\n"), "{page}");
+    assert!(page.contains("listener_refused_total{listener=\"main\"} 1\n"), "{page}");
+    first.result("{}").await;
+    second.result("{}").await;
+    for answered in [one, two] {
+        assert_eq!(answered.await.unwrap().status, 200);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +16,6 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::ServerConfig;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -29,8 +27,11 @@ use crate::memory::{Full, Memory, SMALL};
 use crate::net::{Accept, Accepted, Address, BoxIo};
 use crate::workers::Workers;
 
+pub mod places;
+mod refusal;
 mod stall;
 
+use places::{Answering, Arrival, Place, Places};
 use stall::Stalling;
 
 /// One request, its body not yet read.
@@ -171,12 +172,17 @@ async fn collect(
 pub trait Service: Send + Sync + 'static {
     /// Answers one request.
     fn answer(&self, exchange: Exchange) -> impl Future<Output = Response<ReplyBody>> + Send;
+    /// What a client is told for whose connection there is no place beside so many.
+    fn full(&self, _connections: usize) -> Response<Bytes> {
+        refusal::bare()
+    }
 }
 
 /// Bounds on what clients may do to a listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerLimits {
-    /// The most connections at once; more wait in the system's backlog.
+    /// The most connections at once. Past it the one that idled longest is closed for a new one, which is refused where none
+    /// idles.
     pub connections: usize,
     /// The most bytes of a request's head; past it the answer is 431.
     pub header_bytes: usize,
@@ -237,6 +243,8 @@ pub struct Server<S> {
     pub tls: Option<Arc<ServerConfig>>,
     /// Its bounds.
     pub limits: ServerLimits,
+    /// The places for its connections.
+    pub places: Arc<Places>,
     /// Who carries its connections.
     pub workers: Workers,
     /// The bound on what is held for its clients, where it is counted how many of them took nothing for too long.
@@ -251,20 +259,20 @@ impl<S: Service> Server<S> {
     pub async fn run(mut self, ending: impl Into<Ending>) {
         let ending = ending.into();
         let connections = TaskTracker::new();
-        let places = Arc::new(Semaphore::new(self.limits.connections));
         let serve = Arc::new(Connections {
             http1: http1(&self.limits),
             http2: http2(&self.limits),
             tls: self.tls.take().map(TlsAcceptor::from),
             opening: self.limits.header_timeout,
             stall: (self.limits.write_stall, self.memory.clone()),
+            places: Arc::clone(&self.places),
             service: Arc::clone(&self.service),
             leaving: AtomicBool::new(false),
             ending: ending.clone(),
         });
         loop {
             let accepted = tokio::select! {
-                accepted = accept(&mut *self.listener, &places) => accepted,
+                accepted = self.listener.accept() => accepted,
                 () = ending.leave.cancelled(), if !serve.is_leaving() => {
                     serve.leaving.store(true, Ordering::Relaxed);
                     continue;
@@ -272,12 +280,13 @@ impl<S: Service> Server<S> {
                 () = ending.close.cancelled() => break,
             };
             match accepted {
-                Ok((accepted, peer, place)) => {
-                    carry(&self.workers, &connections, &serve, (accepted, peer, Some(place)));
+                Ok((accepted, peer)) => {
+                    let arrival = self.places.arrive();
+                    carry(&self.workers, &connections, &serve, (accepted, peer, arrival));
                 }
                 Err(error) => {
-                    // Out of file descriptors, mostly: the loop must neither spin nor end.
-                    tracing::warn!(%error, "cannot accept a connection");
+                    // The loop must neither spin nor end.
+                    self.places.unaccepted(&error);
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             }
@@ -288,7 +297,8 @@ impl<S: Service> Server<S> {
         loop {
             match self.listener.accept_waiting() {
                 Ok(Some((accepted, peer))) => {
-                    carry(&self.workers, &connections, &serve, (accepted, peer, None));
+                    let place = Arrival::Seated(self.places.beyond());
+                    carry(&self.workers, &connections, &serve, (accepted, peer, place));
                 }
                 Ok(None) => break,
                 Err(error) => {
@@ -303,29 +313,36 @@ impl<S: Service> Server<S> {
     }
 }
 
-type Arrived = (Accepted, Address, OwnedSemaphorePermit);
-
-/// Carries a connection, which keeps its place as long as it lives. Those that waited when the socket was closed have none.
+/// Carries a connection.
 fn carry<S: Service>(
     workers: &Workers,
     connections: &TaskTracker,
     serve: &Arc<Connections<S>>,
-    (accepted, peer, place): (Accepted, Address, Option<OwnedSemaphorePermit>),
+    (accepted, peer, arrival): (Accepted, Address, Arrival),
 ) {
+    if matches!(arrival, Arrival::Cut) {
+        return;
+    }
     let serve = Arc::clone(serve);
     workers.carry(connections, move || async move {
-        match accepted.open() {
-            Ok(io) => serve.connection(io, peer).await,
-            Err(error) => tracing::warn!(%peer, %error, "cannot carry a connection"),
+        let io = match accepted.open() {
+            Ok(io) => io,
+            Err(error) => return tracing::warn!(%peer, %error, "cannot carry a connection"),
+        };
+        let seated = match arrival {
+            Arrival::Seated(place) => Ok(place),
+            Arrival::Waits(waiting) => waiting.place().await,
+            Arrival::Refused(doorstep) => Err(doorstep),
+            Arrival::Cut => return,
+        };
+        match seated {
+            Ok(place) => serve.connection(io, peer, place).await,
+            Err(doorstep) => {
+                serve.refuse(io).await;
+                drop(doorstep);
+            }
         }
-        drop(place);
     });
-}
-
-async fn accept(listener: &mut dyn Accept, places: &Arc<Semaphore>) -> io::Result<Arrived> {
-    let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
-    let (io, peer) = listener.accept().await?;
-    Ok((io, peer, place))
 }
 
 fn http1(limits: &ServerLimits) -> http1::Builder {
@@ -355,6 +372,7 @@ struct Connections<S> {
     opening: Duration,
     /// How long a client may take nothing, and where it is counted.
     stall: (Duration, Memory),
+    places: Arc<Places>,
     service: Arc<S>,
     ending: Ending,
     /// What `ending.leave` says, for every answer to look at: the token has a lock.
@@ -366,33 +384,44 @@ impl<S: Service> Connections<S> {
         self.leaving.load(Ordering::Relaxed)
     }
 
-    async fn connection(self: Arc<Self>, io: BoxIo, peer: Address) {
-        let opened = async {
-            let io = match &self.tls {
-                // A handshake is large, and its place would be kept as long as the connection.
-                Some(tls) => Box::new(Box::pin(tls.accept(io)).await?) as BoxIo,
-                None => io,
-            };
-            opening::read(io).await
+    /// Reads the first bytes of a connection, over TLS if that is what is spoken here.
+    async fn open(&self, io: BoxIo) -> std::io::Result<Option<(BoxIo, Spoken)>> {
+        let io = match &self.tls {
+            // A handshake is large, and its place would be kept as long as the connection.
+            Some(tls) => Box::new(Box::pin(tls.accept(io)).await?) as BoxIo,
+            None => io,
         };
+        opening::read(io).await
+    }
+
+    /// Tells a client that there is no place for its connection.
+    async fn refuse(&self, io: BoxIo) {
+        if let Ok(Ok(Some((io, spoken)))) = timeout(refusal::WITHIN, self.open(io)).await {
+            let response = self.service.full(self.places.most());
+            Box::pin(refusal::say(io, spoken, response)).await;
+        }
+    }
+
+    async fn connection(self: Arc<Self>, io: BoxIo, peer: Address, place: Place) {
         let opened = tokio::select! {
-            opened = timeout(self.opening, opened) => opened,
+            opened = timeout(self.opening, self.open(io)) => opened,
             // It has asked nothing, and is not about to.
             () = self.ending.passed() => return,
+            () = place.asked_to_leave() => return,
         };
         match opened {
-            Ok(Ok(Some((io, spoken)))) => self.http(io, spoken, peer).await,
+            Ok(Ok(Some((io, spoken)))) => self.http(io, spoken, peer, &place).await,
             Ok(Ok(None)) => {}
             Ok(Err(error)) => tracing::debug!(%peer, %error, "a connection did not open"),
             Err(_elapsed) => tracing::debug!(%peer, "a connection said nothing for too long"),
         }
     }
 
-    async fn http(self: &Arc<Self>, io: BoxIo, spoken: Spoken, peer: Address) {
-        let from = peer.clone();
+    async fn http(self: &Arc<Self>, io: BoxIo, spoken: Spoken, peer: Address, place: &Place) {
+        let (from, counter) = (peer.clone(), place.counter());
         let serve = Arc::clone(self);
         let service = service_fn(move |request: Request<Incoming>| {
-            let (serve, peer) = (Arc::clone(&serve), from.clone());
+            let (serve, peer, asked) = (Arc::clone(&serve), from.clone(), counter.request());
             // hyper keeps the place of this future as long as the connection: what it holds must be small, or idle
             // connections and open streams cost what a call costs.
             Box::pin(async move {
@@ -405,7 +434,7 @@ impl<S: Service> Connections<S> {
                 if spoken == Spoken::Http1 && serve.is_leaving() {
                     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }
-                Ok::<_, Infallible>(response)
+                Ok::<_, Infallible>(response.map(|body| Answering::new(body, asked)))
             })
         });
         let (patience, memory) = &self.stall;
@@ -413,35 +442,42 @@ impl<S: Service> Connections<S> {
         let served = match spoken {
             Spoken::Http1 => {
                 let connection = self.http1.serve_connection(io, service);
-                until_asked(connection, self.ending.passed(), http1::Connection::graceful_shutdown).await
+                until_asked(connection, self.ending.passed(), place, http1::Connection::graceful_shutdown)
+                    .await
             }
             Spoken::Http2 => {
                 let connection = self.http2.serve_connection(io, service);
                 // A request that crosses a GOAWAY is still answered, so there is nothing to wait for.
                 let asked = self.ending.leave.cancelled();
-                Box::pin(until_asked(connection, asked, http2::Connection::graceful_shutdown)).await
+                Box::pin(until_asked(connection, asked, place, http2::Connection::graceful_shutdown)).await
             }
         };
-        if let Err(error) = served {
+        if let Some(Err(error)) = served {
             tracing::debug!(%peer, error = %DisplayChain(&error), "connection ended");
         }
     }
 }
 
-/// Serves a connection to its end, and lets it take no more requests once it is asked to end.
+/// Serves a connection to its end, and lets it take no more requests once it is asked to end, or to make room; none if it
+/// had to be cut for that.
 async fn until_asked<C: Future>(
     connection: C,
     asked: impl Future<Output = ()>,
+    place: &Place,
     wind: fn(Pin<&mut C>),
-) -> C::Output {
+) -> Option<C::Output> {
     tokio::pin!(connection);
     tokio::select! {
         // A request that has come is taken before the connection is closed.
         biased;
-        served = connection.as_mut() => served,
+        served = connection.as_mut() => Some(served),
+        () = place.asked_to_leave() => {
+            wind(connection.as_mut());
+            place.part(connection).await
+        }
         () = asked => {
             wind(connection.as_mut());
-            connection.await
+            Some(connection.await)
         }
     }
 }
