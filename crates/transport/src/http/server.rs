@@ -281,7 +281,7 @@ impl<S: Service> Server<S> {
             };
             match accepted {
                 Ok((accepted, peer)) => {
-                    let arrival = self.places.arrive();
+                    let arrival = self.places.arrive().await;
                     carry(&self.workers, &connections, &serve, (accepted, peer, arrival));
                 }
                 Err(error) => {

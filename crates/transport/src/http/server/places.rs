@@ -16,7 +16,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
+use tokio::task::unconstrained;
 use tokio::time::{Instant, timeout};
 
 use crate::descriptors;
@@ -29,6 +30,11 @@ const PARTING: Duration = Duration::from_secs(1);
 const WAITING: Duration = Duration::from_secs(2);
 /// How many of those that can make room are looked for at once: to find one, all are gone over.
 const CANDIDATES: usize = 64;
+/// How long a new connection stays unanswered when too many have no place: those before it have theirs as soon as others are
+/// closed, or are told that there is none.
+const BACKED_UP: Duration = Duration::from_millis(50);
+/// A listener was full until it has been spared that for so long.
+const SPARED: Duration = Duration::from_secs(10);
 /// When none could make room, it is not looked again for so long.
 const FRUITLESS: Duration = Duration::from_millis(10);
 
@@ -45,6 +51,8 @@ pub struct Places {
     closed: AtomicU64,
     refused: AtomicU64,
     full: Spell,
+    /// When there was no place last.
+    lacked: AtomicU64,
 }
 
 #[derive(Default)]
@@ -75,16 +83,20 @@ pub(super) enum Arrival {
     Cut,
 }
 
+type Queued = Pin<Box<dyn Future<Output = Result<OwnedSemaphorePermit, AcquireError>> + Send>>;
+
 /// One that waits for the place of another.
 pub(super) struct Waiting {
     places: Arc<Places>,
+    /// It is in the queue already: whoever comes later must not get the place that is made for it.
+    queued: Queued,
     doorstep: OwnedSemaphorePermit,
 }
 
 impl Waiting {
     /// The place, or leave to say that there is none.
     pub(super) async fn place(self) -> Result<Place, OwnedSemaphorePermit> {
-        match timeout(WAITING, Arc::clone(&self.places.free).acquire_owned()).await {
+        match timeout(WAITING, self.queued).await {
             Ok(Ok(free)) => Ok(self.places.seat(Some(free))),
             _ => {
                 self.places.refuse();
@@ -109,6 +121,7 @@ impl Places {
             closed: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             full: Spell::new(),
+            lacked: AtomicU64::new(0),
         })
     }
 
@@ -149,10 +162,11 @@ impl Places {
     }
 
     /// A connection has come.
-    pub(super) fn arrive(self: &Arc<Self>) -> Arrival {
+    pub(super) async fn arrive(self: &Arc<Self>) -> Arrival {
         if let Ok(free) = Arc::clone(&self.free).try_acquire_owned() {
             return Arrival::Seated(self.seat(Some(free)));
         }
+        self.lacked.store(nanos(self.began), Ordering::Relaxed);
         if self.full.begin() {
             tracing::warn!(
                 listener = self.name,
@@ -161,15 +175,30 @@ impl Places {
                  the new one is refused"
             );
         }
-        let Ok(doorstep) = Arc::clone(&self.doorstep).try_acquire_owned() else {
+        let Ok(Ok(doorstep)) = timeout(BACKED_UP, Arc::clone(&self.doorstep).acquire_owned()).await else {
             self.refuse();
             return Arrival::Cut;
         };
-        if self.make_room() {
-            return Arrival::Waits(Waiting { places: Arc::clone(self), doorstep });
+        match self.queue().await {
+            Err(free) => Arrival::Seated(self.seat(Some(free))),
+            Ok(queued) if self.make_room() => {
+                Arrival::Waits(Waiting { places: Arc::clone(self), queued, doorstep })
+            }
+            Ok(_) => {
+                self.refuse();
+                Arrival::Refused(doorstep)
+            }
         }
-        self.refuse();
-        Arrival::Refused(doorstep)
+    }
+
+    /// Gets into the queue for a place, or takes one that is free by now.
+    async fn queue(&self) -> Result<Queued, OwnedSemaphorePermit> {
+        let mut queued: Queued = Box::pin(Arc::clone(&self.free).acquire_owned());
+        let begun = poll_fn(|cx| Poll::Ready(queued.as_mut().poll(cx)));
+        match unconstrained(begun).await {
+            Poll::Ready(Ok(free)) => Err(free),
+            Poll::Ready(Err(_)) | Poll::Pending => Ok(queued),
+        }
     }
 
     /// A place for one that is to be served though there may be none.
@@ -226,7 +255,12 @@ impl Places {
         self.taken().seats.remove(&id);
         let open = self.open.fetch_sub(1, Ordering::Relaxed).saturating_sub(1);
         // Not at once: one that stays at its bound would be told of again and again.
-        if self.full.is_on() && open <= self.most - self.most.div_ceil(10) && self.full.end() {
+        let lacked = Duration::from_nanos(self.lacked.load(Ordering::Relaxed));
+        if self.full.is_on()
+            && open <= self.most - self.most.div_ceil(10)
+            && self.began.elapsed().saturating_sub(lacked) > SPARED
+            && self.full.end()
+        {
             tracing::info!(
                 listener = self.name,
                 closed = self.closed(),

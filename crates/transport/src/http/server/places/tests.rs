@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use super::{FRUITLESS, Places};
+use super::{FRUITLESS, Places, SPARED};
 use crate::http::body::ReplyBody;
 use crate::http::server::{Exchange, Server, ServerLimits, Service};
 use crate::memory::Memory;
@@ -180,8 +180,8 @@ async fn the_doorstep_has_a_bound() {
 #[tokio::test(start_paused = true)]
 async fn one_that_does_not_leave_when_it_is_asked_is_cut() {
     let places = Places::new("test", 1);
-    let super::Arrival::Seated(place) = places.arrive() else { unreachable!() };
-    let super::Arrival::Waits(waiting) = places.arrive() else { unreachable!() };
+    let super::Arrival::Seated(place) = places.arrive().await else { unreachable!() };
+    let super::Arrival::Waits(waiting) = places.arrive().await else { unreachable!() };
     place.asked_to_leave().await;
     let parting = async {
         let never = std::pin::pin!(std::future::pending::<()>());
@@ -196,8 +196,8 @@ async fn one_that_does_not_leave_when_it_is_asked_is_cut() {
 #[tokio::test(start_paused = true)]
 async fn one_that_is_asked_something_while_it_leaves_is_answered() {
     let places = Places::new("test", 1);
-    let super::Arrival::Seated(place) = places.arrive() else { unreachable!() };
-    let super::Arrival::Waits(waiting) = places.arrive() else { unreachable!() };
+    let super::Arrival::Seated(place) = places.arrive().await else { unreachable!() };
+    let super::Arrival::Waits(waiting) = places.arrive().await else { unreachable!() };
     let asked = place.counter().request();
     let answer = std::pin::pin!(async {
         tokio::time::sleep(Duration::from_secs(60)).await;
@@ -210,12 +210,41 @@ async fn one_that_is_asked_something_while_it_leaves_is_answered() {
     assert_eq!(places.refused(), 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn it_is_said_once_for_as_long_as_it_lasts() {
+    let places = Places::new("test", 1);
+    for after in [Duration::ZERO, SPARED / 2, SPARED / 2] {
+        tokio::time::sleep(after).await;
+        let super::Arrival::Seated(place) = places.arrive().await else { unreachable!() };
+        let super::Arrival::Waits(_) = places.arrive().await else { unreachable!() };
+        assert!(!places.full.begin());
+        drop(place);
+        assert!(places.full.is_on());
+    }
+    tokio::time::sleep(SPARED * 2).await;
+    drop(places.arrive().await);
+    assert!(!places.full.is_on());
+}
+
+#[tokio::test]
+async fn a_place_that_was_made_for_one_is_not_taken_by_the_next() {
+    let places = Places::new("test", 2);
+    let super::Arrival::Seated(one) = places.arrive().await else { unreachable!() };
+    let super::Arrival::Seated(_other) = places.arrive().await else { unreachable!() };
+    // It is carried later.
+    let super::Arrival::Waits(waiting) = places.arrive().await else { unreachable!() };
+    drop(one);
+    let super::Arrival::Waits(_next) = places.arrive().await else { unreachable!() };
+    assert!(waiting.place().await.is_ok());
+    assert_eq!((places.closed(), places.refused()), (2, 0));
+}
+
 #[tokio::test]
 async fn of_very_many_the_longest_idle_are_found_in_their_order() {
     let places = Places::new("test", 500);
     let mut seated = Vec::new();
     while seated.len() < 500 {
-        let super::Arrival::Seated(place) = places.arrive() else { unreachable!() };
+        let super::Arrival::Seated(place) = places.arrive().await else { unreachable!() };
         seated.push(place);
     }
     // What is asked and answered again is the youngest.
