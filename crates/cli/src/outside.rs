@@ -10,7 +10,8 @@ use gateway::metrics::Metrics;
 use gateway::plan::Plan;
 use gateway::world::{SystemClock, World};
 use store::seal::{Seal, draw_first_random};
-use transport::child::SystemSpawn;
+use transport::child::{Spawn, SystemSpawn};
+use transport::descriptors;
 use transport::memory::Memory;
 use transport::net::SystemNetwork;
 use transport::wire::Tap;
@@ -60,7 +61,7 @@ pub(crate) fn world(
     metrics.show_memory(&memory);
     Ok(World {
         network: Arc::new(SystemNetwork),
-        spawn: Arc::new(SystemSpawn { guard: Some(vec![own_program()?, "guard".to_owned()]) }),
+        spawn: spawn(None)?,
         clock: Arc::new(SystemClock),
         seal: seal.into(),
         tap,
@@ -74,14 +75,28 @@ pub(crate) fn world(
     })
 }
 
+/// What starts processes, each behind its guard and with that limit of file descriptors, if ours is another one.
+pub(crate) fn spawn(descriptors: Option<u64>) -> Result<Arc<dyn Spawn>, Fault> {
+    let mut guard = vec![own_program()?, "guard".to_owned()];
+    if let Some(most) = descriptors {
+        guard.extend(["--descriptors".to_owned(), most.to_string()]);
+    }
+    Ok(Arc::new(SystemSpawn { guard: Some(guard) }))
+}
+
 #[cfg(not(feature = "count-allocations"))]
 fn metrics() -> Metrics {
-    Metrics::new()
+    with_descriptors(Metrics::new())
+}
+
+fn with_descriptors(mut metrics: Metrics) -> Metrics {
+    metrics.show("descriptors_lacking", "How often a file descriptor was refused to us", descriptors::lacks);
+    metrics
 }
 
 #[cfg(feature = "count-allocations")]
 fn metrics() -> Metrics {
-    let mut metrics = Metrics::new();
+    let mut metrics = with_descriptors(Metrics::new());
     crate::allocations::show(&mut metrics);
     metrics
 }

@@ -21,6 +21,7 @@ use crate::signals::{self, Ends};
 use crate::{given, outside};
 
 pub(crate) mod configuration;
+mod descriptors;
 mod follow;
 mod notify;
 
@@ -75,14 +76,17 @@ impl Serve {
         let mut ends = Ends::listen()?;
         let mut hangup = signals::hear(SignalKind::hangup())?;
         outside::begin_random()?;
+        let descriptors = descriptors::begin();
         let (loaded, mut followed) = follow::read(&configuration);
-        let plan = configuration.judge(loaded, voice)?;
+        let mut plan = configuration.judge(loaded, voice)?;
         let watched = !self.no_watch && !configuration.is_stdin();
         let shared = Shared::open(&plan, self.state_dir.as_deref()).await?;
         let mut world = outside::world(&plan, shared.seal(), None, workers(self.threads)?)?;
         world.replica = shared.replica(&world)?;
         let replica = world.replica.clone();
+        world.spawn = outside::spawn(descriptors.map(|limit| limit.before))?;
         let bound_by = listeners(&plan);
+        descriptors::share(&mut plan, descriptors);
         let gateway = Gateway::new(plan, world);
         let bound = gateway.listen().await?;
         announce(&bound, &configuration, voice);

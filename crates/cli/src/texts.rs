@@ -44,6 +44,9 @@ pub(crate) struct Guard {
     /// The process id of who starts it
     #[arg(long)]
     parent: i32,
+    /// The limit of file descriptors that the command is started with
+    #[arg(long)]
+    descriptors: Option<u64>,
     /// The command
     #[arg(last = true, required = true)]
     command: Vec<OsString>,
@@ -52,7 +55,7 @@ pub(crate) struct Guard {
 impl Guard {
     /// Runs the command, and ends as it does.
     pub(crate) fn run(&self) -> ExitCode {
-        transport::child::guard::run(self.parent, &self.command).unwrap_or_else(|error| {
+        transport::child::guard::run(self.parent, self.descriptors, &self.command).unwrap_or_else(|error| {
             let program =
                 self.command.first().map(|program| program.display().to_string()).unwrap_or_default();
             print::err(&format!("{program} cannot be started: {error}\n"));

@@ -338,7 +338,9 @@ impl Member {
         }
         match Box::pin(self.know(Kind::Tool, asker, Wait::Whole)).await {
             Ok(()) if known() => Ok(()),
-            Err(ListFault::Call(error @ CallError::BreakerOpen { .. })) => Err(error),
+            Err(ListFault::Call(
+                error @ (CallError::BreakerOpen { .. } | CallError::OutOfDescriptors { .. }),
+            )) => Err(error),
             Err(ListFault::Call(error @ CallError::Unreachable { .. }))
                 if !Box::pin(self.upstream.is_connected(asker.principal, asker.era)).await =>
             {

@@ -9,6 +9,7 @@ mod admin;
 mod bridge;
 mod call;
 mod catalog;
+pub mod descriptors;
 mod digest;
 mod flow;
 mod kept;

@@ -140,6 +140,12 @@ pub enum CallError {
         /// How much there is.
         full: Full,
     },
+    /// What is needed takes a file descriptor, and we have none left. Nothing was sent.
+    #[error("Portolan has no file descriptor left: {why}")]
+    OutOfDescriptors {
+        /// What failed, for the operator.
+        why: String,
+    },
     /// Portolan is about to end.
     #[error("Portolan is shutting down")]
     Draining,
@@ -240,6 +246,7 @@ mod own {
     pub(super) const REPLICA_LOST: i64 = -31521;
     pub(super) const STORE_AWAY: i64 = -31523;
     pub(super) const REPLICA_AWAY: i64 = -31533;
+    pub(super) const OUT_OF_DESCRIPTORS: i64 = -31543;
 }
 
 /// The table.
@@ -328,6 +335,18 @@ pub fn wire(error: &CallError) -> Wire {
             retry_after: Some(1),
             ..row(StatusCode::SERVICE_UNAVAILABLE, own::NO_ROOM, Level::WARN, "no_room")
         },
+        CallError::OutOfDescriptors { .. } => Wire {
+            text: "Portolan has too much open to begin anything new now".to_owned(),
+            data: Some(format!(r#"{{"reason":"out_of_descriptors",{}}}"#, Retry::Safe.members())),
+            retry_after: Some(1),
+            // That there are none left was said once.
+            ..row(
+                StatusCode::SERVICE_UNAVAILABLE,
+                own::OUT_OF_DESCRIPTORS,
+                Level::DEBUG,
+                "out_of_descriptors",
+            )
+        },
         CallError::Draining => Wire {
             data: Some(format!(r#"{{"reason":"draining",{}}}"#, Retry::Safe.members())),
             retry_after: Some(1),
@@ -407,6 +426,14 @@ impl From<Full> for CallError {
 }
 
 impl CallError {
+    /// Whether it is a limit of our own, which says nothing about the server.
+    pub(crate) fn is_ours(&self) -> bool {
+        matches!(
+            self,
+            Self::Overloaded { .. } | Self::NoRoom { .. } | Self::OutOfDescriptors { .. } | Self::Draining
+        )
+    }
+
     /// For an answer of `upstream` that no client may be given.
     #[must_use]
     pub fn invalid(upstream: &str, fault: &AnswerFault) -> Self {

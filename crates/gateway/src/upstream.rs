@@ -511,12 +511,11 @@ impl Upstream {
     ) -> Result<T, CallError> {
         match &reached {
             Ok(partner) if *self.shared.health().borrow() == Health::Unknown => self.answered(link(partner)),
-            // Our own limits say nothing about the server.
-            Ok(_) | Err(CallError::Overloaded { .. } | CallError::Draining | CallError::NoSession) => {}
+            Ok(_) | Err(CallError::NoSession) => {}
             // It answers, and others are well served: it is this one client that it refuses.
             Err(CallError::InvalidAnswer { .. })
                 if !whose.is_shared() && matches!(*self.shared.health().borrow(), Health::Up { .. }) => {}
-            Err(error) => self.shared.set_health(Health::Down { why: error.to_string() }),
+            Err(error) => self.shared.set_down(error),
         }
         reached
     }

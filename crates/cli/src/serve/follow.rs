@@ -14,6 +14,7 @@ use std::time::{Duration, SystemTime};
 
 use config::Loaded;
 use tokio::time::{Interval, MissedTickBehavior, interval};
+use transport::descriptors;
 
 use super::configuration::Configuration;
 use crate::shared::now;
@@ -131,8 +132,14 @@ fn look_at(files: &[PathBuf], before: &Held) -> Held {
 fn look(path: &Path, before: Option<&Look>) -> Look {
     match find(path, before) {
         Ok(look) => look,
-        Err(error) => Look { content: Content::Nothing(error.kind()), mark: None },
+        // That we cannot look says nothing about the file.
+        Err(error) if descriptors::are_lacking(&error) => before.cloned().unwrap_or_else(|| nothing(&error)),
+        Err(error) => nothing(&error),
     }
+}
+
+fn nothing(error: &io::Error) -> Look {
+    Look { content: Content::Nothing(error.kind()), mark: None }
 }
 
 fn find(path: &Path, before: Option<&Look>) -> io::Result<Look> {

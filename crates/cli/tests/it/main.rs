@@ -9,6 +9,7 @@ mod asks;
 mod calls;
 mod checks;
 mod conversations;
+mod crowded;
 mod demo;
 mod fleet;
 mod guard;

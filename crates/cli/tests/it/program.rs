@@ -134,6 +134,11 @@ impl Lines {
         line
     }
 
+    /// The next line, of those that come until the end.
+    pub(crate) fn last(&mut self) -> Option<String> {
+        self.receiver.recv_timeout(DEADLINE).ok()
+    }
+
     /// The next line that contains this text; those before it are passed over.
     pub(crate) fn find(&mut self, text: &str) -> String {
         loop {

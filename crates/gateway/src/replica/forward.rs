@@ -88,7 +88,7 @@ async fn send(
     let sent = replica.peers.client().send(request.method.clone(), &to, headers, request.body.clone());
     let reply = tokio::select! {
         sent = sent => sent.map_err(|fault| match fault {
-            SendFault::Connect(why) => unreached(why),
+            SendFault::Connect(why) | SendFault::OutOfDescriptors(why) => unreached(why),
             other => Unforwarded::Lost(other.to_string()),
         })?,
         () = gone.cancelled() => return Err(Unforwarded::Lost("it does not answer any more".to_owned())),

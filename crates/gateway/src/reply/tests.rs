@@ -48,6 +48,7 @@ fn every() -> Vec<CallError> {
         CallError::Deadline { upstream: upstream(), after: Duration::from_secs(5) },
         CallError::Overloaded { what: "calls".to_owned(), limit: 7 },
         CallError::NoRoom { upstream: upstream(), full: Full { wanted: 5_000_000, limit: 1_000_000 } },
+        CallError::OutOfDescriptors { why: "cannot connect to 10.0.0.1: too many open files".to_owned() },
         CallError::Draining,
         CallError::NotBridged {
             what: "resources/subscribe".to_owned(),

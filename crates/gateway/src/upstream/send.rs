@@ -16,7 +16,7 @@ use super::answer::{Answer, Origin, Response, Source, acts};
 use super::ask::Asked;
 use super::fault::{Failed, Fault};
 use super::guard::Pass;
-use super::link::{Health, Link, NOTHING, Whose};
+use super::link::{Link, NOTHING, Whose};
 use super::pipes::{Need, Running};
 use super::places::Place;
 use super::stdio::StdioWire;
@@ -232,7 +232,7 @@ impl Upstream {
         match &reply {
             Ok(_) if is_unsure => {}
             Ok(_) => self.answered(link),
-            Err(error) => self.shared.set_health(Health::Down { why: error.to_string() }),
+            Err(error) => self.shared.set_down(error),
         }
         let reply = reply?;
         let source = match legacy {

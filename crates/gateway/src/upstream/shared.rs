@@ -201,6 +201,13 @@ impl Shared {
         self.health.send_replace(now);
     }
 
+    /// It was not reached, or did not answer; of a limit of our own nothing follows for it.
+    pub(crate) fn set_down(&self, error: &CallError) {
+        if !error.is_ours() {
+            self.set_health(Health::Down { why: error.to_string() });
+        }
+    }
+
     /// It cannot be reached, and why.
     pub(crate) fn unreachable(&self, why: &str) -> CallError {
         CallError::Unreachable { upstream: self.plan.name.clone(), why: why.to_owned(), fault: None }
@@ -222,6 +229,7 @@ impl Shared {
         let upstream = self.plan.name.clone();
         match fault {
             SendFault::Connect(why) => self.unreached(&why, Fault::NoConnection),
+            SendFault::OutOfDescriptors(why) => CallError::OutOfDescriptors { why },
             SendFault::Late(why) => self.unreached(&why, Fault::Late),
             SendFault::Broken(why) => CallError::BrokeOff { upstream, why },
             SendFault::Full(full) => CallError::NoRoom { upstream, full },

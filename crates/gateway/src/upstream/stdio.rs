@@ -12,6 +12,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use transport::child::{self, Process};
+use transport::descriptors;
 use transport::lines::LineReader;
 use transport::wire::WireEvent;
 
@@ -163,10 +164,13 @@ impl Processes {
         })?;
         let name = &shared.plan.name;
         let spec = &self.reach.child;
-        let child = world
-            .spawn
-            .spawn(spec)
-            .map_err(|error| shared.unreachable(&format!("{:?} cannot be started: {error}", spec.program)))?;
+        let child = world.spawn.spawn(spec).map_err(|error| {
+            let why = format!("{:?} cannot be started: {error}", spec.program);
+            if descriptors::are_lacking(&error) {
+                return CallError::OutOfDescriptors { why };
+            }
+            shared.unreachable(&why)
+        })?;
         tracing::info!(
             upstream = name,
             pid = child.process.id(),

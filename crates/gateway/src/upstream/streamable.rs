@@ -249,7 +249,7 @@ impl HttpWire {
         let running = self.sse.running(whose, Need::Call).await;
         // What it was found to be holds only as long as it is: it may be another server by now.
         // Our own limits, and a client that has gone, say nothing of it.
-        let is_ours = matches!(running, Err(CallError::Overloaded { .. })) || self.shared.departed.has(whose);
+        let is_ours = running.as_ref().is_err_and(CallError::is_ours) || self.shared.departed.has(whose);
         let is_sse = running.is_ok() || self.reach.transport == TransportRule::Sse || is_ours;
         self.is_sse.store(is_sse, Ordering::Relaxed);
         if !is_sse {

@@ -14,6 +14,7 @@ mod breakers;
 mod changes;
 mod copies;
 mod deadlines;
+mod descriptors;
 mod doors;
 mod dual;
 mod ending;

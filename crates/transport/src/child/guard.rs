@@ -14,22 +14,28 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::{Pid, getpgrp, getppid};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::descriptors;
+
 /// How long the group of a Portolan that is gone may take to end by itself.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// Runs `command` (a program and its arguments) as its guard, and gives the status to end with. Runs a current-thread
 /// runtime of its own. `parent` is the process that starts the guard, as it told: asked for here, it could be the one
-/// that has inherited us already.
+/// that has inherited us already. The command gets the soft limit of `descriptors` that its parent had, which has raised its own:
+/// programs that use `select` cannot do with more than 1024.
 ///
 /// # Errors
 /// When the command cannot be started.
-pub fn run(parent: i32, command: &[OsString]) -> std::io::Result<ExitCode> {
+pub fn run(parent: i32, descriptors: Option<u64>, command: &[OsString]) -> std::io::Result<ExitCode> {
     let parent = Pid::from_raw(parent);
     #[cfg(target_os = "linux")]
     nix::sys::prctl::set_pdeathsig(Signal::SIGTERM)?;
     if getppid() != parent {
         // It was gone before the kernel was told to watch it.
         return Ok(ExitCode::FAILURE);
+    }
+    if let Some(most) = descriptors {
+        descriptors::lower(most)?;
     }
     let Some((program, args)) = command.split_first() else {
         return Err(std::io::Error::other("no command to guard"));

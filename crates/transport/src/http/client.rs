@@ -44,6 +44,9 @@ pub enum SendFault {
     /// No connection could be made, so nothing was sent and a retry is safe.
     #[error("cannot connect: {0}")]
     Connect(String),
+    /// No connection could be made for want of a file descriptor of ours, so nothing was sent.
+    #[error("{0}")]
+    OutOfDescriptors(String),
     /// No connection was made in time, so nothing was sent.
     #[error("cannot connect: {0}")]
     Late(String),

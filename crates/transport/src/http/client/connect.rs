@@ -13,6 +13,7 @@ use tokio_rustls::TlsConnector;
 
 use super::pool::Http1;
 use super::{ClientSettings, Destination, Proxy, SendFault, causes};
+use crate::descriptors;
 use crate::http::body::Pieces;
 use crate::net::{Address, BoxIo, Network};
 use crate::tls::{self, TlsFault};
@@ -23,7 +24,7 @@ pub(super) struct Connector {
     network: Arc<dyn Network>,
     settings: ClientSettings,
     /// Made at the first https connection: to read the system's authorities takes longer than a start should.
-    tls: OnceLock<Result<Arc<ClientConfig>, String>>,
+    tls: OnceLock<Arc<ClientConfig>>,
 }
 
 /// How often a peer over HTTP/2 is asked whether it is still there.
@@ -47,6 +48,9 @@ impl Connector {
         let within = self.settings.connect_timeout;
         match tokio::time::timeout(within, self.open(to)).await {
             Ok(Ok(connected)) => Ok(connected),
+            Ok(Err(error)) if descriptors::are_lacking(&error) => {
+                Err(SendFault::OutOfDescriptors(error.to_string()))
+            }
             Ok(Err(error)) => Err(SendFault::Connect(error.to_string())),
             Err(_elapsed) => Err(SendFault::Late(format!("no connection within {within:?}"))),
         }
@@ -102,9 +106,13 @@ impl Connector {
     }
 
     fn tls(&self) -> Result<Arc<ClientConfig>, String> {
-        let make =
-            || tls::client(self.settings.authorities.as_deref()).map_err(|fault: TlsFault| fault.to_string());
-        self.tls.get_or_init(make).clone()
+        if let Some(known) = self.tls.get() {
+            return Ok(Arc::clone(known));
+        }
+        // A failure is not kept: there may have been no descriptor left for the file.
+        let made = tls::client(self.settings.authorities.as_deref());
+        let made = made.map_err(|fault: TlsFault| fault.to_string())?;
+        Ok(Arc::clone(self.tls.get_or_init(|| made)))
     }
 }
 

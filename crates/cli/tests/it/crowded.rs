@@ -1,0 +1,137 @@
+//! More clients than there are file descriptors: it is said, nobody else is blamed, and whoever asks how it goes is answered.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::Command;
+
+use crate::processes::Mark;
+use crate::program::{DEADLINE, PORTOLAN, command, eventually, reference_server, run};
+use crate::serving::Gateway;
+
+/// A gateway that may open 64 files, in front of a server over HTTP and a program.
+fn serve_with_few(url: &str, mark: &Mark) -> (tempfile::TempDir, Gateway) {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("portolan.toml");
+    let text = format!(
+        "[upstream.far]\nurl = {url:?}\n[upstream.near]\ncommand = [{PORTOLAN:?}, \"reference-server\", \"--stdio\", \
+         \"--name\", \"{mark}\"]\n"
+    );
+    std::fs::write(&config, text).unwrap();
+    let mut serve = Command::new("sh");
+    serve.args(["-c", "ulimit -n 64 && exec \"$@\"", "sh", PORTOLAN, "serve", config.to_str().unwrap()]);
+    serve.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--threads", "2"]);
+    for (name, value) in command(&[]).get_envs() {
+        match value {
+            Some(value) => serve.env(name, value),
+            None => serve.env_remove(name),
+        };
+    }
+    (dir, Gateway::spawn(&mut serve))
+}
+
+fn address(url: &str) -> &str {
+    url.strip_prefix("http://").unwrap().split('/').next().unwrap()
+}
+
+/// What an answer says; nothing if the connection was closed before there was one.
+fn exchange(address: &str, request: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    let mut said = String::new();
+    // It may have been closed before all was written.
+    drop(stream.write_all(request.as_bytes()));
+    drop(stream.read_to_string(&mut said));
+    said
+}
+
+fn get(gateway: &Gateway, path: &str) -> String {
+    let admin = address(gateway.admin.as_deref().unwrap());
+    exchange(admin, &format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"))
+}
+
+fn counted(gateway: &Gateway, name: &str) -> u64 {
+    let page = get(gateway, "/metrics");
+    let line =
+        page.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("no {name} in {page}"));
+    line.rsplit(' ').next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn more_clients_than_descriptors_shut_out_neither_each_other_nor_who_asks_how_it_goes() {
+    let (mark, (_server, url)) = (Mark::new(), reference_server("modern"));
+    let (_dir, mut gateway) = serve_with_few(&url, &mark);
+    let (main, admin) =
+        (address(&gateway.url).to_owned(), address(gateway.admin.as_deref().unwrap()).to_owned());
+    let call = |gateway: &Gateway, tool: &str| run(&["call", &gateway.url, tool, "a=1", "b=2"]);
+
+    // Those that say nothing hold up nobody, and neither do those that say nothing to the admin listener.
+    let _silent: Vec<_> = (0..200).map(|_| TcpStream::connect(&main).unwrap()).collect();
+    let _curious: Vec<_> = (0..50).map(|_| TcpStream::connect(&admin).unwrap()).collect();
+    assert!(get(&gateway, "/healthz").starts_with("HTTP/1.1 200"));
+    for tool in ["far__add", "near__add"] {
+        let called = call(&gateway, tool);
+        assert_eq!(called.stdout, "3\n", "{called:?}");
+    }
+
+    // Those that are in the middle of a request hold their places, and whoever comes then is told so.
+    let begun = format!(
+        "POST /mcp HTTP/1.1\r\nhost: {main}\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{{"
+    );
+    let places = counted(&gateway, "portolan_listener_connections_limit{listener=\"main\"}");
+    let mut busy = Vec::new();
+    eventually("all places are taken by requests", || {
+        let mut stream = TcpStream::connect(&main).unwrap();
+        stream.write_all(begun.as_bytes()).unwrap();
+        busy.push(stream);
+        counted(&gateway, "portolan_listener_refused_total{listener=\"main\"}") > 0
+    });
+    assert!(busy.len() as u64 > places, "{places}");
+    eventually("a client is told that there is no place", || {
+        let said = exchange(&main, &format!("GET /mcp HTTP/1.1\r\nhost: {main}\r\n\r\n"));
+        said.starts_with("HTTP/1.1 503") && said.contains("\r\nretry-after: 1\r\n") && said.contains("-31429")
+    });
+    assert!(get(&gateway, "/healthz").starts_with("HTTP/1.1 200"));
+    let ready = get(&gateway, "/readyz");
+    assert!(
+        ready.starts_with("HTTP/1.1 200") && !ready.contains("down") && !ready.contains("breaker"),
+        "{ready}"
+    );
+
+    drop(busy);
+    eventually("there is room again", || call(&gateway, "far__add").stdout == "3\n");
+    gateway.running.signal(nix::sys::signal::Signal::SIGTERM);
+    assert_eq!(gateway.running.code(), Some(0));
+    let log: Vec<String> = std::iter::from_fn(|| gateway.running.stderr.last()).collect();
+    let said = |text: &str| log.iter().filter(|line| line.contains(text)).count();
+    for wrong in ["configuration has changed", "down: ", "fails again and again", "cannot accept"] {
+        assert_eq!(said(wrong), 0, "{log:#?}");
+    }
+    let full = |listener: &str| {
+        let of = |line: &&String| line.contains("the listener is full") && line.contains(listener);
+        log.iter().filter(of).count()
+    };
+    assert_eq!((full("\"main\""), full("\"admin\"")), (1, 1), "{log:#?}");
+}
+
+/// The limit is raised as far as it goes, and what is started has the one that we were given.
+#[test]
+fn the_soft_limit_is_raised_and_children_have_the_old_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let (config, seen) = (dir.path().join("portolan.toml"), dir.path().join("seen"));
+    let program = format!("ulimit -n > {}; exec {PORTOLAN} reference-server --stdio", seen.display());
+    std::fs::write(&config, format!("[upstream.near]\ncommand = [\"sh\", \"-c\", {program:?}]\n")).unwrap();
+    let mut serve = Command::new("sh");
+    serve.args(["-c", "ulimit -Sn 200 && ulimit -Hn 512 && exec \"$@\"", "sh", PORTOLAN, "serve"]);
+    serve.args([
+        config.to_str().unwrap(),
+        "--listen",
+        "127.0.0.1:0",
+        "--state-dir",
+        dir.path().to_str().unwrap(),
+    ]);
+    let gateway = Gateway::spawn(&mut serve);
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", gateway.running.id())).unwrap();
+    let files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    assert!(files.split_whitespace().filter(|word| *word == "512").count() == 2, "{files}");
+    assert_eq!(std::fs::read_to_string(seen).unwrap(), "200\n");
+}
