@@ -373,17 +373,9 @@ impl Gateway {
             servers.push(server);
         }
         if let Some(address) = &live.plan.admin {
-            let server = self.bind_admin(address, &live.plan).await?;
+            let address = self.serve_admin(address, &live.plan).await?;
             let paths = ["/healthz", "/readyz", "/metrics"].map(str::to_owned).to_vec();
-            bound.push(Bound {
-                name: ADMIN.to_owned(),
-                address: server.listener.local(),
-                secure: false,
-                paths,
-            });
-            // It answers until the end: that is when someone wants to know. One that is shared is left to who takes over.
-            let close = if live.plan.shares_addresses() { &self.leave } else { &self.end };
-            self.world.tasks.spawn(server.run(Ending { leave: self.leave.clone(), close: close.clone() }));
+            bound.push(Bound { name: ADMIN.to_owned(), address, secure: false, paths });
         }
         // Others must be able to find what clients are given, so this comes before the first client.
         if let Some(replica) = &self.world.replica {

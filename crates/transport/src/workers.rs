@@ -7,10 +7,12 @@
 use std::cell::Cell;
 use std::future::Future;
 use std::io;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::runtime::{Builder, Handle};
+use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
@@ -28,7 +30,7 @@ pub(crate) fn seat() -> usize {
 pub struct Workers {
     threads: Arc<[Thread]>,
     /// Ends the threads with the last of whoever holds them.
-    _end: Option<Arc<DropGuard>>,
+    end: Option<Arc<DropGuard>>,
 }
 
 #[derive(Debug)]
@@ -43,15 +45,40 @@ impl Workers {
     /// # Errors
     /// When the system gives no threads, or no more file descriptors.
     pub fn start(count: usize) -> io::Result<Self> {
+        Self::at(1..=count)
+    }
+
+    /// A thread that carries nothing of what these carry, so that nothing waits for them; none if the caller carries
+    /// everything.
+    ///
+    /// # Errors
+    /// As for [`Workers::start`].
+    pub fn apart(&self) -> io::Result<Self> {
+        // It has no place among those that are counted by their seats.
+        if self.end.is_some() { Self::at(0..=0) } else { Ok(Self::default()) }
+    }
+
+    fn at(seats: RangeInclusive<usize>) -> io::Result<Self> {
         let end = CancellationToken::new();
-        let threads: io::Result<Vec<_>> = (1..=count).map(|seat| Thread::start(seat, end.clone())).collect();
-        Ok(Self { threads: threads?.into(), _end: Some(Arc::new(end.drop_guard())) })
+        let threads: io::Result<Vec<_>> = seats.map(|seat| Thread::start(seat, end.clone())).collect();
+        Ok(Self { threads: threads?.into(), end: Some(Arc::new(end.drop_guard())) })
     }
 
     /// How many places there are for what each thread has of its own: theirs, and one for all other threads.
     #[must_use]
     pub fn seats(&self) -> usize {
         self.threads.len() + 1
+    }
+
+    /// Runs something on the first thread, whatever it carries; without threads, on the caller's.
+    pub fn run<F>(&self, tasks: &TaskTracker, task: F) -> JoinHandle<F::Output>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        match self.threads.first() {
+            Some(thread) => tasks.spawn_on(task, &thread.runtime),
+            None => tasks.spawn(task),
+        }
     }
 
     /// Carries something on the thread that carries the fewest: `begin` runs there.
@@ -138,11 +165,16 @@ mod tests {
         ended.sort_unstable();
         assert_eq!(ended, [1, 1, 2, 2]);
         assert_eq!((seat(), workers.seats()), (0, 3));
+        let apart = workers.apart().unwrap();
+        let tasks = TaskTracker::new();
+        let thread = apart.run(&tasks, async { (std::thread::current().id(), seat()) }).await.unwrap();
+        assert!(thread.0 != std::thread::current().id() && thread.1 == 0);
     }
 
     #[tokio::test]
     async fn without_threads_the_caller_carries() {
         let (workers, tasks) = (Workers::default(), TaskTracker::new());
+        assert!(workers.apart().unwrap().threads.is_empty());
         let (said, mut says) = mpsc::unbounded_channel();
         workers.carry(&tasks, move || async move { said.send(std::thread::current().id()).unwrap() });
         assert_eq!(says.recv().await.unwrap(), std::thread::current().id());

@@ -2,17 +2,22 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use transport::http::server::places::Places;
-use transport::http::server::{Server as HttpServer, ServerLimits};
-use transport::net::{Accept, Address};
+use transport::http::server::{Ending, Server as HttpServer, ServerLimits};
+use transport::net::{Accept, Address, Spared};
 use transport::tls;
 use transport::workers::Workers;
 
 use super::{ADMIN, Gateway, StartFault};
 use crate::admin::Admin;
+use crate::descriptors::ADMIN_CONNECTIONS;
 use crate::listener::{Doorkeeper, Listener};
 use crate::plan::{ListenerPlan, Plan};
+
+/// How long a request's head may take at the admin listener.
+const ADMIN_HEAD: Duration = Duration::from_secs(5);
 
 impl Gateway {
     pub(super) async fn bind(&self, plan: &ListenerPlan) -> Result<HttpServer<Listener>, StartFault> {
@@ -48,28 +53,51 @@ impl Gateway {
         if shared { network.bind_shared(address).await } else { network.bind(address).await }
     }
 
-    pub(super) async fn bind_admin(
-        &self,
-        address: &Address,
-        plan: &Plan,
-    ) -> Result<HttpServer<Admin>, StartFault> {
-        let listener = self.socket(address, plan.shares_addresses()).await;
-        let listener = listener.map_err(|source| StartFault::Bind { address: address.clone(), source })?;
+    /// What answers those who ask how it goes depends on nothing that clients can use up: it has a thread of its own, places
+    /// of its own, and descriptors of its own. Gives where it listens.
+    pub(super) async fn serve_admin(&self, address: &Address, plan: &Plan) -> Result<Address, StartFault> {
+        let fault = |source| StartFault::Bind { address: address.clone(), source };
+        let workers = self.world.workers.apart().map_err(fault)?;
+        let listener = self.socket_of(&workers, address, plan.shares_addresses()).await.map_err(fault)?;
+        let local = listener.local();
         let service = Admin {
-            keeper: Doorkeeper::of_admin(&listener.local(), &plan.listeners),
+            keeper: Doorkeeper::of_admin(&local, &plan.listeners),
             live: Arc::clone(&self.live),
             metrics: Arc::clone(&self.world.metrics),
             leave: self.leave.clone(),
         };
-        let limits = ServerLimits { connections: 64, ..Default::default() };
-        Ok(HttpServer {
-            listener,
+        let limits = ServerLimits {
+            connections: ADMIN_CONNECTIONS,
+            header_timeout: ADMIN_HEAD,
+            ..ServerLimits::default()
+        };
+        let server = HttpServer {
+            listener: Spared::new(listener),
             tls: None,
             places: self.places(ADMIN, limits.connections),
             limits,
-            workers: Workers::default(),
+            workers: workers.clone(),
             memory: self.world.memory.clone(),
             service: Arc::new(service),
-        })
+        };
+        // It answers until the end: that is when someone wants to know. One that is shared is left to who takes over.
+        let close = if plan.shares_addresses() { &self.leave } else { &self.end };
+        let ending = Ending { leave: self.leave.clone(), close: close.clone() };
+        workers.run(&self.world.tasks, server.run(ending));
+        Ok(local)
+    }
+
+    /// A socket that is watched by a thread of those, and not by the one that asks for it.
+    async fn socket_of(
+        &self,
+        workers: &Workers,
+        address: &Address,
+        shared: bool,
+    ) -> io::Result<Box<dyn Accept>> {
+        let (network, address) = (Arc::clone(&self.world.network), address.clone());
+        let bound = workers.run(&self.world.tasks, async move {
+            if shared { network.bind_shared(&address).await } else { network.bind(&address).await }
+        });
+        bound.await.map_err(io::Error::other)?
     }
 }
