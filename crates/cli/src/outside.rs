@@ -56,7 +56,8 @@ pub(crate) fn world(
     tap: Option<Arc<dyn Tap>>,
     workers: Workers,
 ) -> Result<World, Fault> {
-    let memory = Memory::new(plan.limits.memory.unwrap_or_else(machine::half_of_memory));
+    let memory = Memory::new(machine::half_of_memory());
+    memory.set_limit(plan.limits.memory);
     let mut metrics = metrics();
     metrics.show_memory(&memory);
     Ok(World {

@@ -215,13 +215,13 @@ impl Gateway {
     /// Puts a new plan in the place of the current one. Servers whose configuration is the same go on as they are;
     /// those that are gone end when their calls in flight have ended. Listeners are not bound anew.
     pub fn reload(&self, plan: Plan) {
-        if let Some(limit) = plan.limits.memory {
-            self.world.memory.set_limit(limit);
-        }
+        self.world.memory.set_limit(plan.limits.memory);
         self.swap(plan);
     }
 
-    fn swap(&self, plan: Plan) {
+    fn swap(&self, mut plan: Plan) {
+        // What is kept for later must leave room for what is under way.
+        plan.limits.replay_total = plan.limits.replay_total.min(self.world.memory.limit() / 4);
         let before = self.live.load_full();
         let mut servers = BTreeMap::new();
         let mut begun = Vec::new();

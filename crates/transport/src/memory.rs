@@ -42,6 +42,7 @@ pub struct Full {
 pub struct Memory(Arc<Inner>);
 
 struct Inner {
+    usual: usize,
     limit: AtomicUsize,
     held: AtomicUsize,
     refused: AtomicUsize,
@@ -63,6 +64,7 @@ impl Memory {
     #[must_use]
     pub fn new(limit: usize) -> Self {
         Self(Arc::new(Inner {
+            usual: limit,
             limit: AtomicUsize::new(limit),
             held: AtomicUsize::new(0),
             refused: AtomicUsize::new(0),
@@ -73,9 +75,9 @@ impl Memory {
         }))
     }
 
-    /// From now on so many bytes may be held. What is held already stays.
-    pub fn set_limit(&self, limit: usize) {
-        self.0.limit.store(limit, Ordering::Relaxed);
+    /// From now on so many bytes may be held, or as many as in the beginning. What is held already stays.
+    pub fn set_limit(&self, limit: Option<usize>) {
+        self.0.limit.store(limit.unwrap_or(self.0.usual), Ordering::Relaxed);
         self.0.freed.notify_waiters();
     }
 
@@ -267,11 +269,14 @@ impl Held {
     /// # Errors
     /// When there are not so many even then.
     pub async fn hold(&mut self, bytes: usize) -> Result<(), Full> {
-        match bytes.checked_sub(self.bytes) {
-            // In steps, since whoever grows grows on.
-            Some(more) if more > 0 => self.grow(more.max(self.bytes.min(1024 * 1024))).await,
-            _ => Ok(()),
+        let Some(more) = bytes.checked_sub(self.bytes).filter(|more| *more > 0) else { return Ok(()) };
+        // Whoever grows grows on, so that much more is taken, if it is there.
+        let step = more.max(self.bytes.min(1024 * 1024));
+        if self.share.memory.0.take(&self.share.party, step) {
+            self.bytes += step;
+            return Ok(());
         }
+        self.grow(more).await
     }
 
     /// Gives back what is more than so many.
@@ -378,8 +383,10 @@ mod tests {
         assert_eq!(other.wait(60).await.map(drop), Err(Full { wanted: 60, limit: 100 }));
         drop(held);
         // It is the newest limit that counts.
-        memory.set_limit(10);
+        memory.set_limit(Some(10));
         assert!(one.take(11).is_err() && one.take(10).is_ok());
+        memory.set_limit(None);
+        assert!(one.take(100).is_ok());
     }
 
     #[test]

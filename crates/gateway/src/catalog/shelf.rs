@@ -303,7 +303,10 @@ struct Known {
 
 impl Shelf {
     pub(crate) fn new(upstream: Arc<Upstream>, label: Arc<dyn Label>) -> Self {
-        Self { upstream, label, told: Told::default(), pages: Kept::new(ROOM), eras: PerEra::default() }
+        // What is kept must leave room for what is under way.
+        let bytes = ROOM.bytes.min(upstream.world().memory.limit() / 16);
+        let pages = Kept::new(Room { bytes, ..ROOM });
+        Self { upstream, label, told: Told::default(), pages, eras: PerEra::default() }
     }
 
     /// What is known for clients of an era.
