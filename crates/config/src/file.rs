@@ -344,6 +344,18 @@ table! {
     Admin {
         /// Where it listens, with references: `"HOST:PORT"`, `"[::1]:PORT"` or `"unix:PATH"`.
         address: Template,
+        /// What `/readyz` says while the store is away.
+        store_away: StoreAway = "unready",
+    }
+}
+
+choice! {
+    /// What `/readyz` says while the store is away.
+    StoreAway {
+        /// 503: clients are to be sent to others, since what is stateful cannot be done here.
+        "unready" => Unready,
+        /// 200, and that it is away: modern calls need no store, and all replicas may have lost the same one.
+        "degraded" => Degraded,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use gateway::plan::{Limits, Plan};
+use gateway::plan::{Limits, Plan, StoreAway};
 use transport::http::server::ServerLimits;
 
 use crate::file::{self, Config};
@@ -60,6 +60,7 @@ impl Lowering<'_, '_> {
             replicas,
             listeners: listeners.into_iter().map(|bound| bound.plan).collect(),
             admin: admin.map(|admin| admin.value),
+            store_away: config.admin.as_ref().map_or_else(Default::default, store_away),
             routes,
             upstreams: upstreams.into_iter().filter_map(|upstream| upstream.plan).collect(),
             limits,
@@ -135,5 +136,12 @@ impl Lowering<'_, '_> {
             return None;
         }
         Some(self.outside.path(&path))
+    }
+}
+
+fn store_away(admin: &At<file::Admin>) -> StoreAway {
+    match admin.value.store_away.as_ref().map(|given| given.value) {
+        None | Some(file::StoreAway::Unready) => StoreAway::Unready,
+        Some(file::StoreAway::Degraded) => StoreAway::Degraded,
     }
 }

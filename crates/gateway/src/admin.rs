@@ -15,6 +15,8 @@ use crate::listener::text;
 use crate::listener::{Doorkeeper, respond};
 use crate::live::Live;
 use crate::metrics::Metrics;
+use crate::plan::StoreAway;
+use crate::replica::Replica;
 use crate::upstream::{BreakerState, Health};
 
 /// Answers on the admin listener.
@@ -24,6 +26,8 @@ pub(crate) struct Admin {
     pub(crate) live: Arc<ArcSwap<Live>>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) leave: CancellationToken,
+    /// Who knows how the store is, if there is one.
+    pub(crate) replica: Option<Arc<Replica>>,
 }
 
 impl Service for Admin {
@@ -53,17 +57,32 @@ impl Service for Admin {
 
 impl Admin {
     /// Ready means that a client would be served: not draining, every server tried, and at least one of them up. One
-    /// that is down costs its own entries only, so it is named and no more.
+    /// that is down costs its own entries only, so it is named and no more. Without its store it can carry modern calls, so it
+    /// is for the plan to say whether that is enough.
     fn ready(&self) -> Response<ReplyBody> {
         let live = self.live.load_full();
         let health = live.health();
         let up = health.iter().any(|(_, health)| matches!(health, Health::Up { .. }));
         let tried = health.iter().all(|(_, health)| *health != Health::Unknown);
+        let away = self.replica.as_ref().map(|replica| replica.store_away());
+        let is_away = matches!(away, Some(Some(_)));
         let (ready, why) = match (self.leave.is_cancelled(), up, tried) {
             (true, ..) => (false, "draining"),
+            (false, true, true) if is_away && live.plan.store_away == StoreAway::Unready => {
+                (false, "the store is away")
+            }
+            (false, true, true) if is_away => (true, "degraded: the store is away"),
             (false, true, true) => (true, "ready"),
             (false, _, false) => (false, "starting"),
             (false, false, true) => (false, "no server can be reached"),
+        };
+        let store = match away {
+            None => String::new(),
+            Some(None) => r#""store":{"state":"up"},"#.to_owned(),
+            Some(Some((since, fault))) => {
+                let (seconds, why) = (since.as_secs(), json::quote(&fault.to_string()));
+                format!(r#""store":{{"state":"away","seconds":{seconds},"why":{why}}},"#)
+            }
         };
         let others = live.breakers().zip(live.both_eras());
         let each = health.iter().zip(others).map(|((name, health), (breaker, speaks_both))| {
@@ -83,7 +102,8 @@ impl Admin {
             format!(r#"{}:{{{state}{eras}{breaker}}}"#, json::quote(name))
         });
         let servers: Vec<_> = each.collect();
-        let body = format!(r#"{{"ready":{ready},"why":"{why}","upstreams":{{{}}}}}"#, servers.join(","));
+        let body =
+            format!(r#"{{"ready":{ready},"why":"{why}",{store}"upstreams":{{{}}}}}"#, servers.join(","));
         let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         respond::json(status, Bytes::from(body + "\n"))
     }

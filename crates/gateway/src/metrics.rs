@@ -75,6 +75,7 @@ pub struct Metrics {
     processes: Family<UpstreamLabels, Gauge>,
     streams: Gauge,
     listeners: Listeners,
+    store_away: Gauge,
     /// The label of calls that concern no upstream in particular.
     nobody: Arc<str>,
 }
@@ -93,6 +94,7 @@ fn label(name: &str) -> &'static str {
 impl Metrics {
     /// Nothing counted yet.
     #[must_use]
+    #[expect(clippy::too_many_lines, reason = "each count has its lines")]
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("portolan");
         let calls = Family::default();
@@ -150,8 +152,11 @@ impl Metrics {
         let processes = Family::default();
         registry.register("upstream_processes", "Child processes of an upstream alive", processes.clone());
         registry.register("streams", "Subscription and notification streams open", streams.clone());
+        let store_away = Gauge::default();
+        registry.register("store_away", "Whether there is a store, and it is away", store_away.clone());
         Self {
             listeners: Listeners::shown(&mut registry),
+            store_away,
             registry,
             calls,
             durations,
@@ -214,6 +219,11 @@ impl Metrics {
     /// A listener has these places.
     pub(crate) fn listener(&self, places: &Arc<Places>) {
         self.listeners.add(Arc::clone(places));
+    }
+
+    /// The store is away, or is not.
+    pub(crate) fn store_away(&self, is_away: bool) {
+        self.store_away.set(i64::from(is_away));
     }
 
     /// A request was forwarded to another replica.

@@ -24,6 +24,8 @@ pub struct Plan {
     pub listeners: Vec<ListenerPlan>,
     /// Where `/healthz`, `/readyz` and `/metrics` are served, if anywhere.
     pub admin: Option<Address>,
+    /// What `/readyz` says while the store is away.
+    pub store_away: StoreAway,
     /// Which path leads to which servers.
     pub routes: Vec<RoutePlan>,
     /// The MCP servers, each under its own name.
@@ -36,6 +38,16 @@ pub struct Plan {
     pub keys: KeysPlan,
     /// Where other replicas reach this one, if they can.
     pub replicas: Option<ReplicasPlan>,
+}
+
+/// What `/readyz` says while the store is away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum StoreAway {
+    /// That this process is not ready.
+    #[default]
+    Unready,
+    /// That it is ready, and what is amiss.
+    Degraded,
 }
 
 /// Where other replicas reach this one.

@@ -88,6 +88,8 @@ pub struct Replica {
     id: Mutex<Arc<str>>,
     /// When the last sign of life was given that was taken for one.
     beaten: Mutex<Option<Instant>>,
+    /// Since when the store takes no sign of life, and why.
+    away: Mutex<Option<(Instant, StoreFault)>>,
     /// One sign of life at a time.
     beating: tokio::sync::Mutex<()>,
     /// Cancelled when somebody asks it to drain.
@@ -118,6 +120,7 @@ impl Replica {
             forward: Mutex::default(),
             holds: Mutex::default(),
             beaten: Mutex::default(),
+            away: Mutex::default(),
             beating: tokio::sync::Mutex::default(),
             asked: CancellationToken::new(),
             ids: watch::Sender::new(1),
@@ -177,7 +180,7 @@ impl Replica {
     pub(crate) async fn live(self: Arc<Self>, holds: impl Fn() -> String + Send, end: CancellationToken) {
         let mut ticks = interval(BEAT);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut beats, mut is_told) = (0u32, false);
+        let mut beats = 0u32;
         loop {
             tokio::select! {
                 _ = ticks.tick() => {}
@@ -188,27 +191,40 @@ impl Replica {
                 self.beat().await?;
                 self.peers.refresh(&self).await
             };
-            match beat.await {
-                Ok(()) if is_told => {
-                    is_told = false;
-                    tracing::info!("the store is back");
-                }
-                Ok(()) => {}
-                Err(_) if is_told => {}
-                Err(fault) => {
-                    is_told = true;
-                    tracing::warn!("{fault}; what needs no store goes on");
-                }
-            }
+            let is_away = self.seen(beat.await);
             beats = beats.wrapping_add(1);
             // What one run leaves, a later one or another replica sweeps.
-            if !is_told
+            if !is_away
                 && beats.is_multiple_of(SWEEP_BEATS)
                 && let Err(fault) = self.around.store.sweep(SWEEP_ROWS, BURIED).await
             {
                 tracing::debug!("nothing was swept: {fault}");
             }
         }
+    }
+
+    /// Takes note of how the store is, and says so when that is new. Whether it is away.
+    fn seen(&self, beaten: Result<(), StoreFault>) -> bool {
+        let mut away = lock(&self.away);
+        match (&mut *away, beaten) {
+            (None, Ok(())) => {}
+            (Some((since, _)), Ok(())) => {
+                tracing::info!(away = ?since.elapsed(), "the store is back");
+                *away = None;
+            }
+            (Some((_, why)), Err(fault)) => *why = fault,
+            (None, Err(fault)) => {
+                tracing::warn!("{fault}; what needs no store goes on");
+                *away = Some((Instant::now(), fault));
+            }
+        }
+        self.around.metrics.store_away(away.is_some());
+        away.is_some()
+    }
+
+    /// For how long the store has been away by now, and why.
+    pub(crate) fn store_away(&self) -> Option<(Duration, StoreFault)> {
+        lock(&self.away).as_ref().map(|(since, why)| (since.elapsed(), why.clone()))
     }
 
     /// Waits until somebody asks this replica to drain.

@@ -366,7 +366,8 @@ pub fn wire(error: &CallError) -> Wire {
             text: format!("{what} needs what replicas share, which cannot be reached now"),
             data: Some(format!(r#"{{"reason":"store_away",{}}}"#, Retry::Safe.members())),
             retry_after: Some(2),
-            ..row(StatusCode::SERVICE_UNAVAILABLE, own::STORE_AWAY, Level::WARN, "store_away")
+            // That it is away is said once, by who asks for it each second.
+            ..row(StatusCode::SERVICE_UNAVAILABLE, own::STORE_AWAY, Level::DEBUG, "store_away")
         },
         CallError::ReplicaAway { .. } => Wire {
             text: "the replica that holds what this is about cannot be reached now".to_owned(),

@@ -44,13 +44,8 @@ fn exchange(address: &str, request: &str) -> String {
     said
 }
 
-fn get(gateway: &Gateway, path: &str) -> String {
-    let admin = address(gateway.admin.as_deref().unwrap());
-    exchange(admin, &format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"))
-}
-
 fn counted(gateway: &Gateway, name: &str) -> u64 {
-    let page = get(gateway, "/metrics");
+    let page = gateway.ask_admin("/metrics");
     let line =
         page.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("no {name} in {page}"));
     line.rsplit(' ').next().unwrap().parse().unwrap()
@@ -67,7 +62,7 @@ fn more_clients_than_descriptors_shut_out_neither_each_other_nor_who_asks_how_it
     // Those that say nothing hold up nobody, and neither do those that say nothing to the admin listener.
     let _silent: Vec<_> = (0..200).map(|_| TcpStream::connect(&main).unwrap()).collect();
     let _curious: Vec<_> = (0..50).map(|_| TcpStream::connect(&admin).unwrap()).collect();
-    assert!(get(&gateway, "/healthz").starts_with("HTTP/1.1 200"));
+    assert!(gateway.ask_admin("/healthz").starts_with("HTTP/1.1 200"));
     for tool in ["far__add", "near__add"] {
         let called = call(&gateway, tool);
         assert_eq!(called.stdout, "3\n", "{called:?}");
@@ -90,8 +85,8 @@ fn more_clients_than_descriptors_shut_out_neither_each_other_nor_who_asks_how_it
         let said = exchange(&main, &format!("GET /mcp HTTP/1.1\r\nhost: {main}\r\n\r\n"));
         said.starts_with("HTTP/1.1 503") && said.contains("\r\nretry-after: 1\r\n") && said.contains("-31429")
     });
-    assert!(get(&gateway, "/healthz").starts_with("HTTP/1.1 200"));
-    let ready = get(&gateway, "/readyz");
+    assert!(gateway.ask_admin("/healthz").starts_with("HTTP/1.1 200"));
+    let ready = gateway.ask_admin("/readyz");
     assert!(
         ready.starts_with("HTTP/1.1 200") && !ready.contains("down") && !ready.contains("breaker"),
         "{ready}"

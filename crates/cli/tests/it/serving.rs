@@ -53,15 +53,20 @@ impl Gateway {
         Self { running, url: url.unwrap(), admin }
     }
 
-    /// The status of `/readyz`.
-    pub(crate) fn readiness(&self) -> u16 {
+    /// What the admin listener answers.
+    pub(crate) fn ask_admin(&self, path: &str) -> String {
         let address =
             self.admin.as_deref().unwrap().strip_prefix("http://").unwrap().strip_suffix("/readyz").unwrap();
         let mut stream = TcpStream::connect(address).unwrap();
-        write!(stream, "GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").unwrap();
         let mut response = String::new();
         stream.read_to_string(&mut response).unwrap();
-        response.split(' ').nth(1).unwrap().parse().unwrap()
+        response
+    }
+
+    /// The status of `/readyz`.
+    pub(crate) fn readiness(&self) -> u16 {
+        self.ask_admin("/readyz").split(' ').nth(1).unwrap().parse().unwrap()
     }
 }
 

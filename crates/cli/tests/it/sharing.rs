@@ -159,3 +159,43 @@ fn a_store_that_is_away_at_the_start_is_said() {
     assert_eq!(ended.code, Some(4), "{ended:?}");
     assert!(ended.stderr.contains("the store is away"), "{ended:?}");
 }
+
+#[test]
+fn readiness_knows_the_store_and_what_is_the_matter_is_said_once() {
+    let mut server = Postgres::start();
+    let keys = format!("[keys]\nmaster = {:?}", "ab".repeat(32));
+    let (_strict_dir, strict) = configured(&server.url(), &keys);
+    let lax = format!("{keys}\n[admin]\naddress = \"127.0.0.1:0\"\nstore_away = \"degraded\"");
+    let (_lax_dir, lax) = configured(&server.url(), &lax);
+    let (mut strict, mut lax) = (serve(&strict), serve(&lax));
+    let says = |gateway: &Gateway, status: &str, word: &str| {
+        let said = gateway.ask_admin("/readyz");
+        said.starts_with(&format!("HTTP/1.1 {status}")) && said.contains(word)
+    };
+    let up = r#""store":{"state":"up"}"#;
+    assert!(says(&strict, "200", up) && says(&lax, "200", up));
+    server.stop();
+    let away = r#""store":{"state":"away""#;
+    eventually("it is not ready", || {
+        says(&strict, "503", away) && says(&strict, "503", r#""why":"the store is away""#)
+    });
+    eventually("it is ready, though it lacks something", || {
+        says(&lax, "200", away) && says(&lax, "200", r#""why":"degraded: the store is away""#)
+    });
+    assert!(strict.ask_admin("/metrics").contains("portolan_store_away 1\n"));
+    for _ in 0..20 {
+        let called = run(&["call", &strict.url, "add", "a=1", "b=2"]);
+        assert_eq!((called.code, called.stdout.as_str()), (Some(0), "3\n"), "what needs no store goes on");
+    }
+    server.go_on();
+    eventually("it is ready again", || says(&strict, "200", up) && says(&lax, "200", up));
+    for gateway in [&mut strict, &mut lax] {
+        gateway.running.signal(Signal::SIGTERM);
+        assert_eq!(gateway.running.code(), Some(0));
+        let log: Vec<String> = std::iter::from_fn(|| gateway.running.stderr.last()).collect();
+        for once in ["what needs no store goes on", "the store is back"] {
+            assert_eq!(log.iter().filter(|line| line.contains(once)).count(), 1, "{log:#?}");
+        }
+        assert!(log.iter().filter(|line| line.contains("WARN")).count() <= 3, "{log:#?}");
+    }
+}
