@@ -404,10 +404,12 @@ impl<S: Service> Connections<S> {
 
     async fn connection(self: Arc<Self>, io: BoxIo, peer: Address, place: Place) {
         let opened = tokio::select! {
+            // What has come is read before the connection is closed.
+            biased;
             opened = timeout(self.opening, self.open(io)) => opened,
             // It has asked nothing, and is not about to.
             () = self.ending.passed() => return,
-            () = place.asked_to_leave() => return,
+            () = place.asked_to_leave_unopened() => return,
         };
         match opened {
             Ok(Ok(Some((io, spoken)))) => self.http(io, spoken, peer, &place).await,

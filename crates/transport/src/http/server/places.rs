@@ -28,6 +28,8 @@ use crate::spell::Spell;
 const PARTING: Duration = Duration::from_secs(1);
 /// How long a new connection waits for the place of one that is to make room.
 const WAITING: Duration = Duration::from_secs(2);
+/// How long one that has said nothing yet may still say something when it is to make room.
+const LOOK: Duration = Duration::from_millis(20);
 /// How many of those that can make room are looked for at once: to find one, all are gone over.
 const CANDIDATES: usize = 64;
 /// How long a new connection stays unanswered when too many have no place: those before it have theirs as soon as others are
@@ -362,6 +364,13 @@ impl Place {
             *self.seat.waker.lock().unwrap_or_else(PoisonError::into_inner) = known.clone();
             if self.seat.leaves.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
         })
+    }
+
+    /// The same for one that has said nothing yet, or nothing that was read: a client that has just connected sends its request
+    /// at once, and must not lose it because this thread has not come to look.
+    pub(super) async fn asked_to_leave_unopened(&self) {
+        self.asked_to_leave().await;
+        tokio::time::sleep(LOOK).await;
     }
 
     /// Serves a connection that is about to end to its end; not for ever while nothing is asked on it, since a client that

@@ -130,6 +130,18 @@ async fn one_that_has_said_nothing_makes_room_and_one_that_waits_for_its_answer_
     scene.end().await;
 }
 
+/// Its request has come, and nobody has looked yet.
+#[tokio::test]
+async fn one_that_is_asked_to_leave_before_its_request_was_read_is_answered() {
+    let scene = Scene::new(1).await;
+    let (mut one, mut two) = (scene.ask("/now").await, scene.ask("/now").await);
+    for client in [&mut one, &mut two] {
+        assert!(head(client).await.unwrap().starts_with("HTTP/1.1 200"));
+    }
+    assert_eq!(scene.counts().1, 1);
+    scene.end().await;
+}
+
 #[tokio::test]
 async fn where_none_idles_the_new_one_is_told_so_at_once() {
     let scene = Scene::new(2).await;
