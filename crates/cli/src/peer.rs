@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ValueEnum;
+use gateway::masks::Masks;
 use gateway::plan::{EraRule, UpstreamPlan};
 use mcp::version::Era;
 use transport::wire::Tap;
@@ -69,7 +70,9 @@ impl Peer {
     where
         S: AsyncFnOnce(&mut Client) -> Result<Exit, Fault>,
     {
-        let mut client = Client::open(self.plan(target)?, self.tap())?;
+        let plan = self.plan(target)?;
+        let tap = self.tap(&plan.masks);
+        let mut client = Client::open(plan, tap)?;
         let mut ends = Ends::listen()?;
         let outcome = tokio::select! {
             outcome = speak(&mut client) => outcome,
@@ -96,8 +99,8 @@ impl Peer {
         Ok(plan)
     }
 
-    fn tap(&self) -> Option<Arc<dyn Tap>> {
-        self.verbose.then(|| Arc::new(Wire) as Arc<dyn Tap>)
+    fn tap(&self, masks: &Masks) -> Option<Arc<dyn Tap>> {
+        self.verbose.then(|| Arc::new(Wire::new(masks.clone())) as Arc<dyn Tap>)
     }
 
     async fn time_out(&self) -> Fault {

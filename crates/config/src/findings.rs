@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use gateway::masks::Masks;
+
 use crate::diagnostic::{Diagnostic, Label, Place, Severity};
 use crate::load::Source;
 use crate::node::Span;
@@ -71,22 +73,23 @@ impl<'a> Findings<'a> {
         &mut self.found[last]
     }
 
-    /// The diagnostics, in the order of the file. `hidden` is shown to nobody.
-    pub(crate) fn finish(mut self, path: &Path, hidden: &[Span]) -> Vec<Diagnostic> {
+    /// The diagnostics, in the order of the file. `hidden` is shown to nobody, nor what `masks` hide.
+    pub(crate) fn finish(mut self, path: &Path, hidden: &[Span], masks: &Masks) -> Vec<Diagnostic> {
         let text = self.source.text.as_str();
         let hidden: Vec<_> = hidden.iter().map(|span| span.range()).collect();
         let locate = |span: Span| Place::locate(text, span.range(), &hidden);
         self.found.sort_by_key(|finding| finding.span.map(|span| span.start));
+        let masked = |text: &str| masks.mask(text).into_owned();
         let diagnostic = |finding: Finding| Diagnostic {
             severity: finding.severity,
-            message: finding.message,
-            help: finding.help,
+            message: masked(&finding.message),
+            help: finding.help.as_deref().map(masked),
             path: path.to_owned(),
             place: finding.span.map(locate),
             labels: finding
                 .labels
                 .into_iter()
-                .map(|(span, text)| Label { place: locate(span), text })
+                .map(|(span, text)| Label { place: locate(span), text: masked(&text) })
                 .collect(),
         };
         self.found.into_iter().map(diagnostic).collect()

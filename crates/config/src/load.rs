@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use gateway::masks::Masks;
 use gateway::plan::Plan;
 
 use crate::diagnostic::Diagnostic;
@@ -56,7 +57,7 @@ pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Loaded {
             let nothing = Source { path: path.to_owned(), text: String::new() };
             let mut findings = Findings::new(&nothing);
             findings.whole(format!("cannot be read: {}", outside::reason(&error)));
-            let diagnostics = findings.finish(path, &[]);
+            let diagnostics = findings.finish(path, &[], &Masks::default());
             Loaded { plan: None, diagnostics, files: files(path, Vec::new()) }
         }
     }
@@ -83,9 +84,14 @@ pub fn load_text(mut source: Source, env: &dyn Fn(&str) -> Option<String>) -> Lo
             Lowering { findings: &mut findings, outside: &mut outside, foreign: is_json }.config(&config),
         );
     }
-    let plan = plan.filter(|_| !findings.failed());
+    let mut plan = plan.filter(|_| !findings.failed());
+    let masks = outside.secrets.masks();
+    for upstream in plan.iter_mut().flat_map(|plan| &mut plan.upstreams) {
+        // What one server was given, another may have got from it.
+        upstream.masks = masks.clone();
+    }
     let shown = if source.path == Path::new("-") { Path::new("<stdin>") } else { &source.path };
-    let diagnostics = findings.finish(shown, &hidden);
+    let diagnostics = findings.finish(shown, &hidden, &masks);
     Loaded { plan, diagnostics, files: files(&source.path, outside.into_files()) }
 }
 

@@ -24,12 +24,16 @@ mod stdio;
 mod store;
 mod upstream;
 
+pub(crate) use stdio::INHERITED;
+
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 pub(crate) const DAY: Duration = Duration::from_secs(24 * 3600);
 pub(crate) const KIB: usize = 1 << 10;
 pub(crate) const GIB: usize = 1 << 30;
+/// What is shown in the place of a secret that stands in the file itself.
+const LITERAL: &str = "***";
 /// More of anything is a slip of the finger.
 pub(crate) const MANY: usize = 1_000_000;
 
@@ -128,9 +132,14 @@ impl Lowering<'_, '_> {
         template::resolve(&text.value, self.outside, self.findings)
     }
 
+    /// The same for a text that is no secret.
+    fn resolve_open(&mut self, text: &At<Template>) -> Option<String> {
+        template::resolve_open(&text.value, self.outside, self.findings)
+    }
+
     /// The path that a text is.
     fn path(&mut self, text: &At<Template>) -> Option<std::path::PathBuf> {
-        let path = self.resolve(text)?;
+        let path = self.resolve_open(text)?;
         if path.is_empty() || path.contains('\0') {
             self.findings.error(text.span, "expected a path");
             return None;

@@ -5,6 +5,8 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use gateway::masks::Secrets;
+
 use crate::findings::Findings;
 use crate::node::Span;
 
@@ -18,11 +20,13 @@ pub(crate) struct Outside<'a> {
     base: PathBuf,
     /// Every file that was looked at.
     files: Vec<PathBuf>,
+    /// What came of it that nobody may see.
+    pub(crate) secrets: Secrets,
 }
 
 impl<'a> Outside<'a> {
     pub(crate) fn new(base: PathBuf, env: &'a dyn Fn(&str) -> Option<String>) -> Self {
-        Self { env, base, files: Vec::new() }
+        Self { env, base, files: Vec::new(), secrets: Secrets::default() }
     }
 
     /// An environment variable of this process.
@@ -70,14 +74,15 @@ impl<'a> Outside<'a> {
     }
 
     /// A secret that stands in a file of its own, without the line break at its end.
-    pub(crate) fn secret(&mut self, path: &str, span: Span, findings: &mut Findings<'_>) -> Option<String> {
-        let path = self.path(path);
+    pub(crate) fn secret(&mut self, named: &str, span: Span, findings: &mut Findings<'_>) -> Option<String> {
+        let path = self.path(named);
         let text = self.text(&path, span, findings)?;
         private(&path, span, findings);
         let secret = text.trim_end_matches(['\r', '\n']);
         if secret.is_empty() {
             findings.warning(span, format!("{} is empty", path.display()));
         }
+        self.secrets.add(secret, &format!("${{file:{named}}}"));
         Some(secret.to_owned())
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::findings::Findings;
+use crate::lower::INHERITED;
 use crate::node::{Node, Span};
 use crate::outside::Outside;
 use crate::read::{Read, WrongKind};
@@ -18,8 +19,11 @@ pub(crate) struct Template {
 #[derive(Clone)]
 enum Piece {
     Literal(String),
-    /// What was read from another file.
-    Elsewhere(String),
+    /// A variable that was read from another file.
+    Elsewhere {
+        name: String,
+        value: String,
+    },
     /// An environment variable; for which input of VS Code, if for one.
     Variable {
         name: String,
@@ -72,9 +76,9 @@ impl Template {
         Self { pieces: vec![Piece::Literal(text.to_owned())] }
     }
 
-    /// Text that does not stand in this file.
-    pub(crate) fn from_elsewhere(text: String) -> Self {
-        Self { pieces: vec![Piece::Elsewhere(text)] }
+    /// The value of a variable that does not stand in this file.
+    pub(crate) fn from_elsewhere(name: String, value: String) -> Self {
+        Self { pieces: vec![Piece::Elsewhere { name, value }] }
     }
 
     /// Finds the references in a text that stands at `span` in the file.
@@ -236,8 +240,34 @@ fn is_shouted(name: &str) -> bool {
     name.len() > 1 && is_name(name) && !name.contains(|c: char| c.is_ascii_lowercase())
 }
 
-/// Puts in what is referred to. Nothing when that is not to be had, which is then said.
+/// Puts in what is referred to. Nothing when that is not to be had, which is then said. Variables of the environment are from
+/// then on secrets.
 pub(crate) fn resolve(
+    template: &Template,
+    outside: &mut Outside<'_>,
+    findings: &mut Findings<'_>,
+) -> Option<String> {
+    for piece in &template.pieces {
+        if let Piece::Variable { name, input, .. } = piece
+            && let Some(value) = outside.env(name).filter(|_| !INHERITED.contains(&name.as_str()))
+        {
+            let shown = match input {
+                Some(id) => format!("${{input:{id}}}"),
+                None => reference_to(name),
+            };
+            outside.secrets.add(&value, &shown);
+        }
+    }
+    resolve_open(template, outside, findings)
+}
+
+/// How a text refers to a variable of the environment.
+pub(crate) fn reference_to(name: &str) -> String {
+    format!("${{env:{name}}}")
+}
+
+/// The same for what is no secret whoever names it: an address, a path.
+pub(crate) fn resolve_open(
     template: &Template,
     outside: &mut Outside<'_>,
     findings: &mut Findings<'_>,
@@ -245,7 +275,13 @@ pub(crate) fn resolve(
     let mut text = Some(String::new());
     for piece in &template.pieces {
         let part = match piece {
-            Piece::Literal(part) | Piece::Elsewhere(part) => Some(part.clone()),
+            Piece::Literal(part) => Some(part.clone()),
+            Piece::Elsewhere { name, value } => {
+                if !INHERITED.contains(&name.as_str()) {
+                    outside.secrets.add(value, &format!("${{envFile:{name}}}"));
+                }
+                Some(value.clone())
+            }
             Piece::Variable { name, default, input, span } => {
                 let value = outside.env(name);
                 if value.as_deref() == Some("") && default.is_none() {

@@ -16,6 +16,7 @@ mod kept;
 mod listener;
 mod listing;
 pub mod live;
+pub mod masks;
 pub mod metrics;
 mod news;
 pub mod plan;

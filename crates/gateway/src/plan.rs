@@ -17,6 +17,8 @@ use transport::http::client::{ClientSettings, Destination};
 use transport::http::server::ServerLimits;
 use transport::net::Address;
 
+use crate::masks::Masks;
+
 /// One generation of configuration.
 #[derive(Debug, Clone, Default)]
 pub struct Plan {
@@ -227,6 +229,8 @@ pub struct UpstreamPlan {
     pub watched: bool,
     /// Whether one replica's process serves the clients of all: it is at one replica only.
     pub single: bool,
+    /// What is not to be seen in what it says and in what is said of it.
+    pub masks: Masks,
 }
 
 /// How to reach a server.
@@ -267,9 +271,8 @@ pub enum TransportRule {
 
 impl fmt::Debug for HttpReach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The URL's query may hold a secret, and headers do.
-        let host = self.destination.url().host().unwrap_or_default();
-        f.debug_struct("HttpReach").field("host", &host).finish_non_exhaustive()
+        // Any part of the URL may be a secret, and headers are.
+        f.debug_struct("HttpReach").field("transport", &self.transport).finish_non_exhaustive()
     }
 }
 
@@ -286,8 +289,8 @@ pub struct StdioReach {
 
 impl fmt::Debug for StdioReach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The environment holds secrets.
-        f.debug_struct("StdioReach").field("program", &self.child.program).finish_non_exhaustive()
+        // The environment holds secrets, and the command may.
+        f.debug_struct("StdioReach").field("grace", &self.grace).finish_non_exhaustive()
     }
 }
 
@@ -496,6 +499,7 @@ impl UpstreamPlan {
             health_check: None,
             watched: true,
             single: false,
+            masks: Masks::default(),
         }
     }
 }

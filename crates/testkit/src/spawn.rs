@@ -61,6 +61,11 @@ pub enum Event {
 }
 
 impl MemorySpawn {
+    /// From now on there is no such program.
+    pub fn forget(&self, name: &str) {
+        self.inner.programs.lock().unwrap().remove(name);
+    }
+
     /// Makes a program known: what it returns is its exit code.
     pub fn program<F>(&self, name: &str, program: impl Fn(Stdio) -> F + Send + Sync + 'static)
     where

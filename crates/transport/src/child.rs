@@ -21,7 +21,7 @@ use tokio::time::timeout;
 pub mod guard;
 
 /// What to start.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ChildSpec {
     /// The program, found by `PATH` unless it is a path.
     pub program: String,
@@ -31,6 +31,13 @@ pub struct ChildSpec {
     pub env: BTreeMap<String, String>,
     /// Where it starts; here if nowhere else.
     pub directory: Option<PathBuf>,
+}
+
+impl fmt::Debug for ChildSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The environment holds secrets, and the command may.
+        f.debug_struct("ChildSpec").field("args", &self.args.len()).finish_non_exhaustive()
+    }
 }
 
 /// A running child and its three streams.

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use gateway::masks::Masks;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use mcp::json::{self, Object};
 use transport::wire::{Tap, WireEvent, shown};
@@ -11,7 +12,16 @@ use crate::show::pretty::pretty;
 
 /// Shows what passes.
 #[derive(Debug)]
-pub(crate) struct Wire;
+pub(crate) struct Wire {
+    masks: Masks,
+}
+
+impl Wire {
+    /// Shows what passes, without secrets.
+    pub(crate) fn new(masks: Masks) -> Self {
+        Self { masks }
+    }
+}
 
 impl Tap for Wire {
     fn saw(&self, event: &WireEvent<'_>) {
@@ -35,7 +45,7 @@ impl Tap for Wire {
             WireEvent::Sent(bytes) => lead('>', &body_lines(bytes)),
             WireEvent::Stderr(line) => lead('!', &[(*line).to_owned()]),
         };
-        print::err(&text);
+        print::err(&self.masks.mask(&text));
     }
 }
 

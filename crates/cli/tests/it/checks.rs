@@ -128,3 +128,20 @@ fn odd_entries_of_lists_are_told() {
                      tool: it is null, not an object: left out
         "#);
 }
+
+/// A program that tells what it was given tells nobody.
+#[test]
+fn secrets_are_masked_in_what_programs_say() {
+    let text = r#"
+[upstream.up]
+command = ["sh", "-c", "echo no such key: $KEY >&2; exit 3"]
+env = { KEY = "${env:SOME_KEY}" }
+"#;
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("c.toml"), text).unwrap();
+    let mut check = command(&["check", "c.toml", "--connect", "--log", "info"]);
+    let ended = finish(check.current_dir(dir.path()).env("SOME_KEY", "s3cret-of-the-environment"));
+    assert!(ended.stdout.contains("it said: no such key: ${env:SOME_KEY}"), "{}", ended.stdout);
+    assert!(ended.stderr.contains("no such key: ${env:SOME_KEY}"), "{}", ended.stderr);
+    assert!(!format!("{}{}", ended.stdout, ended.stderr).contains("s3cret"), "{}", ended.stderr);
+}

@@ -72,3 +72,13 @@ fn lines_of_a_process_are_shown_with_what_it_says_beside() {
         ended.stderr
     );
 }
+
+/// Also where it does not stand in a header that is known to hold one.
+#[test]
+fn a_secret_that_the_server_echoes_is_masked() {
+    let (_server, url) = reference_server("modern");
+    let args = ["call", "-v", &url, "echo", "message=he said s3cr3t-t0ken", "-H", "X-Tenant: ${env:TOKEN}"];
+    let ended = finish(command(&args).env("TOKEN", "s3cr3t-t0ken"));
+    assert!(ended.stderr.contains("he said ${env:TOKEN}"), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("s3cr3t"), "{}", ended.stderr);
+}

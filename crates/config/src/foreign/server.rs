@@ -257,7 +257,7 @@ impl Server<'_, '_, '_> {
     /// Reads the variables of a file. Those that stand in `env` itself win, so they come after.
     fn env_file(&mut self, node: &Node) {
         let Some(text) = self.text(node) else { return };
-        let Some(path) = template::resolve(&text.value, self.outside, self.findings) else { return };
+        let Some(path) = template::resolve_open(&text.value, self.outside, self.findings) else { return };
         let path = self.outside.path(&path);
         let Some(content) = self.outside.text(&path, node.span, self.findings) else { return };
         outside::private(&path, node.span, self.findings);
@@ -265,8 +265,8 @@ impl Server<'_, '_, '_> {
         for line in env_file::lines(&content) {
             match line {
                 Ok((name, value)) => entries.push(Entry {
-                    name: At { value: name, span: node.span },
-                    value: Some(At { value: Template::from_elsewhere(value), span: node.span }),
+                    name: At { value: name.clone(), span: node.span },
+                    value: Some(At { value: Template::from_elsewhere(name, value), span: node.span }),
                 }),
                 Err(number) => {
                     let message = format!("line {number} of {} is not NAME=value", path.display());

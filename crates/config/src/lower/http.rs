@@ -5,7 +5,7 @@ use http::{HeaderName, HeaderValue, Uri};
 use transport::http::client::{ClientSettings, Destination, Proxy};
 use transport::net::Address;
 
-use super::{HOUR, Lowering, SECOND};
+use super::{HOUR, LITERAL, Lowering, SECOND};
 use crate::file;
 use crate::node::{At, Span};
 use crate::read::Entry;
@@ -187,6 +187,7 @@ impl Lowering<'_, '_> {
         if !secret::is_credential_name(header.as_str()) && !secret::is_credential_text(text) {
             return;
         }
+        self.outside.secrets.add(text, LITERAL);
         let scheme = ["Bearer ", "Basic "].into_iter().find(|scheme| text.starts_with(scheme)).unwrap_or("");
         let variable = header.as_str().to_ascii_uppercase().replace('-', "_");
         self.findings

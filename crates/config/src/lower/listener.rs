@@ -38,7 +38,7 @@ impl Lowering<'_, '_> {
             let Some(At { value: given, .. }) = &entry.value else { continue };
             let span = given.address.as_ref().map_or(entry.name.span, |address| address.span);
             let address = match &given.address {
-                Some(text) => self.resolve(text).and_then(|resolved| self.address(&resolved, text.span)),
+                Some(text) => self.resolve_open(text).and_then(|resolved| self.address(&resolved, text.span)),
                 // What was meant by a key that is wrong is not known.
                 None => {
                     let unwritten = given.written.key("address").is_none() && !given.written.strange;
@@ -67,7 +67,7 @@ impl Lowering<'_, '_> {
             }
             return None;
         };
-        let resolved = self.resolve(text)?;
+        let resolved = self.resolve_open(text)?;
         self.address(&resolved, text.span).map(|value| At { value, span: text.span })
     }
 

@@ -37,11 +37,11 @@ impl Lowering<'_, '_> {
             }
             return None;
         };
-        let resolved = self.resolve(text)?;
+        let resolved = self.resolve_open(text)?;
         let listen = self.address(&resolved, text.span)?;
         let advertise = match &given.value.advertise {
             Some(text) => {
-                let resolved = self.resolve(text)?;
+                let resolved = self.resolve_open(text)?;
                 let address = self.address(&resolved, text.span)?;
                 if is_everywhere(&address) || matches!(address, Address::Tcp(_, 0)) {
                     self.findings

@@ -7,12 +7,12 @@ use std::path::Path;
 use gateway::plan::StdioReach;
 use transport::child::ChildSpec;
 
-use super::{DAY, Lowering, MINUTE, SECOND};
+use super::{DAY, LITERAL, Lowering, MINUTE, SECOND};
 use crate::file;
 use crate::node::At;
 use crate::read::Entry;
 use crate::secret;
-use crate::template::Template;
+use crate::template::{self, Template};
 
 /// What every program may know of Portolan's environment: where things are, and for whom to write. Nothing of it is a
 /// secret. `file::Upstream::inherit_env` tells people.
@@ -98,9 +98,15 @@ impl Lowering<'_, '_> {
             env.extend(self.outside.env(name).map(|value| ((*name).to_owned(), value)));
         }
         for name in given.inherit_env.iter().flat_map(|names| &names.value) {
-            if self.variable_name(name) {
-                env.extend(self.outside.env(&name.value).map(|value| (name.value.clone(), value)));
+            if !self.variable_name(name) {
+                continue;
             }
+            let Some(value) = self.outside.env(&name.value) else { continue };
+            // Beside credentials there is much that is inherited to be seen: languages, directories.
+            if secret::is_credential_name(&name.value) || secret::is_credential_text(&value) {
+                self.outside.secrets.add(&value, &template::reference_to(&name.value));
+            }
+            env.insert(name.value.clone(), value);
         }
         for Entry { name, value } in given.env.iter().flat_map(|env| &env.value.0) {
             let valid = self.variable_name(name);
@@ -128,6 +134,7 @@ impl Lowering<'_, '_> {
         let literal = value.value.as_literal().filter(|text| !text.is_empty());
         let Some(text) = literal else { return };
         if secret::is_credential_name(&name.value) || secret::is_credential_text(text) {
+            self.outside.secrets.add(text, LITERAL);
             self.findings
                 .warning(
                     value.span,
@@ -152,6 +159,7 @@ impl Lowering<'_, '_> {
             });
             let follows = option && !literal.is_empty() && !literal.starts_with('-');
             if pair.is_some() || follows || secret::is_credential_text(literal) {
+                self.outside.secrets.add(pair.map_or(literal, |(_, value)| value), LITERAL);
                 self.findings
                     .warning(word.span, "a secret stands in the file, and every user of the machine can see it")
                     .help("most programs also take it from an environment variable: env = { NAME = \"${env:NAME}\" }");

@@ -4,7 +4,7 @@ use gateway::plan::KeysPlan;
 use store::Place;
 use store::seal::key::Key;
 
-use super::Lowering;
+use super::{LITERAL, Lowering};
 use crate::file::Config;
 use crate::node::At;
 use crate::template::Template;
@@ -92,7 +92,8 @@ impl Lowering<'_, '_> {
     }
 
     fn key(&mut self, text: &At<Template>) -> Option<Key> {
-        if text.value.as_literal().is_some_and(|text| !text.is_empty()) {
+        if let Some(literal) = text.value.as_literal().filter(|text| !text.is_empty()) {
+            self.outside.secrets.add(literal, LITERAL);
             let finding = self.findings.warning(text.span, "a secret stands in the file");
             finding.help("put it into an environment variable, or a file: \"${env:NAME}\", \"${file:PATH}\"");
         }

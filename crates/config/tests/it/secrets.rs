@@ -135,3 +135,67 @@ fn a_source_does_not_show_its_text() {
     let source = config::Source { path: "c.toml".into(), text: "hunter2".to_owned() };
     assert!(!format!("{source:?}").contains("hunter2"));
 }
+
+/// What came by reference, or stands in the file where secrets stand, is known by its looks from then on, wherever it came from.
+#[test]
+fn secrets_are_known_to_the_plan() {
+    let files = Files::new(&[
+        (
+            "c.toml",
+            r#"
+[upstream.web]
+url = "https://example.com/mcp?key=${env:QUERY}"
+headers = { Authorization = "Bearer ${file:token}", X-Api-Key = "literal-key", X-Env = "${env:NOPE:-default}" }
+proxy = "http://me:${env:PROXY}@localhost:1"
+[upstream.process]
+command = ["${env:TOOLS}/x", "--token=literal-option"]
+inherit_env = ["INHERITED_KEY", "LANGUAGE"]
+env = { A = "${env:VARIABLE}", B = "${env:HOME}/b", SHORT = "${env:SHORT}" }
+directory = "${env:DIRECTORY}"
+"#,
+        ),
+        ("token", "s3cret-file\n"),
+    ]);
+    let env = |name: &str| match name {
+        "HOME" => Some("/home/me".to_owned()),
+        "SHORT" => Some("short".to_owned()),
+        "DIRECTORY" => Some("/usr/bin".to_owned()),
+        "NOPE" | "PORTOLAN_KEYS" => None,
+        _ => Some(format!("secret-{name}")),
+    };
+    let loaded = config::load(&files.path("c.toml"), &env);
+    let said = loaded.diagnostics.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    let plan = loaded.plan.expect(&said);
+    let text = "secret-QUERY secret-PROXY secret-VARIABLE secret-TOOLS s3cret-file literal-key literal-option \
+                secret-INHERITED_KEY secret-LANGUAGE /home/me /usr/bin short default";
+    let masked: Vec<_> = plan.upstreams.iter().map(|upstream| upstream.masks.mask(text)).collect();
+    assert_eq!(masked[0], masked[1]);
+    assert_snapshot!(
+        masked[0],
+        @"${env:QUERY} ${env:PROXY} ${env:VARIABLE} ${env:TOOLS} ${file:token} *** *** ${env:INHERITED_KEY} secret-LANGUAGE /home/me /usr/bin short default"
+    );
+    let plan = format!("{plan:?}");
+    assert!(!["secret-", "s3cret", "literal"].iter().any(|part| plan.contains(part)), "{plan}");
+    // The program is not there, and its name has a reference in it.
+    assert!(said.contains("${env:TOOLS}/x does not exist") && !said.contains("secret-TOOLS"), "{said}");
+}
+
+/// The like of other clients' files.
+#[test]
+fn secrets_of_other_clients_files_are_known_to_the_plan() {
+    let files = Files::new(&[
+        (
+            "mcp.json",
+            r#"{"inputs":[{"id":"the-key","type":"promptString"}],"servers":{"a":{"command":"x","envFile":"some.env",
+                "env":{"A":"${input:the-key}","B":"$SHOUTED_TOKEN"}}}}"#,
+        ),
+        ("some.env", "PASSWORD='of the file'\nHOME=/home/other\n"),
+    ]);
+    let env = |name: &str| (name != "PORTOLAN_KEYS").then(|| format!("secret-{name}"));
+    let loaded = config::load(&files.path("mcp.json"), &env);
+    let plan = loaded.plan.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));
+    assert_snapshot!(
+        plan.upstreams[0].masks.mask("secret-PORTOLAN_INPUT_THE_KEY secret-SHOUTED_TOKEN of the file /home/other"),
+        @"${input:the-key} ${env:SHOUTED_TOKEN} ${envFile:PASSWORD} /home/other"
+    );
+}

@@ -189,7 +189,10 @@ impl Shared {
     }
 
     /// The server was seen to be so.
-    pub(crate) fn set_health(&self, now: Health) {
+    pub(crate) fn set_health(&self, mut now: Health) {
+        if let Health::Down { why } = &mut now {
+            *why = self.masked(why);
+        }
         if *self.health.borrow() == now || self.is_up_in_the_other_era(&now) {
             return;
         }
@@ -213,20 +216,25 @@ impl Shared {
         }
     }
 
+    /// What others wrote of it or in it, as it may be shown.
+    pub(crate) fn masked(&self, text: &str) -> String {
+        self.plan.masks.mask(text).into_owned()
+    }
+
     /// It cannot be reached, and why.
     pub(crate) fn unreachable(&self, why: &str) -> CallError {
-        CallError::Unreachable { upstream: self.plan.name.clone(), why: why.to_owned(), fault: None }
+        CallError::Unreachable { upstream: self.plan.name.clone(), why: self.masked(why), fault: None }
     }
 
     /// It cannot be reached, why, and what is the matter with it.
     pub(crate) fn unreached(&self, why: &str, fault: Fault) -> CallError {
-        let (upstream, why) = (self.plan.name.clone(), why.to_owned());
+        let (upstream, why) = (self.plan.name.clone(), self.masked(why));
         CallError::Unreachable { upstream, why, fault: Some(fault) }
     }
 
     /// It answers what no client may be given, and what is wrong with that.
     pub(crate) fn invalid(&self, why: &str) -> CallError {
-        CallError::InvalidAnswer { upstream: self.plan.name.clone(), why: why.to_owned() }
+        CallError::InvalidAnswer { upstream: self.plan.name.clone(), why: self.masked(why) }
     }
 
     /// What a fault of the connection means for a call.
@@ -236,10 +244,10 @@ impl Shared {
             SendFault::Connect(why) => self.unreached(&why, Fault::NoConnection),
             SendFault::OutOfDescriptors(why) => CallError::OutOfDescriptors { why },
             SendFault::Late(why) => self.unreached(&why, Fault::Late),
-            SendFault::Broken(why) => CallError::BrokeOff { upstream, why },
+            SendFault::Broken(why) => CallError::BrokeOff { upstream, why: self.masked(&why) },
             SendFault::Full(full) => CallError::NoRoom { upstream, full },
             SendFault::TooLarge { .. } | SendFault::Redirected(_) | SendFault::Encoded(_) => {
-                CallError::InvalidAnswer { upstream, why: fault.to_string() }
+                CallError::InvalidAnswer { upstream, why: self.masked(&fault.to_string()) }
             }
         }
     }

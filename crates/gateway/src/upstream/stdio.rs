@@ -164,19 +164,15 @@ impl Processes {
         })?;
         let name = &shared.plan.name;
         let spec = &self.reach.child;
+        let program = shared.masked(&spec.program);
         let child = world.spawn.spawn(spec).map_err(|error| {
-            let why = format!("{:?} cannot be started: {error}", spec.program);
+            let why = format!("{program:?} cannot be started: {error}");
             if descriptors::are_lacking(&error) {
                 return CallError::OutOfDescriptors { why };
             }
             shared.unreachable(&why)
         })?;
-        tracing::info!(
-            upstream = name,
-            pid = child.process.id(),
-            program = spec.program,
-            "started a child process"
-        );
+        tracing::info!(upstream = name, pid = child.process.id(), program, "started a child process");
         world.metrics.child_started(name);
         let ends = Ends::lines(
             child.stdout,
@@ -249,7 +245,8 @@ async fn read_stderr(
     let mut lines = LineReader::new(stderr, STDERR_LINE);
     while let Ok(Some(line)) = lines.next().await {
         let Ok(line) = line else { continue };
-        let text = String::from_utf8_lossy(&line).into_owned();
+        // Whoever is told of it from here on is told no secret.
+        let text = shared.masked(&String::from_utf8_lossy(&line));
         if let Some(tap) = &shared.world.tap {
             tap.saw(&WireEvent::Stderr(&text));
         }

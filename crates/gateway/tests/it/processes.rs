@@ -441,3 +441,29 @@ async fn stderr_is_read_and_holds_up_nothing() {
     let health = format!("{:?}", running.gateway.health());
     assert!(health.contains("said nothing within 5s"), "{health}");
 }
+
+/// What a program was given, it may tell of: in its last words, to the operator, and by its own name.
+#[tokio::test(start_paused = true)]
+async fn secrets_are_masked_in_what_is_told_of_a_process() {
+    let mut secrets = gateway::masks::Secrets::default();
+    secrets.add("s3cret-token", "${env:TOKEN}");
+    let mut stand = Stand::new(Arc::new(MemoryNetwork::default()));
+    let (_server, _desk) = stand.add("up", Over::Stdio, Persona::legacy()).await;
+    stand.upstream("up").masks = secrets.masks();
+    let (_server, _desk) = stand.add("s3cret-token", Over::Stdio, Persona::legacy()).await;
+    let nameless = stand.upstream("s3cret-token");
+    "nameless".clone_into(&mut nameless.name);
+    nameless.masks = secrets.masks();
+    stand.plan.routes[0].upstreams = vec!["up".to_owned(), "nameless".to_owned()];
+    stand.spawn.program("up", |mut stdio: Stdio| async move {
+        stdio.stderr.write_all(b"bad token s3cret-token\nreally: \"s3cret-token\"\n").await.unwrap();
+        3
+    });
+    stand.spawn.forget("s3cret-token");
+    let running = stand.start().await;
+    running.gateway.settled().await;
+    let health = format!("{:?}", running.gateway.health());
+    assert!(health.contains("bad token ${env:TOKEN} | really: \\\"${env:TOKEN}\\\""), "{health}");
+    assert!(health.contains("\\\"${env:TOKEN}\\\" cannot be started"), "{health}");
+    assert!(!health.contains("s3cret"), "{health}");
+}

@@ -103,10 +103,10 @@ impl Default for ClientSettings {
 }
 
 /// Where requests go: a URL, taken apart once.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Destination(Arc<Parts>);
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 struct Parts {
     url: Uri,
     scheme: Scheme,
@@ -114,6 +114,13 @@ struct Parts {
     /// What stands in the first line of a request over HTTP/1.1.
     origin_form: Uri,
     host: HeaderValue,
+}
+
+impl fmt::Debug for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Its query may hold a secret.
+        f.debug_struct("Destination").field("scheme", &self.0.scheme.as_str()).finish_non_exhaustive()
+    }
 }
 
 /// The URL names no host, or one that no header can name.

@@ -118,7 +118,7 @@ impl Pipe {
         let upstream = &self.inner.upstream;
         match answers.and_then(|id| tolerant::number(id.raw())) {
             Some(id) => {
-                let error = CallError::InvalidAnswer { upstream: upstream.clone(), why: fault.to_string() };
+                let error = self.inner.shared.invalid(&fault.to_string());
                 self.answer(id, Err(error));
             }
             None => tracing::warn!(upstream, "skipped a line that is no message: {fault}"),

@@ -147,13 +147,10 @@ enum Judged {
 
 impl Judged {
     fn link(self, shared: &Shared) -> Result<Link, CallError> {
-        let invalid = |why: String| CallError::InvalidAnswer { upstream: shared.plan.name.clone(), why };
         match self {
             Self::Modern(link) => Ok(link),
-            Self::Legacy => {
-                Err(invalid("it does not speak the modern era that it is configured for".to_owned()))
-            }
-            Self::Other(why) => Err(invalid(why)),
+            Self::Legacy => Err(shared.invalid("it does not speak the modern era that it is configured for")),
+            Self::Other(why) => Err(shared.invalid(&why)),
         }
     }
 }
@@ -206,7 +203,7 @@ fn finish_legacy(
     if let MessageKind::Error(parts) = message.kind() {
         let view = answer::error_view(message, parts);
         let why = format!("it answers initialize with error {}: {}", view.code, view.message);
-        return Err(CallError::InvalidAnswer { upstream: name.clone(), why });
+        return Err(shared.invalid(&why));
     }
     let opened = initialize::Opened::read(message).map_err(|fault| CallError::invalid(name, &fault))?;
     pipe.say(answer::notification_message("notifications/initialized", None));
