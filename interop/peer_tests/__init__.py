@@ -2,7 +2,7 @@
 
 Reading order: base (what a group of tests has), clients (each client in front of each server, compared with going there
 directly), aggregate (six servers behind one gateway), counting (what a hundred clients cause), recovery (servers that
-go away), idle (connections that a server closes in the last moment),
+go away), idle (connections that a server closes in the last moment), refusals (what clients see that are still writing),
 sse (servers and clients of the transport of 2024).
 """
 
@@ -12,6 +12,7 @@ from .clients import CLIENT_GROUPS
 from .counting import Lifetimes, PerClientSessions, SharedSessions
 from .idle import IdleConnections
 from .recovery import Recovery
+from .refusals import Refusals
 from .sse import OldTransport
 
 __all__ = ["GROUPS", "PeerTest"]
@@ -26,4 +27,5 @@ GROUPS: list[type[PeerTest]] = [
     SharedSessions,
     PerClientSessions,
     Lifetimes,
+    Refusals,
 ]

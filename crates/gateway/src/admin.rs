@@ -31,7 +31,7 @@ pub(crate) struct Admin {
 }
 
 impl Service for Admin {
-    async fn answer(&self, exchange: Exchange) -> Response<ReplyBody> {
+    async fn answer(&self, exchange: &mut Exchange) -> Response<ReplyBody> {
         if let Err(refused) = self.keeper.check(&exchange.uri, &exchange.headers) {
             return text(
                 refused.status,

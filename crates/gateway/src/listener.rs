@@ -76,10 +76,10 @@ pub(crate) enum Hop {
 }
 
 impl Service for Listener {
-    async fn answer(&self, mut exchange: Exchange) -> Response<ReplyBody> {
+    async fn answer(&self, exchange: &mut Exchange) -> Response<ReplyBody> {
         let share = self.keeper.share(&exchange.headers);
-        // Only lent from here on: a future has room twice for every argument that it is given.
-        let mut response = self.answer_checked(&mut exchange).await;
+        // Only lent: a future has room twice for every argument that it is given.
+        let mut response = self.answer_checked(exchange).await;
         if let Some(origin) = share {
             let headers = response.headers_mut();
             headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);

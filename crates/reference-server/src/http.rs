@@ -54,8 +54,8 @@ pub(crate) async fn serve(server: Arc<Server>, listener: Box<dyn Accept>) {
 struct Door(Arc<Server>);
 
 impl Service for Door {
-    async fn answer(&self, exchange: Exchange) -> Response<ReplyBody> {
-        if !is_local(&exchange) {
+    async fn answer(&self, exchange: &mut Exchange) -> Response<ReplyBody> {
+        if !is_local(exchange) {
             let why = "Host and Origin must name this machine";
             return replies::refuse(StatusCode::FORBIDDEN, code::INVALID_REQUEST, why);
         }
@@ -92,7 +92,7 @@ impl Door {
         }
     }
 
-    async fn post(&self, mut exchange: Exchange) -> Response<ReplyBody> {
+    async fn post(&self, exchange: &mut Exchange) -> Response<ReplyBody> {
         if media_type(&exchange.headers) != Some("application/json") {
             let why = "Unsupported Media Type: Content-Type must be application/json";
             return replies::refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, code::INVALID_REQUEST, why);
@@ -105,7 +105,7 @@ impl Door {
             Ok(body) => body,
             Err(fault) => return replies::refuse(fault.status(), code::INVALID_REQUEST, &fault.to_string()),
         };
-        self.route(exchange.headers, body).await
+        self.route(std::mem::take(&mut exchange.headers), body).await
     }
 
     /// Leads a message to its era's shell; where that is not spoken, to the other, which refuses it.

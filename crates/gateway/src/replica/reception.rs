@@ -35,7 +35,7 @@ impl Reception {
 }
 
 impl Service for Reception {
-    async fn answer(&self, mut exchange: Exchange) -> Response<ReplyBody> {
+    async fn answer(&self, exchange: &mut Exchange) -> Response<ReplyBody> {
         // Nothing of a stranger's is read.
         let Some(badge) = self.shown.take(&self.replica, &mut exchange.headers) else {
             return forward::misdirected(None);
@@ -54,7 +54,8 @@ impl Service for Reception {
         let Some(listener) = badge::listener(&mut exchange.headers) else {
             return forward::misdirected(None);
         };
-        self.inner.take(&mut exchange.with_body(body), Hop::Forwarded { listener, from: badge.from }).await
+        exchange.put_body(body);
+        self.inner.take(exchange, Hop::Forwarded { listener, from: badge.from }).await
     }
 }
 

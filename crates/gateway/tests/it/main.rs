@@ -42,6 +42,7 @@ mod pipes;
 mod pool;
 mod processes;
 mod properties;
+mod refusals;
 mod repairs;
 mod replicas;
 mod resume;

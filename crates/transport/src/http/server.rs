@@ -27,6 +27,7 @@ use crate::memory::{Full, Memory, SMALL};
 use crate::net::{Accept, Accepted, Address, BoxIo};
 use crate::workers::Workers;
 
+mod drain;
 pub mod places;
 mod refusal;
 mod stall;
@@ -89,10 +90,17 @@ impl BodyFault {
 }
 
 impl Exchange {
-    /// The same request with a body that has been read already.
-    #[must_use]
-    pub fn with_body(self, body: Bytes) -> Self {
-        Self { body: RequestBody::Read(body), ..self }
+    /// Puts a body there that has been read already.
+    pub fn put_body(&mut self, body: Bytes) {
+        self.body = RequestBody::Read(body);
+    }
+
+    /// What was not read of the body.
+    fn rest(self) -> Option<Incoming> {
+        match self.body {
+            RequestBody::Incoming(body) if !body.is_end_stream() => Some(body),
+            _ => None,
+        }
     }
 
     /// Reads the whole body. It counts as held for its client until the last of it is dropped; one that is long is not read
@@ -115,10 +123,12 @@ impl Exchange {
         if body.size_hint().lower() > limit as u64 {
             return Err(BodyFault::TooLarge { limit });
         }
-        match timeout(within, collect(body, limit, (memory, &self.peer))).await {
-            Ok(read) => read,
-            Err(_elapsed) => Err(BodyFault::Slow(within)),
-        }
+        let read = match timeout(within, collect(body, limit, (memory, &self.peer))).await {
+            Ok(read) => read?,
+            Err(_elapsed) => return Err(BodyFault::Slow(within)),
+        };
+        self.put_body(Bytes::new());
+        Ok(read)
     }
 }
 
@@ -170,8 +180,8 @@ async fn collect(
 
 /// Answers requests. The future is dropped when the client goes away before it has an answer.
 pub trait Service: Send + Sync + 'static {
-    /// Answers one request.
-    fn answer(&self, exchange: Exchange) -> impl Future<Output = Response<ReplyBody>> + Send;
+    /// Answers one request. What it does not read of the body is read and thrown away behind the answer, for a while.
+    fn answer(&self, exchange: &mut Exchange) -> impl Future<Output = Response<ReplyBody>> + Send;
     /// What a client is told for whose connection there is no place beside so many.
     fn full(&self, _connections: usize) -> Response<Bytes> {
         refusal::bare()
@@ -429,9 +439,10 @@ impl<S: Service> Connections<S> {
             Box::pin(async move {
                 let (head, body) = request.into_parts();
                 let body = RequestBody::Incoming(body);
-                let exchange =
+                let mut exchange =
                     Exchange { method: head.method, uri: head.uri, headers: head.headers, peer, body };
-                let mut response = serve.service.answer(exchange).await;
+                let response = serve.service.answer(&mut exchange).await;
+                let mut response = drain::with_rest(response, exchange.rest(), spoken);
                 // HTTP/2 says it by GOAWAY, and has no such header (RFC 9113 §8.2.2).
                 if spoken == Spoken::Http1 && serve.is_leaving() {
                     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

@@ -21,7 +21,6 @@ use tokio::task::unconstrained;
 use tokio::time::{Instant, timeout};
 
 use crate::descriptors;
-use crate::http::body::ReplyBody;
 use crate::spell::Spell;
 
 /// How long a connection that is to make room may take to end in good order while nothing is asked on it.
@@ -409,20 +408,20 @@ impl Drop for Asked {
 }
 
 /// The body of an answer. While it is being sent its request is under way.
-pub(super) struct Answering {
-    body: ReplyBody,
+pub(super) struct Answering<B> {
+    body: B,
     _asked: Asked,
 }
 
-impl Answering {
-    pub(super) fn new(body: ReplyBody, asked: Asked) -> Self {
+impl<B> Answering<B> {
+    pub(super) fn new(body: B, asked: Asked) -> Self {
         Self { body, _asked: asked }
     }
 }
 
-impl Body for Answering {
+impl<B: Body<Data = Bytes> + Unpin> Body for Answering<B> {
     type Data = Bytes;
-    type Error = std::convert::Infallible;
+    type Error = B::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
+use super::drain::Lingering;
 use crate::memory::Memory;
 use crate::net::BoxIo;
 
@@ -20,11 +21,13 @@ pub(super) struct Stalling {
     memory: Memory,
     /// Runs while something waits to be taken.
     waits: Option<Pin<Box<Sleep>>>,
+    /// Reads what comes after the end, so that the end is not a reset.
+    lingering: Lingering,
 }
 
 impl Stalling {
     pub(super) fn new(io: BoxIo, patience: Duration, memory: Memory) -> Self {
-        Self { io, patience, memory, waits: None }
+        Self { io, patience, memory, waits: None, lingering: Lingering::default() }
     }
 
     /// What a write came to; an error if the other end has taken nothing for too long.
@@ -78,7 +81,9 @@ impl AsyncWrite for Stalling {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let shut = Pin::new(&mut self.io).poll_shutdown(cx);
-        self.judge(cx, shut)
+        ready!(self.judge(cx, shut))?;
+        let Self { io, lingering, .. } = &mut *self;
+        lingering.poll(io, cx).map(Ok)
     }
 }
 

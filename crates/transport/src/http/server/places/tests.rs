@@ -18,7 +18,7 @@ use crate::workers::Workers;
 struct Slow(Arc<Semaphore>);
 
 impl Service for Slow {
-    async fn answer(&self, exchange: Exchange) -> Response<ReplyBody> {
+    async fn answer(&self, exchange: &mut Exchange) -> Response<ReplyBody> {
         if exchange.uri.path() != "/now" {
             self.0.acquire().await.unwrap().forget();
         }
