@@ -111,7 +111,7 @@ impl Shared {
     /// answer notifications, by an id that is nothing.
     pub(crate) fn strange(&self, message: &Message, ours: u64) -> Option<CallError> {
         let came = message.response_id()?.raw();
-        let is_known = tolerant::number(came).map_or(came == "\"\"", |number| self.gave(number));
+        let is_known = tolerant::number(came).map_or(came == "\"\"", |number| number <= self.requests());
         (!is_known).then(|| self.strange_id(came, Some(ours)))
     }
 
@@ -129,11 +129,6 @@ impl Shared {
     /// Changes when something may have been changed.
     pub(crate) fn acts(&self) -> u64 {
         self.acts.load(Ordering::Relaxed)
-    }
-
-    /// Whether a request to it had this id.
-    pub(crate) fn gave(&self, id: u64) -> bool {
-        (1..=self.requests()).contains(&id)
     }
 
     /// How many requests there have been.

@@ -64,8 +64,11 @@ async fn an_id_that_comes_back_in_another_spelling_is_the_same() {
 #[tokio::test(start_paused = true)]
 async fn an_id_that_is_nobodys_is_shown_at_once() {
     for (over, persona) in ways() {
+        let persona_streams = persona.sse.is_none();
         let (running, mut desk) = with(over, persona).await;
-        for strange in ["\"4f-a\"", "7.5", "-1", "0", "99999"] {
+        // On a pipe a number may be the answer to what was given up.
+        let numbers = (over == Over::Http && persona_streams).then_some("99999");
+        for strange in ["\"4f-a\"", "7.5", "-1"].into_iter().chain(numbers) {
             let lost = call(&running);
             let asked = desk.asked("tools/call").await;
             let began = Instant::now();

@@ -131,11 +131,10 @@ impl Pipe {
             return tracing::warn!(upstream = self.inner.upstream, "skipped a response to nothing");
         };
         match id.as_number() {
-            // One that was given up is nobody's either, and may still be answered.
-            Some(number) if self.inner.shared.gave(number) => self.answer(number, Ok(message)),
+            Some(number) => self.answer(number, Ok(message)),
             // Nothing at all: that is how some answer notifications.
             None if id.raw() == "\"\"" => {}
-            _ => self.take_strange(id.raw()),
+            None => self.take_strange(id.raw()),
         }
     }
 
