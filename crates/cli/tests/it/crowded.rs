@@ -1,5 +1,6 @@
 //! More clients than there are file descriptors: it is said, nobody else is blamed, and whoever asks how it goes is answered.
 
+use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::Command;
@@ -70,21 +71,20 @@ fn more_clients_than_descriptors_shut_out_neither_each_other_nor_who_asks_how_it
 
     // Those that are in the middle of a request hold their places, and whoever comes then is told so.
     let begun = format!(
-        "POST /mcp HTTP/1.1\r\nhost: {main}\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{{"
+        "POST /mcp HTTP/1.1\r\nhost: {main}\r\naccept: application/json, text/event-stream\r\n\
+         content-type: application/json\r\ncontent-length: 9\r\n\r\n{{"
     );
-    let places = counted(&gateway, "portolan_listener_connections_limit{listener=\"main\"}");
     let mut busy = Vec::new();
-    eventually("all places are taken by requests", || {
-        let mut stream = TcpStream::connect(&main).unwrap();
-        stream.write_all(begun.as_bytes()).unwrap();
-        busy.push(stream);
-        counted(&gateway, "portolan_listener_refused_total{listener=\"main\"}") > 0
-    });
-    assert!(busy.len() as u64 > places, "{places}");
     eventually("a client is told that there is no place", || {
-        let said = exchange(&main, &format!("GET /mcp HTTP/1.1\r\nhost: {main}\r\n\r\n"));
+        let mut stream = TcpStream::connect(&main).unwrap();
+        // It may be one of those that are refused.
+        drop(stream.write_all(begun.as_bytes()));
+        busy.push(stream);
+        let said =
+            exchange(&main, &format!("GET /mcp HTTP/1.1\r\nhost: {main}\r\nconnection: close\r\n\r\n"));
         said.starts_with("HTTP/1.1 503") && said.contains("\r\nretry-after: 1\r\n") && said.contains("-31429")
     });
+    assert!(counted(&gateway, "portolan_listener_refused_total{listener=\"main\"}") > 0);
     assert!(gateway.ask_admin("/healthz").starts_with("HTTP/1.1 200"));
     let ready = gateway.ask_admin("/readyz");
     assert!(
@@ -129,4 +129,58 @@ fn the_soft_limit_is_raised_and_children_have_the_old_one() {
     let files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
     assert!(files.split_whitespace().filter(|word| *word == "512").count() == 2, "{files}");
     assert_eq!(std::fs::read_to_string(seen).unwrap(), "200\n");
+}
+
+/// No descriptor is left in the middle of everything.
+#[test]
+fn a_lack_of_descriptors_is_said_once_and_is_nobody_elses_fault() {
+    let (_server, url) = reference_server("modern");
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("portolan.toml");
+    let text = format!("[upstream.far]\nurl = {url:?}\n");
+    std::fs::write(&config, &text).unwrap();
+    let mut gateway = Gateway::serve(&config);
+    assert_eq!(run(&["call", &gateway.url, "add", "a=1", "b=2"]).stdout, "3\n");
+    let id = gateway.running.id().to_string();
+    let free = |_| {
+        let open = std::fs::read_dir(format!("/proc/{id}/fd")).unwrap();
+        let open: BTreeSet<u32> =
+            open.map(|entry| entry.unwrap().file_name().to_str().unwrap().parse().unwrap()).collect();
+        (0..).find(|number| !open.contains(number)).unwrap()
+    };
+    let limit = |most: u32| {
+        let set = Command::new("prlimit").args(["--pid", &id, &format!("--nofile={most}:")]).status();
+        assert!(set.unwrap().success());
+    };
+    // What is open for a moment only does not count.
+    limit((0..50).map(free).min().unwrap());
+
+    let main = address(&gateway.url).to_owned();
+    let mut waits = TcpStream::connect(&main).unwrap();
+    waits.set_read_timeout(Some(DEADLINE)).unwrap();
+    waits
+        .write_all(format!("GET /mcp HTTP/1.1\r\nhost: {main}\r\nconnection: close\r\n\r\n").as_bytes())
+        .unwrap();
+    // It says the same, and cannot be opened: that is no change.
+    std::fs::write(&config, &text).unwrap();
+    // Each question takes one that was kept for it, and a hundredth of a second: long enough to look at the file several times.
+    eventually("it lacks descriptors again and again", || {
+        counted(&gateway, "portolan_descriptors_lacking_total") > 400
+    });
+    assert!(gateway.ask_admin("/healthz").starts_with("HTTP/1.1 200"));
+    let ready = gateway.ask_admin("/readyz");
+    assert!(ready.starts_with("HTTP/1.1 200") && !ready.contains("down"), "{ready}");
+    limit(512);
+    let mut said = String::new();
+    waits.read_to_string(&mut said).unwrap();
+    assert!(said.starts_with("HTTP/1.1 405"), "{said}");
+    assert_eq!(run(&["call", &gateway.url, "add", "a=1", "b=2"]).stdout, "3\n");
+    gateway.running.signal(nix::sys::signal::Signal::SIGTERM);
+    assert_eq!(gateway.running.code(), Some(0));
+    let log: Vec<String> = std::iter::from_fn(|| gateway.running.stderr.last()).collect();
+    let said = |text: &str| log.iter().filter(|line| line.contains(text)).count();
+    assert_eq!(said("out of file descriptors"), 1, "{log:#?}");
+    for wrong in ["configuration has changed", "down: ", "fails again and again"] {
+        assert_eq!(said(wrong), 0, "{log:#?}");
+    }
 }
