@@ -5,6 +5,7 @@ use clap::ValueEnum as _;
 use mcp::discover::Discovered;
 use mcp::json::{self, Kind, Object, Patch, quote};
 use mcp::list::{Page, join};
+use mcp::meta::DEGRADED;
 
 use crate::client::{Answer, Client, Deaf, Ear};
 use crate::exit::Exit;
@@ -109,6 +110,8 @@ pub(crate) struct Listed {
     entries: Vec<Bytes>,
     /// What it says of entries that were mended or left out.
     odd: Vec<Odd>,
+    /// Which servers' entries are missing, and why.
+    missing: Vec<(String, String)>,
 }
 
 /// What a list says of an entry that clients would refuse.
@@ -166,6 +169,11 @@ impl List {
                 lists.push((listing, fetch(client, listing, &mut Deaf).await?));
             }
         }
+        let mut missing: Vec<_> = lists.iter().flat_map(|(_, listed)| &listed.missing).collect();
+        missing.dedup();
+        for (server, why) in missing {
+            print::err(&print::safe_err(&format!("warning: entries of {server} are missing: {why}\n")));
+        }
         if self.output.json {
             print::out(as_json(what, &lists))?;
             return Ok(Exit::Ok);
@@ -193,7 +201,7 @@ pub(crate) async fn fetch(
     let mut cursor: Option<String> = None;
     let mut first: Option<Answer> = None;
     let mut entries: Vec<Bytes> = Vec::new();
-    let mut odd = Vec::new();
+    let (mut odd, mut missing) = (Vec::new(), Vec::new());
     for _ in 0..MOST_PAGES {
         let params: Vec<_> = cursor.iter().map(|cursor| format!("\"cursor\":{}", quote(cursor))).collect();
         let answer = client.get(listing.method, &params, ear).await?;
@@ -201,15 +209,27 @@ pub(crate) async fn fetch(
             Page::read(answer.message().clone(), listing.member).map_err(|fault| unreadable(&fault))?;
         entries.extend(page.entries);
         odd.extend(oddities(answer.text()));
+        missing.extend(
+            degraded(answer.text()).into_iter().filter(|one| !missing.contains(one)).collect::<Vec<_>>(),
+        );
         let again = page.next_cursor.is_some() && page.next_cursor == cursor;
         cursor = page.next_cursor;
         let first = first.get_or_insert(answer);
         if again || cursor.is_none() {
             let text = whole(first, listing, &entries).map_err(|fault| unreadable(&fault))?;
-            return Ok(Listed { text, entries, odd });
+            return Ok(Listed { text, entries, odd, missing });
         }
     }
     Err(unreadable(&format!("it has more than {MOST_PAGES} pages")))
+}
+
+/// Which servers' entries a page lacks, and why.
+fn degraded(result: &str) -> Vec<(String, String)> {
+    let meta = Object::parse(result).and_then(|result| result.object("_meta")).ok().flatten();
+    let Some(meta) = meta else { return Vec::new() };
+    let one =
+        |one: &Object<'_>| (text(one, "server").unwrap_or_default(), text(one, "reason").unwrap_or_default());
+    crate::show::list(&meta, DEGRADED).iter().map(one).collect()
 }
 
 /// What a page says of its odd entries.

@@ -140,13 +140,17 @@ impl Save {
         self.output.as_deref() == Some(Path::new("-"))
     }
 
-    /// Saves the first bytes, if that is wanted.
+    /// Saves the first bytes, or the text where there are none, if that is wanted.
     pub(crate) fn save(&self, shown: &Shown) -> Result<(), Fault> {
         let Some(path) = &self.output else { return Ok(()) };
         let refused = |what: &str| Fault::Refused { what: what.to_owned(), hint: None };
-        let data = shown.bytes.as_deref().ok_or_else(|| refused("the result has no bytes to save"))?;
-        let bytes =
-            STANDARD.decode(data.as_bytes()).map_err(|_invalid| refused("the bytes are not valid base64"))?;
+        let bytes = match &shown.bytes {
+            Some(data) => STANDARD
+                .decode(data.as_bytes())
+                .map_err(|_invalid| refused("the bytes are not valid base64"))?,
+            None if shown.text.is_empty() => return Err(refused("the result has nothing to save")),
+            None => shown.text.clone().into_bytes(),
+        };
         if self.takes_stdout() {
             return print::out(&bytes);
         }

@@ -28,7 +28,7 @@ const MANY: usize = 1024;
 /// There is no memory for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{wanted} bytes more do not fit: at most {limit} are held at once for all clients and servers (limits.memory)"
+    "{wanted} bytes more do not fit: of the {limit} that are held at once (limits.memory) one client or server may have as many as are left"
 )]
 pub struct Full {
     /// How many bytes were wanted.

@@ -136,9 +136,10 @@ fn status_of(message: &Message) -> StatusCode {
 /// Our own error as a response.
 pub(crate) fn error(wire: &Wire, id: Option<&Id>, era: Era) -> Response<ReplyBody> {
     let status = match era {
-        // A legacy client must read what it is told; only what concerns its session has a status of its own.
-        Era::Legacy if wire.status != StatusCode::NOT_FOUND || wire.label != "no_session" => {
-            if wire.status == StatusCode::SERVICE_UNAVAILABLE { wire.status } else { StatusCode::OK }
+        // A legacy client must read what it is told (the Python SDK 1.x ends its whole session at a status that is an error). Only
+        // what concerns its session has a status of its own, and what another replica may do better, for who stands before us.
+        Era::Legacy if !matches!(wire.label, "no_session" | "draining" | "store_away" | "replica_away") => {
+            StatusCode::OK
         }
         Era::Legacy | Era::Modern => wire.status,
     };
