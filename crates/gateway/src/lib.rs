@@ -6,6 +6,7 @@
 //! (back); `watch`, `news` and `subscription` carry changes; [`live`] puts it together.
 
 mod admin;
+mod aside;
 mod bridge;
 mod call;
 mod catalog;

@@ -23,10 +23,10 @@ use mcp::version::{Era, Revision};
 use tokio::time::{Duration, Instant};
 use transport::http::body::Pieces;
 
+use crate::aside::{LARGE, aside};
 use crate::call::Way;
-use crate::catalog::reading::Part;
 use crate::catalog::remarks::Remarks;
-use crate::catalog::shelf::{Asker, Audience, ListFault, Pages, Stocked, Term};
+use crate::catalog::shelf::{Asker, Audience, ListFault, Pages, Term};
 use crate::catalog::{Catalog, Member, Merged, cursor};
 use crate::digest::Digest;
 use crate::kept::{Kept, Room};
@@ -200,9 +200,14 @@ impl Route {
         let first = pages.pages.first().ok_or_else(none)?;
         let term = pages.pages.iter().fold(first.term(), |term, page| term.and(page.term()));
         let basis = Basis { term, changes, is_shared: term.scope == Scope::Public };
-        let listing = rewritten(first, &pages, wish, (term.scope, member.upstream.name()))
-            .and_then(|message| Listing::new(&message, wish.method, wish.to, basis))
-            .map_err(invalid)?;
+        let (method, to, server) = (wish.method, wish.to, Arc::clone(member.upstream.label()));
+        let size = pages.bytes();
+        let work = move || {
+            rewritten(&pages, (method, to), (term.scope, &server))
+                .and_then(|message| Listing::new(&message, method, to, basis))
+        };
+        let listing = if size < LARGE { work() } else { aside(work).await };
+        let listing = listing.map_err(invalid)?;
         Ok(self.keep(wish, listing))
     }
 
@@ -222,7 +227,18 @@ impl Route {
         {
             return Ok(listing);
         }
-        let merged = Arc::new(self.merge(&parts, wish, changes));
+        let (catalog, cursor) = (Arc::clone(&self.catalog), wish.cursor.map(str::to_owned));
+        let (method, to) = (wish.method, wish.to);
+        let size = parts.iter().flatten().map(Pages::bytes).sum::<usize>();
+        let work = move || {
+            let merged = catalog.merge(&parts, method, to);
+            let is_shared = merged.is_told && merged.term.scope == Scope::Public;
+            let basis = Basis { term: merged.term, changes, is_shared };
+            let merged = Arc::new((merged, basis));
+            let page = page(&merged, (method, to), cursor.as_deref(), catalog.page_size);
+            (merged, page)
+        };
+        let (merged, page) = if size < LARGE { work() } else { aside(work).await };
         if self.catalog.page_size.is_some() && merged.1.holds(&self.catalog, wish.of(), Instant::now()) {
             let (whole, basis) = &*merged;
             let bytes = whole.entries.iter().map(|entry| entry.len() + 128).sum();
@@ -230,26 +246,7 @@ impl Route {
             let key = if basis.is_shared { key.for_everyone() } else { key };
             self.lists.merged.put(key, Arc::clone(&merged), bytes);
         }
-        self.page_of(&merged, wish)
-    }
-
-    fn merge(&self, parts: &[Part], wish: Wish<'_>, changes: Arc<[u64]>) -> (Merged, Basis) {
-        let merged = self.catalog.merge(parts, wish.method, wish.to);
-        let is_shared = merged.is_told && merged.term.scope == Scope::Public;
-        let basis = Basis { term: merged.term, changes, is_shared };
-        (merged, basis)
-    }
-
-    /// A page of a merged list, which is kept from now on.
-    fn page_of(&self, merged: &(Merged, Basis), wish: Wish<'_>) -> Result<Arc<Listing>, CallError> {
-        let (whole, basis) = merged;
-        let (on_page, next) = cursor::page(whole, wish.cursor, self.catalog.page_size)?;
-        let entries = whole.entries.get(on_page).unwrap_or_default();
-        let text = text(wish.method, entries, next.as_deref(), whole);
-        let internal = |why: String| CallError::Internal(why);
-        let message = Message::parse(text.into()).map_err(|fault| internal(fault.to_string()))?;
-        let listing = Listing::new(&message, wish.method, wish.to, basis.clone());
-        Ok(self.keep(wish, listing.map_err(|fault| internal(fault.to_string()))?))
+        Ok(self.keep(wish, page?))
     }
 
     /// What is kept and still true: the page, or what it is a page of.
@@ -265,7 +262,9 @@ impl Route {
         let key = wish.key.without_cursor();
         let merged = &self.lists.merged;
         let found = merged.find(&key.for_everyone(), holds).or_else(|| merged.find(&key, holds));
-        found.map(|merged| self.page_of(&merged, wish)).transpose()
+        let page =
+            |merged: Arc<_>| page(&merged, (wish.method, wish.to), wish.cursor, self.catalog.page_size);
+        Ok(found.map(page).transpose()?.map(|listing| self.keep(wish, listing)))
     }
 
     fn kept(&self, wish: Wish<'_>) -> Option<Arc<Listing>> {
@@ -286,22 +285,38 @@ impl Route {
     }
 }
 
+/// A page of a merged list.
+fn page(
+    (whole, basis): &(Merged, Basis),
+    (method, to): (&Method, &Revision),
+    cursor: Option<&str>,
+    size: Option<usize>,
+) -> Result<Listing, CallError> {
+    let (on_page, next) = cursor::page(whole, cursor, size)?;
+    let entries = whole.entries.get(on_page).unwrap_or_default();
+    let text = text(method, entries, next.as_deref(), whole);
+    let internal = |why: String| CallError::Internal(why);
+    let message = Message::parse(text.into()).map_err(|fault| internal(fault.to_string()))?;
+    Listing::new(&message, method, to, basis.clone()).map_err(|fault| internal(fault.to_string()))
+}
+
 /// Pages of one server's list as one, as the route shows it: the first one's answer with the entries of all.
 fn rewritten(
-    first: &Stocked,
     pages: &Pages,
-    wish: Wish<'_>,
+    (method, to): (&Method, &'static Revision),
     (scope, server): (Scope, &str),
 ) -> Result<Message, AnswerFault> {
     let mut names = HashSet::new();
     let all = pages.pages.iter().flat_map(|page| page.entries.iter().map(move |entry| (page, entry)));
     let entries: Vec<Bytes> = all
         .filter(|(_, entry)| names.insert(&entry.name))
-        .map(|(page, entry)| page.text_for(entry, wish.method, wish.to))
+        .map(|(page, entry)| page.text_for(entry, method, to))
         .collect();
     let hints = Hints { ttl: Duration::ZERO, scope };
     let mut remarks = Remarks::default();
     pages.pages.iter().for_each(|page| remarks.add(server, &page.remarks));
+    // There is one, as whoever asks has seen.
+    let first = pages.pages.first().ok_or(AnswerFault::NoEntries("pages"))?;
     let text = first.page.rewrite(&entries, hints, pages.next.as_deref(), &remarks.members())?;
     Message::parse(text).map_err(|fault| AnswerFault::Unreadable(json::JsonFault::Syntax(fault.to_string())))
 }

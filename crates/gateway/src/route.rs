@@ -61,7 +61,7 @@ pub(crate) struct Route {
     pub(crate) durable_streams: bool,
     /// Whether clients are told that each list may change, whatever its servers say.
     tells_of_changes: bool,
-    pub(crate) catalog: Catalog,
+    pub(crate) catalog: Arc<Catalog>,
     pub(crate) gate: Gate,
     pub(crate) world: World,
     /// The places for calls over all servers.
@@ -102,7 +102,7 @@ impl Route {
         Shares { places, streams, suspended, tasks }: Shares,
     ) -> Self {
         let upstreams: Vec<_> = servers.iter().map(|(upstream, _)| Arc::clone(upstream)).collect();
-        let catalog = Catalog::new(plan, &upstreams);
+        let catalog = Arc::new(Catalog::new(plan, &upstreams));
         let watches: Vec<_> = servers.iter().map(|(_, watch)| Arc::clone(watch)).collect();
         for (member, watch) in catalog.members.iter().zip(&watches) {
             watch.guard(&member.shelf);

@@ -23,9 +23,10 @@ use mcp::method::{Kind, Method};
 use mcp::version::{Era, Revision, Structured};
 use tokio::time::{Instant, timeout_at};
 
+use crate::aside::{LARGE, aside};
 use crate::catalog::index::Index;
-use crate::catalog::label::{Label, Labelled, own_name};
-use crate::catalog::remarks::{Done, Remark, Told};
+use crate::catalog::label::Label;
+use crate::catalog::remarks::{Remark, Told};
 use crate::digest::{Digest, Mark};
 use crate::kept::{Kept, Room};
 use crate::plan::SessionRule;
@@ -36,7 +37,10 @@ use crate::upstream::eras::PerEra;
 use crate::upstream::pipe::lock;
 use crate::upstream::{Order, Upstream};
 
+mod reading;
 mod way;
+
+use self::reading::Reading;
 
 /// What is kept of one server's pages. Cursors and capability sets are the client's to choose.
 const ROOM: Room = Room { values: 1024, bytes: 64 * 1024 * 1024 };
@@ -188,6 +192,11 @@ impl Pages {
         }
     }
 
+    /// About how many bytes they are.
+    pub(crate) fn bytes(&self) -> usize {
+        self.pages.iter().map(|page| page.page.message.bytes().len()).sum()
+    }
+
     /// Whether a client sees no difference.
     pub(crate) fn shows_the_same_as(&self, other: &Self) -> bool {
         let entries = |pages: &Self| -> Vec<Bytes> {
@@ -271,6 +280,14 @@ struct Key {
 }
 
 impl Known {
+    fn learn(&self, change: impl Fn(&mut Index)) {
+        self.index.rcu(|current| {
+            let mut next = Index::clone(current);
+            change(&mut next);
+            next
+        });
+    }
+
     fn generation(&self, kind: Kind) -> &AtomicU64 {
         let [tools, prompts, resources] = &self.generations;
         match kind {
@@ -290,7 +307,7 @@ pub(crate) struct Shelf {
     told: Told,
     pages: Kept<Key, Arc<Stocked>, ListFault>,
     /// What a server lists may differ by the era that it is asked in.
-    eras: PerEra<Known>,
+    eras: Arc<PerEra<Known>>,
 }
 
 /// What is known of what a server lists in one era.
@@ -306,7 +323,7 @@ impl Shelf {
         // What is kept must leave room for what is under way.
         let bytes = ROOM.bytes.min(upstream.world().memory.limit() / 16);
         let pages = Kept::new(Room { bytes, ..ROOM });
-        Self { upstream, label, told: Told::default(), pages, eras: PerEra::default() }
+        Self { upstream, label, told: Told::default(), pages, eras: Arc::default() }
     }
 
     /// What is known for clients of an era.
@@ -470,32 +487,22 @@ impl Shelf {
         let Some(entries) = method.entries else {
             return Err(ListFault::Call(CallError::Internal(format!("{} is no list", method.name))));
         };
-        let page = Page::read(message, entries)
-            .map_err(|fault| ListFault::Call(CallError::invalid(self.upstream.name(), &fault)))?;
-        let is_first = cursor.is_none();
-        // What this page says, and how the names of earlier ones look.
-        let mut index = Index { plain: self.index(asker.era).plain.clone(), ..Index::default() };
-        self.label.compare(method.kind, &page.entries, is_first, &mut index);
-        let (shown, remarks) = self.labelled(&page, method.kind, revision, &mut index);
-        let names =
-            page.entries.iter().filter(|_| method.kind == Kind::Tool).map(|text| own_name(Kind::Tool, text));
-        let unreadable: Vec<_> = names.filter(|name| !index.tools.contains_key(name)).collect();
-        self.learn(asker.era, |current| {
-            if is_first {
-                current.make_room(method, 2 * MOST_ENTRIES);
-            }
-            // A tool of this page may have been another one before.
-            let seen = |tool: &String| !index.tools.contains_key(tool) || index.tasks.contains(tool);
-            current.tasks.retain(seen);
-            current.tasks.extend(index.tasks.clone());
-            // Nor is anything known of one that it lists and that cannot be read any more.
-            unreadable.iter().for_each(|tool| drop(current.tools.remove(tool)));
-            current.tools.extend(index.tools.clone());
-            current.cut.extend(index.cut.clone());
-            current.plain.retain(|(kind, _), _| !is_first || *kind != method.kind);
-            current.plain.extend(index.plain.clone());
-            current.seen.extend(index.seen.clone());
-        });
+        let reading = Reading {
+            label: Arc::clone(&self.label),
+            known: Arc::clone(&self.eras),
+            era: self.upstream.link_era(asker.era),
+            method,
+            revision,
+            is_first: cursor.is_none(),
+        };
+        let read = if message.bytes().len() < LARGE {
+            reading.read(message, entries)
+        } else {
+            aside(move || reading.read(message, entries)).await
+        };
+        let (page, shown, remarks) =
+            read.map_err(|fault| ListFault::Call(CallError::invalid(self.upstream.name(), &fault)))?;
+        self.tell(&remarks);
         let hints = self.effective(page.hints);
         let known = self.upstream.discovered(asker.principal, asker.era, Some(asker.client)).await;
         let (era, discovered) = known.map_err(ListFault::Call)?;
@@ -514,43 +521,8 @@ impl Shelf {
         })
     }
 
-    /// The entries of a page as they are shown, and what is odd about them.
-    fn labelled(
-        &self,
-        page: &Page,
-        kind: Kind,
-        from: &Revision,
-        index: &mut Index,
-    ) -> (Vec<Entry>, Vec<Remark>) {
-        let mut shown: Vec<Entry> = Vec::with_capacity(page.entries.len());
-        let mut remarks: Vec<Remark> = Vec::new();
-        if let Some(lacks) = page.lacks {
-            let why = format!("{lacks}, so the list counts as empty");
-            remarks.push(Remark::new(kind, "", Done::Repaired, why));
-        }
-        let mut names = HashSet::new();
-        for text in &page.entries {
-            let Labelled { entry, remark } = self.label.label(kind, text, from, index);
-            remarks.extend(remark);
-            let Some(entry) = entry else { continue };
-            if names.insert(entry.name.clone()) {
-                index.seen.insert((kind, entry.name.clone()), ());
-                shown.push(entry);
-            } else {
-                let why = "listed twice; the first is shown".to_owned();
-                remarks.push(Remark::new(kind, &entry.name, Done::LeftOut, why));
-            }
-        }
-        self.tell(&remarks);
-        (shown, remarks)
-    }
-
     fn learn(&self, client: Era, change: impl Fn(&mut Index)) {
-        self.known(client).index.rcu(|current| {
-            let mut next = Index::clone(current);
-            change(&mut next);
-            next
-        });
+        self.known(client).learn(change);
     }
 
     /// The server's hints, or the configured ones where it has none to give.

@@ -20,6 +20,7 @@ use tokio::time::{Duration, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::aside::{LARGE, aside};
 use crate::bridge::door::{Door, Turn};
 use crate::bridge::session::{InFlight, Terms};
 use crate::flow::{Flow, Last, Origin, Step, Steps};
@@ -98,7 +99,12 @@ impl Conversation {
         {
             return self.take_batch(&bytes, terms, headers).await;
         }
-        match Message::of_client(&bytes) {
+        let read = if bytes.len() < LARGE {
+            Message::of_client(&bytes)
+        } else {
+            aside(move || Message::of_client(&bytes)).await
+        };
+        match read {
             Ok(message) => self.take(message, headers).await,
             Err(Unread { fault, id }) => {
                 self.fail(&CallError::Reject(Reject::from(fault)), id.as_ref(), Era::Modern).await;

@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::aside::{LARGE, aside};
 use crate::reply::CallError;
 use crate::upstream::answer::{Arrival, Response};
 use crate::upstream::ask::Asked;
@@ -95,7 +96,16 @@ impl Pipe {
         let read = async {
             loop {
                 match inlet.next().await {
-                    Ok(Incoming::Message(text)) => self.take(&text),
+                    Ok(Incoming::Message(text)) => {
+                        let line = text.clone();
+                        // Nothing that comes later overtakes a large one.
+                        let read = if line.len() < LARGE {
+                            Message::of_server(line)
+                        } else {
+                            aside(move || Message::of_server(line)).await
+                        };
+                        self.take(&text, read);
+                    }
                     Ok(Incoming::TooLong(too_long)) => {
                         self.unreadable(too_long.answers.as_ref(), &too_long);
                     }

@@ -20,6 +20,7 @@ use tokio::time::{Instant, timeout};
 use transport::http::body::Pieces;
 use transport::http::client::{HttpClient, Jar, Reply, SendFault, Site};
 
+use crate::aside::{LARGE, aside};
 use crate::plan::{EraRule, HttpReach, SessionRule, TransportRule};
 use crate::reply::CallError;
 use crate::upstream::eras;
@@ -403,7 +404,12 @@ impl HttpWire {
 
     pub(crate) async fn read_whole(&self, reply: &mut Reply) -> Result<Message, CallError> {
         let body = self.read_body(reply).await?;
-        Message::of_server(body).map_err(|fault| self.invalid(&fault.to_string()))
+        let read = if body.len() < LARGE {
+            Message::of_server(body)
+        } else {
+            aside(move || Message::of_server(body)).await
+        };
+        read.map_err(|fault| self.invalid(&fault.to_string()))
     }
 
     async fn read_body(&self, reply: &mut Reply) -> Result<Bytes, CallError> {

@@ -26,6 +26,7 @@ mod hearing;
 mod held;
 mod http2;
 mod keeping;
+mod large;
 mod leaving;
 mod lies;
 mod limits;

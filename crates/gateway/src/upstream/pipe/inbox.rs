@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use mcp::glance::Glance;
-use mcp::jsonrpc::{Id, Message, MessageKind, Request};
+use mcp::jsonrpc::{EnvelopeFault, Id, Message, MessageKind, Request};
 use mcp::notify::{self, Notice, Seen};
 use mcp::reject::code;
 use mcp::tolerant;
@@ -92,8 +92,8 @@ pub(super) struct Waiting {
 
 impl Pipe {
     /// Takes one message from the server to where it belongs.
-    pub(super) fn take(&self, line: &Bytes) {
-        let message = match Message::of_server(line.clone()) {
+    pub(super) fn take(&self, line: &Bytes, read: Result<Message, EnvelopeFault>) {
+        let message = match read {
             Ok(message) => message,
             Err(fault) => {
                 return match Glance::strange_id(line) {

@@ -27,6 +27,7 @@ use super::legacy_call::{CancelGuard, LegacyCall};
 use super::refusal::Refusal;
 use super::strays::{self, Strayed};
 use super::{HttpWire, Session};
+use crate::aside::{Aside, LARGE, aside};
 use crate::reply::CallError;
 use crate::upstream::answer::{Arrival, Response};
 use crate::upstream::ask::{self, Ask, Creditor};
@@ -54,6 +55,8 @@ pub(crate) struct HttpStream {
     /// `None` for the legacy era's stream of notifications, which answers no request.
     id: Option<u64>,
     events: Events,
+    /// What has come, while it is read beside this thread.
+    reading: Option<(Bytes, Aside<Result<Message, EnvelopeFault>>)>,
     /// As long as the answer's head has not come.
     early: Option<Early>,
     session: Option<Arc<Session>>,
@@ -73,6 +76,14 @@ pub(crate) struct HttpStream {
 enum Next {
     /// Of the call's own stream.
     Data(Result<Option<Bytes>, CallError>),
+    /// On another one.
+    Said(Box<Said>),
+}
+
+/// What has come.
+enum Found {
+    /// Of the call's own stream.
+    Data(Bytes),
     /// On another one.
     Said(Box<Said>),
 }
@@ -159,7 +170,8 @@ impl HttpStream {
         };
         let (strays, held, heard, doubted) = (false, None, None, false);
         let id = Some(id);
-        Self { wire, id, events, early, session, guard, strayed, strays, held, heard, doubted }
+        let reading = None;
+        Self { wire, id, events, reading, early, session, guard, strayed, strays, held, heard, doubted }
     }
 
     /// A legacy session's stream of notifications, and the event after which it goes on.
@@ -192,6 +204,38 @@ impl HttpStream {
         held.ok_or_else(|| CallError::Internal("an answer was asked for more than it has".to_owned()))
     }
 
+    /// What comes next: of the call's own stream, which is resumed where that is possible, or on another one.
+    async fn next_data(&mut self) -> Result<Found, CallError> {
+        loop {
+            let data = match &mut self.strayed {
+                None => Next::Data(self.events.next(&self.wire).await),
+                Some(strayed) => tokio::select! {
+                    biased;
+                    Some(said) = strayed.next() => Next::Said(Box::new(said)),
+                    data = self.events.next(&self.wire) => Next::Data(data),
+                },
+            };
+            match data {
+                Next::Said(said) => return Ok(Found::Said(said)),
+                Next::Data(Ok(Some(data))) => return Ok(Found::Data(data)),
+                Next::Data(Ok(None) | Err(CallError::BrokeOff { .. })) if Box::pin(self.resume()).await => {}
+                Next::Data(end @ (Ok(None) | Err(CallError::BrokeOff { .. }))) => {
+                    self.events.reply = None;
+                    if let Some(said) = Box::pin(self.late()).await {
+                        return Ok(Found::Said(Box::new(said)));
+                    }
+                    if let Some(heard) = &self.heard {
+                        heard.ended(self.events.newest.take());
+                    }
+                    let upstream = self.wire.shared.plan.name.clone();
+                    let why = "its stream ended without a response".to_owned();
+                    return Err(end.err().unwrap_or(CallError::BrokeOff { upstream, why }));
+                }
+                Next::Data(Err(error)) => return Err(error),
+            }
+        }
+    }
+
     async fn next_event(&mut self) -> Result<Arrival, CallError> {
         if let (Some(early), Some(session), Some(strayed), Some(id)) =
             (&mut self.early, &self.session, &mut self.strayed, self.id)
@@ -208,35 +252,24 @@ impl HttpStream {
             }
         }
         loop {
-            let data = match &mut self.strayed {
-                None => Next::Data(self.events.next(&self.wire).await),
-                Some(strayed) => tokio::select! {
-                    biased;
-                    Some(said) = strayed.next() => Next::Said(Box::new(said)),
-                    data = self.events.next(&self.wire) => Next::Data(data),
+            // Whoever waits may stop and ask again, so what has come stays here until it is read.
+            let (data, read) = match &mut self.reading {
+                Some((data, reading)) => {
+                    let read = (data.clone(), reading.as_mut().await);
+                    self.reading = None;
+                    read
+                }
+                None => match self.next_data().await? {
+                    Found::Said(said) => return Ok(self.said(*said)),
+                    Found::Data(data) if data.len() < LARGE => (data.clone(), Message::of_server(data)),
+                    Found::Data(data) => {
+                        let text = data.clone();
+                        self.reading = Some((data, aside(move || Message::of_server(text))));
+                        continue;
+                    }
                 },
             };
-            let data = match data {
-                Next::Said(said) => return Ok(self.said(*said)),
-                Next::Data(Ok(Some(data))) => data,
-                Next::Data(Ok(None) | Err(CallError::BrokeOff { .. })) if Box::pin(self.resume()).await => {
-                    continue;
-                }
-                Next::Data(end @ (Ok(None) | Err(CallError::BrokeOff { .. }))) => {
-                    self.events.reply = None;
-                    if let Some(said) = Box::pin(self.late()).await {
-                        return Ok(self.said(said));
-                    }
-                    if let Some(heard) = &self.heard {
-                        heard.ended(self.events.newest.take());
-                    }
-                    let upstream = self.wire.shared.plan.name.clone();
-                    let why = "its stream ended without a response".to_owned();
-                    return Err(end.err().unwrap_or(CallError::BrokeOff { upstream, why }));
-                }
-                Next::Data(Err(error)) => return Err(error),
-            };
-            let message = match Message::of_server(data.clone()) {
+            let message = match read {
                 Ok(message) => message,
                 Err(EnvelopeFault::Batch) if self.take_apart(&data) => continue,
                 Err(fault) if self.id.is_some_and(|id| glance::answers(&data, id)) => {

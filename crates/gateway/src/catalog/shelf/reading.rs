@@ -1,0 +1,90 @@
+//! A page is read: taken apart, its entries named and mended, and what it says learned. Of a large one that takes long, so it
+//! needs nothing of whoever asked for it.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use mcp::answer::AnswerFault;
+use mcp::jsonrpc::Message;
+use mcp::list::Page;
+use mcp::method::{Kind, Method};
+use mcp::version::{Era, Revision};
+
+use super::{Entry, Known, MOST_ENTRIES};
+use crate::catalog::index::Index;
+use crate::catalog::label::{Label, Labelled, own_name};
+use crate::catalog::remarks::{Done, Remark};
+use crate::upstream::eras::PerEra;
+
+/// What must be known to read a page.
+pub(super) struct Reading {
+    pub(super) label: Arc<dyn Label>,
+    pub(super) known: Arc<PerEra<Known>>,
+    /// The era in which the server was asked.
+    pub(super) era: Era,
+    pub(super) method: &'static Method,
+    pub(super) revision: &'static Revision,
+    /// Whether it is the first of its list.
+    pub(super) is_first: bool,
+}
+
+impl Reading {
+    /// Reads a page, whose entries stand in that member: the page, its entries as they are shown, and what is odd in it.
+    pub(super) fn read(
+        self,
+        message: Message,
+        entries: &'static str,
+    ) -> Result<(Page, Vec<Entry>, Vec<Remark>), AnswerFault> {
+        let page = Page::read(message, entries)?;
+        let (known, method, is_first) = (self.known.of(self.era), self.method, self.is_first);
+        // What this page says, and how the names of earlier ones look.
+        let mut index = Index { plain: known.index.load().plain.clone(), ..Index::default() };
+        self.label.compare(method.kind, &page.entries, is_first, &mut index);
+        let (shown, remarks) = self.labelled(&page, &mut index);
+        let names =
+            page.entries.iter().filter(|_| method.kind == Kind::Tool).map(|text| own_name(Kind::Tool, text));
+        let unreadable: Vec<_> = names.filter(|name| !index.tools.contains_key(name)).collect();
+        known.learn(|current| {
+            if is_first {
+                current.make_room(method, 2 * MOST_ENTRIES);
+            }
+            // A tool of this page may have been another one before.
+            let seen = |tool: &String| !index.tools.contains_key(tool) || index.tasks.contains(tool);
+            current.tasks.retain(seen);
+            current.tasks.extend(index.tasks.clone());
+            // Nor is anything known of one that it lists and that cannot be read any more.
+            unreadable.iter().for_each(|tool| drop(current.tools.remove(tool)));
+            current.tools.extend(index.tools.clone());
+            current.cut.extend(index.cut.clone());
+            current.plain.retain(|(kind, _), _| !is_first || *kind != method.kind);
+            current.plain.extend(index.plain.clone());
+            current.seen.extend(index.seen.clone());
+        });
+        Ok((page, shown, remarks))
+    }
+
+    /// The entries of a page as they are shown, and what is odd about them.
+    fn labelled(&self, page: &Page, index: &mut Index) -> (Vec<Entry>, Vec<Remark>) {
+        let kind = self.method.kind;
+        let mut shown: Vec<Entry> = Vec::with_capacity(page.entries.len());
+        let mut remarks: Vec<Remark> = Vec::new();
+        if let Some(lacks) = page.lacks {
+            let why = format!("{lacks}, so the list counts as empty");
+            remarks.push(Remark::new(kind, "", Done::Repaired, why));
+        }
+        let mut names = HashSet::new();
+        for text in &page.entries {
+            let Labelled { entry, remark } = self.label.label(kind, text, self.revision, index);
+            remarks.extend(remark);
+            let Some(entry) = entry else { continue };
+            if names.insert(entry.name.clone()) {
+                index.seen.insert((kind, entry.name.clone()), ());
+                shown.push(entry);
+            } else {
+                let why = "listed twice; the first is shown".to_owned();
+                remarks.push(Remark::new(kind, &entry.name, Done::LeftOut, why));
+            }
+        }
+        (shown, remarks)
+    }
+}
