@@ -14,7 +14,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::ServerConfig;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
@@ -28,12 +28,15 @@ use crate::net::{Accept, Accepted, Address, BoxIo};
 use crate::workers::Workers;
 
 mod drain;
+mod framing;
 pub mod places;
 mod refusal;
 mod stall;
+mod streams;
 
 use places::{Answering, Arrival, Place, Places};
 use stall::Stalling;
+use streams::{Patient, Pieces};
 
 /// One request, its body not yet read.
 #[derive(Debug)]
@@ -271,7 +274,7 @@ impl<S: Service> Server<S> {
         let connections = TaskTracker::new();
         let serve = Arc::new(Connections {
             http1: http1(&self.limits),
-            http2: http2(&self.limits),
+            http2: http2(&self.limits, self.memory.clone()),
             tls: self.tls.take().map(TlsAcceptor::from),
             opening: self.limits.header_timeout,
             stall: (self.limits.write_stall, self.memory.clone()),
@@ -365,19 +368,28 @@ fn http1(limits: &ServerLimits) -> http1::Builder {
     builder
 }
 
-fn http2(limits: &ServerLimits) -> http2::Builder<TokioExecutor> {
-    let mut builder = http2::Builder::new(TokioExecutor::new());
+/// What is read of a request before anybody asks for it, and what was taken of an answer and waits for the socket, is counted nowhere:
+/// it must not be much.
+const STREAM_WINDOW: u32 = 128 * 1024;
+const CONNECTION_WINDOW: u32 = 256 * 1024;
+const STREAM_SENDS: usize = 32 * 1024;
+
+fn http2(limits: &ServerLimits, memory: Memory) -> http2::Builder<Patient> {
+    let mut builder = http2::Builder::new(Patient { patience: limits.write_stall, memory });
     builder
         .timer(TokioTimer::new())
         .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
         .max_concurrent_streams(limits.http2_streams)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(STREAM_SENDS)
         .keep_alive_interval(Duration::from_secs(30));
     builder
 }
 
 struct Connections<S> {
     http1: http1::Builder,
-    http2: http2::Builder<TokioExecutor>,
+    http2: http2::Builder<Patient>,
     tls: Option<TlsAcceptor>,
     opening: Duration,
     /// How long a client may take nothing, and where it is counted.
@@ -438,16 +450,25 @@ impl<S: Service> Connections<S> {
             // connections and open streams cost what a call costs.
             Box::pin(async move {
                 let (head, body) = request.into_parts();
+                // One whose length is said has no coding.
+                let coded = spoken == Spoken::Http1 && body.size_hint().exact().is_none();
+                let refused = if coded { framing::refuse(&head.headers) } else { None };
                 let body = RequestBody::Incoming(body);
                 let mut exchange =
                     Exchange { method: head.method, uri: head.uri, headers: head.headers, peer, body };
-                let response = serve.service.answer(&mut exchange).await;
+                let response = match refused {
+                    Some(refused) => refused,
+                    None => serve.service.answer(&mut exchange).await,
+                };
                 let mut response = drain::with_rest(response, exchange.rest(), spoken);
                 // HTTP/2 says it by GOAWAY, and has no such header (RFC 9113 §8.2.2).
                 if spoken == Spoken::Http1 && serve.is_leaving() {
                     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }
-                Ok::<_, Infallible>(response.map(|body| Answering::new(body, asked)))
+                Ok::<_, Infallible>(response.map(|body| {
+                    let body = Pieces::new(body, spoken == Spoken::Http2);
+                    Answering::new(body, asked)
+                }))
             })
         });
         let (patience, memory) = &self.stall;
