@@ -28,12 +28,14 @@ use crate::net::{Accept, Accepted, Address, BoxIo};
 use crate::workers::Workers;
 
 mod drain;
+mod flood;
 mod framing;
 pub mod places;
 mod refusal;
 mod stall;
 mod streams;
 
+use flood::Calm;
 use places::{Answering, Arrival, Place, Places};
 use stall::Stalling;
 use streams::{Patient, Pieces};
@@ -472,15 +474,15 @@ impl<S: Service> Connections<S> {
             })
         });
         let (patience, memory) = &self.stall;
-        let io = TokioIo::new(Stalling::new(io, *patience, memory.clone()));
+        let io = Stalling::new(io, *patience, memory.clone());
         let served = match spoken {
             Spoken::Http1 => {
-                let connection = self.http1.serve_connection(io, service);
+                let connection = self.http1.serve_connection(TokioIo::new(io), service);
                 until_asked(connection, self.ending.passed(), place, http1::Connection::graceful_shutdown)
                     .await
             }
             Spoken::Http2 => {
-                let connection = self.http2.serve_connection(io, service);
+                let connection = self.http2.serve_connection(TokioIo::new(Calm::new(io)), service);
                 // A request that crosses a GOAWAY is still answered, so there is nothing to wait for.
                 let asked = self.ending.leave.cancelled();
                 Box::pin(until_asked(connection, asked, place, http2::Connection::graceful_shutdown)).await

@@ -157,3 +157,55 @@ async fn no_coding_but_chunked_is_read() {
         assert!(text.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{codings}: {text}");
     }
 }
+
+/// Frames of one kind, to an HTTP/2 connection that has just begun; what it answered in the end.
+async fn flood(frame: &[u8], count: usize) -> (usize, Vec<(u8, u32)>) {
+    let connect = serve(&Memory::default());
+    let (ours, theirs) = duplex(64 * 1024);
+    connect.send(theirs).unwrap();
+    let (mut read, mut write) = tokio::io::split(ours);
+    let writing = async {
+        write.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+        let mut written = 0;
+        while written < count && write.write_all(frame).await.is_ok() {
+            written += 1;
+        }
+        // One that is healthy still answers.
+        drop(write.write_all(b"\0\0\x08\x06\0\0\0\0\0lastlast").await);
+        written
+    };
+    let reading = async {
+        let (mut answers, mut pings) = (Vec::new(), 0);
+        let mut header = [0; 9];
+        while read.read_exact(&mut header).await.is_ok() {
+            let mut payload = vec![0; usize::from(header[1]) << 8 | usize::from(header[2])];
+            read.read_exact(&mut payload).await.unwrap();
+            match header[3] {
+                6 if payload == *b"lastlast" => break,
+                6 => pings += 1,
+                7 => answers.push((7, u32::from_be_bytes(payload[4..8].try_into().unwrap()))),
+                kind => answers.push((kind, 0)),
+            }
+        }
+        answers.push((6, pings));
+        answers
+    };
+    tokio::join!(writing, reading)
+}
+
+#[tokio::test(start_paused = true)]
+async fn floods_of_pings_and_settings_end_in_a_goaway() {
+    let ping = b"\0\0\x08\x06\0\0\0\0\0pingping".as_slice();
+    let settings = b"\0\0\x06\x04\0\0\0\0\0\0\x04\0\x01\0\0".as_slice();
+    let priority = b"\0\0\x05\x02\0\0\0\0\x01\0\0\0\x03\0".as_slice();
+    let unknown = b"\0\0\0\xee\0\0\0\0\0".as_slice();
+    for frame in [ping, settings, priority, unknown] {
+        // What comes after the end is thrown away, so that the end is read.
+        let (_, answers) = flood(frame, 100_000).await;
+        assert!(answers.contains(&(7, 1)), "{:?}", answers.last());
+        assert!(answers.len() < 10_100 && answers.last().is_some_and(|(_, pings)| *pings < 10_100));
+    }
+    let (written, answers) = flood(ping, 9_000).await;
+    assert_eq!((written, answers.last()), (9_000, Some(&(6, 9_000))));
+    assert!(answers.iter().all(|(kind, _)| *kind != 7));
+}
