@@ -83,6 +83,11 @@ fn each_kind_of_content_is_shown_or_saved() {
         saved 69 bytes to /tmp/DIR/saved
         "#);
     assert!(std::fs::read(&path).unwrap().starts_with(b"\x89PNG"));
+    // Where there are no bytes, the text.
+    let text = dir.path().join("text");
+    let ended = run(&["read", &url, "test://static-text", "-o", text.to_str().unwrap()]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert_eq!(format!("{}\n", std::fs::read_to_string(&text).unwrap().trim_end()), ended.stdout);
     let ended = run(&["read", &url, "test://static-binary"]);
     assert_ended!(ended, @r#"
         exit: 0

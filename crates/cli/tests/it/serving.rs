@@ -70,6 +70,22 @@ impl Gateway {
     }
 }
 
+#[test]
+fn a_list_says_whose_entries_are_missing() {
+    let (_server, url) = reference_server("both");
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("portolan.toml");
+    // Nobody listens at a port that only the system may give.
+    let config =
+        format!("[upstream.here]\nurl = \"{url}\"\n[upstream.away]\nurl = \"http://127.0.0.1:1/mcp\"\n");
+    std::fs::write(&path, config).unwrap();
+    let gateway = Gateway::serve(&path);
+    let ended = run(&["list", &gateway.url, "tools"]);
+    assert_eq!(ended.code, Some(0));
+    assert!(ended.stdout.contains("here__add"), "{}", ended.stdout);
+    assert!(ended.stderr.contains("warning: entries of away are missing: "), "{}", ended.stderr);
+}
+
 /// A directory with a configuration of marked stdio servers, each under its name.
 pub(crate) fn configured(servers: &[(&str, &Mark)]) -> (TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();

@@ -70,7 +70,8 @@ fn the_reference_page_is_the_table() {
         "# Errors\n\nGenerated from `crates/gateway/src/reply.rs` by its test (`UPDATE=1` rewrites it).\n\n\
          Errors of a server behind Portolan pass with their own code, data and status. These are Portolan's own; look\n\
          at `error.data.reason` rather than at the text. `notProcessed: true` means that the server did not get the\n\
-         call, so that a retry is safe.\n\n\
+         call, so that a retry is safe. A legacy client gets HTTP 200 with each of them, but for `no_session`, `draining`,\n\
+         `store_away` and `replica_away`: some of them end their session at any other status.\n\n\
          | outcome | HTTP | code | text (example) | data |\n|---|---|---|---|---|\n",
     );
     for error in every() {

@@ -65,6 +65,22 @@ async fn past_the_places_of_a_server_calls_wait_and_past_its_queue_they_are_refu
     }
 }
 
+/// The Python SDK 1.x ends its whole session at a status that is an error.
+#[tokio::test(start_paused = true)]
+async fn a_legacy_client_reads_that_too_much_is_under_way() {
+    let (mut stand, server, mut desk) = stand(Persona::modern()).await;
+    (stand.upstream("up").concurrent_calls, stand.upstream("up").queued_calls) = (1, 0);
+    let running = start(stand, &server).await;
+    let _one = call(&running.client, 1);
+    let _asked = desk.asked("tools/call").await;
+    let door = Door::open(Kind::LegacyHttp, &running).await;
+    let body = door.body("1", "tools/call", r#""name":"t""#, "");
+    let headers = [("mcp-session-id", door.session()), ("mcp-protocol-version", "2025-11-25")];
+    let mut reply = running.client.post(&headers, body.as_bytes()).await;
+    assert_eq!(reply.status, 200);
+    assert_eq!(code(&reply.body().await), Some("-31429"));
+}
+
 #[tokio::test(start_paused = true)]
 async fn one_who_waits_and_goes_away_leaves_the_queue() {
     let (mut stand, server, mut desk) = stand(Persona::modern()).await;
