@@ -8,12 +8,13 @@ use crate::{check, usable};
 #[test]
 fn bounds_are_taken() {
     let plan = usable(
-        "upstream.a.command = 'x'\n[limits]\nrequest_bytes = 2048\ndrain = \"0s\"\nheader_bytes = \"16KiB\"\nhttp2_streams = 5\nconnections = 7\n",
+        "upstream.a.command = 'x'\n[limits]\nrequest_bytes = 2048\ndrain = \"0s\"\nheader_bytes = \"16KiB\"\nhttp2_streams = 5\nconnections = 7\nheaders = 200\n",
     );
     assert_eq!(plan.limits.request_bytes, 2048);
     assert!(plan.limits.drain.is_zero());
     let limits = &plan.listeners[0].limits;
     assert_eq!((limits.header_bytes, limits.http2_streams, limits.connections), (16 * 1024, 5, 7));
+    assert_eq!(limits.headers, 200);
 }
 
 #[test]

@@ -201,6 +201,8 @@ pub struct ServerLimits {
     pub connections: usize,
     /// The most bytes of a request's head; past it the answer is 431.
     pub header_bytes: usize,
+    /// The most headers of a request; past it the answer is 431.
+    pub headers: usize,
     /// How long a request's head may take, and before the first one a TLS handshake and the first bytes.
     pub header_timeout: Duration,
     /// The most streams that one HTTP/2 connection may have open.
@@ -209,11 +211,15 @@ pub struct ServerLimits {
     pub write_stall: Duration,
 }
 
+/// What hyper has room for on its stack.
+const HEADERS: usize = 100;
+
 impl Default for ServerLimits {
     fn default() -> Self {
         Self {
             connections: 10_000,
             header_bytes: 64 * 1024,
+            headers: HEADERS,
             header_timeout: Duration::from_secs(30),
             http2_streams: 1_000,
             write_stall: Duration::from_secs(30),
@@ -279,6 +285,7 @@ impl<S: Service> Server<S> {
             http2: http2(&self.limits, self.memory.clone()),
             tls: self.tls.take().map(TlsAcceptor::from),
             opening: self.limits.header_timeout,
+            headers: self.limits.headers,
             stall: (self.limits.write_stall, self.memory.clone()),
             places: Arc::clone(&self.places),
             service: Arc::clone(&self.service),
@@ -367,6 +374,10 @@ fn http1(limits: &ServerLimits) -> http1::Builder {
         .header_read_timeout(limits.header_timeout)
         // hyper's buffer must hold a whole head, and it refuses less than 8 KiB.
         .max_buf_size(limits.header_bytes.max(8 * 1024));
+    // To say the number costs an allocation for each request.
+    if limits.headers != HEADERS {
+        builder.max_headers(limits.headers);
+    }
     builder
 }
 
@@ -394,6 +405,7 @@ struct Connections<S> {
     http2: http2::Builder<Patient>,
     tls: Option<TlsAcceptor>,
     opening: Duration,
+    headers: usize,
     /// How long a client may take nothing, and where it is counted.
     stall: (Duration, Memory),
     places: Arc<Places>,
@@ -452,9 +464,13 @@ impl<S: Service> Connections<S> {
             // connections and open streams cost what a call costs.
             Box::pin(async move {
                 let (head, body) = request.into_parts();
-                // One whose length is said has no coding.
-                let coded = spoken == Spoken::Http1 && body.size_hint().exact().is_none();
-                let refused = if coded { framing::refuse(&head.headers) } else { None };
+                let refused = match spoken {
+                    // One whose length is said has no coding.
+                    Spoken::Http1 if body.size_hint().exact().is_some() => None,
+                    Spoken::Http1 => framing::refuse_coding(&head.headers),
+                    // Over HTTP/1 hyper counts them itself.
+                    Spoken::Http2 => framing::refuse_many(&head.headers, serve.headers),
+                };
                 let body = RequestBody::Incoming(body);
                 let mut exchange =
                     Exchange { method: head.method, uri: head.uri, headers: head.headers, peer, body };

@@ -209,3 +209,26 @@ async fn floods_of_pings_and_settings_end_in_a_goaway() {
     assert_eq!((written, answers.last()), (9_000, Some(&(6, 9_000))));
     assert!(answers.iter().all(|(kind, _)| *kind != 7));
 }
+
+#[tokio::test(start_paused = true)]
+async fn headers_are_counted() {
+    let connect = serve(&Memory::default());
+    let mut client = client(&connect).await;
+    for (more, status) in [(100, 200), (101, 431)] {
+        let (mut ours, theirs) = duplex(64 * 1024);
+        connect.send(theirs).unwrap();
+        let lines: String = (0..more - 2).map(|n| format!("x-{n}: 1\r\n")).collect();
+        let request = format!("GET /5 HTTP/1.1\r\nhost: here\r\nconnection: close\r\n{lines}\r\n");
+        ours.write_all(request.as_bytes()).await.unwrap();
+        let mut text = String::new();
+        ours.read_to_string(&mut text).await.unwrap();
+        assert!(text.starts_with(&format!("HTTP/1.1 {status} ")), "{more}: {text}");
+        let mut request = get(5);
+        for n in 0..more {
+            let name: http::HeaderName = format!("x-{n}").parse().unwrap();
+            request.headers_mut().insert(name, http::HeaderValue::from_static("1"));
+        }
+        let reply = client.send_request(request).await.unwrap();
+        assert_eq!(reply.status(), status, "{more}");
+    }
+}
