@@ -1,10 +1,16 @@
 //! The log: to stderr, for a person on a terminal and as JSON lines otherwise.
 
 use clap::ValueEnum;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, fmt, registry};
 
 use crate::fault::Fault;
 use crate::print;
+
+mod repeats;
+
+use repeats::Repeats;
 
 /// The environment variable with the filter, where no `--log` is given.
 pub(crate) const FILTER_VARIABLE: &str = "PORTOLAN_LOG";
@@ -54,10 +60,13 @@ pub(crate) fn begin(log: &Log, default: &str) -> Result<Voice, Fault> {
         Format::Auto if print::err_is_seen() => Voice::Person,
         Format::Auto => Voice::Machine,
     };
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = fmt::layer().with_writer(std::io::stderr);
+    let all = registry().with(filter).with(Repeats::default());
     let begun = match voice {
-        Voice::Person => log.with_target(false).with_ansi(print::Paint::stderr().is_on()).try_init(),
-        Voice::Machine => log.json().flatten_event(true).try_init(),
+        Voice::Person => {
+            all.with(log.with_target(false).with_ansi(print::Paint::stderr().is_on())).try_init()
+        }
+        Voice::Machine => all.with(log.json().flatten_event(true)).try_init(),
     };
     begun.map_err(|error| Fault::Bug(error.to_string()))?;
     Ok(voice)
