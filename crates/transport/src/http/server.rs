@@ -137,11 +137,9 @@ impl Exchange {
     }
 }
 
-/// Room for so many bytes, so that they are not copied again and again. What is only promised is not believed beyond a
-/// point: memory is taken for it.
+/// Room for so many bytes, so that they are not copied again and again. What is promised was admitted before ([`Memory`]).
 pub(super) fn room(promised: u64, limit: usize) -> BytesMut {
-    const MOST: usize = 2 * 1024 * 1024;
-    BytesMut::with_capacity(usize::try_from(promised).unwrap_or(usize::MAX).min(limit).min(MOST))
+    BytesMut::with_capacity(usize::try_from(promised).unwrap_or(usize::MAX).min(limit))
 }
 
 async fn collect(
