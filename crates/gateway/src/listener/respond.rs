@@ -135,14 +135,14 @@ fn status_of(message: &Message) -> StatusCode {
 
 /// Our own error as a response.
 pub(crate) fn error(wire: &Wire, id: Option<&Id>, era: Era) -> Response<ReplyBody> {
-    let status = match era {
-        // A legacy client must read what it is told (the Python SDK 1.x ends its whole session at a status that is an error). Only
-        // what concerns its session has a status of its own, and what another replica may do better, for who stands before us.
-        Era::Legacy if !matches!(wire.label, "no_session" | "draining" | "store_away" | "replica_away") => {
-            StatusCode::OK
-        }
-        Era::Legacy | Era::Modern => wire.status,
+    // A legacy client must read what it is told of its request (the Python SDK 1.x ends its whole session at a status that is an
+    // error). Only what concerns its session has a status of its own, what another replica may do better, for who stands before
+    // us, and what is no request.
+    let has_status = match wire.label {
+        "no_session" | "draining" | "store_away" | "replica_away" => true,
+        _ => wire.status == StatusCode::SERVICE_UNAVAILABLE && id.is_none(),
     };
+    let status = if era == Era::Modern || has_status { wire.status } else { StatusCode::OK };
     let mut response = json(status, wire.body(id));
     if let Some(seconds) = wire.retry_after {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
