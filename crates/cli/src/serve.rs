@@ -147,6 +147,8 @@ fn workers(threads: Option<u16>) -> Result<Workers, Fault> {
 
 /// Ends in good order, or at once if that is asked for a second time.
 pub(crate) async fn stop(gateway: &Gateway, ends: &mut Ends) -> Result<Exit, Fault> {
+    // Whoever has read the line finds it so: the admin listener has a thread of its own.
+    gateway.leave();
     tracing::info!("draining; a second signal ends at once");
     tokio::select! {
         () = gateway.stop() => {

@@ -11,6 +11,11 @@ use super::{Gateway, Live, STOPPING};
 const PARTING: Duration = Duration::from_secs(2);
 
 impl Gateway {
+    /// Says that it is not ready, and tells clients to go elsewhere. All else goes on.
+    pub fn leave(&self) {
+        self.leave.cancel();
+    }
+
     /// Begins to end: says that it is not ready, stops accepting, ends streams, and lets calls in flight finish.
     pub fn drain(&self) {
         self.leave.cancel();
