@@ -315,7 +315,7 @@ impl Relay {
                 self.last_progress = *progress;
                 let mut patch = Patch::new();
                 patch.replace(*token_at, token.as_bytes());
-                Some(patch.apply(message.bytes()))
+                Some(self.answer.counted(patch.apply(message.bytes())))
             }
             Notice::Log { level } => self.client.log.wants(*level).then(|| message.bytes().clone()),
             // The modern era has none: who asks again finds out.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::StatusCode;
 use mcp::jsonrpc::{Message, MessageKind};
 use mcp::legacy::convert;
@@ -203,6 +204,11 @@ impl Answer {
     /// The server's name.
     pub(crate) fn upstream(&self) -> &str {
         &self.shared.plan.name
+    }
+
+    /// A text that was made of what the server said, which counts as held for it like that: many may wait for a slow client.
+    pub(crate) fn counted(&self, text: Bytes) -> Bytes {
+        self.shared.share.nothing().own(text)
     }
 
     /// Waits for the next thing. After the response it must not be asked again. Safe to drop while waiting.

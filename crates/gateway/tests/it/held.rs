@@ -100,6 +100,32 @@ async fn an_answer_that_there_is_no_memory_for_is_no_fault_of_its_server() {
     }
 }
 
+/// What waits for a client that does not read it is another text than what the server wrote.
+#[tokio::test(start_paused = true)]
+async fn progress_that_waits_for_its_client_is_counted() {
+    let (running, _server, mut desk, memory) = bounded(Over::Http, Persona::modern().streaming()).await;
+    let body = ask::body("1", "tools/call", r#""name":"echo","arguments":{}"#);
+    let body = body.replace(r#""_meta":{"#, r#""_meta":{"progressToken":"t","#);
+    let mut reply = ask::send(&running.client, &body).await;
+    let asked = desk.asked("tools/call").await;
+    let token = asked.seen.id().unwrap().to_owned();
+    let mut events = asked.stream().await;
+    let says = tokio::spawn(async move {
+        for n in 1..=40 {
+            let text = "p".repeat(10_000);
+            let params = format!(r#"{{"progressToken":{token},"progress":{n},"message":"{text}"}}"#);
+            events.notify("notifications/progress", &params).await;
+        }
+    });
+    testkit::idle().await;
+    // What is on its way is little; what waits behind that is no more than there may be.
+    assert!((10_000..=LIMIT).contains(&memory.held()), "{}", memory.held());
+    while reply.event().await.is_some() {}
+    says.abort();
+    testkit::idle().await;
+    assert_eq!(memory.held(), 0);
+}
+
 /// A number that looks drawn, and is the same in each run.
 fn drawn(seed: &mut u64, below: u64) -> u64 {
     *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
