@@ -294,7 +294,8 @@ impl Relay {
                 }
                 Arrival::Notice(message, seen) => {
                     if let Some(bytes) = self.pass_notice(&message, &seen) {
-                        return Ok(Passed::Notice(bytes));
+                        // It may be another text than what came: with the client's token, or without a null.
+                        return Ok(Passed::Notice(self.answer.counted(bytes)));
                     }
                 }
             }
@@ -315,7 +316,7 @@ impl Relay {
                 self.last_progress = *progress;
                 let mut patch = Patch::new();
                 patch.replace(*token_at, token.as_bytes());
-                Some(self.answer.counted(patch.apply(message.bytes())))
+                Some(patch.apply(message.bytes()))
             }
             Notice::Log { level } => self.client.log.wants(*level).then(|| message.bytes().clone()),
             // The modern era has none: who asks again finds out.
