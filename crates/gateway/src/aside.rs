@@ -7,6 +7,8 @@ use std::pin::Pin;
 use std::sync::{Arc, LazyLock};
 use std::thread;
 
+use bytes::Bytes;
+use mcp::jsonrpc::{EnvelopeFault, Message, Unread};
 use tokio::sync::Semaphore;
 
 /// From so many bytes on. To pass less on to another thread costs more than it spares others.
@@ -39,6 +41,20 @@ pub(crate) fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static
             Err(Err(_ended)) => std::future::pending().await,
         }
     })
+}
+
+/// Reads what a client has sent; what is large elsewhere.
+pub(crate) async fn client_message(text: &Bytes) -> Result<Message, Unread> {
+    if text.len() < LARGE {
+        return Message::of_client(text);
+    }
+    let text = text.clone();
+    aside(move || Message::of_client(&text)).await
+}
+
+/// Reads what a server has sent; what is large elsewhere.
+pub(crate) async fn server_message(text: Bytes) -> Result<Message, EnvelopeFault> {
+    if text.len() < LARGE { Message::of_server(text) } else { aside(move || Message::of_server(text)).await }
 }
 
 #[cfg(test)]

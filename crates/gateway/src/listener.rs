@@ -24,7 +24,7 @@ use transport::http::body::ReplyBody;
 use transport::http::server::{BodyFault, Exchange, Service};
 use transport::memory::Memory;
 
-use crate::aside::{LARGE, aside};
+use crate::aside::client_message;
 use crate::bridge::door::{Door, Turn};
 use crate::bridge::session::Terms;
 use crate::flow::{Flow, Origin, Steps};
@@ -170,12 +170,7 @@ impl Listener {
                 return batch::answer(headers, &body, (endpoint, terms), (readable, limits)).await;
             }
         }
-        let read = if body.len() < LARGE {
-            Message::of_client(&body)
-        } else {
-            aside(move || Message::of_client(&body)).await
-        };
-        let message = match read {
+        let message = match client_message(&body).await {
             Ok(message) => message,
             Err(unread) => return reject(&Reject::from(unread.fault), unread.id.as_ref()),
         };

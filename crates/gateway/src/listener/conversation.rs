@@ -20,7 +20,7 @@ use tokio::time::{Duration, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::aside::{LARGE, aside};
+use crate::aside::client_message;
 use crate::bridge::door::{Door, Turn};
 use crate::bridge::session::{InFlight, Terms};
 use crate::flow::{Flow, Last, Origin, Step, Steps};
@@ -99,12 +99,7 @@ impl Conversation {
         {
             return self.take_batch(&bytes, terms, headers).await;
         }
-        let read = if bytes.len() < LARGE {
-            Message::of_client(&bytes)
-        } else {
-            aside(move || Message::of_client(&bytes)).await
-        };
-        match read {
+        match client_message(&bytes).await {
             Ok(message) => self.take(message, headers).await,
             Err(Unread { fault, id }) => {
                 self.fail(&CallError::Reject(Reject::from(fault)), id.as_ref(), Era::Modern).await;

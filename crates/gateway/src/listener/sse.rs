@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use transport::http::body::ReplyBody;
 use transport::http::server::Exchange;
 
-use crate::aside::{LARGE, aside};
+use crate::aside::client_message;
 use crate::bridge::door::Door;
 use crate::listener::conversation::Conversation;
 use crate::listener::outbox::{self, Waiting};
@@ -195,12 +195,7 @@ async fn message(
     let said = if is_array(&body) {
         Said::Batch(body)
     } else {
-        let read = if body.len() < LARGE {
-            Message::of_client(&body)
-        } else {
-            aside(move || Message::of_client(&body)).await
-        };
-        match read {
+        match client_message(&body).await {
             Ok(message) => Said::Message(message),
             Err(unread) => return reject(&Reject::from(unread.fault), unread.id.as_ref()),
         }

@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::aside::{LARGE, aside};
+use crate::aside::server_message;
 use crate::reply::CallError;
 use crate::upstream::answer::{Arrival, Response};
 use crate::upstream::ask::Asked;
@@ -97,13 +97,8 @@ impl Pipe {
             loop {
                 match inlet.next().await {
                     Ok(Incoming::Message(text)) => {
-                        let line = text.clone();
                         // Nothing that comes later overtakes a large one.
-                        let read = if line.len() < LARGE {
-                            Message::of_server(line)
-                        } else {
-                            aside(move || Message::of_server(line)).await
-                        };
+                        let read = server_message(text.clone()).await;
                         self.take(&text, read);
                     }
                     Ok(Incoming::TooLong(too_long)) => {

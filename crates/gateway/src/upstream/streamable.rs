@@ -20,7 +20,7 @@ use tokio::time::{Instant, timeout};
 use transport::http::body::Pieces;
 use transport::http::client::{HttpClient, Jar, Reply, SendFault, Site};
 
-use crate::aside::{LARGE, aside};
+use crate::aside::server_message;
 use crate::plan::{EraRule, HttpReach, SessionRule, TransportRule};
 use crate::reply::CallError;
 use crate::upstream::eras;
@@ -404,12 +404,7 @@ impl HttpWire {
 
     pub(crate) async fn read_whole(&self, reply: &mut Reply) -> Result<Message, CallError> {
         let body = self.read_body(reply).await?;
-        let read = if body.len() < LARGE {
-            Message::of_server(body)
-        } else {
-            aside(move || Message::of_server(body)).await
-        };
-        read.map_err(|fault| self.invalid(&fault.to_string()))
+        server_message(body).await.map_err(|fault| self.invalid(&fault.to_string()))
     }
 
     async fn read_body(&self, reply: &mut Reply) -> Result<Bytes, CallError> {
