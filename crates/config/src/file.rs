@@ -393,7 +393,7 @@ table! {
         /// The most bytes of a request's head.
         header_bytes: Size = "64KiB",
         /// The most headers of a request. With another number than that each request over HTTP/1 costs an allocation more.
-        headers: Count = 100,
+        header_count: Count = 100,
         /// How long a request's head and a TLS handshake may take.
         header_timeout: Lasting = "30s",
         /// The most connections of one listener at once. Past it the one that idled longest is closed for a new one; where

@@ -92,7 +92,7 @@ impl Lowering<'_, '_> {
         self.set(&mut server.connections, given.connections.as_ref(), 1..=MANY);
         // The least that hyper can work with.
         self.set(&mut server.header_bytes, given.header_bytes.as_ref(), 8 * KIB..=16 * KIB * KIB);
-        self.set(&mut server.headers, given.headers.as_ref(), 10..=10_000);
+        self.set(&mut server.headers, given.header_count.as_ref(), 10..=10_000);
         self.set(&mut server.header_timeout, given.header_timeout.as_ref(), short.clone());
         self.set(&mut server.write_stall, given.write_stall.as_ref(), short);
         limits.memory =

@@ -55,7 +55,7 @@ pub(crate) fn is_credential_text(text: &str) -> bool {
 }
 
 /// Keys that sound like those that hold secrets, and hold names or numbers.
-const HARMLESS: &[&str] = &["envFile", "forward_headers", "header_bytes", "header_timeout"];
+const HARMLESS: &[&str] = &["envFile", "forward_headers", "header_bytes", "header_count", "header_timeout"];
 
 /// What of the file is shown to nobody: texts that are, or by any sign might be, secrets.
 pub(crate) fn hidden(root: &Node, file: &str) -> Vec<Span> {

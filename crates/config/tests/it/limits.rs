@@ -8,13 +8,24 @@ use crate::{check, usable};
 #[test]
 fn bounds_are_taken() {
     let plan = usable(
-        "upstream.a.command = 'x'\n[limits]\nrequest_bytes = 2048\ndrain = \"0s\"\nheader_bytes = \"16KiB\"\nhttp2_streams = 5\nconnections = 7\nheaders = 200\n",
+        "upstream.a.command = 'x'\n[limits]\nrequest_bytes = 2048\ndrain = \"0s\"\nheader_bytes = \"16KiB\"\nhttp2_streams = 5\nconnections = 7\nheader_count = 200\n",
     );
     assert_eq!(plan.limits.request_bytes, 2048);
     assert!(plan.limits.drain.is_zero());
     let limits = &plan.listeners[0].limits;
     assert_eq!((limits.header_bytes, limits.http2_streams, limits.connections), (16 * 1024, 5, 7));
     assert_eq!(limits.headers, 200);
+}
+
+/// A key that sounds like those that hold secrets, and holds a number.
+#[test]
+fn a_number_of_headers_that_cannot_be_is_shown() {
+    assert_snapshot!(check("upstream.a.command = 'x'\n[limits]\nheader_count = 1\n"), @r#"
+    portolan.toml:3:16: error: must be from 10 to 10000
+      |
+    3 | header_count = 1
+      |                ^
+    "#);
 }
 
 #[test]

@@ -21,7 +21,7 @@ pub(super) fn refuse_coding(headers: &HeaderMap) -> Option<Response<ReplyBody>> 
 
 /// The refusal of more headers than there may be.
 pub(super) fn refuse_many(headers: &HeaderMap, most: usize) -> Option<Response<ReplyBody>> {
-    let why = || format!("no more than {most} headers are taken (limits.headers)\n");
+    let why = || format!("no more than {most} headers are taken (limits.header_count)\n");
     (headers.len() > most).then(|| refusal(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, why()))
 }
 
