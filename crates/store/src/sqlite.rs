@@ -10,7 +10,7 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, ErrorCode, ToSql, TransactionBehavior};
@@ -28,6 +28,9 @@ const QUEUE: usize = 1024;
 const BATCH: usize = 256;
 /// How many notices may wait for a subscriber before it has missed some.
 const NOTICES: usize = 1024;
+
+/// Between two tries to open a file that another process is opening.
+const PAUSE: Duration = Duration::from_millis(5);
 
 pub(crate) struct Sqlite {
     jobs: Mutex<Option<mpsc::Sender<Job>>>,
@@ -113,9 +116,29 @@ fn open(path: &PathBuf, patience: Duration) -> Result<Connection, StoreFault> {
         connection.set_prepared_statement_cache_capacity(64);
         Ok(connection)
     };
-    let mut connection = opened().map_err(|error| at(fault(&error)))?;
+    let mut connection = patiently(patience, opened).map_err(|error| at(fault(&error)))?;
     migrate(&mut connection).map_err(at)?;
     Ok(connection)
+}
+
+/// Tries again while somebody else has the file. To become a WAL database a file is locked for reading and then for writing; of
+/// two that do this at once SQLite refuses one without asking its busy handler, since to wait could wait for ever (sqlite.org, C
+/// interface, `sqlite3_busy_handler`).
+fn patiently(
+    patience: Duration,
+    opened: impl Fn() -> Result<Connection, rusqlite::Error>,
+) -> Result<Connection, rusqlite::Error> {
+    let until = Instant::now() + patience;
+    loop {
+        match opened() {
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && Instant::now() < until =>
+            {
+                thread::sleep(PAUSE);
+            }
+            settled => return settled,
+        }
+    }
 }
 
 fn migrate(connection: &mut Connection) -> Result<(), StoreFault> {

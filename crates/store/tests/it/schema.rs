@@ -17,6 +17,14 @@ async fn replicas_that_start_together_make_one_schema(stand: &Stand) {
     }
 }
 
+#[tokio::test]
+async fn of_processes_that_make_one_file_none_is_refused() {
+    for _ in 0..400 {
+        let new = Stand::sqlite();
+        join_all((0..8).map(|_| new.open())).await;
+    }
+}
+
 /// Table, column or index, kind, whether it may be null, place in the primary key.
 type Columns = BTreeSet<(String, String, String, bool, i64)>;
 
