@@ -16,8 +16,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 mod spared;
+mod turns;
 
 pub use spared::Spared;
+use turns::Turns;
 
 /// A connected byte stream.
 pub trait Io: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
@@ -85,8 +87,8 @@ impl Accepted {
     /// When the system refuses to watch the socket.
     pub fn open(self) -> io::Result<BoxIo> {
         Ok(match self {
-            Self::Tcp(socket) => Box::new(TcpStream::from_std(socket)?),
-            Self::Unix(socket) => Box::new(UnixStream::from_std(socket)?),
+            Self::Tcp(socket) => Box::new(Turns::new(TcpStream::from_std(socket)?)),
+            Self::Unix(socket) => Box::new(Turns::new(UnixStream::from_std(socket)?)),
             Self::Io(io) => io,
         })
     }
@@ -157,9 +159,12 @@ impl Network for SystemNetwork {
                     // A peer that vanished without a word must not be waited for for hours.
                     let keep = socket2::TcpKeepalive::new().with_time(Duration::from_secs(60));
                     SockRef::from(&stream).set_tcp_keepalive(&keep)?;
-                    Ok(Box::new(stream) as BoxIo)
+                    Ok(Box::new(Turns::new(stream)) as BoxIo)
                 }
-                Address::Unix(path) => Ok(Box::new(UnixStream::connect(path).await?) as BoxIo),
+                Address::Unix(path) => {
+                    let stream = UnixStream::connect(path).await?;
+                    Ok(Box::new(Turns::new(stream)) as BoxIo)
+                }
             }
         })
     }

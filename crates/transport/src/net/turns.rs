@@ -1,0 +1,263 @@
+//! Who moves much takes turns with others who do, so that who moves little need not wait for all of them.
+//!
+//! A thread carries many connections, and whatever is ready is done one after the other. Hundreds of bodies that come at once
+//! would be read in one round, and a small call in between would wait for the whole of it. So a connection that has moved
+//! [`MUCH`] within a short time stands in a line with others of its thread that have; one of them goes on at a time, and
+//! before it what else is ready, and what the sockets have in the meantime.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+
+/// So many bytes are moved in one turn, or a bit more.
+const MUCH: usize = 128 * 1024;
+/// Who takes longer for as many is not in the way, and need not stand in line.
+const SLOWLY: Duration = Duration::from_millis(100);
+
+thread_local! {
+    static LINE: Arc<Line> = Arc::default();
+}
+
+/// A connection that takes turns, each way by itself.
+pub(super) struct Turns<T> {
+    io: T,
+    reads: Pace,
+    writes: Pace,
+}
+
+impl<T> Turns<T> {
+    pub(super) fn new(io: T) -> Self {
+        Self { io, reads: Pace::new(), writes: Pace::new() }
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Turns<T> {
+    #[inline]
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        ready!(self.reads.poll_turn(cx));
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.io).poll_read(cx, buffer);
+        self.reads.moved += buffer.filled().len() - before;
+        read
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Turns<T> {
+    #[inline]
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(self.writes.poll_turn(cx));
+        let part = bytes.get(..MUCH).unwrap_or(bytes);
+        let written = Pin::new(&mut self.io).poll_write(cx, part);
+        self.writes.count(written)
+    }
+
+    #[inline]
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.writes.poll_turn(cx));
+        let written = match part_of(bytes) {
+            Part::Texts(texts) => Pin::new(&mut self.io).poll_write_vectored(cx, texts),
+            Part::Text(text) => Pin::new(&mut self.io).poll_write(cx, text),
+        };
+        self.writes.count(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+/// What is written in one turn.
+enum Part<'a, 'b> {
+    Texts(&'a [IoSlice<'b>]),
+    Text(&'a [u8]),
+}
+
+/// As many of the texts as fit into one turn, or what does of the first that is not empty.
+fn part_of<'a, 'b>(texts: &'a [IoSlice<'b>]) -> Part<'a, 'b> {
+    let mut sum = 0;
+    for (at, text) in texts.iter().enumerate() {
+        if sum + text.len() > MUCH {
+            return match sum {
+                0 => Part::Text(text.get(..MUCH).unwrap_or(text)),
+                _ => Part::Texts(texts.get(..at).unwrap_or(texts)),
+            };
+        }
+        sum += text.len();
+    }
+    Part::Texts(texts)
+}
+
+/// How much was moved one way, and the place in the line.
+struct Pace {
+    /// Since the last turn.
+    moved: usize,
+    /// When the last turn began.
+    last: Instant,
+    ticket: Option<Arc<Ticket>>,
+    /// Whether the ticket lies in the line, or was called.
+    waits: bool,
+}
+
+impl Pace {
+    fn new() -> Self {
+        Self { moved: 0, last: Instant::now(), ticket: None, waits: false }
+    }
+
+    #[inline]
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.moved < MUCH { Poll::Ready(()) } else { self.poll_next(cx) }
+    }
+
+    fn count(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(bytes)) = &written {
+            self.moved += bytes;
+        }
+        written
+    }
+
+    #[cold]
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let now = Instant::now();
+        if self.waits {
+            let called = self.ticket.as_ref().is_none_or(|ticket| ticket.was_called(cx.waker()));
+            if !called {
+                return Poll::Pending;
+            }
+            self.waits = false;
+        } else if now < self.last + SLOWLY {
+            // Without a runtime there is nobody who would call.
+            if let Ok(runtime) = Handle::try_current() {
+                let ticket = self.ticket.get_or_insert_default();
+                ticket.wait(cx.waker());
+                self.waits = true;
+                LINE.with(|line| line.join(Arc::clone(ticket), &runtime));
+                return Poll::Pending;
+            }
+        }
+        self.last = now;
+        self.moved = 0;
+        Poll::Ready(())
+    }
+}
+
+/// What stands in the line for one way of a connection.
+#[derive(Default)]
+struct Ticket(Mutex<Waiting>);
+
+#[derive(Default)]
+struct Waiting {
+    called: bool,
+    waker: Option<Waker>,
+}
+
+impl Ticket {
+    fn wait(&self, waker: &Waker) {
+        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *waiting = Waiting { called: false, waker: Some(waker.clone()) };
+    }
+
+    /// Whether it has its turn; if not, this is woken when it has.
+    fn was_called(&self, waker: &Waker) -> bool {
+        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !waiting.called {
+            waiting.waker = Some(waker.clone());
+        }
+        waiting.called
+    }
+
+    fn call(&self) {
+        let waker = {
+            let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            waiting.called = true;
+            waiting.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+/// Those of one thread that wait for their turn.
+#[derive(Default)]
+struct Line(Mutex<Standing>);
+
+#[derive(Default)]
+struct Standing {
+    tickets: VecDeque<Arc<Ticket>>,
+    /// Whether somebody calls them.
+    attended: bool,
+}
+
+impl Line {
+    fn join(self: &Arc<Self>, ticket: Arc<Ticket>, runtime: &Handle) {
+        let mut standing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        standing.tickets.push_back(ticket);
+        if !std::mem::replace(&mut standing.attended, true) {
+            runtime.spawn(attend(Attendant { line: Arc::clone(self), done: false }));
+        }
+    }
+
+    /// The next whose connection is still there. With none the line is left to itself.
+    fn next(&self) -> Option<Arc<Ticket>> {
+        let mut standing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(ticket) = standing.tickets.pop_front() {
+            if Arc::strong_count(&ticket) > 1 {
+                return Some(ticket);
+            }
+        }
+        standing.attended = false;
+        None
+    }
+}
+
+/// Calls one after the other. In between all that is ready is done, and the sockets are asked ([`tokio::task::yield_now`]).
+async fn attend(mut attendant: Attendant) {
+    loop {
+        tokio::task::yield_now().await;
+        match attendant.line.next() {
+            Some(ticket) => ticket.call(),
+            None => break,
+        }
+    }
+    attendant.done = true;
+}
+
+/// Who calls those in the line. If it ends with its runtime, whoever comes next finds the line without one.
+struct Attendant {
+    line: Arc<Line>,
+    done: bool,
+}
+
+impl Drop for Attendant {
+    fn drop(&mut self) {
+        if !self.done {
+            self.line.0.lock().unwrap_or_else(PoisonError::into_inner).attended = false;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
