@@ -43,6 +43,7 @@ http {{
       proxy_set_header Host $http_host;
       proxy_buffering off;
       proxy_read_timeout 1h;
+{more}
     }}
   }}
 }}
@@ -67,15 +68,18 @@ class Fleet:
         self.gateways = [
             Gateway(stage, portolan, upstreams, name=f"gateway-{number}", **tables) for number in range(replicas)
         ]
-        self.url = _balance(stage, [gateway.url for gateway in self.gateways])
+        self.url = balance(stage, [gateway.url for gateway in self.gateways])
 
 
-def _balance(stage: Stage, urls: Sequence[str]) -> str:
+def balance(stage: Stage, urls: Sequence[str], *, keeps: bool = False) -> str:
+    """nginx in front of some, and where it is; `keeps` connections to them, if so told."""
     port = _free_port()
     servers = "\n".join(f"    server {url.split('/')[2]} max_fails=0;" for url in urls)
+    more = '      proxy_set_header Connection "";' if keeps else ""
+    servers += "\n    keepalive 8;" if keeps else ""
     user = "user root;" if os.geteuid() == 0 else ""
     configuration = stage.folder / "nginx.conf"
-    configuration.write_text(NGINX.format(user=user, folder=stage.folder, servers=servers, port=port))
+    configuration.write_text(NGINX.format(user=user, folder=stage.folder, servers=servers, more=more, port=port))
     program = ["/usr/sbin/nginx", "-c", configuration, "-p", stage.folder]
     process: Process = stage.start("nginx", program)
     since = time.monotonic()
