@@ -1,4 +1,5 @@
-//! The workspace's own rules: which crate may know which, what may be depended on, and what may not be written.
+//! The workspace's own rules: which crate may know which, what may be depended on, and what may not be written. What is
+//! inside of a crate is looked at by `layers.rs`.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
@@ -9,7 +10,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// Crate → the crates of ours that it may depend on. design.md §3.
+/// Crate → the crates of ours that it may depend on, as ARCHITECTURE.md draws it.
 const ARROWS: &[(&str, &[&str])] = &[
     ("mcp", &[]),
     ("store", &[]),
@@ -139,14 +140,8 @@ fn product(metadata: &Value) -> Vec<&Value> {
 
 /// All files of ours with that ending, with their path from the root.
 fn files(ending: &str) -> Vec<(String, String)> {
-    let out = Command::new("git")
-        .args(["ls-files", "--cached", "--others", "--exclude-standard"])
-        .current_dir(root())
-        .output()
-        .unwrap();
-    let listed = String::from_utf8(out.stdout).unwrap();
-    let ours = listed.lines().filter(|path| path.ends_with(ending));
-    ours.filter_map(|path| Some((path.to_owned(), fs::read_to_string(root().join(path)).ok()?))).collect()
+    let ours = xtask::sources::listed(&root()).unwrap().into_iter().filter(|path| path.ends_with(ending));
+    ours.filter_map(|path| fs::read_to_string(root().join(&path)).ok().map(|text| (path, text))).collect()
 }
 
 #[test]
@@ -245,7 +240,7 @@ fn files_hold_one_subject() {
     let long: Vec<_> = files(".rs")
         .into_iter()
         .filter(|(path, _)| {
-            ["bench/", "chaos/", "crates/"].iter().any(|of| path.starts_with(of))
+            ["bench/", "chaos/", "crates/", "xtask/"].iter().any(|of| path.starts_with(of))
                 && !path.contains("/tests")
                 && !LONG.contains(&path.as_str())
         })
@@ -276,7 +271,7 @@ fn nothing_is_left_to_do_or_swept_under() {
     }
 }
 
-/// craft.md §4.6: one word per idea.
+/// One word per idea.
 #[test]
 fn names_use_the_words_of_the_house() {
     let banned = ["Manager", "Helper", "Util", "Handler"];
