@@ -1,4 +1,4 @@
-//! Names that mean several types in one crate.
+//! Names that mean several types in one crate. A type that a macro makes is not seen.
 
 use std::collections::BTreeMap;
 

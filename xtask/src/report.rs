@@ -44,8 +44,23 @@ pub fn summary(trees: &[Tree]) -> String {
     lines.join("\n") + "\n"
 }
 
-/// Everything about a crate.
-pub fn whole(tree: &Tree) -> String {
+/// Every line by which a file needs another.
+pub fn every_arrow(trees: &[Tree]) -> String {
+    let lines = trees.iter().flat_map(|tree| {
+        let name = |file: usize| &tree.files[file].name;
+        arrows(tree).into_iter().map(move |Arrow { from, to, line, path }| {
+            format!("{}:{line}: {} -> {} {path}\n", tree.files[from].path, name(from), name(to))
+        })
+    });
+    lines.collect()
+}
+
+/// Everything about each crate.
+pub fn whole(trees: &[Tree]) -> String {
+    trees.iter().map(about).collect::<Vec<_>>().join("\n")
+}
+
+fn about(tree: &Tree) -> String {
     let arrows = arrows(tree);
     let mut lines = vec![
         format!("# {}\n", tree.name),

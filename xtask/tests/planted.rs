@@ -126,7 +126,7 @@ fn circles_are_found_over_two_and_three_files() {
             "c:4 a super::a::A",
         ]
     );
-    let said = report::whole(&three);
+    let said = report::whole(&[three]);
     assert!(said.contains("### 3 files:") && said.contains("crates/house/src/c.rs:4 super::a::A"), "{said}");
 }
 
