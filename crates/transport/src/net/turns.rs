@@ -165,10 +165,10 @@ impl Pace {
 
 /// What stands in the line for one way of a connection.
 #[derive(Default)]
-struct Ticket(Mutex<Waiting>);
+struct Ticket(Mutex<TurnState>);
 
 #[derive(Default)]
-struct Waiting {
+struct TurnState {
     called: bool,
     waker: Option<Waker>,
 }
@@ -176,7 +176,7 @@ struct Waiting {
 impl Ticket {
     fn wait(&self, waker: &Waker) {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *waiting = Waiting { called: false, waker: Some(waker.clone()) };
+        *waiting = TurnState { called: false, waker: Some(waker.clone()) };
     }
 
     /// Whether it has its turn; if not, this is woken when it has.
