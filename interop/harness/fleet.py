@@ -32,6 +32,7 @@ http {{
   uwsgi_temp_path {folder}/nginx-uwsgi;
   scgi_temp_path {folder}/nginx-scgi;
   tcp_nodelay on;
+  keepalive_requests 1000000;
   upstream replicas {{
 {servers}
   }}

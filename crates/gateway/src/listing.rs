@@ -22,6 +22,7 @@ use mcp::reject::Reject;
 use mcp::version::{Era, Revision};
 use tokio::time::{Duration, Instant};
 use transport::http::body::Pieces;
+use transport::memory::Memory;
 
 use crate::aside::{LARGE, aside};
 use crate::call::Way;
@@ -93,7 +94,12 @@ struct Listing {
 }
 
 impl Listing {
-    fn new(message: &Message, method: &Method, to: &Revision, basis: Basis) -> Result<Self, AnswerFault> {
+    fn new(
+        message: &Message,
+        (method, to): (&Method, &Revision),
+        basis: Basis,
+        memory: &Memory,
+    ) -> Result<Self, AnswerFault> {
         let text = match to.era {
             Era::Modern => Prebuilt::read(message)?,
             // If a member stands twice, the client gets what the server said.
@@ -102,7 +108,8 @@ impl Listing {
                 Err(_) => Prebuilt::read(message)?,
             },
         };
-        Ok(Self { text, basis })
+        // A server's own text counts already, but what was made of it does not.
+        Ok(Self { text: text.lying_in(|text| memory.own(text)), basis })
     }
 
     /// The response to a request.
@@ -201,10 +208,11 @@ impl Route {
         let term = pages.pages.iter().fold(first.term(), |term, page| term.and(page.term()));
         let basis = Basis { term, changes, is_shared: term.scope == Scope::Public };
         let (method, to, server) = (wish.method, wish.to, Arc::clone(member.upstream.label()));
+        let memory = self.world.memory.clone();
         let size = pages.bytes();
         let work = move || {
             rewritten(&pages, (method, to), (term.scope, &server))
-                .and_then(|message| Listing::new(&message, method, to, basis))
+                .and_then(|message| Listing::new(&message, (method, to), basis, &memory))
         };
         let listing = if size < LARGE { work() } else { aside(work).await };
         let listing = listing.map_err(invalid)?;
@@ -228,14 +236,14 @@ impl Route {
             return Ok(listing);
         }
         let (catalog, cursor) = (Arc::clone(&self.catalog), wish.cursor.map(str::to_owned));
-        let (method, to) = (wish.method, wish.to);
+        let (method, to, memory) = (wish.method, wish.to, self.world.memory.clone());
         let size = parts.iter().flatten().map(Pages::bytes).sum::<usize>();
         let work = move || {
             let merged = catalog.merge(&parts, method, to);
             let is_shared = merged.is_told && merged.term.scope == Scope::Public;
             let basis = Basis { term: merged.term, changes, is_shared };
             let merged = Arc::new((merged, basis));
-            let page = page(&merged, (method, to), cursor.as_deref(), catalog.page_size);
+            let page = page(&merged, (method, to), (cursor.as_deref(), catalog.page_size), &memory);
             (merged, page)
         };
         let (merged, page) = if size < LARGE { work() } else { aside(work).await };
@@ -262,8 +270,8 @@ impl Route {
         let key = wish.key.without_cursor();
         let merged = &self.lists.merged;
         let found = merged.find(&key.for_everyone(), holds).or_else(|| merged.find(&key, holds));
-        let page =
-            |merged: Arc<_>| page(&merged, (wish.method, wish.to), wish.cursor, self.catalog.page_size);
+        let on = (wish.cursor, self.catalog.page_size);
+        let page = |merged: Arc<_>| page(&merged, (wish.method, wish.to), on, &self.world.memory);
         Ok(found.map(page).transpose()?.map(|listing| self.keep(wish, listing)))
     }
 
@@ -289,15 +297,15 @@ impl Route {
 fn page(
     (whole, basis): &(Merged, Basis),
     (method, to): (&Method, &Revision),
-    cursor: Option<&str>,
-    size: Option<usize>,
+    (cursor, size): (Option<&str>, Option<usize>),
+    memory: &Memory,
 ) -> Result<Listing, CallError> {
     let (on_page, next) = cursor::page(whole, cursor, size)?;
     let entries = whole.entries.get(on_page).unwrap_or_default();
     let text = text(method, entries, next.as_deref(), whole);
     let internal = |why: String| CallError::Internal(why);
     let message = Message::parse(text.into()).map_err(|fault| internal(fault.to_string()))?;
-    Listing::new(&message, method, to, basis.clone()).map_err(|fault| internal(fault.to_string()))
+    Listing::new(&message, (method, to), basis.clone(), memory).map_err(|fault| internal(fault.to_string()))
 }
 
 /// Pages of one server's list as one, as the route shows it: the first one's answer with the entries of all.

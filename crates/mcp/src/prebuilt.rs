@@ -40,6 +40,12 @@ impl Prebuilt {
         patch.pieces(&self.text)
     }
 
+    /// The same of bytes that say the same, such as those that somebody counts.
+    #[must_use]
+    pub fn lying_in(self, place: impl FnOnce(Bytes) -> Bytes) -> Self {
+        Self { text: place(self.text), ..self }
+    }
+
     /// How many bytes it holds.
     #[must_use]
     pub fn size(&self) -> usize {

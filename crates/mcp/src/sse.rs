@@ -51,6 +51,39 @@ pub fn write_message_with_id(id: &str, message: &[u8], out: &mut BytesMut) {
     write_message(message, out);
 }
 
+/// The most bytes of one chunk of [`message_chunks`].
+const CHUNK: usize = 128 * 1024;
+
+/// One event that carries a JSON message, as [`write_message`] and [`write_message_with_id`] write it, chunk by chunk: what is
+/// long in the message is not copied, and not looked at before it is its turn.
+pub fn message_chunks<I: Iterator<Item = Bytes>>(
+    id: Option<&str>,
+    message: I,
+) -> impl Iterator<Item = Bytes> + use<I> {
+    let mut first = BytesMut::new();
+    if let Some(id) = id {
+        first.put_slice(b"id: ");
+        first.put_slice(id.as_bytes());
+        first.put_slice(b"\n");
+    }
+    first.put_slice(b"event: message\ndata: ");
+    let parts = message.flat_map(|mut text| {
+        std::iter::from_fn(move || {
+            let chunk = text.split_to(text.len().min(CHUNK));
+            (!chunk.is_empty()).then_some(chunk)
+        })
+    });
+    let lines = parts.map(|part| match memchr::memchr2(b'\n', b'\r', &part) {
+        None => part,
+        Some(_) => {
+            let mut line = BytesMut::with_capacity(part.len());
+            put_one_line(&part, &mut line);
+            line.freeze()
+        }
+    });
+    std::iter::once(first.freeze()).chain(lines).chain(std::iter::once(Bytes::from_static(b"\n\n")))
+}
+
 /// Appends an event without data: it only gives a client an id to resume after, and says how long it shall wait before
 /// it does. Source: MCP 2025-11-25 `basic/transports` §Sending Messages.
 pub fn write_primer(id: &str, retry_ms: u64, out: &mut BytesMut) {
@@ -199,6 +232,26 @@ mod tests {
             decoder.feed(chunk, |event| events.push(event))?;
         }
         Ok(events)
+    }
+
+    proptest! {
+        #[test]
+        fn chunks_say_what_is_written_at_once(
+            pieces in prop::collection::vec("[a\\n\\r{]{0,9}", 0..5),
+            long in prop::sample::select(vec![0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK + 3]),
+            id in prop::option::of("[a-z]{1,5}"),
+        ) {
+            let mut pieces: Vec<_> = pieces.into_iter().map(Bytes::from).collect();
+            pieces.push(Bytes::from([b"x".repeat(long), b"\n".to_vec()].concat()));
+            let mut out = BytesMut::new();
+            match &id {
+                Some(id) => write_message_with_id(id, &pieces.concat(), &mut out),
+                None => write_message(&pieces.concat(), &mut out),
+            }
+            let chunks: Vec<_> = message_chunks(id.as_deref(), pieces.into_iter()).collect();
+            assert!(chunks.iter().all(|chunk| chunk.len() <= CHUNK));
+            assert_eq!(chunks.concat(), out);
+        }
     }
 
     fn data(text: &'static str) -> Event {

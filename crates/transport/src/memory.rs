@@ -110,6 +110,21 @@ impl Memory {
         self.0.stalled.load(Ordering::Relaxed)
     }
 
+    /// Counts so many bytes that are there already, whether there is room for them or not: others then find less.
+    #[must_use]
+    pub fn count(&self, bytes: usize) -> Held {
+        let share = self.share();
+        self.0.held.fetch_add(bytes, Ordering::Relaxed);
+        share.party.fetch_add(bytes, Ordering::Relaxed);
+        Held { share, bytes }
+    }
+
+    /// Counts bytes that were made here of others, until the last of them is dropped.
+    #[must_use]
+    pub fn own(&self, bytes: Bytes) -> Bytes {
+        self.share().nothing().own(bytes)
+    }
+
     /// The part of a party that has no address, such as a server.
     #[must_use]
     pub fn share(&self) -> Share {

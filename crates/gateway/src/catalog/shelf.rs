@@ -22,6 +22,7 @@ use mcp::meta::{ClientFacts, LogWish};
 use mcp::method::{Kind, Method};
 use mcp::version::{Era, Revision, Structured};
 use tokio::time::{Instant, timeout_at};
+use transport::memory::Held;
 
 use crate::aside::{LARGE, aside};
 use crate::catalog::index::Index;
@@ -144,6 +145,8 @@ pub(crate) struct Stocked {
     acts: u64,
     hints: Hints,
     grace: Mutex<Grace>,
+    /// What was made of the page counts beside it.
+    _made: Held,
 }
 
 /// For whom a page is good whatever its server says of that, as long as nobody calls anything that may have changed it.
@@ -225,6 +228,13 @@ pub(crate) struct Entry {
     pub(crate) narrow: Option<Bytes>,
 }
 
+impl Entry {
+    /// How many bytes it takes, or a few more: its text may be a part of the page.
+    fn bytes(&self) -> usize {
+        self.name.len() + self.text.len() + self.narrow.as_ref().map_or(0, Bytes::len) + 128
+    }
+}
+
 impl Stocked {
     /// The text of one of its entries as a client of a revision can read it.
     pub(crate) fn text_for(&self, entry: &Entry, method: &Method, to: &'static Revision) -> Bytes {
@@ -266,9 +276,7 @@ impl Stocked {
 
     /// About what it costs to keep it.
     fn bytes(&self) -> usize {
-        let narrow = |entry: &Entry| entry.narrow.as_ref().map_or(0, Bytes::len);
-        let entry = |entry: &Entry| entry.name.len() + entry.text.len() + narrow(entry) + 128;
-        self.page.message.bytes().len() + self.entries.iter().map(entry).sum::<usize>() + 1024
+        self.page.message.bytes().len() + self.entries.iter().map(Entry::bytes).sum::<usize>() + 1024
     }
 }
 
@@ -504,6 +512,7 @@ impl Shelf {
             read.map_err(|fault| ListFault::Call(CallError::invalid(self.upstream.name(), &fault)))?;
         self.tell(&remarks);
         let hints = self.effective(page.hints);
+        let made = self.upstream.world().memory.count(shown.iter().map(Entry::bytes).sum());
         let known = self.upstream.discovered(asker.principal, asker.era, Some(asker.client)).await;
         let (era, discovered) = known.map_err(ListFault::Call)?;
         let makes_tasks = Form::of_server(era, &discovered) == Some(Form::Extension);
@@ -518,6 +527,7 @@ impl Shelf {
             acts,
             hints,
             grace: Mutex::new(Grace::None),
+            _made: made,
         })
     }
 

@@ -173,7 +173,9 @@ fn calls(steps: Steps, manner: Manner) -> Saying {
                 Step::Begun { .. } => {}
                 Step::Notice(bytes) => return Some((Said::Notice(bytes), (steps, manner))),
                 Step::Ask(bytes) => return Some((Said::Ask(bytes), (steps, manner))),
-                Step::Last(last) => return Some((Said::Reply(respond::body(last, &manner)), (None, manner))),
+                Step::Last(last) => {
+                    return Some((Said::Reply(respond::body(last, &manner).text()), (None, manner)));
+                }
             }
         }
     })

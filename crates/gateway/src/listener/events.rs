@@ -1,6 +1,7 @@
 //! Responses that are streams of server-sent events. An idle one says every now and then that it is alive.
 
 use bytes::{Bytes, BytesMut};
+use futures_util::stream::iter;
 use futures_util::{Stream, StreamExt as _};
 use http::Response;
 use mcp::jsonrpc::Id;
@@ -8,11 +9,12 @@ use mcp::sse;
 use tokio::time::{Duration, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use transport::http::body::ReplyBody;
+use transport::http::body::{Pieces, ReplyBody};
 
 use std::sync::Arc;
 
 use super::respond;
+use crate::aside::LARGE;
 use crate::bridge::replay::{Lasting, Reader, Recordings};
 use crate::flow::Listening;
 use crate::plan::Limits;
@@ -44,7 +46,10 @@ impl Recorder {
         match self.recordings.answer(messages, &self.limits, whereabouts, self.lasting.clone()) {
             Ok(reader) => read(reader, self.primes, keep_alive),
             // Nothing is said of coming back to a stream to which nobody can.
-            Err(messages) => stream(messages.map(|message| event(&message)), Some(comment()), keep_alive),
+            Err(messages) => {
+                let events = messages.flat_map(|message| event(None, message.into()));
+                stream(events, Some(comment()), keep_alive)
+            }
         }
     }
 }
@@ -61,18 +66,16 @@ pub(crate) fn read(reader: Reader, primes: bool, keep_alive: Duration) -> Respon
     };
     let events = futures_util::stream::unfold(reader, |mut reader| async move {
         let (id, message) = reader.next().await?;
-        let mut out = BytesMut::new();
-        sse::write_message_with_id(&id, &message, &mut out);
-        Some((out.freeze(), reader))
+        Some((event(Some(&id), message.into()), reader))
     });
-    stream(events, Some(first), keep_alive)
+    stream(events.flatten(), Some(first), keep_alive)
 }
 
 /// A subscription stream. There may be very many, and nearly always they say nothing, so this holds what it must.
 pub(crate) fn listen(listening: Listening, keep_alive: Duration) -> Response<ReplyBody> {
     let chunks = futures_util::stream::unfold(listening, move |mut listening| async move {
         let chunk = match timeout(keep_alive, listening.next()).await {
-            Ok(message) => event(&message?),
+            Ok(message) => short(None, &message?),
             Err(_elapsed) => comment(),
         };
         Some((chunk, listening))
@@ -80,10 +83,21 @@ pub(crate) fn listen(listening: Listening, keep_alive: Duration) -> Response<Rep
     respond::stream(ReplyBody::Stream(Box::pin(chunks)))
 }
 
-/// A message as an event.
-pub(crate) fn event(message: &[u8]) -> Bytes {
+/// A message as an event. A long one is not copied: who reads slowly would hold it twice, and nobody would count that.
+pub(crate) fn event(id: Option<&str>, message: Pieces) -> impl Stream<Item = Bytes> + Send + use<> {
+    if message.len() < LARGE as u64 {
+        return iter(std::iter::once(short(id, &message.text()))).left_stream();
+    }
+    iter(sse::message_chunks(id, message.into_pieces())).right_stream()
+}
+
+/// A message that is not long, as an event.
+fn short(id: Option<&str>, message: &[u8]) -> Bytes {
     let mut out = BytesMut::new();
-    sse::write_message(message, &mut out);
+    match id {
+        None => sse::write_message(message, &mut out),
+        Some(id) => sse::write_message_with_id(id, message, &mut out),
+    }
     out.freeze()
 }
 

@@ -197,8 +197,10 @@ fn events(steps: Steps, first: Option<First>, manner: Manner) -> Response<ReplyB
     let (keep_alive, recorder) = (manner.keep_alive, manner.recorder.clone());
     let messages = messages(steps, first, manner);
     match recorder {
-        Some(recorder) => recorder.stream(messages, keep_alive),
-        None => events::stream(messages.map(|message| events::event(&message)), comment, keep_alive),
+        Some(recorder) => recorder.stream(messages.map(|message| message.text()), keep_alive),
+        None => {
+            events::stream(messages.flat_map(|message| events::event(None, message)), comment, keep_alive)
+        }
     }
 }
 
@@ -207,26 +209,28 @@ fn messages(
     steps: Steps,
     first: Option<Bytes>,
     manner: Manner,
-) -> impl futures_util::Stream<Item = Bytes> + Send {
+) -> impl futures_util::Stream<Item = Pieces> + Send {
     let running = (Some(steps), manner);
     let rest = futures_util::stream::unfold(running, |(mut steps, manner)| async move {
         loop {
             match steps.as_mut()?.next().await? {
                 Step::Begun { .. } => {}
-                Step::Notice(bytes) | Step::Ask(bytes) => return Some((bytes, (steps, manner))),
+                Step::Notice(bytes) | Step::Ask(bytes) => {
+                    return Some((Pieces::from(bytes), (steps, manner)));
+                }
                 Step::Last(last) => return Some((body(last, &manner), (None, manner))),
             }
         }
     });
-    futures_util::stream::iter(first).chain(rest)
+    futures_util::stream::iter(first.map(Pieces::from)).chain(rest)
 }
 
 /// The text of a response.
-pub(crate) fn body(last: Last, manner: &Manner) -> Bytes {
+pub(crate) fn body(last: Last, manner: &Manner) -> Pieces {
     match last {
-        Last::Message(message, _) => message.bytes().clone(),
-        Last::Built(text) => text.text(),
-        Last::Error(wire) => wire.body(Some(&manner.id)),
-        Last::Ended(bytes) => bytes,
+        Last::Message(message, _) => message.bytes().clone().into(),
+        Last::Built(text) => text,
+        Last::Error(wire) => wire.body(Some(&manner.id)).into(),
+        Last::Ended(bytes) => bytes.into(),
     }
 }

@@ -35,6 +35,11 @@ impl Pieces {
         }
     }
 
+    /// What is still to be sent, one piece after the other.
+    pub fn into_pieces(mut self) -> impl Iterator<Item = Bytes> {
+        std::iter::from_fn(move || self.pop())
+    }
+
     /// How many bytes are still to be sent.
     #[must_use]
     pub fn len(&self) -> u64 {

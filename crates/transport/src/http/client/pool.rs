@@ -21,6 +21,10 @@ use super::Destination;
 use crate::net::BoxIo;
 use crate::workers;
 
+/// The most that is read at once. It belongs to a connection for as long as that is there, counted by nobody, and hyper's own
+/// bound is four times this.
+const BUFFER: usize = 128 * 1024;
+
 /// How long an unused connection is kept. Uvicorn and Node close theirs after five seconds: a request that is sent in just
 /// that moment is lost, and whether it was carried out can then not be known. On a busy machine either side may notice
 /// late, hence the distance.
@@ -153,7 +157,8 @@ pub(super) enum Unsent {
 
 impl Http1 {
     pub(super) async fn open(io: BoxIo) -> hyper::Result<Self> {
-        let (sender, driver) = http1::handshake(TokioIo::new(io)).await?;
+        let builder = &mut http1::Builder::new();
+        let (sender, driver) = builder.max_buf_size(BUFFER).handshake(TokioIo::new(io)).await?;
         Ok(Self { sender, driver: Box::pin(driver), ended: false })
     }
 

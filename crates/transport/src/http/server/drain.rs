@@ -18,6 +18,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use crate::http::body::ReplyBody;
@@ -34,6 +35,10 @@ const SILENCE: Duration = Duration::from_secs(2);
 const GRACE: Duration = Duration::from_millis(100);
 /// What is announced as no longer than this is read to its end, so that the connection can stay.
 const SHORT: u64 = 64 * 1024;
+
+/// So many bodies are thrown away at once; others wait, unread, for as long again. Each takes a buffer of up to 128 KiB that
+/// nobody counts, and it may be for want of memory that they are thrown away.
+static PLACES: Semaphore = Semaphore::const_new(64);
 
 /// A response, and what was not read of its request.
 #[derive(Debug)]
@@ -59,12 +64,16 @@ pub(super) fn with_rest(
     spoken: Spoken,
 ) -> Response<Answer> {
     let Some(rest) = rest else { return response.map(Answer::Plain) };
-    let short = rest.size_hint().upper().is_some_and(|left| left <= SHORT);
+    let short = is_short(&rest);
     let mut response = response.map(|reply| Answer::Early(Box::new(Early { reply, unread: Some(rest) })));
     if spoken == Spoken::Http1 && !short {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
+}
+
+fn is_short(rest: &Incoming) -> bool {
+    rest.size_hint().upper().is_some_and(|left| left <= SHORT)
 }
 
 impl Drop for Early {
@@ -78,6 +87,15 @@ impl Drop for Early {
 }
 
 async fn throw_away(mut body: Incoming) {
+    // What is short fits into the buffer that the head came in.
+    let _place = match is_short(&body) {
+        true => None,
+        false => match timeout(LONGEST, PLACES.acquire()).await {
+            Ok(Ok(place)) => Some(place),
+            // Its turn has not come: the connection is closed.
+            _ => return,
+        },
+    };
     let all = async {
         let mut left = MOST;
         while let Ok(Some(Ok(frame))) = timeout(SILENCE, body.frame()).await {
