@@ -1,84 +1,68 @@
 //! Work on what is large, beside the threads that carry connections: to read a list of 20 MB takes so long that every
 //! other call of the same thread would wait for it.
 
+use std::cell::Cell;
 use std::future::Future;
-use std::panic::{self, AssertUnwindSafe};
+use std::panic;
 use std::pin::Pin;
-use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock};
 use std::thread;
 
 use bytes::Bytes;
 use mcp::jsonrpc::{EnvelopeFault, Message, Unread};
 use rustix::process;
-use tokio::sync::oneshot;
+use tokio::sync::Semaphore;
 
 /// From so many bytes on. To pass less on to another thread costs more than it spares others.
 pub(crate) const LARGE: usize = 256 * 1024;
 
-/// How much less these threads are worth to the system than those that carry connections (nice(2)): where processors are
-/// few, who carries a small call must not wait until a slice of time is over.
-const NICE: i32 = 10;
-
-type Work = Box<dyn FnOnce() + Send>;
-
-/// Takes work to the threads that do it.
-static WORK: LazyLock<Sender<Work>> = LazyLock::new(|| {
-    let (sender, queue) = mpsc::channel();
-    let queue = Arc::new(Mutex::new(queue));
-    for number in 1..=places() {
-        let queue = Arc::clone(&queue);
-        // Where there is none, nobody takes the work, which is then done by whoever wants it.
-        drop(thread::Builder::new().name(format!("large-{number}")).spawn(move || carry_out(&queue)));
-    }
-    sender
+/// So many work at once; others wait. Half of the machine stays for all that is small.
+static PLACES: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    Arc::new(Semaphore::new((processors / 2).max(1)))
 });
 
-/// So many work at once; others wait. Half of the machine stays for all that is small.
-fn places() -> usize {
-    (thread::available_parallelism().map_or(1, usize::from) / 2).max(1)
+/// How much less a thread is worth to the system that works on what is large (nice(2)): where processors are few, who carries a
+/// small call must not wait until a slice of time is over.
+const NICE: i32 = 10;
+
+thread_local! {
+    static IS_NICE: Cell<bool> = const { Cell::new(false) };
 }
 
-fn carry_out(queue: &Mutex<Receiver<Work>>) {
+/// Makes this thread less urgent than those that carry connections. It stays so, since only root may go back; whatever else
+/// waits for a thread to block in, such as a look-up of a name, gets one that is as nice or a new one.
+fn be_nice() {
+    if IS_NICE.replace(true) {
+        return;
+    }
     let less = process::getpriority_process(None)
         .and_then(|usual| process::setpriority_process(None, (usual + NICE).min(19)));
     if let Err(error) = less {
         tracing::debug!(%error, "a thread for large messages has the priority of all others");
-    }
-    loop {
-        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        match next {
-            Ok(work) => work(),
-            // The sender is never dropped.
-            Err(_gone) => return,
-        }
     }
 }
 
 /// What is worked on elsewhere, in a box: it is rare, and whoever waits for it must not grow by it.
 pub(crate) type Aside<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// Does something elsewhere. What nobody waits for any more when its turn comes is not done; what has begun is done to its
-/// end.
+/// Does something elsewhere. Who waits no longer only stops to wait; what has begun is done to its end.
 pub(crate) fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Aside<T> {
     Box::pin(async move {
-        let (reply, done) = oneshot::channel();
-        let work: Work = Box::new(move || {
-            if !reply.is_closed() {
-                let done = panic::catch_unwind(AssertUnwindSafe(work));
-                // Nobody waits any more.
-                drop(reply.send(done));
-            }
+        // It is never closed.
+        let place = Arc::clone(&PLACES).acquire_owned().await.ok();
+        let done = tokio::task::spawn_blocking(move || {
+            be_nice();
+            let done = work();
+            drop(place);
+            done
         });
-        if let Err(mpsc::SendError(work)) = WORK.send(work) {
-            work();
-        }
-        match done.await {
-            Ok(Ok(done)) => done,
+        match done.await.map_err(tokio::task::JoinError::try_into_panic) {
+            Ok(done) => done,
             // As if it had been done here.
-            Ok(Err(panicked)) => panic::resume_unwind(panicked),
-            // It is always sent while somebody waits.
-            Err(_gone) => std::future::pending().await,
+            Err(Ok(panicked)) => panic::resume_unwind(panicked),
+            // The runtime ends, and so does whoever waits.
+            Err(Err(_ended)) => std::future::pending().await,
         }
     })
 }
@@ -105,44 +89,31 @@ mod tests {
         thread::current().id()
     }
 
-    #[tokio::test]
-    async fn work_is_done_on_another_thread_of_less_priority() {
-        let priority = || process::getpriority_process(None).unwrap();
-        let ours = priority();
-        let (thread, theirs) = aside(move || (here(), priority())).await;
-        assert_ne!(thread, here());
-        assert_eq!((theirs, priority()), ((ours + NICE).min(19), ours));
+    #[tokio::test(start_paused = true)]
+    async fn work_is_done_on_another_thread_and_time_stands_still() {
+        let began = tokio::time::Instant::now();
+        let slow = aside(|| {
+            thread::sleep(std::time::Duration::from_millis(5));
+            here()
+        });
+        let waited = tokio::time::timeout(std::time::Duration::from_millis(1), slow).await;
+        assert_ne!(waited.unwrap(), here());
+        assert_eq!(began.elapsed(), std::time::Duration::ZERO);
     }
 
     #[tokio::test]
-    async fn what_nobody_waits_for_any_more_is_not_begun() {
-        let (go, goes) = mpsc::channel::<()>();
-        let goes = Arc::new(Mutex::new(goes));
-        // All threads have something to do.
-        let busy: Vec<_> = (0..places())
-            .map(|_| {
-                let goes = Arc::clone(&goes);
-                tokio::spawn(aside(move || goes.lock().unwrap().recv().unwrap()))
-            })
-            .collect();
-        tokio::task::yield_now().await;
-        let begun = Arc::new(Mutex::new(false));
-        let note = Arc::clone(&begun);
-        let given_up = tokio::spawn(aside(move || *note.lock().unwrap() = true));
-        tokio::task::yield_now().await;
-        given_up.abort();
-        assert!(given_up.await.unwrap_err().is_cancelled());
-        for _ in &busy {
-            go.send(()).unwrap();
+    async fn it_is_done_with_less_priority() {
+        let priority = || process::getpriority_process(None).unwrap();
+        let ours = priority();
+        for _ in 0..3 {
+            assert_eq!(aside(priority).await, (ours + NICE).min(19));
         }
-        // Whatever comes behind it is done.
-        aside(|| ()).await;
-        assert!(!*begun.lock().unwrap());
+        assert_eq!(priority(), ours);
     }
 
     #[tokio::test]
     async fn others_go_on_meanwhile() {
-        let (go, goes) = mpsc::channel();
+        let (go, goes) = std::sync::mpsc::channel();
         let waits = tokio::spawn(aside(move || goes.recv()));
         // On the one thread of this runtime.
         tokio::task::yield_now().await;
@@ -155,7 +126,7 @@ mod tests {
         let panicked = tokio::spawn(aside(|| panic!("odd"))).await;
         assert!(panicked.unwrap_err().is_panic());
         // And its place is free again.
-        for _ in 0..2 * places() {
+        for _ in 0..2 * thread::available_parallelism().map_or(1, usize::from) {
             assert!(tokio::spawn(aside(|| panic!("odd"))).await.is_err());
         }
         assert_eq!(aside(|| 1).await, 1);
@@ -164,7 +135,6 @@ mod tests {
     #[tokio::test]
     async fn no_more_work_at_once_than_there_are_places() {
         use std::sync::atomic::{AtomicUsize, Ordering};
-
         let (at_once, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let work = || {
             let (at_once, most) = (Arc::clone(&at_once), Arc::clone(&most));
@@ -175,6 +145,7 @@ mod tests {
             })
         };
         futures_util::future::join_all((0..50).map(|_| work())).await;
-        assert!((1..=places()).contains(&most.load(Ordering::SeqCst)));
+        let places = (thread::available_parallelism().map_or(1, usize::from) / 2).max(1);
+        assert!((1..=places).contains(&most.load(Ordering::SeqCst)));
     }
 }

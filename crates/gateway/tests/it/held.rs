@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use gateway::plan::Plan;
 use gateway::upstream::Health;
 use testkit::http::Client;
 use testkit::json;
@@ -18,14 +19,20 @@ use crate::stand::{Over, Running, Stand};
 const LIMIT: usize = 100_000;
 
 async fn bounded(over: Over, persona: Persona) -> (Running, ScriptedServer, Desk, Memory) {
+    let (running, server, desk, memory, _plan) = of_plan(over, persona).await;
+    (running, server, desk, memory)
+}
+
+async fn of_plan(over: Over, persona: Persona) -> (Running, ScriptedServer, Desk, Memory, Plan) {
     let mut stand = Stand::new(Arc::new(MemoryNetwork::default()));
     let (server, desk) = stand.add("up", over, persona).await;
     let memory = Memory::new(LIMIT);
     stand.memory = memory.clone();
+    let plan = stand.plan.clone();
     let running = stand.start().await;
     server.saw("tools/list", 1).await;
     testkit::idle().await;
-    (running, server, desk, memory)
+    (running, server, desk, memory, plan)
 }
 
 fn echo(size: usize) -> String {
@@ -186,6 +193,18 @@ async fn ends(kind: Kind, running: &Running, (server, desk): (&ScriptedServer, &
     }
 }
 
+/// A call that its server has, if that is well, and does not answer.
+async fn left_open(kind: Kind, running: &Running, desk: &mut Desk) -> (JoinHandle<()>, Option<Asked>) {
+    let mut door = Door::open(kind, running).await;
+    let text = format!(r#""name":"echo","arguments":{{"text":"{}"}}"#, "x".repeat(15_000));
+    let body = door.body("1", "tools/call", &text, "");
+    let waits = tokio::spawn(async move {
+        let mut begun = door.begin(&body).await;
+        while door.next(&mut begun).await.is_some() {}
+    });
+    (waits, tokio::time::timeout(Duration::from_secs(30), desk.asked("tools/call")).await.ok())
+}
+
 #[tokio::test(start_paused = true)]
 async fn whatever_becomes_of_a_call_all_of_it_is_given_back() {
     let mut seed = 11;
@@ -194,10 +213,16 @@ async fn whatever_becomes_of_a_call_all_of_it_is_given_back() {
         [Over::Http, Over::Stdio].iter().flat_map(|over| personas.iter().map(|it| (*over, it)))
     {
         for kind in Kind::ALL {
-            let (running, server, mut desk, memory) = bounded(over, persona.clone()).await;
+            let (running, server, mut desk, memory, plan) = of_plan(over, persona.clone()).await;
             ends(kind, &running, (&server, &mut desk), &mut seed).await;
-            drop(desk);
+            let waiting = left_open(kind, &running, &mut desk).await;
+            // The server is another one from now on, and the gateway ends, while calls of either wait.
+            let mut next = plan.clone();
+            next.upstreams[0].message_bytes -= 1;
+            running.gateway.reload(next);
+            let more = left_open(kind, &running, &mut desk).await;
             running.gateway.stop().await;
+            drop((desk, waiting, more));
             testkit::idle().await;
             assert_eq!(memory.held(), 0, "{over:?} {kind:?}");
         }
