@@ -37,8 +37,8 @@ const FLOORS: &[(&str, &str)] = &[
     ),
     (
         "gateway",
-        "reply metrics world masks plan digest aside upstream descriptors tally replica suspend news kept catalog \
-         watch subscription route bridge relay call tasks listing flow listener live admin lib",
+        "masks plan digest aside metrics world reply kept descriptors upstream tally replica suspend news \
+         catalog watch subscription route bridge relay call tasks listing flow listener live admin lib",
     ),
     (
         "mcp",

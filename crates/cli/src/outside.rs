@@ -71,7 +71,7 @@ pub(crate) fn world(
         memory,
         workers,
         children: child_places(plan),
-        replica: None,
+        store: None,
         tasks: Default::default(),
     })
 }

@@ -16,7 +16,7 @@ use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::log::Voice;
 use crate::print::{self, Paint};
-use crate::shared::Shared;
+use crate::shared::{self, Shared};
 use crate::signals::{self, Ends};
 use crate::{given, outside};
 
@@ -82,12 +82,12 @@ impl Serve {
         let watched = !self.no_watch && !configuration.is_stdin();
         let shared = Shared::open(&plan, self.state_dir.as_deref()).await?;
         let mut world = outside::world(&plan, shared.seal(), None, workers(self.threads)?)?;
-        world.replica = shared.replica(&world)?;
-        let replica = world.replica.clone();
         world.spawn = outside::spawn(descriptors.map(|limit| limit.before))?;
+        world.store = shared.store();
+        let replica = shared::replica(&world)?;
         let bound_by = listeners(&plan);
         descriptors::share(&mut plan, descriptors);
-        let gateway = Gateway::new(plan, world);
+        let gateway = Gateway::with_replica(plan, world, replica.clone());
         let bound = gateway.listen().await?;
         announce(&bound, &configuration, voice);
         let settled = settle(&gateway);

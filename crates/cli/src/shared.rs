@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use gateway::plan::Plan;
-use gateway::replica::{Replica, Said, Surroundings};
+use gateway::replica::{Replica, Said};
 use gateway::world::{Clock as _, SystemClock, World};
 use mcp::json::quote;
 use store::keeper::{Keys, KeysFault};
@@ -97,22 +97,9 @@ impl Shared {
         Arc::clone(&self.seal)
     }
 
-    /// Makes this process one of the replicas, if it may have any.
-    pub(crate) fn replica(&self, world: &World) -> Result<Option<Arc<Replica>>, Fault> {
-        let Some(store) = &self.store else { return Ok(None) };
-        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        let facts = format!(r#""host":{},"process":{}"#, quote(host.trim()), std::process::id());
-        let said = Said { version: env!("CARGO_PKG_VERSION").to_owned(), facts };
-        let around = Surroundings {
-            store: Arc::clone(store),
-            seal: self.seal(),
-            network: Arc::clone(&world.network),
-            clock: Arc::clone(&world.clock),
-            workers: world.workers.clone(),
-            memory: world.memory.clone(),
-            metrics: Arc::clone(&world.metrics),
-        };
-        Replica::new(around, said).map(Some).map_err(|fault| Fault::Outside(fault.to_string()))
+    /// The store, if the plan has one.
+    pub(crate) fn store(&self) -> Option<Arc<Store>> {
+        self.store.clone()
     }
 
     /// Follows the keys for ever.
@@ -129,6 +116,14 @@ impl Shared {
             store.close().await;
         }
     }
+}
+
+/// Makes this process one of the replicas, if it may have any.
+pub(crate) fn replica(world: &World) -> Result<Option<Arc<Replica>>, Fault> {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let facts = format!(r#""host":{},"process":{}"#, quote(host.trim()), std::process::id());
+    let said = Said { version: env!("CARGO_PKG_VERSION").to_owned(), facts };
+    Replica::new(world, said).map_err(|fault| Fault::Outside(fault.to_string()))
 }
 
 impl From<KeysFault> for Fault {

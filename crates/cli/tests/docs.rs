@@ -84,7 +84,7 @@ fn world(plan: &Plan) -> World {
         memory: transport::memory::Memory::default(),
         workers: transport::workers::Workers::default(),
         children: child_places(plan),
-        replica: None,
+        store: None,
         tasks: tokio_util::task::TaskTracker::new(),
     }
 }

@@ -193,7 +193,7 @@ impl Route {
         visit: Visit<'_>,
         upstream: &str,
     ) -> Result<Option<Box<Binding>>, CallError> {
-        if self.world.replica.is_none() || visit.revision.era == Era::Legacy {
+        if self.replica.is_none() || visit.revision.era == Era::Legacy {
             return Ok(None);
         }
         let mut members = self.catalog.members.iter().map(|member| &member.upstream);

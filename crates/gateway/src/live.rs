@@ -188,13 +188,19 @@ impl Gateway {
     /// A data plane with this plan. Its servers begin to be reached at once; nothing listens yet.
     #[must_use]
     pub fn new(plan: Plan, world: World) -> Arc<Self> {
+        Self::with_replica(plan, world, None)
+    }
+
+    /// The same, as one of several replicas where there is one.
+    #[must_use]
+    pub fn with_replica(plan: Plan, world: World, replica: Option<Arc<Replica>>) -> Arc<Self> {
         let places = Places::new("calls".to_owned(), plan.limits.concurrent_calls, 0);
         let streams = Places::new("streams".to_owned(), plan.limits.streams, 0);
         let empty = Live { plan: Arc::new(Plan::default()), servers: BTreeMap::new(), endpoints: Vec::new() };
-        let suspended =
-            Suspended::new(Arc::clone(&world.seal), plan.limits.suspended_calls, world.replica.clone());
-        let tasks = Tasks::new(Arc::clone(&world.seal), plan.limits.suspended_calls, world.replica.clone());
-        let shares = Shares { places: Arc::new(places), streams: Arc::new(streams), suspended, tasks };
+        let suspended = Suspended::new(Arc::clone(&world.seal), plan.limits.suspended_calls, replica.clone());
+        let tasks = Tasks::new(Arc::clone(&world.seal), plan.limits.suspended_calls, replica.clone());
+        let shares =
+            Shares { places: Arc::new(places), streams: Arc::new(streams), suspended, tasks, replica };
         let gateway = Arc::new(Self {
             world,
             live: Arc::new(ArcSwap::from_pointee(empty)),
@@ -296,7 +302,7 @@ impl Gateway {
 
     fn server(&self, plan: UpstreamPlan, most_children: usize) -> Server {
         let upstream = Arc::new(Upstream::new(plan, self.world.clone(), most_children));
-        let watch = Watch::new(&upstream, &self.gate);
+        let watch = Watch::new(&upstream, &self.gate, self.shares.replica.as_ref());
         Server { upstream, watch, stop: CancellationToken::new() }
     }
 
@@ -378,7 +384,7 @@ impl Gateway {
             bound.push(Bound { name: ADMIN.to_owned(), address, secure: false, paths });
         }
         // Others must be able to find what clients are given, so this comes before the first client.
-        if let Some(replica) = &self.world.replica {
+        if let Some(replica) = &self.shares.replica {
             bound.extend(self.join(replica, &live.plan, &bound).await?);
         }
         for server in servers {
@@ -468,7 +474,7 @@ impl Gateway {
             live: Arc::clone(&self.live),
             sse: Arc::clone(&self.sse),
             drain: self.drain.clone(),
-            replica: self.world.replica.clone(),
+            replica: self.shares.replica.clone(),
         }
     }
 

@@ -11,19 +11,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use store::replicas::{Beat, Registration};
-use store::seal::Seal;
 use store::seal::key::Key;
 use store::{Store, StoreFault};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
-use transport::memory::Memory;
-use transport::net::Network;
-use transport::workers::Workers;
 
-use crate::metrics::Metrics;
 use crate::upstream::pipe::lock;
-use crate::world::Clock;
+use crate::world::World;
 
 mod badge;
 mod changes;
@@ -49,25 +44,6 @@ const BURIED: Duration = Duration::from_secs(3600);
 const SWEEP_BEATS: u32 = 30;
 const SWEEP_ROWS: usize = 500;
 
-/// What a replica lives in.
-#[derive(Debug, Clone)]
-pub struct Surroundings {
-    /// What it shares with the others.
-    pub store: Arc<Store>,
-    /// The seal that they all have.
-    pub seal: Arc<Seal>,
-    /// Where it listens and connects.
-    pub network: Arc<dyn Network>,
-    /// The time of day.
-    pub clock: Arc<dyn Clock>,
-    /// Who carries its connections.
-    pub workers: Workers,
-    /// The bound on what is held for others.
-    pub memory: Memory,
-    /// Counts.
-    pub metrics: Arc<Metrics>,
-}
-
 /// What a replica says of itself.
 #[derive(Debug, Clone)]
 pub struct Said {
@@ -79,7 +55,9 @@ pub struct Said {
 
 /// This process among the replicas.
 pub struct Replica {
-    around: Surroundings,
+    world: World,
+    /// What it shares with the others.
+    store: Arc<Store>,
     said: Mutex<Said>,
     forward: Mutex<Option<String>>,
     /// What it holds, as members of a JSON object.
@@ -107,15 +85,17 @@ impl fmt::Debug for Replica {
 }
 
 impl Replica {
-    /// A replica that nobody knows yet.
+    /// A replica that nobody knows yet; none where the world has no store, for then nobody can.
     ///
     /// # Errors
     /// When there are no random numbers for its id.
-    pub fn new(around: Surroundings, said: Said) -> Result<Arc<Self>, StoreFault> {
-        Ok(Arc::new(Self {
+    pub fn new(world: &World, said: Said) -> Result<Option<Arc<Self>>, StoreFault> {
+        let Some(store) = world.store.clone() else { return Ok(None) };
+        Ok(Some(Arc::new(Self {
             id: Mutex::new(new_id()?),
-            peers: Peers::new(&around),
-            around,
+            peers: Peers::new(world),
+            world: world.clone(),
+            store,
             said: Mutex::new(said),
             forward: Mutex::default(),
             holds: Mutex::default(),
@@ -125,7 +105,7 @@ impl Replica {
             asked: CancellationToken::new(),
             ids: watch::Sender::new(1),
             homes: homes::Homes::default(),
-        }))
+        })))
     }
 
     /// What it is called now.
@@ -150,7 +130,7 @@ impl Replica {
     }
 
     pub(crate) fn store(&self) -> &Store {
-        &self.around.store
+        &self.store
     }
 
     /// Makes itself known, with the address that others reach it at.
@@ -164,7 +144,7 @@ impl Replica {
         let began = Instant::now();
         let (version, forward) = (lock(&self.said).version.clone(), lock(&self.forward).clone());
         let said = Registration { id: self.id().to_string(), version, forward, facts: self.facts() };
-        self.around.store.register(&said).await?;
+        self.store.register(&said).await?;
         *lock(&self.beaten) = Some(began);
         Ok(())
     }
@@ -196,7 +176,7 @@ impl Replica {
             // What one run leaves, a later one or another replica sweeps.
             if !is_away
                 && beats.is_multiple_of(SWEEP_BEATS)
-                && let Err(fault) = self.around.store.sweep(SWEEP_ROWS, BURIED).await
+                && let Err(fault) = self.store.sweep(SWEEP_ROWS, BURIED).await
             {
                 tracing::debug!("nothing was swept: {fault}");
             }
@@ -218,7 +198,7 @@ impl Replica {
                 *away = Some((Instant::now(), fault));
             }
         }
-        self.around.metrics.store_away(away.is_some());
+        self.world.metrics.store_away(away.is_some());
         away.is_some()
     }
 
@@ -234,7 +214,7 @@ impl Replica {
 
     /// Says good-bye, so that nobody waits for the lease to end. That the store is away is no reason to stay.
     pub async fn leave(&self) {
-        if let Err(fault) = self.around.store.leave(&self.id()).await {
+        if let Err(fault) = self.store.leave(&self.id()).await {
             tracing::warn!("the other replicas will hear late that this one has ended: {fault}");
         }
     }
@@ -253,7 +233,7 @@ impl Replica {
         let _one = self.beating.lock().await;
         let began = Instant::now();
         let id = self.id();
-        match self.around.store.beat(&id, &self.facts(), LEASE).await? {
+        match self.store.beat(&id, &self.facts(), LEASE).await? {
             Beat::Alive => {}
             Beat::Drain => self.asked.cancel(),
             Beat::Forgotten => {

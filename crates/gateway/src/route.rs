@@ -26,6 +26,7 @@ use crate::kept::{Kept, Room};
 use crate::listing::Lists;
 use crate::news::Feed;
 use crate::plan::{Deadlines, RoutePlan};
+use crate::replica::Replica;
 use crate::reply::CallError;
 use crate::subscription::Subscription;
 use crate::suspend::Suspended;
@@ -71,6 +72,8 @@ pub(crate) struct Route {
     /// Calls that wait for their clients.
     pub(crate) suspended: Arc<Suspended>,
     pub(crate) tasks: Arc<Tasks>,
+    /// This process among others, if it may have any.
+    pub(crate) replica: Option<Arc<Replica>>,
     /// Cancelled when a new plan has another route in this one's place.
     pub(crate) replaced: CancellationToken,
     /// What a modern server says of itself, by principal and capabilities, and until when that is fresh.
@@ -91,6 +94,7 @@ pub(crate) struct Shares {
     pub(crate) streams: Arc<Places>,
     pub(crate) suspended: Arc<Suspended>,
     pub(crate) tasks: Arc<Tasks>,
+    pub(crate) replica: Option<Arc<Replica>>,
 }
 
 impl Route {
@@ -99,7 +103,7 @@ impl Route {
         servers: &[(Arc<Upstream>, Arc<Watch>)],
         gate: Gate,
         world: World,
-        Shares { places, streams, suspended, tasks }: Shares,
+        Shares { places, streams, suspended, tasks, replica }: Shares,
     ) -> Self {
         let upstreams: Vec<_> = servers.iter().map(|(upstream, _)| Arc::clone(upstream)).collect();
         let catalog = Arc::new(Catalog::new(plan, &upstreams));
@@ -120,6 +124,7 @@ impl Route {
             single: upstreams.iter().any(|upstream| upstream.plan().single).then(|| SINGLE.into()),
             suspended,
             tasks,
+            replica,
             lists: Lists::new(&catalog),
             catalog,
             gate,

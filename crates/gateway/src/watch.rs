@@ -28,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use crate::catalog::reading::Reader;
 use crate::catalog::shelf::Shelf;
 use crate::news::Feed;
+use crate::replica::Replica;
 use crate::reply::CallError;
 use crate::upstream::answer::{Answer, Arrival};
 use crate::upstream::pipe::lock;
@@ -54,6 +55,8 @@ pub(crate) struct Watch {
     /// clients, listens for all others.
     legacy: Option<Arc<Self>>,
     gate: Gate,
+    /// Who tells the others, where each replica has a process of its own.
+    replica: Option<Arc<Replica>>,
     principal: Principal,
     wanted: Mutex<Wanted>,
     wanted_changed: Notify,
@@ -81,13 +84,14 @@ struct Wanted {
 }
 
 impl Watch {
-    pub(crate) fn new(upstream: &Arc<Upstream>, gate: &Gate) -> Arc<Self> {
+    pub(crate) fn new(upstream: &Arc<Upstream>, gate: &Gate, replica: Option<&Arc<Replica>>) -> Arc<Self> {
         let (feeds, shelves, readers) = (Arc::default(), Arc::default(), Arc::default());
         let of = |era, legacy| Self {
             upstream: Arc::clone(upstream),
             era,
             legacy,
             gate: gate.clone(),
+            replica: replica.cloned(),
             principal: Principal::anonymous(),
             wanted: Mutex::default(),
             wanted_changed: Notify::new(),

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use store::Store;
 use store::seal::Seal;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
@@ -14,7 +15,6 @@ use transport::wire::Tap;
 use transport::workers::Workers;
 
 use crate::metrics::Metrics;
-use crate::replica::Replica;
 
 /// Tells the time of day. Timers are tokio's, which tests can pause.
 pub trait Clock: Send + Sync + fmt::Debug {
@@ -56,8 +56,8 @@ pub struct World {
     pub workers: Workers,
     /// The places for child processes.
     pub children: Arc<Semaphore>,
-    /// This process among others, if it may have any.
-    pub replica: Option<Arc<Replica>>,
+    /// What this process shares with others, if it may have any.
+    pub store: Option<Arc<Store>>,
     /// Everything that runs beside calls; nothing is spawned elsewhere.
     pub tasks: TaskTracker,
 }

@@ -87,7 +87,7 @@ impl Door {
 
     /// Opens a session that outlives its connections: any replica can find it.
     pub(crate) async fn open(&self, message: &Message) -> Result<Opened, CallError> {
-        let Some(replica) = &self.route.world.replica else { return self.open_as(message, "").await };
+        let Some(replica) = &self.route.replica else { return self.open_as(message, "").await };
         Box::pin(replica.renewed()).await.map_err(|fault| store_away(&fault))?;
         self.open_as(message, &replica.id()).await
     }

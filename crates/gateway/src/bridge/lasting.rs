@@ -29,8 +29,7 @@ pub(super) fn store_away(fault: &StoreFault) -> CallError {
 impl Door {
     /// Where facts of a session are kept: nowhere if it ends with its connection or with this process.
     fn lasting(&self, terms: &Terms) -> Option<&Store> {
-        let replica = self.route.world.replica.as_ref()?;
-        (!terms.homed().opener.is_empty()).then(|| replica.store())
+        self.route.world.store.as_deref().filter(|_| !terms.homed().opener.is_empty())
     }
 
     pub(super) async fn mark_ended(&self, terms: &Terms) -> Result<(), CallError> {

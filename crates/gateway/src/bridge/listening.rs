@@ -29,7 +29,7 @@ impl Door {
 
     /// Where the streams of a session outlive this replica, if that was asked for.
     fn lasting_streams(&self, terms: &Terms) -> Option<Lasting> {
-        let replica = self.route.world.replica.as_ref().filter(|_| self.route.durable_streams)?;
+        let replica = self.route.replica.as_ref().filter(|_| self.route.durable_streams)?;
         let (session, keep) = (Arc::clone(&terms.name), terms.left(self.now()));
         let lasts = !terms.homed().opener.is_empty();
         lasts.then(|| Lasting { replica: Arc::clone(replica), session, keep, limits: self.limits })

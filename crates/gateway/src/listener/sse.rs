@@ -142,7 +142,7 @@ fn name(
     let bound = Bound { purpose: &purpose, principal: principal.id() };
     let world = &door.route.world;
     // Only this replica has the stream.
-    let at = world.replica.as_ref().map(|replica| format!("{}{AT}", replica.id())).unwrap_or_default();
+    let at = door.route.replica.as_ref().map(|replica| format!("{}{AT}", replica.id())).unwrap_or_default();
     let named = format!("{at}{name}");
     let token = world.seal.seal(bound, world.clock.now() + limits.session_ttl, named.as_bytes())?;
     Ok((name, token))

@@ -65,7 +65,7 @@ impl Gateway {
             live: Arc::clone(&self.live),
             metrics: Arc::clone(&self.world.metrics),
             leave: self.leave.clone(),
-            replica: self.world.replica.clone(),
+            replica: self.shares.replica.clone(),
         };
         let limits = ServerLimits {
             connections: ADMIN_CONNECTIONS,

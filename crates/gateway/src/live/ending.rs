@@ -63,7 +63,7 @@ impl Gateway {
         if timeout(STOPPING, stopped).await.is_err() {
             tracing::warn!("some servers were not ended in good order within {STOPPING:?}");
         }
-        if let Some(replica) = &self.world.replica {
+        if let Some(replica) = &self.shares.replica {
             replica.leave().await;
         }
         self.end.cancel();

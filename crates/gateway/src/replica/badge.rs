@@ -67,7 +67,7 @@ pub(super) fn show(
     let payload =
         format!(r#"{{"from":{},"digest":"{}"}}"#, json::quote(&replica.id()), digest(to, &headers, body));
     let bound = Bound { purpose: &purpose(receiver), principal: EVERYBODY };
-    let token = replica.around.seal.seal(bound, replica.around.clock.now() + GOOD, payload.as_bytes())?;
+    let token = replica.world.seal.seal(bound, replica.world.clock.now() + GOOD, payload.as_bytes())?;
     let value = HeaderValue::from_str(&token).map_err(|_not_ascii| SealFault::Malformed)?;
     headers.insert(BADGE.clone(), value);
     Ok(headers)
@@ -119,7 +119,7 @@ impl Shown {
     pub(super) fn take(&self, replica: &Replica, headers: &mut HeaderMap) -> Option<Badge> {
         let token = headers.remove(&BADGE)?;
         let bound = Bound { purpose: &purpose(&replica.id()), principal: EVERYBODY };
-        let opened = replica.around.seal.open(bound, replica.around.clock.now(), token.to_str().ok()?);
+        let opened = replica.world.seal.open(bound, replica.world.clock.now(), token.to_str().ok()?);
         let payload = opened.inspect_err(|fault| tracing::debug!(%fault, "a badge is not valid")).ok()?;
         let object = Object::parse(std::str::from_utf8(&payload).ok()?).ok()?;
         let member = |name| object.string(name).ok().flatten().map(std::borrow::Cow::into_owned);
@@ -147,28 +147,36 @@ mod tests {
 
     use store::seal::Seal;
     use store::{Place, Settings, Store};
+    use tokio::sync::Semaphore;
+    use tokio_util::task::TaskTracker;
+    use transport::child::SystemSpawn;
     use transport::net::SystemNetwork;
     use transport::workers::Workers;
 
     use super::*;
     use crate::metrics::Metrics;
-    use crate::replica::{Said, Surroundings};
-    use crate::world::SystemClock;
+    use crate::replica::Said;
+    use crate::world::{SystemClock, World};
 
     async fn replica(key: u8) -> (tempfile::TempDir, Arc<Replica>) {
         let dir = tempfile::tempdir().unwrap();
         let place = Place::Sqlite(dir.path().join("store.db"));
-        let around = Surroundings {
-            store: Arc::new(Store::open(&place, Settings::default()).await.unwrap()),
-            seal: Arc::new(Seal::from_secret(&[key; 32]).unwrap()),
+        let world = World {
             network: Arc::new(SystemNetwork),
+            spawn: Arc::new(SystemSpawn { guard: None }),
             clock: Arc::new(SystemClock),
-            workers: Workers::default(),
-            memory: transport::memory::Memory::default(),
+            seal: Arc::new(Seal::from_secret(&[key; 32]).unwrap()),
+            tap: None,
+            identity: String::new(),
             metrics: Arc::new(Metrics::new()),
+            memory: transport::memory::Memory::default(),
+            workers: Workers::default(),
+            children: Arc::new(Semaphore::new(0)),
+            store: Some(Arc::new(Store::open(&place, Settings::default()).await.unwrap())),
+            tasks: TaskTracker::new(),
         };
         let said = Said { version: "0".to_owned(), facts: String::new() };
-        (dir, Replica::new(around, said).unwrap())
+        (dir, Replica::new(&world, said).unwrap().unwrap())
     }
 
     #[tokio::test]

@@ -60,7 +60,7 @@ pub(crate) async fn forward(
     request: &Request<'_>,
 ) -> Result<Response<ReplyBody>, Unforwarded> {
     let sent = send(replica, peer, request).await;
-    replica.around.metrics.forwarded(match &sent {
+    replica.world.metrics.forwarded(match &sent {
         Ok(_) => "answered",
         Err(Unforwarded::Moved(_)) => "moved",
         Err(Unforwarded::Unreached(_)) => "unreached",

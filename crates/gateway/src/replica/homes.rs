@@ -102,7 +102,7 @@ impl Replica {
             return self.sure(home).await;
         }
         self.renewed().await?;
-        let now = self.around.clock.now();
+        let now = self.world.clock.now();
         let keep = session.expires.duration_since(now).unwrap_or(Duration::ZERO);
         let me = self.id();
         let holder = self.store().hold_session(session.name, &me, keep, LEASE).await?;
@@ -176,7 +176,7 @@ impl Replica {
 
     /// It is said where a session went.
     pub(crate) fn moved(&self, session: Homed<'_>, to: &str) {
-        self.homes.put(session, to, self.around.clock.now());
+        self.homes.put(session, to, self.world.clock.now());
     }
 
     /// Forgets where a session went: it is not there any more.
@@ -189,7 +189,7 @@ impl Replica {
     /// # Errors
     /// When the store is away.
     pub(crate) async fn hand_over(&self, session: Homed<'_>, to: &str) -> Result<bool, StoreFault> {
-        let now = self.around.clock.now();
+        let now = self.world.clock.now();
         let keep = session.expires.duration_since(now).unwrap_or(Duration::ZERO);
         self.store().release_session(session.name, &self.id()).await?;
         let holder = self.store().hold_session(session.name, to, keep, LEASE).await?;

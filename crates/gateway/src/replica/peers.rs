@@ -15,8 +15,9 @@ use transport::http::client::{ClientSettings, Destination, HttpClient};
 use transport::memory::Share;
 use transport::net::Address;
 
-use super::{LEASE, Replica, Surroundings, badge};
+use super::{LEASE, Replica, badge};
 use crate::upstream::pipe::lock;
+use crate::world::World;
 
 /// Where a replica says again and again that it is there.
 pub(super) const PULSE: &str = "/pulse";
@@ -97,10 +98,10 @@ pub(crate) enum Fate {
 }
 
 impl Peers {
-    pub(super) fn new(around: &Surroundings) -> Self {
+    pub(super) fn new(world: &World) -> Self {
         let settings = ClientSettings { connect_timeout: CONNECT, ..ClientSettings::default() };
-        let client = HttpClient::new(Arc::clone(&around.network), settings, None, &around.workers);
-        let share = around.memory.share();
+        let client = HttpClient::new(Arc::clone(&world.network), settings, None, &world.workers);
+        let share = world.memory.share();
         Self { client, share, known: ArcSwap::default(), reading: tokio::sync::Mutex::default() }
     }
 
@@ -282,7 +283,7 @@ fn address(text: &str) -> Option<Address> {
 
 /// Whether nobody listens at an address.
 async fn refuses(replica: &Replica, address: &Address) -> bool {
-    let connected = timeout(CONNECT, replica.around.network.connect(address)).await;
+    let connected = timeout(CONNECT, replica.world.network.connect(address)).await;
     matches!(connected, Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused)
 }
 

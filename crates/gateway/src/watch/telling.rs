@@ -52,13 +52,11 @@ impl Watch {
     /// Each replica has a process of its own, and what one of these tells of, no other may know. Servers over HTTP tell each
     /// replica themselves.
     pub(super) fn tell_others(&self, change: &Change) {
-        let world = self.upstream.world();
-        if let Some(replica) = world.replica.clone().filter(|_| self.upstream.is_process()) {
+        if let Some(replica) = self.replica.clone().filter(|_| self.upstream.is_process()) {
             let (name, change) = (Arc::clone(self.upstream.label()), Arc::clone(change));
             // Whoever tells of it does not wait for the store.
-            world
-                .tasks
-                .spawn(async move { replica.tell_of(&name, change.0.bytes(), &change.1.notice).await });
+            let tasks = &self.upstream.world().tasks;
+            tasks.spawn(async move { replica.tell_of(&name, change.0.bytes(), &change.1.notice).await });
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use gateway::live::{Gateway, child_places};
 use gateway::metrics::Metrics;
 use gateway::plan::{HttpReach, ListenerPlan, Naming, Plan, Reach, RoutePlan, StdioReach, UpstreamPlan};
-use gateway::replica::{Replica, Said, Surroundings};
+use gateway::replica::{Replica, Said};
 use gateway::world::{Clock, World};
 use store::Store;
 use store::seal::Seal;
@@ -111,7 +111,7 @@ impl Stand {
 
     /// Starts it.
     pub(crate) async fn start(self) -> Running {
-        let mut world = World {
+        let world = World {
             network: Arc::clone(&self.network),
             spawn: Arc::new(self.spawn),
             clock: Arc::new(Wall(self.clock)),
@@ -122,23 +122,12 @@ impl Stand {
             memory: self.memory,
             workers: transport::workers::Workers::default(),
             children: child_places(&self.plan),
-            replica: None,
+            store: self.store,
             tasks: tokio_util::task::TaskTracker::new(),
         };
-        if let Some(store) = self.store {
-            let around = Surroundings {
-                store,
-                seal: Arc::clone(&world.seal),
-                network: Arc::clone(&world.network),
-                clock: Arc::clone(&world.clock),
-                workers: world.workers.clone(),
-                memory: world.memory.clone(),
-                metrics: Arc::clone(&world.metrics),
-            };
-            let said = Said { version: "0".to_owned(), facts: String::new() };
-            world.replica = Some(Replica::new(around, said).unwrap());
-        }
-        let gateway = Gateway::new(self.plan, world);
+        let said = Said { version: "0".to_owned(), facts: String::new() };
+        let replica = Replica::new(&world, said).unwrap();
+        let gateway = Gateway::with_replica(self.plan, world, replica);
         let bound = gateway.listen().await.unwrap();
         let address = bound.first().unwrap().address.clone();
         Running { gateway, client: Client::new(self.network, address) }

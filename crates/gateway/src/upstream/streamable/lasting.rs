@@ -7,14 +7,13 @@ use bytes::Bytes;
 use http::HeaderValue;
 use mcp::json::{self, Object};
 use mcp::jsonrpc::Message;
-use store::StoreFault;
 use store::seal::Bound;
 use store::sessions::If;
+use store::{Store, StoreFault};
 
 use super::HttpWire;
 use crate::digest::Digest;
 use crate::plan::Limits;
-use crate::replica::Replica;
 use crate::reply::CallError;
 use crate::upstream::link::Whose;
 
@@ -38,14 +37,14 @@ fn purpose(wire: &HttpWire) -> String {
     format!("upstream-session:{}", wire.shared.plan.name)
 }
 
-/// The replica and the client's session, if that is one that outlives it.
-fn lasting<'w>(wire: &'w HttpWire, whose: &'w Whose) -> Option<(&'w Replica, &'w Arc<str>)> {
-    Some((wire.shared.world.replica.as_deref()?, whose.session.as_ref()?))
+/// The store and the client's session, if that is one that outlives this replica.
+fn lasting<'w>(wire: &'w HttpWire, whose: &'w Whose) -> Option<(&'w Store, &'w Arc<str>)> {
+    Some((wire.shared.world.store.as_deref()?, whose.session.as_ref()?))
 }
 
 /// Remembers a session, and what the server said when it was opened. Whether that was done.
 pub(super) async fn remember(wire: &HttpWire, whose: &Whose, id: &HeaderValue, answer: &Message) -> bool {
-    let Some((replica, session)) = lasting(wire, whose) else { return false };
+    let Some((store, session)) = lasting(wire, whose) else { return false };
     let Ok(id) = id.to_str() else { return false };
     let Ok(answer) = std::str::from_utf8(answer.bytes()) else { return false };
     let payload = format!(r#"{{"id":{},"answer":{answer}}}"#, json::quote(id));
@@ -55,8 +54,7 @@ pub(super) async fn remember(wire: &HttpWire, whose: &Whose, id: &HeaderValue, a
     let Ok(sealed) = world.seal.seal(bound, world.clock.now() + keep(), payload.as_bytes()) else {
         return false;
     };
-    let put =
-        replica.store().put_fact((session, &fact(wire, whose)), sealed.as_bytes(), keep(), If::Any).await;
+    let put = store.put_fact((session, &fact(wire, whose)), sealed.as_bytes(), keep(), If::Any).await;
     match put {
         Ok(put) => put.is_some(),
         Err(fault) => {
@@ -77,8 +75,8 @@ pub(super) async fn recall(
     wire: &HttpWire,
     whose: &Whose,
 ) -> Result<Option<(HeaderValue, Message)>, CallError> {
-    let Some((replica, session)) = lasting(wire, whose) else { return Ok(None) };
-    let fact = replica.store().fact((session, &fact(wire, whose))).await;
+    let Some((store, session)) = lasting(wire, whose) else { return Ok(None) };
+    let fact = store.fact((session, &fact(wire, whose))).await;
     let away =
         |fault: StoreFault| CallError::StoreAway { what: "a session with a server", why: fault.to_string() };
     Ok(fact.map_err(away)?.and_then(|fact| open(wire, whose, &fact.value)))
@@ -86,8 +84,8 @@ pub(super) async fn recall(
 
 /// All that were remembered for this client's session.
 pub(super) async fn recall_all(wire: &HttpWire, whose: &Whose) -> Vec<(HeaderValue, Message)> {
-    let Some((replica, session)) = lasting(wire, whose) else { return Vec::new() };
-    let facts = replica.store().facts(session).await.unwrap_or_else(|fault| {
+    let Some((store, session)) = lasting(wire, whose) else { return Vec::new() };
+    let facts = store.facts(session).await.unwrap_or_else(|fault| {
         tracing::warn!(
             upstream = wire.shared.plan.name,
             "sessions of a client that ended may be left: {fault}"
