@@ -37,8 +37,9 @@ const FLOORS: &[(&str, &str)] = &[
     ),
     (
         "gateway",
-        "masks plan digest aside metrics world reply kept descriptors upstream tally replica suspend news \
-         catalog watch subscription route bridge relay call tasks listing flow listener live admin lib",
+        "sync clock fault masks plan digest aside metrics world error reply kept descriptors upstream \
+         tally replica suspend news catalog watch subscription route bridge relay call tasks listing flow \
+         listener live admin lib",
     ),
     (
         "mcp",

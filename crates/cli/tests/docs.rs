@@ -6,9 +6,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use gateway::clock::SystemClock;
 use gateway::live::{Gateway, child_places};
 use gateway::plan::{Plan, Reach};
-use gateway::world::{SystemClock, World};
+use gateway::world::World;
 use reference_server::{Settings, serve_stdio};
 use store::seal::Seal;
 use testkit::net::MemoryNetwork;

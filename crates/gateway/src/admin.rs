@@ -11,13 +11,14 @@ use tokio_util::sync::CancellationToken;
 use transport::http::body::ReplyBody;
 use transport::http::server::{Exchange, Service};
 
+use crate::fault::BreakerState;
 use crate::listener::text;
 use crate::listener::{Doorkeeper, respond};
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::plan::StoreAway;
 use crate::replica::Replica;
-use crate::upstream::{BreakerState, Health};
+use crate::upstream::Health;
 
 /// Answers on the admin listener.
 #[derive(Debug)]

@@ -26,10 +26,11 @@ use transport::http::body::Pieces;
 
 use crate::catalog::shelf::Asker;
 use crate::catalog::{Member, Target};
+use crate::error::CallError;
 use crate::plan::Deadlines;
 use crate::relay::{Errand, Mapping, Relay};
-use crate::reply::CallError;
-use crate::route::{self, Route};
+use crate::reply;
+use crate::route::Route;
 use crate::subscription::Subscription;
 use crate::suspend::{Binding, Bond, Resumed};
 use crate::tally::Tally;
@@ -177,7 +178,7 @@ impl Route {
                 relay.seat(place);
                 Ok(Way::Resumed(relay))
             }
-            Resumed::Asks(result) => Ok(Way::Own(route::own_result(call.id(), &result)?)),
+            Resumed::Asks(result) => Ok(Way::Own(reply::own_result(call.id(), &result)?)),
             Resumed::Anew => {
                 let anew = mrtr::again(call, &[], None)?;
                 self.forward(&anew, visit, target, asker).await

@@ -17,9 +17,9 @@ use mcp::version::{Era, Revision};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::error::CallError;
 use crate::plan::{RoutePlan, SchemaRule};
-use crate::reply::CallError;
-use crate::upstream::pipe::lock;
+use crate::sync::lock;
 use crate::upstream::{Health, Upstream};
 
 pub(crate) mod cursor;

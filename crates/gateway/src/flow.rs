@@ -22,9 +22,11 @@ use transport::http::body::Pieces;
 
 use crate::bridge::questions::{Asking, Questions};
 use crate::call::{Course, Visit};
+use crate::error::CallError;
 use crate::relay::{Passed, Relay};
-use crate::reply::{self, CallError, Wire};
-use crate::route::{self, Route};
+use crate::reply;
+use crate::reply::Wire;
+use crate::route::Route;
 use crate::subscription::Subscription;
 use crate::tasks::{Wait, Waited};
 use crate::upstream::ask::Ask;
@@ -335,7 +337,7 @@ impl Flow {
 
     /// A result of ours, which is the text of an object.
     fn result(&mut self, result: Result<String, CallError>) -> Step {
-        match result.and_then(|text| route::own_result(&self.id, &text)) {
+        match result.and_then(|text| reply::own_result(&self.id, &text)) {
             Ok(message) => self.last(Last::Message(message, None)),
             Err(error) => self.fail(&error),
         }

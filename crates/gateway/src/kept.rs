@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use tokio::sync::watch;
 
-use crate::upstream::pipe::lock;
+use crate::sync::lock;
 
 /// How much is kept.
 #[derive(Debug, Clone, Copy)]

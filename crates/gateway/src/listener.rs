@@ -27,10 +27,11 @@ use transport::memory::Memory;
 use crate::aside::client_message;
 use crate::bridge::door::{Door, Turn};
 use crate::bridge::session::Terms;
+use crate::error::CallError;
 use crate::flow::{Flow, Origin, Steps};
 use crate::live::Live;
 use crate::replica::Replica;
-use crate::reply::{self, CallError};
+use crate::reply;
 
 mod batch;
 mod checks;

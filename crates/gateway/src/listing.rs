@@ -30,9 +30,10 @@ use crate::catalog::remarks::Remarks;
 use crate::catalog::shelf::{Asker, Audience, ListFault, Pages, Term};
 use crate::catalog::{Catalog, Member, Merged, cursor};
 use crate::digest::Digest;
+use crate::error::CallError;
 use crate::kept::{Kept, Room};
 use crate::plan::SessionRule;
-use crate::reply::CallError;
+use crate::reply;
 use crate::route::{self, Route};
 
 /// What is kept of the lists of one route. Cursors and capability sets are the client's to choose.
@@ -171,7 +172,7 @@ impl Route {
         let listing = match self.catalog.only() {
             Some(member) => match self.one(member, wish, asker).await {
                 Err(ListFault::Theirs(message)) => {
-                    return route::with_id(&message, call.id()).map(Way::Own);
+                    return reply::with_id(&message, call.id()).map(Way::Own);
                 }
                 Err(ListFault::Call(error)) => Err(error),
                 Ok(listing) => Ok(listing),

@@ -16,11 +16,11 @@ use prometheus_client::registry::{Registry, Unit};
 use transport::http::server::places::Places;
 use transport::memory::Memory;
 
-use crate::upstream::BreakerState;
-
 mod listeners;
 
 use listeners::Listeners;
+
+use crate::fault::BreakerState;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CallLabels {

@@ -16,7 +16,7 @@ use tokio::sync::broadcast;
 use tokio::time::{Duration, Instant, sleep_until};
 
 use crate::catalog::names::Names;
-use crate::upstream::pipe::lock;
+use crate::sync::lock;
 
 /// How many changes wait for a client that reads slowly; past them it hears that everything has changed.
 const WAITING: usize = 1024;

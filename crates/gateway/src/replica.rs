@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::upstream::pipe::lock;
+use crate::sync::lock;
 use crate::world::World;
 
 mod badge;

@@ -8,7 +8,7 @@ use mcp::cache::{Hints, Scope};
 use mcp::call::Call;
 use mcp::discover::{self, Capabilities, Discovered};
 use mcp::json::{self, Object, Patch};
-use mcp::jsonrpc::{Id, Message, MessageKind};
+use mcp::jsonrpc::{Message, MessageKind};
 use mcp::listen::Filter;
 use mcp::meta::{ClientFacts, DEGRADED};
 use mcp::method::{Kind, Reach};
@@ -22,18 +22,19 @@ use crate::catalog::reading::Wait;
 use crate::catalog::shelf::Asker;
 use crate::catalog::{Catalog, Member};
 use crate::digest::Digest;
+use crate::error::CallError;
 use crate::kept::{Kept, Room};
 use crate::listing::Lists;
 use crate::news::Feed;
 use crate::plan::{Deadlines, RoutePlan};
 use crate::replica::Replica;
-use crate::reply::CallError;
+use crate::reply;
 use crate::subscription::Subscription;
 use crate::suspend::Suspended;
+use crate::sync::lock;
 use crate::tasks::Tasks;
 use crate::upstream::Upstream;
 use crate::upstream::answer::Arrival;
-use crate::upstream::pipe::lock;
 use crate::upstream::places::Places;
 use crate::watch::Watch;
 use crate::world::World;
@@ -197,14 +198,14 @@ impl Route {
             let (era, _) = member.reader.describe(asker, Wait::Whole).await?;
             if era == Era::Modern {
                 let message = self.described(member, call, visit, asker).await?;
-                return with_id(&message, call.id()).map(Way::Own);
+                return reply::with_id(&message, call.id()).map(Way::Own);
             }
         }
         let (mut discovered, degraded) = self.discovered(asker.principal, asker.era, asker.client).await?;
         // Of a legacy server only what crosses, and nothing that is unknown here.
         discovered.raw_capabilities = discovered.capabilities.text();
         let meta = if degraded.is_empty() { Vec::new() } else { vec![degraded_member(&degraded)] };
-        own_result(call.id(), &discovered.text(&meta)).map(Way::Own)
+        reply::own_result(call.id(), &discovered.text(&meta)).map(Way::Own)
     }
 
     /// Sends a call without a subject to the only server and waits for the response.
@@ -354,17 +355,6 @@ impl Route {
         };
         Ok((discovered, degraded))
     }
-}
-
-/// The message with the client's id.
-pub(crate) fn with_id(message: &Message, id: &Id) -> Result<Message, CallError> {
-    let mut patch = Patch::new();
-    message.set_id(id, &mut patch);
-    Message::parse(patch.apply(message.bytes())).map_err(|fault| CallError::Internal(fault.to_string()))
-}
-
-pub(crate) fn own_result(id: &Id, result: &str) -> Result<Message, CallError> {
-    Message::parse(answer::result_message(id, result)).map_err(|fault| CallError::Internal(fault.to_string()))
 }
 
 /// `"dev.portolan/degraded":[{"server":…,"reason":…}]`.

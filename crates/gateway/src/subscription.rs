@@ -15,9 +15,9 @@ use tokio::sync::broadcast::{self, error::RecvError};
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::names::{Names, Owner};
+use crate::error::CallError;
 use crate::metrics::StreamCount;
 use crate::news::News;
-use crate::reply::CallError;
 use crate::route::Route;
 use crate::upstream::places::Place;
 use crate::upstream::suspense::Want;

@@ -17,13 +17,13 @@ use mcp::reject::Reject;
 use store::seal::{Bound, Seal, SealFault};
 use tokio::sync::{Notify, oneshot};
 
+use crate::clock::Clock;
 use crate::digest::Digest;
+use crate::error::CallError;
 use crate::relay::Relay;
 use crate::replica::Replica;
-use crate::reply::CallError;
+use crate::sync::lock;
 use crate::upstream::ask::{Ask, Debt};
-use crate::upstream::pipe::lock;
-use crate::world::Clock;
 
 /// What a suspended call belongs to.
 #[derive(Debug, Clone)]

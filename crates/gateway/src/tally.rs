@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use crate::error::CallError;
 use crate::metrics::Metrics;
-use crate::reply::{self, CallError};
+use crate::reply;
 use crate::upstream::places::Place;
 
 /// Counts one call when it ends, or when it is dropped.

@@ -26,10 +26,10 @@ use store::seal::Seal;
 use crate::call::{Visit, Way};
 use crate::catalog::Target;
 use crate::catalog::shelf::Asker;
+use crate::error::CallError;
 use crate::kept::{Kept, Room};
 use crate::relay::Mapping;
 use crate::replica::Replica;
-use crate::reply::CallError;
 use crate::route::Route;
 use crate::upstream::places::Places;
 

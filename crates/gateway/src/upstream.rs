@@ -18,8 +18,10 @@ use mcp::version::Era;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::Duration;
 
+use crate::fault::BreakerState;
+use crate::error::CallError;
 use crate::plan::{Reach, UpstreamPlan};
-use crate::reply::CallError;
+use crate::sync::lock;
 use crate::world::World;
 
 mod again;
@@ -32,7 +34,7 @@ mod departed;
 mod dice;
 pub(crate) mod ears;
 pub(crate) mod eras;
-mod fault;
+mod failed;
 mod guard;
 pub(crate) mod link;
 mod notices;
@@ -49,14 +51,11 @@ pub(crate) mod streamable;
 pub(crate) mod suspense;
 mod temper;
 
-pub use self::breaker::{BreakerState, Refused};
-use self::fault::Failed;
-pub use self::fault::Fault;
+use self::failed::Failed;
 pub use self::link::{Health, Transport};
 use self::link::{Link, NOTHING, Whose};
 use self::notices::Told;
 use self::overheard::Overheard;
-use self::pipe::lock;
 use self::pipes::Need;
 use self::places::{Place, Places};
 use self::shared::Shared;

@@ -27,11 +27,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::catalog::reading::Reader;
 use crate::catalog::shelf::Shelf;
+use crate::error::CallError;
 use crate::news::Feed;
 use crate::replica::Replica;
-use crate::reply::CallError;
+use crate::sync::lock;
 use crate::upstream::answer::{Answer, Arrival};
-use crate::upstream::pipe::lock;
 use crate::upstream::pulse::Pulse;
 use crate::upstream::{Health, Order, Upstream};
 

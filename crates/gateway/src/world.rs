@@ -1,8 +1,6 @@
 //! All that the data plane takes from outside: sockets, processes, time, keys. Tests give it others.
 
-use std::fmt;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use store::Store;
 use store::seal::Seal;
@@ -14,24 +12,8 @@ use transport::net::Network;
 use transport::wire::Tap;
 use transport::workers::Workers;
 
+use crate::clock::Clock;
 use crate::metrics::Metrics;
-
-/// Tells the time of day. Timers are tokio's, which tests can pause.
-pub trait Clock: Send + Sync + fmt::Debug {
-    /// Now.
-    fn now(&self) -> SystemTime;
-}
-
-/// The clock on the wall.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SystemClock;
-
-impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads it for the data plane")]
-    fn now(&self) -> SystemTime {
-        SystemTime::now()
-    }
-}
 
 /// The outside of one running data plane.
 #[derive(Debug, Clone)]

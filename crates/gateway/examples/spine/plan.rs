@@ -3,10 +3,11 @@
 use std::error::Error;
 use std::sync::Arc;
 
+use gateway::clock::SystemClock;
 use gateway::live::child_places;
 use gateway::metrics::Metrics;
 use gateway::plan::{HttpReach, ListenerPlan, Naming, Plan, Reach, RoutePlan, TransportRule, UpstreamPlan};
-use gateway::world::{SystemClock, World};
+use gateway::world::World;
 use store::seal::Seal;
 use testkit::net::MemoryNetwork;
 use testkit::spawn::MemorySpawn;

@@ -28,14 +28,14 @@ use crate::bridge::lasting::store_away;
 use crate::bridge::questions::Asking;
 use crate::bridge::session::{Held, InFlight, Sessions, Terms, fits};
 use crate::catalog::names::Owner;
+use crate::error::CallError;
 use crate::flow::{Flow, Origin};
 use crate::plan::Limits;
-use crate::reply::CallError;
 use crate::route::Route;
 use crate::subscription::Subscription;
+use crate::sync::lock;
 use crate::upstream::Upstream;
 use crate::upstream::ears::{self, Aside};
-use crate::upstream::pipe::lock;
 use crate::watch::Interest;
 
 /// How long a client may take to say that it is ready before it is told what there is all the same.

@@ -11,8 +11,8 @@ use tokio::time::{Duration, sleep};
 
 use crate::bridge::door::Door;
 use crate::bridge::session::Terms;
-use crate::reply::CallError;
-use crate::upstream::pipe::lock;
+use crate::error::CallError;
+use crate::sync::lock;
 
 /// The names of facts.
 const LEVEL: &str = "level";
@@ -23,7 +23,7 @@ const TRIES: usize = 8;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
 pub(super) fn store_away(fault: &StoreFault) -> CallError {
-    CallError::StoreAway { what: "this change of a session", why: fault.to_string() }
+    CallError::store_away("this change of a session", fault)
 }
 
 impl Door {

@@ -10,8 +10,8 @@ use mcp::jsonrpc::Id;
 use crate::bridge::door::{Door, Notifications};
 use crate::bridge::replay::{self, Lasting, Place, Reader, Recordings, Stream};
 use crate::bridge::session::Terms;
+use crate::error::CallError;
 use crate::listener::events::Recorder;
-use crate::reply::CallError;
 use crate::subscription::Seat;
 
 impl Door {

@@ -13,8 +13,8 @@ use mcp::notify::{self, Notice, Seen};
 use tokio::sync::oneshot;
 use tokio::time::{Duration, sleep};
 
+use crate::sync::lock;
 use crate::upstream::ask::{Ask, Debt};
-use crate::upstream::pipe::lock;
 
 /// The most questions to one client at once.
 const MOST: usize = 64;

@@ -13,10 +13,10 @@ use mcp::jsonrpc::Id;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::error::CallError;
 use crate::plan::Limits;
-use crate::reply::CallError;
 use crate::subscription::Seat;
-use crate::upstream::pipe::lock;
+use crate::sync::lock;
 
 mod lasting;
 mod recording;

@@ -20,7 +20,7 @@ use crate::bridge::questions::Questions;
 use crate::bridge::replay::{Budget, Recordings};
 use crate::plan::Limits;
 use crate::replica::Homed;
-use crate::upstream::pipe::lock;
+use crate::sync::lock;
 use crate::watch::Interest;
 
 /// The most bytes that a session id may carry: it comes back in a header with every request.

@@ -19,9 +19,9 @@ use tokio::sync::watch;
 use tokio::time::{Duration, Instant, sleep_until, timeout, timeout_at};
 
 use crate::catalog::shelf::{Asker, Audience, ListFault, Pages, Shelf};
+use crate::error::CallError;
 use crate::news::Feed;
-use crate::reply::CallError;
-use crate::upstream::pipe::lock;
+use crate::sync::lock;
 use crate::upstream::suspense::Want;
 use crate::upstream::{Health, Upstream};
 

@@ -7,8 +7,8 @@ use std::sync::Mutex;
 use mcp::json;
 use mcp::method::Kind;
 
+use crate::sync::lock;
 use crate::upstream::Upstream;
-use crate::upstream::pipe::lock;
 
 /// So many remarks of each kind stand in one list.
 const MOST_SAID: usize = 50;
@@ -57,7 +57,7 @@ impl Remark {
 
 impl fmt::Display for Remark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let of = crate::reply::noun(self.kind);
+        let of = crate::error::noun(self.kind);
         let done = match self.done {
             Done::Repaired => "repaired",
             Done::LeftOut => "left out",

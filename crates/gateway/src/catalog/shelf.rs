@@ -29,13 +29,13 @@ use crate::catalog::index::Index;
 use crate::catalog::label::Label;
 use crate::catalog::remarks::{Remark, Told};
 use crate::digest::{Digest, Mark};
+use crate::error::CallError;
 use crate::kept::{Kept, Room};
 use crate::plan::SessionRule;
-use crate::reply::CallError;
+use crate::sync::lock;
 use crate::tasks::Form;
 use crate::upstream::answer::Arrival;
 use crate::upstream::eras::PerEra;
-use crate::upstream::pipe::lock;
 use crate::upstream::{Order, Upstream};
 
 mod reading;

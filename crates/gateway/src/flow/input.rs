@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Duration, Instant, sleep_until, timeout_at};
 
 use crate::bridge::questions::{self, Asking};
-use crate::reply::CallError;
+use crate::error::CallError;
 
 /// How often a server may ask again in one call.
 const MOST_ROUNDS: u32 = 32;

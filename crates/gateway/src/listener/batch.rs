@@ -21,9 +21,10 @@ use super::respond::{self, Manner};
 use super::{Endpoint, request_id};
 use crate::bridge::door::{Door, Turn};
 use crate::bridge::session::Terms;
+use crate::error::CallError;
 use crate::flow::{Step, Steps};
 use crate::plan::Limits;
-use crate::reply::{self, CallError};
+use crate::reply;
 
 /// Something that is said in answer to a batch.
 enum Said {

@@ -23,13 +23,14 @@ use tokio_util::task::TaskTracker;
 use crate::aside::client_message;
 use crate::bridge::door::{Door, Turn};
 use crate::bridge::session::{InFlight, Terms};
+use crate::error::CallError;
 use crate::flow::{Flow, Last, Origin, Step, Steps};
 use crate::listener::batch::{Taken, take as take_member};
 use crate::listener::outbox::Outbox;
 use crate::listener::{pong, request_id};
-use crate::reply::{self, CallError};
+use crate::reply;
 use crate::subscription::Seat;
-use crate::upstream::pipe::lock;
+use crate::sync::lock;
 
 /// One client on one stream.
 pub(super) struct Conversation {

@@ -17,10 +17,11 @@ use transport::http::server::Exchange;
 
 use super::{Endpoint, Hop, Listener, refuse_call, request_id, respond, unread};
 use crate::bridge::session::Terms;
+use crate::error::CallError;
 use crate::plan::Limits;
 use crate::replica::forward::{self, Request, Unforwarded};
 use crate::replica::{Fate, Home, Homed, Peer, Replica};
-use crate::reply::{self, CallError};
+use crate::reply;
 
 /// How long a request waits for the home of its session to be taken for dead.
 const DYING: Duration = Duration::from_secs(4);
@@ -183,7 +184,7 @@ impl Listener {
                 }
                 Err(fault) => {
                     let what = "a session whose replica is gone";
-                    return Some(refused(&CallError::StoreAway { what, why: fault.to_string() }, &request()));
+                    return Some(refused(&CallError::store_away(what, &fault), &request()));
                 }
             };
             if matches!(hop, Hop::Forwarded { .. }) {
@@ -344,7 +345,7 @@ impl Listener {
             && let Err(fault) = replica.peers.refresh(replica).await
         {
             let what = "what another replica holds";
-            return Some(refused(&CallError::StoreAway { what, why: fault.to_string() }, request));
+            return Some(refused(&CallError::store_away(what, &fault), request));
         }
         let peer = replica.peers.get(holder)?;
         match forward::forward(replica, &peer, request).await {

@@ -14,8 +14,10 @@ use tokio_util::task::TaskTracker;
 use transport::http::body::{Pieces, ReplyBody};
 
 use super::events::{self, Recorder};
+use crate::error::CallError;
 use crate::flow::{Last, Step, Steps};
-use crate::reply::{self, CallError, Wire};
+use crate::reply;
+use crate::reply::Wire;
 
 /// How long a legacy client waits for the head of a response.
 pub(super) const HEAD_WITHIN: Duration = Duration::from_millis(700);

@@ -25,15 +25,15 @@ use transport::http::server::Exchange;
 
 use crate::aside::client_message;
 use crate::bridge::door::Door;
+use crate::error::CallError;
 use crate::listener::conversation::Conversation;
 use crate::listener::outbox::{self, Waiting};
 use crate::listener::{
     Hop, Listener, checks, preflight, refusal, refuse, refuse_call, reject, respond, text, unread,
 };
 use crate::plan::Limits;
-use crate::reply::CallError;
 use crate::subscription::Seat;
-use crate::upstream::pipe::lock;
+use crate::sync::lock;
 
 /// How many messages of a client may wait to be taken.
 const WAITING_MESSAGES: usize = 16;

@@ -10,7 +10,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use transport::http::server::places::Places;
 
-use crate::upstream::pipe::lock;
+use crate::sync::lock;
 
 /// The places of all listeners that were bound.
 #[derive(Debug, Clone, Default)]

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::Replica;
 use crate::digest::Digest;
-use crate::upstream::pipe::lock;
+use crate::sync::lock;
 
 static BADGE: HeaderName = HeaderName::from_static("portolan-badge");
 static LISTENER: HeaderName = HeaderName::from_static("portolan-listener");
@@ -154,9 +154,10 @@ mod tests {
     use transport::workers::Workers;
 
     use super::*;
+    use crate::clock::SystemClock;
     use crate::metrics::Metrics;
     use crate::replica::Said;
-    use crate::world::{SystemClock, World};
+    use crate::world::World;
 
     async fn replica(key: u8) -> (tempfile::TempDir, Arc<Replica>) {
         let dir = tempfile::tempdir().unwrap();

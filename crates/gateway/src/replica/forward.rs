@@ -18,8 +18,9 @@ use transport::memory::Share;
 pub(crate) use super::peers::pause;
 use super::peers::{Felt, Peer, Unfelt};
 use super::{Replica, badge};
+use crate::error::CallError;
 use crate::listener::respond;
-use crate::reply::{self, CallError};
+use crate::reply;
 
 /// Says that a request has come to the wrong replica, and perhaps which is the right one.
 pub(super) static MOVED_TO: HeaderName = HeaderName::from_static("portolan-moved-to");

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::peers::Peer;
 use super::{LEASE, Replica};
-use crate::upstream::pipe::lock;
+use crate::sync::lock;
 
 /// The most sessions of which it is remembered where they went.
 const MOST: usize = 100_000;

@@ -16,7 +16,7 @@ use transport::memory::Share;
 use transport::net::Address;
 
 use super::{LEASE, Replica, badge};
-use crate::upstream::pipe::lock;
+use crate::sync::lock;
 use crate::world::World;
 
 /// Where a replica says again and again that it is there.

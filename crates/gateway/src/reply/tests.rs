@@ -10,8 +10,9 @@ use mcp::reject::Reject;
 
 use transport::memory::Full;
 
-use super::{CallError, wire};
-use crate::upstream::{Fault, Refused};
+use super::wire;
+use crate::error::CallError;
+use crate::fault::{Fault, Refused};
 
 fn every() -> Vec<CallError> {
     let upstream = || "files".to_owned();

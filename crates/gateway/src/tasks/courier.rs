@@ -14,7 +14,7 @@ use mcp::version::{Era, Revision};
 use crate::call::{self, Visit};
 use crate::catalog::Target;
 use crate::catalog::shelf::Asker;
-use crate::reply::CallError;
+use crate::error::CallError;
 use crate::route::Route;
 use crate::upstream::answer::{Answer, Arrival};
 use crate::upstream::{Order, Upstream};

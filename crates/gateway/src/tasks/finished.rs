@@ -10,9 +10,9 @@ use mcp::jsonrpc::Message;
 use mcp::legacy::tasks::{self as shapes, Status, Task};
 
 use super::name::{Ids, Name};
+use crate::error::CallError;
 use crate::kept::{Kept, Room};
-use crate::reply::CallError;
-use crate::route;
+use crate::reply;
 
 /// For so long a result can be fetched.
 const KEEP: Duration = Duration::from_secs(600);
@@ -68,7 +68,7 @@ impl Ids {
             "tasks/result" => shapes::tag(&over.result, public).map_err(unreadable)?,
             _ => return Err(already_over(Status::Completed)),
         };
-        route::own_result(call.id(), &text)
+        reply::own_result(call.id(), &text)
     }
 }
 

@@ -11,8 +11,9 @@ use super::finished::already_over;
 use super::wait::Wait;
 use super::{Failed, Subject, Tasks, result_of};
 use crate::call::Way;
-use crate::reply::CallError;
-use crate::route::{self, Route};
+use crate::error::CallError;
+use crate::reply;
+use crate::route::Route;
 
 impl Route {
     pub(super) async fn task_of_modern(
@@ -30,8 +31,8 @@ impl Route {
             _ => cancel(&self.tasks, &subject).await,
         };
         match answered {
-            Ok(task) => route::own_result(call.id(), &task).map(Way::Own),
-            Err(Failed::Theirs(message)) => route::with_id(&message, call.id()).map(Way::Own),
+            Ok(task) => reply::own_result(call.id(), &task).map(Way::Own),
+            Err(Failed::Theirs(message)) => reply::with_id(&message, call.id()).map(Way::Own),
             Err(Failed::Ours(error)) => Err(error),
         }
     }

@@ -20,15 +20,15 @@ use tokio::task::AbortHandle;
 use tokio::time::{Duration, timeout};
 
 use super::courier::Courier;
-use super::manner::unreadable;
 use super::{Failed, Subject, result_of};
 use crate::catalog::map_result_uris;
+use crate::error::CallError;
 use crate::relay::Mapping;
-use crate::reply::CallError;
-use crate::route::{self, Route};
+use crate::reply;
+use crate::route::Route;
+use crate::sync::lock;
 use crate::upstream::answer::Arrival;
 use crate::upstream::ask::{Ask, Debt};
-use crate::upstream::pipe::lock;
 use crate::upstream::places::Place;
 
 /// How long `tasks/get` waits for the question of a task that waits for its client. Later ones are seen the next time.
@@ -189,8 +189,8 @@ impl Route {
             _ => self.cancel_at_legacy(&subject).await,
         };
         match answered {
-            Ok(result) => route::own_result(call.id(), &result),
-            Err(Failed::Theirs(message)) => route::with_id(&message, call.id()),
+            Ok(result) => reply::own_result(call.id(), &result),
+            Err(Failed::Theirs(message)) => reply::with_id(&message, call.id()),
             Err(Failed::Ours(error)) => Err(error),
         }
     }
@@ -281,8 +281,8 @@ fn mapped(text: &str, mapping: Option<&Mapping>, upstream: &str) -> Result<Strin
     if let Some(Mapping { names, server }) = mapping {
         let mapped = mcp::json::Object::parse(text)
             .and_then(|result| map_result_uris((names, *server), "tools/call", &result, 0, &mut patch));
-        mapped.map_err(|fault| unreadable(upstream, fault))?;
+        mapped.map_err(|fault| CallError::unreadable(upstream, fault))?;
     }
     let text = patch.apply(text.as_bytes());
-    shapes::untag(&String::from_utf8_lossy(&text)).map_err(|fault| unreadable(upstream, fault))
+    shapes::untag(&String::from_utf8_lossy(&text)).map_err(|fault| CallError::unreadable(upstream, fault))
 }

@@ -1,7 +1,6 @@
 //! How a tool call goes that has to do with tasks.
 
 use mcp::call::Call;
-use mcp::json::JsonFault;
 use mcp::jsonrpc::MessageKind;
 use mcp::legacy::tasks::{self as shapes, Task};
 use mcp::version::Era;
@@ -13,7 +12,7 @@ use super::relay::{Abandon, Reshape, Tasking};
 use crate::call::{Visit, Way};
 use crate::catalog::Target;
 use crate::catalog::shelf::Asker;
-use crate::reply::CallError;
+use crate::error::CallError;
 use crate::route::Route;
 use crate::upstream::answer::Arrival;
 
@@ -154,9 +153,4 @@ impl Route {
         let tasking = Tasking { reshape, client: None, place: Some(place) };
         Ok(Way::Server(answer, self.mapping(target), Some(Box::new(tasking))))
     }
-}
-
-/// A fault of a server's JSON.
-pub(super) fn unreadable(upstream: &str, fault: JsonFault) -> CallError {
-    CallError::invalid(upstream, &fault.into())
 }

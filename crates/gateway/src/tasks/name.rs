@@ -11,9 +11,9 @@ use mcp::mrtr;
 use store::seal::{Bound, SealFault};
 
 use super::{LONGEST, Tasks};
-use crate::reply::CallError;
+use crate::clock::Clock;
+use crate::error::CallError;
 use crate::route::Route;
-use crate::world::Clock;
 
 /// What an id says.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,9 +11,8 @@ use tokio_util::task::TaskTracker;
 
 use super::Form;
 use super::courier::Courier;
-use super::manner::unreadable;
 use super::name::{Ids, Name};
-use crate::reply::CallError;
+use crate::error::CallError;
 use crate::upstream::places::Place;
 
 /// What a relay must know of tasks.
@@ -110,7 +109,7 @@ impl Created<'_> {
     /// What the client gets instead of the result; nothing if it gets it as it is.
     fn result(&self, text: &str) -> Result<Option<String>, CallError> {
         let invalid = |fault: AnswerFault| CallError::invalid(self.server, &fault);
-        let result = Object::parse(text).map_err(|fault| unreadable(self.server, fault))?;
+        let result = Object::parse(text).map_err(|fault| CallError::unreadable(self.server, fault))?;
         let created = match self.from {
             Form::Core => Task::read_created(text).map_err(invalid)?,
             Form::Extension => match answer::result_type(&result, self.client).map_err(invalid)? {

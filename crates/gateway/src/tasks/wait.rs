@@ -17,14 +17,14 @@ use mcp::mrtr::{InputRequest, InputRequired};
 use mcp::version::{Era, Revision};
 use tokio::time::{Duration, Instant, sleep};
 
-use super::manner::unreadable;
 use super::{Failed, Subject, Tasks, result_of};
 use crate::bridge::questions::Asking;
 use crate::catalog::map_result_uris;
+use crate::error::CallError;
 use crate::flow::{Round, Turn};
 use crate::relay::Mapping;
-use crate::reply::CallError;
-use crate::route::{self, Route};
+use crate::reply;
+use crate::route::Route;
 use crate::upstream::places::Place;
 
 /// How long to wait before asking again, if the server does not say; and within which bounds it may say so.
@@ -140,7 +140,7 @@ impl Wait {
             }
             // 2025-11-25 §Associating Task-Related Messages.
             let tagged = shapes::tag(request.params().unwrap_or("{}"), public);
-            request.params = Some(tagged.map_err(|fault| unreadable(courier.to(), fault))?.into());
+            request.params = Some(tagged.map_err(|fault| CallError::unreadable(courier.to(), fault))?.into());
             self.answered.insert(request.key.clone());
         }
         let update = courier.about("tasks/update", own, "")?;
@@ -160,7 +160,7 @@ impl Wait {
             let (message, _) = courier.ask(&update).await?;
             match result_of(&message, courier.to(), Era::Legacy) {
                 Ok(_) => Ok(Look::Goes(SHORTEST_PAUSE)),
-                Err(Failed::Theirs(message)) => route::with_id(&message, &about.id).map(Look::Over),
+                Err(Failed::Theirs(message)) => reply::with_id(&message, &about.id).map(Look::Over),
                 Err(Failed::Ours(error)) => Err(error),
             }
         }))
@@ -174,7 +174,7 @@ fn look(about: &Arc<About>, pause: Duration) -> Doing {
         sleep(pause).await;
         match about.look().await {
             Ok(look) => Ok(look),
-            Err(Failed::Theirs(message)) => route::with_id(&message, &about.id).map(Look::Over),
+            Err(Failed::Theirs(message)) => reply::with_id(&message, &about.id).map(Look::Over),
             Err(Failed::Ours(error)) => Err(error),
         }
     }))
@@ -210,7 +210,7 @@ impl About {
     /// The result as that of the call that became the task, with the task's name in it.
     fn result(&self, text: &str, from: &'static Revision) -> Result<Message, CallError> {
         let to = self.subject.courier.to();
-        let bad = |fault| unreadable(to, fault);
+        let bad = |fault| CallError::unreadable(to, fault);
         let mut patch = Patch::new();
         if let Some(Mapping { names, server }) = &self.subject.mapping {
             let result = mcp::json::Object::parse(text).map_err(bad)?;
@@ -218,7 +218,7 @@ impl About {
         }
         let mapped = patch.apply(text.as_bytes());
         let tagged = shapes::tag(&String::from_utf8_lossy(&mapped), &self.subject.public).map_err(bad)?;
-        let message = route::own_result(&self.id, &tagged)?;
+        let message = reply::own_result(&self.id, &tagged)?;
         downgrade::response(message, method::find("tools/call"), Gap { from, to: self.revision }).map_err(bad)
     }
 

@@ -7,11 +7,11 @@ use mcp::method::Kind;
 use tokio::time::{Duration, sleep, timeout};
 
 use super::answer::Answer;
-use super::fault::Failed;
 use super::guard::Pass;
 use super::link::{Health, Whose};
 use super::{Order, Upstream, Wire};
-use crate::reply::CallError;
+use crate::error::CallError;
+use crate::upstream::failed::Failed;
 
 /// The pause before the first retry; before each further one it is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);

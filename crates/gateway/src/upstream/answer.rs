@@ -10,10 +10,9 @@ use mcp::notify::Seen;
 use mcp::reject::code;
 use mcp::version::{Era, Revision};
 
-use crate::reply::CallError;
+use crate::error::CallError;
 use crate::upstream::ask::Ask;
 use crate::upstream::backlog::Said;
-use crate::upstream::fault::Fault;
 use crate::upstream::link::Transport;
 use crate::upstream::pipe::PipeStream;
 use crate::upstream::places::Place;
@@ -222,7 +221,7 @@ impl Answer {
                 Ok(Arrival::Response(_)) => self.shared.went_well(),
                 Ok(_) => return arrival,
                 Err(error) => {
-                    if let Some(fault) = Fault::of(error) {
+                    if let Some(fault) = error.fault() {
                         self.shared.went_wrong(fault, error);
                     }
                 }

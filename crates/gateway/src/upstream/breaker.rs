@@ -7,7 +7,7 @@
 use tokio::time::{Duration, Instant};
 
 use super::dice::jittered;
-use super::fault::Fault;
+use crate::fault::{BreakerState, Fault, Refused};
 use crate::plan::BreakerPlan;
 
 /// A breaker.
@@ -45,40 +45,6 @@ pub(crate) enum Entry {
     Trial,
     /// Not now.
     Refused(Refused),
-}
-
-/// Why a call may not pass.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refused {
-    /// For how long the breaker has been open.
-    pub since: Duration,
-    /// When the server is tried again.
-    pub again: Duration,
-    /// The fault that opened it, or that its last trial ended with.
-    pub fault: Fault,
-}
-
-/// What a breaker does, as others see it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BreakerState {
-    /// Everything passes.
-    Closed,
-    /// A trial is under way, and nothing else passes.
-    HalfOpen,
-    /// Nothing passes.
-    Open,
-}
-
-impl BreakerState {
-    /// Its name.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Closed => "closed",
-            Self::HalfOpen => "half-open",
-            Self::Open => "open",
-        }
-    }
 }
 
 impl Breaker {

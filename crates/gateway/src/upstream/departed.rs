@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use tokio::time::{Duration, Instant};
 
+use crate::sync::lock;
 use crate::upstream::link::Whose;
-use crate::upstream::pipe::lock;
 
 /// For so long. By then nothing goes on that was begun for one.
 const WHILE: Duration = Duration::from_secs(15 * 60);

@@ -15,9 +15,9 @@ use mcp::reject::code;
 use tokio::sync::mpsc;
 use tokio::time::{Duration, sleep};
 
+use crate::sync::lock;
 use crate::upstream::ask::Ask;
 use crate::upstream::link::{NOTHING, Whose};
-use crate::upstream::pipe::lock;
 
 /// How many such requests may wait for one client, and for clients that do not listen yet.
 pub(crate) const WAITING: usize = 16;

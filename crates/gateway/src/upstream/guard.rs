@@ -6,15 +6,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::time::{Duration, Instant};
 
-use super::breaker::{Breaker, BreakerState, Entry};
+use super::breaker::{Breaker, Entry};
 use super::budget::Budget;
 use super::dice::Dice;
-use super::fault::Fault;
 use super::link::Health;
-use super::pipe::lock;
 use super::shared::Shared;
+use crate::error::CallError;
+use crate::fault::{BreakerState, Fault};
 use crate::plan::BreakerPlan;
-use crate::reply::CallError;
+use crate::sync::lock;
 
 /// What keeps a sick server from being asked too often.
 #[derive(Debug)]

@@ -6,7 +6,7 @@
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,8 +17,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::sync::lock;
 use crate::aside::server_message;
-use crate::reply::CallError;
+use crate::error::CallError;
 use crate::upstream::answer::{Arrival, Response};
 use crate::upstream::ask::Asked;
 use crate::upstream::backlog::{self, Taker};
@@ -280,9 +281,4 @@ impl Drop for PipeStream {
             self.pipe.put(Outgoing::Cancel { id: self.id, body });
         }
     }
-}
-
-/// A lock whose holders never panic while they hold it.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -20,10 +20,11 @@ use tokio::sync::{Mutex as AsyncMutex, Notify, OwnedMutexGuard};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::reply::CallError;
+use crate::error::CallError;
+use crate::sync::lock;
 use crate::upstream::ask::Asked;
 use crate::upstream::link::{Link, Whose};
-use crate::upstream::pipe::{Pipe, Wants, lock};
+use crate::upstream::pipe::{Pipe, Wants};
 use crate::upstream::shared::Shared;
 
 mod beside;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::reply::CallError;
+use crate::error::CallError;
 
 /// The places of one server.
 #[derive(Debug)]

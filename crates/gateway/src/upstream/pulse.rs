@@ -15,12 +15,13 @@ use mcp::version::Era;
 use tokio::time::{Duration, Instant, sleep, timeout};
 
 use super::answer::{Answer, Arrival};
-use super::fault::{Failed, Fault};
 use super::guard::Pass;
 use super::link::{Health, NOTHING};
 use super::pipes::Need;
 use super::{Order, Upstream};
-use crate::reply::CallError;
+use crate::error::CallError;
+use crate::fault::Fault;
+use crate::upstream::failed::Failed;
 
 /// The first pause before a server that is down is asked how it is, and the longest.
 const FIRST_CHECK: Duration = Duration::from_secs(1);

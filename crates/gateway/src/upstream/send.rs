@@ -14,7 +14,6 @@ use transport::http::client::Reply;
 
 use super::answer::{Answer, Origin, Response, Source, acts};
 use super::ask::Asked;
-use super::fault::{Failed, Fault};
 use super::guard::Pass;
 use super::link::{Link, NOTHING, Whose};
 use super::pipes::{Need, Running};
@@ -24,8 +23,10 @@ use super::streamable::early::{self, First};
 use super::streamable::refusal::{self, Reading};
 use super::streamable::{HttpStream, HttpWire, LegacyCall, Partner, Ruling, may_be_json};
 use super::{Order, Upstream, Wire};
-use crate::reply::CallError;
+use crate::error::CallError;
+use crate::fault::Fault;
 use crate::tasks;
+use crate::upstream::failed::Failed;
 impl Upstream {
     /// Sends a call and waits for the beginning of its answer.
     ///

@@ -15,12 +15,12 @@ use tokio::sync::watch;
 use transport::http::client::SendFault;
 use transport::memory::Share;
 
+use crate::error::CallError;
+use crate::fault::Fault;
 use crate::plan::{EraRule, Reach, TransportRule, UpstreamPlan};
-use crate::reply::CallError;
 use crate::upstream::departed::Departed;
 use crate::upstream::ears::Ears;
 use crate::upstream::eras::{Eras, PerEra};
-use crate::upstream::fault::Fault;
 use crate::upstream::guard::Guard;
 use crate::upstream::link::{Health, Link, Whose};
 use crate::upstream::notices::Notices;

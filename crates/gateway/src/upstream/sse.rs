@@ -18,9 +18,9 @@ use tokio::sync::Semaphore;
 use transport::http::client::{Destination, Jar, Reply, Site};
 use transport::memory::{Held, SMALL};
 
+use crate::error::CallError;
+use crate::fault::Fault;
 use crate::plan::{HttpReach, SessionRule};
-use crate::reply::CallError;
-use crate::upstream::fault::Fault;
 use crate::upstream::link::{Transport, Whose};
 use crate::upstream::pipe::Pipe;
 use crate::upstream::pipe::ends::{Ends, Incoming, Inlet};

@@ -16,11 +16,12 @@ use transport::descriptors;
 use transport::lines::LineReader;
 use transport::wire::WireEvent;
 
+use crate::error::CallError;
 use crate::plan::StdioReach;
-use crate::reply::CallError;
+use crate::sync::lock;
 use crate::upstream::link::{Health, Link, Whose};
 use crate::upstream::pipe::ends::Ends;
-use crate::upstream::pipe::{LAST_WORDS, Pipe, lock};
+use crate::upstream::pipe::{LAST_WORDS, Pipe};
 use crate::upstream::pipes::{Begin, Fresh, Pipes, Running};
 use crate::upstream::shared::Shared;
 

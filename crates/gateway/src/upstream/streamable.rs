@@ -21,12 +21,12 @@ use transport::http::body::Pieces;
 use transport::http::client::{HttpClient, Jar, Reply, SendFault, Site};
 
 use crate::aside::server_message;
+use crate::error::CallError;
+use crate::fault::Fault;
 use crate::plan::{EraRule, HttpReach, SessionRule, TransportRule};
-use crate::reply::CallError;
+use crate::sync::lock;
 use crate::upstream::eras;
-use crate::upstream::fault::Fault;
 use crate::upstream::link::{Link, Transport, Whose};
-use crate::upstream::pipe::lock;
 use crate::upstream::pipes::{Need, Running};
 use crate::upstream::shared::Shared;
 use crate::upstream::sse::{SseWire, Streams};

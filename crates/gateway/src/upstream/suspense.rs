@@ -9,12 +9,12 @@ use std::sync::Mutex;
 use tokio::time::{Duration, Instant};
 
 use super::answer::Answer;
-use super::fault::Fault;
 use super::link::Health;
-use super::pipe::lock;
 use super::{Upstream, Wire};
+use crate::error::CallError;
+use crate::fault::Fault;
 use crate::plan::SessionRule;
-use crate::reply::CallError;
+use crate::sync::lock;
 
 /// For so long a server that is down is waited for: one that refuses has refused by then, and one that is back answers.
 const MOMENT: Duration = Duration::from_millis(100);

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use mcp::mrtr;
 
-use crate::upstream::pipe::lock;
+use crate::sync::lock;
 
 /// How many sets of capabilities are remembered as alike.
 const MOST_ALIKE: usize = 64;

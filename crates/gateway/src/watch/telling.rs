@@ -13,8 +13,8 @@ use mcp::notify::{self, Notice};
 
 use super::Watch;
 use crate::news::{self, Change};
+use crate::sync::lock;
 use crate::upstream::answer::Arrival;
-use crate::upstream::pipe::lock;
 
 impl Watch {
     pub(super) fn arrived(&self, arrival: Arrival) {

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use gateway::clock::Clock;
 use gateway::live::{Gateway, child_places};
 use gateway::metrics::Metrics;
 use gateway::plan::{HttpReach, ListenerPlan, Naming, Plan, Reach, RoutePlan, StdioReach, UpstreamPlan};
 use gateway::replica::{Replica, Said};
-use gateway::world::{Clock, World};
+use gateway::world::World;
 use store::Store;
 use store::seal::Seal;
 use testkit::clock::WallClock;

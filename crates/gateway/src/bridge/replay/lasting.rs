@@ -11,9 +11,10 @@ use store::sessions::If;
 use store::streams::{Event, Events, Kept};
 use tokio::time::Duration;
 
+use crate::error::CallError;
 use crate::plan::Limits;
 use crate::replica::Replica;
-use crate::reply::{self, CallError};
+use crate::reply;
 
 /// How many events are read at once.
 const READ: usize = 256;
@@ -71,7 +72,7 @@ impl Lasting {
     /// What was said on a stream of this session after a position by a replica that is gone. Whatever was not answered then
     /// never will be, and the stream ends with that.
     pub(super) async fn recall(&self, stream: &str, after: u64) -> Result<Option<Recalled>, CallError> {
-        let away = |fault: StoreFault| CallError::StoreAway { what: "a stream", why: fault.to_string() };
+        let away = |fault: StoreFault| CallError::store_away("a stream", &fault);
         let store = self.replica.store();
         // That it is a stream of this session is what this fact says.
         let fact = store.fact((&self.session, &Self::fact(stream))).await.map_err(away)?;

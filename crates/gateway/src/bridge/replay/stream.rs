@@ -12,7 +12,7 @@ use super::recording::{Bounds, Read, Recording};
 use super::{Budget, Slot};
 use crate::plan::Limits;
 use crate::subscription::Seat;
-use crate::upstream::pipe::lock;
+use crate::sync::lock;
 
 /// A reader that takes nothing for this long is not waited for any more; a call without a recording does the same.
 const STALLED: Duration = Duration::from_secs(30);

@@ -14,8 +14,9 @@ use mcp::reject::code;
 use mcp::tolerant;
 use tokio::sync::oneshot;
 
-use super::{Inner, Pipe, Wants, lock};
-use crate::reply::CallError;
+use super::{Inner, Pipe, Wants};
+use crate::error::CallError;
+use crate::sync::lock;
 use crate::upstream::ask::{self, Ask, Creditor, Nobody};
 use crate::upstream::backlog::{Giver, Said};
 

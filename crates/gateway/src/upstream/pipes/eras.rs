@@ -6,9 +6,9 @@ use mcp::version::Era;
 use tokio::time::Instant;
 
 use super::{Begin, Pipes, Running};
+use crate::sync::lock;
 use crate::upstream::eras::VERDICT_LASTS;
 use crate::upstream::link::Whose;
-use crate::upstream::pipe::lock;
 
 impl<B: Begin> Pipes<B> {
     /// What was found out long ago is found out again when nothing goes on: then it costs no conversation of its own.

@@ -9,9 +9,9 @@ use mcp::mrtr;
 use mcp::version::Era;
 
 use super::{Begin, Need, Pipes, Running, Slot};
-use crate::reply::CallError;
+use crate::error::CallError;
+use crate::sync::lock;
 use crate::upstream::link::Whose;
-use crate::upstream::pipe::lock;
 
 /// When one beside others is ended that nobody uses.
 const COPY_IDLE: Duration = Duration::from_secs(5 * 60);

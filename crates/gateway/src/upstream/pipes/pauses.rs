@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::reply::CallError;
-use crate::upstream::pipe::lock;
+use crate::error::CallError;
+use crate::sync::lock;
 
 /// A conversation that lasted this long has not failed to begin.
 const SETTLED: Duration = Duration::from_secs(30);

@@ -14,8 +14,8 @@ use mcp::jsonrpc::{Id, Message, MessageKind};
 use mcp::legacy::{initialize, refusal};
 use mcp::version::{self, Era, Revision};
 
+use crate::error::CallError;
 use crate::plan::EraRule;
-use crate::reply::CallError;
 use crate::upstream::answer::Arrival;
 use crate::upstream::link::{Link, Transport, Whose};
 use crate::upstream::pipe::{Pipe, PipeStream, Wants};

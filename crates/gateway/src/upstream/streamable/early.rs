@@ -13,7 +13,7 @@ use transport::http::client::Reply;
 use super::legacy_call::LegacyCall;
 use super::refusal::{self, Reading};
 use super::{HttpWire, Session};
-use crate::reply::CallError;
+use crate::error::CallError;
 use crate::upstream::backlog::Said;
 
 type Waiting<T> = Pin<Box<dyn Future<Output = Result<T, CallError>> + Send>>;

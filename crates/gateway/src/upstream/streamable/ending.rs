@@ -10,8 +10,8 @@ use mcp::legacy::initialize::Opened;
 use tokio::time::{Duration, timeout};
 
 use super::{HttpWire, Session, Slot, lasting, legacy_headers};
+use crate::sync::lock;
 use crate::upstream::link::Whose;
-use crate::upstream::pipe::lock;
 
 /// How long a server may take to end one.
 const ENDING: Duration = Duration::from_secs(10);

@@ -14,9 +14,9 @@ use tokio::time::{Duration, Instant, sleep, timeout};
 
 use super::refusal::Refusal;
 use super::{HttpStream, HttpWire, Session};
-use crate::reply::CallError;
+use crate::error::CallError;
+use crate::sync::lock;
 use crate::upstream::link::Whose;
-use crate::upstream::pipe::lock;
 
 /// The first pause before a session's stream that ended is opened again, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);

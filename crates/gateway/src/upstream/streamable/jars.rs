@@ -11,7 +11,7 @@ use http::HeaderValue;
 use transport::http::client::Jar;
 
 use super::MOST_SESSIONS;
-use crate::upstream::pipe::lock;
+use crate::sync::lock;
 
 /// The cookies of one server.
 #[derive(Debug, Default)]

@@ -13,8 +13,8 @@ use store::{Store, StoreFault};
 
 use super::HttpWire;
 use crate::digest::Digest;
+use crate::error::CallError;
 use crate::plan::Limits;
-use crate::reply::CallError;
 use crate::upstream::link::Whose;
 
 /// How long it is remembered: as long as any client's session may go on.
@@ -77,8 +77,7 @@ pub(super) async fn recall(
 ) -> Result<Option<(HeaderValue, Message)>, CallError> {
     let Some((store, session)) = lasting(wire, whose) else { return Ok(None) };
     let fact = store.fact((session, &fact(wire, whose))).await;
-    let away =
-        |fault: StoreFault| CallError::StoreAway { what: "a session with a server", why: fault.to_string() };
+    let away = |fault: StoreFault| CallError::store_away("a session with a server", &fault);
     Ok(fact.map_err(away)?.and_then(|fact| open(wire, whose, &fact.value)))
 }
 

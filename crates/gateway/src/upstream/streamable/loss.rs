@@ -17,9 +17,9 @@ use tokio::time::{Duration, timeout};
 use super::refusal::{self, Reading, Refusal};
 use super::session::{self, Opening};
 use super::{HttpWire, Session, Slot};
-use crate::reply::CallError;
-use crate::upstream::fault::Fault;
-use crate::upstream::pipe::lock;
+use crate::error::CallError;
+use crate::fault::Fault;
+use crate::sync::lock;
 
 /// How long a server may take to answer what does nothing.
 const CONTROL: Duration = Duration::from_secs(10);

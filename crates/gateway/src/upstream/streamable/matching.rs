@@ -11,10 +11,10 @@ use tokio::time::{Duration, Instant};
 
 use super::session::{Refused, Session};
 use super::{HttpWire, Partner};
-use crate::reply::CallError;
+use crate::error::CallError;
+use crate::sync::lock;
 use crate::upstream::eras::{DOUBT_LASTS, VERDICT_LASTS};
 use crate::upstream::link::{Link, Whose};
-use crate::upstream::pipe::lock;
 
 impl HttpWire {
     /// Whether clients of an era are known to be spoken for in the modern one.

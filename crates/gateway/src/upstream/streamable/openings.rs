@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use tokio::time::{Duration, Instant};
 
-use crate::upstream::pipe::lock;
+use crate::sync::lock;
 
 /// A session that lasted this long has not failed.
 const SETTLED: Duration = Duration::from_secs(30);

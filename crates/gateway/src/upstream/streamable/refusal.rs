@@ -12,7 +12,8 @@ use mcp::reject::code;
 use transport::http::client::Reply;
 
 use super::{ERROR_BYTES, HttpWire, Session, stream};
-use crate::upstream::fault::{Failed, Fault};
+use crate::fault::Fault;
+use crate::upstream::failed::Failed;
 
 /// What is said of a body without a type that is no message.
 pub(in crate::upstream) const NO_TYPE: &str = "no Content-Type, and a body that is no JSON-RPC message";
@@ -125,7 +126,7 @@ impl Refusal {
 /// What a status without a message means for a call, and says of the server.
 pub(in crate::upstream) fn failed(wire: &HttpWire, status: StatusCode, media: Option<&str>) -> Failed {
     let error = wire.status_fault(status, media);
-    Failed { fault: Fault::of_status(status).or_else(|| Fault::of(&error)), error }
+    Failed { fault: Fault::of_status(status).or_else(|| error.fault()), error }
 }
 
 /// Reads the first reply to the request `id`, up to where it can be told what it is.

@@ -20,10 +20,10 @@ use super::refusal::Refusal;
 use super::strays::Strays;
 use super::stream::{self, First};
 use super::{HttpWire, lasting, legacy_headers};
-use crate::reply::CallError;
-use crate::upstream::fault::Fault;
+use crate::error::CallError;
+use crate::fault::Fault;
+use crate::sync::lock;
 use crate::upstream::link::{Link, Transport, Whose};
-use crate::upstream::pipe::lock;
 
 /// How long a server may take to take what it is told, an answer for one.
 pub(super) const TELLING: Duration = Duration::from_secs(30);

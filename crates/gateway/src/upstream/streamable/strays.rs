@@ -9,12 +9,12 @@ use mcp::notify::{Notice, Seen};
 use mcp::reject::code;
 
 use super::{HttpWire, Session};
+use crate::sync::lock;
 use crate::upstream::answer::Arrival;
 use crate::upstream::ask::{self, Ask, Asked, Nobody};
 use crate::upstream::backlog::{self, Giver, Said, Taker};
 use crate::upstream::ears::Ears;
 use crate::upstream::link::Whose;
-use crate::upstream::pipe::lock;
 
 /// The calls of one session that may be told something on its stream.
 #[derive(Debug, Default)]

@@ -28,7 +28,7 @@ use super::refusal::Refusal;
 use super::strays::{self, Strayed};
 use super::{HttpWire, Session};
 use crate::aside::{Aside, LARGE, aside};
-use crate::reply::CallError;
+use crate::error::CallError;
 use crate::upstream::answer::{Arrival, Response};
 use crate::upstream::ask::{self, Ask, Creditor};
 use crate::upstream::backlog::Said;

@@ -1,10 +1,9 @@
-//! What a fault says of the server: whether it is sick, and whether what was sent may be sent again.
+//! Faults of servers: what each says of its server, whether what was sent may be sent again, and what a breaker makes of them.
 
 use std::fmt;
+use std::time::Duration;
 
 use http::StatusCode;
-
-use crate::reply::CallError;
 
 /// A fault of a server, without what only its operator may know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,15 +21,6 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// What an error says of its server; nothing where the server did well enough, or was not asked.
-    pub(crate) fn of(error: &CallError) -> Option<Self> {
-        match error {
-            CallError::Unreachable { fault, .. } => *fault,
-            CallError::BrokeOff { .. } => Some(Self::BrokeOff),
-            _ => None,
-        }
-    }
-
     /// What a status without an MCP message says of its server.
     pub(crate) fn of_status(status: StatusCode) -> Option<Self> {
         status.is_server_error().then_some(Self::Status(status.as_u16()))
@@ -60,21 +50,36 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Why a call was not answered, and what that says of the server.
-#[derive(Debug)]
-pub(super) struct Failed {
-    pub(super) error: CallError,
-    pub(super) fault: Option<Fault>,
+/// Why a call may not pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refused {
+    /// For how long the breaker has been open.
+    pub since: Duration,
+    /// When the server is tried again.
+    pub again: Duration,
+    /// The fault that opened it, or that its last trial ended with.
+    pub fault: Fault,
 }
 
-impl Failed {
-    pub(super) fn of(error: &CallError) -> Self {
-        Self::from(error.clone())
-    }
+/// What a breaker does, as others see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BreakerState {
+    /// Everything passes.
+    Closed,
+    /// A trial is under way, and nothing else passes.
+    HalfOpen,
+    /// Nothing passes.
+    Open,
 }
 
-impl From<CallError> for Failed {
-    fn from(error: CallError) -> Self {
-        Self { fault: Fault::of(&error), error }
+impl BreakerState {
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::HalfOpen => "half-open",
+            Self::Open => "open",
+        }
     }
 }
