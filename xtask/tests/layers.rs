@@ -23,6 +23,7 @@ use xtask::{reading, sources};
 /// from those that stand before it. What climbs today is listed in `known/climbs.txt`.
 const FLOORS: &[(&str, &str)] = &[
     ("auth", "lib"),
+    ("base", "sync digest clock fault masks plan aside metrics world error reply kept places lib"),
     ("bench", "wire say look fault process load echo cases yard report run main"),
     ("chaos", "say record fault servers dice judge report client ground load blows run main"),
     (
@@ -37,9 +38,8 @@ const FLOORS: &[(&str, &str)] = &[
     ),
     (
         "gateway",
-        "sync clock fault masks plan digest aside metrics world error reply kept descriptors upstream \
-         tally replica suspend news catalog watch subscription route bridge relay call tasks listing flow \
-         listener live admin lib",
+        "descriptors upstream tally replica suspend news catalog watch subscription route bridge relay \
+         call tasks listing flow listener live admin lib",
     ),
     (
         "mcp",
@@ -78,7 +78,7 @@ const SPAWNS: &[(&str, &str)] = &[
     ),
     ("crates/cli/src/replies.rs", "reads the terminal, and is waited for"),
     ("crates/cli/src/serve/follow.rs", "looks at files, and is waited for"),
-    ("crates/gateway/src/aside.rs", "the room for long work: bounded, and waited for"),
+    ("crates/base/src/aside.rs", "the room for long work: bounded, and waited for"),
 ];
 
 /// Pages that are cited and stand elsewhere.

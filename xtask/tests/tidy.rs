@@ -16,11 +16,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("store", &[]),
     ("auth", &["mcp"]),
     ("transport", &["mcp"]),
-    ("gateway", &["auth", "mcp", "store", "transport"]),
-    ("config", &["gateway", "mcp", "store", "transport"]),
+    ("base", &["auth", "mcp", "store", "transport"]),
+    ("gateway", &["auth", "base", "mcp", "store", "transport"]),
+    ("config", &["base", "mcp", "store", "transport"]),
     ("reference-server", &["mcp", "transport"]),
     ("testkit", &["mcp", "transport"]),
-    ("cli", &["auth", "config", "gateway", "mcp", "reference-server", "store", "transport"]),
+    ("cli", &["auth", "base", "config", "gateway", "mcp", "reference-server", "store", "transport"]),
     ("xtask", &[]),
     // They look at Portolan from outside: what it costs, and what becomes of it when it is killed. The database that
     // replicas share is started as tests start theirs.

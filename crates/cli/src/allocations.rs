@@ -3,7 +3,7 @@
 
 use std::alloc::System;
 
-use gateway::metrics::Metrics;
+use base::metrics::Metrics;
 use stats_alloc::StatsAlloc;
 
 #[global_allocator]

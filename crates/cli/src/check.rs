@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
+use base::plan::{Plan, SchemaRule, UpstreamPlan};
 use config::Severity;
 use futures_util::future::join_all;
-use gateway::plan::{Plan, SchemaRule, UpstreamPlan};
 use gateway::upstream::Health;
 use mcp::discover::Discovered;
 

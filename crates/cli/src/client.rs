@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
+use base::plan::{Naming, Plan, RoutePlan, UpstreamPlan};
 use gateway::live::Gateway;
-use gateway::plan::{Naming, Plan, RoutePlan, UpstreamPlan};
 use gateway::upstream::Health;
 use mcp::answer;
 use mcp::json::{Object, quote};

@@ -4,8 +4,8 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io;
 use std::sync::Arc;
 
+use base::plan::{ListenerPlan, Naming, Plan, Reach, RoutePlan, StdioReach, UpstreamPlan};
 use gateway::live::{Bound, Gateway, StartFault};
-use gateway::plan::{ListenerPlan, Naming, Plan, Reach, RoutePlan, StdioReach, UpstreamPlan};
 use mcp::json::Object;
 use mcp::version::Era;
 use reference_server::{Eras, Settings};
@@ -196,7 +196,7 @@ async fn listen(gateway: &Gateway, mut plan: Plan) -> Result<Vec<Bound>, Fault> 
 /// A client of the gateway that speaks one era.
 fn open(url: &str, era: Era) -> Result<Client, Fault> {
     let mut plan = given::http_server(url, &[])?;
-    plan.era = gateway::plan::EraRule::Is(era);
+    plan.era = base::plan::EraRule::Is(era);
     plan.watched = false;
     Client::open(plan, None)
 }

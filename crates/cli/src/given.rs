@@ -1,8 +1,8 @@
 //! What stands on the command line, read by the rules of the configuration file: one grammar of addresses, URLs,
 //! headers and references, and one text for each mistake.
 
+use base::plan::{Plan, UpstreamPlan};
 use config::{Diagnostic, Severity, Source};
-use gateway::plan::{Plan, UpstreamPlan};
 use mcp::json::quote;
 use transport::net::Address;
 
@@ -77,7 +77,7 @@ mod tests {
                 .starts_with("the environment variable PORTOLAN_TEST_UNSET is not set")
         );
         let server = http_server("http://x/mcp", &["X-Key: a \"b\"".to_owned()]).unwrap();
-        let gateway::plan::Reach::Http(reach) = server.reach else { panic!() };
+        let base::plan::Reach::Http(reach) = server.reach else { panic!() };
         assert!(reach.headers.iter().all(|(_, value)| value.is_sensitive()));
         assert_eq!(reach.headers[0].1, "a \"b\"");
     }

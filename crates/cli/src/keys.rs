@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use gateway::plan::Plan;
+use base::plan::Plan;
 use store::keeper::Keys as Source;
 use store::seal::key::Key;
 use store::seal::turns::{self, KeyFacts, LEAD, Millis, Rotation, Turn};

@@ -1,4 +1,4 @@
-//! Portolan on the command line. It reads arguments, builds a [`gateway::plan::Plan`] or has [`config`] build one, runs
+//! Portolan on the command line. It reads arguments, builds a [`base::plan::Plan`] or has [`config`] build one, runs
 //! it, and says what happened; what a user of the libraries could want is not here.
 //!
 //! Reading order: [`exit`] (what the program says when it ends), `args` (all commands), then one module a command.

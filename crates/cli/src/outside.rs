@@ -5,11 +5,11 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use gateway::clock::SystemClock;
+use base::clock::SystemClock;
+use base::metrics::Metrics;
+use base::plan::Plan;
+use base::world::World;
 use gateway::live::child_places;
-use gateway::metrics::Metrics;
-use gateway::plan::Plan;
-use gateway::world::World;
 use store::seal::{Seal, draw_first_random};
 use transport::child::{Spawn, SystemSpawn};
 use transport::descriptors;

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::masks::Masks;
+use base::plan::{EraRule, UpstreamPlan};
 use clap::ValueEnum;
-use gateway::masks::Masks;
-use gateway::plan::{EraRule, UpstreamPlan};
 use mcp::version::Era;
 use transport::wire::Tap;
 

@@ -4,8 +4,8 @@ use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use base::plan::Plan;
 use gateway::live::{Bound, Gateway, REPLICAS};
-use gateway::plan::Plan;
 use gateway::replica::Replica;
 use gateway::upstream::Health;
 use tokio::signal::unix::SignalKind;

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use gateway::clock::{Clock as _, SystemClock};
-use gateway::plan::Plan;
+use base::clock::{Clock as _, SystemClock};
+use base::plan::Plan;
+use base::world::World;
 use gateway::replica::{Replica, Said};
-use gateway::world::World;
 use mcp::json::quote;
 use store::keeper::{Keys, KeysFault};
 use store::keys::Master;

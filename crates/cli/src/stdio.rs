@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
+use base::plan::{Naming, Plan, RoutePlan};
 use gateway::live::Gateway;
-use gateway::plan::{Naming, Plan, RoutePlan};
 use transport::workers::Workers;
 
 use crate::exit::Exit;

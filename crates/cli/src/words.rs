@@ -1,6 +1,6 @@
 //! Which server is meant, and what is left of the words after it.
 
-use gateway::plan::{Reach, StdioReach, UpstreamPlan};
+use base::plan::{Reach, StdioReach, UpstreamPlan};
 use std::time::Duration;
 use transport::child::ChildSpec;
 

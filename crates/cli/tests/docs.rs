@@ -6,10 +6,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use gateway::clock::SystemClock;
+use base::clock::SystemClock;
+use base::plan::{Plan, Reach};
+use base::world::World;
 use gateway::live::{Gateway, child_places};
-use gateway::plan::{Plan, Reach};
-use gateway::world::World;
 use reference_server::{Settings, serve_stdio};
 use store::seal::Seal;
 use testkit::net::MemoryNetwork;

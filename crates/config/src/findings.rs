@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use gateway::masks::Masks;
+use base::masks::Masks;
 
 use crate::diagnostic::{Diagnostic, Label, Place, Severity};
 use crate::load::Source;

@@ -1,4 +1,4 @@
-//! Configuration: a file → checked, every mistake at once → [`gateway::plan::Plan`].
+//! Configuration: a file → checked, every mistake at once → [`base::plan::Plan`].
 //!
 //! Two layers. `file` holds exactly what was written, each value with its place; other clients' formats (`foreign`) are
 //! turned into the same tables. `lower` checks them and makes the plan, and no default is applied before it. What a

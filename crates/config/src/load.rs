@@ -3,8 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use gateway::masks::Masks;
-use gateway::plan::Plan;
+use base::masks::Masks;
+use base::plan::Plan;
 
 use crate::diagnostic::Diagnostic;
 use crate::file::Config;

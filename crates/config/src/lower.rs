@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use gateway::plan::{Limits, Plan, StoreAway};
+use base::plan::{Limits, Plan, StoreAway};
 use transport::http::server::ServerLimits;
 
 use crate::file::{self, Config};

@@ -5,7 +5,7 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use gateway::masks::Secrets;
+use base::masks::Secrets;
 
 use crate::findings::Findings;
 use crate::node::Span;

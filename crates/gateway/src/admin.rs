@@ -3,6 +3,9 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use base::fault::BreakerState;
+use base::metrics::Metrics;
+use base::plan::StoreAway;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, Response, StatusCode};
@@ -11,12 +14,9 @@ use tokio_util::sync::CancellationToken;
 use transport::http::body::ReplyBody;
 use transport::http::server::{Exchange, Service};
 
-use crate::fault::BreakerState;
 use crate::listener::text;
 use crate::listener::{Doorkeeper, respond};
 use crate::live::Live;
-use crate::metrics::Metrics;
-use crate::plan::StoreAway;
 use crate::replica::Replica;
 use crate::upstream::Health;
 

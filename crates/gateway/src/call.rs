@@ -8,6 +8,9 @@
 use std::sync::Arc;
 
 use auth::{Action, Permit, Principal};
+use base::error::CallError;
+use base::plan::Deadlines;
+use base::reply;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use mcp::answer::{APPS_EXTENSION, TASKS_EXTENSION};
 use mcp::call::Call;
@@ -26,10 +29,7 @@ use transport::http::body::Pieces;
 
 use crate::catalog::shelf::Asker;
 use crate::catalog::{Member, Target};
-use crate::error::CallError;
-use crate::plan::Deadlines;
 use crate::relay::{Errand, Mapping, Relay};
-use crate::reply;
 use crate::route::Route;
 use crate::subscription::Subscription;
 use crate::suspend::{Binding, Bond, Resumed};

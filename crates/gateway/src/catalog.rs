@@ -5,6 +5,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use base::error::CallError;
+use base::plan::{RoutePlan, SchemaRule};
+use base::sync::lock;
 use bytes::Bytes;
 use bytestring::ByteString;
 use futures_util::future::join_all;
@@ -17,9 +20,6 @@ use mcp::version::{Era, Revision};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::error::CallError;
-use crate::plan::{RoutePlan, SchemaRule};
-use crate::sync::lock;
 use crate::upstream::{Health, Upstream};
 
 pub(crate) mod cursor;

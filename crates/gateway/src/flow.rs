@@ -4,6 +4,9 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use base::error::CallError;
+use base::reply;
+use base::reply::Wire;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use mcp::answer;
@@ -22,10 +25,7 @@ use transport::http::body::Pieces;
 
 use crate::bridge::questions::{Asking, Questions};
 use crate::call::{Course, Visit};
-use crate::error::CallError;
 use crate::relay::{Passed, Relay};
-use crate::reply;
-use crate::reply::Wire;
 use crate::route::Route;
 use crate::subscription::Subscription;
 use crate::tasks::{Wait, Waited};

@@ -6,6 +6,9 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use base::aside::client_message;
+use base::error::CallError;
+use base::reply;
 use bytes::Bytes;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
@@ -24,14 +27,11 @@ use transport::http::body::ReplyBody;
 use transport::http::server::{BodyFault, Exchange, Service};
 use transport::memory::Memory;
 
-use crate::aside::client_message;
 use crate::bridge::door::{Door, Turn};
 use crate::bridge::session::Terms;
-use crate::error::CallError;
 use crate::flow::{Flow, Origin, Steps};
 use crate::live::Live;
 use crate::replica::Replica;
-use crate::reply;
 
 mod batch;
 mod checks;

@@ -8,6 +8,12 @@ use std::collections::HashSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use base::aside::{LARGE, aside};
+use base::digest::Digest;
+use base::error::CallError;
+use base::kept::{Kept, Room};
+use base::plan::SessionRule;
+use base::reply;
 use bytes::Bytes;
 use mcp::answer::AnswerFault;
 use mcp::cache::{Hints, Scope};
@@ -24,16 +30,10 @@ use tokio::time::{Duration, Instant};
 use transport::http::body::Pieces;
 use transport::memory::Memory;
 
-use crate::aside::{LARGE, aside};
 use crate::call::Way;
 use crate::catalog::remarks::Remarks;
 use crate::catalog::shelf::{Asker, Audience, ListFault, Pages, Term};
 use crate::catalog::{Catalog, Member, Merged, cursor};
-use crate::digest::Digest;
-use crate::error::CallError;
-use crate::kept::{Kept, Room};
-use crate::plan::SessionRule;
-use crate::reply;
 use crate::route::{self, Route};
 
 /// What is kept of the lists of one route. Cursors and capability sets are the client's to choose.

@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, Mutex, OnceLock};
 
+use base::sync::lock;
 use bytes::{Bytes, BytesMut};
 use mcp::answer::notification_message;
 use mcp::json::{self, Object, Patch, Span};
@@ -16,7 +17,6 @@ use tokio::sync::broadcast;
 use tokio::time::{Duration, Instant, sleep_until};
 
 use crate::catalog::names::Names;
-use crate::sync::lock;
 
 /// How many changes wait for a client that reads slowly; past them it hears that everything has changed.
 const WAITING: usize = 1024;

@@ -1,6 +1,9 @@
 //! The answer on its way back: the client's id, token and names put in again, and nothing passed on that the client
 //! may not be given.
 
+use base::error::CallError;
+use base::places::Place;
+use base::plan::Deadlines;
 use bytes::Bytes;
 use http::StatusCode;
 use mcp::answer::{self, AnswerFault, ResultType};
@@ -22,14 +25,11 @@ use transport::http::body::Pieces;
 use crate::bridge::questions::Asking;
 use crate::catalog::names::Names;
 use crate::catalog::{map_error_uri, map_result_uris};
-use crate::error::CallError;
-use crate::plan::Deadlines;
 use crate::suspend::{Binding, Bond};
 use crate::tally::Tally;
 use crate::tasks::{Reshape, Tasking};
 use crate::upstream::answer::{Answer, Arrival, Response};
 use crate::upstream::ask::Ask;
-use crate::upstream::places::Place;
 
 /// How much of what comes while a call is suspended is kept.
 const MOST_EARLY: usize = 256;

@@ -10,15 +10,14 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use base::sync::lock;
+use base::world::World;
 use store::replicas::{Beat, Registration};
 use store::seal::key::Key;
 use store::{Store, StoreFault};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
-
-use crate::sync::lock;
-use crate::world::World;
 
 mod badge;
 mod changes;

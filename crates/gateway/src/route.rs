@@ -3,6 +3,14 @@
 use std::sync::{Arc, Mutex};
 
 use auth::{Gate, Principal};
+use base::digest::Digest;
+use base::error::CallError;
+use base::kept::{Kept, Room};
+use base::places::Places;
+use base::plan::{Deadlines, RoutePlan};
+use base::reply;
+use base::sync::lock;
+use base::world::World;
 use mcp::answer;
 use mcp::cache::{Hints, Scope};
 use mcp::call::Call;
@@ -21,23 +29,15 @@ use crate::catalog::names::Owner;
 use crate::catalog::reading::Wait;
 use crate::catalog::shelf::Asker;
 use crate::catalog::{Catalog, Member};
-use crate::digest::Digest;
-use crate::error::CallError;
-use crate::kept::{Kept, Room};
 use crate::listing::Lists;
 use crate::news::Feed;
-use crate::plan::{Deadlines, RoutePlan};
 use crate::replica::Replica;
-use crate::reply;
 use crate::subscription::Subscription;
 use crate::suspend::Suspended;
-use crate::sync::lock;
 use crate::tasks::Tasks;
 use crate::upstream::Upstream;
 use crate::upstream::answer::Arrival;
-use crate::upstream::places::Places;
 use crate::watch::Watch;
-use crate::world::World;
 
 /// The servers that are at one replica only are at the same one, all of them.
 const SINGLE: &str = "single";
@@ -332,7 +332,7 @@ impl Route {
                 }
                 Err(error) => {
                     is_known = false;
-                    degraded.insert(member.upstream.name().to_owned(), crate::reply::wire(&error).text);
+                    degraded.insert(member.upstream.name().to_owned(), reply::wire(&error).text);
                 }
             }
         }

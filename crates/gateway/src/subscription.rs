@@ -3,6 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use base::error::CallError;
+use base::metrics::StreamCount;
+use base::places::Place;
 use bytes::Bytes;
 use mcp::answer::{self, notification_message};
 use mcp::json::{self, Patch};
@@ -15,11 +18,8 @@ use tokio::sync::broadcast::{self, error::RecvError};
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::names::{Names, Owner};
-use crate::error::CallError;
-use crate::metrics::StreamCount;
 use crate::news::News;
 use crate::route::Route;
-use crate::upstream::places::Place;
 use crate::upstream::suspense::Want;
 use crate::watch::Interest;
 

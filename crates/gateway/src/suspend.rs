@@ -10,6 +10,10 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, SystemTime};
 
 use auth::Principal;
+use base::clock::Clock;
+use base::digest::Digest;
+use base::error::CallError;
+use base::sync::lock;
 use mcp::call::Call;
 use mcp::json::{self, Object};
 use mcp::mrtr::{self, InputRequest, Retry};
@@ -17,12 +21,8 @@ use mcp::reject::Reject;
 use store::seal::{Bound, Seal, SealFault};
 use tokio::sync::{Notify, oneshot};
 
-use crate::clock::Clock;
-use crate::digest::Digest;
-use crate::error::CallError;
 use crate::relay::Relay;
 use crate::replica::Replica;
-use crate::sync::lock;
 use crate::upstream::ask::{Ask, Debt};
 
 /// What a suspended call belongs to.

@@ -3,12 +3,11 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use base::error::CallError;
+use base::metrics::Metrics;
+use base::places::Place;
+use base::reply;
 use tokio::time::Instant;
-
-use crate::error::CallError;
-use crate::metrics::Metrics;
-use crate::reply;
-use crate::upstream::places::Place;
 
 /// Counts one call when it ends, or when it is dropped.
 #[derive(Debug)]

@@ -12,6 +12,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth::Principal;
+use base::error::CallError;
+use base::kept::{Kept, Room};
+use base::places::Places;
 use mcp::answer::TASKS_EXTENSION;
 use mcp::call::Call;
 use mcp::discover::Discovered;
@@ -26,12 +29,9 @@ use store::seal::Seal;
 use crate::call::{Visit, Way};
 use crate::catalog::Target;
 use crate::catalog::shelf::Asker;
-use crate::error::CallError;
-use crate::kept::{Kept, Room};
 use crate::relay::Mapping;
 use crate::replica::Replica;
 use crate::route::Route;
-use crate::upstream::places::Places;
 
 mod courier;
 mod finished;

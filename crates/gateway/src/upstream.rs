@@ -6,6 +6,12 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock, Mutex};
 
+use base::error::CallError;
+use base::fault::BreakerState;
+use base::places::{Place, Places};
+use base::plan::{Reach, UpstreamPlan};
+use base::sync::lock;
+use base::world::World;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -17,12 +23,6 @@ use mcp::trace::Trace;
 use mcp::version::Era;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::Duration;
-
-use crate::fault::BreakerState;
-use crate::error::CallError;
-use crate::plan::{Reach, UpstreamPlan};
-use crate::sync::lock;
-use crate::world::World;
 
 mod again;
 pub(crate) mod answer;
@@ -41,7 +41,6 @@ mod notices;
 mod overheard;
 pub(crate) mod pipe;
 mod pipes;
-pub(crate) mod places;
 pub(crate) mod pulse;
 mod send;
 mod shared;
@@ -57,7 +56,6 @@ use self::link::{Link, NOTHING, Whose};
 use self::notices::Told;
 use self::overheard::Overheard;
 use self::pipes::Need;
-use self::places::{Place, Places};
 use self::shared::Shared;
 use self::stdio::{Processes, StdioWire};
 use self::streamable::{HttpWire, Partner};
@@ -452,7 +450,7 @@ impl Upstream {
     }
 
     fn is_per_client(&self) -> bool {
-        self.shared.plan.sessions == crate::plan::SessionRule::PerClient
+        self.shared.plan.sessions == base::plan::SessionRule::PerClient
     }
 
     fn whose(

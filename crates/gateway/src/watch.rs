@@ -11,6 +11,8 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use auth::{Action, Gate, Principal};
+use base::error::CallError;
+use base::sync::lock;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
@@ -27,10 +29,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::catalog::reading::Reader;
 use crate::catalog::shelf::Shelf;
-use crate::error::CallError;
 use crate::news::Feed;
 use crate::replica::Replica;
-use crate::sync::lock;
 use crate::upstream::answer::{Answer, Arrival};
 use crate::upstream::pulse::Pulse;
 use crate::upstream::{Health, Order, Upstream};

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway::plan::{PrefixRule, UpstreamPlan};
+use base::plan::{PrefixRule, UpstreamPlan};
 use testkit::lines::LineClient;
 use testkit::net::MemoryNetwork;
 use testkit::server::Persona;
@@ -108,7 +108,7 @@ async fn set_up(transcript: &Transcript, network: Arc<dyn Network>) -> Result<(S
         let has = |word: &str| words.iter().any(|given| given == word);
         if has("dead") {
             let nobody = Address::Tcp("127.0.0.1".to_owned(), 9);
-            let reach = gateway::plan::Reach::Http(stand::http_reach(&nobody));
+            let reach = base::plan::Reach::Http(stand::http_reach(&nobody));
             stand.put(UpstreamPlan::new(name, reach));
             continue;
         }

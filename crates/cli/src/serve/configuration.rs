@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use base::plan::Plan;
 use config::{Loaded, Severity};
-use gateway::plan::Plan;
 use transport::net::Address;
 
 use crate::fault::Fault;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use gateway::masks::Masks;
+use base::masks::Masks;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use mcp::json::{self, Object};
 use transport::wire::{Tap, WireEvent, shown};

@@ -1,6 +1,6 @@
 //! Upstreams with a URL: the URL itself, and what goes to it in headers.
 
-use gateway::plan::{HttpReach, TransportRule};
+use base::plan::{HttpReach, TransportRule};
 use http::{HeaderName, HeaderValue, Uri};
 use transport::http::client::{ClientSettings, Destination, Proxy};
 use transport::net::Address;

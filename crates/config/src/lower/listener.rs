@@ -1,6 +1,6 @@
 //! Listeners, the admin address, and TLS.
 
-use gateway::plan::{ListenerPlan, TlsFiles};
+use base::plan::{ListenerPlan, TlsFiles};
 use transport::http::server::ServerLimits;
 use transport::net::Address;
 use transport::tls;

@@ -1,6 +1,6 @@
 //! Public names: whether each leads to one server without a guess.
 
-use gateway::plan::{Alphabet, Naming, PrefixRule};
+use base::plan::{Alphabet, Naming, PrefixRule};
 
 use super::Lowering;
 use super::upstream::Upstream;

@@ -1,6 +1,6 @@
 //! Where other replicas reach this one.
 
-use gateway::plan::ReplicasPlan;
+use base::plan::ReplicasPlan;
 use store::Place;
 use transport::net::Address;
 

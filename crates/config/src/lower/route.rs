@@ -1,6 +1,6 @@
 //! Routes: what they point at, and whether anything leads where it should.
 
-use gateway::plan::{Naming, RoutePlan};
+use base::plan::{Naming, RoutePlan};
 
 use super::upstream::Upstream;
 use super::{Lowering, listener};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gateway::plan::Selection;
+use base::plan::Selection;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use super::Lowering;

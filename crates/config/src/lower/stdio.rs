@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use gateway::plan::StdioReach;
+use base::plan::StdioReach;
 use transport::child::ChildSpec;
 
 use super::{DAY, LITERAL, Lowering, MINUTE, SECOND};

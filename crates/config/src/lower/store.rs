@@ -1,6 +1,6 @@
 //! Where durable facts are kept, and the keys of what is handed out.
 
-use gateway::plan::KeysPlan;
+use base::plan::KeysPlan;
 use store::Place;
 use store::seal::key::Key;
 

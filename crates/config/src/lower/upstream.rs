@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gateway::plan::{BreakerPlan, Deadlines, EraRule, Reach, SchemaRule, SessionRule, UpstreamPlan};
+use base::plan::{BreakerPlan, Deadlines, EraRule, Reach, SchemaRule, SessionRule, UpstreamPlan};
 use mcp::version::Era;
 
 use super::{DAY, GIB, HOUR, KIB, Lowering, MANY, SECOND};
@@ -248,6 +248,6 @@ fn unreachable_plan() -> UpstreamPlan {
         env: std::collections::BTreeMap::new(),
         directory: None,
     };
-    let reach = gateway::plan::StdioReach { child, idle_after: None, grace: Duration::ZERO };
+    let reach = base::plan::StdioReach { child, idle_after: None, grace: Duration::ZERO };
     UpstreamPlan::new("", Reach::Stdio(reach))
 }

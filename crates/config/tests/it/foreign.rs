@@ -313,7 +313,7 @@ fn gemini_cli() {
     let plan = loaded.plan.unwrap();
     assert_eq!(http(&plan).headers[0].1, "t0ken");
     assert_eq!(plan.upstreams[0].deadlines.call, Duration::from_secs(5));
-    let gateway::plan::Reach::Stdio(stdio) = &plan.upstreams[2].reach else { panic!() };
+    let base::plan::Reach::Stdio(stdio) = &plan.upstreams[2].reach else { panic!() };
     assert_eq!((stdio.child.env["B"].as_str(), stdio.child.env["C"].as_str()), ("t0ken", "$lower"));
 }
 
@@ -518,5 +518,5 @@ fn the_older_transport() {
     )]);
     let loaded = files.load(".mcp.json");
     assert_eq!(said(&loaded), "");
-    assert_eq!(http(&loaded.plan.unwrap()).transport, gateway::plan::TransportRule::Sse);
+    assert_eq!(http(&loaded.plan.unwrap()).transport, base::plan::TransportRule::Sse);
 }

@@ -39,7 +39,7 @@ fn check(text: &str) -> String {
 }
 
 /// What is said of a text, and that it can be used.
-fn usable(text: &str) -> gateway::plan::Plan {
+fn usable(text: &str) -> base::plan::Plan {
     let loaded = load(text);
     assert_eq!(said(&loaded), "");
     loaded.plan.expect("a plan")
@@ -90,23 +90,23 @@ impl Files {
 }
 
 /// The names of servers, in their order.
-fn names(plan: &gateway::plan::Plan) -> Vec<&str> {
+fn names(plan: &base::plan::Plan) -> Vec<&str> {
     plan.upstreams.iter().map(|upstream| upstream.name.as_str()).collect()
 }
 
 /// The process that is started for the only server.
-fn child(plan: &gateway::plan::Plan) -> &transport::child::ChildSpec {
+fn child(plan: &base::plan::Plan) -> &transport::child::ChildSpec {
     match &plan.upstreams[0].reach {
-        gateway::plan::Reach::Stdio(stdio) => &stdio.child,
-        gateway::plan::Reach::Http(_) => panic!("not a process"),
+        base::plan::Reach::Stdio(stdio) => &stdio.child,
+        base::plan::Reach::Http(_) => panic!("not a process"),
     }
 }
 
 /// How the only server is called over HTTP.
-fn http(plan: &gateway::plan::Plan) -> &gateway::plan::HttpReach {
+fn http(plan: &base::plan::Plan) -> &base::plan::HttpReach {
     match &plan.upstreams[0].reach {
-        gateway::plan::Reach::Http(http) => http,
-        gateway::plan::Reach::Stdio(_) => panic!("not over HTTP"),
+        base::plan::Reach::Http(http) => http,
+        base::plan::Reach::Stdio(_) => panic!("not over HTTP"),
     }
 }
 

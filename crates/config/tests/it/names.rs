@@ -1,6 +1,8 @@
 //! Routes, and names that point at something.
 
-use gateway::plan::PrefixRule;
+use base::plan::SchemaRule;
+
+use base::plan::PrefixRule;
 use insta::assert_snapshot;
 
 use crate::{check, usable};
@@ -361,17 +363,16 @@ naming.prefix = \"never\"
 fn names_are_as_long_as_clients_take_and_a_prefix_needs() {
     let naming = |text: &str| usable(text).routes[0].naming.clone();
     assert_eq!(naming(THREE).max_length, 45);
-    assert_eq!(naming(THREE).alphabet, gateway::plan::Alphabet::Safe);
+    assert_eq!(naming(THREE).alphabet, base::plan::Alphabet::Safe);
     let long = "upstream.a-name-of-thirty-six-characters-this.command = 'x'\nupstream.b.command = 'x'\n";
     assert_eq!(naming(long).max_length, 36 + 2 + 16);
     let chosen = format!("{THREE}route.a.naming = {{ max_length = 64, alphabet = 'any' }}\n");
     assert_eq!(naming(&chosen).max_length, 64);
-    assert_eq!(naming(&chosen).alphabet, gateway::plan::Alphabet::Any);
+    assert_eq!(naming(&chosen).alphabet, base::plan::Alphabet::Any);
 }
 
 #[test]
 fn what_becomes_of_odd_entries_is_said_by_upstream() {
-    use gateway::plan::SchemaRule;
     for (text, rule) in [
         ("", None),
         ("schema = 'repair'", Some(SchemaRule::Repair)),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gateway::plan::Reach;
+use base::plan::Reach;
 use insta::assert_snapshot;
 
 use crate::{Files, child, env, said, usable};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gateway::plan::{BreakerPlan, EraRule, SessionRule, TransportRule};
+use base::plan::{BreakerPlan, EraRule, SessionRule, TransportRule};
 use insta::assert_snapshot;
 
 use crate::{Files, check, http, in_crate, load, said, usable};

@@ -3,11 +3,11 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use gateway::clock::SystemClock;
+use base::clock::SystemClock;
+use base::metrics::Metrics;
+use base::plan::{HttpReach, ListenerPlan, Naming, Plan, Reach, RoutePlan, TransportRule, UpstreamPlan};
+use base::world::World;
 use gateway::live::child_places;
-use gateway::metrics::Metrics;
-use gateway::plan::{HttpReach, ListenerPlan, Naming, Plan, Reach, RoutePlan, TransportRule, UpstreamPlan};
-use gateway::world::World;
 use store::seal::Seal;
 use testkit::net::MemoryNetwork;
 use testkit::spawn::MemorySpawn;

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use base::error::CallError;
+use base::sync::lock;
 use mcp::json;
 use mcp::meta::{self, LogLevel};
 use store::sessions::If;
@@ -11,8 +13,6 @@ use tokio::time::{Duration, sleep};
 
 use crate::bridge::door::Door;
 use crate::bridge::session::Terms;
-use crate::error::CallError;
-use crate::sync::lock;
 
 /// The names of facts.
 const LEVEL: &str = "level";

@@ -5,12 +5,12 @@
 
 use std::sync::Arc;
 
+use base::error::CallError;
 use mcp::jsonrpc::Id;
 
 use crate::bridge::door::{Door, Notifications};
 use crate::bridge::replay::{self, Lasting, Place, Reader, Recordings, Stream};
 use crate::bridge::session::Terms;
-use crate::error::CallError;
 use crate::listener::events::Recorder;
 use crate::subscription::Seat;
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
+use base::sync::lock;
 use bytes::Bytes;
 use mcp::answer;
 use mcp::json::{JsonFault, Patch};
@@ -13,7 +14,6 @@ use mcp::notify::{self, Notice, Seen};
 use tokio::sync::oneshot;
 use tokio::time::{Duration, sleep};
 
-use crate::sync::lock;
 use crate::upstream::ask::{Ask, Debt};
 
 /// The most questions to one client at once.

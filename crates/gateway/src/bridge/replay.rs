@@ -7,16 +7,16 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use base::error::CallError;
+use base::plan::Limits;
+use base::sync::lock;
 use bytes::Bytes;
 use futures_util::{Stream as Messages, StreamExt as _};
 use mcp::jsonrpc::Id;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::error::CallError;
-use crate::plan::Limits;
 use crate::subscription::Seat;
-use crate::sync::lock;
 
 mod lasting;
 mod recording;

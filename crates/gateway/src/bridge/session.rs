@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use auth::Principal;
+use base::plan::Limits;
+use base::sync::lock;
 use bytes::Bytes;
 use mcp::json::{self, Object};
 use mcp::jsonrpc::Id;
@@ -18,9 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bridge::questions::Questions;
 use crate::bridge::replay::{Budget, Recordings};
-use crate::plan::Limits;
 use crate::replica::Homed;
-use crate::sync::lock;
 use crate::watch::Interest;
 
 /// The most bytes that a session id may carry: it comes back in a header with every request.

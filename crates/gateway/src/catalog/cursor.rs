@@ -7,9 +7,9 @@
 use std::ops::Range;
 
 use aws_lc_rs::digest::{Context, SHA256};
+use base::error::CallError;
 
 use super::Merged;
-use crate::error::CallError;
 
 /// Which entries are on the page that `cursor` asks for, and the cursor of the next page.
 pub(crate) fn page(

@@ -1,5 +1,6 @@
 //! How a server's entries are shown: under their public names, with the configured descriptions, or not at all.
 
+use base::plan::{SchemaRule, Selection, UpstreamPlan};
 use bytes::Bytes;
 use mcp::json::{self, JsonFault, Object, Patch};
 use mcp::legacy::tasks;
@@ -15,7 +16,6 @@ use crate::catalog::index::Index;
 use crate::catalog::names::{Names, fold};
 use crate::catalog::remarks::{Done, Remark};
 use crate::catalog::shelf::Entry;
-use crate::plan::{SchemaRule, Selection, UpstreamPlan};
 
 /// Makes entries of what a server lists.
 pub(crate) trait Label: Send + Sync + std::fmt::Debug {

@@ -12,8 +12,7 @@
 use std::borrow::Cow;
 
 use aws_lc_rs::digest::{SHA256, digest};
-
-use crate::plan::{Alphabet, Naming, PrefixRule, Selection};
+use base::plan::{Alphabet, Naming, PrefixRule, Selection};
 
 /// How one route names things.
 #[derive(Debug, Clone)]

@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use auth::{Gate, Principal};
+use base::error::CallError;
+use base::sync::lock;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use mcp::discover::Discovered;
@@ -19,9 +21,7 @@ use tokio::sync::watch;
 use tokio::time::{Duration, Instant, sleep_until, timeout, timeout_at};
 
 use crate::catalog::shelf::{Asker, Audience, ListFault, Pages, Shelf};
-use crate::error::CallError;
 use crate::news::Feed;
-use crate::sync::lock;
 use crate::upstream::suspense::Want;
 use crate::upstream::{Health, Upstream};
 
@@ -449,7 +449,7 @@ impl Reader {
             return read.part.clone();
         }
         match last {
-            Some(pages) => Ok(pages.known_before(&crate::reply::wire(&late).text)),
+            Some(pages) => Ok(pages.known_before(&base::reply::wire(&late).text)),
             None => Err(ListFault::Call(late)),
         }
     }

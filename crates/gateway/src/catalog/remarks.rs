@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Mutex;
 
+use base::sync::lock;
 use mcp::json;
 use mcp::method::Kind;
 
-use crate::sync::lock;
 use crate::upstream::Upstream;
 
 /// So many remarks of each kind stand in one list.
@@ -57,7 +57,7 @@ impl Remark {
 
 impl fmt::Display for Remark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let of = crate::error::noun(self.kind);
+        let of = base::error::noun(self.kind);
         let done = match self.done {
             Done::Repaired => "repaired",
             Done::LeftOut => "left out",

@@ -10,6 +10,12 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use auth::{Action, Gate, Principal};
+use base::aside::{LARGE, aside};
+use base::digest::{Digest, Mark};
+use base::error::CallError;
+use base::kept::{Kept, Room};
+use base::plan::SessionRule;
+use base::sync::lock;
 use bytes::Bytes;
 use mcp::cache::{Hints, Scope};
 use mcp::call::Call;
@@ -24,15 +30,9 @@ use mcp::version::{Era, Revision, Structured};
 use tokio::time::{Instant, timeout_at};
 use transport::memory::Held;
 
-use crate::aside::{LARGE, aside};
 use crate::catalog::index::Index;
 use crate::catalog::label::Label;
 use crate::catalog::remarks::{Remark, Told};
-use crate::digest::{Digest, Mark};
-use crate::error::CallError;
-use crate::kept::{Kept, Room};
-use crate::plan::SessionRule;
-use crate::sync::lock;
 use crate::tasks::Form;
 use crate::upstream::answer::Arrival;
 use crate::upstream::eras::PerEra;
@@ -117,7 +117,7 @@ impl ListFault {
     /// What clients may read of it.
     pub(crate) fn public(&self) -> String {
         match self {
-            Self::Call(error) => crate::reply::wire(error).text,
+            Self::Call(error) => base::reply::wire(error).text,
             Self::Theirs(message) => match message.kind() {
                 MessageKind::Error(parts) => format!("it answers with error {}", parts.code),
                 _ => "it answers with no list".to_owned(),

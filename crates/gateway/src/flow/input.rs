@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 
+use base::error::CallError;
 use bytes::Bytes;
 use mcp::call::Call;
 use mcp::jsonrpc::Message;
@@ -13,7 +14,6 @@ use tokio::sync::oneshot;
 use tokio::time::{Duration, Instant, sleep_until, timeout_at};
 
 use crate::bridge::questions::{self, Asking};
-use crate::error::CallError;
 
 /// How often a server may ask again in one call.
 const MOST_ROUNDS: u32 = 32;

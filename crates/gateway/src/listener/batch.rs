@@ -4,6 +4,9 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
+use base::error::CallError;
+use base::plan::Limits;
+use base::reply;
 use bytes::Bytes;
 use futures_util::stream::{SelectAll, Stream, StreamExt as _, iter, once, unfold};
 use http::{HeaderMap, Response, StatusCode};
@@ -21,10 +24,7 @@ use super::respond::{self, Manner};
 use super::{Endpoint, request_id};
 use crate::bridge::door::{Door, Turn};
 use crate::bridge::session::Terms;
-use crate::error::CallError;
 use crate::flow::{Step, Steps};
-use crate::plan::Limits;
-use crate::reply;
 
 /// Something that is said in answer to a batch.
 enum Said {

@@ -3,12 +3,11 @@
 //!
 //! Source: MCP 2026-07-28 `streamable-http` §Security; protocol.md §1.6 (DNS rebinding needs the Host check, too).
 
+use base::plan::ListenerPlan;
 use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HOST, ORIGIN};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use transport::net::Address;
-
-use crate::plan::ListenerPlan;
 
 /// Why a request is refused before it is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,6 +6,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
+use base::aside::client_message;
+use base::error::CallError;
+use base::reply;
+use base::sync::lock;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use http::HeaderMap;
@@ -20,17 +24,13 @@ use tokio::time::{Duration, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::aside::client_message;
 use crate::bridge::door::{Door, Turn};
 use crate::bridge::session::{InFlight, Terms};
-use crate::error::CallError;
 use crate::flow::{Flow, Last, Origin, Step, Steps};
 use crate::listener::batch::{Taken, take as take_member};
 use crate::listener::outbox::Outbox;
 use crate::listener::{pong, request_id};
-use crate::reply;
 use crate::subscription::Seat;
-use crate::sync::lock;
 
 /// One client on one stream.
 pub(super) struct Conversation {

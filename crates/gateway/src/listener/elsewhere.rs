@@ -5,6 +5,9 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use base::error::CallError;
+use base::plan::Limits;
+use base::reply;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode, Uri};
 use mcp::call::Call;
@@ -17,11 +20,8 @@ use transport::http::server::Exchange;
 
 use super::{Endpoint, Hop, Listener, refuse_call, request_id, respond, unread};
 use crate::bridge::session::Terms;
-use crate::error::CallError;
-use crate::plan::Limits;
 use crate::replica::forward::{self, Request, Unforwarded};
 use crate::replica::{Fate, Home, Homed, Peer, Replica};
-use crate::reply;
 
 /// How long a request waits for the home of its session to be taken for dead.
 const DYING: Duration = Duration::from_secs(4);

@@ -1,5 +1,7 @@
 //! Responses that are streams of server-sent events. An idle one says every now and then that it is alive.
 
+use base::aside::LARGE;
+use base::plan::Limits;
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::iter;
 use futures_util::{Stream, StreamExt as _};
@@ -14,10 +16,8 @@ use transport::http::body::{Pieces, ReplyBody};
 use std::sync::Arc;
 
 use super::respond;
-use crate::aside::LARGE;
 use crate::bridge::replay::{Lasting, Reader, Recordings};
 use crate::flow::Listening;
-use crate::plan::Limits;
 
 /// How long a client shall wait before it comes back, in milliseconds: as long as the SDKs wait when they are not told.
 const COME_BACK_AFTER: u64 = 1000;

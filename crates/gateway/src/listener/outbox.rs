@@ -4,12 +4,11 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
+use base::sync::lock;
 use bytes::Bytes;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Duration, timeout};
 use tokio_util::sync::CancellationToken;
-
-use crate::sync::lock;
 
 /// The most bytes that wait. One message may be larger: what one may have is bounded elsewhere.
 const MOST_BYTES: usize = 4 * 1024 * 1024;

@@ -1,5 +1,8 @@
 //! A call's steps as an HTTP response: one JSON message, or server-sent events as soon as there is anything to say.
 
+use base::error::CallError;
+use base::reply;
+use base::reply::Wire;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
@@ -14,10 +17,7 @@ use tokio_util::task::TaskTracker;
 use transport::http::body::{Pieces, ReplyBody};
 
 use super::events::{self, Recorder};
-use crate::error::CallError;
 use crate::flow::{Last, Step, Steps};
-use crate::reply;
-use crate::reply::Wire;
 
 /// How long a legacy client waits for the head of a response.
 pub(super) const HEAD_WITHIN: Duration = Duration::from_millis(700);

@@ -8,6 +8,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use auth::Principal;
+use base::aside::client_message;
+use base::error::CallError;
+use base::plan::Limits;
+use base::sync::lock;
 use bytes::{Bytes, BytesMut};
 use http::header::ALLOW;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
@@ -23,17 +27,13 @@ use tokio_util::sync::CancellationToken;
 use transport::http::body::ReplyBody;
 use transport::http::server::Exchange;
 
-use crate::aside::client_message;
 use crate::bridge::door::Door;
-use crate::error::CallError;
 use crate::listener::conversation::Conversation;
 use crate::listener::outbox::{self, Waiting};
 use crate::listener::{
     Hop, Listener, checks, preflight, refusal, refuse, refuse_call, reject, respond, text, unread,
 };
-use crate::plan::Limits;
 use crate::subscription::Seat;
-use crate::sync::lock;
 
 /// How many messages of a client may wait to be taken.
 const WAITING_MESSAGES: usize = 16;

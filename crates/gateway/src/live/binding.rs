@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::plan::{ListenerPlan, Plan};
 use transport::http::server::places::Places;
 use transport::http::server::{Ending, Server as HttpServer, ServerLimits};
 use transport::net::{Accept, Address, Spared};
@@ -14,7 +15,6 @@ use super::{ADMIN, Gateway, StartFault};
 use crate::admin::Admin;
 use crate::descriptors::ADMIN_CONNECTIONS;
 use crate::listener::{Doorkeeper, Listener};
-use crate::plan::{ListenerPlan, Plan};
 
 /// How long a request's head may take at the admin listener.
 const ADMIN_HEAD: Duration = Duration::from_secs(5);

@@ -7,6 +7,8 @@ use std::collections::HashSet;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use base::digest::Digest;
+use base::sync::lock;
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use mcp::json::{self, Object};
@@ -14,8 +16,6 @@ use store::seal::{Bound, SealFault};
 use tokio::time::Instant;
 
 use super::Replica;
-use crate::digest::Digest;
-use crate::sync::lock;
 
 static BADGE: HeaderName = HeaderName::from_static("portolan-badge");
 static LISTENER: HeaderName = HeaderName::from_static("portolan-listener");
@@ -145,6 +145,9 @@ impl Badge {
 mod tests {
     use std::sync::Arc;
 
+    use base::clock::SystemClock;
+    use base::metrics::Metrics;
+    use base::world::World;
     use store::seal::Seal;
     use store::{Place, Settings, Store};
     use tokio::sync::Semaphore;
@@ -154,10 +157,7 @@ mod tests {
     use transport::workers::Workers;
 
     use super::*;
-    use crate::clock::SystemClock;
-    use crate::metrics::Metrics;
     use crate::replica::Said;
-    use crate::world::World;
 
     async fn replica(key: u8) -> (tempfile::TempDir, Arc<Replica>) {
         let dir = tempfile::tempdir().unwrap();

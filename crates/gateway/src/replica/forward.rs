@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use base::error::CallError;
+use base::reply;
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::unfold;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
@@ -18,9 +20,7 @@ use transport::memory::Share;
 pub(crate) use super::peers::pause;
 use super::peers::{Felt, Peer, Unfelt};
 use super::{Replica, badge};
-use crate::error::CallError;
 use crate::listener::respond;
-use crate::reply;
 
 /// Says that a request has come to the wrong replica, and perhaps which is the right one.
 pub(super) static MOVED_TO: HeaderName = HeaderName::from_static("portolan-moved-to");

@@ -7,12 +7,12 @@ use std::hash::{Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
+use base::sync::lock;
 use store::StoreFault;
 use tokio::time::Instant;
 
 use super::peers::Peer;
 use super::{LEASE, Replica};
-use crate::sync::lock;
 
 /// The most sessions of which it is remembered where they went.
 const MOST: usize = 100_000;

@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use base::sync::lock;
+use base::world::World;
 use http::{HeaderMap, Method, StatusCode};
 use store::StoreFault;
 use tokio::time::{Instant, sleep, timeout};
@@ -16,8 +18,6 @@ use transport::memory::Share;
 use transport::net::Address;
 
 use super::{LEASE, Replica, badge};
-use crate::sync::lock;
-use crate::world::World;
 
 /// Where a replica says again and again that it is there.
 pub(super) const PULSE: &str = "/pulse";

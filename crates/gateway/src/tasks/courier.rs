@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use auth::{Action, Gate, Principal};
+use base::error::CallError;
 use http::HeaderMap;
 use mcp::call::Call;
 use mcp::json;
@@ -14,7 +15,6 @@ use mcp::version::{Era, Revision};
 use crate::call::{self, Visit};
 use crate::catalog::Target;
 use crate::catalog::shelf::Asker;
-use crate::error::CallError;
 use crate::route::Route;
 use crate::upstream::answer::{Answer, Arrival};
 use crate::upstream::{Order, Upstream};

@@ -4,15 +4,15 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use base::error::CallError;
+use base::kept::{Kept, Room};
+use base::reply;
 use mcp::call::Call;
 use mcp::json;
 use mcp::jsonrpc::Message;
 use mcp::legacy::tasks::{self as shapes, Status, Task};
 
 use super::name::{Ids, Name};
-use crate::error::CallError;
-use crate::kept::{Kept, Room};
-use crate::reply;
 
 /// For so long a result can be fetched.
 const KEEP: Duration = Duration::from_secs(600);

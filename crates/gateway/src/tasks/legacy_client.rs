@@ -3,6 +3,8 @@
 //! `tasks/get` loses what the core has no place for; `tasks/result` waits ([`super::wait`]); `tasks/cancel` is final at once
 //! in the core, though the server may still think about it, so it is remembered here.
 
+use base::error::CallError;
+use base::reply;
 use mcp::call::Call;
 use mcp::legacy::tasks::{Status, Task};
 use mcp::version::{Era, Revision};
@@ -11,8 +13,6 @@ use super::finished::already_over;
 use super::wait::Wait;
 use super::{Failed, Subject, Tasks, result_of};
 use crate::call::Way;
-use crate::error::CallError;
-use crate::reply;
 use crate::route::Route;
 
 impl Route {

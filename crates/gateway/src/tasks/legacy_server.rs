@@ -7,6 +7,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
 
+use base::error::CallError;
+use base::places::Place;
+use base::reply;
+use base::sync::lock;
 use mcp::call::Call;
 use mcp::json::Patch;
 use mcp::jsonrpc::{Id, Message, MessageKind};
@@ -22,14 +26,10 @@ use tokio::time::{Duration, timeout};
 use super::courier::Courier;
 use super::{Failed, Subject, result_of};
 use crate::catalog::map_result_uris;
-use crate::error::CallError;
 use crate::relay::Mapping;
-use crate::reply;
 use crate::route::Route;
-use crate::sync::lock;
 use crate::upstream::answer::Arrival;
 use crate::upstream::ask::{Ask, Debt};
-use crate::upstream::places::Place;
 
 /// How long `tasks/get` waits for the question of a task that waits for its client. Later ones are seen the next time.
 const GATHER: Duration = Duration::from_secs(1);

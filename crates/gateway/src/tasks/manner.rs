@@ -1,5 +1,6 @@
 //! How a tool call goes that has to do with tasks.
 
+use base::error::CallError;
 use mcp::call::Call;
 use mcp::jsonrpc::MessageKind;
 use mcp::legacy::tasks::{self as shapes, Task};
@@ -12,7 +13,6 @@ use super::relay::{Abandon, Reshape, Tasking};
 use crate::call::{Visit, Way};
 use crate::catalog::Target;
 use crate::catalog::shelf::Asker;
-use crate::error::CallError;
 use crate::route::Route;
 use crate::upstream::answer::Arrival;
 

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use auth::Principal;
+use base::clock::Clock;
+use base::error::CallError;
 use mcp::json::{self, Object};
 use mcp::method::Kind;
 use mcp::mrtr;
 use store::seal::{Bound, SealFault};
 
 use super::{LONGEST, Tasks};
-use crate::clock::Clock;
-use crate::error::CallError;
 use crate::route::Route;
 
 /// What an id says.

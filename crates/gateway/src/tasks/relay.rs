@@ -1,5 +1,7 @@
 //! What becomes of an answer that names a task, on its way to the client.
 
+use base::error::CallError;
+use base::places::Place;
 use mcp::answer::{self, AnswerFault, ResultType};
 use mcp::call::Call;
 use mcp::json::{self, Object, Patch};
@@ -12,8 +14,6 @@ use tokio_util::task::TaskTracker;
 use super::Form;
 use super::courier::Courier;
 use super::name::{Ids, Name};
-use crate::error::CallError;
-use crate::upstream::places::Place;
 
 /// What a relay must know of tasks.
 #[derive(Debug)]

@@ -6,6 +6,9 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use base::error::CallError;
+use base::places::Place;
+use base::reply;
 use bytes::Bytes;
 use mcp::call::Call;
 use mcp::json::Patch;
@@ -20,12 +23,9 @@ use tokio::time::{Duration, Instant, sleep};
 use super::{Failed, Subject, Tasks, result_of};
 use crate::bridge::questions::Asking;
 use crate::catalog::map_result_uris;
-use crate::error::CallError;
 use crate::flow::{Round, Turn};
 use crate::relay::Mapping;
-use crate::reply;
 use crate::route::Route;
-use crate::upstream::places::Place;
 
 /// How long to wait before asking again, if the server does not say; and within which bounds it may say so.
 const PAUSE: Duration = Duration::from_secs(1);

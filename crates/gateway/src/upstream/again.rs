@@ -3,6 +3,7 @@
 //! Nothing else, ever: a tool call whose connection broke may have been carried out. And nothing of which a client has
 //! seen anything yet: an answer that was given out is not taken back.
 
+use base::error::CallError;
 use mcp::method::Kind;
 use tokio::time::{Duration, sleep, timeout};
 
@@ -10,7 +11,6 @@ use super::answer::Answer;
 use super::guard::Pass;
 use super::link::{Health, Whose};
 use super::{Order, Upstream, Wire};
-use crate::error::CallError;
 use crate::upstream::failed::Failed;
 
 /// The pause before the first retry; before each further one it is twice as long.

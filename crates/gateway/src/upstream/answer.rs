@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use base::error::CallError;
+use base::places::Place;
 use bytes::Bytes;
 use http::StatusCode;
 use mcp::jsonrpc::{Message, MessageKind};
@@ -10,12 +12,10 @@ use mcp::notify::Seen;
 use mcp::reject::code;
 use mcp::version::{Era, Revision};
 
-use crate::error::CallError;
 use crate::upstream::ask::Ask;
 use crate::upstream::backlog::Said;
 use crate::upstream::link::Transport;
 use crate::upstream::pipe::PipeStream;
-use crate::upstream::places::Place;
 use crate::upstream::shared::Shared;
 use crate::upstream::streamable::HttpStream;
 

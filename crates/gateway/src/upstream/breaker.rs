@@ -4,11 +4,11 @@
 //! call is let through as a trial. If that goes well the breaker is closed again; if not, the next pause is twice as
 //! long, up to a bound.
 
+use base::fault::{BreakerState, Fault, Refused};
+use base::plan::BreakerPlan;
 use tokio::time::{Duration, Instant};
 
 use super::dice::jittered;
-use crate::fault::{BreakerState, Fault, Refused};
-use crate::plan::BreakerPlan;
 
 /// A breaker.
 #[derive(Debug)]

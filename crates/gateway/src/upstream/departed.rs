@@ -4,9 +4,9 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
+use base::sync::lock;
 use tokio::time::{Duration, Instant};
 
-use crate::sync::lock;
 use crate::upstream::link::Whose;
 
 /// For so long. By then nothing goes on that was begun for one.

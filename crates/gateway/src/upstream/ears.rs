@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, Weak};
 
+use base::sync::lock;
 use bytes::Bytes;
 use mcp::jsonrpc::Message;
 use mcp::mrtr;
@@ -15,7 +16,6 @@ use mcp::reject::code;
 use tokio::sync::mpsc;
 use tokio::time::{Duration, sleep};
 
-use crate::sync::lock;
 use crate::upstream::ask::Ask;
 use crate::upstream::link::{NOTHING, Whose};
 

@@ -6,11 +6,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use base::plan::EraRule;
 use mcp::version::Era;
 use tokio::sync::watch;
 use tokio::time::{Duration, Instant};
-
-use crate::plan::EraRule;
 
 /// After this long a server is asked again for an era that it has refused: one that was upgraded still answers in the
 /// other, so the verdict never corrects itself.

@@ -1,7 +1,7 @@
 //! Why something that was sent has no answer.
 
-use crate::error::CallError;
-use crate::fault::Fault;
+use base::error::CallError;
+use base::fault::Fault;
 
 /// Why a call was not answered, and what that says of the server.
 #[derive(Debug)]

@@ -4,6 +4,10 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use base::error::CallError;
+use base::fault::{BreakerState, Fault};
+use base::plan::BreakerPlan;
+use base::sync::lock;
 use tokio::time::{Duration, Instant};
 
 use super::breaker::{Breaker, Entry};
@@ -11,10 +15,6 @@ use super::budget::Budget;
 use super::dice::Dice;
 use super::link::Health;
 use super::shared::Shared;
-use crate::error::CallError;
-use crate::fault::{BreakerState, Fault};
-use crate::plan::BreakerPlan;
-use crate::sync::lock;
 
 /// What keeps a sick server from being asked too often.
 #[derive(Debug)]

@@ -9,6 +9,9 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use base::aside::server_message;
+use base::error::CallError;
+use base::sync::lock;
 use bytes::Bytes;
 use http::HeaderMap;
 use mcp::answer;
@@ -17,9 +20,6 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::sync::lock;
-use crate::aside::server_message;
-use crate::error::CallError;
 use crate::upstream::answer::{Arrival, Response};
 use crate::upstream::ask::Asked;
 use crate::upstream::backlog::{self, Taker};
@@ -61,7 +61,7 @@ struct Inner {
     said: AtomicUsize,
     whose: Whose,
     shared: Arc<Shared>,
-    metrics: Arc<crate::metrics::Metrics>,
+    metrics: Arc<base::metrics::Metrics>,
 }
 
 impl Pipe {

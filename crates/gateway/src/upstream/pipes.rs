@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use base::error::CallError;
+use base::sync::lock;
 use bytes::Bytes;
 use mcp::answer;
 use mcp::call::Call;
@@ -20,8 +22,6 @@ use tokio::sync::{Mutex as AsyncMutex, Notify, OwnedMutexGuard};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::error::CallError;
-use crate::sync::lock;
 use crate::upstream::ask::Asked;
 use crate::upstream::link::{Link, Whose};
 use crate::upstream::pipe::{Pipe, Wants};

@@ -8,6 +8,8 @@
 use std::sync::Arc;
 
 use auth::{Action, Gate, Principal};
+use base::error::CallError;
+use base::fault::Fault;
 use bytes::Bytes;
 use mcp::call::Call;
 use mcp::meta::{ClientFacts, LogWish};
@@ -19,8 +21,6 @@ use super::guard::Pass;
 use super::link::{Health, NOTHING};
 use super::pipes::Need;
 use super::{Order, Upstream};
-use crate::error::CallError;
-use crate::fault::Fault;
 use crate::upstream::failed::Failed;
 
 /// The first pause before a server that is down is asked how it is, and the longest.

@@ -3,6 +3,9 @@
 use std::sync::Arc;
 
 use auth::Permitted;
+use base::error::CallError;
+use base::fault::Fault;
+use base::places::Place;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use mcp::jsonrpc::{Message, MessageKind};
@@ -17,14 +20,11 @@ use super::ask::Asked;
 use super::guard::Pass;
 use super::link::{Link, NOTHING, Whose};
 use super::pipes::{Need, Running};
-use super::places::Place;
 use super::stdio::StdioWire;
 use super::streamable::early::{self, First};
 use super::streamable::refusal::{self, Reading};
 use super::streamable::{HttpStream, HttpWire, LegacyCall, Partner, Ruling, may_be_json};
 use super::{Order, Upstream, Wire};
-use crate::error::CallError;
-use crate::fault::Fault;
 use crate::tasks;
 use crate::upstream::failed::Failed;
 impl Upstream {

@@ -3,6 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use base::error::CallError;
+use base::fault::Fault;
+use base::plan::{EraRule, Reach, TransportRule, UpstreamPlan};
+use base::world::World;
 use http::StatusCode;
 use mcp::discover::Discovered;
 use mcp::json;
@@ -15,9 +19,6 @@ use tokio::sync::watch;
 use transport::http::client::SendFault;
 use transport::memory::Share;
 
-use crate::error::CallError;
-use crate::fault::Fault;
-use crate::plan::{EraRule, Reach, TransportRule, UpstreamPlan};
 use crate::upstream::departed::Departed;
 use crate::upstream::ears::Ears;
 use crate::upstream::eras::{Eras, PerEra};
@@ -26,7 +27,6 @@ use crate::upstream::link::{Health, Link, Whose};
 use crate::upstream::notices::Notices;
 use crate::upstream::suspense::Suspense;
 use crate::upstream::temper::Temper;
-use crate::world::World;
 
 /// What a server said of itself, and in which era; none as long as it was not reached.
 pub(crate) type Known = Option<(Era, Arc<Discovered>)>;

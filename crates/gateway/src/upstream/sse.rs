@@ -8,6 +8,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::error::CallError;
+use base::fault::Fault;
+use base::plan::{HttpReach, SessionRule};
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -18,9 +21,6 @@ use tokio::sync::Semaphore;
 use transport::http::client::{Destination, Jar, Reply, Site};
 use transport::memory::{Held, SMALL};
 
-use crate::error::CallError;
-use crate::fault::Fault;
-use crate::plan::{HttpReach, SessionRule};
 use crate::upstream::link::{Transport, Whose};
 use crate::upstream::pipe::Pipe;
 use crate::upstream::pipe::ends::{Ends, Incoming, Inlet};

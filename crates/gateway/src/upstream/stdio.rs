@@ -6,6 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use base::error::CallError;
+use base::plan::StdioReach;
+use base::sync::lock;
 use mcp::version::Era;
 use tokio::io::AsyncRead;
 use tokio::sync::OwnedSemaphorePermit;
@@ -16,9 +19,6 @@ use transport::descriptors;
 use transport::lines::LineReader;
 use transport::wire::WireEvent;
 
-use crate::error::CallError;
-use crate::plan::StdioReach;
-use crate::sync::lock;
 use crate::upstream::link::{Health, Link, Whose};
 use crate::upstream::pipe::ends::Ends;
 use crate::upstream::pipe::{LAST_WORDS, Pipe};

@@ -8,6 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwapOption;
+use base::aside::server_message;
+use base::error::CallError;
+use base::fault::Fault;
+use base::plan::{EraRule, HttpReach, SessionRule, TransportRule};
+use base::sync::lock;
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -20,11 +25,6 @@ use tokio::time::{Instant, timeout};
 use transport::http::body::Pieces;
 use transport::http::client::{HttpClient, Jar, Reply, SendFault, Site};
 
-use crate::aside::server_message;
-use crate::error::CallError;
-use crate::fault::Fault;
-use crate::plan::{EraRule, HttpReach, SessionRule, TransportRule};
-use crate::sync::lock;
 use crate::upstream::eras;
 use crate::upstream::link::{Link, Transport, Whose};
 use crate::upstream::pipes::{Need, Running};

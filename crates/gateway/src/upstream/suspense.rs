@@ -6,15 +6,15 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
+use base::error::CallError;
+use base::fault::Fault;
+use base::plan::SessionRule;
+use base::sync::lock;
 use tokio::time::{Duration, Instant};
 
 use super::answer::Answer;
 use super::link::Health;
 use super::{Upstream, Wire};
-use crate::error::CallError;
-use crate::fault::Fault;
-use crate::plan::SessionRule;
-use crate::sync::lock;
 
 /// For so long a server that is down is waited for: one that refuses has refused by then, and one that is back answers.
 const MOMENT: Duration = Duration::from_millis(100);

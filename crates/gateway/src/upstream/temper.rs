@@ -7,9 +7,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use base::sync::lock;
 use mcp::mrtr;
-
-use crate::sync::lock;
 
 /// How many sets of capabilities are remembered as alike.
 const MOST_ALIKE: usize = 64;

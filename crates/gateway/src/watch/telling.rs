@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use base::sync::lock;
 use bytes::Bytes;
 use mcp::answer::notification_message;
 use mcp::json;
@@ -13,7 +14,6 @@ use mcp::notify::{self, Notice};
 
 use super::Watch;
 use crate::news::{self, Change};
-use crate::sync::lock;
 use crate::upstream::answer::Arrival;
 
 impl Watch {

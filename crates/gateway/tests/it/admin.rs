@@ -34,7 +34,7 @@ async fn get(client: &Client, path: &str) -> (u16, String) {
 async fn ready_means_that_some_server_is_up_and_every_one_was_tried() {
     let (running, _server, admin) = with(|stand| {
         let nobody = crate::stand::http_reach(&Address::Tcp("nobody".to_owned(), 1));
-        stand.put(gateway::plan::UpstreamPlan::new("down", gateway::plan::Reach::Http(nobody)));
+        stand.put(base::plan::UpstreamPlan::new("down", base::plan::Reach::Http(nobody)));
     })
     .await;
     running.gateway.settled().await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use gateway::plan::{BreakerPlan, Reach, UpstreamPlan};
+use base::plan::{BreakerPlan, Reach, UpstreamPlan};
 use gateway::upstream::Health;
 use testkit::http::Client;
 use testkit::json;

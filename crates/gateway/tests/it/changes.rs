@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway::plan::{Reach, UpstreamPlan};
+use base::plan::{Reach, UpstreamPlan};
 use testkit::http::{Piece, Reply};
 use testkit::json;
 use testkit::lines::LineClient;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway::plan::{EraRule, SessionRule};
+use base::plan::{EraRule, SessionRule};
 use mcp::version::Era;
 use testkit::json;
 use testkit::net::MemoryNetwork;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway::plan::{Reach, UpstreamPlan};
+use base::plan::{Reach, UpstreamPlan};
 use testkit::json;
 use testkit::net::MemoryNetwork;
 use testkit::server::{Desk, Era, Persona, ScriptedServer};

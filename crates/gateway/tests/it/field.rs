@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use gateway::plan::{Reach, SessionRule};
+use base::plan::{Reach, SessionRule};
 use testkit::json;
 use testkit::net::MemoryNetwork;
 use testkit::server::{Asked, Desk, Persona, ScriptedServer, Seen};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gateway::plan::Reach;
+use base::plan::Reach;
 use testkit::json;
 use testkit::net::MemoryNetwork;
 use testkit::server::Persona;

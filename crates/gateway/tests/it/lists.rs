@@ -159,7 +159,7 @@ async fn clients_with_sessions_of_their_own_do_not_share_lists() {
     let mut stand = Stand::new(Arc::new(MemoryNetwork::default()));
     let persona = Persona::legacy().scripted(&["prompts/list"]);
     let (server, desk) = stand.add("up", Over::Http, persona).await;
-    stand.upstream("up").sessions = gateway::plan::SessionRule::PerClient;
+    stand.upstream("up").sessions = base::plan::SessionRule::PerClient;
     stand.upstream("up").list_ttl = Some(Duration::from_secs(60));
     server.answer_all(desk, |asked| async move {
         let session = asked.seen.header("mcp-session-id").unwrap().to_owned();
@@ -360,7 +360,7 @@ async fn a_slow_server_costs_its_own_entries_only() {
 #[tokio::test(start_paused = true)]
 async fn names_that_two_servers_have_are_served_by_neither_without_prefixes() {
     let mut stand = Stand::new(Arc::new(MemoryNetwork::default()));
-    stand.plan.routes[0].naming.prefix = gateway::plan::PrefixRule::Never;
+    stand.plan.routes[0].naming.prefix = base::plan::PrefixRule::Never;
     let (_a, _desk_a) = stand.add("a", Over::Http, Persona::modern().tools(&["both", "mine"])).await;
     let (b, _desk_b) = stand.add("b", Over::Http, Persona::modern().tools(&["both"])).await;
     let running = stand.start().await;

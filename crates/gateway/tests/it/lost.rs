@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use gateway::plan::{Reach, UpstreamPlan};
+use base::plan::{Reach, UpstreamPlan};
 use testkit::json;
 use testkit::net::MemoryNetwork;
 use testkit::server::{Asked, Desk, Persona, ScriptedServer};

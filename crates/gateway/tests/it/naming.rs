@@ -202,7 +202,7 @@ async fn names_have_what_clients_take_and_lead_back() {
 async fn any_alphabet_and_longer_names_can_be_had() {
     let long = "x".repeat(60);
     let (running, _servers) = two(&["a.b", "a_b", "A-b", &long], |stand| {
-        stand.plan.routes[0].naming.alphabet = gateway::plan::Alphabet::Any;
+        stand.plan.routes[0].naming.alphabet = base::plan::Alphabet::Any;
         stand.plan.routes[0].naming.max_length = 64;
     })
     .await;

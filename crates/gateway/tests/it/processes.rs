@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use gateway::plan::SessionRule;
+use base::plan::SessionRule;
 use gateway::upstream::Health;
 use testkit::json;
 use testkit::net::MemoryNetwork;
@@ -260,7 +260,7 @@ async fn a_process_that_fails_for_one_client_is_started_for_the_next() {
 async fn a_program_that_is_not_there_is_said_to_be_unreachable() {
     let mut stand = Stand::new(Arc::new(MemoryNetwork::default()));
     let (_server, _desk) = stand.add("up", Over::Stdio, Persona::legacy()).await;
-    if let gateway::plan::Reach::Stdio(reach) = &mut stand.upstream("up").reach {
+    if let base::plan::Reach::Stdio(reach) = &mut stand.upstream("up").reach {
         reach.child.program = "nowhere".to_owned();
     }
     let running = stand.start().await;
@@ -324,7 +324,7 @@ async fn a_subscription_outlives_the_process() {
 #[tokio::test(start_paused = true)]
 async fn a_process_that_nobody_uses_ends_and_starts_again_when_it_is_needed() {
     let (running, _server, mut desk, spawn) = with(Persona::modern(), |stand| {
-        if let gateway::plan::Reach::Stdio(reach) = &mut stand.upstream("up").reach {
+        if let base::plan::Reach::Stdio(reach) = &mut stand.upstream("up").reach {
             reach.idle_after = Some(Duration::from_secs(60));
         }
     })
@@ -445,7 +445,7 @@ async fn stderr_is_read_and_holds_up_nothing() {
 /// What a program was given, it may tell of: in its last words, to the operator, and by its own name.
 #[tokio::test(start_paused = true)]
 async fn secrets_are_masked_in_what_is_told_of_a_process() {
-    let mut secrets = gateway::masks::Secrets::default();
+    let mut secrets = base::masks::Secrets::default();
     secrets.add("s3cret-token", "${env:TOKEN}");
     let mut stand = Stand::new(Arc::new(MemoryNetwork::default()));
     let (_server, _desk) = stand.add("up", Over::Stdio, Persona::legacy()).await;

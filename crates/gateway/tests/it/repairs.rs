@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gateway::plan::SchemaRule;
+use base::plan::SchemaRule;
 use testkit::http::Client;
 use testkit::json;
 use testkit::net::MemoryNetwork;

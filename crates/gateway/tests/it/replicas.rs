@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway::plan::{HttpReach, Reach, ReplicasPlan, StdioReach, UpstreamPlan};
+use base::plan::{HttpReach, Reach, ReplicasPlan, StdioReach, UpstreamPlan};
 use store::{Place, Settings, Store};
 use tempfile::TempDir;
 use testkit::http::{Client, Reply};

@@ -35,7 +35,7 @@ async fn bench(persona: Persona, change: impl FnOnce(&mut Stand)) -> Bench {
     let (server, desk) = ScriptedServer::new(persona);
     let address = Address::Tcp("up".to_owned(), 80);
     server.serve_http(&network, &address).await;
-    stand.put(gateway::plan::UpstreamPlan::new("up", gateway::plan::Reach::Http(http_reach(&address))));
+    stand.put(base::plan::UpstreamPlan::new("up", base::plan::Reach::Http(http_reach(&address))));
     change(&mut stand);
     let running = stand.start().await;
     server.saw("tools/list", 1).await;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway::plan::SessionRule;
+use base::plan::SessionRule;
 use testkit::json;
 use testkit::net::MemoryNetwork;
 use testkit::server::Persona;

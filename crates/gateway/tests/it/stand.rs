@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use gateway::clock::Clock;
+use base::clock::Clock;
+use base::metrics::Metrics;
+use base::plan::{HttpReach, ListenerPlan, Naming, Plan, Reach, RoutePlan, StdioReach, UpstreamPlan};
+use base::world::World;
 use gateway::live::{Gateway, child_places};
-use gateway::metrics::Metrics;
-use gateway::plan::{HttpReach, ListenerPlan, Naming, Plan, Reach, RoutePlan, StdioReach, UpstreamPlan};
 use gateway::replica::{Replica, Said};
-use gateway::world::World;
 use store::Store;
 use store::seal::Seal;
 use testkit::clock::WallClock;
@@ -151,7 +151,7 @@ pub(crate) fn http_reach(address: &Address) -> HttpReach {
         destination: Destination::new(format!("http://{address}/mcp").parse().unwrap()).unwrap(),
         headers: Vec::new(),
         forward_headers: Vec::new(),
-        transport: gateway::plan::TransportRule::default(),
+        transport: base::plan::TransportRule::default(),
         client: ClientSettings::default(),
     }
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use gateway::plan::SessionRule;
+use base::plan::SessionRule;
 use testkit::json;
 use testkit::server::{Events, Persona};
 use tokio::time::Instant;

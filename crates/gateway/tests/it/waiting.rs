@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway::plan::{Reach, SessionRule, UpstreamPlan};
+use base::plan::{Reach, SessionRule, UpstreamPlan};
 use gateway::upstream::Health;
 use testkit::http::Reply;
 use testkit::json;
@@ -220,7 +220,7 @@ async fn what_a_lone_server_was_is_told_when_it_hangs() {
 #[tokio::test(start_paused = true)]
 async fn a_name_is_found_without_a_server_that_hangs() {
     let mut stand = Stand::new(Arc::new(MemoryNetwork::default()));
-    stand.plan.routes[0].naming.prefix = gateway::plan::PrefixRule::Never;
+    stand.plan.routes[0].naming.prefix = base::plan::PrefixRule::Never;
     let (_a, mut desk) = stand.add("a", Over::Http, Persona::modern().tools(&["mine"])).await;
     let (_sick, _sick_desk) = stand.add("sick", Over::Http, mute()).await;
     let running = stand.start().await;

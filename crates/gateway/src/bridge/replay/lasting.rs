@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use base::error::CallError;
+use base::plan::Limits;
+use base::reply;
 use bytes::Bytes;
 use mcp::json;
 use mcp::jsonrpc::{Id, Message};
@@ -11,10 +14,7 @@ use store::sessions::If;
 use store::streams::{Event, Events, Kept};
 use tokio::time::Duration;
 
-use crate::error::CallError;
-use crate::plan::Limits;
 use crate::replica::Replica;
-use crate::reply;
 
 /// How many events are read at once.
 const READ: usize = 256;

@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use base::plan::Limits;
+use base::sync::lock;
 use bytes::Bytes;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Duration, Instant, timeout, timeout_at};
@@ -10,9 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::recording::{Bounds, Read, Recording};
 use super::{Budget, Slot};
-use crate::plan::Limits;
 use crate::subscription::Seat;
-use crate::sync::lock;
 
 /// A reader that takes nothing for this long is not waited for any more; a call without a recording does the same.
 const STALLED: Duration = Duration::from_secs(30);

@@ -6,6 +6,8 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use base::error::CallError;
+use base::sync::lock;
 use bytes::Bytes;
 use mcp::glance::Glance;
 use mcp::jsonrpc::{EnvelopeFault, Id, Message, MessageKind, Request};
@@ -15,8 +17,6 @@ use mcp::tolerant;
 use tokio::sync::oneshot;
 
 use super::{Inner, Pipe, Wants};
-use crate::error::CallError;
-use crate::sync::lock;
 use crate::upstream::ask::{self, Ask, Creditor, Nobody};
 use crate::upstream::backlog::{Giver, Said};
 

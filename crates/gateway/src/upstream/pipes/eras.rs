@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use base::sync::lock;
 use mcp::version::Era;
 use tokio::time::Instant;
 
 use super::{Begin, Pipes, Running};
-use crate::sync::lock;
 use crate::upstream::eras::VERDICT_LASTS;
 use crate::upstream::link::Whose;
 

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use base::error::CallError;
+use base::sync::lock;
 use mcp::mrtr;
 use mcp::version::Era;
 
 use super::{Begin, Need, Pipes, Running, Slot};
-use crate::error::CallError;
-use crate::sync::lock;
 use crate::upstream::link::Whose;
 
 /// When one beside others is ended that nobody uses.

@@ -5,10 +5,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use base::error::CallError;
+use base::sync::lock;
 use tokio::time::Instant;
-
-use crate::error::CallError;
-use crate::sync::lock;
 
 /// A conversation that lasted this long has not failed to begin.
 const SETTLED: Duration = Duration::from_secs(30);

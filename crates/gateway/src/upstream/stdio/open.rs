@@ -6,6 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::error::CallError;
+use base::plan::EraRule;
 use http::HeaderMap;
 use mcp::answer;
 use mcp::discover::Discovered;
@@ -14,8 +16,6 @@ use mcp::jsonrpc::{Id, Message, MessageKind};
 use mcp::legacy::{initialize, refusal};
 use mcp::version::{self, Era, Revision};
 
-use crate::error::CallError;
-use crate::plan::EraRule;
 use crate::upstream::answer::Arrival;
 use crate::upstream::link::{Link, Transport, Whose};
 use crate::upstream::pipe::{Pipe, PipeStream, Wants};

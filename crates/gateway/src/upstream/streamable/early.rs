@@ -5,6 +5,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use base::error::CallError;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use mcp::jsonrpc::Message;
@@ -13,7 +14,6 @@ use transport::http::client::Reply;
 use super::legacy_call::LegacyCall;
 use super::refusal::{self, Reading};
 use super::{HttpWire, Session};
-use crate::error::CallError;
 use crate::upstream::backlog::Said;
 
 type Waiting<T> = Pin<Box<dyn Future<Output = Result<T, CallError>> + Send>>;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use base::sync::lock;
 use futures_util::stream::{self, StreamExt as _};
 use http::{HeaderMap, HeaderValue, Method};
 use mcp::jsonrpc::Message;
@@ -10,7 +11,6 @@ use mcp::legacy::initialize::Opened;
 use tokio::time::{Duration, timeout};
 
 use super::{HttpWire, Session, Slot, lasting, legacy_headers};
-use crate::sync::lock;
 use crate::upstream::link::Whose;
 
 /// How long a server may take to end one.

@@ -7,6 +7,8 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
+use base::error::CallError;
+use base::sync::lock;
 use http::{HeaderValue, Method, StatusCode};
 use mcp::headers;
 use tokio::sync::{oneshot, watch};
@@ -14,8 +16,6 @@ use tokio::time::{Duration, Instant, sleep, timeout};
 
 use super::refusal::Refusal;
 use super::{HttpStream, HttpWire, Session};
-use crate::error::CallError;
-use crate::sync::lock;
 use crate::upstream::link::Whose;
 
 /// The first pause before a session's stream that ended is opened again, and the longest.

@@ -7,11 +7,11 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use base::sync::lock;
 use http::HeaderValue;
 use transport::http::client::Jar;
 
 use super::MOST_SESSIONS;
-use crate::sync::lock;
 
 /// The cookies of one server.
 #[derive(Debug, Default)]

@@ -3,6 +3,9 @@
 
 use std::sync::Arc;
 
+use base::digest::Digest;
+use base::error::CallError;
+use base::plan::Limits;
 use bytes::Bytes;
 use http::HeaderValue;
 use mcp::json::{self, Object};
@@ -12,9 +15,6 @@ use store::sessions::If;
 use store::{Store, StoreFault};
 
 use super::HttpWire;
-use crate::digest::Digest;
-use crate::error::CallError;
-use crate::plan::Limits;
 use crate::upstream::link::Whose;
 
 /// How long it is remembered: as long as any client's session may go on.

@@ -8,6 +8,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use base::error::CallError;
+use base::fault::Fault;
+use base::sync::lock;
 use http::HeaderMap;
 use mcp::answer;
 use mcp::headers::SESSION_ID;
@@ -17,9 +20,6 @@ use tokio::time::{Duration, timeout};
 use super::refusal::{self, Reading, Refusal};
 use super::session::{self, Opening};
 use super::{HttpWire, Session, Slot};
-use crate::error::CallError;
-use crate::fault::Fault;
-use crate::sync::lock;
 
 /// How long a server may take to answer what does nothing.
 const CONTROL: Duration = Duration::from_secs(10);

@@ -6,13 +6,13 @@
 
 use std::sync::Arc;
 
+use base::error::CallError;
+use base::sync::lock;
 use mcp::version::Era;
 use tokio::time::{Duration, Instant};
 
 use super::session::{Refused, Session};
 use super::{HttpWire, Partner};
-use crate::error::CallError;
-use crate::sync::lock;
 use crate::upstream::eras::{DOUBT_LASTS, VERDICT_LASTS};
 use crate::upstream::link::{Link, Whose};
 

@@ -4,9 +4,8 @@
 
 use std::sync::Mutex;
 
+use base::sync::lock;
 use tokio::time::{Duration, Instant};
-
-use crate::sync::lock;
 
 /// A session that lasted this long has not failed.
 const SETTLED: Duration = Duration::from_secs(30);

@@ -3,6 +3,7 @@
 //! A body that answers our id is the answer, whatever the HTTP status: the method ran. All else that is no success was said
 //! before any method ran, or by somebody else.
 
+use base::fault::Fault;
 use http::StatusCode;
 use mcp::answer;
 use mcp::jsonrpc::{Message, MessageKind};
@@ -12,7 +13,6 @@ use mcp::reject::code;
 use transport::http::client::Reply;
 
 use super::{ERROR_BYTES, HttpWire, Session, stream};
-use crate::fault::Fault;
 use crate::upstream::failed::Failed;
 
 /// What is said of a body without a type that is no message.

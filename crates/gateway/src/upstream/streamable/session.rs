@@ -3,6 +3,9 @@
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
+use base::error::CallError;
+use base::fault::Fault;
+use base::sync::lock;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use mcp::jsonrpc::{Id, Message, MessageKind};
@@ -20,9 +23,6 @@ use super::refusal::Refusal;
 use super::strays::Strays;
 use super::stream::{self, First};
 use super::{HttpWire, lasting, legacy_headers};
-use crate::error::CallError;
-use crate::fault::Fault;
-use crate::sync::lock;
 use crate::upstream::link::{Link, Transport, Whose};
 
 /// How long a server may take to take what it is told, an answer for one.

@@ -4,12 +4,12 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
+use base::sync::lock;
 use mcp::jsonrpc::{Id, Message};
 use mcp::notify::{Notice, Seen};
 use mcp::reject::code;
 
 use super::{HttpWire, Session};
-use crate::sync::lock;
 use crate::upstream::answer::Arrival;
 use crate::upstream::ask::{self, Ask, Asked, Nobody};
 use crate::upstream::backlog::{self, Giver, Said, Taker};

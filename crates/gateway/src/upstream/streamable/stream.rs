@@ -6,6 +6,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::aside::{Aside, LARGE, aside};
+use base::error::CallError;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::{HeaderValue, Method, StatusCode};
@@ -27,8 +29,6 @@ use super::legacy_call::{CancelGuard, LegacyCall};
 use super::refusal::Refusal;
 use super::strays::{self, Strayed};
 use super::{HttpWire, Session};
-use crate::aside::{Aside, LARGE, aside};
-use crate::error::CallError;
 use crate::upstream::answer::{Arrival, Response};
 use crate::upstream::ask::{self, Ask, Creditor};
 use crate::upstream::backlog::Said;

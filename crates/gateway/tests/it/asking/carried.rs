@@ -209,7 +209,7 @@ async fn a_call_is_resumed_behind_a_prefix_too() {
     for kind in MODERN {
         let mut scene = Scene::legacy_with(Asks::OnItsStream, |stand| {
             let reach = stand.upstream("up").reach.clone();
-            stand.put(gateway::plan::UpstreamPlan::new("other", reach));
+            stand.put(base::plan::UpstreamPlan::new("other", reach));
         })
         .await;
         let members = r#""name":"up__t""#;

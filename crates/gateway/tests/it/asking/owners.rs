@@ -223,7 +223,7 @@ async fn there_are_only_so_many_sets_of_capabilities() {
 #[tokio::test(start_paused = true)]
 async fn a_session_for_each_client_is_for_each_set_of_capabilities_too() {
     let mut scene = Scene::legacy_with(Asks::OnItsStream, |stand| {
-        stand.upstream("up").sessions = gateway::plan::SessionRule::PerClient;
+        stand.upstream("up").sessions = base::plan::SessionRule::PerClient;
     })
     .await;
     let mut sessions = Vec::new();

@@ -1,6 +1,6 @@
 //! What servers hold for clients goes on with them.
 
-use gateway::plan::SessionRule;
+use base::plan::SessionRule;
 
 use super::*;
 

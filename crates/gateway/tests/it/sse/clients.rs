@@ -160,7 +160,7 @@ async fn a_stream_that_is_closed_cancels_its_calls_and_ends_its_session() {
 #[tokio::test(start_paused = true)]
 async fn only_a_session_of_this_path_is_known() {
     let (running, _server, _desk) = with(Persona::modern(), |stand| {
-        let other = gateway::plan::RoutePlan {
+        let other = base::plan::RoutePlan {
             name: "other".to_owned(),
             path: "/other".to_owned(),
             sse_path: Some("/other/sse".to_owned()),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway::plan::{Reach, SessionRule, TransportRule};
+use base::plan::{Reach, SessionRule, TransportRule};
 use gateway::upstream::{Health, Transport};
 use testkit::http::Reply;
 use testkit::json;

@@ -1,6 +1,6 @@
 //! What is held, how much of it, and what a restart takes away.
 
-use gateway::plan::Plan;
+use base::plan::Plan;
 
 use super::*;
 

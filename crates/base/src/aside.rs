@@ -14,7 +14,7 @@ use rustix::process;
 use tokio::sync::Semaphore;
 
 /// From so many bytes on. To pass less on to another thread costs more than it spares others.
-pub(crate) const LARGE: usize = 256 * 1024;
+pub const LARGE: usize = 256 * 1024;
 
 /// So many work at once; others wait. Half of the machine stays for all that is small.
 static PLACES: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
@@ -44,10 +44,10 @@ fn be_nice() {
 }
 
 /// What is worked on elsewhere, in a box: it is rare, and whoever waits for it must not grow by it.
-pub(crate) type Aside<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+pub type Aside<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// Does something elsewhere. Who waits no longer only stops to wait; what has begun is done to its end.
-pub(crate) fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Aside<T> {
+pub fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Aside<T> {
     Box::pin(async move {
         // It is never closed.
         let place = Arc::clone(&PLACES).acquire_owned().await.ok();
@@ -68,7 +68,7 @@ pub(crate) fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static
 }
 
 /// Reads what a client has sent; what is large elsewhere.
-pub(crate) async fn client_message(text: &Bytes) -> Result<Message, Unread> {
+pub async fn client_message(text: &Bytes) -> Result<Message, Unread> {
     if text.len() < LARGE {
         return Message::of_client(text);
     }
@@ -77,7 +77,7 @@ pub(crate) async fn client_message(text: &Bytes) -> Result<Message, Unread> {
 }
 
 /// Reads what a server has sent; what is large elsewhere.
-pub(crate) async fn server_message(text: Bytes) -> Result<Message, EnvelopeFault> {
+pub async fn server_message(text: Bytes) -> Result<Message, EnvelopeFault> {
     if text.len() < LARGE { Message::of_server(text) } else { aside(move || Message::of_server(text)).await }
 }
 

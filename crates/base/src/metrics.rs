@@ -181,7 +181,8 @@ impl Metrics {
         }
     }
 
-    pub(crate) fn nobody(&self) -> &Arc<str> {
+    /// The label of calls that concern no upstream in particular.
+    pub fn nobody(&self) -> &Arc<str> {
         &self.nobody
     }
 
@@ -217,27 +218,27 @@ impl Metrics {
     }
 
     /// A listener has these places.
-    pub(crate) fn listener(&self, places: &Arc<Places>) {
+    pub fn listener(&self, places: &Arc<Places>) {
         self.listeners.add(Arc::clone(places));
     }
 
     /// The store is away, or is not.
-    pub(crate) fn store_away(&self, is_away: bool) {
+    pub fn store_away(&self, is_away: bool) {
         self.store_away.set(i64::from(is_away));
     }
 
     /// A request was forwarded to another replica.
-    pub(crate) fn forwarded(&self, outcome: &'static str) {
+    pub fn forwarded(&self, outcome: &'static str) {
         self.forwards.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 
     /// How many streams are open now.
-    pub(crate) fn streams_now(&self) -> i64 {
+    pub fn streams_now(&self) -> i64 {
         self.streams.get()
     }
 
     /// How many child processes are alive now.
-    pub(crate) fn children_now(&self) -> i64 {
+    pub fn children_now(&self) -> i64 {
         self.children.get()
     }
 
@@ -285,7 +286,7 @@ impl Metrics {
     }
 
     /// A list has an entry that clients would refuse, and that was seen for the first time.
-    pub(crate) fn odd_entry(&self, upstream: &str, done: &'static str) {
+    pub fn odd_entry(&self, upstream: &str, done: &'static str) {
         self.odd.get_or_create(&OddLabels { upstream: upstream.into(), done }).inc();
     }
 
@@ -308,12 +309,12 @@ impl Metrics {
     }
 
     /// A legacy session was lost by its server.
-    pub(crate) fn session_lost(&self, upstream: &str) {
+    pub fn session_lost(&self, upstream: &str) {
         self.lost.get_or_create(&UpstreamLabels { upstream: upstream.into() }).inc();
     }
 
     /// A legacy session was not opened, because too many had ended at once.
-    pub(crate) fn session_withheld(&self, upstream: &str) {
+    pub fn session_withheld(&self, upstream: &str) {
         self.unopened.get_or_create(&UpstreamLabels { upstream: upstream.into() }).inc();
     }
 

@@ -22,18 +22,18 @@ pub enum Fault {
 
 impl Fault {
     /// What a status without an MCP message says of its server.
-    pub(crate) fn of_status(status: StatusCode) -> Option<Self> {
+    pub fn of_status(status: StatusCode) -> Option<Self> {
         status.is_server_error().then_some(Self::Status(status.as_u16()))
     }
 
     /// Whether certainly nothing was sent, so that anything may be sent again.
-    pub(crate) fn sent_nothing(self) -> bool {
+    pub fn sent_nothing(self) -> bool {
         self == Self::NoConnection
     }
 
     /// Whether the next try may go better, for what may be sent twice: the server may be restarting, or what stands before
     /// it has lost it for a moment.
-    pub(crate) fn may_pass(self) -> bool {
+    pub fn may_pass(self) -> bool {
         matches!(self, Self::NoConnection | Self::BrokeOff | Self::Status(502..=504))
     }
 }

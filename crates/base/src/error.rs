@@ -191,7 +191,7 @@ impl From<Full> for CallError {
 
 impl CallError {
     /// Whether it is a limit of our own, which says nothing about the server.
-    pub(crate) fn is_ours(&self) -> bool {
+    pub fn is_ours(&self) -> bool {
         matches!(
             self,
             Self::Overloaded { .. } | Self::NoRoom { .. } | Self::OutOfDescriptors { .. } | Self::Draining
@@ -205,17 +205,17 @@ impl CallError {
     }
 
     /// For JSON of `upstream` that cannot be read.
-    pub(crate) fn unreadable(upstream: &str, fault: JsonFault) -> Self {
+    pub fn unreadable(upstream: &str, fault: JsonFault) -> Self {
         Self::invalid(upstream, &fault.into())
     }
 
     /// For what needs the store, which is away.
-    pub(crate) fn store_away(what: &'static str, fault: &StoreFault) -> Self {
+    pub fn store_away(what: &'static str, fault: &StoreFault) -> Self {
         Self::StoreAway { what, why: fault.to_string() }
     }
 
     /// What it says of its server; nothing where the server did well enough, or was not asked.
-    pub(crate) fn fault(&self) -> Option<Fault> {
+    pub fn fault(&self) -> Option<Fault> {
         match self {
             Self::Unreachable { fault, .. } => *fault,
             Self::BrokeOff { .. } => Some(Fault::BrokeOff),
@@ -229,7 +229,8 @@ fn seconds(time: Duration) -> u64 {
     time.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX)
 }
 
-pub(crate) fn noun(kind: Kind) -> &'static str {
+/// What people call one of these.
+pub fn noun(kind: Kind) -> &'static str {
     match kind {
         Kind::Prompt => "prompt",
         Kind::Resource => "resource",

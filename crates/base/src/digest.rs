@@ -7,11 +7,11 @@ use aws_lc_rs::digest::{Context, SHA256};
 /// Stands for texts where nothing counts but whether they are the same, so that what is kept does not grow with what a
 /// peer likes to send. Collisions cannot be made, or one client could be given what was fetched for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Digest([u8; 32]);
+pub struct Digest([u8; 32]);
 
 impl Digest {
     /// The digest of some texts, one after the other.
-    pub(crate) fn of<T: AsRef<[u8]>>(texts: impl IntoIterator<Item = T>) -> Self {
+    pub fn of<T: AsRef<[u8]>>(texts: impl IntoIterator<Item = T>) -> Self {
         let mut context = Context::new(&SHA256);
         for text in texts {
             let text = text.as_ref();
@@ -36,13 +36,21 @@ const SHORT: usize = 64;
 /// Stands for one text where nothing counts but whether it is the same: a short one for itself, which is cheaper to look
 /// at than a digest, a longer one by its digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Mark {
-    Itself { length: usize, text: [u8; SHORT] },
+pub enum Mark {
+    /// A short text.
+    Itself {
+        /// How many bytes it has.
+        length: usize,
+        /// The bytes, and zeros behind them.
+        text: [u8; SHORT],
+    },
+    /// A longer one.
     Digest(Digest),
 }
 
 impl Mark {
-    pub(crate) fn of(given: impl AsRef<[u8]>) -> Self {
+    /// The mark of a text.
+    pub fn of(given: impl AsRef<[u8]>) -> Self {
         let (given, mut text) = (given.as_ref(), [0; SHORT]);
         match text.get_mut(..given.len()) {
             Some(place) => {

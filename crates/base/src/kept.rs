@@ -12,15 +12,15 @@ use crate::sync::lock;
 
 /// How much is kept.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Room {
+pub struct Room {
     /// The most values.
-    pub(crate) values: usize,
+    pub values: usize,
     /// The most bytes of all values.
-    pub(crate) bytes: usize,
+    pub bytes: usize,
 }
 
 /// Values by what was asked for, and the requests that are under way for more.
-pub(crate) struct Kept<K, V, E> {
+pub struct Kept<K, V, E> {
     inner: Mutex<Inner<K, V, E>>,
     room: Room,
 }
@@ -45,18 +45,19 @@ struct Value<V> {
 type Outcome<V, E> = watch::Receiver<Option<Result<V, E>>>;
 
 impl<K: Clone + Eq + Hash, V: Clone, E: Clone> Kept<K, V, E> {
-    pub(crate) fn new(room: Room) -> Self {
+    /// Nothing kept yet.
+    pub fn new(room: Room) -> Self {
         let inner = Inner { values: HashMap::new(), bytes: 0, count: 0, asking: HashMap::new() };
         Self { inner: Mutex::new(inner), room }
     }
 
     /// The value of a key, if it is still good for the caller.
-    pub(crate) fn find(&self, key: &K, is_good: impl Fn(&V) -> bool) -> Option<V> {
+    pub fn find(&self, key: &K, is_good: impl Fn(&V) -> bool) -> Option<V> {
         self.inner().values.get(key).map(|held| &held.value).filter(|value| is_good(value)).cloned()
     }
 
     /// Keeps a value; the oldest ones make room for it.
-    pub(crate) fn put(&self, key: K, value: V, bytes: usize) {
+    pub fn put(&self, key: K, value: V, bytes: usize) {
         let mut inner = self.inner();
         inner.remove(&key);
         if bytes > self.room.bytes {
@@ -75,7 +76,7 @@ impl<K: Clone + Eq + Hash, V: Clone, E: Clone> Kept<K, V, E> {
 
     /// Asks by `ask`, or waits for one who is asking the same already: its value if it is good for the caller, too, or
     /// its failure. Nothing is kept of it here.
-    pub(crate) async fn once(
+    pub async fn once(
         &self,
         key: &K,
         is_good: impl Fn(&V) -> bool,

@@ -246,14 +246,14 @@ impl Wire {
 }
 
 /// The message with the client's id.
-pub(crate) fn with_id(message: &Message, id: &Id) -> Result<Message, CallError> {
+pub fn with_id(message: &Message, id: &Id) -> Result<Message, CallError> {
     let mut patch = Patch::new();
     message.set_id(id, &mut patch);
     Message::parse(patch.apply(message.bytes())).map_err(|fault| CallError::Internal(fault.to_string()))
 }
 
 /// The response with a result that Portolan itself gives.
-pub(crate) fn own_result(id: &Id, result: &str) -> Result<Message, CallError> {
+pub fn own_result(id: &Id, result: &str) -> Result<Message, CallError> {
     Message::parse(answer::result_message(id, result)).map_err(|fault| CallError::Internal(fault.to_string()))
 }
 

@@ -68,7 +68,7 @@ fn every() -> Vec<CallError> {
 #[test]
 fn the_reference_page_is_the_table() {
     let mut page = String::from(
-        "# Errors\n\nGenerated from `crates/gateway/src/reply.rs` by its test (`UPDATE=1` rewrites it).\n\n\
+        "# Errors\n\nGenerated from `crates/base/src/reply.rs` by its test (`UPDATE=1` rewrites it).\n\n\
          Errors of a server behind Portolan pass with their own code, data and status. These are Portolan's own; look\n\
          at `error.data.reason` rather than at the text. `notProcessed: true` means that the server did not get the\n\
          call, so that a retry is safe. A legacy client gets HTTP 200 with each of them, but for `no_session`, `draining`,\n\

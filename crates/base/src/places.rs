@@ -9,7 +9,7 @@ use crate::error::CallError;
 
 /// The places of one server.
 #[derive(Debug)]
-pub(crate) struct Places {
+pub struct Places {
     what: String,
     free: Arc<Semaphore>,
     size: usize,
@@ -18,15 +18,16 @@ pub(crate) struct Places {
 }
 
 /// A place that is taken until it is dropped.
-pub(crate) type Place = OwnedSemaphorePermit;
+pub type Place = OwnedSemaphorePermit;
 
 impl Places {
-    pub(crate) fn new(what: String, size: usize, most_waiting: usize) -> Self {
+    /// So many places for what `what` names, and so many who may wait for one.
+    pub fn new(what: String, size: usize, most_waiting: usize) -> Self {
         Self { what, free: Arc::new(Semaphore::new(size)), size, waiting: AtomicUsize::new(0), most_waiting }
     }
 
     /// Takes a place, waiting for one if few enough are waiting already.
-    pub(crate) async fn take(&self) -> Result<Place, CallError> {
+    pub async fn take(&self) -> Result<Place, CallError> {
         if let Ok(place) = Arc::clone(&self.free).try_acquire_owned() {
             return Ok(place);
         }
@@ -37,7 +38,7 @@ impl Places {
     }
 
     /// Waits until no place is taken.
-    pub(crate) async fn idle(&self) {
+    pub async fn idle(&self) {
         let all = u32::try_from(self.size).unwrap_or(u32::MAX);
         // An error means that the semaphore is closed, which is as idle as can be.
         drop(self.free.acquire_many(all).await);
