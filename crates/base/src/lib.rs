@@ -4,19 +4,19 @@
 //! Reading order: [`plan`] (the configuration, checked: what `config` makes and `gateway` carries out), [`world`] and
 //! [`clock`] (all that comes from outside), [`error`] and [`fault`] (what can go wrong, and what that says of a server),
 //! [`mod@reply`] (the error table: what callers are told of it), [`metrics`] (what is counted). Then tools that know nothing of
-//! calls: [`places`] (a bulkhead), [`kept`] (a bounded cache with single flight), [`masks`] (secrets in foreign text), [`digest`],
+//! calls: [`bulkhead`], [`cache`] (bounded, with single flight), [`masks`] (secrets in foreign text), [`digest`],
 //! [`mod@aside`] (large work off the threads that carry connections), [`sync`].
 #![warn(missing_docs)]
 
 pub mod aside;
+pub mod bulkhead;
+pub mod cache;
 pub mod clock;
 pub mod digest;
 pub mod error;
 pub mod fault;
-pub mod kept;
 pub mod masks;
 pub mod metrics;
-pub mod places;
 pub mod plan;
 pub mod reply;
 pub mod sync;

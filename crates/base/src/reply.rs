@@ -18,7 +18,7 @@ use crate::error::CallError;
 
 /// What a fault is called everywhere outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wire {
+pub struct ErrorRow {
     /// The HTTP status.
     pub status: StatusCode,
     /// The JSON-RPC code.
@@ -79,9 +79,9 @@ mod own {
 #[must_use]
 #[deny(clippy::wildcard_enum_match_arm)]
 #[expect(clippy::too_many_lines, reason = "a table has as many rows as there are errors")]
-pub fn wire(error: &CallError) -> Wire {
+pub fn wire(error: &CallError) -> ErrorRow {
     let text = error.to_string();
-    let row = |status: StatusCode, code: i64, level: Level, label: &'static str| Wire {
+    let row = |status: StatusCode, code: i64, level: Level, label: &'static str| ErrorRow {
         status,
         code,
         text: text.clone(),
@@ -92,22 +92,22 @@ pub fn wire(error: &CallError) -> Wire {
     };
     match error {
         CallError::Reject(reject) => {
-            Wire { data: reject.data(), ..row(reject.status(), reject.code(), Level::DEBUG, "rejected") }
+            ErrorRow { data: reject.data(), ..row(reject.status(), reject.code(), Level::DEBUG, "rejected") }
         }
         // A denied name answers exactly like an unknown one where names are concerned; this is what is left.
         CallError::Refused(_) => row(StatusCode::FORBIDDEN, own::DENIED, Level::INFO, "denied"),
         CallError::UnknownName { kind, name } => {
             let uri = matches!(kind, Kind::Resource | Kind::Template);
             let data = uri.then(|| format!(r#"{{"uri":{}}}"#, json::quote(name)));
-            Wire { data, ..row(StatusCode::OK, code::INVALID_PARAMS, Level::DEBUG, "unknown_name") }
+            ErrorRow { data, ..row(StatusCode::OK, code::INVALID_PARAMS, Level::DEBUG, "unknown_name") }
         }
         CallError::BadCursor => row(StatusCode::OK, code::INVALID_PARAMS, Level::DEBUG, "bad_cursor"),
-        CallError::Unreachable { upstream, .. } => Wire {
+        CallError::Unreachable { upstream, .. } => ErrorRow {
             text: format!("upstream {upstream:?} cannot be reached"),
             data: Some(data("upstream_unreachable", upstream, Retry::Safe)),
             ..row(StatusCode::OK, own::UNAVAILABLE, Level::WARN, "upstream_unreachable")
         },
-        CallError::BreakerOpen { upstream, refused } => Wire {
+        CallError::BreakerOpen { upstream, refused } => ErrorRow {
             data: Some(format!(
                 r#"{{"reason":"breaker_open","upstream":{},{},"retryAfterMs":{}}}"#,
                 json::quote(upstream),
@@ -117,51 +117,51 @@ pub fn wire(error: &CallError) -> Wire {
             // That it opened was said once.
             ..row(StatusCode::OK, own::UNAVAILABLE, Level::DEBUG, "breaker_open")
         },
-        CallError::Unauthorized { upstream, .. } => Wire {
+        CallError::Unauthorized { upstream, .. } => ErrorRow {
             data: Some(data("upstream_unauthorized", upstream, Retry::No)),
             ..row(StatusCode::OK, own::UNAUTHORIZED, Level::WARN, "upstream_unauthorized")
         },
-        CallError::BrokeOff { upstream, .. } => Wire {
+        CallError::BrokeOff { upstream, .. } => ErrorRow {
             text: format!(
                 "upstream {upstream:?} broke off before it answered; it may have done what was asked"
             ),
             data: Some(data("upstream_broke_off", upstream, Retry::Unknown)),
             ..row(StatusCode::OK, own::BROKE_OFF, Level::WARN, "upstream_broke_off")
         },
-        CallError::InvalidAnswer { upstream, .. } => Wire {
+        CallError::InvalidAnswer { upstream, .. } => ErrorRow {
             data: Some(data("upstream_invalid_answer", upstream, Retry::Unknown)),
             ..row(StatusCode::OK, own::INVALID_ANSWER, Level::WARN, "upstream_invalid_answer")
         },
-        CallError::MissingCapability { required, .. } | CallError::NotDeclared { required } => Wire {
+        CallError::MissingCapability { required, .. } | CallError::NotDeclared { required } => ErrorRow {
             data: json::Object::parse(required)
                 .is_ok()
                 .then(|| format!(r#"{{"requiredCapabilities":{required}}}"#)),
             ..row(StatusCode::BAD_REQUEST, code::MISSING_CLIENT_CAPABILITY, Level::INFO, "capability")
         },
-        CallError::RequestState(_) => Wire {
+        CallError::RequestState(_) => ErrorRow {
             data: Some(format!(r#"{{"reason":"request_state",{}}}"#, Retry::No.members())),
             ..row(StatusCode::BAD_REQUEST, code::INVALID_PARAMS, Level::INFO, "request_state")
         },
         CallError::Task { .. } => row(StatusCode::OK, code::INVALID_PARAMS, Level::DEBUG, "task"),
-        CallError::InputRefused { .. } => Wire {
+        CallError::InputRefused { .. } => ErrorRow {
             data: Some(format!(r#"{{"reason":"input_refused",{}}}"#, Retry::Unknown.members())),
             ..row(StatusCode::OK, own::INPUT_REFUSED, Level::INFO, "input_refused")
         },
-        CallError::Deadline { upstream, .. } => Wire {
+        CallError::Deadline { upstream, .. } => ErrorRow {
             data: Some(data("upstream_deadline", upstream, Retry::Unknown)),
             ..row(StatusCode::OK, own::DEADLINE, Level::WARN, "upstream_deadline")
         },
-        CallError::Overloaded { .. } => Wire {
+        CallError::Overloaded { .. } => ErrorRow {
             data: Some(format!(r#"{{"reason":"overloaded",{}}}"#, Retry::Safe.members())),
             retry_after: Some(1),
             ..row(StatusCode::SERVICE_UNAVAILABLE, own::OVERLOADED, Level::WARN, "overloaded")
         },
-        CallError::NoRoom { upstream, .. } => Wire {
+        CallError::NoRoom { upstream, .. } => ErrorRow {
             data: Some(data("no_room", upstream, Retry::Unknown)),
             retry_after: Some(1),
             ..row(StatusCode::SERVICE_UNAVAILABLE, own::NO_ROOM, Level::WARN, "no_room")
         },
-        CallError::OutOfDescriptors { .. } => Wire {
+        CallError::OutOfDescriptors { .. } => ErrorRow {
             text: "Portolan has too much open to begin anything new now".to_owned(),
             data: Some(format!(r#"{{"reason":"out_of_descriptors",{}}}"#, Retry::Safe.members())),
             retry_after: Some(1),
@@ -173,39 +173,39 @@ pub fn wire(error: &CallError) -> Wire {
                 "out_of_descriptors",
             )
         },
-        CallError::Draining => Wire {
+        CallError::Draining => ErrorRow {
             data: Some(format!(r#"{{"reason":"draining",{}}}"#, Retry::Safe.members())),
             retry_after: Some(1),
             ..row(StatusCode::SERVICE_UNAVAILABLE, own::DRAINING, Level::INFO, "draining")
         },
-        CallError::NotBridged { .. } => Wire {
+        CallError::NotBridged { .. } => ErrorRow {
             data: Some(format!(r#"{{"reason":"not_bridged",{}}}"#, Retry::No.members())),
             ..row(StatusCode::OK, own::NOT_BRIDGED, Level::INFO, "not_bridged")
         },
         // Not 404: clients take that for the end of their session.
-        CallError::NotResumable { .. } => Wire {
+        CallError::NotResumable { .. } => ErrorRow {
             data: Some(format!(r#"{{"reason":"not_resumable",{}}}"#, Retry::No.members())),
             ..row(StatusCode::BAD_REQUEST, code::INVALID_REQUEST, Level::DEBUG, "not_resumable")
         },
         CallError::NoSession => row(StatusCode::NOT_FOUND, code::INVALID_REQUEST, Level::DEBUG, "no_session"),
-        CallError::StoreAway { what, .. } => Wire {
+        CallError::StoreAway { what, .. } => ErrorRow {
             text: format!("{what} needs what replicas share, which cannot be reached now"),
             data: Some(format!(r#"{{"reason":"store_away",{}}}"#, Retry::Safe.members())),
             retry_after: Some(2),
             // That it is away is said once, by who asks for it each second.
             ..row(StatusCode::SERVICE_UNAVAILABLE, own::STORE_AWAY, Level::DEBUG, "store_away")
         },
-        CallError::ReplicaAway { .. } => Wire {
+        CallError::ReplicaAway { .. } => ErrorRow {
             text: "the replica that holds what this is about cannot be reached now".to_owned(),
             data: Some(format!(r#"{{"reason":"replica_away",{}}}"#, Retry::Safe.members())),
             retry_after: Some(2),
             ..row(StatusCode::SERVICE_UNAVAILABLE, own::REPLICA_AWAY, Level::WARN, "replica_away")
         },
-        CallError::ReplicaLost => Wire {
+        CallError::ReplicaLost => ErrorRow {
             data: Some(format!(r#"{{"reason":"replica_lost",{}}}"#, Retry::Unknown.members())),
             ..row(StatusCode::OK, own::REPLICA_LOST, Level::WARN, "replica_lost")
         },
-        CallError::Internal(_) => Wire {
+        CallError::Internal(_) => ErrorRow {
             text: "internal error".to_owned(),
             ..row(StatusCode::INTERNAL_SERVER_ERROR, code::INTERNAL_ERROR, Level::ERROR, "internal")
         },
@@ -215,19 +215,21 @@ pub fn wire(error: &CallError) -> Wire {
 /// The table's row as clients of an era are told it: a resource that is not there has a code of its own in the legacy
 /// era (2025-11-25 `server/resources` §Error Handling).
 #[must_use]
-pub fn wire_for(error: &CallError, era: Era) -> Wire {
+pub fn wire_for(error: &CallError, era: Era) -> ErrorRow {
     let row = wire(error);
     match error {
         CallError::UnknownName { kind: Kind::Resource, .. } if era == Era::Legacy => {
-            Wire { code: code::LEGACY_RESOURCE_NOT_FOUND, ..row }
+            ErrorRow { code: code::LEGACY_RESOURCE_NOT_FOUND, ..row }
         }
         // A code of the modern era.
-        CallError::MissingCapability { .. } if era == Era::Legacy => Wire { code: own::NOT_BRIDGED, ..row },
+        CallError::MissingCapability { .. } if era == Era::Legacy => {
+            ErrorRow { code: own::NOT_BRIDGED, ..row }
+        }
         _ => row,
     }
 }
 
-impl Wire {
+impl ErrorRow {
     /// The JSON-RPC error response.
     #[must_use]
     pub fn body(&self, id: Option<&Id>) -> Bytes {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use base::error::CallError;
 use base::reply;
-use base::reply::Wire;
+use base::reply::ErrorRow;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use mcp::answer;
@@ -63,7 +63,7 @@ pub(crate) enum Last {
     /// With the text of a result of ours, as the client can read it.
     Built(Pieces),
     /// With an error of ours.
-    Error(Box<Wire>),
+    Error(Box<ErrorRow>),
     /// With the end of a subscription stream.
     Ended(Bytes),
 }

@@ -9,9 +9,9 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use base::aside::{LARGE, aside};
+use base::cache::{Bounds, Cache};
 use base::digest::Digest;
 use base::error::CallError;
-use base::kept::{Kept, Room};
 use base::plan::SessionRule;
 use base::reply;
 use bytes::Bytes;
@@ -37,16 +37,16 @@ use crate::catalog::{Catalog, Member, Merged, cursor};
 use crate::route::{self, Route};
 
 /// What is kept of the lists of one route. Cursors and capability sets are the client's to choose.
-const ROOM: Room = Room { values: 512, bytes: 32 * 1024 * 1024 };
+const BOUNDS: Bounds = Bounds { values: 512, bytes: 32 * 1024 * 1024 };
 /// The most bytes of a cursor: longer ones cost us more than they tell a server.
 const MOST_CURSOR: usize = 4096;
 
 /// The lists of one route.
 #[derive(Debug)]
 pub(crate) struct Lists {
-    listings: Kept<Key, Arc<Listing>, Infallible>,
+    listings: Cache<Key, Arc<Listing>, Infallible>,
     /// Merged lists of which clients get pages.
-    merged: Kept<Key, Arc<(Merged, Basis)>, Infallible>,
+    merged: Cache<Key, Arc<(Merged, Basis)>, Infallible>,
     /// Whether any server has a conversation with each client's session of its own.
     by_session: bool,
 }
@@ -124,8 +124,8 @@ impl Lists {
     pub(crate) fn new(catalog: &Catalog) -> Self {
         let own = |member: &Member| member.upstream.plan().sessions == SessionRule::PerClient;
         Self {
-            listings: Kept::new(ROOM),
-            merged: Kept::new(ROOM),
+            listings: Cache::new(BOUNDS),
+            merged: Cache::new(BOUNDS),
             by_session: catalog.members.iter().any(own),
         }
     }

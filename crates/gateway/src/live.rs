@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use arc_swap::ArcSwap;
 use auth::{Gate, Principal};
+use base::bulkhead::Bulkhead;
 use base::fault::BreakerState;
-use base::places::Places;
 use base::plan::{Plan, Reach, RoutePlan, UpstreamPlan};
 use base::sync::lock;
 use base::world::World;
@@ -195,8 +195,8 @@ impl Gateway {
     /// The same, as one of several replicas where there is one.
     #[must_use]
     pub fn with_replica(plan: Plan, world: World, replica: Option<Arc<Replica>>) -> Arc<Self> {
-        let places = Places::new("calls".to_owned(), plan.limits.concurrent_calls, 0);
-        let streams = Places::new("streams".to_owned(), plan.limits.streams, 0);
+        let places = Bulkhead::new("calls".to_owned(), plan.limits.concurrent_calls, 0);
+        let streams = Bulkhead::new("streams".to_owned(), plan.limits.streams, 0);
         let empty = Live { plan: Arc::new(Plan::default()), servers: BTreeMap::new(), endpoints: Vec::new() };
         let suspended = Suspended::new(Arc::clone(&world.seal), plan.limits.suspended_calls, replica.clone());
         let tasks = Tasks::new(Arc::clone(&world.seal), plan.limits.suspended_calls, replica.clone());

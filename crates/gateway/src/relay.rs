@@ -1,8 +1,8 @@
 //! The answer on its way back: the client's id, token and names put in again, and nothing passed on that the client
 //! may not be given.
 
+use base::bulkhead::Slot;
 use base::error::CallError;
-use base::places::Place;
 use base::plan::Deadlines;
 use bytes::Bytes;
 use http::StatusCode;
@@ -171,7 +171,7 @@ impl Relay {
     }
 
     /// Has a place at the server again.
-    pub(crate) fn seat(&mut self, place: Place) {
+    pub(crate) fn seat(&mut self, place: Slot) {
         self.answer.take_place(place);
     }
 

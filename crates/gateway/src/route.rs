@@ -3,10 +3,10 @@
 use std::sync::{Arc, Mutex};
 
 use auth::{Gate, Principal};
+use base::bulkhead::Bulkhead;
+use base::cache::{Bounds, Cache};
 use base::digest::Digest;
 use base::error::CallError;
-use base::kept::{Kept, Room};
-use base::places::Places;
 use base::plan::{Deadlines, RoutePlan};
 use base::reply;
 use base::sync::lock;
@@ -50,7 +50,7 @@ const LONGEST_DESCRIPTION_TTL: Duration = Duration::from_secs(3600);
 const DESCRIBING: Duration = Duration::from_millis(500);
 const ASK_AGAIN: Duration = Duration::from_secs(30);
 /// What is kept of descriptions: capability sets are the client's to choose.
-const DESCRIPTIONS: Room = Room { values: 64, bytes: 4 * 1024 * 1024 };
+const DESCRIPTIONS: Bounds = Bounds { values: 64, bytes: 4 * 1024 * 1024 };
 
 /// What stands behind one path.
 #[derive(Debug)]
@@ -67,9 +67,9 @@ pub(crate) struct Route {
     pub(crate) gate: Gate,
     pub(crate) world: World,
     /// The places for calls over all servers.
-    pub(crate) places: Arc<Places>,
+    pub(crate) places: Arc<Bulkhead>,
     /// The places for streams of all clients.
-    pub(crate) streams: Arc<Places>,
+    pub(crate) streams: Arc<Bulkhead>,
     /// Calls that wait for their clients.
     pub(crate) suspended: Arc<Suspended>,
     pub(crate) tasks: Arc<Tasks>,
@@ -78,7 +78,7 @@ pub(crate) struct Route {
     /// Cancelled when a new plan has another route in this one's place.
     pub(crate) replaced: CancellationToken,
     /// What a modern server says of itself, by principal and capabilities, and until when that is fresh.
-    described: Kept<(Principal, Digest), (Message, Instant), CallError>,
+    described: Cache<(Principal, Digest), (Message, Instant), CallError>,
     /// When it last took too long to say it.
     described_late: Mutex<Option<Instant>>,
     /// In the order of the catalog's members.
@@ -91,8 +91,8 @@ pub(crate) struct Route {
 /// What all routes share.
 #[derive(Debug, Clone)]
 pub(crate) struct Shares {
-    pub(crate) places: Arc<Places>,
-    pub(crate) streams: Arc<Places>,
+    pub(crate) places: Arc<Bulkhead>,
+    pub(crate) streams: Arc<Bulkhead>,
     pub(crate) suspended: Arc<Suspended>,
     pub(crate) tasks: Arc<Tasks>,
     pub(crate) replica: Option<Arc<Replica>>,
@@ -133,7 +133,7 @@ impl Route {
             places,
             streams,
             replaced: CancellationToken::new(),
-            described: Kept::new(DESCRIPTIONS),
+            described: Cache::new(DESCRIPTIONS),
             described_late: Mutex::default(),
             watches,
             feed,
@@ -256,7 +256,7 @@ impl Route {
         if let Some(error) = member.upstream.sick() {
             return Err(error);
         }
-        let described = tokio::time::timeout(within, self.described.once(&key, |_| true, ask)).await;
+        let described = tokio::time::timeout(within, self.described.single_flight(&key, |_| true, ask)).await;
         let Ok(described) = described else {
             if let Some(known) = known {
                 *lock(&self.described_late) = Some(Instant::now());

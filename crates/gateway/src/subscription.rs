@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use base::bulkhead::Slot;
 use base::error::CallError;
 use base::metrics::StreamCount;
-use base::places::Place;
 use bytes::Bytes;
 use mcp::answer::{self, notification_message};
 use mcp::json::{self, Patch};
@@ -36,17 +36,17 @@ pub(crate) struct Subscription {
     /// Cancelled when the route is replaced by another one of a new plan.
     replaced: CancellationToken,
     is_over: bool,
-    _seat: Option<Seat>,
+    _seat: Option<StreamSlot>,
 }
 
 /// One stream to a client, counted and bounded, until dropped.
 #[derive(Debug)]
-pub(crate) struct Seat {
-    _place: Place,
+pub(crate) struct StreamSlot {
+    _place: Slot,
     _count: StreamCount,
 }
 
-impl Seat {
+impl StreamSlot {
     /// Takes one, if there are not too many streams.
     pub(crate) async fn take(route: &Route) -> Result<Self, CallError> {
         Ok(Self { _place: route.streams.take().await?, _count: route.world.metrics.stream() })
@@ -109,7 +109,7 @@ impl Terms {
 impl Subscription {
     /// Opens a subscription on all servers of a route, and finds out what of it they honour.
     pub(crate) async fn open(route: &Route, wanted: Filter, era: Era) -> Result<Self, CallError> {
-        let seat = Seat::take(route).await?;
+        let seat = StreamSlot::take(route).await?;
         Ok(Self { _seat: Some(seat), ..Self::aside(route, wanted, era).await })
     }
 

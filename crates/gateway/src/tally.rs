@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use base::bulkhead::Slot;
 use base::error::CallError;
 use base::metrics::Metrics;
-use base::places::Place;
 use base::reply;
 use tokio::time::Instant;
 
@@ -18,7 +18,7 @@ pub(crate) struct Tally {
     began: Instant,
     done: bool,
     /// The call's place among all calls, free again when it ends.
-    place: Option<Place>,
+    place: Option<Slot>,
 }
 
 impl Tally {
@@ -39,7 +39,7 @@ impl Tally {
     }
 
     /// Keeps the call's place until it ends.
-    pub(crate) fn hold(&mut self, place: Place) {
+    pub(crate) fn hold(&mut self, place: Slot) {
         self.place = Some(place);
     }
 

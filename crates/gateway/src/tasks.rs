@@ -12,9 +12,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth::Principal;
+use base::bulkhead::Bulkhead;
+use base::cache::{Bounds, Cache};
 use base::error::CallError;
-use base::kept::{Kept, Room};
-use base::places::Places;
 use mcp::answer::TASKS_EXTENSION;
 use mcp::call::Call;
 use mcp::discover::Discovered;
@@ -50,7 +50,7 @@ pub(crate) use self::relay::{Reshape, Tasking};
 pub(crate) use self::wait::{Wait, Waited};
 
 /// What is remembered of tasks that legacy clients have cancelled at modern servers.
-const CANCELLED: Room = Room { values: 16 * 1024, bytes: usize::MAX };
+const CANCELLED: Bounds = Bounds { values: 16 * 1024, bytes: usize::MAX };
 
 /// In which way a peer has tasks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,9 +85,9 @@ pub(crate) struct Tasks {
     seal: Arc<Seal>,
     /// Places for those who wait for the end of a task: `tasks/result`, and calls of clients that cannot have tasks. They
     /// may wait for long, so they take none of the places at their servers.
-    waits: Arc<Places>,
+    waits: Arc<Bulkhead>,
     /// Cancelled by legacy clients, for whom that is final whatever a modern server makes of it.
-    cancelled: Kept<String, (), CallError>,
+    cancelled: Cache<String, (), CallError>,
     /// Results of calls that their servers made no task of, although their legacy clients wanted one.
     finished: Finished,
     /// Tasks of legacy servers that wait for modern clients.
@@ -99,11 +99,11 @@ pub(crate) struct Tasks {
 impl Tasks {
     /// `most` may wait for the end of a task at once.
     pub(crate) fn new(seal: Arc<Seal>, most: usize, replica: Option<Arc<Replica>>) -> Arc<Self> {
-        let waits = Places::new("calls that wait for a task".to_owned(), most, 0);
+        let waits = Bulkhead::new("calls that wait for a task".to_owned(), most, 0);
         Arc::new(Self {
             seal,
             waits: Arc::new(waits),
-            cancelled: Kept::new(CANCELLED),
+            cancelled: Cache::new(CANCELLED),
             finished: Finished::new(),
             held: Held::default(),
             replica,

@@ -6,9 +6,9 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock, Mutex};
 
+use base::bulkhead::{Bulkhead, Slot};
 use base::error::CallError;
 use base::fault::BreakerState;
-use base::places::{Place, Places};
 use base::plan::{Reach, UpstreamPlan};
 use base::sync::lock;
 use base::world::World;
@@ -66,7 +66,7 @@ pub struct Upstream {
     shared: Arc<Shared>,
     label: Arc<str>,
     wire: Wire,
-    places: Places,
+    places: Bulkhead,
     /// What was declared to it for clients so far.
     declared: Mutex<BTreeSet<Arc<str>>>,
     /// What is declared for clients that can be asked nothing.
@@ -145,7 +145,7 @@ impl Upstream {
     #[must_use]
     pub fn new(plan: UpstreamPlan, world: World, most_children: usize) -> Self {
         let what = format!("calls to {}", plan.name);
-        let places = Places::new(what, plan.concurrent_calls, plan.queued_calls);
+        let places = Bulkhead::new(what, plan.concurrent_calls, plan.queued_calls);
         let reach = plan.reach.clone();
         let shared = Arc::new(Shared::new(plan, world, most_children));
         let wire = match reach {
@@ -214,7 +214,7 @@ impl Upstream {
     }
 
     /// A place for a call that was begun and suspended.
-    pub(crate) async fn place(&self) -> Result<Place, CallError> {
+    pub(crate) async fn place(&self) -> Result<Slot, CallError> {
         self.places.take().await
     }
 

@@ -12,7 +12,7 @@ use crate::bridge::door::{Door, Notifications};
 use crate::bridge::replay::{self, Lasting, Place, Reader, Recordings, Stream};
 use crate::bridge::session::Terms;
 use crate::listener::events::Recorder;
-use crate::subscription::Seat;
+use crate::subscription::StreamSlot;
 
 impl Door {
     /// Who writes down what a session's calls are answered.
@@ -66,7 +66,7 @@ impl Door {
         match place {
             Some(Place::Answer(stream, position)) => replay::resume(&stream, position, None),
             Some(Place::Notices(stream, position)) => {
-                let seat = Seat::take(&self.route).await?;
+                let seat = StreamSlot::take(&self.route).await?;
                 match stream.read_from(position, Some(seat)) {
                     Some(reader) => Ok(Some(reader)),
                     None => self.listen(terms, &recordings, true).await.map(Some),
@@ -84,7 +84,7 @@ impl Door {
         recordings: &Arc<Recordings>,
         has_missed: bool,
     ) -> Result<Reader, CallError> {
-        let seat = Seat::take(&self.route).await?;
+        let seat = StreamSlot::take(&self.route).await?;
         let _opening = recordings.opening.lock().await;
         if let Some((stream, unread)) = recordings.notices()
             && let Some(reader) = stream.read_from(unread, None)

@@ -16,7 +16,7 @@ use mcp::jsonrpc::Id;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::subscription::Seat;
+use crate::subscription::StreamSlot;
 
 mod lasting;
 mod recording;
@@ -274,7 +274,7 @@ impl Recordings {
 pub(crate) fn resume(
     stream: &Arc<Stream>,
     position: u64,
-    seat: Option<Seat>,
+    seat: Option<StreamSlot>,
 ) -> Result<Option<Reader>, CallError> {
     if stream.has_nothing_after(position) {
         return Ok(None);

@@ -11,9 +11,9 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use auth::{Action, Gate, Principal};
 use base::aside::{LARGE, aside};
+use base::cache::{Bounds, Cache};
 use base::digest::{Digest, Mark};
 use base::error::CallError;
-use base::kept::{Kept, Room};
 use base::plan::SessionRule;
 use base::sync::lock;
 use bytes::Bytes;
@@ -44,7 +44,7 @@ mod way;
 use self::reading::Reading;
 
 /// What is kept of one server's pages. Cursors and capability sets are the client's to choose.
-const ROOM: Room = Room { values: 1024, bytes: 64 * 1024 * 1024 };
+const BOUNDS: Bounds = Bounds { values: 1024, bytes: 64 * 1024 * 1024 };
 /// The most pages that one list may have, and the most entries: a server that pages without end is lying.
 const MOST_PAGES_OF_A_LIST: usize = 200;
 const MOST_ENTRIES: usize = 20_000;
@@ -313,7 +313,7 @@ pub(crate) struct Shelf {
     label: Arc<dyn Label>,
     /// What is odd in its lists, as far as the log has it.
     told: Told,
-    pages: Kept<Key, Arc<Stocked>, ListFault>,
+    pages: Cache<Key, Arc<Stocked>, ListFault>,
     /// What a server lists may differ by the era that it is asked in.
     eras: Arc<PerEra<Known>>,
 }
@@ -329,8 +329,8 @@ struct Known {
 impl Shelf {
     pub(crate) fn new(upstream: Arc<Upstream>, label: Arc<dyn Label>) -> Self {
         // What is kept must leave room for what is under way.
-        let bytes = ROOM.bytes.min(upstream.world().memory.limit() / 16);
-        let pages = Kept::new(Room { bytes, ..ROOM });
+        let bytes = BOUNDS.bytes.min(upstream.world().memory.limit() / 16);
+        let pages = Cache::new(Bounds { bytes, ..BOUNDS });
         Self { upstream, label, told: Told::default(), pages, eras: Arc::default() }
     }
 
@@ -476,7 +476,9 @@ impl Shelf {
         });
         // What was asked for before a change, or a call that may have made one, is no answer to who asks after it.
         let (arrived, acts) = (generation(), self.upstream.acts());
-        self.pages.once(&key, |stocked| stocked.generation >= arrived && stocked.acts >= acts, ask).await
+        self.pages
+            .single_flight(&key, |stocked| stocked.generation >= arrived && stocked.acts >= acts, ask)
+            .await
     }
 
     fn late(&self, within: Duration) -> CallError {

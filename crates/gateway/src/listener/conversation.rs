@@ -30,7 +30,7 @@ use crate::flow::{Flow, Last, Origin, Step, Steps};
 use crate::listener::batch::{Taken, take as take_member};
 use crate::listener::outbox::Outbox;
 use crate::listener::{pong, request_id};
-use crate::subscription::Seat;
+use crate::subscription::StreamSlot;
 
 /// One client on one stream.
 pub(super) struct Conversation {
@@ -228,7 +228,7 @@ impl Conversation {
     /// Tells the session what belongs to no call, from one door to the next.
     async fn notify(&self, terms: &Terms) {
         let mut door = self.door();
-        let Ok(_seat) = Seat::take(&door.route).await else { return };
+        let Ok(_seat) = StreamSlot::take(&door.route).await else { return };
         let mut notifications = Arc::clone(&door).notifications(terms.clone()).await;
         loop {
             let told = tokio::select! {

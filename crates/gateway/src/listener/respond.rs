@@ -2,7 +2,7 @@
 
 use base::error::CallError;
 use base::reply;
-use base::reply::Wire;
+use base::reply::ErrorRow;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
@@ -136,7 +136,7 @@ fn status_of(message: &Message) -> StatusCode {
 }
 
 /// Our own error as a response.
-pub(crate) fn error(wire: &Wire, id: Option<&Id>, era: Era) -> Response<ReplyBody> {
+pub(crate) fn error(wire: &ErrorRow, id: Option<&Id>, era: Era) -> Response<ReplyBody> {
     // A legacy client must read what it is told of its request (the Python SDK 1.x ends its whole session at a status that is an
     // error). Only what concerns its session has a status of its own, what another replica may do better, for who stands before
     // us, and what is no request.

@@ -33,7 +33,7 @@ use crate::listener::outbox::{self, Waiting};
 use crate::listener::{
     Hop, Listener, checks, preflight, refusal, refuse, refuse_call, reject, respond, text, unread,
 };
-use crate::subscription::Seat;
+use crate::subscription::StreamSlot;
 
 /// How many messages of a client may wait to be taken.
 const WAITING_MESSAGES: usize = 16;
@@ -104,7 +104,7 @@ async fn begin(
     limits: &Limits,
 ) -> Result<ReplyBody, CallError> {
     let principal = door.route.gate.identify()?;
-    let seat = Seat::take(&door.route).await?;
+    let seat = StreamSlot::take(&door.route).await?;
     let (name, token) =
         name(path, door, &principal, limits).map_err(|fault| CallError::Internal(fault.to_string()))?;
     let end = CancellationToken::new();

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use base::cache::{Bounds, Cache};
 use base::error::CallError;
-use base::kept::{Kept, Room};
 use base::reply;
 use mcp::call::Call;
 use mcp::json;
@@ -17,11 +17,11 @@ use super::name::{Ids, Name};
 /// For so long a result can be fetched.
 const KEEP: Duration = Duration::from_secs(600);
 /// What is kept of results.
-const ROOM: Room = Room { values: 1024, bytes: 32 * 1024 * 1024 };
+const BOUNDS: Bounds = Bounds { values: 1024, bytes: 32 * 1024 * 1024 };
 
 /// Results by their handles.
 #[derive(Debug)]
-pub(super) struct Finished(Kept<String, Arc<Over>, CallError>);
+pub(super) struct Finished(Cache<String, Arc<Over>, CallError>);
 
 /// A task that is over.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ struct Over {
 
 impl Finished {
     pub(super) fn new() -> Self {
-        Self(Kept::new(ROOM))
+        Self(Cache::new(BOUNDS))
     }
 }
 

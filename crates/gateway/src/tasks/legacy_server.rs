@@ -7,8 +7,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
 
+use base::bulkhead::Slot;
 use base::error::CallError;
-use base::places::Place;
 use base::reply;
 use base::sync::lock;
 use mcp::call::Call;
@@ -79,7 +79,7 @@ impl Held {
         &self,
         public: &str,
         (courier, wait): (&Courier, Call),
-        (nonce, place): (String, Place),
+        (nonce, place): (String, Slot),
     ) -> Arc<Open> {
         let mut table = lock(&self.0);
         if let Some(open) = table.get(public) {

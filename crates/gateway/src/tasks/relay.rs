@@ -1,7 +1,7 @@
 //! What becomes of an answer that names a task, on its way to the client.
 
+use base::bulkhead::Slot;
 use base::error::CallError;
-use base::places::Place;
 use mcp::answer::{self, AnswerFault, ResultType};
 use mcp::call::Call;
 use mcp::json::{self, Object, Patch};
@@ -22,7 +22,7 @@ pub(crate) struct Tasking {
     /// What the server was told of the client, where that was something else.
     pub(crate) client: Option<ClientFacts>,
     /// The place of one who waits for the end of a task.
-    pub(crate) place: Option<Place>,
+    pub(crate) place: Option<Slot>,
 }
 
 /// How tasks in an answer are put for the client.

@@ -6,8 +6,8 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use base::bulkhead::Slot;
 use base::error::CallError;
-use base::places::Place;
 use base::reply;
 use bytes::Bytes;
 use mcp::call::Call;
@@ -42,7 +42,7 @@ pub(crate) struct Wait {
     /// Ids of elicitations by URL, which end when the task is over.
     pub(crate) urls: Vec<String>,
     until: Instant,
-    _place: Place,
+    _place: Slot,
 }
 
 /// What the wait is for.
@@ -80,7 +80,7 @@ impl Wait {
         route: &Route,
         call: &Call,
         revision: &'static Revision,
-        (subject, place): (Subject, Place),
+        (subject, place): (Subject, Slot),
     ) -> Self {
         let until = Instant::now() + subject.courier.upstream.plan().deadlines.call_max;
         let (id, tasks) = (call.id().clone(), Arc::clone(&route.tasks));

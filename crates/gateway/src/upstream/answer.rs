@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use base::bulkhead::Slot;
 use base::error::CallError;
-use base::places::Place;
 use bytes::Bytes;
 use http::StatusCode;
 use mcp::jsonrpc::{Message, MessageKind};
@@ -35,7 +35,7 @@ pub(crate) struct Answer {
     uri: Option<String>,
     shared: Arc<Shared>,
     /// The call's place at the server, free again when the answer is dropped.
-    place: Option<Place>,
+    place: Option<Slot>,
     /// What came of it before it was given to anybody.
     first: Option<Box<Arrival>>,
     /// Whether it is counted how the server comes to an end with it.
@@ -110,7 +110,7 @@ pub(crate) struct Origin {
 }
 
 impl Answer {
-    pub(crate) fn new(source: Source, origin: Origin, place: Option<Place>) -> Self {
+    pub(crate) fn new(source: Source, origin: Origin, place: Option<Slot>) -> Self {
         // Legacy servers stream every answer, a lone response too: there the first thing that comes tells.
         let streams = matches!(source, Source::Events(_)) && origin.revision.era == Era::Modern;
         let Origin { id, shared, revision, method, reads, uri } = origin;
@@ -154,7 +154,7 @@ impl Answer {
     }
 
     /// Takes a place at the server again.
-    pub(crate) fn take_place(&mut self, place: Place) {
+    pub(crate) fn take_place(&mut self, place: Slot) {
         self.place = Some(place);
     }
 

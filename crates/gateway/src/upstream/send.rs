@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use auth::Permitted;
+use base::bulkhead::Slot;
 use base::error::CallError;
 use base::fault::Fault;
-use base::places::Place;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use mcp::jsonrpc::{Message, MessageKind};
@@ -89,7 +89,7 @@ impl Upstream {
         &self,
         order: &Order<'_>,
         whose: &Whose,
-        place: Option<Place>,
+        place: Option<Slot>,
     ) -> Result<Box<Answer>, Failed> {
         match &self.wire {
             Wire::Stdio(wire) => {
@@ -124,7 +124,7 @@ impl Upstream {
         wire: &Arc<StdioWire>,
         order: &Order<'_>,
         whose: &Whose,
-        place: Option<Place>,
+        place: Option<Slot>,
     ) -> Result<Box<Answer>, Failed> {
         let running = wire.running(whose, order.need()).await;
         let running = self.note(whose, running, |running| &running.link)?;
@@ -143,7 +143,7 @@ impl Upstream {
         order: &Order<'_>,
         running: &Running,
         headers: HeaderMap,
-        (declared, place): (&Arc<str>, Option<Place>),
+        (declared, place): (&Arc<str>, Option<Slot>),
     ) -> Begun {
         let log = order.call.client().log;
         if let Some(level) = log.level() {
@@ -171,7 +171,7 @@ impl Upstream {
         wire: &Arc<HttpWire>,
         order: &Order<'_>,
         partner: &Partner,
-        place: Option<Place>,
+        place: Option<Slot>,
     ) -> Result<Begun, Failed> {
         let link = partner.link();
         let id = self.shared.next_id();
@@ -394,7 +394,7 @@ fn asked(order: &Order<'_>, declared: &Arc<str>) -> Asked {
 /// How sending over HTTP began.
 enum Begun {
     Answer(Box<Answer>),
-    SessionLost(Option<Place>),
+    SessionLost(Option<Slot>),
 }
 
 /// Whether an answer to a modern request is what legacy servers say to those who have no session: the server may have

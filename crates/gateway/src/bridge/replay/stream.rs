@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::recording::{Bounds, Read, Recording};
 use super::{Budget, Slot};
-use crate::subscription::Seat;
+use crate::subscription::StreamSlot;
 
 /// A reader that takes nothing for this long is not waited for any more; a call without a recording does the same.
 const STALLED: Duration = Duration::from_secs(30);
@@ -180,7 +180,7 @@ impl Stream {
     }
 
     /// Reads on after `position`, in the place of whoever reads now; none when what came then is not kept (any more).
-    pub(crate) fn read_from(self: &Arc<Self>, position: u64, seat: Option<Seat>) -> Option<Reader> {
+    pub(crate) fn read_from(self: &Arc<Self>, position: u64, seat: Option<StreamSlot>) -> Option<Reader> {
         let number = self.change(|state| state.recording.attach(position))?;
         Some(Reader { stream: Arc::clone(self), number, began: position, seat })
     }
@@ -225,12 +225,12 @@ pub(crate) struct Reader {
     stream: Arc<Stream>,
     number: u64,
     began: u64,
-    seat: Option<Seat>,
+    seat: Option<StreamSlot>,
 }
 
 impl Reader {
     /// The same reader, counted among the streams to clients.
-    pub(crate) fn seated(mut self, seat: Seat) -> Self {
+    pub(crate) fn seated(mut self, seat: StreamSlot) -> Self {
         self.seat = Some(seat);
         self
     }

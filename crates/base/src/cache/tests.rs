@@ -5,12 +5,12 @@ use futures_util::future::join_all;
 use futures_util::poll;
 use tokio::sync::Semaphore;
 
-use super::{Kept, Room};
+use super::{Bounds, Cache};
 
-type Numbers = Kept<&'static str, u32, &'static str>;
+type Numbers = Cache<&'static str, u32, &'static str>;
 
 fn kept() -> Numbers {
-    Kept::new(Room { values: 3, bytes: 10 })
+    Cache::new(Bounds { values: 3, bytes: 10 })
 }
 
 fn here(kept: &Numbers, keys: &[&'static str]) -> Vec<u32> {
@@ -32,7 +32,7 @@ fn the_oldest_make_room() {
     // What is too large for all the room is not kept, and what it would replace is no longer true.
     kept.put("e", 8, 11);
     assert_eq!(here(&kept, &["d", "e"]), [3]);
-    assert_eq!(format!("{kept:?}"), "Kept { values: 1, bytes: 2, asking: 0, .. }");
+    assert_eq!(format!("{kept:?}"), "Cache { values: 1, bytes: 2, asking: 0, .. }");
 }
 
 #[tokio::test]
@@ -43,24 +43,24 @@ async fn those_who_wait_share_what_comes_and_what_fails() {
             drop(gate.acquire().await);
             outcome
         };
-        let mut first = Box::pin(kept.once(&"a", |_| true, ask()));
+        let mut first = Box::pin(kept.single_flight(&"a", |_| true, ask()));
         assert!(poll!(&mut first).is_pending());
-        let mut others = Box::pin(join_all((0..5).map(|_| kept.once(&"a", |_| true, pending()))));
+        let mut others = Box::pin(join_all((0..5).map(|_| kept.single_flight(&"a", |_| true, pending()))));
         assert!(poll!(&mut others).is_pending());
         gate.add_permits(1);
         assert_eq!(first.await, outcome);
         assert_eq!(others.await, vec![outcome; 5]);
         // Nothing of it is left for who asks later.
-        assert_eq!(kept.once(&"a", |_| true, async { Ok(8) }).await, Ok(8));
+        assert_eq!(kept.single_flight(&"a", |_| true, async { Ok(8) }).await, Ok(8));
     }
 }
 
 #[tokio::test]
 async fn who_goes_away_leaves_the_turn_to_the_next() {
     let kept = kept();
-    let mut first = Box::pin(kept.once(&"a", |_| true, pending()));
+    let mut first = Box::pin(kept.single_flight(&"a", |_| true, pending()));
     assert!(poll!(&mut first).is_pending());
-    let mut second = Box::pin(kept.once(&"a", |_| true, async { Ok(2) }));
+    let mut second = Box::pin(kept.single_flight(&"a", |_| true, async { Ok(2) }));
     assert!(poll!(&mut second).is_pending());
     drop(first);
     assert_eq!(second.await, Ok(2));
@@ -69,12 +69,12 @@ async fn who_goes_away_leaves_the_turn_to_the_next() {
 #[tokio::test]
 async fn what_is_not_good_for_one_who_waits_is_asked_for_again() {
     let (kept, gate) = (kept(), Semaphore::new(0));
-    let mut first = Box::pin(kept.once(&"a", |_| true, async {
+    let mut first = Box::pin(kept.single_flight(&"a", |_| true, async {
         drop(gate.acquire().await);
         Ok(1)
     }));
     assert!(poll!(&mut first).is_pending());
-    let mut second = Box::pin(kept.once(&"a", |value| *value > 1, async { Ok(2) }));
+    let mut second = Box::pin(kept.single_flight(&"a", |value| *value > 1, async { Ok(2) }));
     assert!(poll!(&mut second).is_pending());
     gate.add_permits(1);
     assert_eq!((first.await, second.await), (Ok(1), Ok(2)));

@@ -12,7 +12,7 @@ use crate::sync::lock;
 
 /// How much is kept.
 #[derive(Debug, Clone, Copy)]
-pub struct Room {
+pub struct Bounds {
     /// The most values.
     pub values: usize,
     /// The most bytes of all values.
@@ -20,9 +20,9 @@ pub struct Room {
 }
 
 /// Values by what was asked for, and the requests that are under way for more.
-pub struct Kept<K, V, E> {
+pub struct Cache<K, V, E> {
     inner: Mutex<Inner<K, V, E>>,
-    room: Room,
+    bounds: Bounds,
 }
 
 struct Inner<K, V, E> {
@@ -44,11 +44,11 @@ struct Value<V> {
 /// Tells those who wait how a request ended; closes without a word if who made it has gone away.
 type Outcome<V, E> = watch::Receiver<Option<Result<V, E>>>;
 
-impl<K: Clone + Eq + Hash, V: Clone, E: Clone> Kept<K, V, E> {
+impl<K: Clone + Eq + Hash, V: Clone, E: Clone> Cache<K, V, E> {
     /// Nothing kept yet.
-    pub fn new(room: Room) -> Self {
+    pub fn new(bounds: Bounds) -> Self {
         let inner = Inner { values: HashMap::new(), bytes: 0, count: 0, asking: HashMap::new() };
-        Self { inner: Mutex::new(inner), room }
+        Self { inner: Mutex::new(inner), bounds }
     }
 
     /// The value of a key, if it is still good for the caller.
@@ -60,10 +60,10 @@ impl<K: Clone + Eq + Hash, V: Clone, E: Clone> Kept<K, V, E> {
     pub fn put(&self, key: K, value: V, bytes: usize) {
         let mut inner = self.inner();
         inner.remove(&key);
-        if bytes > self.room.bytes {
+        if bytes > self.bounds.bytes {
             return;
         }
-        while inner.values.len() >= self.room.values || inner.bytes + bytes > self.room.bytes {
+        while inner.values.len() >= self.bounds.values || inner.bytes + bytes > self.bounds.bytes {
             let oldest = inner.values.iter().min_by_key(|(_, held)| held.number).map(|(key, _)| key.clone());
             let Some(oldest) = oldest else { return };
             inner.remove(&oldest);
@@ -76,7 +76,7 @@ impl<K: Clone + Eq + Hash, V: Clone, E: Clone> Kept<K, V, E> {
 
     /// Asks by `ask`, or waits for one who is asking the same already: its value if it is good for the caller, too, or
     /// its failure. Nothing is kept of it here.
-    pub async fn once(
+    pub async fn single_flight(
         &self,
         key: &K,
         is_good: impl Fn(&V) -> bool,
@@ -111,7 +111,7 @@ impl<K: Clone + Eq + Hash, V: Clone, E: Clone> Kept<K, V, E> {
     }
 }
 
-impl<K, V, E> Kept<K, V, E> {
+impl<K, V, E> Cache<K, V, E> {
     fn inner(&self) -> MutexGuard<'_, Inner<K, V, E>> {
         lock(&self.inner)
     }
@@ -132,7 +132,7 @@ enum Turn<'k, K: Eq + Hash, V, E> {
 
 /// One who asks; whoever wants the same waits for it.
 struct Asking<'k, K: Eq + Hash, V, E> {
-    kept: &'k Kept<K, V, E>,
+    kept: &'k Cache<K, V, E>,
     key: K,
     outcome: Outcome<V, E>,
     tell: watch::Sender<Option<Result<V, E>>>,
@@ -161,10 +161,10 @@ impl<K: Eq + Hash, V, E> Drop for Asking<'_, K, V, E> {
     }
 }
 
-impl<K, V, E> fmt::Debug for Kept<K, V, E> {
+impl<K, V, E> fmt::Debug for Cache<K, V, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inner = self.inner();
-        f.debug_struct("Kept")
+        f.debug_struct("Cache")
             .field("values", &inner.values.len())
             .field("bytes", &inner.bytes)
             .field("asking", &inner.asking.len())

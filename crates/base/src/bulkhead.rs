@@ -9,7 +9,7 @@ use crate::error::CallError;
 
 /// The places of one server.
 #[derive(Debug)]
-pub struct Places {
+pub struct Bulkhead {
     what: String,
     free: Arc<Semaphore>,
     size: usize,
@@ -18,16 +18,16 @@ pub struct Places {
 }
 
 /// A place that is taken until it is dropped.
-pub type Place = OwnedSemaphorePermit;
+pub type Slot = OwnedSemaphorePermit;
 
-impl Places {
+impl Bulkhead {
     /// So many places for what `what` names, and so many who may wait for one.
     pub fn new(what: String, size: usize, most_waiting: usize) -> Self {
         Self { what, free: Arc::new(Semaphore::new(size)), size, waiting: AtomicUsize::new(0), most_waiting }
     }
 
     /// Takes a place, waiting for one if few enough are waiting already.
-    pub async fn take(&self) -> Result<Place, CallError> {
+    pub async fn take(&self) -> Result<Slot, CallError> {
         if let Ok(place) = Arc::clone(&self.free).try_acquire_owned() {
             return Ok(place);
         }
@@ -50,10 +50,10 @@ impl Places {
 }
 
 /// One that waits; leaves the queue when dropped, so also when its client goes away.
-struct Queued<'p>(&'p Places);
+struct Queued<'p>(&'p Bulkhead);
 
 impl<'p> Queued<'p> {
-    fn join(places: &'p Places) -> Result<Self, CallError> {
+    fn join(places: &'p Bulkhead) -> Result<Self, CallError> {
         let before = places.waiting.fetch_add(1, Ordering::Relaxed);
         let joined = Self(places);
         if before >= places.most_waiting { Err(places.full()) } else { Ok(joined) }
@@ -72,7 +72,7 @@ mod tests {
 
     #[tokio::test]
     async fn past_the_queue_calls_are_refused() {
-        let places = Arc::new(Places::new("calls".to_owned(), 1, 1));
+        let places = Arc::new(Bulkhead::new("calls".to_owned(), 1, 1));
         let first = places.take().await.unwrap();
         let mut second = Box::pin(places.take());
         assert!(futures_util::poll!(&mut second).is_pending());
