@@ -5,7 +5,8 @@
 //! [`clock`] (all that comes from outside), [`error`] and [`fault`] (what can go wrong, and what that says of a server),
 //! [`mod@reply`] (the error table: what callers are told of it), [`metrics`] (what is counted). Then tools that know nothing of
 //! calls: [`bulkhead`], [`cache`] (bounded, with single flight), [`masks`] (secrets in foreign text), [`digest`],
-//! [`mod@aside`] (large work off the threads that carry connections), [`sync`].
+//! [`random`], [`mod@aside`]
+//! (large work off the threads that carry connections), [`sync`].
 #![warn(missing_docs)]
 
 pub mod aside;
@@ -18,6 +19,7 @@ pub mod fault;
 pub mod masks;
 pub mod metrics;
 pub mod plan;
+pub mod random;
 pub mod reply;
 pub mod sync;
 pub mod world;

@@ -13,6 +13,7 @@ use auth::Principal;
 use base::clock::Clock;
 use base::digest::Digest;
 use base::error::CallError;
+use base::random;
 use base::sync::lock;
 use mcp::call::Call;
 use mcp::json::{self, Object};
@@ -216,10 +217,7 @@ impl Suspended {
             return Err(CallError::InputRefused { why });
         }
         relay.suspend();
-        let mut random = [0; 16];
-        aws_lc_rs::rand::fill(&mut random)
-            .map_err(|_unspecified| CallError::Internal("no random numbers".to_owned()))?;
-        let handle: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        let handle = random::hex::<16>()?;
         let requests: Vec<_> = debts.iter().map(|(request, _)| request.clone()).collect();
         let named = format!(r#""call":{}{}"#, json::quote(&handle), self.at());
         let state = self.state(bond, now, &named)?;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
+use base::random;
 use base::sync::lock;
 use bytes::Bytes;
 use mcp::answer;
@@ -68,7 +69,7 @@ impl Questions {
 
     /// Sessions outlive this process, and so do a client's open questions: none may answer a later one.
     fn first(&self) -> u64 {
-        *self.first.get_or_init(random)
+        *self.first.get_or_init(number)
     }
 
     fn is_open(&self, number: u64) -> bool {
@@ -207,7 +208,7 @@ pub(crate) fn result_of(request: &InputRequest, response: &Message) -> Result<St
 pub(crate) fn aged(mut requests: Vec<InputRequest>) -> Result<(Vec<InputRequest>, Vec<String>), JsonFault> {
     let mut urls = Vec::new();
     for request in requests.iter_mut().filter(|request| request.is_url()) {
-        let id = format!("{}-{:013x}", request.key, random());
+        let id = format!("{}-{:013x}", request.key, number());
         request.age(&id)?;
         urls.push(id);
     }
@@ -215,11 +216,11 @@ pub(crate) fn aged(mut requests: Vec<InputRequest>) -> Result<(Vec<InputRequest>
 }
 
 /// A number that no other question had, small enough for every client's numbers.
-fn random() -> u64 {
-    let mut bytes = [0; 8];
-    if aws_lc_rs::rand::fill(&mut bytes).is_err() {
+fn number() -> u64 {
+    let bytes = random::bytes().unwrap_or_else(|_none| {
         // Nothing else works without them either: no session could be opened.
         tracing::error!("there are no random numbers");
-    }
+        [0; 8]
+    });
     u64::from_be_bytes(bytes) >> 13
 }

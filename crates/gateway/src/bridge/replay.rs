@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use base::error::CallError;
 use base::plan::Limits;
+use base::random;
 use base::sync::lock;
 use bytes::Bytes;
 use futures_util::{Stream as Messages, StreamExt as _};
@@ -198,7 +199,7 @@ impl Recordings {
 
     fn begin(&self, limits: &Limits) -> Option<(Arc<Stream>, Reader)> {
         let slot = self.budget.slot(limits.streams)?;
-        let stream = self.stream(random()?, limits, Some(slot));
+        let stream = self.stream(random::hex::<8>().ok()?, limits, Some(slot));
         let mut answers = lock(&self.answers);
         if answers.len() >= MOST_STREAMS {
             let idle = answers.iter().position(|stream| stream.is_idle())?;
@@ -243,7 +244,7 @@ impl Recordings {
 
     /// Opens the session's stream of notifications, and says whether there was one before.
     pub(crate) fn open_notices(&self, limits: &Limits) -> Option<(Arc<Stream>, bool)> {
-        let name = format!("{}{}", self.mark, random()?);
+        let name = format!("{}{}", self.mark, random::hex::<8>().ok()?);
         let stream = self.stream(name, limits, self.budget.slot(limits.streams));
         let mut notices = lock(&self.notices);
         notices.stream = Some(Arc::clone(&stream));
@@ -283,12 +284,6 @@ pub(crate) fn resume(
         why: "what came after that event is not kept any more; the call itself was not cancelled".to_owned(),
     };
     stream.read_from(position, seat).map(Some).ok_or_else(lost)
-}
-
-fn random() -> Option<String> {
-    let mut bytes = [0; 8];
-    aws_lc_rs::rand::fill(&mut bytes).ok()?;
-    Some(hex(&bytes))
 }
 
 fn hex(bytes: &[u8]) -> String {

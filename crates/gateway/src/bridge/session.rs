@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use auth::Principal;
 use base::plan::Limits;
+use base::random;
 use base::sync::lock;
 use bytes::Bytes;
 use mcp::json::{self, Object};
@@ -100,9 +101,7 @@ impl Sessions {
         limits: &Limits,
         (opener, now): (&str, SystemTime),
     ) -> Result<(String, Terms), SealFault> {
-        let mut random = [0; 16];
-        aws_lc_rs::rand::fill(&mut random).map_err(|_unspecified| SealFault::Random)?;
-        let name: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        let name = random::hex::<16>().map_err(|_none| SealFault::Random)?;
         let expires = now + limits.session_ttl;
         let terms = Terms {
             name: name.into(),

@@ -11,6 +11,7 @@ use auth::Principal;
 use base::aside::client_message;
 use base::error::CallError;
 use base::plan::Limits;
+use base::random;
 use base::sync::lock;
 use bytes::{Bytes, BytesMut};
 use http::header::ALLOW;
@@ -135,9 +136,7 @@ fn name(
     principal: &Principal,
     limits: &Limits,
 ) -> Result<(String, String), SealFault> {
-    let mut random = [0; 16];
-    aws_lc_rs::rand::fill(&mut random).map_err(|_unspecified| SealFault::Random)?;
-    let name: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    let name = random::hex::<16>().map_err(|_none| SealFault::Random)?;
     let purpose = purpose(path);
     let bound = Bound { purpose: &purpose, principal: principal.id() };
     let world = &door.route.world;

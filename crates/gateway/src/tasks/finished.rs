@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base::cache::{Bounds, Cache};
 use base::error::CallError;
-use base::reply;
+use base::{random, reply};
 use mcp::call::Call;
 use mcp::json;
 use mcp::jsonrpc::Message;
@@ -40,10 +40,7 @@ impl Finished {
 impl Ids {
     /// Keeps a result: the `CreateTaskResult` for it.
     pub(super) fn finish(&self, result: &str) -> Result<String, CallError> {
-        let mut random = [0; 16];
-        aws_lc_rs::rand::fill(&mut random)
-            .map_err(|_unspecified| CallError::Internal("no random numbers".to_owned()))?;
-        let handle: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        let handle = random::hex::<16>()?;
         let name = Name::Finished { handle: handle.clone() };
         let public = self.give(&name, Some(KEEP))?;
         let now = json::quote(&stamp(self.now()));

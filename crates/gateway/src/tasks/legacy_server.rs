@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, Weak};
 
 use base::bulkhead::Slot;
 use base::error::CallError;
-use base::reply;
 use base::sync::lock;
+use base::{random, reply};
 use mcp::call::Call;
 use mcp::json::Patch;
 use mcp::jsonrpc::{Id, Message, MessageKind};
@@ -237,10 +237,7 @@ impl Route {
 
     /// Opens the request on which a task asks.
     async fn hear(&self, courier: &Courier, own: &str, public: &str) -> Result<Arc<Open>, CallError> {
-        let mut random = [0; 8];
-        aws_lc_rs::rand::fill(&mut random)
-            .map_err(|_unspecified| CallError::Internal("no random numbers".to_owned()))?;
-        let nonce = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        let nonce = random::hex::<8>()?;
         let place = self.tasks.waits.take().await?;
         let wait = courier.about("tasks/result", own, "")?;
         Ok(self.tasks.held.open(public, (courier, wait), (nonce, place)))
