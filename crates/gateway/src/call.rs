@@ -34,7 +34,7 @@ use crate::route::Route;
 use crate::subscription::Subscription;
 use crate::suspend::{Binding, Bond, Resumed};
 use crate::tally::Tally;
-use crate::tasks::{self, Tasking, Wait};
+use crate::tasks::{Tasking, Wait};
 use crate::upstream::Order;
 use crate::upstream::answer::Answer;
 
@@ -349,7 +349,7 @@ pub(crate) enum Way {
 
 /// How long the beginning of an answer may take.
 pub(crate) fn within(call: &Call, deadlines: &Deadlines) -> Duration {
-    if tasks::waits(call) { deadlines.call_max } else { deadlines.call.min(deadlines.call_max) }
+    if call.waits() { deadlines.call_max } else { deadlines.call.min(deadlines.call_max) }
 }
 
 fn exists_in(method: &mcp::method::Method, era: Era) -> bool {

@@ -17,13 +17,12 @@ use base::cache::{Bounds, Cache};
 use base::error::CallError;
 use mcp::answer::TASKS_EXTENSION;
 use mcp::call::Call;
-use mcp::discover::Discovered;
 use mcp::jsonrpc::{Message, MessageKind};
-use mcp::legacy::tasks as shapes;
+use mcp::legacy::tasks::{self as shapes, Form};
 use mcp::meta::ClientFacts;
 use mcp::method::Kind;
 use mcp::reject::{Reject, code};
-use mcp::version::{Era, Revision};
+use mcp::version::Era;
 use store::seal::Seal;
 
 use crate::call::{Visit, Way};
@@ -51,33 +50,6 @@ pub(crate) use self::wait::{Wait, Waited};
 
 /// What is remembered of tasks that legacy clients have cancelled at modern servers.
 const CANCELLED: Bounds = Bounds { values: 16 * 1024, bytes: usize::MAX };
-
-/// In which way a peer has tasks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Form {
-    /// As 2025-11-25 has them.
-    Core,
-    /// As the extension has them.
-    Extension,
-}
-
-impl Form {
-    pub(crate) fn of_server(era: Era, discovered: &Discovered) -> Option<Self> {
-        let capabilities = &discovered.capabilities;
-        match era {
-            Era::Legacy => capabilities.core_tasks.then_some(Self::Core),
-            Era::Modern => capabilities.extensions.contains_key(TASKS_EXTENSION).then_some(Self::Extension),
-        }
-    }
-
-    /// What a client can have, whether or not it wants it for a call.
-    pub(crate) fn of_client(revision: &Revision, client: &ClientFacts) -> Option<Self> {
-        match revision.era {
-            Era::Legacy => revision.core_tasks.then_some(Self::Core),
-            Era::Modern => client.declares(TASKS_EXTENSION).then_some(Self::Extension),
-        }
-    }
-}
 
 /// What all routes know of tasks. What can be said in an id is said there; this is lost with a restart.
 #[derive(Debug)]
@@ -203,16 +175,11 @@ impl Route {
         asker: Asker<'_>,
         reshape: Option<Reshape>,
     ) -> Result<Way, CallError> {
-        let place = if waits(call) { Some(self.tasks.waits.take().await?) } else { None };
+        let place = if call.waits() { Some(self.tasks.waits.take().await?) } else { None };
         let answer = self.send(call, visit, &target, asker).await?;
         let tasking = Tasking { reshape, client: None, place };
         Ok(Way::Server(answer, self.mapping(&target), Some(Box::new(tasking))))
     }
-}
-
-/// Whether a request is answered only when its task is over: it is quiet for as long as that takes.
-pub(crate) fn waits(call: &Call) -> bool {
-    call.method_name() == "tasks/result"
 }
 
 /// Who has not declared the extension can have no tasks (tasks extension §Protocol Errors).

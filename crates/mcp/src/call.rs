@@ -106,6 +106,12 @@ impl Call {
         self.method
     }
 
+    /// Whether it is answered only when its subject is over.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        self.method.is_some_and(|method| method.waits)
+    }
+
     /// What the call is about: a tool's, prompt's or task's name, or a URI.
     #[must_use]
     pub fn subject(&self) -> Option<&Text> {

@@ -68,6 +68,8 @@ pub struct Method {
     pub capability: Option<&'static str>,
     /// Whether it only reads, so that a server that gets it twice has done nothing twice.
     pub reads: bool,
+    /// Whether it is answered only when its subject is over: it is quiet for as long as that takes.
+    pub waits: bool,
 }
 
 /// All methods, core and extension, alphabetically.
@@ -144,6 +146,7 @@ pub static METHODS: &[Method] = &[
         // In the legacy era a task asks on the stream of this.
         may_ask: true,
         reads: true,
+        waits: true,
         ..owned("tasks/result")
     },
     Method { kind: Kind::Task, subject: SubjectAt::Param("taskId"), ..owned("tasks/update") },
@@ -171,6 +174,7 @@ const fn owned(name: &'static str) -> Method {
         may_ask: false,
         capability: None,
         reads: false,
+        waits: false,
     }
 }
 
@@ -219,5 +223,12 @@ mod tests {
             "tools/list",
         ];
         assert_eq!(reads, expected);
+    }
+
+    /// No other is left without the deadline of a call.
+    #[test]
+    fn what_waits() {
+        let waits: Vec<_> = METHODS.iter().filter(|m| m.waits).map(|m| m.name).collect();
+        assert_eq!(waits, ["tasks/result"]);
     }
 }

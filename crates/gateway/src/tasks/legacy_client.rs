@@ -22,7 +22,7 @@ impl Route {
         revision: &'static Revision,
         subject: Subject,
     ) -> Result<Way, CallError> {
-        if super::waits(call) {
+        if call.waits() {
             let place = self.tasks.waits.take().await?;
             return Ok(Way::Wait(Box::new(Wait::new(self, call, revision, (subject, place)))));
         }

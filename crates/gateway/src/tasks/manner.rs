@@ -3,10 +3,9 @@
 use base::error::CallError;
 use mcp::call::Call;
 use mcp::jsonrpc::MessageKind;
-use mcp::legacy::tasks::{self as shapes, Task};
+use mcp::legacy::tasks::{self as shapes, Form, Task};
 use mcp::version::Era;
 
-use super::Form;
 use super::courier::Courier;
 use super::name::Ids;
 use super::relay::{Abandon, Reshape, Tasking};

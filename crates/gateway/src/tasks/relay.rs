@@ -6,12 +6,11 @@ use mcp::answer::{self, AnswerFault, ResultType};
 use mcp::call::Call;
 use mcp::json::{self, Object, Patch};
 use mcp::jsonrpc::{Message, MessageKind};
-use mcp::legacy::tasks::{self as shapes, Task};
+use mcp::legacy::tasks::{self as shapes, Form, Task};
 use mcp::meta::ClientFacts;
 use std::time::Duration;
 use tokio_util::task::TaskTracker;
 
-use super::Form;
 use super::courier::Courier;
 use super::name::{Ids, Name};
 

@@ -25,7 +25,6 @@ use super::streamable::early::{self, First};
 use super::streamable::refusal::{self, Reading};
 use super::streamable::{HttpStream, HttpWire, LegacyCall, Partner, Ruling, may_be_json};
 use super::{Order, Upstream, Wire};
-use crate::tasks;
 use crate::upstream::failed::Failed;
 impl Upstream {
     /// Sends a call and waits for the beginning of its answer.
@@ -80,7 +79,7 @@ impl Upstream {
         if acts(order.call.method()) {
             self.shared.acted();
         }
-        let takes_none = order.is_own() || tasks::waits(order.call);
+        let takes_none = order.is_own() || order.call.waits();
         let place = if takes_none { None } else { Some(self.places.take().await?) };
         self.begin(order, whose, place).await
     }

@@ -12,12 +12,14 @@ use bytes::Bytes;
 
 use crate::answer::{AnswerFault, TASKS_EXTENSION};
 use crate::call::Call;
+use crate::discover::Discovered;
 use crate::inbound;
 use crate::json::{self, JsonFault, Kind, Object, Patch, Span};
 use crate::jsonrpc::Message;
 use crate::meta::ClientFacts;
 use crate::mrtr::InputRequest;
 use crate::reject::Reject;
+use crate::version::{Era, Revision};
 
 /// The member of `_meta` by which messages of the legacy era say to which task they belong.
 pub const RELATED_TASK: &str = "io.modelcontextprotocol/related-task";
@@ -25,6 +27,36 @@ pub const RELATED_TASK: &str = "io.modelcontextprotocol/related-task";
 /// The `tasks` capability of a gateway before servers of the extension. Not `list`: no such server can be asked for one, and
 /// what a list lacks must not be there for `tasks/get` either.
 pub const OFFER: &str = r#"{"cancel":{},"requests":{"tools":{"call":{}}}}"#;
+
+/// In which way a peer has tasks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// As 2025-11-25 has them.
+    Core,
+    /// As the extension has them.
+    Extension,
+}
+
+impl Form {
+    /// What a server has.
+    #[must_use]
+    pub fn of_server(era: Era, discovered: &Discovered) -> Option<Self> {
+        let capabilities = &discovered.capabilities;
+        match era {
+            Era::Legacy => capabilities.core_tasks.then_some(Self::Core),
+            Era::Modern => capabilities.extensions.contains_key(TASKS_EXTENSION).then_some(Self::Extension),
+        }
+    }
+
+    /// What a client can have, whether or not it wants it for a call.
+    #[must_use]
+    pub fn of_client(revision: &Revision, client: &ClientFacts) -> Option<Self> {
+        match revision.era {
+            Era::Legacy => revision.core_tasks.then_some(Self::Core),
+            Era::Modern => client.declares(TASKS_EXTENSION).then_some(Self::Extension),
+        }
+    }
+}
 
 /// How far a task has come. Both eras have the same words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
