@@ -34,7 +34,8 @@ const FLOORS: &[(&str, &str)] = &[
     ),
     (
         "config",
-        "diagnostic findings node secret read outside template value file schema foreign load lower lib",
+        "source node secret diagnostic findings syntax read outside template value file schema lower \
+         foreign load lib",
     ),
     (
         "gateway",

@@ -5,8 +5,8 @@ use std::path::Path;
 use base::masks::Masks;
 
 use crate::diagnostic::{Diagnostic, Label, Place, Severity};
-use crate::load::Source;
 use crate::node::Span;
+use crate::source::Source;
 
 /// Everything found so far in one file.
 pub(crate) struct Findings<'a> {

@@ -6,7 +6,7 @@
 //! prints a secret.
 //!
 //! Reading order: `file` (the format), `lower` (what it means), [`diagnostic`], `foreign`; then the ground they stand
-//! on: `node` (a parsed file of either syntax), `read` (nodes → tables), `template` (`${env:NAME}`), `secret`.
+//! on: `node` (a parsed file), `syntax` (TOML and JSON → nodes), `read` (nodes → tables), `template` (`${env:NAME}`), `secret`.
 
 pub mod diagnostic;
 mod file;
@@ -19,10 +19,13 @@ mod outside;
 mod read;
 mod schema;
 mod secret;
+mod source;
+mod syntax;
 mod template;
 mod value;
 
 pub use diagnostic::{Diagnostic, Severity};
-pub use load::{Loaded, Source, load, load_text};
+pub use load::{Loaded, load, load_text};
 pub use schema::{reference, schema};
+pub use source::Source;
 pub use value::lasting as duration;

@@ -1,6 +1,5 @@
 //! From a path to a plan and everything that is wrong.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use base::masks::Masks;
@@ -10,27 +9,10 @@ use crate::diagnostic::Diagnostic;
 use crate::file::Config;
 use crate::findings::Findings;
 use crate::lower::Lowering;
-use crate::node::{self, At, Node, Span};
+use crate::node::{At, Node};
 use crate::outside::{self, Outside};
-use crate::{foreign, secret};
-
-/// A configuration file's text.
-pub struct Source {
-    /// Its path, for people; `-` is standard input. Relative paths in the file begin at its directory.
-    pub path: PathBuf,
-    /// What it says.
-    pub text: String,
-}
-
-impl fmt::Debug for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The text may hold secrets.
-        f.debug_struct("Source")
-            .field("path", &self.path)
-            .field("bytes", &self.text.len())
-            .finish_non_exhaustive()
-    }
-}
+use crate::source::Source;
+use crate::{foreign, secret, syntax};
 
 /// What came of reading a configuration.
 #[derive(Debug)]
@@ -72,7 +54,7 @@ pub fn load_text(mut source: Source, env: &dyn Fn(&str) -> Option<String>) -> Lo
     let mut findings = Findings::new(&source);
     let mut outside = Outside::new(directory(&source.path), env);
     let is_json = is_json(&source);
-    let root = if is_json { node::json(&mut findings) } else { node::toml(&mut findings) };
+    let root = if is_json { syntax::json(&mut findings) } else { syntax::toml(&mut findings) };
 
     let mut hidden = secret::hidden(&root, &source.text);
     let mut plan = None;
@@ -126,6 +108,3 @@ fn files(path: &Path, others: Vec<PathBuf>) -> Vec<PathBuf> {
     let config = (path != Path::new("-")).then(|| path.to_owned());
     config.into_iter().chain(others).collect()
 }
-
-/// The place of nothing in particular.
-pub(crate) const NOWHERE: Span = Span { start: 0, end: 0 };

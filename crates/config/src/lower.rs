@@ -24,8 +24,6 @@ mod stdio;
 mod store;
 mod upstream;
 
-pub(crate) use stdio::INHERITED;
-
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);

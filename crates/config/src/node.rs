@@ -2,18 +2,15 @@
 
 use std::ops::Range;
 
-mod json;
-mod toml;
-
-pub(crate) use json::parse as json;
-pub(crate) use toml::parse as toml;
-
 /// Bytes of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Span {
     pub(crate) start: usize,
     pub(crate) end: usize,
 }
+
+/// The place of nothing in particular.
+pub(crate) const NOWHERE: Span = Span { start: 0, end: 0 };
 
 /// Something, and where it is written.
 #[derive(Debug, Clone, Default)]

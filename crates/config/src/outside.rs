@@ -13,6 +13,11 @@ use crate::node::Span;
 /// The most bytes of a file: no configuration is larger, and `/dev/zero` has no end.
 const FILE_BYTES: u64 = 16 * 1024 * 1024;
 
+/// What every program may know of Portolan's environment: where things are, and for whom to write. Nothing of it is a
+/// secret. `file::Upstream::inherit_env` tells people.
+pub(crate) const INHERITED: &[&str] =
+    &["HOME", "LANG", "LC_ALL", "LC_CTYPE", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER"];
+
 /// The world as the configuration sees it.
 pub(crate) struct Outside<'a> {
     env: &'a dyn Fn(&str) -> Option<String>,

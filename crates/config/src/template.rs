@@ -5,9 +5,8 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::findings::Findings;
-use crate::lower::INHERITED;
 use crate::node::{Node, Span};
-use crate::outside::Outside;
+use crate::outside::{INHERITED, Outside};
 use crate::read::{Read, WrongKind};
 
 /// Text, and what is to be put into it.

@@ -5,8 +5,7 @@ use transport::net::Address;
 use super::Lowering;
 use super::listener::{Bound, DEFAULT_PORT};
 use crate::file;
-use crate::load::NOWHERE;
-use crate::node::{At, Span};
+use crate::node::{At, NOWHERE, Span};
 
 /// What fits into the system's `sockaddr_un`.
 const SOCKET_PATH: usize = 107;

@@ -7,8 +7,7 @@ use transport::tls;
 
 use super::Lowering;
 use crate::file;
-use crate::load::NOWHERE;
-use crate::node::{At, Span};
+use crate::node::{At, NOWHERE, Span};
 use crate::outside;
 use crate::read::Entries;
 

@@ -6,8 +6,7 @@ use super::upstream::Upstream;
 use super::{Lowering, listener};
 use crate::file::{self, Config};
 use crate::findings::{nearest, quoted};
-use crate::load::NOWHERE;
-use crate::node::{At, Span};
+use crate::node::{At, NOWHERE, Span};
 use crate::read::Entry;
 
 const DEFAULT_NAME: &str = "main";

@@ -10,14 +10,10 @@ use transport::child::ChildSpec;
 use super::{DAY, LITERAL, Lowering, MINUTE, SECOND};
 use crate::file;
 use crate::node::At;
+use crate::outside::INHERITED;
 use crate::read::Entry;
 use crate::secret;
 use crate::template::{self, Template};
-
-/// What every program may know of Portolan's environment: where things are, and for whom to write. Nothing of it is a
-/// secret. `file::Upstream::inherit_env` tells people.
-pub(crate) const INHERITED: &[&str] =
-    &["HOME", "LANG", "LC_ALL", "LC_CTYPE", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER"];
 
 impl Lowering<'_, '_> {
     pub(super) fn stdio(&mut self, name: &str, given: &file::Upstream) -> Option<StdioReach> {

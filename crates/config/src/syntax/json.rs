@@ -4,8 +4,8 @@ use jsonc_parser::ast::{Object, ObjectPropName, Value as Json};
 use jsonc_parser::common::Range;
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 
-use super::{At, Member, Node, Span, Value};
 use crate::findings::Findings;
+use crate::node::{At, Member, Node, Span, Value};
 
 const OPTIONS: ParseOptions = ParseOptions {
     allow_comments: true,

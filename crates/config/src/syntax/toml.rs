@@ -3,8 +3,8 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{At, Member, Node, Value};
 use crate::findings::Findings;
+use crate::node::{At, Member, Node, Value};
 
 /// Parses what can be parsed, and says everything that cannot. The tree may lack parts then.
 pub(crate) fn parse(findings: &mut Findings<'_>) -> Node {
