@@ -17,11 +17,15 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("auth", &["mcp"]),
     ("transport", &["mcp"]),
     ("base", &["auth", "mcp", "store", "transport"]),
-    ("gateway", &["auth", "base", "mcp", "store", "transport"]),
+    ("upstream", &["auth", "base", "mcp", "store", "transport"]),
+    ("gateway", &["auth", "base", "mcp", "store", "transport", "upstream"]),
     ("config", &["base", "mcp", "store", "transport"]),
     ("reference-server", &["mcp", "transport"]),
     ("testkit", &["mcp", "transport"]),
-    ("cli", &["auth", "base", "config", "gateway", "mcp", "reference-server", "store", "transport"]),
+    (
+        "cli",
+        &["auth", "base", "config", "gateway", "mcp", "reference-server", "store", "transport", "upstream"],
+    ),
     ("xtask", &[]),
     // They look at Portolan from outside: what it costs, and what becomes of it when it is killed. The database that
     // replicas share is started as tests start theirs.

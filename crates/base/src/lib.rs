@@ -14,6 +14,7 @@ pub mod bulkhead;
 pub mod cache;
 pub mod clock;
 pub mod digest;
+pub mod era;
 pub mod error;
 pub mod fault;
 pub mod masks;

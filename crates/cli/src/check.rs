@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use base::plan::{Plan, SchemaRule, UpstreamPlan};
 use config::Severity;
 use futures_util::future::join_all;
-use gateway::upstream::Health;
 use mcp::discover::Discovered;
+use upstream::Health;
 
 use crate::client::{Client, Deaf};
 use crate::exit::Exit;

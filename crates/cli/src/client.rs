@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use base::plan::{Naming, Plan, RoutePlan, UpstreamPlan};
 use gateway::live::Gateway;
-use gateway::upstream::Health;
 use mcp::answer;
 use mcp::json::{Object, quote};
 use mcp::jsonrpc::{ErrorParts, Id, Message, MessageKind};
@@ -16,6 +15,7 @@ use tokio::task::JoinHandle;
 use transport::lines::{LineReader, write_line};
 use transport::wire::Tap;
 use transport::workers::Workers;
+use upstream::Health;
 
 use crate::fault::Fault;
 use crate::outside;

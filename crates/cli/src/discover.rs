@@ -1,8 +1,8 @@
 //! `portolan discover`: what a server is and can do.
 
-use gateway::upstream::{Health, Transport};
 use mcp::discover::{Capabilities, Discovered};
 use mcp::json::Object;
+use upstream::{Health, Transport};
 
 use crate::client::{Client, Deaf};
 use crate::exit::Exit;

@@ -7,10 +7,10 @@ use std::time::Duration;
 use base::plan::Plan;
 use gateway::live::{Bound, Gateway, REPLICAS};
 use gateway::replica::Replica;
-use gateway::upstream::Health;
 use tokio::signal::unix::SignalKind;
 use transport::net::Address;
 use transport::workers::Workers;
+use upstream::Health;
 
 use crate::exit::Exit;
 use crate::fault::Fault;

@@ -13,12 +13,12 @@ use mcp::json;
 use tokio_util::sync::CancellationToken;
 use transport::http::body::ReplyBody;
 use transport::http::server::{Exchange, Service};
+use upstream::Health;
 
 use crate::listener::text;
 use crate::listener::{Doorkeeper, respond};
 use crate::live::Live;
 use crate::replica::Replica;
-use crate::upstream::Health;
 
 /// Answers on the admin listener.
 #[derive(Debug)]

@@ -26,6 +26,7 @@ use mcp::trace::Trace;
 use mcp::version::{Era, Revision};
 use tokio::time::Duration;
 use transport::http::body::Pieces;
+use upstream::{Answer, Order};
 
 use crate::catalog::shelf::Asker;
 use crate::catalog::{Member, Target};
@@ -35,8 +36,6 @@ use crate::subscription::Subscription;
 use crate::suspend::{Binding, Bond, Resumed};
 use crate::tally::Tally;
 use crate::tasks::{Tasking, Wait};
-use crate::upstream::Order;
-use crate::upstream::answer::Answer;
 
 /// For how long a state is good that a modern server has given. Whether it still is, its server says.
 const BOUND: Duration = Duration::from_secs(24 * 3600);

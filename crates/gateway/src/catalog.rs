@@ -19,8 +19,7 @@ use mcp::template;
 use mcp::version::{Era, Revision};
 use tokio::sync::watch;
 use tokio::time::Instant;
-
-use crate::upstream::{Health, Upstream};
+use upstream::{Health, Upstream};
 
 pub(crate) mod cursor;
 mod index;

@@ -22,6 +22,7 @@ use mcp::version::{self, Era, Revision};
 use tokio::time::{Duration, Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use transport::http::body::Pieces;
+use upstream::Ask;
 
 use crate::bridge::questions::{Asking, Questions};
 use crate::call::{Course, Visit};
@@ -29,7 +30,6 @@ use crate::relay::{Passed, Relay};
 use crate::route::Route;
 use crate::subscription::Subscription;
 use crate::tasks::{Wait, Waited};
-use crate::upstream::ask::Ask;
 
 mod input;
 mod listening;

@@ -2,7 +2,7 @@
 //!
 //! It knows no file format, no SQL, no command line and no HTML; configuration comes as a [`base::plan::Plan`] and the
 //! outside world as a [`base::world::World`]. Reading order: `call` is the spine, and everything else is a room on
-//! its way: `listener` and `bridge` (in), `route` and `catalog` (whose), [`upstream`] (out), `relay`
+//! its way: `listener` and `bridge` (in), `route` and `catalog` (whose), [`::upstream`] (out), `relay`
 //! (back); `watch`, `news` and `subscription` carry changes; [`live`] puts it together.
 
 mod admin;
@@ -22,5 +22,4 @@ mod subscription;
 mod suspend;
 mod tally;
 mod tasks;
-pub mod upstream;
 mod watch;

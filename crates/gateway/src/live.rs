@@ -25,6 +25,7 @@ use tokio_util::task::TaskTracker;
 use transport::http::server::{Ending, Server as HttpServer};
 use transport::net::Address;
 use transport::tls::TlsFault;
+use upstream::{Health, Upstream};
 
 use crate::bridge::door::Door;
 use crate::bridge::replay::Budget;
@@ -36,7 +37,6 @@ use crate::replica::{Replica, Told};
 use crate::route::{Route, Shares};
 use crate::suspend::Suspended;
 use crate::tasks::Tasks;
-use crate::upstream::{Health, Upstream};
 use crate::watch::Watch;
 
 mod binding;

@@ -21,6 +21,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::time::{Duration, Instant, timeout_at};
 use transport::http::body::Pieces;
+use upstream::{Answer, Arrival, Ask, Response};
 
 use crate::bridge::questions::Asking;
 use crate::catalog::names::Names;
@@ -28,8 +29,6 @@ use crate::catalog::{map_error_uri, map_result_uris};
 use crate::suspend::{Binding, Bond};
 use crate::tally::Tally;
 use crate::tasks::{Reshape, Tasking};
-use crate::upstream::answer::{Answer, Arrival, Response};
-use crate::upstream::ask::Ask;
 
 /// How much of what comes while a call is suspended is kept.
 const MOST_EARLY: usize = 256;

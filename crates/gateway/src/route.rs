@@ -23,6 +23,7 @@ use mcp::method::{Kind, Reach};
 use mcp::version::{self, Era};
 use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
+use upstream::{Arrival, Upstream};
 
 use crate::call::{Visit, Way};
 use crate::catalog::names::Owner;
@@ -35,8 +36,6 @@ use crate::replica::Replica;
 use crate::subscription::Subscription;
 use crate::suspend::Suspended;
 use crate::tasks::Tasks;
-use crate::upstream::Upstream;
-use crate::upstream::answer::Arrival;
 use crate::watch::Watch;
 
 /// The servers that are at one replica only are at the same one, all of them.

@@ -16,11 +16,11 @@ use mcp::notify::{Notice, Seen};
 use mcp::version::Era;
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio_util::sync::CancellationToken;
+use upstream::Want;
 
 use crate::catalog::names::{Names, Owner};
 use crate::news::News;
 use crate::route::Route;
-use crate::upstream::suspense::Want;
 use crate::watch::Interest;
 
 /// A subscription that is open as long as it lives.

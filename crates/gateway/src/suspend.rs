@@ -21,10 +21,10 @@ use mcp::mrtr::{self, InputRequest, Retry};
 use mcp::reject::Reject;
 use store::seal::{Bound, Seal, SealFault};
 use tokio::sync::{Notify, oneshot};
+use upstream::{Ask, Debt};
 
 use crate::relay::Relay;
 use crate::replica::Replica;
-use crate::upstream::ask::{Ask, Debt};
 
 /// What a suspended call belongs to.
 #[derive(Debug, Clone)]

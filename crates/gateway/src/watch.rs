@@ -26,14 +26,12 @@ use mcp::version::Era;
 use tokio::sync::{Notify, broadcast, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use upstream::{Answer, Arrival, Health, Order, Pulse, Upstream};
 
 use crate::catalog::reading::Reader;
 use crate::catalog::shelf::Shelf;
 use crate::news::Feed;
 use crate::replica::Replica;
-use crate::upstream::answer::{Answer, Arrival};
-use crate::upstream::pulse::Pulse;
-use crate::upstream::{Health, Order, Upstream};
 
 mod telling;
 

@@ -26,6 +26,7 @@ use mcp::version::Era;
 use tokio::sync::mpsc;
 use tokio::time::{Duration, Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
+use upstream::{Aside, Upstream};
 
 use crate::bridge::lasting::store_away;
 use crate::bridge::questions::Asking;
@@ -34,8 +35,6 @@ use crate::catalog::names::Owner;
 use crate::flow::{Flow, Origin};
 use crate::route::Route;
 use crate::subscription::Subscription;
-use crate::upstream::Upstream;
-use crate::upstream::ears::{self, Aside};
 use crate::watch::Interest;
 
 /// How long a client may take to say that it is ready before it is told what there is all the same.
@@ -349,7 +348,7 @@ impl Door {
             number = *count;
         });
         let (interests, streams) = (held.interests_changed.subscribe(), held.streams.subscribe());
-        let (asides, aside) = mpsc::channel(ears::WAITING);
+        let (asides, aside) = Aside::channel();
         if let Ok(principal) = self.route.gate.identify() {
             for (place, member) in self.route.catalog.members.iter().enumerate() {
                 member.upstream.can_ask((&principal, place), (&terms.name, &terms.client), &asides);

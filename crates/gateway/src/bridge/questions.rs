@@ -14,8 +14,7 @@ use mcp::mrtr::{self, InputRequest};
 use mcp::notify::{self, Notice, Seen};
 use tokio::sync::oneshot;
 use tokio::time::{Duration, sleep};
-
-use crate::upstream::ask::{Ask, Debt};
+use upstream::{Ask, Debt};
 
 /// The most questions to one client at once.
 const MOST: usize = 64;

@@ -19,11 +19,10 @@ use mcp::method::{self, Kind, Method};
 use mcp::version::Era;
 use tokio::sync::watch;
 use tokio::time::{Duration, Instant, sleep_until, timeout, timeout_at};
+use upstream::{Health, Upstream, Want};
 
 use crate::catalog::shelf::{Asker, Audience, ListFault, Pages, Shelf};
 use crate::news::Feed;
-use crate::upstream::suspense::Want;
-use crate::upstream::{Health, Upstream};
 
 /// For so long a list that came late is good for all who ask: those who are told of it must find it.
 const LATE: Duration = Duration::from_secs(10);

@@ -7,8 +7,7 @@ use std::sync::Mutex;
 use base::sync::lock;
 use mcp::json;
 use mcp::method::Kind;
-
-use crate::upstream::Upstream;
+use upstream::Upstream;
 
 /// So many remarks of each kind stand in one list.
 const MOST_SAID: usize = 50;

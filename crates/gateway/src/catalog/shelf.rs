@@ -13,6 +13,7 @@ use auth::{Action, Gate, Principal};
 use base::aside::{LARGE, aside};
 use base::cache::{Bounds, Cache};
 use base::digest::{Digest, Mark};
+use base::era::PerEra;
 use base::error::CallError;
 use base::plan::SessionRule;
 use base::sync::lock;
@@ -29,13 +30,11 @@ use mcp::method::{Kind, Method};
 use mcp::version::{Era, Revision, Structured};
 use tokio::time::{Instant, timeout_at};
 use transport::memory::Held;
+use upstream::{Arrival, Order, Upstream};
 
 use crate::catalog::index::Index;
 use crate::catalog::label::Label;
 use crate::catalog::remarks::{Remark, Told};
-use crate::upstream::answer::Arrival;
-use crate::upstream::eras::PerEra;
-use crate::upstream::{Order, Upstream};
 
 mod reading;
 mod way;

@@ -11,13 +11,12 @@ use mcp::jsonrpc::Message;
 use mcp::meta::ClientFacts;
 use mcp::trace::Trace;
 use mcp::version::{Era, Revision};
+use upstream::{Answer, Arrival, Order, Upstream};
 
 use crate::call::{self, Visit};
 use crate::catalog::Target;
 use crate::catalog::shelf::Asker;
 use crate::route::Route;
-use crate::upstream::answer::{Answer, Arrival};
-use crate::upstream::{Order, Upstream};
 
 /// Sends requests to one server on behalf of one client.
 #[derive(Debug, Clone)]

@@ -22,14 +22,13 @@ use mcp::version::Era;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::{Duration, timeout};
+use upstream::{Arrival, Ask, Debt};
 
 use super::courier::Courier;
 use super::{Failed, Subject, result_of};
 use crate::catalog::map_result_uris;
 use crate::relay::Mapping;
 use crate::route::Route;
-use crate::upstream::answer::Arrival;
-use crate::upstream::ask::{Ask, Debt};
 
 /// How long `tasks/get` waits for the question of a task that waits for its client. Later ones are seen the next time.
 const GATHER: Duration = Duration::from_secs(1);

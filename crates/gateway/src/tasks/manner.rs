@@ -5,6 +5,7 @@ use mcp::call::Call;
 use mcp::jsonrpc::MessageKind;
 use mcp::legacy::tasks::{self as shapes, Form, Task};
 use mcp::version::Era;
+use upstream::Arrival;
 
 use super::courier::Courier;
 use super::name::Ids;
@@ -13,7 +14,6 @@ use crate::call::{Visit, Way};
 use crate::catalog::Target;
 use crate::catalog::shelf::Asker;
 use crate::route::Route;
-use crate::upstream::answer::Arrival;
 
 /// How a call is sent, and what becomes of its answer.
 struct Manner {

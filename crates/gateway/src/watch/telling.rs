@@ -11,10 +11,10 @@ use mcp::json;
 use mcp::jsonrpc::Message;
 use mcp::method::Kind;
 use mcp::notify::{self, Notice};
+use upstream::Arrival;
 
 use super::Watch;
 use crate::news::{self, Change};
-use crate::upstream::answer::Arrival;
 
 impl Watch {
     pub(super) fn arrived(&self, arrival: Arrival) {

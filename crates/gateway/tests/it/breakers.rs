@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use base::plan::{BreakerPlan, Reach, UpstreamPlan};
-use gateway::upstream::Health;
 use testkit::http::Client;
 use testkit::json;
 use testkit::net::MemoryNetwork;
 use testkit::server::{Desk, Persona, ScriptedServer, Seen};
 use tokio::time::Instant;
 use transport::net::Address;
+use upstream::Health;
 
 use crate::ask;
 use crate::failures::{OK, reason};

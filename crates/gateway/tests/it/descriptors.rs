@@ -4,11 +4,11 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use gateway::upstream::Health;
 use testkit::json;
 use testkit::net::MemoryNetwork;
 use testkit::server::{Desk, Persona, ScriptedServer};
 use transport::net::{Accept, Address, BoxFuture, BoxIo, Network};
+use upstream::Health;
 
 use crate::ask;
 use crate::stand::{Over, Running, Stand};

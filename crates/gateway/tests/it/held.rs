@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway::plan::Plan;
-use gateway::upstream::Health;
+use base::plan::Plan;
 use testkit::http::Client;
 use testkit::json;
 use testkit::net::MemoryNetwork;
 use testkit::server::{Asked, Desk, Persona, ScriptedServer};
 use tokio::task::JoinHandle;
 use transport::memory::Memory;
+use upstream::Health;
 
 use crate::ask;
 use crate::doors::{Door, Kind};

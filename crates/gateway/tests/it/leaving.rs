@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::plan::SessionRule;
-use gateway::upstream::Health;
 use testkit::net::MemoryNetwork;
 use testkit::server::Persona;
 use testkit::spawn::MemorySpawn;
+use upstream::Health;
 
 use crate::ask;
 use crate::doors::{Door, Kind};

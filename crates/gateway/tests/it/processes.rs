@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use base::plan::SessionRule;
-use gateway::upstream::Health;
 use testkit::json;
 use testkit::net::MemoryNetwork;
 use testkit::server::{Desk, Persona, ScriptedServer};
 use testkit::spawn::{Event, MemorySpawn, Stdio};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::time::Instant;
+use upstream::Health;
 
 use crate::ask;
 use crate::doors::{Door, Kind};

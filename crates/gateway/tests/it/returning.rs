@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::plan::{Reach, UpstreamPlan};
-use gateway::upstream::Health;
 use testkit::json;
 use testkit::net::MemoryNetwork;
 use testkit::server::{Persona, ScriptedServer};
 use transport::net::Address;
+use upstream::Health;
 
 use crate::ask;
 use crate::stand::{Over, Running, Stand, http_reach};

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::plan::{Reach, SessionRule, UpstreamPlan};
-use gateway::upstream::Health;
 use testkit::http::Reply;
 use testkit::json;
 use testkit::net::MemoryNetwork;
 use testkit::server::{Desk, Persona, ScriptedServer};
 use tokio::time::Instant;
 use transport::net::Address;
+use upstream::Health;
 
 use crate::ask;
 use crate::doors::{Door, Kind};

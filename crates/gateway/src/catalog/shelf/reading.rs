@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use base::era::PerEra;
 use mcp::answer::AnswerFault;
 use mcp::jsonrpc::Message;
 use mcp::list::Page;
@@ -14,7 +15,6 @@ use super::{Entry, Known, MOST_ENTRIES};
 use crate::catalog::index::Index;
 use crate::catalog::label::{Label, Labelled, own_name};
 use crate::catalog::remarks::{Done, Remark};
-use crate::upstream::eras::PerEra;
 
 /// What must be known to read a page.
 pub(super) struct Reading {

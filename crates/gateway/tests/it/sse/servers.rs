@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::plan::{Reach, SessionRule, TransportRule};
-use gateway::upstream::{Health, Transport};
 use testkit::http::Reply;
 use testkit::json;
 use testkit::net::MemoryNetwork;
 use testkit::server::{Desk, Era, Persona, ScriptedServer, Sse};
 use tokio::task::JoinHandle;
+use upstream::{Health, Transport};
 
 use crate::ask;
 use crate::doors::{Door, Kind};

@@ -1,0 +1,194 @@
+//! Legacy clients that can be asked outside of any call.
+//!
+//! A legacy server may ask when no call is open, as `server-filesystem` does for the roots when it has just been started
+//! (MCP 2025-11-25 `basic/transports` §Listening). A legacy client hears that on its session's stream. A modern client has
+//! nothing that it could be heard on (protocol.md §2.9).
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, Weak};
+
+use base::sync::lock;
+use bytes::Bytes;
+use mcp::jsonrpc::Message;
+use mcp::mrtr;
+use mcp::notify::Seen;
+use mcp::reject::code;
+use tokio::sync::mpsc;
+use tokio::time::{Duration, sleep};
+
+use crate::ask::Ask;
+use crate::link::{NOTHING, Whose};
+
+/// How many such requests may wait for one client, and for clients that do not listen yet.
+const WAITING: usize = 16;
+/// How long one waits for a client that does not listen yet: the first who needs a server is not even answered when the
+/// server asks its first question.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How many elicitations by URL are remembered whose end was not told yet.
+const MOST_GIVEN: usize = 4096;
+
+/// What one client is told or asked outside of any call.
+#[derive(Debug)]
+pub enum Aside {
+    /// It is asked.
+    Ask(Box<Ask>),
+    /// It is told.
+    Word(Bytes),
+    /// A resource of the server at that place of its route has changed, as was said in the client's own session.
+    Updated(usize, Box<(Message, Seen)>),
+}
+
+impl Aside {
+    /// Where one client is told and asked, and where it hears that.
+    #[must_use]
+    pub fn channel() -> (mpsc::Sender<Self>, mpsc::Receiver<Self>) {
+        mpsc::channel(WAITING)
+    }
+}
+
+/// The legacy clients that listen now. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Ears(Arc<Mutex<Open>>);
+
+#[derive(Debug, Default)]
+struct Open {
+    ears: Vec<Ear>,
+    /// The elicitations by URL that clients were given, each with the client.
+    given: VecDeque<(String, Arc<str>)>,
+    /// What was asked when nobody listened, with a number each.
+    early: Vec<(u64, Whose, Ask)>,
+    asked: u64,
+}
+
+/// A client that listens.
+#[derive(Debug)]
+struct Ear {
+    whose: Whose,
+    /// The server's place in the client's route.
+    place: usize,
+    client: Arc<str>,
+    asides: mpsc::Sender<Aside>,
+}
+
+impl Open {
+    fn give(&mut self, ask: &Ask, client: &Arc<str>) {
+        let elicitation = mrtr::elicitation_id(ask.message.params());
+        elicitation.into_iter().for_each(|elicitation| self.remember(elicitation, client));
+    }
+
+    fn remember(&mut self, elicitation: String, client: &Arc<str>) {
+        if self.given.len() >= MOST_GIVEN {
+            self.given.pop_front();
+        }
+        self.given.push_back((elicitation, Arc::clone(client)));
+    }
+}
+
+impl Ears {
+    /// A client listens, until the other end of `asides` is dropped. `whose` names its session, and what it has declared;
+    /// `place` is the server's in its route.
+    pub(crate) fn listen(
+        &self,
+        (whose, place): (Whose, usize),
+        client: &Arc<str>,
+        asides: &mpsc::Sender<Aside>,
+    ) {
+        let mut open = lock(&self.0);
+        let early: Vec<_> = open.early.extract_if(.., |(_, asked, _)| hears(asked, &whose)).collect();
+        open.ears.retain(|ear| !ear.asides.is_closed());
+        open.ears.push(Ear { whose, place, client: Arc::clone(client), asides: asides.clone() });
+        early.iter().for_each(|(_, _, ask)| open.give(ask, client));
+        drop(open);
+        for (_, _, ask) in early {
+            // Where there is no room for it, it is refused by being dropped.
+            drop(asides.try_send(Aside::Ask(Box::new(ask))));
+        }
+    }
+
+    /// A client is given a request: if it is one to visit a URL, it is the one who hears when that is done.
+    pub(crate) fn give(&self, ask: &Ask, client: Option<&Arc<str>>) {
+        if let Some(client) = client.filter(|_| ask.method() == "elicitation/create") {
+            lock(&self.0).give(ask, client);
+        }
+    }
+
+    /// A client was told in an error to visit URLs.
+    pub(crate) fn gave(&self, elicitations: Vec<String>, client: &Arc<str>) {
+        let mut open = lock(&self.0);
+        elicitations.into_iter().for_each(|elicitation| open.remember(elicitation, client));
+    }
+
+    /// Who was given this elicitation, which is over now.
+    pub(crate) fn given(&self, elicitation: &str) -> Option<Arc<str>> {
+        let mut open = lock(&self.0);
+        let at = open.given.iter().rposition(|(given, _)| given == elicitation)?;
+        open.given.remove(at).map(|(_, client)| client)
+    }
+
+    /// Tells a client something, whether or not a call of it is open. Whether it listens.
+    pub(crate) fn tell(&self, client: &Arc<str>, word: &Bytes) -> bool {
+        self.give_aside(client, |_| Aside::Word(word.clone()))
+    }
+
+    /// Tells a client that a resource has changed, as the server said in the client's own session. Whether it listens.
+    pub(crate) fn updated(&self, client: &Arc<str>, message: &Message, seen: &Seen) -> bool {
+        self.give_aside(client, |place| Aside::Updated(place, Box::new((message.clone(), seen.clone()))))
+    }
+
+    fn give_aside(&self, client: &Arc<str>, aside: impl FnOnce(usize) -> Aside) -> bool {
+        let mut open = lock(&self.0);
+        open.ears.retain(|ear| !ear.asides.is_closed());
+        let ear = open.ears.iter().rev().find(|ear| ear.client == *client);
+        ear.is_some_and(|ear| ear.asides.try_send(aside(ear.place)).is_ok())
+    }
+
+    /// Gives a request of the conversation of `whose` to the only client that can be meant.
+    ///
+    /// # Errors
+    /// Why there is none. The request is refused then.
+    pub(crate) fn ask(&self, whose: &Whose, ask: Ask) -> Result<(), &'static str> {
+        let mut open = lock(&self.0);
+        open.ears.retain(|ear| !ear.asides.is_closed());
+        let mut meant = open.ears.iter().filter(|ear| hears(whose, &ear.whose));
+        let why = match (meant.next(), meant.next()) {
+            (Some(ear), None) => {
+                let (client, asides) = (Arc::clone(&ear.client), ear.asides.clone());
+                open.give(&ask, &client);
+                return asides
+                    .try_send(Aside::Ask(Box::new(ask)))
+                    .map_err(|_full| "too much waits for the client already");
+            }
+            (None, _) if open.early.len() < WAITING => {
+                open.asked += 1;
+                let number = open.asked;
+                open.early.push((number, whose.clone(), ask));
+                tokio::spawn(give_up(Arc::downgrade(&self.0), number));
+                return Ok(());
+            }
+            (None, _) => NOBODY,
+            (Some(_), Some(_)) => "it does not say which of several clients is meant",
+        };
+        drop(open);
+        ask.refuse(code::INVALID_PARAMS, why);
+        Err(why)
+    }
+}
+
+const NOBODY: &str = "it belongs to no call of a client, and no client listens";
+
+async fn give_up(open: Weak<Mutex<Open>>, number: u64) {
+    sleep(PATIENCE).await;
+    let Some(open) = open.upgrade() else { return };
+    let late: Vec<_> = lock(&open).early.extract_if(.., |(other, ..)| *other == number).collect();
+    for (_, _, ask) in late {
+        ask.refuse(code::INVALID_PARAMS, NOBODY);
+    }
+}
+
+/// Whether a client may be meant by a request in the conversation of `whose`: it is one that shares it, and has declared
+/// something, or the only one.
+fn hears(whose: &Whose, ear: &Whose) -> bool {
+    let can_be = !whose.is_shared() || &*ear.declared != NOTHING;
+    whose.is_kin_of(ear) && whose.declared == ear.declared && can_be
+}

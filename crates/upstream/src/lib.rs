@@ -1,0 +1,50 @@
+//! One configured MCP server: how it is reached, spoken to in its own era, and kept from harming others.
+//!
+//! An [`Order`] that somebody has permitted goes in, an [`Answer`] comes out; which era and transport lie between stays in
+//! here. Nothing but [`Upstream::send`] reaches a server for a client, and it takes nothing without a permit. It knows no
+//! catalog, no route, no listener and no client's session but by name.
+//!
+//! Reading order: `upstream` (what is known of one), `order` and `send` (a call on its way), `answer` (what comes back),
+//! `ask` (what a server asks in the middle of it), `again` (what is sent twice); then the wires: `streamable` and `stream`
+//! below it (Streamable HTTP), `sse` (HTTP+SSE), `stdio`, and `pipe` (one conversation of many calls) with `pipes` (how such
+//! are begun and kept). `breaker`, `guard`, `budget`, `pulse` and `suspense` look after a server that is sick; `eras` knows
+//! what it speaks, `shared` what all of these have in common.
+
+mod again;
+mod answer;
+mod ask;
+mod backlog;
+mod breaker;
+mod budget;
+mod departed;
+mod dice;
+mod ears;
+mod eras;
+mod failed;
+mod guard;
+mod link;
+mod notices;
+mod order;
+mod overheard;
+mod pipe;
+mod pipes;
+mod pulse;
+mod send;
+mod shared;
+mod sse;
+mod stdio;
+mod streamable;
+mod suspense;
+mod temper;
+mod upstream;
+
+pub use crate::answer::{Answer, Arrival, Response};
+pub use crate::ask::{Ask, Debt};
+pub use crate::ears::Aside;
+pub use crate::link::{Health, Transport};
+pub use crate::notices::Told;
+pub use crate::order::Order;
+pub use crate::overheard::Overheard;
+pub use crate::pulse::Pulse;
+pub use crate::suspense::{Waited, Want};
+pub use crate::upstream::Upstream;

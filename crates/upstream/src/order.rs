@@ -1,0 +1,63 @@
+//! What is to be sent to a server.
+
+use std::sync::{Arc, LazyLock};
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use mcp::call::Call;
+use mcp::trace::Trace;
+use mcp::version::Era;
+use tokio::time::Duration;
+
+/// What is to be sent: a modern call, and what is to be written into it for this server.
+#[derive(Debug)]
+pub struct Order<'a> {
+    /// The call.
+    pub call: &'a Call,
+    /// The era of the client.
+    pub era: Era,
+    /// The era that whoever gets the answer reads: what was said in it passes as it came.
+    pub reads: Era,
+    /// The server's own name of what it is about, if it differs.
+    pub subject: Option<&'a str>,
+    /// The trace that it belongs to.
+    pub trace: Trace,
+    /// The client's headers.
+    pub headers: &'a HeaderMap,
+    /// The mirrored arguments.
+    pub mirrored: &'a [(HeaderName, HeaderValue)],
+    /// The downstream session.
+    pub session: Option<Arc<str>>,
+    /// The client, where it is known which calls are the same one's.
+    pub client: Option<Arc<str>>,
+    /// How long the answer's beginning may take, the wait for a place included.
+    pub within: Duration,
+    /// Whether it is a subscription stream, which takes no place and has no end of its own.
+    pub listens: bool,
+    /// Whether it asks how the server is, which takes no place either: a server with too much to do is no worse for it.
+    pub probes: bool,
+    /// An earlier request whose progress belongs here now: a call whose task this waits for.
+    pub after: Option<u64>,
+}
+
+static NO_HEADERS: LazyLock<HeaderMap> = LazyLock::new(HeaderMap::new);
+
+impl<'a> Order<'a> {
+    /// A request of our own, about nothing that any client asked for, made for clients of an era.
+    pub fn ours(call: &'a Call, era: Era, within: Duration) -> Self {
+        Self {
+            call,
+            era,
+            reads: Era::Modern,
+            subject: None,
+            trace: Trace::default(),
+            headers: &NO_HEADERS,
+            mirrored: &[],
+            session: None,
+            client: None,
+            within,
+            listens: false,
+            probes: false,
+            after: None,
+        }
+    }
+}
