@@ -23,7 +23,10 @@ use xtask::{reading, sources};
 /// from those that stand before it. What climbs today is listed in `known/climbs.txt`.
 const FLOORS: &[(&str, &str)] = &[
     ("auth", "lib"),
-    ("base", "sync digest clock fault masks plan aside metrics world error random reply cache bulkhead lib"),
+    (
+        "base",
+        "sync digest clock era fault masks plan aside metrics world error random reply cache bulkhead lib",
+    ),
     ("bench", "wire say look fault process load echo cases yard report run main"),
     ("chaos", "say record fault servers dice judge report client ground load blows run main"),
     (
@@ -39,8 +42,8 @@ const FLOORS: &[(&str, &str)] = &[
     ),
     (
         "gateway",
-        "descriptors upstream tally replica suspend news catalog watch subscription route bridge relay \
-         call tasks listing flow listener live admin lib",
+        "descriptors tally replica suspend news catalog watch subscription route bridge relay call tasks \
+         listing flow listener live admin lib",
     ),
     (
         "mcp",
@@ -60,6 +63,12 @@ const FLOORS: &[(&str, &str)] = &[
     ),
     ("testkit", "spawn net postgres lines json clock http server transcript lib"),
     ("transport", "workers wire tls spell descriptors net memory child lines http lib"),
+    (
+        "upstream",
+        "temper order notices link failed eras dice budget departed breaker ask ears backlog arrival \
+         suspense guard shared admission pipe pipes stdio sse streamable overheard answer upstream send \
+         pulse patience again lib",
+    ),
     (
         "xtask",
         "sources tree visitor reading arrows circles floors spawns doubles pages known sizes report lib main",
@@ -96,7 +105,7 @@ const DOUBLES: &[(&str, &str)] =
 
 /// Lines of a crate without tests. Whoever needs more needs another crate.
 const MOST_LINES: usize = 14_000;
-const LARGE: &[(&str, usize)] = &[("gateway", 26_000)];
+const LARGE: &[(&str, usize)] = &[("gateway", 15_000)];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()

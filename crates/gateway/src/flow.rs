@@ -5,8 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use base::error::CallError;
-use base::reply;
-use base::reply::ErrorRow;
+use base::reply::{self, ErrorRow};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use mcp::answer;

@@ -7,9 +7,9 @@ use base::error::CallError;
 use mcp::method::Kind;
 use tokio::time::{Duration, sleep, timeout};
 
+use crate::admission::Pass;
 use crate::answer::Answer;
 use crate::failed::Failed;
-use crate::guard::Pass;
 use crate::link::{Health, Whose};
 use crate::order::Order;
 use crate::upstream::{Upstream, Wire};

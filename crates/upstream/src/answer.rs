@@ -6,14 +6,12 @@ use base::bulkhead::Slot;
 use base::error::CallError;
 use bytes::Bytes;
 use http::StatusCode;
-use mcp::jsonrpc::{Message, MessageKind};
+use mcp::jsonrpc::MessageKind;
 use mcp::legacy::convert;
-use mcp::notify::Seen;
 use mcp::reject::code;
 use mcp::version::{Era, Revision};
 
-use crate::ask::Ask;
-use crate::backlog::Said;
+use crate::arrival::{Arrival, Response};
 use crate::link::Transport;
 use crate::pipe::PipeStream;
 use crate::shared::Shared;
@@ -65,34 +63,6 @@ pub(crate) enum Source {
     Events(Box<HttpStream>),
     /// A child process.
     Pipe(PipeStream),
-}
-
-/// A response, and the HTTP status it came with if it came by HTTP.
-#[derive(Debug)]
-pub struct Response {
-    pub message: Message,
-    pub status: Option<StatusCode>,
-}
-
-/// The next thing of an answer.
-#[derive(Debug)]
-pub enum Arrival {
-    /// A notification that belongs to the call.
-    Notice(Message, Seen),
-    /// A request of a legacy server that the client must answer.
-    Ask(Ask),
-    /// The response; nothing comes after it.
-    Response(Response),
-}
-
-impl From<Said> for Arrival {
-    fn from(said: Said) -> Self {
-        match said {
-            Said::Notice(message, seen) => Self::Notice(message, seen),
-            Said::Ask(ask) => Self::Ask(ask),
-            Said::Response(message) => Self::Response(Response { message, status: None }),
-        }
-    }
 }
 
 /// What an answer must know of its call.

@@ -13,8 +13,6 @@ use mcp::mrtr::InputRequest;
 use mcp::reject::code;
 
 use crate::link::{NOTHING, Whose};
-use crate::pipe::Pipe;
-use crate::streamable::{HttpWire, Session};
 
 /// A request of a legacy server that a client must answer.
 #[derive(Debug)]
@@ -29,22 +27,19 @@ pub struct Ask {
 
 /// The answer that is owed to a server.
 pub struct Debt {
-    to: Option<Creditor>,
+    to: Option<Box<dyn ReplyTo>>,
     id: Id,
 }
 
-/// Where answers to a server's requests go.
-#[derive(Debug, Clone)]
-pub(crate) enum Creditor {
-    /// A process.
-    Pipe(Pipe),
-    /// A session over HTTP.
-    Http(Arc<HttpWire>, Arc<Session>),
+/// Where answers to a server's requests go: the conversation in which it asked.
+pub(crate) trait ReplyTo: Send + Sync + fmt::Debug {
+    /// Sends one, whether or not anybody takes it.
+    fn reply(&self, body: Bytes);
 }
 
 impl Ask {
     /// It was said in the conversation of `whose`.
-    pub(crate) fn new(message: Message, request: &Request, (whose, to): (&Whose, Creditor)) -> Self {
+    pub(crate) fn new(message: Message, request: &Request, (whose, to): (&Whose, Box<dyn ReplyTo>)) -> Self {
         let reply = Debt { to: Some(to), id: request.id.clone() };
         let undeclared = match whose.askable() {
             Some(_) => None,
@@ -120,7 +115,7 @@ impl Debt {
 
     /// Says something about the answer before it is there.
     pub fn say(&self, body: &Bytes) {
-        self.to.iter().for_each(|creditor| creditor.send(body.clone()));
+        self.to.iter().for_each(|to| to.reply(body.clone()));
     }
 
     /// Says that there is no answer.
@@ -130,17 +125,8 @@ impl Debt {
     }
 
     fn send(&mut self, body: Bytes) {
-        if let Some(creditor) = self.to.take() {
-            creditor.send(body);
-        }
-    }
-}
-
-impl Creditor {
-    fn send(&self, body: Bytes) {
-        match self {
-            Self::Pipe(pipe) => pipe.say(body),
-            Self::Http(wire, session) => session.reply(wire, body),
+        if let Some(to) = self.to.take() {
+            to.reply(body);
         }
     }
 }

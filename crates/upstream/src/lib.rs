@@ -7,11 +7,13 @@
 //! Reading order: `upstream` (what is known of one), `order` and `send` (a call on its way), `answer` (what comes back),
 //! `ask` (what a server asks in the middle of it), `again` (what is sent twice); then the wires: `streamable` and `stream`
 //! below it (Streamable HTTP), `sse` (HTTP+SSE), `stdio`, and `pipe` (one conversation of many calls) with `pipes` (how such
-//! are begun and kept). `breaker`, `guard`, `budget`, `pulse` and `suspense` look after a server that is sick; `eras` knows
+//! are begun and kept). `breaker`, `guard`, `admission`, `budget`, `pulse`, `suspense` and `patience` look after a server that is sick; `eras` knows
 //! what it speaks, `shared` what all of these have in common.
 
+mod admission;
 mod again;
 mod answer;
+mod arrival;
 mod ask;
 mod backlog;
 mod breaker;
@@ -26,6 +28,7 @@ mod link;
 mod notices;
 mod order;
 mod overheard;
+mod patience;
 mod pipe;
 mod pipes;
 mod pulse;
@@ -38,7 +41,8 @@ mod suspense;
 mod temper;
 mod upstream;
 
-pub use crate::answer::{Answer, Arrival, Response};
+pub use crate::answer::Answer;
+pub use crate::arrival::{Arrival, Response};
 pub use crate::ask::{Ask, Debt};
 pub use crate::ears::Aside;
 pub use crate::link::{Health, Transport};

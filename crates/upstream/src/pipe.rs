@@ -25,10 +25,9 @@ mod inbox;
 
 use self::ends::{Ends, Incoming, Inlet, Outgoing, Outlet};
 use self::inbox::{Calls, Waiting};
-use crate::answer::{Arrival, Response};
-use crate::ask::Asked;
-use crate::backlog;
-use crate::backlog::Taker;
+use crate::arrival::{Arrival, Response};
+use crate::ask::{Asked, ReplyTo};
+use crate::backlog::{self, Taker};
 use crate::link::Whose;
 use crate::shared::Shared;
 
@@ -218,6 +217,12 @@ impl Pipe {
     fn broke_off(&self) -> CallError {
         let why = lock(&self.inner.end).clone().unwrap_or_else(|| "the conversation is over".to_owned());
         CallError::BrokeOff { upstream: self.inner.upstream.clone(), why }
+    }
+}
+
+impl ReplyTo for Pipe {
+    fn reply(&self, body: Bytes) {
+        self.say(body);
     }
 }
 

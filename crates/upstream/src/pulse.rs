@@ -16,9 +16,10 @@ use mcp::meta::{ClientFacts, LogWish};
 use mcp::version::Era;
 use tokio::time::{Duration, Instant, sleep, timeout};
 
-use crate::answer::{Answer, Arrival};
+use crate::admission::Pass;
+use crate::answer::Answer;
+use crate::arrival::Arrival;
 use crate::failed::Failed;
-use crate::guard::Pass;
 use crate::link::{Health, NOTHING};
 use crate::order::Order;
 use crate::pipes::Need;

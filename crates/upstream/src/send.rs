@@ -15,10 +15,11 @@ use mcp::version::Era;
 use tokio::time::{Instant, timeout_at};
 use transport::http::client::Reply;
 
-use crate::answer::{Answer, Origin, Response, Source, acts};
+use crate::admission::Pass;
+use crate::answer::{Answer, Origin, Source, acts};
+use crate::arrival::Response;
 use crate::ask::Asked;
 use crate::failed::Failed;
-use crate::guard::Pass;
 use crate::link::{Link, NOTHING, Whose};
 use crate::order::Order;
 use crate::pipes::{Need, Running};

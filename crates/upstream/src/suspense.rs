@@ -7,19 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use base::error::CallError;
-use base::fault::Fault;
-use base::plan::SessionRule;
 use base::sync::lock;
-use tokio::time::{Duration, Instant};
-
-use crate::answer::Answer;
-use crate::link::Health;
-use crate::upstream::{Upstream, Wire};
-
-/// For so long a server that is down is waited for: one that refuses has refused by then, and one that is back answers.
-const MOMENT: Duration = Duration::from_millis(100);
-/// What a description is waited for at most: there are clients that give it one second in all.
-const DESCRIPTION: Duration = Duration::from_millis(500);
+use tokio::time::Instant;
 
 /// What is waited for, and what it came to.
 #[derive(Debug, Default)]
@@ -35,6 +24,15 @@ struct State {
 }
 
 impl Suspense {
+    /// Something is asked of the server that clients may wait for.
+    pub(crate) fn waited(&self) -> Waited<'_> {
+        let mut state = lock(&self.0);
+        state.count += 1;
+        let number = state.count;
+        state.begun.insert(number, Instant::now());
+        Waited { suspense: self, number }
+    }
+
     /// Why nobody should wait for the server, if so.
     pub(crate) fn sick(&self) -> Option<CallError> {
         lock(&self.0).sick.clone()
@@ -45,12 +43,13 @@ impl Suspense {
         lock(&self.0).sick = None;
     }
 
-    pub(super) fn ill(&self, error: &CallError) {
+    /// It has left something without an answer.
+    pub(crate) fn ill(&self, error: &CallError) {
         lock(&self.0).sick = Some(error.clone());
     }
 
     /// Since when something is waited for.
-    fn since(&self) -> Option<Instant> {
+    pub(crate) fn since(&self) -> Option<Instant> {
         lock(&self.0).begun.values().next().copied()
     }
 }
@@ -75,97 +74,4 @@ pub enum Want {
     Description,
     /// A list.
     List,
-}
-
-impl Upstream {
-    /// Something is asked of it that clients may wait for.
-    pub fn waited(&self) -> Waited<'_> {
-        let mut state = lock(&self.shared.suspense.0);
-        state.count += 1;
-        let number = state.count;
-        state.begun.insert(number, Instant::now());
-        Waited { suspense: &self.shared.suspense, number }
-    }
-
-    /// Why nobody should wait for it, if so.
-    pub fn sick(&self) -> Option<CallError> {
-        self.shared.suspense.sick()
-    }
-
-    /// Whether nothing speaks against it.
-    pub fn is_well(&self) -> bool {
-        self.shared.guard.due().is_none() && matches!(*self.shared.health().borrow(), Health::Up { .. })
-    }
-
-    /// How long others wait for it: longer while it is a program that is being started for the first time.
-    pub fn grace(&self) -> Duration {
-        let deadlines = &self.plan().deadlines;
-        // Where each client has a process of its own, each is started for the first time.
-        let first = self.health() == Health::Unknown || self.plan().sessions == SessionRule::PerClient;
-        let starts = self.is_process() && first;
-        if starts { deadlines.starting } else { deadlines.grace }.min(deadlines.list)
-    }
-
-    /// For how long something has been waited for.
-    pub fn waited_so_far(&self) -> Duration {
-        let waited = self.shared.suspense.since().map(|since| since.elapsed()).unwrap_or_default();
-        Duration::from_millis(u64::try_from(waited.as_millis()).unwrap_or(u64::MAX))
-    }
-
-    /// Until when those wait for it who want to see other servers, too: not at all if it is known to be sick, and hardly if
-    /// something has been waited for already.
-    pub fn patience(&self, want: Want) -> Instant {
-        let now = Instant::now();
-        if self.sick().is_some() || self.shared.guard.due().is_some() {
-            return now;
-        }
-        if matches!(self.health(), Health::Down { .. }) {
-            return now + MOMENT;
-        }
-        let (since, grace) = (self.shared.suspense.since().unwrap_or(now), self.grace());
-        let until = (since + grace).max(now + MOMENT.min(grace));
-        match want {
-            Want::Description => until.min(now + DESCRIPTION),
-            Want::List => until,
-        }
-    }
-
-    /// It was asked for a list or a description and said nothing until the deadline.
-    pub fn hung(&self, error: &CallError) {
-        self.shared.suspense.ill(error);
-        if matches!(self.health(), Health::Up { .. }) {
-            self.shared.set_health(Health::Down { why: error.to_string() });
-        }
-        if matches!(&self.wire, Wire::Http(_)) {
-            self.shared.went_wrong(Fault::Late, error);
-        }
-    }
-
-    /// It has answered that.
-    pub fn answers(&self) {
-        self.shared.suspense.well();
-    }
-
-    /// It has answered when it was asked how it is.
-    pub(super) fn recovered(&self, answer: &Answer) {
-        if self.sick().is_none() {
-            return;
-        }
-        self.answers();
-        if self.shared.guard.due().is_none() {
-            self.shared.set_health(Health::Up {
-                era: answer.era(),
-                revision: answer.revision().name,
-                transport: answer.transport(),
-            });
-        }
-    }
-
-    /// Nobody is there where it was listened to for changes: it is looked for from now on.
-    pub fn away(&self, error: &CallError) {
-        let is_gone = matches!(error, CallError::Unreachable { fault: Some(Fault::NoConnection), .. });
-        if is_gone && matches!(self.health(), Health::Up { .. }) {
-            self.shared.set_health(Health::Down { why: error.to_string() });
-        }
-    }
 }

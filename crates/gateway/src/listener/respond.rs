@@ -1,8 +1,7 @@
 //! A call's steps as an HTTP response: one JSON message, or server-sent events as soon as there is anything to say.
 
 use base::error::CallError;
-use base::reply;
-use base::reply::ErrorRow;
+use base::reply::{self, ErrorRow};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};

@@ -17,8 +17,7 @@ use mcp::tolerant;
 use tokio::sync::oneshot;
 
 use super::{Inner, Pipe, Wants};
-use crate::ask;
-use crate::ask::{Ask, Creditor, Nobody};
+use crate::ask::{self, Ask, Nobody};
 use crate::backlog::{Giver, Said};
 
 /// The calls that wait, by their ids.
@@ -185,7 +184,7 @@ impl Pipe {
             drop(waiting);
             return self.say(reply);
         }
-        let ask = Ask::new(message, request, (whose, Creditor::Pipe(self.clone())));
+        let ask = Ask::new(message, request, (whose, Box::new(self.clone())));
         let given = match owner {
             // Where there is no room for it, it is refused by being dropped.
             Ok(call) => {

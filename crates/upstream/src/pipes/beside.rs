@@ -15,7 +15,7 @@ use tokio::sync::OwnedMutexGuard;
 use tokio::time::timeout;
 
 use super::{Begin, Pipes, Running};
-use crate::answer::Arrival;
+use crate::arrival::Arrival;
 use crate::link::Whose;
 use crate::pipe::Wants;
 use crate::shared::Shared;

@@ -16,7 +16,7 @@ use mcp::jsonrpc::{Id, Message, MessageKind};
 use mcp::legacy::{initialize, refusal};
 use mcp::version::{self, Era, Revision};
 
-use crate::answer::Arrival;
+use crate::arrival::Arrival;
 use crate::link::{Link, Transport, Whose};
 use crate::pipe::{Pipe, PipeStream, Wants};
 use crate::shared::Shared;

@@ -23,6 +23,7 @@ use super::refusal::Refusal;
 use super::strays::Strays;
 use super::stream::{self, First};
 use super::{HttpWire, lasting, legacy_headers};
+use crate::ask::ReplyTo;
 use crate::link::{Link, Transport, Whose};
 
 /// How long a server may take to take what it is told, an answer for one.
@@ -52,6 +53,16 @@ pub(crate) struct Session {
     pub(crate) whose: Whose,
     /// Whether other replicas can go on with it.
     lasts: bool,
+}
+
+/// Where a server that asked in a session is answered.
+#[derive(Debug)]
+pub(super) struct InSession(pub(super) Arc<HttpWire>, pub(super) Arc<Session>);
+
+impl ReplyTo for InSession {
+    fn reply(&self, body: Bytes) {
+        self.1.reply(&self.0, body);
+    }
 }
 
 impl Session {

@@ -10,7 +10,7 @@ use mcp::notify::{Notice, Seen};
 use mcp::reject::code;
 
 use super::{HttpWire, Session};
-use crate::answer::Arrival;
+use crate::arrival::Arrival;
 use crate::ask::{Ask, Asked, Nobody};
 use crate::backlog::{Giver, Said, Taker};
 use crate::ears::Ears;

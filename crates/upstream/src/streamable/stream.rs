@@ -27,11 +27,11 @@ use super::early::{Early, Opened};
 use super::hearing::Heard;
 use super::legacy_call::{CancelGuard, LegacyCall};
 use super::refusal::Refusal;
+use super::session::InSession;
 use super::strays::{self, Strayed};
 use super::{HttpWire, Session};
-use crate::answer::{Arrival, Response};
-use crate::ask;
-use crate::ask::{Ask, Creditor};
+use crate::arrival::{Arrival, Response};
+use crate::ask::{self, Ask};
 use crate::backlog::Said;
 
 /// How long a stream may go on after the answer.
@@ -519,8 +519,8 @@ impl HttpStream {
             session.reply(&self.wire, reply);
             return None;
         }
-        let to = Creditor::Http(Arc::clone(&self.wire), Arc::clone(session));
-        let ask = Ask::new(message, request, (&session.whose, to));
+        let to = InSession(Arc::clone(&self.wire), Arc::clone(session));
+        let ask = Ask::new(message, request, (&session.whose, Box::new(to)));
         if let Some(id) = self.id {
             self.wire.shared.ears.give(&ask, session.strays.client_of(id).as_ref());
             return Some(Arrival::Ask(ask));
