@@ -28,7 +28,6 @@ use tokio::time::{Duration, Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use upstream::{Aside, Upstream};
 
-use crate::bridge::lasting::store_away;
 use crate::bridge::questions::Asking;
 use crate::bridge::session::{Held, InFlight, Sessions, Terms, fits};
 use crate::catalog::names::Owner;
@@ -87,7 +86,9 @@ impl Door {
     /// Opens a session that outlives its connections: any replica can find it.
     pub(crate) async fn open(&self, message: &Message) -> Result<Opened, CallError> {
         let Some(replica) = &self.route.replica else { return self.open_as(message, "").await };
-        Box::pin(replica.renewed()).await.map_err(|fault| store_away(&fault))?;
+        Box::pin(replica.renewed())
+            .await
+            .map_err(|fault| CallError::store_away("this change of a session", &fault))?;
         self.open_as(message, &replica.id()).await
     }
 

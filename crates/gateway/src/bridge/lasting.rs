@@ -22,7 +22,7 @@ const WATCHED: &str = "watched";
 const TRIES: usize = 8;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
-pub(super) fn store_away(fault: &StoreFault) -> CallError {
+fn store_away(fault: &StoreFault) -> CallError {
     CallError::store_away("this change of a session", fault)
 }
 
