@@ -110,8 +110,8 @@ impl MirroredParams {
     /// # Errors
     /// Says which annotation makes the tool invalid: an HTTP client must then leave the whole tool out of the list.
     pub fn read(input_schema: &str) -> Result<Self, AnnotationFault> {
-        // Almost every schema ends here, without being parsed. An escaped spelling of the keyword is caught by `\u`.
-        if !input_schema.contains("x-mcp-header") && !input_schema.contains("\\u") {
+        // Almost every schema ends here, without being parsed.
+        if !may_annotate(input_schema) {
             return Ok(Self::default());
         }
         let mut params = Self::default();
@@ -178,7 +178,8 @@ impl MirroredParams {
             match (member.name.as_ref(), Kind::of(member.value)) {
                 ("properties", Kind::Object) => {
                     for property in Object::parse(member.value)?.iter() {
-                        if Kind::of(property.value) == Kind::Object {
+                        // What nothing is looked for in may be as deep as it is.
+                        if Kind::of(property.value) == Kind::Object && may_annotate(property.value) {
                             path.push(property.name.clone().into_owned());
                             self.walk(property.value, path, depth + 1)?;
                             path.pop();
@@ -285,13 +286,23 @@ impl Mirrored<'_> {
     }
 }
 
+/// Whether the keyword may stand somewhere in a text. An escaped spelling of it has one of a letter from a to z, or of `-`:
+/// writers escape other characters, those of other languages for one.
+fn may_annotate(text: &str) -> bool {
+    text.contains("x-mcp-header")
+        || text.match_indices("\\u00").any(|(at, _)| {
+            let digits = text.as_bytes().get(at + 4..at + 6);
+            matches!(digits, Some([b'6' | b'7', _] | [b'2', b'd' | b'D']))
+        })
+}
+
 /// Refuses an annotation anywhere below a keyword that is not on a chain of `properties`.
 fn deny_below(keyword: &str, value: &str, depth: usize) -> Result<(), AnnotationFault> {
+    if !may_annotate(value) {
+        return Ok(());
+    }
     if depth > MAX_DEPTH {
         return Err(AnnotationFault::TooDeep);
-    }
-    if !value.contains("x-mcp-header") && !value.contains("\\u") {
-        return Ok(());
     }
     match Kind::of(value) {
         Kind::Array => {
