@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use mcp::json::{self, Object, Patch};
-use mcp::jsonrpc::{Id, Message, MessageKind};
+use mcp::jsonrpc::{EnvelopeFault, Id, Message, MessageKind};
 use mcp::legacy::downgrade::{self, Gap};
 use mcp::legacy::{batch as batches, convert};
 use mcp::meta::{ClientFacts, LogWish};
@@ -42,11 +42,11 @@ pub const TARGETS: &[(&str, Body)] = &[
 /// Several messages in one array: what is read is what stands there, and is read again when it is joined.
 pub fn batch(data: &[u8]) {
     let text = Bytes::copy_from_slice(data);
-    let Ok(members) = batches::read(&text) else { return };
+    let Ok(members) = batches::read(&text, 64) else { return };
     assert!(batches::is_array(&text) && members.len() <= batches::MOST_MEMBERS);
     let whole: Vec<_> = members.iter().flatten().map(|member| member.bytes().clone()).collect();
     if !whole.is_empty() {
-        let again = batches::read(&batches::join(&whole)).expect("a batch of messages is a batch");
+        let again = batches::read(&batches::join(&whole), 64).expect("a batch of messages is a batch");
         let again: Vec<_> =
             again.into_iter().map(|member| member.expect("a message").bytes().clone()).collect();
         assert_eq!(again, whole);
@@ -97,6 +97,23 @@ fn names_uri(value: &Value) -> bool {
     }
 }
 
+/// How many objects and arrays of a valid text lie in each other.
+fn depth(text: &str) -> usize {
+    let (mut level, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => level += 1,
+            b'}' | b']' if !in_string => level -= 1,
+            _ => {}
+        }
+        deepest = deepest.max(level);
+    }
+    deepest
+}
+
 /// A JSON text: what is taken for an object or an array is what serde_json takes for one, member by member.
 pub fn json(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
@@ -119,6 +136,15 @@ pub fn json(data: &[u8]) {
     if let Ok(elements) = &elements {
         let theirs: Vec<&RawValue> = serde_json::from_str(text).expect("it is valid");
         assert!(elements.iter().copied().eq(theirs.iter().map(|element| element.get())));
+    }
+    // As deep as it is it may be, and no less.
+    if let Ok(object) = &object {
+        let text = Bytes::copy_from_slice(data);
+        let deep = depth(object.text());
+        assert!(!matches!(Message::of_server(text.clone(), deep), Err(EnvelopeFault::TooDeep { .. })));
+        let fault = EnvelopeFault::TooDeep { depth: deep, most: deep - 1 };
+        assert_eq!(Message::of_server(text.clone(), deep - 1).expect_err("it is deeper"), fault);
+        assert_eq!(Message::of_client(&text, deep - 1).expect_err("it is deeper").fault, fault);
     }
     // A message is read in a way of its own.
     if let (Ok(message), Ok(object)) = (Message::parse(Bytes::copy_from_slice(data)), object) {

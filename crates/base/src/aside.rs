@@ -68,17 +68,20 @@ pub fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> As
 }
 
 /// Reads what a client has sent; what is large elsewhere.
-pub async fn client_message(text: &Bytes) -> Result<Message, Unread> {
+pub async fn client_message(text: &Bytes, most_depth: usize) -> Result<Message, Unread> {
     if text.len() < LARGE {
-        return Message::of_client(text);
+        return Message::of_client(text, most_depth);
     }
     let text = text.clone();
-    aside(move || Message::of_client(&text)).await
+    aside(move || Message::of_client(&text, most_depth)).await
 }
 
 /// Reads what a server has sent; what is large elsewhere.
-pub async fn server_message(text: Bytes) -> Result<Message, EnvelopeFault> {
-    if text.len() < LARGE { Message::of_server(text) } else { aside(move || Message::of_server(text)).await }
+pub async fn server_message(text: Bytes, most_depth: usize) -> Result<Message, EnvelopeFault> {
+    if text.len() < LARGE {
+        return Message::of_server(text, most_depth);
+    }
+    aside(move || Message::of_server(text, most_depth)).await
 }
 
 #[cfg(test)]

@@ -127,6 +127,8 @@ pub struct RoutePlan {
     /// Whether what legacy clients are told in answer to a call is kept in the store, so that they can come back for it when
     /// the replica that carried the call is gone.
     pub durable_streams: bool,
+    /// How many objects and arrays of a client's message may lie in each other.
+    pub json_depth: usize,
     /// Whether clients are told that each list may change, as it does when a server comes or goes. Who only looks at a server
     /// is told what the server itself says.
     pub tells_of_changes: bool,
@@ -205,6 +207,8 @@ pub struct UpstreamPlan {
     pub queued_calls: usize,
     /// The most bytes that one message of it may have.
     pub message_bytes: usize,
+    /// How many objects and arrays of one message of it may lie in each other: as many as the routes that it is behind allow.
+    pub json_depth: usize,
     /// How long its lists count as fresh where it does not say so itself (legacy servers cannot).
     pub list_ttl: Option<Duration>,
     /// What becomes of entries of its lists that clients would refuse. If not said: mended in front of several servers,
@@ -410,6 +414,8 @@ impl Default for Deadlines {
 pub struct Limits {
     /// The most bytes of a request.
     pub request_bytes: usize,
+    /// How many objects and arrays of a message may lie in each other, where its route does not say it.
+    pub json_depth: usize,
     /// How long a request's body may take to come.
     pub request_timeout: Duration,
     /// The most bytes of requests and answers that are held at once; what the machine allows, if not said.
@@ -443,6 +449,9 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// The default of [`Self::json_depth`]. What people write is a dozen levels deep.
+    pub const JSON_DEPTH: usize = 512;
+
     /// For how long anything is sealed that is handed out: sessions, and ids of tasks, which lead back to their servers for a
     /// month after the task's own time.
     #[must_use]
@@ -455,6 +464,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             request_bytes: 4 * 1024 * 1024,
+            json_depth: Self::JSON_DEPTH,
             request_timeout: Duration::from_secs(30),
             memory: None,
             concurrent_calls: 10_000,
@@ -489,6 +499,7 @@ impl UpstreamPlan {
             concurrent_calls: 256,
             queued_calls: 1024,
             message_bytes: 64 * 1024 * 1024,
+            json_depth: Limits::JSON_DEPTH,
             list_ttl: None,
             schema: None,
             sessions: SessionRule::Shared,

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use base::plan::{Naming, Plan, RoutePlan, UpstreamPlan};
+use base::plan::{Limits, Naming, Plan, RoutePlan, UpstreamPlan};
 use gateway::live::Gateway;
 use mcp::answer;
 use mcp::json::{Object, quote};
@@ -84,6 +84,7 @@ impl Client {
             naming: Naming::default(),
             page_size: None,
             durable_streams: false,
+            json_depth: Limits::JSON_DEPTH,
             tells_of_changes: false,
         });
         plan.upstreams.push(server);

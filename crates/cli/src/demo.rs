@@ -4,7 +4,7 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io;
 use std::sync::Arc;
 
-use base::plan::{ListenerPlan, Naming, Plan, Reach, RoutePlan, StdioReach, UpstreamPlan};
+use base::plan::{Limits, ListenerPlan, Naming, Plan, Reach, RoutePlan, StdioReach, UpstreamPlan};
 use gateway::live::{Bound, Gateway, StartFault};
 use mcp::json::Object;
 use mcp::version::Era;
@@ -139,6 +139,7 @@ impl Servers {
             naming: Naming::default(),
             page_size: None,
             durable_streams: false,
+            json_depth: Limits::JSON_DEPTH,
             tells_of_changes: true,
         };
         let plan =

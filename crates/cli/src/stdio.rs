@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use base::plan::{Naming, Plan, RoutePlan};
+use base::plan::{Limits, Naming, Plan, RoutePlan};
 use gateway::live::Gateway;
 use transport::workers::Workers;
 
@@ -74,6 +74,7 @@ impl Stdio {
             naming: Naming::default(),
             page_size: None,
             durable_streams: false,
+            json_depth: Limits::JSON_DEPTH,
             tells_of_changes: true,
         });
         plan.upstreams.push(server);

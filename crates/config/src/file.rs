@@ -267,6 +267,8 @@ table! {
         /// Whether what legacy clients are told in answer to a call is kept in the store, so that they can come back for it
         /// (`Last-Event-ID`) when the replica that carried the call is gone. Each event then waits for the store.
         durable_streams: bool = false,
+        /// How many objects and arrays of a message may lie in each other here. Without it, `limits.json_depth`.
+        json_depth: Count,
     }
 }
 
@@ -388,6 +390,9 @@ table! {
     Limits {
         /// The most bytes of a request.
         request_bytes: Size = "4MiB",
+        /// How many objects and arrays of a JSON message may lie in each other. A client's message that goes deeper is refused, and
+        /// so is a server's. Routes may have numbers of their own; a server may go as deep as any route that leads to it.
+        json_depth: Count = 512,
         /// How long a request's body may take to come.
         request_timeout: Lasting = "30s",
         /// The most bytes of a request's head.

@@ -35,6 +35,9 @@ const LITERAL: &str = "***";
 /// More of anything is a slip of the finger.
 pub(crate) const MANY: usize = 1_000_000;
 
+/// How deep JSON may be allowed to go. What the protocol itself says goes seven or eight levels deep.
+const JSON_DEPTHS: RangeInclusive<usize> = 16..=100_000;
+
 /// Checks tables and makes the plan. Whatever is wrong goes to the findings; what is made then does not matter.
 pub(crate) struct Lowering<'l, 'a> {
     pub(crate) findings: &'l mut Findings<'a>,
@@ -50,8 +53,13 @@ impl Lowering<'_, '_> {
         let listeners = self.listeners(config.listener.as_ref(), &server_limits);
         let admin = config.admin.as_ref().and_then(|admin| self.admin(admin));
         self.addresses_are_free(&listeners, admin.as_ref());
-        let upstreams = self.upstreams(config);
-        let routes = self.routes(config, &upstreams);
+        let mut upstreams = self.upstreams(config);
+        let routes = self.routes(config, &upstreams, limits.json_depth);
+        for plan in upstreams.iter_mut().filter_map(|upstream| upstream.plan.as_mut()) {
+            // What one route lets through cannot be refused to its server because of another.
+            let theirs = routes.iter().filter(|route| route.upstreams.contains(&plan.name));
+            plan.json_depth = theirs.map(|route| route.json_depth).max().unwrap_or(limits.json_depth);
+        }
         let store = self.store(config.store.as_ref());
         let keys = self.keys(config, store.as_ref());
         self.durable_streams(config);
@@ -74,6 +82,7 @@ impl Lowering<'_, '_> {
         let Some(At { value: given, .. }) = given else { return (limits, server) };
         let short = 100 * Duration::from_millis(1)..=HOUR;
         self.set(&mut limits.request_bytes, given.request_bytes.as_ref(), KIB..=GIB);
+        self.set(&mut limits.json_depth, given.json_depth.as_ref(), JSON_DEPTHS);
         self.set(&mut limits.request_timeout, given.request_timeout.as_ref(), short.clone());
         self.set(&mut limits.concurrent_calls, given.concurrent_calls.as_ref(), 1..=MANY);
         self.set(&mut limits.streams, given.streams.as_ref(), 1..=MANY);

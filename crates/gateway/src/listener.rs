@@ -171,7 +171,7 @@ impl Listener {
                 return batch::answer(headers, &body, (endpoint, terms), (readable, limits)).await;
             }
         }
-        let message = match client_message(&body).await {
+        let message = match client_message(&body, endpoint.door.route.json_depth).await {
             Ok(message) => message,
             Err(unread) => return reject(&Reject::from(unread.fault), unread.id.as_ref()),
         };

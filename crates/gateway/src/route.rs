@@ -60,6 +60,8 @@ pub(crate) struct Route {
     pub(crate) single: Option<Arc<str>>,
     /// Whether what legacy clients are told in answer to a call outlives this replica.
     pub(crate) durable_streams: bool,
+    /// How many objects and arrays of what clients say may lie in each other.
+    pub(crate) json_depth: usize,
     /// Whether clients are told that each list may change, whatever its servers say.
     tells_of_changes: bool,
     pub(crate) catalog: Arc<Catalog>,
@@ -120,6 +122,7 @@ impl Route {
         Self {
             name: plan.name.clone(),
             durable_streams: plan.durable_streams,
+            json_depth: plan.json_depth,
             tells_of_changes: plan.tells_of_changes,
             single: upstreams.iter().any(|upstream| upstream.plan().single).then(|| SINGLE.into()),
             suspended,

@@ -86,6 +86,16 @@ pub enum EnvelopeFault {
     /// JSON-RPC batches exist in revision 2025-03-26 only.
     #[error("the message is an array; JSON-RPC batches are not part of this revision")]
     Batch,
+    /// More objects and arrays in each other than whoever reads it takes. The text names the key that says how many.
+    #[error(
+        "the message is nested {depth} levels deep, and no more than {most} are taken (limits.json_depth)"
+    )]
+    TooDeep {
+        /// How deep it is: 1 of `{}`.
+        depth: usize,
+        /// How deep it may be.
+        most: usize,
+    },
     /// JSON, but not an envelope; the text says which member is wrong.
     #[error("{0}")]
     Invalid(String),
@@ -183,40 +193,47 @@ impl Message {
         Ok(Self { text, kind, outline })
     }
 
-    /// Reads one message of a server, by the tolerant rule ([`tolerant`]).
+    /// Reads one message of a server, by the tolerant rule ([`tolerant`]). At most `most_depth` objects and arrays may lie in
+    /// each other, the message itself included.
     ///
     /// # Errors
-    /// As [`Message::parse`].
-    pub fn of_server(text: Bytes) -> Result<Self, EnvelopeFault> {
+    /// As [`Message::parse`]; [`EnvelopeFault::TooDeep`].
+    pub fn of_server(text: Bytes, most_depth: usize) -> Result<Self, EnvelopeFault> {
         // RFC 8259 §8.1: a byte order mark may be ignored.
         let text = match text.strip_prefix(b"\xef\xbb\xbf") {
             Some(rest) => text.slice_ref(rest),
             None => text,
         };
-        Self::mended(text, tolerant::mend_server, |kind| match kind {
+        Self::mended(text, most_depth, tolerant::mend_server, |kind| match kind {
             MessageKind::Result(parts) => parts.id.as_number().is_some(),
             MessageKind::Error(parts) => parts.id.as_ref().is_none_or(|id| id.as_number().is_some()),
             MessageKind::Request(_) | MessageKind::Notification(_) => true,
         })
     }
 
-    /// Reads one message of a client, in which [`tolerant`] says what is absent.
+    /// Reads one message of a client, in which [`tolerant`] says what is absent. At most `most_depth` objects and arrays may
+    /// lie in each other, the message itself included.
     ///
     /// # Errors
-    /// As [`Message::parse`].
-    pub fn of_client(text: &Bytes) -> Result<Self, Unread> {
-        let read = Self::mended(text.clone(), tolerant::mend_client, |_| true);
+    /// As [`Message::parse`]; [`EnvelopeFault::TooDeep`].
+    pub fn of_client(text: &Bytes, most_depth: usize) -> Result<Self, Unread> {
+        let read = Self::mended(text.clone(), most_depth, tolerant::mend_client, |_| true);
         read.map_err(|fault| Unread { id: perhaps_asked(text), fault })
     }
 
     /// Reads a message; one that says nothing somewhere, or is not as usual, after it was mended.
     fn mended(
         text: Bytes,
+        most_depth: usize,
         mend: impl FnOnce(&Object<'_>, &mut Patch),
         is_usual: impl FnOnce(&MessageKind) -> bool,
     ) -> Result<Self, EnvelopeFault> {
         let text = ByteString::try_from(text).map_err(|_not_utf8| EnvelopeFault::NotUtf8)?;
         let outline = Outline::read(&text).map_err(envelope_fault)?;
+        let depth = outline.depth();
+        if depth > most_depth {
+            return Err(EnvelopeFault::TooDeep { depth, most: most_depth });
+        }
         let read = read_kind(&text, &outline);
         let is_usual = !outline.says_nothing() && read.as_ref().is_ok_and(is_usual);
         if !is_usual && let Some(envelope) = outline.root(&text) {
@@ -508,6 +525,31 @@ mod tests {
         }
         let twice = r#"{"jsonrpc":"2.0","id":1,"id":2,"method":"tools/list"}"#;
         assert!(matches!(read(twice), Err(EnvelopeFault::Invalid(_))));
+    }
+
+    #[test]
+    fn what_is_too_deep_is_told_from_what_is_not() {
+        let ask =
+            |value: &str| format!(r#"{{"jsonrpc":"2.0","id":"a","method":"x","params":{{"a":{value}}}}}"#);
+        let bytes = |text: &str| Bytes::copy_from_slice(text.as_bytes());
+        for (value, depth) in [("\"[[[[[\"", 2), ("[[]]", 4), (r#"[null,{"b":[]}]"#, 5)] {
+            let text = bytes(&ask(value));
+            assert!(Message::of_client(&text, depth).is_ok(), "{value}");
+            assert!(Message::of_server(text.clone(), depth).is_ok(), "{value}");
+            let fault = EnvelopeFault::TooDeep { depth, most: depth - 1 };
+            let unread = Unread { fault: fault.clone(), id: Some(Id::text("a")) };
+            assert_eq!(Message::of_client(&text, depth - 1).unwrap_err(), unread);
+            assert_eq!(Message::of_server(text, depth - 1).unwrap_err(), fault);
+        }
+        // What is no request has no id that its sender knows it by.
+        let answer = bytes(r#"{"jsonrpc":"2.0","id":7,"result":{"a":[]}}"#);
+        assert_eq!(Message::of_client(&answer, 2).unwrap_err().id, None);
+        // However deep it is.
+        let (open, close) = ("[".repeat(1_000_000), "]".repeat(1_000_000));
+        let unread = Message::of_client(&bytes(&ask(&format!("{open}{close}"))), 512).unwrap_err();
+        assert_eq!(unread.fault, EnvelopeFault::TooDeep { depth: 1_000_002, most: 512 });
+        let cut = Message::of_client(&bytes(&ask(&open)), 512).unwrap_err();
+        assert!(matches!(cut.fault, EnvelopeFault::NotJson(_)), "{cut:?}");
     }
 
     #[test]

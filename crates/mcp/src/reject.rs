@@ -92,9 +92,10 @@ impl Reject {
     pub fn code(&self) -> i64 {
         match self {
             Self::Envelope(EnvelopeFault::NotUtf8 | EnvelopeFault::NotJson(_)) => code::PARSE_ERROR,
-            Self::Envelope(EnvelopeFault::Batch | EnvelopeFault::Invalid(_)) | Self::NotARequest(_) => {
-                code::INVALID_REQUEST
-            }
+            Self::Envelope(
+                EnvelopeFault::Batch | EnvelopeFault::TooDeep { .. } | EnvelopeFault::Invalid(_),
+            )
+            | Self::NotARequest(_) => code::INVALID_REQUEST,
             Self::HeaderMismatch { .. } => code::HEADER_MISMATCH,
             Self::Meta { .. } | Self::Params(_) => code::INVALID_PARAMS,
             Self::UnsupportedVersion(_) => code::UNSUPPORTED_VERSION,

@@ -98,7 +98,7 @@ impl Pipe {
                 match inlet.next().await {
                     Ok(Incoming::Message(text)) => {
                         // Nothing that comes later overtakes a large one.
-                        let read = server_message(text.clone()).await;
+                        let read = server_message(text.clone(), self.inner.shared.plan.json_depth).await;
                         self.take(&text, read);
                     }
                     Ok(Incoming::TooLong(too_long)) => {

@@ -404,7 +404,9 @@ impl HttpWire {
 
     pub(crate) async fn read_whole(&self, reply: &mut Reply) -> Result<Message, CallError> {
         let body = self.read_body(reply).await?;
-        server_message(body).await.map_err(|fault| self.invalid(&fault.to_string()))
+        server_message(body, self.shared.plan.json_depth)
+            .await
+            .map_err(|fault| self.invalid(&fault.to_string()))
     }
 
     async fn read_body(&self, reply: &mut Reply) -> Result<Bytes, CallError> {

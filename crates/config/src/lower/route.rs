@@ -3,7 +3,7 @@
 use base::plan::{Naming, RoutePlan};
 
 use super::upstream::Upstream;
-use super::{Lowering, listener};
+use super::{JSON_DEPTHS, Lowering, listener};
 use crate::file::{self, Config};
 use crate::findings::{nearest, quoted};
 use crate::node::{At, NOWHERE, Span};
@@ -27,7 +27,12 @@ impl Written {
 }
 
 impl Lowering<'_, '_> {
-    pub(super) fn routes(&mut self, config: &Config, upstreams: &[Upstream]) -> Vec<RoutePlan> {
+    pub(super) fn routes(
+        &mut self,
+        config: &Config,
+        upstreams: &[Upstream],
+        json_depth: usize,
+    ) -> Vec<RoutePlan> {
         let entries = config.route.as_ref().map(|given| given.value.0.as_slice()).unwrap_or_default();
         let mut routes = Vec::new();
         if entries.is_empty() {
@@ -43,6 +48,7 @@ impl Lowering<'_, '_> {
                 naming,
                 page_size: None,
                 durable_streams: false,
+                json_depth,
                 tells_of_changes: true,
             };
             self.prefixes(&plan.naming, &all, None);
@@ -51,7 +57,9 @@ impl Lowering<'_, '_> {
         for entry in entries {
             self.name("a route", &entry.name);
             let Some(At { value: given, .. }) = &entry.value else { continue };
-            routes.extend(self.route(&entry.name, given, config, upstreams));
+            let mut depth = json_depth;
+            self.set(&mut depth, given.json_depth.as_ref(), JSON_DEPTHS);
+            routes.extend(self.route(&entry.name, given, (config, upstreams), depth));
         }
         self.paths_are_single(&routes);
         if !entries.is_empty() && routes.len() == entries.len() {
@@ -64,8 +72,8 @@ impl Lowering<'_, '_> {
         &mut self,
         name: &At<String>,
         given: &file::Route,
-        config: &Config,
-        upstreams: &[Upstream],
+        (config, upstreams): (&Config, &[Upstream]),
+        json_depth: usize,
     ) -> Option<Written> {
         let path = match &given.path {
             Some(path) => self.route_path(path),
@@ -97,6 +105,7 @@ impl Lowering<'_, '_> {
             upstreams: names(&chosen),
             naming,
             page_size,
+            json_depth,
             durable_streams: given.durable_streams.as_ref().is_some_and(|given| given.value),
             tells_of_changes: true,
         };

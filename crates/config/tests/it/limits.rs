@@ -17,6 +17,37 @@ fn bounds_are_taken() {
     assert_eq!(limits.headers, 200);
 }
 
+#[test]
+fn a_route_may_take_json_of_another_depth_and_its_servers_too() {
+    let plan = usable(
+        "[upstream.a]\ncommand = 'x'\n[upstream.b]\ncommand = 'x'\n[upstream.c]\ncommand = 'x'\n[limits]\njson_depth = 100\n\
+         [route.ab]\npath = '/ab'\nupstreams = ['a', 'b']\njson_depth = 1000\n\
+         [route.bc]\npath = '/bc'\nupstreams = ['b', 'c']\n\
+         [route.c]\npath = '/c'\nupstreams = ['c']\njson_depth = 16\n",
+    );
+    assert_eq!(plan.limits.json_depth, 100);
+    assert_eq!(plan.routes.iter().map(|route| route.json_depth).collect::<Vec<_>>(), [1000, 100, 16]);
+    assert_eq!(plan.upstreams.iter().map(|server| server.json_depth).collect::<Vec<_>>(), [1000, 1000, 100]);
+    // Without a route of that name.
+    let plan = usable("upstream.a.command = 'x'\nlimits.json_depth = 100\n");
+    assert_eq!((plan.routes[0].json_depth, plan.upstreams[0].json_depth), (100, 100));
+}
+
+#[test]
+fn a_depth_that_cannot_be_is_told() {
+    assert_snapshot!(check("upstream.a.command = 'x'\n[limits]\njson_depth = 3\n[route.r]\njson_depth = 1000000\n"), @r#"
+    portolan.toml:3:14: error: must be from 16 to 100000
+      |
+    3 | json_depth = 3
+      |              ^
+
+    portolan.toml:5:14: error: must be from 16 to 100000
+      |
+    5 | json_depth = 1000000
+      |              ^^^^^^^
+    "#);
+}
+
 /// A key that sounds like those that hold secrets, and holds a number.
 #[test]
 fn a_number_of_headers_that_cannot_be_is_shown() {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use base::clock::SystemClock;
 use base::metrics::Metrics;
-use base::plan::{HttpReach, ListenerPlan, Naming, Plan, Reach, RoutePlan, TransportRule, UpstreamPlan};
+use base::plan::{
+    HttpReach, Limits, ListenerPlan, Naming, Plan, Reach, RoutePlan, TransportRule, UpstreamPlan,
+};
 use base::world::World;
 use gateway::live::child_places;
 use store::seal::Seal;
@@ -50,6 +52,7 @@ pub(crate) fn plan(servers: &[(&str, Address)]) -> Result<Plan, Box<dyn Error>> 
         naming: Naming::default(),
         page_size: None,
         durable_streams: false,
+        json_depth: Limits::JSON_DEPTH,
         tells_of_changes: true,
     });
     Ok(plan)

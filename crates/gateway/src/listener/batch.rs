@@ -45,7 +45,7 @@ pub(super) async fn answer(
     (endpoint, terms): (&Endpoint, Terms),
     (readable, limits): (Readable, &Limits),
 ) -> Response<ReplyBody> {
-    let members = match batch::read(body) {
+    let members = match batch::read(body, endpoint.door.route.json_depth) {
         Ok(members) => members,
         Err(fault) => return super::reject(&Reject::from(fault), None),
     };

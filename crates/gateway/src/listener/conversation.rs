@@ -100,7 +100,7 @@ impl Conversation {
         {
             return self.take_batch(&bytes, terms, headers).await;
         }
-        match client_message(&bytes).await {
+        match client_message(&bytes, self.door().route.json_depth).await {
             Ok(message) => self.take(message, headers).await,
             Err(Unread { fault, id }) => {
                 self.fail(&CallError::Reject(Reject::from(fault)), id.as_ref(), Era::Modern).await;
@@ -189,7 +189,7 @@ impl Conversation {
 
     /// Carries out what came in one array, and answers with one array when all of it is done.
     async fn take_batch(self: &Arc<Self>, bytes: &Bytes, terms: Terms, headers: HeaderMap) {
-        let members = match batch::read(bytes) {
+        let members = match batch::read(bytes, self.door().route.json_depth) {
             Ok(members) => members,
             Err(fault) => {
                 return self.fail(&CallError::Reject(Reject::from(fault)), None, Era::Legacy).await;

@@ -105,7 +105,8 @@ impl Listener {
         came: Came<'_>,
     ) -> Option<Response<ReplyBody>> {
         let replica = self.replica.as_ref()?;
-        let members = || batch::read(body).unwrap_or_default().into_iter().flatten();
+        let json_depth = session.0.door.route.json_depth;
+        let members = || batch::read(body, json_depth).unwrap_or_default().into_iter().flatten();
         let request = || Request {
             listener: &self.name,
             method: &Method::POST,

@@ -194,7 +194,7 @@ async fn message(
     let said = if is_array(&body) {
         Said::Batch(body)
     } else {
-        match client_message(&body).await {
+        match client_message(&body, door.route.json_depth).await {
             Ok(message) => Said::Message(message),
             Err(unread) => return reject(&Reject::from(unread.fault), unread.id.as_ref()),
         }

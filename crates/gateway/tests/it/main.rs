@@ -14,6 +14,7 @@ mod breakers;
 mod changes;
 mod copies;
 mod deadlines;
+mod depth;
 mod descriptors;
 mod doors;
 mod dual;

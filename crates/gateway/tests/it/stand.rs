@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use base::clock::Clock;
 use base::metrics::Metrics;
-use base::plan::{HttpReach, ListenerPlan, Naming, Plan, Reach, RoutePlan, StdioReach, UpstreamPlan};
+use base::plan::{HttpReach, Limits, ListenerPlan, Naming, Plan, Reach, RoutePlan, StdioReach, UpstreamPlan};
 use base::world::World;
 use gateway::live::{Gateway, child_places};
 use gateway::replica::{Replica, Said};
@@ -69,6 +69,7 @@ impl Stand {
             naming: Naming::default(),
             page_size: None,
             durable_streams: false,
+            json_depth: Limits::JSON_DEPTH,
             tells_of_changes: true,
         };
         let plan = Plan { listeners: vec![listener], routes: vec![route], ..Plan::default() };

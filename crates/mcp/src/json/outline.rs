@@ -15,6 +15,8 @@ pub(crate) struct Outline {
     uri: bool,
     /// Whether a value at any depth is null or an empty array.
     nothing: bool,
+    /// How many objects and arrays lie in each other where it goes deepest.
+    depth: u32,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -55,7 +57,12 @@ impl Outline {
         let mut scanner = Scanner::new(text);
         let mut notes = Notes { text, notes: Vec::with_capacity(24), objects: 0 };
         match notes.object(&mut scanner, Way::Message).filter(|()| scanner.ends()) {
-            Some(()) => Ok(Self { notes: notes.notes, uri: scanner.uri, nothing: scanner.nothing }),
+            Some(()) => Ok(Self {
+                notes: notes.notes,
+                uri: scanner.uri,
+                nothing: scanner.nothing,
+                depth: u32::try_from(scanner.deepest).unwrap_or(u32::MAX),
+            }),
             None => Err(fault::of_object(text)),
         }
     }
@@ -63,6 +70,11 @@ impl Outline {
     /// Whether anything in it, at any depth, is null or an empty array.
     pub(crate) fn says_nothing(&self) -> bool {
         self.nothing
+    }
+
+    /// How many objects and arrays lie in each other where it goes deepest, the message itself included: 1 of `{}`.
+    pub(crate) fn depth(&self) -> usize {
+        usize::try_from(self.depth).unwrap_or(usize::MAX)
     }
 
     /// The message's own members, if there are not too many.
@@ -134,6 +146,9 @@ mod tests {
             (Err(_), Err(_)) => return,
             (outline, object) => panic!("{text}: {:?} and {:?}", outline.err(), object.err()),
         };
+        let mut scanner = Scanner::new(text);
+        scanner.space();
+        assert_eq!(scanner.value().map(|()| scanner.deepest), Some(outline.depth()), "{text}");
         for note in &outline.notes {
             let Note::Object { at, .. } = note else { continue };
             let whole = at.of(text);

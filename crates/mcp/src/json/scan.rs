@@ -18,6 +18,10 @@ pub(super) struct Scanner<'a> {
     pub(super) uri: bool,
     /// Whether a value that was passed, at any depth, is null or an empty array.
     pub(super) nothing: bool,
+    /// How many objects and arrays are open here.
+    level: usize,
+    /// The most that were open at once: 0 of a text without any, 1 of `{}`.
+    pub(super) deepest: usize,
 }
 
 /// The name of a member that was passed.
@@ -41,7 +45,7 @@ fn names_an_app(raw: &[u8]) -> bool {
 
 impl<'a> Scanner<'a> {
     pub(super) fn new(text: &'a str) -> Self {
-        Self { text: text.as_bytes(), at: 0, uri: false, nothing: false }
+        Self { text: text.as_bytes(), at: 0, uri: false, nothing: false, level: 0, deepest: 0 }
     }
 
     /// How many bytes were passed.
@@ -69,6 +73,19 @@ impl<'a> Scanner<'a> {
         let is = self.peek() == Some(byte);
         self.at += usize::from(is);
         is
+    }
+
+    /// An object or an array begins here.
+    #[inline]
+    fn opens(&mut self) {
+        self.level += 1;
+        self.deepest = self.deepest.max(self.level);
+    }
+
+    /// The innermost one ends here.
+    #[inline]
+    fn closes(&mut self) {
+        self.level -= 1;
     }
 
     /// Whether nothing but white space is left.
@@ -110,20 +127,24 @@ impl<'a> Scanner<'a> {
                 }
                 b'{' => {
                     self.at += 1;
+                    self.opens();
                     self.space();
                     if !self.eat(b'}') {
                         self.name()?;
                         open.push(true);
                         continue;
                     }
+                    self.closes();
                 }
                 b'[' => {
                     self.at += 1;
+                    self.opens();
                     self.space();
                     if !self.eat(b']') {
                         open.push(false);
                         continue;
                     }
+                    self.closes();
                     self.nothing = true;
                 }
                 b'-' | b'0'..=b'9' => self.number()?,
@@ -153,6 +174,7 @@ impl<'a> Scanner<'a> {
                     _ => return None,
                 }
                 open.pop();
+                self.closes();
             }
         }
     }
@@ -258,14 +280,17 @@ fn list<'a>(
     if !scanner.eat(opens) {
         return None;
     }
+    scanner.opens();
     scanner.space();
     if scanner.eat(ends) {
+        scanner.closes();
         return Some(());
     }
     loop {
         one(scanner)?;
         scanner.space();
         if !scanner.eat(b',') {
+            scanner.closes();
             return scanner.eat(ends).then_some(());
         }
         scanner.space();

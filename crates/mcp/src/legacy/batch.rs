@@ -21,15 +21,11 @@ pub fn is_array(text: &[u8]) -> bool {
     text.iter().find(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r')) == Some(&b'[')
 }
 
-/// The members of a server's array.
+/// The texts of the members of an array, whatever they are.
 ///
 /// # Errors
 /// When the text is not one JSON array, when it is empty, or when it has more than [`MOST_MEMBERS`].
-pub fn split(text: &Bytes) -> Result<Vec<Result<Message, EnvelopeFault>>, EnvelopeFault> {
-    Ok(texts(text)?.into_iter().map(Message::of_server).collect())
-}
-
-fn texts(text: &Bytes) -> Result<Vec<Bytes>, EnvelopeFault> {
+pub fn split(text: &Bytes) -> Result<Vec<Bytes>, EnvelopeFault> {
     let Ok(view) = std::str::from_utf8(text) else { return Err(EnvelopeFault::NotUtf8) };
     let (members, more) =
         json::array_within(view, MOST_MEMBERS).map_err(|fault| EnvelopeFault::NotJson(fault.to_string()))?;
@@ -46,13 +42,13 @@ fn texts(text: &Bytes) -> Result<Vec<Bytes>, EnvelopeFault> {
     Ok(members.iter().map(slice).collect())
 }
 
-/// The members of a client's batch.
+/// The members of a client's batch, each nested `most_depth` levels deep at most; the array itself does not count.
 ///
 /// # Errors
 /// As [`split`]; and when it opens a session, which a batch never does (`basic/lifecycle`), or when two of its requests
 /// have the same id, because nobody could tell their answers from each other.
-pub fn read(text: &Bytes) -> Result<Vec<Member>, EnvelopeFault> {
-    let members: Vec<_> = texts(text)?.iter().map(Message::of_client).collect();
+pub fn read(text: &Bytes, most_depth: usize) -> Result<Vec<Member>, EnvelopeFault> {
+    let members: Vec<_> = split(text)?.iter().map(|member| Message::of_client(member, most_depth)).collect();
     let mut ids = HashSet::new();
     for member in members.iter().flatten() {
         let MessageKind::Request(request) = member.kind() else { continue };
@@ -87,9 +83,14 @@ mod tests {
     use proptest::prelude::{Just, Strategy, any, prop, prop_oneof, proptest};
 
     use super::*;
+    use crate::jsonrpc::Id;
 
     fn bytes(text: &str) -> Bytes {
         Bytes::copy_from_slice(text.as_bytes())
+    }
+
+    fn read(text: &Bytes) -> Result<Vec<Member>, EnvelopeFault> {
+        super::read(text, 4)
     }
 
     fn fault(text: &str) -> String {
@@ -120,6 +121,18 @@ mod tests {
         assert_eq!(members.iter().map(Result::is_ok).collect::<Vec<_>>(), [false, false, true, false]);
     }
 
+    /// Each is judged by itself: as deep as the array is, it would be one level deeper.
+    #[test]
+    fn a_member_that_is_too_deep_does_not_spoil_the_others() {
+        let ask = |id: u8, value: &str| {
+            format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"x","params":{{"a":{value}}}}}"#)
+        };
+        let members = read(&bytes(&format!("[{},{}]", ask(1, "[[1]]"), ask(2, "[[[]]]")))).unwrap();
+        let [Ok(_), Err(unread)] = members.as_slice() else { panic!("{members:?}") };
+        assert_eq!(unread.fault, EnvelopeFault::TooDeep { depth: 5, most: 4 });
+        assert_eq!(unread.id, Some(Id::number(2)));
+    }
+
     fn message() -> impl Strategy<Value = String> {
         let value = prop_oneof![Just("42.0"), Just("[1,[2]]"), Just("\"],[\""), Just("{\"a\":[]}")];
         (value, "[a-z]{1,5}")
@@ -131,8 +144,8 @@ mod tests {
         fn members_keep_their_bytes(messages in prop::collection::vec(message(), 1..MOST_MEMBERS), space in "[ \n\r\t]{0,3}") {
             let text = format!("{space}[{space}{}{space}]{space}", messages.join(&format!("{space},{space}")));
             assert!(is_array(text.as_bytes()));
-            let members: Vec<_> = split(&bytes(&text)).unwrap().into_iter().map(Result::unwrap).collect();
-            let texts: Vec<_> = members.iter().map(|member| member.bytes().clone()).collect();
+            let texts = split(&bytes(&text)).unwrap();
+            assert!(read(&bytes(&text)).unwrap().into_iter().map(Result::unwrap).map(|read| read.bytes().clone()).eq(texts.clone()));
             assert!(texts.iter().map(|text| &text[..]).eq(messages.iter().map(String::as_bytes)));
             assert_eq!(&join(&texts)[..], format!("[{}]", messages.join(",")).as_bytes());
         }

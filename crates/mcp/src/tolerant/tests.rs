@@ -4,13 +4,15 @@ use proptest::prelude::{any, prop, proptest};
 use super::*;
 use crate::jsonrpc::{Message, MessageKind, Unread};
 
+const MOST_DEPTH: usize = 16;
+
 fn server(text: &str) -> String {
-    let message = Message::of_server(Bytes::copy_from_slice(text.as_bytes()));
+    let message = Message::of_server(Bytes::copy_from_slice(text.as_bytes()), MOST_DEPTH);
     String::from_utf8(message.unwrap().bytes().to_vec()).unwrap()
 }
 
 fn client(text: &str) -> Result<String, Unread> {
-    let message = Message::of_client(&Bytes::copy_from_slice(text.as_bytes()))?;
+    let message = Message::of_client(&Bytes::copy_from_slice(text.as_bytes()), MOST_DEPTH)?;
     Ok(String::from_utf8(message.bytes().to_vec()).unwrap())
 }
 
@@ -63,7 +65,7 @@ fn null_is_absent_in_the_envelope() {
         r#"{"jsonrpc":"2.0","id":null,"id":7,"method":"m"}"#.to_owned(),
         r#"{"jsonrpc":"2.0","id":7,"result":{},"method":"m"}"#.to_owned(),
     ] {
-        assert!(Message::of_server(Bytes::from(text.clone())).is_err(), "{text}");
+        assert!(Message::of_server(Bytes::from(text.clone()), MOST_DEPTH).is_err(), "{text}");
     }
     assert_eq!(server(&format!("\u{feff}{done}")), done);
 }
@@ -192,8 +194,8 @@ proptest! {
         let members: Vec<_> = members.iter().map(|(name, value)| format!("{name:?} : {value}")).collect();
         let text = Bytes::from(format!(r#"{{"jsonrpc":"2.0", {} }}"#, members.join(" , ")).replace(", }", "}"));
         let read = |text: Bytes| match of_server {
-            true => Message::of_server(text).ok(),
-            false => Message::of_client(&text).ok(),
+            true => Message::of_server(text, MOST_DEPTH).ok(),
+            false => Message::of_client(&text, MOST_DEPTH).ok(),
         };
         if let Some(message) = read(text) {
             let again = read(message.bytes().clone()).unwrap();

@@ -4,6 +4,7 @@
 //! before any method ran, or by somebody else.
 
 use base::fault::Fault;
+use bytes::Bytes;
 use http::StatusCode;
 use mcp::answer;
 use mcp::jsonrpc::{Message, MessageKind};
@@ -154,15 +155,12 @@ pub(crate) async fn read(
     if status.is_success() && body.is_empty() {
         return Ok(Reading::Taken);
     }
+    let most_depth = wire.shared.plan.json_depth;
     let message = if session.link.revision.has_batches && batch::is_array(&body) {
         // Nothing else has a place in one whole body.
-        let members = batch::split(&body).map_err(|fault| wire.invalid(&fault.to_string()));
-        members.and_then(|members| {
-            let response = members.into_iter().flatten().find(|message| message.is_response());
-            response.ok_or_else(|| wire.invalid("it answers with a batch without a response"))
-        })
+        response_in(&body, most_depth).map_err(|why| wire.invalid(&why))
     } else {
-        Message::of_server(body.clone()).map_err(|fault| wire.invalid(&fault.to_string()))
+        Message::of_server(body.clone(), most_depth).map_err(|fault| wire.invalid(&fault.to_string()))
     };
     match message {
         Ok(message) => classify(wire, message, (status, media), id),
@@ -174,6 +172,23 @@ pub(crate) async fn read(
             Ok(Reading::Refused(Box::new(refusal)))
         }
     }
+}
+
+/// The first response in an array, or why there is none.
+fn response_in(body: &Bytes, most_depth: usize) -> Result<Message, String> {
+    let members = batch::split(body).map_err(|fault| fault.to_string())?;
+    let mut why = None;
+    for member in members {
+        match Message::of_server(member, most_depth) {
+            Ok(message) if message.is_response() => return Ok(message),
+            Ok(_) => {}
+            // Perhaps it was meant to be one.
+            Err(fault) => {
+                why.get_or_insert(fault);
+            }
+        }
+    }
+    Err(why.map_or_else(|| "it answers with a batch without a response".to_owned(), |why| why.to_string()))
 }
 
 /// Reads a stream up to the response to `id`; one that ends without is a refusal.

@@ -236,7 +236,8 @@ async fn introduce(
             let body = wire.read_body(&mut reply).await;
             body.map_err(|error| (error, String::new())).and_then(|body| {
                 let text = || String::from_utf8_lossy(&body).into_owned();
-                Message::of_server(body.clone()).map_err(|fault| (wire.invalid(&fault.to_string()), text()))
+                let read = Message::of_server(body.clone(), wire.shared.plan.json_depth);
+                read.map_err(|fault| (wire.invalid(&fault.to_string()), text()))
             })
         }
     };

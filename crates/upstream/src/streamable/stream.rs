@@ -252,6 +252,7 @@ impl HttpStream {
                 Opened::Whole(message, status) => return self.whole(message, status),
             }
         }
+        let most_depth = self.wire.shared.plan.json_depth;
         loop {
             // Whoever waits may stop and ask again, so what has come stays here until it is read.
             let (data, read) = match &mut self.reading {
@@ -262,10 +263,12 @@ impl HttpStream {
                 }
                 None => match self.next_data().await? {
                     Found::Said(said) => return Ok(self.said(*said)),
-                    Found::Data(data) if data.len() < LARGE => (data.clone(), Message::of_server(data)),
+                    Found::Data(data) if data.len() < LARGE => {
+                        (data.clone(), Message::of_server(data, most_depth))
+                    }
                     Found::Data(data) => {
                         let text = data.clone();
-                        self.reading = Some((data, aside(move || Message::of_server(text))));
+                        self.reading = Some((data, aside(move || Message::of_server(text, most_depth))));
                         continue;
                     }
                 },
@@ -356,17 +359,13 @@ impl HttpStream {
             return false;
         }
         let Ok(members) = batch::split(data) else { return false };
-        for member in members.into_iter().rev() {
-            match member {
-                Ok(message) => {
-                    let event = Event { data: message.bytes().clone(), ..Event::default() };
-                    self.events.ready.push_front(event);
-                }
-                Err(fault) => tracing::warn!(
-                    upstream = self.wire.shared.plan.name,
-                    "skipped a part of a batch that is no message: {fault}"
-                ),
+        for data in members.into_iter().rev() {
+            // Else what is nested would be read as often as it is deep.
+            if batch::is_array(&data) {
+                tracing::warn!(upstream = self.wire.shared.plan.name, "skipped an array in a batch");
+                continue;
             }
+            self.events.ready.push_front(Event { data, ..Event::default() });
         }
         true
     }
@@ -569,7 +568,7 @@ pub(super) async fn find_first(wire: &HttpWire, reply: &mut Reply, id: u64) -> R
                 found = found.take().or(Some(Ok(First::Endpoint)));
                 return;
             }
-            let answer = match Message::of_server(event.data.clone()) {
+            let answer = match Message::of_server(event.data.clone(), wire.shared.plan.json_depth) {
                 // An error may lack the id when the server could not read ours; on this stream it can be no other's.
                 Ok(message) if is_answer(&message, id) => Some(Ok(First::Response(message))),
                 Ok(message) => wire.shared.strange(&message, id).map(Err),

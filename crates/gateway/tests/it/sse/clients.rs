@@ -141,6 +141,26 @@ async fn a_client_cancels_what_it_says() {
     assert_eq!(cancelled.param("requestId"), asked.seen.id());
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_is_too_deep_is_refused_where_it_was_posted() {
+    let (running, server, mut desk) = with(Persona::modern(), |_| {}).await;
+    let mut old = Old::open(&running).await;
+    let deep = format!("{}{}", "[".repeat(600), "]".repeat(600));
+    let call = |arguments: &str| {
+        let params = format!(r#"{{"name":"t","arguments":{arguments}}}"#);
+        format!(r#"{{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{params}}}"#)
+    };
+    let mut reply = post(&old.client, &old.endpoint, &call(&format!(r#"{{"a":{deep}}}"#))).await;
+    let text = reply.body().await;
+    assert_eq!((reply.status, json::at(&text, &["error", "code"])), (400, Some("-32600")));
+    assert_eq!(json::at(&text, &["id"]), Some("7"));
+    assert!(text.contains("603 levels") && text.contains("limits.json_depth"), "{text}");
+    old.post(&call("{}")).await;
+    desk.asked("tools/call").await.result("{}").await;
+    assert_eq!(json::at(&old.next().await, &["id"]), Some("7"));
+    assert_eq!(server.seen_of("tools/call").len(), 1);
+}
+
 /// Nobody could ever read the answer.
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_is_closed_cancels_its_calls_and_ends_its_session() {

@@ -19,6 +19,35 @@ fn agree(text: &str) {
     assert_eq!(takes(text), serde_takes(text), "{text:?}");
 }
 
+/// How deep a text goes.
+fn deepest(text: &str) -> usize {
+    let mut scanner = Scanner::new(text);
+    scanner.space();
+    scanner.value().expect("JSON");
+    assert_eq!(scanner.level, 0, "{text:?}");
+    scanner.deepest
+}
+
+/// The same of a text that is JSON, by counting brackets.
+fn counted(text: &str) -> usize {
+    let (mut level, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
+    for byte in text.bytes() {
+        if in_string {
+            in_string = escaped || byte != b'"';
+            escaped = !escaped && byte == b'\\';
+            continue;
+        }
+        match byte {
+            b'"' => in_string = true,
+            b'{' | b'[' => level += 1,
+            b'}' | b']' => level -= 1,
+            _ => {}
+        }
+        deepest = deepest.max(level);
+    }
+    deepest
+}
+
 #[test]
 fn numbers_words_and_escapes_are_those_of_the_rfc() {
     for good in [
@@ -108,7 +137,9 @@ fn however_deep_a_text_goes_its_brackets_must_match() {
         let kinds: Vec<bool> = (0..depth).map(|n| n % 3 == 0).collect();
         let open: String = kinds.iter().map(|object| if *object { "{\"a\":" } else { "[" }).collect();
         let close: String = kinds.iter().rev().map(|object| if *object { '}' } else { ']' }).collect();
-        assert!(takes(&format!("{open}1{close}")), "{depth}");
+        let text = format!("{open}1{close}");
+        assert!(takes(&text), "{depth}");
+        assert_eq!((deepest(&text), counted(&text)), (depth, depth));
         // One closes that is not open, at every depth that matters.
         for wrong in [0, depth / 2, depth - 1] {
             let mut close = close.clone().into_bytes();
@@ -116,6 +147,34 @@ fn however_deep_a_text_goes_its_brackets_must_match() {
             assert!(!takes(&format!("{open}1{}", String::from_utf8(close).unwrap())), "{depth} {wrong}");
         }
         assert!(!takes(&format!("{open}1{}", close.get(1..).unwrap())), "{depth}");
+    }
+}
+
+#[test]
+fn a_text_is_as_deep_as_it_has_brackets_in_brackets() {
+    for (text, depth) in [
+        ("1", 0),
+        (r#""[[{{""#, 0),
+        ("{}", 1),
+        ("[ ]", 1),
+        ("[1,[],2]", 2),
+        (r#"{"a":{},"b":[{}],"c":{}}"#, 3),
+        (r#"[[[1],2],[[[]]]]"#, 4),
+        (r#"{"[{":"]}\"[","a":["\\"]}"#, 2),
+    ] {
+        assert_eq!((deepest(text), counted(text)), (depth, depth), "{text}");
+        let members = |text: &str| {
+            let mut scanner = Scanner::new(text);
+            super::members(&mut scanner, |scanner, _| scanner.value())?;
+            Some((scanner.level, scanner.deepest))
+        };
+        let elements = |text: &str| {
+            let mut scanner = Scanner::new(text);
+            super::elements(&mut scanner, |_| {})?;
+            Some((scanner.level, scanner.deepest))
+        };
+        let read = members(text).or_else(|| elements(text));
+        assert_eq!(read, (depth > 0).then_some((0, depth)), "{text}");
     }
 }
 
@@ -202,6 +261,7 @@ proptest! {
     #[test]
     fn it_takes_every_valid_text_and_no_part_of_it(text in value(), cut in any::<prop::sample::Index>(), byte in any::<u8>()) {
         assert!(takes(&text), "{text:?}");
+        prop_assert_eq!(deepest(&text), counted(&text));
         // Cut off, or with another byte somewhere: whatever serde_json says of that.
         let at = cut.index(text.len());
         if let Some(part) = text.get(..at) {
