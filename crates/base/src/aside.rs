@@ -16,11 +16,16 @@ use tokio::sync::Semaphore;
 /// From so many bytes on. To pass less on to another thread costs more than it spares others.
 pub const LARGE: usize = 256 * 1024;
 
-/// So many work at once; others wait. Half of the machine stays for all that is small.
-static PLACES: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
+/// So many work at once on what clients send, and so many on all else; others wait. What servers answer does not wait behind
+/// the bodies of clients who have nothing to do with it.
+type Places = LazyLock<Arc<Semaphore>>;
+static CLIENTS: Places = LazyLock::new(places);
+static SERVERS: Places = LazyLock::new(places);
+
+fn places() -> Arc<Semaphore> {
     let processors = thread::available_parallelism().map_or(1, usize::from);
     Arc::new(Semaphore::new((processors / 2).max(1)))
-});
+}
 
 /// How much less a thread is worth to the system that works on what is large (nice(2)): where processors are few, who carries a
 /// small call must not wait until a slice of time is over.
@@ -33,6 +38,10 @@ thread_local! {
 /// Makes this thread less urgent than those that carry connections. It stays so, since only root may go back; whatever else
 /// waits for a thread to block in, such as a look-up of a name, gets one that is as nice or a new one.
 fn be_nice() {
+    // Elsewhere it would be the whole process (setpriority(2), «C library/kernel differences»).
+    if !cfg!(target_os = "linux") {
+        return;
+    }
     if IS_NICE.replace(true) {
         return;
     }
@@ -48,9 +57,13 @@ pub type Aside<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// Does something elsewhere. Who waits no longer only stops to wait; what has begun is done to its end.
 pub fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Aside<T> {
+    among(&SERVERS, work)
+}
+
+fn among<T: Send + 'static>(places: &'static Places, work: impl FnOnce() -> T + Send + 'static) -> Aside<T> {
     Box::pin(async move {
         // It is never closed.
-        let place = Arc::clone(&PLACES).acquire_owned().await.ok();
+        let place = Arc::clone(places).acquire_owned().await.ok();
         let done = tokio::task::spawn_blocking(move || {
             be_nice();
             let done = work();
@@ -73,7 +86,7 @@ pub async fn client_message(text: &Bytes, most_depth: usize) -> Result<Message, 
         return Message::of_client(text, most_depth);
     }
     let text = text.clone();
-    aside(move || Message::of_client(&text, most_depth)).await
+    among(&CLIENTS, move || Message::of_client(&text, most_depth)).await
 }
 
 /// Reads what a server has sent; what is large elsewhere.

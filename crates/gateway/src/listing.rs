@@ -121,11 +121,12 @@ impl Listing {
 }
 
 impl Lists {
-    pub(crate) fn new(catalog: &Catalog) -> Self {
+    pub(crate) fn new(catalog: &Catalog, memory: &Memory) -> Self {
+        let bounds = Bounds { bytes: BOUNDS.bytes.min(memory.limit() / 16), ..BOUNDS };
         let own = |member: &Member| member.upstream.plan().sessions == SessionRule::PerClient;
         Self {
-            listings: Cache::new(BOUNDS),
-            merged: Cache::new(BOUNDS),
+            listings: Cache::new(bounds),
+            merged: Cache::new(bounds),
             by_session: catalog.members.iter().any(own),
         }
     }
@@ -253,7 +254,9 @@ impl Route {
             let bytes = whole.entries.iter().map(|entry| entry.len() + 128).sum();
             let key = wish.key.without_cursor();
             let key = if basis.is_shared { key.for_everyone() } else { key };
-            self.lists.merged.put(key, Arc::clone(&merged), bytes);
+            if self.world.memory.may_keep(bytes) {
+                self.lists.merged.put(key, Arc::clone(&merged), bytes);
+            }
         }
         Ok(self.keep(wish, page?))
     }
@@ -286,7 +289,8 @@ impl Route {
     /// Keeps a listing for those who may have it, if it is true any longer than this moment.
     fn keep(&self, wish: Wish<'_>, listing: Listing) -> Arc<Listing> {
         let listing = Arc::new(listing);
-        if listing.basis.holds(&self.catalog, wish.of(), Instant::now()) {
+        let may_keep = self.world.memory.may_keep(listing.text.size());
+        if may_keep && listing.basis.holds(&self.catalog, wish.of(), Instant::now()) {
             let key = if listing.basis.is_shared { wish.key.for_everyone() } else { wish.key.clone() };
             self.lists.listings.put(key, Arc::clone(&listing), listing.text.size() + 1024);
         }

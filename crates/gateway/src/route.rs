@@ -128,7 +128,7 @@ impl Route {
             suspended,
             tasks,
             replica,
-            lists: Lists::new(&catalog),
+            lists: Lists::new(&catalog, &world.memory),
             catalog,
             gate,
             world,

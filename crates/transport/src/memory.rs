@@ -20,6 +20,8 @@ use crate::net::Address;
 
 /// What is not larger is not counted.
 pub const SMALL: usize = 4 * 1024;
+/// What is not larger may be kept however much is held.
+const LITTLE: usize = 64 * 1024;
 /// For so long one who wants memory waits for others to give some back.
 pub const PATIENCE: Duration = Duration::from_secs(2);
 /// Past so many addresses those of which nobody holds anything are forgotten.
@@ -117,6 +119,13 @@ impl Memory {
         self.0.held.fetch_add(bytes, Ordering::Relaxed);
         share.party.fetch_add(bytes, Ordering::Relaxed);
         Held { share, bytes }
+    }
+
+    /// Whether something of that size may be kept of what is only kept to be at hand: if it is little, and as long as half of
+    /// all is free for what is under way.
+    #[must_use]
+    pub fn may_keep(&self, bytes: usize) -> bool {
+        bytes <= LITTLE || self.held().saturating_add(bytes) <= self.limit() / 2
     }
 
     /// Counts bytes that were made here of others, until the last of them is dropped.
@@ -361,6 +370,26 @@ mod tests {
 
     fn client(host: &str) -> Address {
         Address::Tcp(host.to_owned(), 1)
+    }
+
+    #[test]
+    fn what_is_only_kept_leaves_half_to_what_is_under_way() {
+        let memory = Memory::new(1000 * LITTLE);
+        let made = memory.count(300 * LITTLE);
+        let text = memory.own(Bytes::from(vec![0; 199 * LITTLE]));
+        assert_eq!(memory.held(), 499 * LITTLE);
+        assert!(memory.may_keep(LITTLE) && !memory.may_keep(LITTLE + 1));
+        let part = text.slice(..10);
+        drop((text, made));
+        assert_eq!(memory.held(), 199 * LITTLE);
+        assert!(memory.may_keep(300 * LITTLE));
+        drop(part);
+        assert_eq!(memory.held(), 0);
+        // What is there counts though there is no room for it, and others find none.
+        let more = memory.count(2000 * LITTLE);
+        assert!(memory.share().take(LITTLE).is_err() && memory.may_keep(LITTLE));
+        drop(more);
+        assert!(memory.share().take(LITTLE).is_ok());
     }
 
     #[test]

@@ -226,6 +226,13 @@ pub(crate) struct Entry {
     pub(crate) narrow: Option<Bytes>,
 }
 
+/// How many bytes of entries are not a part of the page that they were made of.
+fn made_of(page: &Page, shown: &[Entry]) -> usize {
+    let page = page.message.bytes().as_ptr_range();
+    let shared = |entry: &Entry| if page.contains(&entry.text.as_ptr()) { entry.text.len() } else { 0 };
+    shown.iter().map(|entry| entry.bytes() - shared(entry)).sum()
+}
+
 impl Entry {
     /// How many bytes it takes, or a few more: its text may be a part of the page.
     fn bytes(&self) -> usize {
@@ -469,7 +476,9 @@ impl Shelf {
             let stocked = Arc::new(self.fetch(method, cursor.as_deref(), asker, generation()).await?);
             // What is not fresh for a moment is still the last that is known.
             let key = if stocked.hints.scope == Scope::Public { &shared } else { &key };
-            self.pages.put(key.clone(), Arc::clone(&stocked), stocked.bytes());
+            if self.upstream.world().memory.may_keep(stocked.bytes()) {
+                self.pages.put(key.clone(), Arc::clone(&stocked), stocked.bytes());
+            }
             Ok(stocked)
         });
         // What was asked for before a change, or a call that may have made one, is no answer to who asks after it.
@@ -512,7 +521,7 @@ impl Shelf {
             read.map_err(|fault| ListFault::Call(CallError::invalid(self.upstream.name(), &fault)))?;
         self.tell(&remarks);
         let hints = self.effective(page.hints);
-        let made = self.upstream.world().memory.count(shown.iter().map(Entry::bytes).sum());
+        let made = self.upstream.world().memory.count(made_of(&page, &shown));
         let known = self.upstream.discovered(asker.principal, asker.era, Some(asker.client)).await;
         let (era, discovered) = known.map_err(ListFault::Call)?;
         let makes_tasks = Form::of_server(era, &discovered) == Some(Form::Extension);

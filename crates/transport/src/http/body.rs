@@ -31,7 +31,11 @@ impl Pieces {
         match (&self.first, self.rest.as_slice()) {
             (None, []) => Bytes::new(),
             (Some(only), []) => only.clone(),
-            (first, rest) => first.iter().chain(rest).flatten().copied().collect(),
+            (first, rest) => {
+                let mut text = Vec::with_capacity(usize::try_from(self.left).unwrap_or_default());
+                first.iter().chain(rest).for_each(|piece| text.extend_from_slice(piece));
+                text.into()
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! A thread carries many connections, and whatever is ready is done one after the other. Hundreds of bodies that come at once
 //! would be read in one round, and a small call in between would wait for the whole of it. So a connection that has moved
-//! [`MUCH`] within a short time stands in a line with others of its thread that have; one of them goes on at a time, and
+//! [`MUCH`] within a short time, and not in many small messages, stands in a line with others of its thread that have; one of them goes on at a time, and
 //! before it what else is ready, and what the sockets have in the meantime.
 
 use std::collections::VecDeque;
@@ -18,6 +18,8 @@ use tokio::time::Instant;
 
 /// So many bytes are moved in one turn, or a bit more.
 const MUCH: usize = 128 * 1024;
+/// Many small messages, one by one, are as much, but each is done soon. So large are the parts of what is not, on average.
+const LITTLE: usize = 4 * 1024;
 /// Who takes longer for as many is not in the way, and need not stand in line.
 const SLOWLY: Duration = Duration::from_millis(100);
 
@@ -30,11 +32,13 @@ pub(super) struct Turns<T> {
     io: T,
     reads: Pace,
     writes: Pace,
+    /// Whether nothing is written any more.
+    has_ended: bool,
 }
 
 impl<T> Turns<T> {
     pub(super) fn new(io: T) -> Self {
-        Self { io, reads: Pace::new(), writes: Pace::new() }
+        Self { io, reads: Pace::new(), writes: Pace::new(), has_ended: false }
     }
 }
 
@@ -45,10 +49,13 @@ impl<T: AsyncRead + Unpin> AsyncRead for Turns<T> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        ready!(self.reads.poll_turn(cx));
+        // What comes behind the end is read to be thrown away, by who has a bound of its own for it.
+        if !self.has_ended {
+            ready!(self.reads.poll_turn(cx));
+        }
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.io).poll_read(cx, buffer);
-        self.reads.moved += buffer.filled().len() - before;
+        self.reads.count(buffer.filled().len() - before);
         read
     }
 }
@@ -59,7 +66,8 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Turns<T> {
         ready!(self.writes.poll_turn(cx));
         let part = bytes.get(..MUCH).unwrap_or(bytes);
         let written = Pin::new(&mut self.io).poll_write(cx, part);
-        self.writes.count(written)
+        self.writes.count_written(&written);
+        written
     }
 
     #[inline]
@@ -73,7 +81,8 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Turns<T> {
             Part::Texts(texts) => Pin::new(&mut self.io).poll_write_vectored(cx, texts),
             Part::Text(text) => Pin::new(&mut self.io).poll_write(cx, text),
         };
-        self.writes.count(written)
+        self.writes.count_written(&written);
+        written
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -85,6 +94,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Turns<T> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.has_ended = true;
         Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }
@@ -114,6 +124,8 @@ fn part_of<'a, 'b>(texts: &'a [IoSlice<'b>]) -> Part<'a, 'b> {
 struct Pace {
     /// Since the last turn.
     moved: usize,
+    /// In so many parts.
+    parts: usize,
     /// When the last turn began.
     last: Instant,
     ticket: Option<Arc<Ticket>>,
@@ -123,7 +135,7 @@ struct Pace {
 
 impl Pace {
     fn new() -> Self {
-        Self { moved: 0, last: Instant::now(), ticket: None, waits: false }
+        Self { moved: 0, parts: 0, last: Instant::now(), ticket: None, waits: false }
     }
 
     #[inline]
@@ -131,11 +143,16 @@ impl Pace {
         if self.moved < MUCH { Poll::Ready(()) } else { self.poll_next(cx) }
     }
 
-    fn count(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(Ok(bytes)) = &written {
-            self.moved += bytes;
+    #[inline]
+    fn count(&mut self, bytes: usize) {
+        self.moved += bytes;
+        self.parts += usize::from(bytes > 0);
+    }
+
+    fn count_written(&mut self, written: &Poll<io::Result<usize>>) {
+        if let Poll::Ready(Ok(bytes)) = written {
+            self.count(*bytes);
         }
-        written
     }
 
     #[cold]
@@ -147,7 +164,11 @@ impl Pace {
                 return Poll::Pending;
             }
             self.waits = false;
-        } else if now < self.last + SLOWLY {
+        } else if self.moved >= self.parts * LITTLE && now < self.last + SLOWLY {
+            // Who only looks whether something has come must be told what the socket says, and cannot be called.
+            if cx.waker().will_wake(Waker::noop()) {
+                return Poll::Ready(());
+            }
             // Without a runtime there is nobody who would call.
             if let Ok(runtime) = Handle::try_current() {
                 let ticket = self.ticket.get_or_insert_default();
@@ -157,8 +178,7 @@ impl Pace {
                 return Poll::Pending;
             }
         }
-        self.last = now;
-        self.moved = 0;
+        (self.last, self.moved, self.parts) = (now, 0, 0);
         Poll::Ready(())
     }
 }
@@ -213,9 +233,13 @@ struct Standing {
 
 impl Line {
     fn join(self: &Arc<Self>, ticket: Arc<Ticket>, runtime: &Handle) {
-        let mut standing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        standing.tickets.push_back(ticket);
-        if !std::mem::replace(&mut standing.attended, true) {
+        let attended = {
+            let mut standing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            standing.tickets.push_back(ticket);
+            std::mem::replace(&mut standing.attended, true)
+        };
+        // Not while the line is locked: a runtime that ends drops the attendant at once, who locks it.
+        if !attended {
             runtime.spawn(attend(Attendant { line: Arc::clone(self), done: false }));
         }
     }

@@ -18,7 +18,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use crate::http::body::ReplyBody;
@@ -36,8 +36,9 @@ const GRACE: Duration = Duration::from_millis(100);
 /// What is announced as no longer than this is read to its end, so that the connection can stay.
 const SHORT: u64 = 64 * 1024;
 
-/// So many bodies are thrown away at once; others wait, unread, for as long again. Each takes a buffer of up to 128 KiB that
-/// nobody counts, and it may be for want of memory that they are thrown away.
+/// So many bodies are thrown away at once by HTTP/1, where each takes a buffer of up to 128 KiB that nobody counts, and it may be for
+/// want of memory that they are thrown away. The connections of others end at once, and what they still send is read behind that
+/// end ([`Lingering`]), which takes no buffer.
 static PLACES: Semaphore = Semaphore::const_new(64);
 
 /// A response, and what was not read of its request.
@@ -54,6 +55,8 @@ pub(super) enum Answer {
 pub(super) struct Early {
     reply: ReplyBody,
     unread: Option<Incoming>,
+    /// Whether there must be a place for it.
+    takes_place: bool,
 }
 
 /// The response with what is left of its request. Over HTTP/1 it is the last of its connection, unless little is left: to
@@ -64,16 +67,15 @@ pub(super) fn with_rest(
     spoken: Spoken,
 ) -> Response<Answer> {
     let Some(rest) = rest else { return response.map(Answer::Plain) };
-    let short = is_short(&rest);
-    let mut response = response.map(|reply| Answer::Early(Box::new(Early { reply, unread: Some(rest) })));
-    if spoken == Spoken::Http1 && !short {
+    let short = rest.size_hint().upper().is_some_and(|left| left <= SHORT);
+    // What is short fits into the buffer that the head came in, and HTTP/2 has a window.
+    let takes_place = spoken == Spoken::Http1 && !short;
+    let mut response =
+        response.map(|reply| Answer::Early(Box::new(Early { reply, unread: Some(rest), takes_place })));
+    if takes_place {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
-}
-
-fn is_short(rest: &Incoming) -> bool {
-    rest.size_hint().upper().is_some_and(|left| left <= SHORT)
 }
 
 impl Drop for Early {
@@ -81,21 +83,15 @@ impl Drop for Early {
     /// (`Expect: 100-continue`) is not given it by our reading.
     fn drop(&mut self) {
         if let (Some(unread), Ok(runtime)) = (self.unread.take(), Handle::try_current()) {
-            runtime.spawn(throw_away(unread));
+            let place = if self.takes_place { PLACES.try_acquire().ok() } else { None };
+            if place.is_some() || !self.takes_place {
+                runtime.spawn(throw_away(unread, place));
+            }
         }
     }
 }
 
-async fn throw_away(mut body: Incoming) {
-    // What is short fits into the buffer that the head came in.
-    let _place = match is_short(&body) {
-        true => None,
-        false => match timeout(LONGEST, PLACES.acquire()).await {
-            Ok(Ok(place)) => Some(place),
-            // Its turn has not come: the connection is closed.
-            _ => return,
-        },
-    };
+async fn throw_away(mut body: Incoming, _place: Option<SemaphorePermit<'static>>) {
     let all = async {
         let mut left = MOST;
         while let Ok(Some(Ok(frame))) = timeout(SILENCE, body.frame()).await {

@@ -152,3 +152,51 @@ async fn nothing_is_lost_of_what_is_written_in_parts() {
         }
     }
 }
+
+/// One that has moved so much that its next turn comes by the line, and the room it reads into.
+async fn heavy(part: usize) -> (Turns<Endless>, Vec<u8>) {
+    let (mut io, mut buffer) = (Turns::new(Endless::default()), vec![0; part]);
+    for _ in 0..MUCH / part {
+        io.read_exact(&mut buffer).await.unwrap();
+    }
+    (io, buffer)
+}
+
+fn poll(io: &mut Turns<Endless>, buffer: &mut [u8], cx: &mut Context<'_>) -> bool {
+    Pin::new(io).poll_read(cx, &mut ReadBuf::new(buffer)).is_ready()
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_only_looks_is_told_what_the_socket_says() {
+    let (mut io, mut buffer) = heavy(BUFFER).await;
+    assert!(poll(&mut io, &mut buffer, &mut Context::from_waker(Waker::noop())));
+    assert!(!poll_fn(|cx| Poll::Ready(poll(&mut io, &mut buffer, cx))).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_small_messages_never_stand_in_line() {
+    let (mut io, mut buffer) = heavy(1024).await;
+    for _ in 0..1000 {
+        assert!(poll_fn(|cx| Poll::Ready(poll(&mut io, &mut buffer, cx))).await);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_behind_the_end_does_not_stand_in_line() {
+    let (mut io, mut buffer) = heavy(BUFFER).await;
+    io.shutdown().await.unwrap();
+    for _ in 0..20 {
+        assert!(poll_fn(|cx| Poll::Ready(poll(&mut io, &mut buffer, cx))).await);
+    }
+}
+
+#[test]
+fn a_runtime_that_has_ended_holds_up_nobody() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let handle = runtime.handle().clone();
+    drop(runtime);
+    let line = Arc::new(Line::default());
+    line.join(Arc::default(), &handle);
+    line.join(Arc::default(), &handle);
+    assert!(!line.0.lock().unwrap().attended);
+}
