@@ -1,7 +1,7 @@
 //! Reading what one server lists and says of itself, for those who may not want to wait for it.
 //!
 //! What is asked for is asked for once, however many want it, and goes on when nobody waits any more. Who has left without
-//! it is owed a word when it comes: `list_changed` (ARCHITECTURE.md, «Nobody waits twice for a sick server»).
+//! it is owed a word when it comes: `list_changed` (docs/development/decisions.md, «Nobody waits twice for a sick server»).
 
 use std::collections::HashMap;
 use std::hash::Hash;

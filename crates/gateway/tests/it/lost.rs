@@ -1,4 +1,4 @@
-//! The table «Lost sessions» of ARCHITECTURE.md: what counts as a lost session, and what may then be sent again.
+//! The table «Lost sessions» of docs/development/decisions.md: what counts as a lost session, and what may then be sent again.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -1,4 +1,4 @@
-//! What counts as a lost session, and what may then be sent again: the table «Lost sessions» of ARCHITECTURE.md.
+//! What counts as a lost session, and what may then be sent again: the table «Lost sessions» of docs/development/decisions.md.
 //!
 //! Servers say in many ways that they do not know a session, and a tool may say the same of something else. So nobody's words
 //! are believed: a request that does nothing is tried in the session, and, where that is refused as well, in a new one. Only
