@@ -81,6 +81,8 @@ const DUPLICATES: &[(&str, &str)] = &[
 /// Files that may be longer than the cap: flat tables of like things, and what is generated.
 const LONG: &[&str] = &[];
 const MOST_LINES: usize = 600;
+/// Of ARCHITECTURE.md, which is read in ten minutes.
+const PAGE_LINES: usize = 200;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
@@ -168,6 +170,47 @@ fn crates_know_only_whom_they_may() {
         let forbidden: Vec<_> = of_ours.iter().filter(|d| !arrows[name].contains(d.as_str())).collect();
         assert!(forbidden.is_empty(), "{name} must not know {forbidden:?}");
     }
+}
+
+/// A crate of the drawing is a line `│ name → names │`.
+#[test]
+fn architecture_draws_the_arrows() {
+    let page = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let lines = page.lines().filter_map(|line| line.strip_prefix('│')?.trim_end_matches('│').split_once('→'));
+    let drawn: Vec<(&str, BTreeSet<&str>)> = lines
+        .map(|(name, to)| (name.trim(), to.split_whitespace().filter(|word| *word != "–").collect()))
+        .collect();
+    let mut sorted = drawn.clone();
+    sorted.sort();
+    let mut arrows: Vec<(&str, BTreeSet<&str>)> =
+        ARROWS.iter().map(|(name, to)| (*name, to.iter().copied().collect())).collect();
+    arrows.sort();
+    assert_eq!(sorted, arrows, "ARCHITECTURE.md draws other arrows than ARROWS");
+    let mut below: BTreeSet<&str> = BTreeSet::new();
+    for (name, to) in drawn.iter().rev() {
+        assert!(to.is_subset(&below), "ARCHITECTURE.md does not draw {name} above what it depends on");
+        below.insert(name);
+    }
+}
+
+/// A path is one from the root, or `crate/file.rs` for `crates/crate/src/file.rs`.
+#[test]
+fn architecture_is_short_and_names_files_that_are_there() {
+    let page = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let lines = page.lines().count();
+    assert!(lines <= PAGE_LINES, "ARCHITECTURE.md has {lines} lines, more than {PAGE_LINES}");
+    let words = page.split(|c: char| !c.is_alphanumeric() && !"._-/".contains(c));
+    let paths: BTreeSet<&str> = words.filter(|word| word.ends_with(".rs")).collect();
+    let of_a_crate = |path: &str| {
+        let (name, file) = path.split_once('/')?;
+        Some(root().join("crates").join(name).join("src").join(file))
+    };
+    let is_there = |path: &str| root().join(path).exists() || of_a_crate(path).is_some_and(|at| at.exists());
+    let missing: Vec<_> = paths.iter().filter(|path| !is_there(path)).collect();
+    assert!(
+        paths.len() > 20 && missing.is_empty(),
+        "ARCHITECTURE.md names, and they are not there: {missing:?}"
+    );
 }
 
 #[test]
