@@ -32,13 +32,11 @@ pub(super) struct Turns<T> {
     io: T,
     reads: Pace,
     writes: Pace,
-    /// Whether nothing is written any more.
-    has_ended: bool,
 }
 
 impl<T> Turns<T> {
     pub(super) fn new(io: T) -> Self {
-        Self { io, reads: Pace::new(), writes: Pace::new(), has_ended: false }
+        Self { io, reads: Pace::new(), writes: Pace::new() }
     }
 }
 
@@ -49,10 +47,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Turns<T> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        // What comes behind the end is read to be thrown away, by who has a bound of its own for it.
-        if !self.has_ended {
-            ready!(self.reads.poll_turn(cx));
-        }
+        ready!(self.reads.poll_turn(cx));
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.io).poll_read(cx, buffer);
         self.reads.count(buffer.filled().len() - before);
@@ -94,7 +89,6 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Turns<T> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.has_ended = true;
         Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }

@@ -181,15 +181,6 @@ async fn many_small_messages_never_stand_in_line() {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn what_comes_behind_the_end_does_not_stand_in_line() {
-    let (mut io, mut buffer) = heavy(BUFFER).await;
-    io.shutdown().await.unwrap();
-    for _ in 0..20 {
-        assert!(poll_fn(|cx| Poll::Ready(poll(&mut io, &mut buffer, cx))).await);
-    }
-}
-
 #[test]
 fn a_runtime_that_has_ended_holds_up_nobody() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
