@@ -16,12 +16,14 @@ use tokio::sync::Semaphore;
 /// From so many bytes on. To pass less on to another thread costs more than it spares others.
 pub const LARGE: usize = 256 * 1024;
 
-/// So many work at once on what clients send, and so many on all else; others wait. What servers answer does not wait behind
-/// the bodies of clients who have nothing to do with it.
+/// Those who work at once on the same kind of thing; others wait.
 type Places = LazyLock<Arc<Semaphore>>;
+/// On what clients send.
 static CLIENTS: Places = LazyLock::new(places);
+/// On all else: what servers answer does not wait behind the bodies of clients who have nothing to do with it.
 static SERVERS: Places = LazyLock::new(places);
 
+/// Half of the machine stays for all that is small.
 fn places() -> Arc<Semaphore> {
     let processors = thread::available_parallelism().map_or(1, usize::from);
     Arc::new(Semaphore::new((processors / 2).max(1)))

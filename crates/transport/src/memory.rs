@@ -115,10 +115,9 @@ impl Memory {
     /// Counts so many bytes that are there already, whether there is room for them or not: others then find less.
     #[must_use]
     pub fn count(&self, bytes: usize) -> Held {
-        let share = self.share();
-        self.0.held.fetch_add(bytes, Ordering::Relaxed);
-        share.party.fetch_add(bytes, Ordering::Relaxed);
-        Held { share, bytes }
+        let mut held = self.share().nothing();
+        held.count(bytes);
+        held
     }
 
     /// Whether something of that size may be kept of what is only kept to be at hand: if it is little, and as long as half of
@@ -311,6 +310,13 @@ impl Held {
         }
     }
 
+    /// Counts so many more that are there already, whether there is room for them or not.
+    fn count(&mut self, more: usize) {
+        self.share.memory.0.held.fetch_add(more, Ordering::Relaxed);
+        self.share.party.fetch_add(more, Ordering::Relaxed);
+        self.bytes += more;
+    }
+
     /// Of what is held, as much as these bytes are goes with them, and is given back with the last of them. They may be a bit
     /// more than what is held: then they are counted all the same.
     #[must_use]
@@ -319,11 +325,7 @@ impl Held {
             return bytes;
         }
         let mine = bytes.len();
-        if let Some(more) = mine.checked_sub(self.bytes).filter(|more| *more > 0) {
-            self.share.memory.0.held.fetch_add(more, Ordering::Relaxed);
-            self.share.party.fetch_add(more, Ordering::Relaxed);
-            self.bytes = mine;
-        }
+        self.count(mine.saturating_sub(self.bytes));
         self.bytes -= mine;
         let held = Self { share: self.share.clone(), bytes: mine };
         Bytes::from_owner(Owned { bytes, _held: held })

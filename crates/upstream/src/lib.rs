@@ -7,8 +7,8 @@
 //! Reading order: `upstream` (what is known of one), `order` and `send` (a call on its way), `answer` (what comes back),
 //! `ask` (what a server asks in the middle of it), `again` (what is sent twice); then the wires: `streamable` and `stream`
 //! below it (Streamable HTTP), `sse` (HTTP+SSE), `stdio`, and `pipe` (one conversation of many calls) with `pipes` (how such
-//! are begun and kept). `breaker`, `guard`, `admission`, `budget`, `pulse`, `suspense` and `patience` look after a server that is sick; `eras` knows
-//! what it speaks, `shared` what all of these have in common.
+//! are begun and kept). `breaker`, `guard`, `admission`, `budget`, `pulse`, `suspense` and `patience` look after a server that is
+//! sick; `eras` knows what it speaks, `shared` what all of these have in common.
 
 mod admission;
 mod again;

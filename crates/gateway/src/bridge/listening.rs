@@ -20,6 +20,7 @@ impl Door {
         Recorder {
             recordings: Arc::clone(&self.sessions.hold(terms, self.now()).recordings),
             limits: self.limits,
+            memory: self.route.world.memory.clone(),
             tasks: self.route.world.tasks.clone(),
             drain: self.drain.clone(),
             primes: terms.revision.primes_streams,

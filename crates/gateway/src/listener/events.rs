@@ -12,6 +12,7 @@ use tokio::time::{Duration, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use transport::http::body::{Pieces, ReplyBody};
+use transport::memory::Memory;
 
 use std::sync::Arc;
 
@@ -27,6 +28,8 @@ const COME_BACK_AFTER: u64 = 1000;
 pub(crate) struct Recorder {
     pub(crate) recordings: Arc<Recordings>,
     pub(crate) limits: Limits,
+    /// What is written down is held.
+    pub(crate) memory: Memory,
     pub(crate) tasks: TaskTracker,
     pub(crate) drain: CancellationToken,
     /// Whether the client takes an event without data for what it is (since 2025-11-25).
@@ -108,12 +111,21 @@ pub(crate) fn comment() -> Bytes {
     out.freeze()
 }
 
-/// A response of these events, with a comment whenever none has come for a while.
+/// A response of these events.
 pub(crate) fn stream(
     events: impl Stream<Item = Bytes> + Send + 'static,
     first: Option<Bytes>,
     keep_alive: Duration,
 ) -> Response<ReplyBody> {
+    respond::stream(body(events, first, keep_alive))
+}
+
+/// A body of these events, with a comment whenever none has come for a while.
+pub(crate) fn body(
+    events: impl Stream<Item = Bytes> + Send + 'static,
+    first: Option<Bytes>,
+    keep_alive: Duration,
+) -> ReplyBody {
     let chunks =
         futures_util::stream::unfold((Box::pin(events), first), move |(mut events, first)| async move {
             if let Some(first) = first {
@@ -125,5 +137,5 @@ pub(crate) fn stream(
             };
             Some((chunk, (events, None)))
         });
-    respond::stream(ReplyBody::Stream(Box::pin(chunks)))
+    ReplyBody::Stream(Box::pin(chunks))
 }

@@ -198,7 +198,10 @@ fn events(steps: Steps, first: Option<First>, manner: Manner) -> Response<ReplyB
     let (keep_alive, recorder) = (manner.keep_alive, manner.recorder.clone());
     let messages = messages(steps, first, manner);
     match recorder {
-        Some(recorder) => recorder.stream(messages.map(|message| message.text()), keep_alive),
+        Some(recorder) => {
+            let memory = recorder.memory.clone();
+            recorder.stream(messages.map(move |message| message.counted_text(&memory)), keep_alive)
+        }
         None => {
             events::stream(messages.flat_map(|message| events::event(None, message)), comment, keep_alive)
         }

@@ -14,6 +14,7 @@ use base::plan::Limits;
 use base::random;
 use base::sync::lock;
 use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt as _;
 use http::header::ALLOW;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
 use mcp::jsonrpc::Message;
@@ -30,6 +31,7 @@ use transport::http::server::Exchange;
 
 use crate::bridge::door::Door;
 use crate::listener::conversation::Conversation;
+use crate::listener::events;
 use crate::listener::outbox::{self, Waiting};
 use crate::listener::{
     Hop, Listener, checks, preflight, refusal, refuse, refuse_call, reject, respond, text, unread,
@@ -152,18 +154,11 @@ fn purpose(path: &str) -> String {
 }
 
 fn body(first: Bytes, waiting: Waiting, keep_alive: Duration) -> ReplyBody {
-    let chunks = futures_util::stream::unfold((Some(first), waiting), move |(first, waiting)| async move {
-        if let Some(first) = first {
-            return Some((first, (None, waiting)));
-        }
-        let mut out = BytesMut::new();
-        match timeout(keep_alive, waiting.next()).await {
-            Ok(message) => sse::write_message(&message?, &mut out),
-            Err(_elapsed) => sse::write_comment(&mut out),
-        }
-        Some((out.freeze(), (None, waiting)))
+    let messages = futures_util::stream::unfold(waiting, |waiting| async move {
+        let message = waiting.next().await?;
+        Some((events::event(None, message.into()), waiting))
     });
-    ReplyBody::Stream(Box::pin(chunks))
+    events::body(messages.flatten(), Some(first), keep_alive)
 }
 
 /// Takes a message of a session. The answer to it goes to the session's stream.

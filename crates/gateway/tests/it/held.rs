@@ -133,6 +133,34 @@ async fn progress_that_waits_for_its_client_is_counted() {
     assert_eq!(memory.held(), 0);
 }
 
+/// Clients choose what they declare, and for each choice a list may be kept.
+#[tokio::test(start_paused = true)]
+async fn lists_that_are_only_kept_leave_room_for_calls() {
+    let description = "x".repeat(100_000);
+    let tool =
+        format!(r#"[{{"name":"echo","description":"{description}","inputSchema":{{"type":"object"}}}}]"#);
+    let persona = Persona::modern().listing("tools/list", &tool).fresh(3_600_000, "private");
+    let mut stand = Stand::new(Arc::new(MemoryNetwork::default()));
+    let (_server, _desk) = stand.add("up", Over::Http, persona).await;
+    let memory = Memory::new(20 * LIMIT);
+    stand.memory = memory.clone();
+    let running = stand.start().await;
+    running.gateway.settled().await;
+    for number in 0..60 {
+        let body = ask::body("1", "tools/list", "").replace(
+            r#""io.modelcontextprotocol/clientCapabilities":{}"#,
+            &format!(
+                r#""io.modelcontextprotocol/clientCapabilities":{{"extensions":{{"x/{number}":{{}}}}}}"#
+            ),
+        );
+        assert!(body.contains("extensions"), "{body}");
+        let reply = ask::send(&running.client, &body).await;
+        assert_eq!((reply.status, reply.response().await.contains(&description)), (200, true));
+        testkit::idle().await;
+        assert!(memory.held() <= memory.limit() / 2, "{} after {number}", memory.held());
+    }
+}
+
 /// A number that looks drawn, and is the same in each run.
 fn drawn(seed: &mut u64, below: u64) -> u64 {
     *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

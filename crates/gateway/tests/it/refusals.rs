@@ -6,6 +6,7 @@ use std::time::Duration;
 use testkit::net::MemoryNetwork;
 use testkit::server::Persona;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use transport::memory::Memory;
 use transport::net::{Address, BoxIo, Network as _};
@@ -100,6 +101,29 @@ async fn who_writes_all_of_it_first_reads_the_refusal_then() {
         assert!(text.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{status}: {text}");
         assert!(text.contains("connection: close\r\n"), "{text}");
         assert_eq!(bench.memory.held(), 0);
+    }
+}
+
+/// More of them than bodies are thrown away at once.
+#[tokio::test(start_paused = true)]
+async fn all_of_many_read_their_refusal() {
+    let bench = Bench::new().await;
+    let length = (10 * MIB).to_string();
+    let mut clients = JoinSet::new();
+    for _ in 0..200 {
+        let mut io = bench.connect().await;
+        let head = bench.head("/mcp", &[("content-length", &length)]);
+        clients.spawn(async move {
+            io.write_all(&head).await.unwrap();
+            for _ in 0..10 {
+                io.write_all(&vec![b'x'; MIB]).await.unwrap();
+            }
+            all(&mut io).await
+        });
+    }
+    while let Some(text) = clients.join_next().await {
+        let text = text.unwrap();
+        assert!(text.starts_with("HTTP/1.1 413 "), "{text}");
     }
 }
 

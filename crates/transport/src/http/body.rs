@@ -9,6 +9,8 @@ use bytes::Bytes;
 use futures_core::Stream;
 use http_body::{Body, Frame, SizeHint};
 
+use crate::memory::Memory;
+
 /// A body that is here as a whole, in one buffer or in several that follow each other: what was patched in a few places
 /// need not be copied to be sent.
 #[derive(Debug, Default, Clone)]
@@ -37,6 +39,13 @@ impl Pieces {
                 text.into()
             }
         }
+    }
+
+    /// The same, counted as held until the last of it is dropped where a new text had to be made.
+    #[must_use]
+    pub fn counted_text(&self, memory: &Memory) -> Bytes {
+        let is_new = usize::from(self.first.is_some()) + self.rest.as_slice().len() > 1;
+        if is_new { memory.own(self.text()) } else { self.text() }
     }
 
     /// What is still to be sent, one piece after the other.

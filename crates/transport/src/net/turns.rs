@@ -2,8 +2,8 @@
 //!
 //! A thread carries many connections, and whatever is ready is done one after the other. Hundreds of bodies that come at once
 //! would be read in one round, and a small call in between would wait for the whole of it. So a connection that has moved
-//! [`MUCH`] within a short time, and not in many small messages, stands in a line with others of its thread that have; one of them goes on at a time, and
-//! before it what else is ready, and what the sockets have in the meantime.
+//! [`MUCH`] within a short time, and not in many small messages, stands in a line with others of its thread that have; one of
+//! them goes on at a time, and before it what else is ready, and what the sockets have in the meantime.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -36,7 +36,8 @@ pub(super) struct Turns<T> {
 
 impl<T> Turns<T> {
     pub(super) fn new(io: T) -> Self {
-        Self { io, reads: Pace::new(), writes: Pace::new() }
+        let now = Instant::now();
+        Self { io, reads: Pace::since(now), writes: Pace::since(now) }
     }
 }
 
@@ -122,14 +123,13 @@ struct Pace {
     parts: usize,
     /// When the last turn began.
     last: Instant,
+    /// What stands in the line for it, until its turn comes.
     ticket: Option<Arc<Ticket>>,
-    /// Whether the ticket lies in the line, or was called.
-    waits: bool,
 }
 
 impl Pace {
-    fn new() -> Self {
-        Self { moved: 0, parts: 0, last: Instant::now(), ticket: None, waits: false }
+    fn since(last: Instant) -> Self {
+        Self { moved: 0, parts: 0, last, ticket: None }
     }
 
     #[inline]
@@ -151,64 +151,49 @@ impl Pace {
 
     #[cold]
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let now = Instant::now();
-        if self.waits {
-            let called = self.ticket.as_ref().is_none_or(|ticket| ticket.was_called(cx.waker()));
-            if !called {
-                return Poll::Pending;
-            }
-            self.waits = false;
-        } else if self.moved >= self.parts * LITTLE && now < self.last + SLOWLY {
-            // Who only looks whether something has come must be told what the socket says, and cannot be called.
-            if cx.waker().will_wake(Waker::noop()) {
-                return Poll::Ready(());
-            }
-            // Without a runtime there is nobody who would call.
-            if let Ok(runtime) = Handle::try_current() {
-                let ticket = self.ticket.get_or_insert_default();
-                ticket.wait(cx.waker());
-                self.waits = true;
-                LINE.with(|line| line.join(Arc::clone(ticket), &runtime));
-                return Poll::Pending;
-            }
+        // Who only looks whether something has come must be told what the socket says, and cannot be called.
+        if cx.waker().will_wake(Waker::noop()) {
+            return Poll::Ready(());
         }
-        (self.last, self.moved, self.parts) = (now, 0, 0);
+        let now = Instant::now();
+        if let Some(ticket) = &self.ticket {
+            if !ticket.was_called(cx.waker()) {
+                return Poll::Pending;
+            }
+        } else if self.moved >= self.parts * LITTLE
+            && now < self.last + SLOWLY
+            // Without a runtime there is nobody who would call.
+            && let Ok(runtime) = Handle::try_current()
+        {
+            let ticket = self.ticket.insert(Ticket::of(cx.waker()));
+            LINE.with(|line| line.join(Arc::clone(ticket), &runtime));
+            return Poll::Pending;
+        }
+        *self = Self::since(now);
         Poll::Ready(())
     }
 }
 
-/// What stands in the line for one way of a connection.
-#[derive(Default)]
-struct Ticket(Mutex<TurnState>);
-
-#[derive(Default)]
-struct TurnState {
-    called: bool,
-    waker: Option<Waker>,
-}
+/// What stands in the line for one way of a connection: who is woken when its turn has come, and nobody after that.
+struct Ticket(Mutex<Option<Waker>>);
 
 impl Ticket {
-    fn wait(&self, waker: &Waker) {
-        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *waiting = TurnState { called: false, waker: Some(waker.clone()) };
+    fn of(waker: &Waker) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(Some(waker.clone()))))
     }
 
     /// Whether it has its turn; if not, this is woken when it has.
     fn was_called(&self, waker: &Waker) -> bool {
-        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if !waiting.called {
-            waiting.waker = Some(waker.clone());
+        let mut waits = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(waits) = &mut *waits {
+            waits.clone_from(waker);
         }
-        waiting.called
+        waits.is_none()
     }
 
     fn call(&self) {
-        let waker = {
-            let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            waiting.called = true;
-            waiting.waker.take()
-        };
-        if let Some(waker) = waker {
+        let waits = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(waker) = waits {
             waker.wake();
         }
     }

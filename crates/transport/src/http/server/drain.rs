@@ -83,10 +83,12 @@ impl Drop for Early {
     /// (`Expect: 100-continue`) is not given it by our reading.
     fn drop(&mut self) {
         if let (Some(unread), Ok(runtime)) = (self.unread.take(), Handle::try_current()) {
-            let place = if self.takes_place { PLACES.try_acquire().ok() } else { None };
-            if place.is_some() || !self.takes_place {
-                runtime.spawn(throw_away(unread, place));
-            }
+            let place = match self.takes_place.then(|| PLACES.try_acquire()).transpose() {
+                Ok(place) => place,
+                // hyper closes a connection whose body nobody reads.
+                Err(_none) => return,
+            };
+            runtime.spawn(throw_away(unread, place));
         }
     }
 }

@@ -171,6 +171,10 @@ async fn who_only_looks_is_told_what_the_socket_says() {
     let (mut io, mut buffer) = heavy(BUFFER).await;
     assert!(poll(&mut io, &mut buffer, &mut Context::from_waker(Waker::noop())));
     assert!(!poll_fn(|cx| Poll::Ready(poll(&mut io, &mut buffer, cx))).await);
+    // Also while it stands in line already.
+    assert!(poll(&mut io, &mut buffer, &mut Context::from_waker(Waker::noop())));
+    // Whoever waits there has its turn all the same.
+    io.read_exact(&mut buffer).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -187,7 +191,7 @@ fn a_runtime_that_has_ended_holds_up_nobody() {
     let handle = runtime.handle().clone();
     drop(runtime);
     let line = Arc::new(Line::default());
-    line.join(Arc::default(), &handle);
-    line.join(Arc::default(), &handle);
+    line.join(Ticket::of(Waker::noop()), &handle);
+    line.join(Ticket::of(Waker::noop()), &handle);
     assert!(!line.0.lock().unwrap().attended);
 }
