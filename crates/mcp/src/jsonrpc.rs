@@ -88,7 +88,7 @@ pub enum EnvelopeFault {
     Batch,
     /// More objects and arrays in each other than whoever reads it takes. The text names the key that says how many.
     #[error(
-        "the message is nested {depth} levels deep, and no more than {most} are taken (limits.json_depth)"
+        "the message is nested {depth} levels deep, and no more than {most} are taken (json_depth of the limits or the route)"
     )]
     TooDeep {
         /// How deep it is: 1 of `{}`.

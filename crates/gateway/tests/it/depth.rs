@@ -45,7 +45,7 @@ fn result(depth: usize) -> String {
 
 fn too_deep(depth: usize) -> String {
     format!(
-        "the message is nested {depth} levels deep, and no more than {MOST} are taken (limits.json_depth)"
+        "the message is nested {depth} levels deep, and no more than {MOST} are taken (json_depth of the limits or the route)"
     )
 }
 

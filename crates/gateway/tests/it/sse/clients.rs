@@ -154,7 +154,7 @@ async fn what_is_too_deep_is_refused_where_it_was_posted() {
     let text = reply.body().await;
     assert_eq!((reply.status, json::at(&text, &["error", "code"])), (400, Some("-32600")));
     assert_eq!(json::at(&text, &["id"]), Some("7"));
-    assert!(text.contains("603 levels") && text.contains("limits.json_depth"), "{text}");
+    assert!(text.contains("603 levels") && text.contains("json_depth of the limits or the route"), "{text}");
     old.post(&call("{}")).await;
     desk.asked("tools/call").await.result("{}").await;
     assert_eq!(json::at(&old.next().await, &["id"]), Some("7"));
