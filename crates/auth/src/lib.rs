@@ -6,6 +6,9 @@
 
 use std::fmt;
 use std::sync::{Arc, LazyLock};
+use std::time::SystemTime;
+
+use http::HeaderMap;
 
 /// Who makes a call. Caches, sessions and seals are bound to it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -29,6 +32,37 @@ impl Principal {
 impl fmt::Display for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// What a request shows of who sends it.
+#[derive(Debug, Clone, Copy)]
+pub struct Credentials<'a> {
+    /// The headers that it came with; none over stdio.
+    pub headers: &'a HeaderMap,
+}
+
+/// Who sends a request, as its credentials say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Who it is.
+    pub principal: Principal,
+    /// Until when the credentials are good. Streams that they have opened end then.
+    pub until: Option<SystemTime>,
+}
+
+impl Identity {
+    /// The one identity of an endpoint without identity.
+    #[must_use]
+    pub fn anonymous() -> Self {
+        Self { principal: Principal::anonymous(), until: None }
+    }
+
+    /// An identity that another replica has found out, and says under the seal of all replicas: credentials may be good
+    /// once only, so they are not looked at twice.
+    #[must_use]
+    pub fn told_by_replica(principal: &str, until: Option<SystemTime>) -> Self {
+        Self { principal: Principal(principal.into()), until }
     }
 }
 
@@ -68,13 +102,13 @@ impl Gate {
         Self(Rules::Open)
     }
 
-    /// Who a client is.
+    /// Who sends a request. It is asked once per request, and may have to ask others. Cancel safe.
     ///
     /// # Errors
-    /// When its credentials do not say.
-    pub fn identify(&self) -> Result<Principal, Refusal> {
+    /// When the credentials do not say.
+    pub async fn identify(&self, _credentials: Credentials<'_>) -> Result<Identity, Refusal> {
         match self.0 {
-            Rules::Open => Ok(Principal::anonymous()),
+            Rules::Open => Ok(Identity::anonymous()),
         }
     }
 

@@ -11,7 +11,7 @@ use auth::{Action, Permit, Principal};
 use base::error::CallError;
 use base::plan::Deadlines;
 use base::reply;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
 use mcp::answer::{APPS_EXTENSION, TASKS_EXTENSION};
 use mcp::call::Call;
 use mcp::json::{Object, Patch};
@@ -23,12 +23,12 @@ use mcp::mrtr;
 use mcp::outbound;
 use mcp::reject::Reject;
 use mcp::trace::Trace;
-use mcp::version::{Era, Revision};
+use mcp::version::Era;
 use tokio::time::Duration;
 use transport::http::body::Pieces;
 use upstream::{Answer, Order};
 
-use crate::catalog::shelf::Asker;
+use crate::caller::Caller;
 use crate::catalog::{Member, Target};
 use crate::relay::{Errand, Mapping, Relay};
 use crate::route::Route;
@@ -39,21 +39,6 @@ use crate::tasks::{Tasking, Wait};
 
 /// For how long a state is good that a modern server has given. Whether it still is, its server says.
 const BOUND: Duration = Duration::from_secs(24 * 3600);
-
-/// By which door a call came in.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Visit<'a> {
-    /// The client's headers; none over stdio.
-    pub(crate) headers: &'a HeaderMap,
-    /// The revision that the client speaks.
-    pub(crate) revision: &'static Revision,
-    /// Whether its requests mirror their bodies in headers: modern, over HTTP.
-    pub(crate) mirrors: bool,
-    /// Its legacy session.
-    pub(crate) session: Option<&'a Arc<str>>,
-    /// The client, where it is known which calls are the same one's.
-    pub(crate) client: Option<&'a Arc<str>>,
-}
 
 /// How a call goes on.
 #[derive(Debug)]
@@ -72,14 +57,9 @@ pub(crate) enum Course {
 
 impl Route {
     /// Carries a call to where it is answered.
-    pub(crate) async fn run(&self, mut call: Box<Call>, visit: Visit<'_>) -> Result<Course, CallError> {
-        let mut extends = None;
-        if let Some(client) = self.carried(call.client(), visit.revision.era) {
-            extends = Some(call.client().clone());
-            call.set_client(client);
-        }
+    pub(crate) async fn run(&self, call: Box<Call>, caller: &Arc<Caller>) -> Result<Course, CallError> {
         let mut tally = Tally::begin(&self.world.metrics, call.method_label());
-        let course = self.go(&call, visit, &mut tally).await;
+        let course = self.go(&call, caller, &mut tally).await;
         match course {
             Ok(Way::Own(message)) => {
                 tally.ended("ok");
@@ -103,12 +83,11 @@ impl Route {
                     // A task is quiet until it is over.
                     deadlines.call = deadlines.call_max;
                 }
-                let suspends = visit.revision.era == Era::Modern && answer.era() == Era::Legacy;
-                let bond = if suspends { self.bond(&call, deadlines.input)? } else { None };
-                let binding = self.binding(&call, visit, answer.upstream())?;
-                let client_era = visit.revision.era;
-                let errand =
-                    Errand { client_era, extends, mapping, deadlines, bond, binding, tally, tasking };
+                let suspends = caller.era() == Era::Modern && answer.era() == Era::Legacy;
+                let bond = if suspends { self.bond(&call, caller, deadlines.input) } else { None };
+                let binding = self.binding(&call, caller, answer.upstream());
+                let caller = Arc::clone(caller);
+                let errand = Errand { caller, mapping, deadlines, bond, binding, tally, tasking };
                 Ok(Course::Relay(Box::new(Relay::new(*answer, call, errand))))
             }
             Ok(Way::Resumed(mut relay)) => {
@@ -122,57 +101,48 @@ impl Route {
         }
     }
 
-    async fn go(&self, call: &Call, visit: Visit<'_>, tally: &mut Tally) -> Result<Way, CallError> {
+    async fn go(&self, call: &Call, caller: &Arc<Caller>, tally: &mut Tally) -> Result<Way, CallError> {
         tally.hold(self.places.take().await?);
-        let principal = self.gate.identify()?;
-        let (era, client, session) = (visit.revision.era, call.client(), visit.session);
-        let asker = Asker { gate: &self.gate, era, principal: &principal, client, session };
         match call.method().map(|method| method.reach) {
-            Some(_) if call.method().is_some_and(|method| !exists_in(method, visit.revision.era)) => {
+            Some(_) if call.method().is_some_and(|method| !exists_in(method, caller.era())) => {
                 Err(unknown_method(call))
             }
             // What is left of these by the legacy era's door is for a server that is alone.
             Some(Reach::Peer) if self.catalog.only().is_none() => Err(unknown_method(call)),
             // What is rare lies in a box of its own: the future of the usual call is moved as a whole, and must be small.
-            Some(Reach::All) => Box::pin(self.over_all(call, visit, asker)).await,
+            Some(Reach::All) => Box::pin(self.over_all(call, caller)).await,
             Some(Reach::Owner | Reach::Peer) | None => {
                 if call.kind() == Kind::Task {
-                    return Box::pin(self.task(call, visit, asker)).await;
+                    return Box::pin(self.task(call, caller)).await;
                 }
-                let target = self.catalog.locate(call, asker).await?;
+                let target = self.catalog.locate(call, caller).await?;
                 tally.goes_to(target.member.upstream.label());
-                if call.continues() && visit.revision.era == Era::Modern {
-                    return Box::pin(self.go_on(call, visit, &target, asker)).await;
+                if call.continues() && caller.era() == Era::Modern {
+                    return Box::pin(self.go_on(call, &target, caller)).await;
                 }
-                self.forward(call, visit, &target, asker).await
+                self.forward(call, &target, caller).await
             }
         }
     }
 
     /// Goes on with a retry. A modern server has given the state itself, and gets it back as it is; of a legacy server's
     /// call we hold what is open.
-    async fn go_on(
-        &self,
-        call: &Call,
-        visit: Visit<'_>,
-        target: &Target<'_>,
-        asker: Asker<'_>,
-    ) -> Result<Way, CallError> {
+    async fn go_on(&self, call: &Call, target: &Target<'_>, caller: &Arc<Caller>) -> Result<Way, CallError> {
         let upstream = &target.member.upstream;
-        let (era, _) = upstream.discovered(asker.principal, asker.era, Some(call.client())).await?;
+        let (era, _) = upstream.discovered(&caller.principal, caller.era(), Some(call.client())).await?;
         if era == Era::Modern {
-            if let Some(binding) = self.binding(call, visit, upstream.name())? {
+            if let Some(binding) = self.binding(call, caller, upstream.name()) {
                 let own = self.suspended.unbound(call, &binding.bond, self.world.clock.now())?;
-                return self.forward(own.as_ref().unwrap_or(call), visit, target, asker).await;
+                return self.forward(own.as_ref().unwrap_or(call), target, caller).await;
             }
-            return self.forward(call, visit, target, asker).await;
+            return self.forward(call, target, caller).await;
         }
-        self.permit(call, target, asker.principal)?;
+        self.permit(call, target, &caller.principal)?;
         let keep = upstream.plan().deadlines.input;
-        let bond = Bond::new(&self.name, asker.principal, call, keep);
+        let bond = Bond::new(&self.name, &caller.principal, call, keep);
         // So that whoever ends the server waits for it, as for any other call.
         let place = upstream.place().await?;
-        match self.suspended.resume(call, &bond, self.world.clock.now()).await? {
+        match self.suspended.resume(call, caller, (&bond, self.world.clock.now())).await? {
             Resumed::Goes(mut relay) => {
                 relay.seat(place);
                 Ok(Way::Resumed(relay))
@@ -180,39 +150,34 @@ impl Route {
             Resumed::Asks(result) => Ok(Way::Own(reply::own_result(call.id(), &result)?)),
             Resumed::Anew => {
                 let anew = mrtr::again(call, &[], None)?;
-                self.forward(&anew, visit, target, asker).await
+                self.forward(&anew, target, caller).await
             }
         }
     }
 
     /// What binds a modern server's state to this replica: where a client may come to another one, and each has a process of
     /// its own.
-    fn binding(
-        &self,
-        call: &Call,
-        visit: Visit<'_>,
-        upstream: &str,
-    ) -> Result<Option<Box<Binding>>, CallError> {
-        if self.replica.is_none() || visit.revision.era == Era::Legacy {
-            return Ok(None);
+    fn binding(&self, call: &Call, caller: &Caller, upstream: &str) -> Option<Box<Binding>> {
+        if self.replica.is_none() || caller.era() == Era::Legacy {
+            return None;
         }
         let mut members = self.catalog.members.iter().map(|member| &member.upstream);
         let is_process = members.any(|member| member.is_process() && member.name() == upstream);
         if !is_process || call.method().is_none_or(|method| !method.may_ask) {
-            return Ok(None);
+            return None;
         }
-        let bond = Bond::new(&self.name, &self.gate.identify()?, call, BOUND);
+        let bond = Bond::new(&self.name, &caller.principal, call, BOUND);
         let (suspended, clock) = (Arc::clone(&self.suspended), Arc::clone(&self.world.clock));
-        Ok(Some(Box::new(Binding { suspended, bond, clock })))
+        Some(Box::new(Binding { suspended, bond, clock }))
     }
 
     /// What a call can be suspended under; nothing if nobody may ask in it.
-    fn bond(&self, call: &Call, keep: Duration) -> Result<Option<Bond>, CallError> {
+    fn bond(&self, call: &Call, caller: &Caller, keep: Duration) -> Option<Bond> {
         let asks = call.method().is_some_and(|method| method.may_ask);
         if !asks || mrtr::askable(call.client().capabilities()) == "{}" {
-            return Ok(None);
+            return None;
         }
-        Ok(Some(Bond::new(&self.name, &self.gate.identify()?, call, keep)))
+        Some(Bond::new(&self.name, &caller.principal, call, keep))
     }
 
     fn permit(&self, call: &Call, target: &Target<'_>, principal: &Principal) -> Result<Permit, CallError> {
@@ -227,44 +192,43 @@ impl Route {
     pub(crate) async fn send(
         &self,
         call: &Call,
-        visit: Visit<'_>,
         target: &Target<'_>,
-        asker: Asker<'_>,
+        caller: &Caller,
     ) -> Result<Box<Answer>, CallError> {
-        let mirrored = self.mirror(call, visit, target, asker).await?;
-        let answer = self.send_once(call, visit, target, (asker.principal, &mirrored)).await?;
+        let mirrored = self.mirror(call, target, caller).await?;
+        let answer = self.send_once(call, target, caller, &mirrored).await?;
         if !answer.refuses_headers() || call.kind() != Kind::Tool {
             return Ok(answer);
         }
         // The list and the second try need the place that the refused answer still holds.
         let refused = answer.release();
-        Box::pin(target.member.relearn(asker)).await;
-        let learned = Box::pin(self.mirror(call, visit, target, asker)).await?;
+        Box::pin(target.member.relearn(caller)).await;
+        let learned = Box::pin(self.mirror(call, target, caller)).await?;
         if learned == mirrored {
             return Ok(Box::new(refused));
         }
-        Box::pin(self.send_once(call, visit, target, (asker.principal, &learned))).await
+        Box::pin(self.send_once(call, target, caller, &learned)).await
     }
 
     async fn send_once(
         &self,
         call: &Call,
-        visit: Visit<'_>,
         target: &Target<'_>,
-        (principal, mirrored): (&Principal, &[(HeaderName, HeaderValue)]),
+        caller: &Caller,
+        mirrored: &[(HeaderName, HeaderValue)],
     ) -> Result<Box<Answer>, CallError> {
         let upstream = &target.member.upstream;
-        let permit = self.permit(call, target, principal)?;
+        let permit = self.permit(call, target, &caller.principal)?;
         let order = Order {
             call,
-            era: visit.revision.era,
-            reads: visit.revision.era,
+            era: caller.era(),
+            reads: caller.era(),
             subject: target.name.as_deref(),
-            trace: Trace::read(visit.headers),
-            headers: visit.headers,
+            trace: Trace::read(&caller.headers),
+            headers: &caller.headers,
             mirrored,
-            session: visit.session.cloned(),
-            client: visit.client.cloned(),
+            session: caller.session.clone(),
+            client: caller.client.clone(),
             within: within(call, &upstream.plan().deadlines),
             listens: false,
             probes: false,
@@ -278,27 +242,26 @@ impl Route {
     async fn mirror(
         &self,
         call: &Call,
-        visit: Visit<'_>,
         target: &Target<'_>,
-        asker: Asker<'_>,
+        caller: &Caller,
     ) -> Result<Vec<(HeaderName, HeaderValue)>, CallError> {
         if call.kind() != Kind::Tool {
             return Ok(Vec::new());
         }
         let Some(subject) = call.subject() else { return Ok(Vec::new()) };
         let tool = target.name.as_deref().unwrap_or(&subject.text);
-        let Some(params) = self.catalog.mirrored_params(target, tool, asker).await? else {
-            let sent = outbound::param_headers(visit.headers);
+        let Some(params) = self.catalog.mirrored_params(target, tool, caller).await? else {
+            let sent = outbound::param_headers(&caller.headers);
             return Ok(sent.map(|(name, value)| (name.clone(), value.clone())).collect());
         };
         let arguments = params.of(call.arguments_object());
-        if visit.mirrors {
-            arguments.check(visit.headers).map_err(|fault| mismatch(&fault))?;
+        if caller.mirrors {
+            arguments.check(&caller.headers).map_err(|fault| mismatch(&fault))?;
         }
         let mut mirrored = arguments
             .headers()
             .map_err(|fault| CallError::Reject(Reject::Params(format!("{}: {fault}", fault.header()))))?;
-        let unknown = outbound::param_headers(visit.headers).filter(|(name, _)| !params.names(name));
+        let unknown = outbound::param_headers(&caller.headers).filter(|(name, _)| !params.names(name));
         mirrored.extend(unknown.map(|(name, value)| (name.clone(), value.clone())));
         Ok(mirrored)
     }
@@ -306,7 +269,7 @@ impl Route {
     /// The client with the capabilities that can be carried: an aggregate does not carry extensions whose methods have
     /// no owner here, no legacy client has methods of an extension unless its server is its own, and no server can have tasks carried out by a client
     /// (protocol.md §2.9). That a legacy client wants a task is told by its call ([`crate::tasks`]).
-    fn carried(&self, client: &ClientFacts, era: Era) -> Option<ClientFacts> {
+    pub(crate) fn carried(&self, client: &ClientFacts, era: Era) -> Option<ClientFacts> {
         let text = client.capabilities();
         // Most clients have nothing of that kind. An escaped name is looked at.
         if !["tasks", "extensions", "\\"].iter().any(|part| text.contains(part)) {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use auth::Gate;
 use base::error::CallError;
 use base::plan::{RoutePlan, SchemaRule};
 use base::sync::lock;
@@ -34,7 +35,8 @@ pub(crate) use self::label::{map_error_uri, map_result_uris};
 use self::names::{Names, Owner};
 use self::reading::{Part, Reader, Wait};
 use self::remarks::{Done, Remark, Remarks};
-use self::shelf::{Asker, ListFault, Pages, Shelf, Term};
+use self::shelf::{ListFault, Pages, Shelf, Term};
+use crate::caller::Caller;
 
 /// For so long a server that did not give its tools is not asked for them again before each call.
 const ASK_AGAIN: Duration = Duration::from_secs(30);
@@ -97,7 +99,7 @@ impl Merged {
 }
 
 impl Catalog {
-    pub(crate) fn new(plan: &RoutePlan, upstreams: &[Arc<Upstream>]) -> Self {
+    pub(crate) fn new(plan: &RoutePlan, upstreams: &[Arc<Upstream>], gate: &Gate) -> Self {
         let prefixes = upstreams.iter().map(|upstream| upstream.plan().prefix.as_str());
         let names = Arc::new(Names::new(&plan.naming, prefixes));
         let member = |(server, upstream): (usize, &Arc<Upstream>)| {
@@ -106,7 +108,7 @@ impl Catalog {
             let schema = if upstreams.len() > 1 { SchemaRule::Repair } else { SchemaRule::Pass };
             let schema = plan.schema.unwrap_or(schema);
             let label = RouteLabel { names: Arc::clone(&names), server, plan, schema };
-            let shelf = Arc::new(Shelf::new(Arc::clone(upstream), Arc::new(label)));
+            let shelf = Arc::new(Shelf::new(Arc::clone(upstream), gate.clone(), Arc::new(label)));
             Member {
                 upstream: Arc::clone(upstream),
                 reader: Reader::new(Arc::clone(upstream), Arc::clone(&shelf)),
@@ -128,7 +130,7 @@ impl Catalog {
     }
 
     /// Which server a call goes to, and what it calls the subject.
-    pub(crate) async fn locate(&self, call: &Call, asker: Asker<'_>) -> Result<Target<'_>, CallError> {
+    pub(crate) async fn locate(&self, call: &Call, caller: &Caller) -> Result<Target<'_>, CallError> {
         let Some(subject) = call.subject() else {
             // A method without a subject, in no table or for one server: only a route with one server can tell whose.
             let unknown = || mcp::reject::Reject::UnknownMethod(call.method_name().to_owned());
@@ -139,10 +141,10 @@ impl Catalog {
         let unknown = || CallError::UnknownName { kind: call.kind(), name: public.to_string() };
         let (server, name) = match call.kind() {
             Kind::Tool | Kind::Prompt => {
-                self.locate_name(call.kind(), public, asker).await.ok_or_else(unknown)?
+                self.locate_name(call.kind(), public, caller).await.ok_or_else(unknown)?
             }
             Kind::Resource | Kind::Template => {
-                self.locate_uri(call.kind(), public, asker).await.ok_or_else(unknown)?
+                self.locate_uri(call.kind(), public, caller).await.ok_or_else(unknown)?
             }
             Kind::Task | Kind::Server if self.only().is_some() => (0, public.clone()),
             Kind::Task | Kind::Server => return Err(unknown()),
@@ -155,25 +157,25 @@ impl Catalog {
         &self,
         kind: Kind,
         public: &ByteString,
-        asker: Asker<'_>,
+        caller: &Caller,
     ) -> Option<(usize, ByteString)> {
         let (server, shown) = match self.names.owner(public) {
             Owner::Server(server, rest) => (server, rest),
-            Owner::Unprefixed(name) => (Box::pin(self.only_one_that_has(kind, name, asker)).await?, name),
+            Owner::Unprefixed(name) => (Box::pin(self.only_one_that_has(kind, name, caller)).await?, name),
             Owner::Nobody => return None,
         };
         let member = self.members.get(server)?;
         if self.names.may_be_cut(public) {
             let key = (kind, public.to_string());
-            drop(Box::pin(member.know(kind, asker, Wait::Whole)).await);
+            drop(Box::pin(member.know(kind, caller, Wait::Whole)).await);
             // One that is not known may have been listed since, at another replica for one.
-            if !member.shelf.index(asker.era).cut.contains_key(&key)
-                && !member.shelf.index(asker.era).seen.contains_key(&key)
+            if !member.shelf.index(caller.era()).cut.contains_key(&key)
+                && !member.shelf.index(caller.era()).seen.contains_key(&key)
                 && let Some(method) = method::find(list_name(kind))
             {
-                drop(Box::pin(member.reader.list(method, asker, Wait::Whole)).await);
+                drop(Box::pin(member.reader.list(method, caller, Wait::Whole)).await);
             }
-            if let Some(name) = member.shelf.index(asker.era).cut.get(&key) {
+            if let Some(name) = member.shelf.index(caller.era()).cut.get(&key) {
                 return Some((server, name.as_str().into()));
             }
         }
@@ -191,14 +193,14 @@ impl Catalog {
         selection.shows(&name).then_some((server, name))
     }
 
-    async fn locate_uri(&self, kind: Kind, public: &str, asker: Asker<'_>) -> Option<(usize, ByteString)> {
+    async fn locate_uri(&self, kind: Kind, public: &str, caller: &Caller) -> Option<(usize, ByteString)> {
         let (owner, own) = self.names.uri_owner(public);
         let server = match owner {
             Owner::Server(server, _) => server,
-            Owner::Unprefixed(_) => match Box::pin(self.only_one_that_has(kind, public, asker)).await {
+            Owner::Unprefixed(_) => match Box::pin(self.only_one_that_has(kind, public, caller)).await {
                 Some(server) => server,
                 None if kind == Kind::Resource => {
-                    Box::pin(self.only_one_with_template_for(public, asker)).await?
+                    Box::pin(self.only_one_with_template_for(public, caller)).await?
                 }
                 None => return None,
             },
@@ -208,11 +210,11 @@ impl Catalog {
     }
 
     /// The server whose list has that public name, if exactly one has. Lists that were not read yet are read.
-    async fn only_one_that_has(&self, kind: Kind, public: &str, asker: Asker<'_>) -> Option<usize> {
+    async fn only_one_that_has(&self, kind: Kind, public: &str, caller: &Caller) -> Option<usize> {
         // Who has one server's tool need not wait for another that is sick.
-        join_all(self.members.iter().map(|member| member.know(kind, asker, Wait::Fair))).await;
+        join_all(self.members.iter().map(|member| member.know(kind, caller, Wait::Fair))).await;
         let has = |(_, member): &(usize, &Member)| {
-            member.shelf.index(asker.era).seen.contains_key(&(kind, public.to_owned()))
+            member.shelf.index(caller.era()).seen.contains_key(&(kind, public.to_owned()))
         };
         let mut found = self.members.iter().enumerate().filter(has).map(|(server, _)| server);
         let first = found.next()?;
@@ -224,10 +226,10 @@ impl Catalog {
     }
 
     /// The server that lists a template which a URI without a prefix was made of, if exactly one does.
-    async fn only_one_with_template_for(&self, uri: &str, asker: Asker<'_>) -> Option<usize> {
-        join_all(self.members.iter().map(|member| member.know(Kind::Template, asker, Wait::Fair))).await;
+    async fn only_one_with_template_for(&self, uri: &str, caller: &Caller) -> Option<usize> {
+        join_all(self.members.iter().map(|member| member.know(Kind::Template, caller, Wait::Fair))).await;
         let fits = |(kind, text): &(Kind, String)| *kind == Kind::Template && template::fits(text, uri);
-        let has = |(_, member): &(usize, &Member)| member.shelf.index(asker.era).seen.keys().any(fits);
+        let has = |(_, member): &(usize, &Member)| member.shelf.index(caller.era()).seen.keys().any(fits);
         let mut found = self.members.iter().enumerate().filter(has).map(|(server, _)| server);
         let first = found.next()?;
         if found.next().is_some() {
@@ -238,8 +240,8 @@ impl Catalog {
     }
 
     /// What each server lists.
-    pub(crate) async fn parts(&self, method: &'static Method, asker: Asker<'_>) -> Vec<Part> {
-        join_all(self.members.iter().map(|member| member.reader.list(method, asker, Wait::Fair))).await
+    pub(crate) async fn parts(&self, method: &'static Method, caller: &Caller) -> Vec<Part> {
+        join_all(self.members.iter().map(|member| member.reader.list(method, caller, Wait::Fair))).await
     }
 
     /// A list over all servers, for a client of a revision: what is there, in the order of the route, and for what is
@@ -309,10 +311,10 @@ impl Catalog {
         &self,
         target: &Target<'_>,
         tool: &str,
-        asker: Asker<'_>,
+        caller: &Caller,
     ) -> Result<bool, CallError> {
-        target.member.know_tools(asker).await?;
-        Ok(target.member.shelf.index(asker.era).tasks.contains(tool))
+        target.member.know_tools(caller).await?;
+        Ok(target.member.shelf.index(caller.era()).tasks.contains(tool))
     }
 
     /// The mirrored parameters of a tool, as far as its server's list is known.
@@ -320,28 +322,28 @@ impl Catalog {
         &self,
         target: &Target<'_>,
         tool: &str,
-        asker: Asker<'_>,
+        caller: &Caller,
     ) -> Result<Option<Arc<MirroredParams>>, CallError> {
-        target.member.know_tools(asker).await?;
-        Ok(target.member.shelf.index(asker.era).tools.get(tool).cloned())
+        target.member.know_tools(caller).await?;
+        Ok(target.member.shelf.index(caller.era()).tools.get(tool).cloned())
     }
 }
 
 impl Member {
     /// Sees to it, before a call, that the tools were read once. A server that cannot be reached need not be tried twice
     /// for one call, and one that does not give its tools must not hold up every call.
-    async fn know_tools(&self, asker: Asker<'_>) -> Result<(), CallError> {
-        let known = || self.knows_tools(asker.era);
+    async fn know_tools(&self, caller: &Caller) -> Result<(), CallError> {
+        let known = || self.knows_tools(caller.era());
         if known() || lock(&self.in_vain).is_some_and(|at| at.elapsed() < ASK_AGAIN) {
             return Ok(());
         }
-        match Box::pin(self.know(Kind::Tool, asker, Wait::Whole)).await {
+        match Box::pin(self.know(Kind::Tool, caller, Wait::Whole)).await {
             Ok(()) if known() => Ok(()),
             Err(ListFault::Call(
                 error @ (CallError::BreakerOpen { .. } | CallError::OutOfDescriptors { .. }),
             )) => Err(error),
             Err(ListFault::Call(error @ CallError::Unreachable { .. }))
-                if !Box::pin(self.upstream.is_connected(asker.principal, asker.era)).await =>
+                if !Box::pin(self.upstream.is_connected(&caller.principal, caller.era())).await =>
             {
                 Err(error)
             }
@@ -354,13 +356,13 @@ impl Member {
     }
 
     /// Sees to it that the list of a kind was read once. A server that cannot give it stays unknown.
-    async fn know(&self, kind: Kind, asker: Asker<'_>, wait: Wait) -> Result<(), ListFault> {
+    async fn know(&self, kind: Kind, caller: &Caller, wait: Wait) -> Result<(), ListFault> {
         let list = list_name(kind);
-        if self.shelf.index(asker.era).complete.contains(&list) {
+        if self.shelf.index(caller.era()).complete.contains(&list) {
             return Ok(());
         }
         let Some(method) = method::find(list) else { return Ok(()) };
-        let known = self.reader.list(method, asker, wait).await.map(drop);
+        let known = self.reader.list(method, caller, wait).await.map(drop);
         if let Err(fault) = &known {
             tracing::debug!(upstream = self.upstream.name(), list, "not known yet: {}", log(fault));
         }
@@ -368,9 +370,9 @@ impl Member {
     }
 
     /// Reads the tools before the first client asks.
-    pub(crate) async fn warm(&self, asker: Asker<'_>) {
-        if let Some(method) = method::find("tools/list").filter(|_| !self.knows_tools(asker.era)) {
-            drop(self.reader.read_early(method, asker).await);
+    pub(crate) async fn warm(&self, caller: &Caller) {
+        if let Some(method) = method::find("tools/list").filter(|_| !self.knows_tools(caller.era())) {
+            drop(self.reader.read_early(method, caller).await);
         }
     }
 
@@ -379,10 +381,10 @@ impl Member {
     }
 
     /// Reads a list again, because what is known of it has proved to be old.
-    pub(crate) async fn relearn(&self, asker: Asker<'_>) {
-        self.shelf.changed(Kind::Tool, Some(asker.era));
+    pub(crate) async fn relearn(&self, caller: &Caller) {
+        self.shelf.changed(Kind::Tool, Some(caller.era()));
         if let Some(method) = method::find("tools/list")
-            && let Err(fault) = self.reader.list(method, asker, Wait::Whole).await
+            && let Err(fault) = self.reader.list(method, caller, Wait::Whole).await
         {
             tracing::debug!(
                 upstream = self.upstream.name(),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use base::error::CallError;
 use base::reply::{self, ErrorRow};
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use mcp::answer;
 use mcp::call::Call;
 use mcp::json;
@@ -17,14 +17,15 @@ use mcp::legacy::downgrade::{self, Gap};
 use mcp::method::Method;
 use mcp::mrtr::{self, InputRequest, InputRequired};
 use mcp::reject::code;
-use mcp::version::{self, Era, Revision};
+use mcp::version::Era;
 use tokio::time::{Duration, Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use transport::http::body::Pieces;
 use upstream::Ask;
 
 use crate::bridge::questions::{Asking, Questions};
-use crate::call::{Course, Visit};
+use crate::call::Course;
+use crate::caller::Caller;
 use crate::relay::{Passed, Relay};
 use crate::route::Route;
 use crate::subscription::Subscription;
@@ -98,7 +99,7 @@ pub(crate) struct Flow {
     method: Option<&'static Method>,
     state: State,
     route: Arc<Route>,
-    origin: Arc<Origin>,
+    caller: Arc<Caller>,
     /// What a legacy client is asked in this call.
     asking: Option<Asking>,
     /// How often a modern server has asked, and the ids of the elicitations by URL in it.
@@ -108,35 +109,23 @@ pub(crate) struct Flow {
     drain: CancellationToken,
 }
 
-/// Where a call comes from, owned.
-#[derive(Debug, Clone)]
-pub(crate) struct Origin {
-    pub(crate) headers: HeaderMap,
-    /// The revision that the client speaks.
-    pub(crate) revision: &'static Revision,
-    pub(crate) mirrors: bool,
-    pub(crate) session: Option<Arc<str>>,
-    /// The client, where it is known which calls are the same one's.
-    pub(crate) client: Option<Arc<str>>,
-    /// Where a legacy client's answers come in.
-    pub(crate) questions: Option<Arc<Questions>>,
-}
-
-impl Origin {
-    /// For a modern client.
-    pub(crate) fn modern(headers: HeaderMap) -> Self {
-        let revision = version::newest(Era::Modern);
-        Self { headers, revision, mirrors: false, session: None, client: None, questions: None }
-    }
-}
-
 impl Flow {
-    /// A call that begins when it is first asked for a step.
-    pub(crate) fn new(route: Arc<Route>, call: Box<Call>, origin: Origin, drain: CancellationToken) -> Self {
-        let (id, method, origin) = (call.id().clone(), call.method(), Arc::new(origin));
-        let asking = origin.questions.clone().map(Asking::new);
-        let state = State::Starting(start(Arc::clone(&route), call, Arc::clone(&origin)));
-        Self { id, method, state, route, origin, asking, rounds: 0, urls: Vec::new(), drain }
+    /// A call that begins when it is first asked for a step. `questions` is where a legacy client's answers come in.
+    pub(crate) fn new(
+        route: Arc<Route>,
+        mut call: Box<Call>,
+        mut caller: Caller,
+        questions: Option<&Arc<Questions>>,
+        drain: CancellationToken,
+    ) -> Self {
+        if let Some(carried) = route.carried(&caller.facts, caller.era()) {
+            caller.declared = Some(Box::new(std::mem::replace(&mut caller.facts, carried.clone())));
+            call.set_client(carried);
+        }
+        let (id, method, caller) = (call.id().clone(), call.method(), Arc::new(caller));
+        let asking = questions.cloned().map(Asking::new);
+        let state = State::Starting(start(Arc::clone(&route), call, Arc::clone(&caller)));
+        Self { id, method, state, route, caller, asking, rounds: 0, urls: Vec::new(), drain }
     }
 
     pub(crate) fn id(&self) -> &Id {
@@ -363,7 +352,7 @@ impl Flow {
         match turn {
             Ok(Turn::Say(bytes)) => Some(Step::Ask(bytes)),
             Ok(Turn::Again(call)) => {
-                let started = start(Arc::clone(&self.route), call, Arc::clone(&self.origin));
+                let started = start(Arc::clone(&self.route), call, Arc::clone(&self.caller));
                 self.state = State::Starting(started);
                 None
             }
@@ -375,7 +364,7 @@ impl Flow {
     /// the client gets what the server said.
     fn readable(&self, message: Message) -> Message {
         let (State::Relay(relay) | State::Gathering(relay, ..)) = &self.state else { return message };
-        let gap = Gap { from: relay.revision(), to: self.origin.revision };
+        let gap = Gap { from: relay.revision(), to: self.caller.revision };
         let message = if gap.is_even() {
             message
         } else {
@@ -387,7 +376,7 @@ impl Flow {
 
     /// A response that is written as the modern era has it, as the client can read it.
     fn aged(&self, message: Message) -> Message {
-        if self.origin.revision.era == Era::Modern {
+        if self.caller.era() == Era::Modern {
             return message;
         }
         let as_it_is = message.clone();
@@ -399,7 +388,7 @@ impl Flow {
         let MessageKind::Error(parts) = message.kind() else { return };
         let (State::Relay(relay) | State::Gathering(relay, ..)) = &self.state else { return };
         let Some(client) =
-            self.origin.client.as_ref().filter(|_| parts.code == code::LEGACY_URL_ELICITATION_REQUIRED)
+            self.caller.client.as_ref().filter(|_| parts.code == code::LEGACY_URL_ELICITATION_REQUIRED)
         else {
             return;
         };
@@ -424,7 +413,7 @@ impl Flow {
     }
 
     fn fail(&mut self, error: &CallError) -> Step {
-        let wire = reply::wire_for(error, self.origin.revision.era);
+        let wire = reply::wire_for(error, self.caller.era());
         self.last(Last::Error(Box::new(wire)))
     }
 
@@ -448,17 +437,8 @@ impl Flow {
 }
 
 /// Carries a call to where it is answered.
-fn start(route: Arc<Route>, call: Box<Call>, origin: Arc<Origin>) -> Starting {
-    Box::pin(async move {
-        let visit = Visit {
-            headers: &origin.headers,
-            revision: origin.revision,
-            mirrors: origin.mirrors,
-            session: origin.session.as_ref(),
-            client: origin.client.as_ref(),
-        };
-        route.run(call, visit).await
-    })
+fn start(route: Arc<Route>, call: Box<Call>, caller: Arc<Caller>) -> Starting {
+    Box::pin(async move { route.run(call, &caller).await })
 }
 
 impl std::fmt::Debug for Flow {

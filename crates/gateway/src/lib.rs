@@ -8,6 +8,7 @@
 mod admin;
 mod bridge;
 mod call;
+mod caller;
 mod catalog;
 pub mod descriptors;
 mod flow;

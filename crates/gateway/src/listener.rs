@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use auth::{Credentials, Identity};
 use base::aside::client_message;
 use base::error::CallError;
 use base::reply;
@@ -29,7 +30,8 @@ use transport::memory::Memory;
 
 use crate::bridge::door::{Door, Turn};
 use crate::bridge::session::Terms;
-use crate::flow::{Flow, Origin, Steps};
+use crate::caller::Caller;
+use crate::flow::{Flow, Steps};
 use crate::live::Live;
 use crate::replica::Replica;
 
@@ -74,7 +76,7 @@ pub(crate) enum Hop {
     /// From its client.
     Direct,
     /// From another replica, where it came in by the listener of that name, and was checked.
-    Forwarded { listener: String, from: String },
+    Forwarded { listener: String, from: String, identity: Identity },
 }
 
 impl Service for Listener {
@@ -118,16 +120,31 @@ impl Listener {
             let paths = live.paths(name);
             return text(StatusCode::NOT_FOUND, &format!("nothing here; MCP is at {}\n", paths.join(", ")));
         };
+        // A browser asks before it shows who it is.
+        if exchange.method == Method::OPTIONS {
+            return preflight(&exchange.headers);
+        }
+        let identity = match &hop {
+            Hop::Direct => {
+                let identified =
+                    endpoint.door.route.gate.identify(Credentials { headers: &exchange.headers });
+                match identified.await {
+                    Ok(identity) => identity,
+                    Err(refusal) => return refuse_call(&refusal.into(), None, Era::Modern),
+                }
+            }
+            Hop::Forwarded { identity, .. } => identity.clone(),
+        };
         if opens_sse {
+            let from = (&hop, &identity);
             // What is no message lies in a box of its own, so that messages need not move with room for it.
-            return Box::pin(sse::answer(self, exchange, &endpoint.door, (&live.plan.limits, &hop))).await;
+            return Box::pin(sse::answer(self, exchange, &endpoint.door, (&live.plan.limits, from))).await;
         }
         let endpoint = Arc::clone(endpoint);
         match exchange.method {
-            Method::POST => self.post(exchange, &endpoint, (&live, hop)).await,
-            Method::GET => Box::pin(self.get(exchange, &endpoint, (&live, hop))).await,
-            Method::DELETE => Box::pin(self.delete(exchange, &endpoint, hop)).await,
-            Method::OPTIONS => preflight(&exchange.headers),
+            Method::POST => self.post(exchange, &endpoint, (&live, &hop, identity)).await,
+            Method::GET => Box::pin(self.get(exchange, &endpoint, (&live, &hop, identity))).await,
+            Method::DELETE => Box::pin(self.delete(exchange, &endpoint, (&hop, identity))).await,
             _ => not_allowed(),
         }
     }
@@ -136,7 +153,7 @@ impl Listener {
         &self,
         exchange: &mut Exchange,
         endpoint: &Arc<Endpoint>,
-        (live, hop): (&Live, Hop),
+        (live, hop, identity): (&Live, &Hop, Identity),
     ) -> Response<ReplyBody> {
         let limits = &live.plan.limits;
         let readable = checks::readable(&exchange.headers);
@@ -155,16 +172,16 @@ impl Listener {
             Err(fault) => return unread(&fault),
         };
         let headers = std::mem::take(&mut exchange.headers);
-        let origin = Came { uri: &exchange.uri, hop: &hop };
+        let came = Came { uri: &exchange.uri, hop, identity: &identity };
         if is_array(&body) && headers.contains_key(&headers::SESSION_ID) {
-            let terms = match session(&headers, endpoint) {
-                Ok((terms, _)) => terms,
+            let terms = match session(&headers, endpoint, &identity) {
+                Ok(terms) => terms,
                 Err(error) => return refuse_call(&error, None, Era::Legacy),
             };
             if let Err(response) = check_revision(&headers, None) {
                 return *response;
             }
-            if let Some(response) = self.batch_elsewhere(&headers, &body, (endpoint, &terms), origin).await {
+            if let Some(response) = self.batch_elsewhere(&headers, &body, (endpoint, &terms), came).await {
                 return response;
             }
             if terms.revision.has_batches {
@@ -176,8 +193,8 @@ impl Listener {
             Err(unread) => return reject(&Reject::from(unread.fault), unread.id.as_ref()),
         };
         match inbound::era(&headers, &message) {
-            Ok(Era::Modern) => self.modern(headers, message, endpoint, (readable, live, origin)).await,
-            Ok(Era::Legacy) => self.legacy(headers, message, endpoint, (readable, live, origin)).await,
+            Ok(Era::Modern) => self.modern(headers, message, endpoint, (readable, live, came)).await,
+            Ok(Era::Legacy) => self.legacy(headers, message, endpoint, (readable, live, came)).await,
             Err(fault) => reject(&fault, request_id(&message).as_ref()),
         }
     }
@@ -187,7 +204,7 @@ impl Listener {
         headers: HeaderMap,
         message: Message,
         endpoint: &Arc<Endpoint>,
-        (readable, live, origin): (Readable, &Live, Came<'_>),
+        (readable, live, came): (Readable, &Live, Came<'_>),
     ) -> Response<ReplyBody> {
         if let MessageKind::Notification(_) = message.kind() {
             // The core defines none over HTTP; one that was accepted has no effect (§Sending Messages, 5).
@@ -201,14 +218,14 @@ impl Listener {
         };
         if endpoint.door.route.concerns_single(&call)
             && let Some(response) =
-                self.opening_elsewhere(&headers, call.message(), endpoint, origin, Era::Modern).await
+                self.opening_elsewhere(&headers, call.message(), endpoint, came, Era::Modern).await
         {
             return response;
         }
         // What is rare lies in a box of its own.
         if let Some(body) = body.filter(|_| call.continues() || call.kind() == Kind::Task)
             && let Some(response) =
-                Box::pin(self.call_elsewhere(&headers, body, (endpoint, &call), origin)).await
+                Box::pin(self.call_elsewhere(&headers, body, (endpoint, &call), came)).await
         {
             return response;
         }
@@ -227,8 +244,9 @@ impl Listener {
             tasks: endpoint.door.route.world.tasks.clone(),
             recorder: None,
         };
-        let origin = Origin { mirrors: true, ..Origin::modern(headers) };
-        let flow = Flow::new(Arc::clone(&endpoint.door.route), call, origin, self.drain.clone());
+        let caller = Caller::new(came.identity, call.client().clone(), version::newest(Era::Modern));
+        let caller = Caller { mirrors: true, headers, ..caller };
+        let flow = Flow::new(Arc::clone(&endpoint.door.route), call, caller, None, self.drain.clone());
         respond(Steps::Direct(Box::new(flow)), manner).await
     }
 
@@ -237,7 +255,7 @@ impl Listener {
         &self,
         exchange: &Exchange,
         endpoint: &Arc<Endpoint>,
-        (live, hop): (&Live, Hop),
+        (live, hop, identity): (&Live, &Hop, Identity),
     ) -> Response<ReplyBody> {
         let headers = &exchange.headers;
         if !headers.contains_key(&headers::SESSION_ID) {
@@ -249,16 +267,16 @@ impl Listener {
                 why: "Accept must list text/event-stream",
             });
         }
-        let terms = match session(headers, endpoint) {
-            Ok((terms, _)) => terms,
+        let terms = match session(headers, endpoint, &identity) {
+            Ok(terms) => terms,
             Err(error) => return refuse_call(&error, None, Era::Legacy),
         };
         let last_event = match last_event(headers) {
             Ok(last_event) => last_event,
             Err(error) => return refuse_call(&error, None, Era::Legacy),
         };
-        let origin = Came { uri: &exchange.uri, hop: &hop };
-        if let Some(response) = self.plain_elsewhere(exchange, (endpoint, &terms), origin).await {
+        let came = Came { uri: &exchange.uri, hop, identity: &identity };
+        if let Some(response) = self.plain_elsewhere(exchange, (endpoint, &terms), came).await {
             return response;
         }
         match Arc::clone(&endpoint.door).read(&terms, last_event).await {
@@ -276,18 +294,18 @@ impl Listener {
         headers: HeaderMap,
         message: Message,
         endpoint: &Arc<Endpoint>,
-        (readable, live, origin): (Readable, &Live, Came<'_>),
+        (readable, live, came): (Readable, &Live, Came<'_>),
     ) -> Response<ReplyBody> {
         let id = request_id(&message);
         let opens =
             matches!(message.kind(), MessageKind::Request(request) if &*request.method == "initialize");
         if opens && !headers.contains_key(&headers::SESSION_ID) {
             if let Some(response) =
-                self.opening_elsewhere(&headers, &message, endpoint, origin, Era::Legacy).await
+                self.opening_elsewhere(&headers, &message, endpoint, came, Era::Legacy).await
             {
                 return response;
             }
-            return match endpoint.door.open(&message).await {
+            return match endpoint.door.open(&message, came.identity).await {
                 Ok(opened) => {
                     let mut response = respond::json(StatusCode::OK, opened.answer);
                     if let Ok(value) = HeaderValue::from_str(&opened.id) {
@@ -303,14 +321,14 @@ impl Listener {
         {
             return respond::json(StatusCode::OK, pong);
         }
-        let terms = match session(&headers, endpoint) {
-            Ok((terms, _)) => terms,
+        let terms = match session(&headers, endpoint, came.identity) {
+            Ok(terms) => terms,
             Err(error) => return refuse_call(&error, id.as_ref(), Era::Legacy),
         };
         if let Err(response) = check_revision(&headers, id.as_ref()) {
             return *response;
         }
-        if let Some(response) = self.message_elsewhere(&headers, &message, (endpoint, &terms), origin).await {
+        if let Some(response) = self.message_elsewhere(&headers, &message, (endpoint, &terms), came).await {
             return response;
         }
         match endpoint.door.take(message, &terms, &headers).await {
@@ -335,20 +353,25 @@ impl Listener {
         }
     }
 
-    async fn delete(&self, exchange: &Exchange, endpoint: &Arc<Endpoint>, hop: Hop) -> Response<ReplyBody> {
+    async fn delete(
+        &self,
+        exchange: &Exchange,
+        endpoint: &Arc<Endpoint>,
+        (hop, identity): (&Hop, Identity),
+    ) -> Response<ReplyBody> {
         let headers = &exchange.headers;
         if !headers.contains_key(&headers::SESSION_ID) {
             return not_allowed();
         }
-        let (terms, principal) = match session(headers, endpoint) {
-            Ok(found) => found,
+        let terms = match session(headers, endpoint, &identity) {
+            Ok(terms) => terms,
             Err(error) => return refuse_call(&error, None, Era::Legacy),
         };
-        let origin = Came { uri: &exchange.uri, hop: &hop };
-        if let Some(response) = self.plain_elsewhere(exchange, (endpoint, &terms), origin).await {
+        let came = Came { uri: &exchange.uri, hop, identity: &identity };
+        if let Some(response) = self.plain_elsewhere(exchange, (endpoint, &terms), came).await {
             return response;
         }
-        match endpoint.door.end(&terms, &principal).await {
+        match endpoint.door.end(&terms).await {
             Ok(()) => empty(StatusCode::OK),
             Err(error) => refuse_call(&error, None, Era::Legacy),
         }
@@ -378,7 +401,7 @@ fn last_event(headers: &HeaderMap) -> Result<Option<&str>, CallError> {
 }
 
 /// The session that a legacy request names.
-fn session(headers: &HeaderMap, endpoint: &Endpoint) -> Result<(Terms, auth::Principal), CallError> {
+fn session(headers: &HeaderMap, endpoint: &Endpoint, identity: &Identity) -> Result<Terms, CallError> {
     let missing = || {
         CallError::Reject(Reject::NotARequest(
             "a legacy request needs the Mcp-Session-Id of an initialize, and a modern one _meta with its version",
@@ -389,7 +412,7 @@ fn session(headers: &HeaderMap, endpoint: &Endpoint) -> Result<(Terms, auth::Pri
     if ids.next().is_some() {
         return Err(CallError::NoSession);
     }
-    endpoint.door.find(id)
+    endpoint.door.find(id, identity)
 }
 
 /// A revision that is named must be a legacy one that is spoken here (2025-11-25 `basic/transports`: 400).

@@ -31,8 +31,9 @@ use transport::http::body::Pieces;
 use transport::memory::Memory;
 
 use crate::call::Way;
+use crate::caller::Caller;
 use crate::catalog::remarks::Remarks;
-use crate::catalog::shelf::{Asker, Audience, ListFault, Pages, Term};
+use crate::catalog::shelf::{Audience, ListFault, Pages, Term};
 use crate::catalog::{Catalog, Member, Merged, cursor};
 use crate::route::{self, Route};
 
@@ -131,8 +132,8 @@ impl Lists {
         }
     }
 
-    fn key(&self, method: &Method, to: &Revision, cursor: Option<&str>, asker: Asker<'_>) -> Key {
-        let audience = Audience::of(asker, asker.session.filter(|_| self.by_session));
+    fn key(&self, method: &Method, to: &Revision, cursor: Option<&str>, caller: &Caller) -> Key {
+        let audience = Audience::of(caller, caller.session.as_ref().filter(|_| self.by_session));
         let cursor = cursor.map(|cursor| Digest::of([cursor]));
         Key { method: method.name, revision: to.name, cursor, audience }
     }
@@ -160,7 +161,7 @@ impl Route {
         &self,
         call: &Call,
         method: &'static Method,
-        asker: Asker<'_>,
+        caller: &Caller,
         to: &'static Revision,
     ) -> Result<Way, CallError> {
         let cursor = call.cursor().map(|cursor| &*cursor.text);
@@ -168,37 +169,32 @@ impl Route {
             let why = format!("\"cursor\" is longer than {MOST_CURSOR} bytes");
             return Err(CallError::Reject(Reject::Params(why)));
         }
-        let key = self.lists.key(method, to, cursor, asker);
+        let key = self.lists.key(method, to, cursor, caller);
         let wish = Wish { method, cursor, to, key: &key };
         let listing = match self.catalog.only() {
-            Some(member) => match self.one(member, wish, asker).await {
+            Some(member) => match self.one(member, wish, caller).await {
                 Err(ListFault::Theirs(message)) => {
                     return reply::with_id(&message, call.id()).map(Way::Own);
                 }
                 Err(ListFault::Call(error)) => Err(error),
                 Ok(listing) => Ok(listing),
             },
-            None => self.over_several(wish, asker).await,
+            None => self.over_several(wish, caller).await,
         };
         Ok(Way::Built(listing?.answer(call.id())))
     }
 
     /// A page of the only server's list. Clients of the legacy era get all of it in one, since many read no further.
-    async fn one(
-        &self,
-        member: &Member,
-        wish: Wish<'_>,
-        asker: Asker<'_>,
-    ) -> Result<Arc<Listing>, ListFault> {
+    async fn one(&self, member: &Member, wish: Wish<'_>, caller: &Caller) -> Result<Arc<Listing>, ListFault> {
         if let Some(kept) = self.kept(wish) {
             return Ok(kept);
         }
-        let changes = self.catalog.changes(wish.method.kind, asker.era).collect();
+        let changes = self.catalog.changes(wish.method.kind, caller.era()).collect();
         let most = match wish.to.era {
             Era::Legacy if self.catalog.page_size.is_none() => usize::MAX,
             Era::Legacy | Era::Modern => 1,
         };
-        let pages = member.reader.pages(wish.method, (wish.cursor, most), asker).await?;
+        let pages = member.reader.pages(wish.method, (wish.cursor, most), caller).await?;
         // Of those who have waited for the page, one builds.
         if let Some(kept) = self.kept(wish) {
             return Ok(kept);
@@ -222,15 +218,15 @@ impl Route {
     }
 
     /// A list over several servers, or a page of it.
-    async fn over_several(&self, wish: Wish<'_>, asker: Asker<'_>) -> Result<Arc<Listing>, CallError> {
+    async fn over_several(&self, wish: Wish<'_>, caller: &Caller) -> Result<Arc<Listing>, CallError> {
         // Where a server is down, it is asked first: if it cannot be, the client is told what is missing.
         if !self.catalog.any_is_down()
             && let Some(listing) = self.kept_over_several(wish)?
         {
             return Ok(listing);
         }
-        let changes = self.catalog.changes(wish.method.kind, asker.era).collect();
-        let parts = self.catalog.parts(wish.method, asker).await;
+        let changes = self.catalog.changes(wish.method.kind, caller.era()).collect();
+        let parts = self.catalog.parts(wish.method, caller).await;
         // Of those who have waited for the pages, one builds.
         if parts.iter().all(|part| part.as_ref().is_ok_and(|pages| !pages.is_old))
             && let Some(listing) = self.kept_over_several(wish)?

@@ -5,17 +5,14 @@ use std::io;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use arc_swap::ArcSwap;
-use auth::{Gate, Principal};
+use auth::Gate;
 use base::bulkhead::Bulkhead;
 use base::fault::BreakerState;
 use base::plan::{Plan, Reach, RoutePlan, UpstreamPlan};
 use base::sync::lock;
 use base::world::World;
-use bytes::Bytes;
 use futures_util::future::join_all;
 use mcp::json;
-use mcp::meta::{ClientFacts, LogWish};
-use mcp::version::Era;
 use store::StoreFault;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
@@ -30,7 +27,7 @@ use upstream::{Health, Upstream};
 use crate::bridge::door::Door;
 use crate::bridge::replay::Budget;
 use crate::bridge::session::Sessions;
-use crate::catalog::shelf::Asker;
+use crate::caller::Caller;
 use crate::listener::{Doorkeeper, Endpoint, Listener};
 use crate::replica::reception::Reception;
 use crate::replica::{Replica, Told};
@@ -312,19 +309,15 @@ impl Gateway {
         if !server.upstream.plan().watched {
             return;
         }
-        let (gate, live) = (self.gate.clone(), Arc::clone(live));
+        let live = Arc::clone(live);
         let tasks = self.world.tasks.clone();
         self.world.tasks.spawn(async move {
             tasks.spawn(Arc::clone(&server.watch).run(server.stop.clone()));
-            let client =
-                ClientFacts { capabilities: Bytes::from_static(b"{}"), info: None, log: LogWish::Nothing };
-            let principal = Principal::anonymous();
-            let era = Era::Modern;
-            let asker = Asker { gate: &gate, era, principal: &principal, client: &client, session: None };
+            let caller = Caller::nobody();
             let members =
                 live.endpoints.iter().flat_map(|(_, endpoint)| &endpoint.door.route.catalog.members);
             let mine = members.filter(|member| Arc::ptr_eq(&member.upstream, &server.upstream));
-            let warm = join_all(mine.map(|member| member.warm(asker)));
+            let warm = join_all(mine.map(|member| member.warm(&caller)));
             tokio::select! {
                 _ = warm => {}
                 () = server.stop.cancelled() => {}

@@ -24,6 +24,7 @@ use transport::http::body::Pieces;
 use upstream::{Answer, Arrival, Ask, Response};
 
 use crate::bridge::questions::Asking;
+use crate::caller::Caller;
 use crate::catalog::names::Names;
 use crate::catalog::{map_error_uri, map_result_uris};
 use crate::suspend::{Binding, Bond};
@@ -41,9 +42,9 @@ pub(crate) struct Relay {
     id: Id,
     method: Option<&'static Method>,
     method_name: Cow<'static, str>,
-    client: ClientFacts,
-    client_era: Era,
-    extends: Option<ClientFacts>,
+    caller: Arc<Caller>,
+    /// What the server was told of the client, where that is something else.
+    told: Option<ClientFacts>,
     token: Option<Box<str>>,
     last_progress: f64,
     mapping: Option<Mapping>,
@@ -73,9 +74,7 @@ pub(crate) struct Relay {
 /// What the answer to a call is passed on with.
 #[derive(Debug)]
 pub(crate) struct Errand {
-    pub(crate) client_era: Era,
-    /// What the client has declared, if not all of it is carried here.
-    pub(crate) extends: Option<ClientFacts>,
+    pub(crate) caller: Arc<Caller>,
     pub(crate) mapping: Option<Mapping>,
     pub(crate) deadlines: Deadlines,
     pub(crate) bond: Option<Bond>,
@@ -112,8 +111,8 @@ pub(crate) enum Passed {
 
 impl Relay {
     pub(crate) fn new(answer: Answer, call: Box<Call>, errand: Errand) -> Self {
-        let Errand { client_era, extends, mapping, deadlines, bond, binding, tally, mut tasking } = errand;
-        let asked_again = client_era == Era::Legacy && answer.era() == Era::Modern;
+        let Errand { caller, mapping, deadlines, bond, binding, tally, mut tasking } = errand;
+        let asked_again = caller.era() == Era::Legacy && answer.era() == Era::Modern;
         Self {
             input: deadlines.input,
             longest: deadlines.call_max,
@@ -123,12 +122,8 @@ impl Relay {
             id: call.id().clone(),
             method: call.method(),
             method_name: call.method_label(),
-            client: tasking
-                .as_mut()
-                .and_then(|tasking| tasking.client.take())
-                .unwrap_or_else(|| call.client().clone()),
-            client_era,
-            extends,
+            told: tasking.as_mut().and_then(|tasking| tasking.client.take()),
+            caller,
             token: call.progress_token().map(Into::into),
             last_progress: f64::NEG_INFINITY,
             mapping,
@@ -198,10 +193,11 @@ impl Relay {
     }
 
     /// Goes on for a retry of its client.
-    pub(crate) fn replace(mut self: Box<Self>, call: &Call) -> Box<Self> {
+    pub(crate) fn replace(mut self: Box<Self>, call: &Call, caller: &Arc<Caller>) -> Box<Self> {
         self.id = call.id().clone();
         self.token = call.progress_token().map(Into::into);
-        self.client = call.client().clone();
+        self.caller = Arc::clone(caller);
+        self.told = None;
         self.last_progress = f64::NEG_INFINITY;
         self
     }
@@ -308,7 +304,7 @@ impl Relay {
                 // MCP `basic/patterns/progress`: it must increase. What stays in the legacy era passes as it came all the same:
                 // its clients always got it so.
                 let increases = *progress > self.last_progress;
-                if !increases && (self.client_era, self.answer.era()) != (Era::Legacy, Era::Legacy) {
+                if !increases && (self.caller.era(), self.answer.era()) != (Era::Legacy, Era::Legacy) {
                     self.tally.progress_left_out();
                     return None;
                 }
@@ -317,9 +313,9 @@ impl Relay {
                 patch.replace(*token_at, token.as_bytes());
                 Some(patch.apply(message.bytes()))
             }
-            Notice::Log { level } => self.client.log.wants(*level).then(|| message.bytes().clone()),
+            Notice::Log { level } => self.client().log.wants(*level).then(|| message.bytes().clone()),
             // The modern era has none: who asks again finds out.
-            Notice::ElicitationComplete { .. } if self.client_era == Era::Modern => None,
+            Notice::ElicitationComplete { .. } if self.caller.era() == Era::Modern => None,
             // What belongs to subscription streams has no place on a call's stream (MCP `streamable-http` §Receiving).
             Notice::ListChanged(_)
             | Notice::ResourceUpdated { .. }
@@ -332,6 +328,11 @@ impl Relay {
             }
             _ => Some(message.bytes().clone()),
         }
+    }
+
+    /// What the server knows that the client has declared.
+    fn client(&self) -> &ClientFacts {
+        self.told.as_ref().unwrap_or(&self.caller.facts)
     }
 
     fn reshape(&self) -> Option<&Reshape> {
@@ -380,14 +381,14 @@ impl Relay {
         }
         let mut passed = message.patched(&patch, &self.id);
         if let Some(reshape) = self.tasking.as_mut().and_then(|tasking| tasking.reshape.as_mut()) {
-            passed = reshape.response(passed, &self.client)?;
+            passed = reshape.response(passed, self.told.as_ref().unwrap_or(&self.caller.facts))?;
         }
         Ok(Passed::Response(passed, status))
     }
 
     /// Whether a result is as its client can read it, and so long that it had better not be copied.
     fn passes_whole(&self, message: &Message, status: Option<StatusCode>) -> bool {
-        let modern = (self.client_era, self.answer.era()) == (Era::Modern, Era::Modern);
+        let modern = (self.caller.era(), self.answer.era()) == (Era::Modern, Era::Modern);
         let is_plain = matches!(message.kind(), MessageKind::Result(_)) && self.tasking.is_none();
         modern
             && is_plain
@@ -399,7 +400,9 @@ impl Relay {
     fn check_error(&self, message: &Message) -> Result<(), CallError> {
         let MessageKind::Error(parts) = message.kind() else { return Ok(()) };
         // A legacy server means something of its own by those codes.
-        if self.client_era == Era::Modern || self.answer.era() == Era::Legacy || !code::is_modern(parts.code)
+        if self.caller.era() == Era::Modern
+            || self.answer.era() == Era::Legacy
+            || !code::is_modern(parts.code)
         {
             return Ok(());
         }
@@ -424,7 +427,7 @@ impl Relay {
         let is_it = parts.code == code::LEGACY_URL_ELICITATION_REQUIRED;
         // A legacy client knows it, whoever says it; and between modern peers it is an error like any other, although no modern
         // server should use that code (MCP 2026-07-28 `basic` §Error Codes).
-        if !is_it || (self.client_era, self.answer.era()) != (Era::Modern, Era::Legacy) {
+        if !is_it || (self.caller.era(), self.answer.era()) != (Era::Modern, Era::Legacy) {
             return Ok(None);
         }
         let upstream = self.answer.upstream();
@@ -445,11 +448,11 @@ impl Relay {
     /// What the server asks for, if that is its answer.
     fn check_type(&self, result: &Object<'_>) -> Result<Option<InputRequired>, CallError> {
         let invalid = |fault: AnswerFault| CallError::invalid(self.answer.upstream(), &fault);
-        let asks = match answer::result_type(result, &self.client) {
+        let asks = match answer::result_type(result, self.client()) {
             // Whose type it is only the client knows. A legacy client has none.
             Err(AnswerFault::UnknownResultType(_))
-                if self.client_era == Era::Modern
-                    && self.extends.as_ref().unwrap_or(&self.client).declares_any() =>
+                if self.caller.era() == Era::Modern
+                    && self.caller.declared.as_deref().unwrap_or_else(|| self.client()).declares_any() =>
             {
                 false
             }
@@ -468,7 +471,7 @@ impl Relay {
 
     /// A client may be asked only for what it has declared (MCP `basic/patterns/mrtr`).
     fn check_declared(&self, requests: &[InputRequest]) -> Result<(), CallError> {
-        match requests.iter().find_map(|request| request.lacks(self.client.capabilities())) {
+        match requests.iter().find_map(|request| request.lacks(self.client().capabilities())) {
             None => Ok(()),
             Some(required) => {
                 Err(CallError::MissingCapability { upstream: self.answer.upstream().to_owned(), required })

@@ -18,17 +18,17 @@ use mcp::discover::{self, Capabilities, Discovered};
 use mcp::json::{self, Object, Patch};
 use mcp::jsonrpc::{Message, MessageKind};
 use mcp::listen::Filter;
-use mcp::meta::{ClientFacts, DEGRADED};
+use mcp::meta::DEGRADED;
 use mcp::method::{Kind, Reach};
 use mcp::version::{self, Era};
 use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use upstream::{Arrival, Upstream};
 
-use crate::call::{Visit, Way};
+use crate::call::Way;
+use crate::caller::Caller;
 use crate::catalog::names::Owner;
 use crate::catalog::reading::Wait;
-use crate::catalog::shelf::Asker;
 use crate::catalog::{Catalog, Member};
 use crate::listing::Lists;
 use crate::news::Feed;
@@ -108,7 +108,7 @@ impl Route {
         Shares { places, streams, suspended, tasks, replica }: Shares,
     ) -> Self {
         let upstreams: Vec<_> = servers.iter().map(|(upstream, _)| Arc::clone(upstream)).collect();
-        let catalog = Arc::new(Catalog::new(plan, &upstreams));
+        let catalog = Arc::new(Catalog::new(plan, &upstreams, &gate));
         let watches: Vec<_> = servers.iter().map(|(_, watch)| Arc::clone(watch)).collect();
         for (member, watch) in catalog.members.iter().zip(&watches) {
             watch.guard(&member.shelf);
@@ -176,34 +176,29 @@ impl Route {
     }
 
     /// A call that concerns all servers: a list, a description, or a subscription.
-    pub(crate) async fn over_all(
-        &self,
-        call: &Call,
-        visit: Visit<'_>,
-        asker: Asker<'_>,
-    ) -> Result<Way, CallError> {
+    pub(crate) async fn over_all(&self, call: &Call, caller: &Caller) -> Result<Way, CallError> {
         let Some(method) = call.method() else { return Err(CallError::Internal("no method".to_owned())) };
         if method.entries.is_some() {
-            return self.list(call, method, asker, visit.revision).await;
+            return self.list(call, method, caller, caller.revision).await;
         }
         if method.cacheable {
-            return self.describe(call, visit, asker).await;
+            return self.describe(call, caller).await;
         }
         let filter = Filter::read(call.params())?;
-        let subscription = Subscription::open(self, filter, visit.revision.era).await?;
+        let subscription = Subscription::open(self, filter, caller.era()).await?;
         Ok(Way::Listen(Box::new(subscription.for_stream(call.id().clone()))))
     }
 
     /// Answers `server/discover`. One modern server describes itself; only the revisions are ours to say.
-    async fn describe(&self, call: &Call, visit: Visit<'_>, asker: Asker<'_>) -> Result<Way, CallError> {
+    async fn describe(&self, call: &Call, caller: &Caller) -> Result<Way, CallError> {
         if let Some(member) = self.catalog.only() {
-            let (era, _) = member.reader.describe(asker, Wait::Whole).await?;
+            let (era, _) = member.reader.describe(caller, Wait::Whole).await?;
             if era == Era::Modern {
-                let message = self.described(member, call, visit, asker).await?;
+                let message = self.described(member, call, caller).await?;
                 return reply::with_id(&message, call.id()).map(Way::Own);
             }
         }
-        let (mut discovered, degraded) = self.discovered(asker.principal, asker.era, asker.client).await?;
+        let (mut discovered, degraded) = self.discovered(caller).await?;
         // Of a legacy server only what crosses, and nothing that is unknown here.
         discovered.raw_capabilities = discovered.capabilities.text();
         let meta = if degraded.is_empty() { Vec::new() } else { vec![degraded_member(&degraded)] };
@@ -211,9 +206,9 @@ impl Route {
     }
 
     /// Sends a call without a subject to the only server and waits for the response.
-    async fn ask_only(&self, call: &Call, visit: Visit<'_>, asker: Asker<'_>) -> Result<Message, CallError> {
-        let target = self.catalog.locate(call, asker).await?;
-        let mut answer = self.send(call, visit, &target, asker).await?;
+    async fn ask_only(&self, call: &Call, caller: &Caller) -> Result<Message, CallError> {
+        let target = self.catalog.locate(call, caller).await?;
+        let mut answer = self.send(call, &target, caller).await?;
         loop {
             if let Arrival::Response(response) = answer.next().await? {
                 return Ok(response.message);
@@ -222,20 +217,14 @@ impl Route {
     }
 
     /// The only server's description of itself, asked for once as long as it is fresh and for whom it is meant.
-    async fn described(
-        &self,
-        member: &Member,
-        call: &Call,
-        visit: Visit<'_>,
-        asker: Asker<'_>,
-    ) -> Result<Message, CallError> {
-        let key = (asker.principal.clone(), Digest::of([call.client().capabilities()]));
+    async fn described(&self, member: &Member, call: &Call, caller: &Caller) -> Result<Message, CallError> {
+        let key = (caller.principal.clone(), Digest::of([call.client().capabilities()]));
         let is_fresh = |(_, until): &(Message, Instant)| *until > Instant::now();
         if let Some((message, _)) = self.described.find(&key, is_fresh) {
             return Ok(message);
         }
         let ask = Box::pin(async {
-            let message = self.describe_itself(member.upstream.name(), call, visit, asker).await?;
+            let message = self.describe_itself(member.upstream.name(), call, caller).await?;
             let hints = answer::result_object(&message).ok().and_then(|result| Hints::read(&result).ok());
             let ttl = hints.map_or(Duration::ZERO, |hints| hints.ttl).min(LONGEST_DESCRIPTION_TTL);
             let described = (message, Instant::now() + ttl);
@@ -271,14 +260,8 @@ impl Route {
         described.map(|(message, _)| message)
     }
 
-    async fn describe_itself(
-        &self,
-        name: &str,
-        call: &Call,
-        visit: Visit<'_>,
-        asker: Asker<'_>,
-    ) -> Result<Message, CallError> {
-        let message = self.ask_only(call, visit, asker).await?;
+    async fn describe_itself(&self, name: &str, call: &Call, caller: &Caller) -> Result<Message, CallError> {
+        let message = self.ask_only(call, caller).await?;
         let MessageKind::Result(parts) = message.kind() else { return Ok(message) };
         let invalid = |why: String| CallError::InvalidAnswer { upstream: name.to_owned(), why };
         let result = Object::parse(message.at(parts.result)).map_err(|fault| invalid(fault.to_string()))?;
@@ -299,14 +282,11 @@ impl Route {
     /// What the servers say of themselves, as one: with the reasons of those that could not be asked.
     pub(crate) async fn discovered(
         &self,
-        principal: &Principal,
-        era: Era,
-        client: &ClientFacts,
+        caller: &Caller,
     ) -> Result<(Discovered, std::collections::BTreeMap<String, String>), CallError> {
         let versions: Vec<String> = version::names(Era::Modern).map(str::to_owned).collect();
-        let asker = Asker { gate: &self.gate, era, principal, client, session: None };
         if let Some(member) = self.catalog.only() {
-            let (theirs, found) = member.reader.describe(asker, Wait::Whole).await?;
+            let (theirs, found) = member.reader.describe(caller, Wait::Whole).await?;
             let mut discovered = Discovered::clone(&found);
             discovered.versions = versions;
             if self.tells_of_changes {
@@ -319,7 +299,7 @@ impl Route {
             return Ok((discovered, std::collections::BTreeMap::new()));
         }
         let members = &self.catalog.members;
-        let asked = members.iter().map(|member| member.reader.describe(asker, Wait::Fair));
+        let asked = members.iter().map(|member| member.reader.describe(caller, Wait::Fair));
         let found = futures_util::future::join_all(asked).await;
         let mut capabilities = Capabilities::default();
         let (mut instructions, mut degraded) = (Vec::new(), std::collections::BTreeMap::new());

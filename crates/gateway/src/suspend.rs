@@ -23,6 +23,7 @@ use store::seal::{Bound, Seal, SealFault};
 use tokio::sync::{Notify, oneshot};
 use upstream::{Ask, Debt};
 
+use crate::caller::Caller;
 use crate::relay::Relay;
 use crate::replica::Replica;
 
@@ -271,8 +272,8 @@ impl Suspended {
     pub(crate) async fn resume(
         self: &Arc<Self>,
         call: &Call,
-        bond: &Bond,
-        now: SystemTime,
+        caller: &Arc<Caller>,
+        (bond, now): (&Bond, SystemTime),
     ) -> Result<Resumed, CallError> {
         let retry = Retry::read(call.params())
             .map_err(|fault| CallError::Reject(Reject::member("inputResponses", &fault)))?;
@@ -292,7 +293,7 @@ impl Suspended {
             return Err(CallError::RequestState("it was given for other params"));
         }
         match member("call") {
-            Some(handle) => self.take(&handle, call, &retry, (bond, now)).await,
+            Some(handle) => self.take(&handle, (call, caller), &retry, (bond, now)).await,
             None => {
                 let keys = sealed.get("visit").ok().flatten().map(json::array).transpose();
                 let keys = keys.ok().flatten().ok_or_else(unreadable)?;
@@ -304,7 +305,7 @@ impl Suspended {
     async fn take(
         self: &Arc<Self>,
         handle: &str,
-        call: &Call,
+        (call, caller): (&Call, &Arc<Caller>),
         retry: &Retry<'_>,
         (bond, now): (&Bond, SystemTime),
     ) -> Result<Resumed, CallError> {
@@ -335,7 +336,7 @@ impl Suspended {
                 None => left.push((request, debt)),
             }
         }
-        let relay = relay.replace(call);
+        let relay = relay.replace(call, caller);
         if left.is_empty() || relay.is_over() {
             return Ok(Resumed::Goes(relay));
         }

@@ -25,9 +25,9 @@ use mcp::reject::{Reject, code};
 use mcp::version::Era;
 use store::seal::Seal;
 
-use crate::call::{Visit, Way};
+use crate::call::Way;
+use crate::caller::Caller;
 use crate::catalog::Target;
-use crate::catalog::shelf::Asker;
 use crate::relay::Mapping;
 use crate::replica::Replica;
 use crate::route::Route;
@@ -107,34 +107,29 @@ impl Route {
     }
 
     /// A request about a task.
-    pub(crate) async fn task(
-        &self,
-        call: &Call,
-        visit: Visit<'_>,
-        asker: Asker<'_>,
-    ) -> Result<Way, CallError> {
+    pub(crate) async fn task(&self, call: &Call, caller: &Arc<Caller>) -> Result<Way, CallError> {
         let unknown = || CallError::Reject(Reject::UnknownMethod(call.method_name().to_owned()));
-        let era = visit.revision.era;
+        let era = caller.era();
         if let Some(member) = self.catalog.only().filter(|_| self.catalog.names.is_transparent()) {
             let (theirs, _) =
-                member.upstream.discovered(asker.principal, asker.era, Some(asker.client)).await?;
+                member.upstream.discovered(&caller.principal, caller.era(), Some(&caller.facts)).await?;
             if theirs == era {
                 let target = Target { server: 0, member, name: None };
-                return self.pass_task(call, visit, target, asker, None).await;
+                return self.pass_task(call, target, caller, None).await;
             }
         }
         // A list of several servers' tasks could not have all of them: ids are not kept, and modern servers have no list.
         let Some(public) = call.subject().map(|subject| subject.text.to_string()) else {
             return Err(unknown());
         };
-        if Form::of_client(visit.revision, call.client()).is_none() {
+        if Form::of_client(caller.revision, call.client()).is_none() {
             return Err(match era {
                 Era::Legacy => unknown(),
                 Era::Modern => not_declared(),
             });
         }
         let no_such = || CallError::UnknownName { kind: Kind::Task, name: public.clone() };
-        let ids = Ids::new(self, asker.principal);
+        let ids = Ids::new(self, &caller.principal);
         let (own, server, declared) = match ids.open(&public)? {
             Name::Finished { handle } => return ids.finished(call, &handle, &public).map(Way::Own),
             Name::Of { server, task, declared } => (task, server, declared),
@@ -150,18 +145,18 @@ impl Route {
             }
             _ => call.client().clone(),
         };
-        let (theirs, _) = member.upstream.discovered(asker.principal, asker.era, Some(&client)).await?;
+        let (theirs, _) = member.upstream.discovered(&caller.principal, caller.era(), Some(&client)).await?;
         let target = Target { server, member, name: Some(own.as_str().into()) };
         if era == theirs {
             let call = call.clone().with_client(client.clone());
-            let asker = Asker { client: &client, ..asker };
-            return self.pass_task(&call, visit, target, asker, Some(Reshape::Known { own, public })).await;
+            let caller = Arc::new(Caller { facts: client, ..Caller::clone(caller) });
+            return self.pass_task(&call, target, &caller, Some(Reshape::Known { own, public })).await;
         }
         let facts = if theirs == Era::Modern { shapes::declaring(&client) } else { client };
-        let courier = Courier::new(self, &target, visit, (asker, facts));
+        let courier = Courier::new(self, &target, (caller, facts));
         let subject = Subject { courier, own, public, mapping: self.mapping(&target) };
         match theirs {
-            Era::Modern => self.task_of_modern(call, visit.revision, subject).await,
+            Era::Modern => self.task_of_modern(call, caller.revision, subject).await,
             Era::Legacy => self.task_of_legacy(call, subject).await.map(Way::Own),
         }
     }
@@ -170,13 +165,12 @@ impl Route {
     async fn pass_task(
         &self,
         call: &Call,
-        visit: Visit<'_>,
         target: Target<'_>,
-        asker: Asker<'_>,
+        caller: &Arc<Caller>,
         reshape: Option<Reshape>,
     ) -> Result<Way, CallError> {
         let place = if call.waits() { Some(self.tasks.waits.take().await?) } else { None };
-        let answer = self.send(call, visit, &target, asker).await?;
+        let answer = self.send(call, &target, caller).await?;
         let tasking = Tasking { reshape, client: None, place };
         Ok(Way::Server(answer, self.mapping(&target), Some(Box::new(tasking))))
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
-use auth::Principal;
+use auth::{Identity, Principal};
 use base::error::CallError;
 use base::plan::Limits;
 use base::sync::lock;
@@ -30,8 +30,9 @@ use upstream::{Aside, Upstream};
 
 use crate::bridge::questions::Asking;
 use crate::bridge::session::{Held, InFlight, Sessions, Terms, fits};
+use crate::caller::Caller;
 use crate::catalog::names::Owner;
-use crate::flow::{Flow, Origin};
+use crate::flow::Flow;
 use crate::route::Route;
 use crate::subscription::Subscription;
 use crate::watch::Interest;
@@ -84,20 +85,29 @@ impl Door {
     }
 
     /// Opens a session that outlives its connections: any replica can find it.
-    pub(crate) async fn open(&self, message: &Message) -> Result<Opened, CallError> {
-        let Some(replica) = &self.route.replica else { return self.open_as(message, "").await };
+    pub(crate) async fn open(&self, message: &Message, identity: &Identity) -> Result<Opened, CallError> {
+        let Some(replica) = &self.route.replica else { return self.open_as(message, identity, "").await };
         Box::pin(replica.renewed())
             .await
             .map_err(|fault| CallError::store_away("this change of a session", &fault))?;
-        self.open_as(message, &replica.id()).await
+        self.open_as(message, identity, &replica.id()).await
     }
 
     /// Opens the session of one connection, which ends with it.
-    pub(crate) async fn open_here(&self, message: &Message) -> Result<Opened, CallError> {
-        self.open_as(message, "").await
+    pub(crate) async fn open_here(
+        &self,
+        message: &Message,
+        identity: &Identity,
+    ) -> Result<Opened, CallError> {
+        self.open_as(message, identity, "").await
     }
 
-    async fn open_as(&self, message: &Message, opener: &str) -> Result<Opened, CallError> {
+    async fn open_as(
+        &self,
+        message: &Message,
+        identity: &Identity,
+        opener: &str,
+    ) -> Result<Opened, CallError> {
         let request = inbound::request_of(message)?;
         let opening = Opening::read(message.params())?;
         if !fits(&opening) {
@@ -105,34 +115,32 @@ impl Door {
                 "\"capabilities\" are larger than a session can hold".to_owned(),
             )));
         }
-        let principal = self.route.gate.identify()?;
-        let (discovered, _) = self.route.discovered(&principal, Era::Legacy, &opening.client).await?;
+        let caller = Caller::new(identity, opening.client.clone(), opening.revision);
+        let (discovered, _) = self.route.discovered(&caller).await?;
         let now = self.now();
         let (id, terms) = self
             .sessions
-            .open(&opening, &principal, &self.limits, (opener, now))
+            .open(&opening, identity, &self.limits, (opener, now))
             .map_err(|fault| CallError::Internal(fault.to_string()))?;
         self.sessions.opening(&terms.name);
         for over in self.sessions.sweep(now) {
-            self.route.world.tasks.spawn(forget(Arc::clone(&self.route), principal.clone(), over));
+            self.route.world.tasks.spawn(forget(Arc::clone(&self.route), identity.principal.clone(), over));
         }
         let result = initialize::result(&discovered, terms.revision, &self.route.world.identity);
         Ok(Opened { id, terms, answer: answer::result_message(&request.id, &result) })
     }
 
     /// The session of that id.
-    pub(crate) fn find(&self, id: &str) -> Result<(Terms, Principal), CallError> {
-        let principal = self.route.gate.identify()?;
-        let terms = self.sessions.find(id, &principal, self.now()).map_err(|fault| {
+    pub(crate) fn find(&self, id: &str, identity: &Identity) -> Result<Terms, CallError> {
+        self.sessions.find(id, identity, self.now()).map_err(|fault| {
             tracing::debug!(%fault, "a session id is not valid");
             CallError::NoSession
-        })?;
-        Ok((terms, principal))
+        })
     }
 
     /// Ends a session, everywhere, whether or not its client waits for that.
-    pub(crate) async fn end(self: &Arc<Self>, terms: &Terms, principal: &Principal) -> Result<(), CallError> {
-        let (door, terms, principal) = (Arc::clone(self), terms.clone(), principal.clone());
+    pub(crate) async fn end(self: &Arc<Self>, terms: &Terms) -> Result<(), CallError> {
+        let (door, terms, principal) = (Arc::clone(self), terms.clone(), terms.identity.principal.clone());
         let ending = self.route.world.tasks.spawn(async move {
             // What servers hold for it is ended first: that it has ended is the last that is known of it.
             forget(Arc::clone(&door.route), principal, Arc::clone(&terms.name)).await;
@@ -231,8 +239,7 @@ impl Door {
 
     /// Whether any server logs, as far as is known. One that is away may.
     async fn logs(&self, terms: &Terms) -> Result<bool, CallError> {
-        let principal = self.route.gate.identify()?;
-        let told = self.route.discovered(&principal, Era::Legacy, &terms.client).await;
+        let told = self.route.discovered(&terms.caller(terms.client.clone())).await;
         let logs = |(found, missing): (Discovered, BTreeMap<_, _>)| {
             found.capabilities.logging || !missing.is_empty()
         };
@@ -245,15 +252,9 @@ impl Door {
         let Some(in_flight) = held.begin(call.id()) else {
             return Err(CallError::Reject(Reject::NotARequest("a request with this id is still in flight")));
         };
-        let origin = Origin {
-            headers: headers.clone(),
-            revision: terms.revision,
-            mirrors: false,
-            session: Some(Arc::clone(&terms.name)),
-            client: Some(Arc::clone(&terms.name)),
-            questions: Some(Arc::clone(&held.questions)),
-        };
-        let flow = Flow::new(Arc::clone(&self.route), Box::new(call), origin, self.drain.clone());
+        let caller = Caller { headers: headers.clone(), ..terms.caller(call.client().clone()) };
+        let (call, drain) = (Box::new(call), self.drain.clone());
+        let flow = Flow::new(Arc::clone(&self.route), call, caller, Some(&held.questions), drain);
         Ok(Turn::Call(Box::new(flow), in_flight))
     }
 
@@ -265,18 +266,18 @@ impl Door {
                 if held.is_some_and(|held| held.questions.progressed(message)) {
                     return;
                 }
-                match (self.only_own(), self.route.gate.identify()) {
-                    (Some(upstream), Ok(principal)) => {
-                        upstream.tell_own(&principal, (&terms.name, &terms.client), message.bytes());
+                match self.only_own() {
+                    Some(upstream) => {
+                        let client = (&terms.name, &terms.client);
+                        upstream.tell_own(&terms.identity.principal, client, message.bytes());
                     }
-                    _ => tracing::debug!("a client tells of progress that nobody waits for"),
+                    None => tracing::debug!("a client tells of progress that nobody waits for"),
                 }
             }
             "notifications/roots/list_changed" => {
-                let Ok(principal) = self.route.gate.identify() else { return };
                 for member in &self.route.catalog.members {
                     let client = (&terms.name, &terms.client);
-                    member.upstream.roots_changed(&principal, client, message.bytes());
+                    member.upstream.roots_changed(&terms.identity.principal, client, message.bytes());
                 }
             }
             _ => {}
@@ -310,9 +311,9 @@ impl Door {
             return Err(too_many());
         }
         let within = member.upstream.plan().deadlines.list;
-        let principal = self.route.gate.identify()?;
+        let principal = &terms.identity.principal;
         // So that it is known who listens for clients of this era; what is wrong is seen below.
-        drop(member.upstream.discovered(&principal, Era::Legacy, Some(&terms.client)).await);
+        drop(member.upstream.discovered(principal, Era::Legacy, Some(&terms.client)).await);
         let watch = watch.of(Era::Legacy);
         let (interest, honoured) = watch.want(vec![own.clone()], Instant::now() + within).await;
         if !honoured.is_some_and(|honoured| honoured.uris.contains(&own)) {
@@ -350,10 +351,9 @@ impl Door {
         });
         let (interests, streams) = (held.interests_changed.subscribe(), held.streams.subscribe());
         let (asides, aside) = Aside::channel();
-        if let Ok(principal) = self.route.gate.identify() {
-            for (place, member) in self.route.catalog.members.iter().enumerate() {
-                member.upstream.can_ask((&principal, place), (&terms.name, &terms.client), &asides);
-            }
+        let principal = &terms.identity.principal;
+        for (place, member) in self.route.catalog.members.iter().enumerate() {
+            member.upstream.can_ask((principal, place), (&terms.name, &terms.client), &asides);
         }
         let asking = Asking::new(Arc::clone(&held.questions));
         let subscription = Subscription::aside(&self.route, all_changes(&held), Era::Legacy).await;

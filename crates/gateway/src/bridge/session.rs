@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use auth::Principal;
+use auth::Identity;
 use base::plan::Limits;
 use base::random;
 use base::sync::lock;
@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bridge::questions::Questions;
 use crate::bridge::replay::{Budget, Recordings};
+use crate::caller::Caller;
 use crate::replica::Homed;
 use crate::watch::Interest;
 
@@ -44,6 +45,8 @@ pub(crate) struct Terms {
     pub(crate) revision: &'static Revision,
     pub(crate) client: ClientFacts,
     expires: SystemTime,
+    /// Who sends the request that it was found for.
+    pub(crate) identity: Identity,
 }
 
 /// Opens and knows sessions.
@@ -97,7 +100,7 @@ impl Sessions {
     pub(crate) fn open(
         &self,
         opening: &Opening,
-        principal: &Principal,
+        identity: &Identity,
         limits: &Limits,
         (opener, now): (&str, SystemTime),
     ) -> Result<(String, Terms), SealFault> {
@@ -109,8 +112,9 @@ impl Sessions {
             revision: opening.revision,
             client: opening.client.clone(),
             expires,
+            identity: identity.clone(),
         };
-        let bound = Bound { purpose: &self.purpose, principal: principal.id() };
+        let bound = Bound { purpose: &self.purpose, principal: identity.principal.id() };
         Ok((self.seal.seal(bound, expires, terms.text().as_bytes())?, terms))
     }
 
@@ -139,9 +143,9 @@ impl Sessions {
     }
 
     /// The terms of a session that is still open.
-    pub(crate) fn find(&self, id: &str, principal: &Principal, now: SystemTime) -> Result<Terms, SealFault> {
-        let bound = Bound { purpose: &self.purpose, principal: principal.id() };
-        let terms = Terms::read(&self.seal.open(bound, now, id)?).ok_or(SealFault::Malformed)?;
+    pub(crate) fn find(&self, id: &str, identity: &Identity, now: SystemTime) -> Result<Terms, SealFault> {
+        let bound = Bound { purpose: &self.purpose, principal: identity.principal.id() };
+        let terms = Terms::read(&self.seal.open(bound, now, id)?, identity).ok_or(SealFault::Malformed)?;
         if lock(&self.ended).contains_key(&terms.name) {
             return Err(SealFault::Expired);
         }
@@ -252,6 +256,12 @@ impl Terms {
         ClientFacts { log: level.map_or(LogWish::ServerDefault, LogWish::AtLeast), ..self.client.clone() }
     }
 
+    /// Who calls in it, with what the client says of itself.
+    pub(crate) fn caller(&self, facts: ClientFacts) -> Caller {
+        let name = || Some(Arc::clone(&self.name));
+        Caller { session: name(), client: name(), ..Caller::new(&self.identity, facts, self.revision) }
+    }
+
     fn text(&self) -> String {
         let expires = self.expires.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
         let head = format!(
@@ -267,7 +277,7 @@ impl Terms {
         }
     }
 
-    fn read(bytes: &[u8]) -> Option<Self> {
+    fn read(bytes: &[u8], identity: &Identity) -> Option<Self> {
         let object = Object::parse(std::str::from_utf8(bytes).ok()?).ok()?;
         let member = |name| object.get(name).ok().flatten();
         let copy = |raw: &str| Bytes::copy_from_slice(raw.as_bytes());
@@ -283,6 +293,7 @@ impl Terms {
                 log: LogWish::ServerDefault,
             },
             expires: SystemTime::UNIX_EPOCH + Duration::from_secs(expires),
+            identity: identity.clone(),
         })
     }
 }
@@ -361,7 +372,7 @@ mod tests {
             Sessions::new(Arc::clone(&seal), "a", Arc::default()),
         );
         let elsewhere = Sessions::new(seal, "b", Arc::default());
-        let (me, now) = (Principal::anonymous(), SystemTime::UNIX_EPOCH + Duration::from_secs(1_000));
+        let (me, now) = (Identity::anonymous(), SystemTime::UNIX_EPOCH + Duration::from_secs(1_000));
         let (id, terms) = here.open(&opening(), &me, &Limits::default(), ("", now)).unwrap();
         assert!(id.bytes().all(|b| b.is_ascii_graphic()));
         let found = there.find(&id, &me, now).unwrap();
@@ -380,7 +391,7 @@ mod tests {
         let sessions = Sessions::new(Arc::new(Seal::random().unwrap()), "a", Arc::default());
         let now = SystemTime::UNIX_EPOCH;
         let (_, terms) =
-            sessions.open(&opening(), &Principal::anonymous(), &Limits::default(), ("", now)).unwrap();
+            sessions.open(&opening(), &Identity::anonymous(), &Limits::default(), ("", now)).unwrap();
         let held = sessions.hold(&terms, now);
         let call = held.begin(&Id::text("x")).unwrap();
         assert!(held.begin(&Id::text("x")).is_none());

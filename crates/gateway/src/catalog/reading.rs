@@ -8,20 +8,19 @@ use std::hash::Hash;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
-use auth::{Gate, Principal};
+use auth::Principal;
 use base::error::CallError;
 use base::sync::lock;
-use bytes::Bytes;
 use futures_util::FutureExt as _;
 use mcp::discover::Discovered;
-use mcp::meta::{ClientFacts, LogWish};
 use mcp::method::{self, Kind, Method};
 use mcp::version::Era;
 use tokio::sync::watch;
 use tokio::time::{Duration, Instant, sleep_until, timeout, timeout_at};
 use upstream::{Health, Upstream, Want};
 
-use crate::catalog::shelf::{Asker, Audience, ListFault, Pages, Shelf};
+use crate::caller::Caller;
+use crate::catalog::shelf::{Audience, ListFault, Pages, Shelf};
 use crate::news::Feed;
 
 /// For so long a list that came late is good for all who ask: those who are told of it must find it.
@@ -43,41 +42,6 @@ pub(crate) enum Wait {
     Whole,
     /// Not longer than is fair to the other servers.
     Fair,
-}
-
-/// Who asks, for as long as it takes.
-#[derive(Debug, Clone)]
-pub(crate) struct OwnAsker {
-    era: Era,
-    gate: Gate,
-    principal: Principal,
-    client: ClientFacts,
-    session: Option<Arc<str>>,
-}
-
-impl OwnAsker {
-    /// Portolan itself, for nobody in particular.
-    pub(crate) fn nobody(gate: Gate) -> Self {
-        let client =
-            ClientFacts { capabilities: Bytes::from_static(b"{}"), info: None, log: LogWish::Nothing };
-        Self { gate, era: Era::Modern, principal: Principal::anonymous(), client, session: None }
-    }
-
-    pub(crate) fn of(asker: Asker<'_>) -> Self {
-        let Asker { gate, era, principal, client, session } = asker;
-        let (gate, principal, client) = (gate.clone(), principal.clone(), client.clone());
-        Self { gate, era, principal, client, session: session.cloned() }
-    }
-
-    pub(crate) fn asker(&self) -> Asker<'_> {
-        Asker {
-            gate: &self.gate,
-            era: self.era,
-            principal: &self.principal,
-            client: &self.client,
-            session: self.session.as_ref(),
-        }
-    }
 }
 
 /// Reads for one server of a route.
@@ -126,7 +90,7 @@ struct Read {
 #[derive(Debug)]
 struct Debt {
     /// One of them.
-    asker: OwnAsker,
+    caller: Caller,
     /// Whether they got nothing at all. Who got what was known before is told only if it has changed.
     got_nothing: bool,
 }
@@ -151,30 +115,25 @@ impl Reader {
     }
 
     /// All pages of a list, as far as it has them; none from a server that says it has no such things.
-    pub(crate) async fn list(
-        self: &Arc<Self>,
-        method: &'static Method,
-        asker: Asker<'_>,
-        wait: Wait,
-    ) -> Part {
-        let mut arrived = self.state(method, asker.era);
-        let until = self.until(method, asker, wait);
+    pub(crate) async fn list(self: &Arc<Self>, method: &'static Method, caller: &Caller, wait: Wait) -> Part {
+        let mut arrived = self.state(method, caller.era());
+        let until = self.until(method, caller, wait);
         loop {
-            let mut outcome = match self.begin(method, asker) {
-                Begun::Done(read) => return self.given(read.part, method, asker, wait),
+            let mut outcome = match self.begin(method, caller) {
+                Begun::Done(read) => return self.given(read.part, method, caller, wait),
                 Begun::Goes(outcome) => outcome,
             };
             let Ok(came) = came_until(&mut outcome, until).await else {
-                return self.without(method, asker, &outcome);
+                return self.without(method, caller, &outcome);
             };
             match came {
                 Some(read) if read.state.is_since(arrived) => {
-                    return self.given(read.part, method, asker, wait);
+                    return self.given(read.part, method, caller, wait);
                 }
                 // What was asked for before a change, or a call that may have made one, is no answer to who asks after it.
                 // The server may have changed its era meanwhile, and each era is counted by itself.
                 Some(_) => {
-                    let now = self.state(method, asker.era).generation;
+                    let now = self.state(method, caller.era()).generation;
                     arrived.generation = arrived.generation.min(now);
                 }
                 None => return Err(ListFault::Call(CallError::Draining)),
@@ -188,13 +147,13 @@ impl Reader {
         self: &Arc<Self>,
         method: &'static Method,
         (from, most): (Option<&str>, usize),
-        asker: Asker<'_>,
+        caller: &Caller,
     ) -> Part {
         if self.is_sick(method) {
-            self.owe(method, asker, true);
+            self.owe(method, caller, true);
             // There is nothing else to show, so it is waited for a little; it may only have been busy.
             let until = Instant::now() + self.upstream.grace();
-            let read = match self.begin(method, asker) {
+            let read = match self.begin(method, caller) {
                 Begun::Done(read) => Some(read),
                 Begun::Goes(mut outcome) => came_until(&mut outcome, Some(until)).await.ok().flatten(),
             };
@@ -211,17 +170,17 @@ impl Reader {
         }
         let (begun, within) = (Instant::now(), self.upstream.plan().deadlines.list);
         let _waited = self.upstream.waited();
-        let part = self.shelf.all(method, (from, most), asker, begun + within).await;
+        let part = self.shelf.all(method, (from, most), caller, begun + within).await;
         self.take_note(method, &part, begun);
         if matches!(part, Err(ListFault::Call(_))) {
-            self.owe(method, asker, true);
+            self.owe(method, caller, true);
         }
         part
     }
 
     /// Reads a list before anybody asks, for the first who does.
-    pub(crate) async fn read_early(self: &Arc<Self>, method: &'static Method, asker: Asker<'_>) -> Part {
-        let part = self.list(method, asker, Wait::Whole).await;
+    pub(crate) async fn read_early(self: &Arc<Self>, method: &'static Method, caller: &Caller) -> Part {
+        let part = self.list(method, caller, Wait::Whole).await;
         if let Ok(pages) = &part {
             pages.spare(EARLY);
         }
@@ -229,8 +188,8 @@ impl Reader {
     }
 
     /// What the server says of itself, as far as that can be known without waiting for long.
-    pub(crate) async fn describe(self: &Arc<Self>, asker: Asker<'_>, wait: Wait) -> Description {
-        if let Some(known) = self.upstream.known_link(asker.era) {
+    pub(crate) async fn describe(self: &Arc<Self>, caller: &Caller, wait: Wait) -> Description {
+        if let Some(known) = self.upstream.known_link(caller.era()) {
             return Ok(known);
         }
         let until = match wait {
@@ -238,9 +197,9 @@ impl Reader {
             Wait::Whole if self.upstream.sick().is_some() => Instant::now(),
             Wait::Whole => Instant::now() + self.upstream.plan().deadlines.list,
         };
-        let (this, own) = (Arc::clone(self), OwnAsker { session: None, ..OwnAsker::of(asker) });
+        let (this, own) = (Arc::clone(self), Caller { session: None, ..caller.beyond_the_request() });
         let mut outcome = match self.description.begin(
-            &(asker.principal.clone(), asker.era),
+            &(caller.principal.clone(), caller.era()),
             || this.read_description(own),
             |_| {},
         ) {
@@ -248,7 +207,7 @@ impl Reader {
             Begun::Goes(outcome) => outcome,
         };
         // Whatever it was reached for, it is known then.
-        let mut known = self.upstream.knowledge(asker.era);
+        let mut known = self.upstream.knowledge(caller.era());
         let known = async { known.wait_for(Option::is_some).await.ok().and_then(|known| known.clone()) };
         let came = tokio::select! {
             Some(known) = known => return Ok(known),
@@ -261,10 +220,10 @@ impl Reader {
         }
     }
 
-    async fn read_description(self: Arc<Self>, asker: OwnAsker) -> Description {
+    async fn read_description(self: Arc<Self>, caller: Caller) -> Description {
         let _waited = self.upstream.waited();
         let within = self.upstream.plan().deadlines.list;
-        let found = self.upstream.discovered(&asker.principal, asker.era, Some(&asker.client));
+        let found = self.upstream.discovered(&caller.principal, caller.era(), Some(&caller.facts));
         let Ok(found) = timeout(within, found).await else {
             let error = CallError::Deadline { upstream: self.upstream.name().to_owned(), after: within };
             self.upstream.hung(&error);
@@ -275,8 +234,8 @@ impl Reader {
 
     /// The server is there (again): what is owed is asked for, and announced when it comes.
     pub(crate) fn back(self: &Arc<Self>) {
-        let owed: Vec<_> = lock(&self.owed).iter().map(|(name, debt)| (*name, debt.asker.clone())).collect();
-        for (name, asker) in owed {
+        let owed: Vec<_> = lock(&self.owed).iter().map(|(name, debt)| (*name, debt.caller.clone())).collect();
+        for (name, caller) in owed {
             let Some(method) = method::find(name) else { continue };
             if let Some(tried) = lock(&self.hung).get_mut(name) {
                 if let Some(due) = tried.map(|tried| tried + TRY_AGAIN).filter(|due| *due > Instant::now()) {
@@ -286,8 +245,8 @@ impl Reader {
                 *tried = Some(Instant::now());
             }
             // The session that it was asked for in may be over.
-            let asker = OwnAsker { session: None, ..asker };
-            drop(self.begin(method, asker.asker()));
+            let caller = Caller { session: None, ..caller };
+            drop(self.begin(method, &caller));
         }
     }
 
@@ -308,7 +267,7 @@ impl Reader {
     }
 
     /// The server has been away for longer than a moment, and whoever lists now is told so.
-    pub(crate) fn gone(&self, gate: &Gate) {
+    pub(crate) fn gone(&self) {
         let known = self.upstream.known_link(Era::Modern).or_else(|| self.upstream.known_link(Era::Legacy));
         let Some((_, discovered)) = known else { return };
         for (list, kind) in
@@ -318,7 +277,7 @@ impl Reader {
             if !has.is_some_and(|capability| discovered.capabilities.has(capability)) {
                 continue;
             }
-            let nobody = || Debt { asker: OwnAsker::nobody(gate.clone()), got_nothing: true };
+            let nobody = || Debt { caller: Caller::nobody(), got_nothing: true };
             lock(&self.owed).entry(list).or_insert_with(nobody).got_nothing = true;
             self.shelf.changed(kind, None);
             self.announce(kind);
@@ -334,7 +293,7 @@ impl Reader {
     }
 
     /// Until when a list is waited for, if not until the server's own deadline.
-    fn until(&self, method: &'static Method, asker: Asker<'_>, wait: Wait) -> Option<Instant> {
+    fn until(&self, method: &'static Method, caller: &Caller, wait: Wait) -> Option<Instant> {
         let now = Instant::now();
         match wait {
             _ if self.is_sick(method) => Some(now),
@@ -342,7 +301,7 @@ impl Reader {
             Wait::Fair => {
                 let until = self.upstream.patience(Want::List);
                 // Others have waited for this very list already.
-                let waited = self.lists.since(&(method.name, self.shelf.audience(asker)));
+                let waited = self.lists.since(&(method.name, self.shelf.audience(caller)));
                 let in_vain = waited.is_some_and(|since| since + self.upstream.grace() <= now);
                 Some(if in_vain { now } else { until })
             }
@@ -354,25 +313,25 @@ impl Reader {
         self.upstream.sick().is_some() || lock(&self.hung).contains_key(method.name)
     }
 
-    fn begin(self: &Arc<Self>, method: &'static Method, asker: Asker<'_>) -> Begun<Read> {
-        let key = (method.name, self.shelf.audience(asker));
-        let (this, own, settles) = (Arc::clone(self), OwnAsker::of(asker), Arc::clone(self));
+    fn begin(self: &Arc<Self>, method: &'static Method, caller: &Caller) -> Begun<Read> {
+        let key = (method.name, self.shelf.audience(caller));
+        let (this, own, settles) = (Arc::clone(self), caller.beyond_the_request(), Arc::clone(self));
         self.lists.begin(&key, || this.read(method, own), move |read| settles.settle(method, read))
     }
 
-    async fn read(self: Arc<Self>, method: &'static Method, asker: OwnAsker) -> Read {
-        let (state, begun) = (self.state(method, asker.era), Instant::now());
-        let asker = asker.asker();
-        let before = self.shelf.last(method, asker);
+    async fn read(self: Arc<Self>, method: &'static Method, caller: Caller) -> Read {
+        let (state, begun) = (self.state(method, caller.era()), Instant::now());
+        let caller = &caller;
+        let before = self.shelf.last(method, caller);
         let waited = self.upstream.waited();
         let within = self.upstream.plan().deadlines.list;
         let read = async {
-            let known = self.upstream.discovered(asker.principal, asker.era, Some(asker.client)).await;
+            let known = self.upstream.discovered(&caller.principal, caller.era(), Some(&caller.facts)).await;
             let (_, discovered) = known.map_err(ListFault::Call)?;
             if method.capability.is_some_and(|capability| !discovered.capabilities.has(capability)) {
                 return Ok(Pages::default());
             }
-            self.shelf.all(method, (None, usize::MAX), asker, begun + within).await
+            self.shelf.all(method, (None, usize::MAX), caller, begun + within).await
         };
         let late = || CallError::Deadline { upstream: self.upstream.name().to_owned(), after: within };
         let part = timeout(within, read).await.unwrap_or_else(|_elapsed| Err(ListFault::Call(late())));
@@ -424,9 +383,9 @@ impl Reader {
     }
 
     /// What is given to somebody who has waited for it.
-    fn given(&self, part: Part, method: &'static Method, asker: Asker<'_>, wait: Wait) -> Part {
+    fn given(&self, part: Part, method: &'static Method, caller: &Caller, wait: Wait) -> Part {
         if part.is_err() && wait == Wait::Fair {
-            self.owe(method, asker, true);
+            self.owe(method, caller, true);
         }
         part
     }
@@ -435,14 +394,14 @@ impl Reader {
     fn without(
         &self,
         method: &'static Method,
-        asker: Asker<'_>,
+        caller: &Caller,
         outcome: &watch::Receiver<Option<Read>>,
     ) -> Part {
         // Of one that nobody can reach nothing is shown, as when the list is asked for and refused.
         let is_gone = self.upstream.sick().is_none() && matches!(self.upstream.health(), Health::Down { .. });
         let late = self.late_list(method);
-        let last = if is_gone { None } else { self.shelf.last(method, asker) };
-        self.owe(method, asker, last.is_none());
+        let last = if is_gone { None } else { self.shelf.last(method, caller) };
+        self.owe(method, caller, last.is_none());
         // It may have come just now.
         if let Some(read) = &*outcome.borrow() {
             return read.part.clone();
@@ -453,9 +412,9 @@ impl Reader {
         }
     }
 
-    fn owe(&self, method: &'static Method, asker: Asker<'_>, got_nothing: bool) {
+    fn owe(&self, method: &'static Method, caller: &Caller, got_nothing: bool) {
         let mut owed = lock(&self.owed);
-        let new = || Debt { asker: OwnAsker::of(asker), got_nothing };
+        let new = || Debt { caller: caller.beyond_the_request(), got_nothing };
         owed.entry(method.name).or_insert_with(new).got_nothing |= got_nothing;
     }
 

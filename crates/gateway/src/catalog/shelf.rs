@@ -32,6 +32,7 @@ use tokio::time::{Instant, timeout_at};
 use transport::memory::Held;
 use upstream::{Arrival, Order, Upstream};
 
+use crate::caller::Caller;
 use crate::catalog::index::Index;
 use crate::catalog::label::Label;
 use crate::catalog::remarks::{Remark, Told};
@@ -75,9 +76,9 @@ pub(crate) struct Audience {
 
 impl Audience {
     /// `session` is the downstream session, where each has a conversation of its own with the server.
-    pub(crate) fn of(asker: Asker<'_>, session: Option<&Arc<str>>) -> Self {
-        let whose = (asker.principal.clone(), session.cloned());
-        Self { whose: Some(whose), capabilities: Mark::of(&asker.client.capabilities), era: asker.era }
+    pub(crate) fn of(caller: &Caller, session: Option<&Arc<str>>) -> Self {
+        let whose = (caller.principal.clone(), session.cloned());
+        Self { whose: Some(whose), capabilities: Mark::of(&caller.facts.capabilities), era: caller.era() }
     }
 
     /// The same for what was said in an era.
@@ -89,17 +90,6 @@ impl Audience {
     pub(crate) fn everyone(&self) -> Self {
         Self { whose: None, ..self.clone() }
     }
-}
-
-/// Who asks for a list.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Asker<'a> {
-    pub(crate) gate: &'a Gate,
-    /// The era of the client.
-    pub(crate) era: Era,
-    pub(crate) principal: &'a Principal,
-    pub(crate) client: &'a ClientFacts,
-    pub(crate) session: Option<&'a Arc<str>>,
 }
 
 /// Why a list is not there.
@@ -315,6 +305,7 @@ impl Known {
 #[derive(Debug)]
 pub(crate) struct Shelf {
     upstream: Arc<Upstream>,
+    gate: Gate,
     label: Arc<dyn Label>,
     /// What is odd in its lists, as far as the log has it.
     told: Told,
@@ -332,11 +323,11 @@ struct Known {
 }
 
 impl Shelf {
-    pub(crate) fn new(upstream: Arc<Upstream>, label: Arc<dyn Label>) -> Self {
+    pub(crate) fn new(upstream: Arc<Upstream>, gate: Gate, label: Arc<dyn Label>) -> Self {
         // What is kept must leave room for what is under way.
         let bytes = BOUNDS.bytes.min(upstream.world().memory.limit() / 16);
         let pages = Cache::new(Bounds { bytes, ..BOUNDS });
-        Self { upstream, label, told: Told::default(), pages, eras: Arc::default() }
+        Self { upstream, gate, label, told: Told::default(), pages, eras: Arc::default() }
     }
 
     /// What is known for clients of an era.
@@ -373,7 +364,7 @@ impl Shelf {
         &self,
         method: &'static Method,
         (from, most): (Option<&str>, usize),
-        asker: Asker<'_>,
+        caller: &Caller,
         until: Instant,
     ) -> Result<Pages, ListFault> {
         let mut all = Pages::default();
@@ -381,7 +372,7 @@ impl Shelf {
         let (mut entries, mut bytes, mut sent) = (0, 0, HashSet::new());
         loop {
             let begun = Instant::now();
-            let found = timeout_at(until, self.find(method, cursor.clone(), asker)).await;
+            let found = timeout_at(until, self.find(method, cursor.clone(), caller)).await;
             let found = found.unwrap_or_else(|_elapsed| Err(ListFault::Call(self.late(until - begun))));
             let page = match found {
                 Err(fault) if all.pages.is_empty() => return Err(fault),
@@ -397,12 +388,12 @@ impl Shelf {
             if let (true, Some(from), Some(next)) =
                 (all.pages.is_empty(), from, page.page.next_cursor.as_deref())
             {
-                sent.extend(self.way_to(from, next, method, asker));
+                sent.extend(self.way_to(from, next, method, caller));
             }
             cursor = page.page.next_cursor.clone().filter(|next| !sent.contains(next));
             all.pages.push(page);
             if cursor.is_none() {
-                self.completed(method, asker.era);
+                self.completed(method, caller.era());
                 return Ok(all);
             }
             if all.pages.len() >= most {
@@ -440,15 +431,16 @@ impl Shelf {
     }
 
     /// For whom a list is fetched.
-    pub(crate) fn audience(&self, asker: Asker<'_>) -> Audience {
+    pub(crate) fn audience(&self, caller: &Caller) -> Audience {
         let own = self.upstream.plan().sessions == SessionRule::PerClient;
-        Audience::of(asker, asker.session.filter(|_| own)).in_era(self.upstream.link_era(asker.era))
+        Audience::of(caller, caller.session.as_ref().filter(|_| own))
+            .in_era(self.upstream.link_era(caller.era()))
     }
 
     /// What a page is kept under if it is for all who have declared the same, and if it is not.
-    fn keys(&self, method: &'static Method, cursor: Option<&str>, asker: Asker<'_>) -> (Key, Key) {
+    fn keys(&self, method: &'static Method, cursor: Option<&str>, caller: &Caller) -> (Key, Key) {
         let cursor = cursor.map(|cursor| Digest::of([cursor]));
-        let key = Key { method: method.name, cursor, audience: self.audience(asker) };
+        let key = Key { method: method.name, cursor, audience: self.audience(caller) };
         (Key { audience: key.audience.everyone(), ..key.clone() }, key)
     }
 
@@ -457,10 +449,10 @@ impl Shelf {
         &self,
         method: &'static Method,
         cursor: Option<String>,
-        asker: Asker<'_>,
+        caller: &Caller,
     ) -> Result<Arc<Stocked>, ListFault> {
-        let (shared, key) = self.keys(method, cursor.as_deref(), asker);
-        let generation = || self.changes(method.kind, asker.era);
+        let (shared, key) = self.keys(method, cursor.as_deref(), caller);
+        let generation = || self.changes(method.kind, caller.era());
         let kept = || {
             let is_good = |stocked: &Arc<Stocked>| stocked.is_fresh(generation(), &self.upstream);
             self.pages.find(&shared, is_good).or_else(|| self.pages.find(&key, is_good))
@@ -473,7 +465,7 @@ impl Shelf {
             if let Some(stocked) = kept() {
                 return Ok(stocked);
             }
-            let stocked = Arc::new(self.fetch(method, cursor.as_deref(), asker, generation()).await?);
+            let stocked = Arc::new(self.fetch(method, cursor.as_deref(), caller, generation()).await?);
             // What is not fresh for a moment is still the last that is known.
             let key = if stocked.hints.scope == Scope::Public { &shared } else { &key };
             if self.upstream.world().memory.may_keep(stocked.bytes()) {
@@ -496,18 +488,18 @@ impl Shelf {
         &self,
         method: &'static Method,
         cursor: Option<&str>,
-        asker: Asker<'_>,
+        caller: &Caller,
         generation: u64,
     ) -> Result<Stocked, ListFault> {
         let acts = self.upstream.acts();
-        let (message, revision) = self.ask(method, cursor, asker).await?;
+        let (message, revision) = self.ask(method, cursor, caller).await?;
         let Some(entries) = method.entries else {
             return Err(ListFault::Call(CallError::Internal(format!("{} is no list", method.name))));
         };
         let reading = Reading {
             label: Arc::clone(&self.label),
             known: Arc::clone(&self.eras),
-            era: self.upstream.link_era(asker.era),
+            era: self.upstream.link_era(caller.era()),
             method,
             revision,
             is_first: cursor.is_none(),
@@ -522,7 +514,7 @@ impl Shelf {
         self.tell(&remarks);
         let hints = self.effective(page.hints);
         let made = self.upstream.world().memory.count(made_of(&page, &shown));
-        let known = self.upstream.discovered(asker.principal, asker.era, Some(asker.client)).await;
+        let known = self.upstream.discovered(&caller.principal, caller.era(), Some(&caller.facts)).await;
         let (era, discovered) = known.map_err(ListFault::Call)?;
         let makes_tasks = Form::of_server(era, &discovered) == Some(Form::Extension);
         Ok(Stocked {
@@ -557,18 +549,20 @@ impl Shelf {
         &self,
         method: &'static Method,
         cursor: Option<&str>,
-        asker: Asker<'_>,
+        caller: &Caller,
     ) -> Result<(Message, &'static Revision), ListFault> {
         let params =
             cursor.map_or_else(|| "{}".to_owned(), |c| format!(r#"{{"cursor":{}}}"#, json::quote(c)));
-        let client = ClientFacts { log: LogWish::Nothing, ..asker.client.clone() };
+        let client = ClientFacts { log: LogWish::Nothing, ..caller.facts.clone() };
         let call =
             Call::own(method.name, &params, client).map_err(|reject| ListFault::Call(reject.into()))?;
         let action = Action { method: method.name, upstream: self.upstream.label(), name: None };
-        let permit =
-            asker.gate.permit(asker.principal, &action).map_err(|refusal| ListFault::Call(refusal.into()))?;
+        let permit = self
+            .gate
+            .permit(&caller.principal, &action)
+            .map_err(|refusal| ListFault::Call(refusal.into()))?;
         let within = self.upstream.plan().deadlines.list;
-        let order = Order { session: asker.session.cloned(), ..Order::ours(&call, asker.era, within) };
+        let order = Order { session: caller.session.clone(), ..Order::ours(&call, caller.era(), within) };
         let answer = async {
             let mut answer = self.upstream.send(permit.cover(order)).await?;
             loop {

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
+use auth::Identity;
 use base::aside::client_message;
 use base::error::CallError;
 use base::reply;
@@ -19,14 +20,15 @@ use mcp::json::Object;
 use mcp::jsonrpc::{Id, Message, MessageKind, Unread};
 use mcp::legacy::batch::{self, Member};
 use mcp::reject::{Reject, code};
-use mcp::version::Era;
+use mcp::version::{self, Era};
 use tokio::time::{Duration, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::bridge::door::{Door, Turn};
 use crate::bridge::session::{InFlight, Terms};
-use crate::flow::{Flow, Last, Origin, Step, Steps};
+use crate::caller::Caller;
+use crate::flow::{Flow, Last, Step, Steps};
 use crate::listener::batch::{Taken, take as take_member};
 use crate::listener::outbox::Outbox;
 use crate::listener::{pong, request_id};
@@ -39,6 +41,8 @@ pub(super) struct Conversation {
     drain: Duration,
     /// Tells servers which calls are this client's.
     name: Arc<str>,
+    /// Who it is, as the stream's beginning showed.
+    identity: Identity,
     out: Outbox,
     calls: Arc<Mutex<HashMap<Id, CancellationToken>>>,
     session: Mutex<Option<Terms>>,
@@ -51,12 +55,18 @@ pub(super) struct Conversation {
 
 impl Conversation {
     /// A conversation whose answers go to `out`. What `end` is cancelled by is the client's going away.
-    pub(super) fn new(door: Arc<Door>, name: Arc<str>, out: Outbox, end: CancellationToken) -> Arc<Self> {
+    pub(super) fn new(
+        door: Arc<Door>,
+        (name, identity): (Arc<str>, Identity),
+        out: Outbox,
+        end: CancellationToken,
+    ) -> Arc<Self> {
         let eof = door.drain.child_token();
         Arc::new(Self {
             drain: door.limits.drain,
             door: Mutex::new(door),
             name,
+            identity,
             out,
             calls: Arc::default(),
             session: Mutex::default(),
@@ -135,10 +145,11 @@ impl Conversation {
         if era == Era::Modern {
             if let MessageKind::Request(_) = message.kind() {
                 let call = inbound::modern_stdio(message)?;
-                let client = Some(Arc::clone(&self.name));
-                let origin = Origin { client, ..Origin::modern(headers) };
-                let flow =
-                    Flow::new(Arc::clone(&self.door().route), Box::new(call), origin, self.eof.clone());
+                let revision = version::newest(Era::Modern);
+                let caller = Caller::new(&self.identity, call.client().clone(), revision);
+                let caller = Caller { client: Some(Arc::clone(&self.name)), headers, ..caller };
+                let (route, eof) = (Arc::clone(&self.door().route), self.eof.clone());
+                let flow = Flow::new(route, Box::new(call), caller, None, eof);
                 return self.start(flow, None);
             }
             return Ok(());
@@ -217,7 +228,7 @@ impl Conversation {
     }
 
     async fn open(self: &Arc<Self>, message: Message) -> Result<(), CallError> {
-        let opened = self.door().open_here(&message).await?;
+        let opened = self.door().open_here(&message, &self.identity).await?;
         *lock(&self.session) = Some(opened.terms.clone());
         self.say(opened.answer).await;
         let this = Arc::clone(self);

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use auth::Identity;
 use base::error::CallError;
 use base::plan::Limits;
 use base::reply;
@@ -40,6 +41,7 @@ const GONE: CallError = CallError::RequestState(
 pub(super) struct Came<'r> {
     pub(super) uri: &'r Uri,
     pub(super) hop: &'r Hop,
+    pub(super) identity: &'r Identity,
 }
 
 type Session<'s> = (&'s Arc<Endpoint>, &'s Terms);
@@ -88,6 +90,7 @@ impl Listener {
             listener: &self.name,
             method: &Method::POST,
             uri: came.uri,
+            identity: came.identity,
             headers,
             body: message.bytes().clone(),
             asks: request_id(message).into_iter().collect(),
@@ -111,6 +114,7 @@ impl Listener {
             listener: &self.name,
             method: &Method::POST,
             uri: came.uri,
+            identity: came.identity,
             headers,
             body: body.clone(),
             asks: members().filter_map(|message| request_id(&message)).collect(),
@@ -131,6 +135,7 @@ impl Listener {
             listener: &self.name,
             method: &exchange.method,
             uri: came.uri,
+            identity: came.identity,
             headers: &exchange.headers,
             body: Bytes::new(),
             asks: Vec::new(),
@@ -261,6 +266,7 @@ impl Listener {
             listener: &self.name,
             method: &Method::POST,
             uri: came.uri,
+            identity: came.identity,
             headers,
             body: message.bytes().clone(),
             asks: request_id(message).into_iter().collect(),
@@ -284,10 +290,10 @@ impl Listener {
             return None;
         }
         let route = &endpoint.door.route;
-        let principal = route.gate.identify().ok()?;
-        let task = route.task_holder(call, &principal);
+        let principal = &came.identity.principal;
+        let task = route.task_holder(call, principal);
         let is_task = task.is_some();
-        let suspended = || route.suspended.holder(call, (&route.name, &principal), route.world.clock.now());
+        let suspended = || route.suspended.holder(call, (&route.name, principal), route.world.clock.now());
         let holder = task.or_else(suspended)?;
         if *replica.id() == *holder {
             return None;
@@ -296,6 +302,7 @@ impl Listener {
             listener: &self.name,
             method: &Method::POST,
             uri: came.uri,
+            identity: came.identity,
             headers,
             body,
             asks: vec![call.id().clone()],
@@ -315,7 +322,7 @@ impl Listener {
         &self,
         holder: &str,
         exchange: &mut Exchange,
-        (limits, hop): (&Limits, &Hop),
+        (limits, (hop, identity)): (&Limits, (&Hop, &Identity)),
     ) -> Option<Response<ReplyBody>> {
         let replica = self.replica.as_ref().filter(|_| matches!(hop, Hop::Direct))?;
         let body = match exchange.read_body(limits.request_bytes, limits.request_timeout, &self.memory).await
@@ -327,6 +334,7 @@ impl Listener {
             listener: &self.name,
             method: &Method::POST,
             uri: &exchange.uri,
+            identity,
             headers: &exchange.headers,
             body,
             asks: Vec::new(),

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use auth::Principal;
+use auth::{Identity, Principal};
 use base::aside::client_message;
 use base::error::CallError;
 use base::plan::Limits;
@@ -64,13 +64,13 @@ pub(super) async fn answer(
     listener: &Listener,
     exchange: &mut Exchange,
     door: &Arc<Door>,
-    (limits, hop): (&Limits, &Hop),
+    (limits, (hop, identity)): (&Limits, (&Hop, &Identity)),
 ) -> Response<ReplyBody> {
     let open = &listener.sse;
     match exchange.method {
-        Method::GET => stream(open, exchange, door, limits).await,
+        Method::GET => stream(open, exchange, door, (limits, identity)).await,
         Method::POST if session_id(&exchange.uri).is_some() => {
-            message(listener, exchange, door, (limits, hop)).await
+            message(listener, exchange, door, (limits, (hop, identity))).await
         }
         Method::OPTIONS => preflight(&exchange.headers),
         // To a client that tries Streamable HTTP first, this says that it is not spoken here.
@@ -88,13 +88,13 @@ async fn stream(
     open: &Arc<Open>,
     exchange: &Exchange,
     door: &Arc<Door>,
-    limits: &Limits,
+    (limits, identity): (&Limits, &Identity),
 ) -> Response<ReplyBody> {
     if !checks::readable(&exchange.headers).events {
         let why = "Accept must list text/event-stream";
         return refuse(checks::Refused { status: StatusCode::NOT_ACCEPTABLE, why });
     }
-    match begin(open, exchange.uri.path(), door, limits).await {
+    match begin(open, exchange.uri.path(), door, (limits, identity)).await {
         Ok(body) => respond::stream(body),
         Err(error) => refuse_call(&error, None, Era::Legacy),
     }
@@ -104,21 +104,24 @@ async fn begin(
     open: &Arc<Open>,
     path: &str,
     door: &Arc<Door>,
-    limits: &Limits,
+    (limits, identity): (&Limits, &Identity),
 ) -> Result<ReplyBody, CallError> {
-    let principal = door.route.gate.identify()?;
     let seat = StreamSlot::take(&door.route).await?;
-    let (name, token) =
-        name(path, door, &principal, limits).map_err(|fault| CallError::Internal(fault.to_string()))?;
+    let (name, token) = name(path, door, &identity.principal, limits)
+        .map_err(|fault| CallError::Internal(fault.to_string()))?;
     let end = CancellationToken::new();
     let (out, waiting) = outbox::new(end.clone(), Some(STALLED));
     let (sender, messages) = mpsc::channel(WAITING_MESSAGES);
     lock(&open.sessions).insert(name.clone(), sender);
     let session = Session {
-        conversation: Conversation::new(Arc::clone(door), format!("sse:{name}").into(), out, end),
+        conversation: Conversation::new(
+            Arc::clone(door),
+            (format!("sse:{name}").into(), identity.clone()),
+            out,
+            end,
+        ),
         entry: Entry { open: Arc::clone(open), name },
         door: Arc::clone(door),
-        principal,
         ttl: limits.session_ttl,
     };
     door.route.world.tasks.spawn(async move {
@@ -166,16 +169,14 @@ async fn message(
     listener: &Listener,
     exchange: &mut Exchange,
     door: &Door,
-    (limits, hop): (&Limits, &Hop),
+    (limits, from): (&Limits, (&Hop, &Identity)),
 ) -> Response<ReplyBody> {
-    let named = match find(&exchange.uri, door) {
-        Ok(named) => named,
-        Err(error) => return refuse_call(&error, None, Era::Legacy),
+    let Some((holder, name)) = find(&exchange.uri, door, &from.1.principal) else {
+        return refusal(StatusCode::NOT_FOUND, NO_SESSION);
     };
-    let Some((holder, name)) = named else { return refusal(StatusCode::NOT_FOUND, NO_SESSION) };
     let session = lock(&listener.sse.sessions).get(&name).cloned();
     let Some(session) = session else {
-        let elsewhere = listener.post_to_stream(&holder, exchange, (limits, hop)).await;
+        let elsewhere = listener.post_to_stream(&holder, exchange, (limits, from)).await;
         return elsewhere.unwrap_or_else(|| refusal(StatusCode::NOT_FOUND, NO_SESSION));
     };
     if let Err(refused) = checks::content_type(&exchange.headers) {
@@ -205,18 +206,17 @@ async fn message(
 }
 
 /// The replica that has the stream of the session that a request names, and its name, if it is the principal's.
-fn find(uri: &Uri, door: &Door) -> Result<Option<(String, String)>, CallError> {
-    let principal = door.route.gate.identify()?;
+fn find(uri: &Uri, door: &Door, principal: &Principal) -> Option<(String, String)> {
     let purpose = purpose(uri.path());
     let bound = Bound { purpose: &purpose, principal: principal.id() };
     let world = &door.route.world;
     let opened = world.seal.open(bound, world.clock.now(), session_id(uri).unwrap_or_default());
     let named = opened.inspect_err(|fault| tracing::debug!(%fault, "an HTTP+SSE session id is not valid"));
     let named = named.ok().and_then(|named| String::from_utf8(named).ok());
-    Ok(named.map(|named| match named.split_once(AT) {
+    named.map(|named| match named.split_once(AT) {
         Some((holder, name)) => (holder.to_owned(), name.to_owned()),
         None => (String::new(), named),
-    }))
+    })
 }
 
 fn session_id(uri: &Uri) -> Option<&str> {
@@ -228,7 +228,6 @@ struct Session {
     entry: Entry,
     conversation: Arc<Conversation>,
     door: Arc<Door>,
-    principal: Principal,
     ttl: Duration,
 }
 
@@ -268,7 +267,7 @@ impl Session {
         self.conversation.finish().await;
         if let Some(terms) = self.conversation.terms() {
             // It is known here alone, so nothing can keep it from ending.
-            drop(self.door.end(&terms, &self.principal).await);
+            drop(self.door.end(&terms).await);
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
+use auth::Credentials;
 use http::HeaderMap;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
@@ -22,7 +23,10 @@ pub(crate) async fn serve(
     let end = CancellationToken::new();
     // A process that does not read is waited for: nobody else suffers.
     let (out, lines) = outbox::new(end.clone(), None);
-    let conversation = Conversation::new(door, "stdio".into(), out, end.clone());
+    // There are no headers, and one client: who it is is found out once.
+    let credentials = Credentials { headers: &HeaderMap::new() };
+    let identity = door.route.gate.identify(credentials).await.map_err(io::Error::other)?;
+    let conversation = Conversation::new(door, ("stdio".into(), identity), out, end.clone());
     let mut reader = LineReader::new(input, limit);
     let read = async {
         let read = loop {

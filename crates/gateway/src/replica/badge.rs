@@ -5,8 +5,9 @@
 
 use std::collections::HashSet;
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use auth::Identity;
 use base::digest::Digest;
 use base::sync::lock;
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING, UPGRADE};
@@ -55,7 +56,7 @@ fn digest((method, path): (&Method, &str), headers: &HeaderMap, body: &[u8]) -> 
 /// When nothing can be sealed.
 pub(super) fn show(
     replica: &Replica,
-    receiver: &str,
+    (receiver, identity): (&str, &Identity),
     to: (&Method, &str),
     mut headers: HeaderMap,
     body: &[u8],
@@ -64,8 +65,14 @@ pub(super) fn show(
     for name in strange {
         headers.remove(name);
     }
-    let payload =
-        format!(r#"{{"from":{},"digest":"{}"}}"#, json::quote(&replica.id()), digest(to, &headers, body));
+    let until = identity.until.and_then(|until| until.duration_since(SystemTime::UNIX_EPOCH).ok());
+    let payload = format!(
+        r#"{{"from":{},"digest":"{}","principal":{}{}}}"#,
+        json::quote(&replica.id()),
+        digest(to, &headers, body),
+        json::quote(identity.principal.id()),
+        until.map(|until| format!(r#","until":{}"#, until.as_secs())).unwrap_or_default()
+    );
     let bound = Bound { purpose: &purpose(receiver), principal: EVERYBODY };
     let token = replica.world.seal.seal(bound, replica.world.clock.now() + GOOD, payload.as_bytes())?;
     let value = HeaderValue::from_str(&token).map_err(|_not_ascii| SealFault::Malformed)?;
@@ -123,7 +130,15 @@ impl Shown {
         let payload = opened.inspect_err(|fault| tracing::debug!(%fault, "a badge is not valid")).ok()?;
         let object = Object::parse(std::str::from_utf8(&payload).ok()?).ok()?;
         let member = |name| object.string(name).ok().flatten().map(std::borrow::Cow::into_owned);
-        let badge = Badge { from: member("from")?, digest: member("digest")? };
+        let until = match object.get("until").ok()? {
+            Some(raw) => Some(Duration::from_secs(u64::try_from(json::integer(raw)?).ok()?)),
+            None => None,
+        };
+        let identity = Identity::told_by_replica(
+            &member("principal")?,
+            until.map(|until| SystemTime::UNIX_EPOCH + until),
+        );
+        let badge = Badge { from: member("from")?, digest: member("digest")?, identity };
         self.first(token.as_bytes()).then_some(badge)
     }
 }
@@ -132,6 +147,8 @@ impl Shown {
 pub(super) struct Badge {
     pub(super) from: String,
     digest: String,
+    /// Whose request it is, as the sender has found out: credentials are looked at once.
+    pub(super) identity: Identity,
 }
 
 impl Badge {
@@ -184,10 +201,12 @@ mod tests {
     async fn a_badge_is_for_one_receiver_one_request_and_one_time() {
         let ((_a, from), (_b, to), (_c, stranger)) = (replica(1).await, replica(1).await, replica(2).await);
         let post = (&Method::POST, "/mcp");
+        let until = SystemTime::UNIX_EPOCH + Duration::from_secs(2_000_000_000);
+        let whose = Identity::told_by_replica("https://id.example#\"a\"", Some(until));
         let mut sent = HeaderMap::new();
         sent.insert(HOST, HeaderValue::from_static("client.example"));
         sent.insert("mcp-session-id", HeaderValue::from_static("s"));
-        let mut sent = show(&from, &to.id(), post, sent, b"{}").unwrap();
+        let mut sent = show(&from, (&to.id(), &whose), post, sent, b"{}").unwrap();
         assert!(!sent.contains_key(HOST), "that is of the connection");
 
         let shown = Shown::default();
@@ -196,6 +215,7 @@ mod tests {
         let mut come = sent.clone();
         let badge = shown.take(&to, &mut come).unwrap();
         assert_eq!(badge.from, *from.id());
+        assert_eq!(badge.identity, whose);
         assert!(badge.covers(post, &come, b"{}"));
         assert!(!badge.covers(post, &come, b"{ }") && !badge.covers((&Method::POST, "/other"), &come, b"{}"));
         assert!(!badge.covers((&Method::DELETE, "/mcp"), &come, b"{}"));

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use auth::Identity;
 use base::error::CallError;
 use base::reply;
 use bytes::{Bytes, BytesMut};
@@ -36,6 +37,8 @@ pub(crate) struct Request<'r> {
     pub(crate) listener: &'r str,
     pub(crate) method: &'r Method,
     pub(crate) uri: &'r Uri,
+    /// Who sends it.
+    pub(crate) identity: &'r Identity,
     pub(crate) headers: &'r HeaderMap,
     pub(crate) body: Bytes,
     /// What it asks, and must hear an answer to.
@@ -80,7 +83,8 @@ async fn send(
     let to = peer.url(path).ok_or_else(|| unreached("it has no address for other replicas".to_owned()))?;
     let mut headers = request.headers.clone();
     badge::name_listener(&mut headers, request.listener).map_err(|fault| unreached(fault.to_string()))?;
-    let headers = badge::show(replica, &peer.id, (request.method, path), headers, &request.body);
+    let headers =
+        badge::show(replica, (&peer.id, request.identity), (request.method, path), headers, &request.body);
     let headers = headers.map_err(|fault| unreached(fault.to_string()))?;
     let Felt { gone, .. } = peer.felt(replica).await.map_err(|unfelt| match unfelt {
         Unfelt::Silent => unreached("it does not answer".to_owned()),

@@ -55,7 +55,9 @@ impl Service for Reception {
             return forward::misdirected(None);
         };
         exchange.put_body(body);
-        self.inner.take(exchange, Hop::Forwarded { listener, from: badge.from }).await
+        self.inner
+            .take(exchange, Hop::Forwarded { listener, from: badge.from, identity: badge.identity })
+            .await
     }
 }
 

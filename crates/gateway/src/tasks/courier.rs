@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use auth::{Action, Gate, Principal};
+use auth::{Action, Gate};
 use base::error::CallError;
-use http::HeaderMap;
 use mcp::call::Call;
 use mcp::json;
 use mcp::jsonrpc::Message;
@@ -13,9 +12,9 @@ use mcp::trace::Trace;
 use mcp::version::{Era, Revision};
 use upstream::{Answer, Arrival, Order, Upstream};
 
-use crate::call::{self, Visit};
+use crate::call;
+use crate::caller::Caller;
 use crate::catalog::Target;
-use crate::catalog::shelf::Asker;
 use crate::route::Route;
 
 /// Sends requests to one server on behalf of one client.
@@ -25,30 +24,20 @@ pub(crate) struct Courier {
     /// What the server is told of the client.
     pub(super) facts: ClientFacts,
     gate: Gate,
-    principal: Principal,
-    headers: HeaderMap,
-    session: Option<Arc<str>>,
-    client: Option<Arc<str>>,
-    /// The era of the client.
-    era: Era,
+    caller: Arc<Caller>,
 }
 
 impl Courier {
     pub(super) fn new(
         route: &Route,
         target: &Target<'_>,
-        visit: Visit<'_>,
-        (asker, facts): (Asker<'_>, ClientFacts),
+        (caller, facts): (&Arc<Caller>, ClientFacts),
     ) -> Self {
         Self {
             upstream: Arc::clone(&target.member.upstream),
             facts,
             gate: route.gate.clone(),
-            principal: asker.principal.clone(),
-            headers: visit.headers.clone(),
-            session: visit.session.cloned(),
-            client: visit.client.cloned(),
-            era: visit.revision.era,
+            caller: Arc::clone(caller),
         }
     }
 
@@ -66,17 +55,17 @@ impl Courier {
     /// Sends a request, and gives what begins to answer it. Progress of the earlier request `after` belongs to it now.
     pub(super) async fn send(&self, call: &Call, after: Option<u64>) -> Result<Box<Answer>, CallError> {
         let action = Action { method: call.method_name(), upstream: self.upstream.label(), name: None };
-        let permit = self.gate.permit(&self.principal, &action)?;
+        let permit = self.gate.permit(&self.caller.principal, &action)?;
         let order = Order {
             call,
-            era: self.era,
+            era: self.caller.era(),
             reads: Era::Modern,
             subject: None,
-            trace: Trace::read(&self.headers),
-            headers: &self.headers,
+            trace: Trace::read(&self.caller.headers),
+            headers: &self.caller.headers,
             mirrored: &[],
-            session: self.session.clone(),
-            client: self.client.clone(),
+            session: self.caller.session.clone(),
+            client: self.caller.client.clone(),
             within: call::within(call, &self.upstream.plan().deadlines),
             listens: false,
             probes: false,

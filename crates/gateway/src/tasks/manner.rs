@@ -1,5 +1,7 @@
 //! How a tool call goes that has to do with tasks.
 
+use std::sync::Arc;
+
 use base::error::CallError;
 use mcp::call::Call;
 use mcp::jsonrpc::MessageKind;
@@ -10,9 +12,9 @@ use upstream::Arrival;
 use super::courier::Courier;
 use super::name::Ids;
 use super::relay::{Abandon, Reshape, Tasking};
-use crate::call::{Visit, Way};
+use crate::call::Way;
+use crate::caller::Caller;
 use crate::catalog::Target;
-use crate::catalog::shelf::Asker;
 use crate::route::Route;
 
 /// How a call is sent, and what becomes of its answer.
@@ -31,19 +33,17 @@ impl Route {
     pub(crate) async fn forward(
         &self,
         call: &Call,
-        visit: Visit<'_>,
         target: &Target<'_>,
-        asker: Asker<'_>,
+        caller: &Arc<Caller>,
     ) -> Result<Way, CallError> {
         let manner = match call.method_name() {
-            "tools/call" => self.manner(call, visit, target, asker).await?,
+            "tools/call" => self.manner(call, target, caller).await?,
             _ => Manner::PLAIN,
         };
         if let Some(Reshape::Run) = manner.reshape {
-            return Box::pin(self.run_task(manner.call.as_deref().unwrap_or(call), visit, target, asker))
-                .await;
+            return Box::pin(self.run_task(manner.call.as_deref().unwrap_or(call), target, caller)).await;
         }
-        let answer = self.send(manner.call.as_deref().unwrap_or(call), visit, target, asker).await?;
+        let answer = self.send(manner.call.as_deref().unwrap_or(call), target, caller).await?;
         let client = manner.call.map(|call| call.client().clone());
         let tasking =
             manner.reshape.map(|reshape| Box::new(Tasking { reshape: Some(reshape), client, place: None }));
@@ -53,28 +53,28 @@ impl Route {
     async fn manner(
         &self,
         call: &Call,
-        visit: Visit<'_>,
         target: &Target<'_>,
-        asker: Asker<'_>,
+        caller: &Arc<Caller>,
     ) -> Result<Manner, CallError> {
-        let era = visit.revision.era;
-        let wants = match Form::of_client(visit.revision, call.client()) {
+        let era = caller.era();
+        let wants = match Form::of_client(caller.revision, call.client()) {
             Some(Form::Extension) => true,
             Some(Form::Core) => shapes::is_wanted(call),
             None => false,
         };
         let tool = target.name.as_deref().or_else(|| call.subject().map(|subject| &*subject.text));
         // A legacy client that knows tasks and does not want one hears from its server that it must.
-        let may_run = !visit.revision.core_tasks;
-        let required = may_run && self.catalog.requires_task(target, tool.unwrap_or_default(), asker).await?;
+        let may_run = !caller.revision.core_tasks;
+        let required =
+            may_run && self.catalog.requires_task(target, tool.unwrap_or_default(), caller).await?;
         if !wants && !required {
             return Ok(Manner::PLAIN);
         }
         let upstream = &target.member.upstream;
-        let found = Box::pin(upstream.discovered(asker.principal, asker.era, Some(asker.client)));
+        let found = Box::pin(upstream.discovered(&caller.principal, caller.era(), Some(&caller.facts)));
         let (theirs, discovered) = found.await?;
         let created = |from, to| {
-            let (server, ids) = (upstream.name().to_owned(), Ids::new(self, asker.principal));
+            let (server, ids) = (upstream.name().to_owned(), Ids::new(self, &caller.principal));
             Some(Reshape::Created { from, to, server, ids })
         };
         let transparent = self.catalog.names.is_transparent();
@@ -113,13 +113,12 @@ impl Route {
     async fn run_task(
         &self,
         call: &Call,
-        visit: Visit<'_>,
         target: &Target<'_>,
-        asker: Asker<'_>,
+        caller: &Arc<Caller>,
     ) -> Result<Way, CallError> {
         let place = self.tasks.waits.take().await?;
         let upstream = &target.member.upstream;
-        let mut answer = self.send(call, visit, target, asker).await?;
+        let mut answer = self.send(call, target, caller).await?;
         let within = upstream.plan().deadlines.call;
         let begun = async {
             loop {
@@ -142,7 +141,7 @@ impl Route {
         let Some(own) = own else {
             return Ok(Way::Server(Box::new(answer.over(response)), self.mapping(target), None));
         };
-        let courier = Courier::new(self, target, visit, (asker, call.client().clone()));
+        let courier = Courier::new(self, target, (caller, call.client().clone()));
         let abandon =
             Abandon::new(courier.clone(), courier.about("tasks/cancel", &own, "")?, &self.world.tasks);
         let wait = courier.about("tasks/result", &own, "")?;

@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use mcp::method::Method;
 
-use super::{Asker, MOST_PAGES_OF_A_LIST, Pages, Shelf, Stocked};
+use super::{MOST_PAGES_OF_A_LIST, Pages, Shelf, Stocked};
+use crate::caller::Caller;
 
 impl Shelf {
     /// What was last known of a list, however old.
-    pub(crate) fn last(&self, method: &'static Method, asker: Asker<'_>) -> Option<Pages> {
+    pub(crate) fn last(&self, method: &'static Method, caller: &Caller) -> Option<Pages> {
         let mut all = Pages::default();
         let (mut cursor, mut sent): (Option<String>, _) = (None, HashSet::new());
         loop {
-            let Some(page) = self.last_page(method, cursor.as_deref(), asker) else { break };
+            let Some(page) = self.last_page(method, cursor.as_deref(), caller) else { break };
             sent.extend(cursor);
             cursor = page.page.next_cursor.clone().filter(|next| !sent.contains(next));
             all.pages.push(page);
@@ -31,10 +32,10 @@ impl Shelf {
         to: &str,
         next: &str,
         method: &'static Method,
-        asker: Asker<'_>,
+        caller: &Caller,
     ) -> HashSet<String> {
-        let (mut way, mut page) = (HashSet::new(), self.last_page(method, None, asker));
-        if self.last_page(method, Some(next), asker).is_none() {
+        let (mut way, mut page) = (HashSet::new(), self.last_page(method, None, caller));
+        if self.last_page(method, Some(next), caller).is_none() {
             return way;
         }
         while let Some(cursor) = page.as_ref().and_then(|page| page.page.next_cursor.as_deref()) {
@@ -44,7 +45,7 @@ impl Shelf {
             if way.len() >= MOST_PAGES_OF_A_LIST || !way.insert(cursor.to_owned()) {
                 break;
             }
-            page = self.last_page(method, Some(cursor), asker);
+            page = self.last_page(method, Some(cursor), caller);
         }
         // It is on no way that is known.
         HashSet::new()
@@ -55,9 +56,9 @@ impl Shelf {
         &self,
         method: &'static Method,
         cursor: Option<&str>,
-        asker: Asker<'_>,
+        caller: &Caller,
     ) -> Option<Arc<Stocked>> {
-        let (shared, key) = self.keys(method, cursor, asker);
+        let (shared, key) = self.keys(method, cursor, caller);
         let any = |_: &Arc<Stocked>| true;
         self.pages.find(&shared, any).or_else(|| self.pages.find(&key, any))
     }

@@ -1,0 +1,80 @@
+//! Who makes a call: found once per request by its listener, and borrowed by everything below.
+
+use std::sync::{Arc, LazyLock};
+use std::time::SystemTime;
+
+use auth::{Identity, Principal};
+use bytes::Bytes;
+use http::HeaderMap;
+use mcp::meta::{ClientFacts, LogWish};
+use mcp::version::{self, Era, Revision};
+
+/// Who makes a call, and what it came with.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    pub(crate) principal: Principal,
+    /// Until when its credentials are good.
+    pub(crate) until: Option<SystemTime>,
+    /// What the client has declared, as far as the route carries it.
+    pub(crate) facts: ClientFacts,
+    /// All that it has declared, if that is more.
+    pub(crate) declared: Option<Box<ClientFacts>>,
+    /// The revision that the client speaks.
+    pub(crate) revision: &'static Revision,
+    /// The client's headers; none over stdio.
+    pub(crate) headers: HeaderMap,
+    /// Whether its requests mirror their bodies in headers: modern, over HTTP.
+    pub(crate) mirrors: bool,
+    /// Its legacy session.
+    pub(crate) session: Option<Arc<str>>,
+    /// The client, where it is known which calls are the same one's.
+    pub(crate) client: Option<Arc<str>>,
+}
+
+/// A client that declares nothing.
+static NOTHING_DECLARED: LazyLock<ClientFacts> = LazyLock::new(|| ClientFacts {
+    capabilities: Bytes::from_static(b"{}"),
+    info: None,
+    log: LogWish::Nothing,
+});
+
+impl Caller {
+    /// A modern client, or one that is nothing but what it has declared.
+    pub(crate) fn new(identity: &Identity, facts: ClientFacts, revision: &'static Revision) -> Self {
+        Self {
+            principal: identity.principal.clone(),
+            until: identity.until,
+            facts,
+            declared: None,
+            revision,
+            headers: HeaderMap::new(),
+            mirrors: false,
+            session: None,
+            client: None,
+        }
+    }
+
+    /// Portolan itself, for nobody in particular.
+    pub(crate) fn nobody() -> Self {
+        Self::new(&Identity::anonymous(), NOTHING_DECLARED.clone(), version::newest(Era::Modern))
+    }
+
+    pub(crate) fn era(&self) -> Era {
+        self.revision.era
+    }
+
+    /// The same with nothing that belongs to one request: for what goes on when that is over.
+    pub(crate) fn beyond_the_request(&self) -> Self {
+        Self {
+            principal: self.principal.clone(),
+            until: self.until,
+            facts: self.facts.clone(),
+            declared: None,
+            revision: self.revision,
+            headers: HeaderMap::new(),
+            mirrors: false,
+            session: self.session.clone(),
+            client: None,
+        }
+    }
+}
