@@ -43,7 +43,7 @@ const FLOORS: &[(&str, &str)] = &[
     (
         "gateway",
         "descriptors tally replica suspend news catalog watch subscription route bridge relay call tasks \
-         listing flow listener live admin lib",
+         listing flow live listener assembly lib",
     ),
     (
         "mcp",

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use base::plan::{Limits, Naming, Plan, RoutePlan, UpstreamPlan};
-use gateway::live::Gateway;
+use gateway::assembly::Gateway;
 use mcp::answer;
 use mcp::json::{Object, quote};
 use mcp::jsonrpc::{ErrorParts, Id, Message, MessageKind};

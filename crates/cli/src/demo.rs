@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use base::plan::{Limits, ListenerPlan, Naming, Plan, Reach, RoutePlan, StdioReach, UpstreamPlan};
-use gateway::live::{Bound, Gateway, StartFault};
+use gateway::assembly::{Bound, Gateway, StartFault};
 use mcp::json::Object;
 use mcp::version::Era;
 use reference_server::{Eras, Settings};

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use gateway::live::StartFault;
+use gateway::assembly::StartFault;
 
 use crate::exit::Exit;
 use crate::print;

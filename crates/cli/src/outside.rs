@@ -9,7 +9,7 @@ use base::clock::SystemClock;
 use base::metrics::Metrics;
 use base::plan::Plan;
 use base::world::World;
-use gateway::live::child_places;
+use gateway::assembly::child_places;
 use store::seal::{Seal, draw_first_random};
 use transport::child::{Spawn, SystemSpawn};
 use transport::descriptors;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use base::plan::Plan;
-use gateway::live::{Bound, Gateway, REPLICAS};
+use gateway::assembly::{Bound, Gateway, REPLICAS};
 use gateway::replica::Replica;
 use tokio::signal::unix::SignalKind;
 use transport::net::Address;

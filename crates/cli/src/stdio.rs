@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use base::plan::{Limits, Naming, Plan, RoutePlan};
-use gateway::live::Gateway;
+use gateway::assembly::Gateway;
 use transport::workers::Workers;
 
 use crate::exit::Exit;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use base::clock::SystemClock;
 use base::plan::{Plan, Reach};
 use base::world::World;
-use gateway::live::{Gateway, child_places};
+use gateway::assembly::{Gateway, child_places};
 use reference_server::{Settings, serve_stdio};
 use store::seal::Seal;
 use testkit::net::MemoryNetwork;

@@ -13,7 +13,7 @@ mod plan;
 use std::sync::Arc;
 
 use divan::Bencher;
-use gateway::live::Gateway;
+use gateway::assembly::Gateway;
 use testkit::net::MemoryNetwork;
 use tokio::runtime::{Builder, Runtime};
 

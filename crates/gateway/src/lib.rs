@@ -3,9 +3,9 @@
 //! It knows no file format, no SQL, no command line and no HTML; configuration comes as a [`base::plan::Plan`] and the
 //! outside world as a [`base::world::World`]. Reading order: `call` is the spine, and everything else is a room on
 //! its way: `listener` and `bridge` (in), `route` and `catalog` (whose), [`::upstream`] (out), `relay`
-//! (back); `watch`, `news` and `subscription` carry changes; [`live`] puts it together.
+//! (back); `watch`, `news` and `subscription` carry changes; [`assembly`] puts it together.
 
-mod admin;
+pub mod assembly;
 mod bridge;
 mod call;
 mod caller;
@@ -14,7 +14,7 @@ pub mod descriptors;
 mod flow;
 mod listener;
 mod listing;
-pub mod live;
+mod live;
 mod news;
 mod relay;
 pub mod replica;

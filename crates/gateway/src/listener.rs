@@ -28,11 +28,11 @@ use transport::http::body::ReplyBody;
 use transport::http::server::{BodyFault, Exchange, Service};
 use transport::memory::Memory;
 
-use crate::bridge::door::{Door, Turn};
+use crate::bridge::door::Turn;
 use crate::bridge::session::Terms;
 use crate::caller::Caller;
 use crate::flow::{Flow, Steps};
-use crate::live::Live;
+use crate::live::{Endpoint, Live};
 use crate::replica::Replica;
 
 mod batch;
@@ -49,12 +49,6 @@ pub(crate) use checks::Doorkeeper;
 use checks::{Readable, Refused};
 use elsewhere::Came;
 use respond::{Manner, respond};
-
-/// What a path leads to.
-#[derive(Debug)]
-pub(crate) struct Endpoint {
-    pub(crate) door: Arc<Door>,
-}
 
 /// Answers the requests of one listener.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ mod plan;
 use std::error::Error;
 use std::sync::Arc;
 
-use gateway::live::Gateway;
+use gateway::assembly::Gateway;
 use testkit::net::MemoryNetwork;
 
 use crate::client::Client;

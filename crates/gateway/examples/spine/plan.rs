@@ -9,7 +9,7 @@ use base::plan::{
     HttpReach, Limits, ListenerPlan, Naming, Plan, Reach, RoutePlan, TransportRule, UpstreamPlan,
 };
 use base::world::World;
-use gateway::live::child_places;
+use gateway::assembly::child_places;
 use store::seal::Seal;
 use testkit::net::MemoryNetwork;
 use testkit::spawn::MemorySpawn;

@@ -20,11 +20,12 @@ use tokio::time::timeout;
 use transport::http::body::ReplyBody;
 
 use super::checks::Readable;
+use super::request_id;
 use super::respond::{self, Manner};
-use super::{Endpoint, request_id};
 use crate::bridge::door::{Door, Turn};
 use crate::bridge::session::Terms;
 use crate::flow::{Step, Steps};
+use crate::live::Endpoint;
 
 /// Something that is said in answer to a batch.
 enum Said {

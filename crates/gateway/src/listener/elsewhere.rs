@@ -19,8 +19,9 @@ use tokio::time::Instant;
 use transport::http::body::ReplyBody;
 use transport::http::server::Exchange;
 
-use super::{Endpoint, Hop, Listener, refuse_call, request_id, respond, unread};
+use super::{Hop, Listener, refuse_call, request_id, respond, unread};
 use crate::bridge::session::Terms;
+use crate::live::Endpoint;
 use crate::replica::forward::{self, Request, Unforwarded};
 use crate::replica::{Fate, Home, Homed, Peer, Replica};
 

@@ -7,7 +7,7 @@ use base::clock::Clock;
 use base::metrics::Metrics;
 use base::plan::{HttpReach, Limits, ListenerPlan, Naming, Plan, Reach, RoutePlan, StdioReach, UpstreamPlan};
 use base::world::World;
-use gateway::live::{Gateway, child_places};
+use gateway::assembly::{Gateway, child_places};
 use gateway::replica::{Replica, Said};
 use store::Store;
 use store::seal::Seal;

@@ -5,7 +5,8 @@ use std::future::Future;
 use futures_util::future::join_all;
 use tokio::time::{Duration, Instant, timeout, timeout_at};
 
-use super::{Gateway, Live, STOPPING};
+use super::{Gateway, STOPPING};
+use crate::live::Live;
 
 /// What connections have at least to end in good order, once streams have ended: that a client hears an answer was the last.
 const PARTING: Duration = Duration::from_secs(2);

@@ -11,8 +11,8 @@ use transport::net::{Accept, Address, Spared};
 use transport::tls;
 use transport::workers::Workers;
 
+use super::admin::Admin;
 use super::{ADMIN, Gateway, StartFault};
-use crate::admin::Admin;
 use crate::descriptors::ADMIN_CONNECTIONS;
 use crate::listener::{Doorkeeper, Listener};
 

@@ -1,0 +1,396 @@
+//! What runs: the gateway, which makes a generation of each plan and puts it in the place of the one before.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use arc_swap::ArcSwap;
+use auth::Gate;
+use base::bulkhead::Bulkhead;
+use base::plan::{Plan, Reach, RoutePlan, UpstreamPlan};
+use base::sync::lock;
+use base::world::World;
+use futures_util::future::join_all;
+use store::StoreFault;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Semaphore;
+use tokio::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use transport::http::server::Ending;
+use transport::net::Address;
+use transport::tls::TlsFault;
+use upstream::{Health, Upstream};
+
+use crate::bridge::door::Door;
+use crate::bridge::replay::Budget;
+use crate::bridge::session::Sessions;
+use crate::caller::Caller;
+use crate::listener::{Doorkeeper, Listener};
+use crate::live::{Endpoint, Live, Server};
+use crate::replica::Replica;
+use crate::route::{Route, Shares};
+use crate::suspend::Suspended;
+use crate::tasks::Tasks;
+use crate::watch::Watch;
+
+mod admin;
+mod binding;
+mod ending;
+mod joining;
+
+/// What the listener for other replicas is called.
+pub const REPLICAS: &str = "replicas";
+
+/// What the admin listener is called.
+const ADMIN: &str = "admin";
+
+/// How long ending what servers hold for us may take.
+const STOPPING: Duration = Duration::from_secs(10);
+
+/// Why a gateway does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartFault {
+    /// An address cannot be bound.
+    #[error("cannot listen at {address}: {source}")]
+    Bind {
+        /// The address.
+        address: Address,
+        /// What is wrong with it.
+        source: io::Error,
+    },
+    /// A listener's certificate or key cannot be used.
+    #[error("listener {listener:?}: {source}")]
+    Tls {
+        /// The listener.
+        listener: String,
+        /// What is wrong.
+        source: TlsFault,
+    },
+    /// The other replicas cannot be told of this one.
+    #[error(transparent)]
+    Store(#[from] StoreFault),
+    /// The plan leads nowhere.
+    #[error("the plan has no route")]
+    NoRoute,
+}
+
+/// A listener that is bound.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bound {
+    /// Its name; `admin` for the admin listener.
+    pub name: String,
+    /// Where it listens, with the real port.
+    pub address: Address,
+    /// Whether over TLS.
+    pub secure: bool,
+    /// The paths that it serves.
+    pub paths: Vec<String>,
+}
+
+impl Bound {
+    /// The URLs of its paths.
+    #[must_use]
+    pub fn urls(&self) -> Vec<String> {
+        let scheme = if self.secure { "https" } else { "http" };
+        self.paths.iter().map(|path| format!("{scheme}://{}{path}", self.address)).collect()
+    }
+}
+
+/// The running data plane.
+#[derive(Debug)]
+pub struct Gateway {
+    world: World,
+    live: Arc<ArcSwap<Live>>,
+    gate: Gate,
+    shares: Shares,
+    /// Says that we are not ready, and to clients to go elsewhere.
+    leave: CancellationToken,
+    /// Stops accepting, ends streams, lets calls finish.
+    drain: CancellationToken,
+    /// Ends what answers until the end.
+    end: CancellationToken,
+    /// What is served to clients at the plan's listeners.
+    doors: TaskTracker,
+    /// Legacy sessions by route; they outlive a generation.
+    sessions: Arc<Mutex<BTreeMap<String, Arc<Sessions>>>>,
+    /// What the recordings of all their streams take.
+    recorded: Arc<Budget>,
+    /// HTTP+SSE sessions; so do they.
+    sse: Arc<crate::listener::sse::Open>,
+}
+
+impl Gateway {
+    /// A data plane with this plan. Its servers begin to be reached at once; nothing listens yet.
+    #[must_use]
+    pub fn new(plan: Plan, world: World) -> Arc<Self> {
+        Self::with_replica(plan, world, None)
+    }
+
+    /// The same, as one of several replicas where there is one.
+    #[must_use]
+    pub fn with_replica(plan: Plan, world: World, replica: Option<Arc<Replica>>) -> Arc<Self> {
+        let places = Bulkhead::new("calls".to_owned(), plan.limits.concurrent_calls, 0);
+        let streams = Bulkhead::new("streams".to_owned(), plan.limits.streams, 0);
+        let empty = Live { plan: Arc::new(Plan::default()), servers: BTreeMap::new(), endpoints: Vec::new() };
+        let suspended = Suspended::new(Arc::clone(&world.seal), plan.limits.suspended_calls, replica.clone());
+        let tasks = Tasks::new(Arc::clone(&world.seal), plan.limits.suspended_calls, replica.clone());
+        let shares =
+            Shares { places: Arc::new(places), streams: Arc::new(streams), suspended, tasks, replica };
+        let gateway = Arc::new(Self {
+            world,
+            live: Arc::new(ArcSwap::from_pointee(empty)),
+            gate: Gate::open(),
+            shares,
+            leave: CancellationToken::new(),
+            drain: CancellationToken::new(),
+            end: CancellationToken::new(),
+            doors: TaskTracker::new(),
+            sessions: Arc::default(),
+            recorded: Arc::default(),
+            sse: Arc::default(),
+        });
+        gateway.swap(plan);
+        gateway
+    }
+
+    /// Puts a new plan in the place of the current one. Servers whose configuration is the same go on as they are;
+    /// those that are gone end when their calls in flight have ended. Listeners are not bound anew.
+    pub fn reload(&self, plan: Plan) {
+        self.world.memory.set_limit(plan.limits.memory);
+        self.swap(plan);
+    }
+
+    fn swap(&self, mut plan: Plan) {
+        // What is kept for later must leave room for what is under way.
+        plan.limits.replay_total = plan.limits.replay_total.min(self.world.memory.limit() / 4);
+        let before = self.live.load_full();
+        let mut servers = BTreeMap::new();
+        let mut begun = Vec::new();
+        for upstream in &plan.upstreams {
+            let kept =
+                before.servers.get(&upstream.name).filter(|server| same(server.upstream.plan(), upstream));
+            let server = kept.cloned().unwrap_or_else(|| {
+                let server = self.server(upstream.clone(), plan.limits.children);
+                begun.push(server.clone());
+                server
+            });
+            servers.insert(upstream.name.clone(), server);
+        }
+        let endpoints =
+            plan.routes.iter().map(|route| (route.clone(), self.endpoint(route, &plan, &servers, &before)));
+        let endpoints = endpoints.collect();
+        let live = Arc::new(Live { plan: Arc::new(plan), servers, endpoints });
+        self.live.store(Arc::clone(&live));
+        for server in begun {
+            self.begin(server, &live);
+        }
+        // Only now: who listens or lists again finds the new ones.
+        for (plan, endpoint) in &before.endpoints {
+            let now = live.endpoints.iter().find(|(now, _)| now.name == plan.name);
+            if now.is_some_and(|(_, now)| Arc::ptr_eq(now, endpoint)) {
+                continue;
+            }
+            if let Some((_, now)) = now {
+                endpoint.door.successor.get_or_init(|| Arc::clone(&now.door));
+            }
+            endpoint.door.route.replaced.cancel();
+        }
+        for (name, server) in &before.servers {
+            let gone = live.servers.get(name).is_none_or(|now| !Arc::ptr_eq(&now.upstream, &server.upstream));
+            if gone {
+                self.retire(server.clone(), live.servers.contains_key(name));
+            }
+        }
+    }
+
+    /// The endpoint of a route: the one that is there, with its caches and streams, if nothing about it has changed.
+    fn endpoint(
+        &self,
+        route: &RoutePlan,
+        plan: &Plan,
+        servers: &BTreeMap<String, Server>,
+        before: &Live,
+    ) -> Arc<Endpoint> {
+        let members: Vec<_> = route
+            .upstreams
+            .iter()
+            .filter_map(|name| servers.get(name))
+            .map(|server| (Arc::clone(&server.upstream), Arc::clone(&server.watch)))
+            .collect();
+        if plan.limits == before.plan.limits
+            && let Some((_, endpoint)) = before.endpoints.iter().find(|(known, _)| known == route)
+            && endpoint.door.route.has_members(&members)
+        {
+            return Arc::clone(endpoint);
+        }
+        let route_now =
+            Route::new(route, &members, self.gate.clone(), self.world.clone(), self.shares.clone());
+        let door = Door {
+            route: Arc::new(route_now),
+            sessions: self.sessions_of(&route.name),
+            limits: plan.limits,
+            drain: self.drain.clone(),
+            successor: OnceLock::new(),
+        };
+        Arc::new(Endpoint { door: Arc::new(door) })
+    }
+
+    fn server(&self, plan: UpstreamPlan, most_children: usize) -> Server {
+        let upstream = Arc::new(Upstream::new(plan, self.world.clone(), most_children));
+        let watch = Watch::new(&upstream, &self.gate, self.shares.replica.as_ref());
+        Server { upstream, watch, stop: CancellationToken::new() }
+    }
+
+    /// Reaches a server for the first time, reads its tools, and listens for its changes from then on.
+    fn begin(&self, server: Server, live: &Arc<Live>) {
+        if !server.upstream.plan().watched {
+            return;
+        }
+        let live = Arc::clone(live);
+        let tasks = self.world.tasks.clone();
+        self.world.tasks.spawn(async move {
+            tasks.spawn(Arc::clone(&server.watch).run(server.stop.clone()));
+            let caller = Caller::nobody();
+            let members =
+                live.endpoints.iter().flat_map(|(_, endpoint)| &endpoint.door.route.catalog.members);
+            let mine = members.filter(|member| Arc::ptr_eq(&member.upstream, &server.upstream));
+            let warm = join_all(mine.map(|member| member.warm(&caller)));
+            tokio::select! {
+                _ = warm => {}
+                () = server.stop.cancelled() => {}
+            }
+        });
+    }
+
+    fn retire(&self, server: Server, replaced: bool) {
+        let metrics = Arc::clone(&self.world.metrics);
+        let patience = self.live.load().plan.limits.drain;
+        self.world.tasks.spawn(async move {
+            server.stop.cancel();
+            // Calls in flight hold the upstream; they may finish, but not for ever.
+            let upstream = server.upstream;
+            if tokio::time::timeout(patience, upstream.idle()).await.is_err() {
+                tracing::warn!(upstream = upstream.name(), "removed while calls were under way");
+            }
+            if tokio::time::timeout(STOPPING, upstream.stop()).await.is_err() {
+                tracing::warn!(upstream = upstream.name(), "not ended in good order within {STOPPING:?}");
+            }
+            if !replaced {
+                metrics.forget(upstream.name());
+            }
+            tracing::info!(upstream = upstream.name(), "no longer configured as it was; ended");
+        });
+    }
+
+    fn sessions_of(&self, route: &str) -> Arc<Sessions> {
+        let mut sessions = lock(&self.sessions);
+        let new = || Arc::new(Sessions::new(Arc::clone(&self.world.seal), route, Arc::clone(&self.recorded)));
+        Arc::clone(sessions.entry(route.to_owned()).or_insert_with(new))
+    }
+
+    /// Binds all listeners of the plan and serves them. Either all are bound, or none is.
+    ///
+    /// # Errors
+    /// Names the first listener that cannot be bound.
+    pub async fn listen(&self) -> Result<Vec<Bound>, StartFault> {
+        let live = self.live.load_full();
+        if live.endpoints.is_empty() {
+            return Err(StartFault::NoRoute);
+        }
+        let mut bound = Vec::new();
+        let mut servers = Vec::new();
+        for plan in &live.plan.listeners {
+            let server = self.bind(plan).await?;
+            bound.push(Bound {
+                name: plan.name.clone(),
+                address: server.listener.local(),
+                secure: plan.tls.is_some(),
+                paths: live.paths(&plan.name),
+            });
+            servers.push(server);
+        }
+        if let Some(address) = &live.plan.admin {
+            let address = self.serve_admin(address, &live.plan).await?;
+            let paths = ["/healthz", "/readyz", "/metrics"].map(str::to_owned).to_vec();
+            bound.push(Bound { name: ADMIN.to_owned(), address, secure: false, paths });
+        }
+        // Others must be able to find what clients are given, so this comes before the first client.
+        if let Some(replica) = &self.shares.replica {
+            bound.extend(self.join(replica, &live.plan, &bound).await?);
+        }
+        for server in servers {
+            let ending = Ending { leave: self.leave.clone(), close: self.drain.clone() };
+            self.world.tasks.spawn(self.doors.track_future(server.run(ending)));
+        }
+        Ok(bound)
+    }
+
+    fn listener(&self, name: &str, keeper: Doorkeeper) -> Listener {
+        Listener {
+            memory: self.world.memory.clone(),
+            name: name.to_owned(),
+            keeper,
+            live: Arc::clone(&self.live),
+            sse: Arc::clone(&self.sse),
+            drain: self.drain.clone(),
+            replica: self.shares.replica.clone(),
+        }
+    }
+
+    /// Serves one client over a byte stream at the plan's first route, until its input ends.
+    ///
+    /// # Errors
+    /// When there is no route, or the stream cannot be read or written.
+    pub async fn serve_stdio(
+        &self,
+        input: impl AsyncRead + Send + Unpin,
+        output: impl AsyncWrite + Send + Unpin,
+    ) -> io::Result<()> {
+        let live = self.live.load_full();
+        let Some((_, endpoint)) = live.endpoints.first() else {
+            return Err(io::Error::other(StartFault::NoRoute));
+        };
+        let door = Arc::clone(&endpoint.door);
+        crate::listener::stdio::serve(door, input, output, live.plan.limits.request_bytes).await
+    }
+
+    /// How each server is, as last seen.
+    #[must_use]
+    pub fn health(&self) -> Vec<(String, Health)> {
+        self.live.load().health()
+    }
+
+    /// Waits until each server that is watched was reached, or was found not to be reachable.
+    pub async fn settled(&self) {
+        let live = self.live.load_full();
+        for server in live.servers.values().filter(|server| server.upstream.plan().watched) {
+            let mut health = server.upstream.health_changes();
+            drop(health.wait_for(|health| *health != Health::Unknown).await);
+        }
+    }
+}
+
+/// Whether two configurations of a server are the same.
+fn same(a: &UpstreamPlan, b: &UpstreamPlan) -> bool {
+    let reach = match (&a.reach, &b.reach) {
+        (Reach::Stdio(a), Reach::Stdio(b)) => {
+            a.child == b.child && (a.idle_after, a.grace) == (b.idle_after, b.grace)
+        }
+        (Reach::Http(a), Reach::Http(b)) => {
+            (&a.destination, &a.headers, &a.forward_headers)
+                == (&b.destination, &b.headers, &b.forward_headers)
+                && a.transport == b.transport
+                && format!("{:?}", a.client) == format!("{:?}", b.client)
+        }
+        _ => false,
+    };
+    // Patterns have no equality; their Debug form has, and so has everything else but what is compared above.
+    reach && format!("{a:?}") == format!("{b:?}")
+}
+
+/// A semaphore for the places of child processes.
+#[must_use]
+pub fn child_places(plan: &Plan) -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(plan.limits.children))
+}
