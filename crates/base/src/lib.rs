@@ -16,6 +16,7 @@ pub mod digest;
 pub mod era;
 pub mod error;
 pub mod fault;
+pub mod globs;
 pub mod masks;
 pub mod metrics;
 pub mod plan;

@@ -8,7 +8,6 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use globset::GlobSet;
 use http::{HeaderName, HeaderValue};
 use store::Place;
 use store::seal::key::Key;
@@ -17,6 +16,7 @@ use transport::http::client::{ClientSettings, Destination};
 use transport::http::server::ServerLimits;
 use transport::net::Address;
 
+use crate::globs::Globs;
 use crate::masks::Masks;
 
 /// One generation of configuration.
@@ -182,8 +182,8 @@ pub enum PrefixRule {
     Never,
 }
 
-/// One configured MCP server.
-#[derive(Debug, Clone)]
+/// One configured MCP server. Two that are the same are one server, which a reload leaves alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpstreamPlan {
     /// Its name in the configuration.
     pub name: String,
@@ -225,7 +225,7 @@ pub struct UpstreamPlan {
     /// calls of [`Self::retry_tools`].
     pub retries: usize,
     /// Globs of its own names of tools that may be called twice.
-    pub retry_tools: Option<GlobSet>,
+    pub retry_tools: Option<Globs>,
     /// How often it is asked how it is while nobody calls it; without, only while it is down.
     pub health_check: Option<Duration>,
     /// Whether it is reached and its changes listened for from the start. Not by who asks it one thing and ends: then it
@@ -238,7 +238,7 @@ pub struct UpstreamPlan {
 }
 
 /// How to reach a server.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reach {
     /// Streamable HTTP, or HTTP+SSE.
     Http(HttpReach),
@@ -247,7 +247,7 @@ pub enum Reach {
 }
 
 /// A server over HTTP.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct HttpReach {
     /// Its endpoint.
     pub destination: Destination,
@@ -281,7 +281,7 @@ impl fmt::Debug for HttpReach {
 }
 
 /// A server as a child process.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct StdioReach {
     /// What to start, with its whole environment.
     pub child: ChildSpec,
@@ -338,12 +338,12 @@ pub enum SessionRule {
 }
 
 /// Which entries of a server's lists are shown, and how.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selection {
     /// Only what matches; everything without.
-    pub include: Option<GlobSet>,
+    pub include: Option<Globs>,
     /// Not what matches.
-    pub exclude: Option<GlobSet>,
+    pub exclude: Option<Globs>,
     /// The server's own name → the name it is shown under, before any prefix.
     pub rename: BTreeMap<String, String>,
     /// The server's own name → the description it is shown with.
@@ -514,3 +514,6 @@ impl UpstreamPlan {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use arc_swap::ArcSwap;
 use auth::Gate;
 use base::bulkhead::Bulkhead;
-use base::plan::{Plan, Reach, RoutePlan, UpstreamPlan};
+use base::plan::{Plan, RoutePlan, UpstreamPlan};
 use base::sync::lock;
 use base::world::World;
 use futures_util::future::join_all;
@@ -168,8 +168,7 @@ impl Gateway {
         let mut servers = BTreeMap::new();
         let mut begun = Vec::new();
         for upstream in &plan.upstreams {
-            let kept =
-                before.servers.get(&upstream.name).filter(|server| same(server.upstream.plan(), upstream));
+            let kept = before.servers.get(&upstream.name).filter(|server| server.upstream.plan() == upstream);
             let server = kept.cloned().unwrap_or_else(|| {
                 let server = self.server(upstream.clone(), plan.limits.children);
                 begun.push(server.clone());
@@ -369,24 +368,6 @@ impl Gateway {
             drop(health.wait_for(|health| *health != Health::Unknown).await);
         }
     }
-}
-
-/// Whether two configurations of a server are the same.
-fn same(a: &UpstreamPlan, b: &UpstreamPlan) -> bool {
-    let reach = match (&a.reach, &b.reach) {
-        (Reach::Stdio(a), Reach::Stdio(b)) => {
-            a.child == b.child && (a.idle_after, a.grace) == (b.idle_after, b.grace)
-        }
-        (Reach::Http(a), Reach::Http(b)) => {
-            (&a.destination, &a.headers, &a.forward_headers)
-                == (&b.destination, &b.headers, &b.forward_headers)
-                && a.transport == b.transport
-                && format!("{:?}", a.client) == format!("{:?}", b.client)
-        }
-        _ => false,
-    };
-    // Patterns have no equality; their Debug form has, and so has everything else but what is compared above.
-    reach && format!("{a:?}") == format!("{b:?}")
 }
 
 /// A semaphore for the places of child processes.

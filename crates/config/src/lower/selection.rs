@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use base::globs::Globs;
 use base::plan::Selection;
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use globset::GlobBuilder;
 
 use super::Lowering;
 use super::naming::NAME_LENGTH;
@@ -28,21 +29,19 @@ impl Lowering<'_, '_> {
         Selection { include, exclude: self.globs(given.exclude.as_ref()), ..Selection::default() }
     }
 
-    pub(super) fn globs(&mut self, given: Option<&At<file::Texts>>) -> Option<GlobSet> {
+    pub(super) fn globs(&mut self, given: Option<&At<file::Texts>>) -> Option<Globs> {
         let given = given?;
-        let mut set = GlobSetBuilder::new();
+        let mut globs = Vec::new();
         for glob in &given.value {
             match GlobBuilder::new(&glob.value).build() {
-                Ok(glob) => {
-                    set.add(glob);
-                }
+                Ok(glob) => globs.push(glob),
                 Err(error) => {
                     self.findings.error(glob.span, format!("this is no glob: {}", error.kind()));
                 }
             }
         }
-        match set.build() {
-            Ok(set) => Some(set),
+        match Globs::new(globs) {
+            Ok(globs) => Some(globs),
             Err(error) => {
                 self.findings.error(given.span, format!("these globs are too much: {}", error.kind()));
                 None

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use base::globs::Globs;
+use globset::Glob;
 use testkit::json;
 use testkit::net::MemoryNetwork;
 use testkit::server::{Persona, ScriptedServer};
@@ -9,12 +11,8 @@ use testkit::server::{Persona, ScriptedServer};
 use crate::ask;
 use crate::stand::{Over, Running, Stand};
 
-fn globs(patterns: &[&str]) -> globset::GlobSet {
-    let mut builder = globset::GlobSetBuilder::new();
-    for pattern in patterns {
-        builder.add(globset::Glob::new(pattern).unwrap());
-    }
-    builder.build().unwrap()
+fn globs(patterns: &[&str]) -> Globs {
+    Globs::new(patterns.iter().map(|pattern| Glob::new(pattern).unwrap()).collect()).unwrap()
 }
 
 /// Two servers that answer every call with their own name.

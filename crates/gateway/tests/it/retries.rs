@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use globset::{Glob, GlobSet, GlobSetBuilder};
+use base::globs::Globs;
+use globset::Glob;
 use testkit::http::Client;
 use testkit::json;
 use testkit::net::MemoryNetwork;
@@ -65,10 +66,8 @@ pub(crate) async fn metric(network: &MemoryNetwork, name: &str) -> u64 {
     value.map_or(0, |value| value.parse().unwrap())
 }
 
-fn globs(glob: &str) -> Option<GlobSet> {
-    let mut set = GlobSetBuilder::new();
-    set.add(Glob::new(glob).unwrap());
-    Some(set.build().unwrap())
+fn globs(glob: &str) -> Option<Globs> {
+    Some(Globs::new(vec![Glob::new(glob).unwrap()]).unwrap())
 }
 
 fn personas() -> [Persona; 4] {

@@ -73,7 +73,7 @@ pub enum SendFault {
 }
 
 /// How to reach one server.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientSettings {
     /// How long a connection may take to be made, TLS included.
     pub connect_timeout: Duration,

@@ -1,0 +1,44 @@
+//! Globs over a server's own names. Two sets are the same if they were made of the same globs: what is compiled of them has no
+//! equality, and how it looks changes as it is used.
+
+use std::fmt;
+
+use globset::{Glob, GlobSet};
+
+/// Some globs, of which a name has to match one.
+#[derive(Clone)]
+pub struct Globs {
+    globs: Vec<Glob>,
+    set: GlobSet,
+}
+
+impl Globs {
+    /// Compiles them.
+    ///
+    /// # Errors
+    /// When they are too much for the matcher.
+    pub fn new(globs: Vec<Glob>) -> Result<Self, globset::Error> {
+        let set = GlobSet::new(&globs)?;
+        Ok(Self { globs, set })
+    }
+
+    /// Whether one of them matches.
+    #[must_use]
+    pub fn is_match(&self, name: &str) -> bool {
+        self.set.is_match(name)
+    }
+}
+
+impl PartialEq for Globs {
+    fn eq(&self, other: &Self) -> bool {
+        self.globs == other.globs
+    }
+}
+
+impl Eq for Globs {}
+
+impl fmt::Debug for Globs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.globs.iter().map(Glob::glob)).finish()
+    }
+}
