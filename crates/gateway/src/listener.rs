@@ -9,12 +9,8 @@ use arc_swap::ArcSwap;
 use auth::{Credentials, Identity};
 use base::aside::client_message;
 use base::error::CallError;
-use base::reply;
 use bytes::Bytes;
-use http::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS, ALLOW, VARY,
-};
+use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, VARY};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use mcp::answer::{error_message, result_message};
 use mcp::jsonrpc::{Id, Message, MessageKind};
@@ -25,7 +21,7 @@ use mcp::version::Era;
 use mcp::{headers, inbound, version};
 use tokio_util::sync::CancellationToken;
 use transport::http::body::ReplyBody;
-use transport::http::server::{BodyFault, Exchange, Service};
+use transport::http::server::{Exchange, Service};
 use transport::memory::Memory;
 
 use crate::bridge::door::Turn;
@@ -40,6 +36,7 @@ mod checks;
 mod conversation;
 mod elsewhere;
 pub(crate) mod events;
+pub(crate) mod heads;
 mod outbox;
 pub(crate) mod respond;
 pub(crate) mod sse;
@@ -48,6 +45,7 @@ pub(crate) mod stdio;
 pub(crate) use checks::Doorkeeper;
 use checks::{Readable, Refused};
 use elsewhere::Came;
+use heads::{empty, not_allowed, preflight, refuse, refuse_call, reject, text, unread};
 use respond::{Manner, respond};
 
 /// Answers the requests of one listener.
@@ -91,7 +89,7 @@ impl Service for Listener {
     }
 
     fn full(&self, connections: usize) -> Response<Bytes> {
-        respond::full(connections)
+        heads::full(connections)
     }
 }
 
@@ -227,7 +225,7 @@ impl Listener {
             // Its answer has no end to wait for.
             let why = "Accept must list text/event-stream for a subscription";
             let body = error_message(id.as_ref(), code::INVALID_REQUEST, why, None);
-            return respond::json(StatusCode::NOT_ACCEPTABLE, body);
+            return heads::json(StatusCode::NOT_ACCEPTABLE, body);
         }
         let manner = Manner {
             id: call.id().clone(),
@@ -301,7 +299,7 @@ impl Listener {
             }
             return match endpoint.door.open(&message, came.identity).await {
                 Ok(opened) => {
-                    let mut response = respond::json(StatusCode::OK, opened.answer);
+                    let mut response = heads::json(StatusCode::OK, opened.answer);
                     if let Ok(value) = HeaderValue::from_str(&opened.id) {
                         response.headers_mut().insert(headers::SESSION_ID.clone(), value);
                     }
@@ -313,7 +311,7 @@ impl Listener {
         if !headers.contains_key(&headers::SESSION_ID)
             && let Some(pong) = pong(&message)
         {
-            return respond::json(StatusCode::OK, pong);
+            return heads::json(StatusCode::OK, pong);
         }
         let terms = match session(&headers, endpoint, came.identity) {
             Ok(terms) => terms,
@@ -326,7 +324,7 @@ impl Listener {
             return response;
         }
         match endpoint.door.take(message, &terms, &headers).await {
-            Ok(Turn::Answer(bytes)) => respond::json(StatusCode::OK, bytes),
+            Ok(Turn::Answer(bytes)) => heads::json(StatusCode::OK, bytes),
             Ok(Turn::Accepted) => empty(StatusCode::ACCEPTED),
             Ok(Turn::Call(flow, in_flight)) => {
                 let manner = Manner {
@@ -419,7 +417,7 @@ fn check_revision(headers: &HeaderMap, id: Option<&Id>) -> Result<(), Box<Respon
     let known: Vec<_> = version::names(Era::Legacy).collect();
     let text = format!("MCP-Protocol-Version {named:?} is not one of a session's: {}", known.join(", "));
     let body = error_message(id, code::INVALID_REQUEST, &text, None);
-    Err(Box::new(respond::json(StatusCode::BAD_REQUEST, body)))
+    Err(Box::new(heads::json(StatusCode::BAD_REQUEST, body)))
 }
 
 pub(crate) fn request_id(message: &Message) -> Option<Id> {
@@ -427,75 +425,4 @@ pub(crate) fn request_id(message: &Message) -> Option<Id> {
         MessageKind::Request(request) => Some(request.id.clone()),
         _ => None,
     }
-}
-
-/// A rule that the client broke: these have a 4xx in both eras, because the message itself was refused.
-fn reject(fault: &Reject, id: Option<&Id>) -> Response<ReplyBody> {
-    let wire = reply::wire(&CallError::Reject(fault.clone()));
-    tracing::debug!(code = wire.code, "rejected: {}", wire.text);
-    respond::json(wire.status, wire.body(id))
-}
-
-fn refuse_call(error: &CallError, id: Option<&Id>, era: Era) -> Response<ReplyBody> {
-    let wire = reply::wire_for(error, era);
-    wire.log(error, "");
-    match error {
-        CallError::Reject(Reject::NotARequest(_)) | CallError::NotResumable { .. } => {
-            respond::json(wire.status, wire.body(id))
-        }
-        _ => respond::error(&wire, id, era),
-    }
-}
-
-fn refuse(refused: Refused) -> Response<ReplyBody> {
-    refusal(refused.status, refused.why)
-}
-
-/// A refusal before there is a message: a JSON-RPC error without an id.
-fn refusal(status: StatusCode, why: &str) -> Response<ReplyBody> {
-    tracing::debug!(status = status.as_u16(), "refused: {why}");
-    respond::json(status, error_message(None, code::INVALID_REQUEST, why, None))
-}
-
-/// A body that was not read.
-fn unread(fault: &BodyFault) -> Response<ReplyBody> {
-    match fault {
-        BodyFault::Full(full) => refuse_call(&CallError::from(*full), None, Era::Modern),
-        _ => refusal(fault.status(), &fault.to_string()),
-    }
-}
-
-fn not_allowed() -> Response<ReplyBody> {
-    let mut response = text(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "POST a JSON-RPC message; GET and DELETE need an Mcp-Session-Id\n",
-    );
-    response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST, GET, DELETE, OPTIONS"));
-    response
-}
-
-/// What a browser asks before it lets a page send.
-fn preflight(headers: &HeaderMap) -> Response<ReplyBody> {
-    let mut response = empty(StatusCode::NO_CONTENT);
-    let out = response.headers_mut();
-    out.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("POST, GET, DELETE"));
-    out.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("7200"));
-    if let Some(asked) = headers.get(ACCESS_CONTROL_REQUEST_HEADERS) {
-        out.insert(ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
-    }
-    response
-}
-
-fn empty(status: StatusCode) -> Response<ReplyBody> {
-    let mut response = Response::new(ReplyBody::empty());
-    *response.status_mut() = status;
-    response
-}
-
-pub(crate) fn text(status: StatusCode, text: &str) -> Response<ReplyBody> {
-    let mut response = Response::new(ReplyBody::from(Bytes::copy_from_slice(text.as_bytes())));
-    *response.status_mut() = status;
-    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
-    response.headers_mut().insert(http::header::CONTENT_TYPE, plain);
-    response
 }

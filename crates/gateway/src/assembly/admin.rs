@@ -15,8 +15,8 @@ use transport::http::body::ReplyBody;
 use transport::http::server::{Exchange, Service};
 use upstream::Health;
 
-use crate::listener::text;
-use crate::listener::{Doorkeeper, respond};
+use crate::listener::Doorkeeper;
+use crate::listener::heads::{self, text};
 use crate::live::Live;
 use crate::replica::Replica;
 
@@ -106,7 +106,7 @@ impl Admin {
         let body =
             format!(r#"{{"ready":{ready},"why":"{why}",{store}"upstreams":{{{}}}}}"#, servers.join(","));
         let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-        respond::json(status, Bytes::from(body + "\n"))
+        heads::json(status, Bytes::from(body + "\n"))
     }
 }
 

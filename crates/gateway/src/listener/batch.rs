@@ -20,6 +20,7 @@ use tokio::time::timeout;
 use transport::http::body::ReplyBody;
 
 use super::checks::Readable;
+use super::heads;
 use super::request_id;
 use super::respond::{self, Manner};
 use crate::bridge::door::{Door, Turn};
@@ -48,7 +49,7 @@ pub(super) async fn answer(
 ) -> Response<ReplyBody> {
     let members = match batch::read(body, endpoint.door.route.json_depth) {
         Ok(members) => members,
-        Err(fault) => return super::reject(&Reject::from(fault), None),
+        Err(fault) => return heads::reject(&Reject::from(fault), None),
     };
     let asks = members.iter().any(wants_reply);
     let each = members.iter().flatten().filter_map(request_id).collect();
@@ -64,9 +65,9 @@ pub(super) async fn answer(
         Ok(begun.await)
     };
     match first {
-        Ok(None) if !asks => super::empty(StatusCode::ACCEPTED),
+        Ok(None) if !asks => heads::empty(StatusCode::ACCEPTED),
         Ok(None) if replies.is_empty() => respond::cancelled(),
-        Ok(None) => respond::json(StatusCode::OK, batch::join(&replies)),
+        Ok(None) => heads::json(StatusCode::OK, batch::join(&replies)),
         // Single messages, because clients of that revision read no arrays in events.
         Ok(Some(_)) | Err(_) => {
             let notice = first.ok().flatten();

@@ -19,7 +19,8 @@ use tokio::time::Instant;
 use transport::http::body::ReplyBody;
 use transport::http::server::Exchange;
 
-use super::{Hop, Listener, refuse_call, request_id, respond, unread};
+use super::heads::{self, refuse_call, unread};
+use super::{Hop, Listener, request_id};
 use crate::bridge::session::Terms;
 use crate::live::Endpoint;
 use crate::replica::forward::{self, Request, Unforwarded};
@@ -405,7 +406,7 @@ fn refused(error: &CallError, request: &Request<'_>) -> Response<ReplyBody> {
             let wire = reply::wire_for(error, request.era);
             wire.log(error, "");
             let each: Vec<_> = several.iter().map(|ask| wire.body(Some(ask))).collect();
-            respond::json(StatusCode::OK, batch::join(&each))
+            heads::json(StatusCode::OK, batch::join(&each))
         }
     }
 }

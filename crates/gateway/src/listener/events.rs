@@ -16,7 +16,7 @@ use transport::memory::Memory;
 
 use std::sync::Arc;
 
-use super::respond;
+use super::heads;
 use crate::bridge::replay::{Lasting, Reader, Recordings};
 use crate::flow::Listening;
 
@@ -83,7 +83,7 @@ pub(crate) fn listen(listening: Listening, keep_alive: Duration) -> Response<Rep
         };
         Some((chunk, listening))
     });
-    respond::stream(ReplyBody::Stream(Box::pin(chunks)))
+    heads::stream(ReplyBody::Stream(Box::pin(chunks)))
 }
 
 /// A message as an event. A long one is not copied: who reads slowly would hold it twice, and nobody would count that.
@@ -117,7 +117,7 @@ pub(crate) fn stream(
     first: Option<Bytes>,
     keep_alive: Duration,
 ) -> Response<ReplyBody> {
-    respond::stream(body(events, first, keep_alive))
+    heads::stream(body(events, first, keep_alive))
 }
 
 /// A body of these events, with a comment whenever none has come for a while.

@@ -1,11 +1,8 @@
 //! A call's steps as an HTTP response: one JSON message, or server-sent events as soon as there is anything to say.
 
-use base::error::CallError;
-use base::reply::{self, ErrorRow};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderValue, Response, StatusCode};
+use http::{Response, StatusCode};
 use mcp::answer::error_message;
 use mcp::jsonrpc::{Id, Message, MessageKind};
 use mcp::method::Method;
@@ -16,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use transport::http::body::{Pieces, ReplyBody};
 
 use super::events::{self, Recorder};
+use super::heads;
 use crate::flow::{Last, Step, Steps};
 
 /// How long a legacy client waits for the head of a response.
@@ -41,7 +39,7 @@ pub(crate) async fn respond(mut steps: Steps, manner: Manner) -> Response<ReplyB
     if !manner.reads_events {
         if manner.method.is_some_and(|method| method.name == "subscriptions/listen") {
             let text = "Accept must list text/event-stream: a subscription is a stream";
-            return json(
+            return heads::json(
                 StatusCode::NOT_ACCEPTABLE,
                 error_message(Some(&manner.id), code::INVALID_REQUEST, text, None),
             );
@@ -70,7 +68,7 @@ pub(crate) async fn respond(mut steps: Steps, manner: Manner) -> Response<ReplyB
 
 /// What a client gets that has cancelled its call: there is no response to it (2025-11-25 `utilities/cancellation`).
 pub(crate) fn cancelled() -> Response<ReplyBody> {
-    stream(ReplyBody::empty())
+    heads::stream(ReplyBody::empty())
 }
 
 /// What a stream begins with.
@@ -117,11 +115,11 @@ fn whole(last: Last, manner: &Manner) -> Response<ReplyBody> {
                 Era::Legacy => StatusCode::OK,
                 Era::Modern => status.filter(|s| !s.is_success()).unwrap_or_else(|| status_of(&message)),
             };
-            json(status, message.bytes().clone())
+            heads::json(status, message.bytes().clone())
         }
-        Last::Built(text) => json(StatusCode::OK, text),
-        Last::Error(wire) => error(&wire, Some(&manner.id), manner.era),
-        Last::Ended(bytes) => json(StatusCode::OK, bytes),
+        Last::Built(text) => heads::json(StatusCode::OK, text),
+        Last::Error(wire) => heads::error(&wire, Some(&manner.id), manner.era),
+        Last::Ended(bytes) => heads::json(StatusCode::OK, bytes),
     }
 }
 
@@ -132,52 +130,6 @@ fn status_of(message: &Message) -> StatusCode {
         MessageKind::Error(parts) if code::is_modern(parts.code) => StatusCode::BAD_REQUEST,
         _ => StatusCode::OK,
     }
-}
-
-/// Our own error as a response.
-pub(crate) fn error(wire: &ErrorRow, id: Option<&Id>, era: Era) -> Response<ReplyBody> {
-    // A legacy client must read what it is told of its request (the Python SDK 1.x ends its whole session at a status that is an
-    // error). Only what concerns its session has a status of its own, what another replica may do better, for who stands before
-    // us, and what is no request.
-    let has_status = match wire.label {
-        "no_session" | "draining" | "store_away" | "replica_away" => true,
-        _ => wire.status == StatusCode::SERVICE_UNAVAILABLE && id.is_none(),
-    };
-    let status = if era == Era::Modern || has_status { wire.status } else { StatusCode::OK };
-    let mut response = json(status, wire.body(id));
-    if let Some(seconds) = wire.retry_after {
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
-    }
-    response
-}
-
-/// What a client is told for whose connection there is no place.
-pub(crate) fn full(connections: usize) -> Response<Bytes> {
-    let error = CallError::Overloaded { what: "connections".to_owned(), limit: connections };
-    let wire = reply::wire(&error);
-    let mut response = Response::new(wire.body(None));
-    *response.status_mut() = wire.status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response.headers_mut().extend(wire.retry_after.map(|seconds| (RETRY_AFTER, HeaderValue::from(seconds))));
-    response
-}
-
-/// A JSON body.
-pub(crate) fn json(status: StatusCode, body: impl Into<Pieces>) -> Response<ReplyBody> {
-    let mut response = Response::new(ReplyBody::from(body));
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
-}
-
-/// The head of a stream of server-sent events.
-pub(crate) fn stream(body: ReplyBody) -> Response<ReplyBody> {
-    let mut response = Response::new(body);
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
-    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-    response
 }
 
 fn events(steps: Steps, first: Option<First>, manner: Manner) -> Response<ReplyBody> {

@@ -32,10 +32,9 @@ use transport::http::server::Exchange;
 use crate::bridge::door::Door;
 use crate::listener::conversation::Conversation;
 use crate::listener::events;
+use crate::listener::heads::{self, preflight, refusal, refuse, refuse_call, reject, text, unread};
 use crate::listener::outbox::{self, Waiting};
-use crate::listener::{
-    Hop, Listener, checks, preflight, refusal, refuse, refuse_call, reject, respond, text, unread,
-};
+use crate::listener::{Hop, Listener, checks};
 use crate::subscription::StreamSlot;
 
 /// How many messages of a client may wait to be taken.
@@ -95,7 +94,7 @@ async fn stream(
         return refuse(checks::Refused { status: StatusCode::NOT_ACCEPTABLE, why });
     }
     match begin(open, exchange.uri.path(), door, (limits, identity)).await {
-        Ok(body) => respond::stream(body),
+        Ok(body) => heads::stream(body),
         Err(error) => refuse_call(&error, None, Era::Legacy),
     }
 }

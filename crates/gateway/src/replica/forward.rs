@@ -21,7 +21,7 @@ use transport::memory::Share;
 pub(crate) use super::peers::pause;
 use super::peers::{Felt, Peer, Unfelt};
 use super::{Replica, badge};
-use crate::listener::respond;
+use crate::listener::heads;
 
 /// Says that a request has come to the wrong replica, and perhaps which is the right one.
 pub(super) static MOVED_TO: HeaderName = HeaderName::from_static("portolan-moved-to");
@@ -210,7 +210,7 @@ impl Rest {
 
 /// Says that a request is not for this replica.
 pub(crate) fn misdirected(to: Option<&str>) -> Response<ReplyBody> {
-    let mut response = respond::json(StatusCode::MISDIRECTED_REQUEST, Bytes::from_static(b"{}"));
+    let mut response = heads::json(StatusCode::MISDIRECTED_REQUEST, Bytes::from_static(b"{}"));
     response.headers_mut().remove(CONTENT_TYPE);
     if let Some(to) = to.and_then(|to| to.parse().ok()) {
         response.headers_mut().insert(MOVED_TO.clone(), to);

@@ -12,7 +12,8 @@ use transport::http::server::{Exchange, Service};
 
 use super::peers::{PULSE, PULSE_EVERY};
 use super::{Replica, badge, forward};
-use crate::listener::{Hop, Listener, text};
+use crate::listener::heads::text;
+use crate::listener::{Hop, Listener};
 
 /// How long a request that another replica has read as a whole may take to come.
 const WITHIN: Duration = Duration::from_secs(30);
