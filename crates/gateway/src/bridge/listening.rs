@@ -9,9 +9,8 @@ use base::error::CallError;
 use mcp::jsonrpc::Id;
 
 use crate::bridge::door::{Door, Notifications};
-use crate::bridge::replay::{self, Lasting, Place, Reader, Recordings, Stream};
+use crate::bridge::replay::{self, Lasting, Place, Reader, Recorder, Recordings, Stream};
 use crate::bridge::session::Terms;
-use crate::listener::events::Recorder;
 use crate::subscription::StreamSlot;
 
 impl Door {

@@ -20,11 +20,12 @@ use tokio_util::task::TaskTracker;
 use crate::subscription::StreamSlot;
 
 mod lasting;
+mod recorder;
 mod recording;
 mod stream;
 
 pub(crate) use lasting::Lasting;
-
+pub(crate) use recorder::Recorder;
 pub(crate) use stream::{Reader, Stream};
 
 /// The most streams of one session that are kept at once.

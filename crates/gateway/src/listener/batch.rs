@@ -20,9 +20,8 @@ use tokio::time::timeout;
 use transport::http::body::ReplyBody;
 
 use super::checks::Readable;
-use super::heads;
-use super::request_id;
 use super::respond::{self, Manner};
+use super::{events, heads, request_id};
 use crate::bridge::door::{Door, Turn};
 use crate::bridge::session::Terms;
 use crate::flow::{Step, Steps};
@@ -74,7 +73,8 @@ pub(super) async fn answer(
             let rest = said.map(|said| match said {
                 Said::Notice(bytes) | Said::Ask(bytes) | Said::Reply(bytes) => bytes,
             });
-            recorder.stream(iter(replies).chain(iter(notice)).chain(rest), limits.keep_alive)
+            let messages = iter(replies).chain(iter(notice)).chain(rest);
+            events::recorded(&recorder, messages, limits.keep_alive)
         }
     }
 }

@@ -1,58 +1,33 @@
 //! Responses that are streams of server-sent events. An idle one says every now and then that it is alive.
 
 use base::aside::LARGE;
-use base::plan::Limits;
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::iter;
 use futures_util::{Stream, StreamExt as _};
 use http::Response;
-use mcp::jsonrpc::Id;
 use mcp::sse;
 use tokio::time::{Duration, timeout};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use transport::http::body::{Pieces, ReplyBody};
-use transport::memory::Memory;
-
-use std::sync::Arc;
 
 use super::heads;
-use crate::bridge::replay::{Lasting, Reader, Recordings};
+use crate::bridge::replay::{Reader, Recorder};
 use crate::flow::Listening;
 
 /// How long a client shall wait before it comes back, in milliseconds: as long as the SDKs wait when they are not told.
 const COME_BACK_AFTER: u64 = 1000;
 
-/// Records what legacy clients are told, so that they can come back for it.
-#[derive(Debug, Clone)]
-pub(crate) struct Recorder {
-    pub(crate) recordings: Arc<Recordings>,
-    pub(crate) limits: Limits,
-    /// What is written down is held.
-    pub(crate) memory: Memory,
-    pub(crate) tasks: TaskTracker,
-    pub(crate) drain: CancellationToken,
-    /// Whether the client takes an event without data for what it is (since 2025-11-25).
-    pub(crate) primes: bool,
-    /// Where its streams outlive this replica, if they do, and the requests that this one answers.
-    pub(crate) lasting: Option<(Lasting, Vec<Id>)>,
-}
-
-impl Recorder {
-    /// A recorded stream of messages.
-    pub(crate) fn stream(
-        &self,
-        messages: impl Stream<Item = Bytes> + Send + 'static,
-        keep_alive: Duration,
-    ) -> Response<ReplyBody> {
-        let whereabouts = (&self.tasks, self.drain.clone());
-        match self.recordings.answer(messages, &self.limits, whereabouts, self.lasting.clone()) {
-            Ok(reader) => read(reader, self.primes, keep_alive),
-            // Nothing is said of coming back to a stream to which nobody can.
-            Err(messages) => {
-                let events = messages.flat_map(|message| event(None, message.into()));
-                stream(events, Some(comment()), keep_alive)
-            }
+/// A stream of messages that is recorded, so that its client can come back for it.
+pub(crate) fn recorded(
+    recorder: &Recorder,
+    messages: impl Stream<Item = Bytes> + Send + 'static,
+    keep_alive: Duration,
+) -> Response<ReplyBody> {
+    match recorder.record(messages) {
+        Ok(reader) => read(reader, recorder.primes, keep_alive),
+        // Nothing is said of coming back to a stream to which nobody can.
+        Err(messages) => {
+            let events = messages.flat_map(|message| event(None, message.into()));
+            stream(events, Some(comment()), keep_alive)
         }
     }
 }

@@ -12,8 +12,8 @@ use tokio::time::{Duration, timeout};
 use tokio_util::task::TaskTracker;
 use transport::http::body::{Pieces, ReplyBody};
 
-use super::events::{self, Recorder};
-use super::heads;
+use super::{events, heads};
+use crate::bridge::replay::Recorder;
 use crate::flow::{Last, Step, Steps};
 
 /// How long a legacy client waits for the head of a response.
@@ -152,7 +152,8 @@ fn events(steps: Steps, first: Option<First>, manner: Manner) -> Response<ReplyB
     match recorder {
         Some(recorder) => {
             let memory = recorder.memory.clone();
-            recorder.stream(messages.map(move |message| message.counted_text(&memory)), keep_alive)
+            let messages = messages.map(move |message| message.counted_text(&memory));
+            events::recorded(&recorder, messages, keep_alive)
         }
         None => {
             events::stream(messages.flat_map(|message| events::event(None, message)), comment, keep_alive)
