@@ -216,6 +216,7 @@ impl Replica {
         if let Err(fault) = self.store.leave(&self.id()).await {
             tracing::warn!("the other replicas will hear late that this one has ended: {fault}");
         }
+        self.peers.end();
     }
 
     /// Whether nobody can have taken over what this replica holds.

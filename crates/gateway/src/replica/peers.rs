@@ -83,6 +83,8 @@ pub(crate) struct Peers {
     client: HttpClient,
     share: Share,
     known: ArcSwap<BTreeMap<String, Arc<Peer>>>,
+    /// Cancelled when nobody is asked any more.
+    end: CancellationToken,
     /// One reading of the list at a time.
     reading: tokio::sync::Mutex<Option<Instant>>,
 }
@@ -103,7 +105,8 @@ impl Peers {
         let settings = ClientSettings { connect_timeout: CONNECT, ..ClientSettings::default() };
         let client = HttpClient::new(Arc::clone(&world.network), settings, None, &world.workers);
         let share = world.memory.share();
-        Self { client, share, known: ArcSwap::default(), reading: tokio::sync::Mutex::default() }
+        let (end, reading) = (CancellationToken::new(), tokio::sync::Mutex::default());
+        Self { client, share, known: ArcSwap::default(), end, reading }
     }
 
     /// A peer that was alive when the list was last read.
@@ -114,6 +117,11 @@ impl Peers {
     /// One that can take something over.
     pub(crate) fn any(&self) -> Option<Arc<Peer>> {
         self.known.load().values().find(|peer| !peer.drains && peer.at.is_some()).cloned()
+    }
+
+    /// Nothing is asked of them any more.
+    pub(super) fn end(&self) {
+        self.end.cancel();
     }
 
     pub(super) fn client(&self) -> &HttpClient {
@@ -222,13 +230,15 @@ impl Peer {
         *state = Some(felt.clone());
         let (this, replica, ends) = (Arc::clone(self), Arc::clone(replica), felt.clone());
         // It outlives whoever asks first.
-        tokio::spawn(async move {
+        let tasks = replica.world.tasks.clone();
+        tasks.spawn(async move {
             tokio::select! {
                 why = this.listen(&replica, &ends) => match ends.there.is_cancelled() {
                     true => tracing::warn!(replica = this.id, "another replica does not answer: {why}"),
                     false => tracing::debug!(replica = this.id, "another replica does not answer yet: {why}"),
                 },
                 () = ends.gone.cancelled() => {}
+                () = replica.peers.end.cancelled() => {}
             }
             ends.gone.cancel();
         });

@@ -13,6 +13,7 @@ use testkit::json;
 use testkit::net::MemoryNetwork;
 use testkit::server::{Desk, Persona, ScriptedServer};
 use tokio::runtime::{Builder, Runtime};
+use tokio_util::task::TaskTracker;
 use transport::child::ChildSpec;
 use transport::net::Address;
 
@@ -39,6 +40,8 @@ struct Fleet {
 /// One of them.
 struct One {
     running: Option<Running>,
+    /// What runs beside its calls.
+    tasks: TaskTracker,
     runtime: Option<Runtime>,
 }
 
@@ -68,8 +71,9 @@ impl Fleet {
         stand.store = Some(Arc::clone(&self.store));
         stand.plan.replicas = Some(ReplicasPlan { listen: ANY(), advertise: None });
         change(&mut stand);
+        let tasks = stand.tasks.clone();
         let running = runtime.spawn(stand.start()).await.unwrap();
-        One { running: Some(running), runtime: Some(runtime) }
+        One { running: Some(running), tasks, runtime: Some(runtime) }
     }
 }
 

@@ -15,6 +15,7 @@ use testkit::clock::WallClock;
 use testkit::http::Client;
 use testkit::server::{Desk, Persona, ScriptedServer};
 use testkit::spawn::MemorySpawn;
+use tokio_util::task::TaskTracker;
 use transport::child::ChildSpec;
 use transport::http::client::{ClientSettings, Destination};
 use transport::http::server::ServerLimits;
@@ -32,6 +33,8 @@ pub(crate) struct Stand {
     pub(crate) memory: Memory,
     /// What it shares with other gateways, if it is one of several.
     pub(crate) store: Option<Arc<Store>>,
+    /// What runs beside calls.
+    pub(crate) tasks: TaskTracker,
 }
 
 /// How a server is reached.
@@ -80,6 +83,7 @@ impl Stand {
             plan,
             memory: Memory::default(),
             store: None,
+            tasks: TaskTracker::new(),
         }
     }
 
@@ -125,7 +129,7 @@ impl Stand {
             workers: transport::workers::Workers::default(),
             children: child_places(&self.plan),
             store: self.store,
-            tasks: tokio_util::task::TaskTracker::new(),
+            tasks: self.tasks,
         };
         let said = Said { version: "0".to_owned(), facts: String::new() };
         let replica = Replica::new(&world, said).unwrap();

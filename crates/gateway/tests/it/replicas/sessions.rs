@@ -138,6 +138,18 @@ async fn a_replica_that_ends_in_good_order_hands_its_sessions_over() {
     }
 }
 
+/// Not even what listens whether another replica is still there.
+#[tokio::test]
+async fn nothing_runs_any_more_when_a_replica_has_ended() {
+    let fleet = Fleet::new(Persona::legacy()).await;
+    let (one, mut two) = (fleet.start().await, fleet.start().await);
+    let session = Session::open(&one).await;
+    assert_eq!(session.ping(&two).await, 200);
+    assert!(!two.tasks.is_empty());
+    two.stop().await;
+    assert!(two.tasks.is_empty(), "{} tasks are left", two.tasks.len());
+}
+
 /// Tells of a change again and again.
 async fn tells(fleet: &Fleet) {
     loop {

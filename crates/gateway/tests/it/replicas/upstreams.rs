@@ -79,9 +79,10 @@ async fn what_a_process_of_one_replica_tells_clients_of_all_hear() {
         let (server, desk) = stand.add("up", crate::stand::Over::Stdio, Persona::legacy().able(able)).await;
         stand.store = Some(Arc::clone(&store));
         stand.plan.replicas = Some(ReplicasPlan { listen: ANY(), advertise: None });
+        let tasks = stand.tasks.clone();
         let running = runtime.spawn(stand.start()).await.unwrap();
         running.gateway.settled().await;
-        gateways.push(One { running: Some(running), runtime: Some(runtime) });
+        gateways.push(One { running: Some(running), tasks, runtime: Some(runtime) });
         servers.push((server, desk));
     }
     let body = ask::body("\"s\"", "subscriptions/listen", r#""notifications":{"toolsListChanged":true}"#);
