@@ -10,17 +10,20 @@ use mcp::answer;
 use mcp::json::{self, Patch};
 use mcp::jsonrpc::{Id, Message};
 use mcp::method::Kind;
-use mcp::reject::code;
+use mcp::reject::{Reject, code};
 use mcp::version::Era;
 use tracing::Level;
 
 use crate::error::CallError;
+use LegacyStatus::{Answered, Same, Unasked};
 
 /// What a fault is called everywhere outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ErrorRow {
     /// The HTTP status.
     pub status: StatusCode,
+    /// The HTTP status that a legacy client gets.
+    pub legacy: LegacyStatus,
     /// The JSON-RPC code.
     pub code: i64,
     /// What the caller reads.
@@ -33,6 +36,18 @@ pub struct ErrorRow {
     pub level: Level,
     /// The outcome's name in metrics and in `data.reason`.
     pub label: &'static str,
+}
+
+/// The HTTP status of an error for a legacy client. Such a client must read what it is told of its request, and some end their
+/// session at a status that is an error (the Python SDK 1.x does).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LegacyStatus {
+    /// 200: the error stands in the answer.
+    Answered,
+    /// 200 in answer to a request, and this one where there is none to answer: for who stands before us.
+    Unasked(StatusCode),
+    /// The same as in the modern era. It concerns the session, or another replica may do better, or what came is no request.
+    Same,
 }
 
 /// What the caller may do about it. Source: the transports working group's retry classes (draft 2026-09-03).
@@ -81,31 +96,32 @@ mod own {
 #[expect(clippy::too_many_lines, reason = "a table has as many rows as there are errors")]
 pub fn wire(error: &CallError) -> ErrorRow {
     let text = error.to_string();
-    let row = |status: StatusCode, code: i64, level: Level, label: &'static str| ErrorRow {
-        status,
-        code,
-        text: text.clone(),
-        data: None,
-        retry_after: None,
-        level,
-        label,
+    let row = |status: StatusCode, legacy: LegacyStatus, code: i64, level: Level, label: &'static str| {
+        ErrorRow { status, legacy, code, text: text.clone(), data: None, retry_after: None, level, label }
     };
     match error {
         CallError::Reject(reject) => {
-            ErrorRow { data: reject.data(), ..row(reject.status(), reject.code(), Level::DEBUG, "rejected") }
+            let legacy = if matches!(reject, Reject::NotARequest(_)) { Same } else { Answered };
+            let code = reject.code();
+            ErrorRow { data: reject.data(), ..row(reject.status(), legacy, code, Level::DEBUG, "rejected") }
         }
         // A denied name answers exactly like an unknown one where names are concerned; this is what is left.
-        CallError::Refused(_) => row(StatusCode::FORBIDDEN, own::DENIED, Level::INFO, "denied"),
+        CallError::Refused(_) => row(StatusCode::FORBIDDEN, Answered, own::DENIED, Level::INFO, "denied"),
         CallError::UnknownName { kind, name } => {
             let uri = matches!(kind, Kind::Resource | Kind::Template);
             let data = uri.then(|| format!(r#"{{"uri":{}}}"#, json::quote(name)));
-            ErrorRow { data, ..row(StatusCode::OK, code::INVALID_PARAMS, Level::DEBUG, "unknown_name") }
+            ErrorRow {
+                data,
+                ..row(StatusCode::OK, Answered, code::INVALID_PARAMS, Level::DEBUG, "unknown_name")
+            }
         }
-        CallError::BadCursor => row(StatusCode::OK, code::INVALID_PARAMS, Level::DEBUG, "bad_cursor"),
+        CallError::BadCursor => {
+            row(StatusCode::OK, Answered, code::INVALID_PARAMS, Level::DEBUG, "bad_cursor")
+        }
         CallError::Unreachable { upstream, .. } => ErrorRow {
             text: format!("upstream {upstream:?} cannot be reached"),
             data: Some(data("upstream_unreachable", upstream, Retry::Safe)),
-            ..row(StatusCode::OK, own::UNAVAILABLE, Level::WARN, "upstream_unreachable")
+            ..row(StatusCode::OK, Answered, own::UNAVAILABLE, Level::WARN, "upstream_unreachable")
         },
         CallError::BreakerOpen { upstream, refused } => ErrorRow {
             data: Some(format!(
@@ -115,51 +131,69 @@ pub fn wire(error: &CallError) -> ErrorRow {
                 refused.again.as_millis()
             )),
             // That it opened was said once.
-            ..row(StatusCode::OK, own::UNAVAILABLE, Level::DEBUG, "breaker_open")
+            ..row(StatusCode::OK, Answered, own::UNAVAILABLE, Level::DEBUG, "breaker_open")
         },
         CallError::Unauthorized { upstream, .. } => ErrorRow {
             data: Some(data("upstream_unauthorized", upstream, Retry::No)),
-            ..row(StatusCode::OK, own::UNAUTHORIZED, Level::WARN, "upstream_unauthorized")
+            ..row(StatusCode::OK, Answered, own::UNAUTHORIZED, Level::WARN, "upstream_unauthorized")
         },
         CallError::BrokeOff { upstream, .. } => ErrorRow {
             text: format!(
                 "upstream {upstream:?} broke off before it answered; it may have done what was asked"
             ),
             data: Some(data("upstream_broke_off", upstream, Retry::Unknown)),
-            ..row(StatusCode::OK, own::BROKE_OFF, Level::WARN, "upstream_broke_off")
+            ..row(StatusCode::OK, Answered, own::BROKE_OFF, Level::WARN, "upstream_broke_off")
         },
         CallError::InvalidAnswer { upstream, .. } => ErrorRow {
             data: Some(data("upstream_invalid_answer", upstream, Retry::Unknown)),
-            ..row(StatusCode::OK, own::INVALID_ANSWER, Level::WARN, "upstream_invalid_answer")
+            ..row(StatusCode::OK, Answered, own::INVALID_ANSWER, Level::WARN, "upstream_invalid_answer")
         },
         CallError::MissingCapability { required, .. } | CallError::NotDeclared { required } => ErrorRow {
             data: json::Object::parse(required)
                 .is_ok()
                 .then(|| format!(r#"{{"requiredCapabilities":{required}}}"#)),
-            ..row(StatusCode::BAD_REQUEST, code::MISSING_CLIENT_CAPABILITY, Level::INFO, "capability")
+            ..row(
+                StatusCode::BAD_REQUEST,
+                Answered,
+                code::MISSING_CLIENT_CAPABILITY,
+                Level::INFO,
+                "capability",
+            )
         },
         CallError::RequestState(_) => ErrorRow {
             data: Some(format!(r#"{{"reason":"request_state",{}}}"#, Retry::No.members())),
-            ..row(StatusCode::BAD_REQUEST, code::INVALID_PARAMS, Level::INFO, "request_state")
+            ..row(StatusCode::BAD_REQUEST, Answered, code::INVALID_PARAMS, Level::INFO, "request_state")
         },
-        CallError::Task { .. } => row(StatusCode::OK, code::INVALID_PARAMS, Level::DEBUG, "task"),
+        CallError::Task { .. } => row(StatusCode::OK, Answered, code::INVALID_PARAMS, Level::DEBUG, "task"),
         CallError::InputRefused { .. } => ErrorRow {
             data: Some(format!(r#"{{"reason":"input_refused",{}}}"#, Retry::Unknown.members())),
-            ..row(StatusCode::OK, own::INPUT_REFUSED, Level::INFO, "input_refused")
+            ..row(StatusCode::OK, Answered, own::INPUT_REFUSED, Level::INFO, "input_refused")
         },
         CallError::Deadline { upstream, .. } => ErrorRow {
             data: Some(data("upstream_deadline", upstream, Retry::Unknown)),
-            ..row(StatusCode::OK, own::DEADLINE, Level::WARN, "upstream_deadline")
+            ..row(StatusCode::OK, Answered, own::DEADLINE, Level::WARN, "upstream_deadline")
         },
         CallError::Overloaded { .. } => ErrorRow {
             data: Some(format!(r#"{{"reason":"overloaded",{}}}"#, Retry::Safe.members())),
             retry_after: Some(1),
-            ..row(StatusCode::SERVICE_UNAVAILABLE, own::OVERLOADED, Level::WARN, "overloaded")
+            ..row(
+                StatusCode::SERVICE_UNAVAILABLE,
+                Unasked(StatusCode::SERVICE_UNAVAILABLE),
+                own::OVERLOADED,
+                Level::WARN,
+                "overloaded",
+            )
         },
         CallError::NoRoom { upstream, .. } => ErrorRow {
             data: Some(data("no_room", upstream, Retry::Unknown)),
             retry_after: Some(1),
-            ..row(StatusCode::SERVICE_UNAVAILABLE, own::NO_ROOM, Level::WARN, "no_room")
+            ..row(
+                StatusCode::SERVICE_UNAVAILABLE,
+                Unasked(StatusCode::SERVICE_UNAVAILABLE),
+                own::NO_ROOM,
+                Level::WARN,
+                "no_room",
+            )
         },
         CallError::OutOfDescriptors { .. } => ErrorRow {
             text: "Portolan has too much open to begin anything new now".to_owned(),
@@ -168,6 +202,7 @@ pub fn wire(error: &CallError) -> ErrorRow {
             // That there are none left was said once.
             ..row(
                 StatusCode::SERVICE_UNAVAILABLE,
+                Unasked(StatusCode::SERVICE_UNAVAILABLE),
                 own::OUT_OF_DESCRIPTORS,
                 Level::DEBUG,
                 "out_of_descriptors",
@@ -176,38 +211,46 @@ pub fn wire(error: &CallError) -> ErrorRow {
         CallError::Draining => ErrorRow {
             data: Some(format!(r#"{{"reason":"draining",{}}}"#, Retry::Safe.members())),
             retry_after: Some(1),
-            ..row(StatusCode::SERVICE_UNAVAILABLE, own::DRAINING, Level::INFO, "draining")
+            ..row(StatusCode::SERVICE_UNAVAILABLE, Same, own::DRAINING, Level::INFO, "draining")
         },
         CallError::NotBridged { .. } => ErrorRow {
             data: Some(format!(r#"{{"reason":"not_bridged",{}}}"#, Retry::No.members())),
-            ..row(StatusCode::OK, own::NOT_BRIDGED, Level::INFO, "not_bridged")
+            ..row(StatusCode::OK, Answered, own::NOT_BRIDGED, Level::INFO, "not_bridged")
         },
         // Not 404: clients take that for the end of their session.
         CallError::NotResumable { .. } => ErrorRow {
             data: Some(format!(r#"{{"reason":"not_resumable",{}}}"#, Retry::No.members())),
-            ..row(StatusCode::BAD_REQUEST, code::INVALID_REQUEST, Level::DEBUG, "not_resumable")
+            ..row(StatusCode::BAD_REQUEST, Same, code::INVALID_REQUEST, Level::DEBUG, "not_resumable")
         },
-        CallError::NoSession => row(StatusCode::NOT_FOUND, code::INVALID_REQUEST, Level::DEBUG, "no_session"),
+        CallError::NoSession => {
+            row(StatusCode::NOT_FOUND, Same, code::INVALID_REQUEST, Level::DEBUG, "no_session")
+        }
         CallError::StoreAway { what, .. } => ErrorRow {
             text: format!("{what} needs what replicas share, which cannot be reached now"),
             data: Some(format!(r#"{{"reason":"store_away",{}}}"#, Retry::Safe.members())),
             retry_after: Some(2),
             // That it is away is said once, by who asks for it each second.
-            ..row(StatusCode::SERVICE_UNAVAILABLE, own::STORE_AWAY, Level::DEBUG, "store_away")
+            ..row(StatusCode::SERVICE_UNAVAILABLE, Same, own::STORE_AWAY, Level::DEBUG, "store_away")
         },
         CallError::ReplicaAway { .. } => ErrorRow {
             text: "the replica that holds what this is about cannot be reached now".to_owned(),
             data: Some(format!(r#"{{"reason":"replica_away",{}}}"#, Retry::Safe.members())),
             retry_after: Some(2),
-            ..row(StatusCode::SERVICE_UNAVAILABLE, own::REPLICA_AWAY, Level::WARN, "replica_away")
+            ..row(StatusCode::SERVICE_UNAVAILABLE, Same, own::REPLICA_AWAY, Level::WARN, "replica_away")
         },
         CallError::ReplicaLost => ErrorRow {
             data: Some(format!(r#"{{"reason":"replica_lost",{}}}"#, Retry::Unknown.members())),
-            ..row(StatusCode::OK, own::REPLICA_LOST, Level::WARN, "replica_lost")
+            ..row(
+                StatusCode::OK,
+                Unasked(StatusCode::BAD_GATEWAY),
+                own::REPLICA_LOST,
+                Level::WARN,
+                "replica_lost",
+            )
         },
         CallError::Internal(_) => ErrorRow {
             text: "internal error".to_owned(),
-            ..row(StatusCode::INTERNAL_SERVER_ERROR, code::INTERNAL_ERROR, Level::ERROR, "internal")
+            ..row(StatusCode::INTERNAL_SERVER_ERROR, Answered, code::INTERNAL_ERROR, Level::ERROR, "internal")
         },
     }
 }
@@ -230,6 +273,16 @@ pub fn wire_for(error: &CallError, era: Era) -> ErrorRow {
 }
 
 impl ErrorRow {
+    /// The HTTP status for a client of an era, in answer to a request or where there is none to answer.
+    #[must_use]
+    pub fn status_for(&self, era: Era, answers: bool) -> StatusCode {
+        match (era, self.legacy) {
+            (Era::Modern, _) | (Era::Legacy, Same) => self.status,
+            (Era::Legacy, Unasked(status)) if !answers => status,
+            (Era::Legacy, Answered | Unasked(_)) => StatusCode::OK,
+        }
+    }
+
     /// The JSON-RPC error response.
     #[must_use]
     pub fn body(&self, id: Option<&Id>) -> Bytes {

@@ -4,9 +4,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use auth::Refusal;
+use http::StatusCode;
 use mcp::json::Object;
 use mcp::method::Kind;
 use mcp::reject::Reject;
+use mcp::version::Era;
 
 use transport::memory::Full;
 
@@ -23,6 +25,7 @@ fn every() -> Vec<CallError> {
             header: "mcp-name".to_owned(),
             why: "it differs".to_owned(),
         }),
+        CallError::Reject(Reject::NotARequest("this session is already open")),
         CallError::Refused(Refusal::Denied),
         CallError::UnknownName { kind: Kind::Tool, name: "add".to_owned() },
         CallError::UnknownName { kind: Kind::Resource, name: "file:///x".to_owned() },
@@ -71,16 +74,21 @@ fn the_reference_page_is_the_table() {
         "# Errors\n\nGenerated from `crates/base/src/reply.rs` by its test (`UPDATE=1` rewrites it).\n\n\
          Errors of a server behind Portolan pass with their own code, data and status. These are Portolan's own; look\n\
          at `error.data.reason` rather than at the text. `notProcessed: true` means that the server did not get the\n\
-         call, so that a retry is safe. A legacy client gets HTTP 200 with each of them, but for `no_session`, `draining`,\n\
-         `store_away` and `replica_away`: some of them end their session at any other status.\n\n\
-         | outcome | HTTP | code | text (example) | data |\n|---|---|---|---|---|\n",
+         call, so that a retry is safe. Most have another status for a legacy client, because some of these end their\n\
+         session at any but 200; in brackets is the one where there is no request to answer, as after a notification.\n\n\
+         | outcome | HTTP | legacy | code | text (example) | data |\n|---|---|---|---|---|---|\n",
     );
     for error in every() {
         let row = wire(&error);
+        let (answered, unasked) = (row.status_for(Era::Legacy, true), row.status_for(Era::Legacy, false));
+        let legacy = match answered == unasked {
+            true => answered.as_str().to_owned(),
+            false => format!("{} ({})", answered.as_str(), unasked.as_str()),
+        };
         let data = row.data.map_or_else(|| "–".to_owned(), |data| format!("`{data}`"));
         writeln!(
             page,
-            "| `{}` | {} | {} | {} | {data} |",
+            "| `{}` | {} | {legacy} | {} | {} | {data} |",
             row.label,
             row.status.as_u16(),
             row.code,
@@ -94,6 +102,31 @@ fn the_reference_page_is_the_table() {
         std::fs::write(&path, &page).unwrap();
     }
     assert_eq!(std::fs::read_to_string(&path).unwrap_or_default(), page, "run with UPDATE=1");
+}
+
+/// What a legacy client is told of its request it must be able to read, and what is no request is told by its status.
+#[test]
+fn a_legacy_client_gets_200_but_where_it_must_know_by_the_status() {
+    let others: Vec<_> = every()
+        .iter()
+        .map(wire)
+        .filter(|row| row.status_for(Era::Legacy, true) != StatusCode::OK)
+        .map(|row| (row.label, row.status_for(Era::Legacy, true).as_u16()))
+        .collect();
+    let expected = [
+        ("rejected", 400),
+        ("draining", 503),
+        ("not_resumable", 400),
+        ("no_session", 404),
+        ("store_away", 503),
+        ("replica_away", 503),
+    ];
+    assert_eq!(others, expected);
+    for error in every() {
+        let row = wire(&error);
+        assert_eq!(row.status_for(Era::Modern, true), row.status);
+        assert_eq!(row.status_for(Era::Modern, false), row.status);
+    }
 }
 
 #[test]

@@ -394,12 +394,6 @@ fn lost(peer: &Peer, why: &str, request: &Request<'_>) -> Response<ReplyBody> {
 
 fn refused(error: &CallError, request: &Request<'_>) -> Response<ReplyBody> {
     match request.asks.as_slice() {
-        // There is no answer that could say it.
-        [] if matches!(error, CallError::ReplicaLost) => {
-            let mut response = refuse_call(error, None, request.era);
-            *response.status_mut() = StatusCode::BAD_GATEWAY;
-            response
-        }
         [] => refuse_call(error, None, request.era),
         [one] => refuse_call(error, Some(one), request.era),
         several => {

@@ -36,15 +36,8 @@ pub(crate) fn stream(body: ReplyBody) -> Response<ReplyBody> {
 }
 
 /// Our own error as a response.
-pub(crate) fn error(wire: &ErrorRow, id: Option<&Id>, era: Era) -> Response<ReplyBody> {
-    // A legacy client must read what it is told of its request (the Python SDK 1.x ends its whole session at a status that is an
-    // error). Only what concerns its session has a status of its own, what another replica may do better, for who stands before
-    // us, and what is no request.
-    let has_status = match wire.label {
-        "no_session" | "draining" | "store_away" | "replica_away" => true,
-        _ => wire.status == StatusCode::SERVICE_UNAVAILABLE && id.is_none(),
-    };
-    let status = if era == Era::Modern || has_status { wire.status } else { StatusCode::OK };
+pub(crate) fn error_of(wire: &ErrorRow, id: Option<&Id>, era: Era) -> Response<ReplyBody> {
+    let status = wire.status_for(era, id.is_some());
     let mut response = json(status, wire.body(id));
     if let Some(seconds) = wire.retry_after {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
@@ -73,12 +66,7 @@ pub(super) fn reject(fault: &Reject, id: Option<&Id>) -> Response<ReplyBody> {
 pub(super) fn refuse_call(error: &CallError, id: Option<&Id>, era: Era) -> Response<ReplyBody> {
     let wire = reply::wire_for(error, era);
     wire.log(error, "");
-    match error {
-        CallError::Reject(Reject::NotARequest(_)) | CallError::NotResumable { .. } => {
-            json(wire.status, wire.body(id))
-        }
-        _ => error(&wire, id, era),
-    }
+    error_of(&wire, id, era)
 }
 
 pub(super) fn refuse(refused: Refused) -> Response<ReplyBody> {

@@ -118,7 +118,7 @@ fn whole(last: Last, manner: &Manner) -> Response<ReplyBody> {
             heads::json(status, message.bytes().clone())
         }
         Last::Built(text) => heads::json(StatusCode::OK, text),
-        Last::Error(wire) => heads::error(&wire, Some(&manner.id), manner.era),
+        Last::Error(wire) => heads::error_of(&wire, Some(&manner.id), manner.era),
         Last::Ended(bytes) => heads::json(StatusCode::OK, bytes),
     }
 }
