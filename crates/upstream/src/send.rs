@@ -25,7 +25,8 @@ use crate::order::Order;
 use crate::pipes::{Need, Running};
 use crate::stdio::StdioWire;
 use crate::streamable::early::{self, First};
-use crate::streamable::refusal::{self, Reading};
+use crate::streamable::reading::{self, Reading};
+use crate::streamable::refusal;
 use crate::streamable::{HttpStream, HttpWire, LegacyCall, Partner, Ruling, may_be_json};
 use crate::upstream::{Upstream, Wire};
 impl Upstream {
@@ -266,7 +267,7 @@ impl Upstream {
         let message = match wire.read_whole(&mut reply).await {
             Ok(message) => message,
             Err(_) if !status.is_success() => return Err(refusal::failed(wire, status, media.as_deref())),
-            Err(_) if media.is_none() => return Err(refusal::failed(wire, status, Some(refusal::NO_TYPE))),
+            Err(_) if media.is_none() => return Err(refusal::failed(wire, status, Some(reading::NO_TYPE))),
             Err(error) => return Err(error.into()),
         };
         match message.response_id() {
@@ -293,7 +294,7 @@ impl Upstream {
         (id, mut call): (u64, LegacyCall),
     ) -> Result<Option<Source>, Failed> {
         let whole = |message, status| Source::Whole(Some(Response { message, status: Some(status) }));
-        match refusal::read(wire, &call.session, reply, id).await? {
+        match reading::read(wire, &call.session, reply, id).await? {
             Reading::Stream(reply) => {
                 let stream = HttpStream::answering(Arc::clone(wire), reply, id, Some(call));
                 Ok(Some(Source::Events(Box::new(stream))))

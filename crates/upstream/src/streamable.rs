@@ -27,13 +27,17 @@ use transport::http::client::{HttpClient, Jar, Reply, SendFault, Site};
 
 pub(crate) mod early;
 mod ending;
+mod find;
 mod hearing;
 mod jars;
 mod lasting;
 mod legacy_call;
+mod listening;
 mod loss;
 mod matching;
+mod opening;
 mod openings;
+pub(crate) mod reading;
 pub(crate) mod refusal;
 mod session;
 mod strays;
@@ -43,8 +47,8 @@ use jars::Jars;
 pub(crate) use legacy_call::LegacyCall;
 use loss::Manners;
 pub(crate) use loss::Ruling;
+use opening::Opening;
 use openings::Openings;
-use session::Opening;
 pub(crate) use session::Session;
 pub(crate) use stream::HttpStream;
 
@@ -186,21 +190,21 @@ impl HttpWire {
             return Ok(Partner::Legacy(Arc::clone(session)));
         }
         if slot.is_none()
-            && let Some(session) = session::resume(self, whose).await?
+            && let Some(session) = opening::resume(self, whose).await?
         {
             let session = Arc::new(session);
             self.shared.knows(&session.link);
             *slot = Some(Arc::clone(&session));
             self.shared.found(Era::Legacy);
-            if !hearing::is_watched(whose) {
-                hearing::listen(self, &session).await;
+            if !listening::is_watched(whose) {
+                listening::listen(self, &session).await;
             }
             return Ok(Partner::Legacy(session));
         }
         if let Some(modern) = self.bridged_meanwhile(whose) {
             return Ok(modern);
         }
-        let opening = session::open(self, whose).await;
+        let opening = opening::open(self, whose).await;
         if let Ok(Opening::Refused(refused)) = &opening
             && let Some(modern) = Box::pin(self.bridged(whose, refused)).await
         {
@@ -238,10 +242,10 @@ impl HttpWire {
 
     /// A session was opened: whoever watches the server for all listens to it, or it is listened to for itself.
     async fn begun(self: &Arc<Self>, session: &Arc<Session>) {
-        if hearing::is_watched(&session.whose) {
+        if listening::is_watched(&session.whose) {
             self.shared.begun(Era::Legacy);
         } else {
-            hearing::listen(self, session).await;
+            listening::listen(self, session).await;
         }
     }
 
@@ -397,7 +401,7 @@ impl HttpWire {
     /// Reads the one response that `reply` carries, as JSON or in a stream.
     async fn read_response(&self, reply: &mut Reply, id: u64) -> Result<Message, CallError> {
         match reply.media_type().as_deref() {
-            Some("text/event-stream") => stream::find_response(self, reply, id).await,
+            Some("text/event-stream") => find::find_response(self, reply, id).await,
             _ => self.read_whole(reply).await,
         }
     }

@@ -12,7 +12,7 @@ use mcp::jsonrpc::Message;
 use transport::http::client::Reply;
 
 use super::legacy_call::LegacyCall;
-use super::refusal::{self, Reading};
+use super::reading::{self, Reading};
 use super::{HttpWire, Session};
 use crate::backlog::Said;
 
@@ -114,7 +114,7 @@ impl Early {
     fn read(&mut self, (wire, session): (&Arc<HttpWire>, &Arc<Session>), id: u64, reply: Reply) {
         let (wire, session) = (Arc::clone(wire), Arc::clone(session));
         self.rest = Rest::Reading(Box::pin(async move {
-            let reading = refusal::read(&wire, &session, reply, id).await.map_err(|failed| failed.error)?;
+            let reading = reading::read(&wire, &session, reply, id).await.map_err(|failed| failed.error)?;
             if matches!(reading, Reading::Taken) {
                 session.hear(&wire).await?;
             }

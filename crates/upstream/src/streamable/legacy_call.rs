@@ -7,10 +7,10 @@ use std::sync::Arc;
 use mcp::answer;
 use tokio::time::timeout;
 
+use super::HttpWire;
 use super::refusal::Refusal;
-use super::session::TELLING;
+use super::session::{Session, TELLING};
 use super::strays::Strayed;
-use super::{HttpWire, Session};
 use crate::ask::Asked;
 
 /// What a call to a legacy server has beside its connection: whoever drops it cancels the call.
@@ -30,7 +30,11 @@ impl LegacyCall {
         (logs, asked): (bool, Asked),
     ) -> Self {
         let guard = CancelGuard::new(Arc::clone(wire), Arc::clone(session), id);
-        Self { session: Arc::clone(session), guard, strayed: Strayed::expect(session, id, logs, asked) }
+        Self {
+            session: Arc::clone(session),
+            guard,
+            strayed: Strayed::expect(&session.strays, id, logs, asked),
+        }
     }
 
     /// There is nothing to cancel any more.

@@ -17,8 +17,9 @@ use mcp::headers::SESSION_ID;
 use mcp::jsonrpc::Id;
 use tokio::time::{Duration, timeout};
 
-use super::refusal::{self, Reading, Refusal};
-use super::session::{self, Opening};
+use super::opening::{self, Opening};
+use super::reading::{self, Reading};
+use super::refusal::Refusal;
 use super::{HttpWire, Session, Slot};
 
 /// How long a server may take to answer what does nothing.
@@ -121,7 +122,7 @@ impl HttpWire {
             return Ok(true);
         }
         let within = self.shared.plan.deadlines.connect;
-        let opened = timeout(within, session::open(self, &old.whose)).await.unwrap_or_else(|_elapsed| {
+        let opened = timeout(within, opening::open(self, &old.whose)).await.unwrap_or_else(|_elapsed| {
             Err(self.shared.unreached(&format!("no new session opened within {within:?}"), Fault::Late))
         });
         let new = match opened? {
@@ -179,8 +180,8 @@ impl HttpWire {
         all.extend(session.headers());
         let asked = async {
             let reply = self.post(all, body).await.ok()?;
-            let reading = match refusal::read(self, session, reply, id).await.ok()? {
-                Reading::Stream(reply) => refusal::read_stream(self, reply, id).await.ok()?,
+            let reading = match reading::read(self, session, reply, id).await.ok()? {
+                Reading::Stream(reply) => reading::read_stream(self, reply, id).await.ok()?,
                 reading => reading,
             };
             match reading {

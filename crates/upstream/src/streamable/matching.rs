@@ -11,7 +11,8 @@ use base::sync::lock;
 use mcp::version::Era;
 use tokio::time::{Duration, Instant};
 
-use super::session::{Refused, Session};
+use super::opening::Refused;
+use super::session::Session;
 use super::{HttpWire, Partner};
 use crate::eras::{DOUBT_LASTS, VERDICT_LASTS};
 use crate::link::{Link, Whose};

@@ -9,7 +9,7 @@ use mcp::jsonrpc::{Id, Message};
 use mcp::notify::{Notice, Seen};
 use mcp::reject::code;
 
-use super::{HttpWire, Session};
+use super::HttpWire;
 use crate::arrival::Arrival;
 use crate::ask::{Ask, Asked, Nobody};
 use crate::backlog::{Giver, Said, Taker};
@@ -108,18 +108,16 @@ impl Strays {
 /// returned belongs to the stream's own call.
 pub(super) fn complete(
     wire: &HttpWire,
-    (session, id): (Option<&Arc<Session>>, Option<u64>),
+    (strays, id): (Option<&Arc<Strays>>, Option<u64>),
     (elicitation, message, seen): (&str, Message, Seen),
 ) -> Option<Arrival> {
     let shared = &wire.shared;
-    match (shared.ears.given(elicitation), session) {
-        (Some(client), Some(session)) => {
-            if id.and_then(|id| session.strays.client_of(id)).as_ref() == Some(&client) {
+    match (shared.ears.given(elicitation), strays) {
+        (Some(client), Some(strays)) => {
+            if id.and_then(|id| strays.client_of(id)).as_ref() == Some(&client) {
                 return Some(Arrival::Notice(message, seen));
             }
-            if session.strays.tell(&client, message.clone(), seen)
-                || shared.ears.tell(&client, message.bytes())
-            {
+            if strays.tell(&client, message.clone(), seen) || shared.ears.tell(&client, message.bytes()) {
                 return None;
             }
         }
@@ -134,7 +132,7 @@ pub(super) fn complete(
 /// A call's notifications that come on the session's stream, until dropped.
 #[derive(Debug)]
 pub(crate) struct Strayed {
-    session: Arc<Session>,
+    strays: Arc<Strays>,
     id: u64,
     /// An earlier request whose progress is told here, too.
     pub(super) after: Option<u64>,
@@ -143,10 +141,10 @@ pub(crate) struct Strayed {
 
 impl Strayed {
     /// Begins to hear what is said of the call `id`.
-    pub(crate) fn expect(session: &Arc<Session>, id: u64, logs: bool, asked: Asked) -> Self {
+    pub(crate) fn expect(strays: &Arc<Strays>, id: u64, logs: bool, asked: Asked) -> Self {
         let ((sender, notices), after) = (backlog::new(), asked.after);
-        lock(&session.strays.calls).insert(id, Waiting { notices: sender, answered: false, logs, asked });
-        Self { session: Arc::clone(session), id, after, notices }
+        lock(&strays.calls).insert(id, Waiting { notices: sender, answered: false, logs, asked });
+        Self { strays: Arc::clone(strays), id, after, notices }
     }
 
     /// The next one; none any more once the call is over. Safe to drop while waiting.
@@ -157,6 +155,6 @@ impl Strayed {
 
 impl Drop for Strayed {
     fn drop(&mut self) {
-        lock(&self.session.strays.calls).remove(&self.id);
+        lock(&self.strays.calls).remove(&self.id);
     }
 }

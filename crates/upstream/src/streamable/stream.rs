@@ -465,7 +465,7 @@ impl HttpStream {
                     let seen = Seen { notice, subscription };
                     strays::complete(
                         &self.wire,
-                        (self.session.as_ref(), self.id),
+                        (self.session.as_ref().map(|session| &session.strays), self.id),
                         (&elicitation, message, seen),
                     )
                 }
@@ -540,54 +540,4 @@ impl fmt::Debug for HttpStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpStream").field("id", &self.id).finish_non_exhaustive()
     }
-}
-
-/// What a stream that answers a request says first of those things that matter.
-pub(super) enum First {
-    /// The response.
-    Response(Message),
-    /// Where to POST to: it is a stream of HTTP+SSE.
-    Endpoint,
-}
-
-/// Reads a stream up to the response to `id`; what comes before it belongs to nobody.
-pub(super) async fn find_response(wire: &HttpWire, reply: &mut Reply, id: u64) -> Result<Message, CallError> {
-    match find_first(wire, reply, id).await? {
-        First::Response(message) => Ok(message),
-        First::Endpoint => Err(wire.invalid("its stream is one of HTTP+SSE")),
-    }
-}
-
-/// Reads a stream up to the response to `id`, or to what shows that there will be none.
-pub(super) async fn find_first(wire: &HttpWire, reply: &mut Reply, id: u64) -> Result<First, CallError> {
-    let mut decoder = Decoder::new(wire.shared.plan.message_bytes);
-    let (mut found, mut held) = (None, wire.shared.share.nothing());
-    while let Some(chunk) = reply.chunk().await.map_err(|fault| wire.fault(fault))? {
-        let fed = decoder.feed(&chunk, |event| {
-            if event.name.as_deref() == Some("endpoint") {
-                found = found.take().or(Some(Ok(First::Endpoint)));
-                return;
-            }
-            let answer = match Message::of_server(event.data.clone(), wire.shared.plan.json_depth) {
-                // An error may lack the id when the server could not read ours; on this stream it can be no other's.
-                Ok(message) if is_answer(&message, id) => Some(Ok(First::Response(message))),
-                Ok(message) => wire.shared.strange(&message, id).map(Err),
-                Err(fault) if glance::answers(&event.data, id) => Some(Err(wire.invalid(&fault.to_string()))),
-                _ => None,
-            };
-            found = found.take().or(answer);
-        });
-        fed.map_err(|fault| wire.invalid(&fault.to_string()))?;
-        if let Some(answer) = found.take() {
-            return answer;
-        }
-        if decoder.held() > SMALL {
-            held.hold(decoder.held()).await.map_err(|full| wire.fault(full.into()))?;
-        }
-    }
-    Err(wire.invalid("its stream ended without a response"))
-}
-
-fn is_answer(message: &Message, id: u64) -> bool {
-    message.is_response() && message.response_id().is_none_or(|theirs| theirs.as_number() == Some(id))
 }
