@@ -65,9 +65,8 @@ const FLOORS: &[(&str, &str)] = &[
     ("transport", "workers wire tls spell descriptors net memory child lines http lib"),
     (
         "upstream",
-        "temper order notices link failed eras dice budget departed breaker ask ears backlog arrival \
-         suspense guard shared admission pipe pipes stdio sse streamable overheard answer upstream send \
-         pulse patience again lib",
+        "temper order notices link failed eras health departed ask unsolicited backlog arrival suspense shared \
+         admission pipe stdio sse http overheard answer upstream send health_check patience retry lib",
     ),
     (
         "xtask",

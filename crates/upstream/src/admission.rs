@@ -4,7 +4,7 @@ use base::error::CallError;
 use base::fault::{BreakerState, Fault};
 use tokio::time::Instant;
 
-use crate::breaker::Entry;
+use crate::health::breaker::Entry;
 use crate::link::Health;
 use crate::shared::Shared;
 

@@ -12,10 +12,10 @@ use mcp::reject::code;
 use mcp::version::{Era, Revision};
 
 use crate::arrival::{Arrival, Response};
+use crate::http::HttpStream;
 use crate::link::Transport;
 use crate::pipe::PipeStream;
 use crate::shared::Shared;
-use crate::streamable::HttpStream;
 
 /// The answer to one call as it comes in. Dropping it before the response cancels the call at the server, in the way
 /// of the server's era and transport.

@@ -5,50 +5,46 @@
 //! catalog, no route, no listener and no client's session but by name.
 //!
 //! Reading order: `upstream` (what is known of one), `order` and `send` (a call on its way), `answer` (what comes back),
-//! `ask` (what a server asks in the middle of it), `again` (what is sent twice); then the wires: `streamable` and `stream`
-//! below it (Streamable HTTP), `sse` (HTTP+SSE), `stdio`, and `pipe` (one conversation of many calls) with `pipes` (how such
-//! are begun and kept). `breaker`, `guard`, `admission`, `budget`, `pulse`, `suspense` and `patience` look after a server that is
-//! sick; `eras` knows what it speaks, `shared` what all of these have in common.
+//! `ask` (what a server asks in the middle of it), `retry` (what is sent twice); then the wires: `http` (Streamable HTTP), `sse`
+//! (HTTP+SSE), `stdio`, and `pipe` (one conversation of many calls), whose `pool` begins and keeps them. `health`, `admission`,
+//! `health_check`, `suspense` and `patience` look after a server that is sick; `eras` knows what it speaks, `shared` what all of
+//! these have in common.
 
 mod admission;
-mod again;
 mod answer;
 mod arrival;
 mod ask;
 mod backlog;
-mod breaker;
-mod budget;
 mod departed;
-mod dice;
-mod ears;
 mod eras;
 mod failed;
-mod guard;
+mod health;
+mod health_check;
+mod http;
 mod link;
 mod notices;
 mod order;
 mod overheard;
 mod patience;
 mod pipe;
-mod pipes;
-mod pulse;
+mod retry;
 mod send;
 mod shared;
 mod sse;
 mod stdio;
-mod streamable;
 mod suspense;
 mod temper;
+mod unsolicited;
 mod upstream;
 
 pub use crate::answer::Answer;
 pub use crate::arrival::{Arrival, Response};
 pub use crate::ask::{Ask, Debt};
-pub use crate::ears::Aside;
+pub use crate::health_check::Pulse;
 pub use crate::link::{Health, Transport};
 pub use crate::notices::Told;
 pub use crate::order::Order;
 pub use crate::overheard::Overheard;
-pub use crate::pulse::Pulse;
 pub use crate::suspense::{Waited, Want};
+pub use crate::unsolicited::Aside;
 pub use crate::upstream::Upstream;

@@ -1,8 +1,8 @@
 //! What carries a legacy server's notifications that belong to no call, as long as it lasts. They go to all who listen
 //! while it does.
 
+use crate::http::HttpStream;
 use crate::pipe::Pipe;
-use crate::streamable::HttpStream;
 
 /// Where such notifications come from.
 #[derive(Debug)]

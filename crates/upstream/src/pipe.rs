@@ -21,7 +21,9 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) mod ends;
+pub(crate) mod handshake;
 mod inbox;
+pub(crate) mod pool;
 
 use self::ends::{Ends, Incoming, Inlet, Outgoing, Outlet};
 use self::inbox::{Calls, Waiting};

@@ -20,20 +20,20 @@ use crate::answer::{Answer, Origin, Source, acts};
 use crate::arrival::Response;
 use crate::ask::Asked;
 use crate::failed::Failed;
+use crate::http::early::{self, First};
+use crate::http::reading::{self, Reading};
+use crate::http::refusal;
+use crate::http::{HttpStream, HttpWire, LegacyCall, Partner, Ruling, may_be_json};
 use crate::link::{Link, NOTHING, Whose};
 use crate::order::Order;
-use crate::pipes::{Need, Running};
+use crate::pipe::pool::{Need, Running};
 use crate::stdio::StdioWire;
-use crate::streamable::early::{self, First};
-use crate::streamable::reading::{self, Reading};
-use crate::streamable::refusal;
-use crate::streamable::{HttpStream, HttpWire, LegacyCall, Partner, Ruling, may_be_json};
 use crate::upstream::{Upstream, Wire};
 impl Upstream {
     /// Sends a call and waits for the beginning of its answer.
     ///
     /// A call that a server certainly did not carry out is sent a second time: one in a session that the server has
-    /// lost (`streamable/loss`). What else is sent again is in `again`.
+    /// lost (`http/loss`). What else is sent again is in `retry`.
     pub async fn send(&self, order: Permitted<Order<'_>>) -> Result<Box<Answer>, CallError> {
         if !order.covers(self.name()) {
             return Err(CallError::Internal("a permit for another upstream".to_owned()));

@@ -21,13 +21,13 @@ use transport::http::client::SendFault;
 use transport::memory::Share;
 
 use crate::departed::Departed;
-use crate::ears::Ears;
 use crate::eras::Eras;
-use crate::guard::Guard;
+use crate::health::guard::Guard;
 use crate::link::{Health, Link, Whose};
 use crate::notices::Notices;
 use crate::suspense::Suspense;
 use crate::temper::Temper;
+use crate::unsolicited::Ears;
 
 /// What a server said of itself, and in which era; none as long as it was not reached.
 pub(crate) type Known = Option<(Era, Arc<Discovered>)>;

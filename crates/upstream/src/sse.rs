@@ -27,9 +27,9 @@ use self::post::Poster;
 use crate::link::{Transport, Whose};
 use crate::pipe::Pipe;
 use crate::pipe::ends::{Ends, Incoming, Inlet};
-use crate::pipes::{Begin, Fresh, Pipes, Running};
+use crate::pipe::handshake;
+use crate::pipe::pool::{Begin, Fresh, Pipes, Running};
 use crate::shared::Shared;
-use crate::stdio::open;
 
 /// The most connections to one server.
 const MOST_STREAMS: usize = 1_000;
@@ -85,7 +85,7 @@ impl Begin for Streams {
             tracing::info!(upstream = gone.plan.name, "an HTTP+SSE connection ended");
         });
         let fresh = Fresh::new(pipe);
-        match open::converse_legacy(shared, fresh.pipe(), whose, Transport::Sse).await {
+        match handshake::converse_legacy(shared, fresh.pipe(), whose, Transport::Sse).await {
             Ok(link) => Ok(Running::new(fresh.keep(), link)),
             Err(CallError::BrokeOff { why, .. }) => Err(shared.unreachable(&why)),
             Err(error) => Err(error),

@@ -21,11 +21,10 @@ use transport::wire::WireEvent;
 
 use crate::link::{Health, Link, Whose};
 use crate::pipe::ends::Ends;
+use crate::pipe::handshake;
+use crate::pipe::pool::{Begin, Fresh, Pipes, Running};
 use crate::pipe::{LAST_WORDS, Pipe};
-use crate::pipes::{Begin, Fresh, Pipes, Running};
 use crate::shared::Shared;
-
-pub(super) mod open;
 
 /// How many lines of a server's stderr are kept to explain its end.
 const TAIL_LINES: usize = 20;
@@ -53,13 +52,13 @@ impl Begin for Processes {
     }
 
     async fn begin(&self, shared: &Arc<Shared>, whose: &Whose) -> Result<Running, CallError> {
-        let detects = open::detects(shared);
+        let detects = handshake::detects(shared);
         if detects && whose.era == Era::Legacy {
             return self.begin_legacy(shared, whose).await;
         }
         if detects && self.minds_questions.load(Ordering::Relaxed) {
             let fresh = self.launch(shared, whose)?;
-            let link = open::converse(shared, fresh.pipe(), open::Opener::Initialize, whose).await;
+            let link = handshake::converse(shared, fresh.pipe(), handshake::Opener::Initialize, whose).await;
             // It may be another program by now.
             self.minds_questions.store(link.is_ok(), Ordering::Relaxed);
             return ready(shared, fresh, link);
@@ -71,7 +70,8 @@ impl Begin for Processes {
             // Some legacy servers end themselves at anything before `initialize`.
             Err(CallError::BrokeOff { .. }) if detects => {
                 let second = self.launch(shared, whose)?;
-                let link = open::converse(shared, second.pipe(), open::Opener::Initialize, whose).await;
+                let link =
+                    handshake::converse(shared, second.pipe(), handshake::Opener::Initialize, whose).await;
                 self.minds_questions.store(link.is_ok(), Ordering::Relaxed);
                 ready(shared, second, link)
             }
@@ -108,7 +108,7 @@ impl Processes {
         }
         let Ok(second) = self.launch(shared, whose) else { return detecting.await };
         let opening = async {
-            let link = open::converse(shared, second.pipe(), open::Opener::Initialize, whose).await;
+            let link = handshake::converse(shared, second.pipe(), handshake::Opener::Initialize, whose).await;
             (second, link)
         };
         let mut opening = pin!(opening);
@@ -141,16 +141,17 @@ impl Processes {
     /// on. One that refuses it is asked in the modern era.
     async fn begin_legacy(&self, shared: &Arc<Shared>, whose: &Whose) -> Result<Running, CallError> {
         let first = self.launch(shared, whose)?;
-        let refusal = match open::converse(shared, first.pipe(), open::Opener::Initialize, whose).await {
-            Err(refusal @ (CallError::BrokeOff { .. } | CallError::InvalidAnswer { .. })) => refusal,
-            link => return ready(shared, first, link),
-        };
+        let refusal =
+            match handshake::converse(shared, first.pipe(), handshake::Opener::Initialize, whose).await {
+                Err(refusal @ (CallError::BrokeOff { .. } | CallError::InvalidAnswer { .. })) => refusal,
+                link => return ready(shared, first, link),
+            };
         // The other question waits for an answer in a process of its own where this one has ended itself.
         let next = match &refusal {
             CallError::BrokeOff { .. } => self.launch(shared, whose)?,
             _ => first,
         };
-        let link = match open::converse_modern(shared, next.pipe()).await {
+        let link = match handshake::converse_modern(shared, next.pipe()).await {
             Ok(link) => Ok(link),
             Err(_) => Err(refusal),
         };
@@ -202,7 +203,7 @@ fn ready(shared: &Shared, fresh: Fresh, link: Result<Link, CallError>) -> Result
 
 /// Finds out what a process is.
 async fn detect(shared: &Arc<Shared>, whose: &Whose, first: Fresh) -> (Fresh, Result<Link, CallError>) {
-    let link = open::converse(shared, first.pipe(), open::Opener::Detect, whose).await;
+    let link = handshake::converse(shared, first.pipe(), handshake::Opener::Detect, whose).await;
     (first, link)
 }
 

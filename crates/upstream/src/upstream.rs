@@ -17,15 +17,15 @@ use mcp::mrtr;
 use mcp::version::Era;
 use tokio::sync::{broadcast, mpsc, watch};
 
-use crate::ears::Aside;
 use crate::failed::Failed;
+use crate::http::{HttpWire, Partner};
 use crate::link::{Health, Link, NOTHING, Whose};
 use crate::notices::Told;
 use crate::overheard::Overheard;
-use crate::pipes::Need;
+use crate::pipe::pool::Need;
 use crate::shared::Shared;
 use crate::stdio::{Processes, StdioWire};
-use crate::streamable::{HttpWire, Partner};
+use crate::unsolicited::Aside;
 
 /// One configured MCP server.
 #[derive(Debug)]

@@ -9,9 +9,9 @@ use base::plan::BreakerPlan;
 use base::sync::lock;
 use tokio::time::{Duration, Instant};
 
-use crate::breaker::Breaker;
-use crate::budget::Budget;
-use crate::dice::Dice;
+use crate::health::breaker::Breaker;
+use crate::health::jitter::Dice;
+use crate::health::retry_budget::Budget;
 
 /// What keeps a sick server from being asked too often.
 #[derive(Debug)]

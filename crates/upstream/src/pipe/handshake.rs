@@ -26,7 +26,7 @@ const SILENCE: Duration = Duration::from_secs(3);
 
 /// With what to begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Opener {
+pub(crate) enum Opener {
     /// As the plan says.
     Detect,
     /// With `initialize`, because the server has ended itself at anything else.
@@ -34,12 +34,12 @@ pub(super) enum Opener {
 }
 
 /// Whether the plan leaves the era to be found out.
-pub(super) fn detects(shared: &Shared) -> bool {
+pub(crate) fn detects(shared: &Shared) -> bool {
     shared.plan.era == EraRule::Detect
 }
 
 /// Finds out what is at the other end. The caller bounds the time.
-pub(super) async fn converse(
+pub(crate) async fn converse(
     shared: &Arc<Shared>,
     pipe: &Pipe,
     opener: Opener,
@@ -68,7 +68,7 @@ pub(super) async fn converse(
 }
 
 /// Asks a server that has refused to open a session.
-pub(super) async fn converse_modern(shared: &Arc<Shared>, pipe: &Pipe) -> Result<Link, CallError> {
+pub(crate) async fn converse_modern(shared: &Arc<Shared>, pipe: &Pipe) -> Result<Link, CallError> {
     let mut probe = discover(shared, pipe).await?;
     judge(&response_of(&mut probe).await?).link(shared)
 }

@@ -22,7 +22,7 @@ use crate::arrival::Arrival;
 use crate::failed::Failed;
 use crate::link::{Health, NOTHING};
 use crate::order::Order;
-use crate::pipes::Need;
+use crate::pipe::pool::Need;
 use crate::upstream::Upstream;
 
 /// The first pause before a server that is down is asked how it is, and the longest.

@@ -8,7 +8,7 @@ use base::fault::{BreakerState, Fault, Refused};
 use base::plan::BreakerPlan;
 use tokio::time::{Duration, Instant};
 
-use crate::dice::jittered;
+use crate::health::jitter::jittered;
 
 /// A breaker.
 #[derive(Debug)]

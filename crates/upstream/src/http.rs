@@ -30,7 +30,6 @@ mod ending;
 mod find;
 mod hearing;
 mod jars;
-mod lasting;
 mod legacy_call;
 mod listening;
 mod loss;
@@ -39,6 +38,7 @@ mod opening;
 mod openings;
 pub(crate) mod reading;
 pub(crate) mod refusal;
+mod remembered;
 mod session;
 mod strays;
 mod stream;
@@ -54,7 +54,7 @@ pub(crate) use stream::HttpStream;
 
 use crate::eras;
 use crate::link::{Link, Transport, Whose};
-use crate::pipes::{Need, Running};
+use crate::pipe::pool::{Need, Running};
 use crate::shared::Shared;
 use crate::sse::{SseWire, Streams};
 

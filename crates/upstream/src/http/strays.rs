@@ -13,8 +13,8 @@ use super::HttpWire;
 use crate::arrival::Arrival;
 use crate::ask::{Ask, Asked, Nobody};
 use crate::backlog::{Giver, Said, Taker};
-use crate::ears::Ears;
 use crate::link::Whose;
+use crate::unsolicited::Ears;
 use crate::{ask, backlog};
 
 /// The calls of one session that may be told something on its stream.

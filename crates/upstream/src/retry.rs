@@ -111,7 +111,7 @@ impl Upstream {
     }
 
     /// Whether its breaker counts: a process, and the one connection of HTTP+SSE, are begun again with pauses of their own
-    /// (`pipes`), which must not be counted twice.
+    /// (`pipe/pool`), which must not be counted twice.
     fn is_guarded(&self) -> bool {
         matches!(&self.wire, Wire::Http(wire) if !wire.is_sse())
     }

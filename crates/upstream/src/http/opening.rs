@@ -15,7 +15,7 @@ use mcp::{answer, era, headers};
 use super::ending::Fresh;
 use super::find::{self, First};
 use super::session::Session;
-use super::{HttpWire, lasting};
+use super::{HttpWire, remembered};
 use crate::link::{Link, Transport, Whose};
 
 /// What became of opening a session.
@@ -64,7 +64,7 @@ pub(super) async fn open(wire: &Arc<HttpWire>, whose: &Whose) -> Result<Opening,
         transport: Transport::StreamableHttp,
     };
     let lasts = match &session_id {
-        Some(id) => lasting::remember(wire, whose, id, &message).await,
+        Some(id) => remembered::remember(wire, whose, id, &message).await,
         None => false,
     };
     let fresh = Fresh::new(wire, Session::new(link, session_id, whose, lasts));
@@ -172,7 +172,7 @@ fn refused(
 
 /// The session that another replica has opened for the same client, and that is gone.
 pub(super) async fn resume(wire: &HttpWire, whose: &Whose) -> Result<Option<Session>, CallError> {
-    let Some((id, answer)) = lasting::recall(wire, whose).await? else { return Ok(None) };
+    let Some((id, answer)) = remembered::recall(wire, whose).await? else { return Ok(None) };
     let Ok(opened) = Opened::read(&answer) else { return Ok(None) };
     let link = Link {
         revision: opened.revision,

@@ -38,13 +38,13 @@ fn purpose(wire: &HttpWire) -> String {
 }
 
 /// The store and the client's session, if that is one that outlives this replica.
-fn lasting<'w>(wire: &'w HttpWire, whose: &'w Whose) -> Option<(&'w Store, &'w Arc<str>)> {
+fn outliving<'w>(wire: &'w HttpWire, whose: &'w Whose) -> Option<(&'w Store, &'w Arc<str>)> {
     Some((wire.shared.world.store.as_deref()?, whose.session.as_ref()?))
 }
 
 /// Remembers a session, and what the server said when it was opened. Whether that was done.
 pub(super) async fn remember(wire: &HttpWire, whose: &Whose, id: &HeaderValue, answer: &Message) -> bool {
-    let Some((store, session)) = lasting(wire, whose) else { return false };
+    let Some((store, session)) = outliving(wire, whose) else { return false };
     let Ok(id) = id.to_str() else { return false };
     let Ok(answer) = std::str::from_utf8(answer.bytes()) else { return false };
     let payload = format!(r#"{{"id":{},"answer":{answer}}}"#, json::quote(id));
@@ -75,7 +75,7 @@ pub(super) async fn recall(
     wire: &HttpWire,
     whose: &Whose,
 ) -> Result<Option<(HeaderValue, Message)>, CallError> {
-    let Some((store, session)) = lasting(wire, whose) else { return Ok(None) };
+    let Some((store, session)) = outliving(wire, whose) else { return Ok(None) };
     let fact = store.fact((session, &fact(wire, whose))).await;
     let away = |fault: StoreFault| CallError::store_away("a session with a server", &fault);
     Ok(fact.map_err(away)?.and_then(|fact| open(wire, whose, &fact.value)))
@@ -83,7 +83,7 @@ pub(super) async fn recall(
 
 /// All that were remembered for this client's session.
 pub(super) async fn recall_all(wire: &HttpWire, whose: &Whose) -> Vec<(HeaderValue, Message)> {
-    let Some((store, session)) = lasting(wire, whose) else { return Vec::new() };
+    let Some((store, session)) = outliving(wire, whose) else { return Vec::new() };
     let facts = store.facts(session).await.unwrap_or_else(|fault| {
         tracing::warn!(
             upstream = wire.shared.plan.name,

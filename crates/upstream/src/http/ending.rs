@@ -10,7 +10,7 @@ use mcp::jsonrpc::Message;
 use mcp::legacy::initialize::Opened;
 use tokio::time::{Duration, timeout};
 
-use super::{HttpWire, Session, Slot, lasting, legacy_headers};
+use super::{HttpWire, Session, Slot, legacy_headers, remembered};
 use crate::link::Whose;
 
 /// How long a server may take to end one.
@@ -26,7 +26,7 @@ impl HttpWire {
             .extract_if(|other, _| other.is_kin_of(whose))
             .map(|(_, slot)| slot)
             .collect();
-        let mut remembered = lasting::recall_all(self, whose).await;
+        let mut remembered = remembered::recall_all(self, whose).await;
         for slot in slots {
             if let Some(session) = slot.lock().await.take() {
                 remembered.retain(|(id, _)| !session.is_called(id));
