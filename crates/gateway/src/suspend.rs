@@ -21,7 +21,7 @@ use mcp::mrtr::{self, InputRequest, Retry};
 use mcp::reject::Reject;
 use store::seal::{Bound, Seal, SealFault};
 use tokio::sync::{Notify, oneshot};
-use upstream::{Ask, Debt};
+use upstream::{Ask, PendingReply};
 
 use crate::caller::Caller;
 use crate::relay::Relay;
@@ -100,7 +100,7 @@ impl Binding {
 struct Parked {
     /// Gives the call back when it is wanted.
     wanted: oneshot::Sender<oneshot::Sender<Box<Relay>>>,
-    debts: Vec<(InputRequest, Debt)>,
+    debts: Vec<(InputRequest, PendingReply)>,
     call: Digest,
     /// When it is over. A client that brings no answers does not put that off.
     until: SystemTime,
@@ -201,7 +201,7 @@ impl Suspended {
         for (n, ask) in asks.into_iter().enumerate() {
             let mut request = ask.request(mrtr::key(n));
             request.modernize().map_err(|fault| CallError::invalid(relay.upstream(), &fault.into()))?;
-            debts.push((request, ask.into_debt()));
+            debts.push((request, ask.into_reply()));
         }
         self.keep(relay, bond, debts, (now, now + bond.keep))
     }
@@ -210,7 +210,7 @@ impl Suspended {
         self: &Arc<Self>,
         mut relay: Box<Relay>,
         bond: &Bond,
-        debts: Vec<(InputRequest, Debt)>,
+        debts: Vec<(InputRequest, PendingReply)>,
         (now, until): (SystemTime, SystemTime),
     ) -> Result<String, CallError> {
         if self.closed.load(Ordering::Relaxed) {
@@ -332,7 +332,7 @@ impl Suspended {
         let mut left = Vec::new();
         for (request, debt) in debts {
             match retry.response(&request.key) {
-                Some(result) => debt.pay(result),
+                Some(result) => debt.result(result),
                 None => left.push((request, debt)),
             }
         }

@@ -26,7 +26,7 @@ use mcp::version::Era;
 use tokio::sync::{Notify, broadcast, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use upstream::{Answer, Arrival, Health, Order, Pulse, Upstream};
+use upstream::{Answer, Arrival, Health, HealthCheck, Order, Upstream};
 
 use crate::catalog::reading::Reader;
 use crate::catalog::shelf::Shelf;
@@ -200,7 +200,7 @@ impl Watch {
 
     /// Tells of what belongs to no call, and of what may have been missed, and keeps listening.
     async fn run_here(self: Arc<Self>) {
-        let pulse = Pulse::new(Arc::clone(&self.upstream), self.gate.clone(), self.principal.clone());
+        let pulse = HealthCheck::new(Arc::clone(&self.upstream), self.gate.clone(), self.principal.clone());
         let mut pause = FIRST_PAUSE;
         let mut epoch = self.upstream.epoch(self.era);
         let mut notices = self.upstream.notices();
@@ -418,7 +418,7 @@ impl Watch {
 
     async fn listen_legacy(&self, lists: Filter) -> Result<(), CallError> {
         // A process says it on its stdout; over HTTP there is a stream for it, or there is none.
-        let mut stream = self.upstream.overhear(&self.principal, self.link_client().await).await?;
+        let mut stream = self.upstream.notification_stream(&self.principal, self.link_client().await).await?;
         let hears = stream.is_some() || self.upstream.is_process();
         if hears {
             self.close_gap();

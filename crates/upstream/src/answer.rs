@@ -180,7 +180,7 @@ impl Answer {
         self.shared.share.nothing().own(text)
     }
 
-    /// Waits for the next thing. After the response it must not be asked again. Safe to drop while waiting.
+    /// Waits for the next thing. After the response it must not be asked again. Cancel safe.
     pub async fn next(&mut self) -> Result<Arrival, CallError> {
         if let Some(first) = self.first.take() {
             return Ok(*first);
@@ -188,7 +188,7 @@ impl Answer {
         let arrival = self.hear().await;
         if self.reports {
             match &arrival {
-                Ok(Arrival::Response(_)) => self.shared.went_well(),
+                Ok(Arrival::Response(_)) => self.shared.breaker.record_success(),
                 Ok(_) => return arrival,
                 Err(error) => {
                     if let Some(fault) = error.fault() {

@@ -20,13 +20,13 @@ pub struct Ask {
     /// The request as it came.
     pub message: Message,
     method: Box<str>,
-    reply: Debt,
+    reply: PendingReply,
     /// What the server is told soon if its client says nothing: that it has not declared such a thing.
     undeclared: Option<Bytes>,
 }
 
 /// The answer that is owed to a server.
-pub struct Debt {
+pub struct PendingReply {
     to: Option<Box<dyn ReplyTo>>,
     id: Id,
 }
@@ -40,7 +40,7 @@ pub(crate) trait ReplyTo: Send + Sync + fmt::Debug {
 impl Ask {
     /// It was said in the conversation of `whose`.
     pub(crate) fn new(message: Message, request: &Request, (whose, to): (&Whose, Box<dyn ReplyTo>)) -> Self {
-        let reply = Debt { to: Some(to), id: request.id.clone() };
+        let reply = PendingReply { to: Some(to), id: request.id.clone() };
         let undeclared = match whose.askable() {
             Some(_) => None,
             None => answer_at_once(Some(&whose.declared), &request.id, &request.method, message.params()),
@@ -64,7 +64,7 @@ impl Ask {
     }
 
     /// The answer that is owed.
-    pub fn into_debt(self) -> Debt {
+    pub fn into_reply(self) -> PendingReply {
         self.reply
     }
 
@@ -84,7 +84,7 @@ impl Ask {
     }
 }
 
-impl Debt {
+impl PendingReply {
     /// The server's own id of the request.
     pub fn id(&self) -> &Id {
         &self.id
@@ -95,21 +95,21 @@ impl Debt {
         self.to = None;
     }
 
-    /// Pays with a result; `result` is the text of a JSON object.
-    pub fn pay(mut self, result: &str) {
+    /// Replies with a result; `result` is the text of a JSON object.
+    pub fn result(mut self, result: &str) {
         let body = answer::result_message(&self.id, result);
         self.send(body);
     }
 
-    /// Pays with a client's response, which has an id of ours.
-    pub fn pay_with(mut self, response: &Message) {
+    /// Replies with a client's response, which has an id of ours.
+    pub fn response(mut self, response: &Message) {
         let mut patch = Patch::new();
         response.set_id(&self.id, &mut patch);
         self.send(patch.apply(response.bytes()));
     }
 
-    /// Pays with an answer as it is.
-    pub fn settle(mut self, body: Bytes) {
+    /// Sends an answer as it is.
+    pub fn raw(mut self, body: Bytes) {
         self.send(body);
     }
 
@@ -131,7 +131,7 @@ impl Debt {
     }
 }
 
-impl Drop for Debt {
+impl Drop for PendingReply {
     fn drop(&mut self) {
         if self.to.is_some() {
             let why = "nobody is there any more to answer this";
@@ -141,9 +141,9 @@ impl Drop for Debt {
     }
 }
 
-impl fmt::Debug for Debt {
+impl fmt::Debug for PendingReply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Debt").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("PendingReply").field("id", &self.id).finish_non_exhaustive()
     }
 }
 

@@ -79,7 +79,7 @@ impl Giver {
 }
 
 impl Taker {
-    /// The next one; none when no more can come. Safe to drop while waiting.
+    /// The next one; none when no more can come. Cancel safe.
     pub(crate) async fn next(&mut self) -> Option<Said> {
         let notice = self.notices.recv().await;
         self.taken(notice)

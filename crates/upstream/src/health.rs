@@ -1,6 +1,7 @@
 //! What keeps a sick server from being asked too often.
 
-pub(crate) mod breaker;
-pub(crate) mod guard;
-pub(crate) mod jitter;
-pub(crate) mod retry_budget;
+pub(crate) mod admission;
+mod breaker;
+pub(crate) mod breaker_cell;
+mod jitter;
+mod retry_budget;

@@ -16,10 +16,10 @@ use mcp::meta::{ClientFacts, LogWish};
 use mcp::version::Era;
 use tokio::time::{Duration, Instant, sleep, timeout};
 
-use crate::admission::Pass;
 use crate::answer::Answer;
 use crate::arrival::Arrival;
 use crate::failed::Failed;
+use crate::health::admission::Admission;
 use crate::link::{Health, NOTHING};
 use crate::order::Order;
 use crate::pipe::pool::Need;
@@ -31,13 +31,13 @@ const LONGEST_CHECK: Duration = Duration::from_secs(30);
 
 /// Asks one server how it is.
 #[derive(Debug)]
-pub struct Pulse {
+pub struct HealthCheck {
     upstream: Arc<Upstream>,
     gate: Gate,
     principal: Principal,
 }
 
-impl Pulse {
+impl HealthCheck {
     pub fn new(upstream: Arc<Upstream>, gate: Gate, principal: Principal) -> Self {
         Self { upstream, gate, principal }
     }
@@ -60,9 +60,9 @@ impl Pulse {
             let mut pause = FIRST_CHECK;
             while matches!(*health.borrow(), Health::Down { .. }) {
                 // An open breaker knows when the server may be tried; that trial is ours, before any client's.
-                let due = self.upstream.shared.guard.due();
+                let due = self.upstream.shared.breaker.due();
                 let left = due.map(|due| due.saturating_duration_since(Instant::now()));
-                sleep(left.unwrap_or_else(|| self.upstream.shared.guard.jitter(pause))).await;
+                sleep(left.unwrap_or_else(|| self.upstream.shared.breaker.jitter(pause))).await;
                 pause = (pause * 2).min(LONGEST_CHECK);
                 // It may have come back with somebody's call.
                 if matches!(*health.borrow(), Health::Down { .. }) {
@@ -77,7 +77,7 @@ impl Pulse {
         let Some(every) = self.upstream.plan().health_check else { return std::future::pending().await };
         loop {
             let before = self.upstream.shared.requests();
-            sleep(self.upstream.shared.guard.jitter(every)).await;
+            sleep(self.upstream.shared.breaker.jitter(every)).await;
             if self.upstream.shared.requests() == before {
                 return;
             }
@@ -86,25 +86,25 @@ impl Pulse {
 
     /// Whatever the server answers, it is there; the upstream takes note of it.
     async fn check(&self) {
-        let Ok(pass) = self.upstream.pass() else { return };
+        let Ok(admission) = self.upstream.admit() else { return };
         let within = self.upstream.plan().deadlines.connect;
         match timeout(within, self.ask()).await {
             Ok(Ok(mut answer)) => {
-                self.upstream.praise(pass, &mut answer);
+                self.upstream.record_success(admission, &mut answer);
                 self.upstream.recovered(&answer);
             }
             Ok(Err(error)) => {
                 tracing::debug!(upstream = self.upstream.name(), %error, "still down");
                 let failed = Failed::from(error);
                 // It is not asked more often for being asked, so only a trial counts.
-                self.upstream.blame(pass.filter(Pass::is_trial), &failed);
+                self.upstream.record_failure(admission.filter(Admission::is_trial), &failed);
             }
             Err(_elapsed) => {
                 let error =
                     self.upstream.shared.unreached(&format!("no answer within {within:?}"), Fault::Late);
                 self.upstream.shared.set_health(Health::Down { why: error.to_string() });
-                if let Some(pass) = pass {
-                    pass.late(&error);
+                if let Some(admission) = admission {
+                    self.upstream.shared.noted(admission.record_late(&error), &error);
                 }
             }
         }

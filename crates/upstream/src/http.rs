@@ -28,19 +28,19 @@ use transport::http::client::{HttpClient, Jar, Reply, SendFault, Site};
 pub(crate) mod early;
 mod ending;
 mod find;
-mod hearing;
+mod get_stream;
 mod jars;
 mod legacy_call;
 mod listening;
 mod loss;
 mod matching;
 mod opening;
-mod openings;
+mod opening_pauses;
 pub(crate) mod reading;
 pub(crate) mod refusal;
 mod remembered;
 mod session;
-mod strays;
+mod session_router;
 mod stream;
 
 use jars::Jars;
@@ -48,7 +48,7 @@ pub(crate) use legacy_call::LegacyCall;
 use loss::Manners;
 pub(crate) use loss::Ruling;
 use opening::Opening;
-use openings::Openings;
+use opening_pauses::OpeningPauses;
 pub(crate) use session::Session;
 pub(crate) use stream::HttpStream;
 
@@ -78,12 +78,12 @@ pub(crate) struct HttpWire {
     legacy_since: AsyncMutex<Option<Instant>>,
     /// Held while it is found out whether it opens sessions for legacy clients.
     first_legacy: AsyncMutex<()>,
-    sessions: Mutex<HashMap<Whose, Slot>>,
+    sessions: Mutex<HashMap<Whose, SessionSlot>>,
     /// The older transport, for a server that has no other.
     sse: Arc<SseWire>,
     /// Whether that was found to be so.
     is_sse: AtomicBool,
-    openings: Openings,
+    opening_pauses: OpeningPauses,
     manners: Manners,
     /// Until when no other one is opened for legacy clients, where those that are open go on.
     withheld: Mutex<Option<Instant>>,
@@ -92,11 +92,11 @@ pub(crate) struct HttpWire {
 }
 
 /// The session of one [`Whose`]; the lock is held while it is being opened.
-type Slot = Arc<AsyncMutex<Option<Arc<Session>>>>;
+type SessionSlot = Arc<AsyncMutex<Option<Arc<Session>>>>;
 
 /// Whom to speak to, and how.
 #[derive(Debug, Clone)]
-pub(crate) enum Partner {
+pub(crate) enum Connection {
     /// A modern server.
     Modern(Arc<Link>),
     /// A session with a legacy server.
@@ -105,7 +105,7 @@ pub(crate) enum Partner {
     Sse(Running, Arc<str>),
 }
 
-impl Partner {
+impl Connection {
     pub(crate) fn link(&self) -> &Link {
         match self {
             Self::Modern(link) => link,
@@ -137,7 +137,7 @@ impl HttpWire {
             legacy_since: AsyncMutex::new(None),
             first_legacy: AsyncMutex::default(),
             sessions: Mutex::default(),
-            openings: Openings::default(),
+            opening_pauses: OpeningPauses::default(),
             manners: Manners::default(),
             withheld: Mutex::default(),
             unsure: Mutex::default(),
@@ -146,13 +146,13 @@ impl HttpWire {
 
     /// Whom to speak to for `whose`; finds out the era and opens a session where that was not done yet. Concurrent
     /// callers wait for one.
-    pub(crate) async fn partner(self: &Arc<Self>, whose: &Whose) -> Result<Partner, CallError> {
+    pub(crate) async fn connection(self: &Arc<Self>, whose: &Whose) -> Result<Connection, CallError> {
         if let Some(link) = self.known_modern(whose.era) {
-            return Ok(Partner::Modern(link));
+            return Ok(Connection::Modern(link));
         }
         let within = self.shared.plan.deadlines.connect;
-        match timeout(within, Box::pin(self.find_partner(whose))).await {
-            Ok(partner) => partner,
+        match timeout(within, Box::pin(self.find_connection(whose))).await {
+            Ok(connection) => connection,
             Err(_elapsed) => {
                 Err(self.shared.unreached(&format!("it did not open within {within:?}"), Fault::Late))
             }
@@ -160,7 +160,7 @@ impl HttpWire {
     }
 
     /// The session of `whose`, opened if there is none; for a legacy client the modern link, if the server opens none.
-    async fn find_session(self: &Arc<Self>, whose: &Whose) -> Result<Partner, CallError> {
+    async fn find_session(self: &Arc<Self>, whose: &Whose) -> Result<Connection, CallError> {
         if self.is_sse.load(Ordering::Relaxed) {
             return self.find_sse(whose).await;
         }
@@ -187,7 +187,7 @@ impl HttpWire {
             return self.find_sse(whose).await;
         }
         if let Some(session) = slot.as_ref().filter(|session| !session.is_lost()) {
-            return Ok(Partner::Legacy(Arc::clone(session)));
+            return Ok(Connection::Legacy(Arc::clone(session)));
         }
         if slot.is_none()
             && let Some(session) = opening::resume(self, whose).await?
@@ -199,7 +199,7 @@ impl HttpWire {
             if !listening::is_watched(whose) {
                 listening::listen(self, &session).await;
             }
-            return Ok(Partner::Legacy(session));
+            return Ok(Connection::Legacy(session));
         }
         if let Some(modern) = self.bridged_meanwhile(whose) {
             return Ok(modern);
@@ -237,7 +237,7 @@ impl HttpWire {
         *slot = Some(Arc::clone(&session));
         self.shared.found(Era::Legacy);
         self.begun(&session).await;
-        Ok(Partner::Legacy(session))
+        Ok(Connection::Legacy(session))
     }
 
     /// A session was opened: whoever watches the server for all listens to it, or it is listened to for itself.
@@ -250,7 +250,7 @@ impl HttpWire {
     }
 
     /// A connection over the older transport.
-    async fn find_sse(&self, whose: &Whose) -> Result<Partner, CallError> {
+    async fn find_sse(&self, whose: &Whose) -> Result<Connection, CallError> {
         let running = self.sse.running(whose, Need::Call).await;
         // What it was found to be holds only as long as it is: it may be another server by now.
         // Our own limits, and a client that has gone, say nothing of it.
@@ -263,7 +263,7 @@ impl HttpWire {
         if running.is_ok() {
             self.shared.found(Era::Legacy);
         }
-        running.map(|running| Partner::Sse(running, Arc::clone(&whose.declared)))
+        running.map(|running| Connection::Sse(running, Arc::clone(&whose.declared)))
     }
 
     /// A server that speaks neither transport.
@@ -514,16 +514,16 @@ impl HttpWire {
     }
 
     /// The session of `whose`, if one is open.
-    pub(crate) async fn current(&self, whose: &Whose) -> Option<Partner> {
+    pub(crate) async fn current(&self, whose: &Whose) -> Option<Connection> {
         if let Some(link) = self.known_modern(whose.era) {
-            return Some(Partner::Modern(link));
+            return Some(Connection::Modern(link));
         }
         if let Some(running) = self.sse.current(whose).await {
-            return Some(Partner::Sse(running, Arc::clone(&whose.declared)));
+            return Some(Connection::Sse(running, Arc::clone(&whose.declared)));
         }
         let slot = lock(&self.sessions).get(&whose.in_era(Era::Legacy)).cloned()?;
         let session = slot.lock().await.clone();
-        session.filter(|session| !session.is_lost()).map(Partner::Legacy)
+        session.filter(|session| !session.is_lost()).map(Connection::Legacy)
     }
 
     /// Tells a legacy server something that is true of `whose`, if there is a session for that. A client's own is opened for it:
@@ -532,10 +532,10 @@ impl HttpWire {
         if !whose.is_shared() {
             let (wire, whose, word) = (Arc::clone(self), whose.clone(), word.clone());
             self.shared.world.tasks.spawn(async move {
-                match wire.partner(&whose).await {
-                    Ok(Partner::Legacy(session)) => session.reply(&wire, word),
-                    Ok(Partner::Sse(running, _)) => running.pipe.say(word),
-                    Ok(Partner::Modern(_)) => {}
+                match wire.connection(&whose).await {
+                    Ok(Connection::Legacy(session)) => session.reply(&wire, word),
+                    Ok(Connection::Sse(running, _)) => running.pipe.say(word),
+                    Ok(Connection::Modern(_)) => {}
                     Err(error) => {
                         tracing::debug!(
                             upstream = wire.shared.plan.name,

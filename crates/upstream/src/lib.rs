@@ -6,11 +6,9 @@
 //!
 //! Reading order: `upstream` (what is known of one), `order` and `send` (a call on its way), `answer` (what comes back),
 //! `ask` (what a server asks in the middle of it), `retry` (what is sent twice); then the wires: `http` (Streamable HTTP), `sse`
-//! (HTTP+SSE), `stdio`, and `pipe` (one conversation of many calls), whose `pool` begins and keeps them. `health`, `admission`,
-//! `health_check`, `suspense` and `patience` look after a server that is sick; `eras` knows what it speaks, `shared` what all of
+//! (HTTP+SSE), `stdio`, and `pipe` (one conversation of many calls), whose `pool` begins and keeps them. `health`, `health_check`, `suspense` and `patience` look after a server that is sick; `eras` knows what it speaks, `shared` what all of
 //! these have in common.
 
-mod admission;
 mod answer;
 mod arrival;
 mod ask;
@@ -23,8 +21,8 @@ mod health_check;
 mod http;
 mod link;
 mod notices;
+mod notification_stream;
 mod order;
-mod overheard;
 mod patience;
 mod pipe;
 mod retry;
@@ -39,12 +37,12 @@ mod upstream;
 
 pub use crate::answer::Answer;
 pub use crate::arrival::{Arrival, Response};
-pub use crate::ask::{Ask, Debt};
-pub use crate::health_check::Pulse;
+pub use crate::ask::{Ask, PendingReply};
+pub use crate::health_check::HealthCheck;
 pub use crate::link::{Health, Transport};
 pub use crate::notices::Told;
+pub use crate::notification_stream::NotificationStream;
 pub use crate::order::Order;
-pub use crate::overheard::Overheard;
 pub use crate::suspense::{Waited, Want};
-pub use crate::unsolicited::Aside;
+pub use crate::unsolicited::UnsolicitedMessage;
 pub use crate::upstream::Upstream;

@@ -28,7 +28,7 @@ impl Upstream {
 
     /// Whether nothing speaks against it.
     pub fn is_well(&self) -> bool {
-        self.shared.guard.due().is_none() && matches!(*self.shared.health().borrow(), Health::Up { .. })
+        self.shared.breaker.due().is_none() && matches!(*self.shared.health().borrow(), Health::Up { .. })
     }
 
     /// How long others wait for it: longer while it is a program that is being started for the first time.
@@ -50,7 +50,7 @@ impl Upstream {
     /// something has been waited for already.
     pub fn patience(&self, want: Want) -> Instant {
         let now = Instant::now();
-        if self.sick().is_some() || self.shared.guard.due().is_some() {
+        if self.sick().is_some() || self.shared.breaker.due().is_some() {
             return now;
         }
         if matches!(self.health(), Health::Down { .. }) {
@@ -86,7 +86,7 @@ impl Upstream {
             return;
         }
         self.answers();
-        if self.shared.guard.due().is_none() {
+        if self.shared.breaker.due().is_none() {
             self.shared.set_health(Health::Up {
                 era: answer.era(),
                 revision: answer.revision().name,

@@ -26,7 +26,7 @@ mod inbox;
 pub(crate) mod pool;
 
 use self::ends::{Ends, Incoming, Inlet, Outgoing, Outlet};
-use self::inbox::{Calls, Waiting};
+use self::inbox::{Calls, PendingCall};
 use crate::arrival::{Arrival, Response};
 use crate::ask::{Asked, ReplyTo};
 use crate::backlog::{self, Taker};
@@ -193,7 +193,7 @@ impl Pipe {
         let (notices, notices_out) = backlog::new();
         let (response, response_out) = oneshot::channel();
         let said = self.inner.said.load(Ordering::Relaxed);
-        lock(&self.inner.waiting).begin(id, Waiting { notices, response, wants }, said);
+        lock(&self.inner.waiting).begin(id, PendingCall { notices, response, wants }, said);
         // From here on a drop of the stream cleans up, whether or not the request was written.
         let stream =
             PipeStream { pipe: self.clone(), id, notices: notices_out, response: Some(response_out) };

@@ -7,9 +7,9 @@ use base::error::CallError;
 use mcp::method::Kind;
 use tokio::time::{Duration, sleep, timeout};
 
-use crate::admission::Pass;
 use crate::answer::Answer;
 use crate::failed::Failed;
+use crate::health::admission::Admission;
 use crate::link::{Health, Whose};
 use crate::order::Order;
 use crate::upstream::{Upstream, Wire};
@@ -38,7 +38,7 @@ impl Upstream {
     }
 
     /// Begins a call again where that is safe.
-    pub(super) async fn steady(
+    pub(super) async fn retry_until_steady(
         &self,
         order: &Order<'_>,
         whose: &Whose,
@@ -56,7 +56,7 @@ impl Upstream {
                 },
                 Err(failed) => failed,
             };
-            if !self.again(&failed, repeats, tried).await {
+            if !self.wait_to_retry(&failed, repeats, tried).await {
                 return Err(failed);
             }
             tried += 1;
@@ -82,11 +82,11 @@ impl Upstream {
     }
 
     /// Whether to try again what failed; waits for a moment if so.
-    pub(super) async fn again(&self, failed: &Failed, repeats: bool, tried: usize) -> bool {
+    pub(super) async fn wait_to_retry(&self, failed: &Failed, repeats: bool, tried: usize) -> bool {
         let Some(fault) = failed.fault.filter(|_| tried < self.shared.plan.retries) else { return false };
         // Processes and connections that last have pauses of their own before they are begun again.
         let may_be = (fault.sent_nothing() && self.is_guarded()) || (repeats && fault.may_pass());
-        if !may_be || self.shared.guard.due().is_some() {
+        if !may_be || self.shared.breaker.due().is_some() {
             return false;
         }
         let (name, metrics) = (self.name(), &self.shared.world.metrics);
@@ -98,14 +98,14 @@ impl Upstream {
         metrics.retried(name);
         tracing::debug!(upstream = name, %fault, "sending again");
         let doubled = FIRST_PAUSE.saturating_mul(1 << tried.min(6));
-        sleep(self.shared.guard.jitter(doubled)).await;
+        sleep(self.shared.breaker.jitter(doubled)).await;
         true
     }
 
     /// Leave to send something; none is needed where the breaker has nothing to say.
-    pub(super) fn pass(&self) -> Result<Option<Pass<'_>>, CallError> {
+    pub(super) fn admit(&self) -> Result<Option<Admission<'_>>, CallError> {
         match &self.wire {
-            Wire::Http(_) => self.shared.enter().map(Some),
+            Wire::Http(_) => self.shared.breaker.admit().map(Some),
             Wire::Stdio(_) => Ok(None),
         }
     }
@@ -117,17 +117,17 @@ impl Upstream {
     }
 
     /// The server has begun to answer. A stream that has only begun says no more than that the server is there.
-    pub(super) fn praise(&self, pass: Option<Pass<'_>>, answer: &mut Answer) {
-        let Some(pass) = pass else { return };
-        if pass.is_trial() {
-            pass.well();
+    pub(super) fn record_success(&self, admission: Option<Admission<'_>>, answer: &mut Answer) {
+        let Some(admission) = admission else { return };
+        if admission.is_trial() {
+            admission.record_success();
             self.shared.set_health(Health::Up {
                 era: answer.era(),
                 revision: answer.revision().name,
                 transport: answer.transport(),
             });
         } else if answer.is_here() {
-            pass.well();
+            admission.record_success();
         }
         if !answer.is_here() {
             answer.report();
@@ -135,13 +135,16 @@ impl Upstream {
     }
 
     /// The server has not answered.
-    pub(super) fn blame(&self, pass: Option<Pass<'_>>, failed: &Failed) {
-        let Some(pass) = pass else { return };
+    pub(super) fn record_failure(&self, admission: Option<Admission<'_>>, failed: &Failed) {
+        let Some(admission) = admission else { return };
         match (failed.fault, &failed.error) {
-            (Some(fault), error) if pass.is_trial() || self.is_guarded() => pass.fault(fault, error),
+            (Some(fault), error) if admission.is_trial() || self.is_guarded() => {
+                let has_opened = admission.record_failure(fault, error);
+                self.shared.noted(has_opened, error);
+            }
             // There is somebody who says no.
             (None, CallError::InvalidAnswer { .. } | CallError::Unauthorized { .. })
-            | (None, CallError::Unreachable { .. }) => pass.well(),
+            | (None, CallError::Unreachable { .. }) => admission.record_success(),
             // Our own limits say nothing about the server.
             _ => {}
         }

@@ -15,15 +15,15 @@ use mcp::version::Era;
 use tokio::time::{Instant, timeout_at};
 use transport::http::client::Reply;
 
-use crate::admission::Pass;
 use crate::answer::{Answer, Origin, Source, acts};
 use crate::arrival::Response;
 use crate::ask::Asked;
 use crate::failed::Failed;
-use crate::http::early::{self, First};
+use crate::health::admission::Admission;
+use crate::http::early::{self, CallStart};
 use crate::http::reading::{self, Reading};
 use crate::http::refusal;
-use crate::http::{HttpStream, HttpWire, LegacyCall, Partner, Ruling, may_be_json};
+use crate::http::{Connection, HttpStream, HttpWire, LegacyCall, Ruling, may_be_json};
 use crate::link::{Link, NOTHING, Whose};
 use crate::order::Order;
 use crate::pipe::pool::{Need, Running};
@@ -48,30 +48,30 @@ impl Upstream {
         } else {
             self.whose_of(principal, order.era, (session, client))
         };
-        let pass = if order.is_own() { None } else { self.pass()? };
-        let is_trial = pass.as_ref().is_some_and(Pass::is_trial);
+        let admission = if order.is_own() { None } else { self.admit()? };
+        let is_trial = admission.as_ref().is_some_and(Admission::is_trial);
         // Waiting for a place is part of the time that a call may take, and so is every retry.
         let until = Instant::now() + order.within;
         let begun = match timeout_at(until, self.begin_placed(order, &whose)).await {
             // What is rare lies in a box of its own.
             Ok(first) if !self.is_settled(&first, order, is_trial) => {
-                Box::pin(timeout_at(until, self.steady(order, &whose, first))).await
+                Box::pin(timeout_at(until, self.retry_until_steady(order, &whose, first))).await
             }
             begun => begun,
         };
         match begun {
             Ok(Ok(mut answer)) => {
-                self.praise(pass, &mut answer);
+                self.record_success(admission, &mut answer);
                 Ok(answer)
             }
             Ok(Err(failed)) => {
-                self.blame(pass, &failed);
+                self.record_failure(admission, &failed);
                 Err(failed.error)
             }
             Err(_elapsed) => {
                 let error = CallError::Deadline { upstream: self.name().to_owned(), after: order.within };
-                if let Some(pass) = pass {
-                    pass.late(&error);
+                if let Some(admission) = admission {
+                    self.shared.noted(admission.record_late(&error), &error);
                 }
                 Err(error)
             }
@@ -103,12 +103,12 @@ impl Upstream {
                 }
             }
             Wire::Http(wire) => {
-                let partner = self.note(whose, wire.partner(whose).await, Partner::link)?;
-                match self.begin_http(wire, order, &partner, place).await? {
+                let connection = self.note(whose, wire.connection(whose).await, Connection::link)?;
+                match self.begin_http(wire, order, &connection, place).await? {
                     Begun::Answer(answer) => Ok(answer),
                     Begun::SessionLost(place) => {
-                        let partner = self.note(whose, wire.partner(whose).await, Partner::link)?;
-                        match Box::pin(self.begin_http(wire, order, &partner, place)).await? {
+                        let connection = self.note(whose, wire.connection(whose).await, Connection::link)?;
+                        match Box::pin(self.begin_http(wire, order, &connection, place)).await? {
                             Begun::Answer(answer) => Ok(answer),
                             Begun::SessionLost(_) => {
                                 Err(wire.invalid("it loses each session at once").into())
@@ -172,16 +172,16 @@ impl Upstream {
         &self,
         wire: &Arc<HttpWire>,
         order: &Order<'_>,
-        partner: &Partner,
+        connection: &Connection,
         place: Option<Slot>,
     ) -> Result<Begun, Failed> {
-        let link = partner.link();
+        let link = connection.link();
         let id = self.shared.next_id();
         let mut headers = wire.forwarded(order.headers);
         let meta = order.call.meta().filter(|meta| meta.contains("traceparent"));
         order.trace.write(meta.and_then(|_| order.call.meta_object()).as_ref(), &mut headers);
-        let legacy = match partner {
-            Partner::Modern(link) => {
+        let legacy = match connection {
+            Connection::Modern(link) => {
                 outbound::mirror(order.call, order.subject, link.revision, &mut headers);
                 // No configured header has such a name: the configuration refuses them.
                 for (name, value) in order.mirrored {
@@ -198,7 +198,7 @@ impl Upstream {
                 }
                 None
             }
-            Partner::Legacy(session) => {
+            Connection::Legacy(session) => {
                 if let Some(level) = order.call.client().log.level() {
                     Box::pin(session.lower_level(wire, level)).await?;
                 }
@@ -206,27 +206,27 @@ impl Upstream {
                 let told = (order.call.client().log.wants(None), asked(order, &session.whose.declared));
                 Some(LegacyCall::begin(wire, session, id, told))
             }
-            Partner::Sse(running, declared) => {
+            Connection::Sse(running, declared) => {
                 return Ok(Box::pin(self.begin_pipe(order, running, headers, (declared, place))).await);
             }
         };
         let mut legacy = legacy;
         let first = match &mut legacy {
             Some(call) => Box::pin(early::send(wire, call, headers, self.body(order, link, id))).await,
-            None => First::Head(wire.post(headers, self.pieces(order, link, id)).await),
+            None => CallStart::Head(wire.post(headers, self.pieces(order, link, id)).await),
         };
         let reply = match (first, legacy.take()) {
-            (First::Head(reply), call) => {
+            (CallStart::Head(reply), call) => {
                 legacy = call;
                 reply
             }
-            (First::Said(early), Some(call)) => {
+            (CallStart::Said(early), Some(call)) => {
                 self.answered(link);
                 let stream = HttpStream::early(Arc::clone(wire), early, id, call);
                 let source = Source::Events(Box::new(stream));
                 return Ok(Begun::Answer(Box::new(Answer::new(source, self.origin(order, link, id), place))));
             }
-            (First::Said(_), None) => {
+            (CallStart::Said(_), None) => {
                 return Err(CallError::Internal("an answer to no call".to_owned()).into());
             }
         };

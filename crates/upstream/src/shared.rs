@@ -22,12 +22,12 @@ use transport::memory::Share;
 
 use crate::departed::Departed;
 use crate::eras::Eras;
-use crate::health::guard::Guard;
+use crate::health::breaker_cell::BreakerCell;
 use crate::link::{Health, Link, Whose};
 use crate::notices::Notices;
 use crate::suspense::Suspense;
 use crate::temper::Temper;
-use crate::unsolicited::Ears;
+use crate::unsolicited::Unsolicited;
 
 /// What a server said of itself, and in which era; none as long as it was not reached.
 pub(crate) type Known = Option<(Era, Arc<Discovered>)>;
@@ -45,7 +45,7 @@ pub(crate) struct Shared {
     /// Notifications that belong to no call.
     pub(crate) notices: Notices,
     /// Who can be asked outside of any call.
-    pub(crate) ears: Ears,
+    pub(crate) unsolicited: Unsolicited,
     /// Whose own conversations are not needed any more.
     pub(crate) departed: Departed,
     /// Whether it minds what is declared to it.
@@ -57,7 +57,7 @@ pub(crate) struct Shared {
     acts: AtomicU64,
     health: watch::Sender<Health>,
     /// What keeps it from being asked too often when it is sick.
-    pub(crate) guard: Guard,
+    pub(crate) breaker: BreakerCell,
     /// What keeps others from waiting for it then.
     pub(crate) suspense: Suspense,
     /// What it was last found to be.
@@ -66,17 +66,17 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(plan: UpstreamPlan, world: World, most_children: usize) -> Self {
-        let guard = Guard::new(plan.breaker);
+        let breaker = BreakerCell::new(&plan, &world.metrics);
         let is_sse = matches!(&plan.reach, Reach::Http(reach) if reach.transport == TransportRule::Sse);
         Self {
-            guard,
+            breaker,
             eras: Eras::new(if is_sse { EraRule::Is(Era::Legacy) } else { plan.era }),
             plan,
             share: world.memory.share(),
             world,
             most_children,
             notices: Notices::new(),
-            ears: Ears::default(),
+            unsolicited: Unsolicited::default(),
             departed: Departed::default(),
             temper: Temper::default(),
             epochs: PerEra::default(),
@@ -99,7 +99,7 @@ impl Shared {
         if let (Some(client), Notice::ResourceUpdated { uri, .. }) = (&whose.session, &seen.notice)
             && self.plan.resources.shows(uri)
         {
-            self.ears.updated(client, message, seen);
+            self.unsolicited.updated(client, message, seen);
         }
     }
 
@@ -139,7 +139,7 @@ impl Shared {
 
     /// Whether there may be one more retry.
     pub(crate) fn may_retry(&self) -> bool {
-        self.guard.may_retry(self.requests())
+        self.breaker.may_retry(self.requests())
     }
 
     /// A connection was begun anew, in an era.
@@ -203,6 +203,19 @@ impl Shared {
         }
         self.world.metrics.up(name, matches!(now, Health::Up { .. }));
         self.health.send_replace(now);
+    }
+
+    /// A call ended with a fault of the server.
+    pub(crate) fn went_wrong(&self, fault: Fault, error: &CallError) {
+        let has_opened = self.breaker.record_failure(fault, error);
+        self.noted(has_opened, error);
+    }
+
+    /// A fault was told to the breaker, which may have opened for it.
+    pub(crate) fn noted(&self, has_opened: bool, error: &CallError) {
+        if has_opened {
+            self.set_health(Health::Down { why: error.to_string() });
+        }
     }
 
     /// It was not reached, or did not answer; of a limit of our own nothing follows for it.

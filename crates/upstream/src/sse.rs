@@ -28,7 +28,7 @@ use crate::link::{Transport, Whose};
 use crate::pipe::Pipe;
 use crate::pipe::ends::{Ends, Incoming, Inlet};
 use crate::pipe::handshake;
-use crate::pipe::pool::{Begin, Fresh, Pipes, Running};
+use crate::pipe::pool::{Begin, NewPipe, PipePool, Running};
 use crate::shared::Shared;
 
 /// The most connections to one server.
@@ -37,7 +37,7 @@ const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// The connections to one server.
-pub(crate) type SseWire = Pipes<Streams>;
+pub(crate) type SseWire = PipePool<Streams>;
 
 /// Opens connections to one server.
 pub(crate) struct Streams {
@@ -84,7 +84,7 @@ impl Begin for Streams {
             drop(place);
             tracing::info!(upstream = gone.plan.name, "an HTTP+SSE connection ended");
         });
-        let fresh = Fresh::new(pipe);
+        let fresh = NewPipe::new(pipe);
         match handshake::converse_legacy(shared, fresh.pipe(), whose, Transport::Sse).await {
             Ok(link) => Ok(Running::new(fresh.keep(), link)),
             Err(CallError::BrokeOff { why, .. }) => Err(shared.unreachable(&why)),

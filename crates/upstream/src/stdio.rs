@@ -22,7 +22,7 @@ use transport::wire::WireEvent;
 use crate::link::{Health, Link, Whose};
 use crate::pipe::ends::Ends;
 use crate::pipe::handshake;
-use crate::pipe::pool::{Begin, Fresh, Pipes, Running};
+use crate::pipe::pool::{Begin, NewPipe, PipePool, Running};
 use crate::pipe::{LAST_WORDS, Pipe};
 use crate::shared::Shared;
 
@@ -34,7 +34,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const STDERR_LINE: usize = 16 * 1024;
 
 /// The processes of one server.
-pub(crate) type StdioWire = Pipes<Processes>;
+pub(crate) type StdioWire = PipePool<Processes>;
 
 /// Starts processes of one program.
 #[derive(Debug)]
@@ -99,8 +99,8 @@ impl Processes {
         &self,
         shared: &Arc<Shared>,
         whose: &Whose,
-        first: Fresh,
-    ) -> (Fresh, Result<Link, CallError>) {
+        first: NewPipe,
+    ) -> (NewPipe, Result<Link, CallError>) {
         let patience = PATIENCE.min(shared.plan.deadlines.connect / 2);
         let mut detecting = pin!(detect(shared, whose, first));
         if let Ok(found) = timeout(patience, &mut detecting).await {
@@ -159,7 +159,7 @@ impl Processes {
     }
 
     /// Starts a process and the tasks that look after it.
-    fn launch(&self, shared: &Arc<Shared>, whose: &Whose) -> Result<Fresh, CallError> {
+    fn launch(&self, shared: &Arc<Shared>, whose: &Whose) -> Result<NewPipe, CallError> {
         let world = &shared.world;
         let place = Arc::clone(&world.children).try_acquire_owned().map_err(|_full| {
             CallError::Overloaded { what: "child processes".to_owned(), limit: shared.most_children }
@@ -188,12 +188,12 @@ impl Processes {
         let stderr = world.tasks.spawn(read_stderr(Arc::clone(shared), child.stderr, Arc::clone(&tail)));
         let with = Supervision { stderr, tail, grace: self.reach.grace, place };
         world.tasks.spawn(supervise(Arc::clone(shared), child.process, pipe.clone(), with));
-        Ok(Fresh::new(pipe))
+        Ok(NewPipe::new(pipe))
     }
 }
 
 /// A conversation that goes on, if it could be begun.
-fn ready(shared: &Shared, fresh: Fresh, link: Result<Link, CallError>) -> Result<Running, CallError> {
+fn ready(shared: &Shared, fresh: NewPipe, link: Result<Link, CallError>) -> Result<Running, CallError> {
     match link {
         Ok(link) => Ok(Running::new(fresh.keep(), link)),
         Err(CallError::BrokeOff { why, .. }) => Err(shared.unreachable(&why)),
@@ -202,7 +202,7 @@ fn ready(shared: &Shared, fresh: Fresh, link: Result<Link, CallError>) -> Result
 }
 
 /// Finds out what a process is.
-async fn detect(shared: &Arc<Shared>, whose: &Whose, first: Fresh) -> (Fresh, Result<Link, CallError>) {
+async fn detect(shared: &Arc<Shared>, whose: &Whose, first: NewPipe) -> (NewPipe, Result<Link, CallError>) {
     let link = handshake::converse(shared, first.pipe(), handshake::Opener::Detect, whose).await;
     (first, link)
 }

@@ -12,10 +12,10 @@ use tokio::time::Instant;
 
 /// What is waited for, and what it came to.
 #[derive(Debug, Default)]
-pub(crate) struct Suspense(Mutex<State>);
+pub(crate) struct Suspense(Mutex<Outstanding>);
 
 #[derive(Debug, Default)]
-struct State {
+struct Outstanding {
     /// When what is under way was begun, in that order.
     begun: BTreeMap<u64, Instant>,
     count: u64,

@@ -2,7 +2,7 @@
 //!
 //! A legacy server may ask when no call is open, as `server-filesystem` does for the roots when it has just been started
 //! (MCP 2025-11-25 `basic/transports` §Listening). A legacy client hears that on its session's stream. A modern client has
-//! nothing that it could be heard on (protocol.md §2.9).
+//! nothing that it could be heard on: it is asked in results only (MCP 2026-07-28 `basic/patterns/mrtr`).
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, Weak};
@@ -30,7 +30,7 @@ const MOST_GIVEN: usize = 4096;
 
 /// What one client is told or asked outside of any call.
 #[derive(Debug)]
-pub enum Aside {
+pub enum UnsolicitedMessage {
     /// It is asked.
     Ask(Box<Ask>),
     /// It is told.
@@ -39,7 +39,7 @@ pub enum Aside {
     Updated(usize, Box<(Message, Seen)>),
 }
 
-impl Aside {
+impl UnsolicitedMessage {
     /// Where one client is told and asked, and where it hears that.
     #[must_use]
     pub fn channel() -> (mpsc::Sender<Self>, mpsc::Receiver<Self>) {
@@ -49,11 +49,11 @@ impl Aside {
 
 /// The legacy clients that listen now. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Ears(Arc<Mutex<Open>>);
+pub(crate) struct Unsolicited(Arc<Mutex<Listening>>);
 
 #[derive(Debug, Default)]
-struct Open {
-    ears: Vec<Ear>,
+struct Listening {
+    clients: Vec<ListeningClient>,
     /// The elicitations by URL that clients were given, each with the client.
     given: VecDeque<(String, Arc<str>)>,
     /// What was asked when nobody listened, with a number each.
@@ -63,15 +63,15 @@ struct Open {
 
 /// A client that listens.
 #[derive(Debug)]
-struct Ear {
+struct ListeningClient {
     whose: Whose,
     /// The server's place in the client's route.
     place: usize,
     client: Arc<str>,
-    asides: mpsc::Sender<Aside>,
+    asides: mpsc::Sender<UnsolicitedMessage>,
 }
 
-impl Open {
+impl Listening {
     fn give(&mut self, ask: &Ask, client: &Arc<str>) {
         let elicitation = mrtr::elicitation_id(ask.message.params());
         elicitation.into_iter().for_each(|elicitation| self.remember(elicitation, client));
@@ -85,24 +85,29 @@ impl Open {
     }
 }
 
-impl Ears {
+impl Unsolicited {
     /// A client listens, until the other end of `asides` is dropped. `whose` names its session, and what it has declared;
     /// `place` is the server's in its route.
     pub(crate) fn listen(
         &self,
         (whose, place): (Whose, usize),
         client: &Arc<str>,
-        asides: &mpsc::Sender<Aside>,
+        asides: &mpsc::Sender<UnsolicitedMessage>,
     ) {
         let mut open = lock(&self.0);
         let early: Vec<_> = open.early.extract_if(.., |(_, asked, _)| hears(asked, &whose)).collect();
-        open.ears.retain(|ear| !ear.asides.is_closed());
-        open.ears.push(Ear { whose, place, client: Arc::clone(client), asides: asides.clone() });
+        open.clients.retain(|one| !one.asides.is_closed());
+        open.clients.push(ListeningClient {
+            whose,
+            place,
+            client: Arc::clone(client),
+            asides: asides.clone(),
+        });
         early.iter().for_each(|(_, _, ask)| open.give(ask, client));
         drop(open);
         for (_, _, ask) in early {
             // Where there is no room for it, it is refused by being dropped.
-            drop(asides.try_send(Aside::Ask(Box::new(ask))));
+            drop(asides.try_send(UnsolicitedMessage::Ask(Box::new(ask))));
         }
     }
 
@@ -128,19 +133,21 @@ impl Ears {
 
     /// Tells a client something, whether or not a call of it is open. Whether it listens.
     pub(crate) fn tell(&self, client: &Arc<str>, word: &Bytes) -> bool {
-        self.give_aside(client, |_| Aside::Word(word.clone()))
+        self.give_aside(client, |_| UnsolicitedMessage::Word(word.clone()))
     }
 
     /// Tells a client that a resource has changed, as the server said in the client's own session. Whether it listens.
     pub(crate) fn updated(&self, client: &Arc<str>, message: &Message, seen: &Seen) -> bool {
-        self.give_aside(client, |place| Aside::Updated(place, Box::new((message.clone(), seen.clone()))))
+        self.give_aside(client, |place| {
+            UnsolicitedMessage::Updated(place, Box::new((message.clone(), seen.clone())))
+        })
     }
 
-    fn give_aside(&self, client: &Arc<str>, aside: impl FnOnce(usize) -> Aside) -> bool {
+    fn give_aside(&self, client: &Arc<str>, aside: impl FnOnce(usize) -> UnsolicitedMessage) -> bool {
         let mut open = lock(&self.0);
-        open.ears.retain(|ear| !ear.asides.is_closed());
-        let ear = open.ears.iter().rev().find(|ear| ear.client == *client);
-        ear.is_some_and(|ear| ear.asides.try_send(aside(ear.place)).is_ok())
+        open.clients.retain(|one| !one.asides.is_closed());
+        let client = open.clients.iter().rev().find(|one| one.client == *client);
+        client.is_some_and(|one| one.asides.try_send(aside(one.place)).is_ok())
     }
 
     /// Gives a request of the conversation of `whose` to the only client that can be meant.
@@ -149,14 +156,14 @@ impl Ears {
     /// Why there is none. The request is refused then.
     pub(crate) fn ask(&self, whose: &Whose, ask: Ask) -> Result<(), &'static str> {
         let mut open = lock(&self.0);
-        open.ears.retain(|ear| !ear.asides.is_closed());
-        let mut meant = open.ears.iter().filter(|ear| hears(whose, &ear.whose));
+        open.clients.retain(|one| !one.asides.is_closed());
+        let mut meant = open.clients.iter().filter(|one| hears(whose, &one.whose));
         let why = match (meant.next(), meant.next()) {
-            (Some(ear), None) => {
-                let (client, asides) = (Arc::clone(&ear.client), ear.asides.clone());
+            (Some(one), None) => {
+                let (client, asides) = (Arc::clone(&one.client), one.asides.clone());
                 open.give(&ask, &client);
                 return asides
-                    .try_send(Aside::Ask(Box::new(ask)))
+                    .try_send(UnsolicitedMessage::Ask(Box::new(ask)))
                     .map_err(|_full| "too much waits for the client already");
             }
             (None, _) if open.early.len() < WAITING => {
@@ -177,7 +184,7 @@ impl Ears {
 
 const NOBODY: &str = "it belongs to no call of a client, and no client listens";
 
-async fn give_up(open: Weak<Mutex<Open>>, number: u64) {
+async fn give_up(open: Weak<Mutex<Listening>>, number: u64) {
     sleep(PATIENCE).await;
     let Some(open) = open.upgrade() else { return };
     let late: Vec<_> = lock(&open).early.extract_if(.., |(other, ..)| *other == number).collect();
@@ -188,7 +195,7 @@ async fn give_up(open: Weak<Mutex<Open>>, number: u64) {
 
 /// Whether a client may be meant by a request in the conversation of `whose`: it is one that shares it, and has declared
 /// something, or the only one.
-fn hears(whose: &Whose, ear: &Whose) -> bool {
-    let can_be = !whose.is_shared() || &*ear.declared != NOTHING;
-    whose.is_kin_of(ear) && whose.declared == ear.declared && can_be
+fn hears(whose: &Whose, client: &Whose) -> bool {
+    let can_be = !whose.is_shared() || &*client.declared != NOTHING;
+    whose.is_kin_of(client) && whose.declared == client.declared && can_be
 }

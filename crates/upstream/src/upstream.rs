@@ -18,14 +18,14 @@ use mcp::version::Era;
 use tokio::sync::{broadcast, mpsc, watch};
 
 use crate::failed::Failed;
-use crate::http::{HttpWire, Partner};
+use crate::http::{Connection, HttpWire};
 use crate::link::{Health, Link, NOTHING, Whose};
 use crate::notices::Told;
-use crate::overheard::Overheard;
+use crate::notification_stream::NotificationStream;
 use crate::pipe::pool::Need;
 use crate::shared::Shared;
 use crate::stdio::{Processes, StdioWire};
-use crate::unsolicited::Aside;
+use crate::unsolicited::UnsolicitedMessage;
 
 /// One configured MCP server.
 #[derive(Debug)]
@@ -103,7 +103,7 @@ impl Upstream {
     /// What its breaker does.
     #[must_use]
     pub fn breaker(&self) -> BreakerState {
-        self.shared.guard.state()
+        self.shared.breaker.state()
     }
 
     /// What was last found of it in the era of such clients, by whomever it was reached: to say what it can do, nobody need be reached anew.
@@ -197,16 +197,18 @@ impl Upstream {
 
     /// The legacy era's stream of notifications that belong to no call, where it has one of its own: what it carries
     /// goes to [`Upstream::notices`] while the stream is being read.
-    pub async fn overhear(
+    pub async fn notification_stream(
         &self,
         principal: &auth::Principal,
         era: Era,
-    ) -> Result<Option<Overheard>, CallError> {
+    ) -> Result<Option<NotificationStream>, CallError> {
         let Wire::Http(wire) = &self.wire else { return Ok(None) };
-        Ok(match wire.partner(&self.whose(principal, era, None, NOTHING)).await? {
-            Partner::Modern(_) => None,
-            Partner::Legacy(session) => session.overhear(wire).await?.map(Overheard::stream),
-            Partner::Sse(running, _) => Some(Overheard::pipe(running.pipe)),
+        Ok(match wire.connection(&self.whose(principal, era, None, NOTHING)).await? {
+            Connection::Modern(_) => None,
+            Connection::Legacy(session) => {
+                session.open_get_stream(wire).await?.map(NotificationStream::stream)
+            }
+            Connection::Sse(running, _) => Some(NotificationStream::pipe(running.pipe)),
         })
     }
 
@@ -216,10 +218,10 @@ impl Upstream {
         &self,
         (principal, place): (&auth::Principal, usize),
         (session, client): (&Arc<str>, &ClientFacts),
-        asides: &mpsc::Sender<Aside>,
+        asides: &mpsc::Sender<UnsolicitedMessage>,
     ) {
         let whose = self.whose_of(principal, Era::Legacy, (Some(session), client));
-        self.shared.ears.listen((whose, place), session, asides);
+        self.shared.unsolicited.listen((whose, place), session, asides);
     }
 
     /// A legacy client has other roots now, of which its legacy server was told that there are some.
@@ -250,7 +252,7 @@ impl Upstream {
 
     /// A legacy client was told by this server to visit URLs first.
     pub fn gave(&self, elicitations: Vec<String>, client: &Arc<str>) {
-        self.shared.ears.gave(elicitations, client);
+        self.shared.unsolicited.gave(elicitations, client);
     }
 
     /// The outside.
@@ -272,7 +274,7 @@ impl Upstream {
         let whose = self.whose(principal, era, None, &declared);
         // What is rare lies in a box of its own.
         let link = match client {
-            Some(_) if self.shared.guard.due().is_some() => Box::pin(self.link_guarded(&whose)).await?,
+            Some(_) if self.shared.breaker.due().is_some() => Box::pin(self.link_guarded(&whose)).await?,
             Some(_) => match self.link(&whose, Need::Look).await {
                 Err(error) => Box::pin(self.link_again(&whose, error)).await?,
                 link => link?,
@@ -287,23 +289,25 @@ impl Upstream {
         if let Some(link) = self.known(whose) {
             return Ok(link);
         }
-        let pass = self.pass()?;
+        let admission = self.admit()?;
         // That it was reached says nothing of how it answers calls.
-        self.link(whose, Need::Look).await.inspect_err(|error| self.blame(pass, &Failed::of(error)))
+        self.link(whose, Need::Look)
+            .await
+            .inspect_err(|error| self.record_failure(admission, &Failed::of(error)))
     }
 
     /// Reaches it again for a client, where that may help. Nothing that has effects was sent.
     async fn link_again(&self, whose: &Whose, mut error: CallError) -> Result<Link, CallError> {
         let mut tried = 0;
-        while self.again(&Failed::of(&error), true, tried).await {
+        while self.wait_to_retry(&Failed::of(&error), true, tried).await {
             error = match self.link(whose, Need::Look).await {
                 Ok(link) => return Ok(link),
                 Err(error) => error,
             };
             tried += 1;
         }
-        if let Ok(pass) = self.pass() {
-            self.blame(pass, &Failed::of(&error));
+        if let Ok(admission) = self.admit() {
+            self.record_failure(admission, &Failed::of(&error));
         }
         Err(error)
     }
@@ -312,7 +316,7 @@ impl Upstream {
     fn known(&self, whose: &Whose) -> Option<Link> {
         let Wire::Http(wire) = &self.wire else { return None };
         let current = std::pin::pin!(wire.current(whose));
-        current.now_or_never().flatten().map(|partner| partner.link().clone())
+        current.now_or_never().flatten().map(|connection| connection.link().clone())
     }
 
     /// Ends what it holds: sessions and processes.
@@ -342,8 +346,8 @@ impl Upstream {
                 self.note(whose, wire.running(whose, need).await, |running| &running.link).map(|r| r.link)
             }
             Wire::Http(wire) => {
-                let partner = self.note(whose, wire.partner(whose).await, Partner::link);
-                partner.map(|partner| partner.link().clone())
+                let connection = self.note(whose, wire.connection(whose).await, Connection::link);
+                connection.map(|connection| connection.link().clone())
             }
         }
     }
@@ -421,7 +425,9 @@ impl Upstream {
         link: impl Fn(&T) -> &Link,
     ) -> Result<T, CallError> {
         match &reached {
-            Ok(partner) if *self.shared.health().borrow() == Health::Unknown => self.answered(link(partner)),
+            Ok(connection) if *self.shared.health().borrow() == Health::Unknown => {
+                self.answered(link(connection));
+            }
             Ok(_) | Err(CallError::NoSession) => {}
             // It answers, and others are well served: it is this one client that it refuses.
             Err(CallError::InvalidAnswer { .. })
@@ -433,7 +439,7 @@ impl Upstream {
 
     pub(crate) fn answered(&self, link: &Link) {
         // What was sent before its breaker opened decides nothing.
-        if self.shared.guard.due().is_some() {
+        if self.shared.breaker.due().is_some() {
             return;
         }
         self.shared.set_health(Health::Up {

@@ -26,7 +26,7 @@ use mcp::version::Era;
 use tokio::sync::mpsc;
 use tokio::time::{Duration, Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
-use upstream::{Aside, Upstream};
+use upstream::{UnsolicitedMessage, Upstream};
 
 use crate::bridge::questions::Asking;
 use crate::bridge::session::{Held, InFlight, Sessions, Terms, fits};
@@ -350,7 +350,7 @@ impl Door {
             number = *count;
         });
         let (interests, streams) = (held.interests_changed.subscribe(), held.streams.subscribe());
-        let (asides, aside) = Aside::channel();
+        let (asides, aside) = UnsolicitedMessage::channel();
         let principal = &terms.identity.principal;
         for (place, member) in self.route.catalog.members.iter().enumerate() {
             member.upstream.can_ask((principal, place), (&terms.name, &terms.client), &asides);
@@ -386,7 +386,7 @@ pub(crate) struct Notifications {
     unready: Option<(Arc<str>, Instant)>,
     subscription: Subscription,
     /// What legacy servers ask, or say to this one client, outside of any call.
-    aside: mpsc::Receiver<Aside>,
+    aside: mpsc::Receiver<UnsolicitedMessage>,
     asking: Asking,
     interests: tokio::sync::watch::Receiver<u64>,
     streams: tokio::sync::watch::Receiver<u64>,
@@ -423,12 +423,12 @@ impl Notifications {
                 changed = self.streams.changed() => changed.map(|()| false),
                 () = self.door.drain.cancelled() => return None,
                 Some(aside) = self.aside.recv() => match aside {
-                    Aside::Word(word) => return Some(word),
-                    Aside::Updated(place, told) => match self.subscription.unasked(place, &told.0, &told.1) {
+                    UnsolicitedMessage::Word(word) => return Some(word),
+                    UnsolicitedMessage::Updated(place, told) => match self.subscription.unasked(place, &told.0, &told.1) {
                         Some(told) => return Some(told),
                         None => continue,
                     },
-                    Aside::Ask(ask) => match self.asking.pass_on(*ask) {
+                    UnsolicitedMessage::Ask(ask) => match self.asking.pass_on(*ask) {
                         Some(asked) => return Some(asked),
                         None => continue,
                     },

@@ -14,7 +14,7 @@ use mcp::mrtr::{self, InputRequest};
 use mcp::notify::{self, Notice, Seen};
 use tokio::sync::oneshot;
 use tokio::time::{Duration, sleep};
-use upstream::{Ask, Debt};
+use upstream::{Ask, PendingReply};
 
 /// The most questions to one client at once.
 const MOST: usize = 64;
@@ -34,7 +34,7 @@ pub(crate) struct Questions {
 #[derive(Debug)]
 enum Waiter {
     /// A legacy server, which gets it as it comes; and its progress token, if it wants to hear of progress.
-    Server(Debt, Option<Box<str>>),
+    Server(PendingReply, Option<Box<str>>),
     /// A call that is sent again with it.
     Call(oneshot::Sender<Message>),
 }
@@ -44,7 +44,7 @@ impl Questions {
     pub(crate) fn answered(&self, response: &Message) -> bool {
         let number = response.response_id().and_then(Id::as_number);
         match number.and_then(|number| lock(&self.open).remove(&number)) {
-            Some(Waiter::Server(debt, _)) => debt.pay_with(response),
+            Some(Waiter::Server(debt, _)) => debt.response(response),
             // The call may be over.
             Some(Waiter::Call(call)) => drop(call.send(response.clone())),
             None => return false,
@@ -111,7 +111,7 @@ impl Asking {
     pub(crate) fn pass_on(&mut self, ask: Ask) -> Option<Bytes> {
         let (message, method) = (ask.message.clone(), ask.method().into());
         let undeclared = ask.undeclared().cloned();
-        let debt = ask.into_debt();
+        let debt = ask.into_reply();
         let theirs = debt.id().clone();
         // A session's stream may ask for as long as it lives.
         self.open.retain(|question| self.of.is_open(question.number));
@@ -168,7 +168,7 @@ async fn refuse_soon(of: Weak<Questions>, number: u64, refusal: Bytes) {
     sleep(TO_REFUSE).await;
     let waiter = of.upgrade().and_then(|of| lock(&of.open).remove(&number));
     if let Some(Waiter::Server(debt, _)) = waiter {
-        debt.settle(refusal);
+        debt.raw(refusal);
     }
 }
 

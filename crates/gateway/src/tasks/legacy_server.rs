@@ -22,7 +22,7 @@ use mcp::version::Era;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::{Duration, timeout};
-use upstream::{Arrival, Ask, Debt};
+use upstream::{Arrival, Ask, PendingReply};
 
 use super::courier::Courier;
 use super::{Failed, Subject, result_of};
@@ -44,7 +44,7 @@ pub(super) struct Held(Arc<Mutex<HashMap<String, Arc<Open>>>>);
 /// A task whose questions are heard.
 #[derive(Debug)]
 struct Open {
-    questions: Mutex<Vec<(InputRequest, Debt)>>,
+    questions: Mutex<Vec<(InputRequest, PendingReply)>>,
     /// Counts the questions so far; closed when no more can come.
     asked: watch::Sender<usize>,
     /// Makes the keys of one hearing different from those of another: a key is used once in a task's life.
@@ -141,7 +141,7 @@ impl Open {
             request.params = params.map(Into::into);
             request.modernize()
         }) {
-            Ok(()) => questions.push((request, ask.into_debt())),
+            Ok(()) => questions.push((request, ask.into_reply())),
             Err(fault) => tracing::warn!("a task's question cannot be read: {fault}"),
         }
         drop(questions);
@@ -170,10 +170,10 @@ impl Open {
             questions.drain(..).partition(|(request, _)| answers.response(&request.key).is_some());
         *questions = left;
         drop(questions);
-        let answered: Vec<(InputRequest, Debt)> = answered;
+        let answered: Vec<(InputRequest, PendingReply)> = answered;
         for (request, debt) in answered {
             match answers.response(&request.key) {
-                Some(result) => debt.pay(result),
+                Some(result) => debt.result(result),
                 None => drop(debt),
             }
         }

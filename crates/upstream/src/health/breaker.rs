@@ -8,17 +8,17 @@ use base::fault::{BreakerState, Fault, Refused};
 use base::plan::BreakerPlan;
 use tokio::time::{Duration, Instant};
 
-use crate::health::jitter::jittered;
+use super::jitter::jittered;
 
 /// A breaker.
 #[derive(Debug)]
 pub(crate) struct Breaker {
     plan: BreakerPlan,
-    state: State,
+    phase: Phase,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum State {
+enum Phase {
     /// After so many faults in a row.
     Closed { faults: usize },
     /// Nothing passes until then.
@@ -49,72 +49,72 @@ pub(crate) enum Entry {
 
 impl Breaker {
     pub(crate) fn new(plan: BreakerPlan) -> Self {
-        Self { plan, state: State::Closed { faults: 0 } }
+        Self { plan, phase: Phase::Closed { faults: 0 } }
     }
 
     pub(crate) fn state(&self) -> BreakerState {
-        match self.state {
-            State::Closed { .. } => BreakerState::Closed,
-            State::Open(_) => BreakerState::Open,
-            State::HalfOpen(_) => BreakerState::HalfOpen,
+        match self.phase {
+            Phase::Closed { .. } => BreakerState::Closed,
+            Phase::Open(_) => BreakerState::Open,
+            Phase::HalfOpen(_) => BreakerState::HalfOpen,
         }
     }
 
     /// Whether it is closed and the last thing that it heard of was no fault.
     pub(crate) fn is_at_rest(&self) -> bool {
-        matches!(self.state, State::Closed { faults: 0 })
+        matches!(self.phase, Phase::Closed { faults: 0 })
     }
 
     /// When the server is to be tried again; none while the breaker is closed.
     pub(crate) fn due(&self) -> Option<Instant> {
-        match self.state {
-            State::Closed { .. } => None,
-            State::Open(shut) | State::HalfOpen(shut) => Some(shut.until),
+        match self.phase {
+            Phase::Closed { .. } => None,
+            Phase::Open(shut) | Phase::HalfOpen(shut) => Some(shut.until),
         }
     }
 
     /// Somebody wants to send something.
     pub(crate) fn enter(&mut self, now: Instant) -> Entry {
-        let (State::Open(shut) | State::HalfOpen(shut)) = self.state else { return Entry::Free };
+        let (Phase::Open(shut) | Phase::HalfOpen(shut)) = self.phase else { return Entry::Free };
         if now < shut.until {
             let since = now.saturating_duration_since(shut.since);
             return Entry::Refused(Refused { since, again: shut.until - now, fault: shut.fault });
         }
         // A trial that takes long must not keep everybody out.
-        self.state = State::HalfOpen(Shut { until: now + self.pause(shut.trials), ..shut });
+        self.phase = Phase::HalfOpen(Shut { until: now + self.pause(shut.trials), ..shut });
         Entry::Trial
     }
 
     /// The server answered. What was sent before the breaker opened decides nothing any more.
     pub(crate) fn well(&mut self, is_trial: bool) {
         if is_trial || self.state() == BreakerState::Closed {
-            self.state = State::Closed { faults: 0 };
+            self.phase = Phase::Closed { faults: 0 };
         }
     }
 
     /// The server failed.
     pub(crate) fn fault(&mut self, fault: Fault, is_trial: bool, now: Instant, roll: u64) {
-        let shut = match self.state {
-            State::Closed { faults } => {
+        let shut = match self.phase {
+            Phase::Closed { faults } => {
                 let faults = faults + 1;
                 if self.plan.failures == 0 || faults < self.plan.failures {
-                    self.state = State::Closed { faults };
+                    self.phase = Phase::Closed { faults };
                     return;
                 }
                 Shut { since: now, until: now, trials: 0, fault }
             }
-            State::HalfOpen(shut) if is_trial => {
+            Phase::HalfOpen(shut) if is_trial => {
                 Shut { trials: shut.trials.saturating_add(1), fault, ..shut }
             }
-            State::Open(_) | State::HalfOpen(_) => return,
+            Phase::Open(_) | Phase::HalfOpen(_) => return,
         };
-        self.state = State::Open(Shut { until: now + jittered(self.pause(shut.trials), roll), ..shut });
+        self.phase = Phase::Open(Shut { until: now + jittered(self.pause(shut.trials), roll), ..shut });
     }
 
     /// Nobody will hear what became of a trial: the next call is one.
     pub(crate) fn abandoned(&mut self, now: Instant) {
-        if let State::HalfOpen(shut) = self.state {
-            self.state = State::Open(Shut { until: now, ..shut });
+        if let Phase::HalfOpen(shut) = self.phase {
+            self.phase = Phase::Open(Shut { until: now, ..shut });
         }
     }
 

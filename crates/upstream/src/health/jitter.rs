@@ -7,11 +7,11 @@ use tokio::time::Duration;
 
 /// Numbers that differ from one replica to the next. Nothing secret depends on them.
 #[derive(Debug)]
-pub(crate) struct Dice {
+pub(crate) struct Jitter {
     state: AtomicU64,
 }
 
-impl Dice {
+impl Jitter {
     pub(crate) fn new() -> Self {
         Self { state: AtomicU64::new(RandomState::new().hash_one(0_u8)) }
     }
@@ -26,7 +26,7 @@ impl Dice {
     }
 
     /// A pause of that length, or up to half shorter.
-    pub(crate) fn jitter(&self, pause: Duration) -> Duration {
+    pub(crate) fn shorten(&self, pause: Duration) -> Duration {
         jittered(pause, self.roll())
     }
 }
@@ -45,8 +45,8 @@ mod tests {
     #[test]
     fn a_pause_is_never_longer_than_it_was_and_never_shorter_than_half() {
         let pause = Duration::from_secs(30);
-        let dice = Dice::new();
-        let rolled: Vec<_> = (0..1000).map(|_| dice.jitter(pause)).collect();
+        let jitter = Jitter::new();
+        let rolled: Vec<_> = (0..1000).map(|_| jitter.shorten(pause)).collect();
         assert!(rolled.iter().all(|one| (pause / 2..=pause).contains(one)));
         assert!(rolled.iter().any(|one| *one != rolled[0]));
         assert_eq!((jittered(pause, 0), jittered(pause, 1_000_000)), (pause / 2, pause));

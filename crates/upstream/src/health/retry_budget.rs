@@ -11,7 +11,7 @@ const FEW: u64 = 10;
 
 /// The retries of one server.
 #[derive(Debug)]
-pub(crate) struct Budget {
+pub(crate) struct RetryBudget {
     began: Instant,
     /// How many requests there had been when the window began.
     requests: u64,
@@ -20,7 +20,7 @@ pub(crate) struct Budget {
     left: u64,
 }
 
-impl Budget {
+impl RetryBudget {
     pub(crate) fn new(now: Instant) -> Self {
         Self { began: now, requests: 0, retries: 0, left: 0 }
     }
@@ -60,7 +60,7 @@ mod tests {
         #[test]
         fn retries_are_a_fifth_and_a_few(pauses in prop::collection::vec(0..200_u64, 0..3000)) {
             let mut now = Instant::now();
-            let mut budget = Budget::new(now);
+            let mut budget = RetryBudget::new(now);
             let (mut requests, mut calls, mut retries) = (0, 0_u64, 0);
             let began = now;
             for pause in pauses {
@@ -76,7 +76,7 @@ mod tests {
     }
 
     /// How many retries there may be at that time, after so many calls.
-    fn taken(budget: &mut Budget, now: Instant, calls: u64) -> u64 {
+    fn taken(budget: &mut RetryBudget, now: Instant, calls: u64) -> u64 {
         let mut retries = 0;
         while budget.take(now, calls + retries) {
             retries += 1;
@@ -87,7 +87,7 @@ mod tests {
     #[test]
     fn a_server_that_is_rarely_called_may_be_asked_again() {
         let now = Instant::now();
-        let mut budget = Budget::new(now);
+        let mut budget = RetryBudget::new(now);
         assert_eq!(taken(&mut budget, now, 1), FEW);
         assert_eq!(taken(&mut budget, now + WINDOW, FEW + 2), FEW);
     }
@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn calls_that_went_well_earn_retries_for_those_that_do_not() {
         let now = Instant::now();
-        let mut budget = Budget::new(now);
+        let mut budget = RetryBudget::new(now);
         assert_eq!(taken(&mut budget, now + 10 * WINDOW, 10_000), FEW + 200);
     }
 }

@@ -16,10 +16,10 @@ use super::reading::{self, Reading};
 use super::{HttpWire, Session};
 use crate::backlog::Said;
 
-type Waiting<T> = Pin<Box<dyn Future<Output = Result<T, CallError>> + Send>>;
+type Pending<T> = Pin<Box<dyn Future<Output = Result<T, CallError>> + Send>>;
 
 /// What came first of a legacy call.
-pub(crate) enum First {
+pub(crate) enum CallStart {
     /// The head of its answer, as usual.
     Head(Result<Reply, CallError>),
     /// Something on the session's stream.
@@ -33,8 +33,8 @@ pub(crate) struct Early {
 }
 
 enum Rest {
-    Head(Waiting<Reply>),
-    Reading(Waiting<Reading>),
+    Head(Pending<Reply>),
+    Reading(Pending<Reading>),
     /// All that is to come comes on the session's stream.
     Nothing,
 }
@@ -55,23 +55,23 @@ pub(crate) async fn send(
     call: &mut LegacyCall,
     headers: HeaderMap,
     body: Bytes,
-) -> First {
+) -> CallStart {
     let posting = Arc::clone(wire);
-    let mut head: Waiting<Reply> = Box::pin(async move { posting.post(headers, body).await });
+    let mut head: Pending<Reply> = Box::pin(async move { posting.post(headers, body).await });
     tokio::select! {
         biased;
-        reply = &mut head => First::Head(reply),
-        Some(said) = call.strayed.next() => First::Said(Early { said: Some(said), rest: Rest::Head(head) }),
+        reply = &mut head => CallStart::Head(reply),
+        Some(said) = call.routed.next() => CallStart::Said(Early { said: Some(said), rest: Rest::Head(head) }),
     }
 }
 
 /// Waits for what a server says on the session's stream of a call that it has taken without answering it.
 pub(crate) async fn taken(wire: &Arc<HttpWire>, call: &mut LegacyCall) -> Result<Early, CallError> {
-    call.session.hear(wire).await?;
+    call.session.ensure_get_stream(wire).await?;
     let session = Arc::clone(&call.session);
     tokio::select! {
         biased;
-        Some(said) = call.strayed.next() => Ok(Early { said: Some(said), rest: Rest::Nothing }),
+        Some(said) = call.routed.next() => Ok(Early { said: Some(said), rest: Rest::Nothing }),
         () = session.gone() => {
             let why = "the session in which it would have answered is gone".to_owned();
             Err(CallError::BrokeOff { upstream: wire.shared.plan.name.clone(), why })
@@ -80,21 +80,21 @@ pub(crate) async fn taken(wire: &Arc<HttpWire>, call: &mut LegacyCall) -> Result
 }
 
 impl Early {
-    /// Waits for what comes next. Safe to drop while waiting.
+    /// Waits for what comes next. Cancel safe.
     pub(super) async fn next(
         &mut self,
         wire: &Arc<HttpWire>,
-        call: (&Arc<Session>, &mut super::strays::Strayed),
+        call: (&Arc<Session>, &mut super::session_router::RoutedMessages),
         id: u64,
     ) -> Result<Opened, CallError> {
         if let Some(said) = self.said.take() {
             return Ok(Opened::Said(said));
         }
-        let (session, strayed) = call;
+        let (session, routed) = call;
         loop {
             tokio::select! {
                 biased;
-                Some(said) = strayed.next() => return Ok(Opened::Said(said)),
+                Some(said) = routed.next() => return Ok(Opened::Said(said)),
                 rest = self.rest.wait() => match rest? {
                     Came::Head(reply) => self.read((wire, session), id, reply),
                     Came::Reading(Reading::Stream(reply)) => return Ok(Opened::Stream(reply)),
@@ -116,7 +116,7 @@ impl Early {
         self.rest = Rest::Reading(Box::pin(async move {
             let reading = reading::read(&wire, &session, reply, id).await.map_err(|failed| failed.error)?;
             if matches!(reading, Reading::Taken) {
-                session.hear(&wire).await?;
+                session.ensure_get_stream(&wire).await?;
             }
             Ok(reading)
         }));

@@ -10,7 +10,7 @@ use mcp::jsonrpc::Message;
 use mcp::legacy::initialize::Opened;
 use tokio::time::{Duration, timeout};
 
-use super::{HttpWire, Session, Slot, legacy_headers, remembered};
+use super::{HttpWire, Session, SessionSlot, legacy_headers, remembered};
 use crate::link::Whose;
 
 /// How long a server may take to end one.
@@ -54,21 +54,21 @@ impl HttpWire {
 }
 
 /// Lets go of the places of sessions that could not be opened.
-pub(super) fn sweep(sessions: &mut HashMap<Whose, Slot>) {
+pub(super) fn sweep(sessions: &mut HashMap<Whose, SessionSlot>) {
     // Who holds one but this map is opening a session.
     let is_used =
-        |slot: &Slot| Arc::strong_count(slot) > 1 || slot.try_lock().is_ok_and(|slot| slot.is_some());
+        |slot: &SessionSlot| Arc::strong_count(slot) > 1 || slot.try_lock().is_ok_and(|slot| slot.is_some());
     sessions.retain(|_, slot| is_used(slot));
 }
 
 /// A session that is just being opened. Whoever gives up waiting for that drops it, and ends it so: nobody else knows of it.
-pub(super) struct Fresh {
+pub(super) struct NewSession {
     wire: Arc<HttpWire>,
     session: Arc<Session>,
     kept: bool,
 }
 
-impl Fresh {
+impl NewSession {
     pub(super) fn new(wire: &Arc<HttpWire>, session: Session) -> Self {
         Self { wire: Arc::clone(wire), session: Arc::new(session), kept: false }
     }
@@ -83,7 +83,7 @@ impl Fresh {
     }
 }
 
-impl Drop for Fresh {
+impl Drop for NewSession {
     fn drop(&mut self) {
         if self.kept {
             return;

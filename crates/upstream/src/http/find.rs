@@ -10,7 +10,7 @@ use transport::memory::SMALL;
 use super::HttpWire;
 
 /// What a stream that answers a request says first of those things that matter.
-pub(super) enum First {
+pub(super) enum FirstEvent {
     /// The response.
     Response(Message),
     /// Where to POST to: it is a stream of HTTP+SSE.
@@ -20,24 +20,24 @@ pub(super) enum First {
 /// Reads a stream up to the response to `id`; what comes before it belongs to nobody.
 pub(super) async fn find_response(wire: &HttpWire, reply: &mut Reply, id: u64) -> Result<Message, CallError> {
     match find_first(wire, reply, id).await? {
-        First::Response(message) => Ok(message),
-        First::Endpoint => Err(wire.invalid("its stream is one of HTTP+SSE")),
+        FirstEvent::Response(message) => Ok(message),
+        FirstEvent::Endpoint => Err(wire.invalid("its stream is one of HTTP+SSE")),
     }
 }
 
 /// Reads a stream up to the response to `id`, or to what shows that there will be none.
-pub(super) async fn find_first(wire: &HttpWire, reply: &mut Reply, id: u64) -> Result<First, CallError> {
+pub(super) async fn find_first(wire: &HttpWire, reply: &mut Reply, id: u64) -> Result<FirstEvent, CallError> {
     let mut decoder = Decoder::new(wire.shared.plan.message_bytes);
     let (mut found, mut held) = (None, wire.shared.share.nothing());
     while let Some(chunk) = reply.chunk().await.map_err(|fault| wire.fault(fault))? {
         let fed = decoder.feed(&chunk, |event| {
             if event.name.as_deref() == Some("endpoint") {
-                found = found.take().or(Some(Ok(First::Endpoint)));
+                found = found.take().or(Some(Ok(FirstEvent::Endpoint)));
                 return;
             }
             let answer = match Message::of_server(event.data.clone(), wire.shared.plan.json_depth) {
                 // An error may lack the id when the server could not read ours; on this stream it can be no other's.
-                Ok(message) if is_answer(&message, id) => Some(Ok(First::Response(message))),
+                Ok(message) if is_answer(&message, id) => Some(Ok(FirstEvent::Response(message))),
                 Ok(message) => wire.shared.strange(&message, id).map(Err),
                 Err(fault) if glance::answers(&event.data, id) => Some(Err(wire.invalid(&fault.to_string()))),
                 _ => None,

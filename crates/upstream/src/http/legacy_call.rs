@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use super::HttpWire;
 use super::refusal::Refusal;
 use super::session::{Session, TELLING};
-use super::strays::Strayed;
+use super::session_router::RoutedMessages;
 use crate::ask::Asked;
 
 /// What a call to a legacy server has beside its connection: whoever drops it cancels the call.
@@ -18,7 +18,7 @@ use crate::ask::Asked;
 pub(crate) struct LegacyCall {
     pub(crate) session: Arc<Session>,
     pub(super) guard: CancelGuard,
-    pub(super) strayed: Strayed,
+    pub(super) routed: RoutedMessages,
 }
 
 impl LegacyCall {
@@ -33,7 +33,7 @@ impl LegacyCall {
         Self {
             session: Arc::clone(session),
             guard,
-            strayed: Strayed::expect(&session.strays, id, logs, asked),
+            routed: RoutedMessages::expect(&session.router, id, logs, asked),
         }
     }
 

@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Duration, Instant, sleep, timeout};
 
 use super::HttpWire;
-use super::hearing::Heard;
+use super::get_stream::OpenGetStream;
 use super::refusal::Refusal;
 use super::session::Session;
 use super::stream::HttpStream;
@@ -61,46 +61,46 @@ fn is_passing(status: StatusCode) -> bool {
 
 impl Session {
     /// Opens the session's own stream; none from a server that has no such stream.
-    pub(crate) async fn overhear(
+    pub(crate) async fn open_get_stream(
         self: &Arc<Self>,
         wire: &Arc<HttpWire>,
     ) -> Result<Option<HttpStream>, CallError> {
-        let hearing = &self.hearing;
-        if hearing.never.load(Ordering::Relaxed) {
+        let state = &self.get_stream;
+        if state.never.load(Ordering::Relaxed) {
             return Ok(None);
         }
         let mut wanted = self.headers();
         // It is not asked for again from where it was once it was refused from there.
-        let newest = lock(&hearing.newest).take();
+        let newest = lock(&state.newest).take();
         if let Some(newest) = newest.as_deref().and_then(|id| HeaderValue::from_str(id).ok()) {
             wanted.insert(headers::LAST_EVENT_ID.clone(), newest);
         }
         let reply = match wire.plain(Method::GET, wanted).await {
             Ok(reply) => reply,
             Err(error) => {
-                *lock(&hearing.newest) = newest;
+                *lock(&state.newest) = newest;
                 return Err(error);
             }
         };
         let (status, media) = (reply.status(), reply.media_type());
         if status.is_success() && media.as_deref() == Some("text/event-stream") {
-            hearing.was_open.store(true, Ordering::Relaxed);
-            hearing.refused.store(0, Ordering::Relaxed);
-            let heard = (Heard::new(hearing), newest);
-            return Ok(Some(HttpStream::overheard(Arc::clone(wire), reply, heard, self)));
+            state.was_open.store(true, Ordering::Relaxed);
+            state.refused.store(0, Ordering::Relaxed);
+            let open = (OpenGetStream::new(state), newest);
+            return Ok(Some(HttpStream::listening(Arc::clone(wire), reply, open, self)));
         }
         let error = wire.status_fault(status, media.as_deref());
         drop(reply);
-        if hearing.was_open.swap(false, Ordering::Relaxed) {
+        if state.was_open.swap(false, Ordering::Relaxed) {
             // There was one, so the session may have gone with it, as in a restart.
             wire.doubt(self, Refusal::bare(status, None)).await;
             if self.is_lost() {
                 return Err(error);
             }
         }
-        let refused = hearing.refused.fetch_add(1, Ordering::Relaxed) + 1;
+        let refused = state.refused.fetch_add(1, Ordering::Relaxed) + 1;
         if says_never(status) || (refused >= MOST_REFUSED && !is_passing(status)) {
-            hearing.never.store(true, Ordering::Relaxed);
+            state.never.store(true, Ordering::Relaxed);
             tracing::debug!(upstream = wire.shared.plan.name, %status, "it has no stream of its own");
             return Ok(None);
         }
@@ -108,17 +108,17 @@ impl Session {
     }
 
     /// Makes sure that the session's own stream is read, because the server answers there.
-    pub(crate) async fn hear(self: &Arc<Self>, wire: &Arc<HttpWire>) -> Result<(), CallError> {
-        if self.hearing.is_open() {
+    pub(crate) async fn ensure_get_stream(self: &Arc<Self>, wire: &Arc<HttpWire>) -> Result<(), CallError> {
+        if self.get_stream.is_open() {
             return Ok(());
         }
-        let _one = self.hearing.opening.lock().await;
-        if self.hearing.is_open() {
+        let _one = self.get_stream.opening.lock().await;
+        if self.get_stream.is_open() {
             return Ok(());
         }
         // It may have it now that there is something to say.
-        self.hearing.never.store(false, Ordering::Relaxed);
-        let Some(mut stream) = self.overhear(wire).await? else {
+        self.get_stream.never.store(false, Ordering::Relaxed);
+        let Some(mut stream) = self.open_get_stream(wire).await? else {
             return Err(
                 wire.invalid("it takes a request without answering it, and has no stream to answer on")
             );
@@ -152,7 +152,7 @@ async fn keep_listening(wire: Arc<HttpWire>, session: Arc<Session>, opening: one
         let mut pause = FIRST_PAUSE;
         let mut opening = Some(opening);
         loop {
-            let stream = session.overhear(&wire).await;
+            let stream = session.open_get_stream(&wire).await;
             drop(opening.take());
             match stream {
                 Ok(None) => return,

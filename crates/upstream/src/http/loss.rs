@@ -20,7 +20,7 @@ use tokio::time::{Duration, timeout};
 use super::opening::{self, Opening};
 use super::reading::{self, Reading};
 use super::refusal::Refusal;
-use super::{HttpWire, Session, Slot};
+use super::{HttpWire, Session, SessionSlot};
 
 /// How long a server may take to answer what does nothing.
 const CONTROL: Duration = Duration::from_secs(10);
@@ -236,7 +236,7 @@ impl HttpWire {
     /// Notes that a session has ended, and begins a pause where too many have.
     fn ended_early(&self, session: &Session) {
         let held = self.held();
-        if let Some(pause) = self.openings.ended(session.opened_at, held) {
+        if let Some(pause) = self.opening_pauses.ended(session.opened_at, held) {
             tracing::warn!(
                 upstream = self.shared.plan.name,
                 ?pause,
@@ -247,13 +247,13 @@ impl HttpWire {
 
     /// How many sessions there are, or are just being opened. Where none could be opened there is none.
     fn held(&self) -> usize {
-        let is_held = |slot: &&Slot| slot.try_lock().map_or(true, |session| session.is_some());
+        let is_held = |slot: &&SessionSlot| slot.try_lock().map_or(true, |session| session.is_some());
         lock(&self.sessions).values().filter(is_held).count()
     }
 
     /// Leave to open a session.
     pub(super) fn may_open(&self) -> Result<(), CallError> {
-        let Some(left) = self.openings.pause() else { return Ok(()) };
+        let Some(left) = self.opening_pauses.pause() else { return Ok(()) };
         self.shared.world.metrics.session_withheld(&self.shared.plan.name);
         let why =
             format!("session after session ended soon after it was opened; the next one waits {left:.1?}");

@@ -12,8 +12,8 @@ use mcp::legacy::refusal;
 use mcp::version::{self, Era, Revision};
 use mcp::{answer, era, headers};
 
-use super::ending::Fresh;
-use super::find::{self, First};
+use super::ending::NewSession;
+use super::find::{self, FirstEvent};
 use super::session::Session;
 use super::{HttpWire, remembered};
 use crate::link::{Link, Transport, Whose};
@@ -21,7 +21,7 @@ use crate::link::{Link, Transport, Whose};
 /// What became of opening a session.
 pub(super) enum Opening {
     /// It is open.
-    Done(Fresh),
+    Done(NewSession),
     /// It has answered, and opened none.
     Refused(Refused),
 }
@@ -67,7 +67,7 @@ pub(super) async fn open(wire: &Arc<HttpWire>, whose: &Whose) -> Result<Opening,
         Some(id) => remembered::remember(wire, whose, id, &message).await,
         None => false,
     };
-    let fresh = Fresh::new(wire, Session::new(link, session_id, whose, lasts));
+    let fresh = NewSession::new(wire, Session::new(link, session_id, whose, lasts));
     let initialized = answer::notification_message("notifications/initialized", None);
     wire.post(fresh.session().headers(), initialized).await?;
     wire.shared.world.metrics.session_opened(name);
@@ -100,7 +100,7 @@ async fn introduce(
         Some("text/event-stream") => match find::find_first(wire, &mut reply, id).await {
             // MCP 2024-11-05 `basic/transports`: a stream that begins so is one of HTTP+SSE, which some servers give whoever
             // asks, by GET or by POST.
-            Ok(First::Endpoint) => {
+            Ok(FirstEvent::Endpoint) => {
                 let error = wire.invalid("it answers initialize as HTTP+SSE answers a GET");
                 let refused = Refused { error, is_older: true, lasts: false };
                 return Ok(Introduced::Refused {
@@ -108,7 +108,7 @@ async fn introduce(
                     text: String::new(),
                 });
             }
-            Ok(First::Response(message)) => Ok(message),
+            Ok(FirstEvent::Response(message)) => Ok(message),
             Err(error) => Err((error, String::new())),
         },
         _ => {

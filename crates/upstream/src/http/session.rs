@@ -15,9 +15,9 @@ use mcp::version::Era;
 use tokio::time::{Duration, Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::hearing::Hearing;
+use super::get_stream::GetStream;
 use super::refusal::Refusal;
-use super::strays::Strays;
+use super::session_router::SessionRouter;
 use super::{HttpWire, legacy_headers};
 use crate::ask::ReplyTo;
 use crate::link::{Link, Whose};
@@ -34,8 +34,8 @@ pub(crate) struct Session {
     level: Mutex<Option<LogLevel>>,
     /// Held while the server is told a level: two that overtake each other would leave the higher one.
     telling: tokio::sync::Mutex<()>,
-    pub(super) strays: Arc<Strays>,
-    pub(super) hearing: Arc<Hearing>,
+    pub(super) router: Arc<SessionRouter>,
+    pub(super) get_stream: Arc<GetStream>,
     pub(super) opened_at: Instant,
     /// Held while somebody finds out whether it is lost.
     pub(super) judging: tokio::sync::Mutex<()>,
@@ -70,8 +70,8 @@ impl Session {
             lost: CancellationToken::new(),
             level: Mutex::default(),
             telling: tokio::sync::Mutex::default(),
-            strays: Arc::default(),
-            hearing: Arc::new(Hearing::new()),
+            router: Arc::default(),
+            get_stream: Arc::new(GetStream::new()),
             opened_at: Instant::now(),
             judging: tokio::sync::Mutex::default(),
             controls: AtomicU64::new(0),

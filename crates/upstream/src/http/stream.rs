@@ -24,11 +24,11 @@ use transport::http::client::Reply;
 use transport::memory::{Held, SMALL};
 
 use super::early::{Early, Opened};
-use super::hearing::Heard;
+use super::get_stream::OpenGetStream;
 use super::legacy_call::{CancelGuard, LegacyCall};
 use super::refusal::Refusal;
 use super::session::InSession;
-use super::strays::{self, Strayed};
+use super::session_router::{self, RoutedMessages};
 use super::{HttpWire, Session};
 use crate::arrival::{Arrival, Response};
 use crate::ask::{self, Ask};
@@ -62,13 +62,13 @@ pub(crate) struct HttpStream {
     early: Option<Early>,
     session: Option<Arc<Session>>,
     guard: Option<CancelGuard>,
-    strayed: Option<Strayed>,
+    routed: Option<RoutedMessages>,
     /// Whether the server says things of this call on the session's stream.
-    strays: bool,
+    uses_session_stream: bool,
     /// The answer, and until when it is held back.
     held: Option<(Response, Instant)>,
     /// As long as it is a session's own stream.
-    heard: Option<Heard>,
+    listening: Option<OpenGetStream>,
     /// Whether somebody was made to look after the session.
     doubted: bool,
 }
@@ -165,39 +165,52 @@ impl HttpStream {
         legacy: Option<LegacyCall>,
     ) -> Self {
         let events = Events::new(reply, wire.shared.plan.message_bytes);
-        let (session, guard, strayed) = match legacy {
-            Some(LegacyCall { session, guard, strayed }) => (Some(session), Some(guard), Some(strayed)),
+        let (session, guard, routed) = match legacy {
+            Some(LegacyCall { session, guard, routed }) => (Some(session), Some(guard), Some(routed)),
             None => (None, None, None),
         };
-        let (strays, held, heard, doubted) = (false, None, None, false);
+        let (uses_session_stream, held, listening, doubted) = (false, None, None, false);
         let id = Some(id);
         let reading = None;
-        Self { wire, id, events, reading, early, session, guard, strayed, strays, held, heard, doubted }
+        Self {
+            wire,
+            id,
+            events,
+            reading,
+            early,
+            session,
+            guard,
+            routed,
+            uses_session_stream,
+            held,
+            listening,
+            doubted,
+        }
     }
 
     /// A legacy session's stream of notifications, and the event after which it goes on.
-    pub(super) fn overheard(
+    pub(super) fn listening(
         wire: Arc<HttpWire>,
         reply: Reply,
-        (heard, newest): (Heard, Option<String>),
+        (open, newest): (OpenGetStream, Option<String>),
         session: &Arc<Session>,
     ) -> Self {
         let mut stream = Self::new(wire, (Some(reply), None), 0, None);
         stream.events.newest = newest;
-        Self { id: None, session: Some(Arc::clone(session)), heard: Some(heard), ..stream }
+        Self { id: None, session: Some(Arc::clone(session)), listening: Some(open), ..stream }
     }
 
     pub(crate) async fn next(&mut self) -> Result<Arrival, CallError> {
         if self.held.is_none() {
             match self.next_event().await? {
-                Arrival::Response(response) if self.strays => {
+                Arrival::Response(response) if self.uses_session_stream => {
                     self.held = Some((response, Instant::now() + STRAGGLERS));
                 }
                 arrival => return Ok(arrival),
             }
         }
-        if let (Some(strayed), Some((_, until))) = (&mut self.strayed, &self.held)
-            && let Ok(Some(said)) = tokio::time::timeout_at(*until, strayed.next()).await
+        if let (Some(routed), Some((_, until))) = (&mut self.routed, &self.held)
+            && let Ok(Some(said)) = tokio::time::timeout_at(*until, routed.next()).await
         {
             return Ok(said.into());
         }
@@ -208,11 +221,11 @@ impl HttpStream {
     /// What comes next: of the call's own stream, which is resumed where that is possible, or on another one.
     async fn next_data(&mut self) -> Result<Found, CallError> {
         loop {
-            let data = match &mut self.strayed {
+            let data = match &mut self.routed {
                 None => Next::Data(self.events.next(&self.wire).await),
-                Some(strayed) => tokio::select! {
+                Some(routed) => tokio::select! {
                     biased;
-                    Some(said) = strayed.next() => Next::Said(Box::new(said)),
+                    Some(said) = routed.next() => Next::Said(Box::new(said)),
                     data = self.events.next(&self.wire) => Next::Data(data),
                 },
             };
@@ -225,8 +238,8 @@ impl HttpStream {
                     if let Some(said) = Box::pin(self.late()).await {
                         return Ok(Found::Said(Box::new(said)));
                     }
-                    if let Some(heard) = &self.heard {
-                        heard.ended(self.events.newest.take());
+                    if let Some(open) = &self.listening {
+                        open.ended(self.events.newest.take());
                     }
                     let upstream = self.wire.shared.plan.name.clone();
                     let why = "its stream ended without a response".to_owned();
@@ -238,10 +251,10 @@ impl HttpStream {
     }
 
     async fn next_event(&mut self) -> Result<Arrival, CallError> {
-        if let (Some(early), Some(session), Some(strayed), Some(id)) =
-            (&mut self.early, &self.session, &mut self.strayed, self.id)
+        if let (Some(early), Some(session), Some(routed), Some(id)) =
+            (&mut self.early, &self.session, &mut self.routed, self.id)
         {
-            let opened = early.next(&self.wire, (session, strayed), id).await;
+            let opened = early.next(&self.wire, (session, routed), id).await;
             if let Ok(Opened::Said(said)) = opened {
                 return Ok(self.said(said));
             }
@@ -319,7 +332,7 @@ impl HttpStream {
 
     /// What came of the call on another stream.
     fn said(&mut self, said: Said) -> Arrival {
-        self.strays = true;
+        self.uses_session_stream = true;
         if matches!(said, Said::Response(_)) {
             self.answered();
         }
@@ -328,11 +341,11 @@ impl HttpStream {
 
     /// What comes on the session's own stream after the call's own was cut: some servers answer there then.
     async fn late(&mut self) -> Option<Said> {
-        let (Some(session), Some(strayed)) = (&self.session, &mut self.strayed) else { return None };
+        let (Some(session), Some(routed)) = (&self.session, &mut self.routed) else { return None };
         tokio::select! {
             biased;
-            said = strayed.next() => said,
-            () = session.hearing.closed() => None,
+            said = routed.next() => said,
+            () = session.get_stream.closed() => None,
             () = session.gone() => None,
             () = tokio::time::sleep(AFTERWARDS) => None,
         }
@@ -424,7 +437,7 @@ impl HttpStream {
                 if !ours || self.id.is_none() {
                     // On the session's own stream it may be the answer to any of its calls.
                     let own = self.session.as_ref().filter(|_| self.id.is_none());
-                    let given = own.is_some_and(|session| session.strays.answer(message));
+                    let given = own.is_some_and(|session| session.router.answer(message));
                     if !given {
                         tracing::warn!(
                             upstream = self.wire.shared.plan.name,
@@ -444,8 +457,8 @@ impl HttpStream {
                 self.sort_request(message, &request)
             }
             MessageKind::Notification(_) => match notify::see(&message) {
-                Ok(seen) if self.is_stray(&seen.notice) => {
-                    if !self.session.as_ref().is_some_and(|session| session.strays.give(message, seen)) {
+                Ok(seen) if self.is_of_some_call(&seen.notice) => {
+                    if !self.session.as_ref().is_some_and(|session| session.router.give(message, seen)) {
                         self.wire.shared.world.metrics.dropped(&self.wire.shared.plan.name);
                     }
                     None
@@ -463,9 +476,9 @@ impl HttpStream {
                 Ok(Seen { notice: Notice::ElicitationComplete { elicitation }, subscription }) => {
                     let notice = Notice::ElicitationComplete { elicitation: elicitation.clone() };
                     let seen = Seen { notice, subscription };
-                    strays::complete(
+                    session_router::complete(
                         &self.wire,
-                        (self.session.as_ref().map(|session| &session.strays), self.id),
+                        (self.session.as_ref().map(|session| &session.router), self.id),
                         (&elicitation, message, seen),
                     )
                 }
@@ -486,7 +499,7 @@ impl HttpStream {
     }
 
     /// Whether a notification on the session's stream is about some call.
-    fn is_stray(&self, notice: &Notice) -> bool {
+    fn is_of_some_call(&self, notice: &Notice) -> bool {
         let of_calls = |notice: &Notice| {
             matches!(notice, Notice::Progress { .. } | Notice::Log { .. } | Notice::Cancelled { .. })
         };
@@ -497,8 +510,7 @@ impl HttpStream {
     fn is_of_another(&self, notice: &Notice) -> bool {
         match notice {
             Notice::Progress { token, .. } => {
-                let (id, after) =
-                    (token.parse().ok(), self.strayed.as_ref().and_then(|strayed| strayed.after));
+                let (id, after) = (token.parse().ok(), self.routed.as_ref().and_then(|routed| routed.after));
                 id != self.id && (id.is_none() || id != after)
             }
             _ => false,
@@ -521,10 +533,10 @@ impl HttpStream {
         let to = InSession(Arc::clone(&self.wire), Arc::clone(session));
         let ask = Ask::new(message, request, (&session.whose, Box::new(to)));
         if let Some(id) = self.id {
-            self.wire.shared.ears.give(&ask, session.strays.client_of(id).as_ref());
+            self.wire.shared.unsolicited.give(&ask, session.router.client_of(id).as_ref());
             return Some(Arrival::Ask(ask));
         }
-        if let Err(why) = session.strays.ask(ask, (&self.wire.shared.ears, &session.whose)) {
+        if let Err(why) = session.router.ask(ask, (&self.wire.shared.unsolicited, &session.whose)) {
             tracing::warn!(upstream, method, "a request of the server is refused: {why}");
         }
         None

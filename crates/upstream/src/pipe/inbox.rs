@@ -23,7 +23,7 @@ use crate::backlog::{Giver, Said};
 /// The calls that wait, by their ids.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
-    calls: HashMap<u64, Waiting>,
+    calls: HashMap<u64, PendingCall>,
     /// How many responses have come that answer none of them, and what the last one is told.
     strange: Option<(usize, CallError)>,
     /// How much had been said when the first of them began.
@@ -35,7 +35,7 @@ impl Calls {
     /// these has had its own. What was `said` meanwhile is not to be answered, but some do.
     fn fail_if_all_are_answered(&mut self, said: usize) {
         let Some((strange, _)) = &self.strange else { return };
-        let waits = |call: &Waiting| !call.wants.listens;
+        let waits = |call: &PendingCall| !call.wants.listens;
         let waiting = self.calls.values().filter(|call| waits(call)).count();
         let to_words = if waiting == 0 { 0 } else { said.wrapping_sub(self.said) };
         if waiting > strange.saturating_sub(to_words) {
@@ -48,7 +48,7 @@ impl Calls {
     }
 
     /// A call begins.
-    pub(super) fn begin(&mut self, id: u64, call: Waiting, said: usize) {
+    pub(super) fn begin(&mut self, id: u64, call: PendingCall, said: usize) {
         // One subscription may last as long as the conversation.
         if self.calls.values().all(|other| other.wants.listens) {
             self.said = said;
@@ -70,7 +70,7 @@ impl Calls {
 }
 
 impl Deref for Calls {
-    type Target = HashMap<u64, Waiting>;
+    type Target = HashMap<u64, PendingCall>;
 
     fn deref(&self) -> &Self::Target {
         &self.calls
@@ -85,7 +85,7 @@ impl DerefMut for Calls {
 
 /// A call that waits.
 #[derive(Debug)]
-pub(super) struct Waiting {
+pub(super) struct PendingCall {
     pub(super) notices: Giver,
     pub(super) response: oneshot::Sender<Result<Message, CallError>>,
     pub(super) wants: Wants,
@@ -188,10 +188,10 @@ impl Pipe {
         let given = match owner {
             // Where there is no room for it, it is refused by being dropped.
             Ok(call) => {
-                shared.ears.give(&ask, call.wants.asked.client.as_ref());
+                shared.unsolicited.give(&ask, call.wants.asked.client.as_ref());
                 call.notices.give(Said::Ask(ask)).then_some(()).ok_or("too much waits for the client")
             }
-            Err(Nobody::NoCall) => shared.ears.ask(whose, ask),
+            Err(Nobody::NoCall) => shared.unsolicited.ask(whose, ask),
             Err(why) => {
                 ask.refuse(code::INVALID_PARAMS, why.text());
                 Err(why.text())
@@ -212,7 +212,7 @@ impl Pipe {
             }
         };
         if let Notice::ElicitationComplete { elicitation } = &seen.notice {
-            let client = self.inner.shared.ears.given(elicitation);
+            let client = self.inner.shared.unsolicited.given(elicitation);
             return self.complete(&message, seen.clone(), client.as_ref());
         }
         let mut waiting = lock(&self.inner.waiting);
@@ -231,7 +231,7 @@ impl Pipe {
             }
             (Some((stream, _)), _) => stream.as_number(),
             (None, Notice::Progress { token, .. }) => token.parse().ok().map(|id: u64| {
-                let after = |(_, call): &(&u64, &Waiting)| call.wants.asked.after == Some(id);
+                let after = |(_, call): &(&u64, &PendingCall)| call.wants.asked.after == Some(id);
                 if waiting.contains_key(&id) {
                     id
                 } else {
@@ -239,7 +239,7 @@ impl Pipe {
                 }
             }),
             // A log message says not to which call it belongs. With one candidate there is no doubt; with more, it
-            // might be another client's (protocol.md §2.8).
+            // might be another client's (MCP 2025-11-25 `server/utilities/logging` §Log Message Notifications).
             (None, Notice::Log { .. }) => {
                 let mut wanting = waiting.iter().filter(|(_, call)| call.wants.logs).map(|(id, _)| *id);
                 wanting.next().filter(|_| wanting.next().is_none())
@@ -278,7 +278,7 @@ impl Pipe {
         let call = theirs.max_by_key(|(id, _)| **id).map(|(_, call)| call);
         let told = call.is_some_and(|call| call.notices.give(Said::Notice(message.clone(), seen)));
         drop(waiting);
-        if !told && !shared.ears.tell(client, message.bytes()) {
+        if !told && !shared.unsolicited.tell(client, message.bytes()) {
             metrics.dropped(upstream);
         }
     }

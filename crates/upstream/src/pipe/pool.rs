@@ -71,10 +71,10 @@ pub(crate) enum Need {
 
 /// The conversations with one server.
 #[derive(Debug)]
-pub(crate) struct Pipes<B> {
+pub(crate) struct PipePool<B> {
     shared: Arc<Shared>,
     begin: B,
-    slots: Mutex<HashMap<Whose, Slot>>,
+    slots: Mutex<HashMap<Whose, PipeSlot>>,
     pauses: Pauses,
     stopped: CancellationToken,
     /// When it was first found out which eras the server speaks.
@@ -88,7 +88,7 @@ pub(crate) struct Pipes<B> {
 }
 
 /// The conversation of one [`Whose`]; the lock is held while it is being begun.
-type Slot = Arc<AsyncMutex<Option<Running>>>;
+type PipeSlot = Arc<AsyncMutex<Option<Running>>>;
 
 /// A conversation in which the server has said what it is.
 #[derive(Debug, Clone)]
@@ -106,12 +106,12 @@ pub(crate) struct Running {
 
 /// A conversation with a server that has not said yet what it is. Whoever gives up waiting for that drops it, and ends the
 /// conversation so.
-pub(crate) struct Fresh {
+pub(crate) struct NewPipe {
     pipe: Pipe,
     kept: bool,
 }
 
-impl<B: Begin> Pipes<B> {
+impl<B: Begin> PipePool<B> {
     pub(crate) fn new(shared: Arc<Shared>, begin: B) -> Self {
         Self {
             shared,
@@ -262,7 +262,7 @@ impl<B: Begin> Pipes<B> {
     fn all_eras(&self, whose: &Whose) -> Vec<(Whose, Running)> {
         let slots = lock(&self.slots);
         let kin = slots.iter().filter(|(other, _)| other.is_kin_of(whose));
-        let running = |slot: &Slot| slot.try_lock().ok().and_then(|running| running.clone());
+        let running = |slot: &PipeSlot| slot.try_lock().ok().and_then(|running| running.clone());
         kin.filter_map(|(other, slot)| Some((other, running(slot)?)))
             .filter(|(_, running)| !running.pipe.is_closed())
             // In which era it was begun is no matter any more.
@@ -274,14 +274,14 @@ impl<B: Begin> Pipes<B> {
     /// it.
     pub(crate) fn tell(self: &Arc<Self>, whose: &Whose, word: &Bytes) {
         if !whose.is_shared() {
-            let (pipes, whose, word) = (Arc::clone(self), whose.clone(), word.clone());
+            let (pool, whose, word) = (Arc::clone(self), whose.clone(), word.clone());
             self.shared.world.tasks.spawn(async move {
-                match pipes.running(&whose, Need::Call).await {
+                match pool.running(&whose, Need::Call).await {
                     Ok(running) if running.link.era() == Era::Legacy => running.pipe.say(word),
                     Ok(_) => {}
                     Err(error) => {
                         tracing::debug!(
-                            upstream = pipes.shared.plan.name,
+                            upstream = pool.shared.plan.name,
                             "not told what its client says: {error}"
                         );
                     }
@@ -342,7 +342,7 @@ impl<B: Begin> Pipes<B> {
     }
 }
 
-impl Fresh {
+impl NewPipe {
     pub(crate) fn new(pipe: Pipe) -> Self {
         Self { pipe, kept: false }
     }
@@ -357,7 +357,7 @@ impl Fresh {
     }
 }
 
-impl Drop for Fresh {
+impl Drop for NewPipe {
     fn drop(&mut self) {
         if !self.kept {
             self.pipe.close("it did not say what it is");

@@ -14,7 +14,7 @@ use mcp::version::Era;
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::timeout;
 
-use super::{Begin, Pipes, Running};
+use super::{Begin, PipePool, Running};
 use crate::arrival::Arrival;
 use crate::link::Whose;
 use crate::pipe::Wants;
@@ -27,7 +27,7 @@ const MOST_PAGES: usize = 50;
 
 const LISTS: [&str; 4] = ["tools/list", "prompts/list", "resources/list", "resources/templates/list"];
 
-impl<B: Begin> Pipes<B> {
+impl<B: Begin> PipePool<B> {
     /// One was begun, perhaps beside others: then it is compared with one of them. Whoever waits for it waits for that only
     /// if it was told more than is true of him; and gets none if the server minds.
     pub(super) async fn begun_beside(

@@ -6,11 +6,11 @@ use base::sync::lock;
 use mcp::version::Era;
 use tokio::time::Instant;
 
-use super::{Begin, Pipes, Running};
+use super::{Begin, PipePool, Running};
 use crate::eras::VERDICT_LASTS;
 use crate::link::Whose;
 
-impl<B: Begin> Pipes<B> {
+impl<B: Begin> PipePool<B> {
     /// What was found out long ago is found out again when nothing goes on: then it costs no conversation of its own.
     pub(super) fn doubt_old(&self) {
         if !B::IS_COSTLY || !lock(&self.found).is_some_and(|at| at.elapsed() >= VERDICT_LASTS) {

@@ -10,7 +10,7 @@ use base::sync::lock;
 use mcp::mrtr;
 use mcp::version::Era;
 
-use super::{Begin, Need, Pipes, Running, Slot};
+use super::{Begin, Need, PipePool, PipeSlot, Running};
 use crate::link::Whose;
 
 /// When one beside others is ended that nobody uses.
@@ -21,7 +21,7 @@ const LOOKED_AT: Duration = Duration::from_secs(15);
 /// not seem to mind.
 const EXACT: usize = 2;
 
-impl<B: Begin> Pipes<B> {
+impl<B: Begin> PipePool<B> {
     /// One that is open and good for this.
     pub(super) fn fitting(&self, whose: &Whose, need: Need) -> Option<Running> {
         let whose = &self.wanted(whose);
@@ -146,7 +146,7 @@ impl<B: Begin> Pipes<B> {
         if whose.is_shared() {
             return;
         }
-        let goes_on = |slot: &Slot| {
+        let goes_on = |slot: &PipeSlot| {
             // Who holds one beside this map is beginning it.
             Arc::strong_count(slot) > 1
                 || slot.try_lock().is_ok_and(|r| r.as_ref().is_some_and(|r| !r.pipe.is_closed()))

@@ -17,17 +17,17 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// The openings of sessions with one server.
 #[derive(Debug, Default)]
-pub(super) struct Openings(Mutex<State>);
+pub(super) struct OpeningPauses(Mutex<EarlyEnds>);
 
 #[derive(Debug, Default)]
-struct State {
+struct EarlyEnds {
     /// How many ended too early, one soon after the other.
     short: usize,
     last: Option<Instant>,
     until: Option<Instant>,
 }
 
-impl Openings {
+impl OpeningPauses {
     /// How long there must be no other opening.
     pub(super) fn pause(&self) -> Option<Duration> {
         let until = lock(&self.0).until?;
@@ -59,7 +59,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn pauses_grow_for_what_ends_at_once_and_come_to_an_end_when_something_lasts() {
-        let openings = Openings::default();
+        let openings = OpeningPauses::default();
         let mut opened = 0;
         let began = Instant::now();
         while began.elapsed() < Duration::from_secs(60) {
@@ -77,7 +77,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_lasted_a_while_counts_for_nothing() {
-        let openings = Openings::default();
+        let openings = OpeningPauses::default();
         for _ in 0..100 {
             let opened = Instant::now();
             tokio::time::sleep(SETTLED).await;
@@ -87,7 +87,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn many_sessions_may_be_lost_at_once() {
-        let openings = Openings::default();
+        let openings = OpeningPauses::default();
         let opened = Instant::now();
         assert!((0..200).all(|_| openings.ended(opened, 100).is_none()));
     }

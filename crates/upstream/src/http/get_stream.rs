@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 /// What is known of a session's own stream.
 #[derive(Debug)]
-pub(super) struct Hearing {
+pub(super) struct GetStream {
     /// How many of them are open.
     open: watch::Sender<usize>,
     /// Whether one was open since the server was last asked what its refusal means.
@@ -22,7 +22,7 @@ pub(super) struct Hearing {
     pub(super) opening: tokio::sync::Mutex<()>,
 }
 
-impl Hearing {
+impl GetStream {
     pub(super) fn new() -> Self {
         Self {
             open: watch::Sender::new(0),
@@ -48,12 +48,12 @@ impl Hearing {
 
 /// One open stream, as long as it is kept.
 #[derive(Debug)]
-pub(super) struct Heard(Arc<Hearing>);
+pub(super) struct OpenGetStream(Arc<GetStream>);
 
-impl Heard {
-    pub(super) fn new(hearing: &Arc<Hearing>) -> Self {
-        hearing.open.send_modify(|open| *open += 1);
-        Self(Arc::clone(hearing))
+impl OpenGetStream {
+    pub(super) fn new(stream: &Arc<GetStream>) -> Self {
+        stream.open.send_modify(|open| *open += 1);
+        Self(Arc::clone(stream))
     }
 
     /// It has ended, with that event.
@@ -62,7 +62,7 @@ impl Heard {
     }
 }
 
-impl Drop for Heard {
+impl Drop for OpenGetStream {
     fn drop(&mut self) {
         self.0.open.send_modify(|open| *open -= 1);
     }

@@ -14,17 +14,17 @@ use crate::arrival::Arrival;
 use crate::ask::{Ask, Asked, Nobody};
 use crate::backlog::{Giver, Said, Taker};
 use crate::link::Whose;
-use crate::unsolicited::Ears;
+use crate::unsolicited::Unsolicited;
 use crate::{ask, backlog};
 
 /// The calls of one session that may be told something on its stream.
 #[derive(Debug, Default)]
-pub(crate) struct Strays {
-    calls: Mutex<HashMap<u64, Waiting>>,
+pub(crate) struct SessionRouter {
+    calls: Mutex<HashMap<u64, RoutedCall>>,
 }
 
 #[derive(Debug)]
-struct Waiting {
+struct RoutedCall {
     notices: Giver,
     /// Whether its response has come there.
     answered: bool,
@@ -33,7 +33,7 @@ struct Waiting {
     asked: Asked,
 }
 
-impl Strays {
+impl SessionRouter {
     /// Gives a notification to the call that it belongs to. Whether there is one that can take it.
     pub(super) fn give(&self, message: Message, seen: Seen) -> bool {
         let calls = lock(&self.calls);
@@ -49,7 +49,7 @@ impl Strays {
                 calls.get(&id).or_else(|| calls.values().find(|call| call.asked.after == Some(id)))
             }),
             // A log message says not to which call it belongs. With one candidate there is no doubt; with more, it
-            // might be another client's (protocol.md §2.8).
+            // might be another client's (MCP 2025-11-25 `server/utilities/logging` §Log Message Notifications).
             Notice::Log { .. } => {
                 let mut wanting = calls.values().filter(|call| call.logs);
                 wanting.next().filter(|_| wanting.next().is_none())
@@ -85,17 +85,21 @@ impl Strays {
     ///
     /// # Errors
     /// Why there is none. The request is refused then.
-    pub(super) fn ask(&self, ask: Ask, (ears, whose): (&Ears, &Whose)) -> Result<(), &'static str> {
+    pub(super) fn ask(
+        &self,
+        ask: Ask,
+        (unsolicited, whose): (&Unsolicited, &Whose),
+    ) -> Result<(), &'static str> {
         let calls = lock(&self.calls);
         let owner = ask::owner(whose, calls.iter().map(|(id, call)| (*id, &call.asked, call)));
         match owner {
             // Where there is no room for it, it is refused by being dropped.
             Ok(call) => {
-                ears.give(&ask, call.asked.client.as_ref());
+                unsolicited.give(&ask, call.asked.client.as_ref());
                 let given = call.notices.give(Said::Ask(ask));
                 given.then_some(()).ok_or("too much waits for the client already")
             }
-            Err(Nobody::NoCall) => ears.ask(whose, ask),
+            Err(Nobody::NoCall) => unsolicited.ask(whose, ask),
             Err(why) => {
                 ask.refuse(code::INVALID_PARAMS, why.text());
                 Err(why.text())
@@ -108,16 +112,18 @@ impl Strays {
 /// returned belongs to the stream's own call.
 pub(super) fn complete(
     wire: &HttpWire,
-    (strays, id): (Option<&Arc<Strays>>, Option<u64>),
+    (router, id): (Option<&Arc<SessionRouter>>, Option<u64>),
     (elicitation, message, seen): (&str, Message, Seen),
 ) -> Option<Arrival> {
     let shared = &wire.shared;
-    match (shared.ears.given(elicitation), strays) {
-        (Some(client), Some(strays)) => {
-            if id.and_then(|id| strays.client_of(id)).as_ref() == Some(&client) {
+    match (shared.unsolicited.given(elicitation), router) {
+        (Some(client), Some(router)) => {
+            if id.and_then(|id| router.client_of(id)).as_ref() == Some(&client) {
                 return Some(Arrival::Notice(message, seen));
             }
-            if strays.tell(&client, message.clone(), seen) || shared.ears.tell(&client, message.bytes()) {
+            if router.tell(&client, message.clone(), seen)
+                || shared.unsolicited.tell(&client, message.bytes())
+            {
                 return None;
             }
         }
@@ -131,30 +137,30 @@ pub(super) fn complete(
 
 /// A call's notifications that come on the session's stream, until dropped.
 #[derive(Debug)]
-pub(crate) struct Strayed {
-    strays: Arc<Strays>,
+pub(crate) struct RoutedMessages {
+    router: Arc<SessionRouter>,
     id: u64,
     /// An earlier request whose progress is told here, too.
     pub(super) after: Option<u64>,
     notices: Taker,
 }
 
-impl Strayed {
+impl RoutedMessages {
     /// Begins to hear what is said of the call `id`.
-    pub(crate) fn expect(strays: &Arc<Strays>, id: u64, logs: bool, asked: Asked) -> Self {
+    pub(crate) fn expect(router: &Arc<SessionRouter>, id: u64, logs: bool, asked: Asked) -> Self {
         let ((sender, notices), after) = (backlog::new(), asked.after);
-        lock(&strays.calls).insert(id, Waiting { notices: sender, answered: false, logs, asked });
-        Self { strays: Arc::clone(strays), id, after, notices }
+        lock(&router.calls).insert(id, RoutedCall { notices: sender, answered: false, logs, asked });
+        Self { router: Arc::clone(router), id, after, notices }
     }
 
-    /// The next one; none any more once the call is over. Safe to drop while waiting.
+    /// The next one; none any more once the call is over. Cancel safe.
     pub(super) async fn next(&mut self) -> Option<Said> {
         self.notices.next().await
     }
 }
 
-impl Drop for Strayed {
+impl Drop for RoutedMessages {
     fn drop(&mut self) {
-        lock(&self.strays.calls).remove(&self.id);
+        lock(&self.router.calls).remove(&self.id);
     }
 }

@@ -1,37 +1,52 @@
 //! The breaker of one server, shared by all threads. As long as all is well, a call reads one atomic flag, before and after it
 //! is sent, and neither locks nor allocates.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use base::fault::BreakerState;
-use base::plan::BreakerPlan;
+use base::metrics::Metrics;
+use base::plan::UpstreamPlan;
 use base::sync::lock;
 use tokio::time::{Duration, Instant};
 
-use crate::health::breaker::Breaker;
-use crate::health::jitter::Dice;
-use crate::health::retry_budget::Budget;
+use super::breaker::Breaker;
+use super::jitter::Jitter;
+use super::retry_budget::RetryBudget;
 
 /// What keeps a sick server from being asked too often.
 #[derive(Debug)]
-pub(crate) struct Guard {
+pub(crate) struct BreakerCell {
+    upstream: String,
+    metrics: Arc<Metrics>,
     /// Whether there is anything to look at: the breaker is not closed, or has heard of a fault. Written only while the
     /// breaker is locked, and read without it; who reads it a moment too early passes as if it had come earlier.
     stirred: AtomicBool,
     breaker: Mutex<Breaker>,
-    budget: Mutex<Budget>,
-    dice: Dice,
+    budget: Mutex<RetryBudget>,
+    jitter: Jitter,
 }
 
-impl Guard {
-    pub(crate) fn new(plan: BreakerPlan) -> Self {
+impl BreakerCell {
+    pub(crate) fn new(plan: &UpstreamPlan, metrics: &Arc<Metrics>) -> Self {
         Self {
+            upstream: plan.name.clone(),
+            metrics: Arc::clone(metrics),
             stirred: AtomicBool::new(false),
-            breaker: Mutex::new(Breaker::new(plan)),
-            budget: Mutex::new(Budget::new(Instant::now())),
-            dice: Dice::new(),
+            breaker: Mutex::new(Breaker::new(plan.breaker)),
+            budget: Mutex::new(RetryBudget::new(Instant::now())),
+            jitter: Jitter::new(),
         }
+    }
+
+    /// The server's name.
+    pub(super) fn upstream(&self) -> &str {
+        &self.upstream
+    }
+
+    /// Counts that the breaker is in another state.
+    pub(super) fn count(&self, state: BreakerState) {
+        self.metrics.breaker(&self.upstream, state);
     }
 
     /// What the breaker does.
@@ -46,7 +61,7 @@ impl Guard {
 
     /// A pause of that length, or up to half shorter.
     pub(crate) fn jitter(&self, pause: Duration) -> Duration {
-        self.dice.jitter(pause)
+        self.jitter.shorten(pause)
     }
 
     /// Whether there may be one more retry, after so many requests.
@@ -55,17 +70,17 @@ impl Guard {
     }
 
     /// A number by which pauses differ.
-    pub(crate) fn roll(&self) -> u64 {
-        self.dice.roll()
+    pub(super) fn roll(&self) -> u64 {
+        self.jitter.roll()
     }
 
     /// Whether there is anything to look at.
-    pub(crate) fn is_stirred(&self) -> bool {
+    pub(super) fn is_stirred(&self) -> bool {
         self.stirred.load(Ordering::Relaxed)
     }
 
     /// Changes the breaker; says how it was, if it is otherwise now.
-    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut Breaker) -> T) -> (T, Option<BreakerState>) {
+    pub(super) fn change<T>(&self, change: impl FnOnce(&mut Breaker) -> T) -> (T, Option<BreakerState>) {
         let mut breaker = lock(&self.breaker);
         let before = breaker.state();
         let done = change(&mut breaker);

@@ -6,7 +6,7 @@ use crate::pipe::Pipe;
 
 /// Where such notifications come from.
 #[derive(Debug)]
-pub struct Overheard(Carrier);
+pub struct NotificationStream(Carrier);
 
 #[derive(Debug)]
 enum Carrier {
@@ -16,7 +16,7 @@ enum Carrier {
     Pipe(Pipe),
 }
 
-impl Overheard {
+impl NotificationStream {
     pub(crate) fn stream(stream: HttpStream) -> Self {
         Self(Carrier::Stream(Box::new(stream)))
     }
