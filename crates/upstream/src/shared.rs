@@ -66,6 +66,7 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(plan: UpstreamPlan, world: World, most_children: usize) -> Self {
+        let unsolicited = Unsolicited::new(&world.tasks);
         let breaker = BreakerCell::new(&plan, &world.metrics);
         let is_sse = matches!(&plan.reach, Reach::Http(reach) if reach.transport == TransportRule::Sse);
         Self {
@@ -76,7 +77,7 @@ impl Shared {
             world,
             most_children,
             notices: Notices::new(),
-            unsolicited: Unsolicited::default(),
+            unsolicited,
             departed: Departed::default(),
             temper: Temper::default(),
             epochs: PerEra::default(),

@@ -15,6 +15,8 @@ use mcp::notify::Seen;
 use mcp::reject::code;
 use tokio::sync::mpsc;
 use tokio::time::{Duration, sleep};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::ask::Ask;
 use crate::link::{NOTHING, Whose};
@@ -47,9 +49,14 @@ impl UnsolicitedMessage {
     }
 }
 
-/// The legacy clients that listen now. Cheap to clone.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Unsolicited(Arc<Mutex<Listening>>);
+/// The legacy clients that listen now.
+#[derive(Debug)]
+pub(crate) struct Unsolicited {
+    listening: Arc<Mutex<Listening>>,
+    tasks: TaskTracker,
+    /// Cancelled when nobody waits for clients any more.
+    stopped: CancellationToken,
+}
 
 #[derive(Debug, Default)]
 struct Listening {
@@ -86,6 +93,15 @@ impl Listening {
 }
 
 impl Unsolicited {
+    pub(crate) fn new(tasks: &TaskTracker) -> Self {
+        Self { listening: Arc::default(), tasks: tasks.clone(), stopped: CancellationToken::new() }
+    }
+
+    /// The server is not used any more: what waits for a client that may come is refused when it is dropped.
+    pub(crate) fn stop(&self) {
+        self.stopped.cancel();
+    }
+
     /// A client listens, until the other end of `asides` is dropped. `whose` names its session, and what it has declared;
     /// `place` is the server's in its route.
     pub(crate) fn listen(
@@ -94,7 +110,7 @@ impl Unsolicited {
         client: &Arc<str>,
         asides: &mpsc::Sender<UnsolicitedMessage>,
     ) {
-        let mut open = lock(&self.0);
+        let mut open = lock(&self.listening);
         let early: Vec<_> = open.early.extract_if(.., |(_, asked, _)| hears(asked, &whose)).collect();
         open.clients.retain(|one| !one.asides.is_closed());
         open.clients.push(ListeningClient {
@@ -114,19 +130,19 @@ impl Unsolicited {
     /// A client is given a request: if it is one to visit a URL, it is the one who hears when that is done.
     pub(crate) fn give(&self, ask: &Ask, client: Option<&Arc<str>>) {
         if let Some(client) = client.filter(|_| ask.method() == "elicitation/create") {
-            lock(&self.0).give(ask, client);
+            lock(&self.listening).give(ask, client);
         }
     }
 
     /// A client was told in an error to visit URLs.
     pub(crate) fn gave(&self, elicitations: Vec<String>, client: &Arc<str>) {
-        let mut open = lock(&self.0);
+        let mut open = lock(&self.listening);
         elicitations.into_iter().for_each(|elicitation| open.remember(elicitation, client));
     }
 
     /// Who was given this elicitation, which is over now.
     pub(crate) fn given(&self, elicitation: &str) -> Option<Arc<str>> {
-        let mut open = lock(&self.0);
+        let mut open = lock(&self.listening);
         let at = open.given.iter().rposition(|(given, _)| given == elicitation)?;
         open.given.remove(at).map(|(_, client)| client)
     }
@@ -144,7 +160,7 @@ impl Unsolicited {
     }
 
     fn give_aside(&self, client: &Arc<str>, aside: impl FnOnce(usize) -> UnsolicitedMessage) -> bool {
-        let mut open = lock(&self.0);
+        let mut open = lock(&self.listening);
         open.clients.retain(|one| !one.asides.is_closed());
         let client = open.clients.iter().rev().find(|one| one.client == *client);
         client.is_some_and(|one| one.asides.try_send(aside(one.place)).is_ok())
@@ -155,7 +171,7 @@ impl Unsolicited {
     /// # Errors
     /// Why there is none. The request is refused then.
     pub(crate) fn ask(&self, whose: &Whose, ask: Ask) -> Result<(), &'static str> {
-        let mut open = lock(&self.0);
+        let mut open = lock(&self.listening);
         open.clients.retain(|one| !one.asides.is_closed());
         let mut meant = open.clients.iter().filter(|one| hears(whose, &one.whose));
         let why = match (meant.next(), meant.next()) {
@@ -170,7 +186,9 @@ impl Unsolicited {
                 open.asked += 1;
                 let number = open.asked;
                 open.early.push((number, whose.clone(), ask));
-                tokio::spawn(give_up(Arc::downgrade(&self.0), number));
+                let late = give_up(Arc::downgrade(&self.listening), number);
+                // Nobody who ends waits for it.
+                self.tasks.spawn(self.stopped.clone().run_until_cancelled_owned(late));
                 return Ok(());
             }
             (None, _) => NOBODY,
@@ -198,4 +216,66 @@ async fn give_up(open: Weak<Mutex<Listening>>, number: u64) {
 fn hears(whose: &Whose, client: &Whose) -> bool {
     let can_be = !whose.is_shared() || &*client.declared != NOTHING;
     whose.is_kin_of(client) && whose.declared == client.declared && can_be
+}
+
+#[cfg(test)]
+mod tests {
+    use auth::Principal;
+    use mcp::jsonrpc::MessageKind;
+    use mcp::version::Era;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::ask::ReplyTo;
+
+    #[derive(Debug)]
+    struct Server(mpsc::UnboundedSender<Bytes>);
+
+    impl ReplyTo for Server {
+        fn reply(&self, body: Bytes) {
+            drop(self.0.send(body));
+        }
+    }
+
+    /// A server asks for the roots of a client although none listens; what it is told comes out.
+    fn asks(unsolicited: &Unsolicited) -> mpsc::UnboundedReceiver<Bytes> {
+        let whose = Whose {
+            era: Era::Legacy,
+            principal: Principal::anonymous(),
+            session: Some("s".into()),
+            client: None,
+            declared: NOTHING.into(),
+        };
+        let text = Bytes::from_static(br#"{"jsonrpc":"2.0","id":7,"method":"roots/list"}"#);
+        let message = Message::parse(text).unwrap();
+        let MessageKind::Request(request) = message.kind() else { panic!("not a request") };
+        let request = request.clone();
+        let (told, hears) = mpsc::unbounded_channel();
+        let ask = Ask::new(message, &request, (&whose, Box::new(Server(told))));
+        unsolicited.ask(&whose, ask).unwrap();
+        hears
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_nobody_listens_for_is_refused_after_a_while() {
+        let tasks = TaskTracker::new();
+        let unsolicited = Unsolicited::new(&tasks);
+        let (mut told, began) = (asks(&unsolicited), Instant::now());
+        let refusal = told.recv().await.unwrap();
+        assert!(refusal.windows(NOBODY.len()).any(|part| part == NOBODY.as_bytes()));
+        assert_eq!(began.elapsed().as_secs(), PATIENCE.as_secs());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_who_ends_waits_for_clients_that_may_listen_yet() {
+        let tasks = TaskTracker::new();
+        let unsolicited = Unsolicited::new(&tasks);
+        let (mut told, began) = (asks(&unsolicited), Instant::now());
+        unsolicited.stop();
+        tasks.close();
+        tasks.wait().await;
+        assert!(began.elapsed().is_zero());
+        drop(unsolicited);
+        assert!(told.recv().await.is_some(), "it is refused all the same");
+    }
 }

@@ -321,6 +321,7 @@ impl Upstream {
 
     /// Ends what it holds: sessions and processes.
     pub async fn stop(&self) {
+        self.shared.unsolicited.stop();
         match &self.wire {
             Wire::Http(wire) => wire.stop().await,
             Wire::Stdio(wire) => wire.stop().await,
