@@ -40,6 +40,17 @@ pub struct Plan {
     pub keys: KeysPlan,
     /// Where other replicas reach this one, if they can.
     pub replicas: Option<ReplicasPlan>,
+    /// The servers that were configured and cannot be served, though the others are.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// A server that was configured and cannot be served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Why. No secrets.
+    pub why: String,
 }
 
 /// What `/readyz` says while the store is away.

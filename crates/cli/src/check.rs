@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use base::plan::{Plan, SchemaRule, UpstreamPlan};
+use base::plan::{LeftOut, Plan, SchemaRule, UpstreamPlan};
 use config::Severity;
 use futures_util::future::join_all;
 use mcp::discover::Discovered;
@@ -12,11 +12,13 @@ use crate::client::{Client, Deaf};
 use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::print::{self, Paint};
+use crate::serve::configuration::left_out;
 use crate::{discover, list, outside};
 
 /// Check a configuration: say every mistake at once
 ///
-/// Ends with 0 if it can be used and with 3 if not; with --connect, with 4 if a server is down.
+/// Ends with 0 if it can be used and with 3 if not; with --connect, with 4 if a server is down. In another client's file, a
+/// server that cannot be used is left out, and the others can be used; with --strict, the file is refused.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Check {
     /// The configuration: Portolan's own (TOML), or the mcp.json of a client; - is stdin
@@ -49,7 +51,8 @@ impl Check {
         };
         let servers = number(plan.upstreams.len(), "server").unwrap_or_default();
         let with = if found.is_empty() { String::new() } else { format!(", with {found}") };
-        print::out(format!("{path} can be used{with}: {servers}\n"))?;
+        let left_out = left_out(&plan).map(|names| format!("; left out: {names}")).unwrap_or_default();
+        print::out(format!("{path} can be used{with}: {servers}{left_out}\n"))?;
         if self.connect { connect(plan).await } else { Ok(Exit::Ok) }
     }
 }
@@ -65,13 +68,19 @@ fn number(count: usize, what: &str) -> Option<String> {
 /// Reaches all servers at once, and says of each how it is.
 async fn connect(plan: Plan) -> Result<Exit, Fault> {
     let rules: Vec<_> = plan.upstreams.iter().map(|server| rule(&plan, server)).collect();
-    let servers = plan.upstreams;
-    let width = servers.iter().map(|server| server.name.chars().count()).max().unwrap_or_default();
+    let (servers, left_out) = (plan.upstreams, plan.left_out);
+    let names = servers.iter().map(|server| &server.name).chain(left_out.iter().map(|left| &left.name));
+    let width = names.map(|name| name.chars().count()).max().unwrap_or_default();
     let paint = Paint::stdout();
     let names: Vec<_> = servers.iter().map(|server| server.name.clone()).collect();
     let reaching = servers.into_iter().zip(&rules).map(|(server, rule)| Box::pin(reach(server, *rule)));
     let reached = join_all(reaching).await;
     let mut exit = Exit::Ok;
+    for LeftOut { name, why } in left_out {
+        let text = print::safe_out(&why).replace('\n', " ");
+        let name = print::safe_out(&name);
+        print::out(format!("  {name:<width$}  {}left out{}  {text}\n", paint.error, paint.off))?;
+    }
     for (name, reached) in names.iter().zip(reached) {
         let (tint, state, text, odd) = match reached {
             Ok((text, odd)) => (paint.good, "up  ", text, odd),

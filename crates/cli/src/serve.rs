@@ -47,6 +47,9 @@ pub(crate) struct Serve {
     /// Serve /healthz, /readyz and /metrics here
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<String>,
+    /// Refuse another client's file of which a server would be left out because it cannot be used
+    #[arg(long)]
+    strict: bool,
     /// Do not read the configuration again when it has changed, but only on SIGHUP
     #[arg(long)]
     no_watch: bool,
@@ -71,6 +74,7 @@ impl Serve {
             listen: self.listen.as_deref().map(given::address).transpose()?,
             admin: self.admin.as_deref().map(given::address).transpose()?,
             drain_delay: self.drain_delay,
+            strict: self.strict,
         };
         // From here on no signal ends it in the middle of something.
         let mut ends = Ends::listen()?;
@@ -86,10 +90,12 @@ impl Serve {
         world.store = shared.store();
         let replica = shared::replica(&world)?;
         let bound_by = listeners(&plan);
+        let left_out = configuration::left_out(&plan);
         descriptors::share(&mut plan, descriptors);
         let gateway = Gateway::with_replica(plan, world, replica.clone());
         let bound = gateway.listen().await?;
         announce(&bound, &configuration, voice);
+        say_left_out(left_out.as_deref(), voice);
         let settled = settle(&gateway);
         let living = live(&shared, replica.as_deref());
         tokio::pin!(settled, living);
@@ -207,6 +213,18 @@ fn announce(bound: &[Bound], configuration: &Configuration, voice: Voice) {
     }
     for bound in bound.iter().filter(|bound| bound.name != REPLICAS && !bound.address.is_local()) {
         warn_of_exposure(&bound.address, &bound.name, voice);
+    }
+}
+
+/// Whoever reads what it serves must see what it does not serve.
+fn say_left_out(names: Option<&str>, voice: Voice) {
+    let Some(names) = names else { return };
+    match voice {
+        Voice::Person => {
+            let paint = Paint::stderr();
+            print::err(&format!("  {}left out{}  {names}\n", paint.error, paint.off));
+        }
+        Voice::Machine => tracing::warn!(servers = names, "left out"),
     }
 }
 

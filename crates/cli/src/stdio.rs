@@ -26,6 +26,9 @@ pub(crate) struct Stdio {
     /// The configuration: Portolan's own, or the mcp.json of a client
     #[arg(long, value_name = "FILE", required_unless_present = "url", conflicts_with = "url")]
     config: Option<PathBuf>,
+    /// Refuse another client's file of which a server would be left out because it cannot be used
+    #[arg(long, conflicts_with = "url")]
+    strict: bool,
     /// A gateway or server at this URL
     #[arg(long, value_name = "URL")]
     url: Option<String>,
@@ -42,7 +45,9 @@ impl Stdio {
     /// Serves until stdin ends, or a signal comes.
     pub(crate) async fn run(self, voice: Voice) -> Result<Exit, Fault> {
         let plan = match (&self.config, &self.url) {
-            (Some(path), _) => Configuration::at(path).load(voice)?,
+            (Some(path), _) => {
+                Configuration { strict: self.strict, ..Configuration::at(path) }.load(voice)?
+            }
             (None, Some(url)) => self.bridge(url)?,
             (None, None) => return Err(Fault::usage("--config or --url is needed")),
         };

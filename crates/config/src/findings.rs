@@ -12,6 +12,8 @@ use crate::source::Source;
 pub(crate) struct Findings<'a> {
     source: &'a Source,
     found: Vec<Finding>,
+    /// The entry of another client's file that is being looked at.
+    entry: Option<String>,
 }
 
 /// One mistake, its place not yet looked up.
@@ -21,6 +23,8 @@ pub(crate) struct Finding {
     message: String,
     help: Option<String>,
     labels: Vec<(Span, String)>,
+    /// The entry of another client's file that it is about, and that may be left out for it.
+    entry: Option<String>,
 }
 
 impl Finding {
@@ -39,7 +43,7 @@ impl Finding {
 
 impl<'a> Findings<'a> {
     pub(crate) fn new(source: &'a Source) -> Self {
-        Self { source, found: Vec::new() }
+        Self { source, found: Vec::new(), entry: None }
     }
 
     /// The file that is read.
@@ -62,13 +66,68 @@ impl<'a> Findings<'a> {
         self.push(Severity::Error, None, message.into())
     }
 
-    /// Whether the configuration cannot be used.
+    /// Whether the configuration cannot be used, whatever is left out of it.
     pub(crate) fn failed(&self) -> bool {
-        self.found.iter().any(|finding| finding.severity == Severity::Error)
+        self.found.iter().any(|finding| finding.severity == Severity::Error && finding.entry.is_none())
+    }
+
+    /// From here on, until [`Self::end_entry`], everything is about one entry, which may be left out.
+    pub(crate) fn begin_entry(&mut self, name: &str) {
+        self.entry = Some(name.to_owned());
+    }
+
+    /// What is found from here on is about the whole file again.
+    pub(crate) fn end_entry(&mut self) {
+        self.entry = None;
+    }
+
+    /// What was found in this part of the file is about that entry.
+    pub(crate) fn assign(&mut self, part: Span, name: &str) {
+        let is_in = |span: Span| part.start <= span.start && span.end <= part.end;
+        for finding in self.found.iter_mut().filter(|finding| finding.span.is_some_and(is_in)) {
+            finding.entry = Some(name.to_owned());
+        }
+    }
+
+    /// Why an entry cannot be used, if it cannot.
+    pub(crate) fn fault_of(&self, name: &str) -> Option<&str> {
+        let is_fault = |finding: &&Finding| {
+            finding.severity == Severity::Error && finding.entry.as_deref() == Some(name)
+        };
+        self.found.iter().find(is_fault).map(|finding| finding.message.as_str())
+    }
+
+    /// An entry is not wanted, so nothing about it need be right.
+    pub(crate) fn forgive(&mut self, name: &str) {
+        self.found.retain(|finding| finding.entry.as_deref() != Some(name));
+    }
+
+    /// Leaves out the entries that cannot be used: what is wrong with them is then no reason to refuse the rest. Each is given
+    /// with its first fault.
+    pub(crate) fn leave_out(&mut self) -> Vec<(String, String)> {
+        let mut left_out: Vec<(String, String)> = Vec::new();
+        for finding in self.found.iter_mut().filter(|finding| finding.severity == Severity::Error) {
+            let Some(name) = finding.entry.take() else { continue };
+            let message = std::mem::take(&mut finding.message);
+            finding.severity = Severity::Warning;
+            finding.message = format!("{name:?} is left out: {message}");
+            if !left_out.iter().any(|(known, _)| *known == name) {
+                left_out.push((name, message));
+            }
+        }
+        left_out
+    }
+
+    /// Keeps what is wrong with entries as reasons to refuse the file.
+    pub(crate) fn keep_all(&mut self) {
+        for finding in &mut self.found {
+            finding.entry = None;
+        }
     }
 
     fn push(&mut self, severity: Severity, span: Option<Span>, message: String) -> &mut Finding {
-        self.found.push(Finding { severity, span, message, help: None, labels: Vec::new() });
+        let entry = self.entry.clone();
+        self.found.push(Finding { severity, span, message, help: None, labels: Vec::new(), entry });
         let last = self.found.len() - 1;
         &mut self.found[last]
     }

@@ -34,6 +34,13 @@ const OTHERS: &[(&str, &str)] = &[
     ("upstream", "Portolan's own configuration is TOML; let the file's name end in .toml"),
 ];
 
+/// Finds for everything that the parser found wrong the server that it is about.
+pub(crate) fn assign(root: &Node, findings: &mut Findings<'_>) {
+    for server in block(root).and_then(|(block, _)| block.value.members()).unwrap_or_default() {
+        findings.assign(server.value.span, &server.key.value);
+    }
+}
+
 /// Reads such a file.
 pub(crate) fn read(root: &Node, findings: &mut Findings<'_>, outside: &mut Outside<'_>) -> Option<Config> {
     let Some((block, holder)) = block(root) else {
@@ -59,9 +66,11 @@ pub(crate) fn read(root: &Node, findings: &mut Findings<'_>, outside: &mut Outsi
     let gemini = is_gemini(findings) || servers.iter().any(|server| server.value.member("httpUrl").is_some());
     let entries = servers
         .iter()
-        .map(|member| Entry {
-            name: member.key.clone(),
-            value: upstream(&member.value, &surroundings, gemini, findings, outside),
+        .map(|member| {
+            findings.begin_entry(&member.key.value);
+            let value = upstream(&member.value, &surroundings, gemini, findings, outside);
+            findings.end_entry();
+            Entry { name: member.key.clone(), value }
         })
         .collect();
     let upstream = Some(At { value: Entries(entries), span: block.value.span });

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use base::masks::Masks;
-use base::plan::Plan;
+use base::plan::{LeftOut, Plan};
 
 use crate::diagnostic::Diagnostic;
 use crate::file::Config;
@@ -56,6 +56,9 @@ pub fn load_text(mut source: Source, env: &dyn Fn(&str) -> Option<String>) -> Lo
     let is_json = is_json(&source);
     let root = if is_json { syntax::json(&mut findings) } else { syntax::toml(&mut findings) };
 
+    if is_json {
+        foreign::assign(&root, &mut findings);
+    }
     let mut hidden = secret::hidden(&root, &source.text);
     let mut plan = None;
     if findings.failed() {
@@ -66,8 +69,15 @@ pub fn load_text(mut source: Source, env: &dyn Fn(&str) -> Option<String>) -> Lo
             Lowering { findings: &mut findings, outside: &mut outside, foreign: is_json }.config(&config),
         );
     }
+    let usable = plan.as_ref().is_some_and(|plan: &Plan| !plan.upstreams.is_empty());
+    let left_out = if usable && !findings.failed() { findings.leave_out() } else { Vec::new() };
+    findings.keep_all();
     let mut plan = plan.filter(|_| !findings.failed());
     let masks = outside.secrets.masks();
+    if let Some(plan) = &mut plan {
+        let masked = |(name, why): (String, String)| LeftOut { name, why: masks.mask(&why).into_owned() };
+        plan.left_out = left_out.into_iter().map(masked).collect();
+    }
     for upstream in plan.iter_mut().flat_map(|plan| &mut plan.upstreams) {
         // What one server was given, another may have got from it.
         upstream.masks = masks.clone();

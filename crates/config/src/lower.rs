@@ -55,6 +55,7 @@ impl Lowering<'_, '_> {
         self.addresses_are_free(&listeners, admin.as_ref());
         let mut upstreams = self.upstreams(config);
         let routes = self.routes(config, &upstreams, limits.json_depth);
+        upstreams.retain(|upstream| self.findings.fault_of(&upstream.name.value).is_none());
         for plan in upstreams.iter_mut().filter_map(|upstream| upstream.plan.as_mut()) {
             // What one route lets through cannot be refused to its server because of another.
             let theirs = routes.iter().filter(|route| route.upstreams.contains(&plan.name));
@@ -74,6 +75,8 @@ impl Lowering<'_, '_> {
             routes,
             upstreams: upstreams.into_iter().filter_map(|upstream| upstream.plan).collect(),
             limits,
+            // Known when everything has been looked at.
+            left_out: Vec::new(),
         }
     }
 

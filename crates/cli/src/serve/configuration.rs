@@ -22,12 +22,14 @@ pub(crate) struct Configuration {
     pub(crate) admin: Option<Address>,
     /// How long to go on when it is asked to end.
     pub(crate) drain_delay: Option<Duration>,
+    /// Whether a file is refused of which a server would be left out.
+    pub(crate) strict: bool,
 }
 
 impl Configuration {
     /// What a file says.
     pub(crate) fn at(path: &Path) -> Self {
-        Self { path: path.to_owned(), listen: None, admin: None, drain_delay: None }
+        Self { path: path.to_owned(), listen: None, admin: None, drain_delay: None, strict: false }
     }
 
     /// Whether it comes from standard input, which is read once.
@@ -56,6 +58,10 @@ impl Configuration {
             }
         }
         let mut plan = loaded.plan.ok_or_else(|| Fault::Config(self.path.display().to_string()))?;
+        if let Some(names) = left_out(&plan).filter(|_| self.strict) {
+            let path = self.path.display();
+            return Err(Fault::Config(format!("{path}, of which --strict does not leave out {names},")));
+        }
         if let Some(address) = &self.listen {
             let [listener] = plan.listeners.as_mut_slice() else {
                 let what = format!(
@@ -86,4 +92,10 @@ impl Configuration {
         }
         Ok(plan)
     }
+}
+
+/// The servers that are left out of a plan, for a sentence.
+pub(crate) fn left_out(plan: &Plan) -> Option<String> {
+    let names: Vec<_> = plan.left_out.iter().map(|left| format!("{:?}", left.name)).collect();
+    (!names.is_empty()).then(|| names.join(", "))
 }

@@ -145,3 +145,40 @@ env = { KEY = "${env:SOME_KEY}" }
     assert!(ended.stderr.contains("no such key: ${env:SOME_KEY}"), "{}", ended.stderr);
     assert!(!format!("{}{}", ended.stdout, ended.stderr).contains("s3cret"), "{}", ended.stderr);
 }
+
+const ONE_BAD: &str = r#"{ "mcpServers": {
+  "good": { "command": "PROGRAM", "args": ["reference-server", "--stdio"] },
+  "bad": { "command": "x", "env": { "KEY": "${PORTOLAN_TEST_NO_SUCH_KEY}" } }
+} }"#;
+
+/// One bad entry of another client's file leaves the others to be served, and is told of.
+#[test]
+fn a_bad_entry_is_left_out_unless_that_is_not_wanted() {
+    let text = ONE_BAD.replace("PROGRAM", PORTOLAN);
+    let text = text.as_str();
+    assert_ended!(check(text, "mcp.json", &["--connect"]), @r#"
+    exit: 0
+    ----- stdout -----
+    mcp.json can be used, with 2 warnings: 1 server; left out: "bad"
+      bad   left out  the environment variable PORTOLAN_TEST_NO_SUCH_KEY is not set
+      good  up    modern, 2026-07-28, 39 tools
+    ----- stderr -----
+    mcp.json:3:23: warning: there is no program "x" in the PATH
+      |
+    3 |   "bad": { "command": "x", "env": { "KEY": "${PORTOLAN_TEST_NO_SUCH_KEY}" } }
+      |                       ^^^
+
+    mcp.json:3:45: warning: "bad" is left out: the environment variable PORTOLAN_TEST_NO_SUCH_KEY is not set
+      |
+    3 |   "bad": { "command": "x", "env": { "KEY": "${PORTOLAN_TEST_NO_SUCH_KEY}" } }
+      |                                             ^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      = help: set it; if it may be missing, write ${env:PORTOLAN_TEST_NO_SUCH_KEY:-default}
+    "#);
+    assert_eq!(check(text, "mcp.json", &["--strict"]).code, Some(3));
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("mcp.json"), text).unwrap();
+    let strict = ["serve", "mcp.json", "--strict", "--log-format", "text", "--listen", "127.0.0.1:0"];
+    let ended = finish(command(&strict).current_dir(dir.path()));
+    assert_eq!(ended.code, Some(3));
+    assert!(ended.stderr.contains("does not leave out \"bad\""), "{}", ended.stderr);
+}

@@ -56,40 +56,67 @@ impl Lowering<'_, '_> {
     }
 
     /// Checks what precedes the names of each server of a route: where it is needed, what precedes those of one must
-    /// not begin what precedes those of another.
-    pub(super) fn prefixes(&mut self, naming: &Naming, upstreams: &[&Upstream], route: Option<&At<String>>) {
+    /// not begin what precedes those of another. Of another client's file, gives the servers of which that is true.
+    pub(super) fn prefixes<'u>(
+        &mut self,
+        naming: &Naming,
+        upstreams: &[&'u Upstream],
+        route: Option<&At<String>>,
+    ) -> Vec<&'u Upstream> {
         let needed = match naming.prefix {
             PrefixRule::Always => true,
             PrefixRule::Auto => upstreams.len() > 1,
             PrefixRule::Never => false,
         };
         if !needed {
-            return;
+            return upstreams.to_vec();
         }
         let of_route = route.map_or_else(String::new, |name| format!(" of route {:?}", name.value));
         let mut fronts: Vec<Front<'_>> = Vec::new();
+        let mut told_apart = Vec::new();
         for upstream in upstreams {
-            let (name, prefix) = (&upstream.name.value, &upstream.prefix);
-            if prefix.value.is_empty() {
-                if upstreams.len() > 1 {
-                    let message = format!("upstream {name:?} needs a prefix among the others{of_route}");
-                    self.findings.error(prefix.span, message).help(another_prefix(self.foreign, name));
-                }
-                continue;
+            if self.foreign {
+                self.findings.begin_entry(&upstream.name.value);
             }
-            let front = Front { text: format!("{}{}", prefix.value, naming.separator), upstream };
-            self.room(&front, naming, &of_route);
-            let other = fronts
-                .iter()
-                .find(|other| other.text.starts_with(&front.text) || front.text.starts_with(&other.text));
-            if let Some(other) = other {
-                self.findings
-                    .error(prefix.span, ambiguity(&front, other, &of_route))
-                    .label(other.upstream.prefix.span, "this is the other")
-                    .help(another_prefix(self.foreign, name));
+            let front = self.front(naming, upstream, upstreams.len() > 1, &fronts, &of_route);
+            self.findings.end_entry();
+            if self.findings.fault_of(&upstream.name.value).is_none() {
+                fronts.extend(front);
+                told_apart.push(*upstream);
             }
-            fronts.push(front);
         }
+        told_apart
+    }
+
+    /// What precedes the names of a server, if anything does.
+    fn front<'u>(
+        &mut self,
+        naming: &Naming,
+        upstream: &'u Upstream,
+        is_among_others: bool,
+        fronts: &[Front<'_>],
+        of_route: &str,
+    ) -> Option<Front<'u>> {
+        let (name, prefix) = (&upstream.name.value, &upstream.prefix);
+        if prefix.value.is_empty() {
+            if is_among_others {
+                let message = format!("upstream {name:?} needs a prefix among the others{of_route}");
+                self.findings.error(prefix.span, message).help(another_prefix(self.foreign, name));
+            }
+            return None;
+        }
+        let front = Front { text: format!("{}{}", prefix.value, naming.separator), upstream };
+        self.room(&front, naming, of_route);
+        let other = fronts
+            .iter()
+            .find(|other| other.text.starts_with(&front.text) || front.text.starts_with(&other.text));
+        if let Some(other) = other {
+            self.findings
+                .error(prefix.span, ambiguity(&front, other, of_route))
+                .label(other.upstream.prefix.span, "this is the other")
+                .help(another_prefix(self.foreign, name));
+        }
+        Some(front)
     }
 
     fn room(&mut self, front: &Front<'_>, naming: &Naming, of_route: &str) {

@@ -1,6 +1,6 @@
 //! Routes: what they point at, and whether anything leads where it should.
 
-use base::plan::{Naming, RoutePlan};
+use base::plan::{Naming, PrefixRule, RoutePlan};
 
 use super::upstream::Upstream;
 use super::{JSON_DEPTHS, Lowering, listener};
@@ -38,8 +38,17 @@ impl Lowering<'_, '_> {
         if entries.is_empty() {
             let all: Vec<_> = upstreams.iter().filter(|upstream| !upstream.disabled).collect();
             let mut naming = Naming::default();
+            let given = config.upstream.iter().flat_map(|given| &given.value.0);
+            let is_off = |entry: &&Entry<file::Upstream>| {
+                let disabled = entry.value.as_ref().and_then(|given| given.value.disabled.as_ref());
+                disabled.is_some_and(|disabled| disabled.value)
+            };
+            if self.foreign && given.filter(|entry| !is_off(entry)).count() > 1 {
+                // What a tool is called does not depend on whether the other servers can be used.
+                naming.prefix = PrefixRule::Always;
+            }
             Self::make_room(&mut naming, &all);
-            let plan = RoutePlan {
+            let mut plan = RoutePlan {
                 name: DEFAULT_NAME.to_owned(),
                 listeners: Vec::new(),
                 path: DEFAULT_PATH.to_owned(),
@@ -51,7 +60,7 @@ impl Lowering<'_, '_> {
                 json_depth,
                 tells_of_changes: true,
             };
-            self.prefixes(&plan.naming, &all, None);
+            plan.upstreams = names(&self.prefixes(&plan.naming, &all, None));
             routes.push(Written { plan, path: NOWHERE, sse_path: None });
         }
         for entry in entries {

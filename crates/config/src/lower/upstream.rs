@@ -40,7 +40,7 @@ pub(super) struct Upstream {
 impl Lowering<'_, '_> {
     pub(super) fn upstreams(&mut self, config: &Config) -> Vec<Upstream> {
         let entries = config.upstream.as_ref().map(|given| given.value.0.as_slice()).unwrap_or_default();
-        let upstreams: Vec<_> = entries.iter().map(|entry| self.upstream(entry)).collect();
+        let mut upstreams: Vec<_> = entries.iter().map(|entry| self.entry(entry)).collect();
         if upstreams.iter().all(|upstream| upstream.disabled) && !config.written.strange {
             match entries.first() {
                 Some(entry) => self
@@ -52,7 +52,22 @@ impl Lowering<'_, '_> {
                 }
             };
         }
+        upstreams.retain(|upstream| self.findings.fault_of(&upstream.name.value).is_none());
         upstreams
+    }
+
+    /// An entry of another client's file stands for itself: what is wrong with it does not concern the others.
+    fn entry(&mut self, entry: &Entry<file::Upstream>) -> Upstream {
+        if !self.foreign {
+            return self.upstream(entry);
+        }
+        self.findings.begin_entry(&entry.name.value);
+        let upstream = self.upstream(entry);
+        self.findings.end_entry();
+        if upstream.disabled {
+            self.findings.forgive(&entry.name.value);
+        }
+        upstream
     }
 
     fn upstream(&mut self, entry: &Entry<file::Upstream>) -> Upstream {

@@ -93,19 +93,19 @@ fn claude_code_with_what_is_not_followed() {
       |                                                              ^^^^^^^
       = help: give the server a credential by "headers"
 
-    DIR/.mcp.json:6:20: error: there is no transport "websocket"
+    DIR/.mcp.json:6:20: warning: "c" is left out: there is no transport "websocket"
       |
     6 |     "c": { "type": "websocket", "url": "wss://mcp.example.com" },
       |                    ^^^^^^^^^^^
       = help: there are "stdio", "http" and "sse"
 
-    DIR/.mcp.json:6:40: error: the URL of an upstream begins with http:// or https://
+    DIR/.mcp.json:6:40: warning: "c" is left out: the URL of an upstream begins with http:// or https://
       |
     6 |     "c": { "type": "websocket", "url": "wss://mcp.example.com" },
       |                                        ^^^^^^^^^^^^^^^^^^^^^^^
       = help: nothing else is spoken here
 
-    DIR/.mcp.json:7:20: error: a server of type "http" needs a url
+    DIR/.mcp.json:7:20: warning: "d" is left out: a server of type "http" needs a url
       |
     7 |     "d": { "type": "http", "command": "x" },
       |                    ^^^^^^
@@ -116,19 +116,19 @@ fn claude_code_with_what_is_not_followed() {
       |                            ^^^^^
       = help: did you mean "args"?
 
-    DIR/.mcp.json:8:66: error: the environment variable NOT_SET is not set
+    DIR/.mcp.json:8:66: warning: "e" is left out: the environment variable NOT_SET is not set
       |
     8 |     "e": { "command": "x", "arg": ["${NOT_SET}"], "env": { "A": "${NOT_SET}" } },
       |                                                                  ^^^^^^^^^^
       = help: set it; if it may be missing, write ${env:NOT_SET:-default}
 
-    DIR/.mcp.json:9:5: error: upstream "f" has neither a url nor a command
+    DIR/.mcp.json:9:5: warning: "f" is left out: upstream "f" has neither a url nor a command
       |
     9 |     "f": {},
       |     ^^^
       = help: give it a "url", or a "command" and "args"
 
-    DIR/.mcp.json:10:10: error: expected a server, found a list
+    DIR/.mcp.json:10:10: warning: "g" is left out: expected a server, found a list
        |
     10 |     "g": []
        |          ^^
@@ -265,7 +265,7 @@ fn cursor() {
     4 |     "local": { "command": "${workspaceFolder}/bin/server", "envFile": "gone.env" }
       |                           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
 
-    DIR/.cursor/mcp.json:4:71: error: DIR/gone.env cannot be read: no such file or directory
+    DIR/.cursor/mcp.json:4:71: warning: "local" is left out: DIR/gone.env cannot be read: no such file or directory
       |
     4 |     "local": { "command": "${workspaceFolder}/bin/server", "envFile": "gone.env" }
       |                                                                       ^^^^^^^^^^
@@ -336,7 +336,7 @@ fn cline_and_roo() {
     4 |     "roo": { "type": "streamable-http", "url": "https://mcp.example.com/mcp", "timeout": 3600, "disabledTools": [] },
       |                                                                                          ^^^^
 
-    DIR/cline_mcp_settings.json:6:41: error: expected a whole number, found text
+    DIR/cline_mcp_settings.json:6:41: warning: "odd" is left out: expected a whole number, found text
       |
     6 |     "odd": { "command": "x", "timeout": "soon" }
       |                                         ^^^^^^
@@ -356,7 +356,7 @@ fn what_goes_with_the_other_transport_is_ignored() {
     3 |   "b": { "type": "http", "command": "", "args": [], "url": "http://localhost/mcp" },
       |                                         ^^^^^^
 
-    DIR/mcp.json:4:26: error: upstream "c" has both a url and a command
+    DIR/mcp.json:4:26: warning: "c" is left out: upstream "c" has both a url and a command
       |
     4 |   "c": { "command": "x", "url": "http://localhost/mcp" }
       |                          ^^^^^
@@ -468,7 +468,7 @@ fn a_server_that_is_there_twice_is_an_error() {
 #[test]
 fn servers_whose_names_cannot_be_told_apart_are_told() {
     assert_snapshot!(check_as("mcp.json", r#"{ "mcpServers": { "a": { "command": "x" }, "A": { "command": "y" } } }"#), @r#"
-    DIR/mcp.json:1:44: error: "A" and "a" have the same prefix "a__"
+    DIR/mcp.json:1:44: warning: "A" is left out: "A" and "a" have the same prefix "a__"
       |
     1 | { "mcpServers": { "a": { "command": "x" }, "A": { "command": "y" } } }
       |                                            ^^^

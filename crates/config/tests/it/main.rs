@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 mod foreign;
 mod generated;
+mod left_out;
 mod limits;
 mod listeners;
 mod names;
