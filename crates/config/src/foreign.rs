@@ -1,5 +1,6 @@
-//! The files that other clients have, read as if they were Portolan's own: `mcpServers` of Claude Desktop and Code,
-//! Cursor, Windsurf, Gemini CLI, Copilot CLI, Cline and Roo; `servers` and `inputs` of VS Code.
+//! The files that other clients have, read as if they were Portolan's own: JSON of Claude Desktop and Code, Cursor,
+//! Windsurf, Gemini CLI, Copilot CLI, Cline, Roo, VS Code, OpenCode, Zed, Crush and Amp, TOML of Codex, YAML of Continue
+//! and Goose.
 //!
 //! They were written for somebody else, so what Portolan does not know in them is a warning and not an error. They are
 //! only read; what they mean is checked as everything else is.
@@ -11,100 +12,121 @@ use crate::findings::{Findings, quoted};
 use crate::node::{At, Member, Node, Value};
 use crate::outside::Outside;
 use crate::read::{Entries, Entry};
-use crate::template::Surroundings;
+use crate::syntax::Syntax;
+use crate::template::{Surroundings, Template};
 
+mod client;
+mod credentials;
 mod env_file;
+mod layout;
 mod server;
+mod times;
 
+pub(crate) use client::Client;
+
+use layout::Found;
 use server::Server;
 
-/// Where the servers are: `{"mcpServers": …}`, `{"servers": …}`, and in VS Code's settings `{"mcp": {"servers": …}}`.
-fn block(root: &Node) -> Option<(&Member, &Node)> {
-    let outer = |key| root.member(key).map(|member| (member, root));
-    outer("mcpServers").or_else(|| outer("servers")).or_else(|| {
-        let mcp = &root.member("mcp")?.value;
-        mcp.member("servers").map(|member| (member, mcp))
-    })
+/// Whether a file of Portolan's own syntax is another client's.
+pub(crate) fn is_foreign(root: &Node) -> bool {
+    let own = |member: &Member| Config::KEYS.contains(&member.key.value.as_str());
+    root.member("mcp_servers").is_some() && !root.members().unwrap_or_default().iter().any(own)
 }
-
-/// What other members of these files are that have to do with servers and cannot be read yet.
-const OTHERS: &[(&str, &str)] = &[
-    ("context_servers", "this is how Zed spells it; rename it to \"mcpServers\""),
-    ("mcp", "this is how OpenCode spells it; rename it to \"mcpServers\""),
-    ("upstream", "Portolan's own configuration is TOML; let the file's name end in .toml"),
-];
 
 /// Finds for everything that the parser found wrong the server that it is about.
 pub(crate) fn assign(root: &Node, findings: &mut Findings<'_>) {
-    for server in block(root).and_then(|(block, _)| block.value.members()).unwrap_or_default() {
+    let Some((block, ..)) = layout::block(root) else { return };
+    for server in block.value.members().unwrap_or_default() {
         findings.assign(server.value.span, &server.key.value);
+    }
+    for (index, server) in block.value.items().unwrap_or_default().iter().enumerate() {
+        findings.assign(server.span, &layout::name_in_list(index, server).value);
     }
 }
 
 /// Reads such a file.
-pub(crate) fn read(root: &Node, findings: &mut Findings<'_>, outside: &mut Outside<'_>) -> Option<Config> {
-    let Some((block, holder)) = block(root) else {
-        let other = OTHERS.iter().find_map(|(key, what)| root.member(key).map(|member| (member, *what)));
-        let span = other.map_or(root.span, |(member, _)| member.key.span);
-        let finding = findings.error(span, "the file has neither \"mcpServers\" nor \"servers\"");
-        match other {
-            Some((_, what)) => finding.help(what),
-            None => finding.help(
-                "for example: { \"mcpServers\": { \"files\": { \"command\": \"npx\", \"args\": [\"…\"] } } }",
-            ),
-        };
+pub(crate) fn read(
+    root: &Node,
+    syntax: Syntax,
+    findings: &mut Findings<'_>,
+    outside: &mut Outside<'_>,
+) -> Option<(Config, &'static Client)> {
+    let client = Client::of(root, &findings.source().path, syntax);
+    let before = findings.failed();
+    let Some(layout) = layout::of(root, syntax, findings) else {
+        if findings.failed() == before {
+            without_servers(root, client, findings);
+        }
         return None;
     };
-    others(root, block, findings);
-    let surroundings = Surroundings { inputs: inputs(holder, findings), folder: folder(outside.base()) };
-    outside.rebase(surroundings.folder.clone());
-    let Some(servers) = block.value.members() else {
-        let found = block.value.value.kind();
-        findings.error(block.value.span, format!("expected servers by their names, found {found}"));
-        return None;
-    };
-    let gemini = is_gemini(findings) || servers.iter().any(|server| server.value.member("httpUrl").is_some());
-    let entries = servers
-        .iter()
-        .map(|member| {
-            findings.begin_entry(&member.key.value);
-            let value = upstream(&member.value, &surroundings, gemini, findings, outside);
-            findings.end_entry();
-            Entry { name: member.key.clone(), value }
-        })
-        .collect();
-    let upstream = Some(At { value: Entries(entries), span: block.value.span });
+    others(root, &layout.known, findings);
+    let inputs = layout.holder.map(|holder| inputs(holder, findings)).unwrap_or_default();
+    let folder = folder(outside.base());
+    outside.rebase(folder.clone());
+    let surroundings = Surroundings { spelling: client.spelling, inputs, folder };
+    let mut entries = Vec::new();
+    for found in &layout.found {
+        findings.begin_entry(&found.name.value);
+        let value = upstream(found, &surroundings, client, findings, outside);
+        findings.end_entry();
+        entries.push(Entry { name: found.name.clone(), value });
+    }
+    let is_empty = entries.is_empty();
+    let upstream = Some(At { value: Entries(entries), span: layout.key });
     let mut config = Config { upstream, ..Config::default() };
-    if servers.is_empty() {
-        let finding = findings.error(block.key.span, "no server is configured");
-        finding.help("for example: \"files\": { \"command\": \"npx\", \"args\": [\"…\"] }");
+    if is_empty {
+        findings.error(layout.key, "no server is configured").help(layout::example_server(client));
         config.written.strange = true;
     }
-    Some(config)
+    Some((config, client))
+}
+
+/// Says that there are no servers in a file.
+fn without_servers(root: &Node, client: &Client, findings: &mut Findings<'_>) {
+    match root.member("upstream") {
+        Some(own) => findings
+            .error(own.key.span, "Portolan's own configuration is TOML")
+            .help("let the file's name end in .toml"),
+        None => {
+            let what = match client.syntax {
+                Syntax::Json => "neither \"mcpServers\" nor \"servers\"",
+                Syntax::Toml => "no \"mcp_servers\"",
+                Syntax::Yaml => "neither \"mcpServers\" nor \"extensions\"",
+            };
+            findings.error(root.span, format!("the file has {what}")).help(layout::example(client))
+        }
+    };
 }
 
 fn upstream(
-    node: &Node,
+    found: &Found<'_>,
     surroundings: &Surroundings,
-    gemini: bool,
+    client: &'static Client,
     findings: &mut Findings<'_>,
     outside: &mut Outside<'_>,
 ) -> Option<At<Upstream>> {
-    let Some(members) = node.members() else {
+    let node = found.node;
+    if node.members().is_none() {
         findings.error(node.span, format!("expected a server, found {}", node.value.kind()));
         return None;
-    };
-    let mut server = Server { upstream: Upstream::default(), surroundings, gemini, findings, outside };
-    for member in members {
-        server.member(member);
     }
-    server.finish(members);
-    Some(At { value: server.upstream, span: node.span })
+    let members = server::members(node, client);
+    let mut server = Server { upstream: Upstream::default(), surroundings, client, findings, outside };
+    for member in &members {
+        server.member(*member);
+    }
+    server.finish(&members);
+    let mut upstream = server.upstream;
+    if let Some(project) = found.project.as_ref().filter(|_| upstream.directory.is_none()) {
+        let directory = Template::literal(&project.to_string_lossy());
+        upstream.directory = Some(At { value: directory, span: found.name.span });
+    }
+    Some(At { value: upstream, span: node.span })
 }
 
 /// The rest of the file is for the client. That it is not read should be known, but not line by line.
-fn others(root: &Node, block: &Member, findings: &mut Findings<'_>) {
-    let known = |key: &str| matches!(key, "$schema" | "inputs" | "mcp") || key == block.key.value;
+fn others(root: &Node, known: &[&str], findings: &mut Findings<'_>) {
+    let known = |key: &str| matches!(key, "$schema" | "inputs" | "mcp") || known.contains(&key);
     let others: Vec<&Member> =
         root.members().unwrap_or_default().iter().filter(|m| !known(&m.key.value)).collect();
     let Some(first) = others.first() else { return };
@@ -140,12 +162,21 @@ fn inputs(holder: &Node, findings: &mut Findings<'_>) -> std::collections::BTree
 /// The folder that an editor would have open: `.vscode/mcp.json` and `.cursor/mcp.json` belong to the one above.
 fn folder(directory: &Path) -> PathBuf {
     let of_editor = directory.file_name().and_then(|name| name.to_str()).is_some_and(|name| {
-        matches!(name, ".claude" | ".cursor" | ".gemini" | ".idea" | ".kiro" | ".roo" | ".vscode")
+        matches!(
+            name,
+            ".claude"
+                | ".cursor"
+                | ".gemini"
+                | ".github"
+                | ".idea"
+                | ".kiro"
+                | ".qoder"
+                | ".qwen"
+                | ".roo"
+                | ".vscode"
+                | ".zed"
+        )
     });
     let above = directory.parent().filter(|_| of_editor);
     above.unwrap_or(directory).to_owned()
-}
-
-fn is_gemini(findings: &Findings<'_>) -> bool {
-    findings.source().path.parent().is_some_and(|directory| directory.ends_with(".gemini"))
 }

@@ -6,12 +6,12 @@ use base::masks::Masks;
 use base::plan::{LeftOut, Plan};
 
 use crate::diagnostic::Diagnostic;
-use crate::file::Config;
 use crate::findings::Findings;
-use crate::lower::Lowering;
-use crate::node::{At, Node};
+use crate::lower::{Lowering, Theirs};
+use crate::node::At;
 use crate::outside::{self, Outside};
 use crate::source::Source;
+use crate::syntax::Syntax;
 use crate::{foreign, secret, syntax};
 
 /// What came of reading a configuration.
@@ -27,7 +27,7 @@ pub struct Loaded {
 
 /// Reads and checks a configuration file; `-` is standard input. `env` looks up environment variables.
 ///
-/// What a file is, is told by its name (`.toml`, `.json`, `.jsonc`) or else by how it begins.
+/// What a file is, is told by its name (`.toml`, `.json`, `.jsonc`, `.yaml`, `.yml`) or else by how it begins.
 #[must_use]
 pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Loaded {
     let from_stdin = path == Path::new("-");
@@ -53,10 +53,14 @@ pub fn load_text(mut source: Source, env: &dyn Fn(&str) -> Option<String>) -> Lo
     }
     let mut findings = Findings::new(&source);
     let mut outside = Outside::new(directory(&source.path), env);
-    let is_json = is_json(&source);
-    let root = if is_json { syntax::json(&mut findings) } else { syntax::toml(&mut findings) };
-
-    if is_json {
+    let syntax = syntax_of(&source);
+    let root = match syntax {
+        Syntax::Json => syntax::json(&mut findings),
+        Syntax::Toml => syntax::toml(&mut findings),
+        Syntax::Yaml => syntax::yaml(&mut findings),
+    };
+    let is_foreign = syntax != Syntax::Toml || foreign::is_foreign(&root);
+    if is_foreign {
         foreign::assign(&root, &mut findings);
     }
     let mut hidden = secret::hidden(&root, &source.text);
@@ -64,10 +68,14 @@ pub fn load_text(mut source: Source, env: &dyn Fn(&str) -> Option<String>) -> Lo
     if findings.failed() {
         // What is missing from a broken file may stand right behind the break: nothing more is said of it.
         hidden.extend(secret::hidden_in_lines(&source.text));
-    } else if let Some(config) = tables(&root, is_json, &mut findings, &mut outside) {
-        plan = Some(
-            Lowering { findings: &mut findings, outside: &mut outside, foreign: is_json }.config(&config),
-        );
+    } else if is_foreign {
+        if let Some((config, client)) = foreign::read(&root, syntax, &mut findings, &mut outside) {
+            let theirs = Some(Theirs { spelling: client.spelling, syntax: client.syntax });
+            plan = Some(Lowering { findings: &mut findings, outside: &mut outside, theirs }.config(&config));
+        }
+    } else if let Some(At { value: config, .. }) = At::read(&root, &mut findings) {
+        plan =
+            Some(Lowering { findings: &mut findings, outside: &mut outside, theirs: None }.config(&config));
     }
     let usable = plan.as_ref().is_some_and(|plan: &Plan| !plan.upstreams.is_empty());
     let left_out = if usable && !findings.failed() { findings.leave_out() } else { Vec::new() };
@@ -87,24 +95,13 @@ pub fn load_text(mut source: Source, env: &dyn Fn(&str) -> Option<String>) -> Lo
     Loaded { plan, diagnostics, files: files(&source.path, outside.into_files()) }
 }
 
-fn tables(
-    root: &Node,
-    is_json: bool,
-    findings: &mut Findings<'_>,
-    outside: &mut Outside<'_>,
-) -> Option<Config> {
-    if is_json {
-        foreign::read(root, findings, outside)
-    } else {
-        At::read(root, findings).map(|config| config.value)
-    }
-}
-
-fn is_json(source: &Source) -> bool {
+fn syntax_of(source: &Source) -> Syntax {
     match source.path.extension().and_then(|extension| extension.to_str()) {
-        Some("json" | "jsonc") => true,
-        Some("toml") => false,
-        _ => source.text.trim_start().starts_with(['{', '/']),
+        Some("json" | "jsonc") => Syntax::Json,
+        Some("toml") => Syntax::Toml,
+        Some("yaml" | "yml") => Syntax::Yaml,
+        _ if source.text.trim_start().starts_with(['{', '/']) => Syntax::Json,
+        _ => Syntax::Toml,
     }
 }
 

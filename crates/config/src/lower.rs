@@ -10,6 +10,8 @@ use crate::file::{self, Config};
 use crate::findings::Findings;
 use crate::node::At;
 use crate::outside::Outside;
+use crate::syntax::Syntax;
+use crate::template::spelling::Spelling;
 use crate::template::{self, Template};
 use crate::value::Bounded;
 
@@ -42,8 +44,15 @@ const JSON_DEPTHS: RangeInclusive<usize> = 16..=100_000;
 pub(crate) struct Lowering<'l, 'a> {
     pub(crate) findings: &'l mut Findings<'a>,
     pub(crate) outside: &'l mut Outside<'a>,
-    /// Whether the file is another client's, in which Portolan's own keys cannot be written.
-    pub(crate) foreign: bool,
+    /// How the file is written, if it is another client's, in which Portolan's own keys cannot be written.
+    pub(crate) theirs: Option<Theirs>,
+}
+
+/// How another client's file is written, for hints that do no harm there.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Theirs {
+    pub(crate) spelling: &'static Spelling,
+    pub(crate) syntax: Syntax,
 }
 
 impl Lowering<'_, '_> {
@@ -136,6 +145,30 @@ impl Lowering<'_, '_> {
         let (least, most) = (B::spell(*range.start()), B::spell(*range.end()));
         self.findings.error(given.span, format!("must be from {least} to {most}"));
         None
+    }
+
+    /// Where a secret is to be put that stands in the file after `before`, and how the file then refers to it.
+    fn place_of_secret(&self, environment: &str, before: &str, name: &str) -> String {
+        let own = Some((format!("${{env:{name}}}"), Some("${file:PATH}")));
+        let theirs = |theirs: Theirs| Some((theirs.spelling.variable(name)?, theirs.spelling.file()));
+        match self.theirs.map_or(own, theirs) {
+            Some((variable, Some(file))) => {
+                format!("put it into {environment}, or a file: \"{before}{variable}\", \"{before}{file}\"")
+            }
+            Some((variable, None)) => format!("put it into {environment}: \"{before}{variable}\""),
+            None => {
+                let whose = self.theirs.map_or("this client", |theirs| theirs.spelling.whose);
+                format!(
+                    "{whose} replaces nothing in its file; `portolan convert` makes one of Portolan's own, where \
+                     \"{before}${{env:{name}}}\" stands for a variable"
+                )
+            }
+        }
+    }
+
+    /// Whether the file is another client's.
+    fn foreign(&self) -> bool {
+        self.theirs.is_some()
     }
 
     /// A text, with everything put in.

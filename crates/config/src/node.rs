@@ -1,4 +1,4 @@
-//! A parsed file, TOML or JSON, as one tree in which each value knows its place.
+//! A parsed file, TOML, JSON or YAML, as one tree in which each value knows its place.
 
 use std::ops::Range;
 
@@ -32,9 +32,11 @@ pub(crate) enum Value {
     /// A whole number; those that do not fit are at its limits.
     Whole(i64),
     /// Any other number.
-    Fraction,
+    Fraction(f64),
     /// A date or time of TOML.
     Date,
+    /// What stands for another value in YAML. It is not followed.
+    Alias,
     Text(String),
     List(Vec<Node>),
     Table(Vec<Member>),
@@ -65,8 +67,9 @@ impl Value {
             Self::Null => "null",
             Self::Boolean(_) => "true or false",
             Self::Whole(_) => "a whole number",
-            Self::Fraction => "a number with a fraction",
+            Self::Fraction(_) => "a number with a fraction",
             Self::Date => "a date",
+            Self::Alias => "an alias, which is not followed",
             Self::Text(_) => "text",
             Self::List(_) => "a list",
             Self::Table(_) => "a table",
@@ -83,6 +86,34 @@ impl Node {
     /// A member's value, if it is a table that has it.
     pub(crate) fn member(&self, key: &str) -> Option<&Member> {
         self.members()?.iter().find(|member| member.key.value == key)
+    }
+
+    /// The values, if it is a list.
+    pub(crate) fn items(&self) -> Option<&[Self]> {
+        if let Value::List(items) = &self.value { Some(items) } else { None }
+    }
+
+    /// Whether two values are the same, wherever they stand.
+    pub(crate) fn says_the_same(&self, other: &Self) -> bool {
+        match (&self.value, &other.value) {
+            (Value::Null, Value::Null) => true,
+            (Value::Boolean(a), Value::Boolean(b)) => a == b,
+            (Value::Whole(a), Value::Whole(b)) => a == b,
+            (Value::Fraction(a), Value::Fraction(b)) => a == b,
+            (Value::Text(a), Value::Text(b)) => a == b,
+            (Value::List(a), Value::List(b)) => {
+                a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.says_the_same(b))
+            }
+            (Value::Table(a), Value::Table(b)) => {
+                let same = |member: &Member| {
+                    other
+                        .member(&member.key.value)
+                        .is_some_and(|theirs| theirs.value.says_the_same(&member.value))
+                };
+                a.len() == b.len() && a.iter().all(same)
+            }
+            _ => false,
+        }
     }
 
     /// The text, if it is one.

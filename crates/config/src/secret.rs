@@ -55,7 +55,19 @@ pub(crate) fn is_credential_text(text: &str) -> bool {
 }
 
 /// Keys that sound like those that hold secrets, and hold names or numbers.
-const HARMLESS: &[&str] = &["envFile", "forward_headers", "header_bytes", "header_count", "header_timeout"];
+const HARMLESS: &[&str] = &[
+    "api_key_env",
+    "bearer_token_env_var",
+    "env_http_headers",
+    "env_keys",
+    "env_vars",
+    "envFile",
+    "forward_headers",
+    "header_bytes",
+    "header_count",
+    "header_timeout",
+    "http_headers_helper",
+];
 
 /// What of the file is shown to nobody: texts that are, or by any sign might be, secrets.
 pub(crate) fn hidden(root: &Node, file: &str) -> Vec<Span> {
@@ -75,7 +87,9 @@ fn visit(node: &Node, secret: bool, file: &str, found: &mut Vec<Span>) {
                 let holds_secrets =
                     (key.contains("head") || key.starts_with("env") || key == "auth" || key == "keys")
                         && !HARMLESS.contains(&member.key.value.as_str());
-                let named = is_credential_name(&member.key.value) && !(is_tls && member.key.value == "key");
+                let named = is_credential_name(&member.key.value)
+                    && !(is_tls && member.key.value == "key")
+                    && !HARMLESS.contains(&member.key.value.as_str());
                 let secret = secret || holds_secrets || named;
                 visit(&member.value, secret, file, found);
             }
@@ -98,7 +112,12 @@ fn visit(node: &Node, secret: bool, file: &str, found: &mut Vec<Span>) {
             }
         }
         Value::Whole(_) if secret => found.push(node.span),
-        Value::Null | Value::Boolean(_) | Value::Whole(_) | Value::Fraction | Value::Date => {}
+        Value::Null
+        | Value::Boolean(_)
+        | Value::Whole(_)
+        | Value::Fraction(_)
+        | Value::Date
+        | Value::Alias => {}
     }
 }
 

@@ -9,6 +9,11 @@ use crate::node::{Node, Span};
 use crate::outside::{INHERITED, Outside};
 use crate::read::{Read, WrongKind};
 
+mod foreign;
+pub(crate) mod spelling;
+
+use spelling::Spelling;
+
 /// Text, and what is to be put into it.
 #[derive(Clone, Default)]
 pub(crate) struct Template {
@@ -28,25 +33,40 @@ enum Piece {
         name: String,
         default: Option<String>,
         input: Option<String>,
+        unset: Unset,
         span: Span,
     },
+    /// The content of a file; whether `~/` at its start is the home directory.
     File {
         path: String,
+        tilde: bool,
         span: Span,
     },
+}
+
+/// What is to be done about a variable that is not set.
+#[derive(Clone)]
+enum Unset {
+    /// It is a mistake; how one writes that it may be missing, if one can.
+    Fault(Option<String>),
+    /// It counts as empty.
+    Empty,
+    /// It was none: the text stays as it is written.
+    AsWritten(String),
 }
 
 /// Whose spelling of references is read.
 pub(crate) enum Dialect<'d> {
     /// `${env:NAME}` and `${file:PATH}`; anything else is a mistake.
     Own,
-    /// Also `${NAME}`, `${input:ID}` and the folders of editors; anything else is left as it is, as they do.
+    /// What another client replaces; anything else is left as it is, as that client does.
     Foreign(&'d Surroundings),
 }
 
 /// What references of other clients' files may name.
-#[derive(Default)]
 pub(crate) struct Surroundings {
+    /// How they are written.
+    pub(crate) spelling: &'static Spelling,
     /// The inputs that VS Code asks for, and their defaults.
     pub(crate) inputs: BTreeMap<String, Option<String>>,
     /// The folder that an editor would have open.
@@ -75,6 +95,16 @@ impl Template {
         Self { pieces: vec![Piece::Literal(text.to_owned())] }
     }
 
+    /// The value of a variable, with something before it.
+    pub(crate) fn of_variable(before: &str, name: &str, span: Span) -> Self {
+        let name = name.to_owned();
+        let variable = Piece::Variable { name, default: None, input: None, unset: Unset::Fault(None), span };
+        let mut template = Self::default();
+        template.push_literal(before);
+        template.pieces.push(variable);
+        template
+    }
+
     /// The value of a variable that does not stand in this file.
     pub(crate) fn from_elsewhere(name: String, value: String) -> Self {
         Self { pieces: vec![Piece::Elsewhere { name, value }] }
@@ -89,12 +119,9 @@ impl Template {
             Some(base) => Span { start: base + from, end: base + to },
             None => span,
         };
-        if let (Dialect::Foreign(_), Some(name)) = (dialect, text.strip_prefix('$'))
-            && is_shouted(name)
-        {
-            return Self { pieces: vec![variable(name, place(0, text.len()))] };
+        if let Dialect::Foreign(surroundings) = dialect {
+            return Self::parse_foreign(text, &place, surroundings, findings);
         }
-
         let mut template = Self::default();
         let mut done = 0;
         while let Some(start) = text.get(done..).and_then(|rest| rest.find("${")).map(|at| done + at) {
@@ -108,21 +135,48 @@ impl Template {
             }
             template.push_literal(before);
             let Some(length) = rest.find('}') else {
-                if matches!(dialect, Dialect::Own) {
-                    findings
-                        .error(place(start, text.len()), "the reference has no end")
-                        .help("write ${env:NAME} or ${file:PATH}; for the characters themselves write $${");
-                }
+                findings
+                    .error(place(start, text.len()), "the reference has no end")
+                    .help("write ${env:NAME} or ${file:PATH}; for the characters themselves write $${");
                 done = start;
                 break;
             };
             let end = start + 2 + length + 1;
             let inside = rest.get(..length).unwrap_or_default();
-            match reference(inside, place(start, end), dialect, findings) {
+            match reference(inside, place(start, end), findings) {
                 Some(piece) => template.pieces.push(piece),
                 None => template.push_literal(text.get(start..end).unwrap_or_default()),
             }
             done = end;
+        }
+        template.push_literal(text.get(done..).unwrap_or_default());
+        template
+    }
+
+    /// The same in the spelling of another client.
+    fn parse_foreign(
+        text: &str,
+        place: &dyn Fn(usize, usize) -> Span,
+        surroundings: &Surroundings,
+        findings: &mut Findings<'_>,
+    ) -> Self {
+        let mut template = Self::default();
+        let (mut done, mut at) = (0, 0);
+        while let Some(start) = text.get(at..).and_then(|rest| rest.find(['$', '{'])).map(|found| at + found)
+        {
+            let rest = text.get(start..).unwrap_or_default();
+            let Some((reference, length)) = surroundings.spelling.find(rest, start == 0) else {
+                at = start + 1;
+                continue;
+            };
+            let (end, span) = (start + length, place(start, start + length));
+            let written = text.get(start..end).unwrap_or_default();
+            template.push_literal(text.get(done..start).unwrap_or_default());
+            match foreign::piece(&reference, written, span, surroundings, findings) {
+                Some(piece) => template.pieces.push(piece),
+                None => template.push_literal(written),
+            }
+            (done, at) = (end, end);
         }
         template.push_literal(text.get(done..).unwrap_or_default());
         template
@@ -146,97 +200,42 @@ impl Template {
     }
 }
 
-fn variable(text: &str, span: Span) -> Piece {
-    let (name, default) = match text.split_once(":-") {
+fn reference(inside: &str, span: Span, findings: &mut Findings<'_>) -> Option<Piece> {
+    if let Some(path) = inside.strip_prefix("file:") {
+        return Some(Piece::File { path: path.to_owned(), tilde: false, span });
+    }
+    let Some(variable) = inside.strip_prefix("env:") else {
+        let finding = findings.error(span, "only ${env:NAME} and ${file:PATH} can be put into a text");
+        let (name, _) = inside.split_once(":-").unwrap_or((inside, ""));
+        if is_name(name) {
+            finding.help(format!("write ${{env:{inside}}}; for the characters themselves write $${{"));
+        } else {
+            finding.help("for the characters themselves write $${");
+        }
+        return None;
+    };
+    let (name, default) = with_default(variable, Some(":-"));
+    if !is_name(name) {
+        findings
+            .error(span, "this is no name of an environment variable")
+            .help("write ${env:NAME}, or ${env:NAME:-default}");
+        return Some(Piece::Literal(String::new()));
+    }
+    let unset = Unset::Fault(Some(format!("${{env:{name}:-default}}")));
+    Some(Piece::Variable { name: name.to_owned(), default, input: None, unset, span })
+}
+
+/// A name, and the default that may follow it.
+fn with_default<'t>(text: &'t str, between: Option<&str>) -> (&'t str, Option<String>) {
+    match between.and_then(|between| text.split_once(between)) {
         Some((name, default)) => (name, Some(default.to_owned())),
         None => (text, None),
-    };
-    Piece::Variable { name: name.to_owned(), default, input: None, span }
-}
-
-fn reference(inside: &str, span: Span, dialect: &Dialect<'_>, findings: &mut Findings<'_>) -> Option<Piece> {
-    if let Some(name) = inside.strip_prefix("env:") {
-        let piece = variable(name, span);
-        if let Piece::Variable { name, .. } = &piece
-            && !is_name(name)
-        {
-            findings
-                .error(span, "this is no name of an environment variable")
-                .help("write ${env:NAME}, or ${env:NAME:-default}");
-            return Some(Piece::Literal(String::new()));
-        }
-        return Some(piece);
     }
-    if let Some(path) = inside.strip_prefix("file:") {
-        return Some(Piece::File { path: path.to_owned(), span });
-    }
-    match dialect {
-        Dialect::Own => {
-            let finding = findings.error(span, "only ${env:NAME} and ${file:PATH} can be put into a text");
-            let (name, _) = inside.split_once(":-").unwrap_or((inside, ""));
-            if is_name(name) {
-                finding.help(format!("write ${{env:{inside}}}; for the characters themselves write $${{"));
-            } else {
-                finding.help("for the characters themselves write $${");
-            }
-            None
-        }
-        Dialect::Foreign(surroundings) => foreign(inside, span, surroundings, findings),
-    }
-}
-
-fn foreign(
-    inside: &str,
-    span: Span,
-    surroundings: &Surroundings,
-    findings: &mut Findings<'_>,
-) -> Option<Piece> {
-    let folder = || Piece::Literal(surroundings.folder.display().to_string());
-    let base = || surroundings.folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    if let Some(id) = inside.strip_prefix("input:") {
-        if !surroundings.inputs.contains_key(id) {
-            findings.warning(span, format!("the file's \"inputs\" have no {id:?}"));
-        }
-        return Some(Piece::Variable {
-            name: input_variable(id),
-            default: surroundings.inputs.get(id).cloned().flatten(),
-            input: Some(id.to_owned()),
-            span,
-        });
-    }
-    match inside {
-        "cwd" | "workspaceFolder" | "workspaceRoot" => Some(folder()),
-        "workspaceFolderBasename" => Some(Piece::Literal(base())),
-        "userHome" => Some(variable("HOME", span)),
-        "pathSeparator" | "/" => Some(Piece::Literal("/".to_owned())),
-        _ => {
-            let piece = variable(inside, span);
-            if matches!(&piece, Piece::Variable { name, .. } if is_name(name)) {
-                return Some(piece);
-            }
-            findings
-                .warning(span, format!("Portolan does not know ${{{inside}}}, and leaves it as it is"))
-                .help("it knows ${NAME}, ${NAME:-default}, ${env:NAME}, ${file:PATH}, ${input:ID} and ${workspaceFolder}");
-            None
-        }
-    }
-}
-
-/// Where the value of an input of VS Code is taken from.
-fn input_variable(id: &str) -> String {
-    let id: String =
-        id.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
-    format!("PORTOLAN_INPUT_{id}")
 }
 
 pub(crate) fn is_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-}
-
-/// What is never meant as it stands: `$GITHUB_TOKEN`.
-fn is_shouted(name: &str) -> bool {
-    name.len() > 1 && is_name(name) && !name.contains(|c: char| c.is_ascii_lowercase())
 }
 
 /// Puts in what is referred to. Nothing when that is not to be had, which is then said. Variables of the environment are from
@@ -281,32 +280,58 @@ pub(crate) fn resolve_open(
                 }
                 Some(value.clone())
             }
-            Piece::Variable { name, default, input, span } => {
+            Piece::Variable { name, default, input, unset, span } => {
                 let value = outside.env(name);
                 if value.as_deref() == Some("") && default.is_none() {
                     findings.warning(*span, format!("the environment variable {name} is empty"));
                 }
                 let value = value.filter(|value| !value.is_empty() || default.is_none());
                 let value = value.or_else(|| default.clone());
-                if value.is_none() {
-                    unset(name, input.as_deref(), *span, findings);
-                }
-                value
+                value.or_else(|| unset.instead_of(name, input.as_deref(), *span, findings))
             }
-            Piece::File { path, span } => outside.secret(path, *span, findings),
+            Piece::File { path, tilde, span } => {
+                let home = path.strip_prefix("~/").filter(|_| *tilde).zip(outside.env("HOME"));
+                let path = home.map_or_else(|| path.clone(), |(rest, home)| format!("{home}/{rest}"));
+                outside.secret(&path, *span, findings)
+            }
         };
         text = text.zip(part).map(|(text, part)| text + &part);
     }
     text
 }
 
-fn unset(name: &str, input: Option<&str>, span: Span, findings: &mut Findings<'_>) {
-    match input {
-        Some(id) => findings
-            .error(span, format!("nobody can be asked for the input {id:?} here"))
-            .help(format!("set the environment variable {name}")),
-        None => findings
-            .error(span, format!("the environment variable {name} is not set"))
-            .help(format!("set it; if it may be missing, write ${{env:{name}:-default}}")),
-    };
+impl Unset {
+    /// What stands in the place of a variable that is not set.
+    fn instead_of(
+        &self,
+        name: &str,
+        input: Option<&str>,
+        span: Span,
+        findings: &mut Findings<'_>,
+    ) -> Option<String> {
+        match (self, input) {
+            (Self::AsWritten(text), _) => Some(text.clone()),
+            (Self::Empty, _) => {
+                findings.warning(
+                    span,
+                    format!("the environment variable {name} is not set, and counts as empty here"),
+                );
+                Some(String::new())
+            }
+            (Self::Fault(_), Some(id)) => {
+                findings
+                    .error(span, format!("nobody can be asked for the input {id:?} here"))
+                    .help(format!("set the environment variable {name}"));
+                None
+            }
+            (Self::Fault(or_default), None) => {
+                let help = match or_default {
+                    Some(text) => format!("set it; if it may be missing, write {text}"),
+                    None => "set it where Portolan is started".to_owned(),
+                };
+                findings.error(span, format!("the environment variable {name} is not set")).help(help);
+                None
+            }
+        }
+    }
 }

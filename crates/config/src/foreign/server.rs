@@ -1,15 +1,14 @@
 //! One server of another client's file.
 
-use std::time::Duration;
-
+use super::client::Client;
 use super::env_file;
-use crate::file::{Selection, Texts, Timeouts, Transport, Upstream};
+use crate::file::{Selection, Texts, Transport, Upstream};
 use crate::findings::{Findings, nearest};
 use crate::node::{At, Member, Node, Span, Value};
 use crate::outside::{self, Outside};
 use crate::read::{Entries, Entry, Read};
 use crate::template::{self, Dialect, Surroundings, Template};
-use crate::value::{Command, Lasting};
+use crate::value::Command;
 
 /// What is for a client's user and not for a gateway.
 const FOR_CLIENTS: &[&str] = &[
@@ -32,7 +31,9 @@ const SIGN_IN: &[&str] = &["auth", "authProviderType", "headersHelper", "oauth"]
 /// Everything that is read.
 const READ: &[&str] = &[
     "args",
+    "baseUrl",
     "command",
+    "connectionTimeout",
     "cwd",
     "disabled",
     "disabledTools",
@@ -44,33 +45,62 @@ const READ: &[&str] = &[
     "headers",
     "httpUrl",
     "includeTools",
+    "initTimeout",
+    "isActive",
     "serverUrl",
+    "startup_timeout_ms",
+    "startup_timeout_sec",
     "timeout",
+    "tool_timeout_sec",
     "tools",
     "transport",
     "type",
     "url",
 ];
 /// The members that are a URL; the first that is there is taken.
-const URLS: &[&str] = &["httpUrl", "serverUrl", "url"];
-/// No client waits for hours, and none says its milliseconds in less: Cline and Roo count seconds, Gemini CLI and
-/// Claude Code milliseconds.
-const MILLISECONDS_FROM: i64 = 10_000;
+const URLS: &[&str] = &["httpUrl", "serverUrl", "url", "baseUrl"];
+
+/// A member of a server, under the name that it has in most clients' files.
+pub(super) type Given<'n> = (&'n str, &'n Member);
+
+/// The members of a server, those of its parts among them.
+pub(super) fn members<'n>(node: &'n Node, client: &Client) -> Vec<Given<'n>> {
+    let mut all = Vec::new();
+    for member in node.members().unwrap_or_default() {
+        let key = client.common(&member.key.value);
+        match (key, member.value.members()) {
+            // So Cline 3 writes it, and so Zed once did.
+            ("transport", Some(parts)) => {
+                all.extend(parts.iter().map(|part| (client.common(&part.key.value), part)));
+            }
+            ("command", Some(parts)) => all.extend(parts.iter().map(|part| match part.key.value.as_str() {
+                "path" => ("command", part),
+                other => (other, part),
+            })),
+            ("requestOptions", Some(parts)) => {
+                all.extend(
+                    parts.iter().filter(|part| part.key.value == "headers").map(|part| ("headers", part)),
+                );
+            }
+            _ => all.push((key, member)),
+        }
+    }
+    all
+}
 
 /// A server that is being read.
 pub(super) struct Server<'s, 'a, 'o> {
     pub(super) upstream: Upstream,
     pub(super) surroundings: &'s Surroundings,
-    /// Whether the file is Gemini CLI's, where `url` is another transport and `timeout` another unit.
-    pub(super) gemini: bool,
+    pub(super) client: &'static Client,
     pub(super) findings: &'s mut Findings<'a>,
     pub(super) outside: &'s mut Outside<'o>,
 }
 
 impl Server<'_, '_, '_> {
     /// Reads one member of it.
-    pub(super) fn member(&mut self, member: &Member) {
-        let (key, node) = (member.key.value.as_str(), &member.value);
+    pub(super) fn member(&mut self, (key, member): Given<'_>) {
+        let node = &member.value;
         match key {
             "command" => {
                 self.note("command", member);
@@ -86,18 +116,17 @@ impl Server<'_, '_, '_> {
             }
             "headers" => {
                 self.note("headers", member);
-                self.upstream.headers = self.table(node);
+                let headers = self.table(node);
+                headers.into_iter().flat_map(|headers| headers.value.0).for_each(|one| self.add_header(one));
             }
             "cwd" => {
                 self.note("directory", member);
                 self.upstream.directory = self.text(node);
             }
-            "disabled" => self.upstream.disabled = self.read(node),
-            "enabled" => {
-                let enabled: Option<At<bool>> = self.read(node);
-                self.upstream.disabled = enabled.map(|At { value, span }| At { value: !value, span });
-            }
-            "timeout" => self.timeout(node),
+            "disabled" => self.switch(node, true),
+            "enabled" | "isActive" => self.switch(node, false),
+            "env_vars" => self.inherited(node),
+            _ if self.credential(key, member) || self.time(key, node) => {}
             "tools" | "includeTools" | "enabledTools" => {
                 let names: Option<At<Texts>> = self.read(node);
                 self.tools(node.span).include = names;
@@ -106,7 +135,20 @@ impl Server<'_, '_, '_> {
                 let names: Option<At<Texts>> = self.read(node);
                 self.tools(node.span).exclude = names;
             }
-            _ if FOR_CLIENTS.contains(&key) || READ.contains(&key) => {}
+            // What several servers of a YAML file have in common would be missing from each.
+            "<<" => {
+                self.upstream.written.strange = true;
+                self.findings
+                    .error(member.key.span, "merge keys are not followed")
+                    .help("write the members themselves");
+            }
+            "source" if node.text() == Some("extension") => {
+                self.upstream.written.strange = true;
+                self.findings
+                    .error(node.span, "the server's program is in an extension of Zed, and not in this file");
+            }
+            "" => {}
+            _ if FOR_CLIENTS.contains(&key) || READ.contains(&key) || self.client.its_own.contains(&key) => {}
             _ if SIGN_IN.contains(&key) => {
                 self.findings
                     .warning(
@@ -125,8 +167,8 @@ impl Server<'_, '_, '_> {
     }
 
     /// Reads the members that depend on each other.
-    pub(super) fn finish(&mut self, members: &[Member]) {
-        let find = |key: &str| members.iter().find(|member| member.key.value == key);
+    pub(super) fn finish(&mut self, members: &[Given<'_>]) {
+        let find = |key: &str| members.iter().find(|(name, _)| *name == key).map(|(_, member)| *member);
         let url = URLS.iter().find_map(|key| find(key));
         if let Some(member) = url {
             self.note("url", member);
@@ -142,7 +184,7 @@ impl Server<'_, '_, '_> {
         }
     }
 
-    fn note(&mut self, key: &'static str, member: &Member) {
+    pub(super) fn note(&mut self, key: &'static str, member: &Member) {
         self.upstream.written.note(key, member.key.span);
     }
 
@@ -150,11 +192,34 @@ impl Server<'_, '_, '_> {
         At::read(node, self.findings)
     }
 
-    fn wrong_kind(&mut self, node: &Node, expected: &str) {
+    pub(super) fn wrong_kind(&mut self, node: &Node, expected: &str) {
         self.findings.error(node.span, format!("expected {expected}, found {}", node.value.kind()));
     }
 
-    fn text(&mut self, node: &Node) -> Option<At<Template>> {
+    /// Whether it is switched off: once is enough, where a file says it in two ways.
+    fn switch(&mut self, node: &Node, off: bool) {
+        let Some(At { value, span }) = self.read::<bool>(node) else { return };
+        if value == off || self.upstream.disabled.is_none() {
+            self.upstream.disabled = Some(At { value: value == off, span });
+        }
+    }
+
+    /// Names of variables that the program gets, or tables that name them.
+    fn inherited(&mut self, node: &Node) {
+        self.upstream.written.note("inherit_env", node.span);
+        let Some(items) = node.items() else { return self.wrong_kind(node, "a list of names") };
+        let mut names = Vec::new();
+        for item in items {
+            let name = item.member("name").map_or(item, |name| &name.value);
+            match name.text() {
+                Some(text) => names.push(At { value: text.to_owned(), span: name.span }),
+                None => self.wrong_kind(name, "the name of an environment variable"),
+            }
+        }
+        self.upstream.inherit_env = Some(At { value: names, span: node.span });
+    }
+
+    pub(super) fn text(&mut self, node: &Node) -> Option<At<Template>> {
         let Some(text) = node.text() else {
             self.wrong_kind(node, "text in quotes");
             return None;
@@ -172,7 +237,7 @@ impl Server<'_, '_, '_> {
         Some(At { value: items, span: node.span })
     }
 
-    fn table(&mut self, node: &Node) -> Option<At<Entries<Template>>> {
+    pub(super) fn table(&mut self, node: &Node) -> Option<At<Entries<Template>>> {
         let Some(members) = node.members() else {
             self.wrong_kind(node, "names and values");
             return None;
@@ -210,7 +275,7 @@ impl Server<'_, '_, '_> {
         let span = member.value.span;
         let (needs, has) = match kind {
             "stdio" | "local" => ("command", self.upstream.written.key("command").is_some()),
-            "http" | "streamable-http" | "streamableHttp" | "streamable_http" | "remote" => {
+            "http" | "streamable-http" | "streamableHttp" | "streamable_http" | "shttp" | "remote" => {
                 ("url", url.is_some())
             }
             "sse" => {
@@ -239,19 +304,6 @@ impl Server<'_, '_, '_> {
         let dialect = Dialect::Foreign(self.surroundings);
         self.upstream.socket = at(Template::parse(socket, node.span, &dialect, self.findings));
         self.upstream.url = at(Template::literal(&format!("http://localhost{path}")));
-    }
-
-    fn timeout(&mut self, node: &Node) {
-        let Value::Whole(number @ 0..) = node.value else { return self.wrong_kind(node, "a whole number") };
-        let number_u64 = number.unsigned_abs();
-        let in_ms = self.gemini || number >= MILLISECONDS_FROM;
-        let value = if in_ms { Duration::from_millis(number_u64) } else { Duration::from_secs(number_u64) };
-        if !self.gemini && (1_000..MILLISECONDS_FROM).contains(&number) {
-            self.findings.warning(node.span, format!("{number} is taken for seconds, as Cline and Roo do"));
-        }
-        let timeouts =
-            Timeouts { call: Some(At { value: Lasting(value), span: node.span }), ..Timeouts::default() };
-        self.upstream.timeouts = Some(At { value: timeouts, span: node.span });
     }
 
     /// Reads the variables of a file. Those that stand in `env` itself win, so they come after.

@@ -190,9 +190,10 @@ impl Lowering<'_, '_> {
         self.outside.secrets.add(text, LITERAL);
         let scheme = ["Bearer ", "Basic "].into_iter().find(|scheme| text.starts_with(scheme)).unwrap_or("");
         let variable = header.as_str().to_ascii_uppercase().replace('-', "_");
+        let help = self.place_of_secret("an environment variable", scheme, &variable);
         self.findings
             .warning(value.span, format!("the secret in {:?} stands in the file", name.value))
-            .help(format!("put it into an environment variable, or a file: \"{scheme}${{env:{variable}}}\", \"{scheme}${{file:PATH}}\""));
+            .help(help);
     }
 
     fn forward_headers(&mut self, given: &file::Upstream) -> Vec<HeaderName> {

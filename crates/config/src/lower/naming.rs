@@ -75,7 +75,7 @@ impl Lowering<'_, '_> {
         let mut fronts: Vec<Front<'_>> = Vec::new();
         let mut told_apart = Vec::new();
         for upstream in upstreams {
-            if self.foreign {
+            if self.foreign() {
                 self.findings.begin_entry(&upstream.name.value);
             }
             let front = self.front(naming, upstream, upstreams.len() > 1, &fronts, &of_route);
@@ -98,10 +98,11 @@ impl Lowering<'_, '_> {
         of_route: &str,
     ) -> Option<Front<'u>> {
         let (name, prefix) = (&upstream.name.value, &upstream.prefix);
+        let help = another_prefix(self.foreign(), name);
         if prefix.value.is_empty() {
             if is_among_others {
                 let message = format!("upstream {name:?} needs a prefix among the others{of_route}");
-                self.findings.error(prefix.span, message).help(another_prefix(self.foreign, name));
+                self.findings.error(prefix.span, message).help(help);
             }
             return None;
         }
@@ -114,7 +115,7 @@ impl Lowering<'_, '_> {
             self.findings
                 .error(prefix.span, ambiguity(&front, other, of_route))
                 .label(other.upstream.prefix.span, "this is the other")
-                .help(another_prefix(self.foreign, name));
+                .help(help);
         }
         Some(front)
     }
@@ -125,7 +126,7 @@ impl Lowering<'_, '_> {
             return;
         }
         let message = format!("the prefix {:?} leaves {room} characters for names{of_route}", front.text);
-        let help = if self.foreign {
+        let help = if self.foreign() {
             "give the server a shorter name"
         } else {
             "write a shorter prefix = \"…\", or a larger naming.max_length of the route"

@@ -43,7 +43,7 @@ impl Lowering<'_, '_> {
                 let disabled = entry.value.as_ref().and_then(|given| given.value.disabled.as_ref());
                 disabled.is_some_and(|disabled| disabled.value)
             };
-            if self.foreign && given.filter(|entry| !is_off(entry)).count() > 1 {
+            if self.foreign() && given.filter(|entry| !is_off(entry)).count() > 1 {
                 // What a tool is called does not depend on whether the other servers can be used.
                 naming.prefix = PrefixRule::Always;
             }

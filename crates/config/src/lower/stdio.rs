@@ -131,15 +131,13 @@ impl Lowering<'_, '_> {
         let Some(text) = literal else { return };
         if secret::is_credential_name(&name.value) || secret::is_credential_text(text) {
             self.outside.secrets.add(text, LITERAL);
+            let help = self.place_of_secret("Portolan's environment", "", &name.value);
             self.findings
                 .warning(
                     value.span,
                     format!("the secret in {:?} of {upstream:?} stands in the file", name.value),
                 )
-                .help(format!(
-                    "put it into Portolan's environment, or a file: \"${{env:{0}}}\", \"${{file:PATH}}\"",
-                    name.value
-                ));
+                .help(help);
         }
     }
 

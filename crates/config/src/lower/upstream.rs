@@ -9,6 +9,7 @@ use super::{DAY, GIB, HOUR, KIB, Lowering, MANY, SECOND};
 use crate::file::{self, Config};
 use crate::node::At;
 use crate::read::Entry;
+use crate::syntax::Syntax;
 
 /// The most characters of a name. It stands in logs and metrics.
 const NAME_LENGTH: usize = 64;
@@ -58,7 +59,7 @@ impl Lowering<'_, '_> {
 
     /// An entry of another client's file stands for itself: what is wrong with it does not concern the others.
     fn entry(&mut self, entry: &Entry<file::Upstream>) -> Upstream {
-        if !self.foreign {
+        if !self.foreign() {
             return self.upstream(entry);
         }
         self.findings.begin_entry(&entry.name.value);
@@ -110,10 +111,15 @@ impl Lowering<'_, '_> {
             }
             (None, None) => {
                 if !given.written.strange {
-                    let help = if self.foreign {
-                        "give it a \"url\", or a \"command\" and \"args\""
-                    } else {
-                        "url = \"https://mcp.example.com/mcp\", or command = [\"program\", \"argument\"]"
+                    let help = match self.theirs.map(|theirs| theirs.syntax) {
+                        Some(Syntax::Json) => "give it a \"url\", or a \"command\" and \"args\"",
+                        Some(Syntax::Toml) => {
+                            "url = \"https://mcp.example.com/mcp\", or command = \"program\" and args = [\"argument\"]"
+                        }
+                        Some(Syntax::Yaml) => "give it a URL, or a command and arguments",
+                        None => {
+                            "url = \"https://mcp.example.com/mcp\", or command = [\"program\", \"argument\"]"
+                        }
                     };
                     let message = format!("upstream {:?} has neither a url nor a command", name.value);
                     self.findings.error(name.span, message).help(help);
@@ -136,7 +142,7 @@ impl Lowering<'_, '_> {
             let Some(span) = given.written.key(key) else { continue };
             let message = format!("{key:?} is only for upstreams with a {of}");
             // Other clients ignore it, and some editors write it.
-            if self.foreign {
+            if self.foreign() {
                 self.findings.warning(span, message);
             } else {
                 self.findings.error(span, message);

@@ -55,7 +55,7 @@ fn node(value: &Json<'_>, findings: &mut Findings<'_>) -> Node {
 
 fn number(digits: &str) -> Value {
     if digits.contains(['.', 'e', 'E']) {
-        return Value::Fraction;
+        return Value::Fraction(digits.parse().unwrap_or(f64::NAN));
     }
     let limit = if digits.starts_with('-') { i64::MIN } else { i64::MAX };
     Value::Whole(digits.parse().unwrap_or(limit))

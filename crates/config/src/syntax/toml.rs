@@ -36,7 +36,7 @@ fn node(value: Spanned<DeValue<'_>>) -> Node {
     let value = match value.into_inner() {
         DeValue::String(text) => Value::Text(text.into_owned()),
         DeValue::Integer(digits) => Value::Whole(whole(digits.as_str(), digits.radix())),
-        DeValue::Float(_) => Value::Fraction,
+        DeValue::Float(digits) => Value::Fraction(digits.as_str().parse().unwrap_or(f64::NAN)),
         DeValue::Boolean(is) => Value::Boolean(is),
         DeValue::Datetime(_) => Value::Date,
         DeValue::Array(items) => Value::List(items.into_iter().map(node).collect()),

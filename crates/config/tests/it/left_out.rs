@@ -68,7 +68,7 @@ fn every_kind_of_bad_entry_is_left_out_with_its_reason() {
     b: expected true or false, found text
     b: "command" stands here twice
     b: there is no directory /does/not/exist
-    b: expected a whole number, found a whole number
+    b: expected a number that is not negative
     b: expected a server, found a list
     b: expected a server, found text
     b: expected a server, found null
@@ -104,7 +104,7 @@ fn all_that_is_wrong_with_an_entry_is_said() {
       |
     3 |   "bad": { "command": "x", "args": [1, true], "env": { "A": "${NO_SUCH_KEY}" } }
       |                                                              ^^^^^^^^^^^^^^
-      = help: set it; if it may be missing, write ${env:NO_SUCH_KEY:-default}
+      = help: set it; if it may be missing, write ${NO_SUCH_KEY:-default}
     "#);
 }
 
@@ -122,7 +122,7 @@ fn a_file_of_which_nothing_is_left_is_refused() {
       |
     1 | …args": ["x"] }, "b": { "command": "x", "env": { "K": "${NO_SUCH_KEY}" } }, "c": { "command": "x", "disabled": true } } }
       |                                                        ^^^^^^^^^^^^^^
-      = help: set it; if it may be missing, write ${env:NO_SUCH_KEY:-default}
+      = help: set it; if it may be missing, write ${NO_SUCH_KEY:-default}
     "#);
 }
 

@@ -9,6 +9,7 @@ use std::path::Path;
 use config::{Loaded, Source};
 use tempfile::TempDir;
 
+mod dialects;
 mod foreign;
 mod generated;
 mod left_out;

@@ -59,6 +59,23 @@ fn texts() -> impl Strategy<Value = String> {
         "\"${input:a}\"",
         "// ",
         "/*",
+        "[mcp_servers.a]\n",
+        "[[mcp_servers]]\n",
+        "mcpServers:\n",
+        "extensions:\n",
+        "  - name: a\n",
+        "  a: ",
+        "    command: x\n",
+        "\"mcp\":",
+        "\"projects\":",
+        "\"transport\":",
+        "timeout",
+        "*a ",
+        "&a ",
+        "'${{ secrets.A }}'",
+        "{env:A}",
+        "$A",
+        "$(",
     ];
     let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
     prop::collection::vec(prop::sample::select(words), 0..24).prop_map(|words| words.concat())
@@ -82,12 +99,14 @@ proptest! {
     fn any_text_is_read_without_a_panic(text in any::<String>()) {
         check("a.toml", &text)?;
         check("a.json", &text)?;
+        check("a.yaml", &text)?;
     }
 
     #[test]
     fn any_words_are_read_without_a_panic(text in texts()) {
         check("a.toml", &text)?;
         check("a.json", &text)?;
+        check("a.yaml", &text)?;
         check("a", &text)?;
     }
 
@@ -109,8 +128,11 @@ fn depth_is_bounded() {
         "{\"a\":".repeat(100_000),
         "a.".repeat(100_000),
         "a={b=".repeat(50_000),
+        "{a: ".repeat(100_000),
+        "- ".repeat(100_000),
+        "? ".repeat(100_000),
     ] {
-        for path in ["a.toml", "a.json"] {
+        for path in ["a.toml", "a.json", "a.yaml"] {
             let source = config::Source { path: path.into(), text: deep.clone() };
             assert!(config::load_text(source, &env).plan.is_none());
         }

@@ -1,0 +1,756 @@
+//! The files of many clients: each is read as that client reads it, and nobody else's ways are followed in it.
+
+use base::plan::{Reach, UpstreamPlan};
+use config::Loaded;
+use insta::assert_snapshot;
+
+use crate::{Files, names, said};
+
+/// What one server comes to, in a line.
+fn server(plan: &UpstreamPlan) -> String {
+    match &plan.reach {
+        Reach::Stdio(stdio) => {
+            let child = &stdio.child;
+            let inherited = ["HOME", "LANG"];
+            let env = child.env.iter().filter(|(name, _)| !inherited.contains(&name.as_str()));
+            let env: Vec<_> = env.map(|(name, value)| format!("{name}={value}")).collect();
+            format!("{}: {} {:?} {env:?}", plan.name, child.program, child.args)
+        }
+        Reach::Http(http) => {
+            let headers =
+                http.headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()));
+            format!(
+                "{}: {} {:?} {:?}",
+                plan.name,
+                http.destination.url(),
+                http.transport,
+                headers.collect::<Vec<_>>()
+            )
+        }
+    }
+}
+
+/// What is said of a file, and what its servers come to.
+fn read(name: &str, text: &str) -> String {
+    let files = Files::new(&[(name, text), (".mine/secret", "from a file\n")]);
+    let loaded: Loaded = files.load(name);
+    let mut told = files.named(&said(&loaded));
+    for plan in loaded.plan.iter().flat_map(|plan| &plan.upstreams) {
+        told.push_str(&files.named(&server(plan)));
+        told.push('\n');
+    }
+    told
+}
+
+/// Every spelling of a reference that any client has, in a file of its own form: what becomes of each.
+fn spellings(name: &str) -> String {
+    let all = [
+        "${TOKEN}",
+        "a${TOKEN}b",
+        "${NOPE:-d}",
+        "${NOPE:d}",
+        "$TOKEN",
+        "a$TOKEN.b",
+        "$lower",
+        "cost $5",
+        "${env:TOKEN}",
+        "{env:TOKEN}",
+        "${{ secrets.TOKEN }}",
+        "${{ env.TOKEN }}",
+        "${input:x}",
+        "${workspaceFolderBasename}",
+        "$${TOKEN}",
+    ];
+    let args: Vec<_> = all.iter().map(|text| format!("{text:?}")).collect();
+    let files = Files::new(&[(name, &around(name, &args.join(", ")))]);
+    let loaded = files.load(name);
+    let plan = loaded.plan.as_ref().unwrap_or_else(|| panic!("{}", said(&loaded)));
+    let Reach::Stdio(stdio) = &plan.upstreams[0].reach else { panic!("not a process") };
+    let changed = all.iter().zip(&stdio.child.args).filter(|(before, after)| before != after);
+    let base = files.path("").file_name().unwrap().to_string_lossy().into_owned();
+    let changed = changed.map(|(before, after)| format!("{before} is {}\n", after.replace(&base, "DIR")));
+    changed.collect::<String>()
+}
+
+/// A file with these arguments, by its name.
+fn around(name: &str, args: &str) -> String {
+    match name {
+        "opencode.json" => {
+            format!(r#"{{ "mcp": {{ "a": {{ "type": "local", "command": ["x", {args}] }} }} }}"#)
+        }
+        "config.toml" => format!("[mcp_servers.a]\ncommand = \"x\"\nargs = [{args}]\n"),
+        "config.yaml" => format!("mcpServers:\n  - name: a\n    command: x\n    args: [{args}]\n"),
+        "fast-agent.yaml" => format!("mcp:\n  servers:\n    a:\n      command: x\n      args: [{args}]\n"),
+        "goose.yaml" => format!("extensions:\n  a:\n    type: stdio\n    cmd: x\n    args: [{args}]\n"),
+        _ => {
+            let inputs = r#""inputs": [{ "id": "x", "default": "typed" }]"#;
+            format!(r#"{{ {inputs}, "mcpServers": {{ "a": {{ "command": "x", "args": [{args}] }} }} }}"#)
+        }
+    }
+}
+
+#[test]
+fn each_client_replaces_its_own_spellings_only() {
+    let names = [
+        ".mcp.json",
+        ".gemini/settings.json",
+        ".qwen/settings.json",
+        ".qoder/settings.json",
+        ".copilot/mcp-config.json",
+        "cline_mcp_settings.json",
+        "mcp.json",
+        "opencode.json",
+        "config.toml",
+        "config.yaml",
+        "fast-agent.yaml",
+        "goose.yaml",
+    ];
+    let told = names.map(|name| format!("{name}\n{}", spellings(name)));
+    assert_snapshot!(told.join("\n"), @r#"
+    .mcp.json
+    ${TOKEN} is t0ken
+    a${TOKEN}b is at0kenb
+    ${NOPE:-d} is d
+    $${TOKEN} is $t0ken
+
+    .gemini/settings.json
+    ${TOKEN} is t0ken
+    a${TOKEN}b is at0kenb
+    ${NOPE:-d} is d
+    $TOKEN is t0ken
+    a$TOKEN.b is at0ken.b
+    $${TOKEN} is $t0ken
+
+    .qwen/settings.json
+    ${TOKEN} is t0ken
+    a${TOKEN}b is at0kenb
+    $TOKEN is t0ken
+    a$TOKEN.b is at0ken.b
+    $${TOKEN} is $t0ken
+
+    .qoder/settings.json
+    ${TOKEN} is t0ken
+    a${TOKEN}b is at0kenb
+    ${NOPE:-d} is d
+    $TOKEN is t0ken
+    a$TOKEN.b is at0ken.b
+    $${TOKEN} is $t0ken
+
+    .copilot/mcp-config.json
+    ${TOKEN} is t0ken
+    a${TOKEN}b is at0kenb
+    ${NOPE:-d} is d
+    $TOKEN is t0ken
+    a$TOKEN.b is at0ken.b
+    $${TOKEN} is $t0ken
+
+    cline_mcp_settings.json
+
+    mcp.json
+    ${TOKEN} is t0ken
+    a${TOKEN}b is at0kenb
+    ${NOPE:-d} is d
+    $TOKEN is t0ken
+    ${env:TOKEN} is t0ken
+    ${input:x} is typed
+    ${workspaceFolderBasename} is DIR
+    $${TOKEN} is ${TOKEN}
+
+    opencode.json
+    {env:TOKEN} is t0ken
+
+    config.toml
+
+    config.yaml
+    ${{ secrets.TOKEN }} is t0ken
+
+    fast-agent.yaml
+    ${TOKEN} is t0ken
+    a${TOKEN}b is at0kenb
+    ${NOPE:-d} is -d
+    ${NOPE:d} is d
+    ${env:TOKEN} is TOKEN
+    ${input:x} is x
+    $${TOKEN} is $t0ken
+
+    goose.yaml
+    ${TOKEN} is t0ken
+    a${TOKEN}b is at0kenb
+    $TOKEN is t0ken
+    a$TOKEN.b is at0ken.b
+    $${TOKEN} is $t0ken
+    "#);
+}
+
+#[test]
+fn what_is_not_replaced_is_told() {
+    let claude =
+        r#"{ "mcpServers": { "a": { "command": "x", "args": ["${env:TOKEN}", "${input:x}", "$TOKEN"] } } }"#;
+    let qwen = r#"{ "mcpServers": { "a": { "command": "x", "args": ["${TOKEN:-d}"] } } }"#;
+    let codex = "[mcp_servers.a]\ncommand = \"x\"\nargs = [\"${TOKEN}\"]\n";
+    let continues = "mcpServers:\n- name: a\n  command: x\n  args: ['${{ env.TOKEN }}']\n";
+    let crush = r#"{ "mcp": { "a": { "type": "stdio", "command": "x", "env": { "A": "$(pass show a)" } }, "b": { "command": "x" } } }"#;
+    let told = [
+        read(".mcp.json", claude),
+        read(".qwen/settings.json", qwen),
+        read("config.toml", codex),
+        read("config.yaml", continues),
+        read("crush.json", crush),
+    ];
+    assert_snapshot!(told.join("\n"), @r#"
+    DIR/.mcp.json:1:52: warning: Claude Code does not replace ${env:TOKEN}, so it is left as it is
+      |
+    1 | { "mcpServers": { "a": { "command": "x", "args": ["${env:TOKEN}", "${input:x}", "$TOKEN"] } } }
+      |                                                    ^^^^^^^^^^^^
+      = help: there, ${TOKEN} stands for an environment variable
+
+    DIR/.mcp.json:1:68: warning: Claude Code does not replace ${input:x}, so it is left as it is
+      |
+    1 | { "mcpServers": { "a": { "command": "x", "args": ["${env:TOKEN}", "${input:x}", "$TOKEN"] } } }
+      |                                                                    ^^^^^^^^^^
+      = help: there, ${NAME} stands for an environment variable
+    a: x ["${env:TOKEN}", "${input:x}", "$TOKEN"] []
+
+    DIR/.qwen/settings.json:1:52: warning: Qwen Code does not replace ${TOKEN:-d}, so it is left as it is
+      |
+    1 | { "mcpServers": { "a": { "command": "x", "args": ["${TOKEN:-d}"] } } }
+      |                                                    ^^^^^^^^^^^
+      = help: there, ${TOKEN} stands for an environment variable
+    a: x ["${TOKEN:-d}"] []
+
+    DIR/config.toml:3:10: warning: Codex does not replace ${TOKEN}, so it is left as it is
+      |
+    3 | args = ["${TOKEN}"]
+      |          ^^^^^^^^
+    a: x ["${TOKEN}"] []
+
+    DIR/config.yaml:4:11: warning: Continue does not replace ${{ env.TOKEN }}, so it is left as it is
+      |
+    4 |   args: ['${{ env.TOKEN }}']
+      |           ^^^^^^^^^^^^^^^^
+      = help: there, ${{ secrets.NAME }} stands for an environment variable
+    a: x ["${{ env.TOKEN }}"] []
+
+    DIR/crush.json:1:67: warning: "a" is left out: Portolan runs no commands to read a configuration
+      |
+    1 | { "mcp": { "a": { "type": "stdio", "command": "x", "env": { "A": "••••••••••••••" } }, "b": { "command": "x" } } }
+      |                                                                   ^^
+      = help: put what the command says into an environment variable, and write ${NAME}
+    b: x [] []
+    "#);
+}
+
+#[test]
+fn a_variable_that_is_not_set_is_told_in_the_files_own_words() {
+    let told = [
+        read(".mcp.json", r#"{ "mcpServers": { "a": { "url": "https://${NOPE}/mcp" } } }"#),
+        read(".qwen/settings.json", r#"{ "mcpServers": { "a": { "httpUrl": "https://$NOPE/mcp" } } }"#),
+        read(
+            "config.toml",
+            "[mcp_servers.a]\nurl = \"https://example.com/mcp\"\nbearer_token_env_var = \"NOPE\"\n",
+        ),
+        read(
+            "opencode.json",
+            r#"{ "mcp": { "a": { "type": "local", "command": ["x"], "environment": { "A": "{env:NOPE}" } } } }"#,
+        ),
+        read("fast-agent.yaml", "mcp:\n  servers:\n    a:\n      command: x\n      env: {A: '${NOPE}'}\n"),
+    ];
+    assert_snapshot!(told.join("\n"), @r#"
+    DIR/.mcp.json:1:42: error: the environment variable NOPE is not set
+      |
+    1 | { "mcpServers": { "a": { "url": "https://${NOPE}/mcp" } } }
+      |                                          ^^^^^^^
+      = help: set it; if it may be missing, write ${NOPE:-default}
+
+    DIR/.qwen/settings.json:1:46: error: the environment variable NOPE is not set
+      |
+    1 | { "mcpServers": { "a": { "httpUrl": "https://$NOPE/mcp" } } }
+      |                                              ^^^^^
+      = help: set it where Portolan is started
+
+    DIR/config.toml:3:24: error: the environment variable NOPE is not set
+      |
+    3 | bearer_token_env_var = "NOPE"
+      |                        ^^^^^^
+      = help: set it where Portolan is started
+
+    DIR/opencode.json:1:77: warning: the environment variable NOPE is not set, and counts as empty here
+      |
+    1 | { "mcp": { "a": { "type": "local", "command": ["x"], "environment": { "A": "••••••••••" } } } }
+      |                                                                             ^^^^^^^^^^
+    a: x [] ["A="]
+
+    DIR/fast-agent.yaml:5:17: error: the environment variable NOPE is not set
+      |
+    5 |       env: {A: '${NOPE}'}
+      |                 ^^^^^^^
+      = help: set it; if it may be missing, write ${NOPE:default}
+    "#);
+}
+
+#[test]
+fn codex() {
+    let text = r#"model = "gpt-5"
+
+[mcp_servers.local]
+command = "npx"
+args = ["-y", "server"]
+env_vars = ["OTHER", { name = "TOKEN", source = "local" }]
+startup_timeout_sec = 20.5
+tool_timeout_sec = 60
+enabled_tools = ["a"]
+required = true
+
+[mcp_servers.local.env]
+LEVEL = "info"
+
+[mcp_servers.remote]
+url = "https://mcp.example.com/mcp"
+bearer_token_env_var = "TOKEN"
+http_headers = { X-Region = "eu" }
+env_http_headers = { X-Other = "OTHER" }
+
+[mcp_servers.off]
+command = "x"
+enabled = false
+
+[mcp_servers.literal]
+url = "https://mcp.example.com/mcp"
+bearer_token = "abc"
+"#;
+    assert_snapshot!(read("config.toml", text), @r#"
+    DIR/config.toml:1:1: warning: nothing but the servers is read; not "model"
+      |
+    1 | model = "gpt-5"
+      | ^^^^^
+
+    DIR/config.toml:27:1: warning: "literal" is left out: Codex refuses a token that stands in its file
+       |
+    27 | bearer_token = "•••"
+       | ^^^^^^^^^^^^
+       = help: bearer_token_env_var = "NAME" says which environment variable holds it
+    local: npx ["-y", "server"] ["LEVEL=info", "OTHER=x", "TOKEN=t0ken"]
+    remote: https://mcp.example.com/mcp Detect ["authorization: Bearer t0ken", "x-region: eu", "x-other: x"]
+    "#);
+}
+
+#[test]
+fn opencode_and_kilo() {
+    let text = r#"{
+  "$schema": "https://opencode.ai/config.json",
+  "mcp": {
+    "local": { "type": "local", "command": ["npx", "-y", "server"], "enabled": true, "environment": { "A": "{file:.mine/secret}" }, "timeout": 5000 },
+    "remote": { "type": "remote", "url": "https://mcp.example.com/mcp", "headers": { "Authorization": "Bearer {env:TOKEN}" }, "oauth": false },
+    "off": { "type": "remote", "url": "https://mcp.example.com/mcp", "enabled": false },
+  },
+}"#;
+    assert_snapshot!(read("opencode.jsonc", text), @r#"
+    DIR/opencode.jsonc:5:127: warning: "oauth" is not followed: Portolan does not sign in to servers
+      |
+    5 | … "remote", "url": "https://mcp.example.com/mcp", "headers": { "Authorization": "Bearer •••••••••••" }, "oauth": false },
+      |                                                                                                         ^^^^^^^
+      = help: give the server a credential by "headers"
+    local: npx ["-y", "server"] ["A=from a file"]
+    remote: https://mcp.example.com/mcp Detect ["authorization: Bearer t0ken"]
+    "#);
+    assert_eq!(read("opencode.jsonc", text), read("kilo.json", text).replace("kilo.json", "opencode.jsonc"));
+}
+
+#[test]
+fn zed_as_it_is_and_as_it_was() {
+    let text = r#"{
+  "theme": "One",
+  "context_servers": {
+    "now": { "source": "custom", "command": "npx", "args": ["-y", "server"], "env": { "A": "1" } },
+    "then": { "command": { "path": "npx", "args": ["old"], "env": { "B": "2" } }, "settings": {} },
+    "remote": { "url": "https://mcp.example.com/mcp", "headers": { "X-A": "b" } },
+    "extension": { "source": "extension", "settings": { "token": "abc" } }
+  }
+}"#;
+    assert_snapshot!(read(".config/zed/settings.json", text), @r#"
+    DIR/.config/zed/settings.json:2:3: warning: nothing but the servers is read; not "theme"
+      |
+    2 |   "theme": "One",
+      |   ^^^^^^^
+
+    DIR/.config/zed/settings.json:7:30: warning: "extension" is left out: the server's program is in an extension of Zed, and not in this file
+      |
+    7 |     "extension": { "source": "extension", "settings": { "token": "•••" } }
+      |                              ^^^^^^^^^^^
+    now: npx ["-y", "server"] ["A=1"]
+    then: npx ["old"] ["B=2"]
+    remote: https://mcp.example.com/mcp Detect ["x-a: b"]
+    "#);
+}
+
+#[test]
+fn crush() {
+    let text = r#"{ "mcp": {
+  "local": { "type": "stdio", "command": "npx", "args": ["server"], "timeout": 120, "env": { "A": "$TOKEN" } },
+  "remote": { "type": "http", "url": "https://mcp.example.com/mcp", "headers": { "Authorization": "Bearer $TOKEN" } },
+  "off": { "type": "sse", "url": "https://mcp.example.com/sse", "disabled": true }
+} }"#;
+    assert_snapshot!(read("crush.json", text), @r#"
+    local: npx ["server"] ["A=t0ken"]
+    remote: https://mcp.example.com/mcp Detect ["authorization: Bearer t0ken"]
+    "#);
+}
+
+#[test]
+fn amp() {
+    let text = r#"{ "amp.mcpServers": { "a": { "command": "npx", "args": ["server"], "env": { "A": "${TOKEN}" } }, "b": { "url": "https://mcp.example.com/mcp" } }, "amp.notifications.enabled": true }"#;
+    assert_snapshot!(read("settings.json", text), @r#"
+    DIR/settings.json:1:147: warning: nothing but the servers is read; not "amp.notifications.enabled"
+      |
+    1 | …er"], "env": { "A": "${TOKEN}" } }, "b": { "url": "https://mcp.example.com/mcp" } }, "amp.notifications.enabled": true }
+      |                                                                                       ^^^^^^^^^^^^^^^^^^^^^^^^^^^
+    a: npx ["server"] ["A=t0ken"]
+    b: https://mcp.example.com/mcp Detect []
+    "#);
+}
+
+#[test]
+fn continues_yaml() {
+    let text = r#"name: My assistant
+version: 1.0.0
+schema: v1
+models:
+  - &base
+    name: x
+    provider: y
+  - <<: *base
+    name: z
+mcpServers:
+  # A comment.
+  - name: Local
+    command: npx
+    args:
+      - "-y"
+      - server
+    env:
+      KEY: ${{ secrets.TOKEN }}
+  - name: remote
+    type: streamable-http
+    url: https://mcp.example.com/mcp
+    requestOptions:
+      timeout: 5
+      headers:
+        Authorization: Bearer ${{ secrets.TOKEN }}
+    connectionTimeout: 8000
+  - name: Local
+    command: other
+  - command: nameless
+"#;
+    assert_snapshot!(read(".continue/config.yaml", text), @r#"
+    DIR/.continue/config.yaml:1:1: warning: nothing but the servers is read; not "name", "version", "schema" and 1 more
+      |
+    1 | name: My assistant
+      | ^^^^
+
+    DIR/.continue/config.yaml:27:11: warning: another server is called "Local"; this one is "Local-2" here
+       |
+    27 |   - name: Local
+       |           ^^^^^
+    Local: npx ["-y", "server"] ["KEY=t0ken"]
+    remote: https://mcp.example.com/mcp Detect ["authorization: Bearer t0ken"]
+    Local-2: other [] []
+    server-4: nameless [] []
+    "#);
+}
+
+#[test]
+fn goose() {
+    let text = r#"GOOSE_PROVIDER: x
+extensions:
+  developer:
+    bundled: true
+    enabled: true
+    name: developer
+    timeout: 300
+    type: builtin
+  local:
+    name: Local
+    type: stdio
+    cmd: npx
+    args: [-y, server]
+    envs: {A: "1"}
+    env_keys: [TOKEN]
+    enabled: true
+    timeout: 300
+  remote:
+    type: streamable_http
+    uri: https://mcp.example.com/mcp
+    headers:
+      Authorization: Bearer $TOKEN
+    enabled: true
+  off:
+    type: sse
+    uri: https://mcp.example.com/sse
+    enabled: false
+"#;
+    assert_snapshot!(read("config.yaml", text), @r#"
+    DIR/config.yaml:1:1: warning: nothing but the servers is read; not "GOOSE_PROVIDER"
+      |
+    1 | GOOSE_PROVIDER: x
+      | ^^^^^^^^^^^^^^
+
+    DIR/config.yaml:3:3: warning: 1 of these are parts of Goose itself, and no servers
+      |
+    3 |   developer:
+      |   ^^^^^^^^^
+    local: npx ["-y", "server"] ["A=1", "TOKEN=t0ken"]
+    remote: https://mcp.example.com/mcp Detect ["authorization: Bearer t0ken"]
+    "#);
+}
+
+#[test]
+fn vibe_and_fast_agent() {
+    let vibe = r#"[[mcp_servers]]
+name = "remote"
+transport = "streamable-http"
+url = "https://mcp.example.com/mcp"
+startup_timeout_sec = 12
+[mcp_servers.auth]
+type = "static"
+api_key_env = "TOKEN"
+
+[[mcp_servers]]
+name = "local"
+transport = "stdio"
+command = "npx"
+args = ["server"]
+env = { A = "1" }
+"#;
+    let agent = "mcp:\n  servers:\n    a:\n      transport: http\n      url: https://mcp.example.com/mcp\n      headers:\n        Authorization: Bearer ${TOKEN}\n    b:\n      command: npx\n      args: ['${NOPE:default}']\n";
+    assert_snapshot!([read("config.toml", vibe), read("fast-agent.yaml", agent)].join("\n"), @r#"
+    remote: https://mcp.example.com/mcp Detect ["authorization: Bearer t0ken"]
+    local: npx ["server"] ["A=1"]
+
+    a: https://mcp.example.com/mcp Detect ["authorization: Bearer t0ken"]
+    b: npx ["default"] []
+    "#);
+}
+
+#[test]
+fn cline_nests_its_transport() {
+    let text = r#"{ "mcpServers": {
+  "remote": { "transport": { "type": "streamableHttp", "url": "https://mcp.example.com/mcp", "headers": { "X-A": "b" } }, "disabled": false },
+  "local": { "transport": { "type": "stdio", "command": "npx", "args": ["server"] } },
+  "flat": { "type": "sse", "url": "https://mcp.example.com/sse" },
+  "off": { "transport": { "type": "stdio", "command": "x" }, "disabled": true }
+} }"#;
+    let told = read("cline_mcp_settings.json", text);
+    assert_snapshot!(told, @r#"
+    remote: https://mcp.example.com/mcp Detect ["x-a: b"]
+    local: npx ["server"] []
+    flat: https://mcp.example.com/sse Sse []
+    "#);
+    assert_eq!(told, read("mine.json", text), "the form tells, whatever the file is called");
+}
+
+#[test]
+fn claude_code_has_servers_in_its_projects() {
+    let text = r#"{
+  "numStartups": 5,
+  "mcpServers": { "all": { "type": "http", "url": "https://mcp.example.com/mcp" } },
+  "projects": {
+    "DIR/web": {
+      "allowedTools": [],
+      "mcpServers": {
+        "all": { "type": "http", "url": "https://mcp.example.com/mcp" },
+        "db": { "type": "stdio", "command": "npx", "args": ["web"], "env": {} },
+        "off": { "type": "stdio", "command": "x" }
+      },
+      "disabledMcpServers": ["off"]
+    },
+    "DIR/shop": { "mcpServers": { "db": { "type": "stdio", "command": "npx", "args": ["shop"], "env": {} } } },
+    "DIR/gone": { "mcpServers": { "lost": { "type": "stdio", "command": "x", "args": [] } } },
+    "DIR/empty": { "mcpServers": {} }
+  }
+}"#;
+    let files = Files::new(&[("web/x", ""), ("shop/x", "")]);
+    let text = text.replace("DIR", &files.0.path().display().to_string());
+    std::fs::write(files.path(".claude.json"), text).unwrap();
+    let loaded = files.load(".claude.json");
+    assert_snapshot!(files.named(&said(&loaded)), @r#"
+    DIR/.claude.json:2:3: warning: nothing but the servers is read; not "numStartups"
+      |
+    2 |   "numStartups": 5,
+      |   ^^^^^^^^^^^^^
+
+    DIR/.claude.json:15:47: warning: "lost" is left out: there is no directory DIR/gone
+       |
+    15 |     "DIR/gone": { "mcpServers": { "lost": { "type": "stdio", "command": "x", "args": [] } } },
+       |                                               ^^^^^^
+    "#);
+    let plan = loaded.plan.unwrap();
+    assert_eq!(names(&plan), ["all", "db", "db-shop"]);
+    let directory = |index: usize| match &plan.upstreams[index].reach {
+        Reach::Stdio(stdio) => stdio.child.directory.clone().unwrap(),
+        Reach::Http(_) => panic!("not a process"),
+    };
+    assert_eq!((directory(1), directory(2)), (files.path("web"), files.path("shop")));
+    let only = r#"{ "projects": { "/": { "mcpServers": { "a": { "type": "http", "url": "https://mcp.example.com/mcp" } } } } }"#;
+    assert_eq!(names(&Files::new(&[(".claude.json", only)]).load(".claude.json").plan.unwrap()), ["a"]);
+}
+
+#[test]
+fn there_are_many_ways_to_be_off() {
+    let text = r#"{ "mcpServers": {
+  "on": { "command": "x", "disabled": false, "enabled": true, "isActive": true },
+  "a": { "command": "x", "disabled": true },
+  "b": { "command": "x", "enabled": false },
+  "c": { "command": "x", "isActive": false },
+  "d": { "command": "x", "disabled": false, "isActive": false }
+} }"#;
+    let loaded = Files::new(&[("mcp.json", text)]).load("mcp.json");
+    assert_eq!(said(&loaded), "");
+    assert_eq!(names(&loaded.plan.unwrap()), ["on"]);
+}
+
+#[test]
+fn cherry_studio_and_mcporter_have_a_base_url() {
+    let text = r#"{ "mcpServers": { "q": { "name": "q", "type": "streamableHttp", "description": "", "isActive": true, "baseUrl": "http://localhost:3000/mcp/" } } }"#;
+    assert_snapshot!(read("mcp.json", text), @r#"q: http://localhost:3000/mcp/ Detect []"#);
+}
+
+#[test]
+fn yaml_that_is_none_is_told_where() {
+    let told = [
+        read("config.yaml", "mcpServers:\n  - name: a\n   command: x\n"),
+        read(
+            "config.yaml",
+            "mcpServers:\n  - name: a\n    command: x\n    command: y\n  - name: b\n    command: z\n",
+        ),
+        read("config.yaml", "models: []\n"),
+        read("config.yaml", ""),
+        read("config.yaml", "mcpServers:\n  - &a\n    name: a\n    command: x\n  - <<: *a\n    name: b\n"),
+    ];
+    assert_snapshot!(told.join("\n"), @r#"
+    DIR/config.yaml:3:4: error: not YAML: while parsing a block collection, did not find expected '-' indicator
+      |
+    3 |    command: x
+      |    ^
+
+    DIR/config.yaml:4:5: warning: "a" is left out: "command" stands here twice
+      |
+    4 |     command: y
+      |     ^^^^^^^
+      :
+    3 |     command: x
+      |     ------- the first is here
+    b: z [] []
+
+    DIR/config.yaml:1:1: error: the file has neither "mcpServers" nor "extensions"
+      |
+    1 | models: []
+      | ^^^^^^^^^^
+      = help: for example:
+              mcpServers:
+                - name: files
+                  command: npx
+                  args: ["…"]
+
+    DIR/config.yaml:1:1: error: the file has neither "mcpServers" nor "extensions"
+      |
+    1 |
+      | ^
+      = help: for example:
+              mcpServers:
+                - name: files
+                  command: npx
+                  args: ["…"]
+
+    DIR/config.yaml:5:5: warning: "b" is left out: merge keys are not followed
+      |
+    5 |   - <<: *a
+      |     ^^
+      = help: write the members themselves
+    a: x [] []
+    "#);
+}
+
+#[test]
+fn time_outs_are_in_each_clients_own_unit() {
+    let json = |more: &str| format!(r#"{{ "mcpServers": {{ "a": {{ "command": "x", {more} }} }} }}"#);
+    let mcp =
+        |more: &str| format!(r#"{{ "mcp": {{ "a": {{ "type": "local", "command": ["x"], {more} }} }} }}"#);
+    let crush =
+        |more: &str| format!(r#"{{ "mcp": {{ "a": {{ "type": "stdio", "command": "x", {more} }} }} }}"#);
+    let toml = |more: &str| format!("[mcp_servers.a]\ncommand = \"x\"\n{more}\n");
+    let goose = "extensions:\n  a: {type: stdio, cmd: x, timeout: 300}\n".to_owned();
+    let cases = [
+        (".mcp.json", json(r#""timeout": 5000"#)),
+        (".claude.json", json(r#""timeout": 5000"#)),
+        ("claude_desktop_config.json", json(r#""timeout": 5000"#)),
+        (".copilot/mcp-config.json", json(r#""timeout": 5000"#)),
+        (".qwen/settings.json", json(r#""timeout": 5000"#)),
+        (".gemini/settings.json", json(r#""timeout": 5000"#)),
+        (".kiro/settings/mcp.json", json(r#""timeout": 5000"#)),
+        ("cline_mcp_settings.json", json(r#""timeout": 5000"#)),
+        (".roo/mcp.json", json(r#""timeout": 5000"#)),
+        ("mcp.json", json(r#""timeout": 60"#)),
+        ("mcp.json", json(r#""timeout": 60000, "initTimeout": 20000"#)),
+        ("mcp.json", json(r#""toolTimeoutMs": 2500"#)),
+        ("opencode.json", mcp(r#""timeout": 5000"#)),
+        ("crush.json", crush(r#""timeout": 120"#)),
+        ("config.toml", toml("startup_timeout_sec = 20.5\ntool_timeout_sec = 60")),
+        ("config.toml", toml("startup_timeout_ms = 20000")),
+        ("goose.yaml", goose),
+    ];
+    let told = cases.map(|(name, text)| {
+        let loaded = Files::new(&[(name, &text)]).load(name);
+        assert_eq!(said(&loaded), "", "{name} {text}");
+        let base::plan::Deadlines { connect, list, call, .. } = loaded.plan.unwrap().upstreams[0].deadlines;
+        format!("{name}: connect {connect:?}, list {list:?}, call {call:?}")
+    });
+    assert_snapshot!(told.join("\n"), @r#"
+    .mcp.json: connect 30s, list 15s, call 5s
+    .claude.json: connect 30s, list 15s, call 5s
+    claude_desktop_config.json: connect 30s, list 15s, call 5s
+    .copilot/mcp-config.json: connect 30s, list 15s, call 5s
+    .qwen/settings.json: connect 30s, list 15s, call 5s
+    .gemini/settings.json: connect 30s, list 15s, call 5s
+    .kiro/settings/mcp.json: connect 30s, list 15s, call 5s
+    cline_mcp_settings.json: connect 30s, list 15s, call 5000s
+    .roo/mcp.json: connect 30s, list 15s, call 5000s
+    mcp.json: connect 30s, list 15s, call 60s
+    mcp.json: connect 20s, list 15s, call 60s
+    mcp.json: connect 30s, list 15s, call 2.5s
+    opencode.json: connect 30s, list 5s, call 300s
+    crush.json: connect 30s, list 15s, call 120s
+    config.toml: connect 20.5s, list 15s, call 60s
+    config.toml: connect 20s, list 15s, call 300s
+    goose.yaml: connect 30s, list 15s, call 300s
+    "#);
+    let odd = [
+        read(".gemini/settings.json", &json(r#""timeout": 30"#)),
+        read("mcp.json", &json(r#""timeout": 0"#)),
+        read("mcp.json", &json(r#""timeout": 3600"#)),
+        read("mcp.json", &json(r#""timeout": "soon""#)),
+    ];
+    assert_snapshot!(odd.join("\n"), @r#"
+    DIR/.gemini/settings.json:1:53: warning: 30 milliseconds is no time to wait, so the default is used
+      |
+    1 | { "mcpServers": { "a": { "command": "x", "timeout": 30 } } }
+      |                                                     ^^
+    a: x [] []
+
+    DIR/mcp.json:1:53: warning: 0 seconds is no time to wait, so the default is used
+      |
+    1 | { "mcpServers": { "a": { "command": "x", "timeout": 0 } } }
+      |                                                     ^
+    a: x [] []
+
+    DIR/mcp.json:1:53: warning: 3600 is taken for seconds, as Cline and Roo do
+      |
+    1 | { "mcpServers": { "a": { "command": "x", "timeout": 3600 } } }
+      |                                                     ^^^^
+    a: x [] []
+
+    DIR/mcp.json:1:53: error: expected a number, found text
+      |
+    1 | { "mcpServers": { "a": { "command": "x", "timeout": "soon" } } }
+      |                                                     ^^^^^^
+    "#);
+}
