@@ -15,7 +15,6 @@ use std::sync::Arc;
 use crate::catalog::index::Index;
 use crate::catalog::names::{Names, fold};
 use crate::catalog::remarks::{Done, Remark};
-use crate::catalog::shelf::Entry;
 
 /// Makes entries of what a server lists.
 pub(crate) trait Label: Send + Sync + std::fmt::Debug {
@@ -39,6 +38,24 @@ pub(crate) struct Labelled {
 impl Labelled {
     pub(crate) fn left_out(remark: Remark) -> Self {
         Self { entry: None, remark: Some(remark) }
+    }
+}
+
+/// An entry as it is shown.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    /// Its public name, URI or URI template.
+    pub(crate) name: String,
+    /// Its whole text.
+    pub(crate) text: Bytes,
+    /// The same for clients that know only schemas of objects, where its server has written another one by mistake.
+    pub(crate) narrow: Option<Bytes>,
+}
+
+impl Entry {
+    /// How many bytes it takes, or a few more: its text may be a part of the page.
+    pub(crate) fn bytes(&self) -> usize {
+        self.name.len() + self.text.len() + self.narrow.as_ref().map_or(0, Bytes::len) + 128
     }
 }
 

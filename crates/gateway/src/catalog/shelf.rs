@@ -34,7 +34,7 @@ use upstream::{Arrival, Order, Upstream};
 
 use crate::caller::Caller;
 use crate::catalog::index::Index;
-use crate::catalog::label::Label;
+use crate::catalog::label::{Entry, Label};
 use crate::catalog::remarks::{Remark, Told};
 
 mod reading;
@@ -205,29 +205,11 @@ impl Pages {
     }
 }
 
-/// An entry as it is shown.
-#[derive(Debug, Clone)]
-pub(crate) struct Entry {
-    /// Its public name, URI or URI template.
-    pub(crate) name: String,
-    /// Its whole text.
-    pub(crate) text: Bytes,
-    /// The same for clients that know only schemas of objects, where its server has written another one by mistake.
-    pub(crate) narrow: Option<Bytes>,
-}
-
 /// How many bytes of entries are not a part of the page that they were made of.
 fn made_of(page: &Page, shown: &[Entry]) -> usize {
     let page = page.message.bytes().as_ptr_range();
     let shared = |entry: &Entry| if page.contains(&entry.text.as_ptr()) { entry.text.len() } else { 0 };
     shown.iter().map(|entry| entry.bytes() - shared(entry)).sum()
-}
-
-impl Entry {
-    /// How many bytes it takes, or a few more: its text may be a part of the page.
-    fn bytes(&self) -> usize {
-        self.name.len() + self.text.len() + self.narrow.as_ref().map_or(0, Bytes::len) + 128
-    }
 }
 
 impl Stocked {

@@ -11,9 +11,9 @@ use mcp::list::Page;
 use mcp::method::{Kind, Method};
 use mcp::version::{Era, Revision};
 
-use super::{Entry, Known, MOST_ENTRIES};
+use super::{Known, MOST_ENTRIES};
 use crate::catalog::index::Index;
-use crate::catalog::label::{Label, Labelled, own_name};
+use crate::catalog::label::{Entry, Label, Labelled, own_name};
 use crate::catalog::remarks::{Done, Remark};
 
 /// What must be known to read a page.
