@@ -29,8 +29,9 @@ use transport::http::body::Pieces;
 use upstream::{Answer, Order};
 
 use crate::caller::Caller;
+use crate::catalog::uris::Mapping;
 use crate::catalog::{Member, Target};
-use crate::relay::{Errand, Mapping, Relay};
+use crate::relay::{Errand, Relay};
 use crate::route::Route;
 use crate::subscription::Subscription;
 use crate::suspend::{Binding, Bond, Resumed};

@@ -29,9 +29,9 @@ pub(crate) mod names;
 pub(crate) mod reading;
 pub(crate) mod remarks;
 pub(crate) mod shelf;
+pub(crate) mod uris;
 
 use self::label::RouteLabel;
-pub(crate) use self::label::{map_error_uri, map_result_uris};
 use self::names::{Names, Owner};
 use self::reading::{Part, Reader, Wait};
 use self::remarks::{Done, Remark, Remarks};

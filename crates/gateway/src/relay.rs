@@ -25,8 +25,7 @@ use upstream::{Answer, Arrival, Ask, Response};
 
 use crate::bridge::questions::Asking;
 use crate::caller::Caller;
-use crate::catalog::names::Names;
-use crate::catalog::{map_error_uri, map_result_uris};
+use crate::catalog::uris::{Mapping, map_error_uri, map_result_uris};
 use crate::suspend::{Binding, Bond};
 use crate::tally::Tally;
 use crate::tasks::{Reshape, Tasking};
@@ -81,13 +80,6 @@ pub(crate) struct Errand {
     pub(crate) binding: Option<Box<Binding>>,
     pub(crate) tally: Tally,
     pub(crate) tasking: Option<Box<Tasking>>,
-}
-
-/// Whose URIs are to be mapped.
-#[derive(Debug, Clone)]
-pub(crate) struct Mapping {
-    pub(crate) names: Arc<Names>,
-    pub(crate) server: usize,
 }
 
 /// The next thing for the client.

@@ -28,7 +28,7 @@ use store::seal::Seal;
 use crate::call::Way;
 use crate::caller::Caller;
 use crate::catalog::Target;
-use crate::relay::Mapping;
+use crate::catalog::uris::Mapping;
 use crate::replica::Replica;
 use crate::route::Route;
 

@@ -2,7 +2,7 @@
 
 use base::plan::{SchemaRule, Selection, UpstreamPlan};
 use bytes::Bytes;
-use mcp::json::{self, JsonFault, Object, Patch};
+use mcp::json::JsonFault;
 use mcp::legacy::tasks;
 use mcp::list::Entry as RawEntry;
 use mcp::method::Kind;
@@ -15,6 +15,7 @@ use std::sync::Arc;
 use crate::catalog::index::Index;
 use crate::catalog::names::{Names, fold};
 use crate::catalog::remarks::{Done, Remark};
+use crate::catalog::uris::map_app_uris;
 
 /// Makes entries of what a server lists.
 pub(crate) trait Label: Send + Sync + std::fmt::Debug {
@@ -237,160 +238,14 @@ impl RouteLabel {
 
     /// The `ui://` resource that a tool of the apps extension names is read through us, so it has our URI.
     fn map_app_uri(&self, entry: Entry) -> Result<Entry, JsonFault> {
-        if self.names.is_transparent() {
-            return Ok(entry);
-        }
-        let text = std::str::from_utf8(&entry.text).map_err(|_not_utf8| JsonFault::NotText)?;
-        let tool = Object::parse(text)?;
-        // Most tools have no user interface.
-        if !tool.may_name_a_uri() {
-            return Ok(entry);
-        }
-        let mut patch = Patch::new();
-        Mapper { names: &self.names, server: self.server, text, offset: 0 }.apps(&tool, &mut patch)?;
-        let text = patch.apply(&entry.text);
-        Ok(Entry { text, ..entry })
+        let mapped = map_app_uris((&self.names, self.server), &entry.text)?;
+        Ok(match mapped {
+            Some(text) => Entry { text, ..entry },
+            None => entry,
+        })
     }
 }
 
 fn unreadable(fault: &JsonFault) -> String {
     fault.to_string()
-}
-
-/// The texts of a result's content with the public URIs of one server's resources.
-///
-/// # Errors
-/// When a place where a URI stands cannot be read.
-pub(crate) fn map_result_uris(
-    (names, server): (&Names, usize),
-    method: &str,
-    object: &Object<'_>,
-    offset: usize,
-    patch: &mut Patch,
-) -> Result<(), JsonFault> {
-    let result = object.text();
-    // Most results tell of no resource, and are not read again for that.
-    if !object.may_name_a_uri() {
-        return Ok(());
-    }
-    let mapper = Mapper { names, server, text: result, offset };
-    mapper.apps(object, patch)?;
-    match method {
-        "resources/read" => {
-            for contents in elements(object.get("contents")?)? {
-                mapper.uri_of(&Object::parse(contents)?, patch)?;
-            }
-        }
-        "tools/call" | "tasks/result" => {
-            for block in elements(object.get("content")?)? {
-                mapper.block(block, patch)?;
-            }
-        }
-        "prompts/get" => {
-            for message in elements(object.get("messages")?)? {
-                if let Some(content) = Object::parse(message)?.get("content")? {
-                    let blocks = if content.starts_with('[') { json::array(content)? } else { vec![content] };
-                    for block in blocks {
-                        mapper.block(block, patch)?;
-                    }
-                }
-            }
-        }
-        "tasks/get" => {
-            if let Some(result) = object.get("result")?.filter(|raw| raw.starts_with('{')) {
-                let result = Object::parse(result)?;
-                mapper.apps(&result, patch)?;
-                for block in elements(result.get("content")?)? {
-                    mapper.block(block, patch)?;
-                }
-            }
-        }
-        _ => {}
-    }
-    Ok(())
-}
-
-/// An error's text with the public form of the URI that it says is not there. What else an error's data may be is the
-/// server's business.
-pub(crate) fn map_error_uri(names: &Names, server: usize, error: &str, offset: usize, patch: &mut Patch) {
-    let member = |text, name| Object::parse(text).ok().and_then(|object| object.get(name).ok().flatten());
-    let Some(raw) = member(error, "data").and_then(|data| member(data, "uri")) else { return };
-    let Ok(uri) = json::string(raw) else { return };
-    if let Some(public) = names.public_uri(server, &uri).filter(|public| *public != uri) {
-        patch.replace(json::Span::locate(error, raw).shift(offset), json::quote(&public).as_bytes());
-    }
-}
-
-struct Mapper<'a> {
-    names: &'a Names,
-    server: usize,
-    text: &'a str,
-    offset: usize,
-}
-
-impl Mapper<'_> {
-    fn block(&self, block: &str, patch: &mut Patch) -> Result<(), JsonFault> {
-        if !block.starts_with('{') {
-            return Ok(());
-        }
-        let object = Object::parse(block)?;
-        self.apps(&object, patch)?;
-        match object.string("type")?.as_deref() {
-            Some("resource_link") => self.uri_of(&object, patch),
-            Some("resource") => match object.object("resource")? {
-                Some(resource) => self.uri_of(&resource, patch),
-                None => Ok(()),
-            },
-            _ => Ok(()),
-        }
-    }
-
-    /// The resources of user interfaces that something's `_meta` names.
-    fn apps(&self, of: &Object<'_>, patch: &mut Patch) -> Result<(), JsonFault> {
-        if !of.may_name_a_uri() {
-            return Ok(());
-        }
-        let Some(meta) = object(of.get("_meta")?)? else { return Ok(()) };
-        let ui = object(meta.get("ui")?)?;
-        let named = [
-            meta.get("ui/resourceUri")?,
-            meta.get("openai/outputTemplate")?,
-            ui.as_ref().map(|ui| ui.get("resourceUri")).transpose()?.flatten(),
-        ];
-        named
-            .into_iter()
-            .flatten()
-            .filter(|raw| raw.starts_with('"'))
-            .try_for_each(|raw| self.map(raw, patch))
-    }
-
-    fn uri_of(&self, object: &Object<'_>, patch: &mut Patch) -> Result<(), JsonFault> {
-        object.get("uri")?.map_or(Ok(()), |raw| self.map(raw, patch))
-    }
-
-    /// Puts the public form in the place of a URI, which is written so.
-    fn map(&self, raw: &str, patch: &mut Patch) -> Result<(), JsonFault> {
-        let uri = json::string(raw)?;
-        if let Some(public) = self.names.public_uri(self.server, &uri).filter(|public| *public != uri) {
-            patch.replace(
-                json::Span::locate(self.text, raw).shift(self.offset),
-                json::quote(&public).as_bytes(),
-            );
-        }
-        Ok(())
-    }
-}
-
-fn elements(array: Option<&str>) -> Result<Vec<&str>, JsonFault> {
-    match array {
-        Some(array) if array.starts_with('[') => {
-            Ok(json::array(array)?.into_iter().filter(|element| element.starts_with('{')).collect())
-        }
-        _ => Ok(Vec::new()),
-    }
-}
-
-/// The object that a value is, if it is one.
-fn object(raw: Option<&str>) -> Result<Option<Object<'_>>, JsonFault> {
-    raw.filter(|raw| raw.starts_with('{')).map(Object::parse).transpose()
 }

@@ -26,8 +26,7 @@ use upstream::{Arrival, Ask, PendingReply};
 
 use super::courier::Courier;
 use super::{Failed, Subject, result_of};
-use crate::catalog::map_result_uris;
-use crate::relay::Mapping;
+use crate::catalog::uris::{Mapping, map_result_uris};
 use crate::route::Route;
 
 /// How long `tasks/get` waits for the question of a task that waits for its client. Later ones are seen the next time.

@@ -22,9 +22,8 @@ use tokio::time::{Duration, Instant, sleep};
 
 use super::{Failed, Subject, Tasks, result_of};
 use crate::bridge::questions::Asking;
-use crate::catalog::map_result_uris;
+use crate::catalog::uris::{Mapping, map_result_uris};
 use crate::flow::{Round, Turn};
-use crate::relay::Mapping;
 use crate::route::Route;
 
 /// How long to wait before asking again, if the server does not say; and within which bounds it may say so.
