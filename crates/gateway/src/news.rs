@@ -17,6 +17,7 @@ use tokio::sync::broadcast;
 use tokio::time::{Duration, Instant, sleep_until};
 
 use crate::catalog::names::Names;
+use crate::catalog::reading::ListChanges;
 
 /// How many changes wait for a client that reads slowly; past them it hears that everything has changed.
 const WAITING: usize = 1024;
@@ -68,13 +69,6 @@ impl Feed {
         }
     }
 
-    /// Tells that what clients see of a list has changed, though its server said nothing.
-    pub(crate) fn list_changed(self: &Arc<Self>, place: usize, kind: Kind) {
-        if let Some(change) = list_changed(kind) {
-            self.tell(place, None, &change);
-        }
-    }
-
     /// The first change is told at once; those that come soon after it together, when it has been quiet long enough.
     fn tell_of_list(self: &Arc<Self>, kind: Kind, (place, heard_by): (usize, Option<Era>), change: &Change) {
         let now = Instant::now();
@@ -113,6 +107,14 @@ impl Feed {
         let (names, change) = (Arc::clone(&self.names), Arc::clone(change));
         // Nobody may want to know.
         drop(self.news.send(Arc::new(News { place, heard_by, change, names, named, plain })));
+    }
+}
+
+impl ListChanges for Feed {
+    fn list_changed(self: Arc<Self>, place: usize, kind: Kind) {
+        if let Some(change) = list_changed(kind) {
+            self.tell(place, None, &change);
+        }
     }
 }
 

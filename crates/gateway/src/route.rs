@@ -28,7 +28,7 @@ use upstream::{Arrival, Upstream};
 use crate::call::Way;
 use crate::caller::Caller;
 use crate::catalog::names::Owner;
-use crate::catalog::reading::Wait;
+use crate::catalog::reading::{ListChanges, Wait};
 use crate::catalog::{Catalog, Member};
 use crate::listing::Lists;
 use crate::news::Feed;
@@ -116,7 +116,8 @@ impl Route {
         let feed = Feed::new(Arc::clone(&catalog.names));
         watches.iter().enumerate().for_each(|(place, watch)| watch.feed(place, &feed));
         for ((place, member), watch) in catalog.members.iter().enumerate().zip(&watches) {
-            member.reader.tell(place, &feed);
+            let changes: Arc<dyn ListChanges> = Arc::clone(&feed) as _;
+            member.reader.tell(place, Arc::downgrade(&changes));
             watch.tells_of_absence(&member.reader);
         }
         Self {

@@ -21,7 +21,6 @@ use upstream::{Health, Upstream, Want};
 
 use crate::caller::Caller;
 use crate::catalog::shelf::{Audience, ListFault, Pages, Shelf};
-use crate::news::Feed;
 
 /// For so long a list that came late is good for all who ask: those who are told of it must find it.
 const LATE: Duration = Duration::from_secs(10);
@@ -44,6 +43,12 @@ pub(crate) enum Wait {
     Fair,
 }
 
+/// Who is told when what clients see of a list has changed, though its server said nothing.
+pub(crate) trait ListChanges: Send + Sync + std::fmt::Debug {
+    /// The list of a kind, of the server at this place of the route.
+    fn list_changed(self: Arc<Self>, place: usize, kind: Kind);
+}
+
 /// Reads for one server of a route.
 #[derive(Debug)]
 pub(crate) struct Reader {
@@ -58,7 +63,7 @@ pub(crate) struct Reader {
     /// Whether somebody waits until such a list may be asked for again.
     tries_again: AtomicBool,
     /// Who is told of what comes late, and the server's place there.
-    told: OnceLock<(usize, Weak<Feed>)>,
+    told: OnceLock<(usize, Weak<dyn ListChanges>)>,
 }
 
 /// What had happened before a list was asked for.
@@ -110,8 +115,8 @@ impl Reader {
     }
 
     /// Tells of what comes late to those who subscribe there.
-    pub(crate) fn tell(&self, place: usize, feed: &Arc<Feed>) {
-        self.told.get_or_init(|| (place, Arc::downgrade(feed)));
+    pub(crate) fn tell(&self, place: usize, feed: Weak<dyn ListChanges>) {
+        self.told.get_or_init(|| (place, feed));
     }
 
     /// All pages of a list, as far as it has them; none from a server that says it has no such things.
