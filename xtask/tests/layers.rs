@@ -42,7 +42,7 @@ const FLOORS: &[(&str, &str)] = &[
     ),
     (
         "gateway",
-        "descriptors tally caller replica suspend catalog news watch subscription route bridge relay call tasks \
+        "descriptors tally caller replica suspend catalog changes route bridge relay call tasks \
          listing flow live listener assembly lib",
     ),
     (

@@ -26,13 +26,13 @@ use crate::bridge::door::Door;
 use crate::bridge::replay::Budget;
 use crate::bridge::session::Sessions;
 use crate::caller::Caller;
+use crate::changes::watch::Watch;
 use crate::listener::{Doorkeeper, Listener};
 use crate::live::{Endpoint, Live, Server};
 use crate::replica::Replica;
 use crate::route::{Route, Shares};
 use crate::suspend::Suspended;
 use crate::tasks::Tasks;
-use crate::watch::Watch;
 
 mod admin;
 mod binding;

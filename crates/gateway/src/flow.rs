@@ -26,9 +26,9 @@ use upstream::Ask;
 use crate::bridge::questions::{Asking, Questions};
 use crate::call::Course;
 use crate::caller::Caller;
+use crate::changes::subscription::Subscription;
 use crate::relay::{Passed, Relay};
 use crate::route::Route;
-use crate::subscription::Subscription;
 use crate::tasks::{Wait, Waited};
 
 mod input;

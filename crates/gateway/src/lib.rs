@@ -3,24 +3,22 @@
 //! It knows no file format, no SQL, no command line and no HTML; configuration comes as a [`base::plan::Plan`] and the
 //! outside world as a [`base::world::World`]. Reading order: `call` is the spine, and everything else is a room on
 //! its way: `listener` and `bridge` (in), `route` and `catalog` (whose), [`::upstream`] (out), `relay`
-//! (back); `watch`, `news` and `subscription` carry changes; [`assembly`] puts it together.
+//! (back); `changes` tells what servers say has changed; [`assembly`] puts it together.
 
 pub mod assembly;
 mod bridge;
 mod call;
 mod caller;
 mod catalog;
+mod changes;
 pub mod descriptors;
 mod flow;
 mod listener;
 mod listing;
 mod live;
-mod news;
 mod relay;
 pub mod replica;
 mod route;
-mod subscription;
 mod suspend;
 mod tally;
 mod tasks;
-mod watch;

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use upstream::{Health, Upstream};
 
 use crate::bridge::door::Door;
-use crate::watch::Watch;
+use crate::changes::watch::Watch;
 
 /// One generation.
 #[derive(Debug)]

@@ -30,13 +30,13 @@ use crate::caller::Caller;
 use crate::catalog::names::Owner;
 use crate::catalog::reading::{ListChanges, Wait};
 use crate::catalog::{Catalog, Member};
+use crate::changes::feed::Feed;
+use crate::changes::subscription::Subscription;
+use crate::changes::watch::Watch;
 use crate::listing::Lists;
-use crate::news::Feed;
 use crate::replica::Replica;
-use crate::subscription::Subscription;
 use crate::suspend::Suspended;
 use crate::tasks::Tasks;
-use crate::watch::Watch;
 
 /// The servers that are at one replica only are at the same one, all of them.
 const SINGLE: &str = "single";

@@ -32,10 +32,10 @@ use crate::bridge::questions::Asking;
 use crate::bridge::session::{Held, InFlight, Sessions, Terms, fits};
 use crate::caller::Caller;
 use crate::catalog::names::Owner;
+use crate::changes::subscription::Subscription;
+use crate::changes::watch::Interest;
 use crate::flow::Flow;
 use crate::route::Route;
-use crate::subscription::Subscription;
-use crate::watch::Interest;
 
 /// How long a client may take to say that it is ready before it is told what there is all the same.
 const READY_WITHIN: Duration = Duration::from_secs(10);

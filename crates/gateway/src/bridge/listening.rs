@@ -11,7 +11,7 @@ use mcp::jsonrpc::Id;
 use crate::bridge::door::{Door, Notifications};
 use crate::bridge::replay::{self, Lasting, Place, Reader, Recorder, Recordings, Stream};
 use crate::bridge::session::Terms;
-use crate::subscription::StreamSlot;
+use crate::changes::subscription::StreamSlot;
 
 impl Door {
     /// Who writes down what a session's calls are answered.

@@ -17,7 +17,7 @@ use mcp::jsonrpc::Id;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::subscription::StreamSlot;
+use crate::changes::subscription::StreamSlot;
 
 mod lasting;
 mod recorder;

@@ -22,8 +22,8 @@ use tokio_util::sync::CancellationToken;
 use crate::bridge::questions::Questions;
 use crate::bridge::replay::{Budget, Recordings};
 use crate::caller::Caller;
+use crate::changes::watch::Interest;
 use crate::replica::Homed;
-use crate::watch::Interest;
 
 /// The most bytes that a session id may carry: it comes back in a header with every request.
 const MOST_SEALED: usize = 6 * 1024;

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
 use super::{Flow, State};
-use crate::subscription::Subscription;
+use crate::changes::subscription::Subscription;
 
 /// An open subscription stream. Dropping it ends it.
 #[derive(Debug)]

@@ -28,11 +28,11 @@ use tokio_util::task::TaskTracker;
 use crate::bridge::door::{Door, Turn};
 use crate::bridge::session::{InFlight, Terms};
 use crate::caller::Caller;
+use crate::changes::subscription::StreamSlot;
 use crate::flow::{Flow, Last, Step, Steps};
 use crate::listener::batch::{Taken, take as take_member};
 use crate::listener::outbox::Outbox;
 use crate::listener::{pong, request_id};
-use crate::subscription::StreamSlot;
 
 /// One client on one stream.
 pub(super) struct Conversation {

@@ -30,12 +30,12 @@ use transport::http::body::ReplyBody;
 use transport::http::server::Exchange;
 
 use crate::bridge::door::Door;
+use crate::changes::subscription::StreamSlot;
 use crate::listener::conversation::Conversation;
 use crate::listener::events;
 use crate::listener::heads::{self, preflight, refusal, refuse, refuse_call, reject, text, unread};
 use crate::listener::outbox::{self, Waiting};
 use crate::listener::{Hop, Listener, checks};
-use crate::subscription::StreamSlot;
 
 /// How many messages of a client may wait to be taken.
 const WAITING_MESSAGES: usize = 16;

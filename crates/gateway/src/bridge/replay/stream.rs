@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::recording::{Bounds, Read, Recording};
 use super::{Budget, Slot};
-use crate::subscription::StreamSlot;
+use crate::changes::subscription::StreamSlot;
 
 /// A reader that takes nothing for this long is not waited for any more; a call without a recording does the same.
 const STALLED: Duration = Duration::from_secs(30);

@@ -30,7 +30,7 @@ use upstream::{Answer, Arrival, Health, HealthCheck, Order, Upstream};
 
 use crate::catalog::reading::Reader;
 use crate::catalog::shelf::Shelf;
-use crate::news::Feed;
+use crate::changes::feed::Feed;
 use crate::replica::Replica;
 
 mod telling;

@@ -14,7 +14,7 @@ use mcp::notify::{self, Notice};
 use upstream::Arrival;
 
 use super::Watch;
-use crate::news::{self, Change};
+use crate::changes::feed::{self, Change};
 
 impl Watch {
     pub(super) fn arrived(&self, arrival: Arrival) {
@@ -100,7 +100,7 @@ impl Watch {
             if !has {
                 continue;
             }
-            if let Some(change) = news::list_changed(kind) {
+            if let Some(change) = feed::list_changed(kind) {
                 self.pass_on(&change);
             }
         }

@@ -19,9 +19,9 @@ use tokio_util::sync::CancellationToken;
 use upstream::Want;
 
 use crate::catalog::names::{Names, Owner};
-use crate::news::News;
+use crate::changes::feed::News;
+use crate::changes::watch::Interest;
 use crate::route::Route;
-use crate::watch::Interest;
 
 /// A subscription that is open as long as it lives.
 pub(crate) struct Subscription {
