@@ -193,7 +193,7 @@ impl Gateway {
             if let Some((_, now)) = now {
                 endpoint.door.successor.get_or_init(|| Arc::clone(&now.door));
             }
-            endpoint.door.route.replaced.cancel();
+            endpoint.door.route.changes.replaced.cancel();
         }
         for (name, server) in &before.servers {
             let gone = live.servers.get(name).is_none_or(|now| !Arc::ptr_eq(&now.upstream, &server.upstream));

@@ -1,6 +1,59 @@
 //! What servers tell of changes, on its way to clients: heard at each server, put into a route's public names, and told to whoever
 //! has subscribed to it.
 
+use std::sync::Arc;
+
+use base::bulkhead::Bulkhead;
+use base::metrics::Metrics;
+use tokio_util::sync::CancellationToken;
+
+use crate::catalog::Catalog;
+use crate::catalog::names::Names;
+use crate::catalog::reading::ListChanges;
+use crate::changes::feed::Feed;
+use crate::changes::watch::Watch;
+
 pub(crate) mod feed;
 pub(crate) mod subscription;
 pub(crate) mod watch;
+
+/// The changes of one route: what its servers tell of, for all who subscribe here.
+#[derive(Debug)]
+pub(crate) struct Changes {
+    names: Arc<Names>,
+    /// In the order of the catalog's members.
+    watches: Vec<Arc<Watch>>,
+    /// What they tell of.
+    feed: Arc<Feed>,
+    /// The places for streams of all clients.
+    streams: Arc<Bulkhead>,
+    metrics: Arc<Metrics>,
+    /// Cancelled when a new plan has another route in this one's place.
+    pub(crate) replaced: CancellationToken,
+}
+
+impl Changes {
+    /// `watches` stand in the order of the catalog's members.
+    pub(crate) fn new(
+        catalog: &Catalog,
+        watches: Vec<Arc<Watch>>,
+        streams: Arc<Bulkhead>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let feed = Feed::new(Arc::clone(&catalog.names));
+        for ((place, member), watch) in catalog.members.iter().enumerate().zip(&watches) {
+            watch.guard(&member.shelf);
+            watch.feed(place, &feed);
+            let changes: Arc<dyn ListChanges> = Arc::clone(&feed) as _;
+            member.reader.tell(place, Arc::downgrade(&changes));
+            watch.tells_of_absence(&member.reader);
+        }
+        let (names, replaced) = (Arc::clone(&catalog.names), CancellationToken::new());
+        Self { names, watches, feed, streams, metrics, replaced }
+    }
+
+    /// Who listens to the server in this place of the route.
+    pub(crate) fn watch(&self, server: usize) -> Option<&Arc<Watch>> {
+        self.watches.get(server)
+    }
+}

@@ -22,15 +22,14 @@ use mcp::meta::DEGRADED;
 use mcp::method::{Kind, Reach};
 use mcp::version::{self, Era};
 use tokio::time::{Duration, Instant};
-use tokio_util::sync::CancellationToken;
 use upstream::{Arrival, Upstream};
 
 use crate::call::Way;
 use crate::caller::Caller;
 use crate::catalog::names::Owner;
-use crate::catalog::reading::{ListChanges, Wait};
+use crate::catalog::reading::Wait;
 use crate::catalog::{Catalog, Member};
-use crate::changes::feed::Feed;
+use crate::changes::Changes;
 use crate::changes::subscription::Subscription;
 use crate::changes::watch::Watch;
 use crate::listing::Lists;
@@ -69,24 +68,17 @@ pub(crate) struct Route {
     pub(crate) world: World,
     /// The places for calls over all servers.
     pub(crate) places: Arc<Bulkhead>,
-    /// The places for streams of all clients.
-    pub(crate) streams: Arc<Bulkhead>,
     /// Calls that wait for their clients.
     pub(crate) suspended: Arc<Suspended>,
     pub(crate) tasks: Arc<Tasks>,
     /// This process among others, if it may have any.
     pub(crate) replica: Option<Arc<Replica>>,
-    /// Cancelled when a new plan has another route in this one's place.
-    pub(crate) replaced: CancellationToken,
     /// What a modern server says of itself, by principal and capabilities, and until when that is fresh.
     described: Cache<(Principal, Digest), (Message, Instant), CallError>,
     /// When it last took too long to say it.
     described_late: Mutex<Option<Instant>>,
-    /// In the order of the catalog's members.
-    pub(crate) watches: Vec<Arc<Watch>>,
     pub(crate) lists: Lists,
-    /// What they tell of, for all who subscribe here.
-    pub(crate) feed: Arc<Feed>,
+    pub(crate) changes: Changes,
 }
 
 /// What all routes share.
@@ -110,16 +102,7 @@ impl Route {
         let upstreams: Vec<_> = servers.iter().map(|(upstream, _)| Arc::clone(upstream)).collect();
         let catalog = Arc::new(Catalog::new(plan, &upstreams, &gate));
         let watches: Vec<_> = servers.iter().map(|(_, watch)| Arc::clone(watch)).collect();
-        for (member, watch) in catalog.members.iter().zip(&watches) {
-            watch.guard(&member.shelf);
-        }
-        let feed = Feed::new(Arc::clone(&catalog.names));
-        watches.iter().enumerate().for_each(|(place, watch)| watch.feed(place, &feed));
-        for ((place, member), watch) in catalog.members.iter().enumerate().zip(&watches) {
-            let changes: Arc<dyn ListChanges> = Arc::clone(&feed) as _;
-            member.reader.tell(place, Arc::downgrade(&changes));
-            watch.tells_of_absence(&member.reader);
-        }
+        let changes = Changes::new(&catalog, watches, streams, Arc::clone(&world.metrics));
         Self {
             name: plan.name.clone(),
             durable_streams: plan.durable_streams,
@@ -134,12 +117,9 @@ impl Route {
             gate,
             world,
             places,
-            streams,
-            replaced: CancellationToken::new(),
             described: Cache::new(DESCRIPTIONS),
             described_late: Mutex::default(),
-            watches,
-            feed,
+            changes,
         }
     }
 
@@ -186,7 +166,7 @@ impl Route {
             return self.describe(call, caller).await;
         }
         let filter = Filter::read(call.params())?;
-        let subscription = Subscription::open(self, filter, caller.era()).await?;
+        let subscription = Subscription::open(&self.changes, filter, caller.era()).await?;
         Ok(Way::Listen(Box::new(subscription.for_stream(call.id().clone()))))
     }
 

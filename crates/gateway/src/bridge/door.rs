@@ -298,7 +298,7 @@ impl Door {
         let (owner, own) = self.route.catalog.names.uri_owner(uri);
         let Owner::Server(server, _) = owner else { return Err(unknown()) };
         let (Some(watch), Some(member)) =
-            (self.route.watches.get(server), self.route.catalog.members.get(server))
+            (self.route.changes.watch(server), self.route.catalog.members.get(server))
         else {
             return Err(unknown());
         };
@@ -356,7 +356,7 @@ impl Door {
             member.upstream.can_ask((principal, place), (&terms.name, &terms.client), &asides);
         }
         let asking = Asking::new(Arc::clone(&held.questions));
-        let subscription = Subscription::aside(&self.route, all_changes(&held), Era::Legacy).await;
+        let subscription = Subscription::aside(&self.route.changes, all_changes(&held), Era::Legacy).await;
         let unready = Some((terms.name, Instant::now() + READY_WITHIN));
         let outdated = false;
         Notifications {
@@ -413,7 +413,7 @@ impl Notifications {
         }
         loop {
             if self.outdated {
-                self.subscription.change(&self.door.route, all_changes(&self.held)).await;
+                self.subscription.change(&self.door.route.changes, all_changes(&self.held)).await;
                 self.outdated = false;
             }
             let woken = tokio::select! {

@@ -66,7 +66,7 @@ impl Door {
         match place {
             Some(Place::Answer(stream, position)) => replay::resume(&stream, position, None),
             Some(Place::Notices(stream, position)) => {
-                let seat = StreamSlot::take(&self.route).await?;
+                let seat = StreamSlot::take(&self.route.changes).await?;
                 match stream.read_from(position, Some(seat)) {
                     Some(reader) => Ok(Some(reader)),
                     None => self.listen(terms, &recordings, true).await.map(Some),
@@ -84,7 +84,7 @@ impl Door {
         recordings: &Arc<Recordings>,
         has_missed: bool,
     ) -> Result<Reader, CallError> {
-        let seat = StreamSlot::take(&self.route).await?;
+        let seat = StreamSlot::take(&self.route.changes).await?;
         let _opening = recordings.opening.lock().await;
         if let Some((stream, unread)) = recordings.notices()
             && let Some(reader) = stream.read_from(unread, None)

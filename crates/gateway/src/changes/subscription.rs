@@ -16,12 +16,11 @@ use mcp::notify::{Notice, Seen};
 use mcp::version::Era;
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio_util::sync::CancellationToken;
-use upstream::Want;
 
 use crate::catalog::names::{Names, Owner};
+use crate::changes::Changes;
 use crate::changes::feed::News;
 use crate::changes::watch::Interest;
-use crate::route::Route;
 
 /// A subscription that is open as long as it lives.
 pub(crate) struct Subscription {
@@ -48,8 +47,8 @@ pub(crate) struct StreamSlot {
 
 impl StreamSlot {
     /// Takes one, if there are not too many streams.
-    pub(crate) async fn take(route: &Route) -> Result<Self, CallError> {
-        Ok(Self { _place: route.streams.take().await?, _count: route.world.metrics.stream() })
+    pub(crate) async fn take(changes: &Changes) -> Result<Self, CallError> {
+        Ok(Self { _place: changes.streams.take().await?, _count: changes.metrics.stream() })
     }
 }
 
@@ -69,9 +68,9 @@ struct Terms {
 }
 
 impl Terms {
-    async fn settle(route: &Route, wanted: &Filter, era: Era) -> Self {
-        let names = &route.catalog.names;
-        let mut uris: Vec<Vec<String>> = vec![Vec::new(); route.watches.len()];
+    async fn settle(changes: &Changes, wanted: &Filter, era: Era) -> Self {
+        let names = &changes.names;
+        let mut uris: Vec<Vec<String>> = vec![Vec::new(); changes.watches.len()];
         for uri in &wanted.uris {
             let (owner, own) = names.uri_owner(uri);
             if let Owner::Server(server, _) = owner
@@ -80,10 +79,8 @@ impl Terms {
                 list.push(own);
             }
         }
-        let asked =
-            route.watches.iter().zip(uris).zip(&route.catalog.members).map(|((watch, uris), member)| {
-                watch.of(era).want(uris, member.upstream.patience(Want::List))
-            });
+        let asked = changes.watches.iter().zip(uris);
+        let asked = asked.map(|(watch, uris)| watch.of(era).want(uris, watch.patience()));
         let answers = futures_util::future::join_all(asked).await;
         let mut honoured = Filter::default();
         let (mut own, mut interests) = (Vec::new(), Vec::new());
@@ -108,31 +105,31 @@ impl Terms {
 
 impl Subscription {
     /// Opens a subscription on all servers of a route, and finds out what of it they honour.
-    pub(crate) async fn open(route: &Route, wanted: Filter, era: Era) -> Result<Self, CallError> {
-        let seat = StreamSlot::take(route).await?;
-        Ok(Self { _seat: Some(seat), ..Self::aside(route, wanted, era).await })
+    pub(crate) async fn open(changes: &Changes, wanted: Filter, era: Era) -> Result<Self, CallError> {
+        let seat = StreamSlot::take(changes).await?;
+        Ok(Self { _seat: Some(seat), ..Self::aside(changes, wanted, era).await })
     }
 
     /// Opens a subscription for a stream that is counted elsewhere.
-    pub(crate) async fn aside(route: &Route, wanted: Filter, era: Era) -> Self {
+    pub(crate) async fn aside(changes: &Changes, wanted: Filter, era: Era) -> Self {
         // Listening begins before the answer of what is honoured, so that nothing falls between.
-        let news = route.feed.subscribe();
+        let news = changes.feed.subscribe();
         Self {
-            names: Arc::clone(&route.catalog.names),
-            terms: Terms::settle(route, &wanted, era).await,
+            names: Arc::clone(&changes.names),
+            terms: Terms::settle(changes, &wanted, era).await,
             news,
             waiting: Vec::new(),
             stream: None,
             era,
-            replaced: route.replaced.clone(),
+            replaced: changes.replaced.clone(),
             is_over: false,
             _seat: None,
         }
     }
 
     /// Wants something else from now on. What has come meanwhile waits, so nothing is missed and nothing told twice.
-    pub(crate) async fn change(&mut self, route: &Route, wanted: Filter) {
-        self.terms = Terms::settle(route, &wanted, self.era).await;
+    pub(crate) async fn change(&mut self, changes: &Changes, wanted: Filter) {
+        self.terms = Terms::settle(changes, &wanted, self.era).await;
     }
 
     /// For a modern `subscriptions/listen`: each notification names the stream, and the first is the acknowledgement.

@@ -26,7 +26,7 @@ use mcp::version::Era;
 use tokio::sync::{Notify, broadcast, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use upstream::{Answer, Arrival, Health, HealthCheck, Order, Upstream};
+use upstream::{Answer, Arrival, Health, HealthCheck, Order, Upstream, Want};
 
 use crate::catalog::reading::Reader;
 use crate::catalog::shelf::Shelf;
@@ -109,6 +109,11 @@ impl Watch {
             Some(legacy) if self.upstream.listener(client) == Era::Legacy => legacy,
             _ => self,
         }
+    }
+
+    /// Until when its server is waited for, so that others need not wait for a sick one.
+    pub(super) fn patience(&self) -> Instant {
+        self.upstream.patience(Want::List)
     }
 
     /// Whom it concerns what is heard here: one era's clients or all.

@@ -239,13 +239,13 @@ impl Conversation {
     /// Tells the session what belongs to no call, from one door to the next.
     async fn notify(&self, terms: &Terms) {
         let mut door = self.door();
-        let Ok(_seat) = StreamSlot::take(&door.route).await else { return };
+        let Ok(_seat) = StreamSlot::take(&door.route.changes).await else { return };
         let mut notifications = Arc::clone(&door).notifications(terms.clone()).await;
         loop {
             let told = tokio::select! {
                 biased;
                 () = self.eof.cancelled() => return,
-                () = door.route.replaced.cancelled() => None,
+                () = door.route.changes.replaced.cancelled() => None,
                 told = notifications.next() => told,
             };
             if let Some(told) = told {

@@ -105,7 +105,7 @@ async fn begin(
     door: &Arc<Door>,
     (limits, identity): (&Limits, &Identity),
 ) -> Result<ReplyBody, CallError> {
-    let seat = StreamSlot::take(&door.route).await?;
+    let seat = StreamSlot::take(&door.route.changes).await?;
     let (name, token) = name(path, door, &identity.principal, limits)
         .map_err(|fault| CallError::Internal(fault.to_string()))?;
     let end = CancellationToken::new();
@@ -237,7 +237,7 @@ impl Session {
             tokio::select! {
                 () = tokio::time::sleep(self.ttl) => {}
                 // The client opens a stream to the route as it is now.
-                () = self.door.route.replaced.cancelled() => {}
+                () = self.door.route.changes.replaced.cancelled() => {}
                 () = self.conversation.eof.cancelled() => {}
                 () = self.conversation.end.cancelled() => {}
             }

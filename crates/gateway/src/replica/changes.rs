@@ -21,15 +21,15 @@ pub(crate) enum Told {
 }
 
 /// Hears of others.
-pub(crate) struct Changes<'r> {
+pub(crate) struct PeerNotices<'r> {
     replica: &'r Replica,
     notices: Notices,
 }
 
 impl Replica {
     /// What others hear of, from now on.
-    pub(crate) async fn changes(&self) -> Changes<'_> {
-        Changes { replica: self, notices: self.store().subscribe().await }
+    pub(crate) async fn changes(&self) -> PeerNotices<'_> {
+        PeerNotices { replica: self, notices: self.store().subscribe().await }
     }
 
     /// Tells the others of a change.
@@ -65,7 +65,7 @@ fn shorter(notice: &Notice) -> Option<Bytes> {
     }
 }
 
-impl Changes<'_> {
+impl PeerNotices<'_> {
     /// The next; none when there is no store any more.
     pub(crate) async fn next(&mut self) -> Option<Told> {
         loop {
