@@ -43,7 +43,7 @@ const FLOORS: &[(&str, &str)] = &[
     (
         "gateway",
         "descriptors tally caller replica suspend catalog changes route bridge relay call tasks \
-         listing flow live listener assembly lib",
+         flow live listener assembly lib",
     ),
     (
         "mcp",

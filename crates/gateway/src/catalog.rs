@@ -22,9 +22,11 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use upstream::{Health, Upstream};
 
-pub(crate) mod cursor;
+mod cursor;
+pub(crate) mod describe;
 mod index;
 mod label;
+pub(crate) mod listing;
 pub(crate) mod names;
 pub(crate) mod reading;
 pub(crate) mod remarks;

@@ -14,7 +14,6 @@ mod changes;
 pub mod descriptors;
 mod flow;
 mod listener;
-mod listing;
 mod live;
 mod relay;
 pub mod replica;

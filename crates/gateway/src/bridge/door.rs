@@ -116,7 +116,7 @@ impl Door {
             )));
         }
         let caller = Caller::new(identity, opening.client.clone(), opening.revision);
-        let (discovered, _) = self.route.discovered(&caller).await?;
+        let (discovered, _) = self.route.descriptions.discovered(&caller).await?;
         let now = self.now();
         let (id, terms) = self
             .sessions
@@ -239,7 +239,7 @@ impl Door {
 
     /// Whether any server logs, as far as is known. One that is away may.
     async fn logs(&self, terms: &Terms) -> Result<bool, CallError> {
-        let told = self.route.discovered(&terms.caller(terms.client.clone())).await;
+        let told = self.route.descriptions.discovered(&terms.caller(terms.client.clone())).await;
         let logs = |(found, missing): (Discovered, BTreeMap<_, _>)| {
             found.capabilities.logging || !missing.is_empty()
         };

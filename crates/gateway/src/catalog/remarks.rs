@@ -1,11 +1,12 @@
 //! What was found odd in a server's lists and what was done about it: said in the list, in the log and as a count.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::Mutex;
 
 use base::sync::lock;
 use mcp::json;
+use mcp::meta::DEGRADED;
 use mcp::method::Kind;
 use upstream::Upstream;
 
@@ -124,6 +125,15 @@ impl Remarks {
             .map(|(name, list)| (name, format!("[{}]", list.join(","))))
             .collect()
     }
+}
+
+/// The member of a result's `_meta` that says which servers it lacks, and why: `"dev.portolan/degraded":[{"server":…,"reason":…}]`.
+pub(crate) fn degraded(servers: &BTreeMap<String, String>) -> String {
+    let each = |(server, reason): (&String, &String)| {
+        format!(r#"{{"server":{},"reason":{}}}"#, json::quote(server), json::quote(reason))
+    };
+    let all: Vec<_> = servers.iter().map(each).collect();
+    format!("{}:[{}]", json::quote(DEGRADED), all.join(","))
 }
 
 /// The member of a list's `_meta` that says which entries were mended.

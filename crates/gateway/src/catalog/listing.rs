@@ -30,12 +30,10 @@ use tokio::time::{Duration, Instant};
 use transport::http::body::Pieces;
 use transport::memory::Memory;
 
-use crate::call::Way;
 use crate::caller::Caller;
-use crate::catalog::remarks::Remarks;
+use crate::catalog::remarks::{Remarks, degraded};
 use crate::catalog::shelf::{Audience, ListFault, Pages, Term};
 use crate::catalog::{Catalog, Member, Merged, cursor};
-use crate::route::{self, Route};
 
 /// What is kept of the lists of one route. Cursors and capability sets are the client's to choose.
 const BOUNDS: Bounds = Bounds { values: 512, bytes: 32 * 1024 * 1024 };
@@ -45,6 +43,8 @@ const MOST_CURSOR: usize = 4096;
 /// The lists of one route.
 #[derive(Debug)]
 pub(crate) struct Lists {
+    catalog: Arc<Catalog>,
+    memory: Memory,
     listings: Cache<Key, Arc<Listing>, Infallible>,
     /// Merged lists of which clients get pages.
     merged: Cache<Key, Arc<(Merged, Basis)>, Infallible>,
@@ -122,13 +122,15 @@ impl Listing {
 }
 
 impl Lists {
-    pub(crate) fn new(catalog: &Catalog, memory: &Memory) -> Self {
+    pub(crate) fn new(catalog: &Arc<Catalog>, memory: &Memory) -> Self {
         let bounds = Bounds { bytes: BOUNDS.bytes.min(memory.limit() / 16), ..BOUNDS };
         let own = |member: &Member| member.upstream.plan().sessions == SessionRule::PerClient;
         Self {
             listings: Cache::new(bounds),
             merged: Cache::new(bounds),
             by_session: catalog.members.iter().any(own),
+            catalog: Arc::clone(catalog),
+            memory: memory.clone(),
         }
     }
 
@@ -137,51 +139,32 @@ impl Lists {
         let cursor = cursor.map(|cursor| Digest::of([cursor]));
         Key { method: method.name, revision: to.name, cursor, audience }
     }
-}
 
-/// Which list is asked for.
-#[derive(Clone, Copy)]
-struct Wish<'a> {
-    method: &'static Method,
-    cursor: Option<&'a str>,
-    to: &'static Revision,
-    key: &'a Key,
-}
-
-impl Wish<'_> {
-    /// Whose changes make it old.
-    fn of(&self) -> (Kind, Era) {
-        (self.method.kind, self.to.era)
-    }
-}
-
-impl Route {
     /// Answers a list request.
     pub(crate) async fn list(
         &self,
         call: &Call,
         method: &'static Method,
         caller: &Caller,
-        to: &'static Revision,
-    ) -> Result<Way, CallError> {
-        let cursor = call.cursor().map(|cursor| &*cursor.text);
+    ) -> Result<Listed, CallError> {
+        let (to, cursor) = (caller.revision, call.cursor().map(|cursor| &*cursor.text));
         if cursor.is_some_and(|cursor| cursor.len() > MOST_CURSOR) {
             let why = format!("\"cursor\" is longer than {MOST_CURSOR} bytes");
             return Err(CallError::Reject(Reject::Params(why)));
         }
-        let key = self.lists.key(method, to, cursor, caller);
+        let key = self.key(method, to, cursor, caller);
         let wish = Wish { method, cursor, to, key: &key };
         let listing = match self.catalog.only() {
             Some(member) => match self.one(member, wish, caller).await {
                 Err(ListFault::Theirs(message)) => {
-                    return reply::with_id(&message, call.id()).map(Way::Own);
+                    return reply::with_id(&message, call.id()).map(Listed::Theirs);
                 }
                 Err(ListFault::Call(error)) => Err(error),
                 Ok(listing) => Ok(listing),
             },
             None => self.over_several(wish, caller).await,
         };
-        Ok(Way::Built(listing?.answer(call.id())))
+        Ok(Listed::Built(listing?.answer(call.id())))
     }
 
     /// A page of the only server's list. Clients of the legacy era get all of it in one, since many read no further.
@@ -206,7 +189,7 @@ impl Route {
         let term = pages.pages.iter().fold(first.term(), |term, page| term.and(page.term()));
         let basis = Basis { term, changes, is_shared: term.scope == Scope::Public };
         let (method, to, server) = (wish.method, wish.to, Arc::clone(member.upstream.label()));
-        let memory = self.world.memory.clone();
+        let memory = self.memory.clone();
         let size = pages.bytes();
         let work = move || {
             rewritten(&pages, (method, to), (term.scope, &server))
@@ -234,7 +217,7 @@ impl Route {
             return Ok(listing);
         }
         let (catalog, cursor) = (Arc::clone(&self.catalog), wish.cursor.map(str::to_owned));
-        let (method, to, memory) = (wish.method, wish.to, self.world.memory.clone());
+        let (method, to, memory) = (wish.method, wish.to, self.memory.clone());
         let size = parts.iter().flatten().map(Pages::bytes).sum::<usize>();
         let work = move || {
             let merged = catalog.merge(&parts, method, to);
@@ -250,8 +233,8 @@ impl Route {
             let bytes = whole.entries.iter().map(|entry| entry.len() + 128).sum();
             let key = wish.key.without_cursor();
             let key = if basis.is_shared { key.for_everyone() } else { key };
-            if self.world.memory.may_keep(bytes) {
-                self.lists.merged.put(key, Arc::clone(&merged), bytes);
+            if self.memory.may_keep(bytes) {
+                self.merged.put(key, Arc::clone(&merged), bytes);
             }
         }
         Ok(self.keep(wish, page?))
@@ -268,29 +251,54 @@ impl Route {
         let now = Instant::now();
         let holds = |kept: &Arc<(Merged, Basis)>| kept.1.holds(&self.catalog, wish.of(), now);
         let key = wish.key.without_cursor();
-        let merged = &self.lists.merged;
+        let merged = &self.merged;
         let found = merged.find(&key.for_everyone(), holds).or_else(|| merged.find(&key, holds));
         let on = (wish.cursor, self.catalog.page_size);
-        let page = |merged: Arc<_>| page(&merged, (wish.method, wish.to), on, &self.world.memory);
+        let page = |merged: Arc<_>| page(&merged, (wish.method, wish.to), on, &self.memory);
         Ok(found.map(page).transpose()?.map(|listing| self.keep(wish, listing)))
     }
 
     fn kept(&self, wish: Wish<'_>) -> Option<Arc<Listing>> {
         let now = Instant::now();
         let holds = |listing: &Arc<Listing>| listing.basis.holds(&self.catalog, wish.of(), now);
-        let listings = &self.lists.listings;
+        let listings = &self.listings;
         listings.find(&wish.key.for_everyone(), holds).or_else(|| listings.find(wish.key, holds))
     }
 
     /// Keeps a listing for those who may have it, if it is true any longer than this moment.
     fn keep(&self, wish: Wish<'_>, listing: Listing) -> Arc<Listing> {
         let listing = Arc::new(listing);
-        let may_keep = self.world.memory.may_keep(listing.text.size());
+        let may_keep = self.memory.may_keep(listing.text.size());
         if may_keep && listing.basis.holds(&self.catalog, wish.of(), Instant::now()) {
             let key = if listing.basis.is_shared { wish.key.for_everyone() } else { wish.key.clone() };
-            self.lists.listings.put(key, Arc::clone(&listing), listing.text.size() + 1024);
+            self.listings.put(key, Arc::clone(&listing), listing.text.size() + 1024);
         }
         listing
+    }
+}
+
+/// What a list request is answered with.
+#[derive(Debug)]
+pub(crate) enum Listed {
+    /// The only server's own error.
+    Theirs(Message),
+    /// The list, with nothing left to be done about it.
+    Built(Pieces),
+}
+
+/// Which list is asked for.
+#[derive(Clone, Copy)]
+struct Wish<'a> {
+    method: &'static Method,
+    cursor: Option<&'a str>,
+    to: &'static Revision,
+    key: &'a Key,
+}
+
+impl Wish<'_> {
+    /// Whose changes make it old.
+    fn of(&self) -> (Kind, Era) {
+        (self.method.kind, self.to.era)
     }
 }
 
@@ -340,7 +348,7 @@ fn text(method: &Method, entries: &[Bytes], next: Option<&str>, merged: &Merged)
     }
     let mut meta: Vec<String> = Vec::new();
     if !merged.degraded.is_empty() {
-        meta.push(route::degraded_member(&merged.degraded));
+        meta.push(degraded(&merged.degraded));
     }
     let remarks = merged.remarks.members();
     meta.extend(remarks.iter().map(|(name, value)| format!("{}:{value}", json::quote(name))));
