@@ -10,7 +10,7 @@ use mcp::reject::Reject;
 use store::StoreFault;
 use transport::memory::Full;
 
-use crate::fault::{Fault, Refused};
+use crate::fault::{Fault, Refused, Why};
 
 /// Why a call has no answer from a server.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,7 +38,7 @@ pub enum CallError {
         /// The server.
         upstream: String,
         /// What failed, for the operator.
-        why: String,
+        why: Box<Why>,
         /// What is the matter with the server; nothing where it is we who do not ask it.
         fault: Option<Fault>,
     },
@@ -67,7 +67,7 @@ pub enum CallError {
         /// The server.
         upstream: String,
         /// What happened, for the operator.
-        why: String,
+        why: Box<Why>,
     },
     /// What the server sent is no answer that a client may be given.
     #[error("upstream {upstream:?} gave an answer that is not valid: {why}")]
@@ -212,6 +212,15 @@ impl CallError {
     /// For what needs the store, which is away.
     pub fn store_away(what: &'static str, fault: &StoreFault) -> Self {
         Self::StoreAway { what, why: fault.to_string() }
+    }
+
+    /// The same without what a program said before it ended, and that.
+    pub fn split_said(mut self) -> (Self, Option<String>) {
+        let said = match &mut self {
+            Self::Unreachable { why, .. } | Self::BrokeOff { why, .. } => why.said.take(),
+            _ => None,
+        };
+        (self, said)
     }
 
     /// What it says of its server; nothing where the server did well enough, or was not asked.

@@ -50,6 +50,42 @@ impl fmt::Display for Fault {
     }
 }
 
+/// Why a server is not there, for its operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Why {
+    /// What happened, as anybody may read it who sees how servers are.
+    pub what: String,
+    /// What its program wrote before it ended, of which nobody knows what it is: for the log, and for who has started the
+    /// program.
+    pub said: Option<String>,
+}
+
+impl From<String> for Why {
+    fn from(what: String) -> Self {
+        Self { what, said: None }
+    }
+}
+
+impl From<&str> for Why {
+    fn from(what: &str) -> Self {
+        what.to_owned().into()
+    }
+}
+
+impl From<String> for Box<Why> {
+    fn from(what: String) -> Self {
+        Self::new(what.into())
+    }
+}
+
+impl fmt::Display for Why {
+    /// All of it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)?;
+        self.said.iter().try_for_each(|said| write!(f, "; it said: {said}"))
+    }
+}
+
 /// Why a call may not pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refused {

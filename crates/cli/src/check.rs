@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use base::fault::Why;
 use base::plan::{LeftOut, Plan, SchemaRule, UpstreamPlan};
 use config::Severity;
 use futures_util::future::join_all;
@@ -127,7 +128,7 @@ async fn describe(client: &mut Client, rule: SchemaRule) -> Result<(String, Vec<
         Health::Up { era, revision, transport } => {
             format!("{}, {revision}{}", era.name(), discover::over(transport))
         }
-        Health::Down { why } => return Err(Fault::Unreachable(why)),
+        Health::Down { why, said } => return Err(Fault::Unreachable(Why { what: why, said }.to_string())),
         Health::Unknown => String::new(),
     };
     let mut odd = Vec::new();

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use base::fault::Why;
 use base::plan::{Limits, Naming, Plan, RoutePlan, UpstreamPlan};
 use gateway::assembly::Gateway;
 use mcp::answer;
@@ -182,9 +183,10 @@ impl Client {
         let absent = reason.is_some_and(|reason| {
             reason.starts_with("upstream_") || matches!(&*reason, "overloaded" | "draining")
         });
-        if let (true, Health::Down { why }) = (absent, self.health()) {
+        if let (true, Health::Down { why, said }) = (absent, self.health()) {
+            let all = Why { what: why, said }.to_string();
             return Fault::Unreachable(
-                why.replace(&format!("upstream {:?}", crate::given::SERVER), "the server"),
+                all.replace(&format!("upstream {:?}", crate::given::SERVER), "the server"),
             );
         }
         let details = error.data.map(|data| format!("\ndata: {}", crate::show::pretty::pretty(data, 0)));

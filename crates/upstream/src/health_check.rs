@@ -102,7 +102,7 @@ impl HealthCheck {
             Err(_elapsed) => {
                 let error =
                     self.upstream.shared.unreached(&format!("no answer within {within:?}"), Fault::Late);
-                self.upstream.shared.set_health(Health::Down { why: error.to_string() });
+                self.upstream.shared.set_health(Health::down(&error));
                 if let Some(admission) = admission {
                     self.upstream.shared.noted(admission.record_late(&error), &error);
                 }

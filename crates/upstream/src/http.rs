@@ -272,7 +272,8 @@ impl HttpWire {
             return by_post.clone();
         }
         let why = |error: &CallError| match error {
-            CallError::InvalidAnswer { why, .. } | CallError::Unreachable { why, .. } => why.clone(),
+            CallError::InvalidAnswer { why, .. } => why.clone(),
+            CallError::Unreachable { why, .. } => why.to_string(),
             other => other.to_string(),
         };
         self.invalid(&format!("{}; nor does it speak HTTP+SSE: {}", why(by_post), why(by_get)))

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use auth::Principal;
+use base::error::CallError;
 use bytes::Bytes;
 use mcp::discover::Discovered;
 use mcp::version::{Era, Revision};
@@ -120,7 +121,17 @@ pub enum Health {
     },
     /// It could not be reached.
     Down {
-        /// Why, for the operator.
+        /// Why.
         why: String,
+        /// What its program wrote before it ended: for the log, and for who has started the program.
+        said: Option<String>,
     },
+}
+
+impl Health {
+    /// It was not reached, or did not answer.
+    pub(crate) fn down(error: &CallError) -> Self {
+        let (error, said) = error.clone().split_said();
+        Self::Down { why: error.to_string(), said }
+    }
 }

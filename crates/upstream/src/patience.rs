@@ -68,7 +68,7 @@ impl Upstream {
     pub fn hung(&self, error: &CallError) {
         self.shared.suspense.ill(error);
         if matches!(self.health(), Health::Up { .. }) {
-            self.shared.set_health(Health::Down { why: error.to_string() });
+            self.shared.set_health(Health::down(error));
         }
         if matches!(&self.wire, Wire::Http(_)) {
             self.shared.went_wrong(Fault::Late, error);
@@ -99,7 +99,7 @@ impl Upstream {
     pub fn away(&self, error: &CallError) {
         let is_gone = matches!(error, CallError::Unreachable { fault: Some(Fault::NoConnection), .. });
         if is_gone && matches!(self.health(), Health::Up { .. }) {
-            self.shared.set_health(Health::Down { why: error.to_string() });
+            self.shared.set_health(Health::down(error));
         }
     }
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use base::aside::server_message;
 use base::error::CallError;
+use base::fault::Why;
 use base::sync::lock;
 use bytes::Bytes;
 use http::HeaderMap;
@@ -54,7 +55,7 @@ struct Inner {
     /// Cancelled when the conversation is over.
     closed: CancellationToken,
     /// Why it is over.
-    end: Mutex<Option<String>>,
+    end: Mutex<Option<Why>>,
     /// How often it was used, so that someone can tell whether it was used since, and the newest request's number.
     uses: AtomicU64,
     newest: AtomicU64,
@@ -126,12 +127,12 @@ impl Pipe {
         self.inner.drained.cancel();
         // Who looks after the process knows better why it is over, and says so when it has ended.
         drop(timeout(explained_within, self.closed()).await);
-        self.close(&why);
+        self.close(why);
     }
 
     /// Ends the conversation; every call that waits is told.
-    pub(crate) fn close(&self, why: &str) {
-        lock(&self.inner.end).get_or_insert_with(|| why.to_owned());
+    pub(crate) fn close(&self, why: impl Into<Why>) {
+        lock(&self.inner.end).get_or_insert_with(|| why.into());
         self.inner.closed.cancel();
         lock(&self.inner.waiting).clear();
     }
@@ -142,7 +143,7 @@ impl Pipe {
         if self.is_closed() || waiting.values().any(|call| !call.wants.listens) {
             return false;
         }
-        lock(&self.inner.end).get_or_insert_with(|| why.to_owned());
+        lock(&self.inner.end).get_or_insert_with(|| why.into());
         self.inner.closed.cancel();
         drop(waiting);
         self.close(why);
@@ -217,8 +218,8 @@ impl Pipe {
     }
 
     fn broke_off(&self) -> CallError {
-        let why = lock(&self.inner.end).clone().unwrap_or_else(|| "the conversation is over".to_owned());
-        CallError::BrokeOff { upstream: self.inner.upstream.clone(), why }
+        let why = lock(&self.inner.end).clone().unwrap_or_else(|| "the conversation is over".into());
+        CallError::BrokeOff { upstream: self.inner.upstream.clone(), why: why.into() }
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use base::era::PerEra;
 use base::error::CallError;
-use base::fault::Fault;
+use base::fault::{Fault, Why};
 use base::plan::{EraRule, Reach, TransportRule, UpstreamPlan};
 use base::world::World;
 use http::StatusCode;
@@ -187,8 +187,9 @@ impl Shared {
 
     /// The server was seen to be so.
     pub(crate) fn set_health(&self, mut now: Health) {
-        if let Health::Down { why } = &mut now {
+        if let Health::Down { why, said } = &mut now {
             *why = self.masked(why);
+            *said = said.take().map(|said| self.masked(&said));
         }
         if *self.health.borrow() == now || self.is_up_in_the_other_era(&now) {
             return;
@@ -199,7 +200,10 @@ impl Shared {
                 let transport = transport.name();
                 tracing::info!(upstream = name, era = era.name(), revision, transport, "reached");
             }
-            Health::Down { why } => tracing::warn!(upstream = name, "down: {why}"),
+            Health::Down { why, said } => {
+                let all = Why { what: why.clone(), said: said.clone() };
+                tracing::warn!(upstream = name, "down: {all}");
+            }
             Health::Unknown => {}
         }
         self.world.metrics.up(name, matches!(now, Health::Up { .. }));
@@ -215,14 +219,14 @@ impl Shared {
     /// A fault was told to the breaker, which may have opened for it.
     pub(crate) fn noted(&self, has_opened: bool, error: &CallError) {
         if has_opened {
-            self.set_health(Health::Down { why: error.to_string() });
+            self.set_health(Health::down(error));
         }
     }
 
     /// It was not reached, or did not answer; of a limit of our own nothing follows for it.
     pub(crate) fn set_down(&self, error: &CallError) {
         if !error.is_ours() {
-            self.set_health(Health::Down { why: error.to_string() });
+            self.set_health(Health::down(error));
         }
     }
 
@@ -233,13 +237,19 @@ impl Shared {
 
     /// It cannot be reached, and why.
     pub(crate) fn unreachable(&self, why: &str) -> CallError {
-        CallError::Unreachable { upstream: self.plan.name.clone(), why: self.masked(why), fault: None }
+        self.not_there(why.into())
+    }
+
+    /// The same with what its program said.
+    pub(crate) fn not_there(&self, why: Why) -> CallError {
+        let why = Why { what: self.masked(&why.what), said: why.said.map(|said| self.masked(&said)) };
+        CallError::Unreachable { upstream: self.plan.name.clone(), why: why.into(), fault: None }
     }
 
     /// It cannot be reached, why, and what is the matter with it.
     pub(crate) fn unreached(&self, why: &str, fault: Fault) -> CallError {
         let (upstream, why) = (self.plan.name.clone(), self.masked(why));
-        CallError::Unreachable { upstream, why, fault: Some(fault) }
+        CallError::Unreachable { upstream, why: why.into(), fault: Some(fault) }
     }
 
     /// It answers what no client may be given, and what is wrong with that.
@@ -254,7 +264,7 @@ impl Shared {
             SendFault::Connect(why) => self.unreached(&why, Fault::NoConnection),
             SendFault::OutOfDescriptors(why) => CallError::OutOfDescriptors { why },
             SendFault::Late(why) => self.unreached(&why, Fault::Late),
-            SendFault::Broken(why) => CallError::BrokeOff { upstream, why: self.masked(&why) },
+            SendFault::Broken(why) => CallError::BrokeOff { upstream, why: self.masked(&why).into() },
             SendFault::Full(full) => CallError::NoRoom { upstream, full },
             SendFault::TooLarge { .. } | SendFault::Redirected(_) | SendFault::Encoded(_) => {
                 CallError::InvalidAnswer { upstream, why: self.masked(&fault.to_string()) }
@@ -272,7 +282,7 @@ impl Shared {
             // It need not be the server that says so: what stands between may have lost it on the way.
             StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
                 let why = format!("HTTP {} without an answer", status.as_u16());
-                CallError::BrokeOff { upstream: self.plan.name.clone(), why }
+                CallError::BrokeOff { upstream: self.plan.name.clone(), why: why.into() }
             }
             _ => self.invalid(&format!("HTTP {} with {}", status.as_u16(), media.unwrap_or("no body"))),
         }

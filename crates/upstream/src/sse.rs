@@ -87,7 +87,7 @@ impl Begin for Streams {
         let fresh = NewPipe::new(pipe);
         match handshake::converse_legacy(shared, fresh.pipe(), whose, Transport::Sse).await {
             Ok(link) => Ok(Running::new(fresh.keep(), link)),
-            Err(CallError::BrokeOff { why, .. }) => Err(shared.unreachable(&why)),
+            Err(CallError::BrokeOff { why, .. }) => Err(shared.not_there(*why)),
             Err(error) => Err(error),
         }
     }
@@ -112,7 +112,7 @@ impl Target {
         if !status.is_success() || media.as_deref() != Some("text/event-stream") {
             return Err(match self.shared.status_fault(status, media.as_deref()) {
                 // No call was sent yet.
-                CallError::BrokeOff { why, .. } => self.shared.unreachable(&why),
+                CallError::BrokeOff { why, .. } => self.shared.not_there(*why),
                 other => other,
             });
         }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base::error::CallError;
+use base::fault::Why;
 use base::plan::StdioReach;
 use base::sync::lock;
 use mcp::version::Era;
@@ -196,7 +197,7 @@ impl Processes {
 fn ready(shared: &Shared, fresh: NewPipe, link: Result<Link, CallError>) -> Result<Running, CallError> {
     match link {
         Ok(link) => Ok(Running::new(fresh.keep(), link)),
-        Err(CallError::BrokeOff { why, .. }) => Err(shared.unreachable(&why)),
+        Err(CallError::BrokeOff { why, .. }) => Err(shared.not_there(*why)),
         Err(error) => Err(error),
     }
 }
@@ -227,11 +228,12 @@ async fn supervise(shared: Arc<Shared>, mut process: Box<dyn Process>, pipe: Pip
         let last_words = async { tokio::join!(pipe.drained(), with.stderr) };
         drop(timeout(LAST_WORDS, last_words).await);
         let tail: Vec<_> = lock(&with.tail).iter().cloned().collect();
-        let said = if tail.is_empty() { String::new() } else { format!("; it said: {}", tail.join(" | ")) };
+        let said = (!tail.is_empty()).then(|| tail.join(" | "));
         tracing::warn!(upstream = name, pid, %status, "a child process ended");
-        let why = format!("the process ended ({status}){said}");
-        shared.set_health(Health::Down { why: format!("{why}; it is started again when it is next needed") });
-        pipe.close(&why);
+        let what = format!("the process ended ({status})");
+        let why = format!("{what}; it is started again when it is next needed");
+        shared.set_health(Health::Down { why, said: said.clone() });
+        pipe.close(Why { what, said });
     }
     child::end(process, with.grace).await;
     tracing::debug!(upstream = name, pid, "a child process is gone");

@@ -34,7 +34,11 @@ fn every() -> Vec<CallError> {
             required: r#"{"extensions":{"io.modelcontextprotocol/tasks":{}}}"#.to_owned(),
         },
         CallError::Task { why: "the task has expired".to_owned() },
-        CallError::Unreachable { upstream: upstream(), why: "refused at 10.0.0.1".to_owned(), fault: None },
+        CallError::Unreachable {
+            upstream: upstream(),
+            why: "refused at 10.0.0.1".to_owned().into(),
+            fault: None,
+        },
         CallError::BreakerOpen {
             upstream: upstream(),
             refused: Box::new(Refused {
@@ -44,7 +48,7 @@ fn every() -> Vec<CallError> {
             }),
         },
         CallError::Unauthorized { upstream: upstream(), status: 401 },
-        CallError::BrokeOff { upstream: upstream(), why: "exit status 1".to_owned() },
+        CallError::BrokeOff { upstream: upstream(), why: "exit status 1".to_owned().into() },
         CallError::InvalidAnswer { upstream: upstream(), why: "not JSON".to_owned() },
         CallError::MissingCapability { upstream: upstream(), required: r#"{"sampling":{}}"#.to_owned() },
         CallError::RequestState("its time is over; what the call had done by then is done"),

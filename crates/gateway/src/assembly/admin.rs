@@ -93,7 +93,8 @@ impl Admin {
                     let (era, transport) = (era.name(), transport.name());
                     format!(r#""state":"up","era":"{era}","revision":"{revision}","transport":"{transport}""#)
                 }
-                Health::Down { why } => format!(r#""state":"down","why":{}"#, json::quote(in_public(why))),
+                // What its program has said is for the log.
+                Health::Down { why, said: _ } => format!(r#""state":"down","why":{}"#, json::quote(why)),
             };
             let breaker = match breaker {
                 BreakerState::Closed => String::new(),
@@ -108,9 +109,4 @@ impl Admin {
         let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         heads::json(status, Bytes::from(body + "\n"))
     }
-}
-
-/// Why a server is down, without what its process has said: that is for the log.
-fn in_public(why: &str) -> &str {
-    why.split("; it said: ").next().unwrap_or_default()
 }

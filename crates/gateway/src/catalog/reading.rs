@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use auth::Principal;
 use base::error::CallError;
+use base::fault::Why;
 use base::sync::lock;
 use futures_util::FutureExt as _;
 use mcp::discover::Discovered;
@@ -437,7 +438,9 @@ impl Reader {
         let upstream = self.upstream.name().to_owned();
         match (self.upstream.sick(), self.upstream.health()) {
             (Some(error), _) => error,
-            (None, Health::Down { why }) => CallError::Unreachable { upstream, why, fault: None },
+            (None, Health::Down { why, said }) => {
+                CallError::Unreachable { upstream, why: Why { what: why, said }.into(), fault: None }
+            }
             (None, _) => CallError::Deadline { upstream, after: self.upstream.waited_so_far() },
         }
     }

@@ -2,14 +2,18 @@
 
 use std::sync::Arc;
 
+use base::plan::{Reach, UpstreamPlan};
 use testkit::http::Client;
 use testkit::json;
 use testkit::net::MemoryNetwork;
 use testkit::server::{Persona, ScriptedServer};
+use testkit::spawn::Stdio;
+use tokio::io::AsyncWriteExt as _;
 use transport::net::Address;
+use upstream::Health;
 
 use crate::ask;
-use crate::stand::{Over, Running, Stand};
+use crate::stand::{Over, Running, Stand, http_reach, stdio_reach};
 
 const ADMIN: (&str, u16) = ("127.0.0.1", 9090);
 
@@ -33,8 +37,8 @@ async fn get(client: &Client, path: &str) -> (u16, String) {
 #[tokio::test(start_paused = true)]
 async fn ready_means_that_some_server_is_up_and_every_one_was_tried() {
     let (running, _server, admin) = with(|stand| {
-        let nobody = crate::stand::http_reach(&Address::Tcp("nobody".to_owned(), 1));
-        stand.put(base::plan::UpstreamPlan::new("down", base::plan::Reach::Http(nobody)));
+        let nobody = http_reach(&Address::Tcp("nobody".to_owned(), 1));
+        stand.put(UpstreamPlan::new("down", Reach::Http(nobody)));
     })
     .await;
     running.gateway.settled().await;
@@ -46,6 +50,29 @@ async fn ready_means_that_some_server_is_up_and_every_one_was_tried() {
     let (status, text) = get(&admin, "/readyz").await;
     assert_eq!((status, json::at(&text, &["why"])), (503, Some("\"draining\"")));
     assert_eq!(get(&admin, "/healthz").await, (200, "ok\n".to_owned()));
+}
+
+/// Anybody who reaches the admin listener may read why a server is down; what its program has said may be anything.
+#[tokio::test(start_paused = true)]
+async fn what_a_program_said_before_it_ended_is_for_the_log() {
+    let (running, _server, admin) = with(|stand| {
+        stand.spawn.program("ends", |mut stdio: Stdio| async move {
+            stdio.stderr.write_all(b"no key; it said: k\nnor database\n").await.unwrap();
+            3
+        });
+        stand.put(UpstreamPlan::new("ends", Reach::Stdio(stdio_reach("ends"))));
+    })
+    .await;
+    running.gateway.settled().await;
+    let (_, text) = get(&admin, "/readyz").await;
+    assert_eq!(json::at(&text, &["upstreams", "ends", "state"]), Some("\"down\""));
+    let why = json::at(&text, &["upstreams", "ends", "why"]).unwrap();
+    assert!(why.contains("the process ended (exit status: 3)"), "{text}");
+    assert!(["no key", "database", "said"].iter().all(|said| !text.contains(said)), "{text}");
+    let health = running.gateway.health();
+    let (_, down) = health.iter().find(|(name, _)| name == "ends").unwrap();
+    let Health::Down { said, .. } = down else { panic!("{down:?}") };
+    assert_eq!(said.as_deref(), Some("no key; it said: k | nor database"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -161,7 +161,7 @@ pub(crate) fn http_reach(address: &Address) -> HttpReach {
     }
 }
 
-fn stdio_reach(program: &str) -> StdioReach {
+pub(crate) fn stdio_reach(program: &str) -> StdioReach {
     StdioReach {
         child: ChildSpec {
             program: program.to_owned(),

@@ -107,7 +107,7 @@ async fn one_that_begins_to_hang_is_waited_for_once() {
     assert!(desk.left().is_empty());
     asked.gone().await;
     testkit::idle().await;
-    assert!(matches!(&running.gateway.health()[2], (_, Health::Down { why }) if why.contains("15s")));
+    assert!(matches!(&running.gateway.health()[2], (_, Health::Down { why, .. }) if why.contains("15s")));
     let (text, took) = timed(&mut door, "tools/list").await;
     assert!(took <= AT_ONCE && is_partial(&text), "{took:?} {text}");
     // Calls of the others never wait for it, nor its own that need no list.

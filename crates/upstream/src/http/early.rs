@@ -74,7 +74,7 @@ pub(crate) async fn taken(wire: &Arc<HttpWire>, call: &mut LegacyCall) -> Result
         Some(said) = call.routed.next() => Ok(Early { said: Some(said), rest: Rest::Nothing }),
         () = session.gone() => {
             let why = "the session in which it would have answered is gone".to_owned();
-            Err(CallError::BrokeOff { upstream: wire.shared.plan.name.clone(), why })
+            Err(CallError::BrokeOff { upstream: wire.shared.plan.name.clone(), why: why.into() })
         }
     }
 }

@@ -243,7 +243,9 @@ impl HttpStream {
                     }
                     let upstream = self.wire.shared.plan.name.clone();
                     let why = "its stream ended without a response".to_owned();
-                    return Err(end.err().unwrap_or(CallError::BrokeOff { upstream, why }));
+                    return Err(end
+                        .err()
+                        .unwrap_or_else(|| CallError::BrokeOff { upstream, why: why.into() }));
                 }
                 Next::Data(Err(error)) => return Err(error),
             }

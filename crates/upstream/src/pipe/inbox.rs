@@ -287,6 +287,6 @@ impl Pipe {
     /// against `basic/patterns/subscriptions`).
     fn cancelled(&self, id: u64) {
         let why = "the server has cancelled the subscription".to_owned();
-        self.answer(id, Err(CallError::BrokeOff { upstream: self.inner.upstream.clone(), why }));
+        self.answer(id, Err(CallError::BrokeOff { upstream: self.inner.upstream.clone(), why: why.into() }));
     }
 }

@@ -53,7 +53,7 @@ fn reason(text: &str) -> Option<&str> {
 
 fn why_down(running: &Running) -> String {
     match running.gateway.health().remove(0).1 {
-        Health::Down { why } => why,
+        Health::Down { why, .. } => why,
         other => panic!("it is not down: {other:?}"),
     }
 }
