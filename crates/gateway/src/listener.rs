@@ -34,9 +34,9 @@ use crate::replica::Replica;
 mod batch;
 mod checks;
 mod conversation;
-mod elsewhere;
 pub(crate) mod events;
 pub(crate) mod heads;
+pub(crate) mod hop;
 mod outbox;
 pub(crate) mod respond;
 pub(crate) mod sse;
@@ -44,8 +44,8 @@ pub(crate) mod stdio;
 
 pub(crate) use checks::Doorkeeper;
 use checks::{Readable, Refused};
-use elsewhere::Came;
 use heads::{empty, not_allowed, preflight, refuse, refuse_call, reject, text, unread};
+use hop::{Came, Hop};
 use respond::{Manner, respond};
 
 /// Answers the requests of one listener.
@@ -60,15 +60,6 @@ pub(crate) struct Listener {
     pub(crate) memory: Memory,
     /// This process among others, if it may have any.
     pub(crate) replica: Option<Arc<Replica>>,
-}
-
-/// How a request got here.
-#[derive(Debug, Clone)]
-pub(crate) enum Hop {
-    /// From its client.
-    Direct,
-    /// From another replica, where it came in by the listener of that name, and was checked.
-    Forwarded { listener: String, from: String, identity: Identity },
 }
 
 impl Service for Listener {

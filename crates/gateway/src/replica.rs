@@ -3,8 +3,8 @@
 //!
 //! Who is alive is decided by the store alone, by its clock: a replica whose last sign of life is older than the lease is
 //! dead, and stays dead under that id. One that was only slow takes another id, so nobody who has taken something over from
-//! it is ever contradicted. Reading order: this, `homes` (whose a session is), `peers` (the others), `forward` and
-//! `reception` (the two ends of what is forwarded), `badge` (how they know each other).
+//! it is ever contradicted. Reading order: this, `homes` (whose a session is), `peers` (the others), `badge` (how they know each
+//! other). The two ends of what is forwarded are the listener's (`listener/hop`).
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -19,17 +19,14 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-mod badge;
+pub(crate) mod badge;
 mod changes;
-pub(crate) mod forward;
 mod homes;
-mod peers;
-pub(crate) mod reception;
+pub(crate) mod peers;
 
 pub(crate) use changes::Told;
 pub(crate) use homes::{Home, Homed};
 use peers::Peers;
-pub(crate) use peers::{Fate, Peer};
 
 /// How often a replica gives a sign of life.
 pub const BEAT: Duration = Duration::from_secs(1);
@@ -204,6 +201,11 @@ impl Replica {
     /// For how long the store has been away by now, and why.
     pub(crate) fn store_away(&self) -> Option<(Duration, StoreFault)> {
         lock(&self.away).as_ref().map(|(since, why)| (since.elapsed(), why.clone()))
+    }
+
+    /// Something was forwarded to another replica, with this outcome.
+    pub(crate) fn count_forwarded(&self, outcome: &'static str) {
+        self.world.metrics.forwarded(outcome);
     }
 
     /// Waits until somebody asks this replica to drain.

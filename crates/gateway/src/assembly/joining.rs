@@ -12,8 +12,8 @@ use transport::net::Address;
 
 use super::{ADMIN, Bound, Gateway, REPLICAS, StartFault};
 use crate::listener::Doorkeeper;
+use crate::listener::hop::reception::Reception;
 use crate::live::Live;
-use crate::replica::reception::Reception;
 use crate::replica::{Replica, Told};
 
 impl Gateway {

@@ -34,8 +34,9 @@ use crate::changes::subscription::StreamSlot;
 use crate::listener::conversation::Conversation;
 use crate::listener::events;
 use crate::listener::heads::{self, preflight, refusal, refuse, refuse_call, reject, text, unread};
+use crate::listener::hop::Hop;
 use crate::listener::outbox::{self, Waiting};
-use crate::listener::{Hop, Listener, checks};
+use crate::listener::{Listener, checks};
 
 /// How many messages of a client may wait to be taken.
 const WAITING_MESSAGES: usize = 16;

@@ -54,7 +54,7 @@ fn digest((method, path): (&Method, &str), headers: &HeaderMap, body: &[u8]) -> 
 ///
 /// # Errors
 /// When nothing can be sealed.
-pub(super) fn show(
+pub(crate) fn show(
     replica: &Replica,
     (receiver, identity): (&str, &Identity),
     to: (&Method, &str),
@@ -81,21 +81,21 @@ pub(super) fn show(
 }
 
 /// Names the listener that a request came in by.
-pub(super) fn name_listener(headers: &mut HeaderMap, listener: &str) -> Result<(), SealFault> {
+pub(crate) fn name_listener(headers: &mut HeaderMap, listener: &str) -> Result<(), SealFault> {
     let value = HeaderValue::from_bytes(listener.as_bytes()).map_err(|_unusual| SealFault::Malformed)?;
     headers.insert(LISTENER.clone(), value);
     Ok(())
 }
 
 /// The listener that a request came in by; the header is taken off.
-pub(super) fn listener(headers: &mut HeaderMap) -> Option<String> {
+pub(crate) fn listener(headers: &mut HeaderMap) -> Option<String> {
     let name = headers.remove(&LISTENER)?;
     String::from_utf8(name.as_bytes().to_vec()).ok()
 }
 
 /// The badges that were shown lately.
 #[derive(Debug)]
-pub(super) struct Shown(Mutex<Lately>);
+pub(crate) struct Shown(Mutex<Lately>);
 
 #[derive(Debug)]
 struct Lately {
@@ -123,7 +123,7 @@ impl Shown {
     }
 
     /// The badge of a request, if it is one for this replica and was not shown before. It is taken off.
-    pub(super) fn take(&self, replica: &Replica, headers: &mut HeaderMap) -> Option<Badge> {
+    pub(crate) fn take(&self, replica: &Replica, headers: &mut HeaderMap) -> Option<Badge> {
         let token = headers.remove(&BADGE)?;
         let bound = Bound { purpose: &purpose(&replica.id()), principal: EVERYBODY };
         let opened = replica.world.seal.open(bound, replica.world.clock.now(), token.to_str().ok()?);
@@ -144,16 +144,16 @@ impl Shown {
 }
 
 /// Says who sends a request, and stands for that very request.
-pub(super) struct Badge {
-    pub(super) from: String,
+pub(crate) struct Badge {
+    pub(crate) from: String,
     digest: String,
     /// Whose request it is, as the sender has found out: credentials are looked at once.
-    pub(super) identity: Identity,
+    pub(crate) identity: Identity,
 }
 
 impl Badge {
     /// Whether it is the badge of this request.
-    pub(super) fn covers(&self, to: (&Method, &str), headers: &HeaderMap, body: &[u8]) -> bool {
+    pub(crate) fn covers(&self, to: (&Method, &str), headers: &HeaderMap, body: &[u8]) -> bool {
         self.digest == digest(to, headers, body).to_string()
     }
 }

@@ -21,9 +21,9 @@ use transport::net::Address;
 use super::{LEASE, Replica, badge};
 
 /// Where a replica says again and again that it is there.
-pub(super) const PULSE: &str = "/pulse";
+pub(crate) const PULSE: &str = "/pulse";
 /// How often it says so to whoever listens.
-pub(super) const PULSE_EVERY: Duration = Duration::from_millis(200);
+pub(crate) const PULSE_EVERY: Duration = Duration::from_millis(200);
 /// One that has said nothing for so long is not waited for.
 const SILENT: Duration = Duration::from_millis(900);
 /// How long a connection to it may take to be made.
@@ -59,18 +59,18 @@ struct Pulse {
 
 /// One time that it is felt.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Felt {
+pub(crate) struct Felt {
     /// Cancelled when it was felt for the first time.
     there: CancellationToken,
     /// Cancelled when the peer answers no more.
-    pub(super) gone: CancellationToken,
+    pub(crate) gone: CancellationToken,
     /// Cancelled before that, if somebody else answers where it was.
     stranger: CancellationToken,
 }
 
 /// Why a peer's pulse is not felt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unfelt {
+pub(crate) enum Unfelt {
     /// It does not answer.
     Silent,
     /// Somebody answers who is not this replica: perhaps the next process at the same address.
@@ -124,12 +124,12 @@ impl Peers {
         self.end.cancel();
     }
 
-    pub(super) fn client(&self) -> &HttpClient {
+    pub(crate) fn client(&self) -> &HttpClient {
         &self.client
     }
 
     /// What is held of what they answer counts there.
-    pub(super) fn share(&self) -> &Share {
+    pub(crate) fn share(&self) -> &Share {
         &self.share
     }
 
@@ -204,13 +204,13 @@ impl Peers {
 
 impl Peer {
     /// The URL of something of its, if it is reached anywhere.
-    pub(super) fn url(&self, path: &str) -> Option<Destination> {
+    pub(crate) fn url(&self, path: &str) -> Option<Destination> {
         let at = &self.at.as_ref()?.text;
         Destination::new(format!("http://{at}{path}").parse().ok()?).ok()
     }
 
     /// Feels its pulse, if that is not done already.
-    pub(super) async fn felt(self: &Arc<Self>, replica: &Arc<Replica>) -> Result<Felt, Unfelt> {
+    pub(crate) async fn felt(self: &Arc<Self>, replica: &Arc<Replica>) -> Result<Felt, Unfelt> {
         let felt = self.feel(replica);
         tokio::select! {
             biased;

@@ -10,10 +10,11 @@ use tokio::time::{MissedTickBehavior, interval};
 use transport::http::body::ReplyBody;
 use transport::http::server::{Exchange, Service};
 
-use super::peers::{PULSE, PULSE_EVERY};
-use super::{Replica, badge, forward};
+use super::{Hop, forward};
+use crate::listener::Listener;
 use crate::listener::heads::text;
-use crate::listener::{Hop, Listener};
+use crate::replica::peers::{PULSE, PULSE_EVERY};
+use crate::replica::{Replica, badge};
 
 /// How long a request that another replica has read as a whole may take to come.
 const WITHIN: Duration = Duration::from_secs(30);

@@ -10,7 +10,7 @@ use base::error::CallError;
 use base::plan::Limits;
 use base::reply;
 use bytes::Bytes;
-use http::{HeaderMap, Method, Response, StatusCode, Uri};
+use http::{HeaderMap, Method, Response, StatusCode};
 use mcp::call::Call;
 use mcp::jsonrpc::Message;
 use mcp::legacy::batch;
@@ -19,12 +19,14 @@ use tokio::time::Instant;
 use transport::http::body::ReplyBody;
 use transport::http::server::Exchange;
 
-use super::heads::{self, refuse_call, unread};
-use super::{Hop, Listener, request_id};
+use super::forward::{self, Request, Unforwarded};
+use super::{Came, Hop};
 use crate::bridge::session::Terms;
+use crate::listener::heads::{self, refuse_call, unread};
+use crate::listener::{Listener, request_id};
 use crate::live::Endpoint;
-use crate::replica::forward::{self, Request, Unforwarded};
-use crate::replica::{Fate, Home, Homed, Peer, Replica};
+use crate::replica::peers::{Fate, Peer, pause};
+use crate::replica::{Home, Homed, Replica};
 
 /// How long a request waits for the home of its session to be taken for dead.
 const DYING: Duration = Duration::from_secs(4);
@@ -37,14 +39,6 @@ const MOVES: usize = 4;
 const GONE: CallError = CallError::RequestState(
     "the replica that held the open call is gone, and the call with it; what it had done by then is done",
 );
-
-/// What of a request says where it was to go.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Came<'r> {
-    pub(super) uri: &'r Uri,
-    pub(super) hop: &'r Hop,
-    pub(super) identity: &'r Identity,
-}
 
 type Session<'s> = (&'s Arc<Endpoint>, &'s Terms);
 
@@ -80,7 +74,7 @@ fn single(name: &Arc<str>) -> Homed<'_> {
 
 impl Listener {
     /// A message of a session: what the session's home answers; none if that is here.
-    pub(super) async fn message_elsewhere(
+    pub(in crate::listener) async fn message_elsewhere(
         &self,
         headers: &HeaderMap,
         message: &Message,
@@ -102,7 +96,7 @@ impl Listener {
     }
 
     /// The same for several messages.
-    pub(super) async fn batch_elsewhere(
+    pub(in crate::listener) async fn batch_elsewhere(
         &self,
         headers: &HeaderMap,
         body: &Bytes,
@@ -126,7 +120,7 @@ impl Listener {
     }
 
     /// The same for a request without a message.
-    pub(super) async fn plain_elsewhere(
+    pub(in crate::listener) async fn plain_elsewhere(
         &self,
         exchange: &Exchange,
         session: Session<'_>,
@@ -254,7 +248,7 @@ impl Listener {
 
     /// Something new about servers that are at one replica only: what that one answers. None if it is here, or they have
     /// nothing to do with it.
-    pub(super) async fn opening_elsewhere(
+    pub(in crate::listener) async fn opening_elsewhere(
         &self,
         headers: &HeaderMap,
         message: &Message,
@@ -280,7 +274,7 @@ impl Listener {
 
     /// The retry of a call that is suspended at another replica, or a request about a task that only another one knows: what
     /// that one answers. None if it is neither, or is here.
-    pub(super) async fn call_elsewhere(
+    pub(in crate::listener) async fn call_elsewhere(
         &self,
         headers: &HeaderMap,
         body: Bytes,
@@ -320,7 +314,7 @@ impl Listener {
 
     /// A message for a stream of HTTP+SSE that another replica has. None if that one is not there: the session has ended
     /// with its stream.
-    pub(super) async fn post_to_stream(
+    pub(in crate::listener) async fn post_to_stream(
         &self,
         holder: &str,
         exchange: &mut Exchange,
@@ -376,7 +370,7 @@ async fn is_decided(replica: &Replica, (peer, is_elsewhere): (&Peer, bool), sinc
     match replica.peers.suspect(replica, peer, is_elsewhere).await {
         Ok(Fate::Dead) => true,
         Ok(Fate::Dying) if since.elapsed() < DYING => {
-            forward::pause().await;
+            pause().await;
             true
         }
         Ok(_) | Err(_) => false,

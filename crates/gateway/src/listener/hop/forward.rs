@@ -18,13 +18,12 @@ use transport::http::body::ReplyBody;
 use transport::http::client::{Reply, SendFault};
 use transport::memory::Share;
 
-pub(crate) use super::peers::pause;
-use super::peers::{Felt, Peer, Unfelt};
-use super::{Replica, badge};
 use crate::listener::heads;
+use crate::replica::peers::{Felt, Peer, Unfelt};
+use crate::replica::{Replica, badge};
 
 /// Says that a request has come to the wrong replica, and perhaps which is the right one.
-pub(super) static MOVED_TO: HeaderName = HeaderName::from_static("portolan-moved-to");
+static MOVED_TO: HeaderName = HeaderName::from_static("portolan-moved-to");
 /// What ends an event, as we write it.
 const END: &[u8] = b"\n\n";
 /// The largest response that is not streamed.
@@ -32,23 +31,23 @@ const WHOLE: usize = 1 << 30;
 
 /// A client's request.
 #[derive(Debug)]
-pub(crate) struct Request<'r> {
+pub(super) struct Request<'r> {
     /// The name of the listener that it came in by.
-    pub(crate) listener: &'r str,
-    pub(crate) method: &'r Method,
-    pub(crate) uri: &'r Uri,
+    pub(super) listener: &'r str,
+    pub(super) method: &'r Method,
+    pub(super) uri: &'r Uri,
     /// Who sends it.
-    pub(crate) identity: &'r Identity,
-    pub(crate) headers: &'r HeaderMap,
-    pub(crate) body: Bytes,
+    pub(super) identity: &'r Identity,
+    pub(super) headers: &'r HeaderMap,
+    pub(super) body: Bytes,
     /// What it asks, and must hear an answer to.
-    pub(crate) asks: Vec<Id>,
-    pub(crate) era: Era,
+    pub(super) asks: Vec<Id>,
+    pub(super) era: Era,
 }
 
 /// Why a request has no response from the other replica.
 #[derive(Debug)]
-pub(crate) enum Unforwarded {
+pub(super) enum Unforwarded {
     /// It is not there; perhaps it says where it is.
     Moved(Option<String>),
     /// Nothing was sent.
@@ -58,13 +57,13 @@ pub(crate) enum Unforwarded {
 }
 
 /// Sends a request to another replica, and gives what it answers.
-pub(crate) async fn forward(
+pub(super) async fn forward(
     replica: &Arc<Replica>,
     peer: &Arc<Peer>,
     request: &Request<'_>,
 ) -> Result<Response<ReplyBody>, Unforwarded> {
     let sent = send(replica, peer, request).await;
-    replica.world.metrics.forwarded(match &sent {
+    replica.count_forwarded(match &sent {
         Ok(_) => "answered",
         Err(Unforwarded::Moved(_)) => "moved",
         Err(Unforwarded::Unreached(_)) => "unreached",
@@ -209,7 +208,7 @@ impl Rest {
 }
 
 /// Says that a request is not for this replica.
-pub(crate) fn misdirected(to: Option<&str>) -> Response<ReplyBody> {
+pub(super) fn misdirected(to: Option<&str>) -> Response<ReplyBody> {
     let mut response = heads::json(StatusCode::MISDIRECTED_REQUEST, Bytes::from_static(b"{}"));
     response.headers_mut().remove(CONTENT_TYPE);
     if let Some(to) = to.and_then(|to| to.parse().ok()) {
