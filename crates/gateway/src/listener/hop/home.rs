@@ -73,6 +73,20 @@ fn single(name: &Arc<str>) -> Homed<'_> {
 }
 
 impl Listener {
+    /// A POST of a legacy client without a message, to another replica: what of it is known here.
+    fn forwards<'r>(&'r self, came: Came<'r>, headers: &'r HeaderMap) -> Request<'r> {
+        Request {
+            listener: &self.name,
+            method: &Method::POST,
+            uri: came.uri,
+            identity: came.identity,
+            headers,
+            body: Bytes::new(),
+            asks: Vec::new(),
+            era: Era::Legacy,
+        }
+    }
+
     /// A message of a session: what the session's home answers; none if that is here.
     pub(in crate::listener) async fn message_elsewhere(
         &self,
@@ -83,14 +97,9 @@ impl Listener {
     ) -> Option<Response<ReplyBody>> {
         let replica = self.replica.as_ref()?;
         let request = || Request {
-            listener: &self.name,
-            method: &Method::POST,
-            uri: came.uri,
-            identity: came.identity,
-            headers,
             body: message.bytes().clone(),
             asks: request_id(message).into_iter().collect(),
-            era: Era::Legacy,
+            ..self.forwards(came, headers)
         };
         Box::pin(self.elsewhere(replica, Subject::of(session), came.hop, request)).await
     }
@@ -107,14 +116,9 @@ impl Listener {
         let json_depth = session.0.door.route.json_depth;
         let members = || batch::read(body, json_depth).unwrap_or_default().into_iter().flatten();
         let request = || Request {
-            listener: &self.name,
-            method: &Method::POST,
-            uri: came.uri,
-            identity: came.identity,
-            headers,
             body: body.clone(),
             asks: members().filter_map(|message| request_id(&message)).collect(),
-            era: Era::Legacy,
+            ..self.forwards(came, headers)
         };
         Box::pin(self.elsewhere(replica, Subject::of(session), came.hop, request)).await
     }
@@ -127,16 +131,7 @@ impl Listener {
         came: Came<'_>,
     ) -> Option<Response<ReplyBody>> {
         let replica = self.replica.as_ref()?;
-        let request = || Request {
-            listener: &self.name,
-            method: &exchange.method,
-            uri: came.uri,
-            identity: came.identity,
-            headers: &exchange.headers,
-            body: Bytes::new(),
-            asks: Vec::new(),
-            era: Era::Legacy,
-        };
+        let request = || Request { method: &exchange.method, ..self.forwards(came, &exchange.headers) };
         Box::pin(self.elsewhere(replica, Subject::of(session), came.hop, request)).await
     }
 
@@ -259,14 +254,10 @@ impl Listener {
         let replica = self.replica.as_ref()?;
         let homed = single(endpoint.door.route.single.as_ref()?);
         let request = || Request {
-            listener: &self.name,
-            method: &Method::POST,
-            uri: came.uri,
-            identity: came.identity,
-            headers,
             body: message.bytes().clone(),
             asks: request_id(message).into_iter().collect(),
             era,
+            ..self.forwards(came, headers)
         };
         let subject = Subject { endpoint, terms: None, homed };
         Box::pin(self.elsewhere(replica, subject, came.hop, request)).await
@@ -294,16 +285,8 @@ impl Listener {
         if *replica.id() == *holder {
             return None;
         }
-        let request = Request {
-            listener: &self.name,
-            method: &Method::POST,
-            uri: came.uri,
-            identity: came.identity,
-            headers,
-            body,
-            asks: vec![call.id().clone()],
-            era: Era::Modern,
-        };
+        let request =
+            Request { body, asks: vec![call.id().clone()], era: Era::Modern, ..self.forwards(came, headers) };
         match self.to_holder(replica, &holder, &request).await {
             // Without the replica that made it, a task is perhaps still known to its server.
             None if is_task => None,
@@ -326,16 +309,8 @@ impl Listener {
             Ok(body) => body,
             Err(fault) => return Some(unread(&fault)),
         };
-        let request = Request {
-            listener: &self.name,
-            method: &Method::POST,
-            uri: &exchange.uri,
-            identity,
-            headers: &exchange.headers,
-            body,
-            asks: Vec::new(),
-            era: Era::Legacy,
-        };
+        let came = Came { uri: &exchange.uri, hop, identity };
+        let request = Request { body, ..self.forwards(came, &exchange.headers) };
         self.to_holder(replica, holder, &request).await
     }
 
