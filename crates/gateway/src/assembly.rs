@@ -22,13 +22,13 @@ use transport::net::Address;
 use transport::tls::TlsFault;
 use upstream::{Health, Upstream};
 
-use crate::bridge::door::Door;
+use crate::bridge::endpoint::Endpoint;
 use crate::bridge::replay::Budget;
 use crate::bridge::session::Sessions;
 use crate::caller::Caller;
 use crate::changes::watch::Watch;
 use crate::listener::{Doorkeeper, Listener};
-use crate::live::{Endpoint, Live, Server};
+use crate::live::{Live, Server};
 use crate::replica::Replica;
 use crate::route::{Route, Shares};
 use crate::suspend::Suspended;
@@ -111,7 +111,7 @@ pub struct Gateway {
     /// Ends what answers until the end.
     end: CancellationToken,
     /// What is served to clients at the plan's listeners.
-    doors: TaskTracker,
+    connections: TaskTracker,
     /// Legacy sessions by route; they outlive a generation.
     sessions: Arc<Mutex<BTreeMap<String, Arc<Sessions>>>>,
     /// What the recordings of all their streams take.
@@ -145,7 +145,7 @@ impl Gateway {
             leave: CancellationToken::new(),
             drain: CancellationToken::new(),
             end: CancellationToken::new(),
-            doors: TaskTracker::new(),
+            connections: TaskTracker::new(),
             sessions: Arc::default(),
             recorded: Arc::default(),
             sse: Arc::default(),
@@ -191,9 +191,9 @@ impl Gateway {
                 continue;
             }
             if let Some((_, now)) = now {
-                endpoint.door.successor.get_or_init(|| Arc::clone(&now.door));
+                endpoint.successor.get_or_init(|| Arc::clone(now));
             }
-            endpoint.door.route.changes.replaced.cancel();
+            endpoint.route.changes.replaced.cancel();
         }
         for (name, server) in &before.servers {
             let gone = live.servers.get(name).is_none_or(|now| !Arc::ptr_eq(&now.upstream, &server.upstream));
@@ -219,20 +219,19 @@ impl Gateway {
             .collect();
         if plan.limits == before.plan.limits
             && let Some((_, endpoint)) = before.endpoints.iter().find(|(known, _)| known == route)
-            && endpoint.door.route.has_members(&members)
+            && endpoint.route.has_members(&members)
         {
             return Arc::clone(endpoint);
         }
         let route_now =
             Route::new(route, &members, self.gate.clone(), self.world.clone(), self.shares.clone());
-        let door = Door {
+        Arc::new(Endpoint {
             route: Arc::new(route_now),
             sessions: self.sessions_of(&route.name),
             limits: plan.limits,
             drain: self.drain.clone(),
             successor: OnceLock::new(),
-        };
-        Arc::new(Endpoint { door: Arc::new(door) })
+        })
     }
 
     fn server(&self, plan: UpstreamPlan, most_children: usize) -> Server {
@@ -251,8 +250,7 @@ impl Gateway {
         self.world.tasks.spawn(async move {
             tasks.spawn(Arc::clone(&server.watch).run(server.stop.clone()));
             let caller = Caller::nobody();
-            let members =
-                live.endpoints.iter().flat_map(|(_, endpoint)| &endpoint.door.route.catalog.members);
+            let members = live.endpoints.iter().flat_map(|(_, endpoint)| &endpoint.route.catalog.members);
             let mine = members.filter(|member| Arc::ptr_eq(&member.upstream, &server.upstream));
             let warm = join_all(mine.map(|member| member.warm(&caller)));
             tokio::select! {
@@ -320,7 +318,7 @@ impl Gateway {
         }
         for server in servers {
             let ending = Ending { leave: self.leave.clone(), close: self.drain.clone() };
-            self.world.tasks.spawn(self.doors.track_future(server.run(ending)));
+            self.world.tasks.spawn(self.connections.track_future(server.run(ending)));
         }
         Ok(bound)
     }
@@ -350,8 +348,8 @@ impl Gateway {
         let Some((_, endpoint)) = live.endpoints.first() else {
             return Err(io::Error::other(StartFault::NoRoute));
         };
-        let door = Arc::clone(&endpoint.door);
-        crate::listener::stdio::serve(door, input, output, live.plan.limits.request_bytes).await
+        let endpoint = Arc::clone(endpoint);
+        crate::listener::stdio::serve(endpoint, input, output, live.plan.limits.request_bytes).await
     }
 
     /// How each server is, as last seen.

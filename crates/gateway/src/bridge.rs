@@ -2,7 +2,7 @@
 //!
 //! What is a call becomes a modern one and goes the way of all ([`crate::call`]).
 
-pub(crate) mod door;
+pub(crate) mod endpoint;
 mod lasting;
 mod listening;
 pub(crate) mod questions;

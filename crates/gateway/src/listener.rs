@@ -24,11 +24,11 @@ use transport::http::body::ReplyBody;
 use transport::http::server::{Exchange, Service};
 use transport::memory::Memory;
 
-use crate::bridge::door::Turn;
+use crate::bridge::endpoint::{Endpoint, Turn};
 use crate::bridge::session::Terms;
 use crate::caller::Caller;
 use crate::flow::{Flow, Steps};
-use crate::live::{Endpoint, Live};
+use crate::live::Live;
 use crate::replica::Replica;
 
 mod batch;
@@ -109,8 +109,7 @@ impl Listener {
         }
         let identity = match &hop {
             Hop::Direct => {
-                let identified =
-                    endpoint.door.route.gate.identify(Credentials { headers: &exchange.headers });
+                let identified = endpoint.route.gate.identify(Credentials { headers: &exchange.headers });
                 match identified.await {
                     Ok(identity) => identity,
                     Err(refusal) => return refuse_call(&refusal.into(), None, Era::Modern),
@@ -121,7 +120,7 @@ impl Listener {
         if opens_sse {
             let from = (&hop, &identity);
             // What is no message lies in a box of its own, so that messages need not move with room for it.
-            return Box::pin(sse::answer(self, exchange, &endpoint.door, (&live.plan.limits, from))).await;
+            return Box::pin(sse::answer(self, exchange, &endpoint, (&live.plan.limits, from))).await;
         }
         let endpoint = Arc::clone(endpoint);
         match exchange.method {
@@ -171,7 +170,7 @@ impl Listener {
                 return batch::answer(headers, &body, (endpoint, terms), (readable, limits)).await;
             }
         }
-        let message = match client_message(&body, endpoint.door.route.json_depth).await {
+        let message = match client_message(&body, endpoint.route.json_depth).await {
             Ok(message) => message,
             Err(unread) => return reject(&Reject::from(unread.fault), unread.id.as_ref()),
         };
@@ -199,7 +198,7 @@ impl Listener {
             Ok(call) => Box::new(call),
             Err(fault) => return reject(&fault, id.as_ref()),
         };
-        if endpoint.door.route.concerns_single(&call)
+        if endpoint.route.concerns_single(&call)
             && let Some(response) =
                 self.opening_elsewhere(&headers, call.message(), endpoint, came, Era::Modern).await
         {
@@ -224,12 +223,12 @@ impl Listener {
             method: call.method(),
             reads_events: readable.events,
             keep_alive: live.plan.limits.keep_alive,
-            tasks: endpoint.door.route.world.tasks.clone(),
+            tasks: endpoint.route.world.tasks.clone(),
             recorder: None,
         };
         let caller = Caller::new(came.identity, call.client().clone(), version::newest(Era::Modern));
         let caller = Caller { mirrors: true, headers, ..caller };
-        let flow = Flow::new(Arc::clone(&endpoint.door.route), call, caller, None, self.drain.clone());
+        let flow = Flow::new(Arc::clone(&endpoint.route), call, caller, None, self.drain.clone());
         respond(Steps::Direct(Box::new(flow)), manner).await
     }
 
@@ -262,7 +261,7 @@ impl Listener {
         if let Some(response) = self.plain_elsewhere(exchange, (endpoint, &terms), came).await {
             return response;
         }
-        match Arc::clone(&endpoint.door).read(&terms, last_event).await {
+        match Arc::clone(&endpoint).read(&terms, last_event).await {
             Ok(Some(reader)) => {
                 events::read(reader, terms.revision.primes_streams, live.plan.limits.keep_alive)
             }
@@ -288,7 +287,7 @@ impl Listener {
             {
                 return response;
             }
-            return match endpoint.door.open(&message, came.identity).await {
+            return match endpoint.open(&message, came.identity).await {
                 Ok(opened) => {
                     let mut response = heads::json(StatusCode::OK, opened.answer);
                     if let Ok(value) = HeaderValue::from_str(&opened.id) {
@@ -314,7 +313,7 @@ impl Listener {
         if let Some(response) = self.message_elsewhere(&headers, &message, (endpoint, &terms), came).await {
             return response;
         }
-        match endpoint.door.take(message, &terms, &headers).await {
+        match endpoint.take(message, &terms, &headers).await {
             Ok(Turn::Answer(bytes)) => heads::json(StatusCode::OK, bytes),
             Ok(Turn::Accepted) => empty(StatusCode::ACCEPTED),
             Ok(Turn::Call(flow, in_flight)) => {
@@ -324,11 +323,11 @@ impl Listener {
                     method: flow.method(),
                     reads_events: readable.events,
                     keep_alive: live.plan.limits.keep_alive,
-                    tasks: endpoint.door.route.world.tasks.clone(),
-                    recorder: Some(Box::new(endpoint.door.recorder(&terms, id.into_iter().collect()))),
+                    tasks: endpoint.route.world.tasks.clone(),
+                    recorder: Some(Box::new(endpoint.recorder(&terms, id.into_iter().collect()))),
                 };
                 // A legacy client that goes away has not cancelled (2025-11-25 `basic/transports`).
-                let tasks = &endpoint.door.route.world.tasks;
+                let tasks = &endpoint.route.world.tasks;
                 let steps = Steps::detached(*flow, in_flight, tasks);
                 respond(steps, manner).await
             }
@@ -354,7 +353,7 @@ impl Listener {
         if let Some(response) = self.plain_elsewhere(exchange, (endpoint, &terms), came).await {
             return response;
         }
-        match endpoint.door.end(&terms).await {
+        match endpoint.end(&terms).await {
             Ok(()) => empty(StatusCode::OK),
             Err(error) => refuse_call(&error, None, Era::Legacy),
         }
@@ -395,7 +394,7 @@ fn session(headers: &HeaderMap, endpoint: &Endpoint, identity: &Identity) -> Res
     if ids.next().is_some() {
         return Err(CallError::NoSession);
     }
-    endpoint.door.find(id, identity)
+    endpoint.find(id, identity)
 }
 
 /// A revision that is named must be a legacy one that is spoken here (2025-11-25 `basic/transports`: 400).

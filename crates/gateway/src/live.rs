@@ -8,7 +8,7 @@ use base::plan::{Plan, RoutePlan};
 use tokio_util::sync::CancellationToken;
 use upstream::{Health, Upstream};
 
-use crate::bridge::door::Door;
+use crate::bridge::endpoint::Endpoint;
 use crate::changes::watch::Watch;
 
 /// One generation.
@@ -25,12 +25,6 @@ pub(crate) struct Server {
     pub(crate) watch: Arc<Watch>,
     /// Stops its tasks when it is no longer configured.
     pub(crate) stop: CancellationToken,
-}
-
-/// What a path leads to.
-#[derive(Debug)]
-pub(crate) struct Endpoint {
-    pub(crate) door: Arc<Door>,
 }
 
 impl Live {

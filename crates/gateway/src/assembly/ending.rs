@@ -30,7 +30,7 @@ impl Gateway {
         let live = self.live.load_full();
         let limits = live.plan.limits;
         self.leave.cancel();
-        let deadline = if self.doors.is_empty() {
+        let deadline = if self.connections.is_empty() {
             // Nobody can come.
             Instant::now() + limits.drain
         } else {
@@ -44,7 +44,7 @@ impl Gateway {
             if live.plan.replicas.is_some() {
                 self.wait_for_answers(deadline).await;
             }
-        } else if !self.doors.is_empty() {
+        } else if !self.connections.is_empty() {
             self.wait_for_answers(deadline).await;
         }
         self.drain();
@@ -84,9 +84,9 @@ impl Gateway {
 
     /// Waits until no connection is left, and then until no call is: those of legacy clients outlive their connection.
     fn idle<'g>(&'g self, live: &'g Live) -> impl Future<Output = ()> + 'g {
-        self.doors.close();
+        self.connections.close();
         async {
-            self.doors.wait().await;
+            self.connections.wait().await;
             join_all(live.servers.values().map(|server| server.upstream.idle())).await;
         }
     }

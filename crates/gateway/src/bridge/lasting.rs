@@ -11,7 +11,7 @@ use store::sessions::If;
 use store::{Store, StoreFault};
 use tokio::time::{Duration, sleep};
 
-use crate::bridge::door::Door;
+use crate::bridge::endpoint::Endpoint;
 use crate::bridge::session::Terms;
 
 /// The names of facts.
@@ -26,7 +26,7 @@ fn store_away(fault: &StoreFault) -> CallError {
     CallError::store_away("this change of a session", fault)
 }
 
-impl Door {
+impl Endpoint {
     /// Where facts of a session are kept: nowhere if it ends with its connection or with this process.
     fn lasting(&self, terms: &Terms) -> Option<&Store> {
         self.route.world.store.as_deref().filter(|_| !terms.homed().opener.is_empty())

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use base::error::CallError;
 use mcp::jsonrpc::Id;
 
-use crate::bridge::door::{Door, Notifications};
+use crate::bridge::endpoint::{Endpoint, Notifications};
 use crate::bridge::replay::{self, Lasting, Place, Reader, Recorder, Recordings, Stream};
 use crate::bridge::session::Terms;
 use crate::changes::subscription::StreamSlot;
 
-impl Door {
+impl Endpoint {
     /// Who writes down what a session's calls are answered.
     pub(crate) fn recorder(&self, terms: &Terms, asks: Vec<Id>) -> Recorder {
         Recorder {

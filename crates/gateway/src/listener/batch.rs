@@ -22,10 +22,9 @@ use transport::http::body::ReplyBody;
 use super::checks::Readable;
 use super::respond::{self, Manner};
 use super::{events, heads, request_id};
-use crate::bridge::door::{Door, Turn};
+use crate::bridge::endpoint::{Endpoint, Turn};
 use crate::bridge::session::Terms;
 use crate::flow::{Step, Steps};
-use crate::live::Endpoint;
 
 /// Something that is said in answer to a batch.
 enum Said {
@@ -43,19 +42,19 @@ type Saying = Pin<Box<dyn Stream<Item = Said> + Send>>;
 pub(super) async fn answer(
     headers: HeaderMap,
     body: &Bytes,
-    (endpoint, terms): (&Endpoint, Terms),
+    (endpoint, terms): (&Arc<Endpoint>, Terms),
     (readable, limits): (Readable, &Limits),
 ) -> Response<ReplyBody> {
-    let members = match batch::read(body, endpoint.door.route.json_depth) {
+    let members = match batch::read(body, endpoint.route.json_depth) {
         Ok(members) => members,
         Err(fault) => return heads::reject(&Reject::from(fault), None),
     };
     let asks = members.iter().any(wants_reply);
     let each = members.iter().flatten().filter_map(request_id).collect();
-    let recorder = endpoint.door.recorder(&terms, each);
+    let recorder = endpoint.recorder(&terms, each);
     let shared = Arc::new((headers, terms));
     let mut said: SelectAll<Saying> =
-        members.into_iter().map(|member| say(member, &endpoint.door, &shared)).collect();
+        members.into_iter().map(|member| say(member, endpoint, &shared)).collect();
     let mut replies = Vec::new();
     let begun = collect(&mut said, &mut replies, readable.events);
     let first = if readable.events {
@@ -103,11 +102,11 @@ async fn collect(
 }
 
 /// What one member leads to.
-fn say(member: Member, door: &Arc<Door>, shared: &Arc<(HeaderMap, Terms)>) -> Saying {
-    let (door, shared) = (Arc::clone(door), Arc::clone(shared));
+fn say(member: Member, endpoint: &Arc<Endpoint>, shared: &Arc<(HeaderMap, Terms)>) -> Saying {
+    let (endpoint, shared) = (Arc::clone(endpoint), Arc::clone(shared));
     let begin = async move {
         let (headers, terms) = &*shared;
-        match take(member, &door, terms, headers).await {
+        match take(member, &endpoint, terms, headers).await {
             Taken::Nothing => iter(None).boxed(),
             Taken::Reply(bytes) => iter(Some(Said::Reply(bytes))).boxed(),
             Taken::Call(steps, manner) => calls(steps, *manner),
@@ -127,7 +126,7 @@ pub(super) enum Taken {
 }
 
 /// Takes one member in.
-pub(super) async fn take(member: Member, door: &Door, terms: &Terms, headers: &HeaderMap) -> Taken {
+pub(super) async fn take(member: Member, endpoint: &Endpoint, terms: &Terms, headers: &HeaderMap) -> Taken {
     let message = match member {
         Ok(message) => message,
         Err(unread) => {
@@ -142,17 +141,17 @@ pub(super) async fn take(member: Member, door: &Door, terms: &Terms, headers: &H
             Taken::Reply(error_message(Some(&id), code::INVALID_REQUEST, why, None))
         });
     }
-    match door.take(message, terms, headers).await {
+    match endpoint.take(message, terms, headers).await {
         Ok(Turn::Accepted) => Taken::Nothing,
         Ok(Turn::Answer(bytes)) => Taken::Reply(bytes),
         Ok(Turn::Call(flow, in_flight)) => {
-            let tasks = &door.route.world.tasks;
+            let tasks = &endpoint.route.world.tasks;
             let manner = Manner {
                 id: flow.id().clone(),
                 era: Era::Legacy,
                 method: flow.method(),
                 reads_events: true,
-                keep_alive: door.limits.keep_alive,
+                keep_alive: endpoint.limits.keep_alive,
                 tasks: tasks.clone(),
                 recorder: None,
             };

@@ -25,7 +25,7 @@ use tokio::time::{Duration, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::bridge::door::{Door, Turn};
+use crate::bridge::endpoint::{Endpoint, Turn};
 use crate::bridge::session::{InFlight, Terms};
 use crate::caller::Caller;
 use crate::changes::subscription::StreamSlot;
@@ -36,7 +36,7 @@ use crate::listener::{pong, request_id};
 
 /// One client on one stream.
 pub(super) struct Conversation {
-    door: Mutex<Arc<Door>>,
+    endpoint: Mutex<Arc<Endpoint>>,
     /// How long calls have to finish when it ends.
     drain: Duration,
     /// Tells servers which calls are this client's.
@@ -56,15 +56,15 @@ pub(super) struct Conversation {
 impl Conversation {
     /// A conversation whose answers go to `out`. What `end` is cancelled by is the client's going away.
     pub(super) fn new(
-        door: Arc<Door>,
+        endpoint: Arc<Endpoint>,
         (name, identity): (Arc<str>, Identity),
         out: Outbox,
         end: CancellationToken,
     ) -> Arc<Self> {
-        let eof = door.drain.child_token();
+        let eof = endpoint.drain.child_token();
         Arc::new(Self {
-            drain: door.limits.drain,
-            door: Mutex::new(door),
+            drain: endpoint.limits.drain,
+            endpoint: Mutex::new(endpoint),
             name,
             identity,
             out,
@@ -76,14 +76,14 @@ impl Conversation {
         })
     }
 
-    /// The door that its client stands at: a reload may have put another one in the place of the first.
-    fn door(&self) -> Arc<Door> {
-        let mut door = lock(&self.door);
-        if door.successor.get().is_some() {
-            let newest = door.newest();
-            *door = newest;
+    /// The endpoint that its client is at: a reload may have put another one in the place of the first.
+    fn endpoint(&self) -> Arc<Endpoint> {
+        let mut endpoint = lock(&self.endpoint);
+        if endpoint.successor.get().is_some() {
+            let newest = endpoint.newest();
+            *endpoint = newest;
         }
-        Arc::clone(&door)
+        Arc::clone(&endpoint)
     }
 
     /// Takes no more, and lets calls finish that are about to be answered.
@@ -110,7 +110,7 @@ impl Conversation {
         {
             return self.take_batch(&bytes, terms, headers).await;
         }
-        match client_message(&bytes, self.door().route.json_depth).await {
+        match client_message(&bytes, self.endpoint().route.json_depth).await {
             Ok(message) => self.take(message, headers).await,
             Err(Unread { fault, id }) => {
                 self.fail(&CallError::Reject(Reject::from(fault)), id.as_ref(), Era::Modern).await;
@@ -148,7 +148,7 @@ impl Conversation {
                 let revision = version::newest(Era::Modern);
                 let caller = Caller::new(&self.identity, call.client().clone(), revision);
                 let caller = Caller { client: Some(Arc::clone(&self.name)), headers, ..caller };
-                let (route, eof) = (Arc::clone(&self.door().route), self.eof.clone());
+                let (route, eof) = (Arc::clone(&self.endpoint().route), self.eof.clone());
                 let flow = Flow::new(route, Box::new(call), caller, None, eof);
                 return self.start(flow, None);
             }
@@ -182,7 +182,7 @@ impl Conversation {
 
     async fn take_turn(self: &Arc<Self>, message: Message, terms: &Terms, headers: &HeaderMap) {
         let id = request_id(&message);
-        let taken = self.door().take(message, terms, headers).await;
+        let taken = self.endpoint().take(message, terms, headers).await;
         let done = match taken {
             Ok(Turn::Answer(bytes)) => {
                 self.say(bytes).await;
@@ -200,7 +200,7 @@ impl Conversation {
 
     /// Carries out what came in one array, and answers with one array when all of it is done.
     async fn take_batch(self: &Arc<Self>, bytes: &Bytes, terms: Terms, headers: HeaderMap) {
-        let members = match batch::read(bytes, self.door().route.json_depth) {
+        let members = match batch::read(bytes, self.endpoint().route.json_depth) {
             Ok(members) => members,
             Err(fault) => {
                 return self.fail(&CallError::Reject(Reject::from(fault)), None, Era::Legacy).await;
@@ -217,7 +217,7 @@ impl Conversation {
     }
 
     async fn reply_to(&self, member: Member, terms: &Terms, headers: &HeaderMap) -> Option<Bytes> {
-        match take_member(member, &self.door(), terms, headers).await {
+        match take_member(member, &self.endpoint(), terms, headers).await {
             Taken::Nothing => None,
             Taken::Reply(bytes) => Some(bytes),
             Taken::Call(steps, manner) => tokio::select! {
@@ -228,7 +228,7 @@ impl Conversation {
     }
 
     async fn open(self: &Arc<Self>, message: Message) -> Result<(), CallError> {
-        let opened = self.door().open_here(&message, &self.identity).await?;
+        let opened = self.endpoint().open_here(&message, &self.identity).await?;
         *lock(&self.session) = Some(opened.terms.clone());
         self.say(opened.answer).await;
         let this = Arc::clone(self);
@@ -236,28 +236,28 @@ impl Conversation {
         Ok(())
     }
 
-    /// Tells the session what belongs to no call, from one door to the next.
+    /// Tells the session what belongs to no call, from one endpoint to the next.
     async fn notify(&self, terms: &Terms) {
-        let mut door = self.door();
-        let Ok(_seat) = StreamSlot::take(&door.route.changes).await else { return };
-        let mut notifications = Arc::clone(&door).notifications(terms.clone()).await;
+        let mut endpoint = self.endpoint();
+        let Ok(_seat) = StreamSlot::take(&endpoint.route.changes).await else { return };
+        let mut notifications = Arc::clone(&endpoint).notifications(terms.clone()).await;
         loop {
             let told = tokio::select! {
                 biased;
                 () = self.eof.cancelled() => return,
-                () = door.route.changes.replaced.cancelled() => None,
+                () = endpoint.route.changes.replaced.cancelled() => None,
                 told = notifications.next() => told,
             };
             if let Some(told) = told {
                 self.say(told).await;
                 continue;
             }
-            let newest = self.door();
-            if Arc::ptr_eq(&door, &newest) {
+            let newest = self.endpoint();
+            if Arc::ptr_eq(&endpoint, &newest) {
                 return;
             }
-            door = newest;
-            notifications = Arc::clone(&door).notifications(terms.clone()).await;
+            endpoint = newest;
+            notifications = Arc::clone(&endpoint).notifications(terms.clone()).await;
             // Other servers, other names.
             notifications.tell_everything();
         }

@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use transport::http::body::ReplyBody;
 use transport::http::server::Exchange;
 
-use crate::bridge::door::Door;
+use crate::bridge::endpoint::Endpoint;
 use crate::changes::subscription::StreamSlot;
 use crate::listener::conversation::Conversation;
 use crate::listener::events;
@@ -63,14 +63,14 @@ enum Said {
 pub(super) async fn answer(
     listener: &Listener,
     exchange: &mut Exchange,
-    door: &Arc<Door>,
+    endpoint: &Arc<Endpoint>,
     (limits, (hop, identity)): (&Limits, (&Hop, &Identity)),
 ) -> Response<ReplyBody> {
     let open = &listener.sse;
     match exchange.method {
-        Method::GET => stream(open, exchange, door, (limits, identity)).await,
+        Method::GET => stream(open, exchange, endpoint, (limits, identity)).await,
         Method::POST if session_id(&exchange.uri).is_some() => {
-            message(listener, exchange, door, (limits, (hop, identity))).await
+            message(listener, exchange, endpoint, (limits, (hop, identity))).await
         }
         Method::OPTIONS => preflight(&exchange.headers),
         // To a client that tries Streamable HTTP first, this says that it is not spoken here.
@@ -87,14 +87,14 @@ pub(super) async fn answer(
 async fn stream(
     open: &Arc<Open>,
     exchange: &Exchange,
-    door: &Arc<Door>,
+    endpoint: &Arc<Endpoint>,
     (limits, identity): (&Limits, &Identity),
 ) -> Response<ReplyBody> {
     if !checks::readable(&exchange.headers).events {
         let why = "Accept must list text/event-stream";
         return refuse(checks::Refused { status: StatusCode::NOT_ACCEPTABLE, why });
     }
-    match begin(open, exchange.uri.path(), door, (limits, identity)).await {
+    match begin(open, exchange.uri.path(), endpoint, (limits, identity)).await {
         Ok(body) => heads::stream(body),
         Err(error) => refuse_call(&error, None, Era::Legacy),
     }
@@ -103,11 +103,11 @@ async fn stream(
 async fn begin(
     open: &Arc<Open>,
     path: &str,
-    door: &Arc<Door>,
+    endpoint: &Arc<Endpoint>,
     (limits, identity): (&Limits, &Identity),
 ) -> Result<ReplyBody, CallError> {
-    let seat = StreamSlot::take(&door.route.changes).await?;
-    let (name, token) = name(path, door, &identity.principal, limits)
+    let seat = StreamSlot::take(&endpoint.route.changes).await?;
+    let (name, token) = name(path, endpoint, &identity.principal, limits)
         .map_err(|fault| CallError::Internal(fault.to_string()))?;
     let end = CancellationToken::new();
     let (out, waiting) = outbox::new(end.clone(), Some(STALLED));
@@ -115,16 +115,16 @@ async fn begin(
     lock(&open.sessions).insert(name.clone(), sender);
     let session = Session {
         conversation: Conversation::new(
-            Arc::clone(door),
+            Arc::clone(endpoint),
             (format!("sse:{name}").into(), identity.clone()),
             out,
             end,
         ),
         entry: Entry { open: Arc::clone(open), name },
-        door: Arc::clone(door),
+        endpoint: Arc::clone(endpoint),
         ttl: limits.session_ttl,
     };
-    door.route.world.tasks.spawn(async move {
+    endpoint.route.world.tasks.spawn(async move {
         session.run(messages).await;
         drop(seat);
     });
@@ -137,16 +137,17 @@ async fn begin(
 /// another route.
 fn name(
     path: &str,
-    door: &Door,
+    endpoint: &Endpoint,
     principal: &Principal,
     limits: &Limits,
 ) -> Result<(String, String), SealFault> {
     let name = random::hex::<16>().map_err(|_none| SealFault::Random)?;
     let purpose = purpose(path);
     let bound = Bound { purpose: &purpose, principal: principal.id() };
-    let world = &door.route.world;
+    let world = &endpoint.route.world;
     // Only this replica has the stream.
-    let at = door.route.replica.as_ref().map(|replica| format!("{}{AT}", replica.id())).unwrap_or_default();
+    let at =
+        endpoint.route.replica.as_ref().map(|replica| format!("{}{AT}", replica.id())).unwrap_or_default();
     let named = format!("{at}{name}");
     let token = world.seal.seal(bound, world.clock.now() + limits.session_ttl, named.as_bytes())?;
     Ok((name, token))
@@ -168,10 +169,10 @@ fn body(first: Bytes, waiting: Waiting, keep_alive: Duration) -> ReplyBody {
 async fn message(
     listener: &Listener,
     exchange: &mut Exchange,
-    door: &Door,
+    endpoint: &Endpoint,
     (limits, from): (&Limits, (&Hop, &Identity)),
 ) -> Response<ReplyBody> {
-    let Some((holder, name)) = find(&exchange.uri, door, &from.1.principal) else {
+    let Some((holder, name)) = find(&exchange.uri, endpoint, &from.1.principal) else {
         return refusal(StatusCode::NOT_FOUND, NO_SESSION);
     };
     let session = lock(&listener.sse.sessions).get(&name).cloned();
@@ -190,7 +191,7 @@ async fn message(
     let said = if is_array(&body) {
         Said::Batch(body)
     } else {
-        match client_message(&body, door.route.json_depth).await {
+        match client_message(&body, endpoint.route.json_depth).await {
             Ok(message) => Said::Message(message),
             Err(unread) => return reject(&Reject::from(unread.fault), unread.id.as_ref()),
         }
@@ -206,10 +207,10 @@ async fn message(
 }
 
 /// The replica that has the stream of the session that a request names, and its name, if it is the principal's.
-fn find(uri: &Uri, door: &Door, principal: &Principal) -> Option<(String, String)> {
+fn find(uri: &Uri, endpoint: &Endpoint, principal: &Principal) -> Option<(String, String)> {
     let purpose = purpose(uri.path());
     let bound = Bound { purpose: &purpose, principal: principal.id() };
-    let world = &door.route.world;
+    let world = &endpoint.route.world;
     let opened = world.seal.open(bound, world.clock.now(), session_id(uri).unwrap_or_default());
     let named = opened.inspect_err(|fault| tracing::debug!(%fault, "an HTTP+SSE session id is not valid"));
     let named = named.ok().and_then(|named| String::from_utf8(named).ok());
@@ -227,7 +228,7 @@ fn session_id(uri: &Uri) -> Option<&str> {
 struct Session {
     entry: Entry,
     conversation: Arc<Conversation>,
-    door: Arc<Door>,
+    endpoint: Arc<Endpoint>,
     ttl: Duration,
 }
 
@@ -238,7 +239,7 @@ impl Session {
             tokio::select! {
                 () = tokio::time::sleep(self.ttl) => {}
                 // The client opens a stream to the route as it is now.
-                () = self.door.route.changes.replaced.cancelled() => {}
+                () = self.endpoint.route.changes.replaced.cancelled() => {}
                 () = self.conversation.eof.cancelled() => {}
                 () = self.conversation.end.cancelled() => {}
             }
@@ -267,7 +268,7 @@ impl Session {
         self.conversation.finish().await;
         if let Some(terms) = self.conversation.terms() {
             // It is known here alone, so nothing can keep it from ending.
-            drop(self.door.end(&terms).await);
+            drop(self.endpoint.end(&terms).await);
         }
     }
 }

@@ -9,13 +9,13 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 use transport::lines::{LineReader, write_line};
 
-use crate::bridge::door::Door;
+use crate::bridge::endpoint::Endpoint;
 use crate::listener::conversation::Conversation;
 use crate::listener::outbox;
 
 /// Serves one client until its input ends, then lets calls finish that are about to be answered.
 pub(crate) async fn serve(
-    door: Arc<Door>,
+    endpoint: Arc<Endpoint>,
     input: impl AsyncRead + Send + Unpin,
     mut output: impl AsyncWrite + Send + Unpin,
     limit: usize,
@@ -25,8 +25,8 @@ pub(crate) async fn serve(
     let (out, lines) = outbox::new(end.clone(), None);
     // There are no headers, and one client: who it is is found out once.
     let credentials = Credentials { headers: &HeaderMap::new() };
-    let identity = door.route.gate.identify(credentials).await.map_err(io::Error::other)?;
-    let conversation = Conversation::new(door, ("stdio".into(), identity), out, end.clone());
+    let identity = endpoint.route.gate.identify(credentials).await.map_err(io::Error::other)?;
+    let conversation = Conversation::new(endpoint, ("stdio".into(), identity), out, end.clone());
     let mut reader = LineReader::new(input, limit);
     let read = async {
         let read = loop {

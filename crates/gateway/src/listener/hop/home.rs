@@ -21,10 +21,10 @@ use transport::http::server::Exchange;
 
 use super::forward::{self, Request, Unforwarded};
 use super::{Came, Hop};
+use crate::bridge::endpoint::Endpoint;
 use crate::bridge::session::Terms;
 use crate::listener::heads::{self, refuse_call, unread};
 use crate::listener::{Listener, request_id};
-use crate::live::Endpoint;
 use crate::replica::peers::{Fate, Peer, pause};
 use crate::replica::{Home, Homed, Replica};
 
@@ -54,15 +54,14 @@ struct Subject<'s> {
 impl<'s> Subject<'s> {
     /// A session, which is at home with the servers of its route where these are at one replica only.
     fn of((endpoint, terms): Session<'s>) -> Self {
-        let homed = endpoint.door.route.single.as_ref().map_or_else(|| terms.homed(), single);
+        let homed = endpoint.route.single.as_ref().map_or_else(|| terms.homed(), single);
         Self { endpoint, terms: Some(terms), homed }
     }
 
     /// Whether it is a session that nothing is known of here, because its home was elsewhere.
     fn is_new_here(&self, replica: &Replica) -> Option<&'s Terms> {
         let terms = self.terms.filter(|terms| self.homed.name != &terms.name)?;
-        let is_mine =
-            *terms.homed().opener == *replica.id() || self.endpoint.door.sessions.held(terms).is_some();
+        let is_mine = *terms.homed().opener == *replica.id() || self.endpoint.sessions.held(terms).is_some();
         (!is_mine).then_some(terms)
     }
 }
@@ -113,7 +112,7 @@ impl Listener {
         came: Came<'_>,
     ) -> Option<Response<ReplyBody>> {
         let replica = self.replica.as_ref()?;
-        let json_depth = session.0.door.route.json_depth;
+        let json_depth = session.0.route.json_depth;
         let members = || batch::read(body, json_depth).unwrap_or_default().into_iter().flatten();
         let request = || Request {
             body: body.clone(),
@@ -152,7 +151,7 @@ impl Listener {
             let peer = match home {
                 Ok(Home::Here) if !self.drain.is_cancelled() => {
                     let adopted = match subject.is_new_here(replica) {
-                        Some(terms) => endpoint.door.adopt(terms).await,
+                        Some(terms) => endpoint.adopt(terms).await,
                         None => Ok(()),
                     };
                     return adopted.err().map(|error| refused(&error, &request()));
@@ -172,7 +171,7 @@ impl Listener {
                 Ok(Home::Ended) => return Some(refused(&CallError::NoSession, &request())),
                 Ok(Home::Adopted(adoption)) => {
                     if let Some(terms) = subject.terms
-                        && let Err(error) = endpoint.door.adopt(terms).await
+                        && let Err(error) = endpoint.adopt(terms).await
                     {
                         return Some(refused(&error, &request()));
                     }
@@ -219,7 +218,7 @@ impl Listener {
     /// Gives a session to another replica, because this one is about to end; to the one that asks, or else to any. None if it
     /// is still needed here, or nobody can take it.
     async fn hand_over(&self, replica: &Replica, subject: Subject<'_>, hop: &Hop) -> Option<Arc<Peer>> {
-        let sessions = &subject.endpoint.door.sessions;
+        let sessions = &subject.endpoint.sessions;
         let held = subject.terms.and_then(|terms| sessions.held(terms));
         if held.is_some_and(|held| held.has_calls()) {
             return None;
@@ -252,7 +251,7 @@ impl Listener {
         era: Era,
     ) -> Option<Response<ReplyBody>> {
         let replica = self.replica.as_ref()?;
-        let homed = single(endpoint.door.route.single.as_ref()?);
+        let homed = single(endpoint.route.single.as_ref()?);
         let request = || Request {
             body: message.bytes().clone(),
             asks: request_id(message).into_iter().collect(),
@@ -276,7 +275,7 @@ impl Listener {
         if matches!(came.hop, Hop::Forwarded { .. }) {
             return None;
         }
-        let route = &endpoint.door.route;
+        let route = &endpoint.route;
         let principal = &came.identity.principal;
         let task = route.task_holder(call, principal);
         let is_task = task.is_some();

@@ -46,9 +46,9 @@ async fn forget(route: Arc<Route>, principal: Principal, session: Arc<str>) {
     join_all(members.iter().map(|member| member.upstream.forget(&principal, &session))).await;
 }
 
-/// The legacy era's door to one route.
+/// What a path leads to: a route, and what legacy clients have going on there.
 #[derive(Debug)]
-pub(crate) struct Door {
+pub(crate) struct Endpoint {
     pub(crate) route: Arc<Route>,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) limits: Limits,
@@ -74,14 +74,14 @@ pub(crate) struct Opened {
     pub(crate) answer: Bytes,
 }
 
-impl Door {
-    /// The door that stands here now.
+impl Endpoint {
+    /// What the path leads to now.
     pub(crate) fn newest(self: &Arc<Self>) -> Arc<Self> {
-        let mut door = self;
-        while let Some(next) = door.successor.get() {
-            door = next;
+        let mut endpoint = self;
+        while let Some(next) = endpoint.successor.get() {
+            endpoint = next;
         }
-        Arc::clone(door)
+        Arc::clone(endpoint)
     }
 
     /// Opens a session that outlives its connections: any replica can find it.
@@ -140,12 +140,13 @@ impl Door {
 
     /// Ends a session, everywhere, whether or not its client waits for that.
     pub(crate) async fn end(self: &Arc<Self>, terms: &Terms) -> Result<(), CallError> {
-        let (door, terms, principal) = (Arc::clone(self), terms.clone(), terms.identity.principal.clone());
+        let (endpoint, terms, principal) =
+            (Arc::clone(self), terms.clone(), terms.identity.principal.clone());
         let ending = self.route.world.tasks.spawn(async move {
             // What servers hold for it is ended first: that it has ended is the last that is known of it.
-            forget(Arc::clone(&door.route), principal, Arc::clone(&terms.name)).await;
-            door.mark_ended(&terms).await?;
-            door.sessions.end(&terms, door.now());
+            forget(Arc::clone(&endpoint.route), principal, Arc::clone(&terms.name)).await;
+            endpoint.mark_ended(&terms).await?;
+            endpoint.sessions.end(&terms, endpoint.now());
             Ok(())
         });
         ending.await.unwrap_or_else(|fault| Err(CallError::Internal(format!("ending a session: {fault}"))))
@@ -360,7 +361,7 @@ impl Door {
         let unready = Some((terms.name, Instant::now() + READY_WITHIN));
         let outdated = false;
         Notifications {
-            door: self,
+            endpoint: self,
             held,
             unready,
             subscription,
@@ -380,7 +381,7 @@ impl Door {
 
 /// A session's stream of notifications.
 pub(crate) struct Notifications {
-    door: Arc<Door>,
+    endpoint: Arc<Endpoint>,
     held: Arc<Held>,
     /// The session's name, as long as its client may not be told anything yet, and until when that is waited for.
     unready: Option<(Arc<str>, Instant)>,
@@ -405,15 +406,15 @@ impl Notifications {
     pub(crate) async fn next(&mut self) -> Option<Bytes> {
         if let Some((name, until)) = &self.unready {
             tokio::select! {
-                () = self.door.sessions.initialized(name) => {}
+                () = self.endpoint.sessions.initialized(name) => {}
                 () = sleep_until(*until) => {}
-                () = self.door.drain.cancelled() => return None,
+                () = self.endpoint.drain.cancelled() => return None,
             }
             self.unready = None;
         }
         loop {
             if self.outdated {
-                self.subscription.change(&self.door.route.changes, all_changes(&self.held)).await;
+                self.subscription.change(&self.endpoint.route.changes, all_changes(&self.held)).await;
                 self.outdated = false;
             }
             let woken = tokio::select! {
@@ -421,7 +422,7 @@ impl Notifications {
                 biased;
                 changed = self.interests.changed() => changed.map(|()| true),
                 changed = self.streams.changed() => changed.map(|()| false),
-                () = self.door.drain.cancelled() => return None,
+                () = self.endpoint.drain.cancelled() => return None,
                 Some(aside) = self.aside.recv() => match aside {
                     UnsolicitedMessage::Word(word) => return Some(word),
                     UnsolicitedMessage::Updated(place, told) => match self.subscription.unasked(place, &told.0, &told.1) {
