@@ -25,7 +25,8 @@ const FLOORS: &[(&str, &str)] = &[
     ("auth", "lib"),
     (
         "base",
-        "sync digest clock era fault globs masks plan aside metrics world error random reply cache bulkhead lib",
+        "sync digest clock era fault globs masks plan aside metrics world error random reply cache bulkhead \
+         under_way lib",
     ),
     ("bench", "wire say look fault process load echo cases yard report run main"),
     ("chaos", "say record fault servers dice judge report client ground load blows run main"),

@@ -5,7 +5,8 @@
 //! [`clock`] (all that comes from outside), [`error`] and [`fault`] (what can go wrong, and what that says of a server),
 //! [`mod@reply`] (the error table: what callers are told of it), [`metrics`] (what is counted). Then tools that know nothing of
 //! calls: [`bulkhead`], [`cache`] (bounded, with single flight), [`masks`] (secrets in foreign text), [`digest`],
-//! [`random`], [`mod@aside`] (large work off the threads that carry connections), [`sync`].
+//! [`random`], [`mod@aside`] (large work off the threads that carry connections), [`under_way`] (asked for once, for all who want
+//! it), [`sync`].
 #![warn(missing_docs)]
 
 pub mod aside;
@@ -23,4 +24,5 @@ pub mod plan;
 pub mod random;
 pub mod reply;
 pub mod sync;
+pub mod under_way;
 pub mod world;

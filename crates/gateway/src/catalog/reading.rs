@@ -4,7 +4,6 @@
 //! it is owed a word when it comes: `list_changed` (docs/development/decisions.md, «Nobody waits twice for a sick server»).
 
 use std::collections::HashMap;
-use std::hash::Hash;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
@@ -12,12 +11,12 @@ use auth::Principal;
 use base::error::CallError;
 use base::fault::Why;
 use base::sync::lock;
-use futures_util::FutureExt as _;
+use base::under_way::{Asking, Late, UnderWay, came_until};
 use mcp::discover::Discovered;
 use mcp::method::{self, Kind, Method};
 use mcp::version::Era;
 use tokio::sync::watch;
-use tokio::time::{Duration, Instant, sleep_until, timeout, timeout_at};
+use tokio::time::{Duration, Instant, sleep_until, timeout};
 use upstream::{Health, Upstream, Want};
 
 use crate::caller::Caller;
@@ -126,8 +125,8 @@ impl Reader {
         let until = self.until(method, caller, wait);
         loop {
             let mut outcome = match self.begin(method, caller) {
-                Begun::Done(read) => return self.given(read.part, method, caller, wait),
-                Begun::Goes(outcome) => outcome,
+                Asking::Done(read) => return self.given(read.part, method, caller, wait),
+                Asking::Goes(outcome) => outcome,
             };
             let Ok(came) = came_until(&mut outcome, until).await else {
                 return self.without(method, caller, &outcome);
@@ -160,8 +159,8 @@ impl Reader {
             // There is nothing else to show, so it is waited for a little; it may only have been busy.
             let until = Instant::now() + self.upstream.grace();
             let read = match self.begin(method, caller) {
-                Begun::Done(read) => Some(read),
-                Begun::Goes(mut outcome) => came_until(&mut outcome, Some(until)).await.ok().flatten(),
+                Asking::Done(read) => Some(read),
+                Asking::Goes(mut outcome) => came_until(&mut outcome, Some(until)).await.ok().flatten(),
             };
             match read {
                 // That it has no such list was known before; whoever asks it hears that from it.
@@ -205,12 +204,13 @@ impl Reader {
         };
         let (this, own) = (Arc::clone(self), Caller { session: None, ..caller.beyond_the_request() });
         let mut outcome = match self.description.begin(
+            &self.upstream.world().tasks,
             &(caller.principal.clone(), caller.era()),
             || this.read_description(own),
             |_| {},
         ) {
-            Begun::Done(description) => return description,
-            Begun::Goes(outcome) => outcome,
+            Asking::Done(description) => return description,
+            Asking::Goes(outcome) => outcome,
         };
         // Whatever it was reached for, it is known then.
         let mut known = self.upstream.knowledge(caller.era());
@@ -319,10 +319,15 @@ impl Reader {
         self.upstream.sick().is_some() || lock(&self.hung).contains_key(method.name)
     }
 
-    fn begin(self: &Arc<Self>, method: &'static Method, caller: &Caller) -> Begun<Read> {
+    fn begin(self: &Arc<Self>, method: &'static Method, caller: &Caller) -> Asking<Read> {
         let key = (method.name, self.shelf.audience(caller));
         let (this, own, settles) = (Arc::clone(self), caller.beyond_the_request(), Arc::clone(self));
-        self.lists.begin(&key, || this.read(method, own), move |read| settles.settle(method, read))
+        self.lists.begin(
+            &self.upstream.world().tasks,
+            &key,
+            || this.read(method, own),
+            move |read| settles.settle(method, read),
+        )
     }
 
     async fn read(self: Arc<Self>, method: &'static Method, caller: Caller) -> Read {
@@ -443,79 +448,5 @@ impl Reader {
             }
             (None, _) => CallError::Deadline { upstream, after: self.upstream.waited_so_far() },
         }
-    }
-}
-
-/// It has not come in time.
-struct Late;
-
-/// Waits for something that was asked for; nothing if it will never come.
-async fn came_until<V: Clone>(
-    outcome: &mut watch::Receiver<Option<V>>,
-    until: Option<Instant>,
-) -> Result<Option<V>, Late> {
-    let came = async { outcome.wait_for(Option::is_some).await.ok().and_then(|came| came.clone()) };
-    match until {
-        None => Ok(came.await),
-        Some(until) => timeout_at(until, came).await.map_err(|_elapsed| Late),
-    }
-}
-
-/// What is being asked for, by what it is.
-#[derive(Debug)]
-struct UnderWay<K, V>(Arc<Mutex<HashMap<K, Asked<V>>>>);
-
-/// Since when, and what comes of it.
-type Asked<V> = (Instant, watch::Receiver<Option<V>>);
-
-impl<K, V> Default for UnderWay<K, V> {
-    fn default() -> Self {
-        Self(Arc::default())
-    }
-}
-
-/// Something that was asked for.
-enum Begun<V> {
-    Done(V),
-    Goes(watch::Receiver<Option<V>>),
-}
-
-impl<K, V> UnderWay<K, V>
-where
-    K: Clone + Eq + Hash + Send + 'static,
-    V: Clone + Send + Sync + 'static,
-{
-    /// Since when something is being asked for.
-    fn since(&self, key: &K) -> Option<Instant> {
-        lock(&self.0).get(key).map(|(since, _)| *since)
-    }
-
-    /// Asks, unless somebody has asked already. It goes on by itself, unless it lies here already.
-    /// Whoever waits is told before `after` is called.
-    fn begin<F>(&self, key: &K, ask: impl FnOnce() -> F, after: impl FnOnce(&V) + Send + 'static) -> Begun<V>
-    where
-        F: Future<Output = V> + Send + 'static,
-    {
-        let (tell, outcome) = watch::channel(None);
-        {
-            let mut all = lock(&self.0);
-            if let Some((_, theirs)) = all.get(key).filter(|(_, theirs)| theirs.has_changed().is_ok()) {
-                return Begun::Goes(theirs.clone());
-            }
-            all.insert(key.clone(), (Instant::now(), outcome.clone()));
-        }
-        let mut asking = Box::pin(ask());
-        let (all, key) = (Arc::clone(&self.0), key.clone());
-        let end = move |value: V| {
-            lock(&all).remove(&key);
-            tell.send_replace(Some(value.clone()));
-            after(&value);
-        };
-        if let Some(value) = asking.as_mut().now_or_never() {
-            end(value.clone());
-            return Begun::Done(value);
-        }
-        tokio::spawn(async move { end(asking.await) });
-        Begun::Goes(outcome)
     }
 }
