@@ -172,7 +172,7 @@ fn a_bad_entry_is_left_out_unless_that_is_not_wanted() {
       |
     3 |   "bad": { "command": "x", "env": { "KEY": "${PORTOLAN_TEST_NO_SUCH_KEY}" } }
       |                                             ^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-      = help: set it; if it may be missing, write ${env:PORTOLAN_TEST_NO_SUCH_KEY:-default}
+      = help: set it; if it may be missing, write ${PORTOLAN_TEST_NO_SUCH_KEY:-default}
     "#);
     assert_eq!(check(text, "mcp.json", &["--strict"]).code, Some(3));
     let dir = tempfile::tempdir().unwrap();
