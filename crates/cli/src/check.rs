@@ -12,6 +12,7 @@ use upstream::Health;
 use crate::client::{Client, Deaf};
 use crate::exit::Exit;
 use crate::fault::Fault;
+use crate::inherit::Inheriting;
 use crate::print::{self, Paint};
 use crate::serve::configuration::left_out;
 use crate::{discover, list, outside};
@@ -31,12 +32,15 @@ pub(crate) struct Check {
     /// Also reach each server, and say what it is or why it is down
     #[arg(long)]
     connect: bool,
+    #[command(flatten)]
+    inheriting: Inheriting,
 }
 
 impl Check {
     /// Checks.
     pub(crate) async fn run(self) -> Result<Exit, Fault> {
-        let loaded = config::load(&self.config, &outside::variable);
+        let inherit = self.inheriting.inherit();
+        let loaded = config::load_with(&self.config, &outside::ProcessEnvironment, &inherit);
         let colour = Paint::stderr().is_on();
         for found in &loaded.diagnostics {
             print::err(&format!("{}\n", found.render(colour)));

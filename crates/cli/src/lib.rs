@@ -23,6 +23,7 @@ mod fault;
 mod fetch;
 mod follow;
 mod given;
+mod inherit;
 mod keys;
 mod list;
 mod log;

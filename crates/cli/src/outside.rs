@@ -122,3 +122,16 @@ pub(crate) fn environment() -> BTreeMap<String, String> {
 pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
+
+/// The environment of this process, for the configuration.
+pub(crate) struct ProcessEnvironment;
+
+impl config::Environment for ProcessEnvironment {
+    fn get(&self, name: &str) -> Option<String> {
+        variable(name)
+    }
+
+    fn names(&self) -> Vec<String> {
+        environment().into_keys().collect()
+    }
+}

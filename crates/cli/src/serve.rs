@@ -14,6 +14,7 @@ use upstream::Health;
 
 use crate::exit::Exit;
 use crate::fault::Fault;
+use crate::inherit::Inheriting;
 use crate::log::Voice;
 use crate::print::{self, Paint};
 use crate::shared::{self, Shared};
@@ -50,6 +51,8 @@ pub(crate) struct Serve {
     /// Refuse another client's file of which a server would be left out because it cannot be used
     #[arg(long)]
     strict: bool,
+    #[command(flatten)]
+    inheriting: Inheriting,
     /// Do not read the configuration again when it has changed, but only on SIGHUP
     #[arg(long)]
     no_watch: bool,
@@ -75,6 +78,7 @@ impl Serve {
             admin: self.admin.as_deref().map(given::address).transpose()?,
             drain_delay: self.drain_delay,
             strict: self.strict,
+            inheriting: self.inheriting,
         };
         // From here on no signal ends it in the middle of something.
         let mut ends = Ends::listen()?;

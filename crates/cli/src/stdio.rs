@@ -8,6 +8,7 @@ use transport::workers::Workers;
 
 use crate::exit::Exit;
 use crate::fault::Fault;
+use crate::inherit::Inheriting;
 use crate::log::Voice;
 use crate::peer::EraChoice;
 use crate::serve::configuration::Configuration;
@@ -29,6 +30,8 @@ pub(crate) struct Stdio {
     /// Refuse another client's file of which a server would be left out because it cannot be used
     #[arg(long, conflicts_with = "url")]
     strict: bool,
+    #[command(flatten)]
+    inheriting: Inheriting,
     /// A gateway or server at this URL
     #[arg(long, value_name = "URL")]
     url: Option<String>,
@@ -46,7 +49,8 @@ impl Stdio {
     pub(crate) async fn run(self, voice: Voice) -> Result<Exit, Fault> {
         let plan = match (&self.config, &self.url) {
             (Some(path), _) => {
-                Configuration { strict: self.strict, ..Configuration::at(path) }.load(voice)?
+                let inheriting = self.inheriting.clone();
+                Configuration { strict: self.strict, inheriting, ..Configuration::at(path) }.load(voice)?
             }
             (None, Some(url)) => self.bridge(url)?,
             (None, None) => return Err(Fault::usage("--config or --url is needed")),

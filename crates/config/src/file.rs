@@ -36,12 +36,28 @@ table! {
         upstream: Entries<Upstream>,
         /// Which path leads to which servers. Without any, `/mcp` of every listener leads to every server.
         route: Entries<Route>,
+        /// What holds for every upstream.
+        defaults: Defaults,
         /// Where clients come in. Without any, one named `main` at `127.0.0.1:8808`.
         listener: Entries<Listener>,
         /// Health and metrics.
         admin: Admin,
         /// Bounds on what clients may do.
         limits: Limits,
+    }
+}
+
+table! {
+    /// What holds for every upstream.
+    Defaults {
+        /// Names of environment variables that every program gets from Portolan's own environment, beside those that its
+        /// `inherit_env` names.
+        inherit_env: Texts,
+        /// Whether every program gets, as far as they are set, the environment variables by which it gets out of a network
+        /// that has a proxy or certificate authorities of its own: ALL_PROXY, HTTPS_PROXY, HTTP_PROXY and NO_PROXY, also in
+        /// lower case; CURL_CA_BUNDLE, NODE_EXTRA_CA_CERTS, NODE_USE_ENV_PROXY, NODE_USE_SYSTEM_CA, REQUESTS_CA_BUNDLE,
+        /// SSL_CERT_DIR and SSL_CERT_FILE; and all that begin with `npm_config_` or `UV_`, but for `UV_PUBLISH_`.
+        network_env: bool = true,
     }
 }
 
@@ -61,7 +77,7 @@ table! {
         /// Environment variables of the program, with references.
         env: Templates,
         /// Names of environment variables that the program gets from Portolan's own environment. Beside these it gets
-        /// HOME, LANG, LC_ALL, LC_CTYPE, LOGNAME, PATH, SHELL, TERM, TMPDIR, TZ and USER, and nothing else.
+        /// HOME, LANG, LC_ALL, LC_CTYPE, LOGNAME, PATH, SHELL, TERM, TMPDIR, TZ and USER, what `[defaults]` say, and nothing else.
         inherit_env: Texts,
         /// Where the program starts, with references. Without it, in the directory of this file.
         directory: Template,

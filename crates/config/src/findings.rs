@@ -66,6 +66,12 @@ impl<'a> Findings<'a> {
         self.push(Severity::Error, None, message.into())
     }
 
+    /// Says this of the file as a whole, and nothing else.
+    pub(crate) fn only(&mut self, message: impl Into<String>) -> &mut Finding {
+        self.found.clear();
+        self.whole(message)
+    }
+
     /// Whether the configuration cannot be used, whatever is left out of it.
     pub(crate) fn failed(&self) -> bool {
         self.found.iter().any(|finding| finding.severity == Severity::Error && finding.entry.is_none())

@@ -25,7 +25,8 @@ mod template;
 mod value;
 
 pub use diagnostic::{Diagnostic, Severity};
-pub use load::{Loaded, load, load_text};
+pub use load::{Loaded, load, load_text, load_text_with, load_with};
+pub use outside::{Environment, Inherit};
 pub use schema::{reference, schema};
 pub use source::Source;
 pub use value::lasting as duration;

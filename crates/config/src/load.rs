@@ -9,7 +9,7 @@ use crate::diagnostic::Diagnostic;
 use crate::findings::Findings;
 use crate::lower::{Lowering, Theirs};
 use crate::node::At;
-use crate::outside::{self, Outside};
+use crate::outside::{self, Environment, Inherit, Lookup, Outside};
 use crate::source::Source;
 use crate::syntax::Syntax;
 use crate::{foreign, secret, syntax};
@@ -26,19 +26,28 @@ pub struct Loaded {
 }
 
 /// Reads and checks a configuration file; `-` is standard input. `env` looks up environment variables.
+#[must_use]
+pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Loaded {
+    load_with(path, &Lookup(env), &Inherit::default())
+}
+
+/// Reads and checks a configuration file; `-` is standard input.
 ///
 /// What a file is, is told by its name (`.toml`, `.json`, `.jsonc`, `.yaml`, `.yml`) or else by how it begins.
 #[must_use]
-pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Loaded {
+pub fn load_with(path: &Path, env: &dyn Environment, inherit: &Inherit) -> Loaded {
     let from_stdin = path == Path::new("-");
     let read =
         if from_stdin { outside::bounded_text(std::io::stdin().lock()) } else { outside::read_text(path) };
     match read {
-        Ok(text) => load_text(Source { path: path.to_owned(), text }, env),
+        Ok(text) => load_text_with(Source { path: path.to_owned(), text }, env, inherit),
         Err(error) => {
             let nothing = Source { path: path.to_owned(), text: String::new() };
             let mut findings = Findings::new(&nothing);
-            findings.whole(format!("cannot be read: {}", outside::reason(&error)));
+            let finding = findings.whole(format!("cannot be read: {}", outside::reason(&error)));
+            if let Some(help) = instead_of_directory(path) {
+                finding.help(help);
+            }
             let diagnostics = findings.finish(path, &[], &Masks::default());
             Loaded { plan: None, diagnostics, files: files(path, Vec::new()) }
         }
@@ -47,18 +56,28 @@ pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Loaded {
 
 /// Checks the text of a configuration file. `env` looks up environment variables.
 #[must_use]
-pub fn load_text(mut source: Source, env: &dyn Fn(&str) -> Option<String>) -> Loaded {
+pub fn load_text(source: Source, env: &dyn Fn(&str) -> Option<String>) -> Loaded {
+    load_text_with(source, &Lookup(env), &Inherit::default())
+}
+
+/// Checks the text of a configuration file.
+#[must_use]
+pub fn load_text_with(mut source: Source, env: &dyn Environment, inherit: &Inherit) -> Loaded {
     if let Some(text) = source.text.strip_prefix('\u{feff}') {
         source.text = text.to_owned();
     }
     let mut findings = Findings::new(&source);
     let mut outside = Outside::new(directory(&source.path), env);
-    let syntax = syntax_of(&source);
-    let root = match syntax {
-        Syntax::Json => syntax::json(&mut findings),
-        Syntax::Toml => syntax::toml(&mut findings),
-        Syntax::Yaml => syntax::yaml(&mut findings),
-    };
+    let syntax = Syntax::of(&source);
+    let root = syntax::parse(syntax, &mut findings);
+    if findings.failed()
+        && let Some(other) = syntax::meant(&source, syntax)
+    {
+        let (is, says, ending) = (other.name(), syntax.name(), other.ending());
+        findings
+            .only(format!("this is {is}, and is read as {says} for the file's name"))
+            .help(format!("let the name end in {ending}"));
+    }
     let is_foreign = syntax != Syntax::Toml || foreign::is_foreign(&root);
     if is_foreign {
         foreign::assign(&root, &mut findings);
@@ -70,12 +89,26 @@ pub fn load_text(mut source: Source, env: &dyn Fn(&str) -> Option<String>) -> Lo
         hidden.extend(secret::hidden_in_lines(&source.text));
     } else if is_foreign {
         if let Some((config, client)) = foreign::read(&root, syntax, &mut findings, &mut outside) {
-            let theirs = Some(Theirs { spelling: client.spelling, syntax: client.syntax });
-            plan = Some(Lowering { findings: &mut findings, outside: &mut outside, theirs }.config(&config));
+            let theirs = Some(Theirs {
+                spelling: client.spelling,
+                syntax: client.syntax,
+                lists: client.starts_lists(),
+            });
+            plan = Some(
+                Lowering { findings: &mut findings, outside: &mut outside, theirs, inherit: inherit.clone() }
+                    .config(&config),
+            );
         }
     } else if let Some(At { value: config, .. }) = At::read(&root, &mut findings) {
-        plan =
-            Some(Lowering { findings: &mut findings, outside: &mut outside, theirs: None }.config(&config));
+        plan = Some(
+            Lowering {
+                findings: &mut findings,
+                outside: &mut outside,
+                theirs: None,
+                inherit: inherit.clone(),
+            }
+            .config(&config),
+        );
     }
     let usable = plan.as_ref().is_some_and(|plan: &Plan| !plan.upstreams.is_empty());
     let left_out = if usable && !findings.failed() { findings.leave_out() } else { Vec::new() };
@@ -95,14 +128,32 @@ pub fn load_text(mut source: Source, env: &dyn Fn(&str) -> Option<String>) -> Lo
     Loaded { plan, diagnostics, files: files(&source.path, outside.into_files()) }
 }
 
-fn syntax_of(source: &Source) -> Syntax {
-    match source.path.extension().and_then(|extension| extension.to_str()) {
-        Some("json" | "jsonc") => Syntax::Json,
-        Some("toml") => Syntax::Toml,
-        Some("yaml" | "yml") => Syntax::Yaml,
-        _ if source.text.trim_start().starts_with(['{', '/']) => Syntax::Json,
-        _ => Syntax::Toml,
+/// The files that a directory may be named for.
+const CANDIDATES: &[&str] = &[
+    "portolan.toml",
+    "mcp.json",
+    ".mcp.json",
+    ".vscode/mcp.json",
+    ".cursor/mcp.json",
+    ".gemini/settings.json",
+    "claude_desktop_config.json",
+    "config.toml",
+    "config.yaml",
+    "opencode.json",
+    "settings.json",
+];
+
+/// The files in a directory that may be meant, if it is one.
+fn instead_of_directory(path: &Path) -> Option<String> {
+    if !path.is_dir() {
+        return None;
     }
+    let found = CANDIDATES.iter().map(|name| path.join(name)).filter(|path| path.is_file());
+    let found: Vec<_> = found.map(|path| path.display().to_string()).collect();
+    Some(match found.as_slice() {
+        [] => "name the file, such as portolan.toml or the mcp.json of a client".to_owned(),
+        found => format!("name the file: {}", found.join(" or ")),
+    })
 }
 
 /// Where relative paths begin. Absolute, so that a later change of directory changes nothing.

@@ -9,13 +9,14 @@ use transport::http::server::ServerLimits;
 use crate::file::{self, Config};
 use crate::findings::Findings;
 use crate::node::At;
-use crate::outside::Outside;
+use crate::outside::{Inherit, Outside};
 use crate::syntax::Syntax;
 use crate::template::spelling::Spelling;
 use crate::template::{self, Template};
 use crate::value::Bounded;
 
 mod address;
+mod hints;
 mod http;
 mod listener;
 mod naming;
@@ -46,6 +47,8 @@ pub(crate) struct Lowering<'l, 'a> {
     pub(crate) outside: &'l mut Outside<'a>,
     /// How the file is written, if it is another client's, in which Portolan's own keys cannot be written.
     pub(crate) theirs: Option<Theirs>,
+    /// What all programs get of the environment.
+    pub(crate) inherit: Inherit,
 }
 
 /// How another client's file is written, for hints that do no harm there.
@@ -53,6 +56,8 @@ pub(crate) struct Lowering<'l, 'a> {
 pub(crate) struct Theirs {
     pub(crate) spelling: &'static Spelling,
     pub(crate) syntax: Syntax,
+    /// Whether a program and its arguments are one list.
+    pub(crate) lists: bool,
 }
 
 impl Lowering<'_, '_> {
@@ -62,6 +67,7 @@ impl Lowering<'_, '_> {
         let listeners = self.listeners(config.listener.as_ref(), &server_limits);
         let admin = config.admin.as_ref().and_then(|admin| self.admin(admin));
         self.addresses_are_free(&listeners, admin.as_ref());
+        self.defaults(config.defaults.as_ref());
         let mut upstreams = self.upstreams(config);
         let routes = self.routes(config, &upstreams, limits.json_depth);
         upstreams.retain(|upstream| self.findings.fault_of(&upstream.name.value).is_none());
@@ -87,6 +93,18 @@ impl Lowering<'_, '_> {
             // Known when everything has been looked at.
             left_out: Vec::new(),
         }
+    }
+
+    /// What holds for every upstream. What the command line says comes before the file.
+    fn defaults(&mut self, given: Option<&At<file::Defaults>>) {
+        let Some(At { value: given, .. }) = given else { return };
+        for name in given.inherit_env.iter().flat_map(|names| &names.value) {
+            if self.variable_name(name) {
+                self.inherit.names.push(name.value.clone());
+            }
+        }
+        let network = given.network_env.as_ref().is_none_or(|network| network.value);
+        self.inherit.network &= network;
     }
 
     fn limits(&mut self, given: Option<&At<file::Limits>>) -> (Limits, ServerLimits) {
@@ -145,25 +163,6 @@ impl Lowering<'_, '_> {
         let (least, most) = (B::spell(*range.start()), B::spell(*range.end()));
         self.findings.error(given.span, format!("must be from {least} to {most}"));
         None
-    }
-
-    /// Where a secret is to be put that stands in the file after `before`, and how the file then refers to it.
-    fn place_of_secret(&self, environment: &str, before: &str, name: &str) -> String {
-        let own = Some((format!("${{env:{name}}}"), Some("${file:PATH}")));
-        let theirs = |theirs: Theirs| Some((theirs.spelling.variable(name)?, theirs.spelling.file()));
-        match self.theirs.map_or(own, theirs) {
-            Some((variable, Some(file))) => {
-                format!("put it into {environment}, or a file: \"{before}{variable}\", \"{before}{file}\"")
-            }
-            Some((variable, None)) => format!("put it into {environment}: \"{before}{variable}\""),
-            None => {
-                let whose = self.theirs.map_or("this client", |theirs| theirs.spelling.whose);
-                format!(
-                    "{whose} replaces nothing in its file; `portolan convert` makes one of Portolan's own, where \
-                     \"{before}${{env:{name}}}\" stands for a variable"
-                )
-            }
-        }
     }
 
     /// Whether the file is another client's.

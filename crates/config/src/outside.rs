@@ -18,9 +18,66 @@ const FILE_BYTES: u64 = 16 * 1024 * 1024;
 pub(crate) const INHERITED: &[&str] =
     &["HOME", "LANG", "LC_ALL", "LC_CTYPE", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER"];
 
+/// By these a program finds its way out of a network that has a proxy or certificate authorities of its own. Programs fail
+/// without them in ways that nobody understands. `file::Defaults::network_env` tells people.
+pub(crate) const NETWORK: &[&str] = &[
+    "ALL_PROXY",
+    "CURL_CA_BUNDLE",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "NODE_EXTRA_CA_CERTS",
+    "NODE_USE_ENV_PROXY",
+    "NODE_USE_SYSTEM_CA",
+    "NO_PROXY",
+    "REQUESTS_CA_BUNDLE",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+];
+/// What names such variables of `uv` and `npm` begin with, in lower case.
+const NETWORK_STARTS: &[&str] = &["npm_config_", "uv_"];
+/// By these `uv` publishes packages, which no server does.
+const PUBLISHING: &str = "uv_publish_";
+
+/// The environment variables of this process.
+pub trait Environment {
+    /// The value of one.
+    fn get(&self, name: &str) -> Option<String>;
+
+    /// The names of all of them.
+    fn names(&self) -> Vec<String>;
+}
+
+/// Variables that can only be looked up.
+pub(crate) struct Lookup<'a>(pub(crate) &'a dyn Fn(&str) -> Option<String>);
+
+impl Environment for Lookup<'_> {
+    fn get(&self, name: &str) -> Option<String> {
+        (self.0)(name)
+    }
+
+    fn names(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// What programs get of the environment, beside what their file says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inherit {
+    /// The names of variables that all programs get.
+    pub names: Vec<String>,
+    /// Whether they get what names proxies and certificate authorities, where the file does not say it.
+    pub network: bool,
+}
+
+impl Default for Inherit {
+    fn default() -> Self {
+        Self { names: Vec::new(), network: true }
+    }
+}
+
 /// The world as the configuration sees it.
 pub(crate) struct Outside<'a> {
-    env: &'a dyn Fn(&str) -> Option<String>,
+    env: &'a dyn Environment,
     /// Where relative paths begin: the directory of the configuration file.
     base: PathBuf,
     /// Every file that was looked at.
@@ -30,13 +87,23 @@ pub(crate) struct Outside<'a> {
 }
 
 impl<'a> Outside<'a> {
-    pub(crate) fn new(base: PathBuf, env: &'a dyn Fn(&str) -> Option<String>) -> Self {
+    pub(crate) fn new(base: PathBuf, env: &'a dyn Environment) -> Self {
         Self { env, base, files: Vec::new(), secrets: Secrets::default() }
     }
 
     /// An environment variable of this process.
     pub(crate) fn env(&self, name: &str) -> Option<String> {
-        (self.env)(name)
+        self.env.get(name)
+    }
+
+    /// The variables by which programs get out of this network, as far as they are set.
+    pub(crate) fn network(&self) -> Vec<String> {
+        let known = NETWORK.iter().flat_map(|name| [(*name).to_owned(), name.to_ascii_lowercase()]);
+        let of_tools = self.env.names().into_iter().filter(|name| {
+            let lower = name.to_ascii_lowercase();
+            NETWORK_STARTS.iter().any(|start| lower.starts_with(start)) && !lower.starts_with(PUBLISHING)
+        });
+        known.filter(|name| self.env(name).is_some()).chain(of_tools).collect()
     }
 
     /// Where relative paths begin.
@@ -121,6 +188,10 @@ pub(crate) fn bounded_text(from: impl io::Read) -> io::Result<String> {
     from.take(FILE_BYTES + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > FILE_BYTES {
         return Err(io::Error::other("it is larger than 16 MiB"));
+    }
+    // Text of any kind that begins so has a character of which one byte is zero.
+    if matches!(bytes.as_slice(), [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, _, ..] | [_, 0, ..]) {
+        return Err(io::Error::other("it is UTF-16; save it as UTF-8"));
     }
     String::from_utf8(bytes).map_err(|error| {
         let good = error.utf8_error().valid_up_to();

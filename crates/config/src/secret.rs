@@ -132,6 +132,14 @@ fn url_secret(text: &str) -> Option<usize> {
     rest.find('?').map(|at| start + at + 1)
 }
 
+/// The password of a URL, or whatever stands before its host.
+pub(crate) fn url_user(url: &str) -> Option<&str> {
+    let (_, rest) = url.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let (user, _) = authority.rsplit_once('@')?;
+    Some(user.split_once(':').map_or(user, |(_, password)| password)).filter(|user| !user.is_empty())
+}
+
 /// Whether a URL's query holds what looks like a secret.
 pub(crate) fn query_has_secret(query: &str) -> bool {
     query

@@ -8,6 +8,7 @@ use config::{Loaded, Severity};
 use transport::net::Address;
 
 use crate::fault::Fault;
+use crate::inherit::Inheriting;
 use crate::log::Voice;
 use crate::{outside, print};
 
@@ -24,12 +25,16 @@ pub(crate) struct Configuration {
     pub(crate) drain_delay: Option<Duration>,
     /// Whether a file is refused of which a server would be left out.
     pub(crate) strict: bool,
+    /// What programs get of this environment.
+    pub(crate) inheriting: Inheriting,
 }
 
 impl Configuration {
     /// What a file says.
     pub(crate) fn at(path: &Path) -> Self {
-        Self { path: path.to_owned(), listen: None, admin: None, drain_delay: None, strict: false }
+        let (listen, admin, drain_delay) = (None, None, None);
+        let inheriting = Inheriting::default();
+        Self { path: path.to_owned(), listen, admin, drain_delay, strict: false, inheriting }
     }
 
     /// Whether it comes from standard input, which is read once.
@@ -44,7 +49,7 @@ impl Configuration {
 
     /// Reads and checks it.
     pub(crate) fn read(&self) -> Loaded {
-        config::load(&self.path, &outside::variable)
+        config::load_with(&self.path, &outside::ProcessEnvironment, &self.inheriting.inherit())
     }
 
     /// Says everything that is wrong with what was read.

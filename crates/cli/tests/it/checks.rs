@@ -182,3 +182,20 @@ fn a_bad_entry_is_left_out_unless_that_is_not_wanted() {
     assert_eq!(ended.code, Some(3));
     assert!(ended.stderr.contains("does not leave out \"bad\""), "{}", ended.stderr);
 }
+
+/// What the programs of another client's file get of this environment, is said beside that file.
+#[test]
+fn programs_get_what_the_command_line_says() {
+    let text = r#"{ "mcpServers": { "a": { "command": "sh", "args": ["-c", "echo [$HTTPS_PROXY] [$MORE] [$OTHER] >&2; exit 1"] } } }"#;
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("mcp.json"), text).unwrap();
+    let said = |options: &[&str]| {
+        let mut check = command(&[&["check", "mcp.json", "--connect"], options].concat());
+        check.env("HTTPS_PROXY", "http://127.0.0.1:9").env("MORE", "more").env("OTHER", "other");
+        finish(check.current_dir(dir.path())).stdout
+    };
+    assert!(said(&[]).contains("[http://127.0.0.1:9] [] []"), "{}", said(&[]));
+    let more = said(&["--inherit-env", "MORE,OTHER", "--no-network-env"]);
+    assert!(more.contains("[] [more] [other]"), "{more}");
+    assert_eq!(finish(&mut command(&["check", "mcp.json", "--inherit-env", "A*"])).code, Some(2));
+}

@@ -39,14 +39,16 @@ const ANY: Client = Client {
     its_own: &[],
     syntax: Syntax::Json,
 };
-const CLAUDE_DESKTOP: Client = Client { unit: Unit::Milliseconds, ..ANY };
+const EDITOR: Client = Client { spelling: &spelling::EDITOR, ..ANY };
+const CLAUDE_DESKTOP: Client =
+    Client { spelling: &spelling::CLAUDE_DESKTOP, unit: Unit::Milliseconds, ..ANY };
 const CLAUDE_CODE: Client = Client { spelling: &spelling::CLAUDE_CODE, unit: Unit::Milliseconds, ..ANY };
 const GEMINI: Client = Client { spelling: &spelling::GEMINI, unit: Unit::Milliseconds, ..ANY };
 const QWEN: Client = Client { spelling: &spelling::QWEN, unit: Unit::Milliseconds, ..ANY };
 const QODER: Client = Client { spelling: &spelling::QODER, unit: Unit::Milliseconds, ..ANY };
 const COPILOT: Client = Client { spelling: &spelling::COPILOT, unit: Unit::Milliseconds, ..ANY };
 const KIRO: Client = Client { unit: Unit::Milliseconds, ..ANY };
-const ROO: Client = Client { unit: Unit::Seconds, ..ANY };
+const ROO: Client = Client { unit: Unit::Seconds, ..EDITOR };
 const CLINE: Client = Client { spelling: &spelling::CLINE, unit: Unit::Seconds, ..ANY };
 const OPENCODE: Client = Client {
     spelling: &spelling::OPENCODE,
@@ -149,6 +151,8 @@ impl Client {
             "claude_desktop_config.json" => return &CLAUDE_DESKTOP,
             "cline_mcp_settings.json" => return &CLINE,
             "mcp-config.json" => return &COPILOT,
+            "mcp_config.json" => return &EDITOR,
+            "mcp_settings.json" => return &ROO,
             "crush.json" | ".crush.json" => return &CRUSH,
             "opencode.json" | "opencode.jsonc" | "kilo.json" | "kilo.jsonc" => return &OPENCODE,
             _ => {}
@@ -161,12 +165,19 @@ impl Client {
             (".github", &COPILOT),
             (".kiro", &KIRO),
             (".roo", &ROO),
+            (".cursor", &EDITOR),
+            (".vscode", &EDITOR),
         ];
         if let Some((_, client)) = folders.iter().find(|(folder, _)| lies_in(folder)) {
             return client;
         }
         if root.member("context_servers").is_some() {
             return &ZED;
+        }
+        let of_vs_code =
+            |mcp: &Node| mcp.member("servers").is_some_and(|all| all.value.member("type").is_none());
+        if root.member("mcp").is_some_and(|mcp| of_vs_code(&mcp.value)) {
+            return &EDITOR;
         }
         if root.member("mcpServers").is_none() && root.member("mcp").is_some() {
             let of_opencode = |server: &Node| {
@@ -181,11 +192,14 @@ impl Client {
         if any(&|server| server.member("transport").is_some_and(|nested| nested.value.members().is_some())) {
             return &CLINE;
         }
+        if root.member("mcpServers").is_none() && root.member("servers").is_some() {
+            return &EDITOR;
+        }
         if any(&|server| server.member("httpUrl").is_some()) { &GEMINI } else { &ANY }
     }
 
     /// Whether a program and its arguments are one list there.
-    pub(super) fn starts_lists(&self) -> bool {
+    pub(crate) fn starts_lists(&self) -> bool {
         self.unit == Unit::ListMilliseconds
     }
 

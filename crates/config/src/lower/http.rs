@@ -63,9 +63,13 @@ impl Lowering<'_, '_> {
             let found = Proxy::of_environment(url, &|name| self.outside.env(name));
             return found.unwrap_or_else(|(name, bad)| {
                 let span = given.url.as_ref().map(|url| url.span)?;
+                let help = match self.theirs {
+                    None => "the server is reached without a proxy; proxy = \"none\" says that this is meant",
+                    Some(_) => "the server is reached without a proxy",
+                };
                 self.findings
                     .warning(span, format!("the environment variable {name} is of no use: {bad}"))
-                    .help("the server is reached without a proxy; proxy = \"none\" says that this is meant");
+                    .help(help);
                 None
             });
         };
@@ -103,6 +107,7 @@ impl Lowering<'_, '_> {
     fn url(&mut self, text: &At<Template>) -> Option<Uri> {
         let resolved = self.resolve(text)?;
         let span = text.span;
+        let (user_of_url, secret_of_query) = (self.user_of_url(), self.secret_of_query());
         let mut wrong = |message: &str, help: &str| {
             self.findings.error(span, message).help(help);
             None
@@ -118,10 +123,7 @@ impl Lowering<'_, '_> {
         }
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
         if authority.contains('@') {
-            return wrong(
-                "a URL is no place for a user and a password",
-                "write headers = { Authorization = \"Basic ${env:NAME}\" }",
-            );
+            return wrong("a URL is no place for a user and a password", &user_of_url);
         }
         if resolved.contains('#') {
             return wrong("the URL of an upstream has no fragment", "leave out what begins with #");
@@ -139,7 +141,7 @@ impl Lowering<'_, '_> {
         if uri.query().is_some_and(secret::query_has_secret) && text.value.as_literal().is_some() {
             self.findings
                 .warning(span, "a secret stands in the file, in the query of this URL")
-                .help("write ${env:NAME} or ${file:PATH} for it, or send it in a header");
+                .help(secret_of_query);
         }
         Some(uri)
     }

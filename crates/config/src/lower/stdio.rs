@@ -35,8 +35,8 @@ impl Lowering<'_, '_> {
         let all: Option<Vec<String>> = words.into_iter().chain(args).collect();
         let mut all = all?.into_iter();
         let Some(program) = all.next().filter(|program| !program.is_empty()) else {
-            let finding = self.findings.error(command.span, "the command is empty");
-            finding.help("command = [\"program\", \"argument\"]");
+            let help = self.command("program", &["argument"]);
+            self.findings.error(command.span, "the command is empty").help(help);
             return None;
         };
         let program = self.program(&program, command.span, &env);
@@ -67,10 +67,12 @@ impl Lowering<'_, '_> {
         let Some(paths) = env.get("PATH") else { return program.to_owned() };
         let found = std::env::split_paths(paths).any(|directory| is_program(&directory.join(program)));
         if !found {
+            let mut words = program.split_whitespace();
+            let first = words.next().unwrap_or_default();
+            let written = self.command(first, &words.collect::<Vec<_>>());
             let finding = self.findings.warning(span, format!("there is no program {program:?} in the PATH"));
             if program.contains(' ') {
-                let words: Vec<_> = program.split_whitespace().map(|word| format!("{word:?}")).collect();
-                finding.help(format!("no shell splits it into words; write [{}]", words.join(", ")));
+                finding.help(format!("no shell splits it into words; write {written}"));
             }
         }
         program.to_owned()
@@ -79,9 +81,10 @@ impl Lowering<'_, '_> {
     fn directory(&mut self, text: &At<Template>) -> Option<std::path::PathBuf> {
         let path = self.path(text)?;
         if !path.is_dir() {
+            let home = self.home();
             let finding = self.findings.error(text.span, format!("there is no directory {}", path.display()));
             if path.components().any(|part| part.as_os_str() == "~") {
-                finding.help("~ is not replaced here; write ${env:HOME}");
+                finding.help(home);
             }
         }
         Some(path)
@@ -93,16 +96,23 @@ impl Lowering<'_, '_> {
         for name in INHERITED {
             env.extend(self.outside.env(name).map(|value| ((*name).to_owned(), value)));
         }
+        let mut names = if self.inherit.network { self.outside.network() } else { Vec::new() };
+        names.extend(self.inherit.names.iter().cloned());
         for name in given.inherit_env.iter().flat_map(|names| &names.value) {
-            if !self.variable_name(name) {
-                continue;
+            if self.variable_name(name) {
+                names.push(name.value.clone());
             }
-            let Some(value) = self.outside.env(&name.value) else { continue };
+        }
+        for name in names {
+            let Some(value) = self.outside.env(&name) else { continue };
             // Beside credentials there is much that is inherited to be seen: languages, directories.
-            if secret::is_credential_name(&name.value) || secret::is_credential_text(&value) {
-                self.outside.secrets.add(&value, &template::reference_to(&name.value));
+            let user = secret::url_user(&value);
+            if let Some(user) = user {
+                self.outside.secrets.add(user, &template::reference_to(&name));
+            } else if secret::is_credential_name(&name) || secret::is_credential_text(&value) {
+                self.outside.secrets.add(&value, &template::reference_to(&name));
             }
-            env.insert(name.value.clone(), value);
+            env.insert(name, value);
         }
         for Entry { name, value } in given.env.iter().flat_map(|env| &env.value.0) {
             let valid = self.variable_name(name);
@@ -115,7 +125,7 @@ impl Lowering<'_, '_> {
         env
     }
 
-    fn variable_name(&mut self, name: &At<String>) -> bool {
+    pub(super) fn variable_name(&mut self, name: &At<String>) -> bool {
         let valid = !name.value.is_empty() && !name.value.contains(['=', '\0', '*']);
         if !valid {
             let finding = self.findings.error(name.span, "this is no name of an environment variable");
@@ -154,9 +164,13 @@ impl Lowering<'_, '_> {
             let follows = option && !literal.is_empty() && !literal.starts_with('-');
             if pair.is_some() || follows || secret::is_credential_text(literal) {
                 self.outside.secrets.add(pair.map_or(literal, |(_, value)| value), LITERAL);
+                let help = self.secret_argument();
                 self.findings
-                    .warning(word.span, "a secret stands in the file, and every user of the machine can see it")
-                    .help("most programs also take it from an environment variable: env = { NAME = \"${env:NAME}\" }");
+                    .warning(
+                        word.span,
+                        "a secret stands in the file, and every user of the machine can see it",
+                    )
+                    .help(help);
             }
             option =
                 literal.starts_with('-') && !literal.contains('=') && secret::is_credential_name(literal);

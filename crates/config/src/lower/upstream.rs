@@ -9,7 +9,6 @@ use super::{DAY, GIB, HOUR, KIB, Lowering, MANY, SECOND};
 use crate::file::{self, Config};
 use crate::node::At;
 use crate::read::Entry;
-use crate::syntax::Syntax;
 
 /// The most characters of a name. It stands in logs and metrics.
 const NAME_LENGTH: usize = 64;
@@ -43,11 +42,14 @@ impl Lowering<'_, '_> {
         let entries = config.upstream.as_ref().map(|given| given.value.0.as_slice()).unwrap_or_default();
         let mut upstreams: Vec<_> = entries.iter().map(|entry| self.entry(entry)).collect();
         if upstreams.iter().all(|upstream| upstream.disabled) && !config.written.strange {
+            let switch_on = match self.theirs {
+                None => "leave out \"disabled\" where one is to be served",
+                Some(_) => "switch one on, or leave out what switches it off",
+            };
             match entries.first() {
-                Some(entry) => self
-                    .findings
-                    .error(entry.name.span, "every upstream is disabled")
-                    .help("leave out \"disabled\" where one is to be served"),
+                Some(entry) => {
+                    self.findings.error(entry.name.span, "every upstream is disabled").help(switch_on)
+                }
                 None => {
                     self.findings.whole("no upstream is configured").help(format!("for example:\n{EXAMPLE}"))
                 }
@@ -111,16 +113,7 @@ impl Lowering<'_, '_> {
             }
             (None, None) => {
                 if !given.written.strange {
-                    let help = match self.theirs.map(|theirs| theirs.syntax) {
-                        Some(Syntax::Json) => "give it a \"url\", or a \"command\" and \"args\"",
-                        Some(Syntax::Toml) => {
-                            "url = \"https://mcp.example.com/mcp\", or command = \"program\" and args = [\"argument\"]"
-                        }
-                        Some(Syntax::Yaml) => "give it a URL, or a command and arguments",
-                        None => {
-                            "url = \"https://mcp.example.com/mcp\", or command = [\"program\", \"argument\"]"
-                        }
-                    };
+                    let help = self.way_to_reach();
                     let message = format!("upstream {:?} has neither a url nor a command", name.value);
                     self.findings.error(name.span, message).help(help);
                 }

@@ -6,7 +6,8 @@ use schemars::Schema;
 use serde_json::Value;
 
 use crate::file::{
-    Admin, Config, Filter, Keys, Limits, Listener, Naming, Route, Selection, Timeouts, Tls, Upstream,
+    Admin, Config, Defaults, Filter, Keys, Limits, Listener, Naming, Route, Selection, Timeouts, Tls,
+    Upstream,
 };
 
 const EXAMPLE: &str = include_str!("../../example.toml");
@@ -18,6 +19,7 @@ const TABLES: &[(&str, &str, &[&str])] = &[
     ("[upstream.NAME.tools], [upstream.NAME.prompts]", "Selection", Selection::KEYS),
     ("[upstream.NAME.resources]", "Filter", Filter::KEYS),
     ("[upstream.NAME.timeouts]", "Timeouts", Timeouts::KEYS),
+    ("[defaults]", "Defaults", Defaults::KEYS),
     ("[route.NAME]", "Route", Route::KEYS),
     ("[route.NAME.naming]", "Naming", Naming::KEYS),
     ("[listener.NAME]", "Listener", Listener::KEYS),

@@ -112,18 +112,21 @@ fn editor(
         "workspaceFolderBasename" => Some(Piece::Literal(base())),
         "userHome" => Some(variable("HOME", None, span, surroundings)),
         "pathSeparator" | "/" => Some(Piece::Literal("/".to_owned())),
-        _ => editor_variable(inside, span, findings),
+        _ => editor_variable(inside, span, surroundings, findings),
     }
 }
 
 /// `${NAME}` and `${env:NAME}`, where either may be meant.
-fn editor_variable(inside: &str, span: Span, findings: &mut Findings<'_>) -> Option<Piece> {
+fn editor_variable(
+    inside: &str,
+    span: Span,
+    surroundings: &Surroundings,
+    findings: &mut Findings<'_>,
+) -> Option<Piece> {
     let env = inside.strip_prefix("env:");
     let (name, default) = with_default(env.unwrap_or(inside), Some(":-"));
     if is_name(name) {
-        // A default is written as the name is.
-        let env = env.map_or("", |_| "env:");
-        let unset = Unset::Fault(Some(format!("${{{env}{name}:-default}}")));
+        let unset = fault(name, surroundings);
         return Some(Piece::Variable { name: name.to_owned(), default, input: None, unset, span });
     }
     if env.is_some() {

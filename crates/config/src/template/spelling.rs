@@ -10,11 +10,9 @@ pub(crate) struct Spelling {
     pub(crate) braces: bool,
     /// What stands between a name and its default in braces, if there can be a default.
     pub(crate) default: Option<&'static str>,
-    /// Whether `${env:NAME}` is one.
-    pub(crate) env: bool,
     /// Where `$NAME` is one.
     pub(crate) bare: Bare,
-    /// Whether `${input:ID}`, `${file:PATH}` and the folders of editors are some, and `$${` stands for `${`.
+    /// Whether `${env:NAME}`, `${input:ID}`, `${file:PATH}` and the folders of editors are some, and `$${` stands for `${`.
     pub(crate) editor: bool,
     /// Whether `{env:NAME}` and `{file:PATH}` are some.
     pub(crate) curly: bool,
@@ -24,6 +22,23 @@ pub(crate) struct Spelling {
     pub(crate) unset_is_empty: bool,
     /// Whether `$(COMMAND)` stands for what a command says.
     pub(crate) commands: bool,
+    /// Which spelling is advised of those that are read.
+    pub(crate) advice: Advice,
+}
+
+/// Which spelling is advised. More is read in a file than its client may know, but no more is advised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Advice {
+    /// `${NAME}`.
+    Braces,
+    /// `${env:NAME}`.
+    Env,
+    /// `{env:NAME}`.
+    Curly,
+    /// `${{ secrets.NAME }}`.
+    Secrets,
+    /// None: the client replaces nothing.
+    Nothing,
 }
 
 /// What looks like a reference at the start of a text, whether or not it is one to the file's client.
@@ -59,67 +74,68 @@ const NOTHING: Spelling = Spelling {
     whose: "this client",
     braces: false,
     default: None,
-    env: false,
     bare: Bare::Never,
     editor: false,
     curly: false,
     secrets: false,
     unset_is_empty: false,
     commands: false,
+    advice: Advice::Nothing,
 };
 
-/// Of a file that may be anybody's: whatever is spelled so by one of them.
-pub(crate) const ANY: Spelling =
-    Spelling { braces: true, default: Some(":-"), env: true, bare: Bare::Alone, editor: true, ..NOTHING };
+/// Of a file that may be anybody's: whatever is spelled so by one of them. Most of them know `${NAME}`.
+pub(crate) const ANY: Spelling = Spelling {
+    braces: true,
+    default: Some(":-"),
+    bare: Bare::Alone,
+    editor: true,
+    advice: Advice::Braces,
+    ..NOTHING
+};
+/// Of editors.
+pub(crate) const EDITOR: Spelling =
+    Spelling { whose: "the editor", default: None, advice: Advice::Env, ..ANY };
+pub(crate) const CLAUDE_DESKTOP: Spelling =
+    Spelling { whose: "Claude Desktop", advice: Advice::Nothing, ..ANY };
 pub(crate) const CLAUDE_CODE: Spelling =
-    Spelling { whose: "Claude Code", braces: true, default: Some(":-"), ..NOTHING };
-pub(crate) const GEMINI: Spelling =
-    Spelling { whose: "Gemini CLI", braces: true, default: Some(":-"), bare: Bare::Within, ..NOTHING };
+    Spelling { whose: "Claude Code", braces: true, default: Some(":-"), advice: Advice::Braces, ..NOTHING };
+pub(crate) const GEMINI: Spelling = Spelling { whose: "Gemini CLI", bare: Bare::Within, ..CLAUDE_CODE };
 pub(crate) const COPILOT: Spelling = Spelling { whose: "Copilot CLI", ..GEMINI };
 pub(crate) const QODER: Spelling = Spelling { whose: "Qoder", ..GEMINI };
 pub(crate) const QWEN: Spelling = Spelling { whose: "Qwen Code", default: None, ..GEMINI };
 pub(crate) const OPENCODE: Spelling =
-    Spelling { whose: "OpenCode", curly: true, unset_is_empty: true, ..NOTHING };
-pub(crate) const CONTINUE: Spelling = Spelling { whose: "Continue", secrets: true, ..NOTHING };
-pub(crate) const FAST_AGENT: Spelling =
-    Spelling { whose: "fast-agent", braces: true, default: Some(":"), ..NOTHING };
+    Spelling { whose: "OpenCode", curly: true, unset_is_empty: true, advice: Advice::Curly, ..NOTHING };
+pub(crate) const CONTINUE: Spelling =
+    Spelling { whose: "Continue", secrets: true, advice: Advice::Secrets, ..NOTHING };
+pub(crate) const FAST_AGENT: Spelling = Spelling { whose: "fast-agent", default: Some(":"), ..CLAUDE_CODE };
 pub(crate) const CODEX: Spelling = Spelling { whose: "Codex", ..NOTHING };
 pub(crate) const CLINE: Spelling = Spelling { whose: "Cline", ..NOTHING };
 pub(crate) const VIBE: Spelling = Spelling { whose: "Mistral Vibe", ..NOTHING };
 /// Beside `$NAME` and `${NAME}`, it runs `$(COMMAND)`, which Portolan does not.
 pub(crate) const CRUSH: Spelling = Spelling { whose: "Crush", commands: true, ..GEMINI };
-pub(crate) const GOOSE: Spelling = Spelling { whose: "Goose", braces: true, bare: Bare::Within, ..NOTHING };
+pub(crate) const GOOSE: Spelling = Spelling { whose: "Goose", default: None, ..GEMINI };
 
 impl Spelling {
     /// How a text of this file refers to a variable, if it can.
     pub(crate) fn variable(&self, name: &str) -> Option<String> {
-        if self.env {
-            Some(format!("${{env:{name}}}"))
-        } else if self.braces {
-            Some(format!("${{{name}}}"))
-        } else if self.curly {
-            Some(format!("{{env:{name}}}"))
-        } else if self.secrets {
-            Some(format!("${{{{ secrets.{name} }}}}"))
-        } else {
-            None
+        match self.advice {
+            Advice::Braces => Some(format!("${{{name}}}")),
+            Advice::Env => Some(format!("${{env:{name}}}")),
+            Advice::Curly => Some(format!("{{env:{name}}}")),
+            Advice::Secrets => Some(format!("${{{{ secrets.{name} }}}}")),
+            Advice::Nothing => None,
         }
     }
 
     /// How it refers to one that need not be set, if it can.
     pub(crate) fn with_default(&self, name: &str) -> Option<String> {
-        let between = self.default?;
-        let env = if self.env { "env:" } else { "" };
-        Some(format!("${{{env}{name}{between}default}}"))
+        let between = self.default.filter(|_| self.advice == Advice::Braces)?;
+        Some(format!("${{{name}{between}default}}"))
     }
 
     /// How it refers to the content of a file, if it can.
     pub(crate) fn file(&self) -> Option<&'static str> {
-        match (self.editor, self.curly) {
-            (true, _) => Some("${file:PATH}"),
-            (_, true) => Some("{file:PATH}"),
-            _ => None,
-        }
+        self.curly.then_some("{file:PATH}")
     }
 
     /// The reference that a text begins with, and its length. `whole` says that nothing stands before it.

@@ -169,7 +169,7 @@ fn vs_code() {
        |
     14 |       "env": { "PORT": ••••, "DEBUG": true, "PROXY": null, "KEY": "•••" },
        |                                                                   ^^^^^
-       = help: put it into Portolan's environment, or a file: "${env:KEY}", "${file:PATH}"
+       = help: put it into Portolan's environment: "${env:KEY}"
 
     DIR/.vscode/mcp.json:15:18: warning: line 3 of DIR/.env is not NAME=value
        |
@@ -490,7 +490,7 @@ fn secrets_and_unknown_references_are_warned_of() {
       |
     3 |   "env": { "GITHUB_PERSONAL_ACCESS_TOKEN": "•••••••••••••••••••••", "FILE": "${file:gone}" }
       |                                            ^^^^^^^^^^^^^^^^^^^^^^^
-      = help: put it into Portolan's environment, or a file: "${env:GITHUB_PERSONAL_ACCESS_TOKEN}", "${file:PATH}"
+      = help: put it into Portolan's environment: "${GITHUB_PERSONAL_ACCESS_TOKEN}"
 
     DIR/mcp.json:3:78: error: DIR/gone cannot be read: no such file or directory
       |

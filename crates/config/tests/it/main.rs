@@ -10,6 +10,7 @@ use config::{Loaded, Source};
 use tempfile::TempDir;
 
 mod dialects;
+mod files;
 mod foreign;
 mod generated;
 mod left_out;

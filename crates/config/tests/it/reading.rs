@@ -352,11 +352,12 @@ env = { SECRET = "${file:sub/secret.txt}" }
 fn a_file_that_cannot_be_read_is_told() {
     let files = Files::new(&[]);
     std::fs::write(files.path("latin.toml"), b"a = 1\nb = \"\xe9\"\n").unwrap();
-    assert_snapshot!(files.check("gone.toml") + &files.check("latin.toml") + &files.check(""), @r"
+    assert_snapshot!(files.check("gone.toml") + &files.check("latin.toml") + &files.check(""), @r#"
     DIR/gone.toml: error: cannot be read: no such file or directory
     DIR/latin.toml: error: cannot be read: line 2 is not UTF-8
     DIR/: error: cannot be read: is a directory
-    ");
+      = help: name the file, such as portolan.toml or the mcp.json of a client
+    "#);
     assert_eq!(files.load("gone.toml").files, [files.path("gone.toml")]);
 }
 
