@@ -33,13 +33,13 @@ const FLOORS: &[(&str, &str)] = &[
     (
         "cli",
         "print machine exit allocations fault texts signals show outside inherit shared log arguments replies given words \
-         reference serve client follow peer stdio keys replicas demo ask list fetch read prompt discover check call \
+         reference serve client follow peer stdio keys replicas demo ask list fetch read prompt discover check convert call \
          args lib main",
     ),
     (
         "config",
         "source node secret diagnostic findings syntax read outside template value file schema lower \
-         foreign load lib",
+         foreign convert load lib",
     ),
     (
         "gateway",

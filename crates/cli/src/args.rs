@@ -4,6 +4,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::call::Call;
 use crate::check::Check;
+use crate::convert::Convert;
 use crate::demo::Demo;
 use crate::discover::Discover;
 use crate::exit::Exit;
@@ -41,6 +42,7 @@ pub(crate) enum Command {
     Serve(Serve),
     Stdio(Stdio),
     Check(Check),
+    Convert(Convert),
     Keys(Keys),
     Replicas(Replicas),
     Discover(Discover),
@@ -82,6 +84,7 @@ impl Command {
             Self::Serve(serve) => Box::pin(serve.run(voice)).await,
             Self::Stdio(stdio) => Box::pin(stdio.run(voice)).await,
             Self::Check(check) => Box::pin(check.run()).await,
+            Self::Convert(convert) => convert.run(),
             Self::Keys(keys) => Box::pin(keys.run(voice)).await,
             Self::Replicas(replicas) => Box::pin(replicas.run(voice)).await,
             Self::Discover(discover) => Box::pin(discover.run()).await,

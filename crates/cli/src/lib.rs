@@ -16,6 +16,7 @@ mod ask;
 mod call;
 mod check;
 mod client;
+mod convert;
 mod demo;
 mod discover;
 pub mod exit;

@@ -14,6 +14,8 @@ pub(crate) struct Findings<'a> {
     found: Vec<Finding>,
     /// The entry of another client's file that is being looked at.
     entry: Option<String>,
+    /// Whether variables need not be set now.
+    later: bool,
 }
 
 /// One mistake, its place not yet looked up.
@@ -43,7 +45,7 @@ impl Finding {
 
 impl<'a> Findings<'a> {
     pub(crate) fn new(source: &'a Source) -> Self {
-        Self { source, found: Vec::new(), entry: None }
+        Self { source, found: Vec::new(), entry: None, later: false }
     }
 
     /// The file that is read.
@@ -59,6 +61,31 @@ impl<'a> Findings<'a> {
     /// Something that is hardly meant so.
     pub(crate) fn warning(&mut self, span: Span, message: impl Into<String>) -> &mut Finding {
         self.push(Severity::Warning, Some(span), message.into())
+    }
+
+    /// A variable that is not set: an error, unless it can be set later.
+    pub(crate) fn unset(&mut self, span: Span, message: String) -> &mut Finding {
+        let severity = if self.later { Severity::Warning } else { Severity::Error };
+        self.push(severity, Some(span), message)
+    }
+
+    /// From here on, variables may be set later.
+    pub(crate) fn allow_unset(&mut self) {
+        self.later = true;
+    }
+
+    /// How much was found so far.
+    pub(crate) fn count(&self) -> usize {
+        self.found.len()
+    }
+
+    /// Forgets the warnings that came after so many findings.
+    pub(crate) fn forget_warnings_after(&mut self, count: usize) {
+        let mut index = 0;
+        self.found.retain(|finding| {
+            index += 1;
+            index <= count || finding.severity == Severity::Error
+        });
     }
 
     /// An error of the file as a whole.

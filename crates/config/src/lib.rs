@@ -8,6 +8,7 @@
 //! Reading order: `file` (the format), `lower` (what it means), [`diagnostic`], `foreign`; then the ground they stand
 //! on: `node` (a parsed file), `syntax` (TOML and JSON → nodes), `read` (nodes → tables), `template` (`${env:NAME}`), `secret`.
 
+mod convert;
 pub mod diagnostic;
 mod file;
 mod findings;
@@ -24,8 +25,9 @@ mod syntax;
 mod template;
 mod value;
 
+pub use convert::Converted;
 pub use diagnostic::{Diagnostic, Severity};
-pub use load::{Loaded, load, load_text, load_text_with, load_with};
+pub use load::{Loaded, convert, load, load_text, load_text_with, load_with};
 pub use outside::{Environment, Inherit};
 pub use schema::{reference, schema};
 pub use source::Source;

@@ -5,10 +5,13 @@ use std::path::{Path, PathBuf};
 use base::masks::Masks;
 use base::plan::{LeftOut, Plan};
 
+use crate::convert::{self, Converted, Draft};
 use crate::diagnostic::Diagnostic;
+use crate::file::Config;
 use crate::findings::Findings;
+use crate::foreign::Client;
 use crate::lower::{Lowering, Theirs};
-use crate::node::At;
+use crate::node::{At, Node, Span};
 use crate::outside::{self, Environment, Inherit, Lookup, Outside};
 use crate::source::Source;
 use crate::syntax::Syntax;
@@ -36,22 +39,26 @@ pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Loaded {
 /// What a file is, is told by its name (`.toml`, `.json`, `.jsonc`, `.yaml`, `.yml`) or else by how it begins.
 #[must_use]
 pub fn load_with(path: &Path, env: &dyn Environment, inherit: &Inherit) -> Loaded {
+    match read(path) {
+        Ok(source) => load_text_with(source, env, inherit),
+        Err(diagnostics) => Loaded { plan: None, diagnostics, files: files(path, Vec::new()) },
+    }
+}
+
+/// The text of a file, or why it cannot be read.
+fn read(path: &Path) -> Result<Source, Vec<Diagnostic>> {
     let from_stdin = path == Path::new("-");
     let read =
         if from_stdin { outside::bounded_text(std::io::stdin().lock()) } else { outside::read_text(path) };
-    match read {
-        Ok(text) => load_text_with(Source { path: path.to_owned(), text }, env, inherit),
-        Err(error) => {
-            let nothing = Source { path: path.to_owned(), text: String::new() };
-            let mut findings = Findings::new(&nothing);
-            let finding = findings.whole(format!("cannot be read: {}", outside::reason(&error)));
-            if let Some(help) = instead_of_directory(path) {
-                finding.help(help);
-            }
-            let diagnostics = findings.finish(path, &[], &Masks::default());
-            Loaded { plan: None, diagnostics, files: files(path, Vec::new()) }
+    read.map(|text| Source { path: path.to_owned(), text }).map_err(|error| {
+        let nothing = Source { path: path.to_owned(), text: String::new() };
+        let mut findings = Findings::new(&nothing);
+        let finding = findings.whole(format!("cannot be read: {}", outside::reason(&error)));
+        if let Some(help) = instead_of_directory(path) {
+            finding.help(help);
         }
-    }
+        findings.finish(path, &[], &Masks::default())
+    })
 }
 
 /// Checks the text of a configuration file. `env` looks up environment variables.
@@ -63,52 +70,20 @@ pub fn load_text(source: Source, env: &dyn Fn(&str) -> Option<String>) -> Loaded
 /// Checks the text of a configuration file.
 #[must_use]
 pub fn load_text_with(mut source: Source, env: &dyn Environment, inherit: &Inherit) -> Loaded {
-    if let Some(text) = source.text.strip_prefix('\u{feff}') {
-        source.text = text.to_owned();
-    }
+    strip_mark(&mut source);
     let mut findings = Findings::new(&source);
     let mut outside = Outside::new(directory(&source.path), env);
-    let syntax = Syntax::of(&source);
-    let root = syntax::parse(syntax, &mut findings);
-    if findings.failed()
-        && let Some(other) = syntax::meant(&source, syntax)
-    {
-        let (is, says, ending) = (other.name(), syntax.name(), other.ending());
-        findings
-            .only(format!("this is {is}, and is read as {says} for the file's name"))
-            .help(format!("let the name end in {ending}"));
-    }
-    let is_foreign = syntax != Syntax::Toml || foreign::is_foreign(&root);
-    if is_foreign {
-        foreign::assign(&root, &mut findings);
-    }
-    let mut hidden = secret::hidden(&root, &source.text);
+    let Parsed { syntax, root, is_foreign, mut hidden } = parse(&source, &mut findings);
     let mut plan = None;
     if findings.failed() {
         // What is missing from a broken file may stand right behind the break: nothing more is said of it.
         hidden.extend(secret::hidden_in_lines(&source.text));
     } else if is_foreign {
         if let Some((config, client)) = foreign::read(&root, syntax, &mut findings, &mut outside) {
-            let theirs = Some(Theirs {
-                spelling: client.spelling,
-                syntax: client.syntax,
-                lists: client.starts_lists(),
-            });
-            plan = Some(
-                Lowering { findings: &mut findings, outside: &mut outside, theirs, inherit: inherit.clone() }
-                    .config(&config),
-            );
+            plan = Some(lower(&config, Some(client), inherit, &mut findings, &mut outside));
         }
     } else if let Some(At { value: config, .. }) = At::read(&root, &mut findings) {
-        plan = Some(
-            Lowering {
-                findings: &mut findings,
-                outside: &mut outside,
-                theirs: None,
-                inherit: inherit.clone(),
-            }
-            .config(&config),
-        );
+        plan = Some(lower(&config, None, inherit, &mut findings, &mut outside));
     }
     let usable = plan.as_ref().is_some_and(|plan: &Plan| !plan.upstreams.is_empty());
     let left_out = if usable && !findings.failed() { findings.leave_out() } else { Vec::new() };
@@ -123,9 +98,101 @@ pub fn load_text_with(mut source: Source, env: &dyn Environment, inherit: &Inher
         // What one server was given, another may have got from it.
         upstream.masks = masks.clone();
     }
-    let shown = if source.path == Path::new("-") { Path::new("<stdin>") } else { &source.path };
-    let diagnostics = findings.finish(shown, &hidden, &masks);
+    let diagnostics = findings.finish(shown(&source.path), &hidden, &masks);
     Loaded { plan, diagnostics, files: files(&source.path, outside.into_files()) }
+}
+
+/// Makes of another client's file, or of standard input (`-`), the text of one of Portolan's own, which is to lie at `to`.
+/// What it refers to need not be there yet.
+#[must_use]
+pub fn convert(from: &Path, to: &Path, env: &dyn Environment) -> Converted {
+    let mut source = match read(from) {
+        Ok(source) => source,
+        Err(diagnostics) => return Converted { text: None, diagnostics, remarks: Vec::new() },
+    };
+    strip_mark(&mut source);
+    let mut findings = Findings::new(&source);
+    findings.allow_unset();
+    let mut outside = Outside::new(directory(&source.path), env);
+    let Parsed { syntax, root, is_foreign, mut hidden } = parse(&source, &mut findings);
+    let mut draft = None;
+    if findings.failed() {
+        hidden.extend(secret::hidden_in_lines(&source.text));
+    } else if !is_foreign {
+        findings.only("this is Portolan's own configuration already");
+    } else if let Some((config, client)) = foreign::read(&root, syntax, &mut findings, &mut outside) {
+        let read = findings.count();
+        drop(lower(&config, Some(client), &Inherit::default(), &mut findings, &mut outside));
+        // What else there is to say of it is said of the new file.
+        findings.forget_warnings_after(read);
+        let mut entries = config.upstream.iter().flat_map(|given| &given.value.0);
+        if !findings.failed() && entries.any(|entry| findings.fault_of(&entry.name.value).is_none()) {
+            let masks = outside.secrets.masks();
+            let masked = |(name, why): (String, String)| (name, masks.mask(&why).into_owned());
+            let left_out: Vec<_> = findings.leave_out().into_iter().map(masked).collect();
+            let to = convert::absolute(to);
+            draft = Some(Draft::write(&config, &left_out, (from, &to), &outside));
+        }
+    }
+    findings.keep_all();
+    let masks = outside.secrets.masks();
+    let diagnostics = findings.finish(shown(&source.path), &hidden, &masks);
+    let (text, remarks) = draft.unzip();
+    Converted { text, diagnostics, remarks: remarks.unwrap_or_default() }
+}
+
+/// A file's text as a tree, and what it is.
+struct Parsed {
+    syntax: Syntax,
+    root: Node,
+    /// Whether it is another client's.
+    is_foreign: bool,
+    /// What of it is shown to nobody.
+    hidden: Vec<Span>,
+}
+
+fn parse(source: &Source, findings: &mut Findings<'_>) -> Parsed {
+    let syntax = Syntax::of(source);
+    let root = syntax::parse(syntax, findings);
+    if findings.failed()
+        && let Some(other) = syntax::meant(source, syntax)
+    {
+        let (is, says, ending) = (other.name(), syntax.name(), other.ending());
+        findings
+            .only(format!("this is {is}, and is read as {says} for the file's name"))
+            .help(format!("let the name end in {ending}"));
+    }
+    let is_foreign = syntax != Syntax::Toml || foreign::is_foreign(&root);
+    if is_foreign {
+        foreign::assign(&root, findings);
+    }
+    let hidden = secret::hidden(&root, &source.text);
+    Parsed { syntax, root, is_foreign, hidden }
+}
+
+fn lower<'a>(
+    config: &Config,
+    client: Option<&Client>,
+    inherit: &Inherit,
+    findings: &mut Findings<'a>,
+    outside: &mut Outside<'a>,
+) -> Plan {
+    let theirs = client.map(|client| Theirs {
+        spelling: client.spelling,
+        syntax: client.syntax,
+        lists: client.starts_lists(),
+    });
+    Lowering { findings, outside, theirs, inherit: inherit.clone() }.config(config)
+}
+
+fn strip_mark(source: &mut Source) {
+    if let Some(text) = source.text.strip_prefix('\u{feff}') {
+        source.text = text.to_owned();
+    }
+}
+
+fn shown(path: &Path) -> &Path {
+    if path == Path::new("-") { Path::new("<stdin>") } else { path }
 }
 
 /// The files that a directory may be named for.

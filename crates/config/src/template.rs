@@ -10,6 +10,7 @@ use crate::outside::{INHERITED, Outside};
 use crate::read::{Read, WrongKind};
 
 mod foreign;
+mod own;
 pub(crate) mod spelling;
 
 use spelling::Spelling;
@@ -320,7 +321,7 @@ impl Unset {
             }
             (Self::Fault(_), Some(id)) => {
                 findings
-                    .error(span, format!("nobody can be asked for the input {id:?} here"))
+                    .unset(span, format!("nobody can be asked for the input {id:?} here"))
                     .help(format!("set the environment variable {name}"));
                 None
             }
@@ -329,7 +330,7 @@ impl Unset {
                     Some(text) => format!("set it; if it may be missing, write {text}"),
                     None => "set it where Portolan is started".to_owned(),
                 };
-                findings.error(span, format!("the environment variable {name} is not set")).help(help);
+                findings.unset(span, format!("the environment variable {name} is not set")).help(help);
                 None
             }
         }

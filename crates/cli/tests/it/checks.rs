@@ -183,6 +183,37 @@ fn a_bad_entry_is_left_out_unless_that_is_not_wanted() {
     assert!(ended.stderr.contains("does not leave out \"bad\""), "{}", ended.stderr);
 }
 
+/// A client's file becomes one of Portolan's own, which can be used at once.
+#[test]
+fn a_file_is_converted_and_never_written_over() {
+    let text = ONE_BAD.replace("PROGRAM", PORTOLAN);
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("mcp.json"), text).unwrap();
+    let run =
+        |args: &[&str]| finish(command(args).current_dir(dir.path()).env("PORTOLAN_TEST_NO_SUCH_KEY", "x"));
+    let ended = run(&["convert", "mcp.json"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert_eq!(
+        ended.stdout,
+        "portolan.toml is written; portolan check portolan.toml --connect says whether its servers are there\n"
+    );
+    let made = std::fs::read_to_string(dir.path().join("portolan.toml")).unwrap();
+    assert!(made.contains("env = { KEY = \"${env:PORTOLAN_TEST_NO_SUCH_KEY}\" }"), "{made}");
+    let mode = std::fs::metadata(dir.path().join("portolan.toml")).unwrap().permissions();
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777, 0o600);
+    assert!(run(&["check", "portolan.toml", "--connect"]).stdout.contains("good  up"));
+    assert_ended!(run(&["convert", "mcp.json"]), @r#"
+    exit: 2
+    ----- stderr -----
+    error: portolan.toml is there already
+
+    hint: --force writes over it, --output FILE writes elsewhere
+    "#);
+    assert_eq!(run(&["convert", "mcp.json", "--force"]).code, Some(0));
+    assert_eq!(run(&["convert", "mcp.json", "--output", "-"]).stdout, made);
+    assert_eq!(run(&["convert", "portolan.toml", "--output", "-"]).code, Some(3));
+}
+
 /// What the programs of another client's file get of this environment, is said beside that file.
 #[test]
 fn programs_get_what_the_command_line_says() {

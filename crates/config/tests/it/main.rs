@@ -9,6 +9,7 @@ use std::path::Path;
 use config::{Loaded, Source};
 use tempfile::TempDir;
 
+mod convert;
 mod dialects;
 mod files;
 mod foreign;
