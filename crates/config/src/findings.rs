@@ -122,6 +122,20 @@ impl<'a> Findings<'a> {
         }
     }
 
+    /// What was found at a word in this part of the file is about the entry of that name.
+    pub(crate) fn assign_word(&mut self, part: Span, name: &str) {
+        let text = self.source.text.as_str();
+        let is_word = |span: Span| {
+            part.start <= span.start
+                && span.end <= part.end
+                && text.get(span.range()).is_some_and(|word| word.trim_matches(['"', '\'']) == name)
+        };
+        let free = self.found.iter_mut().filter(|finding| finding.entry.is_none());
+        for finding in free.filter(|finding| finding.span.is_some_and(is_word)) {
+            finding.entry = Some(name.to_owned());
+        }
+    }
+
     /// Why an entry cannot be used, if it cannot.
     pub(crate) fn fault_of(&self, name: &str) -> Option<&str> {
         let is_fault = |finding: &&Finding| {

@@ -39,6 +39,10 @@ pub(crate) fn assign(root: &Node, findings: &mut Findings<'_>) {
     for server in block.value.members().unwrap_or_default() {
         findings.assign(server.value.span, &server.key.value);
     }
+    // Of two servers of one name nobody knows which is meant.
+    for server in block.value.members().unwrap_or_default() {
+        findings.assign_word(block.value.span, &server.key.value);
+    }
     for (index, server) in block.value.items().unwrap_or_default().iter().enumerate() {
         findings.assign(server.span, &layout::name_in_list(index, server).value);
     }
@@ -125,10 +129,18 @@ fn upstream(
 }
 
 /// The rest of the file is for the client. That it is not read should be known, but not line by line.
-fn others(root: &Node, known: &[&str], findings: &mut Findings<'_>) {
+fn others(root: &Node, known: &[&'static str], findings: &mut Findings<'_>) {
+    let read = known.first().copied().unwrap_or_default();
     let known = |key: &str| matches!(key, "$schema" | "inputs" | "mcp") || known.contains(&key);
     let others: Vec<&Member> =
         root.members().unwrap_or_default().iter().filter(|m| !known(&m.key.value)).collect();
+    let (blocks, others): (Vec<_>, Vec<_>) =
+        others.into_iter().partition(|member| matches!(member.key.value.as_str(), "mcpServers" | "servers"));
+    for block in blocks {
+        findings
+            .warning(block.key.span, format!("{:?} is not read, since there is {read:?}", block.key.value))
+            .help(format!("move its servers into {read:?}"));
+    }
     let Some(first) = others.first() else { return };
     let names = others.iter().take(3).map(|member| member.key.value.as_str());
     let more = if others.len() > 3 { format!(" and {} more", others.len() - 3) } else { String::new() };

@@ -56,6 +56,8 @@ fn read(path: &Path) -> Result<Source, Vec<Diagnostic>> {
         let finding = findings.whole(format!("cannot be read: {}", outside::reason(&error)));
         if let Some(help) = instead_of_directory(path) {
             finding.help(help);
+        } else if error.kind() == std::io::ErrorKind::NotFound {
+            finding.help("name a file that is there: portolan.toml, or the file of a client");
         }
         findings.finish(path, &[], &Masks::default())
     })

@@ -23,10 +23,27 @@ impl<T: Read> At<T> {
             Ok(value) => value.map(|value| Self { value, span: node.span }),
             Err(WrongKind) => {
                 let (expected, found) = (T::EXPECTED, node.value.kind());
-                findings.error(node.span, format!("expected {expected}, found {found}"));
+                let help = instead(node, expected);
+                let finding = findings.error(node.span, format!("expected {expected}, found {found}"));
+                if let Some(help) = help {
+                    finding.help(help);
+                }
                 None
             }
         }
+    }
+}
+
+/// What may have been meant by a value of another kind. The value itself may be a secret.
+pub(crate) fn instead(node: &Node, expected: &str) -> Option<&'static str> {
+    let is_scalar = matches!(node.value, Value::Whole(_) | Value::Fraction(_) | Value::Boolean(_));
+    match node.text() {
+        None if is_scalar && expected.starts_with("text") => Some("put it in quotes"),
+        None if expected.starts_with("text") => Some("write one text in its place"),
+        Some("true" | "false") if expected.starts_with("true") => Some("leave out the quotes"),
+        Some(_) if expected.starts_with("a list") => Some("put it in brackets: [\"…\"]"),
+        Some(_) if expected.starts_with("a number") => Some("write a number, without quotes and unit"),
+        _ => None,
     }
 }
 

@@ -88,7 +88,11 @@ fn servers<'n>(member: &'n Member, syntax: Syntax, findings: &mut Findings<'_>) 
     }
     let Some(members) = member.value.members() else {
         let found = member.value.value.kind();
-        findings.error(member.value.span, format!("expected servers by their names, found {found}"));
+        let message = format!("expected servers by their names, found {found}");
+        findings.error(member.value.span, message).help(format!(
+            "for example: {:?}: {{ \"files\": {{ \"command\": \"npx\" }} }}",
+            member.key.value
+        ));
         return None;
     };
     let of_goose = |member: &&Member| {

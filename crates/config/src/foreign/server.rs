@@ -6,7 +6,7 @@ use crate::file::{Selection, Texts, Transport, Upstream};
 use crate::findings::{Findings, nearest};
 use crate::node::{At, Member, Node, Span, Value};
 use crate::outside::{self, Outside};
-use crate::read::{Entries, Entry, Read};
+use crate::read::{self, Entries, Entry, Read};
 use crate::template::{self, Dialect, Surroundings, Template};
 use crate::value::Command;
 
@@ -56,6 +56,15 @@ const READ: &[&str] = &[
     "transport",
     "type",
     "url",
+];
+/// What other clients call it.
+const ALIASES: &[(&str, &str)] = &[
+    ("cmd", "command"),
+    ("endpoint", "url"),
+    ("environment", "env"),
+    ("envs", "env"),
+    ("http_headers", "headers"),
+    ("uri", "url"),
 ];
 /// The members that are a URL; the first that is there is taken.
 const URLS: &[&str] = &["httpUrl", "serverUrl", "url", "baseUrl"];
@@ -159,7 +168,8 @@ impl Server<'_, '_, '_> {
             }
             _ => {
                 let finding = self.findings.warning(member.key.span, format!("unknown member {key:?}"));
-                if let Some(meant) = nearest(key, READ.iter().copied()) {
+                let alias = ALIASES.iter().find(|(alias, _)| *alias == key).map(|(_, meant)| *meant);
+                if let Some(meant) = alias.or_else(|| nearest(key, READ.iter().copied())) {
                     finding.help(format!("did you mean {meant:?}?"));
                 }
             }
@@ -193,7 +203,12 @@ impl Server<'_, '_, '_> {
     }
 
     pub(super) fn wrong_kind(&mut self, node: &Node, expected: &str) {
-        self.findings.error(node.span, format!("expected {expected}, found {}", node.value.kind()));
+        let help = read::instead(node, expected);
+        let finding =
+            self.findings.error(node.span, format!("expected {expected}, found {}", node.value.kind()));
+        if let Some(help) = help {
+            finding.help(help);
+        }
     }
 
     /// Whether it is switched off: once is enough, where a file says it in two ways.
@@ -292,7 +307,9 @@ impl Server<'_, '_, '_> {
         if has {
             self.upstream.written.forget(if needs == "url" { "command" } else { "url" });
         } else if url.is_some() || self.upstream.written.key("command").is_some() {
-            self.findings.error(span, format!("a server of type {kind:?} needs a {needs}"));
+            self.findings
+                .error(span, format!("a server of type {kind:?} needs a {needs}"))
+                .help(format!("give it a {needs}, or leave out the type"));
         }
     }
 

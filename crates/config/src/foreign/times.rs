@@ -65,7 +65,9 @@ impl Server<'_, '_, '_> {
             Unit::ByItsSize => {
                 if (1_000.0..MILLISECONDS_FROM).contains(&number) {
                     let message = format!("{number} is taken for seconds, as Cline and Roo do");
-                    self.findings.warning(span, message);
+                    self.findings
+                        .warning(span, message)
+                        .help("from 10000 on, and in a file of Claude or Gemini, it counts milliseconds");
                 }
                 number >= MILLISECONDS_FROM
             }
@@ -75,7 +77,8 @@ impl Server<'_, '_, '_> {
         if time < SHORTEST {
             let unit = if is_ms { "milliseconds" } else { "seconds" };
             self.findings
-                .warning(span, format!("{number} {unit} is no time to wait, so the default is used"));
+                .warning(span, format!("{number} {unit} is no time to wait, so the default is used"))
+                .help(format!("the unit is {unit} here; leave it out for the default"));
             return;
         }
         let lasting = |time| Some(At { value: Lasting(time), span });

@@ -59,8 +59,11 @@ impl Lowering<'_, '_> {
         if program.contains('/') {
             let path = self.outside.path(program);
             if !is_program(&path) {
-                let why = if path.exists() { "is no program" } else { "does not exist" };
-                self.findings.warning(span, format!("{} {why}", path.display()));
+                let (why, help) = match path.exists() {
+                    true => ("is no program", "name a file that may be executed: chmod +x makes it one"),
+                    false => ("does not exist", "install it, or write where it is"),
+                };
+                self.findings.warning(span, format!("{} {why}", path.display())).help(help);
             }
             return path.to_string_lossy().into_owned();
         }
@@ -73,6 +76,8 @@ impl Lowering<'_, '_> {
             let finding = self.findings.warning(span, format!("there is no program {program:?} in the PATH"));
             if program.contains(' ') {
                 finding.help(format!("no shell splits it into words; write {written}"));
+            } else {
+                finding.help("install it, or write its whole path");
             }
         }
         program.to_owned()
@@ -85,6 +90,8 @@ impl Lowering<'_, '_> {
             let finding = self.findings.error(text.span, format!("there is no directory {}", path.display()));
             if path.components().any(|part| part.as_os_str() == "~") {
                 finding.help(home);
+            } else {
+                finding.help("make it, or name another");
             }
         }
         Some(path)

@@ -27,11 +27,26 @@ pub(crate) fn parse(findings: &mut Findings<'_>) -> Node {
     match parse_to_ast(text, &CollectOptions::default(), &OPTIONS) {
         Ok(parsed) => parsed.value.map_or(empty, |value| node(&value, findings)),
         Err(fault) => {
-            findings
-                .error(span(fault.range()), format!("not JSON: {}", lower_first(&fault.kind().to_string())));
+            let kind = lower_first(&fault.kind().to_string());
+            let help = next_step(&kind);
+            findings.error(span(fault.range()), format!("not JSON: {kind}")).help(help);
             empty
         }
     }
+}
+
+/// What to do about it, by the parser's words.
+fn next_step(kind: &str) -> &'static str {
+    let steps = [
+        ("comma", "members and elements stand apart by one comma each"),
+        ("single-quoted", "write the text between \" and \""),
+        ("unterminated", "what begins here has no end: a quote, bracket or brace is missing"),
+        ("colon", "a member is written \"name\": value"),
+        ("close", "there is one bracket or brace too many, or one too few before it"),
+        ("nesting", "no configuration lies so deep"),
+    ];
+    let step = steps.iter().find(|(word, _)| kind.contains(word));
+    step.map_or("look at what stands right before it, too", |(_, step)| step)
 }
 
 fn lower_first(text: &str) -> String {
@@ -75,7 +90,8 @@ fn members(object: &Object<'_>, findings: &mut Findings<'_>) -> Vec<Member> {
             Some(first) => {
                 findings
                     .error(key.span, format!("{:?} stands here twice", key.value))
-                    .label(first.key.span, "the first is here");
+                    .label(first.key.span, "the first is here")
+                    .help("leave out one of them");
             }
             None => members.push(Member { key, value }),
         }

@@ -104,7 +104,8 @@ impl Tree {
             Some(first) => {
                 findings
                     .error(key.span, format!("{:?} stands here twice", key.value))
-                    .label(first.key.span, "the first is here");
+                    .label(first.key.span, "the first is here")
+                    .help("leave out one of them");
             }
             None => members.push(Member { key, value: node }),
         }
@@ -112,7 +113,9 @@ impl Tree {
 
     fn broken(&mut self, fault: &ScanError, findings: &mut Findings<'_>) {
         let at = self.places.byte(fault.marker().index());
-        findings.error(Span { start: at, end: at }, format!("not YAML: {}", fault.info()));
+        findings
+            .error(Span { start: at, end: at }, format!("not YAML: {}", fault.info()))
+            .help("look at the indentation, and at what stands right before it");
         self.root = None;
     }
 }

@@ -217,6 +217,7 @@ fn what_is_no_clients_file_is_not_made_into_anything() {
       |
     1 | {
       | ^
+      = help: what begins here has no end: a quote, bracket or brace is missing
 
     DIR/bad.json:1:19: error: upstream "a" has neither a url nor a command
       |
@@ -225,5 +226,6 @@ fn what_is_no_clients_file_is_not_made_into_anything() {
       = help: give it a "url", or a "command" and "args"
 
     DIR/gone.json: error: cannot be read: no such file or directory
+      = help: name a file that is there: portolan.toml, or the file of a client
     "#);
 }

@@ -582,6 +582,7 @@ fn claude_code_has_servers_in_its_projects() {
        |
     15 |     "DIR/gone": { "mcpServers": { "lost": { "type": "stdio", "command": "x", "args": [] } } },
        |                                               ^^^^^^
+       = help: make it, or name another
     "#);
     let plan = loaded.plan.unwrap();
     assert_eq!(names(&plan), ["all", "db", "db-shop"]);
@@ -631,6 +632,7 @@ fn yaml_that_is_none_is_told_where() {
       |
     3 |    command: x
       |    ^
+      = help: look at the indentation, and at what stands right before it
 
     DIR/config.yaml:4:5: warning: "a" is left out: "command" stands here twice
       |
@@ -639,6 +641,7 @@ fn yaml_that_is_none_is_told_where() {
       :
     3 |     command: x
       |     ------- the first is here
+      = help: leave out one of them
     b: z [] []
 
     DIR/config.yaml:1:1: error: the file has neither "mcpServers" nor "extensions"
@@ -723,6 +726,11 @@ fn time_outs_are_in_each_clients_own_unit() {
     config.toml: connect 20s, list 15s, call 300s
     goose.yaml: connect 30s, list 15s, call 300s
     "#);
+}
+
+#[test]
+fn times_that_are_hardly_meant_are_told() {
+    let json = |more: &str| format!(r#"{{ "mcpServers": {{ "a": {{ "command": "x", {more} }} }} }}"#);
     let odd = [
         read(".gemini/settings.json", &json(r#""timeout": 30"#)),
         read("mcp.json", &json(r#""timeout": 0"#)),
@@ -734,23 +742,27 @@ fn time_outs_are_in_each_clients_own_unit() {
       |
     1 | { "mcpServers": { "a": { "command": "x", "timeout": 30 } } }
       |                                                     ^^
+      = help: the unit is milliseconds here; leave it out for the default
     a: x [] []
 
     DIR/mcp.json:1:53: warning: 0 seconds is no time to wait, so the default is used
       |
     1 | { "mcpServers": { "a": { "command": "x", "timeout": 0 } } }
       |                                                     ^
+      = help: the unit is seconds here; leave it out for the default
     a: x [] []
 
     DIR/mcp.json:1:53: warning: 3600 is taken for seconds, as Cline and Roo do
       |
     1 | { "mcpServers": { "a": { "command": "x", "timeout": 3600 } } }
       |                                                     ^^^^
+      = help: from 10000 on, and in a file of Claude or Gemini, it counts milliseconds
     a: x [] []
 
     DIR/mcp.json:1:53: error: expected a number, found text
       |
     1 | { "mcpServers": { "a": { "command": "x", "timeout": "soon" } } }
       |                                                     ^^^^^^
+      = help: write a number, without quotes and unit
     "#);
 }

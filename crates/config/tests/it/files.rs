@@ -39,6 +39,7 @@ fn a_directory_is_named_and_what_is_in_it() {
       = help: name the file, such as portolan.toml or the mcp.json of a client
 
     DIR/gone.json: error: cannot be read: no such file or directory
+      = help: name a file that is there: portolan.toml, or the file of a client
     "#);
 }
 
@@ -219,6 +220,7 @@ command = "x"
     config.toml
       Codex replaces nothing in its file; `portolan convert` makes one of Portolan's own, where "${env:API_KEY}" stands for a variable
       command = "program", and args = ["argument"]
+      install it, or write its whole path
       most programs also take it from an environment variable: env_vars = ["NAME"]
       no shell splits it into words; write command = "npx", and args = ["-y", "x"]
       url = "https://mcp.example.com/mcp", or command = "program" and args = ["argument"]

@@ -56,6 +56,7 @@ fn claude_code() {
       |
     8 |     "db": { "type": "stdio", "command": "${HOME}/bin/db", "args": ["--dsn", "${DSN:-postgres://localhost}"], "env": {} }
       |                                         ^^^^^^^^^^^^^^^^
+      = help: install it, or write where it is
     "#);
     let plan = loaded.plan.unwrap();
     assert_eq!(http(&plan).destination.url(), "https://api.example.com/mcp");
@@ -109,6 +110,7 @@ fn claude_code_with_what_is_not_followed() {
       |
     7 |     "d": { "type": "http", "command": "x" },
       |                    ^^^^^^
+      = help: give it a url, or leave out the type
 
     DIR/.mcp.json:8:28: warning: unknown member "arg"
       |
@@ -264,6 +266,7 @@ fn cursor() {
       |
     4 |     "local": { "command": "${workspaceFolder}/bin/server", "envFile": "gone.env" }
       |                           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      = help: install it, or write where it is
 
     DIR/.cursor/mcp.json:4:71: warning: "local" is left out: DIR/gone.env cannot be read: no such file or directory
       |
@@ -335,6 +338,7 @@ fn cline_and_roo() {
       |
     6 |     "odd": { "command": "x", "timeout": "soon" }
       |                                         ^^^^^^
+      = help: write a number, without quotes and unit
     "#);
 }
 
@@ -410,6 +414,7 @@ fn files_without_servers_are_told_so() {
       |
     1 | { "mcpServers": [] }
       |                 ^^
+      = help: for example: "mcpServers": { "files": { "command": "npx" } }
 
     DIR/mcp.json:1:1: error: the file has neither "mcpServers" nor "servers"
       |
@@ -432,12 +437,14 @@ fn what_is_no_json_is_told_where() {
       |
     1 | { "mcpServers": { "a": { "command": "x" "args": [] } } }
       |                                        ^
+      = help: members and elements stand apart by one comma each
     "#);
     assert_snapshot!(check_as("mcp.json", "{ \"mcpServers\": { \"a\": { \"command\": 'x' } }"), @r#"
     DIR/mcp.json:1:37: error: not JSON: single-quoted strings are not allowed
       |
     1 | { "mcpServers": { "a": { "command": 'x' } }
       |                                     ^
+      = help: write the text between " and "
     "#);
 }
 
@@ -451,6 +458,7 @@ fn a_server_that_is_there_twice_is_an_error() {
       :
     1 | { "mcpServers": { "a": { "command": "x" }, "a": { "command": "y" } } }
       |                   --- the first is here
+      = help: leave out one of them
     "#);
 }
 

@@ -94,11 +94,13 @@ fn all_that_is_wrong_with_an_entry_is_said() {
       |
     3 |   "bad": { "command": "x", "args": [1, true], "env": { "A": "${NO_SUCH_KEY}" } }
       |                                     ^
+      = help: put it in quotes
 
     DIR/mcp.json:3:40: warning: "bad" is left out: expected text in quotes, found true or false
       |
     3 |   "bad": { "command": "x", "args": [1, true], "env": { "A": "${NO_SUCH_KEY}" } }
       |                                        ^^^^
+      = help: put it in quotes
 
     DIR/mcp.json:3:62: warning: "bad" is left out: the environment variable NO_SUCH_KEY is not set
       |

@@ -9,6 +9,7 @@ use std::path::Path;
 use config::{Loaded, Source};
 use tempfile::TempDir;
 
+mod cases;
 mod convert;
 mod dialects;
 mod files;
@@ -17,6 +18,7 @@ mod generated;
 mod left_out;
 mod limits;
 mod listeners;
+mod mistakes;
 mod names;
 mod panics;
 mod processes;

@@ -187,11 +187,13 @@ stop_grace = "1h"
       |
     5 | command = "./gone"
       |           ^^^^^^^^
+      = help: install it, or write where it is
 
     DIR/c.toml:6:13: error: there is no directory DIR/nowhere
       |
     6 | directory = "nowhere"
       |             ^^^^^^^^^
+      = help: make it, or name another
 
     DIR/c.toml:9:9: error: this is no name of an environment variable
       |
@@ -207,6 +209,7 @@ stop_grace = "1h"
       |
     9 | env = { "A=B" = "•", "" = "•", OK = • }
       |                                     ^
+      = help: put it in quotes
 
     DIR/c.toml:10:16: error: this is no name of an environment variable
        |
@@ -253,11 +256,13 @@ env = { PATH = "/nowhere" }
       |
     7 | command = "/etc/passwd"
       |           ^^^^^^^^^^^^^
+      = help: name a file that may be executed: chmod +x makes it one
 
     portolan.toml:9:11: warning: there is no program "sh" in the PATH
       |
     9 | command = "sh"
       |           ^^^^
+      = help: install it, or write its whole path
     "#);
 }
 

@@ -61,6 +61,7 @@ route = []
       |
     2 | upstream.a = { url = 5, era = true, disabled = "yes", args = "x", env = ["•••"], tools = [] }
       |                      ^
+      = help: put it in quotes
 
     portolan.toml:2:31: error: expected one of "auto" "modern" "legacy", found true or false
       |
@@ -81,6 +82,7 @@ route = []
       |
     2 | upstream.a = { url = 5, era = true, disabled = "yes", args = "x", env = ["•••"], tools = [] }
       |                                                              ^^^
+      = help: put it in brackets: ["…"]
 
     portolan.toml:2:67: error: "env" is only for upstreams with a command
       |
@@ -354,6 +356,7 @@ fn a_file_that_cannot_be_read_is_told() {
     std::fs::write(files.path("latin.toml"), b"a = 1\nb = \"\xe9\"\n").unwrap();
     assert_snapshot!(files.check("gone.toml") + &files.check("latin.toml") + &files.check(""), @r#"
     DIR/gone.toml: error: cannot be read: no such file or directory
+      = help: name a file that is there: portolan.toml, or the file of a client
     DIR/latin.toml: error: cannot be read: line 2 is not UTF-8
     DIR/: error: cannot be read: is a directory
       = help: name the file, such as portolan.toml or the mcp.json of a client

@@ -192,6 +192,7 @@ headers = { Host = "x", "Mcp-Session-Id" = "x", "a b" = "x", X-Line = "a\nb", x-
       |
     4 | …aders = { Host = "•", "Mcp-Session-Id" = "•", "a b" = "•", X-Line = ••••••, x-twice = "•", X-Twice = "•", X-Number = • }
       |                                                                                                                       ^
+      = help: put it in quotes
     "#);
 }
 
