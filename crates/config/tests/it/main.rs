@@ -10,6 +10,7 @@ use config::{Loaded, Source};
 use tempfile::TempDir;
 
 mod cases;
+mod clients;
 mod convert;
 mod dialects;
 mod files;
