@@ -25,7 +25,7 @@ const FLOORS: &[(&str, &str)] = &[
     ("auth", "lib"),
     (
         "base",
-        "sync digest clock era fault globs masks plan aside metrics world error random reply cache bulkhead \
+        "sync digest clock era fault globs masks plan aside metrics sink world error random reply cache bulkhead \
          under_way lib",
     ),
     ("bench", "wire say look fault process load echo cases yard report run main"),
@@ -43,8 +43,8 @@ const FLOORS: &[(&str, &str)] = &[
     ),
     (
         "gateway",
-        "descriptors tally caller replica suspend catalog changes route bridge relay call tasks \
-         flow live listener assembly lib",
+        "descriptors replica caller catalog changes forward tasks outcome route call flow bridge live listener assembly \
+         lib",
     ),
     (
         "mcp",
@@ -105,7 +105,7 @@ const DOUBLES: &[(&str, &str)] =
 
 /// Lines of a crate without tests. Whoever needs more needs another crate.
 const MOST_LINES: usize = 14_000;
-const LARGE: &[(&str, usize)] = &[("gateway", 15_000)];
+const LARGE: &[(&str, usize)] = &[("gateway", 15_600)];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()

@@ -23,6 +23,7 @@ pub mod metrics;
 pub mod plan;
 pub mod random;
 pub mod reply;
+pub mod sink;
 pub mod sync;
 pub mod under_way;
 pub mod world;

@@ -14,6 +14,7 @@ use transport::workers::Workers;
 
 use crate::clock::Clock;
 use crate::metrics::Metrics;
+use crate::sink::Sinks;
 
 /// The outside of one running data plane.
 #[derive(Debug, Clone)]
@@ -32,6 +33,8 @@ pub struct World {
     pub identity: String,
     /// Counts.
     pub metrics: Arc<Metrics>,
+    /// What is told of each call that is over; the metrics are among them.
+    pub sinks: Sinks,
     /// The bound on what is held for clients and servers.
     pub memory: Memory,
     /// The threads that carry connections.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use base::clock::SystemClock;
 use base::metrics::Metrics;
 use base::plan::Plan;
+use base::sink::Sinks;
 use base::world::World;
 use gateway::assembly::child_places;
 use store::seal::{Seal, draw_first_random};
@@ -61,6 +62,7 @@ pub(crate) fn world(
     memory.set_limit(plan.limits.memory);
     let mut metrics = metrics();
     metrics.show_memory(&memory);
+    let metrics = Arc::new(metrics);
     Ok(World {
         network: Arc::new(SystemNetwork),
         spawn: spawn(None)?,
@@ -68,7 +70,8 @@ pub(crate) fn world(
         seal: seal.into(),
         tap,
         identity: IDENTITY.to_owned(),
-        metrics: Arc::new(metrics),
+        sinks: Sinks::counting(&metrics),
+        metrics,
         memory,
         workers,
         children: child_places(plan),

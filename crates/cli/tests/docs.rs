@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use base::clock::SystemClock;
 use base::plan::{Plan, Reach};
+use base::sink::Sinks;
 use base::world::World;
 use gateway::assembly::{Gateway, child_places};
 use reference_server::{Settings, serve_stdio};
@@ -74,6 +75,7 @@ fn world(plan: &Plan) -> World {
     spawn.program("npx", |stdio| async move {
         i32::from(serve_stdio(stdio.stdin, stdio.stdout, Settings::default()).await.is_err())
     });
+    let metrics = Arc::default();
     World {
         network: Arc::new(MemoryNetwork::default()),
         spawn: Arc::new(spawn),
@@ -81,7 +83,8 @@ fn world(plan: &Plan) -> World {
         seal: Arc::new(Seal::random().unwrap()),
         tap: None,
         identity: r#"{"name":"docs","version":"0"}"#.to_owned(),
-        metrics: Arc::default(),
+        sinks: Sinks::counting(&metrics),
+        metrics,
         memory: transport::memory::Memory::default(),
         workers: transport::workers::Workers::default(),
         children: child_places(plan),

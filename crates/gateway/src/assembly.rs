@@ -27,11 +27,12 @@ use crate::bridge::replay::Budget;
 use crate::bridge::session::Sessions;
 use crate::caller::Caller;
 use crate::changes::watch::Watch;
+use crate::forward::state::StateSeal;
+use crate::forward::suspend::Suspended;
 use crate::listener::{Doorkeeper, Listener};
 use crate::live::{Live, Server};
 use crate::replica::Replica;
 use crate::route::{Route, Shares};
-use crate::suspend::Suspended;
 use crate::tasks::Tasks;
 
 mod admin;
@@ -133,7 +134,8 @@ impl Gateway {
         let places = Bulkhead::new("calls".to_owned(), plan.limits.concurrent_calls, 0);
         let streams = Bulkhead::new("streams".to_owned(), plan.limits.streams, 0);
         let empty = Live { plan: Arc::new(Plan::default()), servers: BTreeMap::new(), endpoints: Vec::new() };
-        let suspended = Suspended::new(Arc::clone(&world.seal), plan.limits.suspended_calls, replica.clone());
+        let seals = StateSeal::new(Arc::clone(&world.seal), replica.clone());
+        let suspended = Suspended::new(seals, plan.limits.suspended_calls);
         let tasks = Tasks::new(Arc::clone(&world.seal), plan.limits.suspended_calls, replica.clone());
         let shares =
             Shares { places: Arc::new(places), streams: Arc::new(streams), suspended, tasks, replica };

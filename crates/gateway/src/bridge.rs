@@ -5,6 +5,5 @@
 pub(crate) mod endpoint;
 mod lasting;
 mod listening;
-pub(crate) mod questions;
 pub(crate) mod replay;
 pub(crate) mod session;

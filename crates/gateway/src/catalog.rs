@@ -319,6 +319,12 @@ impl Catalog {
         Ok(target.member.shelf.index(caller.era()).tasks.contains(tool))
     }
 
+    /// The same as far as it is known already.
+    pub(crate) fn known_to_require_task(&self, target: &Target<'_>, tool: &str, client: Era) -> Option<bool> {
+        let index = target.member.shelf.index(client);
+        index.complete.contains(&"tools/list").then(|| index.tasks.contains(tool))
+    }
+
     /// The mirrored parameters of a tool, as far as its server's list is known.
     pub(crate) async fn mirrored_params(
         &self,

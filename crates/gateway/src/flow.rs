@@ -23,19 +23,18 @@ use tokio_util::sync::CancellationToken;
 use transport::http::body::Pieces;
 use upstream::Ask;
 
-use crate::bridge::questions::{Asking, Questions};
-use crate::call::Course;
 use crate::caller::Caller;
 use crate::changes::subscription::Subscription;
-use crate::relay::{Passed, Relay};
+use crate::forward::questions::{Asking, Questions};
+use crate::forward::record::CallRecord;
+use crate::forward::relay::{Passed, Relay};
+use crate::forward::round::{Round, Rounds, Turn, Waited};
+use crate::outcome::Outcome;
 use crate::route::Route;
-use crate::tasks::{Wait, Waited};
 
-mod input;
 mod listening;
 mod steps;
 
-pub(crate) use self::input::{Round, Turn};
 pub(crate) use self::listening::Listening;
 pub(crate) use self::steps::Steps;
 
@@ -68,7 +67,7 @@ pub(crate) enum Last {
     Ended(Bytes),
 }
 
-type Starting = Pin<Box<dyn Future<Output = Result<Course, CallError>> + Send>>;
+type Starting = Pin<Box<dyn Future<Output = Result<Outcome, CallError>> + Send>>;
 
 enum State {
     Starting(Starting),
@@ -82,8 +81,10 @@ enum State {
     /// What is to be said before the end.
     Ending(VecDeque<Bytes>, Last),
     Listen(Box<Subscription>),
-    /// A legacy client waits for a task of a modern server.
-    Waiting(Box<Wait>),
+    /// We answer as soon as we can, and ask a legacy client meanwhile.
+    Rounds(Box<dyn Rounds>, Option<Box<CallRecord>>),
+    /// The answer is there, and is being written down.
+    Closing(Option<Box<CallRecord>>, Result<Message, CallError>),
     Failed(CallError),
     Over,
 }
@@ -136,7 +137,7 @@ impl Flow {
         self.method
     }
 
-    /// Waits for the next step. After [`Step::Last`] it must not be asked again. Safe to drop while waiting.
+    /// Waits for the next step. After [`Step::Last`] it must not be asked again. Cancel safe.
     pub(crate) async fn next(&mut self) -> Step {
         loop {
             if let Some(step) = self.advance().await {
@@ -150,14 +151,14 @@ impl Flow {
         match &mut self.state {
             State::Starting(start) => {
                 let (state, streams) = match start.await {
-                    Ok(Course::Own(message)) => (State::Own(message), false),
-                    Ok(Course::Built(text)) => (State::Built(text), false),
-                    Ok(Course::Relay(relay)) => {
+                    Ok(Outcome::Own(message)) => (State::Own(message), false),
+                    Ok(Outcome::Built(text)) => (State::Built(text), false),
+                    Ok(Outcome::Relay(relay)) => {
                         let streams = relay.streams();
                         (State::Relay(relay), streams)
                     }
-                    Ok(Course::Listen(subscription)) => (State::Listen(subscription), true),
-                    Ok(Course::Wait(wait)) => (State::Waiting(wait), false),
+                    Ok(Outcome::Listen(subscription)) => (State::Listen(subscription), true),
+                    Ok(Outcome::Rounds(rounds, record)) => (State::Rounds(rounds, record), false),
                     Err(error) => (State::Failed(error), false),
                 };
                 self.state = state;
@@ -174,7 +175,17 @@ impl Flow {
                 {
                     return self.passed(passed);
                 }
+                relay.asked_for_input().await;
                 Some(self.suspend())
+            }
+            State::Closing(record, answer) => {
+                if let Some(record) = record {
+                    match answer {
+                        Ok(message) => record.answered(message).await,
+                        Err(error) => record.failed(error).await,
+                    }
+                }
+                self.closed()
             }
             State::Asking(round) => {
                 let turn = tokio::select! {
@@ -187,21 +198,14 @@ impl Flow {
                 };
                 self.turn(turn)
             }
-            State::Waiting(wait) => {
+            State::Rounds(rounds, _) => {
                 let Some(asking) = &mut self.asking else {
                     let error = CallError::Internal("a client cannot be asked".to_owned());
                     return Some(self.fail(&error));
                 };
-                let waited = Box::pin(wait.next(asking)).await;
-                self.urls.append(&mut wait.urls);
-                match waited {
-                    Ok(Waited::Ask(bytes)) => Some(Step::Ask(bytes)),
-                    Ok(Waited::Over(message)) => {
-                        let message = self.aged(message);
-                        self.end(Last::Message(message, None))
-                    }
-                    Err(error) => Some(self.fail(&error)),
-                }
+                let waited = rounds.next(asking).await;
+                self.urls.append(rounds.urls());
+                self.waited(waited)
             }
             State::Ending(unsaid, _) => {
                 if let Some(bytes) = unsaid.pop_front() {
@@ -223,6 +227,32 @@ impl Flow {
                 })
             }
             State::Own(_) | State::Built(_) | State::Failed(_) | State::Over => Some(self.own()),
+        }
+    }
+
+    /// What has come of an answer of ours.
+    fn waited(&mut self, waited: Result<Waited, CallError>) -> Option<Step> {
+        let answer = match waited {
+            Ok(Waited::Ask(bytes)) => return Some(Step::Ask(bytes)),
+            Ok(Waited::Over(message)) => Ok(message),
+            Err(error) => Err(error),
+        };
+        self.state = match std::mem::replace(&mut self.state, State::Over) {
+            State::Rounds(_, record) => State::Closing(record, answer),
+            other => other,
+        };
+        None
+    }
+
+    /// An answer of ours is written down.
+    fn closed(&mut self) -> Option<Step> {
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Closing(_, Ok(message)) => {
+                let message = self.aged(message);
+                self.end(Last::Message(message, None))
+            }
+            State::Closing(_, Err(error)) => Some(self.fail(&error)),
+            _ => Some(self.own()),
         }
     }
 

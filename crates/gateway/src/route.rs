@@ -5,25 +5,30 @@ use std::sync::Arc;
 use auth::Gate;
 use base::bulkhead::Bulkhead;
 use base::error::CallError;
-use base::plan::{Deadlines, RoutePlan};
+use base::plan::RoutePlan;
 use base::world::World;
+use mcp::answer::{APPS_EXTENSION, TASKS_EXTENSION};
 use mcp::call::Call;
-use mcp::listen::Filter;
+use mcp::json::{Object, Patch};
+use mcp::meta::ClientFacts;
 use mcp::method::{Kind, Reach};
+use mcp::version::Era;
 use upstream::Upstream;
 
-use crate::call::Way;
 use crate::caller::Caller;
-use crate::catalog::Catalog;
 use crate::catalog::describe::Descriptions;
-use crate::catalog::listing::{Listed, Lists};
+use crate::catalog::listing::Lists;
 use crate::catalog::names::Owner;
+use crate::catalog::{Catalog, Member};
 use crate::changes::Changes;
-use crate::changes::subscription::Subscription;
 use crate::changes::watch::Watch;
+use crate::forward::filter::Filters;
+use crate::forward::resume::Resumption;
+use crate::forward::send::Sender;
+use crate::forward::suspend::Suspended;
 use crate::replica::Replica;
-use crate::suspend::Suspended;
-use crate::tasks::Tasks;
+pub(crate) use crate::tasks::Located;
+use crate::tasks::{RouteTasks, Tasks};
 
 /// The servers that are at one replica only are at the same one, all of them.
 const SINGLE: &str = "single";
@@ -46,7 +51,10 @@ pub(crate) struct Route {
     pub(crate) places: Arc<Bulkhead>,
     /// Calls that wait for their clients.
     pub(crate) suspended: Arc<Suspended>,
-    pub(crate) tasks: Arc<Tasks>,
+    pub(crate) tasks: Arc<RouteTasks>,
+    /// What calls pass before they are sent.
+    pub(crate) filters: Filters,
+    pub(crate) sender: Arc<Sender>,
     /// This process among others, if it may have any.
     pub(crate) replica: Option<Arc<Replica>>,
     pub(crate) descriptions: Descriptions,
@@ -77,6 +85,15 @@ impl Route {
         let watches: Vec<_> = servers.iter().map(|(_, watch)| Arc::clone(watch)).collect();
         let changes = Changes::new(&catalog, watches, streams, Arc::clone(&world.metrics));
         let descriptions = Descriptions::new(&catalog, &gate, &world.identity, plan.tells_of_changes);
+        let sender = Arc::new(Sender {
+            route: plan.name.clone(),
+            gate: gate.clone(),
+            catalog: Arc::clone(&catalog),
+            world: world.clone(),
+        });
+        let tasks = Arc::new(RouteTasks { tasks, sender: Arc::clone(&sender) });
+        let resumption = Resumption { sender: Arc::clone(&sender), suspended: Arc::clone(&suspended) };
+        let filters = Filters::new(vec![Arc::new(resumption), Arc::<RouteTasks>::clone(&tasks)]);
         Self {
             name: plan.name.clone(),
             durable_streams: plan.durable_streams,
@@ -84,6 +101,8 @@ impl Route {
             single: upstreams.iter().any(|upstream| upstream.plan().single).then(|| SINGLE.into()),
             suspended,
             tasks,
+            filters,
+            sender,
             replica,
             lists: Lists::new(&catalog, &world.memory),
             catalog,
@@ -123,25 +142,38 @@ impl Route {
             && mine.zip(members).all(|(mine, (other, _))| Arc::ptr_eq(mine, other))
     }
 
-    pub(crate) fn deadlines(&self, upstream: &str) -> Deadlines {
-        let member = self.catalog.members.iter().find(|member| member.upstream.name() == upstream);
-        member.map_or_else(Deadlines::default, |member| member.upstream.plan().deadlines)
+    /// Where a call goes.
+    pub(crate) async fn locate<'c>(&'c self, call: &Call, caller: &Caller) -> Result<Located<'c>, CallError> {
+        match call.kind() {
+            Kind::Task => Box::pin(self.tasks.locate(call, caller)).await,
+            _ => self.catalog.locate(call, caller).await.map(Located::At),
+        }
     }
 
-    /// A call that concerns all servers: a list, a description, or a subscription.
-    pub(crate) async fn over_all(&self, call: &Call, caller: &Caller) -> Result<Way, CallError> {
-        let Some(method) = call.method() else { return Err(CallError::Internal("no method".to_owned())) };
-        if method.entries.is_some() {
-            return Ok(match self.lists.list(call, method, caller).await? {
-                Listed::Theirs(message) => Way::Own(message),
-                Listed::Built(text) => Way::Built(text),
-            });
+    /// The client with the capabilities that can be carried: an aggregate does not carry extensions whose methods have
+    /// no owner here, no legacy client has methods of an extension unless its server is its own, and no server can have tasks carried
+    /// out by a client. That a legacy client wants a task is told by its call ([`crate::tasks`]).
+    pub(crate) fn carried(&self, client: &ClientFacts, era: Era) -> Option<ClientFacts> {
+        let text = client.capabilities();
+        // Most clients have nothing of that kind. An escaped name is looked at.
+        if !["tasks", "extensions", "\\"].iter().any(|part| text.contains(part)) {
+            return None;
         }
-        if method.cacheable {
-            return self.descriptions.describe(call, caller).await.map(Way::Own);
+        let object = Object::parse(text).ok()?;
+        let mut patch = Patch::new();
+        if era == Era::Legacy {
+            object.remove(|name| name == "tasks", 0, &mut patch);
         }
-        let filter = Filter::read(call.params())?;
-        let subscription = Subscription::open(&self.changes, filter, caller.era()).await?;
-        Ok(Way::Listen(Box::new(subscription.for_stream(call.id().clone()))))
+        // The methods of other extensions are modern, and have no owner among several servers; a task's id leads to one.
+        let crosses = |id: &str| id == APPS_EXTENSION || (era == Era::Modern && id == TASKS_EXTENSION);
+        let passes = |only: &Member| era == Era::Modern || only.upstream.is_ones_own();
+        if !self.catalog.only().is_some_and(passes)
+            && let Some(raw) = object.get("extensions").ok().flatten()
+        {
+            let extensions = Object::parse(raw).ok()?;
+            extensions.remove(|id| !crosses(id), object.span_of(raw).start, &mut patch);
+        }
+        let carried = || ClientFacts { capabilities: patch.apply(text.as_bytes()), ..client.clone() };
+        (!patch.is_empty()).then(carried)
     }
 }

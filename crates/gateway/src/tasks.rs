@@ -2,11 +2,10 @@
 //!
 //! In the legacy era (2025-11-25, core) the client asks for a task; in the modern one (the tasks extension) the server
 //! decides. Where both sides are of one era their messages pass, with the ids of an aggregate put in and taken out; across,
-//! [`legacy_client`] and [`legacy_server`] translate. Reading order: [`name`] (what an id that we hand out says), `manner`
-//! (how a tool call goes), `relay` (ids in what passes), then the two translations.
+//! [`legacy_client`] and [`legacy_server`] translate. Reading order: [`ids`] (what an id that we hand out says), `filter`
+//! (how a tool call goes), `edit` (ids in what passes), then the two translations.
 //!
-//! Source: MCP 2025-11-25 `basic/utilities/tasks`; tasks extension `specification/draft/tasks`; protocol.md §2.5, §2.7,
-//! §2.8, §3.
+//! Source: MCP 2025-11-25 `basic/utilities/tasks`; tasks extension `specification/draft/tasks`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,28 +24,27 @@ use mcp::reject::{Reject, code};
 use mcp::version::Era;
 use store::seal::Seal;
 
-use crate::call::Way;
 use crate::caller::Caller;
 use crate::catalog::Target;
 use crate::catalog::uris::Mapping;
+use crate::forward::filter::{Answered, At, Verdict};
+use crate::forward::send::Sender;
 use crate::replica::Replica;
-use crate::route::Route;
 
-mod courier;
-mod finished;
+mod client;
+mod edit;
+mod filter;
+mod ids;
 mod legacy_client;
 mod legacy_server;
-mod manner;
-mod name;
-mod relay;
+mod results;
 mod wait;
 
-use self::courier::Courier;
-use self::finished::Finished;
+use self::client::Courier;
+use self::edit::{Reshape, TaskEdit};
+use self::ids::{Ids, Name};
 use self::legacy_server::Held;
-use self::name::{Ids, Name};
-pub(crate) use self::relay::{Reshape, Tasking};
-pub(crate) use self::wait::{Wait, Waited};
+use self::results::Finished;
 
 /// What is remembered of tasks that legacy clients have cancelled at modern servers.
 const CANCELLED: Bounds = Bounds { values: 16 * 1024, bytes: usize::MAX };
@@ -99,80 +97,101 @@ struct Subject {
     mapping: Option<Mapping>,
 }
 
-impl Route {
+/// The tasks of one route's clients.
+#[derive(Debug)]
+pub(crate) struct RouteTasks {
+    pub(crate) tasks: Arc<Tasks>,
+    pub(crate) sender: Arc<Sender>,
+}
+
+/// Where a request about a task is answered.
+pub(crate) enum Located<'c> {
+    /// At a server.
+    At(Target<'c>),
+    /// Here: this is the answer.
+    Here(Message),
+}
+
+impl RouteTasks {
     /// The replica that knows the task that a request is about; none where any does.
-    pub(crate) fn task_holder(&self, call: &Call, principal: &Principal) -> Option<String> {
+    pub(crate) fn holder(&self, call: &Call, principal: &Principal) -> Option<String> {
         let subject = call.subject().filter(|_| call.kind() == Kind::Task)?;
         Ids::new(self, principal).holder(&subject.text)
     }
 
-    /// A request about a task.
-    pub(crate) async fn task(&self, call: &Call, caller: &Arc<Caller>) -> Result<Way, CallError> {
+    /// Where a request about a task goes. Without a name of the server's own, ids pass as they are.
+    pub(crate) async fn locate<'c>(&'c self, call: &Call, caller: &Caller) -> Result<Located<'c>, CallError> {
         let unknown = || CallError::Reject(Reject::UnknownMethod(call.method_name().to_owned()));
         let era = caller.era();
-        if let Some(member) = self.catalog.only().filter(|_| self.catalog.names.is_transparent()) {
-            let (theirs, _) =
-                member.upstream.discovered(&caller.principal, caller.era(), Some(&caller.facts)).await?;
+        let catalog = &self.sender.catalog;
+        if let Some(member) = catalog.only().filter(|_| catalog.names.is_transparent()) {
+            let (theirs, _) = member.upstream.discovered(&caller.principal, era, Some(&caller.facts)).await?;
             if theirs == era {
-                let target = Target { server: 0, member, name: None };
-                return self.pass_task(call, target, caller, None).await;
+                return Ok(Located::At(Target { server: 0, member, name: None }));
             }
         }
         // A list of several servers' tasks could not have all of them: ids are not kept, and modern servers have no list.
-        let Some(public) = call.subject().map(|subject| subject.text.to_string()) else {
-            return Err(unknown());
-        };
+        let Some(public) = call.subject().map(|subject| &subject.text) else { return Err(unknown()) };
         if Form::of_client(caller.revision, call.client()).is_none() {
             return Err(match era {
                 Era::Legacy => unknown(),
                 Era::Modern => not_declared(),
             });
         }
-        let no_such = || CallError::UnknownName { kind: Kind::Task, name: public.clone() };
         let ids = Ids::new(self, &caller.principal);
-        let (own, server, declared) = match ids.open(&public)? {
-            Name::Finished { handle } => return ids.finished(call, &handle, &public).map(Way::Own),
-            Name::Of { server, task, declared } => (task, server, declared),
+        let (task, server) = match ids.open(public)? {
+            Name::Finished { handle } => return ids.finished(call, &handle, public).map(Located::Here),
+            Name::Of { server, task, .. } => (task, server),
         };
-        let mut members = self.catalog.members.iter().enumerate();
+        let mut members = catalog.members.iter().enumerate();
         let found = members.find(|(_, member)| member.upstream.name() == server);
+        let no_such = || CallError::UnknownName { kind: Kind::Task, name: public.to_string() };
         let (server, member) = found.ok_or_else(no_such)?;
+        Ok(Located::At(Target { server, member, name: Some(task.into()) }))
+    }
+
+    /// A request about a task whose server is known.
+    async fn about(&self, At { call, caller, target }: At<'_>) -> Result<Verdict, CallError> {
+        let (Some(own), Some(subject)) = (&target.name, call.subject()) else {
+            return self.pass(call, None, None).await;
+        };
+        let (own, public, era) = (own.to_string(), subject.text.to_string(), caller.era());
+        let Name::Of { declared, .. } = Ids::new(self, &caller.principal).open(&public)? else {
+            return Err(CallError::Internal("a task of a server that is ours".to_owned()));
+        };
+        let upstream = &target.member.upstream;
         // A legacy server knows its task in the session or the process that it was made in.
-        let is_own = era == Era::Legacy && member.upstream.is_ones_own();
+        let is_own = era == Era::Legacy && upstream.is_ones_own();
         let client = match declared {
             Some(declared) if !is_own => {
                 ClientFacts { capabilities: declared.into(), ..call.client().clone() }
             }
             _ => call.client().clone(),
         };
-        let (theirs, _) = member.upstream.discovered(&caller.principal, caller.era(), Some(&client)).await?;
-        let target = Target { server, member, name: Some(own.as_str().into()) };
+        let (theirs, _) = upstream.discovered(&caller.principal, era, Some(&client)).await?;
         if era == theirs {
-            let call = call.clone().with_client(client.clone());
-            let caller = Arc::new(Caller { facts: client, ..Caller::clone(caller) });
-            return self.pass_task(&call, target, &caller, Some(Reshape::Known { own, public })).await;
+            let changed = Box::new(call.clone().with_client(client));
+            return self.pass(call, Some(changed), Some(Reshape::Known { own, public })).await;
         }
         let facts = if theirs == Era::Modern { shapes::declaring(&client) } else { client };
-        let courier = Courier::new(self, &target, (caller, facts));
-        let subject = Subject { courier, own, public, mapping: self.mapping(&target) };
-        match theirs {
-            Era::Modern => self.task_of_modern(call, caller.revision, subject).await,
-            Era::Legacy => self.task_of_legacy(call, subject).await.map(Way::Own),
-        }
+        let courier = Courier::new(&self.sender, target, (caller, facts));
+        let subject = Subject { courier, own, public, mapping: self.sender.mapping(target) };
+        let answered = match theirs {
+            Era::Modern => self.task_of_modern(call, caller.revision, subject).await?,
+            Era::Legacy => Answered::Own(self.task_of_legacy(call, subject).await?),
+        };
+        Ok(Verdict::Answer(answered, None))
     }
 
     /// Both sides are of one era.
-    async fn pass_task(
+    async fn pass(
         &self,
         call: &Call,
-        target: Target<'_>,
-        caller: &Arc<Caller>,
+        changed: Option<Box<Call>>,
         reshape: Option<Reshape>,
-    ) -> Result<Way, CallError> {
+    ) -> Result<Verdict, CallError> {
         let place = if call.waits() { Some(self.tasks.waits.take().await?) } else { None };
-        let answer = self.send(call, &target, caller).await?;
-        let tasking = Tasking { reshape, client: None, place };
-        Ok(Way::Server(answer, self.mapping(&target), Some(Box::new(tasking))))
+        Ok(Verdict::With { call: changed, edit: Some(Box::new(TaskEdit { reshape, place })) })
     }
 }
 

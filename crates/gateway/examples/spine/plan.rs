@@ -8,6 +8,7 @@ use base::metrics::Metrics;
 use base::plan::{
     HttpReach, Limits, ListenerPlan, Naming, Plan, Reach, RoutePlan, TransportRule, UpstreamPlan,
 };
+use base::sink::Sinks;
 use base::world::World;
 use gateway::assembly::child_places;
 use store::seal::Seal;
@@ -60,6 +61,7 @@ pub(crate) fn plan(servers: &[(&str, Address)]) -> Result<Plan, Box<dyn Error>> 
 
 /// A world in memory, but with the clocks of the machine: a clock that tests can pause costs something at each look.
 pub(crate) fn world(plan: &Plan, network: Arc<MemoryNetwork>) -> Result<World, Box<dyn Error>> {
+    let metrics = Arc::new(Metrics::new());
     Ok(World {
         network,
         spawn: Arc::new(MemorySpawn::default()),
@@ -67,7 +69,8 @@ pub(crate) fn world(plan: &Plan, network: Arc<MemoryNetwork>) -> Result<World, B
         seal: Arc::new(Seal::from_secret(&[7; 32])?),
         tap: None,
         identity: r#"{"name":"portolan","version":"0"}"#.to_owned(),
-        metrics: Arc::new(Metrics::new()),
+        sinks: Sinks::counting(&metrics),
+        metrics,
         memory: transport::memory::Memory::default(),
         workers: Workers::default(),
         children: child_places(plan),

@@ -28,13 +28,13 @@ use tokio::time::{Duration, Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use upstream::{UnsolicitedMessage, Upstream};
 
-use crate::bridge::questions::Asking;
 use crate::bridge::session::{Held, InFlight, Sessions, Terms, fits};
 use crate::caller::Caller;
 use crate::catalog::names::Owner;
 use crate::changes::subscription::Subscription;
 use crate::changes::watch::Interest;
 use crate::flow::Flow;
+use crate::forward::questions::Asking;
 use crate::route::Route;
 
 /// How long a client may take to say that it is ready before it is told what there is all the same.

@@ -19,10 +19,10 @@ use store::seal::{Bound, Seal, SealFault};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::bridge::questions::Questions;
 use crate::bridge::replay::{Budget, Recordings};
 use crate::caller::Caller;
 use crate::changes::watch::Interest;
+use crate::forward::questions::Questions;
 use crate::replica::Homed;
 
 /// The most bytes that a session id may carry: it comes back in a header with every request.

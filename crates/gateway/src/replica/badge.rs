@@ -164,6 +164,7 @@ mod tests {
 
     use base::clock::SystemClock;
     use base::metrics::Metrics;
+    use base::sink::Sinks;
     use base::world::World;
     use store::seal::Seal;
     use store::{Place, Settings, Store};
@@ -179,6 +180,7 @@ mod tests {
     async fn replica(key: u8) -> (tempfile::TempDir, Arc<Replica>) {
         let dir = tempfile::tempdir().unwrap();
         let place = Place::Sqlite(dir.path().join("store.db"));
+        let metrics = Arc::new(Metrics::new());
         let world = World {
             network: Arc::new(SystemNetwork),
             spawn: Arc::new(SystemSpawn { guard: None }),
@@ -186,7 +188,8 @@ mod tests {
             seal: Arc::new(Seal::from_secret(&[key; 32]).unwrap()),
             tap: None,
             identity: String::new(),
-            metrics: Arc::new(Metrics::new()),
+            sinks: Sinks::counting(&metrics),
+            metrics,
             memory: transport::memory::Memory::default(),
             workers: Workers::default(),
             children: Arc::new(Semaphore::new(0)),

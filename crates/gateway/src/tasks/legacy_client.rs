@@ -9,30 +9,29 @@ use mcp::call::Call;
 use mcp::legacy::tasks::{Status, Task};
 use mcp::version::{Era, Revision};
 
-use super::finished::already_over;
+use super::results::already_over;
 use super::wait::Wait;
-use super::{Failed, Subject, Tasks, result_of};
-use crate::call::Way;
-use crate::route::Route;
+use super::{Failed, RouteTasks, Subject, Tasks, result_of};
+use crate::forward::filter::Answered;
 
-impl Route {
+impl RouteTasks {
     pub(super) async fn task_of_modern(
         &self,
         call: &Call,
         revision: &'static Revision,
         subject: Subject,
-    ) -> Result<Way, CallError> {
+    ) -> Result<Answered, CallError> {
         if call.waits() {
             let place = self.tasks.waits.take().await?;
-            return Ok(Way::Wait(Box::new(Wait::new(self, call, revision, (subject, place)))));
+            return Ok(Answered::Rounds(Box::new(Wait::new(&self.tasks, call, revision, (subject, place)))));
         }
         let answered = match call.method_name() {
             "tasks/get" => get(&self.tasks, &subject).await,
             _ => cancel(&self.tasks, &subject).await,
         };
         match answered {
-            Ok(task) => reply::own_result(call.id(), &task).map(Way::Own),
-            Err(Failed::Theirs(message)) => reply::with_id(&message, call.id()).map(Way::Own),
+            Ok(task) => reply::own_result(call.id(), &task).map(Answered::Own),
+            Err(Failed::Theirs(message)) => reply::with_id(&message, call.id()).map(Answered::Own),
             Err(Failed::Ours(error)) => Err(error),
         }
     }

@@ -24,10 +24,9 @@ use tokio::task::AbortHandle;
 use tokio::time::{Duration, timeout};
 use upstream::{Arrival, Ask, PendingReply};
 
-use super::courier::Courier;
-use super::{Failed, Subject, result_of};
+use super::client::Courier;
+use super::{Failed, RouteTasks, Subject, result_of};
 use crate::catalog::uris::{Mapping, map_result_uris};
-use crate::route::Route;
 
 /// How long `tasks/get` waits for the question of a task that waits for its client. Later ones are seen the next time.
 const GATHER: Duration = Duration::from_secs(1);
@@ -179,7 +178,7 @@ impl Open {
     }
 }
 
-impl Route {
+impl RouteTasks {
     pub(super) async fn task_of_legacy(&self, call: &Call, subject: Subject) -> Result<Message, CallError> {
         let answered = match call.method_name() {
             "tasks/get" => self.get_of_legacy(call, &subject).await,

@@ -10,6 +10,7 @@ use base::bulkhead::Slot;
 use base::error::CallError;
 use base::reply;
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use mcp::call::Call;
 use mcp::json::Patch;
 use mcp::jsonrpc::{Id, Message};
@@ -21,10 +22,9 @@ use mcp::version::{Era, Revision};
 use tokio::time::{Duration, Instant, sleep};
 
 use super::{Failed, Subject, Tasks, result_of};
-use crate::bridge::questions::Asking;
 use crate::catalog::uris::{Mapping, map_result_uris};
-use crate::flow::{Round, Turn};
-use crate::route::Route;
+use crate::forward::questions::Asking;
+use crate::forward::round::{Round, Rounds, Turn, Waited};
 
 /// How long to wait before asking again, if the server does not say; and within which bounds it may say so.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -32,14 +32,14 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Waits for the end of a task.
-pub(crate) struct Wait {
+pub(super) struct Wait {
     about: Arc<About>,
     doing: Doing,
     /// The questions that the client has answered: a server may show them for a while yet.
     answered: BTreeSet<String>,
     rounds: u32,
     /// Ids of elicitations by URL, which end when the task is over.
-    pub(crate) urls: Vec<String>,
+    urls: Vec<String>,
     until: Instant,
     _place: Slot,
 }
@@ -66,30 +66,22 @@ enum Look {
     Goes(Duration),
 }
 
-/// The next thing for the client.
-pub(crate) enum Waited {
-    /// A request.
-    Ask(Bytes),
-    /// The response.
-    Over(Message),
-}
-
 impl Wait {
     pub(super) fn new(
-        route: &Route,
+        tasks: &Arc<Tasks>,
         call: &Call,
         revision: &'static Revision,
         (subject, place): (Subject, Slot),
     ) -> Self {
         let until = Instant::now() + subject.courier.upstream.plan().deadlines.call_max;
-        let (id, tasks) = (call.id().clone(), Arc::clone(&route.tasks));
+        let (id, tasks) = (call.id().clone(), Arc::clone(tasks));
         let about = Arc::new(About { id, subject, revision, tasks });
         let doing = look(&about, Duration::ZERO);
         Self { about, doing, answered: BTreeSet::new(), rounds: 0, urls: Vec::new(), until, _place: place }
     }
 
-    /// Waits for the next thing. Safe to drop while waiting.
-    pub(crate) async fn next(&mut self, asking: &mut Asking) -> Result<Waited, CallError> {
+    /// Waits for the next thing. Cancel safe.
+    async fn next(&mut self, asking: &mut Asking) -> Result<Waited, CallError> {
         let courier = &self.about.subject.courier;
         let deadlines = courier.upstream.plan().deadlines;
         let late = CallError::Deadline { upstream: courier.to().to_owned(), after: deadlines.call_max };
@@ -231,6 +223,16 @@ impl About {
 
 fn cancelled() -> CallError {
     CallError::Task { why: "the task was cancelled and has no result".to_owned() }
+}
+
+impl Rounds for Wait {
+    fn next<'a>(&'a mut self, asking: &'a mut Asking) -> BoxFuture<'a, Result<Waited, CallError>> {
+        Box::pin(self.next(asking))
+    }
+
+    fn urls(&mut self) -> &mut Vec<String> {
+        &mut self.urls
+    }
 }
 
 impl fmt::Debug for Wait {

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use base::clock::Clock;
 use base::metrics::Metrics;
 use base::plan::{HttpReach, Limits, ListenerPlan, Naming, Plan, Reach, RoutePlan, StdioReach, UpstreamPlan};
+use base::sink::{Sink, Sinks};
 use base::world::World;
 use gateway::assembly::{Gateway, child_places};
 use gateway::replica::{Replica, Said};
@@ -35,6 +36,8 @@ pub(crate) struct Stand {
     pub(crate) store: Option<Arc<Store>>,
     /// What runs beside calls.
     pub(crate) tasks: TaskTracker,
+    /// What is told of each call that is over, beside the metrics.
+    pub(crate) sink: Option<Arc<dyn Sink>>,
 }
 
 /// How a server is reached.
@@ -84,6 +87,7 @@ impl Stand {
             memory: Memory::default(),
             store: None,
             tasks: TaskTracker::new(),
+            sink: None,
         }
     }
 
@@ -117,6 +121,9 @@ impl Stand {
 
     /// Starts it.
     pub(crate) async fn start(self) -> Running {
+        let metrics = Arc::new(Metrics::new());
+        let counting: Arc<dyn Sink> = Arc::<Metrics>::clone(&metrics);
+        let sinks = Sinks::new(std::iter::once(counting).chain(self.sink).collect());
         let world = World {
             network: Arc::clone(&self.network),
             spawn: Arc::new(self.spawn),
@@ -124,7 +131,8 @@ impl Stand {
             seal: Arc::new(Seal::from_secret(&[7; 32]).unwrap()),
             tap: None,
             identity: r#"{"name":"portolan","version":"0"}"#.to_owned(),
-            metrics: Arc::new(Metrics::new()),
+            sinks,
+            metrics,
             memory: self.memory,
             workers: transport::workers::Workers::default(),
             children: child_places(&self.plan),

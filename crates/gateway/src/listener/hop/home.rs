@@ -277,9 +277,10 @@ impl Listener {
         }
         let route = &endpoint.route;
         let principal = &came.identity.principal;
-        let task = route.task_holder(call, principal);
+        let task = route.tasks.holder(call, principal);
         let is_task = task.is_some();
-        let suspended = || route.suspended.holder(call, (&route.name, principal), route.world.clock.now());
+        let suspended =
+            || route.suspended.seals.holder(call, (&route.name, principal), route.world.clock.now());
         let holder = task.or_else(suspended)?;
         if *replica.id() == *holder {
             return None;

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use mcp::answer::{self, AnswerFault, ResultType};
 use mcp::call::Call;
-use mcp::json::{self, JsonFault, LONG, Object, Patch};
+use mcp::json::{JsonFault, LONG, Object, Patch};
 use mcp::jsonrpc::{Id, Message, MessageKind};
 use mcp::meta::ClientFacts;
 use mcp::method::{Kind, Method};
@@ -23,12 +23,12 @@ use tokio::time::{Duration, Instant, timeout_at};
 use transport::http::body::Pieces;
 use upstream::{Answer, Arrival, Ask, Response};
 
-use crate::bridge::questions::Asking;
 use crate::caller::Caller;
 use crate::catalog::uris::{Mapping, map_error_uri, map_result_uris};
-use crate::suspend::{Binding, Bond};
-use crate::tally::Tally;
-use crate::tasks::{Reshape, Tasking};
+use crate::forward::edit::{Edit, Heard};
+use crate::forward::questions::Asking;
+use crate::forward::record::CallRecord;
+use crate::forward::state::Bond;
 
 /// How much of what comes while a call is suspended is kept.
 const MOST_EARLY: usize = 256;
@@ -59,15 +59,14 @@ pub(crate) struct Relay {
     longest: Duration,
     /// What the call is suspended under when its legacy server asks a modern client.
     bond: Option<Bond>,
-    /// What the state is bound by that a modern server gives to a modern client, if only one replica has the server.
-    binding: Option<Box<Binding>>,
-    /// What becomes of tasks in the answer.
-    tasking: Option<Box<Tasking>>,
+    /// What changes the answer, in the order of the filters; on the way back they come in reverse.
+    edits: Vec<Box<dyn Edit>>,
     /// The call as it came, to be sent again with what its modern server asks a legacy client for.
     call: Option<Box<Call>>,
     /// What came while the call was suspended.
     early: VecDeque<Result<Arrival, CallError>>,
-    tally: Tally,
+    /// Written when it ends.
+    record: Option<CallRecord>,
 }
 
 /// What the answer to a call is passed on with.
@@ -77,9 +76,9 @@ pub(crate) struct Errand {
     pub(crate) mapping: Option<Mapping>,
     pub(crate) deadlines: Deadlines,
     pub(crate) bond: Option<Bond>,
-    pub(crate) binding: Option<Box<Binding>>,
-    pub(crate) tally: Tally,
-    pub(crate) tasking: Option<Box<Tasking>>,
+    pub(crate) edits: Vec<Box<dyn Edit>>,
+    /// What the server was told of the client, where that is something else.
+    pub(crate) told: Option<ClientFacts>,
 }
 
 /// The next thing for the client.
@@ -103,30 +102,32 @@ pub(crate) enum Passed {
 
 impl Relay {
     pub(crate) fn new(answer: Answer, call: Box<Call>, errand: Errand) -> Self {
-        let Errand { caller, mapping, deadlines, bond, binding, tally, mut tasking } = errand;
+        let Errand { caller, mapping, deadlines, bond, edits, told } = errand;
+        let is_quiet = edits.iter().any(|edit| edit.may_be_quiet());
+        let idle = if is_quiet { deadlines.call_max } else { deadlines.call };
+        let now = Instant::now();
         let asked_again = caller.era() == Era::Legacy && answer.era() == Era::Modern;
         Self {
             input: deadlines.input,
             longest: deadlines.call_max,
             bond,
-            binding,
             answer,
             id: call.id().clone(),
             method: call.method(),
             method_name: call.method_label(),
-            told: tasking.as_mut().and_then(|tasking| tasking.client.take()),
+            told,
             caller,
             token: call.progress_token().map(Into::into),
             last_progress: f64::NEG_INFINITY,
             mapping,
-            idle: deadlines.call,
-            alive_until: Instant::now() + deadlines.call,
+            idle,
+            alive_until: now + idle,
             asked_until: None,
-            end: tally.began() + deadlines.call_max,
+            end: now + deadlines.call_max,
             call: (asked_again && call.method().is_some_and(|method| method.may_ask)).then_some(call),
             early: VecDeque::new(),
-            tally,
-            tasking,
+            edits,
+            record: None,
         }
     }
 
@@ -145,10 +146,20 @@ impl Relay {
         self.bond.as_ref()
     }
 
+    /// The client gets an answer that asks for something. Cancel safe.
+    pub(crate) async fn asked_for_input(&mut self) {
+        self.close("input_required").await;
+    }
+
     /// The client has its answer, which asks for something; the server has not.
     pub(crate) fn suspend(&mut self) {
-        self.tally.ended("input_required");
         self.answer.give_up_place();
+    }
+
+    async fn close(&mut self, outcome: &'static str) {
+        if let Some(record) = &mut self.record {
+            record.close(outcome).await;
+        }
     }
 
     /// Whether the server has said all, and nobody has heard it yet.
@@ -194,12 +205,12 @@ impl Relay {
         self
     }
 
-    /// Begins to count anew, for a call that was suspended.
-    pub(crate) fn count(&mut self, tally: Tally) {
+    /// Is written down there when it ends. A call that was suspended begins to count anew.
+    pub(crate) fn keep(&mut self, record: CallRecord) {
         self.alive_until = Instant::now() + self.idle;
         self.asked_until = None;
-        self.end = tally.began() + self.longest;
-        self.tally = tally;
+        self.end = record.began() + self.longest;
+        self.record = Some(record);
     }
 
     /// Whether the server chose to stream.
@@ -209,7 +220,7 @@ impl Relay {
 
     /// Whether its response is what the server wrote, but for ids and names: it stays in the legacy era.
     pub(crate) fn is_as_it_came(&self) -> bool {
-        self.answer.is_as_it_came() && self.tasking.is_none()
+        self.answer.is_as_it_came() && self.edits.iter().all(|edit| edit.leaves_responses())
     }
 
     /// The revision that the server wrote its answer in.
@@ -223,16 +234,16 @@ impl Relay {
         let passed = self.pass(asking).await;
         match &passed {
             Ok(Passed::Notice(_) | Passed::Ask(_) | Passed::Withdrawn(_)) => {}
-            Ok(Passed::Built(_)) => self.tally.ended("ok"),
-            Ok(Passed::Input(..) | Passed::Visit(_)) => self.tally.ended("input_required"),
-            Ok(Passed::Response(message, _)) => {
-                self.tally.ended(if matches!(message.kind(), MessageKind::Error(_)) {
-                    "error"
-                } else {
-                    "ok"
-                });
+            last => {
+                if let Some(record) = &mut self.record {
+                    match last {
+                        Ok(Passed::Input(..) | Passed::Visit(_)) => record.close("input_required").await,
+                        Ok(Passed::Response(message, _)) => record.answered(message).await,
+                        Ok(_) => record.close("ok").await,
+                        Err(error) => record.failed(error).await,
+                    }
+                }
             }
-            Err(error) => self.tally.failed(error),
         }
         passed
     }
@@ -244,8 +255,7 @@ impl Relay {
                 Some(until) if until > self.alive_until => (until, self.idle.max(self.input)),
                 _ => (self.alive_until, self.idle),
             };
-            let (until, after) =
-                if until < self.end { (until, after) } else { (self.end, self.end - self.tally.began()) };
+            let (until, after) = if until < self.end { (until, after) } else { (self.end, self.longest) };
             let next = async {
                 match self.early.pop_front() {
                     Some(arrival) => arrival,
@@ -267,10 +277,8 @@ impl Relay {
             match arrival {
                 Arrival::Response(response) => return self.pass_response(response),
                 Arrival::Ask(mut ask) => {
-                    if let Some(reshape) = self.reshape()
-                        && let Some(message) = reshape.said(&ask.message)
-                    {
-                        ask.message = message;
+                    for edit in self.edits.iter_mut().rev() {
+                        edit.ask(&mut ask.message);
                     }
                     // Now it is the server that waits, whatever else it says meanwhile.
                     self.asked_until = Some(Instant::now() + self.idle.max(self.input));
@@ -297,7 +305,9 @@ impl Relay {
                 // its clients always got it so.
                 let increases = *progress > self.last_progress;
                 if !increases && (self.caller.era(), self.answer.era()) != (Era::Legacy, Era::Legacy) {
-                    self.tally.progress_left_out();
+                    if let Some(record) = &self.record {
+                        record.progress_left_out();
+                    }
                     return None;
                 }
                 self.last_progress = *progress;
@@ -315,8 +325,10 @@ impl Relay {
             | Notice::Cancelled { .. } => None,
             // Of a task that the client does not know by that name.
             _ if self.mapping.is_some() && tells_of_task(message) => {
-                let reshape = self.reshape().filter(|reshape| reshape.knows(message))?;
-                Some(reshape.said(message)?.bytes().clone())
+                self.edits.iter_mut().rev().find_map(|edit| match edit.notice(message) {
+                    Heard::Instead(message) => Some(message.bytes().clone()),
+                    Heard::Unknown => None,
+                })
             }
             _ => Some(message.bytes().clone()),
         }
@@ -325,10 +337,6 @@ impl Relay {
     /// What the server knows that the client has declared.
     fn client(&self) -> &ClientFacts {
         self.told.as_ref().unwrap_or(&self.caller.facts)
-    }
-
-    fn reshape(&self) -> Option<&Reshape> {
-        self.tasking.as_ref().and_then(|tasking| tasking.reshape.as_ref())
     }
 
     fn pass_response(&mut self, response: Response) -> Result<Passed, CallError> {
@@ -348,10 +356,8 @@ impl Relay {
                 if let Some(call) = self.call.take() {
                     return Ok(Passed::Input(input, call));
                 }
-                if let (Some(binding), Some(own)) = (&self.binding, input.state) {
-                    let state = json::quote(&binding.bind(&own)?);
-                    let set = result.set("requestState", state.as_bytes(), parts.result.start, &mut patch);
-                    set.map_err(unreadable)?;
+                for edit in self.edits.iter_mut().rev() {
+                    edit.input(&input, (&result, parts.result.start), &mut patch)?;
                 }
             }
             if !self.answer.is_as_it_came() {
@@ -372,8 +378,8 @@ impl Relay {
             return Ok(Passed::Built(patch.pieces(message.bytes()).into()));
         }
         let mut passed = message.patched(&patch, &self.id);
-        if let Some(reshape) = self.tasking.as_mut().and_then(|tasking| tasking.reshape.as_mut()) {
-            passed = reshape.response(passed, self.told.as_ref().unwrap_or(&self.caller.facts))?;
+        for edit in self.edits.iter_mut().rev() {
+            passed = edit.response(passed)?;
         }
         Ok(Passed::Response(passed, status))
     }
@@ -381,7 +387,8 @@ impl Relay {
     /// Whether a result is as its client can read it, and so long that it had better not be copied.
     fn passes_whole(&self, message: &Message, status: Option<StatusCode>) -> bool {
         let modern = (self.caller.era(), self.answer.era()) == (Era::Modern, Era::Modern);
-        let is_plain = matches!(message.kind(), MessageKind::Result(_)) && self.tasking.is_none();
+        let is_plain = matches!(message.kind(), MessageKind::Result(_))
+            && self.edits.iter().all(|edit| edit.leaves_responses());
         modern
             && is_plain
             && status.is_none_or(|status| status == StatusCode::OK)

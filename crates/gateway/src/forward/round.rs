@@ -1,19 +1,21 @@
 //! A modern server asks for input, and its client is legacy: the client is asked by requests on the call's stream, and
 //! the call is sent again with the answers.
 //!
-//! Source: MCP 2026-07-28 `basic/patterns/mrtr`; protocol.md §2.7.
+//! Source: MCP 2026-07-28 `basic/patterns/mrtr`.
 
 use std::collections::VecDeque;
+use std::fmt::Debug;
 
 use base::error::CallError;
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use mcp::call::Call;
 use mcp::jsonrpc::Message;
 use mcp::mrtr::{self, InputRequest, InputRequired};
 use tokio::sync::oneshot;
 use tokio::time::{Duration, Instant, sleep_until, timeout_at};
 
-use crate::bridge::questions::{self, Asking};
+use crate::forward::questions::{self, Asking};
 
 /// How often a server may ask again in one call.
 const MOST_ROUNDS: u32 = 32;
@@ -34,6 +36,24 @@ pub(crate) struct Round {
     /// When the client's time is over; when to go on, if nothing is asked.
     until: Instant,
     patience: Duration,
+}
+
+/// An answer of ours that may ask its legacy client first, again and again.
+pub(crate) trait Rounds: Send + Debug {
+    /// Waits for the next thing for the client. Cancel safe.
+    fn next<'a>(&'a mut self, asking: &'a mut Asking) -> BoxFuture<'a, Result<Waited, CallError>>;
+
+    /// Ids of elicitations by URL that were asked for meanwhile; they end with the answer.
+    fn urls(&mut self) -> &mut Vec<String>;
+}
+
+/// The next thing for the client.
+#[derive(Debug)]
+pub(crate) enum Waited {
+    /// A request.
+    Ask(Bytes),
+    /// The response.
+    Over(Message),
 }
 
 /// What comes next in a round.
@@ -72,7 +92,7 @@ impl Round {
         Ok(Self { call, state: input.state, unsaid, waiting, answers: Vec::new(), urls, until, patience })
     }
 
-    /// Waits for what comes next. Safe to drop while waiting.
+    /// Waits for what comes next. Cancel safe.
     pub(crate) async fn next(&mut self) -> Result<Turn, CallError> {
         if let Some(text) = self.unsaid.pop_front() {
             return Ok(Turn::Say(text));

@@ -12,10 +12,9 @@ use mcp::trace::Trace;
 use mcp::version::{Era, Revision};
 use upstream::{Answer, Arrival, Order, Upstream};
 
-use crate::call;
 use crate::caller::Caller;
 use crate::catalog::Target;
-use crate::route::Route;
+use crate::forward::send::{self, Sender};
 
 /// Sends requests to one server on behalf of one client.
 #[derive(Debug, Clone)]
@@ -29,14 +28,14 @@ pub(crate) struct Courier {
 
 impl Courier {
     pub(super) fn new(
-        route: &Route,
+        sender: &Sender,
         target: &Target<'_>,
         (caller, facts): (&Arc<Caller>, ClientFacts),
     ) -> Self {
         Self {
             upstream: Arc::clone(&target.member.upstream),
             facts,
-            gate: route.gate.clone(),
+            gate: sender.gate.clone(),
             caller: Arc::clone(caller),
         }
     }
@@ -66,7 +65,7 @@ impl Courier {
             mirrored: &[],
             session: self.caller.session.clone(),
             client: self.caller.client.clone(),
-            within: call::within(call, &self.upstream.plan().deadlines),
+            within: send::within(call, &self.upstream.plan().deadlines),
             listens: false,
             probes: false,
             after,

@@ -12,7 +12,7 @@ use mcp::json;
 use mcp::jsonrpc::Message;
 use mcp::legacy::tasks::{self as shapes, Status, Task};
 
-use super::name::{Ids, Name};
+use super::ids::{Ids, Name};
 
 /// For so long a result can be fetched.
 const KEEP: Duration = Duration::from_secs(600);

@@ -11,35 +11,68 @@ use mcp::meta::ClientFacts;
 use std::time::Duration;
 use tokio_util::task::TaskTracker;
 
-use super::courier::Courier;
-use super::name::{Ids, Name};
+use super::client::Courier;
+use super::ids::{Ids, Name};
+use crate::forward::edit::{Edit, Heard};
 
-/// What a relay must know of tasks.
+/// What is done to the answer of a call that has to do with a task.
 #[derive(Debug)]
-pub(crate) struct Tasking {
-    pub(crate) reshape: Option<Reshape>,
-    /// What the server was told of the client, where that was something else.
-    pub(crate) client: Option<ClientFacts>,
+pub(super) struct TaskEdit {
+    /// Nothing where ids pass as they are.
+    pub(super) reshape: Option<Reshape>,
     /// The place of one who waits for the end of a task.
-    pub(crate) place: Option<Slot>,
+    pub(super) place: Option<Slot>,
+}
+
+impl TaskEdit {
+    pub(super) fn of(reshape: Reshape) -> Box<dyn Edit> {
+        Box::new(Self { reshape: Some(reshape), place: None })
+    }
+}
+
+impl Edit for TaskEdit {
+    fn notice(&mut self, message: &Message) -> Heard {
+        let reshape = self.reshape.as_ref().filter(|reshape| reshape.knows(message));
+        reshape.and_then(|reshape| reshape.said(message)).map_or(Heard::Unknown, Heard::Instead)
+    }
+
+    fn ask(&mut self, message: &mut Message) {
+        if let Some(said) = self.reshape.as_ref().and_then(|reshape| reshape.said(message)) {
+            *message = said;
+        }
+    }
+
+    fn response(&mut self, response: Message) -> Result<Message, CallError> {
+        match &mut self.reshape {
+            Some(reshape) => reshape.response(response),
+            None => Ok(response),
+        }
+    }
+
+    fn leaves_responses(&self) -> bool {
+        false
+    }
+
+    fn may_be_quiet(&self) -> bool {
+        self.place.is_some()
+    }
 }
 
 /// How tasks in an answer are put for the client.
 #[derive(Debug)]
-pub(crate) enum Reshape {
-    /// The call may have become a task, whose id the client does not know yet.
-    Created { from: Form, to: Form, server: String, ids: Ids },
+pub(super) enum Reshape {
+    /// The call may have become a task, whose id the client does not know yet. `client` is what its server knows of the
+    /// client.
+    Created { from: Form, to: Form, server: String, ids: Ids, client: ClientFacts },
     /// The answer is about a task that the client knows under another id.
     Known { own: String, public: String },
-    /// The client is to know of no task, although the call becomes one.
-    Run,
     /// The answer is a task's result, for a client that knows of no task.
     Final { abandon: Option<Box<Abandon>> },
 }
 
 impl Reshape {
     /// The result of a response as the client is to have it: what is not changed stays byte for byte.
-    pub(crate) fn response(&mut self, message: Message, client: &ClientFacts) -> Result<Message, CallError> {
+    fn response(&mut self, message: Message) -> Result<Message, CallError> {
         if let Self::Final { abandon } = self
             && let Some(abandon) = abandon.take()
         {
@@ -49,7 +82,7 @@ impl Reshape {
         let (text, at) = (message.at(parts.result), parts.result);
         let mut patch = Patch::new();
         match self {
-            Self::Created { from, to, server, ids } => {
+            Self::Created { from, to, server, ids, client } => {
                 let created = Created { from: *from, to: *to, server, ids, client };
                 match created.result(text)? {
                     Some(result) => patch.replace(at, result.as_bytes()),
@@ -61,13 +94,12 @@ impl Reshape {
                 let result = shapes::untag(text).map_err(|fault| internal(&fault))?;
                 patch.replace(at, result.as_bytes());
             }
-            Self::Run => {}
         }
         reread(message, &patch)
     }
 
     /// A notification or a request of the server, whose params may name the task.
-    pub(crate) fn said(&self, message: &Message) -> Option<Message> {
+    fn said(&self, message: &Message) -> Option<Message> {
         let params = match message.kind() {
             MessageKind::Request(request) => request.params,
             MessageKind::Notification(note) => note.params,
@@ -82,13 +114,13 @@ impl Reshape {
             Self::Final { .. } => {
                 patch.replace(at, shapes::untag(message.at(at)).ok()?.as_bytes());
             }
-            Self::Created { .. } | Self::Run => {}
+            Self::Created { .. } => {}
         }
         reread(message.clone(), &patch).ok()
     }
 
     /// Whether a notification of a task's status is about a task that the client knows from here.
-    pub(crate) fn knows(&self, message: &Message) -> bool {
+    fn knows(&self, message: &Message) -> bool {
         let Self::Known { own, .. } = self else { return false };
         let ids = message.params().and_then(|params| shapes::ids(params).ok());
         ids.is_some_and(|ids| ids.iter().any(|(id, _)| id == own))
@@ -165,7 +197,7 @@ fn internal(fault: &json::JsonFault) -> CallError {
 
 /// Cancels a task when it is dropped before the task is over: nobody else knows of it.
 #[derive(Debug)]
-pub(crate) struct Abandon {
+pub(super) struct Abandon {
     cancel: Option<(Courier, Call)>,
     tasks: TaskTracker,
 }

@@ -2,15 +2,13 @@
 //!
 //! The state that the client carries names the call and nothing else. It is sealed for its principal and its time, belongs
 //! to the very params that the client sent, and works once: what it leads to is taken out when it is used.
-//! Source: MCP 2026-07-28 `basic/patterns/mrtr`; protocol.md §1.10, §2.8.
+//! Source: MCP 2026-07-28 `basic/patterns/mrtr`.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, SystemTime};
 
-use auth::Principal;
-use base::clock::Clock;
 use base::digest::Digest;
 use base::error::CallError;
 use base::random;
@@ -19,80 +17,24 @@ use mcp::call::Call;
 use mcp::json::{self, Object};
 use mcp::mrtr::{self, InputRequest, Retry};
 use mcp::reject::Reject;
-use store::seal::{Bound, Seal, SealFault};
+use store::seal::SealFault;
 use tokio::sync::{Notify, oneshot};
 use upstream::{Ask, PendingReply};
 
 use crate::caller::Caller;
-use crate::relay::Relay;
-use crate::replica::Replica;
-
-/// What a suspended call belongs to.
-#[derive(Debug, Clone)]
-pub(crate) struct Bond {
-    purpose: String,
-    principal: Principal,
-    call: Digest,
-    /// How long the client may take to answer.
-    pub(crate) keep: Duration,
-}
-
-impl Bond {
-    pub(crate) fn new(route: &str, principal: &Principal, call: &Call, keep: Duration) -> Self {
-        Self { purpose: purpose(route), principal: principal.clone(), call: digest(call), keep }
-    }
-
-    fn bound(&self) -> Bound<'_> {
-        Bound { purpose: &self.purpose, principal: self.principal.id() }
-    }
-}
-
-fn purpose(route: &str) -> String {
-    format!("request-state:{route}")
-}
-
-/// Stands for what a client asked for: the method and its params as the client wrote them, but for what a retry changes.
-fn digest(call: &Call) -> Digest {
-    let params = call.params().and_then(|params| Object::parse(params).ok());
-    let mut members: Vec<_> = params
-        .iter()
-        .flat_map(Object::iter)
-        .filter(|member| !mrtr::is_ours(&member.name) && member.name != "_meta")
-        .map(|member| (member.name.clone(), member.value))
-        .collect();
-    members.sort();
-    let texts = members.iter().flat_map(|(name, value)| [&**name, value]);
-    Digest::of(std::iter::once(call.method_name()).chain(texts))
-}
+use crate::forward::relay::Relay;
+use crate::forward::state::{Bond, StateSeal};
 
 /// The suspended calls of this Portolan.
 #[derive(Debug)]
 pub(crate) struct Suspended {
-    seal: Arc<Seal>,
+    pub(crate) seals: Arc<StateSeal>,
     most: usize,
     calls: Mutex<HashMap<String, Parked>>,
     /// Told when one is suspended no more.
     fewer: Notify,
     /// Whether Portolan is ending.
     closed: AtomicBool,
-    /// This process among others: a state names who holds its call.
-    replica: Option<Arc<Replica>>,
-}
-
-/// Binds the states that a modern server gives to this replica, whose process alone knows them.
-#[derive(Debug)]
-pub(crate) struct Binding {
-    pub(crate) suspended: Arc<Suspended>,
-    pub(crate) bond: Bond,
-    pub(crate) clock: Arc<dyn Clock>,
-}
-
-impl Binding {
-    /// The state for the client; `own` is the JSON text of the server's own.
-    pub(crate) fn bind(&self, own: &str) -> Result<String, CallError> {
-        let named = format!(r#""own":{own}{}"#, self.suspended.at());
-        self.suspended.state(&self.bond, self.clock.now(), &named)
-    }
 }
 
 /// A call that waits for its client.
@@ -131,62 +73,20 @@ pub(crate) enum Resumed {
 }
 
 impl Suspended {
-    pub(crate) fn new(seal: Arc<Seal>, most: usize, replica: Option<Arc<Replica>>) -> Arc<Self> {
+    /// So many may wait at once.
+    pub(crate) fn new(seals: Arc<StateSeal>, most: usize) -> Arc<Self> {
         Arc::new(Self {
-            seal,
+            seals,
             most,
             calls: Mutex::default(),
             fewer: Notify::new(),
             closed: AtomicBool::new(false),
-            replica,
         })
     }
 
     /// How many wait.
     pub(crate) fn len(&self) -> usize {
         lock(&self.calls).len()
-    }
-
-    /// The replica that holds the call which a retry goes on with; none if that is not one of ours, or nobody else's.
-    pub(crate) fn holder(
-        &self,
-        call: &Call,
-        (route, principal): (&str, &Principal),
-        now: SystemTime,
-    ) -> Option<String> {
-        let retry = Retry::read(call.params()).ok()?;
-        let purpose = purpose(route);
-        let bound = Bound { purpose: &purpose, principal: principal.id() };
-        let payload = self.seal.open(bound, now, &retry.state?).ok()?;
-        let sealed = Object::parse(std::str::from_utf8(&payload).ok()?).ok()?;
-        sealed.string("at").ok().flatten().map(std::borrow::Cow::into_owned)
-    }
-
-    /// Names this replica, as a member after others.
-    fn at(&self) -> String {
-        let replica = self.replica.as_ref();
-        replica.map(|replica| format!(r#","at":{}"#, json::quote(&replica.id()))).unwrap_or_default()
-    }
-
-    /// The call with the state that a process of this replica has given, if it comes with one that was bound.
-    pub(crate) fn unbound(
-        &self,
-        call: &Call,
-        bond: &Bond,
-        now: SystemTime,
-    ) -> Result<Option<Call>, CallError> {
-        let retry = Retry::read(call.params())
-            .map_err(|fault| CallError::Reject(Reject::member("inputResponses", &fault)))?;
-        // The state may be the server's own, from before.
-        let payload = retry.state.and_then(|state| self.seal.open(bond.bound(), now, &state).ok());
-        let Some(payload) = payload else { return Ok(None) };
-        let sealed = std::str::from_utf8(&payload).ok().and_then(|text| Object::parse(text).ok());
-        let Some(own) = sealed.as_ref().and_then(|sealed| sealed.get("own").ok().flatten()) else {
-            return Ok(None);
-        };
-        let responses: Vec<_> =
-            retry.responses.iter().map(|(key, text)| (key.to_string(), (*text).to_owned())).collect();
-        Ok(Some(mrtr::again(call, &responses, Some(own))?))
     }
 
     /// Suspends a call whose server asks for something: the result that tells the client.
@@ -220,8 +120,8 @@ impl Suspended {
         relay.suspend();
         let handle = random::hex::<16>()?;
         let requests: Vec<_> = debts.iter().map(|(request, _)| request.clone()).collect();
-        let named = format!(r#""call":{}{}"#, json::quote(&handle), self.at());
-        let state = self.state(bond, now, &named)?;
+        let named = format!(r#""call":{}{}"#, json::quote(&handle), self.seals.at());
+        let state = self.seals.state(bond, now, &named)?;
         let mut calls = lock(&self.calls);
         if calls.len() >= self.most {
             // It was begun, so this is not the same as to be refused at the door.
@@ -253,19 +153,13 @@ impl Suspended {
         now: SystemTime,
     ) -> Result<String, CallError> {
         let keys: Vec<_> = requests.iter().map(|request| json::quote(&request.key)).collect();
-        let state = self.state(bond, now, &format!(r#""visit":[{}]"#, keys.join(",")))?;
+        let state = self.seals.state(bond, now, &format!(r#""visit":[{}]"#, keys.join(",")))?;
         Ok(mrtr::ask(requests, &state))
     }
 
     fn remove(&self, handle: &str) {
         lock(&self.calls).remove(handle);
         self.fewer.notify_waiters();
-    }
-
-    fn state(&self, bond: &Bond, now: SystemTime, what: &str) -> Result<String, CallError> {
-        let payload = format!(r#"{{"params":"{}",{what}}}"#, bond.call);
-        let sealed = self.seal.seal(bond.bound(), now + bond.keep, payload.as_bytes());
-        sealed.map_err(|fault| CallError::Internal(fault.to_string()))
     }
 
     /// What a retry means. It is taken only if it is the right principal's, of the same call, in time, and the first.
@@ -278,7 +172,7 @@ impl Suspended {
         let retry = Retry::read(call.params())
             .map_err(|fault| CallError::Reject(Reject::member("inputResponses", &fault)))?;
         let Some(state) = &retry.state else { return Ok(Resumed::Anew) };
-        let payload = self.seal.open(bond.bound(), now, state).map_err(|fault| match fault {
+        let payload = self.seals.open(bond, now, state).map_err(|fault| match fault {
             SealFault::Expired => {
                 CallError::RequestState("its time is over; what the call had done by then is done")
             }
@@ -336,10 +230,11 @@ impl Suspended {
                 None => left.push((request, debt)),
             }
         }
-        let relay = relay.replace(call, caller);
+        let mut relay = relay.replace(call, caller);
         if left.is_empty() || relay.is_over() {
             return Ok(Resumed::Goes(relay));
         }
+        relay.asked_for_input().await;
         // MCP `basic/patterns/mrtr`: what is missing is asked for again.
         self.keep(relay, bond, left, (now, until)).map(Resumed::Asks)
     }

@@ -12,8 +12,7 @@ use mcp::method::Kind;
 use mcp::mrtr;
 use store::seal::{Bound, SealFault};
 
-use super::{LONGEST, Tasks};
-use crate::route::Route;
+use super::{LONGEST, RouteTasks, Tasks};
 
 /// What an id says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,12 +79,12 @@ pub(crate) struct Ids {
 }
 
 impl Ids {
-    pub(super) fn new(route: &Route, principal: &Principal) -> Self {
+    pub(super) fn new(route: &RouteTasks, principal: &Principal) -> Self {
         Self {
             tasks: Arc::clone(&route.tasks),
-            purpose: format!("task:{}", route.name),
+            purpose: format!("task:{}", route.sender.route),
             principal: principal.clone(),
-            clock: Arc::clone(&route.world.clock),
+            clock: Arc::clone(&route.sender.world.clock),
         }
     }
 

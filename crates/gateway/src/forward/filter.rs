@@ -1,0 +1,170 @@
+//! What a call passes before it is sent: an ordered list per route, made with the plan.
+//!
+//! A filter sees the call, its caller and its target, and lets it pass, lets it go on changed, or answers it here. It cannot
+//! permit: the gate decides afterwards, on the call as it will be sent ([`super::send`]).
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use base::error::CallError;
+use futures_util::future::BoxFuture;
+use mcp::call::Call;
+use mcp::jsonrpc::Message;
+use upstream::Answer;
+
+use super::edit::Edit;
+use super::relay::Relay;
+use super::round::Rounds;
+use crate::caller::Caller;
+use crate::catalog::Target;
+
+/// The place of a filter among the others of its route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stage {
+    /// A retry goes on with what its call has left open.
+    Resume,
+    /// A call becomes a task, or is about one.
+    Tasks,
+}
+
+/// All of them, in the order in which calls pass. The edits of answers come in reverse. ARCHITECTURE.md draws it.
+pub(crate) const ORDER: &[Stage] = &[Stage::Resume, Stage::Tasks];
+
+impl Stage {
+    /// Its name, and what stands in it: a line of the drawing in ARCHITECTURE.md.
+    #[cfg(test)]
+    fn says(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Resume => ("resume", "a retry finds the call that was left open, and a state its replica"),
+            Self::Tasks => ("tasks", "a tool is called as a task, or not as one; a task is asked about"),
+        }
+    }
+}
+
+/// What a filter may see.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct At<'a> {
+    /// The call as the filters before have left it.
+    pub(crate) call: &'a Call,
+    pub(crate) caller: &'a Arc<Caller>,
+    pub(crate) target: &'a Target<'a>,
+}
+
+/// What a filter says: at once, as nearly all do, or when it knows.
+pub(crate) enum Admit<'a> {
+    Now(Result<Verdict, CallError>),
+    /// Cancel safe.
+    Later(BoxFuture<'a, Result<Verdict, CallError>>),
+}
+
+impl Admit<'_> {
+    /// It has nothing to do with the call.
+    pub(crate) const PASS: Self = Self::Now(Ok(Verdict::Pass));
+}
+
+/// What becomes of a call.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// It goes on as it is.
+    Pass,
+    /// It goes on as another call, or its answer is changed on the way back, or both.
+    With { call: Option<Box<Call>>, edit: Option<Box<dyn Edit>> },
+    /// It has its answer, which may be changed on the way back.
+    Answer(Answered, Option<Box<dyn Edit>>),
+}
+
+/// An answer that a filter has.
+#[derive(Debug)]
+pub(crate) enum Answered {
+    /// A server is giving it.
+    Server(Box<Answer>),
+    /// We have given it.
+    Own(Message),
+    /// An open call goes on.
+    Resumed(Box<Relay>),
+    /// We give it as soon as we have it, and may ask the client first.
+    Rounds(Box<dyn Rounds>),
+}
+
+/// A step before a call is sent.
+pub(crate) trait Filter: Send + Sync + Debug {
+    /// Where it stands.
+    fn stage(&self) -> Stage;
+
+    /// What becomes of a call.
+    fn admit<'a>(&'a self, at: At<'a>) -> Admit<'a>;
+}
+
+/// The filters of one route.
+#[derive(Debug, Default)]
+pub(crate) struct Filters(Box<[Arc<dyn Filter>]>);
+
+/// A call that has passed them.
+#[derive(Debug, Default)]
+pub(crate) struct Admitted {
+    /// The call as it is to be sent, if it was changed.
+    pub(crate) call: Option<Box<Call>>,
+    /// In the order of the filters that want them.
+    pub(crate) edits: Vec<Box<dyn Edit>>,
+    /// Its answer, if it is not to be sent.
+    pub(crate) answer: Option<Answered>,
+}
+
+impl Filters {
+    /// Puts them in order.
+    pub(crate) fn new(mut filters: Vec<Arc<dyn Filter>>) -> Self {
+        filters.sort_by_key(|filter| ORDER.iter().position(|stage| *stage == filter.stage()));
+        Self(filters.into())
+    }
+
+    /// Takes a call through all of them, or up to the first that answers. Cancel safe.
+    pub(crate) async fn admit(
+        &self,
+        call: &Call,
+        caller: &Arc<Caller>,
+        target: &Target<'_>,
+    ) -> Result<Admitted, CallError> {
+        let mut admitted = Admitted::default();
+        for filter in &self.0 {
+            let verdict = {
+                let call = admitted.call.as_deref().unwrap_or(call);
+                match filter.admit(At { call, caller, target }) {
+                    Admit::Now(verdict) => verdict?,
+                    Admit::Later(verdict) => verdict.await?,
+                }
+            };
+            match verdict {
+                Verdict::Pass => {}
+                Verdict::With { call, edit } => {
+                    admitted.call = call.or(admitted.call);
+                    admitted.edits.extend(edit);
+                }
+                Verdict::Answer(answer, edit) => {
+                    admitted.edits.extend(edit);
+                    admitted.answer = Some(answer);
+                    break;
+                }
+            }
+        }
+        Ok(admitted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The drawing of the phases names the filters in the order in which calls pass them.
+    #[test]
+    fn architecture_draws_the_filters_in_their_order() {
+        let page = include_str!("../../../../ARCHITECTURE.md");
+        let drawn: Vec<_> = page
+            .lines()
+            .filter_map(|line| line.split_once("filter: "))
+            .filter_map(|(_, says)| says.split_once(": "))
+            .collect();
+        let ordered: Vec<_> = ORDER.iter().map(|stage| stage.says()).collect();
+        assert_eq!(drawn, ordered);
+        assert!(ORDER.is_sorted(), "the stages are declared in their order");
+    }
+}

@@ -1,0 +1,97 @@
+//! A retry of a modern client. A modern server has given the state itself, and gets it back as it is; of a legacy server's
+//! call we hold what is open.
+//!
+//! Source: MCP 2026-07-28 `basic/patterns/mrtr`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::error::CallError;
+use base::reply;
+use mcp::call::Call;
+use mcp::method::Kind;
+use mcp::mrtr;
+use mcp::version::Era;
+
+use super::edit::Edit;
+use super::filter::{Admit, Answered, At, Filter, Stage, Verdict};
+use super::send::Sender;
+use super::state::{Binding, Bond};
+use super::suspend::{Resumed, Suspended};
+use crate::caller::Caller;
+use crate::catalog::Target;
+
+/// For how long a state is good that a modern server has given. Whether it still is, its server says.
+const BOUND: Duration = Duration::from_secs(24 * 3600);
+
+/// Lets retries go on with what they have left open.
+#[derive(Debug)]
+pub(crate) struct Resumption {
+    pub(crate) sender: Arc<Sender>,
+    pub(crate) suspended: Arc<Suspended>,
+}
+
+impl Filter for Resumption {
+    fn stage(&self) -> Stage {
+        Stage::Resume
+    }
+
+    fn admit<'a>(&'a self, at: At<'a>) -> Admit<'a> {
+        // What a client answers to a task's questions is no retry (tasks extension §Task Update Requests).
+        if at.caller.era() == Era::Legacy || at.call.kind() == Kind::Task {
+            return Admit::PASS;
+        }
+        if at.call.continues() {
+            return Admit::Later(Box::pin(self.go_on(at)));
+        }
+        match self.binding(at.call, at.caller, at.target) {
+            None => Admit::PASS,
+            Some(binding) => Admit::Now(Ok(Verdict::With { call: None, edit: Some(edit(binding)) })),
+        }
+    }
+}
+
+fn edit(binding: Binding) -> Box<dyn Edit> {
+    Box::new(binding)
+}
+
+impl Resumption {
+    async fn go_on(&self, At { call, caller, target }: At<'_>) -> Result<Verdict, CallError> {
+        let upstream = &target.member.upstream;
+        let (era, _) = upstream.discovered(&caller.principal, Era::Modern, Some(call.client())).await?;
+        let now = || self.sender.world.clock.now();
+        if era == Era::Modern {
+            let Some(binding) = self.binding(call, caller, target) else { return Ok(Verdict::Pass) };
+            let call = self.suspended.seals.unbound(call, &binding.bond, now())?.map(Box::new);
+            return Ok(Verdict::With { call, edit: Some(edit(binding)) });
+        }
+        self.sender.permit(call, target, &caller.principal)?;
+        let bond = Bond::new(&self.sender.route, &caller.principal, call, upstream.plan().deadlines.input);
+        // So that whoever ends the server waits for it, as for any other call.
+        let place = upstream.place().await?;
+        Ok(match self.suspended.resume(call, caller, (&bond, now())).await? {
+            Resumed::Goes(mut relay) => {
+                relay.seat(place);
+                Verdict::Answer(Answered::Resumed(relay), None)
+            }
+            Resumed::Asks(result) => {
+                Verdict::Answer(Answered::Own(reply::own_result(call.id(), &result)?), None)
+            }
+            Resumed::Anew => {
+                Verdict::With { call: Some(Box::new(mrtr::again(call, &[], None)?)), edit: None }
+            }
+        })
+    }
+
+    /// What binds a modern server's state to this replica: where a client may come to another one, and each has a process of
+    /// its own.
+    fn binding(&self, call: &Call, caller: &Caller, target: &Target<'_>) -> Option<Binding> {
+        let asks = || call.method().is_some_and(|method| method.may_ask);
+        if !self.suspended.seals.has_replicas() || !target.member.upstream.is_process() || !asks() {
+            return None;
+        }
+        let bond = Bond::new(&self.sender.route, &caller.principal, call, BOUND);
+        let (seals, clock) = (Arc::clone(&self.suspended.seals), Arc::clone(&self.sender.world.clock));
+        Some(Binding { seals, bond, clock })
+    }
+}

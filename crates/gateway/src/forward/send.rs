@@ -1,0 +1,171 @@
+//! A call goes to its target: the gate is asked about it as it will be sent, and the order written.
+
+use std::sync::Arc;
+
+use auth::{Action, Gate, Permit, Principal};
+use base::error::CallError;
+use base::plan::Deadlines;
+use base::world::World;
+use http::{HeaderName, HeaderValue};
+use mcp::call::Call;
+use mcp::method::Kind;
+use mcp::mirror::MirrorFault;
+use mcp::mrtr;
+use mcp::outbound;
+use mcp::reject::Reject;
+use mcp::trace::Trace;
+use mcp::version::Era;
+use tokio::time::Duration;
+use upstream::{Answer, Order};
+
+use crate::caller::Caller;
+use crate::catalog::uris::Mapping;
+use crate::catalog::{Catalog, Target};
+use crate::forward::filter::Admitted;
+use crate::forward::relay::{Errand, Relay};
+use crate::forward::state::Bond;
+
+/// Sends the calls of one route.
+#[derive(Debug)]
+pub(crate) struct Sender {
+    /// The route's name.
+    pub(crate) route: String,
+    pub(crate) gate: Gate,
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) world: World,
+}
+
+impl Sender {
+    /// Asks the gate whether a call may go to its target.
+    pub(crate) fn permit(
+        &self,
+        call: &Call,
+        target: &Target<'_>,
+        principal: &Principal,
+    ) -> Result<Permit, CallError> {
+        let name = target.name.as_deref().or_else(|| call.subject().map(|subject| &*subject.text));
+        let upstream = target.member.upstream.label();
+        let action = Action { method: call.method_name(), upstream, name };
+        Ok(self.gate.permit(principal, &action)?)
+    }
+
+    /// Sends a call to its target. A refusal over mirrored headers means that our idea of the tool's schema is old:
+    /// the list is read again and the call, which was not carried out, sent once more. Cancel safe: dropped, it cancels the
+    /// call.
+    pub(crate) async fn send(
+        &self,
+        call: &Call,
+        caller: &Caller,
+        target: &Target<'_>,
+    ) -> Result<Box<Answer>, CallError> {
+        let mirrored = self.mirror(call, caller, target).await?;
+        let answer = self.send_once(call, caller, target, &mirrored).await?;
+        if !answer.refuses_headers() || call.kind() != Kind::Tool {
+            return Ok(answer);
+        }
+        // The list and the second try need the place that the refused answer still holds.
+        let refused = answer.release();
+        Box::pin(target.member.relearn(caller)).await;
+        let learned = Box::pin(self.mirror(call, caller, target)).await?;
+        if learned == mirrored {
+            return Ok(Box::new(refused));
+        }
+        Box::pin(self.send_once(call, caller, target, &learned)).await
+    }
+
+    async fn send_once(
+        &self,
+        call: &Call,
+        caller: &Caller,
+        target: &Target<'_>,
+        mirrored: &[(HeaderName, HeaderValue)],
+    ) -> Result<Box<Answer>, CallError> {
+        let upstream = &target.member.upstream;
+        let permit = self.permit(call, target, &caller.principal)?;
+        let order = Order {
+            call,
+            era: caller.era(),
+            reads: caller.era(),
+            subject: target.name.as_deref(),
+            trace: Trace::read(&caller.headers),
+            headers: &caller.headers,
+            mirrored,
+            session: caller.session.clone(),
+            client: caller.client.clone(),
+            within: within(call, &upstream.plan().deadlines),
+            listens: false,
+            probes: false,
+            after: None,
+        };
+        upstream.send(permit.cover(order)).await
+    }
+
+    /// Checks the mirrored arguments of a tool call and gives the headers that the server is to get. A tool whose
+    /// schema nobody has told us is not checked, and its headers pass as they came.
+    async fn mirror(
+        &self,
+        call: &Call,
+        caller: &Caller,
+        target: &Target<'_>,
+    ) -> Result<Vec<(HeaderName, HeaderValue)>, CallError> {
+        if call.kind() != Kind::Tool {
+            return Ok(Vec::new());
+        }
+        let Some(subject) = call.subject() else { return Ok(Vec::new()) };
+        let tool = target.name.as_deref().unwrap_or(&subject.text);
+        let Some(params) = self.catalog.mirrored_params(target, tool, caller).await? else {
+            let sent = outbound::param_headers(&caller.headers);
+            return Ok(sent.map(|(name, value)| (name.clone(), value.clone())).collect());
+        };
+        let arguments = params.of(call.arguments_object());
+        if caller.mirrors {
+            arguments.check(&caller.headers).map_err(|fault| mismatch(&fault))?;
+        }
+        let mut mirrored = arguments
+            .headers()
+            .map_err(|fault| CallError::Reject(Reject::Params(format!("{}: {fault}", fault.header()))))?;
+        let unknown = outbound::param_headers(&caller.headers).filter(|(name, _)| !params.names(name));
+        mirrored.extend(unknown.map(|(name, value)| (name.clone(), value.clone())));
+        Ok(mirrored)
+    }
+
+    /// The answer of a target on its way back to the caller.
+    pub(crate) fn relay(
+        &self,
+        answer: Box<Answer>,
+        (call, admitted): (Box<Call>, Admitted),
+        caller: &Arc<Caller>,
+        target: &Target<'_>,
+    ) -> Box<Relay> {
+        let deadlines = target.member.upstream.plan().deadlines;
+        let suspends = (caller.era(), answer.era()) == (Era::Modern, Era::Legacy);
+        let asks = || call.method().is_some_and(|method| method.may_ask);
+        let can_be_asked = || mrtr::askable(call.client().capabilities()) != "{}";
+        let bond = (suspends && asks() && can_be_asked())
+            .then(|| Bond::new(&self.route, &caller.principal, &call, deadlines.input));
+        let errand = Errand {
+            caller: Arc::clone(caller),
+            mapping: self.mapping(target),
+            deadlines,
+            bond,
+            edits: admitted.edits,
+            told: admitted.call.map(|call| call.client().clone()),
+        };
+        Box::new(Relay::new(*answer, call, errand))
+    }
+
+    /// How the URIs in an answer of that target become public; nothing where they are already.
+    pub(crate) fn mapping(&self, target: &Target<'_>) -> Option<Mapping> {
+        let names = &self.catalog.names;
+        (!names.is_transparent()).then(|| Mapping { names: Arc::clone(names), server: target.server })
+    }
+}
+
+/// How long the beginning of an answer may take.
+pub(crate) fn within(call: &Call, deadlines: &Deadlines) -> Duration {
+    if call.waits() { deadlines.call_max } else { deadlines.call.min(deadlines.call_max) }
+}
+
+fn mismatch(fault: &MirrorFault) -> CallError {
+    CallError::Reject(Reject::HeaderMismatch { header: fault.header().to_string(), why: fault.to_string() })
+}

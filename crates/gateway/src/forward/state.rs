@@ -1,0 +1,155 @@
+//! The states that clients of the modern era carry from a call to its retry: sealed for a principal and a time, for the very
+//! params that the client sent.
+//!
+//! Source: MCP 2026-07-28 `basic/patterns/mrtr`.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use auth::Principal;
+use base::clock::Clock;
+use base::digest::Digest;
+use base::error::CallError;
+use mcp::call::Call;
+use mcp::json::{self, Object, Patch};
+use mcp::mrtr::{self, InputRequired, Retry};
+use mcp::reject::Reject;
+use store::seal::{Bound, Seal, SealFault};
+
+use super::edit::Edit;
+use crate::replica::Replica;
+
+/// What a state belongs to.
+#[derive(Debug, Clone)]
+pub(crate) struct Bond {
+    purpose: String,
+    principal: Principal,
+    /// Stands for what the client has asked for.
+    pub(crate) call: Digest,
+    /// How long the client may take to answer.
+    pub(crate) keep: Duration,
+}
+
+impl Bond {
+    pub(crate) fn new(route: &str, principal: &Principal, call: &Call, keep: Duration) -> Self {
+        Self { purpose: purpose(route), principal: principal.clone(), call: digest(call), keep }
+    }
+
+    fn bound(&self) -> Bound<'_> {
+        Bound { purpose: &self.purpose, principal: self.principal.id() }
+    }
+}
+
+fn purpose(route: &str) -> String {
+    format!("request-state:{route}")
+}
+
+/// Stands for what a client asked for: the method and its params as the client wrote them, but for what a retry changes.
+fn digest(call: &Call) -> Digest {
+    let params = call.params().and_then(|params| Object::parse(params).ok());
+    let mut members: Vec<_> = params
+        .iter()
+        .flat_map(Object::iter)
+        .filter(|member| !mrtr::is_ours(&member.name) && member.name != "_meta")
+        .map(|member| (member.name.clone(), member.value))
+        .collect();
+    members.sort();
+    let texts = members.iter().flat_map(|(name, value)| [&**name, value]);
+    Digest::of(std::iter::once(call.method_name()).chain(texts))
+}
+
+/// Makes states, and reads them.
+#[derive(Debug)]
+pub(crate) struct StateSeal {
+    seal: Arc<Seal>,
+    /// This process among others: a state names who holds what it leads to.
+    replica: Option<Arc<Replica>>,
+}
+
+impl StateSeal {
+    pub(crate) fn new(seal: Arc<Seal>, replica: Option<Arc<Replica>>) -> Arc<Self> {
+        Arc::new(Self { seal, replica })
+    }
+
+    /// Whether a state may come back to another replica.
+    pub(crate) fn has_replicas(&self) -> bool {
+        self.replica.is_some()
+    }
+
+    /// Names this replica, as a member after others.
+    pub(crate) fn at(&self) -> String {
+        let replica = self.replica.as_ref();
+        replica.map(|replica| format!(r#","at":{}"#, json::quote(&replica.id()))).unwrap_or_default()
+    }
+
+    /// The replica that holds what a retry goes on with; none if its state is not one of ours, or names none.
+    pub(crate) fn holder(
+        &self,
+        call: &Call,
+        (route, principal): (&str, &Principal),
+        now: SystemTime,
+    ) -> Option<String> {
+        let retry = Retry::read(call.params()).ok()?;
+        let purpose = purpose(route);
+        let bound = Bound { purpose: &purpose, principal: principal.id() };
+        let payload = self.seal.open(bound, now, &retry.state?).ok()?;
+        let sealed = Object::parse(std::str::from_utf8(&payload).ok()?).ok()?;
+        sealed.string("at").ok().flatten().map(std::borrow::Cow::into_owned)
+    }
+
+    /// A state that says `what`: members of an object.
+    pub(crate) fn state(&self, bond: &Bond, now: SystemTime, what: &str) -> Result<String, CallError> {
+        let payload = format!(r#"{{"params":"{}",{what}}}"#, bond.call);
+        let sealed = self.seal.seal(bond.bound(), now + bond.keep, payload.as_bytes());
+        sealed.map_err(|fault| CallError::Internal(fault.to_string()))
+    }
+
+    /// What a state says, if it is one that was given for this bond, and in time.
+    pub(crate) fn open(&self, bond: &Bond, now: SystemTime, state: &str) -> Result<Vec<u8>, SealFault> {
+        self.seal.open(bond.bound(), now, state)
+    }
+
+    /// The call with the state that a process of this replica has given, if it comes with one that was bound.
+    pub(crate) fn unbound(
+        &self,
+        call: &Call,
+        bond: &Bond,
+        now: SystemTime,
+    ) -> Result<Option<Call>, CallError> {
+        let retry = Retry::read(call.params())
+            .map_err(|fault| CallError::Reject(Reject::member("inputResponses", &fault)))?;
+        // The state may be the server's own, from before.
+        let payload = retry.state.and_then(|state| self.open(bond, now, &state).ok());
+        let Some(payload) = payload else { return Ok(None) };
+        let sealed = std::str::from_utf8(&payload).ok().and_then(|text| Object::parse(text).ok());
+        let Some(own) = sealed.as_ref().and_then(|sealed| sealed.get("own").ok().flatten()) else {
+            return Ok(None);
+        };
+        let responses: Vec<_> =
+            retry.responses.iter().map(|(key, text)| (key.to_string(), (*text).to_owned())).collect();
+        Ok(Some(mrtr::again(call, &responses, Some(own))?))
+    }
+}
+
+/// Binds the states that a modern server gives to this replica, whose process alone knows them.
+#[derive(Debug)]
+pub(crate) struct Binding {
+    pub(crate) seals: Arc<StateSeal>,
+    pub(crate) bond: Bond,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Edit for Binding {
+    fn input(
+        &mut self,
+        input: &InputRequired,
+        (result, offset): (&Object<'_>, usize),
+        patch: &mut Patch,
+    ) -> Result<(), CallError> {
+        let Some(own) = &input.state else { return Ok(()) };
+        let named = format!(r#""own":{own}{}"#, self.seals.at());
+        let state = json::quote(&self.seals.state(&self.bond, self.clock.now(), &named)?);
+        let set = result.set("requestState", state.as_bytes(), offset, patch);
+        set.map_err(|fault| CallError::Internal(fault.to_string()))
+    }
+}

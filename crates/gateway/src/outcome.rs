@@ -1,0 +1,46 @@
+//! How a call goes on when it was carried to where it is answered.
+
+use mcp::jsonrpc::Message;
+use transport::http::body::Pieces;
+
+use crate::catalog::listing::Listed;
+use crate::changes::subscription::Subscription;
+use crate::forward::record::CallRecord;
+use crate::forward::relay::Relay;
+use crate::forward::round::Rounds;
+
+/// How a call goes on.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// We have the answer.
+    Own(Message),
+    /// We have its text, with nothing left to be done about it.
+    Built(Pieces),
+    /// A server is answering.
+    Relay(Box<Relay>),
+    /// We answer as soon as we can, and may ask the client first; the record is closed then.
+    Rounds(Box<dyn Rounds>, Option<Box<CallRecord>>),
+    /// A subscription stream.
+    Listen(Box<Subscription>),
+}
+
+impl Outcome {
+    /// Closes the record of a call that has its answer, and gives it to what answers later.
+    pub(crate) async fn keep(&mut self, mut record: CallRecord) {
+        match self {
+            Self::Own(message) => record.answered(message).await,
+            Self::Built(_) | Self::Listen(_) => record.close("ok").await,
+            Self::Relay(relay) => relay.keep(record),
+            Self::Rounds(_, kept) => *kept = Some(Box::new(record)),
+        }
+    }
+}
+
+impl From<Listed> for Outcome {
+    fn from(listed: Listed) -> Self {
+        match listed {
+            Listed::Theirs(message) => Self::Own(message),
+            Listed::Built(text) => Self::Built(text),
+        }
+    }
+}

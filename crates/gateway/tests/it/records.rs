@@ -1,0 +1,100 @@
+//! Each call is written down once, however it ends, before its last thing leaves.
+
+use std::sync::Arc;
+
+use base::sink::{Accept, CallFacts, Sink};
+use futures_util::FutureExt as _;
+use testkit::net::MemoryNetwork;
+use testkit::server::{Desk, Persona, ScriptedServer};
+use tokio::sync::{Semaphore, mpsc};
+
+use crate::ask;
+use crate::stand::{Over, Running, Stand};
+
+/// A sink that takes a record when it is let.
+#[derive(Debug)]
+struct Slow {
+    told: mpsc::UnboundedSender<String>,
+    let_go: Arc<Semaphore>,
+}
+
+impl Sink for Slow {
+    fn accept<'a>(&'a self, facts: &'a CallFacts) -> Accept<'a> {
+        let line = format!("{} {:?} {} {}", facts.principal, facts.upstream, facts.method, facts.outcome);
+        self.told.send(line).unwrap();
+        Accept::Later(Box::pin(async {
+            self.let_go.acquire().await.unwrap().forget();
+        }))
+    }
+
+    fn waits(&self) -> bool {
+        true
+    }
+}
+
+/// A gateway with such a sink.
+struct Bench {
+    running: Running,
+    _server: ScriptedServer,
+    desk: Desk,
+    told: mpsc::UnboundedReceiver<String>,
+    let_go: Arc<Semaphore>,
+}
+
+async fn bench(persona: Persona) -> Bench {
+    let mut stand = Stand::new(Arc::new(MemoryNetwork::default()));
+    let (server, desk) = stand.add("up", Over::Http, persona).await;
+    let ((told, hear), let_go) = (mpsc::unbounded_channel(), Arc::new(Semaphore::new(0)));
+    stand.sink = Some(Arc::new(Slow { told, let_go: Arc::clone(&let_go) }));
+    let running = stand.start().await;
+    running.gateway.settled().await;
+    testkit::idle().await;
+    Bench { running, _server: server, desk, told: hear, let_go }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_leaves_when_its_record_is_taken() {
+    let Bench { running, mut desk, mut told, let_go, .. } = bench(Persona::modern()).await;
+    let client = running.client.clone();
+    let mut call =
+        tokio::spawn(
+            async move { ask::modern(&client, "tools/call", r#""name":"add""#).await.response().await },
+        );
+    desk.asked("tools/call").await.result(r#"{"resultType":"complete","content":[]}"#).await;
+    assert_eq!(told.recv().await.unwrap(), "anonymous \"up\" tools/call ok");
+    testkit::idle().await;
+    assert!((&mut call).now_or_never().is_none(), "the record is not taken yet");
+    let_go.add_permits(1);
+    assert!(call.await.unwrap().contains("\"content\""));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_answered_here_and_what_fails_is_written_down_too() {
+    let Bench { running, mut desk, mut told, let_go, .. } = bench(Persona::modern()).await;
+    let_go.add_permits(8);
+    for (method, line) in [
+        ("tools/list", "anonymous \"\" tools/list ok"),
+        ("logging/setLevel", "anonymous \"\" logging/setLevel unknown_method"),
+    ] {
+        drop(ask::modern(&running.client, method, "").await.response().await);
+        assert_eq!(told.recv().await.unwrap(), line);
+    }
+    let client = running.client.clone();
+    let call =
+        tokio::spawn(
+            async move { ask::modern(&client, "tools/call", r#""name":"add""#).await.response().await },
+        );
+    desk.asked("tools/call").await.error(-32000, "no", None).await;
+    assert_eq!(told.recv().await.unwrap(), "anonymous \"up\" tools/call error");
+    assert!(call.await.unwrap().contains("-32000"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_its_client_leaves_is_written_down_as_cancelled() {
+    let Bench { running, mut desk, mut told, .. } = bench(Persona::modern()).await;
+    let client = running.client.clone();
+    let call = tokio::spawn(async move { ask::modern(&client, "tools/call", r#""name":"add""#).await });
+    let _asked = desk.asked("tools/call").await;
+    call.abort();
+    assert_eq!(told.recv().await.unwrap(), "anonymous \"up\" tools/call cancelled");
+}
