@@ -67,7 +67,7 @@ const FLOORS: &[(&str, &str)] = &[
     (
         "upstream",
         "temper order notices link failed eras health departed ask unsolicited backlog arrival suspense shared \
-         pipe stdio sse http notification_stream answer upstream send health_check patience retry lib",
+         pipe stdio sse http own notification_stream answer upstream send health_check patience retry lib",
     ),
     (
         "xtask",

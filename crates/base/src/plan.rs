@@ -255,6 +255,8 @@ pub enum Reach {
     Http(HttpReach),
     /// A child process that speaks over its stdin and stdout.
     Stdio(StdioReach),
+    /// Not at all: Portolan itself answers.
+    Own,
 }
 
 /// A server over HTTP.
@@ -495,6 +497,17 @@ impl Default for Limits {
 }
 
 impl UpstreamPlan {
+    /// Portolan itself as a server, of the modern era. Nothing of it is sent again, and nobody listens to it for changes.
+    #[must_use]
+    pub fn own(name: &str) -> Self {
+        Self {
+            era: EraRule::Is(mcp::version::Era::Modern),
+            retries: 0,
+            watched: false,
+            ..Self::new(name, Reach::Own)
+        }
+    }
+
     /// A server with nothing but a name and a way to reach it; everything else is the default.
     #[must_use]
     pub fn new(name: &str, reach: Reach) -> Self {

@@ -80,7 +80,7 @@ fn describe(found: &Discovered, health: &Health) -> Shown {
 pub(crate) fn over(transport: Transport) -> &'static str {
     match transport {
         Transport::Sse => ", over HTTP+SSE",
-        Transport::StreamableHttp | Transport::Stdio => "",
+        Transport::StreamableHttp | Transport::Stdio | Transport::Own => "",
     }
 }
 

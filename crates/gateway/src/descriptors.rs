@@ -35,6 +35,7 @@ impl Need {
                     let calls = upstream.concurrent_calls.min(plan.limits.concurrent_calls);
                     servers = servers.saturating_add(calls).saturating_add(2);
                 }
+                Reach::Own => {}
                 Reach::Stdio(_) => processes = processes.saturating_add(upstream.processes),
             }
         }

@@ -26,6 +26,7 @@ pub struct Answer {
     /// Whether the server chose to stream.
     streams: bool,
     revision: &'static Revision,
+    transport: Transport,
     method: Option<&'static mcp::method::Method>,
     /// The era that whoever gets it reads.
     reads: Era,
@@ -73,6 +74,8 @@ pub(crate) struct Origin {
     pub(crate) shared: Arc<Shared>,
     /// The revision that the server is spoken to in.
     pub(crate) revision: &'static Revision,
+    /// What it is spoken to over.
+    pub(crate) transport: Transport,
     pub(crate) method: Option<&'static mcp::method::Method>,
     /// The era that whoever gets the answer reads.
     pub(crate) reads: Era,
@@ -83,9 +86,9 @@ impl Answer {
     pub(crate) fn new(source: Source, origin: Origin, place: Option<Slot>) -> Self {
         // Legacy servers stream every answer, a lone response too: there the first thing that comes tells.
         let streams = matches!(source, Source::Events(_)) && origin.revision.era == Era::Modern;
-        let Origin { id, shared, revision, method, reads, uri } = origin;
+        let Origin { id, shared, revision, transport, method, reads, uri } = origin;
         let (first, reports) = (None, false);
-        Self { id, source, streams, revision, method, reads, uri, shared, place, first, reports }
+        Self { id, source, streams, revision, transport, method, reads, uri, shared, place, first, reports }
     }
 
     /// Whether nothing more needs to come from the server.
@@ -106,10 +109,7 @@ impl Answer {
 
     /// What it came over.
     pub fn transport(&self) -> Transport {
-        match self.source {
-            Source::Whole(_) | Source::Events(_) => Transport::StreamableHttp,
-            Source::Pipe(_) => Transport::Sse,
-        }
+        self.transport
     }
 
     /// Whether the server chose to stream, so that the client should see a stream, too.

@@ -6,7 +6,7 @@
 //!
 //! Reading order: `upstream` (what is known of one), `order` and `send` (a call on its way), `answer` (what comes back),
 //! `ask` (what a server asks in the middle of it), `retry` (what is sent twice); then the wires: `http` (Streamable HTTP), `sse`
-//! (HTTP+SSE), `stdio`, and `pipe` (one conversation of many calls), whose `pool` begins and keeps them. `health`, `health_check`, `suspense` and `patience` look after a server that is sick; `eras` knows what it speaks, `shared` what all of
+//! (HTTP+SSE), `stdio`, `own` (Portolan itself), and `pipe` (one conversation of many calls), whose `pool` begins and keeps them. `health`, `health_check`, `suspense` and `patience` look after a server that is sick; `eras` knows what it speaks, `shared` what all of
 //! these have in common.
 
 mod answer;
@@ -23,6 +23,7 @@ mod link;
 mod notices;
 mod notification_stream;
 mod order;
+mod own;
 mod patience;
 mod pipe;
 mod retry;
@@ -43,6 +44,7 @@ pub use crate::link::{Health, Transport};
 pub use crate::notices::Told;
 pub use crate::notification_stream::NotificationStream;
 pub use crate::order::Order;
+pub use crate::own::{OwnCall, Serve, own_description};
 pub use crate::suspense::{Waited, Want};
 pub use crate::unsolicited::UnsolicitedMessage;
 pub use crate::upstream::Upstream;

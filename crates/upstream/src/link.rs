@@ -74,6 +74,8 @@ pub enum Transport {
     Sse,
     /// The pipes of a child process.
     Stdio,
+    /// Nothing: Portolan itself answers.
+    Own,
 }
 
 impl Transport {
@@ -84,6 +86,7 @@ impl Transport {
             Self::StreamableHttp => "streamable-http",
             Self::Sse => "sse",
             Self::Stdio => "stdio",
+            Self::Own => "own",
         }
     }
 }

@@ -106,7 +106,7 @@ impl Upstream {
     pub(super) fn admit(&self) -> Result<Option<Admission<'_>>, CallError> {
         match &self.wire {
             Wire::Http(_) => self.shared.breaker.admit().map(Some),
-            Wire::Stdio(_) => Ok(None),
+            Wire::Stdio(_) | Wire::Own(_) => Ok(None),
         }
     }
 

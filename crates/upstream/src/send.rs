@@ -26,6 +26,7 @@ use crate::http::refusal;
 use crate::http::{Connection, HttpStream, HttpWire, LegacyCall, Ruling, may_be_json};
 use crate::link::{Link, NOTHING, Whose};
 use crate::order::Order;
+use crate::own::{OwnCall, OwnWire};
 use crate::pipe::pool::{Need, Running};
 use crate::stdio::StdioWire;
 use crate::upstream::{Upstream, Wire};
@@ -102,6 +103,7 @@ impl Upstream {
                     Begun::SessionLost(place) => Box::pin(self.begin_next(wire, order, whose, place)).await,
                 }
             }
+            Wire::Own(wire) => Box::pin(self.begin_own(wire, order, whose, place)).await,
             Wire::Http(wire) => {
                 let connection = self.note(whose, wire.connection(whose).await, Connection::link)?;
                 match self.begin_http(wire, order, &connection, place).await? {
@@ -118,6 +120,20 @@ impl Upstream {
                 }
             }
         }
+    }
+
+    /// Portolan itself answers, in full.
+    async fn begin_own(
+        &self,
+        wire: &OwnWire,
+        order: &Order<'_>,
+        whose: &Whose,
+        place: Option<Slot>,
+    ) -> Result<Box<Answer>, Failed> {
+        let id = self.shared.next_id();
+        let message = wire.answer(id, OwnCall { principal: &whose.principal, order }).await?;
+        let source = Source::Whole(Some(Response { message, status: None }));
+        Ok(Box::new(Answer::new(source, self.origin(order, &wire.link(), id), place)))
     }
 
     /// The same in the process that follows one that was ending.
@@ -360,6 +376,7 @@ impl Upstream {
             id,
             shared: Arc::clone(&self.shared),
             revision: link.revision,
+            transport: link.transport,
             method: order.call.method(),
             reads: order.reads,
             uri: reads.then(uri).flatten(),

@@ -22,6 +22,7 @@ use crate::http::{Connection, HttpWire};
 use crate::link::{Health, Link, NOTHING, Whose};
 use crate::notices::Told;
 use crate::notification_stream::NotificationStream;
+use crate::own::{OwnWire, Serve, Vacant};
 use crate::pipe::pool::Need;
 use crate::shared::Shared;
 use crate::stdio::{Processes, StdioWire};
@@ -52,23 +53,47 @@ const ROOTS: &str = r#"{"roots":{}}"#;
 pub(crate) enum Wire {
     Http(Arc<HttpWire>),
     Stdio(Arc<StdioWire>),
+    Own(OwnWire),
 }
 
 impl Upstream {
     /// A server that nobody has tried to reach yet.
     #[must_use]
     pub fn new(plan: UpstreamPlan, world: World, most_children: usize) -> Self {
-        let what = format!("calls to {}", plan.name);
-        let places = Bulkhead::new(what, plan.concurrent_calls, plan.queued_calls);
         let reach = plan.reach.clone();
         let shared = Arc::new(Shared::new(plan, world, most_children));
         let wire = match reach {
+            Reach::Own => return Self::serving(shared, Arc::new(Vacant)),
             Reach::Http(reach) => Wire::Http(HttpWire::new(Arc::clone(&shared), reach)),
             Reach::Stdio(reach) => {
                 Wire::Stdio(Arc::new(StdioWire::new(Arc::clone(&shared), Processes::new(reach))))
             }
         };
-        let label = shared.plan.name.as_str().into();
+        Self::over(shared, wire)
+    }
+
+    /// Portolan itself as a server; [`UpstreamPlan::own`] is its configuration.
+    #[must_use]
+    pub fn own(plan: UpstreamPlan, serve: Arc<dyn Serve>, world: World) -> Self {
+        Self::serving(Arc::new(Shared::new(plan, world, 0)), serve)
+    }
+
+    /// It is up, and stays so.
+    fn serving(shared: Arc<Shared>, serve: Arc<dyn Serve>) -> Self {
+        let wire = OwnWire::new(serve);
+        let link = wire.link();
+        shared.found(link.era());
+        shared.knows(&link);
+        let this = Self::over(shared, Wire::Own(wire));
+        this.answered(&link);
+        this
+    }
+
+    fn over(shared: Arc<Shared>, wire: Wire) -> Self {
+        let plan = &shared.plan;
+        let what = format!("calls to {}", plan.name);
+        let places = Bulkhead::new(what, plan.concurrent_calls, plan.queued_calls);
+        let label = plan.name.as_str().into();
         Self { shared, label, wire, places, declared: Mutex::default(), nothing: NOTHING.into() }
     }
 
@@ -192,6 +217,7 @@ impl Upstream {
         match &self.wire {
             Wire::Stdio(wire) => wire.current(&whose).await.is_some(),
             Wire::Http(wire) => wire.current(&whose).await.is_some(),
+            Wire::Own(_) => true,
         }
     }
 
@@ -247,6 +273,7 @@ impl Upstream {
         match &self.wire {
             Wire::Stdio(wire) => wire.tell(&whose, word),
             Wire::Http(wire) => wire.tell(&whose, word),
+            Wire::Own(_) => {}
         }
     }
 
@@ -325,6 +352,7 @@ impl Upstream {
         match &self.wire {
             Wire::Http(wire) => wire.stop().await,
             Wire::Stdio(wire) => wire.stop().await,
+            Wire::Own(_) => {}
         }
     }
 
@@ -338,6 +366,7 @@ impl Upstream {
         match &self.wire {
             Wire::Http(wire) => wire.forget(&whose).await,
             Wire::Stdio(wire) => wire.forget(&whose).await,
+            Wire::Own(_) => {}
         }
     }
 
@@ -350,6 +379,7 @@ impl Upstream {
                 let connection = self.note(whose, wire.connection(whose).await, Connection::link);
                 connection.map(|connection| connection.link().clone())
             }
+            Wire::Own(wire) => Ok(wire.link()),
         }
     }
 
@@ -392,8 +422,12 @@ impl Upstream {
 
     /// Whether it is known to be spoken to in the modern era for clients of an era.
     pub(crate) fn is_modern_for(&self, client: Era) -> bool {
-        matches!(&self.wire, Wire::Http(wire) if wire.is_modern())
-            && self.shared.eras.of_link(client) == Era::Modern
+        let is_modern = match &self.wire {
+            Wire::Http(wire) => wire.is_modern(),
+            Wire::Stdio(_) => false,
+            Wire::Own(_) => true,
+        };
+        is_modern && self.shared.eras.of_link(client) == Era::Modern
     }
 
     fn declared(&self, declared: &str) -> Arc<str> {

@@ -105,7 +105,7 @@ fn names(plan: &base::plan::Plan) -> Vec<&str> {
 fn child(plan: &base::plan::Plan) -> &transport::child::ChildSpec {
     match &plan.upstreams[0].reach {
         base::plan::Reach::Stdio(stdio) => &stdio.child,
-        base::plan::Reach::Http(_) => panic!("not a process"),
+        _ => panic!("not a process"),
     }
 }
 
@@ -113,7 +113,7 @@ fn child(plan: &base::plan::Plan) -> &transport::child::ChildSpec {
 fn http(plan: &base::plan::Plan) -> &base::plan::HttpReach {
     match &plan.upstreams[0].reach {
         base::plan::Reach::Http(http) => http,
-        base::plan::Reach::Stdio(_) => panic!("not over HTTP"),
+        _ => panic!("not over HTTP"),
     }
 }
 
