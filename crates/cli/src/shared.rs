@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use base::clock::{Clock as _, SystemClock};
 use base::plan::Plan;
 use base::world::World;
-use gateway::replica::{Replica, Said};
+use gateway::replica::{Replica, ReplicaInfo};
 use mcp::json::quote;
 use store::keeper::{Keys, KeysFault};
 use store::keys::Master;
@@ -123,7 +123,7 @@ impl Shared {
 pub(crate) fn replica(world: &World) -> Result<Option<Arc<Replica>>, Fault> {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let facts = format!(r#""host":{},"process":{}"#, quote(host.trim()), std::process::id());
-    let said = Said { version: env!("CARGO_PKG_VERSION").to_owned(), facts };
+    let said = ReplicaInfo { version: env!("CARGO_PKG_VERSION").to_owned(), facts };
     Replica::new(world, said).map_err(|fault| Fault::Outside(fault.to_string()))
 }
 

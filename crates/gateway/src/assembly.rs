@@ -23,7 +23,7 @@ use transport::tls::TlsFault;
 use upstream::{Health, Upstream};
 
 use crate::bridge::endpoint::Endpoint;
-use crate::bridge::replay::Budget;
+use crate::bridge::replay::ReplayBudget;
 use crate::bridge::session::Sessions;
 use crate::caller::Caller;
 use crate::changes::watch::Watch;
@@ -116,9 +116,9 @@ pub struct Gateway {
     /// Legacy sessions by route; they outlive a generation.
     sessions: Arc<Mutex<BTreeMap<String, Arc<Sessions>>>>,
     /// What the recordings of all their streams take.
-    recorded: Arc<Budget>,
+    recorded: Arc<ReplayBudget>,
     /// HTTP+SSE sessions; so do they.
-    sse: Arc<crate::listener::sse::Open>,
+    sse: Arc<crate::listener::sse::SseSessions>,
 }
 
 impl Gateway {

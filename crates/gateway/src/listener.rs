@@ -24,8 +24,8 @@ use transport::http::body::ReplyBody;
 use transport::http::server::{Exchange, Service};
 use transport::memory::Memory;
 
-use crate::bridge::endpoint::{Endpoint, Turn};
-use crate::bridge::session::Terms;
+use crate::bridge::endpoint::{Disposition, Endpoint};
+use crate::bridge::session::SessionClaims;
 use crate::caller::Caller;
 use crate::flow::{Flow, Steps};
 use crate::live::Live;
@@ -46,7 +46,7 @@ pub(crate) use checks::Doorkeeper;
 use checks::{Readable, Refused};
 use heads::{empty, not_allowed, preflight, refuse, refuse_call, reject, text, unread};
 use hop::{Came, Hop};
-use respond::{Manner, respond};
+use respond::{Delivery, respond};
 
 /// Answers the requests of one listener.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ pub(crate) struct Listener {
     pub(crate) name: String,
     pub(crate) keeper: Doorkeeper,
     pub(crate) live: Arc<ArcSwap<Live>>,
-    pub(crate) sse: Arc<sse::Open>,
+    pub(crate) sse: Arc<sse::SseSessions>,
     pub(crate) drain: CancellationToken,
     /// What is read counts there.
     pub(crate) memory: Memory,
@@ -156,18 +156,18 @@ impl Listener {
         let headers = std::mem::take(&mut exchange.headers);
         let came = Came { uri: &exchange.uri, hop, identity: &identity };
         if is_array(&body) && headers.contains_key(&headers::SESSION_ID) {
-            let terms = match session(&headers, endpoint, &identity) {
-                Ok(terms) => terms,
+            let claims = match session(&headers, endpoint, &identity) {
+                Ok(claims) => claims,
                 Err(error) => return refuse_call(&error, None, Era::Legacy),
             };
             if let Err(response) = check_revision(&headers, None) {
                 return *response;
             }
-            if let Some(response) = self.batch_elsewhere(&headers, &body, (endpoint, &terms), came).await {
+            if let Some(response) = self.batch_elsewhere(&headers, &body, (endpoint, &claims), came).await {
                 return response;
             }
-            if terms.revision.has_batches {
-                return batch::answer(headers, &body, (endpoint, terms), (readable, limits)).await;
+            if claims.revision.has_batches {
+                return batch::answer(headers, &body, (endpoint, claims), (readable, limits)).await;
             }
         }
         let message = match client_message(&body, endpoint.route.json_depth).await {
@@ -217,7 +217,7 @@ impl Listener {
             let body = error_message(id.as_ref(), code::INVALID_REQUEST, why, None);
             return heads::json(StatusCode::NOT_ACCEPTABLE, body);
         }
-        let manner = Manner {
+        let delivery = Delivery {
             id: call.id().clone(),
             era: Era::Modern,
             method: call.method(),
@@ -229,7 +229,7 @@ impl Listener {
         let caller = Caller::new(came.identity, call.client().clone(), version::newest(Era::Modern));
         let caller = Caller { mirrors: true, headers, ..caller };
         let flow = Flow::new(Arc::clone(&endpoint.route), call, caller, None, self.drain.clone());
-        respond(Steps::Direct(Box::new(flow)), manner).await
+        respond(Steps::Direct(Box::new(flow)), delivery).await
     }
 
     /// A stream of the legacy era: the session's notifications, or the rest of one that broke.
@@ -249,8 +249,8 @@ impl Listener {
                 why: "Accept must list text/event-stream",
             });
         }
-        let terms = match session(headers, endpoint, &identity) {
-            Ok(terms) => terms,
+        let claims = match session(headers, endpoint, &identity) {
+            Ok(claims) => claims,
             Err(error) => return refuse_call(&error, None, Era::Legacy),
         };
         let last_event = match last_event(headers) {
@@ -258,12 +258,12 @@ impl Listener {
             Err(error) => return refuse_call(&error, None, Era::Legacy),
         };
         let came = Came { uri: &exchange.uri, hop, identity: &identity };
-        if let Some(response) = self.plain_elsewhere(exchange, (endpoint, &terms), came).await {
+        if let Some(response) = self.plain_elsewhere(exchange, (endpoint, &claims), came).await {
             return response;
         }
-        match Arc::clone(&endpoint).read(&terms, last_event).await {
+        match Arc::clone(&endpoint).read(&claims, last_event).await {
             Ok(Some(reader)) => {
-                events::read(reader, terms.revision.primes_streams, live.plan.limits.keep_alive)
+                events::read(reader, claims.revision.primes_streams, live.plan.limits.keep_alive)
             }
             // WHATWG HTML §9.2: a client that gets this does not come back again.
             Ok(None) => empty(StatusCode::NO_CONTENT),
@@ -303,33 +303,33 @@ impl Listener {
         {
             return heads::json(StatusCode::OK, pong);
         }
-        let terms = match session(&headers, endpoint, came.identity) {
-            Ok(terms) => terms,
+        let claims = match session(&headers, endpoint, came.identity) {
+            Ok(claims) => claims,
             Err(error) => return refuse_call(&error, id.as_ref(), Era::Legacy),
         };
         if let Err(response) = check_revision(&headers, id.as_ref()) {
             return *response;
         }
-        if let Some(response) = self.message_elsewhere(&headers, &message, (endpoint, &terms), came).await {
+        if let Some(response) = self.message_elsewhere(&headers, &message, (endpoint, &claims), came).await {
             return response;
         }
-        match endpoint.take(message, &terms, &headers).await {
-            Ok(Turn::Answer(bytes)) => heads::json(StatusCode::OK, bytes),
-            Ok(Turn::Accepted) => empty(StatusCode::ACCEPTED),
-            Ok(Turn::Call(flow, in_flight)) => {
-                let manner = Manner {
+        match endpoint.take(message, &claims, &headers).await {
+            Ok(Disposition::Answer(bytes)) => heads::json(StatusCode::OK, bytes),
+            Ok(Disposition::Accepted) => empty(StatusCode::ACCEPTED),
+            Ok(Disposition::Call(flow, in_flight)) => {
+                let delivery = Delivery {
                     id: flow.id().clone(),
                     era: Era::Legacy,
                     method: flow.method(),
                     reads_events: readable.events,
                     keep_alive: live.plan.limits.keep_alive,
                     tasks: endpoint.route.world.tasks.clone(),
-                    recorder: Some(Box::new(endpoint.recorder(&terms, id.into_iter().collect()))),
+                    recorder: Some(Box::new(endpoint.recorder(&claims, id.into_iter().collect()))),
                 };
                 // A legacy client that goes away has not cancelled (2025-11-25 `basic/transports`).
                 let tasks = &endpoint.route.world.tasks;
                 let steps = Steps::detached(*flow, in_flight, tasks);
-                respond(steps, manner).await
+                respond(steps, delivery).await
             }
             Err(error) => refuse_call(&error, id.as_ref(), Era::Legacy),
         }
@@ -345,15 +345,15 @@ impl Listener {
         if !headers.contains_key(&headers::SESSION_ID) {
             return not_allowed();
         }
-        let terms = match session(headers, endpoint, &identity) {
-            Ok(terms) => terms,
+        let claims = match session(headers, endpoint, &identity) {
+            Ok(claims) => claims,
             Err(error) => return refuse_call(&error, None, Era::Legacy),
         };
         let came = Came { uri: &exchange.uri, hop, identity: &identity };
-        if let Some(response) = self.plain_elsewhere(exchange, (endpoint, &terms), came).await {
+        if let Some(response) = self.plain_elsewhere(exchange, (endpoint, &claims), came).await {
             return response;
         }
-        match endpoint.end(&terms).await {
+        match endpoint.end(&claims).await {
             Ok(()) => empty(StatusCode::OK),
             Err(error) => refuse_call(&error, None, Era::Legacy),
         }
@@ -383,7 +383,11 @@ fn last_event(headers: &HeaderMap) -> Result<Option<&str>, CallError> {
 }
 
 /// The session that a legacy request names.
-fn session(headers: &HeaderMap, endpoint: &Endpoint, identity: &Identity) -> Result<Terms, CallError> {
+fn session(
+    headers: &HeaderMap,
+    endpoint: &Endpoint,
+    identity: &Identity,
+) -> Result<SessionClaims, CallError> {
     let missing = || {
         CallError::Reject(Reject::NotARequest(
             "a legacy request needs the Mcp-Session-Id of an initialize, and a modern one _meta with its version",

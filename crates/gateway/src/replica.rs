@@ -24,7 +24,7 @@ mod changes;
 mod homes;
 pub(crate) mod peers;
 
-pub(crate) use changes::Told;
+pub(crate) use changes::PeerNotice;
 pub(crate) use homes::{Home, Homed};
 use peers::Peers;
 
@@ -42,7 +42,7 @@ const SWEEP_ROWS: usize = 500;
 
 /// What a replica says of itself.
 #[derive(Debug, Clone)]
-pub struct Said {
+pub struct ReplicaInfo {
     /// Which version of the program it runs.
     pub version: String,
     /// Members of a JSON object: what people are told of it.
@@ -54,7 +54,7 @@ pub struct Replica {
     world: World,
     /// What it shares with the others.
     store: Arc<Store>,
-    said: Mutex<Said>,
+    said: Mutex<ReplicaInfo>,
     forward: Mutex<Option<String>>,
     /// What it holds, as members of a JSON object.
     holds: Mutex<String>,
@@ -85,7 +85,7 @@ impl Replica {
     ///
     /// # Errors
     /// When there are no random numbers for its id.
-    pub fn new(world: &World, said: Said) -> Result<Option<Arc<Self>>, StoreFault> {
+    pub fn new(world: &World, said: ReplicaInfo) -> Result<Option<Arc<Self>>, StoreFault> {
         let Some(store) = world.store.clone() else { return Ok(None) };
         Ok(Some(Arc::new(Self {
             id: Mutex::new(new_id()?),

@@ -14,7 +14,7 @@ use super::{ADMIN, Bound, Gateway, REPLICAS, StartFault};
 use crate::listener::Doorkeeper;
 use crate::listener::hop::reception::Reception;
 use crate::live::Live;
-use crate::replica::{Replica, Told};
+use crate::replica::{PeerNotice, Replica};
 
 impl Gateway {
     /// Becomes one of the replicas: listens for the others, and makes itself known.
@@ -97,11 +97,11 @@ async fn hear_of_changes(replica: Arc<Replica>, live: Arc<ArcSwap<Live>>, end: C
         let live = live.load_full();
         for server in live.servers.values().filter(|server| server.upstream.is_process()) {
             match &heard {
-                Told::Changed { upstream, message } if upstream == server.upstream.name() => {
+                PeerNotice::Changed { upstream, message } if upstream == server.upstream.name() => {
                     server.watch.hear_from_others(message);
                 }
-                Told::Changed { .. } => {}
-                Told::Missed => server.watch.missed(),
+                PeerNotice::Changed { .. } => {}
+                PeerNotice::Missed => server.watch.missed(),
             }
         }
     }

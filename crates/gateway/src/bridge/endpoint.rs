@@ -28,7 +28,7 @@ use tokio::time::{Duration, Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use upstream::{UnsolicitedMessage, Upstream};
 
-use crate::bridge::session::{Held, InFlight, Sessions, Terms, fits};
+use crate::bridge::session::{InFlight, SessionClaims, SessionState, Sessions, fits};
 use crate::caller::Caller;
 use crate::catalog::names::Owner;
 use crate::changes::subscription::Subscription;
@@ -58,7 +58,7 @@ pub(crate) struct Endpoint {
 }
 
 /// What to do about a message.
-pub(crate) enum Turn {
+pub(crate) enum Disposition {
     /// Answer with this.
     Answer(Bytes),
     /// Say that it was taken.
@@ -70,7 +70,7 @@ pub(crate) enum Turn {
 /// A session that was just opened.
 pub(crate) struct Opened {
     pub(crate) id: String,
-    pub(crate) terms: Terms,
+    pub(crate) claims: SessionClaims,
     pub(crate) answer: Bytes,
 }
 
@@ -118,20 +118,20 @@ impl Endpoint {
         let caller = Caller::new(identity, opening.client.clone(), opening.revision);
         let (discovered, _) = self.route.descriptions.discovered(&caller).await?;
         let now = self.now();
-        let (id, terms) = self
+        let (id, claims) = self
             .sessions
             .open(&opening, identity, &self.limits, (opener, now))
             .map_err(|fault| CallError::Internal(fault.to_string()))?;
-        self.sessions.opening(&terms.name);
+        self.sessions.opening(&claims.name);
         for over in self.sessions.sweep(now) {
             self.route.world.tasks.spawn(forget(Arc::clone(&self.route), identity.principal.clone(), over));
         }
-        let result = initialize::result(&discovered, terms.revision, &self.route.world.identity);
-        Ok(Opened { id, terms, answer: answer::result_message(&request.id, &result) })
+        let result = initialize::result(&discovered, claims.revision, &self.route.world.identity);
+        Ok(Opened { id, claims, answer: answer::result_message(&request.id, &result) })
     }
 
     /// The session of that id.
-    pub(crate) fn find(&self, id: &str, identity: &Identity) -> Result<Terms, CallError> {
+    pub(crate) fn find(&self, id: &str, identity: &Identity) -> Result<SessionClaims, CallError> {
         self.sessions.find(id, identity, self.now()).map_err(|fault| {
             tracing::debug!(%fault, "a session id is not valid");
             CallError::NoSession
@@ -139,14 +139,14 @@ impl Endpoint {
     }
 
     /// Ends a session, everywhere, whether or not its client waits for that.
-    pub(crate) async fn end(self: &Arc<Self>, terms: &Terms) -> Result<(), CallError> {
-        let (endpoint, terms, principal) =
-            (Arc::clone(self), terms.clone(), terms.identity.principal.clone());
+    pub(crate) async fn end(self: &Arc<Self>, claims: &SessionClaims) -> Result<(), CallError> {
+        let (endpoint, claims, principal) =
+            (Arc::clone(self), claims.clone(), claims.identity.principal.clone());
         let ending = self.route.world.tasks.spawn(async move {
             // What servers hold for it is ended first: that it has ended is the last that is known of it.
-            forget(Arc::clone(&endpoint.route), principal, Arc::clone(&terms.name)).await;
-            endpoint.mark_ended(&terms).await?;
-            endpoint.sessions.end(&terms, endpoint.now());
+            forget(Arc::clone(&endpoint.route), principal, Arc::clone(&claims.name)).await;
+            endpoint.mark_ended(&claims).await?;
+            endpoint.sessions.end(&claims, endpoint.now());
             Ok(())
         });
         ending.await.unwrap_or_else(|fault| Err(CallError::Internal(format!("ending a session: {fault}"))))
@@ -156,29 +156,29 @@ impl Endpoint {
     pub(crate) async fn take(
         &self,
         message: Message,
-        terms: &Terms,
+        claims: &SessionClaims,
         headers: &HeaderMap,
-    ) -> Result<Turn, CallError> {
+    ) -> Result<Disposition, CallError> {
         // Whoever goes on without saying so is ready, too.
         let pings = matches!(message.kind(), MessageKind::Request(request) if &*request.method == "ping");
         if !pings {
-            self.sessions.opened(&terms.name);
+            self.sessions.opened(&claims.name);
         }
         match message.kind() {
             MessageKind::Request(request) => {
                 let request = request.clone();
-                self.take_request(message, &request, terms, headers).await
+                self.take_request(message, &request, claims, headers).await
             }
             MessageKind::Notification(note) => {
-                self.take_notification(&message, note, terms);
-                Ok(Turn::Accepted)
+                self.take_notification(&message, note, claims);
+                Ok(Disposition::Accepted)
             }
             MessageKind::Result(_) | MessageKind::Error(_) => {
-                let held = self.sessions.held(terms);
+                let held = self.sessions.held(claims);
                 if !held.is_some_and(|held| held.questions.answered(&message)) {
                     tracing::debug!("a client answers what nobody waits for (any more)");
                 }
-                Ok(Turn::Accepted)
+                Ok(Disposition::Accepted)
             }
         }
     }
@@ -187,16 +187,16 @@ impl Endpoint {
         &self,
         message: Message,
         request: &Request,
-        terms: &Terms,
+        claims: &SessionClaims,
         headers: &HeaderMap,
-    ) -> Result<Turn, CallError> {
-        let done = |id: &Id| Turn::Answer(answer::result_message(id, "{}"));
+    ) -> Result<Disposition, CallError> {
+        let done = |id: &Id| Disposition::Answer(answer::result_message(id, "{}"));
         match &*request.method {
             "ping" => Ok(done(&request.id)),
             "logging/setLevel" => {
-                if !Box::pin(self.logs(terms)).await? {
+                if !Box::pin(self.logs(claims)).await? {
                     if self.only_own().is_some() {
-                        return self.call(message, terms, headers);
+                        return self.call(message, claims, headers);
                     }
                     return Err(CallError::Reject(Reject::UnknownMethod(request.method.to_string())));
                 }
@@ -205,29 +205,29 @@ impl Endpoint {
                 let raw = object.get("level").map_err(|fault| Reject::member("level", &fault))?;
                 let level = raw.ok_or_else(|| Reject::Params("\"level\" is required".to_owned()))?;
                 let level = meta::log_level(level).map_err(|reject| Reject::Params(reject.to_string()))?;
-                Box::pin(self.remember_level(terms, level)).await?;
-                self.sessions.hold(terms, self.now()).set_level(level);
+                Box::pin(self.remember_level(claims, level)).await?;
+                self.sessions.hold(claims, self.now()).set_level(level);
                 Ok(done(&request.id))
             }
             "resources/subscribe" => {
-                if let Some(refusal) = self.subscribe(&uri_of(&message)?, terms).await? {
+                if let Some(refusal) = self.subscribe(&uri_of(&message)?, claims).await? {
                     let mut patch = Patch::new();
                     refusal.set_id(&request.id, &mut patch);
-                    return Ok(Turn::Answer(patch.apply(refusal.bytes())));
+                    return Ok(Disposition::Answer(patch.apply(refusal.bytes())));
                 }
-                Box::pin(self.remember_interests(terms)).await?;
+                Box::pin(self.remember_interests(claims)).await?;
                 Ok(done(&request.id))
             }
             "resources/unsubscribe" => {
-                if let Some(held) = self.sessions.held(terms) {
+                if let Some(held) = self.sessions.held(claims) {
                     lock(&held.interests).remove(&uri_of(&message)?);
                     held.interests_changed.send_modify(|count| *count += 1);
-                    Box::pin(self.remember_interests(terms)).await?;
+                    Box::pin(self.remember_interests(claims)).await?;
                 }
                 Ok(done(&request.id))
             }
             "initialize" => Err(CallError::Reject(Reject::NotARequest("this session is already open"))),
-            _ => self.call(message, terms, headers),
+            _ => self.call(message, claims, headers),
         }
     }
 
@@ -239,62 +239,71 @@ impl Endpoint {
     }
 
     /// Whether any server logs, as far as is known. One that is away may.
-    async fn logs(&self, terms: &Terms) -> Result<bool, CallError> {
-        let told = self.route.descriptions.discovered(&terms.caller(terms.client.clone())).await;
+    async fn logs(&self, claims: &SessionClaims) -> Result<bool, CallError> {
+        let told = self.route.descriptions.discovered(&claims.caller(claims.client.clone())).await;
         let logs = |(found, missing): (Discovered, BTreeMap<_, _>)| {
             found.capabilities.logging || !missing.is_empty()
         };
         Ok(told.map_or(true, logs))
     }
 
-    fn call(&self, message: Message, terms: &Terms, headers: &HeaderMap) -> Result<Turn, CallError> {
-        let held = self.sessions.hold(terms, self.now());
-        let call: Call = inbound::legacy(message, terms.facts(Some(&held)))?;
+    fn call(
+        &self,
+        message: Message,
+        claims: &SessionClaims,
+        headers: &HeaderMap,
+    ) -> Result<Disposition, CallError> {
+        let held = self.sessions.hold(claims, self.now());
+        let call: Call = inbound::legacy(message, claims.facts(Some(&held)))?;
         let Some(in_flight) = held.begin(call.id()) else {
             return Err(CallError::Reject(Reject::NotARequest("a request with this id is still in flight")));
         };
-        let caller = Caller { headers: headers.clone(), ..terms.caller(call.client().clone()) };
+        let caller = Caller { headers: headers.clone(), ..claims.caller(call.client().clone()) };
         let (call, drain) = (Box::new(call), self.drain.clone());
         let flow = Flow::new(Arc::clone(&self.route), call, caller, Some(&held.questions), drain);
-        Ok(Turn::Call(Box::new(flow), in_flight))
+        Ok(Disposition::Call(Box::new(flow), in_flight))
     }
 
-    fn take_notification(&self, message: &Message, note: &Notification, terms: &Terms) {
+    fn take_notification(&self, message: &Message, note: &Notification, claims: &SessionClaims) {
         match &*note.method {
-            "notifications/cancelled" => self.take_cancel(message, terms),
+            "notifications/cancelled" => self.take_cancel(message, claims),
             "notifications/progress" => {
-                let held = self.sessions.held(terms);
+                let held = self.sessions.held(claims);
                 if held.is_some_and(|held| held.questions.progressed(message)) {
                     return;
                 }
                 match self.only_own() {
                     Some(upstream) => {
-                        let client = (&terms.name, &terms.client);
-                        upstream.tell_own(&terms.identity.principal, client, message.bytes());
+                        let client = (&claims.name, &claims.client);
+                        upstream.tell_own(&claims.identity.principal, client, message.bytes());
                     }
                     None => tracing::debug!("a client tells of progress that nobody waits for"),
                 }
             }
             "notifications/roots/list_changed" => {
                 for member in &self.route.catalog.members {
-                    let client = (&terms.name, &terms.client);
-                    member.upstream.roots_changed(&terms.identity.principal, client, message.bytes());
+                    let client = (&claims.name, &claims.client);
+                    member.upstream.roots_changed(&claims.identity.principal, client, message.bytes());
                 }
             }
             _ => {}
         }
     }
 
-    fn take_cancel(&self, message: &Message, terms: &Terms) {
+    fn take_cancel(&self, message: &Message, claims: &SessionClaims) {
         let params = message.params().and_then(|params| Object::parse(params).ok());
         let id = params.and_then(|params| params.get("requestId").ok().flatten().and_then(Id::parse));
-        if let (Some(id), Some(held)) = (id, self.sessions.held(terms)) {
+        if let (Some(id), Some(held)) = (id, self.sessions.held(claims)) {
             held.cancel(&id);
         }
     }
 
     /// Watches a resource for a session until it unsubscribes or ends; gives the server's refusal, if that is what it says.
-    pub(super) async fn subscribe(&self, uri: &str, terms: &Terms) -> Result<Option<Message>, CallError> {
+    pub(super) async fn subscribe(
+        &self,
+        uri: &str,
+        claims: &SessionClaims,
+    ) -> Result<Option<Message>, CallError> {
         let unknown = || CallError::UnknownName { kind: mcp::method::Kind::Resource, name: uri.to_owned() };
         let (owner, own) = self.route.catalog.names.uri_owner(uri);
         let Owner::Server(server, _) = owner else { return Err(unknown()) };
@@ -308,13 +317,13 @@ impl Endpoint {
         };
         let too_many =
             || CallError::Overloaded { what: "watched resources of a session".to_owned(), limit: MOST_URIS };
-        if self.sessions.held(terms).is_some_and(|held| is_one_too_many(&lock(&held.interests))) {
+        if self.sessions.held(claims).is_some_and(|held| is_one_too_many(&lock(&held.interests))) {
             return Err(too_many());
         }
         let within = member.upstream.plan().deadlines.list;
-        let principal = &terms.identity.principal;
+        let principal = &claims.identity.principal;
         // So that it is known who listens for clients of this era; what is wrong is seen below.
-        drop(member.upstream.discovered(principal, Era::Legacy, Some(&terms.client)).await);
+        drop(member.upstream.discovered(principal, Era::Legacy, Some(&claims.client)).await);
         let watch = watch.of(Era::Legacy);
         let (interest, honoured) = watch.want(vec![own.clone()], Instant::now() + within).await;
         if !honoured.is_some_and(|honoured| honoured.uris.contains(&own)) {
@@ -329,7 +338,7 @@ impl Endpoint {
                 ),
             });
         }
-        let held = self.sessions.hold(terms, self.now());
+        let held = self.sessions.hold(claims, self.now());
         {
             let mut interests = lock(&held.interests);
             // Many may have come at once.
@@ -343,8 +352,8 @@ impl Endpoint {
     }
 
     /// The notifications that belong to no call, for the newest stream of a session.
-    pub(crate) async fn notifications(self: Arc<Self>, terms: Terms) -> Notifications {
-        let held = self.sessions.hold(&terms, self.now());
+    pub(crate) async fn notifications(self: Arc<Self>, claims: SessionClaims) -> Notifications {
+        let held = self.sessions.hold(&claims, self.now());
         let mut number = 0;
         held.streams.send_modify(|count| {
             *count += 1;
@@ -352,13 +361,13 @@ impl Endpoint {
         });
         let (interests, streams) = (held.interests_changed.subscribe(), held.streams.subscribe());
         let (asides, aside) = UnsolicitedMessage::channel();
-        let principal = &terms.identity.principal;
+        let principal = &claims.identity.principal;
         for (place, member) in self.route.catalog.members.iter().enumerate() {
-            member.upstream.can_ask((principal, place), (&terms.name, &terms.client), &asides);
+            member.upstream.can_ask((principal, place), (&claims.name, &claims.client), &asides);
         }
         let asking = Asking::new(Arc::clone(&held.questions));
         let subscription = Subscription::aside(&self.route.changes, all_changes(&held), Era::Legacy).await;
-        let unready = Some((terms.name, Instant::now() + READY_WITHIN));
+        let unready = Some((claims.name, Instant::now() + READY_WITHIN));
         let outdated = false;
         Notifications {
             endpoint: self,
@@ -382,7 +391,7 @@ impl Endpoint {
 /// A session's stream of notifications.
 pub(crate) struct Notifications {
     endpoint: Arc<Endpoint>,
-    held: Arc<Held>,
+    held: Arc<SessionState>,
     /// The session's name, as long as its client may not be told anything yet, and until when that is waited for.
     unready: Option<(Arc<str>, Instant)>,
     subscription: Subscription,
@@ -446,7 +455,7 @@ impl Notifications {
 }
 
 /// All that a session may hear of.
-fn all_changes(held: &Held) -> Filter {
+fn all_changes(held: &SessionState) -> Filter {
     let uris = lock(&held.interests).keys().cloned().collect();
     Filter { tools: true, prompts: true, resources: true, uris }
 }

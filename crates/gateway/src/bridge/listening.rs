@@ -9,81 +9,81 @@ use base::error::CallError;
 use mcp::jsonrpc::Id;
 
 use crate::bridge::endpoint::{Endpoint, Notifications};
-use crate::bridge::replay::{self, Lasting, Place, Reader, Recorder, Recordings, Stream};
-use crate::bridge::session::Terms;
+use crate::bridge::replay::{self, Recorder, Recordings, ResumePoint, StoredStreams, Stream, StreamReader};
+use crate::bridge::session::SessionClaims;
 use crate::changes::subscription::StreamSlot;
 
 impl Endpoint {
     /// Who writes down what a session's calls are answered.
-    pub(crate) fn recorder(&self, terms: &Terms, asks: Vec<Id>) -> Recorder {
+    pub(crate) fn recorder(&self, claims: &SessionClaims, asks: Vec<Id>) -> Recorder {
         Recorder {
-            recordings: Arc::clone(&self.sessions.hold(terms, self.now()).recordings),
+            recordings: Arc::clone(&self.sessions.hold(claims, self.now()).recordings),
             limits: self.limits,
             memory: self.route.world.memory.clone(),
             tasks: self.route.world.tasks.clone(),
             drain: self.drain.clone(),
-            primes: terms.revision.primes_streams,
-            lasting: self.lasting_streams(terms).map(|lasting| (lasting, asks)),
+            primes: claims.revision.primes_streams,
+            stored: self.stored_streams(claims).map(|stored| (stored, asks)),
         }
     }
 
     /// Where the streams of a session outlive this replica, if that was asked for.
-    fn lasting_streams(&self, terms: &Terms) -> Option<Lasting> {
+    fn stored_streams(&self, claims: &SessionClaims) -> Option<StoredStreams> {
         let replica = self.route.replica.as_ref().filter(|_| self.route.durable_streams)?;
-        let (session, keep) = (Arc::clone(&terms.name), terms.left(self.now()));
-        let lasts = !terms.homed().opener.is_empty();
-        lasts.then(|| Lasting { replica: Arc::clone(replica), session, keep, limits: self.limits })
+        let (session, keep) = (Arc::clone(&claims.name), claims.left(self.now()));
+        let lasts = !claims.homed().opener.is_empty();
+        lasts.then(|| StoredStreams { replica: Arc::clone(replica), session, keep, limits: self.limits })
     }
 
     /// Where a client wants to go on, be it in a stream that a replica has written which is gone.
     async fn place(
         &self,
-        terms: &Terms,
+        claims: &SessionClaims,
         recordings: &Arc<Recordings>,
         event: &str,
-    ) -> Result<Place, CallError> {
+    ) -> Result<ResumePoint, CallError> {
         let unknown = match recordings.find(event) {
             Ok(place) => return Ok(place),
             Err(error) => error,
         };
-        let Some(lasting) = self.lasting_streams(terms) else { return Err(unknown) };
+        let Some(stored) = self.stored_streams(claims) else { return Err(unknown) };
         let around = (&self.route.world.tasks, self.drain.clone());
-        recordings.recall(event, &lasting, around).await?.ok_or(unknown)
+        recordings.recall(event, &stored, around).await?.ok_or(unknown)
     }
 
     /// The stream that a GET asks for: the one of the event that it names, or the session's stream of notifications.
     /// None when the client has had all of it.
     pub(crate) async fn read(
         self: Arc<Self>,
-        terms: &Terms,
+        claims: &SessionClaims,
         last_event: Option<&str>,
-    ) -> Result<Option<Reader>, CallError> {
-        let recordings = Arc::clone(&self.sessions.hold(terms, self.now()).recordings);
+    ) -> Result<Option<StreamReader>, CallError> {
+        let recordings = Arc::clone(&self.sessions.hold(claims, self.now()).recordings);
         let place = match last_event {
-            Some(event) => Some(self.place(terms, &recordings, event).await?),
+            Some(event) => Some(self.place(claims, &recordings, event).await?),
             None => None,
         };
         match place {
-            Some(Place::Answer(stream, position)) => replay::resume(&stream, position, None),
-            Some(Place::Notices(stream, position)) => {
+            Some(ResumePoint::Answer(stream, position)) => replay::resume(&stream, position, None),
+            Some(ResumePoint::Notices(stream, position)) => {
                 let seat = StreamSlot::take(&self.route.changes).await?;
                 match stream.read_from(position, Some(seat)) {
                     Some(reader) => Ok(Some(reader)),
-                    None => self.listen(terms, &recordings, true).await.map(Some),
+                    None => self.listen(claims, &recordings, true).await.map(Some),
                 }
             }
-            Some(Place::OldNotices) => self.listen(terms, &recordings, true).await.map(Some),
-            None => self.listen(terms, &recordings, false).await.map(Some),
+            Some(ResumePoint::OldNotices) => self.listen(claims, &recordings, true).await.map(Some),
+            None => self.listen(claims, &recordings, false).await.map(Some),
         }
     }
 
     /// The session's stream of notifications from now on, and whatever nobody has got yet.
     async fn listen(
         self: Arc<Self>,
-        terms: &Terms,
+        claims: &SessionClaims,
         recordings: &Arc<Recordings>,
         has_missed: bool,
-    ) -> Result<Reader, CallError> {
+    ) -> Result<StreamReader, CallError> {
         let seat = StreamSlot::take(&self.route.changes).await?;
         let _opening = recordings.opening.lock().await;
         if let Some((stream, unread)) = recordings.notices()
@@ -94,7 +94,7 @@ impl Endpoint {
             }
             return Ok(reader.seated(seat));
         }
-        let mut notifications = Arc::clone(&self).notifications(terms.clone()).await;
+        let mut notifications = Arc::clone(&self).notifications(claims.clone()).await;
         let no_ids = || CallError::Internal("no random numbers".to_owned());
         let (stream, was_open) = recordings.open_notices(&self.limits).ok_or_else(no_ids)?;
         if has_missed || was_open {

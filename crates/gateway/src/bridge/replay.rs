@@ -19,30 +19,30 @@ use tokio_util::task::TaskTracker;
 
 use crate::changes::subscription::StreamSlot;
 
-mod lasting;
 mod recorder;
 mod recording;
+mod stored;
 mod stream;
 
-pub(crate) use lasting::Lasting;
 pub(crate) use recorder::Recorder;
-pub(crate) use stream::{Reader, Stream};
+pub(crate) use stored::StoredStreams;
+pub(crate) use stream::{Stream, StreamReader};
 
 /// The most streams of one session that are kept at once.
 const MOST_STREAMS: usize = 64;
 
 /// What all recordings take.
 #[derive(Debug, Default)]
-pub(crate) struct Budget {
+pub(crate) struct ReplayBudget {
     bytes: AtomicUsize,
     streams: AtomicUsize,
 }
 
 /// A place among all recorded streams, until dropped.
 #[derive(Debug)]
-struct Slot(Arc<Budget>);
+struct Slot(Arc<ReplayBudget>);
 
-impl Budget {
+impl ReplayBudget {
     fn slot(self: &Arc<Self>, most: usize) -> Option<Slot> {
         let slot = Slot(Arc::clone(self));
         (self.streams.fetch_add(1, Ordering::Relaxed) < most).then_some(slot)
@@ -66,7 +66,7 @@ pub(crate) struct Recordings {
     /// Held while a stream of notifications is being opened.
     pub(super) opening: tokio::sync::Mutex<()>,
     bytes: Arc<AtomicUsize>,
-    budget: Arc<Budget>,
+    budget: Arc<ReplayBudget>,
 }
 
 /// The stream of what belongs to no call.
@@ -79,7 +79,7 @@ struct Notices {
 
 /// Where a client wants to go on.
 #[derive(Debug)]
-pub(crate) enum Place {
+pub(crate) enum ResumePoint {
     /// In the answer to a call.
     Answer(Arc<Stream>, u64),
     /// In the stream of notifications that is open.
@@ -90,7 +90,7 @@ pub(crate) enum Place {
 
 impl Recordings {
     /// None yet, for the session of that secret name.
-    pub(crate) fn new(session: &str, budget: Arc<Budget>) -> Self {
+    pub(crate) fn new(session: &str, budget: Arc<ReplayBudget>) -> Self {
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, session.as_bytes());
         Self {
             mark: hex(digest.as_ref().get(..8).unwrap_or_default()),
@@ -113,20 +113,20 @@ impl Recordings {
     }
 
     /// Where a `Last-Event-ID` points to.
-    pub(crate) fn find(&self, id: &str) -> Result<Place, CallError> {
+    pub(crate) fn find(&self, id: &str) -> Result<ResumePoint, CallError> {
         let unknown = || CallError::NotResumable {
             why: "that event is of no stream of this session that is still kept".to_owned(),
         };
         let (name, position) = id.rsplit_once('-').ok_or_else(unknown)?;
         let position: u64 = position.parse().map_err(|_no_number| unknown())?;
         if let Some(stream) = lock(&self.answers).iter().find(|stream| stream.name() == name) {
-            return Ok(Place::Answer(Arc::clone(stream), position));
+            return Ok(ResumePoint::Answer(Arc::clone(stream), position));
         }
         if !name.starts_with(&self.mark) {
             return Err(unknown());
         }
         let notices = lock(&self.notices).stream.clone().filter(|stream| stream.name() == name);
-        Ok(notices.map_or(Place::OldNotices, |stream| Place::Notices(stream, position)))
+        Ok(notices.map_or(ResumePoint::OldNotices, |stream| ResumePoint::Notices(stream, position)))
     }
 
     /// Records what is said in answer to a POST, until it ends and for as long as limits allow; none when too much is
@@ -136,28 +136,28 @@ impl Recordings {
         messages: impl Messages<Item = Bytes> + Send + 'static,
         limits: &Limits,
         (tasks, drain): (&TaskTracker, CancellationToken),
-        lasting: Option<(Lasting, Vec<Id>)>,
-    ) -> Result<Reader, impl Messages<Item = Bytes> + Send + 'static> {
+        stored: Option<(StoredStreams, Vec<Id>)>,
+    ) -> Result<StreamReader, impl Messages<Item = Bytes> + Send + 'static> {
         let begun = self.begin(limits);
         let Some((stream, reader)) = begun else { return Err(messages) };
         let this = Arc::clone(self);
         tasks.spawn(async move {
             let mut messages = Box::pin(messages);
-            let mut lasts = match &lasting {
-                Some((lasting, asks)) => lasting.begin(stream.name(), asks).await,
+            let mut lasts = match &stored {
+                Some((stored, asks)) => stored.begin(stream.name(), asks).await,
                 None => false,
             };
-            let (lasting, mut said) = (lasting.map(|(lasting, _)| lasting), 0);
+            let (stored, mut said) = (stored.map(|(stored, _)| stored), 0);
             while let Some(message) = messages.next().await {
                 said += 1;
-                if let Some(lasting) = lasting.as_ref().filter(|_| lasts) {
-                    lasts = lasting.say(stream.name(), said, &message).await;
+                if let Some(stored) = stored.as_ref().filter(|_| lasts) {
+                    lasts = stored.say(stream.name(), said, &message).await;
                 }
                 this.say(&stream, message).await;
             }
             drop(messages);
-            if let Some(lasting) = lasting.as_ref().filter(|_| lasts) {
-                lasting.end(stream.name(), said).await;
+            if let Some(stored) = stored.as_ref().filter(|_| lasts) {
+                stored.end(stream.name(), said).await;
             }
             stream.close();
             this.keep(&stream, drain).await;
@@ -178,9 +178,9 @@ impl Recordings {
     pub(crate) async fn recall(
         self: &Arc<Self>,
         event: &str,
-        lasting: &Lasting,
+        stored: &StoredStreams,
         (tasks, drain): (&TaskTracker, CancellationToken),
-    ) -> Result<Option<Place>, CallError> {
+    ) -> Result<Option<ResumePoint>, CallError> {
         let Some((name, position)) = event.rsplit_once('-') else { return Ok(None) };
         let Ok(position) = position.parse::<u64>() else { return Ok(None) };
         // Two connections that come back at once get one stream.
@@ -188,17 +188,17 @@ impl Recordings {
         if let Ok(place) = self.find(event) {
             return Ok(Some(place));
         }
-        let Some(recalled) = lasting.recall(name, position).await? else { return Ok(None) };
-        let slot = self.budget.slot(lasting.limits.streams);
-        let stream = self.stream(name.to_owned(), &lasting.limits, slot);
+        let Some(recalled) = stored.recall(name, position).await? else { return Ok(None) };
+        let slot = self.budget.slot(stored.limits.streams);
+        let stream = self.stream(name.to_owned(), &stored.limits, slot);
         stream.restore(position, recalled.messages);
         lock(&self.answers).push(Arc::clone(&stream));
         let (this, kept) = (Arc::clone(self), Arc::clone(&stream));
         tasks.spawn(async move { this.keep(&kept, drain).await });
-        Ok(Some(Place::Answer(stream, position)))
+        Ok(Some(ResumePoint::Answer(stream, position)))
     }
 
-    fn begin(&self, limits: &Limits) -> Option<(Arc<Stream>, Reader)> {
+    fn begin(&self, limits: &Limits) -> Option<(Arc<Stream>, StreamReader)> {
         let slot = self.budget.slot(limits.streams)?;
         let stream = self.stream(random::hex::<8>().ok()?, limits, Some(slot));
         let mut answers = lock(&self.answers);
@@ -277,7 +277,7 @@ pub(crate) fn resume(
     stream: &Arc<Stream>,
     position: u64,
     seat: Option<StreamSlot>,
-) -> Result<Option<Reader>, CallError> {
+) -> Result<Option<StreamReader>, CallError> {
     if stream.has_nothing_after(position) {
         return Ok(None);
     }

@@ -19,7 +19,7 @@ use store::seal::{Bound, Seal, SealFault};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::bridge::replay::{Budget, Recordings};
+use crate::bridge::replay::{Recordings, ReplayBudget};
 use crate::caller::Caller;
 use crate::changes::watch::Interest;
 use crate::forward::questions::Questions;
@@ -37,7 +37,7 @@ const SWEEPS: Duration = Duration::from_secs(60);
 
 /// What was negotiated when a session was opened.
 #[derive(Debug, Clone)]
-pub(crate) struct Terms {
+pub(crate) struct SessionClaims {
     /// Names the session within this Portolan.
     pub(crate) name: Arc<str>,
     /// The replica that opened it; empty if it was none of several.
@@ -55,19 +55,19 @@ pub(crate) struct Sessions {
     seal: Arc<Seal>,
     /// Names the path that a session belongs to: one route's is worthless at another.
     purpose: String,
-    held: Mutex<HashMap<Arc<str>, Arc<Held>>>,
+    held: Mutex<HashMap<Arc<str>, Arc<SessionState>>>,
     ended: Mutex<HashMap<Arc<str>, SystemTime>>,
     /// When it was last looked for those that are over.
     swept: Mutex<Option<SystemTime>>,
     /// What the recordings of all sessions take.
-    budget: Arc<Budget>,
+    budget: Arc<ReplayBudget>,
     /// Sessions that were opened here and whose clients may not be told anything yet (MCP 2025-11-25 `basic/lifecycle`).
     opening: watch::Sender<HashSet<Arc<str>>>,
 }
 
 /// What a session has going on.
 #[derive(Debug)]
-pub(crate) struct Held {
+pub(crate) struct SessionState {
     expires: SystemTime,
     calls: Mutex<HashMap<Id, CancellationToken>>,
     level: Mutex<Option<LogLevel>>,
@@ -84,7 +84,7 @@ pub(crate) struct Held {
 }
 
 impl Sessions {
-    pub(crate) fn new(seal: Arc<Seal>, route: &str, budget: Arc<Budget>) -> Self {
+    pub(crate) fn new(seal: Arc<Seal>, route: &str, budget: Arc<ReplayBudget>) -> Self {
         Self {
             seal,
             purpose: format!("legacy-session:{route}"),
@@ -96,17 +96,17 @@ impl Sessions {
         }
     }
 
-    /// A new session: its id and its terms.
+    /// A new session: its id and its claims.
     pub(crate) fn open(
         &self,
         opening: &Opening,
         identity: &Identity,
         limits: &Limits,
         (opener, now): (&str, SystemTime),
-    ) -> Result<(String, Terms), SealFault> {
+    ) -> Result<(String, SessionClaims), SealFault> {
         let name = random::hex::<16>().map_err(|_none| SealFault::Random)?;
         let expires = now + limits.session_ttl;
-        let terms = Terms {
+        let claims = SessionClaims {
             name: name.into(),
             opener: opener.into(),
             revision: opening.revision,
@@ -115,7 +115,7 @@ impl Sessions {
             identity: identity.clone(),
         };
         let bound = Bound { purpose: &self.purpose, principal: identity.principal.id() };
-        Ok((self.seal.seal(bound, expires, terms.text().as_bytes())?, terms))
+        Ok((self.seal.seal(bound, expires, claims.text().as_bytes())?, claims))
     }
 
     /// A session is being opened: nothing is said to its client until it says that it is ready.
@@ -142,42 +142,48 @@ impl Sessions {
         drop(self.opening.subscribe().wait_for(|opening| !opening.contains(name)).await);
     }
 
-    /// The terms of a session that is still open.
-    pub(crate) fn find(&self, id: &str, identity: &Identity, now: SystemTime) -> Result<Terms, SealFault> {
+    /// The claims of a session that is still open.
+    pub(crate) fn find(
+        &self,
+        id: &str,
+        identity: &Identity,
+        now: SystemTime,
+    ) -> Result<SessionClaims, SealFault> {
         let bound = Bound { purpose: &self.purpose, principal: identity.principal.id() };
-        let terms = Terms::read(&self.seal.open(bound, now, id)?, identity).ok_or(SealFault::Malformed)?;
-        if lock(&self.ended).contains_key(&terms.name) {
+        let claims =
+            SessionClaims::read(&self.seal.open(bound, now, id)?, identity).ok_or(SealFault::Malformed)?;
+        if lock(&self.ended).contains_key(&claims.name) {
             return Err(SealFault::Expired);
         }
-        Ok(terms)
+        Ok(claims)
     }
 
     /// What the session has going on, from now on.
-    pub(crate) fn hold(&self, terms: &Terms, now: SystemTime) -> Arc<Held> {
+    pub(crate) fn hold(&self, claims: &SessionClaims, now: SystemTime) -> Arc<SessionState> {
         let mut held = lock(&self.held);
-        if let Some(held) = held.get(&terms.name) {
+        if let Some(held) = held.get(&claims.name) {
             return Arc::clone(held);
         }
         if held.len() >= MOST_HELD {
             held.retain(|_, held| held.expires > now && held.is_busy());
         }
-        let new = Arc::new(Held {
-            expires: terms.expires,
+        let new = Arc::new(SessionState {
+            expires: claims.expires,
             calls: Mutex::default(),
             level: Mutex::default(),
             questions: Arc::default(),
             interests: Mutex::default(),
             interests_changed: watch::Sender::new(0),
             streams: watch::Sender::new(0),
-            recordings: Arc::new(Recordings::new(&terms.name, Arc::clone(&self.budget))),
+            recordings: Arc::new(Recordings::new(&claims.name, Arc::clone(&self.budget))),
         });
-        held.insert(Arc::clone(&terms.name), Arc::clone(&new));
+        held.insert(Arc::clone(&claims.name), Arc::clone(&new));
         new
     }
 
     /// What the session has going on, if anything.
-    pub(crate) fn held(&self, terms: &Terms) -> Option<Arc<Held>> {
-        lock(&self.held).get(&terms.name).cloned()
+    pub(crate) fn held(&self, claims: &SessionClaims) -> Option<Arc<SessionState>> {
+        lock(&self.held).get(&claims.name).cloned()
     }
 
     /// Lets go of a session whose home is elsewhere now. Calls under way go on; its streams end, and go on there.
@@ -208,7 +214,7 @@ impl Sessions {
         }
         *swept = Some(now);
         drop(swept);
-        let over = |_: &Arc<str>, held: &mut Arc<Held>| held.expires <= now && !held.has_calls();
+        let over = |_: &Arc<str>, held: &mut Arc<SessionState>| held.expires <= now && !held.has_calls();
         let over: Vec<_> = lock(&self.held).extract_if(over).collect();
         for (_, held) in &over {
             held.streams.send_modify(|count| *count += 1);
@@ -218,7 +224,7 @@ impl Sessions {
     }
 
     /// Ends a session: whatever it has going on is cancelled.
-    pub(crate) fn end(&self, terms: &Terms, now: SystemTime) {
+    pub(crate) fn end(&self, claims: &SessionClaims, now: SystemTime) {
         let mut ended = lock(&self.ended);
         ended.retain(|_, expires| *expires > now);
         if ended.len() >= MOST_HELD {
@@ -226,10 +232,10 @@ impl Sessions {
             let soonest = ended.iter().min_by_key(|(_, expires)| **expires).map(|(name, _)| Arc::clone(name));
             soonest.and_then(|name| ended.remove(&name));
         }
-        ended.insert(Arc::clone(&terms.name), terms.expires);
+        ended.insert(Arc::clone(&claims.name), claims.expires);
         drop(ended);
-        self.opened(&terms.name);
-        if let Some(held) = lock(&self.held).remove(&terms.name) {
+        self.opened(&claims.name);
+        if let Some(held) = lock(&self.held).remove(&claims.name) {
             for (_, cancel) in lock(&held.calls).drain() {
                 cancel.cancel();
             }
@@ -239,7 +245,7 @@ impl Sessions {
     }
 }
 
-impl Terms {
+impl SessionClaims {
     /// As far as its home is concerned.
     pub(crate) fn homed(&self) -> Homed<'_> {
         Homed { name: &self.name, opener: &self.opener, expires: self.expires }
@@ -251,7 +257,7 @@ impl Terms {
     }
 
     /// What the client says of itself, with the log level that it has set meanwhile.
-    pub(crate) fn facts(&self, held: Option<&Held>) -> ClientFacts {
+    pub(crate) fn facts(&self, held: Option<&SessionState>) -> ClientFacts {
         let level = held.and_then(|held| *lock(&held.level));
         ClientFacts { log: level.map_or(LogWish::ServerDefault, LogWish::AtLeast), ..self.client.clone() }
     }
@@ -298,12 +304,12 @@ impl Terms {
     }
 }
 
-/// Whether the terms of an opening fit into a session id.
+/// Whether the claims of an opening fit into a session id.
 pub(crate) fn fits(opening: &Opening) -> bool {
     opening.client.capabilities.len() < MOST_SEALED - 1024
 }
 
-impl Held {
+impl SessionState {
     /// A call begins; its token is cancelled when the client cancels it. None if a call with that id is in flight.
     pub(crate) fn begin(self: &Arc<Self>, id: &Id) -> Option<InFlight> {
         let id = id.canonical();
@@ -344,7 +350,7 @@ impl Held {
 /// A call in flight, until dropped.
 #[derive(Debug)]
 pub(crate) struct InFlight {
-    held: Arc<Held>,
+    held: Arc<SessionState>,
     id: Id,
     pub(crate) cancel: CancellationToken,
 }
@@ -373,16 +379,16 @@ mod tests {
         );
         let elsewhere = Sessions::new(seal, "b", Arc::default());
         let (me, now) = (Identity::anonymous(), SystemTime::UNIX_EPOCH + Duration::from_secs(1_000));
-        let (id, terms) = here.open(&opening(), &me, &Limits::default(), ("", now)).unwrap();
+        let (id, claims) = here.open(&opening(), &me, &Limits::default(), ("", now)).unwrap();
         assert!(id.bytes().all(|b| b.is_ascii_graphic()));
         let found = there.find(&id, &me, now).unwrap();
         assert_eq!(
             (found.name, found.revision, found.client),
-            (terms.name.clone(), terms.revision, terms.client.clone())
+            (claims.name.clone(), claims.revision, claims.client.clone())
         );
         assert!(elsewhere.find(&id, &me, now).is_err());
         assert!(here.find(&id, &me, now + Limits::default().session_ttl).is_err());
-        here.end(&terms, now);
+        here.end(&claims, now);
         assert!(here.find(&id, &me, now).is_err());
     }
 
@@ -390,9 +396,9 @@ mod tests {
     fn an_id_in_flight_is_not_taken_twice_and_cancels() {
         let sessions = Sessions::new(Arc::new(Seal::random().unwrap()), "a", Arc::default());
         let now = SystemTime::UNIX_EPOCH;
-        let (_, terms) =
+        let (_, claims) =
             sessions.open(&opening(), &Identity::anonymous(), &Limits::default(), ("", now)).unwrap();
-        let held = sessions.hold(&terms, now);
+        let held = sessions.hold(&claims, now);
         let call = held.begin(&Id::text("x")).unwrap();
         assert!(held.begin(&Id::text("x")).is_none());
         held.cancel(&Id::parse("\"\\u0078\"").unwrap());

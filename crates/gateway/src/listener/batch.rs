@@ -20,14 +20,14 @@ use tokio::time::timeout;
 use transport::http::body::ReplyBody;
 
 use super::checks::Readable;
-use super::respond::{self, Manner};
+use super::respond::{self, Delivery};
 use super::{events, heads, request_id};
-use crate::bridge::endpoint::{Endpoint, Turn};
-use crate::bridge::session::Terms;
+use crate::bridge::endpoint::{Disposition, Endpoint};
+use crate::bridge::session::SessionClaims;
 use crate::flow::{Step, Steps};
 
 /// Something that is said in answer to a batch.
-enum Said {
+enum BatchItem {
     /// A notification.
     Notice(Bytes),
     /// A request to the client.
@@ -36,13 +36,13 @@ enum Said {
     Reply(Bytes),
 }
 
-type Saying = Pin<Box<dyn Stream<Item = Said> + Send>>;
+type Saying = Pin<Box<dyn Stream<Item = BatchItem> + Send>>;
 
 /// Answers a batch.
 pub(super) async fn answer(
     headers: HeaderMap,
     body: &Bytes,
-    (endpoint, terms): (&Arc<Endpoint>, Terms),
+    (endpoint, claims): (&Arc<Endpoint>, SessionClaims),
     (readable, limits): (Readable, &Limits),
 ) -> Response<ReplyBody> {
     let members = match batch::read(body, endpoint.route.json_depth) {
@@ -51,8 +51,8 @@ pub(super) async fn answer(
     };
     let asks = members.iter().any(wants_reply);
     let each = members.iter().flatten().filter_map(request_id).collect();
-    let recorder = endpoint.recorder(&terms, each);
-    let shared = Arc::new((headers, terms));
+    let recorder = endpoint.recorder(&claims, each);
+    let shared = Arc::new((headers, claims));
     let mut said: SelectAll<Saying> =
         members.into_iter().map(|member| say(member, endpoint, &shared)).collect();
     let mut replies = Vec::new();
@@ -70,7 +70,7 @@ pub(super) async fn answer(
         Ok(Some(_)) | Err(_) => {
             let notice = first.ok().flatten();
             let rest = said.map(|said| match said {
-                Said::Notice(bytes) | Said::Ask(bytes) | Said::Reply(bytes) => bytes,
+                BatchItem::Notice(bytes) | BatchItem::Ask(bytes) | BatchItem::Reply(bytes) => bytes,
             });
             let messages = iter(replies).chain(iter(notice)).chain(rest);
             events::recorded(&recorder, messages, limits.keep_alive)
@@ -91,25 +91,25 @@ async fn collect(
 ) -> Option<Bytes> {
     while let Some(said) = said.next().await {
         match said {
-            Said::Reply(bytes) => replies.push(bytes),
+            BatchItem::Reply(bytes) => replies.push(bytes),
             // Whoever declared that it can be asked must be able to hear it (protocol.md §2.7).
-            Said::Ask(bytes) => return Some(bytes),
-            Said::Notice(bytes) if reads_events => return Some(bytes),
-            Said::Notice(_) => {}
+            BatchItem::Ask(bytes) => return Some(bytes),
+            BatchItem::Notice(bytes) if reads_events => return Some(bytes),
+            BatchItem::Notice(_) => {}
         }
     }
     None
 }
 
 /// What one member leads to.
-fn say(member: Member, endpoint: &Arc<Endpoint>, shared: &Arc<(HeaderMap, Terms)>) -> Saying {
+fn say(member: Member, endpoint: &Arc<Endpoint>, shared: &Arc<(HeaderMap, SessionClaims)>) -> Saying {
     let (endpoint, shared) = (Arc::clone(endpoint), Arc::clone(shared));
     let begin = async move {
-        let (headers, terms) = &*shared;
-        match take(member, &endpoint, terms, headers).await {
+        let (headers, claims) = &*shared;
+        match take(member, &endpoint, claims, headers).await {
             Taken::Nothing => iter(None).boxed(),
-            Taken::Reply(bytes) => iter(Some(Said::Reply(bytes))).boxed(),
-            Taken::Call(steps, manner) => calls(steps, *manner),
+            Taken::Reply(bytes) => iter(Some(BatchItem::Reply(bytes))).boxed(),
+            Taken::Call(steps, delivery) => calls(steps, *delivery),
         }
     };
     once(begin).flatten().boxed()
@@ -122,11 +122,16 @@ pub(super) enum Taken {
     /// It has a reply.
     Reply(Bytes),
     /// It is a call, which goes on by itself.
-    Call(Steps, Box<Manner>),
+    Call(Steps, Box<Delivery>),
 }
 
 /// Takes one member in.
-pub(super) async fn take(member: Member, endpoint: &Endpoint, terms: &Terms, headers: &HeaderMap) -> Taken {
+pub(super) async fn take(
+    member: Member,
+    endpoint: &Endpoint,
+    claims: &SessionClaims,
+    headers: &HeaderMap,
+) -> Taken {
     let message = match member {
         Ok(message) => message,
         Err(unread) => {
@@ -141,12 +146,12 @@ pub(super) async fn take(member: Member, endpoint: &Endpoint, terms: &Terms, hea
             Taken::Reply(error_message(Some(&id), code::INVALID_REQUEST, why, None))
         });
     }
-    match endpoint.take(message, terms, headers).await {
-        Ok(Turn::Accepted) => Taken::Nothing,
-        Ok(Turn::Answer(bytes)) => Taken::Reply(bytes),
-        Ok(Turn::Call(flow, in_flight)) => {
+    match endpoint.take(message, claims, headers).await {
+        Ok(Disposition::Accepted) => Taken::Nothing,
+        Ok(Disposition::Answer(bytes)) => Taken::Reply(bytes),
+        Ok(Disposition::Call(flow, in_flight)) => {
             let tasks = &endpoint.route.world.tasks;
-            let manner = Manner {
+            let delivery = Delivery {
                 id: flow.id().clone(),
                 era: Era::Legacy,
                 method: flow.method(),
@@ -155,7 +160,7 @@ pub(super) async fn take(member: Member, endpoint: &Endpoint, terms: &Terms, hea
                 tasks: tasks.clone(),
                 recorder: None,
             };
-            Taken::Call(Steps::detached(*flow, in_flight, tasks), Box::new(manner))
+            Taken::Call(Steps::detached(*flow, in_flight, tasks), Box::new(delivery))
         }
         Err(error) => id.map_or(Taken::Nothing, |id| Taken::Reply(refused(&error, &id))),
     }
@@ -168,15 +173,15 @@ fn refused(error: &CallError, id: &mcp::jsonrpc::Id) -> Bytes {
 }
 
 /// What a call says.
-fn calls(steps: Steps, manner: Manner) -> Saying {
-    unfold((Some(steps), manner), |(mut steps, manner)| async move {
+fn calls(steps: Steps, delivery: Delivery) -> Saying {
+    unfold((Some(steps), delivery), |(mut steps, delivery)| async move {
         loop {
             match steps.as_mut()?.next().await? {
                 Step::Begun { .. } => {}
-                Step::Notice(bytes) => return Some((Said::Notice(bytes), (steps, manner))),
-                Step::Ask(bytes) => return Some((Said::Ask(bytes), (steps, manner))),
+                Step::Notice(bytes) => return Some((BatchItem::Notice(bytes), (steps, delivery))),
+                Step::Ask(bytes) => return Some((BatchItem::Ask(bytes), (steps, delivery))),
                 Step::Last(last) => {
-                    return Some((Said::Reply(respond::body(last, &manner).text()), (None, manner)));
+                    return Some((BatchItem::Reply(respond::body(last, &delivery).text()), (None, delivery)));
                 }
             }
         }

@@ -25,8 +25,8 @@ use tokio::time::{Duration, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::bridge::endpoint::{Endpoint, Turn};
-use crate::bridge::session::{InFlight, Terms};
+use crate::bridge::endpoint::{Disposition, Endpoint};
+use crate::bridge::session::{InFlight, SessionClaims};
 use crate::caller::Caller;
 use crate::changes::subscription::StreamSlot;
 use crate::flow::{Flow, Last, Step, Steps};
@@ -45,7 +45,7 @@ pub(super) struct Conversation {
     identity: Identity,
     out: Outbox,
     calls: Arc<Mutex<HashMap<Id, CancellationToken>>>,
-    session: Mutex<Option<Terms>>,
+    session: Mutex<Option<SessionClaims>>,
     tasks: TaskTracker,
     /// Ends streams, which would never end by themselves, in good order.
     pub(super) eof: CancellationToken,
@@ -99,16 +99,16 @@ impl Conversation {
     }
 
     /// The legacy session that was opened on it.
-    pub(super) fn terms(&self) -> Option<Terms> {
+    pub(super) fn claims(&self) -> Option<SessionClaims> {
         lock(&self.session).clone()
     }
 
     /// Takes the bytes of a message, or of a batch, and the headers that they came with.
     pub(super) async fn take_bytes(self: &Arc<Self>, bytes: Bytes, headers: HeaderMap) {
         if batch::is_array(&bytes)
-            && let Some(terms) = self.terms().filter(|terms| terms.revision.has_batches)
+            && let Some(claims) = self.claims().filter(|claims| claims.revision.has_batches)
         {
-            return self.take_batch(&bytes, terms, headers).await;
+            return self.take_batch(&bytes, claims, headers).await;
         }
         match client_message(&bytes, self.endpoint().route.json_depth).await {
             Ok(message) => self.take(message, headers).await,
@@ -156,20 +156,20 @@ impl Conversation {
         }
         let opens =
             matches!(message.kind(), MessageKind::Request(request) if &*request.method == "initialize");
-        let terms = lock(&self.session).clone();
-        if let (None, Some(pong)) = (&terms, pong(&message)) {
+        let claims = lock(&self.session).clone();
+        if let (None, Some(pong)) = (&claims, pong(&message)) {
             self.say(pong).await;
             return Ok(());
         }
-        match (terms, opens) {
+        match (claims, opens) {
             (None, true) => self.open(message).await,
-            (Some(terms), _) if asks_a_server(&message) => {
+            (Some(claims), _) if asks_a_server(&message) => {
                 let this = Arc::clone(self);
-                self.tasks.spawn(async move { this.take_turn(message, &terms, &headers).await });
+                self.tasks.spawn(async move { this.take_turn(message, &claims, &headers).await });
                 Ok(())
             }
-            (Some(terms), _) => {
-                self.take_turn(message, &terms, &headers).await;
+            (Some(claims), _) => {
+                self.take_turn(message, &claims, &headers).await;
                 Ok(())
             }
             // Neither era was opened: what a modern request lacks is what it is told.
@@ -180,16 +180,16 @@ impl Conversation {
         }
     }
 
-    async fn take_turn(self: &Arc<Self>, message: Message, terms: &Terms, headers: &HeaderMap) {
+    async fn take_turn(self: &Arc<Self>, message: Message, claims: &SessionClaims, headers: &HeaderMap) {
         let id = request_id(&message);
-        let taken = self.endpoint().take(message, terms, headers).await;
+        let taken = self.endpoint().take(message, claims, headers).await;
         let done = match taken {
-            Ok(Turn::Answer(bytes)) => {
+            Ok(Disposition::Answer(bytes)) => {
                 self.say(bytes).await;
                 Ok(())
             }
-            Ok(Turn::Accepted) => Ok(()),
-            Ok(Turn::Call(flow, in_flight)) => self.start(*flow, Some(in_flight)),
+            Ok(Disposition::Accepted) => Ok(()),
+            Ok(Disposition::Call(flow, in_flight)) => self.start(*flow, Some(in_flight)),
             Err(error) => Err(error),
         };
         // Without an id it was a notification, which is never answered.
@@ -199,7 +199,7 @@ impl Conversation {
     }
 
     /// Carries out what came in one array, and answers with one array when all of it is done.
-    async fn take_batch(self: &Arc<Self>, bytes: &Bytes, terms: Terms, headers: HeaderMap) {
+    async fn take_batch(self: &Arc<Self>, bytes: &Bytes, claims: SessionClaims, headers: HeaderMap) {
         let members = match batch::read(bytes, self.endpoint().route.json_depth) {
             Ok(members) => members,
             Err(fault) => {
@@ -208,7 +208,7 @@ impl Conversation {
         };
         let this = Arc::clone(self);
         self.tasks.spawn(async move {
-            let replies = members.into_iter().map(|member| this.reply_to(member, &terms, &headers));
+            let replies = members.into_iter().map(|member| this.reply_to(member, &claims, &headers));
             let replies: Vec<_> = join_all(replies).await.into_iter().flatten().collect();
             if !replies.is_empty() {
                 this.say(batch::join(&replies)).await;
@@ -216,12 +216,12 @@ impl Conversation {
         });
     }
 
-    async fn reply_to(&self, member: Member, terms: &Terms, headers: &HeaderMap) -> Option<Bytes> {
-        match take_member(member, &self.endpoint(), terms, headers).await {
+    async fn reply_to(&self, member: Member, claims: &SessionClaims, headers: &HeaderMap) -> Option<Bytes> {
+        match take_member(member, &self.endpoint(), claims, headers).await {
             Taken::Nothing => None,
             Taken::Reply(bytes) => Some(bytes),
-            Taken::Call(steps, manner) => tokio::select! {
-                reply = self.carry(steps, &manner.id) => reply,
+            Taken::Call(steps, delivery) => tokio::select! {
+                reply = self.carry(steps, &delivery.id) => reply,
                 () = self.end.cancelled() => None,
             },
         }
@@ -229,18 +229,18 @@ impl Conversation {
 
     async fn open(self: &Arc<Self>, message: Message) -> Result<(), CallError> {
         let opened = self.endpoint().open_here(&message, &self.identity).await?;
-        *lock(&self.session) = Some(opened.terms.clone());
+        *lock(&self.session) = Some(opened.claims.clone());
         self.say(opened.answer).await;
         let this = Arc::clone(self);
-        self.tasks.spawn(async move { this.notify(&opened.terms).await });
+        self.tasks.spawn(async move { this.notify(&opened.claims).await });
         Ok(())
     }
 
     /// Tells the session what belongs to no call, from one endpoint to the next.
-    async fn notify(&self, terms: &Terms) {
+    async fn notify(&self, claims: &SessionClaims) {
         let mut endpoint = self.endpoint();
         let Ok(_seat) = StreamSlot::take(&endpoint.route.changes).await else { return };
-        let mut notifications = Arc::clone(&endpoint).notifications(terms.clone()).await;
+        let mut notifications = Arc::clone(&endpoint).notifications(claims.clone()).await;
         loop {
             let told = tokio::select! {
                 biased;
@@ -257,7 +257,7 @@ impl Conversation {
                 return;
             }
             endpoint = newest;
-            notifications = Arc::clone(&endpoint).notifications(terms.clone()).await;
+            notifications = Arc::clone(&endpoint).notifications(claims.clone()).await;
             // Other servers, other names.
             notifications.tell_everything();
         }

@@ -10,7 +10,7 @@ use tokio::time::{Duration, timeout};
 use transport::http::body::{Pieces, ReplyBody};
 
 use super::heads;
-use crate::bridge::replay::{Reader, Recorder};
+use crate::bridge::replay::{Recorder, StreamReader};
 use crate::flow::Listening;
 
 /// How long a client shall wait before it comes back, in milliseconds: as long as the SDKs wait when they are not told.
@@ -33,7 +33,7 @@ pub(crate) fn recorded(
 }
 
 /// What a reader of a recording gets, from where it begins.
-pub(crate) fn read(reader: Reader, primes: bool, keep_alive: Duration) -> Response<ReplyBody> {
+pub(crate) fn read(reader: StreamReader, primes: bool, keep_alive: Duration) -> Response<ReplyBody> {
     // Each connection is primed, those of clients that came back included: some forget where they were.
     let first = if primes {
         let mut out = BytesMut::new();

@@ -21,7 +21,7 @@ pub(super) const HEAD_WITHIN: Duration = Duration::from_millis(700);
 
 /// How a call's client wants its response.
 #[derive(Debug, Clone)]
-pub(crate) struct Manner {
+pub(crate) struct Delivery {
     pub(crate) id: Id,
     pub(crate) era: Era,
     pub(crate) method: Option<&'static Method>,
@@ -35,34 +35,34 @@ pub(crate) struct Manner {
 }
 
 /// Answers a call.
-pub(crate) async fn respond(mut steps: Steps, manner: Manner) -> Response<ReplyBody> {
-    if !manner.reads_events {
-        if manner.method.is_some_and(|method| method.name == "subscriptions/listen") {
+pub(crate) async fn respond(mut steps: Steps, delivery: Delivery) -> Response<ReplyBody> {
+    if !delivery.reads_events {
+        if delivery.method.is_some_and(|method| method.name == "subscriptions/listen") {
             let text = "Accept must list text/event-stream: a subscription is a stream";
             return heads::json(
                 StatusCode::NOT_ACCEPTABLE,
-                error_message(Some(&manner.id), code::INVALID_REQUEST, text, None),
+                error_message(Some(&delivery.id), code::INVALID_REQUEST, text, None),
             );
         }
         return match wait_for_last(&mut steps).await {
-            Begun::Whole(last) => whole(last, &manner),
+            ResponseStart::Whole(last) => whole(last, &delivery),
             // Whoever declared that it can be asked must be able to hear it (protocol.md §2.7).
-            Begun::Stream(first) => events(steps, first.map(First::Message), manner),
-            Begun::Gone => cancelled(),
+            ResponseStart::Stream(first) => events(steps, first.map(First::Message), delivery),
+            ResponseStart::Gone => cancelled(),
         };
     }
     // An intermediary may hold the head back until the first byte, and a silent connection is cut: past the first
     // interval the response becomes a stream.
     // Legacy clients and what stands before them give up sooner, and only from a stream can they come back.
-    let silent = match manner.era {
-        Era::Legacy => manner.keep_alive.min(HEAD_WITHIN),
-        Era::Modern => manner.keep_alive,
+    let silent = match delivery.era {
+        Era::Legacy => delivery.keep_alive.min(HEAD_WITHIN),
+        Era::Modern => delivery.keep_alive,
     };
     match timeout(silent, begin(&mut steps)).await {
-        Ok(Begun::Whole(last)) => whole(last, &manner),
-        Ok(Begun::Stream(first)) => events(steps, first.map(First::Message), manner),
-        Ok(Begun::Gone) => cancelled(),
-        Err(_elapsed) => events(steps, Some(First::Comment), manner),
+        Ok(ResponseStart::Whole(last)) => whole(last, &delivery),
+        Ok(ResponseStart::Stream(first)) => events(steps, first.map(First::Message), delivery),
+        Ok(ResponseStart::Gone) => cancelled(),
+        Err(_elapsed) => events(steps, Some(First::Comment), delivery),
     }
 }
 
@@ -77,40 +77,40 @@ enum First {
     Comment,
 }
 
-enum Begun {
+enum ResponseStart {
     Whole(Last),
     Stream(Option<Bytes>),
     Gone,
 }
 
-async fn begin(steps: &mut Steps) -> Begun {
+async fn begin(steps: &mut Steps) -> ResponseStart {
     loop {
         match steps.next().await {
-            Some(Step::Begun { streams: true }) => return Begun::Stream(None),
+            Some(Step::Begun { streams: true }) => return ResponseStart::Stream(None),
             Some(Step::Begun { streams: false }) => {}
-            Some(Step::Notice(bytes) | Step::Ask(bytes)) => return Begun::Stream(Some(bytes)),
-            Some(Step::Last(last)) => return Begun::Whole(last),
-            None => return Begun::Gone,
+            Some(Step::Notice(bytes) | Step::Ask(bytes)) => return ResponseStart::Stream(Some(bytes)),
+            Some(Step::Last(last)) => return ResponseStart::Whole(last),
+            None => return ResponseStart::Gone,
         }
     }
 }
 
-async fn wait_for_last(steps: &mut Steps) -> Begun {
+async fn wait_for_last(steps: &mut Steps) -> ResponseStart {
     loop {
         match steps.next().await {
-            Some(Step::Last(last)) => return Begun::Whole(last),
-            Some(Step::Ask(bytes)) => return Begun::Stream(Some(bytes)),
+            Some(Step::Last(last)) => return ResponseStart::Whole(last),
+            Some(Step::Ask(bytes)) => return ResponseStart::Stream(Some(bytes)),
             Some(Step::Begun { .. } | Step::Notice(_)) => {}
-            None => return Begun::Gone,
+            None => return ResponseStart::Gone,
         }
     }
 }
 
 /// One JSON message.
-fn whole(last: Last, manner: &Manner) -> Response<ReplyBody> {
+fn whole(last: Last, delivery: &Delivery) -> Response<ReplyBody> {
     match last {
         Last::Message(message, status) => {
-            let status = match manner.era {
+            let status = match delivery.era {
                 // Legacy clients take a 4xx for a fault of the transport and never read the error in it.
                 Era::Legacy => StatusCode::OK,
                 Era::Modern => status.filter(|s| !s.is_success()).unwrap_or_else(|| status_of(&message)),
@@ -118,7 +118,7 @@ fn whole(last: Last, manner: &Manner) -> Response<ReplyBody> {
             heads::json(status, message.bytes().clone())
         }
         Last::Built(text) => heads::json(StatusCode::OK, text),
-        Last::Error(wire) => heads::error_of(&wire, Some(&manner.id), manner.era),
+        Last::Error(wire) => heads::error_of(&wire, Some(&delivery.id), delivery.era),
         Last::Ended(bytes) => heads::json(StatusCode::OK, bytes),
     }
 }
@@ -132,23 +132,23 @@ fn status_of(message: &Message) -> StatusCode {
     }
 }
 
-fn events(steps: Steps, first: Option<First>, manner: Manner) -> Response<ReplyBody> {
+fn events(steps: Steps, first: Option<First>, delivery: Delivery) -> Response<ReplyBody> {
     let steps = match first {
         None => match steps.listening() {
-            Ok(listening) => return events::listen(listening, manner.keep_alive),
+            Ok(listening) => return events::listen(listening, delivery.keep_alive),
             Err(steps) => steps,
         },
         Some(_) => steps,
     };
     // From here on the connection is read at the client's pace, and the call must not be.
-    let steps = steps.driven(&manner.tasks);
+    let steps = steps.driven(&delivery.tasks);
     let (comment, first) = match first {
         None => (None, None),
         Some(First::Comment) => (Some(events::comment()), None),
         Some(First::Message(message)) => (None, Some(message)),
     };
-    let (keep_alive, recorder) = (manner.keep_alive, manner.recorder.clone());
-    let messages = messages(steps, first, manner);
+    let (keep_alive, recorder) = (delivery.keep_alive, delivery.recorder.clone());
+    let messages = messages(steps, first, delivery);
     match recorder {
         Some(recorder) => {
             let memory = recorder.memory.clone();
@@ -165,17 +165,17 @@ fn events(steps: Steps, first: Option<First>, manner: Manner) -> Response<ReplyB
 fn messages(
     steps: Steps,
     first: Option<Bytes>,
-    manner: Manner,
+    delivery: Delivery,
 ) -> impl futures_util::Stream<Item = Pieces> + Send {
-    let running = (Some(steps), manner);
-    let rest = futures_util::stream::unfold(running, |(mut steps, manner)| async move {
+    let running = (Some(steps), delivery);
+    let rest = futures_util::stream::unfold(running, |(mut steps, delivery)| async move {
         loop {
             match steps.as_mut()?.next().await? {
                 Step::Begun { .. } => {}
                 Step::Notice(bytes) | Step::Ask(bytes) => {
-                    return Some((Pieces::from(bytes), (steps, manner)));
+                    return Some((Pieces::from(bytes), (steps, delivery)));
                 }
-                Step::Last(last) => return Some((body(last, &manner), (None, manner))),
+                Step::Last(last) => return Some((body(last, &delivery), (None, delivery))),
             }
         }
     });
@@ -183,11 +183,11 @@ fn messages(
 }
 
 /// The text of a response.
-pub(crate) fn body(last: Last, manner: &Manner) -> Pieces {
+pub(crate) fn body(last: Last, delivery: &Delivery) -> Pieces {
     match last {
         Last::Message(message, _) => message.bytes().clone().into(),
         Last::Built(text) => text,
-        Last::Error(wire) => wire.body(Some(&manner.id)).into(),
+        Last::Error(wire) => wire.body(Some(&delivery.id)).into(),
         Last::Ended(bytes) => bytes.into(),
     }
 }

@@ -48,12 +48,12 @@ const NO_SESSION: &str = "no such HTTP+SSE session: it ends with its stream; ope
 
 /// The sessions that are open, of all routes. They outlive a generation.
 #[derive(Debug, Default)]
-pub(crate) struct Open {
-    sessions: Mutex<HashMap<String, mpsc::Sender<(Said, HeaderMap)>>>,
+pub(crate) struct SseSessions {
+    sessions: Mutex<HashMap<String, mpsc::Sender<(Posted, HeaderMap)>>>,
 }
 
 /// What a client POSTs.
-enum Said {
+enum Posted {
     Message(Message),
     /// An array of messages, which only some revisions have.
     Batch(Bytes),
@@ -85,7 +85,7 @@ pub(super) async fn answer(
 
 /// Opens a stream.
 async fn stream(
-    open: &Arc<Open>,
+    open: &Arc<SseSessions>,
     exchange: &Exchange,
     endpoint: &Arc<Endpoint>,
     (limits, identity): (&Limits, &Identity),
@@ -101,7 +101,7 @@ async fn stream(
 }
 
 async fn begin(
-    open: &Arc<Open>,
+    open: &Arc<SseSessions>,
     path: &str,
     endpoint: &Arc<Endpoint>,
     (limits, identity): (&Limits, &Identity),
@@ -113,14 +113,14 @@ async fn begin(
     let (out, waiting) = outbox::new(end.clone(), Some(STALLED));
     let (sender, messages) = mpsc::channel(WAITING_MESSAGES);
     lock(&open.sessions).insert(name.clone(), sender);
-    let session = Session {
+    let session = SseSession {
         conversation: Conversation::new(
             Arc::clone(endpoint),
             (format!("sse:{name}").into(), identity.clone()),
             out,
             end,
         ),
-        entry: Entry { open: Arc::clone(open), name },
+        registration: Registration { open: Arc::clone(open), name },
         endpoint: Arc::clone(endpoint),
         ttl: limits.session_ttl,
     };
@@ -189,10 +189,10 @@ async fn message(
         Err(fault) => return unread(&fault),
     };
     let said = if is_array(&body) {
-        Said::Batch(body)
+        Posted::Batch(body)
     } else {
         match client_message(&body, endpoint.route.json_depth).await {
-            Ok(message) => Said::Message(message),
+            Ok(message) => Posted::Message(message),
             Err(unread) => return reject(&Reject::from(unread.fault), unread.id.as_ref()),
         }
     };
@@ -225,16 +225,16 @@ fn session_id(uri: &Uri) -> Option<&str> {
 }
 
 /// One stream's session.
-struct Session {
-    entry: Entry,
+struct SseSession {
+    registration: Registration,
     conversation: Arc<Conversation>,
     endpoint: Arc<Endpoint>,
     ttl: Duration,
 }
 
-impl Session {
+impl SseSession {
     /// Takes messages until the client goes away, or the session has to end.
-    async fn run(self, mut messages: mpsc::Receiver<(Said, HeaderMap)>) {
+    async fn run(self, mut messages: mpsc::Receiver<(Posted, HeaderMap)>) {
         let over = async {
             tokio::select! {
                 () = tokio::time::sleep(self.ttl) => {}
@@ -254,8 +254,8 @@ impl Session {
             let Some((said, headers)) = next else { break };
             let taken = async {
                 match said {
-                    Said::Message(message) => self.conversation.take(message, headers).await,
-                    Said::Batch(bytes) => self.conversation.take_bytes(bytes, headers).await,
+                    Posted::Message(message) => self.conversation.take(message, headers).await,
+                    Posted::Batch(bytes) => self.conversation.take_bytes(bytes, headers).await,
                 }
             };
             tokio::select! {
@@ -263,23 +263,23 @@ impl Session {
                 () = self.conversation.end.cancelled() => break,
             }
         }
-        drop(self.entry);
+        drop(self.registration);
         drop(messages);
         self.conversation.finish().await;
-        if let Some(terms) = self.conversation.terms() {
+        if let Some(claims) = self.conversation.claims() {
             // It is known here alone, so nothing can keep it from ending.
-            drop(self.endpoint.end(&terms).await);
+            drop(self.endpoint.end(&claims).await);
         }
     }
 }
 
 /// Stands for an open session until it is dropped.
-struct Entry {
-    open: Arc<Open>,
+struct Registration {
+    open: Arc<SseSessions>,
     name: String,
 }
 
-impl Drop for Entry {
+impl Drop for Registration {
     fn drop(&mut self) {
         lock(&self.open.sessions).remove(&self.name);
     }

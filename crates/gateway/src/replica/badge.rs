@@ -95,22 +95,22 @@ pub(crate) fn listener(headers: &mut HeaderMap) -> Option<String> {
 
 /// The badges that were shown lately.
 #[derive(Debug)]
-pub(crate) struct Shown(Mutex<Lately>);
+pub(crate) struct SeenBadges(Mutex<BadgeWindows>);
 
 #[derive(Debug)]
-struct Lately {
+struct BadgeWindows {
     now: HashSet<Digest>,
     before: HashSet<Digest>,
     since: Instant,
 }
 
-impl Default for Shown {
+impl Default for SeenBadges {
     fn default() -> Self {
-        Self(Mutex::new(Lately { now: HashSet::new(), before: HashSet::new(), since: Instant::now() }))
+        Self(Mutex::new(BadgeWindows { now: HashSet::new(), before: HashSet::new(), since: Instant::now() }))
     }
 }
 
-impl Shown {
+impl SeenBadges {
     /// Whether a badge is shown for the first time.
     fn first(&self, token: &[u8]) -> bool {
         let mut lately = lock(&self.0);
@@ -175,7 +175,7 @@ mod tests {
     use transport::workers::Workers;
 
     use super::*;
-    use crate::replica::Said;
+    use crate::replica::ReplicaInfo;
 
     async fn replica(key: u8) -> (tempfile::TempDir, Arc<Replica>) {
         let dir = tempfile::tempdir().unwrap();
@@ -196,7 +196,7 @@ mod tests {
             store: Some(Arc::new(Store::open(&place, Settings::default()).await.unwrap())),
             tasks: TaskTracker::new(),
         };
-        let said = Said { version: "0".to_owned(), facts: String::new() };
+        let said = ReplicaInfo { version: "0".to_owned(), facts: String::new() };
         (dir, Replica::new(&world, said).unwrap().unwrap())
     }
 
@@ -212,7 +212,7 @@ mod tests {
         let mut sent = show(&from, (&to.id(), &whose), post, sent, b"{}").unwrap();
         assert!(!sent.contains_key(HOST), "that is of the connection");
 
-        let shown = Shown::default();
+        let shown = SeenBadges::default();
         assert!(shown.take(&from, &mut sent.clone()).is_none(), "another receiver");
         assert!(shown.take(&stranger, &mut sent.clone()).is_none(), "other keys");
         let mut come = sent.clone();

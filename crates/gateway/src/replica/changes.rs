@@ -13,7 +13,7 @@ const TOPIC: &str = "changed";
 
 /// What a replica hears of others.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Told {
+pub(crate) enum PeerNotice {
     /// A server of that name has told of a change, with this notification.
     Changed { upstream: String, message: Bytes },
     /// Anything may have changed.
@@ -67,10 +67,10 @@ fn shorter(notice: &Notice) -> Option<Bytes> {
 
 impl PeerNotices<'_> {
     /// The next; none when there is no store any more.
-    pub(crate) async fn next(&mut self) -> Option<Told> {
+    pub(crate) async fn next(&mut self) -> Option<PeerNotice> {
         loop {
             match self.notices.next().await? {
-                Heard::Missed => return Some(Told::Missed),
+                Heard::Missed => return Some(PeerNotice::Missed),
                 Heard::Notice(notice) if notice.topic == TOPIC => {
                     if let Some(told) = self.read(&notice.id) {
                         return Some(told);
@@ -82,13 +82,13 @@ impl PeerNotices<'_> {
     }
 
     /// None for what this replica has said itself.
-    fn read(&self, text: &str) -> Option<Told> {
+    fn read(&self, text: &str) -> Option<PeerNotice> {
         let object = Object::parse(text).ok()?;
         let member = |name| object.string(name).ok().flatten();
         if member("from")? == *self.replica.id() {
             return None;
         }
         let message = Bytes::copy_from_slice(object.get("message").ok().flatten()?.as_bytes());
-        Some(Told::Changed { upstream: member("upstream")?.into_owned(), message })
+        Some(PeerNotice::Changed { upstream: member("upstream")?.into_owned(), message })
     }
 }

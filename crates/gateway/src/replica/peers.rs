@@ -37,14 +37,14 @@ const REFUSING: Duration = Duration::from_millis(2500);
 pub(crate) struct Peer {
     pub(crate) id: String,
     /// Where it is reached.
-    at: Option<Place>,
+    at: Option<PeerAddress>,
     /// Whether it has been asked to drain.
     pub(crate) drains: bool,
     pulse: Arc<Pulse>,
 }
 
 #[derive(Debug, Clone)]
-struct Place {
+struct PeerAddress {
     address: Address,
     text: String,
 }
@@ -159,7 +159,7 @@ impl Peers {
             .map(|other| {
                 let (id, text) = (other.said.id, other.said.forward);
                 let old = before.get(&id);
-                let at = text.and_then(|text| Some(Place { address: address(&text)?, text }));
+                let at = text.and_then(|text| Some(PeerAddress { address: address(&text)?, text }));
                 let pulse = old.map_or_else(Arc::default, |old| Arc::clone(&old.pulse));
                 (id.clone(), Arc::new(Peer { id, at, drains: other.draining, pulse }))
             })

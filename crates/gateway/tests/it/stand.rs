@@ -9,7 +9,7 @@ use base::plan::{HttpReach, Limits, ListenerPlan, Naming, Plan, Reach, RoutePlan
 use base::sink::{Sink, Sinks};
 use base::world::World;
 use gateway::assembly::{Gateway, child_places};
-use gateway::replica::{Replica, Said};
+use gateway::replica::{Replica, ReplicaInfo};
 use store::Store;
 use store::seal::Seal;
 use testkit::clock::WallClock;
@@ -139,7 +139,7 @@ impl Stand {
             store: self.store,
             tasks: self.tasks,
         };
-        let said = Said { version: "0".to_owned(), facts: String::new() };
+        let said = ReplicaInfo { version: "0".to_owned(), facts: String::new() };
         let replica = Replica::new(&world, said).unwrap();
         let gateway = Gateway::with_replica(self.plan, world, replica);
         let bound = gateway.listen().await.unwrap();

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use transport::memory::Memory;
 
-use super::{Lasting, Reader, Recordings};
+use super::{Recordings, StoredStreams, StreamReader};
 
 /// Records what legacy clients are told, so that they can come back for it.
 #[derive(Debug, Clone)]
@@ -24,7 +24,7 @@ pub(crate) struct Recorder {
     /// Whether the client takes an event without data for what it is (since 2025-11-25).
     pub(crate) primes: bool,
     /// Where its streams outlive this replica, if they do, and the requests that this one answers.
-    pub(crate) lasting: Option<(Lasting, Vec<Id>)>,
+    pub(crate) stored: Option<(StoredStreams, Vec<Id>)>,
 }
 
 impl Recorder {
@@ -32,8 +32,8 @@ impl Recorder {
     pub(crate) fn record(
         &self,
         messages: impl Stream<Item = Bytes> + Send + 'static,
-    ) -> Result<Reader, impl Stream<Item = Bytes> + Send + 'static> {
+    ) -> Result<StreamReader, impl Stream<Item = Bytes> + Send + 'static> {
         let around = (&self.tasks, self.drain.clone());
-        self.recordings.answer(messages, &self.limits, around, self.lasting.clone())
+        self.recordings.answer(messages, &self.limits, around, self.stored.clone())
     }
 }

@@ -43,7 +43,7 @@ struct Seat {
 
 /// What there is for a reader.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Read {
+pub(crate) enum NextEvent {
     /// The next event, and the position after it.
     Event(u64, Bytes),
     /// Nothing yet.
@@ -136,22 +136,22 @@ impl Recording {
     }
 
     /// What comes next for a reader.
-    pub(crate) fn read(&mut self, number: u64) -> Read {
+    pub(crate) fn read(&mut self, number: u64) -> NextEvent {
         let end = self.end();
         let Some(seat) = self.reader.as_mut().filter(|seat| seat.number == number) else {
-            return Read::Replaced;
+            return NextEvent::Replaced;
         };
-        let Some(ahead) = seat.at.checked_sub(self.first) else { return Read::Lost };
+        let Some(ahead) = seat.at.checked_sub(self.first) else { return NextEvent::Lost };
         seat.is_stalled = false;
         let next = usize::try_from(ahead).ok().and_then(|ahead| self.events.get(ahead));
         match next {
             Some(kept) => {
                 seat.at += 1;
                 self.read_to = self.read_to.max(seat.at);
-                Read::Event(seat.at, kept.message.clone())
+                NextEvent::Event(seat.at, kept.message.clone())
             }
-            None if self.is_over && seat.at == end => Read::Over,
-            None => Read::Wait,
+            None if self.is_over && seat.at == end => NextEvent::Over,
+            None => NextEvent::Wait,
         }
     }
 

@@ -10,8 +10,8 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Duration, Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::recording::{Bounds, Read, Recording};
-use super::{Budget, Slot};
+use super::recording::{Bounds, NextEvent, Recording};
+use super::{ReplayBudget, Slot};
 use crate::changes::subscription::StreamSlot;
 
 /// A reader that takes nothing for this long is not waited for any more; a call without a recording does the same.
@@ -22,13 +22,13 @@ const STALLED: Duration = Duration::from_secs(30);
 pub(crate) struct Stream {
     /// What the ids of its events begin with.
     name: String,
-    state: Mutex<State>,
+    state: Mutex<StreamState>,
     /// Changes whenever something was said, read or ended.
     changes: watch::Sender<()>,
     limits: Limits,
     /// The bytes of all streams of the session, and of all sessions.
     session: Arc<AtomicUsize>,
-    budget: Arc<Budget>,
+    budget: Arc<ReplayBudget>,
     /// Its place among all recorded streams; without one nothing is kept for a client that is away.
     slot: Option<Slot>,
     /// Told when a client comes back for something that is not kept any more.
@@ -38,7 +38,7 @@ pub(crate) struct Stream {
 }
 
 #[derive(Debug)]
-struct State {
+struct StreamState {
     recording: Recording,
     /// When it was last read.
     left: Instant,
@@ -48,12 +48,12 @@ impl Stream {
     pub(super) fn new(
         name: String,
         limits: Limits,
-        (session, budget): (Arc<AtomicUsize>, Arc<Budget>),
+        (session, budget): (Arc<AtomicUsize>, Arc<ReplayBudget>),
         slot: Option<Slot>,
     ) -> Arc<Self> {
         Arc::new(Self {
             name,
-            state: Mutex::new(State { recording: Recording::default(), left: Instant::now() }),
+            state: Mutex::new(StreamState { recording: Recording::default(), left: Instant::now() }),
             changes: watch::Sender::new(()),
             limits,
             session,
@@ -180,13 +180,17 @@ impl Stream {
     }
 
     /// Reads on after `position`, in the place of whoever reads now; none when what came then is not kept (any more).
-    pub(crate) fn read_from(self: &Arc<Self>, position: u64, seat: Option<StreamSlot>) -> Option<Reader> {
+    pub(crate) fn read_from(
+        self: &Arc<Self>,
+        position: u64,
+        seat: Option<StreamSlot>,
+    ) -> Option<StreamReader> {
         let number = self.change(|state| state.recording.attach(position))?;
-        Some(Reader { stream: Arc::clone(self), number, began: position, seat })
+        Some(StreamReader { stream: Arc::clone(self), number, began: position, seat })
     }
 
     /// Changes the recording, keeps it and the counts within bounds, and wakes who waits.
-    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+    fn change<T>(&self, change: impl FnOnce(&mut StreamState) -> T) -> T {
         let mut state = lock(&self.state);
         let before = state.recording.bytes();
         let changed = change(&mut state);
@@ -221,14 +225,14 @@ impl Drop for Stream {
 
 /// One connection that reads a stream, until dropped.
 #[derive(Debug)]
-pub(crate) struct Reader {
+pub(crate) struct StreamReader {
     stream: Arc<Stream>,
     number: u64,
     began: u64,
     seat: Option<StreamSlot>,
 }
 
-impl Reader {
+impl StreamReader {
     /// The same reader, counted among the streams to clients.
     pub(crate) fn seated(mut self, seat: StreamSlot) -> Self {
         self.seat = Some(seat);
@@ -246,13 +250,13 @@ impl Reader {
             let mut changes = self.stream.changes.subscribe();
             let read = lock(&self.stream.state).recording.read(self.number);
             match read {
-                Read::Event(position, message) => {
+                NextEvent::Event(position, message) => {
                     // There may be room again for who writes, and less to keep.
                     self.stream.change(|_| ());
                     return Some((self.id(position), message));
                 }
-                Read::Wait => changes.changed().await.ok()?,
-                Read::Over | Read::Lost | Read::Replaced => return None,
+                NextEvent::Wait => changes.changed().await.ok()?,
+                NextEvent::Over | NextEvent::Lost | NextEvent::Replaced => return None,
             }
         }
     }
@@ -262,7 +266,7 @@ impl Reader {
     }
 }
 
-impl Drop for Reader {
+impl Drop for StreamReader {
     fn drop(&mut self) {
         self.stream.change(|state| {
             if state.recording.detach(self.number) {

@@ -22,7 +22,7 @@ use transport::http::server::Exchange;
 use super::forward::{self, Request, Unforwarded};
 use super::{Came, Hop};
 use crate::bridge::endpoint::Endpoint;
-use crate::bridge::session::Terms;
+use crate::bridge::session::SessionClaims;
 use crate::listener::heads::{self, refuse_call, unread};
 use crate::listener::{Listener, request_id};
 use crate::replica::peers::{Fate, Peer, pause};
@@ -40,29 +40,30 @@ const GONE: CallError = CallError::RequestState(
     "the replica that held the open call is gone, and the call with it; what it had done by then is done",
 );
 
-type Session<'s> = (&'s Arc<Endpoint>, &'s Terms);
+type SessionAt<'s> = (&'s Arc<Endpoint>, &'s SessionClaims);
 
 /// What a request is about that has one home.
 #[derive(Debug, Clone, Copy)]
-struct Subject<'s> {
+struct HomedSubject<'s> {
     endpoint: &'s Arc<Endpoint>,
     /// The session, if it comes in one.
-    terms: Option<&'s Terms>,
+    claims: Option<&'s SessionClaims>,
     homed: Homed<'s>,
 }
 
-impl<'s> Subject<'s> {
+impl<'s> HomedSubject<'s> {
     /// A session, which is at home with the servers of its route where these are at one replica only.
-    fn of((endpoint, terms): Session<'s>) -> Self {
-        let homed = endpoint.route.single.as_ref().map_or_else(|| terms.homed(), single);
-        Self { endpoint, terms: Some(terms), homed }
+    fn of((endpoint, claims): SessionAt<'s>) -> Self {
+        let homed = endpoint.route.single.as_ref().map_or_else(|| claims.homed(), single);
+        Self { endpoint, claims: Some(claims), homed }
     }
 
     /// Whether it is a session that nothing is known of here, because its home was elsewhere.
-    fn is_new_here(&self, replica: &Replica) -> Option<&'s Terms> {
-        let terms = self.terms.filter(|terms| self.homed.name != &terms.name)?;
-        let is_mine = *terms.homed().opener == *replica.id() || self.endpoint.sessions.held(terms).is_some();
-        (!is_mine).then_some(terms)
+    fn is_new_here(&self, replica: &Replica) -> Option<&'s SessionClaims> {
+        let claims = self.claims.filter(|claims| self.homed.name != &claims.name)?;
+        let is_mine =
+            *claims.homed().opener == *replica.id() || self.endpoint.sessions.held(claims).is_some();
+        (!is_mine).then_some(claims)
     }
 }
 
@@ -91,7 +92,7 @@ impl Listener {
         &self,
         headers: &HeaderMap,
         message: &Message,
-        session: Session<'_>,
+        session: SessionAt<'_>,
         came: Came<'_>,
     ) -> Option<Response<ReplyBody>> {
         let replica = self.replica.as_ref()?;
@@ -100,7 +101,7 @@ impl Listener {
             asks: request_id(message).into_iter().collect(),
             ..self.forwards(came, headers)
         };
-        Box::pin(self.elsewhere(replica, Subject::of(session), came.hop, request)).await
+        Box::pin(self.elsewhere(replica, HomedSubject::of(session), came.hop, request)).await
     }
 
     /// The same for several messages.
@@ -108,7 +109,7 @@ impl Listener {
         &self,
         headers: &HeaderMap,
         body: &Bytes,
-        session: Session<'_>,
+        session: SessionAt<'_>,
         came: Came<'_>,
     ) -> Option<Response<ReplyBody>> {
         let replica = self.replica.as_ref()?;
@@ -119,30 +120,30 @@ impl Listener {
             asks: members().filter_map(|message| request_id(&message)).collect(),
             ..self.forwards(came, headers)
         };
-        Box::pin(self.elsewhere(replica, Subject::of(session), came.hop, request)).await
+        Box::pin(self.elsewhere(replica, HomedSubject::of(session), came.hop, request)).await
     }
 
     /// The same for a request without a message.
     pub(in crate::listener) async fn plain_elsewhere(
         &self,
         exchange: &Exchange,
-        session: Session<'_>,
+        session: SessionAt<'_>,
         came: Came<'_>,
     ) -> Option<Response<ReplyBody>> {
         let replica = self.replica.as_ref()?;
         let request = || Request { method: &exchange.method, ..self.forwards(came, &exchange.headers) };
-        Box::pin(self.elsewhere(replica, Subject::of(session), came.hop, request)).await
+        Box::pin(self.elsewhere(replica, HomedSubject::of(session), came.hop, request)).await
     }
 
     async fn elsewhere<'r>(
         &self,
         replica: &Arc<Replica>,
-        subject: Subject<'_>,
+        subject: HomedSubject<'_>,
         hop: &Hop,
         request: impl Fn() -> Request<'r>,
     ) -> Option<Response<ReplyBody>> {
         let (began, mut moves, mut given) = (Instant::now(), 0, false);
-        let Subject { endpoint, homed, .. } = subject;
+        let HomedSubject { endpoint, homed, .. } = subject;
         loop {
             let home = match given {
                 true => replica.given(homed).await,
@@ -151,7 +152,7 @@ impl Listener {
             let peer = match home {
                 Ok(Home::Here) if !self.drain.is_cancelled() => {
                     let adopted = match subject.is_new_here(replica) {
-                        Some(terms) => endpoint.adopt(terms).await,
+                        Some(claims) => endpoint.adopt(claims).await,
                         None => Ok(()),
                     };
                     return adopted.err().map(|error| refused(&error, &request()));
@@ -170,8 +171,8 @@ impl Listener {
                 Ok(Home::At(peer)) => peer,
                 Ok(Home::Ended) => return Some(refused(&CallError::NoSession, &request())),
                 Ok(Home::Adopted(adoption)) => {
-                    if let Some(terms) = subject.terms
-                        && let Err(error) = endpoint.adopt(terms).await
+                    if let Some(claims) = subject.claims
+                        && let Err(error) = endpoint.adopt(claims).await
                     {
                         return Some(refused(&error, &request()));
                     }
@@ -217,9 +218,9 @@ impl Listener {
 
     /// Gives a session to another replica, because this one is about to end; to the one that asks, or else to any. None if it
     /// is still needed here, or nobody can take it.
-    async fn hand_over(&self, replica: &Replica, subject: Subject<'_>, hop: &Hop) -> Option<Arc<Peer>> {
+    async fn hand_over(&self, replica: &Replica, subject: HomedSubject<'_>, hop: &Hop) -> Option<Arc<Peer>> {
         let sessions = &subject.endpoint.sessions;
-        let held = subject.terms.and_then(|terms| sessions.held(terms));
+        let held = subject.claims.and_then(|claims| sessions.held(claims));
         if held.is_some_and(|held| held.has_calls()) {
             return None;
         }
@@ -229,7 +230,7 @@ impl Listener {
         };
         match replica.hand_over(subject.homed, &peer.id).await {
             Ok(true) => {
-                subject.terms.iter().for_each(|terms| sessions.let_go(&terms.name));
+                subject.claims.iter().for_each(|claims| sessions.let_go(&claims.name));
                 Some(peer)
             }
             Ok(false) => None,
@@ -258,7 +259,7 @@ impl Listener {
             era,
             ..self.forwards(came, headers)
         };
-        let subject = Subject { endpoint, terms: None, homed };
+        let subject = HomedSubject { endpoint, claims: None, homed };
         Box::pin(self.elsewhere(replica, subject, came.hop, request)).await
     }
 

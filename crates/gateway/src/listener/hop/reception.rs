@@ -27,12 +27,12 @@ pub(crate) struct Reception {
     replica: Arc<Replica>,
     /// What answers here, whichever listener the client came in by.
     inner: Listener,
-    shown: badge::Shown,
+    shown: badge::SeenBadges,
 }
 
 impl Reception {
     pub(crate) fn new(replica: Arc<Replica>, inner: Listener) -> Self {
-        Self { replica, inner, shown: badge::Shown::default() }
+        Self { replica, inner, shown: badge::SeenBadges::default() }
     }
 }
 

@@ -7,7 +7,7 @@ use super::*;
 #[derive(Debug, Clone)]
 enum Deed {
     Push(u8),
-    Read,
+    NextEvent,
     Drop,
     /// A client comes back where it was.
     Resume,
@@ -21,7 +21,7 @@ enum Deed {
 fn deeds() -> impl Strategy<Value = Vec<Deed>> {
     let deed = prop_oneof![
         6 => (0..40u8).prop_map(Deed::Push),
-        6 => Just(Deed::Read),
+        6 => Just(Deed::NextEvent),
         2 => Just(Deed::Drop),
         3 => Just(Deed::Resume),
         1 => any::<prop::sample::Index>().prop_map(Deed::ResumeAt),
@@ -77,22 +77,22 @@ impl Model {
         let Some(reader) = self.reader else { return };
         let at = usize::try_from(self.client).unwrap();
         match self.recording.read(reader) {
-            Read::Event(position, message) => {
+            NextEvent::Event(position, message) => {
                 // The next one, and nothing else: no gap, no second time, no other order.
                 assert_eq!((position, &message), (self.client + 1, &self.said[at].0));
                 self.client = position;
                 self.stalled = false;
             }
-            Read::Wait => {
+            NextEvent::Wait => {
                 assert!(at == self.said.len() && !self.recording.is_over());
                 self.stalled = false;
             }
-            Read::Over => {
+            NextEvent::Over => {
                 assert!(at == self.said.len() && self.recording.is_over());
                 self.stalled = false;
             }
-            Read::Lost => assert!(self.stalled, "only who takes nothing loses something"),
-            Read::Replaced => panic!("nobody else reads"),
+            NextEvent::Lost => assert!(self.stalled, "only who takes nothing loses something"),
+            NextEvent::Replaced => panic!("nobody else reads"),
         }
         self.trim();
     }
@@ -105,11 +105,11 @@ impl Model {
                 self.said.push((message.clone(), self.now));
                 self.recording.push(message, self.now);
             }
-            Deed::Read => self.read(),
+            Deed::NextEvent => self.read(),
             Deed::Drop => {
                 if let Some(reader) = self.reader.take() {
                     assert!(self.recording.detach(reader));
-                    assert_eq!(self.recording.read(reader), Read::Replaced);
+                    assert_eq!(self.recording.read(reader), NextEvent::Replaced);
                 }
             }
             Deed::Resume => self.attach(self.client),
@@ -168,9 +168,9 @@ fn a_second_reader_takes_the_place_of_the_first() {
     recording.push(Bytes::from_static(b"a"), Instant::now());
     let one = recording.attach(0).unwrap();
     let two = recording.attach(0).unwrap();
-    assert_eq!(recording.read(one), Read::Replaced);
+    assert_eq!(recording.read(one), NextEvent::Replaced);
     assert!(!recording.detach(one));
-    assert_eq!(recording.read(two), Read::Event(1, Bytes::from_static(b"a")));
+    assert_eq!(recording.read(two), NextEvent::Event(1, Bytes::from_static(b"a")));
     assert_eq!(recording.attach(2), None, "there is no such position yet");
 }
 

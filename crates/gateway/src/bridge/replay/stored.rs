@@ -21,7 +21,7 @@ const READ: usize = 256;
 
 /// Where the streams of one session last.
 #[derive(Debug, Clone)]
-pub(crate) struct Lasting {
+pub(crate) struct StoredStreams {
     pub(crate) replica: Arc<Replica>,
     pub(crate) session: Arc<str>,
     /// How long the session may still go on.
@@ -36,7 +36,7 @@ pub(super) struct Recalled {
     pub(super) messages: Vec<Bytes>,
 }
 
-impl Lasting {
+impl StoredStreams {
     fn kept(&self) -> Kept {
         let Limits { replay_events: events, replay_bytes: bytes, replay_for: time, .. } = self.limits;
         Kept { events, bytes, time }
