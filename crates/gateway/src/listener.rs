@@ -1,7 +1,7 @@
 //! The HTTP side towards clients: from a request to a call, of either era, and back.
 //!
-//! The order of the checks is that of protocol.md §1.23: whom the request is addressed to, where it goes, whether it
-//! can be a message, and only then what it says.
+//! The order of the checks, as far as MCP 2026-07-28 `basic/transports/streamable-http` leaves it open: whom the request is
+//! addressed to, where it goes, whether it can be a message, and only then what it says.
 
 use std::sync::Arc;
 

@@ -92,7 +92,8 @@ async fn collect(
     while let Some(said) = said.next().await {
         match said {
             BatchItem::Reply(bytes) => replies.push(bytes),
-            // Whoever declared that it can be asked must be able to hear it (protocol.md §2.7).
+            // Whoever declared that it can be asked must be able to hear it: clients MUST accept both media types
+            // (2025-03-26 `basic/transports` §Sending Messages to the Server, 2).
             BatchItem::Ask(bytes) => return Some(bytes),
             BatchItem::Notice(bytes) if reads_events => return Some(bytes),
             BatchItem::Notice(_) => {}

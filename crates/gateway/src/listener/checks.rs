@@ -1,7 +1,8 @@
 //! What is checked of a request before its body is read: whom it is addressed to, which page sent it, and whether it
 //! can be a message at all.
 //!
-//! Source: MCP 2026-07-28 `streamable-http` §Security; protocol.md §1.6 (DNS rebinding needs the Host check, too).
+//! Source: MCP 2026-07-28 `basic/transports/streamable-http` §Security. Against DNS rebinding the Host is checked, too, as the
+//! conformance suite asks (its scenario `dns-rebinding`).
 
 use base::plan::ListenerPlan;
 use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HOST, ORIGIN};

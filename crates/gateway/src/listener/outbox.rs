@@ -89,7 +89,7 @@ impl Outbox {
 }
 
 impl Waiting {
-    /// The next message; none when there will be no more. Safe to drop while waiting.
+    /// The next message; none when there will be no more. Cancel safe.
     pub(super) async fn next(&self) -> Option<Bytes> {
         loop {
             {

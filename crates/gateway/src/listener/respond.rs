@@ -46,7 +46,8 @@ pub(crate) async fn respond(mut steps: Steps, delivery: Delivery) -> Response<Re
         }
         return match wait_for_last(&mut steps).await {
             ResponseStart::Whole(last) => whole(last, &delivery),
-            // Whoever declared that it can be asked must be able to hear it (protocol.md §2.7).
+            // Whoever declared that it can be asked must be able to hear it: clients MUST accept both media types
+            // (2025-11-25 `basic/transports` §Sending Messages to the Server, 2).
             ResponseStart::Stream(first) => events(steps, first.map(First::Message), delivery),
             ResponseStart::Gone => cancelled(),
         };

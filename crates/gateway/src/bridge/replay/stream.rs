@@ -244,7 +244,7 @@ impl StreamReader {
         self.id(self.began)
     }
 
-    /// The next event and its id; none when there is no more for this reader. Safe to drop while waiting.
+    /// The next event and its id; none when there is no more for this reader. Cancel safe.
     pub(crate) async fn next(&mut self) -> Option<(String, Bytes)> {
         loop {
             let mut changes = self.stream.changes.subscribe();
