@@ -120,13 +120,17 @@ impl Listener {
         if opens_sse {
             let from = (&hop, &identity);
             // What is no message lies in a box of its own, so that messages need not move with room for it.
-            return Box::pin(sse::answer(self, exchange, &endpoint, (&live.plan.limits, from))).await;
+            return Box::pin(sse::answer(self, exchange, endpoint, (&live.plan.limits, from))).await;
         }
         let endpoint = Arc::clone(endpoint);
         match exchange.method {
             Method::POST => self.post(exchange, &endpoint, (&live, &hop, identity)).await,
-            Method::GET => Box::pin(self.get(exchange, &endpoint, (&live, &hop, identity))).await,
-            Method::DELETE => Box::pin(self.delete(exchange, &endpoint, (&hop, identity))).await,
+            Method::GET => Box::pin(self.get(exchange, &endpoint, (&live, &hop, identity)))
+                .await
+                .unwrap_or_else(|error| refuse_call(&error, None, Era::Legacy)),
+            Method::DELETE => Box::pin(self.delete(exchange, &endpoint, (&hop, identity)))
+                .await
+                .unwrap_or_else(|error| refuse_call(&error, None, Era::Legacy)),
             _ => not_allowed(),
         }
     }
@@ -176,7 +180,11 @@ impl Listener {
         };
         match inbound::era(&headers, &message) {
             Ok(Era::Modern) => self.modern(headers, message, endpoint, (readable, live, came)).await,
-            Ok(Era::Legacy) => self.legacy(headers, message, endpoint, (readable, live, came)).await,
+            Ok(Era::Legacy) => {
+                let id = request_id(&message);
+                let answered = self.legacy(headers, message, endpoint, (readable, live, came)).await;
+                answered.unwrap_or_else(|error| refuse_call(&error, id.as_ref(), Era::Legacy))
+            }
             Err(fault) => reject(&fault, request_id(&message).as_ref()),
         }
     }
@@ -238,37 +246,26 @@ impl Listener {
         exchange: &Exchange,
         endpoint: &Arc<Endpoint>,
         (live, hop, identity): (&Live, &Hop, Identity),
-    ) -> Response<ReplyBody> {
+    ) -> Result<Response<ReplyBody>, CallError> {
         let headers = &exchange.headers;
         if !headers.contains_key(&headers::SESSION_ID) {
-            return not_allowed();
+            return Ok(not_allowed());
         }
         if !checks::readable(headers).events {
-            return refuse(Refused {
-                status: StatusCode::NOT_ACCEPTABLE,
-                why: "Accept must list text/event-stream",
-            });
+            let why = "Accept must list text/event-stream";
+            return Ok(refuse(Refused { status: StatusCode::NOT_ACCEPTABLE, why }));
         }
-        let claims = match session(headers, endpoint, &identity) {
-            Ok(claims) => claims,
-            Err(error) => return refuse_call(&error, None, Era::Legacy),
-        };
-        let last_event = match last_event(headers) {
-            Ok(last_event) => last_event,
-            Err(error) => return refuse_call(&error, None, Era::Legacy),
-        };
+        let claims = session(headers, endpoint, &identity)?;
+        let last_event = last_event(headers)?;
         let came = Came { uri: &exchange.uri, hop, identity: &identity };
         if let Some(response) = self.plain_elsewhere(exchange, (endpoint, &claims), came).await {
-            return response;
+            return Ok(response);
         }
-        match Arc::clone(&endpoint).read(&claims, last_event).await {
-            Ok(Some(reader)) => {
-                events::read(reader, claims.revision.primes_streams, live.plan.limits.keep_alive)
-            }
+        Ok(match Arc::clone(endpoint).read(&claims, last_event).await? {
+            Some(reader) => events::read(reader, claims.revision.primes_streams, live.plan.limits.keep_alive),
             // WHATWG HTML §9.2: a client that gets this does not come back again.
-            Ok(None) => empty(StatusCode::NO_CONTENT),
-            Err(error) => refuse_call(&error, None, Era::Legacy),
-        }
+            None => empty(StatusCode::NO_CONTENT),
+        })
     }
 
     async fn legacy(
@@ -277,46 +274,39 @@ impl Listener {
         message: Message,
         endpoint: &Arc<Endpoint>,
         (readable, live, came): (Readable, &Live, Came<'_>),
-    ) -> Response<ReplyBody> {
-        let id = request_id(&message);
+    ) -> Result<Response<ReplyBody>, CallError> {
         let opens =
             matches!(message.kind(), MessageKind::Request(request) if &*request.method == "initialize");
         if opens && !headers.contains_key(&headers::SESSION_ID) {
             if let Some(response) =
                 self.opening_elsewhere(&headers, &message, endpoint, came, Era::Legacy).await
             {
-                return response;
+                return Ok(response);
             }
-            return match endpoint.open(&message, came.identity).await {
-                Ok(opened) => {
-                    let mut response = heads::json(StatusCode::OK, opened.answer);
-                    if let Ok(value) = HeaderValue::from_str(&opened.id) {
-                        response.headers_mut().insert(headers::SESSION_ID.clone(), value);
-                    }
-                    response
-                }
-                Err(error) => refuse_call(&error, id.as_ref(), Era::Legacy),
-            };
+            let opened = endpoint.open(&message, came.identity).await?;
+            let mut response = heads::json(StatusCode::OK, opened.answer);
+            if let Ok(value) = HeaderValue::from_str(&opened.id) {
+                response.headers_mut().insert(headers::SESSION_ID.clone(), value);
+            }
+            return Ok(response);
         }
         if !headers.contains_key(&headers::SESSION_ID)
             && let Some(pong) = pong(&message)
         {
-            return heads::json(StatusCode::OK, pong);
+            return Ok(heads::json(StatusCode::OK, pong));
         }
-        let claims = match session(&headers, endpoint, came.identity) {
-            Ok(claims) => claims,
-            Err(error) => return refuse_call(&error, id.as_ref(), Era::Legacy),
-        };
-        if let Err(response) = check_revision(&headers, id.as_ref()) {
-            return *response;
+        let claims = session(&headers, endpoint, came.identity)?;
+        if let Err(response) = check_revision(&headers, request_id(&message).as_ref()) {
+            return Ok(*response);
         }
         if let Some(response) = self.message_elsewhere(&headers, &message, (endpoint, &claims), came).await {
-            return response;
+            return Ok(response);
         }
-        match endpoint.take(message, &claims, &headers).await {
-            Ok(Disposition::Answer(bytes)) => heads::json(StatusCode::OK, bytes),
-            Ok(Disposition::Accepted) => empty(StatusCode::ACCEPTED),
-            Ok(Disposition::Call(flow, in_flight)) => {
+        let id = request_id(&message);
+        Ok(match endpoint.take(message, &claims, &headers).await? {
+            Disposition::Answer(bytes) => heads::json(StatusCode::OK, bytes),
+            Disposition::Accepted => empty(StatusCode::ACCEPTED),
+            Disposition::Call(flow, in_flight) => {
                 let delivery = Delivery {
                     id: flow.id().clone(),
                     era: Era::Legacy,
@@ -331,8 +321,7 @@ impl Listener {
                 let steps = Steps::detached(*flow, in_flight, tasks);
                 respond(steps, delivery).await
             }
-            Err(error) => refuse_call(&error, id.as_ref(), Era::Legacy),
-        }
+        })
     }
 
     async fn delete(
@@ -340,23 +329,18 @@ impl Listener {
         exchange: &Exchange,
         endpoint: &Arc<Endpoint>,
         (hop, identity): (&Hop, Identity),
-    ) -> Response<ReplyBody> {
+    ) -> Result<Response<ReplyBody>, CallError> {
         let headers = &exchange.headers;
         if !headers.contains_key(&headers::SESSION_ID) {
-            return not_allowed();
+            return Ok(not_allowed());
         }
-        let claims = match session(headers, endpoint, &identity) {
-            Ok(claims) => claims,
-            Err(error) => return refuse_call(&error, None, Era::Legacy),
-        };
+        let claims = session(headers, endpoint, &identity)?;
         let came = Came { uri: &exchange.uri, hop, identity: &identity };
         if let Some(response) = self.plain_elsewhere(exchange, (endpoint, &claims), came).await {
-            return response;
+            return Ok(response);
         }
-        match endpoint.end(&claims).await {
-            Ok(()) => empty(StatusCode::OK),
-            Err(error) => refuse_call(&error, None, Era::Legacy),
-        }
+        endpoint.end(&claims).await?;
+        Ok(empty(StatusCode::OK))
     }
 }
 
