@@ -25,7 +25,7 @@ const FLOORS: &[(&str, &str)] = &[
     ("auth", "lib"),
     (
         "base",
-        "sync digest clock era fault globs masks plan aside metrics sink world error random reply cache bulkhead \
+        "sync digest clock era fault globs masks plan descriptors aside metrics sink world error random reply cache bulkhead \
          under_way lib",
     ),
     ("bench", "wire say look fault process load echo cases yard report run main"),
@@ -43,8 +43,7 @@ const FLOORS: &[(&str, &str)] = &[
     ),
     (
         "gateway",
-        "descriptors replica caller catalog changes forward tasks outcome route call flow bridge live listener assembly \
-         lib",
+        "replica caller catalog changes forward tasks outcome route call flow bridge live listener assembly lib",
     ),
     (
         "mcp",

@@ -3,16 +3,17 @@
 //!
 //! Reading order: [`plan`] (the configuration, checked: what `config` makes and `gateway` carries out), [`world`] and
 //! [`clock`] (all that comes from outside), [`error`] and [`fault`] (what can go wrong, and what that says of a server),
-//! [`mod@reply`] (the error table: what callers are told of it), [`metrics`] (what is counted). Then tools that know nothing of
-//! calls: [`bulkhead`], [`cache`] (bounded, with single flight), [`masks`] (secrets in foreign text), [`digest`],
-//! [`random`], [`mod@aside`] (large work off the threads that carry connections), [`under_way`] (asked for once, for all who want
-//! it), [`sync`].
+//! [`mod@reply`] (the error table: what callers are told of it), [`metrics`] (what is counted), [`descriptors`] (how many files
+//! a plan may have open). Then tools that know nothing of calls: [`bulkhead`], [`cache`] (bounded, with single flight),
+//! [`masks`] (secrets in foreign text), [`globs`], [`digest`], [`random`], [`mod@aside`] (large work off the threads that carry
+//! connections), [`under_way`] (asked for once, for all who want it), [`sync`].
 #![warn(missing_docs)]
 
 pub mod aside;
 pub mod bulkhead;
 pub mod cache;
 pub mod clock;
+pub mod descriptors;
 pub mod digest;
 pub mod era;
 pub mod error;

@@ -11,7 +11,6 @@ mod call;
 mod caller;
 mod catalog;
 mod changes;
-pub mod descriptors;
 mod flow;
 mod forward;
 mod listener;

@@ -1,7 +1,7 @@
 //! The file descriptors of a gateway: as many as the system gives, and clients take no more than leaves enough for the rest.
 
+use base::descriptors::{Need, fit};
 use base::plan::Plan;
-use gateway::descriptors::{Need, fit};
 use transport::descriptors::{self, Limit};
 
 /// Raises the limit as far as it goes. What it is now, if the system says.

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::descriptors::ADMIN_CONNECTIONS;
 use base::plan::{ListenerPlan, Plan};
 use transport::http::server::places::Places;
 use transport::http::server::{Ending, Server as HttpServer, ServerLimits};
@@ -13,7 +14,7 @@ use transport::workers::Workers;
 
 use super::admin::Admin;
 use super::{ADMIN, Gateway, StartFault};
-use crate::descriptors::ADMIN_CONNECTIONS;
+
 use crate::listener::{Doorkeeper, Listener};
 
 /// How long a request's head may take at the admin listener.

@@ -1,11 +1,12 @@
 //! Who may have how many of the file descriptors that the system gives us. Clients come unasked and stay as long as they like,
 //! so it is they who are counted: what they may not have is there for servers, for the admin listener and for all else.
 
-use base::plan::{Plan, Reach};
 use transport::http::server::places::Places;
 
+use crate::plan::{Plan, Reach};
+
 /// The most connections of the admin listener. Who watches us are few, and ask little.
-pub(crate) const ADMIN_CONNECTIONS: usize = 8;
+pub const ADMIN_CONNECTIONS: usize = 8;
 /// For what comes and goes: looking up hosts, reading files, the listening sockets themselves.
 const REST: usize = 16;
 /// What a child process takes: its three streams, and one more of each while it is started.
@@ -83,11 +84,11 @@ fn without_doorstep(descriptors: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use base::plan::ListenerPlan;
     use transport::http::server::ServerLimits;
     use transport::net::Address;
 
     use super::*;
+    use crate::plan::ListenerPlan;
 
     fn plan(connections: &[usize]) -> Plan {
         let listener = |connections: &usize| ListenerPlan {
