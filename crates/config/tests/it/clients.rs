@@ -306,7 +306,7 @@ fn claude_code_has_servers_in_its_projects() {
     assert_eq!(names(&plan), ["all", "db", "db-shop"]);
     let directory = |index: usize| match &plan.upstreams[index].reach {
         Reach::Stdio(stdio) => stdio.child.directory.clone().unwrap(),
-        Reach::Http(_) => panic!("not a process"),
+        _ => panic!("not a process"),
     };
     assert_eq!((directory(1), directory(2)), (files.path("web"), files.path("shop")));
     let only = r#"{ "projects": { "/": { "mcpServers": { "a": { "type": "http", "url": "https://mcp.example.com/mcp" } } } } }"#;

@@ -37,6 +37,7 @@ fn whole(plan: &UpstreamPlan) -> String {
             let url = http.destination.url();
             format!("{url} {:?} {:?} {:?}", http.headers, http.transport, http.client.socket)
         }
+        Reach::Own => String::new(),
     };
     let shows = ["one", "two"].map(|tool| plan.tools.shows(tool));
     format!("{} {} {reach} {shows:?} {:?}", plan.name, plan.prefix, plan.deadlines)

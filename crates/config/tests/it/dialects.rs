@@ -27,6 +27,7 @@ fn server(plan: &UpstreamPlan) -> String {
                 headers.collect::<Vec<_>>()
             )
         }
+        Reach::Own => plan.name.clone(),
     }
 }
 

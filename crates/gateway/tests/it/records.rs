@@ -74,7 +74,7 @@ async fn what_is_answered_here_and_what_fails_is_written_down_too() {
     let_go.add_permits(8);
     for (method, line) in [
         ("tools/list", "anonymous \"\" tools/list ok"),
-        ("logging/setLevel", "anonymous \"\" logging/setLevel unknown_method"),
+        ("server/discover", "anonymous \"\" server/discover ok"),
     ] {
         drop(ask::modern(&running.client, method, "").await.response().await);
         assert_eq!(told.recv().await.unwrap(), line);
