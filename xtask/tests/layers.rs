@@ -43,7 +43,7 @@ const FLOORS: &[(&str, &str)] = &[
     ),
     (
         "gateway",
-        "replica caller catalog changes forward tasks outcome route call flow bridge live listener assembly lib",
+        "replica caller catalog changes forward tasks own outcome route call flow bridge live listener assembly lib",
     ),
     (
         "mcp",

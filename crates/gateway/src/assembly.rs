@@ -31,6 +31,7 @@ use crate::forward::state::StateSeal;
 use crate::forward::suspend::Suspended;
 use crate::listener::{Doorkeeper, Listener};
 use crate::live::{Live, Server};
+use crate::own::{self, OwnServer};
 use crate::replica::Replica;
 use crate::route::{Route, Shares};
 use crate::tasks::Tasks;
@@ -137,8 +138,10 @@ impl Gateway {
         let seals = StateSeal::new(Arc::clone(&world.seal), replica.clone());
         let suspended = Suspended::new(seals, plan.limits.suspended_calls);
         let tasks = Tasks::new(Arc::clone(&world.seal), plan.limits.suspended_calls, replica.clone());
-        let shares =
-            Shares { places: Arc::new(places), streams: Arc::new(streams), suspended, tasks, replica };
+        let serve = Arc::new(OwnServer::new(&tasks));
+        let own = Arc::new(Upstream::own(UpstreamPlan::own(own::NAME), serve, world.clone()));
+        let (places, streams) = (Arc::new(places), Arc::new(streams));
+        let shares = Shares { places, streams, suspended, tasks, own, replica };
         let gateway = Arc::new(Self {
             world,
             live: Arc::new(ArcSwap::from_pointee(empty)),

@@ -18,7 +18,7 @@ use crate::changes::subscription::Subscription;
 use crate::forward::filter::Answered;
 use crate::forward::record::CallRecord;
 use crate::outcome::Outcome;
-use crate::route::{Located, Route};
+use crate::route::Route;
 
 impl Route {
     /// Carries a call to where it is answered, and has it written down however that ends. Cancel safe: dropped, the call is
@@ -48,10 +48,7 @@ impl Route {
         if self.reach(&call, caller.era())? == Reach::All {
             return Box::pin(self.over_all(&call, caller)).await;
         }
-        let target = match self.locate(&call, caller).await? {
-            Located::At(target) => target,
-            Located::Here(answer) => return Ok(Outcome::Own(answer)),
-        };
+        let target = self.locate(&call, caller).await?;
         record.goes_to(target.member.upstream.label());
         let mut admitted = self.filters.admit(&call, caller, &target).await?;
         let answer = match admitted.answer.take() {

@@ -50,6 +50,8 @@ const LONGEST_TERM: Duration = Duration::from_secs(24 * 3600);
 pub(crate) struct Catalog {
     pub(crate) names: Arc<Names>,
     pub(crate) members: Vec<Member>,
+    /// Portolan itself, for what it answers as a server does. It has nothing to list.
+    own: Member,
     /// How many entries a page of a merged list has.
     pub(crate) page_size: Option<usize>,
 }
@@ -101,7 +103,12 @@ impl Merged {
 }
 
 impl Catalog {
-    pub(crate) fn new(plan: &RoutePlan, upstreams: &[Arc<Upstream>], gate: &Gate) -> Self {
+    pub(crate) fn new(
+        plan: &RoutePlan,
+        upstreams: &[Arc<Upstream>],
+        own: &Arc<Upstream>,
+        gate: &Gate,
+    ) -> Self {
         let prefixes = upstreams.iter().map(|upstream| upstream.plan().prefix.as_str());
         let names = Arc::new(Names::new(&plan.naming, prefixes));
         let member = |(server, upstream): (usize, &Arc<Upstream>)| {
@@ -120,7 +127,8 @@ impl Catalog {
             }
         };
         let members = upstreams.iter().enumerate().map(member).collect();
-        Self { names, members, page_size: plan.page_size.filter(|size| *size > 0) }
+        let own = member((upstreams.len(), own));
+        Self { names, members, own, page_size: plan.page_size.filter(|size| *size > 0) }
     }
 
     /// The only server, if the route passes it through.
@@ -129,6 +137,11 @@ impl Catalog {
             [only] => Some(only),
             _ => None,
         }
+    }
+
+    /// Portolan itself, as the server of something that it calls so.
+    pub(crate) fn own(&self, name: ByteString) -> Target<'_> {
+        Target { server: self.members.len(), member: &self.own, name: Some(name) }
     }
 
     /// Which server a call goes to, and what it calls the subject.

@@ -16,6 +16,7 @@ mod forward;
 mod listener;
 mod live;
 mod outcome;
+mod own;
 pub mod replica;
 mod route;
 mod tasks;

@@ -19,7 +19,7 @@ use crate::caller::Caller;
 use crate::catalog::describe::Descriptions;
 use crate::catalog::listing::Lists;
 use crate::catalog::names::Owner;
-use crate::catalog::{Catalog, Member};
+use crate::catalog::{Catalog, Member, Target};
 use crate::changes::Changes;
 use crate::changes::watch::Watch;
 use crate::forward::filter::Filters;
@@ -27,7 +27,6 @@ use crate::forward::resume::Resumption;
 use crate::forward::send::Sender;
 use crate::forward::suspend::Suspended;
 use crate::replica::Replica;
-pub(crate) use crate::tasks::Located;
 use crate::tasks::{RouteTasks, Tasks};
 
 /// The servers that are at one replica only are at the same one, all of them.
@@ -69,6 +68,8 @@ pub(crate) struct Shares {
     pub(crate) streams: Arc<Bulkhead>,
     pub(crate) suspended: Arc<Suspended>,
     pub(crate) tasks: Arc<Tasks>,
+    /// Portolan itself as a server.
+    pub(crate) own: Arc<Upstream>,
     pub(crate) replica: Option<Arc<Replica>>,
 }
 
@@ -78,10 +79,10 @@ impl Route {
         servers: &[(Arc<Upstream>, Arc<Watch>)],
         gate: Gate,
         world: World,
-        Shares { places, streams, suspended, tasks, replica }: Shares,
+        Shares { places, streams, suspended, tasks, own, replica }: Shares,
     ) -> Self {
         let upstreams: Vec<_> = servers.iter().map(|(upstream, _)| Arc::clone(upstream)).collect();
-        let catalog = Arc::new(Catalog::new(plan, &upstreams, &gate));
+        let catalog = Arc::new(Catalog::new(plan, &upstreams, &own, &gate));
         let watches: Vec<_> = servers.iter().map(|(_, watch)| Arc::clone(watch)).collect();
         let changes = Changes::new(&catalog, watches, streams, Arc::clone(&world.metrics));
         let descriptions = Descriptions::new(&catalog, &gate, &world.identity, plan.tells_of_changes);
@@ -143,10 +144,10 @@ impl Route {
     }
 
     /// Where a call goes.
-    pub(crate) async fn locate<'c>(&'c self, call: &Call, caller: &Caller) -> Result<Located<'c>, CallError> {
+    pub(crate) async fn locate<'c>(&'c self, call: &Call, caller: &Caller) -> Result<Target<'c>, CallError> {
         match call.kind() {
             Kind::Task => Box::pin(self.tasks.locate(call, caller)).await,
-            _ => self.catalog.locate(call, caller).await.map(Located::At),
+            _ => self.catalog.locate(call, caller).await,
         }
     }
 

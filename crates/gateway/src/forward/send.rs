@@ -157,7 +157,10 @@ impl Sender {
     /// How the URIs in an answer of that target become public; nothing where they are already.
     pub(crate) fn mapping(&self, target: &Target<'_>) -> Option<Mapping> {
         let names = &self.catalog.names;
-        (!names.is_transparent()).then(|| Mapping { names: Arc::clone(names), server: target.server })
+        // What is ours names things by their public names.
+        let is_ours = target.server >= self.catalog.members.len();
+        (!is_ours && !names.is_transparent())
+            .then(|| Mapping { names: Arc::clone(names), server: target.server })
     }
 }
 

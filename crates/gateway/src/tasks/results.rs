@@ -6,12 +6,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base::cache::{Bounds, Cache};
 use base::error::CallError;
-use base::{random, reply};
+use base::random;
 use mcp::call::Call;
 use mcp::json;
-use mcp::jsonrpc::Message;
 use mcp::legacy::tasks::{self as shapes, Status, Task};
 
+use super::Tasks;
 use super::ids::{Ids, Name};
 
 /// For so long a result can be fetched.
@@ -54,18 +54,23 @@ impl Ids {
         self.tasks.finished.0.put(handle, Arc::new(Over { task, result: result.to_owned() }), bytes);
         Ok(created)
     }
+}
 
-    /// A request about such a task.
-    pub(super) fn finished(&self, call: &Call, handle: &str, public: &str) -> Result<Message, CallError> {
+impl Tasks {
+    /// What a request about such a task is answered: a result as modern servers write it.
+    pub(crate) fn result(&self, call: &Call, handle: &str) -> Result<String, CallError> {
         let gone = || CallError::Task { why: "the task has expired".to_owned() };
-        let over = self.tasks.finished.0.find(&handle.to_owned(), |_| true).ok_or_else(gone)?;
+        let public = call.subject().map(|subject| &*subject.text).unwrap_or_default();
+        let over = self.finished.0.find(&handle.to_owned(), |_| true).ok_or_else(gone)?;
         let unreadable = |fault: json::JsonFault| CallError::Internal(fault.to_string());
-        let text = match call.method_name() {
-            "tasks/get" => read(&over.task)?.core(public, None),
-            "tasks/result" => shapes::tag(&over.result, public).map_err(unreadable)?,
-            _ => return Err(already_over(Status::Completed)),
-        };
-        reply::own_result(call.id(), &text)
+        match call.method_name() {
+            "tasks/get" => {
+                let task = read(&over.task)?.core(public, None);
+                Ok(task.replacen('{', r#"{"resultType":"complete","#, 1))
+            }
+            "tasks/result" => shapes::tag(&over.result, public).map_err(unreadable),
+            _ => Err(already_over(Status::Completed)),
+        }
     }
 }
 

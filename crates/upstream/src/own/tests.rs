@@ -2,6 +2,7 @@ use auth::{Action, Gate, Permitted};
 use base::clock::SystemClock;
 use base::metrics::Metrics;
 use base::plan::UpstreamPlan;
+use base::sink::Sinks;
 use base::world::World;
 use bytes::Bytes;
 use mcp::call::Call;
@@ -55,6 +56,7 @@ impl Serve for Tools {
 }
 
 fn own(tasks: &TaskTracker) -> Upstream {
+    let metrics = Arc::new(Metrics::new());
     let world = World {
         network: Arc::new(SystemNetwork),
         spawn: Arc::new(SystemSpawn::default()),
@@ -62,7 +64,8 @@ fn own(tasks: &TaskTracker) -> Upstream {
         seal: Arc::new(Seal::from_secret(&[7; 32]).unwrap()),
         tap: None,
         identity: r#"{"name":"portolan","version":"0"}"#.to_owned(),
-        metrics: Arc::new(Metrics::new()),
+        sinks: Sinks::counting(&metrics),
+        metrics,
         memory: Memory::default(),
         workers: Workers::default(),
         children: Arc::new(Semaphore::new(0)),
