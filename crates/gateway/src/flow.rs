@@ -32,6 +32,7 @@ use crate::forward::round::{Round, Rounds, Turn, Waited};
 use crate::outcome::Outcome;
 use crate::route::Route;
 
+pub(crate) mod in_flight;
 mod listening;
 mod steps;
 

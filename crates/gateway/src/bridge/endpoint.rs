@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use auth::{Identity, Principal};
 use base::error::CallError;
 use base::plan::Limits;
+use base::reply;
 use base::sync::lock;
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -28,13 +29,15 @@ use tokio::time::{Duration, Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use upstream::{UnsolicitedMessage, Upstream};
 
-use crate::bridge::session::{InFlight, SessionClaims, SessionState, Sessions, fits};
+use crate::bridge::session::{SessionClaims, SessionState, Sessions, fits};
 use crate::caller::Caller;
 use crate::catalog::names::Owner;
 use crate::changes::subscription::Subscription;
 use crate::changes::watch::Interest;
 use crate::flow::Flow;
+use crate::flow::in_flight::InFlight;
 use crate::forward::questions::Asking;
+use crate::forward::record::CallRecord;
 use crate::route::Route;
 
 /// How long a client may take to say that it is ready before it is told what there is all the same.
@@ -55,6 +58,15 @@ pub(crate) struct Endpoint {
     pub(crate) drain: CancellationToken,
     /// What a new plan has put in this one's place.
     pub(crate) successor: OnceLock<Arc<Self>>,
+}
+
+const LOGGING: &str = "logging/setLevel";
+
+/// The method of a request that is between the client and us, and no call.
+fn between_us(method: &str) -> Option<&'static str> {
+    [LOGGING, "initialize", "ping", "resources/subscribe", "resources/unsubscribe"]
+        .into_iter()
+        .find(|ours| *ours == method)
 }
 
 /// What to do about a message.
@@ -86,11 +98,14 @@ impl Endpoint {
 
     /// Opens a session that outlives its connections: any replica can find it.
     pub(crate) async fn open(&self, message: &Message, identity: &Identity) -> Result<Opened, CallError> {
-        let Some(replica) = &self.route.replica else { return self.open_as(message, identity, "").await };
-        Box::pin(replica.renewed())
-            .await
-            .map_err(|fault| CallError::store_away("this change of a session", &fault))?;
-        self.open_as(message, identity, &replica.id()).await
+        let opened = async {
+            let Some(replica) = &self.route.replica else { return self.open_as(message, identity, "").await };
+            Box::pin(replica.renewed())
+                .await
+                .map_err(|fault| CallError::store_away("this change of a session", &fault))?;
+            self.open_as(message, identity, &replica.id()).await
+        };
+        self.written_down("initialize", identity, opened).await
     }
 
     /// Opens the session of one connection, which ends with it.
@@ -99,7 +114,21 @@ impl Endpoint {
         message: &Message,
         identity: &Identity,
     ) -> Result<Opened, CallError> {
-        self.open_as(message, identity, "").await
+        self.written_down("initialize", identity, self.open_as(message, identity, "")).await
+    }
+
+    /// Has it written down how a request went that is no call.
+    async fn written_down<T>(
+        &self,
+        method: &'static str,
+        identity: &Identity,
+        done: impl Future<Output = Result<T, CallError>>,
+    ) -> Result<T, CallError> {
+        let mut record = CallRecord::open(&self.route.world, &identity.principal, method.into());
+        let done = done.await;
+        let outcome = done.as_ref().map_or_else(|error| reply::wire_for(error, Era::Legacy).label, |_| "ok");
+        record.close(outcome).await;
+        done
     }
 
     async fn open_as(
@@ -140,8 +169,8 @@ impl Endpoint {
 
     /// Ends a session, everywhere, whether or not its client waits for that.
     pub(crate) async fn end(self: &Arc<Self>, claims: &SessionClaims) -> Result<(), CallError> {
-        let (endpoint, claims, principal) =
-            (Arc::clone(self), claims.clone(), claims.identity.principal.clone());
+        let identity = claims.identity.clone();
+        let (endpoint, claims, principal) = (Arc::clone(self), claims.clone(), identity.principal.clone());
         let ending = self.route.world.tasks.spawn(async move {
             // What servers hold for it is ended first: that it has ended is the last that is known of it.
             forget(Arc::clone(&endpoint.route), principal, Arc::clone(&claims.name)).await;
@@ -149,7 +178,11 @@ impl Endpoint {
             endpoint.sessions.end(&claims, endpoint.now());
             Ok(())
         });
-        ending.await.unwrap_or_else(|fault| Err(CallError::Internal(format!("ending a session: {fault}"))))
+        let ended = async {
+            let ended = ending.await;
+            ended.unwrap_or_else(|fault| Err(CallError::Internal(format!("ending a session: {fault}"))))
+        };
+        self.written_down("DELETE", &identity, ended).await
     }
 
     /// What a message in a session means.
@@ -167,7 +200,16 @@ impl Endpoint {
         match message.kind() {
             MessageKind::Request(request) => {
                 let request = request.clone();
-                self.take_request(message, &request, claims, headers).await
+                let Some(method) = between_us(&request.method) else {
+                    return self.call(message, claims, headers);
+                };
+                // A server of its own may log although it does not say so.
+                if method == LOGGING && self.only_own().is_some() && !Box::pin(self.logs(claims)).await? {
+                    return self.call(message, claims, headers);
+                }
+                let answered = self.answer(&message, &request, claims);
+                let answered = Box::pin(self.written_down(method, &claims.identity, answered));
+                Ok(Disposition::Answer(answered.await?))
             }
             MessageKind::Notification(note) => {
                 self.take_notification(&message, note, claims);
@@ -183,21 +225,16 @@ impl Endpoint {
         }
     }
 
-    async fn take_request(
+    /// Answers a request that is no call.
+    async fn answer(
         &self,
-        message: Message,
+        message: &Message,
         request: &Request,
         claims: &SessionClaims,
-        headers: &HeaderMap,
-    ) -> Result<Disposition, CallError> {
-        let done = |id: &Id| Disposition::Answer(answer::result_message(id, "{}"));
+    ) -> Result<Bytes, CallError> {
         match &*request.method {
-            "ping" => Ok(done(&request.id)),
-            "logging/setLevel" => {
+            LOGGING => {
                 if !Box::pin(self.logs(claims)).await? {
-                    if self.only_own().is_some() {
-                        return self.call(message, claims, headers);
-                    }
                     return Err(CallError::Reject(Reject::UnknownMethod(request.method.to_string())));
                 }
                 let params = message.params().unwrap_or("{}");
@@ -207,28 +244,29 @@ impl Endpoint {
                 let level = meta::log_level(level).map_err(|reject| Reject::Params(reject.to_string()))?;
                 Box::pin(self.remember_level(claims, level)).await?;
                 self.sessions.hold(claims, self.now()).set_level(level);
-                Ok(done(&request.id))
             }
             "resources/subscribe" => {
-                if let Some(refusal) = self.subscribe(&uri_of(&message)?, claims).await? {
+                if let Some(refusal) = self.subscribe(&uri_of(message)?, claims).await? {
                     let mut patch = Patch::new();
                     refusal.set_id(&request.id, &mut patch);
-                    return Ok(Disposition::Answer(patch.apply(refusal.bytes())));
+                    return Ok(patch.apply(refusal.bytes()));
                 }
                 Box::pin(self.remember_interests(claims)).await?;
-                Ok(done(&request.id))
             }
             "resources/unsubscribe" => {
                 if let Some(held) = self.sessions.held(claims) {
-                    lock(&held.interests).remove(&uri_of(&message)?);
+                    lock(&held.interests).remove(&uri_of(message)?);
                     held.interests_changed.send_modify(|count| *count += 1);
                     Box::pin(self.remember_interests(claims)).await?;
                 }
-                Ok(done(&request.id))
             }
-            "initialize" => Err(CallError::Reject(Reject::NotARequest("this session is already open"))),
-            _ => self.call(message, claims, headers),
+            "initialize" => {
+                return Err(CallError::Reject(Reject::NotARequest("this session is already open")));
+            }
+            // A ping.
+            _ => {}
         }
+        Ok(answer::result_message(&request.id, "{}"))
     }
 
     /// The server that each client has a session of its own with, if there is no other: what a client says to whoever it is

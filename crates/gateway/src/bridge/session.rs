@@ -17,11 +17,11 @@ use mcp::meta::{ClientFacts, LogLevel, LogWish};
 use mcp::version::{self, Revision};
 use store::seal::{Bound, Seal, SealFault};
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
 use crate::bridge::replay::{Recordings, ReplayBudget};
 use crate::caller::Caller;
 use crate::changes::watch::Interest;
+use crate::flow::in_flight::{CallsInFlight, InFlight};
 use crate::forward::questions::Questions;
 use crate::replica::Homed;
 
@@ -69,7 +69,7 @@ pub(crate) struct Sessions {
 #[derive(Debug)]
 pub(crate) struct SessionState {
     expires: SystemTime,
-    calls: Mutex<HashMap<Id, CancellationToken>>,
+    calls: Arc<CallsInFlight>,
     level: Mutex<Option<LogLevel>>,
     /// What the client is asked.
     pub(crate) questions: Arc<Questions>,
@@ -169,7 +169,7 @@ impl Sessions {
         }
         let new = Arc::new(SessionState {
             expires: claims.expires,
-            calls: Mutex::default(),
+            calls: Arc::default(),
             level: Mutex::default(),
             questions: Arc::default(),
             interests: Mutex::default(),
@@ -236,9 +236,7 @@ impl Sessions {
         drop(ended);
         self.opened(&claims.name);
         if let Some(held) = lock(&self.held).remove(&claims.name) {
-            for (_, cancel) in lock(&held.calls).drain() {
-                cancel.cancel();
-            }
+            held.calls.cancel_all();
             held.streams.send_modify(|count| *count += 1);
             held.recordings.end();
         }
@@ -310,24 +308,14 @@ pub(crate) fn fits(opening: &Opening) -> bool {
 }
 
 impl SessionState {
-    /// A call begins; its token is cancelled when the client cancels it. None if a call with that id is in flight.
-    pub(crate) fn begin(self: &Arc<Self>, id: &Id) -> Option<InFlight> {
-        let id = id.canonical();
-        let mut calls = lock(&self.calls);
-        if calls.contains_key(&id) {
-            return None;
-        }
-        let cancel = CancellationToken::new();
-        calls.insert(id.clone(), cancel.clone());
-        drop(calls);
-        Some(InFlight { held: Arc::clone(self), id, cancel })
+    /// A call begins. None if one with that id is in flight.
+    pub(crate) fn begin(&self, id: &Id) -> Option<InFlight> {
+        self.calls.begin(id)
     }
 
     /// The client cancels a call.
     pub(crate) fn cancel(&self, id: &Id) {
-        if let Some(cancel) = lock(&self.calls).get(&id.canonical()) {
-            cancel.cancel();
-        }
+        self.calls.cancel(id);
     }
 
     pub(crate) fn set_level(&self, level: LogLevel) {
@@ -336,28 +324,14 @@ impl SessionState {
 
     /// Whether a call is under way.
     pub(crate) fn has_calls(&self) -> bool {
-        !lock(&self.calls).is_empty()
+        !self.calls.is_empty()
     }
 
     fn is_busy(&self) -> bool {
-        !lock(&self.calls).is_empty()
+        !self.calls.is_empty()
             || !lock(&self.interests).is_empty()
             || lock(&self.level).is_some()
             || self.recordings.is_busy()
-    }
-}
-
-/// A call in flight, until dropped.
-#[derive(Debug)]
-pub(crate) struct InFlight {
-    held: Arc<SessionState>,
-    id: Id,
-    pub(crate) cancel: CancellationToken,
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        lock(&self.held.calls).remove(&self.id);
     }
 }
 

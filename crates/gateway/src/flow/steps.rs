@@ -4,8 +4,8 @@ use tokio::sync::mpsc;
 use tokio::time::Duration;
 use tokio_util::task::TaskTracker;
 
+use super::in_flight::InFlight;
 use super::{Flow, Listening, Step};
-use crate::bridge::session::InFlight;
 
 /// Steps as a listener reads them.
 #[derive(Debug)]

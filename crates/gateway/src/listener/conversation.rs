@@ -26,9 +26,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::bridge::endpoint::{Disposition, Endpoint};
-use crate::bridge::session::{InFlight, SessionClaims};
+use crate::bridge::session::SessionClaims;
 use crate::caller::Caller;
 use crate::changes::subscription::StreamSlot;
+use crate::flow::in_flight::InFlight;
 use crate::flow::{Flow, Last, Step, Steps};
 use crate::listener::batch::{Taken, take as take_member};
 use crate::listener::outbox::Outbox;
