@@ -47,8 +47,8 @@ const FLOORS: &[(&str, &str)] = &[
     ),
     (
         "mcp",
-        "version template sse method json headers mirror trace repair reject cache meta tolerant jsonrpc notify listen \
-         glance lines call outbound inbound answer prebuilt mrtr list discover era legacy lib",
+        "version template sse method json uris headers mirror trace repair reject cache meta tolerant jsonrpc notify \
+         listen glance lines call outbound inbound answer prebuilt mrtr list discover era legacy lib",
     ),
     ("portolan-fuzz", "targets lib"),
     (

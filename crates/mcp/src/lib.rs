@@ -33,4 +33,5 @@ pub mod sse;
 pub mod template;
 pub mod tolerant;
 pub mod trace;
+pub mod uris;
 pub mod version;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::json::{self, JsonFault, Object};
-use crate::jsonrpc::Id;
+use crate::json::{self, JsonFault, Object, Patch, Span};
+use crate::jsonrpc::{Id, Message, MessageKind};
 use crate::meta::SUBSCRIPTION_ID;
 use crate::method::Kind;
 use crate::reject::Reject;
@@ -138,6 +138,43 @@ impl Filter {
     pub fn acknowledgement(&self, stream: &Id) -> String {
         format!(r#"{{"_meta":{{"{SUBSCRIPTION_ID}":{}}},"notifications":{}}}"#, stream.raw(), self.text())
     }
+}
+
+/// Writes into a notification whose stream it is, or takes that away for a client that has no such streams; `at` is where an id
+/// stands already. Nothing if it is no notification that can be read.
+#[must_use]
+pub fn mark(message: &Message, at: Option<Span>, stream: Option<&[u8]>, patch: &mut Patch) -> Option<()> {
+    let MessageKind::Notification(note) = message.kind() else { return None };
+    let member = stream.map(|stream| [b"\"", SUBSCRIPTION_ID.as_bytes(), b"\":", stream].concat());
+    let Some(params_at) = note.params else {
+        if let Some(member) = member {
+            let end = message.bytes().iter().rposition(|byte| *byte == b'}')?;
+            patch.insert(end, &[b",\"params\":{\"_meta\":{", &*member, b"}}"].concat());
+        }
+        return Some(());
+    };
+    let params = Object::parse(message.at(params_at)).ok()?;
+    match (member, at) {
+        (Some(_), Some(at)) => patch.replace(at, stream?),
+        (Some(member), None) => match params.get("_meta").ok().flatten() {
+            Some(meta) => {
+                let meta_at = params.span_of(meta).shift(params_at.start);
+                let comma: &[u8] = if Object::parse(meta).ok()?.is_empty() { b"" } else { b"," };
+                patch.insert(meta_at.start + 1, &[&*member, comma].concat());
+            }
+            None => {
+                let comma: &[u8] = if params.is_empty() { b"" } else { b"," };
+                patch.insert(params_at.start + 1, &[b"\"_meta\":{", &*member, b"}", comma].concat());
+            }
+        },
+        (None, Some(_)) => {
+            let meta = params.get("_meta").ok().flatten()?;
+            let meta_at = params.span_of(meta).shift(params_at.start);
+            Object::parse(meta).ok()?.remove(|name| name == SUBSCRIPTION_ID, meta_at.start, patch);
+        }
+        (None, None) => {}
+    }
+    Some(())
 }
 
 #[cfg(test)]

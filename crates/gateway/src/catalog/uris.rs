@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use mcp::json::{self, JsonFault, Object, Patch};
+use mcp::json::{JsonFault, Object, Patch};
+use mcp::uris;
 
 use crate::catalog::names::Names;
 
@@ -14,71 +15,23 @@ pub(crate) struct Mapping {
     pub(crate) server: usize,
 }
 
-/// The texts of a result's content with the public URIs of one server's resources.
-///
-/// # Errors
-/// When a place where a URI stands cannot be read.
+/// Puts the public URIs of one server's resources into its result of a method.
 pub(crate) fn map_result_uris(
     (names, server): (&Names, usize),
     method: &str,
-    object: &Object<'_>,
+    result: &Object<'_>,
     offset: usize,
     patch: &mut Patch,
 ) -> Result<(), JsonFault> {
-    let result = object.text();
-    // Most results tell of no resource, and are not read again for that.
-    if !object.may_name_a_uri() {
-        return Ok(());
-    }
-    let mapper = Mapper { names, server, text: result, offset };
-    mapper.apps(object, patch)?;
-    match method {
-        "resources/read" => {
-            for contents in elements(object.get("contents")?)? {
-                mapper.uri_of(&Object::parse(contents)?, patch)?;
-            }
-        }
-        "tools/call" | "tasks/result" => {
-            for block in elements(object.get("content")?)? {
-                mapper.block(block, patch)?;
-            }
-        }
-        "prompts/get" => {
-            for message in elements(object.get("messages")?)? {
-                if let Some(content) = Object::parse(message)?.get("content")? {
-                    let blocks = if content.starts_with('[') { json::array(content)? } else { vec![content] };
-                    for block in blocks {
-                        mapper.block(block, patch)?;
-                    }
-                }
-            }
-        }
-        "tasks/get" => {
-            if let Some(result) = object.get("result")?.filter(|raw| raw.starts_with('{')) {
-                let result = Object::parse(result)?;
-                mapper.apps(&result, patch)?;
-                for block in elements(result.get("content")?)? {
-                    mapper.block(block, patch)?;
-                }
-            }
-        }
-        _ => {}
-    }
-    Ok(())
+    uris::in_result(&|uri| names.public_uri(server, uri), method, result, offset, patch)
 }
 
-/// An error's text with the public form of the URI that it says is not there. What else an error's data may be is the
-/// server's business.
+/// Puts the public form of the URI into an error that says it is not there.
 pub(crate) fn map_error_uri(names: &Names, server: usize, error: &str, offset: usize, patch: &mut Patch) {
-    let member = |text, name| Object::parse(text).ok().and_then(|object| object.get(name).ok().flatten());
-    let Some(raw) = member(error, "data").and_then(|data| member(data, "uri")) else { return };
-    let Ok(uri) = json::string(raw) else { return };
-    if let Some(public) = names.public_uri(server, &uri).filter(|public| *public != uri) {
-        patch.replace(json::Span::locate(error, raw).shift(offset), json::quote(&public).as_bytes());
-    }
+    uris::in_error(&|uri| names.public_uri(server, uri), error, offset, patch);
 }
 
-/// A tool's text with the public URIs of the user interfaces that it names, if any of them is another one.
+/// A tool's text with the public URIs of the user interfaces that it names, if it may name any that has another one.
 pub(super) fn map_app_uris(
     (names, server): (&Names, usize),
     tool: &Bytes,
@@ -86,87 +39,5 @@ pub(super) fn map_app_uris(
     if names.is_transparent() {
         return Ok(None);
     }
-    let text = std::str::from_utf8(tool).map_err(|_not_utf8| JsonFault::NotText)?;
-    let object = Object::parse(text)?;
-    // Most tools have no user interface.
-    if !object.may_name_a_uri() {
-        return Ok(None);
-    }
-    let mut patch = Patch::new();
-    Mapper { names, server, text, offset: 0 }.apps(&object, &mut patch)?;
-    Ok(Some(patch.apply(tool)))
-}
-
-struct Mapper<'a> {
-    names: &'a Names,
-    server: usize,
-    text: &'a str,
-    offset: usize,
-}
-
-impl Mapper<'_> {
-    fn block(&self, block: &str, patch: &mut Patch) -> Result<(), JsonFault> {
-        if !block.starts_with('{') {
-            return Ok(());
-        }
-        let object = Object::parse(block)?;
-        self.apps(&object, patch)?;
-        match object.string("type")?.as_deref() {
-            Some("resource_link") => self.uri_of(&object, patch),
-            Some("resource") => match object.object("resource")? {
-                Some(resource) => self.uri_of(&resource, patch),
-                None => Ok(()),
-            },
-            _ => Ok(()),
-        }
-    }
-
-    /// The resources of user interfaces that something's `_meta` names.
-    fn apps(&self, of: &Object<'_>, patch: &mut Patch) -> Result<(), JsonFault> {
-        if !of.may_name_a_uri() {
-            return Ok(());
-        }
-        let Some(meta) = object(of.get("_meta")?)? else { return Ok(()) };
-        let ui = object(meta.get("ui")?)?;
-        let named = [
-            meta.get("ui/resourceUri")?,
-            meta.get("openai/outputTemplate")?,
-            ui.as_ref().map(|ui| ui.get("resourceUri")).transpose()?.flatten(),
-        ];
-        named
-            .into_iter()
-            .flatten()
-            .filter(|raw| raw.starts_with('"'))
-            .try_for_each(|raw| self.map(raw, patch))
-    }
-
-    fn uri_of(&self, object: &Object<'_>, patch: &mut Patch) -> Result<(), JsonFault> {
-        object.get("uri")?.map_or(Ok(()), |raw| self.map(raw, patch))
-    }
-
-    /// Puts the public form in the place of a URI, which is written so.
-    fn map(&self, raw: &str, patch: &mut Patch) -> Result<(), JsonFault> {
-        let uri = json::string(raw)?;
-        if let Some(public) = self.names.public_uri(self.server, &uri).filter(|public| *public != uri) {
-            patch.replace(
-                json::Span::locate(self.text, raw).shift(self.offset),
-                json::quote(&public).as_bytes(),
-            );
-        }
-        Ok(())
-    }
-}
-
-fn elements(array: Option<&str>) -> Result<Vec<&str>, JsonFault> {
-    match array {
-        Some(array) if array.starts_with('[') => {
-            Ok(json::array(array)?.into_iter().filter(|element| element.starts_with('{')).collect())
-        }
-        _ => Ok(Vec::new()),
-    }
-}
-
-/// The object that a value is, if it is one.
-fn object(raw: Option<&str>) -> Result<Option<Object<'_>>, JsonFault> {
-    raw.filter(|raw| raw.starts_with('{')).map(Object::parse).transpose()
+    uris::in_tool(&|uri| names.public_uri(server, uri), tool)
 }

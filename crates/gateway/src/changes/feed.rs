@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, OnceLock};
 use base::sync::lock;
 use bytes::{Bytes, BytesMut};
 use mcp::answer::notification_message;
-use mcp::json::{self, Object, Patch, Span};
-use mcp::jsonrpc::{Id, Message, MessageKind};
-use mcp::meta::SUBSCRIPTION_ID;
+use mcp::json::{self, Patch};
+use mcp::jsonrpc::{Id, Message};
+use mcp::listen;
 use mcp::method::Kind;
 use mcp::notify::{self, Notice, Seen};
 use mcp::version::Era;
@@ -186,42 +186,7 @@ impl News {
                 patch.replace(*uri_at, json::quote(&public).as_bytes());
             }
         }
-        mark(message, seen.subscription.as_ref().map(|(_, at)| *at), stream, &mut patch)?;
+        listen::mark(message, seen.subscription.as_ref().map(|(_, at)| *at), stream, &mut patch)?;
         Some(patch.apply(message.bytes()))
     }
-}
-
-/// Writes whose stream it is, or takes it away for a client that has no such streams.
-fn mark(message: &Message, at: Option<Span>, stream: Option<&[u8]>, patch: &mut Patch) -> Option<()> {
-    let MessageKind::Notification(note) = message.kind() else { return None };
-    let member = stream.map(|stream| [b"\"", SUBSCRIPTION_ID.as_bytes(), b"\":", stream].concat());
-    let Some(params_at) = note.params else {
-        if let Some(member) = member {
-            let end = message.bytes().iter().rposition(|byte| *byte == b'}')?;
-            patch.insert(end, &[b",\"params\":{\"_meta\":{", &*member, b"}}"].concat());
-        }
-        return Some(());
-    };
-    let params = Object::parse(message.at(params_at)).ok()?;
-    match (member, at) {
-        (Some(_), Some(at)) => patch.replace(at, stream?),
-        (Some(member), None) => match params.get("_meta").ok().flatten() {
-            Some(meta) => {
-                let meta_at = params.span_of(meta).shift(params_at.start);
-                let comma: &[u8] = if Object::parse(meta).ok()?.is_empty() { b"" } else { b"," };
-                patch.insert(meta_at.start + 1, &[&*member, comma].concat());
-            }
-            None => {
-                let comma: &[u8] = if params.is_empty() { b"" } else { b"," };
-                patch.insert(params_at.start + 1, &[b"\"_meta\":{", &*member, b"}", comma].concat());
-            }
-        },
-        (None, Some(_)) => {
-            let meta = params.get("_meta").ok().flatten()?;
-            let meta_at = params.span_of(meta).shift(params_at.start);
-            Object::parse(meta).ok()?.remove(|name| name == SUBSCRIPTION_ID, meta_at.start, patch);
-        }
-        (None, None) => {}
-    }
-    Some(())
 }
