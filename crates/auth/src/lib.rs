@@ -2,80 +2,19 @@
 //!
 //! There is one gate so far, the open one: every client is the anonymous principal and may do everything that the
 //! configuration exposes, which is why a listener beyond loopback warns. Identity and policy become further gates
-//! behind the same three functions; with them, what is not allowed is denied.
+//! behind the same functions; with them, what is not allowed is denied, and what may not be used is not seen ([`View`]).
 
-use std::fmt;
-use std::sync::{Arc, LazyLock};
-use std::time::SystemTime;
+use std::sync::Arc;
 
-use http::HeaderMap;
+mod action;
+mod principal;
+#[doc(hidden)]
+pub mod testing;
+mod view;
 
-/// Who makes a call. Caches, sessions and seals are bound to it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Principal(Arc<str>);
-
-impl Principal {
-    /// The one principal of an endpoint without identity.
-    #[must_use]
-    pub fn anonymous() -> Self {
-        static ANONYMOUS: LazyLock<Principal> = LazyLock::new(|| Principal("anonymous".into()));
-        ANONYMOUS.clone()
-    }
-
-    /// The name that caches and seals are bound to.
-    #[must_use]
-    pub fn id(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for Principal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// What a request shows of who sends it.
-#[derive(Debug, Clone, Copy)]
-pub struct Credentials<'a> {
-    /// The headers that it came with; none over stdio.
-    pub headers: &'a HeaderMap,
-}
-
-/// Who sends a request, as its credentials say.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
-    /// Who it is.
-    pub principal: Principal,
-    /// Until when the credentials are good. Streams that they have opened end then.
-    pub until: Option<SystemTime>,
-}
-
-impl Identity {
-    /// The one identity of an endpoint without identity.
-    #[must_use]
-    pub fn anonymous() -> Self {
-        Self { principal: Principal::anonymous(), until: None }
-    }
-
-    /// An identity that another replica has found out, and says under the seal of all replicas: credentials may be good
-    /// once only, so they are not looked at twice.
-    #[must_use]
-    pub fn told_by_replica(principal: &str, until: Option<SystemTime>) -> Self {
-        Self { principal: Principal(principal.into()), until }
-    }
-}
-
-/// What a principal wants to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Action<'a> {
-    /// The MCP method.
-    pub method: &'a str,
-    /// The upstream it goes to.
-    pub upstream: &'a Arc<str>,
-    /// The upstream's own name of what it is about.
-    pub name: Option<&'a str>,
-}
+pub use self::action::Action;
+pub use self::principal::{Credentials, Identity, Principal};
+pub use self::view::{View, ViewId};
 
 /// Why something is not done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -93,6 +32,7 @@ pub struct Gate(Rules);
 #[derive(Debug, Clone)]
 enum Rules {
     Open,
+    Testing(testing::Denials),
 }
 
 impl Gate {
@@ -102,6 +42,13 @@ impl Gate {
         Self(Rules::Open)
     }
 
+    /// A gate that denies what a test says.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn testing(denials: &testing::Denials) -> Self {
+        Self(Rules::Testing(denials.clone()))
+    }
+
     /// Who sends a request. It is asked once per request, and may have to ask others. Cancel safe.
     ///
     /// # Errors
@@ -109,6 +56,7 @@ impl Gate {
     pub async fn identify(&self, _credentials: Credentials<'_>) -> Result<Identity, Refusal> {
         match self.0 {
             Rules::Open => Ok(Identity::anonymous()),
+            Rules::Testing(_) => Ok(Identity { principal: testing::client(), until: None }),
         }
     }
 
@@ -117,17 +65,27 @@ impl Gate {
     /// # Errors
     /// When it may not.
     pub fn permit(&self, principal: &Principal, action: &Action<'_>) -> Result<Permit, Refusal> {
-        match self.0 {
-            Rules::Open => Ok(Permit { principal: principal.clone(), upstream: Arc::clone(action.upstream) }),
+        if let Rules::Testing(denials) = &self.0
+            && denials.of(principal).is_some_and(|denied| denied.covers(action))
+        {
+            return Err(Refusal::Denied);
+        }
+        Ok(Permit { principal: principal.clone(), upstream: Arc::clone(action.upstream) })
+    }
+
+    /// What the principal may see. What it may not see is to it as if it were not there.
+    #[must_use]
+    pub fn view(&self, principal: &Principal) -> View {
+        match &self.0 {
+            Rules::Open => View::everything(),
+            Rules::Testing(denials) => denials.of(principal).map_or_else(View::everything, View::without),
         }
     }
 
     /// Whether this gate knows who its clients are.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        match self.0 {
-            Rules::Open => true,
-        }
+        matches!(self.0, Rules::Open)
     }
 }
 

@@ -132,6 +132,13 @@ impl Gateway {
     /// The same, as one of several replicas where there is one.
     #[must_use]
     pub fn with_replica(plan: Plan, world: World, replica: Option<Arc<Replica>>) -> Arc<Self> {
+        Self::with_gate(plan, world, replica, Gate::open())
+    }
+
+    /// The same behind another gate, for tests.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_gate(plan: Plan, world: World, replica: Option<Arc<Replica>>, gate: Gate) -> Arc<Self> {
         let places = Bulkhead::new("calls".to_owned(), plan.limits.concurrent_calls, 0);
         let streams = Bulkhead::new("streams".to_owned(), plan.limits.streams, 0);
         let empty = Live { plan: Arc::new(Plan::default()), servers: BTreeMap::new(), endpoints: Vec::new() };
@@ -145,7 +152,7 @@ impl Gateway {
         let gateway = Arc::new(Self {
             world,
             live: Arc::new(ArcSwap::from_pointee(empty)),
-            gate: Gate::open(),
+            gate,
             shares,
             leave: CancellationToken::new(),
             drain: CancellationToken::new(),

@@ -82,7 +82,8 @@ impl Route {
             return self.descriptions.describe(call, caller).await.map(Outcome::Own);
         }
         let wanted = Filter::read(call.params())?;
-        let subscription = Subscription::open(&self.changes, wanted, caller.era()).await?;
+        let subscription =
+            Subscription::open(&self.changes, wanted, (&caller.principal, caller.era())).await?;
         Ok(Outcome::Listen(Box::new(subscription.for_stream(call.id().clone()))))
     }
 }

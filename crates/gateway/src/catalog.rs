@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use auth::Gate;
+use auth::{Gate, Principal, View};
 use base::error::CallError;
 use base::plan::{RoutePlan, SchemaRule};
 use base::sync::lock;
@@ -31,13 +31,16 @@ pub(crate) mod names;
 pub(crate) mod reading;
 pub(crate) mod remarks;
 pub(crate) mod shelf;
+pub(crate) mod sight;
 pub(crate) mod uris;
 
+use self::index::Index;
 use self::label::RouteLabel;
 use self::names::{Names, Owner};
 use self::reading::{Part, Reader, Wait};
 use self::remarks::{Done, Remark, Remarks};
 use self::shelf::{ListFault, Pages, Shelf, Term};
+use self::sight::Sight;
 use crate::caller::Caller;
 
 /// For so long a server that did not give its tools is not asked for them again before each call.
@@ -52,6 +55,7 @@ pub(crate) struct Catalog {
     pub(crate) members: Vec<Member>,
     /// Portolan itself, for what it answers as a server does. It has nothing to list.
     own: Member,
+    gate: Gate,
     /// How many entries a page of a merged list has.
     pub(crate) page_size: Option<usize>,
 }
@@ -128,7 +132,8 @@ impl Catalog {
         };
         let members = upstreams.iter().enumerate().map(member).collect();
         let own = member((upstreams.len(), own));
-        Self { names, members, own, page_size: plan.page_size.filter(|size| *size > 0) }
+        let page_size = plan.page_size.filter(|size| *size > 0);
+        Self { names, members, own, gate: gate.clone(), page_size }
     }
 
     /// The only server, if the route passes it through.
@@ -144,7 +149,12 @@ impl Catalog {
         Target { server: self.members.len(), member: &self.own, name: Some(name) }
     }
 
-    /// Which server a call goes to, and what it calls the subject.
+    /// What somebody may see.
+    pub(crate) fn view(&self, principal: &Principal) -> View {
+        self.gate.view(principal)
+    }
+
+    /// Which server a call goes to, and what it calls the subject. A name that is not shown to the caller leads nowhere.
     pub(crate) async fn locate(&self, call: &Call, caller: &Caller) -> Result<Target<'_>, CallError> {
         let Some(subject) = call.subject() else {
             // A method without a subject, in no table or for one server: only a route with one server can tell whose.
@@ -165,6 +175,9 @@ impl Catalog {
             Kind::Task | Kind::Server => return Err(unknown()),
         };
         let member = self.members.get(server).ok_or_else(unknown)?;
+        if !member.sight(&self.view(&caller.principal)).has(call.kind(), &name) {
+            return Err(unknown());
+        }
         Ok(Target { server, member, name: Some(name).filter(|name| **name != **public) })
     }
 
@@ -228,8 +241,12 @@ impl Catalog {
     async fn only_one_that_has(&self, kind: Kind, public: &str, caller: &Caller) -> Option<usize> {
         // Who has one server's tool need not wait for another that is sick.
         join_all(self.members.iter().map(|member| member.know(kind, caller, Wait::Fair))).await;
+        let view = self.view(&caller.principal);
         let has = |(_, member): &(usize, &Member)| {
-            member.shelf.index(caller.era()).seen.contains_key(&(kind, public.to_owned()))
+            let index = member.shelf.index(caller.era());
+            index.seen.contains_key(&(kind, public.to_owned()))
+                && (view.shows_everything()
+                    || member.sight(&view).has(kind, member.own_name(kind, public, &index)))
         };
         let mut found = self.members.iter().enumerate().filter(has).map(|(server, _)| server);
         let first = found.next()?;
@@ -243,8 +260,12 @@ impl Catalog {
     /// The server that lists a template which a URI without a prefix was made of, if exactly one does.
     async fn only_one_with_template_for(&self, uri: &str, caller: &Caller) -> Option<usize> {
         join_all(self.members.iter().map(|member| member.know(Kind::Template, caller, Wait::Fair))).await;
+        let view = self.view(&caller.principal);
         let fits = |(kind, text): &(Kind, String)| *kind == Kind::Template && template::fits(text, uri);
-        let has = |(_, member): &(usize, &Member)| member.shelf.index(caller.era()).seen.keys().any(fits);
+        let has = |(_, member): &(usize, &Member)| {
+            member.shelf.index(caller.era()).seen.keys().any(fits)
+                && member.sight(&view).has(Kind::Resource, uri)
+        };
         let mut found = self.members.iter().enumerate().filter(has).map(|(server, _)| server);
         let first = found.next()?;
         if found.next().is_some() {
@@ -254,14 +275,25 @@ impl Catalog {
         Some(first)
     }
 
-    /// What each server lists.
-    pub(crate) async fn parts(&self, method: &'static Method, caller: &Caller) -> Vec<Part> {
-        join_all(self.members.iter().map(|member| member.reader.list(method, caller, Wait::Fair))).await
+    /// What each server lists. Who may not list there is not told that the server is there.
+    pub(crate) async fn parts(&self, method: &'static Method, caller: &Caller, view: &View) -> Vec<Part> {
+        let part = |member| async move {
+            if !Member::sight(member, view).lists(method.kind) {
+                return Ok(Pages::default());
+            }
+            member.reader.list(method, caller, Wait::Fair).await
+        };
+        join_all(self.members.iter().map(part)).await
     }
 
     /// A list over all servers, for a client of a revision: what is there, in the order of the route, and for what is
-    /// missing the reason.
-    pub(crate) fn merge(&self, parts: &[Part], method: &'static Method, to: &'static Revision) -> Merged {
+    /// missing the reason. What the view does not show is left out first.
+    pub(crate) fn merge(
+        &self,
+        parts: &[Part],
+        (method, to): (&'static Method, &'static Revision),
+        view: &View,
+    ) -> Merged {
         let now = Instant::now();
         let (mut entries, mut is_partial) = (Vec::new(), false);
         let mut merged = Merged {
@@ -273,15 +305,17 @@ impl Catalog {
             digest: OnceLock::new(),
         };
         for (member, part) in self.members.iter().zip(parts) {
+            let sight = member.sight(view);
             match part {
                 Ok(Pages { pages, lacks, is_old, .. }) => {
                     merged.is_told &= !pages.is_empty();
                     // What one server lists twice, on different pages, is one thing.
                     let mut names = HashSet::new();
                     for page in pages {
-                        merged.remarks.add(member.upstream.name(), &page.remarks);
+                        merged.remarks.add(member.upstream.name(), page.remarks_in(sight));
                         merged.term = merged.term.and(page.term());
-                        let new = page.entries.iter().filter(|entry| names.insert(&entry.name));
+                        let new = page.entries_in(sight, method.kind);
+                        let new = new.filter(|entry| names.insert(&entry.name));
                         entries
                             .extend(new.map(|entry| (member, &entry.name, page.text_for(entry, method, to))));
                     }
@@ -351,6 +385,25 @@ impl Catalog {
 }
 
 impl Member {
+    /// What a view shows of it.
+    pub(crate) fn sight<'a>(&'a self, view: &'a View) -> Sight<'a> {
+        Sight::of(self.upstream.label(), view)
+    }
+
+    /// What it calls the thing that it shows under a name without a prefix.
+    fn own_name<'n>(&'n self, kind: Kind, public: &'n str, index: &'n Index) -> &'n str {
+        if let Some(own) = index.cut.get(&(kind, public.to_owned())) {
+            return own;
+        }
+        let plan = self.upstream.plan();
+        let selection = match kind {
+            Kind::Tool => &plan.tools,
+            Kind::Prompt => &plan.prompts,
+            Kind::Resource | Kind::Template | Kind::Server | Kind::Task => return public,
+        };
+        selection.rename.iter().find(|(_, to)| *to == public).map_or(public, |(from, _)| from)
+    }
+
     /// Sees to it, before a call, that the tools were read once. A server that cannot be reached need not be tried twice
     /// for one call, and one that does not give its tools must not hold up every call.
     async fn know_tools(&self, caller: &Caller) -> Result<(), CallError> {

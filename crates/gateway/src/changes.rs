@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use auth::Gate;
 use base::bulkhead::Bulkhead;
 use base::metrics::Metrics;
 use tokio_util::sync::CancellationToken;
@@ -21,8 +22,11 @@ pub(crate) mod watch;
 #[derive(Debug)]
 pub(crate) struct Changes {
     names: Arc<Names>,
+    gate: Gate,
     /// In the order of the catalog's members.
     watches: Vec<Arc<Watch>>,
+    /// What the servers are called, in the same order.
+    servers: Arc<[Arc<str>]>,
     /// What they tell of.
     feed: Arc<Feed>,
     /// The places for streams of all clients.
@@ -35,7 +39,7 @@ pub(crate) struct Changes {
 impl Changes {
     /// `watches` stand in the order of the catalog's members.
     pub(crate) fn new(
-        catalog: &Catalog,
+        (catalog, gate): (&Catalog, Gate),
         watches: Vec<Arc<Watch>>,
         streams: Arc<Bulkhead>,
         metrics: Arc<Metrics>,
@@ -49,7 +53,8 @@ impl Changes {
             watch.tells_of_absence(&member.reader);
         }
         let (names, replaced) = (Arc::clone(&catalog.names), CancellationToken::new());
-        Self { names, watches, feed, streams, metrics, replaced }
+        let servers = catalog.members.iter().map(|member| Arc::clone(member.upstream.label())).collect();
+        Self { names, gate, watches, servers, feed, streams, metrics, replaced }
     }
 
     /// Who listens to the server in this place of the route.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
-use auth::{Identity, Principal};
+use auth::{Action, Identity, Principal};
 use base::error::CallError;
 use base::plan::Limits;
 use base::reply;
@@ -22,6 +22,7 @@ use mcp::jsonrpc::{Id, Message, MessageKind, Notification, Request};
 use mcp::legacy::initialize::{self, Opening};
 use mcp::listen::{Filter, MOST_URIS};
 use mcp::meta;
+use mcp::method::Kind;
 use mcp::reject::Reject;
 use mcp::version::Era;
 use tokio::sync::mpsc;
@@ -342,7 +343,7 @@ impl Endpoint {
         uri: &str,
         claims: &SessionClaims,
     ) -> Result<Option<Message>, CallError> {
-        let unknown = || CallError::UnknownName { kind: mcp::method::Kind::Resource, name: uri.to_owned() };
+        let unknown = || CallError::UnknownName { kind: Kind::Resource, name: uri.to_owned() };
         let (owner, own) = self.route.catalog.names.uri_owner(uri);
         let Owner::Server(server, _) = owner else { return Err(unknown()) };
         let (Some(watch), Some(member)) =
@@ -350,6 +351,13 @@ impl Endpoint {
         else {
             return Err(unknown());
         };
+        let (gate, principal) = (&self.route.gate, &claims.identity.principal);
+        if !member.sight(&gate.view(principal)).has(Kind::Resource, &own) {
+            return Err(unknown());
+        }
+        let action =
+            Action { method: "resources/subscribe", upstream: member.upstream.label(), name: Some(&own) };
+        drop(gate.permit(principal, &action)?);
         let is_one_too_many = |interests: &BTreeMap<String, Interest>| {
             interests.len() >= MOST_URIS && !interests.contains_key(uri)
         };
@@ -359,7 +367,6 @@ impl Endpoint {
             return Err(too_many());
         }
         let within = member.upstream.plan().deadlines.list;
-        let principal = &claims.identity.principal;
         // So that it is known who listens for clients of this era; what is wrong is seen below.
         drop(member.upstream.discovered(principal, Era::Legacy, Some(&claims.client)).await);
         let watch = watch.of(Era::Legacy);
@@ -404,7 +411,8 @@ impl Endpoint {
             member.upstream.can_ask((principal, place), (&claims.name, &claims.client), &asides);
         }
         let asking = Asking::new(Arc::clone(&held.questions));
-        let subscription = Subscription::aside(&self.route.changes, all_changes(&held), Era::Legacy).await;
+        let subscription =
+            Subscription::aside(&self.route.changes, all_changes(&held), (principal, Era::Legacy)).await;
         let unready = Some((claims.name, Instant::now() + READY_WITHIN));
         let outdated = false;
         Notifications {

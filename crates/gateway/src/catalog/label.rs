@@ -49,6 +49,8 @@ pub(crate) struct Entry {
     pub(crate) name: String,
     /// Its whole text.
     pub(crate) text: Bytes,
+    /// Its text with its server's own name of it.
+    pub(crate) own: Bytes,
     /// The same for clients that know only schemas of objects, where its server has written another one by mistake.
     pub(crate) narrow: Option<Bytes>,
 }
@@ -201,12 +203,12 @@ impl RouteLabel {
         if let Some(description) = selection.describe.get(name.as_ref()) {
             changes.push(("description", description.as_str()));
         }
-        let text = if changes.is_empty() {
+        let shown = if changes.is_empty() {
             text.clone()
         } else {
             entry.with(&changes).map_err(|fault| unreadable(&fault))?
         };
-        Ok(Some(Entry { name: public, text, narrow: None }))
+        Ok(Some(Entry { name: public, text: shown, own: text.clone(), narrow: None }))
     }
 
     fn located(&self, member: &str, text: &Bytes) -> Shown {
@@ -228,12 +230,12 @@ impl RouteLabel {
         if let Some(description) = self.plan.resources.describe.get(uri.as_ref()) {
             changes.push(("description", description.as_str()));
         }
-        let text = if changes.is_empty() {
+        let shown = if changes.is_empty() {
             text.clone()
         } else {
             entry.with(&changes).map_err(|fault| unreadable(&fault))?
         };
-        Ok(Some(Entry { name: public.into_owned(), text, narrow: None }))
+        Ok(Some(Entry { name: public.into_owned(), text: shown, own: text.clone(), narrow: None }))
     }
 
     /// The `ui://` resource that a tool of the apps extension names is read through us, so it has our URI.

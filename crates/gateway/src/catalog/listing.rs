@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use auth::{Refusal, View, ViewId};
 use base::aside::{LARGE, aside};
 use base::cache::{Bounds, Cache};
 use base::digest::Digest;
@@ -33,6 +34,7 @@ use transport::memory::Memory;
 use crate::caller::Caller;
 use crate::catalog::remarks::{Remarks, degraded};
 use crate::catalog::shelf::{Audience, ListFault, Pages, Term};
+use crate::catalog::sight::Sight;
 use crate::catalog::{Catalog, Member, Merged, cursor};
 
 /// What is kept of the lists of one route. Cursors and capability sets are the client's to choose.
@@ -59,6 +61,8 @@ struct Key {
     revision: &'static str,
     cursor: Option<Digest>,
     audience: Audience,
+    /// What is shown of it.
+    view: ViewId,
 }
 
 impl Key {
@@ -134,10 +138,10 @@ impl Lists {
         }
     }
 
-    fn key(&self, method: &Method, to: &Revision, cursor: Option<&str>, caller: &Caller) -> Key {
+    fn key(&self, method: &Method, cursor: Option<&str>, caller: &Caller, view: &View) -> Key {
         let audience = Audience::of(caller, caller.session.as_ref().filter(|_| self.by_session));
         let cursor = cursor.map(|cursor| Digest::of([cursor]));
-        Key { method: method.name, revision: to.name, cursor, audience }
+        Key { method: method.name, revision: caller.revision.name, cursor, audience, view: view.id() }
     }
 
     /// Answers a list request.
@@ -152,8 +156,9 @@ impl Lists {
             let why = format!("\"cursor\" is longer than {MOST_CURSOR} bytes");
             return Err(CallError::Reject(Reject::Params(why)));
         }
-        let key = self.key(method, to, cursor, caller);
-        let wish = Wish { method, cursor, to, key: &key };
+        let view = self.catalog.view(&caller.principal);
+        let key = self.key(method, cursor, caller, &view);
+        let wish = Wish { method, cursor, to, key: &key, view: &view };
         let listing = match self.catalog.only() {
             Some(member) => match self.one(member, wish, caller).await {
                 Err(ListFault::Theirs(message)) => {
@@ -169,6 +174,9 @@ impl Lists {
 
     /// A page of the only server's list. Clients of the legacy era get all of it in one, since many read no further.
     async fn one(&self, member: &Member, wish: Wish<'_>, caller: &Caller) -> Result<Arc<Listing>, ListFault> {
+        if !member.sight(wish.view).lists(wish.method.kind) {
+            return Err(ListFault::Call(Refusal::Denied.into()));
+        }
         if let Some(kept) = self.kept(wish) {
             return Ok(kept);
         }
@@ -189,10 +197,10 @@ impl Lists {
         let term = pages.pages.iter().fold(first.term(), |term, page| term.and(page.term()));
         let basis = Basis { term, changes, is_shared: term.scope == Scope::Public };
         let (method, to, server) = (wish.method, wish.to, Arc::clone(member.upstream.label()));
-        let memory = self.memory.clone();
+        let (memory, view) = (self.memory.clone(), wish.view.clone());
         let size = pages.bytes();
         let work = move || {
-            rewritten(&pages, (method, to), (term.scope, &server))
+            rewritten(&pages, (method, to), term.scope, Sight::of(&server, &view))
                 .and_then(|message| Listing::new(&message, (method, to), basis, &memory))
         };
         let listing = if size < LARGE { work() } else { aside(work).await };
@@ -209,7 +217,7 @@ impl Lists {
             return Ok(listing);
         }
         let changes = self.catalog.changes(wish.method.kind, caller.era()).collect();
-        let parts = self.catalog.parts(wish.method, caller).await;
+        let parts = self.catalog.parts(wish.method, caller, wish.view).await;
         // Of those who have waited for the pages, one builds.
         if parts.iter().all(|part| part.as_ref().is_ok_and(|pages| !pages.is_old))
             && let Some(listing) = self.kept_over_several(wish)?
@@ -217,10 +225,10 @@ impl Lists {
             return Ok(listing);
         }
         let (catalog, cursor) = (Arc::clone(&self.catalog), wish.cursor.map(str::to_owned));
-        let (method, to, memory) = (wish.method, wish.to, self.memory.clone());
+        let (method, to, memory, view) = (wish.method, wish.to, self.memory.clone(), wish.view.clone());
         let size = parts.iter().flatten().map(Pages::bytes).sum::<usize>();
         let work = move || {
-            let merged = catalog.merge(&parts, method, to);
+            let merged = catalog.merge(&parts, (method, to), &view);
             let is_shared = merged.is_told && merged.term.scope == Scope::Public;
             let basis = Basis { term: merged.term, changes, is_shared };
             let merged = Arc::new((merged, basis));
@@ -293,6 +301,7 @@ struct Wish<'a> {
     cursor: Option<&'a str>,
     to: &'static Revision,
     key: &'a Key,
+    view: &'a View,
 }
 
 impl Wish<'_> {
@@ -321,17 +330,19 @@ fn page(
 fn rewritten(
     pages: &Pages,
     (method, to): (&Method, &'static Revision),
-    (scope, server): (Scope, &str),
+    scope: Scope,
+    sight: Sight<'_>,
 ) -> Result<Message, AnswerFault> {
     let mut names = HashSet::new();
-    let all = pages.pages.iter().flat_map(|page| page.entries.iter().map(move |entry| (page, entry)));
+    let all = pages.pages.iter();
+    let all = all.flat_map(|page| page.entries_in(sight, method.kind).map(move |entry| (page, entry)));
     let entries: Vec<Bytes> = all
         .filter(|(_, entry)| names.insert(&entry.name))
         .map(|(page, entry)| page.text_for(entry, method, to))
         .collect();
     let hints = Hints { ttl: Duration::ZERO, scope };
     let mut remarks = Remarks::default();
-    pages.pages.iter().for_each(|page| remarks.add(server, &page.remarks));
+    pages.pages.iter().for_each(|page| remarks.add(sight.upstream(), page.remarks_in(sight)));
     // There is one, as whoever asks has seen.
     let first = pages.pages.first().ok_or(AnswerFault::NoEntries("pages"))?;
     let text = first.page.rewrite(&entries, hints, pages.next.as_deref(), &remarks.members())?;

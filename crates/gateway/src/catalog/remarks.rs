@@ -10,6 +10,8 @@ use mcp::meta::DEGRADED;
 use mcp::method::Kind;
 use upstream::Upstream;
 
+use crate::catalog::sight::Sight;
+
 /// So many remarks of each kind stand in one list.
 const MOST_SAID: usize = 50;
 /// So many different ones are told apart in the log. A server whose lists change for ever is not followed.
@@ -52,6 +54,12 @@ pub(crate) struct Remark {
 impl Remark {
     pub(crate) fn new(kind: Kind, name: &str, done: Done, why: String) -> Self {
         Self { kind, name: name.chars().take(MOST_NAME).collect(), done, why }
+    }
+
+    /// Whether it is about something that is shown. Of a name that was too long for it, that is not known.
+    pub(crate) fn is_in(&self, sight: Sight<'_>) -> bool {
+        let is_whole = || self.name.chars().nth(MOST_NAME - 1).is_none();
+        sight.is_whole() || self.name.is_empty() || (is_whole() && sight.has(self.kind, &self.name))
     }
 }
 
@@ -103,7 +111,7 @@ pub(crate) struct Remarks {
 }
 
 impl Remarks {
-    pub(crate) fn add(&mut self, server: &str, remarks: &[Remark]) {
+    pub(crate) fn add<'r>(&mut self, server: &str, remarks: impl IntoIterator<Item = &'r Remark>) {
         for remark in remarks {
             let list = match remark.done {
                 Done::Repaired => &mut self.repaired,

@@ -34,8 +34,9 @@ use upstream::{Arrival, Order, Upstream};
 
 use crate::caller::Caller;
 use crate::catalog::index::Index;
-use crate::catalog::label::{Entry, Label};
+use crate::catalog::label::{Entry, Label, own_name};
 use crate::catalog::remarks::{Remark, Told};
+use crate::catalog::sight::Sight;
 
 mod reading;
 mod way;
@@ -213,6 +214,21 @@ fn made_of(page: &Page, shown: &[Entry]) -> usize {
 }
 
 impl Stocked {
+    /// Its entries as far as they are shown.
+    pub(crate) fn entries_in<'p>(
+        &'p self,
+        sight: Sight<'p>,
+        kind: Kind,
+    ) -> impl Iterator<Item = &'p Entry> + use<'p> {
+        let is_shown = move |entry: &&Entry| sight.has(kind, &own_name(kind, &entry.own));
+        self.entries.iter().filter(move |entry| sight.is_whole() || is_shown(entry))
+    }
+
+    /// What was odd about things that are shown.
+    pub(crate) fn remarks_in<'p>(&'p self, sight: Sight<'p>) -> impl Iterator<Item = &'p Remark> + use<'p> {
+        self.remarks.iter().filter(move |remark| remark.is_in(sight))
+    }
+
     /// The text of one of its entries as a client of a revision can read it.
     pub(crate) fn text_for(&self, entry: &Entry, method: &Method, to: &'static Revision) -> Bytes {
         let known = entry.narrow.as_ref().filter(|_| to.structured < Structured::Any);

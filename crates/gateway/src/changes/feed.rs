@@ -43,7 +43,17 @@ pub(crate) struct Feed {
 struct Lately {
     told: Option<Instant>,
     /// The last change since, of which the end of the quiet will tell.
-    waits: Option<(usize, Option<Era>, Change)>,
+    waits: Option<Waits>,
+}
+
+/// Changes of one list that are told together.
+#[derive(Debug)]
+struct Waits {
+    /// The places of the servers whose list it is. Not everybody may hear of each.
+    places: Vec<usize>,
+    heard_by: Option<Era>,
+    /// The last of them.
+    change: Change,
 }
 
 impl Feed {
@@ -65,7 +75,7 @@ impl Feed {
         }
         match change.1.notice {
             Notice::ListChanged(kind) => self.tell_of_list(kind, (place, heard_by), change),
-            _ => self.send((place, heard_by), change),
+            _ => self.send(vec![place], heard_by, change),
         }
     }
 
@@ -78,14 +88,18 @@ impl Feed {
         let Some((until, runtime)) = until.zip(Handle::try_current().ok()) else {
             lately.told = Some(now);
             drop(lists);
-            return self.send((place, heard_by), change);
+            return self.send(vec![place], heard_by, change);
         };
-        // Two together concern the clients of both.
-        let heard_by =
-            lately.waits.as_ref().map_or(heard_by, |(_, other, _)| heard_by.filter(|_| *other == heard_by));
-        if lately.waits.replace((place, heard_by, Arc::clone(change))).is_some() {
+        if let Some(waits) = &mut lately.waits {
+            // Two together concern the clients of both.
+            waits.heard_by = heard_by.filter(|_| waits.heard_by == heard_by);
+            waits.change = Arc::clone(change);
+            if !waits.places.contains(&place) {
+                waits.places.push(place);
+            }
             return;
         }
+        lately.waits = Some(Waits { places: vec![place], heard_by, change: Arc::clone(change) });
         let feed = Arc::downgrade(self);
         runtime.spawn(async move {
             sleep_until(until).await;
@@ -96,17 +110,17 @@ impl Feed {
                 lately.told = Some(Instant::now());
                 lately.waits.take()
             };
-            if let Some((place, heard_by, change)) = waited {
-                feed.send((place, heard_by), &change);
+            if let Some(Waits { places, heard_by, change }) = waited {
+                feed.send(places, heard_by, &change);
             }
         });
     }
 
-    fn send(&self, (place, heard_by): (usize, Option<Era>), change: &Change) {
+    fn send(&self, places: Vec<usize>, heard_by: Option<Era>, change: &Change) {
         let (named, plain) = (OnceLock::new(), OnceLock::new());
         let (names, change) = (Arc::clone(&self.names), Arc::clone(change));
         // Nobody may want to know.
-        drop(self.news.send(Arc::new(News { place, heard_by, change, names, named, plain })));
+        drop(self.news.send(Arc::new(News { places, heard_by, change, names, named, plain })));
     }
 }
 
@@ -137,8 +151,8 @@ pub(crate) fn list_changed(kind: Kind) -> Option<Change> {
 /// A change as a route's clients hear of it.
 #[derive(Debug)]
 pub(crate) struct News {
-    /// The server's place in the route.
-    pub(crate) place: usize,
+    /// The server's place in the route; of a list, the places of all whose change it tells of.
+    places: Vec<usize>,
     heard_by: Option<Era>,
     change: Change,
     names: Arc<Names>,
@@ -148,6 +162,11 @@ pub(crate) struct News {
 }
 
 impl News {
+    /// The places in the route of the servers that it is of.
+    pub(crate) fn places(&self) -> impl Iterator<Item = usize> {
+        self.places.iter().copied()
+    }
+
     /// Whether it concerns clients of an era.
     pub(crate) fn concerns(&self, client: Era) -> bool {
         self.heard_by.is_none_or(|era| era == client)
@@ -181,7 +200,7 @@ impl News {
         let (message, seen) = &*self.change;
         let mut patch = Patch::new();
         if let Notice::ResourceUpdated { uri, uri_at } = &seen.notice {
-            let public = self.names.public_uri(self.place, uri)?;
+            let public = self.names.public_uri(*self.places.first()?, uri)?;
             if public != **uri {
                 patch.replace(*uri_at, json::quote(&public).as_bytes());
             }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use auth::{Principal, View};
 use base::bulkhead::Slot;
 use base::error::CallError;
 use base::metrics::StreamCount;
@@ -12,12 +13,14 @@ use mcp::json::{self, Patch};
 use mcp::jsonrpc::{Id, Message};
 use mcp::listen::Filter;
 use mcp::meta::SUBSCRIPTION_ID;
+use mcp::method::Kind;
 use mcp::notify::{Notice, Seen};
 use mcp::version::Era;
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::names::{Names, Owner};
+use crate::catalog::sight::Sight;
 use crate::changes::Changes;
 use crate::changes::feed::News;
 use crate::changes::watch::Interest;
@@ -32,6 +35,10 @@ pub(crate) struct Subscription {
     stream: Option<Id>,
     /// The era of the client.
     era: Era,
+    /// What it may see.
+    view: View,
+    /// The servers of the route.
+    servers: Arc<[Arc<str>]>,
     /// Cancelled when the route is replaced by another one of a new plan.
     replaced: CancellationToken,
     is_over: bool,
@@ -68,13 +75,15 @@ struct Terms {
 }
 
 impl Terms {
-    async fn settle(changes: &Changes, wanted: &Filter, era: Era) -> Self {
+    /// What the view does not show is not asked for, and not honoured.
+    async fn settle(changes: &Changes, wanted: &Filter, era: Era, view: &View) -> Self {
         let names = &changes.names;
         let mut uris: Vec<Vec<String>> = vec![Vec::new(); changes.watches.len()];
         for uri in &wanted.uris {
             let (owner, own) = names.uri_owner(uri);
             if let Owner::Server(server, _) = owner
-                && let Some(list) = uris.get_mut(server)
+                && let Some((list, watch)) = uris.get_mut(server).zip(changes.watches.get(server))
+                && watch.sight(view).has(Kind::Resource, &own)
             {
                 list.push(own);
             }
@@ -84,7 +93,7 @@ impl Terms {
         let answers = futures_util::future::join_all(asked).await;
         let mut honoured = Filter::default();
         let (mut own, mut interests) = (Vec::new(), Vec::new());
-        for (server, (interest, theirs)) in answers.into_iter().enumerate() {
+        for ((server, watch), (interest, theirs)) in changes.watches.iter().enumerate().zip(answers) {
             let mine: BTreeSet<String> = interest.uris().iter().cloned().collect();
             // A server that is away is watched from when it is back, and its lists count as changed then.
             let uris = match theirs {
@@ -92,7 +101,13 @@ impl Terms {
                 None => mine,
             };
             // Of lists we tell whatever the server does: it comes and goes.
-            let filter = Filter { uris, ..wanted.clone() };
+            let sight = watch.sight(view);
+            let filter = Filter {
+                tools: wanted.tools && sight.lists(Kind::Tool),
+                prompts: wanted.prompts && sight.lists(Kind::Prompt),
+                resources: wanted.resources && sight.lists(Kind::Resource),
+                uris,
+            };
             let public = filter.uris.iter().filter_map(|uri| names.public_uri(server, uri));
             let public = Filter { uris: public.map(|uri| uri.into_owned()).collect(), ..filter.clone() };
             honoured = honoured.or(&public);
@@ -105,22 +120,32 @@ impl Terms {
 
 impl Subscription {
     /// Opens a subscription on all servers of a route, and finds out what of it they honour.
-    pub(crate) async fn open(changes: &Changes, wanted: Filter, era: Era) -> Result<Self, CallError> {
+    pub(crate) async fn open(
+        changes: &Changes,
+        wanted: Filter,
+        (principal, era): (&Principal, Era),
+    ) -> Result<Self, CallError> {
         let seat = StreamSlot::take(changes).await?;
-        Ok(Self { _seat: Some(seat), ..Self::aside(changes, wanted, era).await })
+        Ok(Self { _seat: Some(seat), ..Self::aside(changes, wanted, (principal, era)).await })
     }
 
     /// Opens a subscription for a stream that is counted elsewhere.
-    pub(crate) async fn aside(changes: &Changes, wanted: Filter, era: Era) -> Self {
+    pub(crate) async fn aside(
+        changes: &Changes,
+        wanted: Filter,
+        (principal, era): (&Principal, Era),
+    ) -> Self {
         // Listening begins before the answer of what is honoured, so that nothing falls between.
-        let news = changes.feed.subscribe();
+        let (news, view) = (changes.feed.subscribe(), changes.gate.view(principal));
         Self {
             names: Arc::clone(&changes.names),
-            terms: Terms::settle(changes, &wanted, era).await,
+            terms: Terms::settle(changes, &wanted, era, &view).await,
             news,
             waiting: Vec::new(),
             stream: None,
             era,
+            view,
+            servers: Arc::clone(&changes.servers),
             replaced: changes.replaced.clone(),
             is_over: false,
             _seat: None,
@@ -129,7 +154,7 @@ impl Subscription {
 
     /// Wants something else from now on. What has come meanwhile waits, so nothing is missed and nothing told twice.
     pub(crate) async fn change(&mut self, changes: &Changes, wanted: Filter) {
-        self.terms = Terms::settle(changes, &wanted, self.era).await;
+        self.terms = Terms::settle(changes, &wanted, self.era, &self.view).await;
     }
 
     /// For a modern `subscriptions/listen`: each notification names the stream, and the first is the acknowledgement.
@@ -179,20 +204,27 @@ impl Subscription {
     }
 
     fn tell(&self, news: &News) -> Option<Bytes> {
-        let filter = self.terms.own.get(news.place).filter(|_| news.concerns(self.era))?;
-        let wanted = match news.notice() {
-            Notice::ListChanged(kind) => filter.wants(*kind),
-            Notice::ResourceUpdated { uri, .. } => filter.covers(uri),
-            _ => false,
+        let wants = |place: usize| {
+            self.terms.own.get(place).is_some_and(|filter| match news.notice() {
+                Notice::ListChanged(kind) => filter.wants(*kind),
+                Notice::ResourceUpdated { uri, .. } => filter.covers(uri) && self.shows(place, uri),
+                _ => false,
+            })
         };
-        if wanted { news.text(self.stream.as_ref()) } else { None }
+        let is_wanted = || news.places().any(wants);
+        if news.concerns(self.era) && is_wanted() { news.text(self.stream.as_ref()) } else { None }
+    }
+
+    /// Whether the client may see a resource: one that it may not see may lie below one that it wants to hear of.
+    fn shows(&self, place: usize, uri: &str) -> bool {
+        self.servers.get(place).is_some_and(|server| Sight::of(server, &self.view).has(Kind::Resource, uri))
     }
 
     /// What a server said of a resource in its client's own session, for that client; nothing if that comes as what it
     /// subscribed to.
     pub(crate) fn unasked(&self, place: usize, message: &Message, seen: &Seen) -> Option<Bytes> {
         let Notice::ResourceUpdated { uri, uri_at } = &seen.notice else { return None };
-        if self.terms.own.get(place).is_none_or(|filter| filter.covers(uri)) {
+        if self.terms.own.get(place)?.covers(uri) || !self.shows(place, uri) {
             return None;
         }
         let public = self.names.public_uri(place, uri)?;

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
-use auth::{Action, Gate, Principal};
+use auth::{Action, Gate, Principal, View};
 use base::error::CallError;
 use base::sync::lock;
 use bytes::Bytes;
@@ -30,6 +30,7 @@ use upstream::{Answer, Arrival, Health, HealthCheck, Order, Upstream, Want};
 
 use crate::catalog::reading::Reader;
 use crate::catalog::shelf::Shelf;
+use crate::catalog::sight::Sight;
 use crate::changes::feed::Feed;
 use crate::replica::Replica;
 
@@ -109,6 +110,11 @@ impl Watch {
             Some(legacy) if self.upstream.listener(client) == Era::Legacy => legacy,
             _ => self,
         }
+    }
+
+    /// What a view shows of its server.
+    pub(super) fn sight<'a>(&'a self, view: &'a View) -> Sight<'a> {
+        Sight::of(self.upstream.label(), view)
     }
 
     /// Until when its server is waited for, so that others need not wait for a sick one.

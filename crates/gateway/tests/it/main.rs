@@ -63,4 +63,5 @@ mod tolerance;
 mod unbidden;
 mod unbridgeable;
 mod undeclared;
+mod views;
 mod waiting;

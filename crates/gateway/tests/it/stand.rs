@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use auth::Gate;
+use auth::testing::Denials;
 use base::clock::Clock;
 use base::metrics::Metrics;
 use base::plan::{HttpReach, Limits, ListenerPlan, Naming, Plan, Reach, RoutePlan, StdioReach, UpstreamPlan};
@@ -34,6 +36,8 @@ pub(crate) struct Stand {
     pub(crate) memory: Memory,
     /// What it shares with other gateways, if it is one of several.
     pub(crate) store: Option<Arc<Store>>,
+    /// What its clients are denied, if it has a gate that denies.
+    pub(crate) denials: Option<Denials>,
     /// What runs beside calls.
     pub(crate) tasks: TaskTracker,
     /// What is told of each call that is over, beside the metrics.
@@ -86,6 +90,7 @@ impl Stand {
             plan,
             memory: Memory::default(),
             store: None,
+            denials: None,
             tasks: TaskTracker::new(),
             sink: None,
         }
@@ -141,7 +146,8 @@ impl Stand {
         };
         let said = ReplicaInfo { version: "0".to_owned(), facts: String::new() };
         let replica = Replica::new(&world, said).unwrap();
-        let gateway = Gateway::with_replica(self.plan, world, replica);
+        let gate = self.denials.as_ref().map_or_else(Gate::open, Gate::testing);
+        let gateway = Gateway::with_gate(self.plan, world, replica, gate);
         let bound = gateway.listen().await.unwrap();
         let address = bound.first().unwrap().address.clone();
         Running { gateway, client: Client::new(self.network, address) }
