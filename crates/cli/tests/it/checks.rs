@@ -36,12 +36,13 @@ fn every_mistake_is_said_at_once() {
         "#);
     let missing = finish(&mut command(&["check", "/does/not/exist.toml"]));
     assert_ended!(missing, @r#"
-        exit: 3
-        ----- stderr -----
-        /does/not/exist.toml: error: cannot be read: no such file or directory
+    exit: 3
+    ----- stderr -----
+    /does/not/exist.toml: error: cannot be read: no such file or directory
+      = help: name a file that is there: portolan.toml, or the file of a client
 
-        /does/not/exist.toml cannot be used: 1 error
-        "#);
+    /does/not/exist.toml cannot be used: 1 error
+    "#);
 }
 
 #[test]
@@ -167,6 +168,7 @@ fn a_bad_entry_is_left_out_unless_that_is_not_wanted() {
       |
     3 |   "bad": { "command": "x", "env": { "KEY": "${PORTOLAN_TEST_NO_SUCH_KEY}" } }
       |                       ^^^
+      = help: install it, or write its whole path
 
     mcp.json:3:45: warning: "bad" is left out: the environment variable PORTOLAN_TEST_NO_SUCH_KEY is not set
       |
