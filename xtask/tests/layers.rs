@@ -104,7 +104,7 @@ const DOUBLES: &[(&str, &str)] =
 
 /// Lines of a crate without tests. Whoever needs more needs another crate.
 const MOST_LINES: usize = 14_000;
-const LARGE: &[(&str, usize)] = &[("gateway", 15_600)];
+const LARGE: &[(&str, usize)] = &[("gateway", 15_900)];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
