@@ -367,7 +367,7 @@ impl Catalog {
     }
 
     /// The same as far as it is known already.
-    pub(crate) fn known_to_require_task(&self, target: &Target<'_>, tool: &str, client: Era) -> Option<bool> {
+    pub(crate) fn known_to_require_task(target: &Target<'_>, tool: &str, client: Era) -> Option<bool> {
         let index = target.member.shelf.index(client);
         index.complete.contains(&"tools/list").then(|| index.tasks.contains(tool))
     }

@@ -11,6 +11,7 @@ use super::RouteTasks;
 use super::client::Courier;
 use super::edit::{Abandon, Reshape, TaskEdit};
 use super::ids::Ids;
+use crate::catalog::Catalog;
 use crate::forward::edit::Edit;
 use crate::forward::filter::{Admit, Answered, At, Filter, Stage, Verdict};
 
@@ -46,7 +47,7 @@ fn tool_of<'a>(At { call, target, .. }: At<'a>) -> &'a str {
 impl RouteTasks {
     /// A tool call: nearly all have nothing to do with tasks, and that is known at once.
     fn tool<'a>(&'a self, at: At<'a>) -> Admit<'a> {
-        let known = self.sender.catalog.known_to_require_task(at.target, tool_of(at), at.caller.era());
+        let known = Catalog::known_to_require_task(at.target, tool_of(at), at.caller.era());
         if !wants(at) && (at.caller.revision.core_tasks || known == Some(false)) {
             return Admit::PASS;
         }
