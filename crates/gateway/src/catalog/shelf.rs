@@ -1,7 +1,7 @@
 //! The lists of one server as a route shows them: fetched page by page, cached as the server allows, and fetched once
 //! however many ask at the same time.
 //!
-//! Source: MCP 2026-07-28 `server/utilities/caching` (protocol.md §1.11).
+//! Source: MCP 2026-07-28 `server/utilities/caching`.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -173,7 +173,7 @@ impl Subscription {
         Some(answer::result_message(stream, &result))
     }
 
-    /// Waits for the next notification; none when nothing can come any more. Safe to drop while waiting.
+    /// Waits for the next notification; none when nothing can come any more. Cancel safe.
     pub(crate) async fn next(&mut self) -> Option<Bytes> {
         loop {
             if let Some(first) = self.waiting.pop() {

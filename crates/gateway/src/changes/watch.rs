@@ -3,7 +3,7 @@
 //! A modern server is listened to with the union of what is wanted, in one stream; a wider union opens a second stream
 //! before the first is closed. A legacy server says what it says, on its notification stream or its stdout, and is
 //! asked to watch single resources. After every new beginning, what happened in between is unknown, so everything
-//! counts as changed. Source: MCP 2026-07-28 `basic/patterns/subscriptions`; protocol.md §1.9, §2.8.
+//! counts as changed. Source: MCP 2026-07-28 `basic/patterns/subscriptions`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
