@@ -1,6 +1,6 @@
 //! Which era a server speaks, told by how it answers a first modern request.
 //!
-//! Source: MCP 2026-07-28 `basic/versioning` §Era detection (protocol.md §1.5). What a server says to a probe is
+//! Source: MCP 2026-07-28 `basic/versioning` §Era detection. What a server says to a probe is
 //! never taken for a credential problem's cure, and never keyed to one error code: legacy servers answer unknown
 //! methods with whatever they like.
 
@@ -121,7 +121,7 @@ mod tests {
         Message::parse(answer::error_message(None, code, "m", Some(data))).unwrap()
     }
 
-    /// Appendix E, oracles 29 to 31.
+    /// MCP 2026-07-28 `basic/versioning` §Era detection: a client falls back on any error that is not the modern era's.
     #[test]
     fn any_other_answer_means_legacy() {
         for code in [-32601, -32602, -32000, -32001, 5] {

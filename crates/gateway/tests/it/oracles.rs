@@ -1,4 +1,4 @@
-//! The protocol's test oracles (protocol.md, Appendix E), each under its number. Other tests show most of them, too, and more
+//! What anybody can hold against an intermediary of MCP, each under its number. Other tests show most of them, too, and more
 //! thoroughly; here each is short and on its own.
 //!
 //! Not here:

@@ -38,7 +38,7 @@ fn reason(text: &str) -> Option<&str> {
     json::at(text, &["error", "data", "reason"]).map(json::plain)
 }
 
-/// Appendix E, oracle 29: whatever a legacy server says to a modern question, it is then asked in its own way.
+/// MCP 2026-07-28 `basic/versioning` §Era detection: whatever a legacy server says to a modern question, it is then asked in its own way.
 #[tokio::test(start_paused = true)]
 async fn a_process_that_answers_anything_else_is_asked_in_the_legacy_way() {
     for answer in [
@@ -184,7 +184,7 @@ async fn a_process_that_is_slow_to_start_is_the_one_that_is_kept() {
     }
 }
 
-/// Appendix E, oracle 30.
+/// MCP 2026-07-28 `basic/versioning`: an error that names other revisions is a modern server's.
 #[tokio::test(start_paused = true)]
 async fn a_process_of_another_modern_revision_is_not_asked_in_the_legacy_way() {
     let (running, server, mut desk, _spawn) =

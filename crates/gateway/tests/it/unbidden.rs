@@ -58,7 +58,7 @@ async fn where_two_clients_can_be_meant_nobody_is_asked() {
     assert_eq!(json::at(refused.seen.text(), &["error", "code"]), Some("-32602"));
 }
 
-/// A modern client has nothing that it could be asked on (protocol.md §2.9).
+/// A modern client has nothing that it could be asked on (MCP 2026-07-28 `basic/patterns/mrtr`).
 #[tokio::test(start_paused = true)]
 async fn where_no_legacy_client_listens_the_server_is_told_so() {
     let (running, mut desk) = stand().await;

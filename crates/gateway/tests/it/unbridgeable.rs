@@ -1,4 +1,4 @@
-//! What cannot be carried between the eras at all (protocol.md §2.9), row by row: what each side is told, or what happens
+//! What cannot be carried between the eras at all, row by row: what each side is told, or what happens
 //! instead.
 
 use std::sync::Arc;

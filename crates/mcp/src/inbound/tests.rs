@@ -41,7 +41,8 @@ fn a_good_call_is_read() {
     assert_eq!(call.client().log, LogWish::Nothing);
 }
 
-/// Appendix E, oracles 1 to 4, 7 and 8, and the order of protocol.md §1.23.
+/// MCP 2026-07-28 `basic/transports/streamable-http` and `basic/versioning`: one code for each rule, and the version before
+/// the headers that a later revision may have other rules for.
 #[test]
 fn each_broken_rule_has_its_code() {
     let body = call_tool(r#""name":"add""#);

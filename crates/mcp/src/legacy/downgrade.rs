@@ -6,7 +6,7 @@
 //! `title`, `execution`, annotations, `_meta` stay as they came. A server that is no newer than the client wrote what the
 //! client reads; then nothing is touched, not even its mistakes.
 //!
-//! Source: MCP `schema/*/schema.json`, protocol.md §2.1 and §2.7.
+//! Source: MCP `schema/*/schema.json` and the changelog of each revision.
 
 use std::borrow::Cow;
 

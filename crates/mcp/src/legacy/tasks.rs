@@ -4,7 +4,7 @@
 //! `tasks/result`. In the modern era the server decides, and `tasks/get` carries result, error or open questions. What is
 //! not renamed stays as it came: times, numbers, unknown members.
 //!
-//! Source: MCP 2025-11-25 `basic/utilities/tasks`; tasks extension `specification/draft/tasks`; protocol.md §2.5, §3.2.
+//! Source: MCP 2025-11-25 `basic/utilities/tasks`; tasks extension `specification/draft/tasks`.
 
 use std::borrow::Cow;
 
