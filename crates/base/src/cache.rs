@@ -107,7 +107,7 @@ impl<K: Clone + Eq + Hash, V: Clone, E: Clone> Cache<K, V, E> {
         }
         let (tell, outcome) = watch::channel(None);
         inner.asking.insert(key.clone(), outcome.clone());
-        Turn::Mine(Asking { kept: self, key: key.clone(), outcome, tell })
+        Turn::Mine(Fetching { kept: self, key: key.clone(), outcome, tell })
     }
 }
 
@@ -126,19 +126,19 @@ impl<K: Eq + Hash, V, E> Inner<K, V, E> {
 }
 
 enum Turn<'k, K: Eq + Hash, V, E> {
-    Mine(Asking<'k, K, V, E>),
+    Mine(Fetching<'k, K, V, E>),
     Theirs(Outcome<V, E>),
 }
 
 /// One who asks; whoever wants the same waits for it.
-struct Asking<'k, K: Eq + Hash, V, E> {
+struct Fetching<'k, K: Eq + Hash, V, E> {
     kept: &'k Cache<K, V, E>,
     key: K,
     outcome: Outcome<V, E>,
     tell: watch::Sender<Option<Result<V, E>>>,
 }
 
-impl<K: Eq + Hash, V: Clone, E: Clone> Asking<'_, K, V, E> {
+impl<K: Eq + Hash, V: Clone, E: Clone> Fetching<'_, K, V, E> {
     /// Tells those who wait. Who comes from now on asks again.
     fn end(self, outcome: &Result<V, E>) {
         self.leave();
@@ -146,7 +146,7 @@ impl<K: Eq + Hash, V: Clone, E: Clone> Asking<'_, K, V, E> {
     }
 }
 
-impl<K: Eq + Hash, V, E> Asking<'_, K, V, E> {
+impl<K: Eq + Hash, V, E> Fetching<'_, K, V, E> {
     fn leave(&self) {
         let mut inner = self.kept.inner();
         if inner.asking.get(&self.key).is_some_and(|outcome| outcome.same_channel(&self.outcome)) {
@@ -155,7 +155,7 @@ impl<K: Eq + Hash, V, E> Asking<'_, K, V, E> {
     }
 }
 
-impl<K: Eq + Hash, V, E> Drop for Asking<'_, K, V, E> {
+impl<K: Eq + Hash, V, E> Drop for Fetching<'_, K, V, E> {
     fn drop(&mut self) {
         self.leave();
     }

@@ -37,9 +37,9 @@ pub(crate) mod uris;
 use self::index::Index;
 use self::label::RouteLabel;
 use self::names::{Names, Owner};
-use self::reading::{Part, Reader, Wait};
+use self::reading::{Part, Patience, Reader};
 use self::remarks::{Done, Remark, Remarks};
-use self::shelf::{ListFault, Pages, Shelf, Term};
+use self::shelf::{Freshness, ListFault, Pages, Shelf};
 use self::sight::Sight;
 use crate::caller::Caller;
 
@@ -86,7 +86,7 @@ pub(crate) struct Target<'c> {
 pub(crate) struct Merged {
     /// The entries' texts.
     pub(crate) entries: Vec<Bytes>,
-    pub(crate) term: Term,
+    pub(crate) term: Freshness,
     /// Whether each server gave a page, which says for whom it is.
     pub(crate) is_told: bool,
     /// The servers whose entries are missing, or not all there, and why.
@@ -195,13 +195,13 @@ impl Catalog {
         let member = self.members.get(server)?;
         if self.names.may_be_cut(public) {
             let key = (kind, public.to_string());
-            drop(Box::pin(member.know(kind, caller, Wait::Whole)).await);
+            drop(Box::pin(member.know(kind, caller, Patience::Whole)).await);
             // One that is not known may have been listed since, at another replica for one.
             if !member.shelf.index(caller.era()).cut.contains_key(&key)
                 && !member.shelf.index(caller.era()).seen.contains_key(&key)
                 && let Some(method) = method::find(list_name(kind))
             {
-                drop(Box::pin(member.reader.list(method, caller, Wait::Whole)).await);
+                drop(Box::pin(member.reader.list(method, caller, Patience::Whole)).await);
             }
             if let Some(name) = member.shelf.index(caller.era()).cut.get(&key) {
                 return Some((server, name.as_str().into()));
@@ -240,7 +240,7 @@ impl Catalog {
     /// The server whose list has that public name, if exactly one has. Lists that were not read yet are read.
     async fn only_one_that_has(&self, kind: Kind, public: &str, caller: &Caller) -> Option<usize> {
         // Who has one server's tool need not wait for another that is sick.
-        join_all(self.members.iter().map(|member| member.know(kind, caller, Wait::Fair))).await;
+        join_all(self.members.iter().map(|member| member.know(kind, caller, Patience::Fair))).await;
         let view = self.view(&caller.principal);
         let has = |(_, member): &(usize, &Member)| {
             let index = member.shelf.index(caller.era());
@@ -259,7 +259,7 @@ impl Catalog {
 
     /// The server that lists a template which a URI without a prefix was made of, if exactly one does.
     async fn only_one_with_template_for(&self, uri: &str, caller: &Caller) -> Option<usize> {
-        join_all(self.members.iter().map(|member| member.know(Kind::Template, caller, Wait::Fair))).await;
+        join_all(self.members.iter().map(|member| member.know(Kind::Template, caller, Patience::Fair))).await;
         let view = self.view(&caller.principal);
         let fits = |(kind, text): &(Kind, String)| *kind == Kind::Template && template::fits(text, uri);
         let has = |(_, member): &(usize, &Member)| {
@@ -281,7 +281,7 @@ impl Catalog {
             if !Member::sight(member, view).lists(method.kind) {
                 return Ok(Pages::default());
             }
-            member.reader.list(method, caller, Wait::Fair).await
+            member.reader.list(method, caller, Patience::Fair).await
         };
         join_all(self.members.iter().map(part)).await
     }
@@ -298,7 +298,7 @@ impl Catalog {
         let (mut entries, mut is_partial) = (Vec::new(), false);
         let mut merged = Merged {
             entries: Vec::new(),
-            term: Term { until: now + LONGEST_TERM, scope: Scope::Public },
+            term: Freshness { until: now + LONGEST_TERM, scope: Scope::Public },
             is_told: true,
             degraded: BTreeMap::new(),
             remarks: Remarks::default(),
@@ -340,7 +340,7 @@ impl Catalog {
         merged.entries = without_ambiguous(entries, method.kind, &mut merged.remarks);
         if is_partial {
             // The missing entries may be back at any moment.
-            merged.term = Term { until: now, scope: Scope::Private };
+            merged.term = Freshness { until: now, scope: Scope::Private };
         }
         merged
     }
@@ -411,7 +411,7 @@ impl Member {
         if known() || lock(&self.in_vain).is_some_and(|at| at.elapsed() < ASK_AGAIN) {
             return Ok(());
         }
-        match Box::pin(self.know(Kind::Tool, caller, Wait::Whole)).await {
+        match Box::pin(self.know(Kind::Tool, caller, Patience::Whole)).await {
             Ok(()) if known() => Ok(()),
             Err(ListFault::Call(
                 error @ (CallError::BreakerOpen { .. } | CallError::OutOfDescriptors { .. }),
@@ -430,7 +430,7 @@ impl Member {
     }
 
     /// Sees to it that the list of a kind was read once. A server that cannot give it stays unknown.
-    async fn know(&self, kind: Kind, caller: &Caller, wait: Wait) -> Result<(), ListFault> {
+    async fn know(&self, kind: Kind, caller: &Caller, wait: Patience) -> Result<(), ListFault> {
         let list = list_name(kind);
         if self.shelf.index(caller.era()).complete.contains(&list) {
             return Ok(());
@@ -458,7 +458,7 @@ impl Member {
     pub(crate) async fn relearn(&self, caller: &Caller) {
         self.shelf.changed(Kind::Tool, Some(caller.era()));
         if let Some(method) = method::find("tools/list")
-            && let Err(fault) = self.reader.list(method, caller, Wait::Whole).await
+            && let Err(fault) = self.reader.list(method, caller, Patience::Whole).await
         {
             tracing::debug!(
                 upstream = self.upstream.name(),

@@ -28,7 +28,7 @@ use crate::changes::subscription::Subscription;
 use crate::forward::questions::{Asking, Questions};
 use crate::forward::record::CallRecord;
 use crate::forward::relay::{Passed, Relay};
-use crate::forward::round::{Round, Rounds, Turn, Waited};
+use crate::forward::round::{Round, RoundStep, Rounds, Waited};
 use crate::outcome::Outcome;
 use crate::route::Route;
 
@@ -379,10 +379,10 @@ impl Flow {
         self.rounds += 1;
     }
 
-    fn turn(&mut self, turn: Result<Turn, CallError>) -> Option<Step> {
+    fn turn(&mut self, turn: Result<RoundStep, CallError>) -> Option<Step> {
         match turn {
-            Ok(Turn::Say(bytes)) => Some(Step::Ask(bytes)),
-            Ok(Turn::Again(call)) => {
+            Ok(RoundStep::Say(bytes)) => Some(Step::Ask(bytes)),
+            Ok(RoundStep::Again(call)) => {
                 let started = start(Arc::clone(&self.route), call, Arc::clone(&self.caller));
                 self.state = State::Starting(started);
                 None

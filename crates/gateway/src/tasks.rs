@@ -43,7 +43,7 @@ mod wait;
 use self::client::Courier;
 use self::edit::{Reshape, TaskEdit};
 use self::ids::{Ids, Name};
-use self::legacy_server::Held;
+use self::legacy_server::OpenTasks;
 use self::results::Finished;
 
 /// What is remembered of tasks that legacy clients have cancelled at modern servers.
@@ -61,7 +61,7 @@ pub(crate) struct Tasks {
     /// Results of calls that their servers made no task of, although their legacy clients wanted one.
     finished: Finished,
     /// Tasks of legacy servers that wait for modern clients.
-    held: Held,
+    held: OpenTasks,
     /// This process among others: an id names who knows its task.
     replica: Option<Arc<Replica>>,
 }
@@ -75,7 +75,7 @@ impl Tasks {
             waits: Arc::new(waits),
             cancelled: Cache::new(CANCELLED),
             finished: Finished::new(),
-            held: Held::default(),
+            held: OpenTasks::default(),
             replica,
         })
     }

@@ -38,7 +38,7 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
         Self { held: Some(share.nothing()), ..self }
     }
 
-    /// The next line; `None` at the end. Safe to drop while waiting: nothing that was read is lost.
+    /// The next line; `None` at the end. Cancel safe: nothing that was read is lost.
     ///
     /// # Errors
     /// When the source cannot be read.

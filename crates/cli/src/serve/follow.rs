@@ -87,7 +87,7 @@ impl From<Held> for Followed {
 }
 
 impl Followed {
-    /// Waits until the files hold something else, and have held it for two looks. Safe to drop while waiting.
+    /// Waits until the files hold something else, and have held it for two looks. Cancel safe.
     pub(crate) async fn changed(&mut self) {
         loop {
             self.looks.tick().await;

@@ -56,12 +56,12 @@ mod tests {
 
     use super::*;
     use crate::catalog::remarks::Remarks;
-    use crate::catalog::shelf::Term;
+    use crate::catalog::shelf::Freshness;
 
     fn list(names: &[&'static str]) -> Merged {
         Merged {
             entries: names.iter().map(|name| Bytes::from_static(name.as_bytes())).collect(),
-            term: Term { until: Instant::now(), scope: Scope::Private },
+            term: Freshness { until: Instant::now(), scope: Scope::Private },
             is_told: true,
             degraded: BTreeMap::new(),
             remarks: Remarks::default(),

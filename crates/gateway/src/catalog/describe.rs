@@ -22,7 +22,7 @@ use tokio::time::{Duration, Instant};
 use upstream::{Arrival, Order};
 
 use crate::caller::Caller;
-use crate::catalog::reading::Wait;
+use crate::catalog::reading::Patience;
 use crate::catalog::{Catalog, Member, remarks};
 
 /// How long a merged description of several servers counts as fresh.
@@ -66,7 +66,7 @@ impl Descriptions {
     /// Answers `server/discover`. One modern server describes itself; only the revisions are ours to say.
     pub(crate) async fn describe(&self, call: &Call, caller: &Caller) -> Result<Message, CallError> {
         if let Some(member) = self.catalog.only() {
-            let (era, _) = member.reader.describe(caller, Wait::Whole).await?;
+            let (era, _) = member.reader.describe(caller, Patience::Whole).await?;
             if era == Era::Modern {
                 let message = self.described(member, call, caller).await?;
                 return reply::with_id(&message, call.id());
@@ -184,7 +184,7 @@ impl Descriptions {
     ) -> Result<(Discovered, BTreeMap<String, String>), CallError> {
         let versions: Vec<String> = version::names(Era::Modern).map(str::to_owned).collect();
         if let Some(member) = self.catalog.only() {
-            let (theirs, found) = member.reader.describe(caller, Wait::Whole).await?;
+            let (theirs, found) = member.reader.describe(caller, Patience::Whole).await?;
             let mut discovered = Discovered::clone(&found);
             discovered.versions = versions;
             if self.tells_of_changes {
@@ -197,7 +197,7 @@ impl Descriptions {
             return Ok((discovered, BTreeMap::new()));
         }
         let members = &self.catalog.members;
-        let asked = members.iter().map(|member| member.reader.describe(caller, Wait::Fair));
+        let asked = members.iter().map(|member| member.reader.describe(caller, Patience::Fair));
         let found = join_all(asked).await;
         let mut capabilities = Capabilities::default();
         let (mut instructions, mut degraded) = (Vec::new(), BTreeMap::new());

@@ -33,7 +33,7 @@ use transport::memory::Memory;
 
 use crate::caller::Caller;
 use crate::catalog::remarks::{Remarks, degraded};
-use crate::catalog::shelf::{Audience, ListFault, Pages, Term};
+use crate::catalog::shelf::{Audience, Freshness, ListFault, Pages};
 use crate::catalog::sight::Sight;
 use crate::catalog::{Catalog, Member, Merged, cursor};
 
@@ -47,16 +47,16 @@ const MOST_CURSOR: usize = 4096;
 pub(crate) struct Lists {
     catalog: Arc<Catalog>,
     memory: Memory,
-    listings: Cache<Key, Arc<Listing>, Infallible>,
+    listings: Cache<ListKey, Arc<Listing>, Infallible>,
     /// Merged lists of which clients get pages.
-    merged: Cache<Key, Arc<(Merged, Basis)>, Infallible>,
+    merged: Cache<ListKey, Arc<(Merged, Basis)>, Infallible>,
     /// Whether any server has a conversation with each client's session of its own.
     by_session: bool,
 }
 
 /// What a list is asked for by.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Key {
+struct ListKey {
     method: &'static str,
     revision: &'static str,
     cursor: Option<Digest>,
@@ -65,7 +65,7 @@ struct Key {
     view: ViewId,
 }
 
-impl Key {
+impl ListKey {
     /// The key under which all who have declared the same find what is public.
     fn for_everyone(&self) -> Self {
         Self { audience: self.audience.everyone(), ..self.clone() }
@@ -79,7 +79,7 @@ impl Key {
 /// What something was built from, as far as it may change.
 #[derive(Debug, Clone)]
 struct Basis {
-    term: Term,
+    term: Freshness,
     /// Each server's count of changes before its pages were read.
     changes: Arc<[u64]>,
     /// Whether it is the same for all who have declared the same.
@@ -138,10 +138,10 @@ impl Lists {
         }
     }
 
-    fn key(&self, method: &Method, cursor: Option<&str>, caller: &Caller, view: &View) -> Key {
+    fn key(&self, method: &Method, cursor: Option<&str>, caller: &Caller, view: &View) -> ListKey {
         let audience = Audience::of(caller, caller.session.as_ref().filter(|_| self.by_session));
         let cursor = cursor.map(|cursor| Digest::of([cursor]));
-        Key { method: method.name, revision: caller.revision.name, cursor, audience, view: view.id() }
+        ListKey { method: method.name, revision: caller.revision.name, cursor, audience, view: view.id() }
     }
 
     /// Answers a list request.
@@ -300,7 +300,7 @@ struct Wish<'a> {
     method: &'static Method,
     cursor: Option<&'a str>,
     to: &'static Revision,
-    key: &'a Key,
+    key: &'a ListKey,
     view: &'a View,
 }
 

@@ -36,7 +36,7 @@ type Description = Result<(Era, Arc<Discovered>), CallError>;
 
 /// How long somebody waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wait {
+pub(crate) enum Patience {
     /// As long as the server may take.
     Whole,
     /// Not longer than is fair to the other servers.
@@ -68,14 +68,14 @@ pub(crate) struct Reader {
 
 /// What had happened before a list was asked for.
 #[derive(Debug, Clone, Copy)]
-struct State {
+struct AsOf {
     /// How often it had changed.
     generation: u64,
     /// What was counted of calls that may change something.
     acts: u64,
 }
 
-impl State {
+impl AsOf {
     /// Whether whoever came at `other` would see nothing old.
     fn is_since(self, other: Self) -> bool {
         self.generation >= other.generation && self.acts >= other.acts
@@ -86,7 +86,7 @@ impl State {
 #[derive(Debug, Clone)]
 struct Read {
     part: Part,
-    state: State,
+    state: AsOf,
     /// What was known of it before.
     before: Option<Pages>,
 }
@@ -120,7 +120,12 @@ impl Reader {
     }
 
     /// All pages of a list, as far as it has them; none from a server that says it has no such things.
-    pub(crate) async fn list(self: &Arc<Self>, method: &'static Method, caller: &Caller, wait: Wait) -> Part {
+    pub(crate) async fn list(
+        self: &Arc<Self>,
+        method: &'static Method,
+        caller: &Caller,
+        wait: Patience,
+    ) -> Part {
         let mut arrived = self.state(method, caller.era());
         let until = self.until(method, caller, wait);
         loop {
@@ -185,7 +190,7 @@ impl Reader {
 
     /// Reads a list before anybody asks, for the first who does.
     pub(crate) async fn read_early(self: &Arc<Self>, method: &'static Method, caller: &Caller) -> Part {
-        let part = self.list(method, caller, Wait::Whole).await;
+        let part = self.list(method, caller, Patience::Whole).await;
         if let Ok(pages) = &part {
             pages.spare(EARLY);
         }
@@ -193,14 +198,14 @@ impl Reader {
     }
 
     /// What the server says of itself, as far as that can be known without waiting for long.
-    pub(crate) async fn describe(self: &Arc<Self>, caller: &Caller, wait: Wait) -> Description {
+    pub(crate) async fn describe(self: &Arc<Self>, caller: &Caller, wait: Patience) -> Description {
         if let Some(known) = self.upstream.known_link(caller.era()) {
             return Ok(known);
         }
         let until = match wait {
-            Wait::Fair => self.upstream.patience(Want::Description),
-            Wait::Whole if self.upstream.sick().is_some() => Instant::now(),
-            Wait::Whole => Instant::now() + self.upstream.plan().deadlines.list,
+            Patience::Fair => self.upstream.patience(Want::Description),
+            Patience::Whole if self.upstream.sick().is_some() => Instant::now(),
+            Patience::Whole => Instant::now() + self.upstream.plan().deadlines.list,
         };
         let (this, own) = (Arc::clone(self), Caller { session: None, ..caller.beyond_the_request() });
         let mut outcome = match self.description.begin(
@@ -299,12 +304,12 @@ impl Reader {
     }
 
     /// Until when a list is waited for, if not until the server's own deadline.
-    fn until(&self, method: &'static Method, caller: &Caller, wait: Wait) -> Option<Instant> {
+    fn until(&self, method: &'static Method, caller: &Caller, wait: Patience) -> Option<Instant> {
         let now = Instant::now();
         match wait {
             _ if self.is_sick(method) => Some(now),
-            Wait::Whole => None,
-            Wait::Fair => {
+            Patience::Whole => None,
+            Patience::Fair => {
                 let until = self.upstream.patience(Want::List);
                 // Others have waited for this very list already.
                 let waited = self.lists.since(&(method.name, self.shelf.audience(caller)));
@@ -351,8 +356,8 @@ impl Reader {
         Read { part, state, before }
     }
 
-    fn state(&self, method: &'static Method, client: Era) -> State {
-        State { generation: self.shelf.changes(method.kind, client), acts: self.upstream.acts() }
+    fn state(&self, method: &'static Method, client: Era) -> AsOf {
+        AsOf { generation: self.shelf.changes(method.kind, client), acts: self.upstream.acts() }
     }
 
     /// What the outcome of reading a list says of the server.
@@ -394,8 +399,8 @@ impl Reader {
     }
 
     /// What is given to somebody who has waited for it.
-    fn given(&self, part: Part, method: &'static Method, caller: &Caller, wait: Wait) -> Part {
-        if part.is_err() && wait == Wait::Fair {
+    fn given(&self, part: Part, method: &'static Method, caller: &Caller, wait: Patience) -> Part {
+        if part.is_err() && wait == Patience::Fair {
             self.owe(method, caller, true);
         }
         part

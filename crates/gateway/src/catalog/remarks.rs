@@ -81,11 +81,11 @@ impl fmt::Display for Remark {
 
 /// What of a server's remarks was told already: each is, once.
 #[derive(Debug, Default)]
-pub(crate) struct Told {
+pub(crate) struct ToldRemarks {
     before: Mutex<HashSet<Remark>>,
 }
 
-impl Told {
+impl ToldRemarks {
     pub(crate) fn tell(&self, upstream: &Upstream, remarks: &[Remark]) {
         for remark in remarks {
             let mut before = lock(&self.before);

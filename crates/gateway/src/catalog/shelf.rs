@@ -35,7 +35,7 @@ use upstream::{Arrival, Order, Upstream};
 use crate::caller::Caller;
 use crate::catalog::index::Index;
 use crate::catalog::label::{Entry, Label, own_name};
-use crate::catalog::remarks::{Remark, Told};
+use crate::catalog::remarks::{Remark, ToldRemarks};
 use crate::catalog::sight::Sight;
 
 mod reading;
@@ -54,12 +54,12 @@ const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Until when something is fresh, and for whom: [`Hints`], however much time has passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Term {
+pub(crate) struct Freshness {
     pub(crate) until: Instant,
     pub(crate) scope: Scope,
 }
 
-impl Term {
+impl Freshness {
     /// The term of what is made of two.
     pub(crate) fn and(self, other: Self) -> Self {
         Self { until: self.until.min(other.until), scope: self.scope.max(other.scope) }
@@ -243,9 +243,9 @@ impl Stocked {
     }
 
     /// Until when it is fresh, and for whom.
-    pub(crate) fn term(&self) -> Term {
+    pub(crate) fn term(&self) -> Freshness {
         let until = self.received.checked_add(self.hints.ttl);
-        Term { until: until.unwrap_or_else(|| self.received + LONGEST), scope: self.hints.scope }
+        Freshness { until: until.unwrap_or_else(|| self.received + LONGEST), scope: self.hints.scope }
     }
 
     /// Whether it may be given; for the first who asks only where its server is well.
@@ -274,7 +274,7 @@ impl Stocked {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Key {
+struct PageKey {
     method: &'static str,
     cursor: Option<Digest>,
     audience: Audience,
@@ -306,8 +306,8 @@ pub(crate) struct Shelf {
     gate: Gate,
     label: Arc<dyn Label>,
     /// What is odd in its lists, as far as the log has it.
-    told: Told,
-    pages: Cache<Key, Arc<Stocked>, ListFault>,
+    told: ToldRemarks,
+    pages: Cache<PageKey, Arc<Stocked>, ListFault>,
     /// What a server lists may differ by the era that it is asked in.
     eras: Arc<PerEra<Known>>,
 }
@@ -325,7 +325,7 @@ impl Shelf {
         // What is kept must leave room for what is under way.
         let bytes = BOUNDS.bytes.min(upstream.world().memory.limit() / 16);
         let pages = Cache::new(Bounds { bytes, ..BOUNDS });
-        Self { upstream, gate, label, told: Told::default(), pages, eras: Arc::default() }
+        Self { upstream, gate, label, told: ToldRemarks::default(), pages, eras: Arc::default() }
     }
 
     /// What is known for clients of an era.
@@ -436,10 +436,10 @@ impl Shelf {
     }
 
     /// What a page is kept under if it is for all who have declared the same, and if it is not.
-    fn keys(&self, method: &'static Method, cursor: Option<&str>, caller: &Caller) -> (Key, Key) {
+    fn keys(&self, method: &'static Method, cursor: Option<&str>, caller: &Caller) -> (PageKey, PageKey) {
         let cursor = cursor.map(|cursor| Digest::of([cursor]));
-        let key = Key { method: method.name, cursor, audience: self.audience(caller) };
-        (Key { audience: key.audience.everyone(), ..key.clone() }, key)
+        let key = PageKey { method: method.name, cursor, audience: self.audience(caller) };
+        (PageKey { audience: key.audience.everyone(), ..key.clone() }, key)
     }
 
     /// One page, as it is kept or from the server.

@@ -28,7 +28,7 @@ use crate::changes::watch::Interest;
 /// A subscription that is open as long as it lives.
 pub(crate) struct Subscription {
     names: Arc<Names>,
-    terms: Terms,
+    terms: Honoured,
     news: broadcast::Receiver<Arc<News>>,
     /// Told before anything else.
     waiting: Vec<Bytes>,
@@ -66,7 +66,7 @@ impl std::fmt::Debug for Subscription {
 }
 
 /// What of a wish the servers honour.
-struct Terms {
+struct Honoured {
     /// In public names.
     honoured: Filter,
     /// Of each server, in its own names.
@@ -74,7 +74,7 @@ struct Terms {
     _interests: Vec<Interest>,
 }
 
-impl Terms {
+impl Honoured {
     /// What the view does not show is not asked for, and not honoured.
     async fn settle(changes: &Changes, wanted: &Filter, era: Era, view: &View) -> Self {
         let names = &changes.names;
@@ -139,7 +139,7 @@ impl Subscription {
         let (news, view) = (changes.feed.subscribe(), changes.gate.view(principal));
         Self {
             names: Arc::clone(&changes.names),
-            terms: Terms::settle(changes, &wanted, era, &view).await,
+            terms: Honoured::settle(changes, &wanted, era, &view).await,
             news,
             waiting: Vec::new(),
             stream: None,
@@ -154,7 +154,7 @@ impl Subscription {
 
     /// Wants something else from now on. What has come meanwhile waits, so nothing is missed and nothing told twice.
     pub(crate) async fn change(&mut self, changes: &Changes, wanted: Filter) {
-        self.terms = Terms::settle(changes, &wanted, self.era, &self.view).await;
+        self.terms = Honoured::settle(changes, &wanted, self.era, &self.view).await;
     }
 
     /// For a modern `subscriptions/listen`: each notification names the stream, and the first is the acknowledgement.

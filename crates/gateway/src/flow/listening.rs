@@ -29,7 +29,7 @@ impl Flow {
 }
 
 impl Listening {
-    /// The next message, the last of which is the response; then none. Safe to drop while waiting.
+    /// The next message, the last of which is the response; then none. Cancel safe.
     pub(crate) async fn next(&mut self) -> Option<Bytes> {
         if self.is_over {
             return None;

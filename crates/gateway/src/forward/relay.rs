@@ -173,7 +173,7 @@ impl Relay {
     }
 
     /// Keeps what comes until the call is over or dropped: the server is not made to wait, and its pings are answered.
-    /// Progress goes nowhere meanwhile. Safe to drop while waiting.
+    /// Progress goes nowhere meanwhile. Cancel safe.
     pub(crate) async fn keep_hearing(&mut self) {
         let mut bytes = 0;
         while self.early.len() < MOST_EARLY && !self.is_over() {
@@ -228,8 +228,8 @@ impl Relay {
         self.answer.revision()
     }
 
-    /// Waits for the next thing. After the response or an error it must not be asked again. Safe to drop while
-    /// waiting. `asking` is what its legacy client is asked in this call.
+    /// Waits for the next thing. After the response or an error it must not be asked again. Cancel safe. `asking` is what
+    /// its legacy client is asked in this call.
     pub(crate) async fn next(&mut self, asking: Option<&Asking>) -> Result<Passed, CallError> {
         let passed = self.pass(asking).await;
         match &passed {

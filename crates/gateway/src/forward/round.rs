@@ -57,7 +57,7 @@ pub(crate) enum Waited {
 }
 
 /// What comes next in a round.
-pub(crate) enum Turn {
+pub(crate) enum RoundStep {
     /// A request to the client.
     Say(Bytes),
     /// The call, to be sent again.
@@ -93,9 +93,9 @@ impl Round {
     }
 
     /// Waits for what comes next. Cancel safe.
-    pub(crate) async fn next(&mut self) -> Result<Turn, CallError> {
+    pub(crate) async fn next(&mut self) -> Result<RoundStep, CallError> {
         if let Some(text) = self.unsaid.pop_front() {
-            return Ok(Turn::Say(text));
+            return Ok(RoundStep::Say(text));
         }
         let refused = |why: String| CallError::InputRefused { why };
         if self.waiting.is_empty() && self.answers.is_empty() {
@@ -117,6 +117,6 @@ impl Round {
             self.waiting.pop_front();
         }
         let again = mrtr::again(&self.call, &self.answers, self.state.as_deref())?;
-        Ok(Turn::Again(Box::new(again)))
+        Ok(RoundStep::Again(Box::new(again)))
     }
 }

@@ -37,7 +37,7 @@ const MOST_QUESTIONS: usize = 64;
 
 /// The tasks that are held open, by their public ids.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Held(Arc<Mutex<HashMap<String, Arc<Open>>>>);
+pub(super) struct OpenTasks(Arc<Mutex<HashMap<String, Arc<Open>>>>);
 
 /// A task whose questions are heard.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ impl Drop for Open {
     }
 }
 
-impl Held {
+impl OpenTasks {
     pub(super) fn clear(&self) {
         lock(&self.0).clear();
     }

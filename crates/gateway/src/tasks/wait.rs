@@ -24,7 +24,7 @@ use tokio::time::{Duration, Instant, sleep};
 use super::{Failed, Subject, Tasks, result_of};
 use crate::catalog::uris::{Mapping, map_result_uris};
 use crate::forward::questions::Asking;
-use crate::forward::round::{Round, Rounds, Turn, Waited};
+use crate::forward::round::{Round, RoundStep, Rounds, Waited};
 
 /// How long to wait before asking again, if the server does not say; and within which bounds it may say so.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -104,8 +104,8 @@ impl Wait {
                 Doing::Asking(round) => round.next().await?,
             };
             match turn {
-                Turn::Say(bytes) => return Ok(Waited::Ask(bytes)),
-                Turn::Again(update) => self.doing = self.update(*update),
+                RoundStep::Say(bytes) => return Ok(Waited::Ask(bytes)),
+                RoundStep::Again(update) => self.doing = self.update(*update),
             }
         }
     }

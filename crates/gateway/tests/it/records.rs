@@ -103,13 +103,13 @@ async fn a_call_that_its_client_leaves_is_written_down_as_cancelled() {
 /// What legacy clients say that is no call is written down, too.
 #[tokio::test(start_paused = true)]
 async fn what_a_legacy_client_asks_us_is_written_down() {
-    let Bench { running, mut told, let_go, .. } = bench(Persona::legacy()).await;
-    let_go.add_permits(8);
-    let mut door = Door::open(Kind::LegacyHttp, &running).await;
-    assert_eq!(told.recv().await.unwrap(), "anonymous \"\" initialize ok");
+    let mut bench = bench(Persona::legacy()).await;
+    bench.let_go.add_permits(8);
+    let mut door = Door::open(Kind::LegacyHttp, &bench.running).await;
+    assert_eq!(bench.told.recv().await.unwrap(), "anonymous \"\" initialize ok");
     drop(door.response(&door.body("1", "ping", "", "")).await);
-    assert_eq!(told.recv().await.unwrap(), "anonymous \"\" ping ok");
-    let watch = door.body("2", "resources/subscribe", r#""uri":"a://b""#, "");
-    assert!(door.response(&watch).await.contains("\"error\""));
-    assert!(told.recv().await.unwrap().starts_with("anonymous \"\" resources/subscribe "));
+    assert_eq!(bench.told.recv().await.unwrap(), "anonymous \"\" ping ok");
+    let level = door.body("2", "logging/setLevel", r#""level":"loud""#, "");
+    assert!(door.response(&level).await.contains("\"error\""));
+    assert!(bench.told.recv().await.unwrap().starts_with("anonymous \"\" logging/setLevel "));
 }
