@@ -336,10 +336,17 @@ pub fn session(data: &[u8]) {
     assert_eq!(out.iter().filter(|byte| **byte == b'\n').count(), 3, "an event is one data line");
 }
 
-/// A configuration: TOML or JSON. It has a plan, or it has an error.
+/// A configuration: TOML, JSON or YAML. It has a plan, or it has an error.
 pub fn config(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    let name = if text.trim_start().starts_with('{') { "mcp.json" } else { "portolan.toml" };
+    let begins = |start: &str| text.trim_start().starts_with(start);
+    let name = if begins("{") {
+        "mcp.json"
+    } else if begins("mcpServers:") || begins("extensions:") {
+        "config.yaml"
+    } else {
+        "portolan.toml"
+    };
     let source = config::Source { path: PathBuf::from(name), text: text.to_owned() };
     let loaded = config::load_text(source, &|_| None);
     let failed = loaded.diagnostics.iter().any(|d| d.severity == config::Severity::Error);
