@@ -230,13 +230,19 @@ impl Gateway {
             .map(|server| (Arc::clone(&server.upstream), Arc::clone(&server.watch)))
             .collect();
         if plan.limits == before.plan.limits
+            && plan.left_out == before.plan.left_out
             && let Some((_, endpoint)) = before.endpoints.iter().find(|(known, _)| known == route)
             && endpoint.route.has_members(&members)
         {
             return Arc::clone(endpoint);
         }
-        let route_now =
-            Route::new(route, &members, self.gate.clone(), self.world.clone(), self.shares.clone());
+        let route_now = Route::new(
+            (route, &plan.left_out),
+            &members,
+            self.gate.clone(),
+            self.world.clone(),
+            self.shares.clone(),
+        );
         Arc::new(Endpoint {
             route: Arc::new(route_now),
             sessions: self.sessions_of(&route.name),

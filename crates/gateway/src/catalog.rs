@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use auth::{Gate, Principal, View};
 use base::error::CallError;
-use base::plan::{RoutePlan, SchemaRule};
+use base::plan::{LeftOut, RoutePlan, SchemaRule};
 use base::sync::lock;
 use bytes::Bytes;
 use bytestring::ByteString;
@@ -55,6 +55,8 @@ pub(crate) struct Catalog {
     pub(crate) members: Vec<Member>,
     /// Portolan itself, for what it answers as a server does. It has nothing to list.
     own: Member,
+    /// Servers that were configured and cannot be served, and why.
+    left_out: BTreeMap<String, String>,
     gate: Gate,
     /// How many entries a page of a merged list has.
     pub(crate) page_size: Option<usize>,
@@ -110,7 +112,7 @@ impl Catalog {
     pub(crate) fn new(
         plan: &RoutePlan,
         upstreams: &[Arc<Upstream>],
-        own: &Arc<Upstream>,
+        (own, left_out): (&Arc<Upstream>, &[LeftOut]),
         gate: &Gate,
     ) -> Self {
         let prefixes = upstreams.iter().map(|upstream| upstream.plan().prefix.as_str());
@@ -133,7 +135,8 @@ impl Catalog {
         let members = upstreams.iter().enumerate().map(member).collect();
         let own = member((upstreams.len(), own));
         let page_size = plan.page_size.filter(|size| *size > 0);
-        Self { names, members, own, gate: gate.clone(), page_size }
+        let left_out = left_out.iter().map(|left| (left.name.clone(), left.why.clone())).collect();
+        Self { names, members, own, left_out, gate: gate.clone(), page_size }
     }
 
     /// The only server, if the route passes it through.
@@ -142,6 +145,11 @@ impl Catalog {
             [only] => Some(only),
             _ => None,
         }
+    }
+
+    /// Servers that were configured and cannot be served, and why.
+    pub(crate) fn left_out(&self) -> &BTreeMap<String, String> {
+        &self.left_out
     }
 
     /// Portolan itself, as the server of something that it calls so.
@@ -300,7 +308,7 @@ impl Catalog {
             entries: Vec::new(),
             term: Freshness { until: now + LONGEST_TERM, scope: Scope::Public },
             is_told: true,
-            degraded: BTreeMap::new(),
+            degraded: self.left_out.clone(),
             remarks: Remarks::default(),
             digest: OnceLock::new(),
         };

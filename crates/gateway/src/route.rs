@@ -5,7 +5,7 @@ use std::sync::Arc;
 use auth::Gate;
 use base::bulkhead::Bulkhead;
 use base::error::CallError;
-use base::plan::RoutePlan;
+use base::plan::{LeftOut, RoutePlan};
 use base::world::World;
 use mcp::answer::{APPS_EXTENSION, TASKS_EXTENSION};
 use mcp::call::Call;
@@ -75,14 +75,14 @@ pub(crate) struct Shares {
 
 impl Route {
     pub(crate) fn new(
-        plan: &RoutePlan,
+        (plan, left_out): (&RoutePlan, &[LeftOut]),
         servers: &[(Arc<Upstream>, Arc<Watch>)],
         gate: Gate,
         world: World,
         Shares { places, streams, suspended, tasks, own, replica }: Shares,
     ) -> Self {
         let upstreams: Vec<_> = servers.iter().map(|(upstream, _)| Arc::clone(upstream)).collect();
-        let catalog = Arc::new(Catalog::new(plan, &upstreams, &own, &gate));
+        let catalog = Arc::new(Catalog::new(plan, &upstreams, (&own, left_out), &gate));
         let watches: Vec<_> = servers.iter().map(|(_, watch)| Arc::clone(watch)).collect();
         let changes = Changes::new((&catalog, gate.clone()), watches, streams, Arc::clone(&world.metrics));
         let descriptions = Descriptions::new(&catalog, &gate, &world.identity, plan.tells_of_changes);

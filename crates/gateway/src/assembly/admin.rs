@@ -103,7 +103,12 @@ impl Admin {
             let eras = if speaks_both { r#","eras":["modern","legacy"]"# } else { "" };
             format!(r#"{}:{{{state}{eras}{breaker}}}"#, json::quote(name))
         });
-        let servers: Vec<_> = each.collect();
+        // Those that cannot be used as they are configured, so that nobody looks for them in vain.
+        let left_out = live.plan.left_out.iter().map(|left| {
+            let (name, why) = (json::quote(&left.name), json::quote(&left.why));
+            format!(r#"{name}:{{"state":"left out","why":{why}}}"#)
+        });
+        let servers: Vec<_> = each.chain(left_out).collect();
         let body =
             format!(r#"{{"ready":{ready},"why":"{why}",{store}"upstreams":{{{}}}}}"#, servers.join(","));
         let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

@@ -72,7 +72,8 @@ impl Descriptions {
                 return reply::with_id(&message, call.id());
             }
         }
-        let (mut discovered, degraded) = self.discovered(caller).await?;
+        let (mut discovered, mut degraded) = self.discovered(caller).await?;
+        degraded.extend(self.catalog.left_out().clone());
         // Of a legacy server only what crosses, and nothing that is unknown here.
         discovered.raw_capabilities = discovered.capabilities.text();
         let meta = if degraded.is_empty() { Vec::new() } else { vec![remarks::degraded(&degraded)] };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use base::plan::{Reach, UpstreamPlan};
+use base::plan::{LeftOut, Reach, UpstreamPlan};
 use testkit::http::Client;
 use testkit::json;
 use testkit::net::MemoryNetwork;
@@ -39,10 +39,16 @@ async fn ready_means_that_some_server_is_up_and_every_one_was_tried() {
     let (running, _server, admin) = with(|stand| {
         let nobody = http_reach(&Address::Tcp("nobody".to_owned(), 1));
         stand.put(UpstreamPlan::new("down", Reach::Http(nobody)));
+        let (name, why) = ("odd".to_owned(), "${KEY} is not set".to_owned());
+        stand.plan.left_out.push(LeftOut { name, why });
     })
     .await;
     running.gateway.settled().await;
     let (status, text) = get(&admin, "/readyz").await;
+    assert_eq!(json::at(&text, &["upstreams", "odd", "state"]), Some("\"left out\""));
+    assert_eq!(json::at(&text, &["upstreams", "odd", "why"]), Some("\"${KEY} is not set\""));
+    let listed = ask::modern(&running.client, "tools/list", "").await.response().await;
+    assert!(listed.contains(r#"{"server":"odd","reason":"${KEY} is not set"}"#), "{listed}");
     assert_eq!((status, json::at(&text, &["ready"])), (200, Some("true")), "{text}");
     assert_eq!(json::at(&text, &["upstreams", "up", "era"]), Some("\"modern\""));
     assert_eq!(json::at(&text, &["upstreams", "down", "state"]), Some("\"down\""));

@@ -107,7 +107,7 @@ async fn what_a_legacy_client_asks_us_is_written_down() {
     bench.let_go.add_permits(8);
     let mut door = Door::open(Kind::LegacyHttp, &bench.running).await;
     assert_eq!(bench.told.recv().await.unwrap(), "anonymous \"\" initialize ok");
-    drop(door.response(&door.body("1", "ping", "", "")).await);
+    drop(door.response(&door.body("1", "ping", r#""x":1"#, "")).await);
     assert_eq!(bench.told.recv().await.unwrap(), "anonymous \"\" ping ok");
     let level = door.body("2", "logging/setLevel", r#""level":"loud""#, "");
     assert!(door.response(&level).await.contains("\"error\""));
