@@ -47,7 +47,7 @@ pub struct Credentials<'a> {
 pub struct Identity {
     /// Who it is.
     pub principal: Principal,
-    /// Until when the credentials are good. Streams that they have opened end then.
+    /// Until when the credentials are good. Nothing ends by it yet: there is no gate whose credentials end.
     pub until: Option<SystemTime>,
 }
 

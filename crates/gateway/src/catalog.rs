@@ -429,6 +429,8 @@ impl Member {
             {
                 Err(error)
             }
+            // That one may not list says nothing of what others get.
+            Err(ListFault::Call(CallError::Refused(_))) => Ok(()),
             // A list without end is not given either.
             Ok(()) | Err(_) => {
                 *lock(&self.in_vain) = Some(Instant::now());

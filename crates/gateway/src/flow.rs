@@ -26,7 +26,7 @@ use upstream::Ask;
 use crate::caller::Caller;
 use crate::changes::subscription::Subscription;
 use crate::forward::questions::{Asking, Questions};
-use crate::forward::record::CallRecord;
+use crate::forward::record::{self, CallRecord};
 use crate::forward::relay::{Passed, Relay};
 use crate::forward::round::{Round, RoundStep, Rounds, Waited};
 use crate::outcome::Outcome;
@@ -85,7 +85,7 @@ enum State {
     /// We answer as soon as we can, and ask a legacy client meanwhile.
     Rounds(Box<dyn Rounds>, Option<Box<CallRecord>>),
     /// The answer is there, and is being written down.
-    Closing(Option<Box<CallRecord>>, Result<Message, CallError>),
+    Closing(Option<Box<CallRecord>>, Result<(Message, &'static str), CallError>),
     Failed(CallError),
     Over,
 }
@@ -176,13 +176,12 @@ impl Flow {
                 {
                     return self.passed(passed);
                 }
-                relay.asked_for_input().await;
-                Some(self.suspend())
+                self.suspend()
             }
             State::Closing(record, answer) => {
                 if let Some(record) = record {
                     match answer {
-                        Ok(message) => record.answered(message).await,
+                        Ok((_, outcome)) => record.close(outcome).await,
                         Err(error) => record.failed(error).await,
                     }
                 }
@@ -235,7 +234,10 @@ impl Flow {
     fn waited(&mut self, waited: Result<Waited, CallError>) -> Option<Step> {
         let answer = match waited {
             Ok(Waited::Ask(bytes)) => return Some(Step::Ask(bytes)),
-            Ok(Waited::Over(message)) => Ok(message),
+            Ok(Waited::Over(message)) => {
+                let outcome = record::outcome_of(&message);
+                Ok((message, outcome))
+            }
             Err(error) => Err(error),
         };
         self.state = match std::mem::replace(&mut self.state, State::Over) {
@@ -248,7 +250,7 @@ impl Flow {
     /// An answer of ours is written down.
     fn closed(&mut self) -> Option<Step> {
         match std::mem::replace(&mut self.state, State::Over) {
-            State::Closing(_, Ok(message)) => {
+            State::Closing(_, Ok((message, _))) => {
                 let message = self.aged(message);
                 self.end(Last::Message(message, None))
             }
@@ -327,17 +329,20 @@ impl Flow {
     }
 
     /// The client gets what the server asks for; the call stays open until it comes back.
-    fn suspend(&mut self) -> Step {
-        let State::Gathering(relay, asks, _) = std::mem::replace(&mut self.state, State::Over) else {
-            return self.own();
+    fn suspend(&mut self) -> Option<Step> {
+        let State::Gathering(mut relay, asks, _) = std::mem::replace(&mut self.state, State::Over) else {
+            return Some(self.own());
         };
+        let record = relay.take_record().map(Box::new);
         // Without a bond the client has declared nothing that it could be asked for, and no ask comes here.
         let unbound =
             || CallError::Internal("a call that cannot be suspended was asked for input".to_owned());
         let now = self.route.world.clock.now();
         let parked = relay.bond().cloned().ok_or_else(unbound);
         let parked = parked.and_then(|bond| self.route.suspended.park(relay, &bond, asks, now));
-        self.result(parked)
+        let answer = parked.and_then(|text| reply::own_result(&self.id, &text));
+        self.state = State::Closing(record, answer.map(|message| (message, "input_required")));
+        None
     }
 
     /// A legacy server wants URLs to be visited before it is called again.

@@ -339,7 +339,7 @@ impl Listener {
         if let Some(response) = self.plain_elsewhere(exchange, (endpoint, &claims), came).await {
             return Ok(response);
         }
-        endpoint.end(&claims).await?;
+        endpoint.end_for_client(&claims).await?;
         Ok(empty(StatusCode::OK))
     }
 }

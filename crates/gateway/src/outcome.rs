@@ -5,7 +5,7 @@ use transport::http::body::Pieces;
 
 use crate::catalog::listing::Listed;
 use crate::changes::subscription::Subscription;
-use crate::forward::record::CallRecord;
+use crate::forward::record::{self, CallRecord};
 use crate::forward::relay::Relay;
 use crate::forward::round::Rounds;
 
@@ -28,10 +28,14 @@ impl Outcome {
     /// Closes the record of a call that has its answer, and gives it to what answers later.
     pub(crate) async fn keep(&mut self, mut record: CallRecord) {
         match self {
-            Self::Own(message) => record.answered(message).await,
+            Self::Own(message) => record.close(record::outcome_of(message)).await,
             Self::Built(_) | Self::Listen(_) => record.close("ok").await,
             Self::Relay(relay) => relay.keep(record),
-            Self::Rounds(_, kept) => *kept = Some(Box::new(record)),
+            // Who waits for a task has a place among those.
+            Self::Rounds(_, kept) => {
+                record.release();
+                *kept = Some(Box::new(record));
+            }
         }
     }
 }

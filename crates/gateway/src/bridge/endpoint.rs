@@ -70,6 +70,29 @@ fn between_us(method: &str) -> Option<&'static str> {
         .find(|ours| *ours == method)
 }
 
+/// How a request has ended that is no call.
+trait Ended {
+    /// As records have it.
+    fn outcome(&self) -> &'static str {
+        "ok"
+    }
+}
+
+impl Ended for () {}
+impl Ended for Opened {}
+
+/// The answer to such a request.
+struct Answered {
+    text: Bytes,
+    outcome: &'static str,
+}
+
+impl Ended for Answered {
+    fn outcome(&self) -> &'static str {
+        self.outcome
+    }
+}
+
 /// What to do about a message.
 pub(crate) enum Disposition {
     /// Answer with this.
@@ -119,7 +142,7 @@ impl Endpoint {
     }
 
     /// Has it written down how a request went that is no call.
-    async fn written_down<T>(
+    async fn written_down<T: Ended>(
         &self,
         method: &'static str,
         identity: &Identity,
@@ -127,7 +150,8 @@ impl Endpoint {
     ) -> Result<T, CallError> {
         let mut record = CallRecord::open(&self.route.world, &identity.principal, method.into());
         let done = done.await;
-        let outcome = done.as_ref().map_or_else(|error| reply::wire_for(error, Era::Legacy).label, |_| "ok");
+        let outcome =
+            done.as_ref().map_or_else(|error| reply::wire_for(error, Era::Legacy).label, Ended::outcome);
         record.close(outcome).await;
         done
     }
@@ -153,8 +177,8 @@ impl Endpoint {
             .open(&opening, identity, &self.limits, (opener, now))
             .map_err(|fault| CallError::Internal(fault.to_string()))?;
         self.sessions.opening(&claims.name);
-        for over in self.sessions.sweep(now) {
-            self.route.world.tasks.spawn(forget(Arc::clone(&self.route), identity.principal.clone(), over));
+        for (over, principal) in self.sessions.sweep(now) {
+            self.route.world.tasks.spawn(forget(Arc::clone(&self.route), principal, over));
         }
         let result = initialize::result(&discovered, claims.revision, &self.route.world.identity);
         Ok(Opened { id, claims, answer: answer::result_message(&request.id, &result) })
@@ -168,10 +192,15 @@ impl Endpoint {
         })
     }
 
-    /// Ends a session, everywhere, whether or not its client waits for that.
+    /// A client ends its session, everywhere, whether or not it waits for that.
+    pub(crate) async fn end_for_client(self: &Arc<Self>, claims: &SessionClaims) -> Result<(), CallError> {
+        self.written_down("DELETE", &claims.identity, self.end(claims)).await
+    }
+
+    /// Ends a session, everywhere.
     pub(crate) async fn end(self: &Arc<Self>, claims: &SessionClaims) -> Result<(), CallError> {
-        let identity = claims.identity.clone();
-        let (endpoint, claims, principal) = (Arc::clone(self), claims.clone(), identity.principal.clone());
+        let principal = claims.identity.principal.clone();
+        let (endpoint, claims) = (Arc::clone(self), claims.clone());
         let ending = self.route.world.tasks.spawn(async move {
             // What servers hold for it is ended first: that it has ended is the last that is known of it.
             forget(Arc::clone(&endpoint.route), principal, Arc::clone(&claims.name)).await;
@@ -179,11 +208,7 @@ impl Endpoint {
             endpoint.sessions.end(&claims, endpoint.now());
             Ok(())
         });
-        let ended = async {
-            let ended = ending.await;
-            ended.unwrap_or_else(|fault| Err(CallError::Internal(format!("ending a session: {fault}"))))
-        };
-        self.written_down("DELETE", &identity, ended).await
+        ending.await.unwrap_or_else(|fault| Err(CallError::Internal(format!("ending a session: {fault}"))))
     }
 
     /// What a message in a session means.
@@ -204,13 +229,14 @@ impl Endpoint {
                 let Some(method) = between_us(&request.method) else {
                     return self.call(message, claims, headers);
                 };
+                let logs = method != LOGGING || Box::pin(self.logs(claims)).await?;
                 // A server of its own may log although it does not say so.
-                if method == LOGGING && self.only_own().is_some() && !Box::pin(self.logs(claims)).await? {
+                if !logs && self.only_own().is_some() {
                     return self.call(message, claims, headers);
                 }
-                let answered = self.answer(&message, &request, claims);
+                let answered = self.answer(&message, &request, (claims, logs));
                 let answered = Box::pin(self.written_down(method, &claims.identity, answered));
-                Ok(Disposition::Answer(answered.await?))
+                Ok(Disposition::Answer(answered.await?.text))
             }
             MessageKind::Notification(note) => {
                 self.take_notification(&message, note, claims);
@@ -231,11 +257,11 @@ impl Endpoint {
         &self,
         message: &Message,
         request: &Request,
-        claims: &SessionClaims,
-    ) -> Result<Bytes, CallError> {
+        (claims, logs): (&SessionClaims, bool),
+    ) -> Result<Answered, CallError> {
         match &*request.method {
             LOGGING => {
-                if !Box::pin(self.logs(claims)).await? {
+                if !logs {
                     return Err(CallError::Reject(Reject::UnknownMethod(request.method.to_string())));
                 }
                 let params = message.params().unwrap_or("{}");
@@ -250,7 +276,7 @@ impl Endpoint {
                 if let Some(refusal) = self.subscribe(&uri_of(message)?, claims).await? {
                     let mut patch = Patch::new();
                     refusal.set_id(&request.id, &mut patch);
-                    return Ok(patch.apply(refusal.bytes()));
+                    return Ok(Answered { text: patch.apply(refusal.bytes()), outcome: "error" });
                 }
                 Box::pin(self.remember_interests(claims)).await?;
             }
@@ -267,7 +293,7 @@ impl Endpoint {
             // A ping.
             _ => {}
         }
-        Ok(answer::result_message(&request.id, "{}"))
+        Ok(Answered { text: answer::result_message(&request.id, "{}"), outcome: "ok" })
     }
 
     /// The server that each client has a session of its own with, if there is no other: what a client says to whoever it is

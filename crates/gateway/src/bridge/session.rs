@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use auth::Identity;
+use auth::{Identity, Principal};
 use base::plan::Limits;
 use base::random;
 use base::sync::lock;
@@ -69,6 +69,7 @@ pub(crate) struct Sessions {
 #[derive(Debug)]
 pub(crate) struct SessionState {
     expires: SystemTime,
+    principal: Principal,
     calls: Arc<CallsInFlight>,
     level: Mutex<Option<LogLevel>>,
     /// What the client is asked.
@@ -169,6 +170,7 @@ impl Sessions {
         }
         let new = Arc::new(SessionState {
             expires: claims.expires,
+            principal: claims.identity.principal.clone(),
             calls: Arc::default(),
             level: Mutex::default(),
             questions: Arc::default(),
@@ -207,7 +209,7 @@ impl Sessions {
 
     /// Lets go of sessions that are over though nobody has ended them, as most clients do not; says which. It is looked for them
     /// once in a while only, because there may be many.
-    pub(crate) fn sweep(&self, now: SystemTime) -> Vec<Arc<str>> {
+    pub(crate) fn sweep(&self, now: SystemTime) -> Vec<(Arc<str>, Principal)> {
         let mut swept = lock(&self.swept);
         if swept.is_some_and(|last| now.duration_since(last).is_ok_and(|since| since < SWEEPS)) {
             return Vec::new();
@@ -220,7 +222,7 @@ impl Sessions {
             held.streams.send_modify(|count| *count += 1);
             held.recordings.end();
         }
-        over.into_iter().map(|(name, _)| name).collect()
+        over.into_iter().map(|(name, held)| (name, held.principal.clone())).collect()
     }
 
     /// Ends a session: whatever it has going on is cancelled.

@@ -16,6 +16,7 @@ use mcp::call::Call;
 use mcp::discover::{self, Capabilities, Discovered};
 use mcp::json::{self, Object, Patch};
 use mcp::jsonrpc::{Message, MessageKind};
+use mcp::method::Kind;
 use mcp::trace::Trace;
 use mcp::version::{self, Era};
 use tokio::time::{Duration, Instant};
@@ -197,7 +198,11 @@ impl Descriptions {
             }
             return Ok((discovered, BTreeMap::new()));
         }
-        let members = &self.catalog.members;
+        // Of whose server nothing may be listed does not hear that it is there.
+        let view = self.catalog.view(&caller.principal);
+        let kinds = [Kind::Tool, Kind::Prompt, Kind::Resource];
+        let is_seen = |member: &&Member| kinds.iter().any(|kind| member.sight(&view).lists(*kind));
+        let members: Vec<_> = self.catalog.members.iter().filter(is_seen).collect();
         let asked = members.iter().map(|member| member.reader.describe(caller, Patience::Fair));
         let found = join_all(asked).await;
         let mut capabilities = Capabilities::default();

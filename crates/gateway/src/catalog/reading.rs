@@ -400,7 +400,9 @@ impl Reader {
 
     /// What is given to somebody who has waited for it.
     fn given(&self, part: Part, method: &'static Method, caller: &Caller, wait: Patience) -> Part {
-        if part.is_err() && wait == Patience::Fair {
+        // Who may not list is owed nothing.
+        let is_refused = matches!(part, Err(ListFault::Call(CallError::Refused(_))));
+        if part.is_err() && !is_refused && wait == Patience::Fair {
             self.owe(method, caller, true);
         }
         part

@@ -38,6 +38,12 @@ impl<'a> Sight<'a> {
         self.view.shows(&Action { method, upstream: self.upstream, name: Some(name) })
     }
 
+    /// Whether it shows a resource, and lets its changes be heard of.
+    pub(crate) fn watches(self, uri: &str) -> bool {
+        let watch = Action { method: "resources/subscribe", upstream: self.upstream, name: Some(uri) };
+        self.has(Kind::Resource, uri) && self.view.shows(&watch)
+    }
+
     /// Whether it shows anything of a kind: who may not list does not hear, either, that the list has changed.
     pub(crate) fn lists(self, kind: Kind) -> bool {
         let method = super::list_name(kind);

@@ -97,6 +97,10 @@ impl Feed {
             if !waits.places.contains(&place) {
                 waits.places.push(place);
             }
+            // Who sees one of several servers hears nothing that another one has said.
+            if let (true, Some(plain)) = (waits.places.len() > 1, list_changed(kind)) {
+                waits.change = plain;
+            }
             return;
         }
         lately.waits = Some(Waits { places: vec![place], heard_by, change: Arc::clone(change) });

@@ -83,7 +83,7 @@ impl Honoured {
             let (owner, own) = names.uri_owner(uri);
             if let Owner::Server(server, _) = owner
                 && let Some((list, watch)) = uris.get_mut(server).zip(changes.watches.get(server))
-                && watch.sight(view).has(Kind::Resource, &own)
+                && watch.sight(view).watches(&own)
             {
                 list.push(own);
             }

@@ -1,7 +1,8 @@
 //! What a call passes before it is sent: an ordered list per route, made with the plan.
 //!
 //! A filter sees the call, its caller and its target, and lets it pass, lets it go on changed, or answers it here. It cannot
-//! permit: the gate decides afterwards, on the call as it will be sent ([`super::send`]).
+//! permit: the gate is asked afterwards, about the call as it will be sent ([`super::send`]), and about the call as it is where a
+//! filter has answered it ([`crate::call`]).
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -35,7 +36,7 @@ impl Stage {
     #[cfg(test)]
     fn says(self) -> (&'static str, &'static str) {
         match self {
-            Self::Resume => ("resume", "a retry finds the call that was left open, and a state its replica"),
+            Self::Resume => ("resume", "a retry finds the call left open; a state leads to its replica"),
             Self::Tasks => ("tasks", "a tool is called as a task, or not as one; a task is asked about"),
         }
     }
@@ -69,7 +70,7 @@ pub(crate) enum Verdict {
     Pass,
     /// It goes on as another call, or its answer is changed on the way back, or both.
     With { call: Option<Box<Call>>, edit: Option<Box<dyn Edit>> },
-    /// It has its answer, which may be changed on the way back.
+    /// It has its answer. A server's may be changed on the way back; what is ours is as it is to be.
     Answer(Answered, Option<Box<dyn Edit>>),
 }
 

@@ -19,7 +19,8 @@ use tokio_util::task::TaskTracker;
 #[derive(Debug)]
 pub(crate) struct CallRecord {
     sinks: Sinks,
-    tasks: TaskTracker,
+    /// Owns what waits for the sinks, where any of them takes its time.
+    tasks: Option<TaskTracker>,
     metrics: Arc<Metrics>,
     /// Nothing more once it is closed.
     facts: Option<CallFacts>,
@@ -35,7 +36,7 @@ impl CallRecord {
     pub(crate) fn open(world: &World, principal: &Principal, method: Cow<'static, str>) -> Self {
         Self {
             sinks: world.sinks.clone(),
-            tasks: world.tasks.clone(),
+            tasks: world.sinks.wait().then(|| world.tasks.clone()),
             metrics: Arc::clone(&world.metrics),
             facts: Some(CallFacts {
                 principal: principal.clone(),
@@ -76,6 +77,43 @@ impl CallRecord {
     /// Closes it, if it is not closed yet, and waits until all sinks have it. Cancel safe: asked again, it waits for the rest.
     pub(crate) async fn close(&mut self, outcome: &'static str) {
         self.end(outcome);
+        self.written().await;
+    }
+
+    /// The same for a call that has failed.
+    pub(crate) async fn failed(&mut self, error: &CallError) {
+        self.end_failed(error);
+        self.written().await;
+    }
+
+    /// Closes it, if it is not closed yet.
+    pub(crate) fn end(&mut self, outcome: &'static str) {
+        let Some(facts) = self.facts.take() else { return };
+        let facts = CallFacts { outcome, took: self.began.elapsed(), ..facts };
+        self.place = None;
+        match &self.tasks {
+            // By itself, so that it is written whether or not anybody waits for that.
+            Some(tasks) => self.closing = Some(tasks.spawn(self.sinks.clone().deliver(facts))),
+            None => self.sinks.tell(&facts),
+        }
+    }
+
+    /// The same for a call that has failed.
+    pub(crate) fn end_failed(&mut self, error: &CallError) {
+        let row = reply::wire(error);
+        if let Some(facts) = &self.facts {
+            row.log(error, &facts.method);
+        }
+        self.end(row.label);
+    }
+
+    /// Whether nobody need wait for a sink.
+    pub(crate) fn is_written(&self) -> bool {
+        self.closing.is_none()
+    }
+
+    /// Waits until all sinks have it. Cancel safe.
+    pub(crate) async fn written(&mut self) {
         if let Some(closing) = &mut self.closing {
             // An error means that the runtime is ending.
             drop(closing.await);
@@ -83,32 +121,15 @@ impl CallRecord {
         }
     }
 
-    /// The call has that response of a server, or of ours.
-    pub(crate) async fn answered(&mut self, message: &Message) {
-        let is_error = matches!(message.kind(), MessageKind::Error(_));
-        self.close(if is_error { "error" } else { "ok" }).await;
-    }
-
-    /// The call has failed.
-    pub(crate) async fn failed(&mut self, error: &CallError) {
-        let row = reply::wire(error);
-        if let Some(facts) = &self.facts {
-            row.log(error, &facts.method);
-        }
-        self.close(row.label).await;
-    }
-
-    fn end(&mut self, outcome: &'static str) {
-        let Some(facts) = self.facts.take() else { return };
-        let facts = CallFacts { outcome, took: self.began.elapsed(), ..facts };
+    /// What has come of it takes none of the places of calls: it has places of its own.
+    pub(crate) fn release(&mut self) {
         self.place = None;
-        if self.sinks.wait() {
-            // By itself, so that it is written whether or not anybody waits for that.
-            self.closing = Some(self.tasks.spawn(self.sinks.clone().deliver(facts)));
-        } else {
-            self.sinks.tell(&facts);
-        }
     }
+}
+
+/// How a call has ended that has this response, of a server or of ours.
+pub(crate) fn outcome_of(message: &Message) -> &'static str {
+    if matches!(message.kind(), MessageKind::Error(_)) { "error" } else { "ok" }
 }
 
 impl Drop for CallRecord {

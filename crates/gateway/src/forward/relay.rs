@@ -27,7 +27,7 @@ use crate::caller::Caller;
 use crate::catalog::uris::{Mapping, map_error_uri, map_result_uris};
 use crate::forward::edit::{Edit, Heard};
 use crate::forward::questions::Asking;
-use crate::forward::record::CallRecord;
+use crate::forward::record::{self, CallRecord};
 use crate::forward::state::Bond;
 
 /// How much of what comes while a call is suspended is kept.
@@ -67,6 +67,8 @@ pub(crate) struct Relay {
     early: VecDeque<Result<Arrival, CallError>>,
     /// Written when it ends.
     record: Option<CallRecord>,
+    /// The last thing, while it is written down.
+    last: Option<Result<Passed, CallError>>,
 }
 
 /// What the answer to a call is passed on with.
@@ -128,6 +130,7 @@ impl Relay {
             early: VecDeque::new(),
             edits,
             record: None,
+            last: None,
         }
     }
 
@@ -146,20 +149,14 @@ impl Relay {
         self.bond.as_ref()
     }
 
-    /// The client gets an answer that asks for something. Cancel safe.
-    pub(crate) async fn asked_for_input(&mut self) {
-        self.close("input_required").await;
+    /// Its record, which is closed elsewhere from now on.
+    pub(crate) fn take_record(&mut self) -> Option<CallRecord> {
+        self.record.take()
     }
 
     /// The client has its answer, which asks for something; the server has not.
     pub(crate) fn suspend(&mut self) {
         self.answer.give_up_place();
-    }
-
-    async fn close(&mut self, outcome: &'static str) {
-        if let Some(record) = &mut self.record {
-            record.close(outcome).await;
-        }
     }
 
     /// Whether the server has said all, and nobody has heard it yet.
@@ -231,21 +228,28 @@ impl Relay {
     /// Waits for the next thing. After the response or an error it must not be asked again. Cancel safe. `asking` is what
     /// its legacy client is asked in this call.
     pub(crate) async fn next(&mut self, asking: Option<&Asking>) -> Result<Passed, CallError> {
-        let passed = self.pass(asking).await;
-        match &passed {
-            Ok(Passed::Notice(_) | Passed::Ask(_) | Passed::Withdrawn(_)) => {}
-            last => {
-                if let Some(record) = &mut self.record {
-                    match last {
-                        Ok(Passed::Input(..) | Passed::Visit(_)) => record.close("input_required").await,
-                        Ok(Passed::Response(message, _)) => record.answered(message).await,
-                        Ok(_) => record.close("ok").await,
-                        Err(error) => record.failed(error).await,
-                    }
-                }
-            }
+        let last = match self.last.take() {
+            Some(last) => last,
+            None => match self.pass(asking).await {
+                passed @ Ok(Passed::Notice(_) | Passed::Ask(_) | Passed::Withdrawn(_)) => return passed,
+                last => last,
+            },
+        };
+        let Some(record) = &mut self.record else { return last };
+        match &last {
+            Ok(Passed::Input(..) | Passed::Visit(_)) => record.end("input_required"),
+            Ok(Passed::Response(message, _)) => record.end(record::outcome_of(message)),
+            Ok(_) => record.end("ok"),
+            Err(error) => record.end_failed(error),
         }
-        passed
+        if record.is_written() {
+            return last;
+        }
+        // It is kept here meanwhile: whoever waits may stop waiting, and come back for it.
+        self.last = Some(last);
+        record.written().await;
+        let over = || CallError::Internal("a call was asked past its end".to_owned());
+        self.last.take().unwrap_or_else(|| Err(over()))
     }
 
     async fn pass(&mut self, asking: Option<&Asking>) -> Result<Passed, CallError> {

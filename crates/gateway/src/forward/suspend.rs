@@ -230,11 +230,10 @@ impl Suspended {
                 None => left.push((request, debt)),
             }
         }
-        let mut relay = relay.replace(call, caller);
+        let relay = relay.replace(call, caller);
         if left.is_empty() || relay.is_over() {
             return Ok(Resumed::Goes(relay));
         }
-        relay.asked_for_input().await;
         // MCP `basic/patterns/mrtr`: what is missing is asked for again.
         self.keep(relay, bond, left, (now, until)).map(Resumed::Asks)
     }

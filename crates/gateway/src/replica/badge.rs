@@ -134,10 +134,13 @@ impl SeenBadges {
             Some(raw) => Some(Duration::from_secs(u64::try_from(json::integer(raw)?).ok()?)),
             None => None,
         };
-        let identity = Identity::told_by_replica(
-            &member("principal")?,
-            until.map(|until| SystemTime::UNIX_EPOCH + until),
-        );
+        // Replicas of before there were principals name none: everybody was the same one.
+        let identity = match member("principal") {
+            Some(principal) => {
+                Identity::told_by_replica(&principal, until.map(|until| SystemTime::UNIX_EPOCH + until))
+            }
+            None => Identity::anonymous(),
+        };
         let badge = Badge { from: member("from")?, digest: member("digest")?, identity };
         self.first(token.as_bytes()).then_some(badge)
     }

@@ -9,7 +9,7 @@ const PLAN: BreakerPlan =
 #[derive(Debug, Clone)]
 enum Deed {
     /// So many milliseconds pass.
-    Admission(u64),
+    Wait(u64),
     /// Somebody wants to send something.
     Enter,
     /// One of those who were let through hears how it went; none says that it has gone away.
@@ -19,7 +19,7 @@ enum Deed {
 fn deeds() -> impl Strategy<Value = Vec<Deed>> {
     let outcome = prop_oneof![3 => Just(Some(false)), 2 => Just(Some(true)), 1 => Just(None)];
     let deed = prop_oneof![
-        2 => (0..3000_u64).prop_map(Deed::Admission),
+        2 => (0..3000_u64).prop_map(Deed::Wait),
         4 => Just(Deed::Enter),
         4 => (any::<prop::sample::Index>(), outcome).prop_map(|(who, how)| Deed::End(who, how)),
     ];
@@ -40,7 +40,7 @@ proptest! {
         let mut due: Option<Instant> = None;
         for deed in deeds {
             match deed {
-                Deed::Admission(millis) => now += Duration::from_millis(millis),
+                Deed::Wait(millis) => now += Duration::from_millis(millis),
                 Deed::Enter => match breaker.enter(now) {
                     Entry::Free => {
                         assert_eq!(due, None);
