@@ -56,6 +56,7 @@ const FLOORS: &[(&str, &str)] = &[
         "seal changes answer tool page calls world question rounds resources server http live tools prompts methods \
          modern legacy stdio lib",
     ),
+    ("replay", "budget recording stream stored recordings recorder lib"),
     ("rmcp-peer", "resources ask tasks tools prompts fixture main bin"),
     (
         "store",
@@ -104,7 +105,7 @@ const DOUBLES: &[(&str, &str)] =
 
 /// Lines of a crate without tests. Whoever needs more needs another crate.
 const MOST_LINES: usize = 14_000;
-const LARGE: &[(&str, usize)] = &[("gateway", 15_900)];
+const LARGE: &[(&str, usize)] = &[("gateway", 14_800)];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()

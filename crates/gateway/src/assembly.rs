@@ -11,6 +11,7 @@ use base::plan::{Plan, RoutePlan, UpstreamPlan};
 use base::sync::lock;
 use base::world::World;
 use futures_util::future::join_all;
+use replay::ReplayBudget;
 use store::StoreFault;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
@@ -23,7 +24,6 @@ use transport::tls::TlsFault;
 use upstream::{Health, Upstream};
 
 use crate::bridge::endpoint::Endpoint;
-use crate::bridge::replay::ReplayBudget;
 use crate::bridge::session::Sessions;
 use crate::caller::Caller;
 use crate::changes::watch::Watch;

@@ -3,7 +3,6 @@
 //! What is a call becomes a modern one and goes the way of all ([`crate::call`]).
 
 pub(crate) mod endpoint;
-mod listening;
+pub(crate) mod listening;
 mod remembered;
-pub(crate) mod replay;
 pub(crate) mod session;

@@ -6,12 +6,42 @@
 use std::sync::Arc;
 
 use base::error::CallError;
+use bytes::Bytes;
 use mcp::jsonrpc::Id;
+use replay::{Recorder, Recordings, ResumePoint, StoredStreams, Stream, StreamReader};
 
 use crate::bridge::endpoint::{Endpoint, Notifications};
-use crate::bridge::replay::{self, Recorder, Recordings, ResumePoint, StoredStreams, Stream, StreamReader};
 use crate::bridge::session::SessionClaims;
 use crate::changes::subscription::StreamSlot;
+
+/// Who reads a stream of a session; one of notifications is counted among the streams to clients until it is dropped.
+#[derive(Debug)]
+pub(crate) struct SeatedReader {
+    reader: StreamReader,
+    _seat: Option<StreamSlot>,
+}
+
+impl SeatedReader {
+    fn on(reader: StreamReader, seat: StreamSlot) -> Self {
+        Self { reader, _seat: Some(seat) }
+    }
+
+    /// The id of the event after which it began to read.
+    pub(crate) fn began(&self) -> String {
+        self.reader.began()
+    }
+
+    /// The next event and its id; none when there is no more for this reader. Cancel safe.
+    pub(crate) async fn next(&mut self) -> Option<(String, Bytes)> {
+        self.reader.next().await
+    }
+}
+
+impl From<StreamReader> for SeatedReader {
+    fn from(reader: StreamReader) -> Self {
+        Self { reader, _seat: None }
+    }
+}
 
 impl Endpoint {
     /// Who writes down what a session's calls are answered.
@@ -29,10 +59,14 @@ impl Endpoint {
 
     /// Where the streams of a session outlive this replica, if that was asked for.
     fn stored_streams(&self, claims: &SessionClaims) -> Option<StoredStreams> {
-        let replica = self.route.replica.as_ref().filter(|_| self.route.durable_streams)?;
+        if self.route.replica.is_none() || !self.route.durable_streams {
+            return None;
+        }
+        // Whoever is a replica has a store.
+        let store = self.route.world.store.clone()?;
         let (session, keep) = (Arc::clone(&claims.name), claims.left(self.now()));
         let lasts = !claims.homed().opener.is_empty();
-        lasts.then(|| StoredStreams { replica: Arc::clone(replica), session, keep, limits: self.limits })
+        lasts.then(|| StoredStreams { store, session, keep, limits: self.limits })
     }
 
     /// Where a client wants to go on, be it in a stream that a replica has written which is gone.
@@ -57,20 +91,24 @@ impl Endpoint {
         self: Arc<Self>,
         claims: &SessionClaims,
         last_event: Option<&str>,
-    ) -> Result<Option<StreamReader>, CallError> {
+    ) -> Result<Option<SeatedReader>, CallError> {
         let recordings = Arc::clone(&self.sessions.hold(claims, self.now()).recordings);
         let place = match last_event {
             Some(event) => Some(self.place(claims, &recordings, event).await?),
             None => None,
         };
         match place {
-            Some(ResumePoint::Answer(stream, position)) => replay::resume(&stream, position, None),
+            Some(ResumePoint::Answer(stream, position)) => {
+                Ok(replay::resume(&stream, position)?.map(SeatedReader::from))
+            }
             Some(ResumePoint::Notices(stream, position)) => {
                 let seat = StreamSlot::take(&self.route.changes).await?;
-                match stream.read_from(position, Some(seat)) {
-                    Some(reader) => Ok(Some(reader)),
-                    None => self.listen(claims, &recordings, true).await.map(Some),
-                }
+                let Some(reader) = stream.read_from(position) else {
+                    // It takes a seat of its own.
+                    drop(seat);
+                    return self.listen(claims, &recordings, true).await.map(Some);
+                };
+                Ok(Some(SeatedReader::on(reader, seat)))
             }
             Some(ResumePoint::OldNotices) => self.listen(claims, &recordings, true).await.map(Some),
             None => self.listen(claims, &recordings, false).await.map(Some),
@@ -83,16 +121,16 @@ impl Endpoint {
         claims: &SessionClaims,
         recordings: &Arc<Recordings>,
         has_missed: bool,
-    ) -> Result<StreamReader, CallError> {
+    ) -> Result<SeatedReader, CallError> {
         let seat = StreamSlot::take(&self.route.changes).await?;
-        let _opening = recordings.opening.lock().await;
+        let _opening = recordings.opening().await;
         if let Some((stream, unread)) = recordings.notices()
-            && let Some(reader) = stream.read_from(unread, None)
+            && let Some(reader) = stream.read_from(unread)
         {
             if has_missed {
                 stream.tell_everything();
             }
-            return Ok(reader.seated(seat));
+            return Ok(SeatedReader::on(reader, seat));
         }
         let mut notifications = Arc::clone(&self).notifications(claims.clone()).await;
         let no_ids = || CallError::Internal("no random numbers".to_owned());
@@ -100,10 +138,10 @@ impl Endpoint {
         if has_missed || was_open {
             notifications.tell_everything();
         }
-        let reader = stream.read_from(0, Some(seat)).ok_or_else(no_ids)?;
+        let reader = stream.read_from(0).ok_or_else(no_ids)?;
         let tasks = self.route.world.tasks.clone();
         tasks.spawn(drive(notifications, stream, Arc::clone(recordings)));
-        Ok(reader)
+        Ok(SeatedReader::on(reader, seat))
     }
 }
 

@@ -15,10 +15,10 @@ use mcp::jsonrpc::Id;
 use mcp::legacy::initialize::Opening;
 use mcp::meta::{ClientFacts, LogLevel, LogWish};
 use mcp::version::{self, Revision};
+use replay::{Recordings, ReplayBudget};
 use store::seal::{Bound, Seal, SealFault};
 use tokio::sync::watch;
 
-use crate::bridge::replay::{Recordings, ReplayBudget};
 use crate::caller::Caller;
 use crate::changes::watch::Interest;
 use crate::flow::in_flight::{CallsInFlight, InFlight};

@@ -6,11 +6,12 @@ use futures_util::stream::iter;
 use futures_util::{Stream, StreamExt as _};
 use http::Response;
 use mcp::sse;
+use replay::Recorder;
 use tokio::time::{Duration, timeout};
 use transport::http::body::{Pieces, ReplyBody};
 
 use super::heads;
-use crate::bridge::replay::{Recorder, StreamReader};
+use crate::bridge::listening::SeatedReader;
 use crate::flow::Listening;
 
 /// How long a client shall wait before it comes back, in milliseconds: as long as the SDKs wait when they are not told.
@@ -23,7 +24,7 @@ pub(crate) fn recorded(
     keep_alive: Duration,
 ) -> Response<ReplyBody> {
     match recorder.record(messages) {
-        Ok(reader) => read(reader, recorder.primes, keep_alive),
+        Ok(reader) => read(reader.into(), recorder.primes, keep_alive),
         // Nothing is said of coming back to a stream to which nobody can.
         Err(messages) => {
             let events = messages.flat_map(|message| event(None, message.into()));
@@ -33,7 +34,7 @@ pub(crate) fn recorded(
 }
 
 /// What a reader of a recording gets, from where it begins.
-pub(crate) fn read(reader: StreamReader, primes: bool, keep_alive: Duration) -> Response<ReplyBody> {
+pub(crate) fn read(reader: SeatedReader, primes: bool, keep_alive: Duration) -> Response<ReplyBody> {
     // Each connection is primed, those of clients that came back included: some forget where they were.
     let first = if primes {
         let mut out = BytesMut::new();

@@ -8,12 +8,12 @@ use mcp::jsonrpc::{Id, Message, MessageKind};
 use mcp::method::Method;
 use mcp::reject::code;
 use mcp::version::Era;
+use replay::Recorder;
 use tokio::time::{Duration, timeout};
 use tokio_util::task::TaskTracker;
 use transport::http::body::{Pieces, ReplyBody};
 
 use super::{events, heads};
-use crate::bridge::replay::Recorder;
 use crate::flow::{Last, Step, Steps};
 
 /// How long a legacy client waits for the head of a response.

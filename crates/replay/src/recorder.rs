@@ -10,26 +10,32 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use transport::memory::Memory;
 
-use super::{Recordings, StoredStreams, StreamReader};
+use crate::recordings::Recordings;
+use crate::stored::StoredStreams;
+use crate::stream::StreamReader;
 
 /// Records what legacy clients are told, so that they can come back for it.
 #[derive(Debug, Clone)]
-pub(crate) struct Recorder {
-    pub(crate) recordings: Arc<Recordings>,
-    pub(crate) limits: Limits,
+pub struct Recorder {
+    /// Those of the client's session.
+    pub recordings: Arc<Recordings>,
+    /// How much is kept of a stream, and for how long.
+    pub limits: Limits,
     /// What is written down is held.
-    pub(crate) memory: Memory,
-    pub(crate) tasks: TaskTracker,
-    pub(crate) drain: CancellationToken,
+    pub memory: Memory,
+    /// Where a stream goes on while nobody reads it.
+    pub tasks: TaskTracker,
+    /// Cancelled when what is over is not kept any more.
+    pub drain: CancellationToken,
     /// Whether the client takes an event without data for what it is (since 2025-11-25).
-    pub(crate) primes: bool,
+    pub primes: bool,
     /// Where its streams outlive this replica, if they do, and the requests that this one answers.
-    pub(crate) stored: Option<(StoredStreams, Vec<Id>)>,
+    pub stored: Option<(StoredStreams, Vec<Id>)>,
 }
 
 impl Recorder {
     /// Records a stream of messages, and gives who reads it; the stream itself when too much is recorded already.
-    pub(crate) fn record(
+    pub fn record(
         &self,
         messages: impl Stream<Item = Bytes> + Send + 'static,
     ) -> Result<StreamReader, impl Stream<Item = Bytes> + Send + 'static> {

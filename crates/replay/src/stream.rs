@@ -10,16 +10,15 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Duration, Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::recording::{Bounds, NextEvent, Recording};
-use super::{ReplayBudget, Slot};
-use crate::changes::subscription::StreamSlot;
+use crate::budget::{ReplayBudget, Slot};
+use crate::recording::{Bounds, NextEvent, Recording};
 
 /// A reader that takes nothing for this long is not waited for any more; a call without a recording does the same.
 const STALLED: Duration = Duration::from_secs(30);
 
 /// A stream of a session, recorded.
 #[derive(Debug)]
-pub(crate) struct Stream {
+pub struct Stream {
     /// What the ids of its events begin with.
     name: String,
     state: Mutex<StreamState>,
@@ -45,7 +44,7 @@ struct StreamState {
 }
 
 impl Stream {
-    pub(super) fn new(
+    pub(crate) fn new(
         name: String,
         limits: Limits,
         (session, budget): (Arc<AtomicUsize>, Arc<ReplayBudget>),
@@ -64,26 +63,26 @@ impl Stream {
         })
     }
 
-    pub(super) fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    pub(super) fn limits(&self) -> &Limits {
+    pub(crate) fn limits(&self) -> &Limits {
         &self.limits
     }
 
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         lock(&self.state).recording.bytes()
     }
 
     /// Whether nothing will be added and nobody reads.
-    pub(super) fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         let state = lock(&self.state);
         state.recording.is_over() && !state.recording.is_read()
     }
 
     /// Waits until the reader has taken enough for another event, or nothing for so long that nobody waits any more.
-    pub(super) async fn ready(&self) {
+    pub(crate) async fn ready(&self) {
         let room = async {
             loop {
                 let mut changes = self.changes.subscribe();
@@ -101,17 +100,17 @@ impl Stream {
     }
 
     /// Adds an event.
-    pub(super) fn push(&self, message: Bytes) {
+    pub(crate) fn push(&self, message: Bytes) {
         self.change(|state| state.recording.push(message, Instant::now()));
     }
 
     /// Nothing more is coming.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         self.change(|state| state.recording.close());
     }
 
     /// All that was said after a position, at another replica, and then it was over.
-    pub(super) fn restore(&self, position: u64, messages: Vec<Bytes>) {
+    pub(crate) fn restore(&self, position: u64, messages: Vec<Bytes>) {
         self.change(|state| {
             let now = Instant::now();
             state.recording = Recording::beginning_at(position);
@@ -121,7 +120,7 @@ impl Stream {
     }
 
     /// Nothing more is coming, and nothing is kept.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         self.change(|state| {
             state.recording.close();
             state.recording.clear();
@@ -130,7 +129,7 @@ impl Stream {
     }
 
     /// Waits until it is over and has been kept for as long as it should be, or is not kept any more.
-    pub(super) async fn kept(&self) {
+    pub(crate) async fn kept(&self) {
         tokio::select! {
             () = tokio::time::sleep(self.limits.replay_for) => {}
             () = self.dropped.cancelled() => {}
@@ -138,7 +137,7 @@ impl Stream {
     }
 
     /// Waits until nobody has read for as long as the stream is kept.
-    pub(crate) async fn abandoned(&self) {
+    pub async fn abandoned(&self) {
         let patience = if self.slot.is_some() { self.limits.replay_for } else { Duration::ZERO };
         loop {
             let mut changes = self.changes.subscribe();
@@ -159,34 +158,30 @@ impl Stream {
     }
 
     /// Lets who writes say that everything may have changed.
-    pub(crate) fn tell_everything(&self) {
+    pub fn tell_everything(&self) {
         self.missed.notify_one();
     }
 
     /// Waits until that is to be said.
-    pub(crate) async fn has_missed(&self) {
+    pub async fn has_missed(&self) {
         self.missed.notified().await;
     }
 
     /// The position at which a client that names none begins: behind what any reader has got.
-    pub(super) fn unread(&self) -> u64 {
+    pub(crate) fn unread(&self) -> u64 {
         lock(&self.state).recording.unread()
     }
 
     /// Whether it is over and a client at `position` has all of it.
-    pub(super) fn has_nothing_after(&self, position: u64) -> bool {
+    pub(crate) fn has_nothing_after(&self, position: u64) -> bool {
         let state = lock(&self.state);
         state.recording.is_over() && state.recording.end() == position
     }
 
     /// Reads on after `position`, in the place of whoever reads now; none when what came then is not kept (any more).
-    pub(crate) fn read_from(
-        self: &Arc<Self>,
-        position: u64,
-        seat: Option<StreamSlot>,
-    ) -> Option<StreamReader> {
+    pub fn read_from(self: &Arc<Self>, position: u64) -> Option<StreamReader> {
         let number = self.change(|state| state.recording.attach(position))?;
-        Some(StreamReader { stream: Arc::clone(self), number, began: position, seat })
+        Some(StreamReader { stream: Arc::clone(self), number, began: position })
     }
 
     /// Changes the recording, keeps it and the counts within bounds, and wakes who waits.
@@ -225,27 +220,20 @@ impl Drop for Stream {
 
 /// One connection that reads a stream, until dropped.
 #[derive(Debug)]
-pub(crate) struct StreamReader {
+pub struct StreamReader {
     stream: Arc<Stream>,
     number: u64,
     began: u64,
-    seat: Option<StreamSlot>,
 }
 
 impl StreamReader {
-    /// The same reader, counted among the streams to clients.
-    pub(crate) fn seated(mut self, seat: StreamSlot) -> Self {
-        self.seat = Some(seat);
-        self
-    }
-
     /// The id of the event after which it began to read.
-    pub(crate) fn began(&self) -> String {
+    pub fn began(&self) -> String {
         self.id(self.began)
     }
 
     /// The next event and its id; none when there is no more for this reader. Cancel safe.
-    pub(crate) async fn next(&mut self) -> Option<(String, Bytes)> {
+    pub async fn next(&mut self) -> Option<(String, Bytes)> {
         loop {
             let mut changes = self.stream.changes.subscribe();
             let read = lock(&self.stream.state).recording.read(self.number);

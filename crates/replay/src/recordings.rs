@@ -14,57 +14,27 @@ use base::sync::lock;
 use bytes::Bytes;
 use futures_util::{Stream as Messages, StreamExt as _};
 use mcp::jsonrpc::Id;
+use tokio::sync::MutexGuard;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::changes::subscription::StreamSlot;
-
-mod recorder;
-mod recording;
-mod stored;
-mod stream;
-
-pub(crate) use recorder::Recorder;
-pub(crate) use stored::StoredStreams;
-pub(crate) use stream::{Stream, StreamReader};
+use crate::budget::{ReplayBudget, Slot};
+use crate::stored::StoredStreams;
+use crate::stream::{Stream, StreamReader};
 
 /// The most streams of one session that are kept at once.
 const MOST_STREAMS: usize = 64;
 
-/// What all recordings take.
-#[derive(Debug, Default)]
-pub(crate) struct ReplayBudget {
-    bytes: AtomicUsize,
-    streams: AtomicUsize,
-}
-
-/// A place among all recorded streams, until dropped.
-#[derive(Debug)]
-struct Slot(Arc<ReplayBudget>);
-
-impl ReplayBudget {
-    fn slot(self: &Arc<Self>, most: usize) -> Option<Slot> {
-        let slot = Slot(Arc::clone(self));
-        (self.streams.fetch_add(1, Ordering::Relaxed) < most).then_some(slot)
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.0.streams.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 /// The recordings of one session.
 #[derive(Debug)]
-pub(crate) struct Recordings {
+pub struct Recordings {
     /// What the names of its streams of notifications begin with, the same at every replica.
     mark: String,
     /// The answers to its calls, oldest first.
     answers: Mutex<Vec<Arc<Stream>>>,
     notices: Mutex<Notices>,
     /// Held while a stream of notifications is being opened.
-    pub(super) opening: tokio::sync::Mutex<()>,
+    opening: tokio::sync::Mutex<()>,
     bytes: Arc<AtomicUsize>,
     budget: Arc<ReplayBudget>,
 }
@@ -79,7 +49,7 @@ struct Notices {
 
 /// Where a client wants to go on.
 #[derive(Debug)]
-pub(crate) enum ResumePoint {
+pub enum ResumePoint {
     /// In the answer to a call.
     Answer(Arc<Stream>, u64),
     /// In the stream of notifications that is open.
@@ -90,7 +60,7 @@ pub(crate) enum ResumePoint {
 
 impl Recordings {
     /// None yet, for the session of that secret name.
-    pub(crate) fn new(session: &str, budget: Arc<ReplayBudget>) -> Self {
+    pub fn new(session: &str, budget: Arc<ReplayBudget>) -> Self {
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, session.as_bytes());
         Self {
             mark: hex(digest.as_ref().get(..8).unwrap_or_default()),
@@ -103,17 +73,25 @@ impl Recordings {
     }
 
     /// Its client may have had a stream of notifications at another replica.
-    pub(crate) fn begun_elsewhere(&self) {
+    pub fn begun_elsewhere(&self) {
         lock(&self.notices).was_open = true;
     }
 
     /// Whether anything is kept.
-    pub(crate) fn is_busy(&self) -> bool {
+    pub fn is_busy(&self) -> bool {
         !lock(&self.answers).is_empty() || lock(&self.notices).stream.is_some()
     }
 
+    /// Held while its stream of notifications is being opened, so that two connections get one.
+    pub async fn opening(&self) -> MutexGuard<'_, ()> {
+        self.opening.lock().await
+    }
+
     /// Where a `Last-Event-ID` points to.
-    pub(crate) fn find(&self, id: &str) -> Result<ResumePoint, CallError> {
+    ///
+    /// # Errors
+    /// When that event is of no stream of this session that is still kept.
+    pub fn find(&self, id: &str) -> Result<ResumePoint, CallError> {
         let unknown = || CallError::NotResumable {
             why: "that event is of no stream of this session that is still kept".to_owned(),
         };
@@ -175,7 +153,10 @@ impl Recordings {
     }
 
     /// A stream that a replica has written which is gone, from an event of it on. None if it did not last.
-    pub(crate) async fn recall(
+    ///
+    /// # Errors
+    /// When the store does not say.
+    pub async fn recall(
         self: &Arc<Self>,
         event: &str,
         stored: &StoredStreams,
@@ -207,7 +188,7 @@ impl Recordings {
             answers.remove(idle).end();
         }
         answers.push(Arc::clone(&stream));
-        let reader = stream.read_from(0, None)?;
+        let reader = stream.read_from(0)?;
         Some((stream, reader))
     }
 
@@ -216,7 +197,7 @@ impl Recordings {
     }
 
     /// Adds an event to a stream, when its reader is ready for one.
-    pub(crate) async fn say(&self, stream: &Stream, message: Bytes) {
+    pub async fn say(&self, stream: &Stream, message: Bytes) {
         stream.ready().await;
         self.make_room(stream, message.len());
         stream.push(message);
@@ -237,14 +218,14 @@ impl Recordings {
     }
 
     /// The session's stream of notifications, if it is open, and where a client that names no event begins.
-    pub(crate) fn notices(&self) -> Option<(Arc<Stream>, u64)> {
+    pub fn notices(&self) -> Option<(Arc<Stream>, u64)> {
         let stream = lock(&self.notices).stream.clone()?;
         let unread = stream.unread();
         Some((stream, unread))
     }
 
     /// Opens the session's stream of notifications, and says whether there was one before.
-    pub(crate) fn open_notices(&self, limits: &Limits) -> Option<(Arc<Stream>, bool)> {
+    pub fn open_notices(&self, limits: &Limits) -> Option<(Arc<Stream>, bool)> {
         let name = format!("{}{}", self.mark, random::hex::<8>().ok()?);
         let stream = self.stream(name, limits, self.budget.slot(limits.streams));
         let mut notices = lock(&self.notices);
@@ -253,7 +234,7 @@ impl Recordings {
     }
 
     /// The session's stream of notifications has come to its end.
-    pub(crate) fn close_notices(&self, stream: &Arc<Stream>) {
+    pub fn close_notices(&self, stream: &Arc<Stream>) {
         let mut notices = lock(&self.notices);
         if notices.stream.as_ref().is_some_and(|open| Arc::ptr_eq(open, stream)) {
             notices.stream = None;
@@ -263,7 +244,7 @@ impl Recordings {
     }
 
     /// The session has ended: nothing is kept, and who reads hears no more.
-    pub(crate) fn end(&self) {
+    pub fn end(&self) {
         let answers = std::mem::take(&mut *lock(&self.answers));
         let notices = lock(&self.notices).stream.take();
         for stream in answers.iter().chain(notices.iter()) {
@@ -273,18 +254,17 @@ impl Recordings {
 }
 
 /// Reads on in a stream, or says why that cannot be; none when there is nothing more.
-pub(crate) fn resume(
-    stream: &Arc<Stream>,
-    position: u64,
-    seat: Option<StreamSlot>,
-) -> Result<Option<StreamReader>, CallError> {
+///
+/// # Errors
+/// When what came after that position is not kept any more.
+pub fn resume(stream: &Arc<Stream>, position: u64) -> Result<Option<StreamReader>, CallError> {
     if stream.has_nothing_after(position) {
         return Ok(None);
     }
     let lost = || CallError::NotResumable {
         why: "what came after that event is not kept any more; the call itself was not cancelled".to_owned(),
     };
-    stream.read_from(position, seat).map(Some).ok_or_else(lost)
+    stream.read_from(position).map(Some).ok_or_else(lost)
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -9,31 +9,32 @@ use bytes::Bytes;
 use mcp::json;
 use mcp::jsonrpc::{Id, Message};
 use mcp::version::Era;
-use store::StoreFault;
 use store::sessions::If;
 use store::streams::{Event, Events, Kept};
+use store::{Store, StoreFault};
 use tokio::time::Duration;
-
-use crate::replica::Replica;
 
 /// How many events are read at once.
 const READ: usize = 256;
 
 /// Where the streams of one session last.
 #[derive(Debug, Clone)]
-pub(crate) struct StoredStreams {
-    pub(crate) replica: Arc<Replica>,
-    pub(crate) session: Arc<str>,
+pub struct StoredStreams {
+    /// What the replicas share.
+    pub store: Arc<Store>,
+    /// The session's secret name.
+    pub session: Arc<str>,
     /// How long the session may still go on.
-    pub(crate) keep: Duration,
-    pub(crate) limits: Limits,
+    pub keep: Duration,
+    /// How much is kept of a stream, and for how long.
+    pub limits: Limits,
 }
 
 /// A stream as the store has it.
 #[derive(Debug)]
-pub(super) struct Recalled {
+pub(crate) struct Recalled {
     /// What was said after the position that was asked for.
-    pub(super) messages: Vec<Bytes>,
+    pub(crate) messages: Vec<Bytes>,
 }
 
 impl StoredStreams {
@@ -47,33 +48,32 @@ impl StoredStreams {
     }
 
     /// A stream begins that answers these requests. Without that, it lasts as long as this replica.
-    pub(super) async fn begin(&self, stream: &str, asks: &[Id]) -> bool {
+    pub(crate) async fn begin(&self, stream: &str, asks: &[Id]) -> bool {
         let asks: Vec<_> = asks.iter().map(|ask| ask.raw().to_owned()).collect();
         let value = format!("[{}]", asks.join(","));
         let fact = Self::fact(stream);
-        let store = self.replica.store();
-        let put = store.put_fact((&self.session, &fact), value.as_bytes(), self.keep, If::Any).await;
+        let put = self.store.put_fact((&self.session, &fact), value.as_bytes(), self.keep, If::Any).await;
         told(put.map(|put| put.is_some()))
     }
 
     /// Something is about to be said, as the event of this number.
-    pub(super) async fn say(&self, stream: &str, sequence: u64, message: &Bytes) -> bool {
+    pub(crate) async fn say(&self, stream: &str, sequence: u64, message: &Bytes) -> bool {
         let Ok(sequence) = i64::try_from(sequence) else { return false };
         let event = Event { sequence, value: message.to_vec() };
-        told(self.replica.store().append(stream, &event, self.kept()).await.map(|_| true))
+        told(self.store.append(stream, &event, self.kept()).await.map(|_| true))
     }
 
     /// It ends after the event of that number.
-    pub(super) async fn end(&self, stream: &str, last: u64) {
+    pub(crate) async fn end(&self, stream: &str, last: u64) {
         let Ok(last) = i64::try_from(last) else { return };
-        told(self.replica.store().end_stream(stream, last, self.kept()).await.map(|_| true));
+        told(self.store.end_stream(stream, last, self.kept()).await.map(|_| true));
     }
 
     /// What was said on a stream of this session after a position by a replica that is gone. Whatever was not answered then
     /// never will be, and the stream ends with that.
-    pub(super) async fn recall(&self, stream: &str, after: u64) -> Result<Option<Recalled>, CallError> {
+    pub(crate) async fn recall(&self, stream: &str, after: u64) -> Result<Option<Recalled>, CallError> {
         let away = |fault: StoreFault| CallError::store_away("a stream", &fault);
-        let store = self.replica.store();
+        let store = &self.store;
         // That it is a stream of this session is what this fact says.
         let fact = store.fact((&self.session, &Self::fact(stream))).await.map_err(away)?;
         let Some(fact) = fact.and_then(|fact| String::from_utf8(fact.value).ok()) else { return Ok(None) };
