@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use gateway::replica::LEASE;
 use mcp::json::{self, Object};
+use replica::LEASE;
 use store::replicas::Replica;
 
 use crate::exit::Exit;

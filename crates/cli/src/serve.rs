@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use base::plan::Plan;
 use gateway::assembly::{Bound, Gateway, REPLICAS};
-use gateway::replica::Replica;
+use replica::Replica;
 use tokio::signal::unix::SignalKind;
 use transport::net::Address;
 use transport::workers::Workers;

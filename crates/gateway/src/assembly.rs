@@ -12,6 +12,7 @@ use base::sync::lock;
 use base::world::World;
 use futures_util::future::join_all;
 use replay::ReplayBudget;
+use replica::Replica;
 use store::StoreFault;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
@@ -32,7 +33,6 @@ use crate::forward::suspend::Suspended;
 use crate::listener::{Doorkeeper, Listener};
 use crate::live::{Live, Server};
 use crate::own::{self, OwnServer};
-use crate::replica::Replica;
 use crate::route::{Route, Shares};
 use crate::tasks::Tasks;
 

@@ -17,6 +17,5 @@ mod listener;
 mod live;
 mod outcome;
 mod own;
-pub mod replica;
 mod route;
 mod tasks;

@@ -19,6 +19,7 @@ use mcp::method::Kind;
 use mcp::reject::{Reject, code};
 use mcp::version::Era;
 use mcp::{headers, inbound, version};
+use replica::Replica;
 use tokio_util::sync::CancellationToken;
 use transport::http::body::ReplyBody;
 use transport::http::server::{Exchange, Service};
@@ -29,7 +30,6 @@ use crate::bridge::session::SessionClaims;
 use crate::caller::Caller;
 use crate::flow::{Flow, Steps};
 use crate::live::Live;
-use crate::replica::Replica;
 
 mod batch;
 mod checks;

@@ -13,6 +13,7 @@ use mcp::json::{Object, Patch};
 use mcp::meta::ClientFacts;
 use mcp::method::{Kind, Reach};
 use mcp::version::Era;
+use replica::Replica;
 use upstream::Upstream;
 
 use crate::caller::Caller;
@@ -26,7 +27,6 @@ use crate::forward::filter::Filters;
 use crate::forward::resume::Resumption;
 use crate::forward::send::Sender;
 use crate::forward::suspend::Suspended;
-use crate::replica::Replica;
 use crate::tasks::{RouteTasks, Tasks};
 
 /// The servers that are at one replica only are at the same one, all of them.

@@ -22,6 +22,7 @@ use mcp::meta::ClientFacts;
 use mcp::method::Kind;
 use mcp::reject::{Reject, code};
 use mcp::version::Era;
+use replica::Replica;
 use store::seal::Seal;
 
 use crate::caller::Caller;
@@ -29,7 +30,6 @@ use crate::catalog::Target;
 use crate::catalog::uris::Mapping;
 use crate::forward::filter::{Answered, At, Verdict};
 use crate::forward::send::Sender;
-use crate::replica::Replica;
 
 mod client;
 mod edit;

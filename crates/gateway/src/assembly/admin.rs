@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, Response, StatusCode};
 use mcp::json;
+use replica::Replica;
 use tokio_util::sync::CancellationToken;
 use transport::http::body::ReplyBody;
 use transport::http::server::{Exchange, Service};
@@ -18,7 +19,6 @@ use upstream::Health;
 use crate::listener::Doorkeeper;
 use crate::listener::heads::{self, text};
 use crate::live::Live;
-use crate::replica::Replica;
 
 /// Answers on the admin listener.
 #[derive(Debug)]

@@ -6,6 +6,7 @@ use arc_swap::ArcSwap;
 use base::plan::Plan;
 use base::sync::lock;
 use mcp::json;
+use replica::{PeerNotice, Replica};
 use tokio_util::sync::CancellationToken;
 use transport::http::server::Server as HttpServer;
 use transport::net::Address;
@@ -14,7 +15,6 @@ use super::{ADMIN, Bound, Gateway, REPLICAS, StartFault};
 use crate::listener::Doorkeeper;
 use crate::listener::hop::reception::Reception;
 use crate::live::Live;
-use crate::replica::{PeerNotice, Replica};
 
 impl Gateway {
     /// Becomes one of the replicas: listens for the others, and makes itself known.

@@ -16,6 +16,7 @@ use mcp::legacy::initialize::Opening;
 use mcp::meta::{ClientFacts, LogLevel, LogWish};
 use mcp::version::{self, Revision};
 use replay::{Recordings, ReplayBudget};
+use replica::Homed;
 use store::seal::{Bound, Seal, SealFault};
 use tokio::sync::watch;
 
@@ -23,7 +24,6 @@ use crate::caller::Caller;
 use crate::changes::watch::Interest;
 use crate::flow::in_flight::{CallsInFlight, InFlight};
 use crate::forward::questions::Questions;
-use crate::replica::Homed;
 
 /// The most bytes that a session id may carry: it comes back in a header with every request.
 const MOST_SEALED: usize = 6 * 1024;

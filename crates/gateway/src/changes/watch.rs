@@ -23,6 +23,7 @@ use mcp::listen::Filter;
 use mcp::meta::{ClientFacts, LogWish};
 use mcp::notify::{Notice, Seen};
 use mcp::version::Era;
+use replica::Replica;
 use tokio::sync::{Notify, broadcast, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -32,7 +33,6 @@ use crate::catalog::reading::Reader;
 use crate::catalog::shelf::Shelf;
 use crate::catalog::sight::Sight;
 use crate::changes::feed::Feed;
-use crate::replica::Replica;
 
 mod telling;
 

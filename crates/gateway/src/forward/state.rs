@@ -14,10 +14,10 @@ use mcp::call::Call;
 use mcp::json::{self, Object, Patch};
 use mcp::mrtr::{self, InputRequired, Retry};
 use mcp::reject::Reject;
+use replica::Replica;
 use store::seal::{Bound, Seal, SealFault};
 
 use super::edit::Edit;
-use crate::replica::Replica;
 
 /// What a state belongs to.
 #[derive(Debug, Clone)]

@@ -11,7 +11,7 @@ use base::plan::{HttpReach, Limits, ListenerPlan, Naming, Plan, Reach, RoutePlan
 use base::sink::{Sink, Sinks};
 use base::world::World;
 use gateway::assembly::{Gateway, child_places};
-use gateway::replica::{Replica, ReplicaInfo};
+use replica::{Replica, ReplicaInfo};
 use store::Store;
 use store::seal::Seal;
 use testkit::clock::WallClock;

@@ -13,14 +13,14 @@ use http::{HeaderMap, HeaderName, Method, Response, StatusCode, Uri};
 use mcp::jsonrpc::{Id, Message};
 use mcp::sse::{self, Decoder};
 use mcp::version::Era;
+use replica::peers::{Felt, Peer, Unfelt};
+use replica::{Replica, badge};
 use tokio_util::sync::CancellationToken;
 use transport::http::body::ReplyBody;
 use transport::http::client::{Reply, SendFault};
 use transport::memory::Share;
 
 use crate::listener::heads;
-use crate::replica::peers::{Felt, Peer, Unfelt};
-use crate::replica::{Replica, badge};
 
 /// Says that a request has come to the wrong replica, and perhaps which is the right one.
 static MOVED_TO: HeaderName = HeaderName::from_static("portolan-moved-to");
@@ -89,7 +89,7 @@ async fn send(
         Unfelt::Silent => unreached("it does not answer".to_owned()),
         Unfelt::Stranger => Unforwarded::Moved(None),
     })?;
-    let sent = replica.peers.client().send(request.method.clone(), &to, headers, request.body.clone());
+    let sent = replica.peers().client().send(request.method.clone(), &to, headers, request.body.clone());
     let reply = tokio::select! {
         sent = sent => sent.map_err(|fault| match fault {
             SendFault::Connect(why) | SendFault::OutOfDescriptors(why) => unreached(why),
@@ -101,7 +101,7 @@ async fn send(
         let to = reply.headers().get(&MOVED_TO).and_then(|to| to.to_str().ok());
         return Err(Unforwarded::Moved(to.map(str::to_owned)));
     }
-    passed_on(reply, gone, request, replica.peers.share()).await
+    passed_on(reply, gone, request, replica.peers().share()).await
 }
 
 async fn passed_on(

@@ -15,7 +15,9 @@ use mcp::call::Call;
 use mcp::jsonrpc::Message;
 use mcp::legacy::batch;
 use mcp::version::Era;
-use tokio::time::Instant;
+use replica::peers::{Fate, Peer};
+use replica::{Home, Homed, Replica};
+use tokio::time::{Instant, sleep};
 use transport::http::body::ReplyBody;
 use transport::http::server::Exchange;
 
@@ -25,11 +27,11 @@ use crate::bridge::endpoint::Endpoint;
 use crate::bridge::session::SessionClaims;
 use crate::listener::heads::{self, refuse_call, unread};
 use crate::listener::{Listener, request_id};
-use crate::replica::peers::{Fate, Peer, pause};
-use crate::replica::{Home, Homed, Replica};
 
 /// How long a request waits for the home of its session to be taken for dead.
 const DYING: Duration = Duration::from_secs(4);
+/// How long until a replica that may be dying is asked about again.
+const PAUSE: Duration = Duration::from_millis(200);
 /// Until when servers are at one replica.
 const FOR_EVER: Duration = Duration::from_secs(200 * 365 * 24 * 3600);
 /// How often a request may hear that it has come to the wrong replica.
@@ -197,7 +199,7 @@ impl Listener {
                     if !given {
                         replica.moved(homed, &to);
                     }
-                    if moves >= MOVES || replica.peers.refresh(replica).await.is_err() {
+                    if moves >= MOVES || replica.peers().refresh(replica).await.is_err() {
                         return Some(away(&peer, "the session is sent from one replica to the next", &sent));
                     }
                 }
@@ -225,8 +227,8 @@ impl Listener {
             return None;
         }
         let peer = match hop {
-            Hop::Forwarded { from, .. } => replica.peers.get(from)?,
-            Hop::Direct => replica.peers.any()?,
+            Hop::Forwarded { from, .. } => replica.peers().get(from)?,
+            Hop::Direct => replica.peers().any()?,
         };
         match replica.hand_over(subject.homed, &peer.id).await {
             Ok(true) => {
@@ -322,18 +324,18 @@ impl Listener {
         holder: &str,
         request: &Request<'_>,
     ) -> Option<Response<ReplyBody>> {
-        if replica.peers.get(holder).is_none()
-            && let Err(fault) = replica.peers.refresh(replica).await
+        if replica.peers().get(holder).is_none()
+            && let Err(fault) = replica.peers().refresh(replica).await
         {
             let what = "what another replica holds";
             return Some(refused(&CallError::store_away(what, &fault), request));
         }
-        let peer = replica.peers.get(holder)?;
+        let peer = replica.peers().get(holder)?;
         match forward::forward(replica, &peer, request).await {
             Ok(response) => Some(response),
             Err(Unforwarded::Moved(_)) => None,
             Err(Unforwarded::Lost(why)) => Some(lost(&peer, &why, request)),
-            Err(Unforwarded::Unreached(why)) => match replica.peers.suspect(replica, &peer, false).await {
+            Err(Unforwarded::Unreached(why)) => match replica.peers().suspect(replica, &peer, false).await {
                 Ok(Fate::Dead | Fate::Dying) => None,
                 Ok(Fate::Unclear) | Err(_) => Some(away(&peer, &why, request)),
             },
@@ -343,10 +345,10 @@ impl Listener {
 
 /// Whether it is worth while to look again where a session is, whose home is not where it was.
 async fn is_decided(replica: &Replica, (peer, is_elsewhere): (&Peer, bool), since: Instant) -> bool {
-    match replica.peers.suspect(replica, peer, is_elsewhere).await {
+    match replica.peers().suspect(replica, peer, is_elsewhere).await {
         Ok(Fate::Dead) => true,
         Ok(Fate::Dying) if since.elapsed() < DYING => {
-            pause().await;
+            sleep(PAUSE).await;
             true
         }
         Ok(_) | Err(_) => false,

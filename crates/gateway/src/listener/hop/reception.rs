@@ -6,6 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream::unfold;
 use http::{Method, Response};
+use replica::peers::{PULSE, PULSE_EVERY};
+use replica::{Replica, badge};
 use tokio::time::{MissedTickBehavior, interval};
 use transport::http::body::ReplyBody;
 use transport::http::server::{Exchange, Service};
@@ -13,8 +15,6 @@ use transport::http::server::{Exchange, Service};
 use super::{Hop, forward};
 use crate::listener::Listener;
 use crate::listener::heads::text;
-use crate::replica::peers::{PULSE, PULSE_EVERY};
-use crate::replica::{Replica, badge};
 
 /// How long a request that another replica has read as a whole may take to come.
 const WITHIN: Duration = Duration::from_secs(30);

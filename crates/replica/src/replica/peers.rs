@@ -12,7 +12,7 @@ use base::sync::lock;
 use base::world::World;
 use http::{HeaderMap, Method, StatusCode};
 use store::StoreFault;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use transport::http::client::{ClientSettings, Destination, HttpClient};
 use transport::memory::Share;
@@ -21,9 +21,9 @@ use transport::net::Address;
 use super::{LEASE, Replica, badge};
 
 /// Where a replica says again and again that it is there.
-pub(crate) const PULSE: &str = "/pulse";
+pub const PULSE: &str = "/pulse";
 /// How often it says so to whoever listens.
-pub(crate) const PULSE_EVERY: Duration = Duration::from_millis(200);
+pub const PULSE_EVERY: Duration = Duration::from_millis(200);
 /// One that has said nothing for so long is not waited for.
 const SILENT: Duration = Duration::from_millis(900);
 /// How long a connection to it may take to be made.
@@ -34,12 +34,13 @@ const REFUSING: Duration = Duration::from_millis(2500);
 
 /// Another replica.
 #[derive(Debug)]
-pub(crate) struct Peer {
-    pub(crate) id: String,
+pub struct Peer {
+    /// What it is called.
+    pub id: String,
     /// Where it is reached.
     at: Option<PeerAddress>,
     /// Whether it has been asked to drain.
-    pub(crate) drains: bool,
+    drains: bool,
     pulse: Arc<Pulse>,
 }
 
@@ -59,18 +60,18 @@ struct Pulse {
 
 /// One time that it is felt.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Felt {
+pub struct Felt {
     /// Cancelled when it was felt for the first time.
     there: CancellationToken,
     /// Cancelled when the peer answers no more.
-    pub(crate) gone: CancellationToken,
+    pub gone: CancellationToken,
     /// Cancelled before that, if somebody else answers where it was.
     stranger: CancellationToken,
 }
 
 /// Why a peer's pulse is not felt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Unfelt {
+pub enum Unfelt {
     /// It does not answer.
     Silent,
     /// Somebody answers who is not this replica: perhaps the next process at the same address.
@@ -79,7 +80,7 @@ pub(crate) enum Unfelt {
 
 /// All others.
 #[derive(Debug)]
-pub(crate) struct Peers {
+pub struct Peers {
     client: HttpClient,
     share: Share,
     known: ArcSwap<BTreeMap<String, Arc<Peer>>>,
@@ -91,7 +92,7 @@ pub(crate) struct Peers {
 
 /// What became of a peer that cannot be reached.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub enum Fate {
     /// It is dead.
     Dead,
     /// It is not where it was, and will be dead in a moment unless it gives a sign of life.
@@ -110,12 +111,12 @@ impl Peers {
     }
 
     /// A peer that was alive when the list was last read.
-    pub(crate) fn get(&self, id: &str) -> Option<Arc<Peer>> {
+    pub fn get(&self, id: &str) -> Option<Arc<Peer>> {
         self.known.load().get(id).cloned()
     }
 
     /// One that can take something over.
-    pub(crate) fn any(&self) -> Option<Arc<Peer>> {
+    pub fn any(&self) -> Option<Arc<Peer>> {
         self.known.load().values().find(|peer| !peer.drains && peer.at.is_some()).cloned()
     }
 
@@ -124,17 +125,21 @@ impl Peers {
         self.end.cancel();
     }
 
-    pub(crate) fn client(&self) -> &HttpClient {
+    /// What asks them.
+    pub fn client(&self) -> &HttpClient {
         &self.client
     }
 
     /// What is held of what they answer counts there.
-    pub(crate) fn share(&self) -> &Share {
+    pub fn share(&self) -> &Share {
         &self.share
     }
 
     /// Reads the list.
-    pub(crate) async fn refresh(&self, replica: &Replica) -> Result<(), StoreFault> {
+    ///
+    /// # Errors
+    /// When the store is away.
+    pub async fn refresh(&self, replica: &Replica) -> Result<(), StoreFault> {
         let mut read = self.reading.lock().await;
         self.read(replica).await?;
         *read = Some(Instant::now());
@@ -177,7 +182,10 @@ impl Peers {
 
     /// What to think of a peer that is not where it was, or does not answer there. That nobody listens there, or somebody else,
     /// and that it has given no sign of life lately, is enough to take it for dead.
-    pub(crate) async fn suspect(
+    ///
+    /// # Errors
+    /// When the store is away.
+    pub async fn suspect(
         &self,
         replica: &Replica,
         peer: &Peer,
@@ -204,13 +212,16 @@ impl Peers {
 
 impl Peer {
     /// The URL of something of its, if it is reached anywhere.
-    pub(crate) fn url(&self, path: &str) -> Option<Destination> {
+    pub fn url(&self, path: &str) -> Option<Destination> {
         let at = &self.at.as_ref()?.text;
         Destination::new(format!("http://{at}{path}").parse().ok()?).ok()
     }
 
     /// Feels its pulse, if that is not done already.
-    pub(crate) async fn felt(self: &Arc<Self>, replica: &Arc<Replica>) -> Result<Felt, Unfelt> {
+    ///
+    /// # Errors
+    /// When it is not felt.
+    pub async fn felt(self: &Arc<Self>, replica: &Arc<Replica>) -> Result<Felt, Unfelt> {
         let felt = self.feel(replica);
         tokio::select! {
             biased;
@@ -298,9 +309,4 @@ fn address(text: &str) -> Option<Address> {
 async fn refuses(replica: &Replica, address: &Address) -> bool {
     let connected = timeout(CONNECT, replica.world.network.connect(address)).await;
     matches!(connected, Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused)
-}
-
-/// Waits a moment before a peer is tried again.
-pub(crate) async fn pause() {
-    sleep(Duration::from_millis(200)).await;
 }

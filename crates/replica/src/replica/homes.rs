@@ -21,16 +21,18 @@ const STRIPES: u64 = 64;
 
 /// What has one home among the replicas, as far as that is concerned: a session, or the servers that are at one replica only.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Homed<'s> {
-    pub(crate) name: &'s Arc<str>,
+pub struct Homed<'s> {
+    /// What the store knows it by.
+    pub name: &'s Arc<str>,
     /// Who opened it; empty if nobody in particular.
-    pub(crate) opener: &'s str,
-    pub(crate) expires: SystemTime,
+    pub opener: &'s str,
+    /// Until when it has a home.
+    pub expires: SystemTime,
 }
 
 /// Where a session is at home.
 #[derive(Debug)]
-pub(crate) enum Home {
+pub enum Home {
     /// Here.
     Here,
     /// At another replica.
@@ -44,7 +46,7 @@ pub(crate) enum Home {
 
 /// A session that is being taken over. If it is dropped, the next request takes it over.
 #[derive(Debug)]
-pub(crate) struct Adoption {
+pub struct Adoption {
     by: Arc<str>,
     _one: tokio::sync::OwnedMutexGuard<()>,
 }
@@ -90,7 +92,7 @@ impl Replica {
     ///
     /// # Errors
     /// When the store is away, and it is needed to know.
-    pub(crate) async fn home_of(&self, session: Homed<'_>) -> Result<Home, StoreFault> {
+    pub async fn home_of(&self, session: Homed<'_>) -> Result<Home, StoreFault> {
         if let Some(home) = self.known_home(session) {
             return self.sure(home).await;
         }
@@ -133,7 +135,7 @@ impl Replica {
     ///
     /// # Errors
     /// When the store is away.
-    pub(crate) async fn given(&self, session: Homed<'_>) -> Result<Home, StoreFault> {
+    pub async fn given(&self, session: Homed<'_>) -> Result<Home, StoreFault> {
         let one = self.homes.stripe(session.name).lock_owned().await;
         let me = self.id();
         if self.homes.of(session.name).is_some_and(|at| at == me) {
@@ -170,25 +172,25 @@ impl Replica {
     }
 
     /// A session was taken over.
-    pub(crate) fn adopted(&self, session: Homed<'_>, adoption: &Adoption) {
+    pub fn adopted(&self, session: Homed<'_>, adoption: &Adoption) {
         self.moved(session, &adoption.by);
     }
 
     /// It is said where a session went.
-    pub(crate) fn moved(&self, session: Homed<'_>, to: &str) {
+    pub fn moved(&self, session: Homed<'_>, to: &str) {
         self.homes.put(session, to, self.world.clock.now());
     }
 
     /// Forgets where a session went: it is not there any more.
-    pub(crate) fn forget_home(&self, session: &str) {
+    pub fn forget_home(&self, session: &str) {
         lock(&self.homes.moved).remove(session);
     }
 
-    /// Hands a session over to another replica.
+    /// Hands a session over to another replica. Whether that one has it now.
     ///
     /// # Errors
     /// When the store is away.
-    pub(crate) async fn hand_over(&self, session: Homed<'_>, to: &str) -> Result<bool, StoreFault> {
+    pub async fn hand_over(&self, session: Homed<'_>, to: &str) -> Result<bool, StoreFault> {
         let now = self.world.clock.now();
         let keep = session.expires.duration_since(now).unwrap_or(Duration::ZERO);
         self.store().release_session(session.name, &self.id()).await?;

@@ -54,7 +54,7 @@ fn digest((method, path): (&Method, &str), headers: &HeaderMap, body: &[u8]) -> 
 ///
 /// # Errors
 /// When nothing can be sealed.
-pub(crate) fn show(
+pub fn show(
     replica: &Replica,
     (receiver, identity): (&str, &Identity),
     to: (&Method, &str),
@@ -81,21 +81,24 @@ pub(crate) fn show(
 }
 
 /// Names the listener that a request came in by.
-pub(crate) fn name_listener(headers: &mut HeaderMap, listener: &str) -> Result<(), SealFault> {
+///
+/// # Errors
+/// When its name cannot stand in a header.
+pub fn name_listener(headers: &mut HeaderMap, listener: &str) -> Result<(), SealFault> {
     let value = HeaderValue::from_bytes(listener.as_bytes()).map_err(|_unusual| SealFault::Malformed)?;
     headers.insert(LISTENER.clone(), value);
     Ok(())
 }
 
 /// The listener that a request came in by; the header is taken off.
-pub(crate) fn listener(headers: &mut HeaderMap) -> Option<String> {
+pub fn listener(headers: &mut HeaderMap) -> Option<String> {
     let name = headers.remove(&LISTENER)?;
     String::from_utf8(name.as_bytes().to_vec()).ok()
 }
 
 /// The badges that were shown lately.
 #[derive(Debug)]
-pub(crate) struct SeenBadges(Mutex<BadgeWindows>);
+pub struct SeenBadges(Mutex<BadgeWindows>);
 
 #[derive(Debug)]
 struct BadgeWindows {
@@ -123,7 +126,7 @@ impl SeenBadges {
     }
 
     /// The badge of a request, if it is one for this replica and was not shown before. It is taken off.
-    pub(crate) fn take(&self, replica: &Replica, headers: &mut HeaderMap) -> Option<Badge> {
+    pub fn take(&self, replica: &Replica, headers: &mut HeaderMap) -> Option<Badge> {
         let token = headers.remove(&BADGE)?;
         let bound = Bound { purpose: &purpose(&replica.id()), principal: EVERYBODY };
         let opened = replica.world.seal.open(bound, replica.world.clock.now(), token.to_str().ok()?);
@@ -147,16 +150,18 @@ impl SeenBadges {
 }
 
 /// Says who sends a request, and stands for that very request.
-pub(crate) struct Badge {
-    pub(crate) from: String,
+#[derive(Debug)]
+pub struct Badge {
+    /// Which replica has sent it.
+    pub from: String,
     digest: String,
     /// Whose request it is, as the sender has found out: credentials are looked at once.
-    pub(crate) identity: Identity,
+    pub identity: Identity,
 }
 
 impl Badge {
     /// Whether it is the badge of this request.
-    pub(crate) fn covers(&self, to: (&Method, &str), headers: &HeaderMap, body: &[u8]) -> bool {
+    pub fn covers(&self, to: (&Method, &str), headers: &HeaderMap, body: &[u8]) -> bool {
         self.digest == digest(to, headers, body).to_string()
     }
 }

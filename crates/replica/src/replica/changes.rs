@@ -13,27 +13,33 @@ const TOPIC: &str = "changed";
 
 /// What a replica hears of others.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum PeerNotice {
+pub enum PeerNotice {
     /// A server of that name has told of a change, with this notification.
-    Changed { upstream: String, message: Bytes },
+    Changed {
+        /// What the server is called in the configuration.
+        upstream: String,
+        /// The notification as JSON.
+        message: Bytes,
+    },
     /// Anything may have changed.
     Missed,
 }
 
 /// Hears of others.
-pub(crate) struct PeerNotices<'r> {
+#[derive(Debug)]
+pub struct PeerNotices<'r> {
     replica: &'r Replica,
     notices: Notices,
 }
 
 impl Replica {
     /// What others hear of, from now on.
-    pub(crate) async fn changes(&self) -> PeerNotices<'_> {
+    pub async fn changes(&self) -> PeerNotices<'_> {
         PeerNotices { replica: self, notices: self.store().subscribe().await }
     }
 
     /// Tells the others of a change.
-    pub(crate) async fn tell_of(&self, upstream: &str, message: &Bytes, notice: &Notice) {
+    pub async fn tell_of(&self, upstream: &str, message: &Bytes, notice: &Notice) {
         let text = |message: &str| {
             format!(
                 r#"{{"from":{},"upstream":{},"message":{message}}}"#,
@@ -67,7 +73,7 @@ fn shorter(notice: &Notice) -> Option<Bytes> {
 
 impl PeerNotices<'_> {
     /// The next; none when there is no store any more.
-    pub(crate) async fn next(&mut self) -> Option<PeerNotice> {
+    pub async fn next(&mut self) -> Option<PeerNotice> {
         loop {
             match self.notices.next().await? {
                 Heard::Missed => return Some(PeerNotice::Missed),

@@ -4,7 +4,7 @@
 //! Who is alive is decided by the store alone, by its clock: a replica whose last sign of life is older than the lease is
 //! dead, and stays dead under that id. One that was only slow takes another id, so nobody who has taken something over from
 //! it is ever contradicted. Reading order: this, `homes` (whose a session is), `peers` (the others), `badge` (how they know each
-//! other). The two ends of what is forwarded are the listener's (`listener/hop`).
+//! other). The two ends of what is forwarded are the gateway's (`gateway/listener/hop`).
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -19,17 +19,17 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-pub(crate) mod badge;
+pub mod badge;
 mod changes;
 mod homes;
-pub(crate) mod peers;
+pub mod peers;
 
-pub(crate) use changes::PeerNotice;
-pub(crate) use homes::{Home, Homed};
+pub use changes::{PeerNotice, PeerNotices};
+pub use homes::{Adoption, Home, Homed};
 use peers::Peers;
 
 /// How often a replica gives a sign of life.
-pub const BEAT: Duration = Duration::from_secs(1);
+const BEAT: Duration = Duration::from_secs(1);
 /// How long after its last sign of life a replica is taken for dead: several of them may be late or lost.
 pub const LEASE: Duration = Duration::from_secs(10);
 /// A replica relies on its lease for this much less than others do: signs of life take a while.
@@ -70,7 +70,7 @@ pub struct Replica {
     asked: CancellationToken,
     /// Counts the ids that it has had.
     ids: watch::Sender<u64>,
-    pub(crate) peers: Peers,
+    peers: Peers,
     homes: homes::Homes,
 }
 
@@ -111,7 +111,8 @@ impl Replica {
     }
 
     /// Changes when it gets another id.
-    pub(crate) fn renamed(&self) -> watch::Receiver<u64> {
+    #[must_use]
+    pub fn renamed(&self) -> watch::Receiver<u64> {
         self.ids.subscribe()
     }
 
@@ -125,12 +126,23 @@ impl Replica {
             .join(",");
     }
 
-    pub(crate) fn store(&self) -> &Store {
+    /// What it shares with the others.
+    #[must_use]
+    pub fn store(&self) -> &Store {
         &self.store
     }
 
+    /// The others.
+    #[must_use]
+    pub fn peers(&self) -> &Peers {
+        &self.peers
+    }
+
     /// Makes itself known, with the address that others reach it at.
-    pub(crate) async fn join(&self, forward: Option<String>) -> Result<(), StoreFault> {
+    ///
+    /// # Errors
+    /// When the store is away.
+    pub async fn join(&self, forward: Option<String>) -> Result<(), StoreFault> {
         *lock(&self.forward) = forward;
         self.register().await?;
         self.peers.refresh(self).await
@@ -153,7 +165,7 @@ impl Replica {
     }
 
     /// Gives signs of life until `end`, with what it holds then, and follows who else is there.
-    pub(crate) async fn live(self: Arc<Self>, holds: impl Fn() -> String + Send, end: CancellationToken) {
+    pub async fn live(self: Arc<Self>, holds: impl Fn() -> String + Send, end: CancellationToken) {
         let mut ticks = interval(BEAT);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut beats = 0u32;
@@ -199,12 +211,13 @@ impl Replica {
     }
 
     /// For how long the store has been away by now, and why.
-    pub(crate) fn store_away(&self) -> Option<(Duration, StoreFault)> {
+    #[must_use]
+    pub fn store_away(&self) -> Option<(Duration, StoreFault)> {
         lock(&self.away).as_ref().map(|(since, why)| (since.elapsed(), why.clone()))
     }
 
     /// Something was forwarded to another replica, with this outcome.
-    pub(crate) fn count_forwarded(&self, outcome: &'static str) {
+    pub fn count_forwarded(&self, outcome: &'static str) {
         self.world.metrics.forwarded(outcome);
     }
 
@@ -227,7 +240,10 @@ impl Replica {
     }
 
     /// Makes sure that nobody has taken over what this replica holds; if its signs of life come late, gives one now.
-    pub(crate) async fn renewed(&self) -> Result<(), StoreFault> {
+    ///
+    /// # Errors
+    /// When the store is away, and one was due.
+    pub async fn renewed(&self) -> Result<(), StoreFault> {
         if self.has_lease() { Ok(()) } else { self.beat().await }
     }
 
