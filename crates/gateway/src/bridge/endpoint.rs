@@ -82,12 +82,12 @@ impl Ended for () {}
 impl Ended for Opened {}
 
 /// The answer to such a request.
-struct Answered {
+struct SessionAnswer {
     text: Bytes,
     outcome: &'static str,
 }
 
-impl Ended for Answered {
+impl Ended for SessionAnswer {
     fn outcome(&self) -> &'static str {
         self.outcome
     }
@@ -258,7 +258,7 @@ impl Endpoint {
         message: &Message,
         request: &Request,
         (claims, logs): (&SessionClaims, bool),
-    ) -> Result<Answered, CallError> {
+    ) -> Result<SessionAnswer, CallError> {
         match &*request.method {
             LOGGING => {
                 if !logs {
@@ -276,7 +276,7 @@ impl Endpoint {
                 if let Some(refusal) = self.subscribe(&uri_of(message)?, claims).await? {
                     let mut patch = Patch::new();
                     refusal.set_id(&request.id, &mut patch);
-                    return Ok(Answered { text: patch.apply(refusal.bytes()), outcome: "error" });
+                    return Ok(SessionAnswer { text: patch.apply(refusal.bytes()), outcome: "error" });
                 }
                 Box::pin(self.remember_interests(claims)).await?;
             }
@@ -293,7 +293,7 @@ impl Endpoint {
             // A ping.
             _ => {}
         }
-        Ok(Answered { text: answer::result_message(&request.id, "{}"), outcome: "ok" })
+        Ok(SessionAnswer { text: answer::result_message(&request.id, "{}"), outcome: "ok" })
     }
 
     /// The server that each client has a session of its own with, if there is no other: what a client says to whoever it is
