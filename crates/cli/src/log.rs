@@ -18,7 +18,7 @@ pub(crate) const FILTER_VARIABLE: &str = "PORTOLAN_LOG";
 /// How much is logged, and how.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Log {
-    /// How much to log to stderr: error, warn, info, debug, trace or off, also by module (`warn,gateway=debug`).
+    /// How much to log to stderr: error, warn, info, debug, trace or off, also by module (`warn,gateway=debug`; `gateway` is all that carries calls).
     /// Without it, what the environment variable PORTOLAN_LOG says
     #[arg(long = "log", value_name = "LEVEL", global = true, help_heading = "Log")]
     filter: Option<String>,
@@ -46,11 +46,31 @@ pub(crate) enum Voice {
     Machine,
 }
 
+/// What carries calls beside the crate of that name.
+const OF_THE_GATEWAY: [&str; 3] = ["upstream", "replica", "replay"];
+
+/// A filter in which `gateway=LEVEL` holds for all that carries calls, but for what the filter names itself.
+fn with_all_of_the_gateway(filter: &str) -> String {
+    let target = |directive: &str| directive.split_once('=').map(|(target, _)| target.trim().to_owned());
+    let named: Vec<_> = filter.split(',').filter_map(target).collect();
+    let mut whole = filter.to_owned();
+    for directive in filter.split(',') {
+        let Some((_, level)) = directive.split_once('=').filter(|(target, _)| target.trim() == "gateway")
+        else {
+            continue;
+        };
+        for other in OF_THE_GATEWAY.into_iter().filter(|other| !named.iter().any(|named| named == other)) {
+            whole.push_str(&format!(",{other}={level}"));
+        }
+    }
+    whole
+}
+
 /// Begins to log.
 pub(crate) fn begin(log: &Log, default: &str) -> Result<Voice, Fault> {
     let from_environment = || std::env::var(FILTER_VARIABLE).ok().filter(|text| !text.trim().is_empty());
     let filter = log.filter.clone().or_else(from_environment).unwrap_or_else(|| default.to_owned());
-    let filter = EnvFilter::try_new(&filter).map_err(|error| {
+    let filter = EnvFilter::try_new(with_all_of_the_gateway(&filter)).map_err(|error| {
         Fault::usage(format!("{filter:?} is no log filter: {error}"))
             .hint("such as info, or warn,gateway=debug")
     })?;
@@ -70,4 +90,17 @@ pub(crate) fn begin(log: &Log, default: &str) -> Result<Voice, Fault> {
     };
     begun.map_err(|error| Fault::Bug(error.to_string()))?;
     Ok(voice)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gateway_is_all_that_carries_calls() {
+        let whole = with_all_of_the_gateway("warn,gateway=debug,replica=off");
+        assert_eq!(whole, "warn,gateway=debug,replica=off,upstream=debug,replay=debug");
+        assert_eq!(with_all_of_the_gateway("info"), "info");
+        assert_eq!(with_all_of_the_gateway("gateway::call=trace"), "gateway::call=trace");
+    }
 }

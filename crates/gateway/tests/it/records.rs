@@ -1,6 +1,7 @@
 //! Each call is written down once, however it ends, before its last thing leaves.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use base::sink::{Accept, CallFacts, Sink};
 use futures_util::FutureExt as _;
@@ -66,6 +67,23 @@ async fn an_answer_leaves_when_its_record_is_taken() {
     testkit::idle().await;
     assert!((&mut call).now_or_never().is_none(), "the record is not taken yet");
     let_go.add_permits(1);
+    assert!(call.await.unwrap().contains("\"content\""));
+}
+
+/// Who waits for an answer may stop waiting while its record is taken, to tell its client that it goes on, and come back.
+#[tokio::test(start_paused = true)]
+async fn an_answer_is_still_there_when_its_record_takes_long() {
+    let mut bench = bench(Persona::modern()).await;
+    let client = bench.running.client.clone();
+    let call =
+        tokio::spawn(
+            async move { ask::modern(&client, "tools/call", r#""name":"add""#).await.response().await },
+        );
+    bench.desk.asked("tools/call").await.result(r#"{"resultType":"complete","content":[]}"#).await;
+    assert_eq!(bench.told.recv().await.unwrap(), "anonymous \"up\" tools/call ok");
+    // Longer than anything may be silent.
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    bench.let_go.add_permits(1);
     assert!(call.await.unwrap().contains("\"content\""));
 }
 
