@@ -53,6 +53,19 @@ pub enum CallError {
         /// Since when, why, and until when.
         refused: Box<Refused>,
     },
+    /// The server is a program that has been started and has not said anything yet. Nothing was sent.
+    #[error(
+        "upstream {upstream:?} has been starting for {}s; it is given up when it writes nothing to stderr for {}s (timeouts.connect)",
+        so_far.as_secs(), seconds(*silence)
+    )]
+    Starting {
+        /// The server.
+        upstream: String,
+        /// For how long.
+        so_far: Duration,
+        /// How long it may write nothing.
+        silence: Duration,
+    },
     /// The server wants credentials that it was not given.
     #[error("upstream {upstream:?} refuses our credentials (HTTP {status})")]
     Unauthorized {

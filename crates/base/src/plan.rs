@@ -392,7 +392,7 @@ impl Default for BreakerPlan {
 /// How long a server may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadlines {
-    /// To be reached and to say what it is: connecting, starting, the handshake.
+    /// To be reached and to say what it is: connecting, starting, the handshake. A program that starts may be silent for so long.
     pub connect: Duration,
     /// To give one list.
     pub list: Duration,

@@ -133,6 +133,11 @@ pub fn wire(error: &CallError) -> ErrorRow {
             // That it opened was said once.
             ..row(StatusCode::OK, Answered, own::UNAVAILABLE, Level::DEBUG, "breaker_open")
         },
+        CallError::Starting { upstream, .. } => ErrorRow {
+            data: Some(data("upstream_starting", upstream, Retry::Safe)),
+            // That it takes long was said once.
+            ..row(StatusCode::OK, Answered, own::UNAVAILABLE, Level::DEBUG, "upstream_starting")
+        },
         CallError::Unauthorized { upstream, .. } => ErrorRow {
             data: Some(data("upstream_unauthorized", upstream, Retry::No)),
             ..row(StatusCode::OK, Answered, own::UNAUTHORIZED, Level::WARN, "upstream_unauthorized")

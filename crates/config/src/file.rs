@@ -176,7 +176,9 @@ table! {
 table! {
     /// How long a server may take.
     Timeouts {
-        /// To be reached and to say what it is: connecting, starting, the handshake.
+        /// To be reached and to say what it is: connecting, starting, the handshake. A program that goes on writing to stderr while it
+        /// starts, as one that is downloaded first, is given more time: as long as it is not silent for this long, up to five
+        /// minutes.
         connect: Lasting = "30s",
         /// To give one list.
         list: Lasting = "15s",

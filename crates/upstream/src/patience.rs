@@ -23,7 +23,16 @@ impl Upstream {
 
     /// Why nobody should wait for it, if so.
     pub fn sick(&self) -> Option<CallError> {
-        self.shared.suspense.sick()
+        let sick = self.shared.suspense.sick()?;
+        Some(self.starting().unwrap_or(sick))
+    }
+
+    /// Why it says nothing yet, if it is a program that is being started for the first time, or takes long to start.
+    pub fn starting(&self) -> Option<CallError> {
+        match &self.wire {
+            Wire::Stdio(wire) => wire.starting(self.health() != Health::Unknown),
+            Wire::Http(_) | Wire::Own(_) => None,
+        }
     }
 
     /// Whether nothing speaks against it.

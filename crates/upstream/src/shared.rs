@@ -210,6 +210,19 @@ impl Shared {
         self.health.send_replace(now);
     }
 
+    /// It was found to be there.
+    pub(crate) fn answered(&self, link: &Link) {
+        // What was sent before its breaker opened decides nothing.
+        if self.breaker.due().is_some() {
+            return;
+        }
+        self.set_health(Health::Up {
+            era: link.era(),
+            revision: link.revision.name,
+            transport: link.transport,
+        });
+    }
+
     /// A call ended with a fault of the server.
     pub(crate) fn went_wrong(&self, fault: Fault, error: &CallError) {
         let has_opened = self.breaker.record_failure(fault, error);

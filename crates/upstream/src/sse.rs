@@ -28,7 +28,7 @@ use crate::link::{Transport, Whose};
 use crate::pipe::Pipe;
 use crate::pipe::ends::{Ends, Incoming, Inlet};
 use crate::pipe::handshake;
-use crate::pipe::pool::{Begin, NewPipe, PipePool, Running};
+use crate::pipe::pool::{Begin, NewPipe, PipePool, Running, Signs, TooLate};
 use crate::shared::Shared;
 
 /// The most connections to one server.
@@ -67,7 +67,7 @@ impl Begin for Streams {
         Era::Legacy
     }
 
-    async fn begin(&self, shared: &Arc<Shared>, whose: &Whose) -> Result<Running, CallError> {
+    async fn begin(&self, shared: &Arc<Shared>, whose: &Whose, _: &Signs) -> Result<Running, CallError> {
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_full| {
             let what = format!("connections to {}", shared.plan.name);
             CallError::Overloaded { what, limit: MOST_STREAMS }
@@ -92,7 +92,8 @@ impl Begin for Streams {
         }
     }
 
-    fn was_late(&self, within: Duration) -> String {
+    fn was_late(&self, why: TooLate) -> String {
+        let (TooLate::Silent(within) | TooLate::Slow(within)) = why;
         format!("its HTTP+SSE stream did not open within {within:?}")
     }
 }

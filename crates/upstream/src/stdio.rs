@@ -23,7 +23,7 @@ use transport::wire::WireEvent;
 use crate::link::{Health, Link, Whose};
 use crate::pipe::ends::Ends;
 use crate::pipe::handshake;
-use crate::pipe::pool::{Begin, NewPipe, PipePool, Running};
+use crate::pipe::pool::{Begin, NewPipe, PipePool, Running, Signs, TooLate};
 use crate::pipe::{LAST_WORDS, Pipe};
 use crate::shared::Shared;
 
@@ -52,25 +52,28 @@ impl Begin for Processes {
         shared.eras.of_link(client)
     }
 
-    async fn begin(&self, shared: &Arc<Shared>, whose: &Whose) -> Result<Running, CallError> {
+    async fn begin(&self, shared: &Arc<Shared>, whose: &Whose, signs: &Signs) -> Result<Running, CallError> {
         let detects = handshake::detects(shared);
         if detects && whose.era == Era::Legacy {
-            return self.begin_legacy(shared, whose).await;
+            return self.begin_legacy(shared, whose, signs).await;
         }
         if detects && self.minds_questions.load(Ordering::Relaxed) {
-            let fresh = self.launch(shared, whose)?;
+            let fresh = self.launch(shared, whose, signs)?;
             let link = handshake::converse(shared, fresh.pipe(), handshake::Opener::Initialize, whose).await;
             // It may be another program by now.
             self.minds_questions.store(link.is_ok(), Ordering::Relaxed);
             return ready(shared, fresh, link);
         }
-        let first = self.launch(shared, whose)?;
-        let (first, link) =
-            if detects { self.race(shared, whose, first).await } else { detect(shared, whose, first).await };
+        let first = self.launch(shared, whose, signs)?;
+        let (first, link) = if detects {
+            self.race(shared, (whose, signs), first).await
+        } else {
+            detect(shared, whose, first).await
+        };
         match link {
             // Some legacy servers end themselves at anything before `initialize`.
             Err(CallError::BrokeOff { .. }) if detects => {
-                let second = self.launch(shared, whose)?;
+                let second = self.launch(shared, whose, signs)?;
                 let link =
                     handshake::converse(shared, second.pipe(), handshake::Opener::Initialize, whose).await;
                 self.minds_questions.store(link.is_ok(), Ordering::Relaxed);
@@ -80,8 +83,14 @@ impl Begin for Processes {
         }
     }
 
-    fn was_late(&self, within: Duration) -> String {
-        format!("it said nothing within {within:?}")
+    fn was_late(&self, why: TooLate) -> String {
+        match why {
+            TooLate::Silent(within) => format!("it said nothing within {within:?} (timeouts.connect)"),
+            TooLate::Slow(within) => format!(
+                "it has not started within {within:?}, though it went on writing to stderr (a longer timeouts.connect gives it \
+                 longer)"
+            ),
+        }
     }
 
     fn idle_after(&self) -> Option<Duration> {
@@ -99,7 +108,7 @@ impl Processes {
     async fn race(
         &self,
         shared: &Arc<Shared>,
-        whose: &Whose,
+        (whose, signs): (&Whose, &Signs),
         first: NewPipe,
     ) -> (NewPipe, Result<Link, CallError>) {
         let patience = PATIENCE.min(shared.plan.deadlines.connect / 2);
@@ -107,7 +116,9 @@ impl Processes {
         if let Ok(found) = timeout(patience, &mut detecting).await {
             return found;
         }
-        let Ok(second) = self.launch(shared, whose) else { return detecting.await };
+        // What this one says as it starts says nothing of the first, as long as there is that.
+        let its_signs = Signs::default();
+        let Ok(second) = self.launch(shared, whose, &its_signs) else { return detecting.await };
         let opening = async {
             let link = handshake::converse(shared, second.pipe(), handshake::Opener::Initialize, whose).await;
             (second, link)
@@ -118,6 +129,7 @@ impl Processes {
             found = &mut detecting => match found {
                 (first, Err(CallError::BrokeOff { .. })) => {
                     drop(first);
+                    signs.count(its_signs);
                     let (second, link) = opening.await;
                     self.minds_questions.store(link.is_ok(), Ordering::Relaxed);
                     (second, link)
@@ -140,8 +152,13 @@ impl Processes {
 
     /// For legacy clients `initialize` comes first: a server that speaks both eras is in the one of its first message from then
     /// on. One that refuses it is asked in the modern era.
-    async fn begin_legacy(&self, shared: &Arc<Shared>, whose: &Whose) -> Result<Running, CallError> {
-        let first = self.launch(shared, whose)?;
+    async fn begin_legacy(
+        &self,
+        shared: &Arc<Shared>,
+        whose: &Whose,
+        signs: &Signs,
+    ) -> Result<Running, CallError> {
+        let first = self.launch(shared, whose, signs)?;
         let refusal =
             match handshake::converse(shared, first.pipe(), handshake::Opener::Initialize, whose).await {
                 Err(refusal @ (CallError::BrokeOff { .. } | CallError::InvalidAnswer { .. })) => refusal,
@@ -149,7 +166,7 @@ impl Processes {
             };
         // The other question waits for an answer in a process of its own where this one has ended itself.
         let next = match &refusal {
-            CallError::BrokeOff { .. } => self.launch(shared, whose)?,
+            CallError::BrokeOff { .. } => self.launch(shared, whose, signs)?,
             _ => first,
         };
         let link = match handshake::converse_modern(shared, next.pipe()).await {
@@ -160,7 +177,7 @@ impl Processes {
     }
 
     /// Starts a process and the tasks that look after it.
-    fn launch(&self, shared: &Arc<Shared>, whose: &Whose) -> Result<NewPipe, CallError> {
+    fn launch(&self, shared: &Arc<Shared>, whose: &Whose, signs: &Signs) -> Result<NewPipe, CallError> {
         let world = &shared.world;
         let place = Arc::clone(&world.children).try_acquire_owned().map_err(|_full| {
             CallError::Overloaded { what: "child processes".to_owned(), limit: shared.most_children }
@@ -186,7 +203,11 @@ impl Processes {
         let (pipe, run) = Pipe::open(shared, whose, ends);
         world.tasks.spawn(run);
         let tail = Arc::new(Mutex::new(VecDeque::new()));
-        let stderr = world.tasks.spawn(read_stderr(Arc::clone(shared), child.stderr, Arc::clone(&tail)));
+        let stderr = world.tasks.spawn(read_stderr(
+            Arc::clone(shared),
+            signs.heard_in(child.stderr),
+            Arc::clone(&tail),
+        ));
         let with = Supervision { stderr, tail, grace: self.reach.grace, place };
         world.tasks.spawn(supervise(Arc::clone(shared), child.process, pipe.clone(), with));
         Ok(NewPipe::new(pipe))
@@ -243,7 +264,7 @@ async fn supervise(shared: Arc<Shared>, mut process: Box<dyn Process>, pipe: Pip
 
 async fn read_stderr(
     shared: Arc<Shared>,
-    stderr: Box<dyn AsyncRead + Send + Unpin>,
+    stderr: impl AsyncRead + Send + Unpin,
     tail: Arc<Mutex<VecDeque<String>>>,
 ) {
     let mut lines = LineReader::new(stderr, STDERR_LINE);

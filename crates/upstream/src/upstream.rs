@@ -463,7 +463,8 @@ impl Upstream {
             Ok(connection) if *self.shared.health().borrow() == Health::Unknown => {
                 self.answered(link(connection));
             }
-            Ok(_) | Err(CallError::NoSession) => {}
+            // Of one that is late its pool takes note.
+            Ok(_) | Err(CallError::NoSession | CallError::Starting { .. }) => {}
             // It answers, and others are well served: it is this one client that it refuses.
             Err(CallError::InvalidAnswer { .. })
                 if !whose.is_shared() && matches!(*self.shared.health().borrow(), Health::Up { .. }) => {}
@@ -473,14 +474,6 @@ impl Upstream {
     }
 
     pub(crate) fn answered(&self, link: &Link) {
-        // What was sent before its breaker opened decides nothing.
-        if self.shared.breaker.due().is_some() {
-            return;
-        }
-        self.shared.set_health(Health::Up {
-            era: link.era(),
-            revision: link.revision.name,
-            transport: link.transport,
-        });
+        self.shared.answered(link);
     }
 }

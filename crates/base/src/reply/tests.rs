@@ -47,6 +47,11 @@ fn every() -> Vec<CallError> {
                 fault: Fault::Status(503),
             }),
         },
+        CallError::Starting {
+            upstream: upstream(),
+            so_far: Duration::from_secs(40),
+            silence: Duration::from_secs(30),
+        },
         CallError::Unauthorized { upstream: upstream(), status: 401 },
         CallError::BrokeOff { upstream: upstream(), why: "exit status 1".to_owned().into() },
         CallError::InvalidAnswer { upstream: upstream(), why: "not JSON".to_owned() },

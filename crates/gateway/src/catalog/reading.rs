@@ -448,6 +448,9 @@ impl Reader {
     /// Why something is given without the server.
     fn late(&self) -> CallError {
         let upstream = self.upstream.name().to_owned();
+        if let Some(error) = self.upstream.starting() {
+            return error;
+        }
         match (self.upstream.sick(), self.upstream.health()) {
             (Some(error), _) => error,
             (None, Health::Down { why, said }) => {

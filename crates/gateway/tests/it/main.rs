@@ -57,6 +57,7 @@ mod sessions;
 mod smuggling;
 mod sse;
 mod stand;
+mod starting;
 mod streams;
 mod tasks;
 mod tolerance;

@@ -19,17 +19,20 @@ use mcp::jsonrpc::Id;
 use mcp::meta::LogLevel;
 use mcp::version::Era;
 use tokio::sync::{Mutex as AsyncMutex, Notify, OwnedMutexGuard};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 mod beside;
 mod eras;
 mod keeping;
 mod pauses;
+mod starts;
 
 use self::pauses::{Pauses, Pausing};
+pub(crate) use self::starts::{Signs, TooLate};
+use self::starts::{Starting, Starts};
 use crate::ask::Asked;
-use crate::link::{Link, Whose};
+use crate::link::{Health, Link, Whose};
 use crate::pipe::{Pipe, Wants};
 use crate::shared::Shared;
 
@@ -42,15 +45,16 @@ pub(crate) trait Begin: fmt::Debug + Send + Sync + 'static {
     fn era_for(shared: &Shared, client: Era) -> Era;
 
     /// Begins one in the era of `whose`, or in the other one where the server refuses that; a legacy server is told what is
-    /// declared for `whose`. The caller bounds the time.
+    /// declared for `whose`. The caller bounds the time, by the signs that it shows of being at work.
     fn begin(
         &self,
         shared: &Arc<Shared>,
         whose: &Whose,
+        signs: &Signs,
     ) -> impl Future<Output = Result<Running, CallError>> + Send;
 
-    /// Why a deadline passed.
-    fn was_late(&self, within: Duration) -> String;
+    /// What is said of one that was given up.
+    fn was_late(&self, why: TooLate) -> String;
 
     /// After how long one that nobody uses is ended, if ever.
     fn idle_after(&self) -> Option<Duration> {
@@ -76,6 +80,7 @@ pub(crate) struct PipePool<B> {
     begin: B,
     slots: Mutex<HashMap<Whose, PipeSlot>>,
     pauses: Pauses,
+    starts: Starts,
     stopped: CancellationToken,
     /// When it was first found out which eras the server speaks.
     found: Mutex<Option<Instant>>,
@@ -118,6 +123,7 @@ impl<B: Begin> PipePool<B> {
             begin,
             slots: Mutex::default(),
             pauses: Pauses::default(),
+            starts: Starts::default(),
             stopped: CancellationToken::new(),
             found: Mutex::default(),
             first: Arc::default(),
@@ -128,13 +134,18 @@ impl<B: Begin> PipePool<B> {
 
     /// The conversation for `whose`, begun if there is none. One that others are beginning is waited for, and goes on
     /// beginning when nobody waits any more: the next call finds it, where a program that is slow to start would never get
-    /// there.
+    /// there. Of one that is late everybody hears at once.
     pub(crate) async fn running(self: &Arc<Self>, whose: &Whose, need: Need) -> Result<Running, CallError> {
         loop {
             if let Some(running) = self.fitting(whose, need) {
                 return Ok(running);
             }
-            if let Some(running) = self.begun(whose, need).await? {
+            let begun = tokio::select! {
+                biased;
+                begun = self.begun(whose, need) => begun?,
+                since = self.starts.late(whose) => return Err(self.still_starting(since)),
+            };
+            if let Some(running) = begun {
                 return Ok(running);
             }
         }
@@ -165,13 +176,14 @@ impl<B: Begin> PipePool<B> {
         }
         let wire = Arc::clone(self);
         let starting = self.shared.world.tasks.spawn(async move {
-            let _first = first;
             let alone = wire.kin(&told).is_none();
-            let running = match wire.start_in_time(&told).await {
+            let start = wire.starts.begin(&told, (first.is_some(), alone));
+            let _first = first;
+            let running = match wire.start_in_time(&told, &start).await {
                 Ok(running) => running,
                 // Some programs can run only once: then that one is everybody's.
                 Err(error) => {
-                    drop(slot);
+                    drop((start, slot));
                     wire.sweep(&told);
                     let instead = wire.any_kin(&told).or_else(|| wire.instead(&told));
                     return instead.ok_or(error).map(Some);
@@ -183,6 +195,10 @@ impl<B: Begin> PipePool<B> {
             *slot = Some(running.clone());
             // Who hears that the server speaks this era finds the conversation from here on.
             drop(slot);
+            if start.is_late() {
+                wire.came_late(&running);
+            }
+            drop(start);
             wire.note(&running, &told);
             let told = told.in_era(running.link.era());
             wire.news.notify_waiters();
@@ -219,20 +235,56 @@ impl<B: Begin> PipePool<B> {
         }
     }
 
-    async fn start_in_time(&self, whose: &Whose) -> Result<Running, CallError> {
-        let within = self.shared.plan.deadlines.connect;
-        let in_time = async {
-            let late = || Err(self.shared.unreachable(&self.begin.was_late(within)));
-            timeout(within, self.start(whose)).await.unwrap_or_else(|_elapsed| late())
-        };
+    async fn start_in_time(&self, whose: &Whose, start: &Starting<'_>) -> Result<Running, CallError> {
+        let silence = self.shared.plan.deadlines.connect;
         let started = tokio::select! {
-            started = in_time => started,
+            biased;
+            started = self.start(whose, &start.signs) => started,
+            late = start.given_up(silence, || self.is_late(silence)) => {
+                Err(self.shared.unreachable(&self.begin.was_late(late)))
+            }
             () = self.stopped.cancelled() => return Err(self.shared.unreachable("Portolan no longer uses it")),
         };
         if let Err(error @ (CallError::Unreachable { .. } | CallError::InvalidAnswer { .. })) = &started {
             self.failed(whose, error);
+            // Nobody has waited for it who could take note of that.
+            if start.is_late() && !self.is_up() {
+                self.shared.set_down(error);
+            }
         }
         started
+    }
+
+    /// One is given more time. Until it has begun, the server is down for whoever asks.
+    fn is_late(&self, silence: Duration) {
+        if !self.is_up() {
+            let why = format!(
+                "it is still starting after {silence:?}, and goes on writing to stderr; it is given up when that is silent for as long \
+                 (timeouts.connect)"
+            );
+            self.shared.set_health(Health::Down { why, said: None });
+        }
+    }
+
+    /// One that was late has begun. Nobody has waited for it who could take note of that.
+    fn came_late(&self, running: &Running) {
+        if !self.is_up() {
+            self.shared.answered(&running.link);
+        }
+    }
+
+    fn is_up(&self) -> bool {
+        matches!(*self.shared.health().borrow(), Health::Up { .. })
+    }
+
+    /// Why something is not there yet that is being begun; of what is late, if only that counts.
+    pub(crate) fn starting(&self, only_late: bool) -> Option<CallError> {
+        self.starts.oldest(only_late).map(|since| self.still_starting(since))
+    }
+
+    fn still_starting(&self, since: Instant) -> CallError {
+        let (upstream, silence) = (self.shared.plan.name.clone(), self.shared.plan.deadlines.connect);
+        CallError::Starting { upstream, so_far: since.elapsed(), silence }
     }
 
     /// A conversation for `whose`, whatever was declared to it.
@@ -242,7 +294,11 @@ impl<B: Begin> PipePool<B> {
             return Some(running);
         }
         let slot = lock(&self.slots).get(&whose).cloned()?;
-        let running = slot.lock().await.clone();
+        let running = tokio::select! {
+            biased;
+            running = slot.lock() => running.clone(),
+            _ = self.starts.late(&whose) => None,
+        };
         running.filter(|running| !running.pipe.is_closed())
     }
 
@@ -317,9 +373,9 @@ impl<B: Begin> PipePool<B> {
         }
     }
 
-    async fn start(&self, whose: &Whose) -> Result<Running, CallError> {
+    async fn start(&self, whose: &Whose, signs: &Signs) -> Result<Running, CallError> {
         self.may_start(whose)?;
-        let running = self.begin.begin(&self.shared, whose).await?;
+        let running = self.begin.begin(&self.shared, whose, signs).await?;
         self.shared.knows(&running.link);
         self.shared.temper.is_of(running.link.discovered.info.as_deref());
         Ok(running)

@@ -1,0 +1,155 @@
+//! Programs that take long to start, as those do that are downloaded first: as long as they write to stderr they are given time, and
+//! nobody waits for them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use testkit::json;
+use testkit::net::MemoryNetwork;
+use testkit::server::Persona;
+use testkit::spawn::{Event, MemorySpawn, Stdio};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::time::{Instant, sleep_until};
+use upstream::Health;
+
+use crate::ask;
+use crate::failures::{call, reason};
+use crate::stand::{Over, Running, Stand};
+
+/// What there is no waiting for.
+const AT_ONCE: Duration = Duration::from_millis(200);
+
+/// When a program does what.
+#[derive(Debug, Clone, Copy)]
+struct Course {
+    /// Until when it writes to stderr, every five seconds.
+    writes: Duration,
+    /// When it answers; never, if it does not.
+    answers: Option<Duration>,
+}
+
+const fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// A legacy server with one tool.
+async fn program(stdio: Stdio, begun: Instant, course: Course) -> i32 {
+    let Stdio { stdin, mut stdout, mut stderr, .. } = stdio;
+    let mut at = seconds(5);
+    while at <= course.writes {
+        sleep_until(begun + at).await;
+        // A progress bar ends no line.
+        stderr.write_all(b"fetching\r").await.unwrap();
+        at += seconds(5);
+    }
+    let Some(answers) = course.answers else { return std::future::pending().await };
+    sleep_until(begun + answers).await;
+    let mut lines = BufReader::new(stdin).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        let Some(id) = json::at(&line, &["id"]) else { continue };
+        let outcome = match json::at(&line, &["method"]).map_or("", json::plain) {
+            "server/discover" => r#""error":{"code":-32601,"message":"m"}"#,
+            "initialize" => {
+                r#""result":{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"s","version":"1"}}"#
+            }
+            "tools/list" => r#""result":{"tools":[{"name":"t","inputSchema":{"type":"object"}}]}"#,
+            _ => r#""result":{"content":[]}"#,
+        };
+        let answer = format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},{outcome}}}\n");
+        stdout.write_all(answer.as_bytes()).await.unwrap();
+    }
+    0
+}
+
+/// Such a program, behind a route beside another server or alone; and when it was started.
+async fn starts(course: Course, beside: bool) -> (Running, MemorySpawn, Instant) {
+    let mut stand = Stand::new(Arc::new(MemoryNetwork::default()));
+    if beside {
+        drop(stand.add("a", Over::Http, Persona::modern().tools(&["t"])).await);
+    }
+    drop(stand.add("up", Over::Stdio, Persona::legacy()).await);
+    let begun = Instant::now();
+    stand.spawn.program("up", move |stdio: Stdio| program(stdio, begun, course));
+    let spawn = stand.spawn.clone();
+    (stand.start().await, spawn, begun)
+}
+
+async fn health(running: &Running) -> String {
+    testkit::idle().await;
+    format!("{:?}", running.gateway.health().last().unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_program_that_writes_to_stderr_while_it_starts_is_given_more_time() {
+    let course = Course { writes: seconds(60), answers: Some(seconds(60)) };
+    let (running, spawn, begun) = starts(course, true).await;
+    let listen = r#""notifications":{"toolsListChanged":true}"#;
+    let mut stream = ask::modern(&running.client, "subscriptions/listen", listen).await;
+    stream.event().await.unwrap();
+    // A call waits no longer than the program may be silent, and from then on not at all.
+    let text = call(&running, "up__t").await.unwrap();
+    assert_eq!(reason(&text), Some("upstream_starting"), "{text}");
+    assert_eq!(begun.elapsed(), seconds(30));
+    sleep_until(begun + seconds(40)).await;
+    let text = call(&running, "up__t").await.unwrap();
+    assert!(text.contains("has been starting for 40s") && text.contains("timeouts.connect"), "{text}");
+    assert_eq!(json::at(&text, &["error", "data", "notProcessed"]), Some("true"));
+    let list = ask::modern(&running.client, "tools/list", "").await.response().await;
+    let degraded = json::at(&list, &["result", "_meta", "dev.portolan/degraded"]).unwrap_or_default();
+    assert!(list.contains("\"a__t\"") && degraded.contains("has been starting for 40s"), "{list}");
+    assert!(begun.elapsed() <= seconds(40) + AT_ONCE, "{:?}", begun.elapsed());
+    assert!(health(&running).await.contains("still starting"));
+    while !stream.event().await.unwrap().contains("tools/list_changed") {}
+    assert!(begun.elapsed() >= seconds(60));
+    let list = ask::modern(&running.client, "tools/list", "").await.response().await;
+    assert!(list.contains("\"up__t\"") && !list.contains("degraded"), "{list}");
+    assert!(call(&running, "up__t").await.unwrap().contains("content"));
+    assert!(matches!(running.gateway.health()[1].1, Health::Up { .. }));
+    assert!(!spawn.log().iter().any(|event| matches!(event, Event::Terminated(1) | Event::Killed(1))));
+    assert_eq!(spawn.live(), 1, "{:?}", spawn.log());
+}
+
+/// There is nothing else to show, and so it is an error that says why.
+#[tokio::test(start_paused = true)]
+async fn a_lone_program_that_takes_long_to_start_is_said_to_be_starting() {
+    let course = Course { writes: seconds(60), answers: Some(seconds(60)) };
+    let (running, _spawn, begun) = starts(course, false).await;
+    sleep_until(begun + seconds(40)).await;
+    for method in ["tools/list", "server/discover"] {
+        let text = ask::modern(&running.client, method, "").await.response().await;
+        assert_eq!(reason(&text), Some("upstream_starting"), "{method} {text}");
+    }
+    assert_eq!(reason(&call(&running, "t").await.unwrap()), Some("upstream_starting"));
+    assert!(begun.elapsed() <= seconds(40) + AT_ONCE, "{:?}", begun.elapsed());
+    sleep_until(begun + seconds(61)).await;
+    for method in ["tools/list", "server/discover"] {
+        let text = ask::modern(&running.client, method, "").await.response().await;
+        assert!(text.contains("result"), "{method} {text}");
+    }
+    assert!(call(&running, "t").await.unwrap().contains("content"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_program_that_is_silent_for_too_long_is_given_up() {
+    for (writes, given_up) in [(0, 30), (20, 50), (60, 90)] {
+        let course = Course { writes: seconds(writes), answers: None };
+        let (running, spawn, begun) = starts(course, false).await;
+        sleep_until(begun + seconds(given_up) - Duration::from_millis(1)).await;
+        assert!(!spawn.log().iter().any(|event| matches!(event, Event::Terminated(_))), "{writes}");
+        sleep_until(begun + seconds(given_up)).await;
+        let health = health(&running).await;
+        assert!(health.contains("it said nothing within 30s (timeouts.connect)"), "{writes} {health}");
+        sleep_until(begun + seconds(given_up + 20)).await;
+        assert!(spawn.log().contains(&Event::Terminated(1)), "{writes} {:?}", spawn.log());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_program_that_only_ever_writes_to_stderr_is_given_up_after_five_minutes() {
+    let (running, spawn, begun) = starts(Course { writes: seconds(3600), answers: None }, false).await;
+    sleep_until(begun + seconds(299)).await;
+    assert!(!spawn.log().iter().any(|event| matches!(event, Event::Terminated(_))));
+    sleep_until(begun + seconds(300)).await;
+    let health = health(&running).await;
+    assert!(health.contains("not started within 300s") && health.contains("timeouts.connect"), "{health}");
+}
