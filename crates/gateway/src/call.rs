@@ -51,8 +51,8 @@ impl Route {
         let target = self.locate(&call, caller).await?;
         record.goes_to(target.member.upstream.label());
         let mut admitted = self.filters.admit(&call, caller, &target).await?;
-        if admitted.answer.is_some() {
-            // Whoever answers instead of its target: the gate is asked as if it were sent.
+        if matches!(admitted.answer, Some(Answered::Own(_) | Answered::Rounds(_))) {
+            // We answer instead of its target: the gate is asked as if it were sent.
             self.sender.permit(&call, &target, &caller.principal)?;
         }
         let answer = match admitted.answer.take() {
