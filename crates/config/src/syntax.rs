@@ -5,6 +5,7 @@ use crate::node::Node;
 use crate::source::Source;
 
 mod json;
+mod members;
 mod toml;
 mod yaml;
 

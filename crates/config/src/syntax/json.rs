@@ -4,6 +4,7 @@ use jsonc_parser::ast::{Object, ObjectPropName, Value as Json};
 use jsonc_parser::common::Range;
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 
+use super::members;
 use crate::findings::Findings;
 use crate::node::{At, Member, Node, Span, Value};
 
@@ -85,16 +86,7 @@ fn members(object: &Object<'_>, findings: &mut Findings<'_>) -> Vec<Member> {
         };
         let key = At { span: span(range), value: property.name.as_str().to_owned() };
         let value = node(&property.value, findings);
-        // Whoever wrote the file cannot know which of the two a reader takes.
-        match members.iter().find(|member| member.key.value == key.value) {
-            Some(first) => {
-                findings
-                    .error(key.span, format!("{:?} stands here twice", key.value))
-                    .label(first.key.span, "the first is here")
-                    .help("leave out one of them");
-            }
-            None => members.push(Member { key, value }),
-        }
+        members::put(&mut members, Member { key, value }, findings);
     }
     members
 }

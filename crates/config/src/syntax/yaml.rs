@@ -2,6 +2,7 @@
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span as Marked};
 
+use super::members;
 use crate::findings::Findings;
 use crate::node::{At, Member, Node, Span, Value};
 
@@ -99,16 +100,7 @@ impl Tree {
             *key = Some(At { value: key_text(&node, findings), span: node.span });
             return;
         };
-        // Whoever wrote the file cannot know which of the two a reader takes.
-        match members.iter().find(|member| member.key.value == key.value) {
-            Some(first) => {
-                findings
-                    .error(key.span, format!("{:?} stands here twice", key.value))
-                    .label(first.key.span, "the first is here")
-                    .help("leave out one of them");
-            }
-            None => members.push(Member { key, value: node }),
-        }
+        members::put(members, Member { key, value: node }, findings);
     }
 
     fn broken(&mut self, fault: &ScanError, findings: &mut Findings<'_>) {
