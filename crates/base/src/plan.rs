@@ -496,6 +496,9 @@ impl Default for Limits {
     }
 }
 
+/// What Portolan itself is called as a server, in permits, metrics and records. No configured server may be called so.
+pub const OWN_SERVER: &str = "(portolan)";
+
 impl UpstreamPlan {
     /// Portolan itself as a server, of the modern era. Nothing of it is sent again, and nobody listens to it for changes.
     #[must_use]

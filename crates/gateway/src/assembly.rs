@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use arc_swap::ArcSwap;
 use auth::Gate;
 use base::bulkhead::Bulkhead;
-use base::plan::{Plan, RoutePlan, UpstreamPlan};
+use base::plan::{OWN_SERVER, Plan, RoutePlan, UpstreamPlan};
 use base::sync::lock;
 use base::world::World;
 use futures_util::future::join_all;
@@ -32,7 +32,7 @@ use crate::forward::state::StateSeal;
 use crate::forward::suspend::Suspended;
 use crate::listener::{Doorkeeper, Listener};
 use crate::live::{Live, Server};
-use crate::own::{self, OwnServer};
+use crate::own::OwnServer;
 use crate::route::{Route, Shares};
 use crate::tasks::Tasks;
 
@@ -146,7 +146,7 @@ impl Gateway {
         let suspended = Suspended::new(seals, plan.limits.suspended_calls);
         let tasks = Tasks::new(Arc::clone(&world.seal), plan.limits.suspended_calls, replica.clone());
         let serve = Arc::new(OwnServer::new(&tasks));
-        let own = Arc::new(Upstream::own(UpstreamPlan::own(own::NAME), serve, world.clone()));
+        let own = Arc::new(Upstream::own(UpstreamPlan::own(OWN_SERVER), serve, world.clone()));
         let (places, streams) = (Arc::new(places), Arc::new(streams));
         let shares = Shares { places, streams, suspended, tasks, own, replica };
         let gateway = Arc::new(Self {

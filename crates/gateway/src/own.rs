@@ -11,9 +11,6 @@ use upstream::{OwnCall, Serve, own_description};
 
 use crate::tasks::Tasks;
 
-/// The name of it in metrics and records. No configured server can have it.
-pub(crate) const NAME: &str = "(portolan)";
-
 /// What Portolan answers.
 #[derive(Debug)]
 pub(crate) struct OwnServer {

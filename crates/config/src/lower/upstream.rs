@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use base::plan::{BreakerPlan, Deadlines, EraRule, Reach, SchemaRule, SessionRule, UpstreamPlan};
+use base::plan::{BreakerPlan, Deadlines, EraRule, OWN_SERVER, Reach, SchemaRule, SessionRule, UpstreamPlan};
 use mcp::version::Era;
 
 use super::{DAY, GIB, HOUR, KIB, Lowering, MANY, SECOND};
@@ -75,6 +75,11 @@ impl Lowering<'_, '_> {
 
     fn upstream(&mut self, entry: &Entry<file::Upstream>) -> Upstream {
         self.name("an upstream", &entry.name);
+        if entry.name.value == OWN_SERVER {
+            self.findings
+                .error(entry.name.span, format!("{OWN_SERVER:?} is what Portolan itself is called"))
+                .help("give the server another name");
+        }
         let name = entry.name.clone();
         let default_prefix = At { value: prefix_of(&name.value), span: name.span };
         let Some(At { value: given, .. }) = &entry.value else {

@@ -49,6 +49,7 @@ fn every_kind_of_bad_entry_is_left_out_with_its_reason() {
         r#""GOOD": { "command": "x" }"#,
         r#""good__er": { "command": "x" }"#,
         r#""": { "command": "x" }"#,
+        r#""(portolan)": { "command": "x" }"#,
         r#""xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx": { "command": "x" }"#,
         r#""xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx": { "command": "x" }"#,
     ];
@@ -76,6 +77,7 @@ fn every_kind_of_bad_entry_is_left_out_with_its_reason() {
     GOOD: "GOOD" and "good" have the same prefix "good__"
     good__er: names that begin with "good__er__" and "good__" cannot be told apart
     : this cannot be the name of an upstream
+    (portolan): "(portolan)" is what Portolan itself is called
     xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx: the name of an upstream has at most 64 characters
     xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx: the prefix "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx__" leaves 7 characters for names
     "#);
