@@ -4,8 +4,8 @@
 //! Not here:
 //! - 14, as far as it is about another principal, and 18 (a list cached for one token): without identity there is one
 //!   principal, and no token of a client's reaches a server;
-//! - 33, as far as it is about another replica: there is one process yet. A state that is another one's is refused;
-//! - 34–37 are about tasks, 38–44 about authorization, 45 about server cards, 46 about events: none of them is built yet.
+//! - 33, as far as it is about another replica, and 34–37, which are about tasks: `replicas` and `tasks` have them;
+//! - 38–44 are about authorization, 45 about server cards, 46 about events: none of them is built yet.
 
 use std::sync::Arc;
 
