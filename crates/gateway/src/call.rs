@@ -51,11 +51,11 @@ impl Route {
         let target = self.locate(&call, caller).await?;
         record.goes_to(target.member.upstream.label());
         let mut admitted = self.filters.admit(&call, caller, &target).await?;
-        if matches!(admitted.answer, Some(Answered::Own(_) | Answered::Rounds(_))) {
+        if matches!(admitted.answer.as_deref(), Some(Answered::Own(_) | Answered::Rounds(_))) {
             // We answer instead of its target: the gate is asked as if it were sent.
             self.sender.permit(&call, &target, &caller.principal)?;
         }
-        let answer = match admitted.answer.take() {
+        let answer = match admitted.answer.take().map(|answer| *answer) {
             None => self.sender.send(admitted.call.as_deref().unwrap_or(&call), caller, &target).await?,
             Some(Answered::Server(answer)) => answer,
             Some(Answered::Own(message)) => return Ok(Outcome::Own(message)),

@@ -173,7 +173,7 @@ impl RouteTasks {
             Era::Modern => self.task_of_modern(call, caller.revision, subject).await?,
             Era::Legacy => Answered::Own(self.task_of_legacy(call, subject).await?),
         };
-        Ok(Verdict::Answer(answered, None))
+        Ok(Verdict::Answer(Box::new(answered), None))
     }
 
     /// Both sides are of one era.

@@ -1,5 +1,6 @@
 //! Sending a call: over whichever transport the server has, in its own era, up to the beginning of its answer.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use auth::Permitted;
@@ -53,7 +54,12 @@ impl Upstream {
         let is_trial = admission.as_ref().is_some_and(Admission::is_trial);
         // Waiting for a place is part of the time that a call may take, and so is every retry.
         let until = Instant::now() + order.within;
-        let begun = match timeout_at(until, self.begin_placed(order, &whose)).await {
+        // Pinned where it lies: given to the timer by value it would be moved, and it is large.
+        let first = {
+            let begun = pin!(self.begin_placed(order, &whose));
+            timeout_at(until, begun).await
+        };
+        let begun = match first {
             // What is rare lies in a box of its own.
             Ok(first) if !self.is_settled(&first, order, is_trial) => {
                 Box::pin(timeout_at(until, self.retry_until_steady(order, &whose, first))).await

@@ -71,7 +71,8 @@ pub(crate) enum Verdict {
     /// It goes on as another call, or its answer is changed on the way back, or both.
     With { call: Option<Box<Call>>, edit: Option<Box<dyn Edit>> },
     /// It has its answer. A server's may be changed on the way back; what is ours is as it is to be.
-    Answer(Answered, Option<Box<dyn Edit>>),
+    /// It lies in a box of its own: nearly all calls have none.
+    Answer(Box<Answered>, Option<Box<dyn Edit>>),
 }
 
 /// An answer that a filter has.
@@ -108,7 +109,7 @@ pub(crate) struct Admitted {
     /// In the order of the filters that want them.
     pub(crate) edits: Vec<Box<dyn Edit>>,
     /// Its answer, if it is not to be sent.
-    pub(crate) answer: Option<Answered>,
+    pub(crate) answer: Option<Box<Answered>>,
 }
 
 impl Filters {

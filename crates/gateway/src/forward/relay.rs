@@ -18,6 +18,7 @@ use mcp::reject::code;
 use mcp::version::{Era, Revision};
 use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::Arc;
 use tokio::time::{Duration, Instant, timeout_at};
 use transport::http::body::Pieces;
@@ -260,13 +261,15 @@ impl Relay {
                 _ => (self.alive_until, self.idle),
             };
             let (until, after) = if until < self.end { (until, after) } else { (self.end, self.longest) };
-            let next = async {
-                match self.early.pop_front() {
-                    Some(arrival) => arrival,
-                    None => self.answer.next().await,
+            let heard = match self.early.pop_front() {
+                Some(arrival) => Ok(arrival),
+                None => {
+                    // Pinned where it lies: given to the timer by value it would be moved, and it is large.
+                    let next = pin!(self.answer.next());
+                    timeout_at(until, next).await
                 }
             };
-            let arrival = match timeout_at(until, next).await {
+            let arrival = match heard {
                 Ok(arrival) => arrival?,
                 Err(_elapsed) => {
                     if let Some(method) = asking.and_then(Asking::unanswered) {

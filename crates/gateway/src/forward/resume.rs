@@ -72,10 +72,10 @@ impl Resumption {
         Ok(match self.suspended.resume(call, caller, (&bond, now())).await? {
             Resumed::Goes(mut relay) => {
                 relay.seat(place);
-                Verdict::Answer(Answered::Resumed(relay), None)
+                Verdict::Answer(Box::new(Answered::Resumed(relay)), None)
             }
             Resumed::Asks(result) => {
-                Verdict::Answer(Answered::Own(reply::own_result(call.id(), &result)?), None)
+                Verdict::Answer(Box::new(Answered::Own(reply::own_result(call.id(), &result)?)), None)
             }
             Resumed::Anew => {
                 Verdict::With { call: Some(Box::new(mrtr::again(call, &[], None)?)), edit: None }

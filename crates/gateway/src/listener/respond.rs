@@ -1,5 +1,7 @@
 //! A call's steps as an HTTP response: one JSON message, or server-sent events as soon as there is anything to say.
 
+use std::pin::pin;
+
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use http::{Response, StatusCode};
@@ -59,7 +61,12 @@ pub(crate) async fn respond(mut steps: Steps, delivery: Delivery) -> Response<Re
         Era::Legacy => delivery.keep_alive.min(HEAD_WITHIN),
         Era::Modern => delivery.keep_alive,
     };
-    match timeout(silent, begin(&mut steps)).await {
+    // Pinned where it lies: given to the timer by value it would be moved, and it is large.
+    let begun = {
+        let begun = pin!(begin(&mut steps));
+        timeout(silent, begun).await
+    };
+    match begun {
         Ok(ResponseStart::Whole(last)) => whole(last, &delivery),
         Ok(ResponseStart::Stream(first)) => events(steps, first.map(First::Message), delivery),
         Ok(ResponseStart::Gone) => cancelled(),

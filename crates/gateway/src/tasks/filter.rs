@@ -130,7 +130,7 @@ impl RouteTasks {
         };
         // It has answered at once.
         let Some(own) = own else {
-            return Ok(Verdict::Answer(Answered::Server(Box::new(answer.over(response))), None));
+            return Ok(Verdict::Answer(Box::new(Answered::Server(Box::new(answer.over(response)))), None));
         };
         let courier = Courier::new(&self.sender, target, (caller, call.client().clone()));
         let cancel = courier.about("tasks/cancel", &own, "")?;
@@ -140,6 +140,6 @@ impl RouteTasks {
         let answer = courier.send(&wait, Some(answer.id())).await?;
         let reshape = Some(Reshape::Final { abandon: Some(Box::new(abandon)) });
         let edit: Box<dyn Edit> = Box::new(TaskEdit { reshape, place: Some(place) });
-        Ok(Verdict::Answer(Answered::Server(answer), Some(edit)))
+        Ok(Verdict::Answer(Box::new(Answered::Server(answer)), Some(edit)))
     }
 }

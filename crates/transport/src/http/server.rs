@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -128,7 +128,11 @@ impl Exchange {
         if body.size_hint().lower() > limit as u64 {
             return Err(BodyFault::TooLarge { limit });
         }
-        let read = match timeout(within, collect(body, limit, (memory, &self.peer))).await {
+        let collected = {
+            let collected = pin!(collect(body, limit, (memory, &self.peer)));
+            timeout(within, collected).await
+        };
+        let read = match collected {
             Ok(read) => read?,
             Err(_elapsed) => return Err(BodyFault::Slow(within)),
         };
