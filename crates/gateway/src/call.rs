@@ -44,9 +44,8 @@ impl Route {
         record: &mut CallRecord,
     ) -> Result<Outcome, CallError> {
         record.hold(self.places.take().await?);
-        // What is rare lies in a box of its own: the future of the usual call is moved as a whole, and must be small.
         if self.reach(&call, caller.era())? == Reach::All {
-            return Box::pin(self.over_all(&call, caller)).await;
+            return self.over_all(&call, caller).await;
         }
         let target = self.locate(&call, caller).await?;
         record.goes_to(target.member.upstream.label());
@@ -83,11 +82,12 @@ impl Route {
             return self.lists.list(call, method, caller).await.map(Outcome::from);
         }
         if method.cacheable {
-            return self.descriptions.describe(call, caller).await.map(Outcome::Own);
+            // What is rare lies in a box of its own: the future of the usual call is moved as a whole, and must be small.
+            return Box::pin(self.descriptions.describe(call, caller)).await.map(Outcome::Own);
         }
         let wanted = Filter::read(call.params())?;
-        let subscription =
-            Subscription::open(&self.changes, wanted, (&caller.principal, caller.era())).await?;
+        let whose = (&caller.principal, caller.era());
+        let subscription = Box::pin(Subscription::open(&self.changes, wanted, whose)).await?;
         Ok(Outcome::Listen(Box::new(subscription.for_stream(call.id().clone()))))
     }
 }

@@ -177,9 +177,20 @@ impl Lists {
         if !member.sight(wish.view).lists(wish.method.kind) {
             return Err(ListFault::Call(Refusal::Denied.into()));
         }
-        if let Some(kept) = self.kept(wish) {
-            return Ok(kept);
+        match self.kept(wish) {
+            Some(kept) => Ok(kept),
+            // What is rare lies in a box of its own: the future of the usual call is moved as a whole, and must be small.
+            None => Box::pin(self.read_one(member, wish, caller)).await,
         }
+    }
+
+    /// The same, read from the server.
+    async fn read_one(
+        &self,
+        member: &Member,
+        wish: Wish<'_>,
+        caller: &Caller,
+    ) -> Result<Arc<Listing>, ListFault> {
         let changes = self.catalog.changes(wish.method.kind, caller.era()).collect();
         let most = match wish.to.era {
             Era::Legacy if self.catalog.page_size.is_none() => usize::MAX,
@@ -216,6 +227,11 @@ impl Lists {
         {
             return Ok(listing);
         }
+        Box::pin(self.read_several(wish, caller)).await
+    }
+
+    /// The same, read from the servers.
+    async fn read_several(&self, wish: Wish<'_>, caller: &Caller) -> Result<Arc<Listing>, CallError> {
         let changes = self.catalog.changes(wish.method.kind, caller.era()).collect();
         let parts = self.catalog.parts(wish.method, caller, wish.view).await;
         // Of those who have waited for the pages, one builds.

@@ -38,7 +38,7 @@ const MOST_EARLY_BYTES: usize = 4 * 1024 * 1024;
 /// An answer that is being passed on. Dropping it before the response cancels the call.
 #[derive(Debug)]
 pub(crate) struct Relay {
-    answer: Answer,
+    answer: Box<Answer>,
     id: Id,
     method: Option<&'static Method>,
     method_name: Cow<'static, str>,
@@ -104,7 +104,7 @@ pub(crate) enum Passed {
 }
 
 impl Relay {
-    pub(crate) fn new(answer: Answer, call: Box<Call>, errand: Errand) -> Self {
+    pub(crate) fn new(answer: Box<Answer>, call: Box<Call>, errand: Errand) -> Self {
         let Errand { caller, mapping, deadlines, bond, edits, told } = errand;
         let is_quiet = edits.iter().any(|edit| edit.may_be_quiet());
         let idle = if is_quiet { deadlines.call_max } else { deadlines.call };

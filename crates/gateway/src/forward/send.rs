@@ -151,7 +151,7 @@ impl Sender {
             edits: admitted.edits,
             told: admitted.call.map(|call| call.client().clone()),
         };
-        Box::new(Relay::new(*answer, call, errand))
+        Box::new(Relay::new(answer, call, errand))
     }
 
     /// How the URIs in an answer of that target become public; nothing where they are already.
