@@ -18,7 +18,7 @@ const HINTED: usize = 12;
 /// Call a tool of a server, and print its result
 #[derive(Debug, clap::Args)]
 #[command(
-    override_usage = "portolan call [OPTIONS] <URL | 'COMMAND…'> <TOOL> [ARGUMENT]…\n       portolan call [OPTIONS] <TOOL> [ARGUMENT]… -- <COMMAND>…",
+    override_usage = "portolan call [OPTIONS] <URL | FILE [SERVER] | 'COMMAND…'> <TOOL> [ARGUMENT]…\n       portolan call [OPTIONS] <TOOL> [ARGUMENT]… -- <COMMAND>…",
     after_help = format!("{}\n\n{}", words::HELP, arguments::HELP)
 )]
 pub(crate) struct Call {
@@ -39,13 +39,21 @@ impl Call {
     /// Calls.
     pub(crate) async fn run(self) -> Result<Exit, Fault> {
         let mut words = Words::sort(self.words.clone(), self.command.clone())?;
+        let mut servers = self.fetch.peer.find(&words.server)?;
+        servers.choose_if_meant(&mut words, |word| word != "-" && !word.contains('='))?;
         let tool = words
             .next()
             .ok_or_else(|| Fault::usage("no tool is named").hint("portolan list shows what there is"))?;
+        if servers.has_among_others(&tool) {
+            let file = servers.file().map(|path| path.display().to_string()).unwrap_or_default();
+            return Err(Fault::usage(format!("{tool:?} is a server, and no tool of it is named"))
+                .hint(format!("portolan list {file} {tool} tools shows what there is")));
+        }
         let written = Written::read(&words.rest, self.args.as_deref())?;
         let mut replier = self.fetch.replier()?;
+        servers.narrow_to_owner(&tool);
         let speak = async |client: &mut Client| self.speak(client, &tool, &written, &mut replier).await;
-        self.fetch.peer.meet(&words.server, speak).await
+        self.fetch.peer.meet(servers, speak).await
     }
 
     async fn speak(

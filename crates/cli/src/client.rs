@@ -1,10 +1,10 @@
-//! A client of one server of any era over any transport: a gateway in front of that server, spoken to in memory as a
-//! modern client over stdio would.
+//! A client of servers of any era over any transport: a gateway in front of them, spoken to in memory as a modern client
+//! over stdio would.
 
 use std::sync::Arc;
 
 use base::fault::Why;
-use base::plan::{Limits, Naming, Plan, RoutePlan, UpstreamPlan};
+use base::plan::UpstreamPlan;
 use gateway::assembly::Gateway;
 use mcp::answer;
 use mcp::json::{Object, quote};
@@ -18,15 +18,17 @@ use transport::wire::Tap;
 use transport::workers::Workers;
 use upstream::Health;
 
+use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::outside;
+use crate::servers::Servers;
 
 /// The most bytes of a message. Who reads a large resource with this tool has asked for it.
 const MESSAGE_BYTES: usize = 1 << 30;
 /// The buffer between the client and its gateway.
 const BUFFER: usize = 64 * 1024;
 
-/// A client of one server.
+/// A client of one server, or of some behind one gateway.
 pub(crate) struct Client {
     gateway: Arc<Gateway>,
     lines: LineReader<ReadHalf<DuplexStream>>,
@@ -37,6 +39,8 @@ pub(crate) struct Client {
     /// The request that has no answer yet.
     waiting: Option<Id>,
     serving: JoinHandle<()>,
+    /// Whether there is one server, which has a name only because everything has one here.
+    is_one_nameless: bool,
 }
 
 /// Hears what a server says in the middle of a call.
@@ -72,23 +76,18 @@ pub(crate) struct Answer {
 
 impl Client {
     /// A client of this server, which begins to be reached at once.
-    pub(crate) fn open(mut server: UpstreamPlan, tap: Option<Arc<dyn Tap>>) -> Result<Self, Fault> {
-        server.message_bytes = MESSAGE_BYTES;
-        let mut plan = Plan::default();
+    pub(crate) fn open(server: UpstreamPlan, tap: Option<Arc<dyn Tap>>) -> Result<Self, Fault> {
+        Self::of(&Servers::one(server), tap)
+    }
+
+    /// A client of these servers.
+    pub(crate) fn of(servers: &Servers, tap: Option<Arc<dyn Tap>>) -> Result<Self, Fault> {
+        let mut plan = servers.plan();
+        let is_one_nameless = servers.file().is_none();
+        for server in &mut plan.upstreams {
+            server.message_bytes = MESSAGE_BYTES;
+        }
         plan.limits.request_bytes = MESSAGE_BYTES;
-        plan.routes.push(RoutePlan {
-            name: "only".to_owned(),
-            listeners: Vec::new(),
-            path: "/".to_owned(),
-            sse_path: None,
-            upstreams: vec![server.name.clone()],
-            naming: Naming::default(),
-            page_size: None,
-            durable_streams: false,
-            json_depth: Limits::JSON_DEPTH,
-            tells_of_changes: false,
-        });
-        plan.upstreams.push(server);
         let world = outside::world(&plan, outside::passing_seal()?, tap, Workers::default())?;
         let tasks = world.tasks.clone();
         let gateway = Gateway::new(plan, world);
@@ -109,6 +108,7 @@ impl Client {
             capabilities: "{}".to_owned(),
             waiting: None,
             serving,
+            is_one_nameless,
         })
     }
 
@@ -170,9 +170,30 @@ impl Client {
         }
     }
 
-    /// How the server is.
+    /// How the server is, where there is one.
     pub(crate) fn health(&self) -> Health {
         self.gateway.health().pop().map_or(Health::Unknown, |(_, health)| health)
+    }
+
+    /// How each server is.
+    pub(crate) fn each_health(&self) -> Vec<(String, Health)> {
+        self.gateway.health()
+    }
+
+    /// What it comes to that servers are missing: nothing, as long as one is there.
+    pub(crate) fn exit(&self) -> Exit {
+        let health = self.gateway.health();
+        let is_down = |(_, health): &(String, Health)| matches!(health, Health::Down { .. });
+        if !health.is_empty() && health.iter().all(is_down) { Exit::Unreachable } else { Exit::Ok }
+    }
+
+    /// Why a server of this name is down, if it is one of ours and is.
+    pub(crate) fn why_down(&self, name: &str) -> Option<String> {
+        let (_, health) = self.gateway.health().into_iter().find(|(server, _)| server == name)?;
+        let Health::Down { why, said } = health else { return None };
+        let all = Why { what: why, said }.to_string();
+        let ours = format!("upstream {:?}", crate::given::SERVER);
+        Some(if self.is_one_nameless { all.replace(&ours, "the server") } else { all })
     }
 
     /// What an error response means for the user: whether the server says no, or is not there.
@@ -183,11 +204,11 @@ impl Client {
         let absent = reason.is_some_and(|reason| {
             reason.starts_with("upstream_") || matches!(&*reason, "overloaded" | "draining")
         });
-        if let (true, Health::Down { why, said }) = (absent, self.health()) {
-            let all = Why { what: why, said }.to_string();
-            return Fault::Unreachable(
-                all.replace(&format!("upstream {:?}", crate::given::SERVER), "the server"),
-            );
+        // Of a server that is not ours, such as one behind a gateway, we know no more than is said.
+        let member = data.as_ref().and_then(|data| data.string("upstream").ok().flatten());
+        let name = member.as_deref().unwrap_or(crate::given::SERVER);
+        if absent && let Some(why) = self.why_down(name) {
+            return Fault::Unreachable(why);
         }
         let details = error.data.map(|data| format!("\ndata: {}", crate::show::pretty::pretty(data, 0)));
         let text = format!("{} ({}){}", error.message, error.code, details.unwrap_or_default());

@@ -10,12 +10,12 @@ use crate::fault::Fault;
 use crate::peer::Peer;
 use crate::show::{Output, Shown, text};
 use crate::words::Words;
-use crate::{print, words};
+use crate::{list, print, words};
 
 /// Show what a server is and can do: its era, revision and capabilities
 #[derive(Debug, clap::Args)]
 #[command(
-    override_usage = "portolan discover [OPTIONS] <URL | 'COMMAND…'>\n       portolan discover [OPTIONS] -- <COMMAND>…",
+    override_usage = "portolan discover [OPTIONS] <URL | FILE [SERVER] | 'COMMAND…'>\n       portolan discover [OPTIONS] -- <COMMAND>…",
     after_help = words::HELP
 )]
 pub(crate) struct Discover {
@@ -34,9 +34,13 @@ pub(crate) struct Discover {
 impl Discover {
     /// Asks it.
     pub(crate) async fn run(self) -> Result<Exit, Fault> {
-        let words = Words::sort(self.words.clone(), self.command.clone())?;
+        let mut words = Words::sort(self.words.clone(), self.command.clone())?;
+        let mut servers = self.peer.find(&words.server)?;
+        if !words.rest.is_empty() {
+            servers.choose(&mut words)?;
+        }
         words.end()?;
-        self.peer.meet(&words.server, async |client| self.speak(client).await).await
+        self.peer.meet(servers, async |client| self.speak(client).await).await
     }
 
     async fn speak(&self, client: &mut Client) -> Result<Exit, Fault> {
@@ -45,13 +49,39 @@ impl Discover {
             print::out(format!("{}\n", answer.text()))?;
             return Ok(Exit::Ok);
         }
-        let health = client.health();
+        let health = client.each_health();
         let found = Discovered::read(answer.message()).map_err(|fault| {
             Fault::Unreachable(format!("the server's description cannot be read: {fault}"))
         })?;
-        describe(&found, &health).print()?;
-        Ok(Exit::Ok)
+        let shown = match health.as_slice() {
+            [] => describe(&found, &Health::Unknown),
+            [(_, health)] => describe(&found, health),
+            several => describe_several(&found, several),
+        };
+        shown.print()?;
+        let missing = list::degraded(answer.text());
+        list::say_missing(client, "capabilities", missing.iter());
+        Ok(client.exit())
     }
+}
+
+/// What they have together, and how each one is.
+fn describe_several(found: &Discovered, servers: &[(String, Health)]) -> Shown {
+    let mut shown = Shown::default();
+    let width = servers.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default();
+    for (name, health) in servers {
+        let says = match health {
+            Health::Up { era, revision, transport } => {
+                format!("{}, revision {revision}{}", era.name(), over(*transport))
+            }
+            Health::Down { .. } => "down".to_owned(),
+            Health::Unknown => "not asked".to_owned(),
+        };
+        shown.line(&format!("{name:<width$}  {says}"));
+    }
+    shown.line("");
+    shown.line(&format!("capabilities  {}", capabilities(&found.capabilities)));
+    shown
 }
 
 fn describe(found: &Discovered, health: &Health) -> Shown {

@@ -21,6 +21,9 @@ pub(crate) enum Fault {
     /// The configuration is wrong, which was said in full.
     #[error("{0} cannot be used")]
     Config(String),
+    /// A server of the configuration cannot be used, though others can.
+    #[error("{0}")]
+    LeftOut(String),
     /// Something of this machine is not as it must be.
     #[error("{0}")]
     Outside(String),
@@ -35,6 +38,9 @@ pub(crate) enum Fault {
         /// What could be done about it.
         hint: Option<String>,
     },
+    /// Any other, with what could be done about it.
+    #[error("{0}")]
+    Hinted(Box<Fault>, String),
     /// Nobody reads stdout any more, as in `portolan list … | head -1`. Nothing is wrong.
     #[error("nobody reads the output")]
     Unread,
@@ -59,11 +65,12 @@ impl Fault {
 
     /// The same, with what could be done about it.
     pub(crate) fn hint(self, text: impl Into<String>) -> Self {
-        let text = Some(text.into());
+        let text = text.into();
         match self {
-            Self::Usage { what, .. } => Self::Usage { what, hint: text },
-            Self::Refused { what, .. } => Self::Refused { what, hint: text },
-            other => other,
+            Self::Usage { what, .. } => Self::Usage { what, hint: Some(text) },
+            Self::Refused { what, .. } => Self::Refused { what, hint: Some(text) },
+            Self::Hinted(fault, _) => Self::Hinted(fault, text),
+            other => Self::Hinted(Box::new(other), text),
         }
     }
 
@@ -71,7 +78,8 @@ impl Fault {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Usage { .. } => Exit::Usage,
-            Self::Config(_) => Exit::Config,
+            Self::Config(_) | Self::LeftOut(_) => Exit::Config,
+            Self::Hinted(fault, _) => fault.exit(),
             Self::Outside(_) | Self::Unreachable(_) => Exit::Unreachable,
             Self::Refused { .. } => Exit::Findings,
             Self::Unread => Exit::Ok,
@@ -93,7 +101,10 @@ impl Fault {
                 print::safe_err(&self.to_string())
             )),
         }
-        if let Self::Usage { hint: Some(hint), .. } | Self::Refused { hint: Some(hint), .. } = self {
+        if let Self::Usage { hint: Some(hint), .. }
+        | Self::Refused { hint: Some(hint), .. }
+        | Self::Hinted(_, hint) = self
+        {
             print::err(&format!("\n{}hint{}: {}\n", paint.hint, paint.off, print::safe_err(hint)));
         }
     }

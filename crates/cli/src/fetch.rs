@@ -10,8 +10,8 @@ use crate::follow::Follow;
 use crate::peer::Peer;
 use crate::print;
 use crate::replies::{Replier, Replies};
+use crate::servers::Servers;
 use crate::show::{Output, Save, Shown};
-use crate::words::Target;
 
 /// How to make the request, and what to do with its result.
 #[derive(Debug, clap::Args)]
@@ -32,14 +32,14 @@ impl Fetch {
     /// Makes it, and shows the result by `show`.
     pub(crate) async fn run(
         &self,
-        server: &Target,
+        servers: Servers,
         method: &str,
         params: &[String],
         show: fn(&mut Shown, &Object<'_>),
     ) -> Result<Exit, Fault> {
         let mut replier = self.replier()?;
         let speak = async |client: &mut Client| self.get(client, method, params, &mut replier, show).await;
-        self.peer.meet(server, speak).await
+        self.peer.meet(servers, speak).await
     }
 
     /// Who answers the server. Mistakes in it show before anything is sent.

@@ -1,5 +1,7 @@
 //! `portolan list`: what a server has to offer.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use clap::ValueEnum as _;
 use mcp::discover::Discovered;
@@ -19,9 +21,12 @@ use crate::{print, words};
 const MOST_PAGES: usize = 10_000;
 
 /// List what a server has: tools, prompts, resources, resource templates
+///
+/// A server that is down does not hide the others: what they have is printed, and it is named on stderr. Only where nothing
+/// can be reached the exit status is 4; portolan check --connect is for scripts that want all of them.
 #[derive(Debug, clap::Args)]
 #[command(
-    override_usage = "portolan list [OPTIONS] <URL | 'COMMAND…'> [tools|prompts|resources|templates|all]\n       portolan list [OPTIONS] [tools|prompts|resources|templates|all] -- <COMMAND>…",
+    override_usage = "portolan list [OPTIONS] <URL | FILE [SERVER] | 'COMMAND…'> [tools|prompts|resources|templates|all]\n       portolan list [OPTIONS] [tools|prompts|resources|templates|all] -- <COMMAND>…",
     after_help = words::HELP
 )]
 pub(crate) struct List {
@@ -142,6 +147,12 @@ impl List {
     /// Lists.
     pub(crate) async fn run(self) -> Result<Exit, Fault> {
         let mut words = Words::sort(self.words.clone(), self.command.clone())?;
+        let mut servers = self.peer.find(&words.server)?;
+        // A server may be called what can be listed: then it takes both words to mean it.
+        let is_what = |word: &String| What::from_str(word, false).is_ok();
+        if words.rest.len() > 1 || words.rest.first().is_some_and(|word| !is_what(word)) {
+            servers.choose(&mut words)?;
+        }
         let what = match words.next() {
             None => What::All,
             Some(word) => What::from_str(&word, false).map_err(|_unknown| {
@@ -150,7 +161,7 @@ impl List {
             })?,
         };
         words.end()?;
-        self.peer.meet(&words.server, async |client| self.speak(client, what).await).await
+        self.peer.meet(servers, async |client| self.speak(client, what).await).await
     }
 
     async fn speak(&self, client: &mut Client, what: What) -> Result<Exit, Fault> {
@@ -169,14 +180,10 @@ impl List {
                 lists.push((listing, fetch(client, listing, &mut Deaf).await?));
             }
         }
-        let mut missing: Vec<_> = lists.iter().flat_map(|(_, listed)| &listed.missing).collect();
-        missing.dedup();
-        for (server, why) in missing {
-            print::err(&print::safe_err(&format!("warning: entries of {server} are missing: {why}\n")));
-        }
+        say_missing(client, "entries", lists.iter().flat_map(|(_, listed)| &listed.missing));
         if self.output.json {
             print::out(as_json(what, &lists))?;
-            return Ok(Exit::Ok);
+            return Ok(client.exit());
         }
         let mut shown = Shown::default();
         for (at, (listing, listed)) in lists.iter().enumerate() {
@@ -186,7 +193,23 @@ impl List {
             describe(listing, listed, &mut shown);
         }
         shown.print()?;
-        Ok(Exit::Ok)
+        Ok(client.exit())
+    }
+}
+
+/// Says which servers are missing and why, each once.
+pub(crate) fn say_missing<'m>(
+    client: &Client,
+    what: &str,
+    missing: impl Iterator<Item = &'m (String, String)>,
+) {
+    let mut said = BTreeSet::new();
+    for (server, why) in missing {
+        if said.insert(server) {
+            // Of a server that it has started itself it knows more than clients are told.
+            let why = client.why_down(server).unwrap_or_else(|| why.clone());
+            print::err(&print::safe_err(&format!("warning: {what} of {server} are missing: {why}\n")));
+        }
     }
 }
 
@@ -224,7 +247,7 @@ pub(crate) async fn fetch(
 }
 
 /// Which servers' entries a page lacks, and why.
-fn degraded(result: &str) -> Vec<(String, String)> {
+pub(crate) fn degraded(result: &str) -> Vec<(String, String)> {
     let meta = Object::parse(result).and_then(|result| result.object("_meta")).ok().flatten();
     let Some(meta) = meta else { return Vec::new() };
     let one =

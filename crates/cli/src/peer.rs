@@ -1,4 +1,4 @@
-//! What all commands have in common that speak to one server.
+//! What all commands have in common that speak to servers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +12,9 @@ use transport::wire::Tap;
 use crate::client::Client;
 use crate::exit::Exit;
 use crate::fault::Fault;
+use crate::inherit::Inheriting;
+use crate::print;
+use crate::servers::Servers;
 use crate::show::wire::Wire;
 use crate::signals::Ends;
 use crate::words::Target;
@@ -32,6 +35,8 @@ pub(crate) struct Peer {
     /// How long all of it may take, as 30s, 5m or 500ms
     #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Server")]
     timeout: Option<Duration>,
+    #[command(flatten, next_help_heading = "Server")]
+    inheriting: Inheriting,
     /// Show what passes on the wire, with secrets masked
     #[arg(short, long, help_heading = "Server")]
     verbose: bool,
@@ -65,14 +70,21 @@ impl Peer {
         self.verbose
     }
 
-    /// Speaks to the server: gives a client to `speak`, within the time there is, and ends what was started for it.
-    pub(crate) async fn meet<S>(&self, target: &Target, speak: S) -> Result<Exit, Fault>
+    /// Which servers are meant. More words may follow that say which of them.
+    pub(crate) fn find(&self, target: &Target) -> Result<Servers, Fault> {
+        Servers::read(target, &self.headers, &self.inheriting)
+    }
+
+    /// Speaks to the servers: gives a client to `speak`, within the time there is, and ends what was started for it.
+    pub(crate) async fn meet<S>(&self, mut servers: Servers, speak: S) -> Result<Exit, Fault>
     where
         S: AsyncFnOnce(&mut Client) -> Result<Exit, Fault>,
     {
-        let plan = self.plan(target)?;
-        let tap = self.tap(&plan.masks);
-        let mut client = Client::open(plan, tap)?;
+        servers.each().for_each(|server| self.prepare(server));
+        if let Some(remark) = servers.not_shown() {
+            print::err(&format!("{}\n", print::safe_err(&remark)));
+        }
+        let mut client = Client::of(&servers, self.tap(&servers.masks()))?;
         let mut ends = Ends::listen()?;
         let outcome = tokio::select! {
             outcome = speak(&mut client) => outcome,
@@ -86,17 +98,18 @@ impl Peer {
         }
     }
 
-    /// The server's part of the plan.
-    pub(crate) fn plan(&self, target: &Target) -> Result<UpstreamPlan, Fault> {
-        let mut plan = target.plan(&self.headers)?;
-        plan.era = self.era.rule();
-        plan.watched = false;
+    /// What the command line says of a server.
+    fn prepare(&self, server: &mut UpstreamPlan) {
+        if self.era != EraChoice::Auto {
+            server.era = self.era.rule();
+        }
+        server.watched = false;
         // Who sits before the terminal knows best when to give up.
         let patience = PATIENCE.max(self.timeout.unwrap_or_default());
-        plan.deadlines.call = patience;
-        plan.deadlines.call_max = patience;
-        plan.deadlines.list = patience;
-        Ok(plan)
+        let deadlines = &mut server.deadlines;
+        (deadlines.call, deadlines.call_max, deadlines.list) = (patience, patience, patience);
+        // And waits for the slowest to start, where `serve` would go on without it and tell its clients later.
+        (deadlines.grace, deadlines.starting) = (patience, patience);
     }
 
     fn tap(&self, masks: &Masks) -> Option<Arc<dyn Tap>> {

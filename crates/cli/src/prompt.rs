@@ -13,7 +13,7 @@ use crate::words::Words;
 /// Get a prompt of a server, filled with arguments
 #[derive(Debug, clap::Args)]
 #[command(
-    override_usage = "portolan prompt [OPTIONS] <URL | 'COMMAND…'> <PROMPT> [NAME=VALUE]…\n       portolan prompt [OPTIONS] <PROMPT> [NAME=VALUE]… -- <COMMAND>…",
+    override_usage = "portolan prompt [OPTIONS] <URL | FILE [SERVER] | 'COMMAND…'> <PROMPT> [NAME=VALUE]…\n       portolan prompt [OPTIONS] <PROMPT> [NAME=VALUE]… -- <COMMAND>…",
     after_help = words::HELP
 )]
 pub(crate) struct Prompt {
@@ -34,10 +34,13 @@ impl Prompt {
     /// Gets it.
     pub(crate) async fn run(self) -> Result<Exit, Fault> {
         let mut words = Words::sort(self.words.clone(), self.command.clone())?;
+        let mut servers = self.fetch.peer.find(&words.server)?;
+        servers.choose_if_meant(&mut words, |word| word != "-" && !word.contains('='))?;
         let hint = "portolan list SERVER prompts shows what there is";
         let name = words.next().ok_or_else(|| Fault::usage("no prompt is named").hint(hint))?;
         let arguments = Written::read(&words.rest, self.args.as_deref())?.texts()?;
         let params = [format!("\"name\":{}", quote(&name)), format!("\"arguments\":{arguments}")];
-        self.fetch.run(&words.server, "prompts/get", &params, Shown::prompt).await
+        servers.narrow_to_owner(&name);
+        self.fetch.run(servers, "prompts/get", &params, Shown::prompt).await
     }
 }

@@ -12,7 +12,7 @@ use crate::words::Words;
 /// Read a resource of a server
 #[derive(Debug, clap::Args)]
 #[command(
-    override_usage = "portolan read [OPTIONS] <URL | 'COMMAND…'> <URI>\n       portolan read [OPTIONS] <URI> -- <COMMAND>…",
+    override_usage = "portolan read [OPTIONS] <URL | FILE [SERVER] | 'COMMAND…'> <URI>\n       portolan read [OPTIONS] <URI> -- <COMMAND>…",
     after_help = words::HELP
 )]
 pub(crate) struct Read {
@@ -30,10 +30,12 @@ impl Read {
     /// Reads it.
     pub(crate) async fn run(self) -> Result<Exit, Fault> {
         let mut words = Words::sort(self.words.clone(), self.command.clone())?;
+        let mut servers = self.fetch.peer.find(&words.server)?;
+        servers.choose_if_meant(&mut words, |_uri| true)?;
         let hint = "portolan list SERVER resources shows what there is";
         let uri = words.next().ok_or_else(|| Fault::usage("no resource is named").hint(hint))?;
         words.end()?;
         let params = [format!("\"uri\":{}", quote(&uri))];
-        self.fetch.run(&words.server, "resources/read", &params, Shown::resource).await
+        self.fetch.run(servers, "resources/read", &params, Shown::resource).await
     }
 }

@@ -1,6 +1,10 @@
 //! Which server is meant, and what is left of the words after it.
 
 use base::plan::{Reach, StdioReach, UpstreamPlan};
+use std::ffi::OsStr;
+use std::fs::Metadata;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use transport::child::ChildSpec;
 
@@ -12,15 +16,18 @@ const GRACE: Duration = Duration::from_secs(1);
 /// How long it may take to say what it is: `npx` may have to fetch it first.
 const START: Duration = Duration::from_secs(300);
 
+/// How the names of configurations end.
+const ENDINGS: [&str; 5] = ["json", "jsonc", "toml", "yaml", "yml"];
+
 /// How the help explains the words of a command.
 pub(crate) const HELP: &str = "\
-The server is a URL, or a command in one word; or it is what comes after `--`:
-  portolan list https://mcp.example.com/mcp tools
-  portolan call 'npx -y @modelcontextprotocol/server-everything' echo message=hi
-  portolan call echo message=hi -- npx -y @modelcontextprotocol/server-everything
-A word that begins with http:// or https:// is a URL. Any other is a command and
-is split as a shell would: by quotes and backslashes, with nothing expanded.
-Words after `--` are taken as they are.";
+The server is one of these:
+  https://mcp.example.com/mcp      a URL: begins with http:// or https://
+  mcp.json                         a configuration, as for serve: all its servers
+  mcp.json github                  one server of a configuration, by its name
+  'npx -y some-server'             a command in one word, split as a shell would,
+                                   with nothing expanded
+  … -- npx -y some-server          a command after `--`, taken as it is";
 
 /// The words of a command that speaks to a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +45,8 @@ pub(crate) enum Target {
     Url(String),
     /// As a process: the program and its arguments. Never empty.
     Command(Vec<String>),
+    /// The servers of a configuration.
+    File(PathBuf),
 }
 
 impl Words {
@@ -47,7 +56,7 @@ impl Words {
             return Ok(Self { server: Target::Command(command), rest: words });
         }
         if words.is_empty() {
-            let hint = "name a URL, or a command after `--`: portolan discover -- npx -y some-server";
+            let hint = "name a URL, a configuration such as mcp.json, or a command after `--`: portolan list -- npx -y some-server";
             return Err(Fault::usage("no server is named").hint(hint));
         }
         let first = words.remove(0);
@@ -74,6 +83,9 @@ impl Target {
         if is_url(&word) {
             return Ok(Self::Url(word));
         }
+        if is_configuration(&word) {
+            return Ok(Self::File(PathBuf::from(word)));
+        }
         match shlex::split(&word) {
             Some(command) if !command.is_empty() => Ok(Self::Command(command)),
             Some(_) => Err(Fault::usage("the command is empty")),
@@ -85,6 +97,7 @@ impl Target {
     pub(crate) fn plan(&self, headers: &[String]) -> Result<UpstreamPlan, Fault> {
         match self {
             Self::Url(url) => given::http_server(url, headers),
+            Self::File(path) => Err(Fault::Bug(format!("{} is no one server", path.display()))),
             Self::Command(_) if !headers.is_empty() => Err(Fault::usage("headers are for servers at a URL")
                 .hint("a process takes its secrets from the environment")),
             Self::Command(command) => {
@@ -102,6 +115,20 @@ impl Target {
                 Ok(plan)
             }
         }
+    }
+}
+
+/// Whether a word names a configuration: by its ending, or because there is a file that is no program. `-` is stdin.
+fn is_configuration(word: &str) -> bool {
+    let path = Path::new(word);
+    let is_executable = |meta: Metadata| meta.permissions().mode() & 0o111 != 0;
+    let ending = path.extension().map(|ending| ending.to_ascii_lowercase());
+    let named = ENDINGS.iter().any(|known| ending.as_deref() == Some(OsStr::new(known)));
+    match path.metadata() {
+        Ok(meta) if meta.is_dir() => true,
+        Ok(meta) => meta.is_file() && (named || !is_executable(meta)),
+        // With spaces in it, it may as well be a command: `node server.js config.json`.
+        Err(_) => word == "-" || (named && !word.contains(char::is_whitespace)),
     }
 }
 

@@ -203,7 +203,8 @@ impl<'a> Findings<'a> {
 }
 
 /// Which of the known names was meant, by the fewest slips of the finger.
-pub(crate) fn nearest<'k>(written: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+#[must_use]
+pub fn nearest<'k>(written: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let lower = written.to_lowercase();
     known
         .into_iter()

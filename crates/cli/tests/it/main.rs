@@ -11,6 +11,7 @@ mod checks;
 mod conversations;
 mod crowded;
 mod demo;
+mod files;
 mod fleet;
 mod guard;
 mod lists;
