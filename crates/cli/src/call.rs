@@ -7,13 +7,11 @@ use crate::client::{Client, Deaf};
 use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::fetch::Fetch;
+use crate::list::Listed;
 use crate::replies::Replier;
-use crate::show::Shown;
+use crate::show::{Shown, text};
 use crate::words::Words;
-use crate::{arguments, list, words};
-
-/// How many names of tools a hint has.
-const HINTED: usize = 12;
+use crate::{arguments, list, schema, words};
 
 /// Call a tool of a server, and print its result
 #[derive(Debug, clap::Args)]
@@ -31,6 +29,9 @@ pub(crate) struct Call {
     /// The object of all arguments: JSON, @FILE, or - for stdin
     #[arg(long, value_name = "JSON")]
     args: Option<String>,
+    /// Send the arguments as they are, whatever the tool's schema says
+    #[arg(long)]
+    no_check: bool,
     #[command(flatten)]
     fetch: Fetch,
 }
@@ -63,35 +64,43 @@ impl Call {
         written: &Written,
         replier: &mut Replier,
     ) -> Result<Exit, Fault> {
-        let schema = if written.needs_schema() { schema_of(client, tool).await } else { None };
-        let arguments = written.object(schema.as_deref());
-        let params = [format!("\"name\":{}", quote(tool)), format!("\"arguments\":{arguments}")];
-        match self.fetch.get(client, "tools/call", &params, replier, Shown::tool).await {
-            Err(fault @ Fault::Refused { hint: None, .. }) => Err(with_names(fault, client, tool).await),
-            outcome => outcome,
+        let wanted = !self.no_check || written.needs_schema();
+        let listed = if wanted { tools(client).await? } else { None };
+        let entries = listed.as_ref().map(Listed::entries).unwrap_or_default();
+        let entry = entries.iter().find(|entry| text(entry, "name").as_deref() == Some(tool));
+        let schema = entry.and_then(|entry| entry.object("inputSchema").ok().flatten());
+        let arguments = written.object(schema.as_ref().map(Object::text));
+        if let (false, Some(entry), Some(schema)) = (self.no_check, entry, &schema) {
+            check(tool, entry, schema, &arguments)?;
         }
+        let params = [format!("\"name\":{}", quote(tool)), format!("\"arguments\":{arguments}")];
+        let answer = self.fetch.get(client, "tools/call", &params, replier, Shown::tool).await;
+        list::or_meant(answer, client, &list::TOOLS, tool).await
     }
 }
 
-/// What the server says of a tool's arguments, if it says anything. It need not: the call will tell.
-async fn schema_of(client: &mut Client, tool: &str) -> Option<String> {
-    let listed = list::fetch(client, &list::TOOLS, &mut Deaf).await.ok()?;
-    let entry = listed.entries().into_iter().find(|entry| name_of(entry).as_deref() == Some(tool))?;
-    entry.get("inputSchema").ok().flatten().map(str::to_owned)
-}
-
-/// Whoever misspells a tool wants to see how it is spelled.
-async fn with_names(fault: Fault, client: &mut Client, tool: &str) -> Fault {
-    let Ok(listed) = list::fetch(client, &list::TOOLS, &mut Deaf).await else { return fault };
-    let names: Vec<String> = listed.entries().iter().filter_map(name_of).collect();
-    if names.is_empty() || names.iter().any(|name| name == tool) {
-        return fault;
+/// The server's tools, if it says what it has. It need not: the call will tell.
+async fn tools(client: &mut Client) -> Result<Option<Listed>, Fault> {
+    match list::fetch(client, &list::TOOLS, &mut Deaf).await {
+        Ok(listed) => match client.only_down() {
+            // It need not be tried again to hear the same.
+            Some(why) => Err(Fault::Unreachable(why)),
+            None => Ok(Some(listed)),
+        },
+        Err(fault @ Fault::Unreachable(_)) => Err(fault),
+        Err(_) => Ok(None),
     }
-    let more = if names.len() > HINTED { ", …" } else { "" };
-    let first: Vec<_> = names.iter().take(HINTED).map(String::as_str).collect();
-    fault.hint(format!("the server's tools are {}{more}", first.join(", ")))
 }
 
-fn name_of(entry: &Object<'_>) -> Option<String> {
-    crate::show::text(entry, "name")
+/// Refuses arguments that the server would refuse.
+fn check(tool: &str, entry: &Object<'_>, schema: &Object<'_>, arguments: &str) -> Result<(), Fault> {
+    let Ok(arguments) = Object::parse(arguments) else { return Ok(()) };
+    let faults = schema::faults(schema, &arguments);
+    if faults.is_empty() {
+        return Ok(());
+    }
+    let takes = list::of_schema(entry);
+    let takes = if takes.is_empty() { " nothing" } else { takes.as_str() };
+    Err(Fault::usage(format!("the tool {tool:?} cannot be called so:\n  {}", faults.join("\n  ")))
+        .hint(format!("it takes{takes}; --no-check sends the arguments as they are")))
 }

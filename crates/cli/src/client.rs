@@ -187,6 +187,14 @@ impl Client {
         if !health.is_empty() && health.iter().all(is_down) { Exit::Unreachable } else { Exit::Ok }
     }
 
+    /// Why the only server is down, if there is one and it is.
+    pub(crate) fn only_down(&self) -> Option<String> {
+        match self.gateway.health().as_slice() {
+            [(name, _)] => self.why_down(name),
+            _ => None,
+        }
+    }
+
     /// Why a server of this name is down, if it is one of ours and is.
     pub(crate) fn why_down(&self, name: &str) -> Option<String> {
         let (_, health) = self.gateway.health().into_iter().find(|(server, _)| server == name)?;

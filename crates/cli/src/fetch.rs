@@ -7,6 +7,7 @@ use crate::client::Client;
 use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::follow::Follow;
+use crate::list::{self, Listing};
 use crate::peer::Peer;
 use crate::print;
 use crate::replies::{Replier, Replies};
@@ -29,16 +30,20 @@ pub(crate) struct Fetch {
 }
 
 impl Fetch {
-    /// Makes it, and shows the result by `show`.
+    /// Makes it, and shows the result by `show`. It is about something that a list may have, by its name there.
     pub(crate) async fn run(
         &self,
         servers: Servers,
         method: &str,
         params: &[String],
+        (listing, name): (&Listing, &str),
         show: fn(&mut Shown, &Object<'_>),
     ) -> Result<Exit, Fault> {
         let mut replier = self.replier()?;
-        let speak = async |client: &mut Client| self.get(client, method, params, &mut replier, show).await;
+        let speak = async |client: &mut Client| {
+            let outcome = self.get(client, method, params, &mut replier, show).await;
+            list::or_meant(outcome, client, listing, name).await
+        };
         self.peer.meet(servers, speak).await
     }
 

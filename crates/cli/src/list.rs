@@ -12,6 +12,7 @@ use mcp::meta::DEGRADED;
 use crate::client::{Answer, Client, Deaf, Ear};
 use crate::exit::Exit;
 use crate::fault::Fault;
+use crate::meant::instead;
 use crate::peer::Peer;
 use crate::show::{Output, Shown, text};
 use crate::words::Words;
@@ -82,22 +83,24 @@ impl Listing {
 
 pub(crate) const TOOLS: Listing =
     Listing { what: What::Tools, method: "tools/list", member: "tools", title: "tools", name: "name" };
+pub(crate) const PROMPTS: Listing = Listing {
+    what: What::Prompts,
+    method: "prompts/list",
+    member: "prompts",
+    title: "prompts",
+    name: "name",
+};
+pub(crate) const RESOURCES: Listing = Listing {
+    what: What::Resources,
+    method: "resources/list",
+    member: "resources",
+    title: "resources",
+    name: "uri",
+};
 pub(crate) const LISTINGS: [&Listing; 4] = [
     &TOOLS,
-    &Listing {
-        what: What::Prompts,
-        method: "prompts/list",
-        member: "prompts",
-        title: "prompts",
-        name: "name",
-    },
-    &Listing {
-        what: What::Resources,
-        method: "resources/list",
-        member: "resources",
-        title: "resources",
-        name: "uri",
-    },
+    &PROMPTS,
+    &RESOURCES,
     &Listing {
         what: What::Templates,
         method: "resources/templates/list",
@@ -246,6 +249,25 @@ pub(crate) async fn fetch(
     Err(unreadable(&format!("it has more than {MOST_PAGES} pages")))
 }
 
+/// An outcome of a request for something by its name; where the server says no and lists no such name, with what may have been
+/// meant.
+pub(crate) async fn or_meant(
+    outcome: Result<Exit, Fault>,
+    client: &mut Client,
+    listing: &Listing,
+    written: &str,
+) -> Result<Exit, Fault> {
+    let Err(fault @ Fault::Refused { hint: None, .. }) = outcome else { return outcome };
+    let Ok(listed) = fetch(client, listing, &mut Deaf).await else { return Err(fault) };
+    let entries = listed.entries();
+    let names: Vec<String> = entries.iter().filter_map(|entry| text(entry, listing.name)).collect();
+    if names.is_empty() || names.iter().any(|name| name == written) {
+        return Err(fault);
+    }
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    Err(fault.hint(instead(written, &names, &format!("the server's {} are", listing.title))))
+}
+
 /// Which servers' entries a page lacks, and why.
 pub(crate) fn degraded(result: &str) -> Vec<(String, String)> {
     let meta = Object::parse(result).and_then(|result| result.object("_meta")).ok().flatten();
@@ -316,7 +338,7 @@ fn describe(listing: &Listing, listed: &Listed, shown: &mut Shown) {
 }
 
 /// The arguments of a tool as they would be written: ` a=<number> [b=<string>]`.
-fn of_schema(entry: &Object<'_>) -> String {
+pub(crate) fn of_schema(entry: &Object<'_>) -> String {
     let Ok(Some(schema)) = entry.object("inputSchema") else { return String::new() };
     let required =
         schema.get("required").ok().flatten().and_then(|raw| json::array(raw).ok()).unwrap_or_default();

@@ -7,8 +7,8 @@ use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::fetch::Fetch;
 use crate::show::Shown;
-use crate::words;
 use crate::words::Words;
+use crate::{list, words};
 
 /// Get a prompt of a server, filled with arguments
 #[derive(Debug, clap::Args)]
@@ -41,6 +41,6 @@ impl Prompt {
         let arguments = Written::read(&words.rest, self.args.as_deref())?.texts()?;
         let params = [format!("\"name\":{}", quote(&name)), format!("\"arguments\":{arguments}")];
         servers.narrow_to_owner(&name);
-        self.fetch.run(servers, "prompts/get", &params, Shown::prompt).await
+        self.fetch.run(servers, "prompts/get", &params, (&list::PROMPTS, &name), Shown::prompt).await
     }
 }

@@ -6,8 +6,8 @@ use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::fetch::Fetch;
 use crate::show::Shown;
-use crate::words;
 use crate::words::Words;
+use crate::{list, words};
 
 /// Read a resource of a server
 #[derive(Debug, clap::Args)]
@@ -36,6 +36,6 @@ impl Read {
         let uri = words.next().ok_or_else(|| Fault::usage("no resource is named").hint(hint))?;
         words.end()?;
         let params = [format!("\"uri\":{}", quote(&uri))];
-        self.fetch.run(servers, "resources/read", &params, Shown::resource).await
+        self.fetch.run(servers, "resources/read", &params, (&list::RESOURCES, &uri), Shown::resource).await
     }
 }

@@ -9,6 +9,7 @@ use base::plan::{Limits, Naming, Plan, PrefixRule, RoutePlan, UpstreamPlan};
 use crate::fault::Fault;
 use crate::inherit::Inheriting;
 use crate::log::Voice;
+use crate::meant::instead;
 use crate::serve::configuration::Configuration;
 use crate::words::{Target, Words};
 
@@ -105,7 +106,11 @@ impl Servers {
         }
         let Some(server) = whole.upstreams.iter().find(|one| one.name == name) else {
             let names: Vec<_> = whole.upstreams.iter().map(|one| one.name.as_str()).collect();
-            return Err(Fault::usage(format!("{shown} has no server {name:?}")).hint(instead(name, &names)));
+            return Err(Fault::usage(format!("{shown} has no server {name:?}")).hint(instead(
+                name,
+                &names,
+                "its servers are",
+            )));
         };
         let of = |route: &&RoutePlan| route.upstreams.iter().any(|one| one == name);
         let naming = whole.routes.iter().find(of).map(|route| route.naming.clone()).unwrap_or_default();
@@ -175,15 +180,4 @@ fn first_route(whole: &Plan) -> Result<Plan, Fault> {
     let named = |name: &String| whole.upstreams.iter().find(|one| one.name == *name).cloned();
     let plan = over(route.upstreams.iter().filter_map(named).collect(), route.naming.clone());
     Ok(Plan { left_out: whole.left_out.clone(), ..plan })
-}
-
-/// What to write instead of a name that is none of these.
-pub(crate) fn instead(written: &str, names: &[&str]) -> String {
-    /// More names than this are no help.
-    const SHOWN: usize = 12;
-    if let Some(meant) = config::nearest(written, names.iter().copied()) {
-        return format!("did you mean {meant:?}?");
-    }
-    let more = if names.len() > SHOWN { ", …" } else { "" };
-    format!("there are {}{more}", names.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", "))
 }

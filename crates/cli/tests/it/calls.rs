@@ -109,7 +109,31 @@ fn a_tool_that_fails_is_told_from_one_that_is_not_there() {
         ----- stderr -----
         error: unknown tool: ad (-32602)
 
+        hint: did you mean "add"?
+        "#);
+    assert_ended!(run(&["call", &url, "subtract", "a=1"]), @r#"
+        exit: 1
+        ----- stderr -----
+        error: unknown tool: subtract (-32602)
+
         hint: the server's tools are test_simple_text, test_image_content, test_audio_content, test_embedded_resource, test_multiple_content_types, test_error_handling, test_tool_with_progress, test_tool_with_logging, test_logging_tool, test_reconnection, slow_counter, sleep, …
+        "#);
+    assert_ended!(run(&["prompt", &url, "test_simple_promt"]), @r#"
+        exit: 1
+        ----- stderr -----
+        error: unknown prompt: test_simple_promt (-32602)
+
+        hint: did you mean "test_simple_prompt"?
+        "#);
+    assert_ended!(run(&["read", &url, "test://static-txt"]), @r#"
+        exit: 1
+        ----- stderr -----
+        error: resource not found: test://static-txt (-32602)
+        data: {
+          "uri": "test://static-txt"
+        }
+
+        hint: did you mean "test://static-text"?
         "#);
     assert_ended!(run(&["read", &url, "test://nope"]), @r#"
         exit: 1
@@ -118,6 +142,8 @@ fn a_tool_that_fails_is_told_from_one_that_is_not_there() {
         data: {
           "uri": "test://nope"
         }
+
+        hint: the server's resources are test://static-text, test://static-binary, test://watched-resource
         "#);
 }
 
@@ -169,6 +195,26 @@ fn who_cannot_be_reached_is_told_from_who_says_no() {
         ----- stderr -----
         error: the server cannot be reached: the process ended (exit status: 4); it said: /does/not/exist cannot be started: No such file or directory (os error 2)
         "#);
+}
+
+/// Before anything is sent, unless that is not wanted: the server is the judge.
+#[test]
+fn arguments_that_the_schema_does_not_allow_are_told() {
+    let (_server, url) = reference_server("both");
+    assert_ended!(run(&["call", &url, "add", "a=five", "c=1"]), @r#"
+        exit: 2
+        ----- stderr -----
+        error: the tool "add" cannot be called so:
+          "b" is missing: a number
+          "a" must be a number, and is a string: "five"
+
+        hint: it takes a=<number> b=<number>; --no-check sends the arguments as they are
+        "#);
+    let ended = run(&["call", &url, "add", "a=five", "--no-check"]);
+    assert_eq!(ended.code, Some(1));
+    assert!(!ended.stderr.contains("--no-check"), "{}", ended.stderr);
+    let ended = run(&["call", &url, "add", "a:=1", "b:=2.5", "c=1"]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), "3.5\n"));
 }
 
 #[test]

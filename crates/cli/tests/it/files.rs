@@ -10,7 +10,7 @@ use crate::program::{Ended, PORTOLAN, assert_ended, command, finish};
 const SERVERS: &str = r#"{ "mcpServers": {
   "fs": { "command": "PORTOLAN", "args": ["reference-server", "--stdio", "--era", "legacy"] },
   "gh": { "command": "PORTOLAN", "args": ["reference-server", "--stdio"] },
-  "gone": { "command": "sh", "args": ["-c", "touch started; echo no key >&2; exit 1"] },
+  "gone": { "command": "sh", "args": ["-c", "echo started >> starts; echo no key >&2; exit 1"] },
   "bad": { "command": "x", "env": { "KEY": "${PORTOLAN_TEST_NO_SUCH_KEY}" } }
 } }"#;
 
@@ -82,7 +82,7 @@ fn one_server_is_spoken_to_alone() {
     assert_eq!(run(dir.path(), &["prompt", "mcp.json", "gh", "test_simple_prompt"]).stdout, prompt);
     assert_eq!(run(dir.path(), &["prompt", "mcp.json", "gh__test_simple_prompt"]).stdout, prompt);
     assert!(run(dir.path(), &["discover", "mcp.json", "fs"]).stdout.contains("legacy, revision 2025-11-25"));
-    assert!(!dir.path().join("started").exists());
+    assert!(!dir.path().join("starts").exists());
     assert_eq!(run(dir.path(), &["read", "mcp.json", "test://fs__static-text"]).stdout, text);
 }
 
@@ -108,6 +108,20 @@ fn a_server_that_cannot_be_used_says_why() {
 
     hint: did you mean "gone"?
     "#);
+    assert_ended!(run(dir.path(), &["call", "mcp.json", "static-text"]), @r#"
+        exit: 1
+        ----- stderr -----
+        error: no tool "static-text" here (-32602)
+
+        hint: the server's tools are fs__test_simple_text, fs__test_image_content, fs__test_audio_content, fs__test_embedded_resource, fs__test_multiple_content_types, fs__test_error_handling, fs__test_tool_with_progress, fs__test_tool_with_logging, fs__test_logging_tool, fs__test_reconnection, fs__slow_counter, fs__sleep, …
+        "#);
+    assert_ended!(run(dir.path(), &["call", "mcp.json", "add", "a=1"]), @r#"
+        exit: 1
+        ----- stderr -----
+        error: no tool "add" here (-32602)
+
+        hint: did you mean "fs__add" or "gh__add"?
+        "#);
     assert_ended!(run(dir.path(), &["call", "mcp.json", "gh"]), @r#"
     exit: 2
     ----- stderr -----
