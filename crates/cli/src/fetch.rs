@@ -72,10 +72,15 @@ impl Fetch {
         show(&mut shown, &result);
         if self.output.json {
             print::out(format!("{}\n", answer.text()))?;
+        } else if failed && shown.is_empty() {
+            print::err("the tool failed, and does not say why\n");
         } else if failed {
             print::err(&print::safe_err(shown.text()));
         } else if !self.save.takes_stdout() {
             shown.print()?;
+            if shown.is_empty() {
+                print::err("(empty)\n");
+            }
         }
         if failed {
             return Ok(Exit::Findings);

@@ -37,7 +37,7 @@ use follow::Followed;
 #[command(after_help = "\
 Examples:
   portolan serve portolan.toml
-  portolan serve ~/.cursor/mcp.json --listen 127.0.0.1:9000")]
+  portolan serve ~/.cursor/mcp.json --port 9000")]
 pub(crate) struct Serve {
     /// The configuration: Portolan's own (TOML), or the mcp.json of a client; - is stdin
     #[arg(value_name = "FILE")]
@@ -45,6 +45,9 @@ pub(crate) struct Serve {
     /// Listen here instead of where the configuration says: HOST:PORT or unix:PATH
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
+    /// Listen at this port of 127.0.0.1: short for --listen 127.0.0.1:PORT
+    #[arg(long, value_name = "PORT", conflicts_with = "listen")]
+    port: Option<u16>,
     /// Serve /healthz, /readyz and /metrics here
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<String>,
@@ -74,7 +77,10 @@ impl Serve {
     pub(crate) async fn run(self, voice: Voice) -> Result<Exit, Fault> {
         let configuration = Configuration {
             path: self.config,
-            listen: self.listen.as_deref().map(given::address).transpose()?,
+            listen: match (self.port, self.listen.as_deref()) {
+                (Some(port), _) => Some(Address::Tcp("127.0.0.1".to_owned(), port)),
+                (None, listen) => listen.map(given::address).transpose()?,
+            },
             admin: self.admin.as_deref().map(given::address).transpose()?,
             drain_delay: self.drain_delay,
             strict: self.strict,

@@ -12,6 +12,7 @@ use mcp::json::{self, Kind, Object};
 use crate::fault::Fault;
 use crate::print;
 
+mod lossy;
 pub(crate) mod pretty;
 pub(crate) mod wire;
 
@@ -53,6 +54,11 @@ impl Shown {
     pub(crate) fn tool(&mut self, result: &Object<'_>) {
         let blocks = list(result, "content");
         let mut has_text = false;
+        // Some servers write the text itself where its blocks belong.
+        if let Some(text) = text(result, "content") {
+            has_text = true;
+            self.line(&text);
+        }
         for block in &blocks {
             has_text |= block.string("type").ok().flatten().as_deref() == Some("text");
             self.block(block);
@@ -123,6 +129,11 @@ impl Shown {
         self.bytes.get_or_insert(data);
     }
 
+    /// Whether there is nothing to see.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.text.trim().is_empty()
+    }
+
     /// The text.
     pub(crate) fn text(&self) -> &str {
         &self.text
@@ -163,7 +174,7 @@ impl Save {
 
 /// A string member, if it is there and is one.
 pub(crate) fn text(object: &Object<'_>, name: &str) -> Option<String> {
-    object.string(name).ok().flatten().map(std::borrow::Cow::into_owned)
+    lossy::string(object.get(name).ok().flatten()?)
 }
 
 /// The objects of an array member.
@@ -207,5 +218,6 @@ mod tests {
             "{\n  \"a\": 1.0\n}\n"
         );
         assert_eq!(shown("{}", Shown::tool).text, "");
+        assert_eq!(shown(r#"{"content":"just text"}"#, Shown::tool).text, "just text\n");
     }
 }

@@ -70,7 +70,7 @@ impl Configuration {
         if let Some(address) = &self.listen {
             let [listener] = plan.listeners.as_mut_slice() else {
                 let what = format!(
-                    "--listen moves the only listener, and {} has {}",
+                    "--listen and --port move the only listener, and {} has {}",
                     self.path.display(),
                     plan.listeners.len()
                 );

@@ -70,6 +70,16 @@ impl Gateway {
     }
 }
 
+/// A port is short for an address of this machine alone.
+#[test]
+fn a_port_is_enough() {
+    let (_dir, path) = configured(&[("a", &Mark::new())]);
+    let gateway = Gateway::spawn(&mut command(&["serve", path.to_str().unwrap(), "--port", "0"]));
+    assert!(gateway.url.starts_with("http://127.0.0.1:"), "{}", gateway.url);
+    let both = ["serve", path.to_str().unwrap(), "--port", "0", "--listen", "127.0.0.1:0"];
+    assert_eq!(run(&both).code, Some(2));
+}
+
 #[test]
 fn a_list_says_whose_entries_are_missing() {
     let (_server, url) = reference_server("both");
