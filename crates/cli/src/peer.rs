@@ -87,7 +87,10 @@ impl Peer {
         let mut client = Client::of(&servers, self.tap(&servers.masks()))?;
         let mut ends = Ends::listen()?;
         let outcome = tokio::select! {
-            outcome = speak(&mut client) => outcome,
+            outcome = speak(&mut client) => outcome.map_err(|fault| match (&fault, servers.cure()) {
+                (Fault::Unreachable(_), Some(cure)) => fault.hint(cure),
+                _ => fault,
+            }),
             fault = self.time_out() => Err(fault),
             () = ends.asked() => Err(Fault::Interrupted),
         };

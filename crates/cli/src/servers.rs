@@ -4,14 +4,14 @@
 use std::path::{Path, PathBuf};
 
 use base::masks::Masks;
-use base::plan::{Limits, Naming, Plan, PrefixRule, RoutePlan, UpstreamPlan};
+use base::plan::{Limits, Naming, Plan, PrefixRule, Reach, RoutePlan, StdioReach, UpstreamPlan};
 
 use crate::fault::Fault;
 use crate::inherit::Inheriting;
 use crate::log::Voice;
 use crate::meant::instead;
 use crate::serve::configuration::Configuration;
-use crate::words::{Target, Words};
+use crate::words::{Target, Words, find_program};
 
 /// The servers that a command speaks to.
 #[derive(Debug)]
@@ -153,6 +153,31 @@ impl Servers {
             "{path}: this is the route {:?}; for servers of {names}, name the server after the file",
             first.name
         ))
+    }
+
+    /// What could be done about a server that cannot be reached, where this machine shows it.
+    pub(crate) fn cure(&self) -> Option<String> {
+        let [UpstreamPlan { reach: Reach::Stdio(StdioReach { child, .. }), .. }] =
+            self.plan.upstreams.as_slice()
+        else {
+            return None;
+        };
+        let program = &child.program;
+        if find_program(program).is_some() {
+            return None;
+        }
+        let mut words = program.split_whitespace();
+        Some(match (self.file(), words.next(), words.next()) {
+            (Some(_), Some(first), Some(_)) => format!(
+                "no shell splits {program:?} into words: the program is {first:?}, and the others are its arguments"
+            ),
+            (Some(_), ..) => "install it, or write its whole path".to_owned(),
+            (None, ..) => {
+                "install it, or write its whole path; if a server's URL is meant, it begins with http:// or https://; \
+                 if a configuration is, its name ends in .json, .toml or .yaml"
+                    .to_owned()
+            }
+        })
     }
 
     /// The servers themselves.

@@ -3,6 +3,7 @@
 use base::plan::{Reach, StdioReach, UpstreamPlan};
 use std::ffi::OsStr;
 use std::fs::Metadata;
+use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -86,6 +87,11 @@ impl Target {
         if is_configuration(&word) {
             return Ok(Self::File(PathBuf::from(word)));
         }
+        if let Some(url) = url_without_scheme(&word) {
+            return Err(
+                Fault::usage(format!("{word:?} is an address, and no URL")).hint(format!("write {url}"))
+            );
+        }
         match shlex::split(&word) {
             Some(command) if !command.is_empty() => Ok(Self::Command(command)),
             Some(_) => Err(Fault::usage("the command is empty")),
@@ -132,6 +138,42 @@ fn is_configuration(word: &str) -> bool {
     }
 }
 
+/// The URL that is meant by an address without a scheme, if the word is one and there is no such program: `localhost:8000`,
+/// `mcp.example.com/mcp`.
+fn url_without_scheme(word: &str) -> Option<String> {
+    let (authority, path) = word.split_once('/').unwrap_or((word, "mcp"));
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) => (host, Some(port)),
+        None => (authority, None),
+    };
+    let is_ours = host == "localhost" || host.parse::<Ipv4Addr>().is_ok() || host.starts_with('[');
+    let is_domain = host.contains('.')
+        && host
+            .split('.')
+            .all(|label| !label.is_empty() && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'));
+    let has_port = port.is_some_and(|port| port.parse::<u16>().is_ok());
+    let is_address =
+        (is_ours || is_domain) && port.is_none_or(|_| has_port) && (has_port || word.contains('/'));
+    if !is_address || find_program(word).is_some() {
+        return None;
+    }
+    let scheme = if is_ours { "http" } else { "https" };
+    let path = if path.is_empty() { "mcp" } else { path };
+    Some(format!("{scheme}://{authority}/{path}"))
+}
+
+/// Where a program is, as the system would find it.
+pub(crate) fn find_program(program: &str) -> Option<PathBuf> {
+    let is_program = |path: &PathBuf| {
+        path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+    };
+    if program.contains('/') {
+        return Some(PathBuf::from(program)).filter(is_program);
+    }
+    let paths = std::env::var_os("PATH")?;
+    std::env::split_paths(&paths).map(|directory| directory.join(program)).find(is_program)
+}
+
 fn is_url(word: &str) -> bool {
     let scheme = word.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
     matches!(scheme.as_deref(), Some("http" | "https"))
@@ -158,6 +200,32 @@ mod tests {
         // The URI of a resource may look like a server's URL.
         let resource = sorted(&["https://x/"], &["npx"]).unwrap();
         assert_eq!((resource.server, resource.rest.len()), (command(&["npx"]), 1));
+    }
+
+    #[test]
+    fn an_address_without_a_scheme_is_told_from_a_command() {
+        for (word, url) in [
+            ("127.0.0.1:8000", "http://127.0.0.1:8000/mcp"),
+            ("localhost:8000/", "http://localhost:8000/mcp"),
+            ("[::1]:8000/sse", "http://[::1]:8000/sse"),
+            ("mcp.example.com/v1/mcp", "https://mcp.example.com/v1/mcp"),
+            ("mcp.example.com:443", "https://mcp.example.com:443/mcp"),
+        ] {
+            assert_eq!(url_without_scheme(word).as_deref(), Some(url), "{word}");
+        }
+        for word in [
+            "npx",
+            "./server.py",
+            "server.py",
+            "../a.b/c",
+            "bin/server",
+            "a:b",
+            "c:1",
+            "127.0.0.1",
+            "npx x.y:1/",
+        ] {
+            assert_eq!(url_without_scheme(word), None, "{word}");
+        }
     }
 
     #[test]

@@ -194,6 +194,21 @@ fn who_cannot_be_reached_is_told_from_who_says_no() {
         exit: 4
         ----- stderr -----
         error: the server cannot be reached: the process ended (exit status: 4); it said: /does/not/exist cannot be started: No such file or directory (os error 2)
+
+        hint: install it, or write its whole path; if a server's URL is meant, it begins with http:// or https://; if a configuration is, its name ends in .json, .toml or .yaml
+        "#);
+    assert_ended!(run(&["list", "127.0.0.1:8000"]), @r#"
+        exit: 2
+        ----- stderr -----
+        error: "127.0.0.1:PORT" is an address, and no URL
+
+        hint: write http://127.0.0.1:PORT/mcp
+        "#);
+    let (_server, url) = reference_server("both");
+    assert_ended!(run(&["list", &url.replace("http:", "https:")]), @r#"
+        exit: 4
+        ----- stderr -----
+        error: the server cannot be reached: received corrupt message of type InvalidContentType; what answers there does not speak TLS: write http:// for https://
         "#);
 }
 

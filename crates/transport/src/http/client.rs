@@ -273,7 +273,10 @@ fn request(method: Method, headers: HeaderMap, body: Pieces) -> Request<Pieces> 
 }
 
 fn broken(fault: &hyper::Error) -> SendFault {
-    SendFault::Broken(causes(fault))
+    // What a TLS server says to plain HTTP is not HTTP.
+    let cure =
+        if fault.is_parse() { "; what answers there does not speak HTTP: is its URL https://?" } else { "" };
+    SendFault::Broken(format!("{}{cure}", causes(fault)))
 }
 
 /// An error with its causes, which are what a person needs.
