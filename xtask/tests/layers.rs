@@ -32,7 +32,7 @@ const FLOORS: &[(&str, &str)] = &[
     ("chaos", "say record fault servers dice judge report client ground load blows run main"),
     (
         "cli",
-        "print machine meant schema exit allocations fault texts signals show outside inherit shared log arguments replies given words \
+        "columns print machine meant schema exit allocations fault texts signals show outside inherit shared log arguments replies given words \
          reference serve servers client follow peer stdio keys replicas demo ask list fetch read prompt discover check convert call \
          args lib main",
     ),

@@ -1,6 +1,6 @@
 //! The command line as a whole.
 
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{Arg, ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::call::Call;
 use crate::check::Check;
@@ -12,6 +12,7 @@ use crate::fault::Fault;
 use crate::keys::Keys;
 use crate::list::List;
 use crate::log::{Log, Voice};
+use crate::print::Colours;
 use crate::prompt::Prompt;
 use crate::read::Read;
 use crate::reference::ReferenceServer;
@@ -20,20 +21,30 @@ use crate::serve::Serve;
 use crate::stdio::Stdio;
 use crate::texts::{self, Completions, Guard};
 
+/// The first hour.
+const EXAMPLES: &str = "\
+Examples:
+  portolan demo                        see it work, with nothing but this program
+  portolan check mcp.json --connect    is everything there, and why not
+  portolan list mcp.json               what the servers have
+  portolan serve mcp.json              one endpoint for all of them";
+
 /// The MCP gateway: any servers, of any age, behind one endpoint for clients of any age
 #[derive(Debug, Parser)]
 #[command(
     name = "portolan",
     version,
-    after_help = Exit::table(),
-    disable_help_subcommand = true,
-    max_term_width = 110
+    after_help = format!("{EXAMPLES}\n\n{}", Exit::table()),
+    max_term_width = 80
 )]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
     #[command(flatten)]
     pub(crate) log: Log,
+    /// Whether there are colours
+    #[arg(long, value_name = "WHEN", default_value = "auto", global = true, help_heading = "Log")]
+    pub(crate) color: Colours,
 }
 
 #[derive(Debug, Subcommand)]
@@ -52,6 +63,7 @@ pub(crate) enum Command {
     Prompt(Box<Prompt>),
     ReferenceServer(ReferenceServer),
     /// Print the JSON Schema of the configuration, for editors
+    #[command(after_help = "Example:\n  portolan schema > portolan.schema.json")]
     Schema,
     Completions(Completions),
     /// Print the reference page of the configuration
@@ -101,8 +113,48 @@ impl Command {
     }
 }
 
+impl Args {
+    /// Reads the command line.
+    pub(crate) fn read() -> Result<Self, clap::Error> {
+        let mut command = command().color(colours_of_help());
+        let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+        Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+    }
+}
+
+/// The same for what clap itself says, which may be that the rest cannot be read.
+fn colours_of_help() -> ColorChoice {
+    let mut words = std::env::args().skip(1).take_while(|word| word != "--").peekable();
+    let mut choice = ColorChoice::Auto;
+    while let Some(word) = words.next() {
+        let value = match word.strip_prefix("--color") {
+            Some("") => words.peek().cloned().unwrap_or_default(),
+            Some(value) => value.trim_start_matches('=').to_owned(),
+            None => continue,
+        };
+        choice = match value.as_str() {
+            "always" => ColorChoice::Always,
+            "never" => ColorChoice::Never,
+            _ => choice,
+        };
+    }
+    choice
+}
+
 /// The whole command line, as data: for completions and reference pages.
 #[must_use]
 pub fn command() -> clap::Command {
-    Args::command()
+    let command = Args::command();
+    let everywhere: Vec<_> = command.get_arguments().filter(|arg| arg.is_global_set()).cloned().collect();
+    command.mut_subcommands(|sub| without(sub, &everywhere))
+}
+
+/// A command whose help does not have what is said once, in the help of the whole.
+fn without(command: clap::Command, everywhere: &[Arg]) -> clap::Command {
+    let own = command.get_after_help().map(|text| format!("{text}\n\n")).unwrap_or_default();
+    let hidden = everywhere.iter().map(|arg| arg.clone().hide(true));
+    command
+        .args(hidden)
+        .after_help(format!("{own}Log and colours: portolan --help"))
+        .mut_subcommands(|sub| without(sub, everywhere))
 }

@@ -14,11 +14,12 @@ use crate::fault::Fault;
 /// How the help explains them.
 pub(crate) const HELP: &str = "\
 Arguments of the tool:
-  k=v      v as JSON if it is JSON and the tool's schema does not say that k is a
-           string; else v as a string
+  k=v      v as JSON if it is JSON and the tool's schema does not say that k
+           is a string; else v as a string
   k:=v     v as JSON in any case: tags:='[\"a\",\"b\"]'
   k=@FILE  what the file says
-  -        all arguments as one object, from stdin; or --args '{…}', --args @FILE";
+  -        all arguments as one object, from stdin; so does --args '{…}',
+           and --args @FILE from a file";
 
 /// Arguments as they were written.
 #[derive(Debug, Default, PartialEq, Eq)]

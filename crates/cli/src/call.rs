@@ -13,15 +13,22 @@ use crate::show::{Shown, text};
 use crate::words::Words;
 use crate::{arguments, list, schema, words};
 
+/// How it is used most.
+const EXAMPLES: &str = "\
+Examples:
+  portolan call https://mcp.example.com/mcp search query=x limit=5
+  portolan call mcp.json github search query=x
+  portolan call echo message=hi -- npx -y some-server";
+
 /// Call a tool of a server, and print its result
 #[derive(Debug, clap::Args)]
 #[command(
-    override_usage = "portolan call [OPTIONS] <URL | FILE [SERVER] | 'COMMAND…'> <TOOL> [ARGUMENT]…\n       portolan call [OPTIONS] <TOOL> [ARGUMENT]… -- <COMMAND>…",
-    after_help = format!("{}\n\n{}", words::HELP, arguments::HELP)
+    override_usage = "portolan call [OPTIONS] <SERVER> <TOOL> [ARGUMENT]…\n       portolan call [OPTIONS] <TOOL> [ARGUMENT]… -- <COMMAND>…",
+    after_help = format!("{EXAMPLES}\n\n{}\n\n{}", words::HELP, arguments::HELP)
 )]
 pub(crate) struct Call {
     /// The server, the tool, and its arguments
-    #[arg(value_name = "WORD", required = true)]
+    #[arg(value_name = "WORD")]
     words: Vec<String>,
     /// The server's command
     #[arg(last = true, value_name = "COMMAND")]
@@ -100,7 +107,7 @@ fn check(tool: &str, entry: &Object<'_>, schema: &Object<'_>, arguments: &str) -
         return Ok(());
     }
     let takes = list::of_schema(entry);
-    let takes = if takes.is_empty() { " nothing" } else { takes.as_str() };
+    let takes = if takes.is_empty() { "nothing".to_owned() } else { takes.join(" ") };
     Err(Fault::usage(format!("the tool {tool:?} cannot be called so:\n  {}", faults.join("\n  ")))
-        .hint(format!("it takes{takes}; --no-check sends the arguments as they are")))
+        .hint(format!("it takes {takes}; --no-check sends the arguments as they are")))
 }

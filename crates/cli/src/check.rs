@@ -22,6 +22,10 @@ use crate::{discover, list, outside};
 /// Ends with 0 if it can be used and with 3 if not; with --connect, with 4 if a server is down. In another client's file, a
 /// server that cannot be used is left out, and the others can be used; with --strict, the file is refused.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  portolan check mcp.json
+  portolan check mcp.json --connect")]
 pub(crate) struct Check {
     /// The configuration: Portolan's own (TOML), or the mcp.json of a client; - is stdin
     #[arg(value_name = "FILE")]

@@ -35,6 +35,10 @@ const SERVERS: [(&str, &str); 3] = [
 
 /// Show it all on this machine: three servers of two eras, a gateway in front of them, and calls through it
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  portolan demo
+  portolan demo --once")]
 pub(crate) struct Demo {
     /// End after the calls, with 0 only if each one gave the right answer
     #[arg(long)]

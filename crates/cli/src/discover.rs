@@ -10,13 +10,19 @@ use crate::fault::Fault;
 use crate::peer::Peer;
 use crate::show::{Output, Shown, text};
 use crate::words::Words;
-use crate::{list, print, words};
+use crate::{columns, list, print, words};
+
+/// How it is used most.
+const EXAMPLES: &str = "\
+Examples:
+  portolan discover https://mcp.example.com/mcp
+  portolan discover mcp.json";
 
 /// Show what a server is and can do: its era, revision and capabilities
 #[derive(Debug, clap::Args)]
 #[command(
-    override_usage = "portolan discover [OPTIONS] <URL | FILE [SERVER] | 'COMMAND…'>\n       portolan discover [OPTIONS] -- <COMMAND>…",
-    after_help = words::HELP
+    override_usage = "portolan discover [OPTIONS] <SERVER>\n       portolan discover [OPTIONS] -- <COMMAND>…",
+    after_help = format!("{EXAMPLES}\n\n{}", words::HELP)
 )]
 pub(crate) struct Discover {
     /// The server
@@ -80,8 +86,20 @@ fn describe_several(found: &Discovered, servers: &[(String, Health)]) -> Shown {
         shown.line(&format!("{name:<width$}  {says}"));
     }
     shown.line("");
-    shown.line(&format!("capabilities  {}", capabilities(&found.capabilities)));
+    shown.line(&field("capabilities", &capabilities(&found.capabilities)));
     shown
+}
+
+/// A field and its value, on as many lines as a terminal needs; on one for a pipe.
+fn field(name: &str, value: &str) -> String {
+    const COLUMN: usize = 13;
+    let mut line = format!("{name:<COLUMN$}");
+    if print::out_is_seen() {
+        columns::wrap(&mut line, value.split(' '), COLUMN, COLUMN + 1);
+    } else {
+        line.push_str(&format!(" {value}\n"));
+    }
+    line
 }
 
 fn describe(found: &Discovered, health: &Health) -> Shown {
@@ -95,7 +113,7 @@ fn describe(found: &Discovered, health: &Health) -> Shown {
         let over = over(*transport);
         shown.line(&format!("era           {}, revision {revision}{over}", era.name()));
     }
-    shown.line(&format!("capabilities  {}", capabilities(&found.capabilities)));
+    shown.line(&field("capabilities", &capabilities(&found.capabilities)));
     for id in found.capabilities.extensions.keys() {
         shown.line(&format!("extension     {id}"));
     }

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use crate::columns;
+
 /// An exit status. These numbers are part of the interface: scripts may rely on them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -66,8 +68,12 @@ impl Exit {
     /// All of them, as the help shows them.
     #[must_use]
     pub fn table() -> String {
-        let rows = Self::ALL.map(|exit| format!("  {:>3}  {}", exit.code(), exit.meaning()));
-        format!("Exit status:\n{}", rows.join("\n"))
+        let mut table = "Exit status:\n".to_owned();
+        for exit in Self::ALL {
+            table.push_str(&format!("  {:>3} ", exit.code()));
+            columns::wrap(&mut table, exit.meaning().split(' '), 6, 7);
+        }
+        table.trim_end().to_owned()
     }
 }
 

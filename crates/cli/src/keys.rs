@@ -17,6 +17,10 @@ use crate::{print, shared};
 
 /// Show and replace the keys that seal what is handed out: session ids, and the like
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  portolan keys list portolan.toml
+  portolan keys rotate portolan.toml")]
 pub(crate) struct Keys {
     #[command(subcommand)]
     what: What,
@@ -32,10 +36,15 @@ enum What {
     /// has expired.
     Rotate(Rotate),
     /// Print a new key, for PORTOLAN_KEYS or the table [keys] of a configuration
+    #[command(after_help = "Example:\n  portolan keys new > new.key")]
     New,
 }
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  portolan keys list
+  portolan keys list portolan.toml")]
 struct Where {
     /// The configuration that the gateway serves; without it, the key of this machine
     #[arg(value_name = "FILE")]
@@ -46,6 +55,10 @@ struct Where {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  portolan keys rotate portolan.toml
+  portolan keys rotate portolan.toml --revoke")]
 struct Rotate {
     #[command(flatten)]
     place: Where,

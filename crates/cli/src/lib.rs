@@ -6,7 +6,7 @@
 //! and that client is a gateway too: `client` puts one in front of the server and speaks to it as a modern client over
 //! stdio would, so that every era and transport is one way of code. `words`, `servers` and `peer` say which are meant,
 //! `replies` what it is answered when it asks, `show` how a result looks to a person. `keys` and `replicas` look
-//! after what `shared` opens for `serve`. The ground: `fault`, `print`, `log`, `outside`, `signals`.
+//! after what `shared` opens for `serve`. The ground: `fault`, `print`, `columns`, `log`, `outside`, `signals`.
 
 #[cfg(feature = "count-allocations")]
 mod allocations;
@@ -16,6 +16,7 @@ mod ask;
 mod call;
 mod check;
 mod client;
+mod columns;
 mod convert;
 mod demo;
 mod discover;
@@ -52,7 +53,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser as _;
 use tokio::runtime::Builder;
 
 use crate::args::{Args, Command};
@@ -68,7 +68,7 @@ const PARTING: Duration = Duration::from_millis(500);
 /// Does what the command line says.
 #[must_use]
 pub fn main() -> ExitCode {
-    let outcome = catch_unwind(AssertUnwindSafe(|| match Args::try_parse() {
+    let outcome = catch_unwind(AssertUnwindSafe(|| match Args::read() {
         Ok(args) => run(args),
         Err(error) => {
             // Whoever asked for help and does not read it is not told so.
@@ -87,6 +87,7 @@ fn run(args: Args) -> ExitCode {
     if let Command::Guard(guard) = &args.command {
         return guard.run();
     }
+    print::choose_colours(args.color);
     match log::begin(&args.log, args.command.default_log()) {
         Ok(voice) => run_logged(args.command, voice),
         Err(fault) => ended(&fault, Voice::Person),

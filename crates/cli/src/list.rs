@@ -14,9 +14,17 @@ use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::meant::instead;
 use crate::peer::Peer;
-use crate::show::{Output, Shown, text};
+use crate::print::Paint;
+use crate::show::entries::{self, Entry};
+use crate::show::{Output, text};
 use crate::words::Words;
 use crate::{print, words};
+
+/// How it is used most.
+const EXAMPLES: &str = "\
+Examples:
+  portolan list https://mcp.example.com/mcp
+  portolan list mcp.json github tools";
 
 /// More pages than this are no list.
 const MOST_PAGES: usize = 10_000;
@@ -27,8 +35,8 @@ const MOST_PAGES: usize = 10_000;
 /// can be reached the exit status is 4; portolan check --connect is for scripts that want all of them.
 #[derive(Debug, clap::Args)]
 #[command(
-    override_usage = "portolan list [OPTIONS] <URL | FILE [SERVER] | 'COMMAND…'> [tools|prompts|resources|templates|all]\n       portolan list [OPTIONS] [tools|prompts|resources|templates|all] -- <COMMAND>…",
-    after_help = words::HELP
+    override_usage = "portolan list [OPTIONS] <SERVER> [tools|prompts|resources|templates|all]\n       portolan list [OPTIONS] [tools|…|all] -- <COMMAND>…",
+    after_help = format!("{EXAMPLES}\n\n{}", words::HELP)
 )]
 pub(crate) struct List {
     /// The server, and what to list (all, if nothing is said)
@@ -188,14 +196,11 @@ impl List {
             print::out(as_json(what, &lists))?;
             return Ok(client.exit());
         }
-        let mut shown = Shown::default();
-        for (at, (listing, listed)) in lists.iter().enumerate() {
-            if at > 0 {
-                shown.line("");
-            }
-            describe(listing, listed, &mut shown);
+        let text = as_text(&lists);
+        print::out(&text)?;
+        if text.is_empty() {
+            print::err("(empty)\n");
         }
-        shown.print()?;
         Ok(client.exit())
     }
 }
@@ -317,33 +322,39 @@ fn as_json(what: What, lists: &[(&Listing, Listed)]) -> String {
     format!("{{{}}}\n", each.collect::<Vec<_>>().join(","))
 }
 
-fn describe(listing: &Listing, listed: &Listed, shown: &mut Shown) {
-    let entries = listed.entries();
-    shown.line(&format!("{} ({})", listing.title, entries.len()));
-    for entry in &entries {
-        let name = text(entry, listing.name).unwrap_or_default();
-        let wants = match listing.what {
-            What::Tools => of_schema(entry),
-            What::Prompts => of_prompt(entry),
-            What::Resources | What::Templates | What::All => {
-                text(entry, "mimeType").map(|media| format!("  [{media}]")).unwrap_or_default()
-            }
-        };
-        shown.line(&format!("  {name}{wants}"));
-        let says = text(entry, "description").or_else(|| text(entry, "title")).unwrap_or_default();
-        if let Some(first) = says.lines().find(|line| !line.trim().is_empty()) {
-            shown.line(&format!("      {}", first.trim()));
+/// Lists as a person reads them, or as a pipe does.
+fn as_text(lists: &[(&Listing, Listed)]) -> String {
+    let each = lists.iter().map(|(listing, listed)| {
+        let entries: Vec<_> = listed.entries().iter().map(|entry| described(listing, entry)).collect();
+        if print::out_is_seen() {
+            entries::page(listing.title, &entries, Paint::stdout())
+        } else {
+            entries::records(listing.title.trim_end_matches('s'), &entries)
         }
-    }
+    });
+    let each: Vec<_> = each.collect();
+    each.join(if print::out_is_seen() { "\n" } else { "" })
 }
 
-/// The arguments of a tool as they would be written: ` a=<number> [b=<string>]`.
-pub(crate) fn of_schema(entry: &Object<'_>) -> String {
-    let Ok(Some(schema)) = entry.object("inputSchema") else { return String::new() };
+fn described(listing: &Listing, entry: &Object<'_>) -> Entry {
+    let takes = match listing.what {
+        What::Tools => of_schema(entry),
+        What::Prompts => of_prompt(entry),
+        What::Resources | What::Templates | What::All => {
+            text(entry, "mimeType").map(|media| format!("[{media}]")).into_iter().collect()
+        }
+    };
+    let says = text(entry, "description").or_else(|| text(entry, "title")).unwrap_or_default();
+    Entry { name: text(entry, listing.name).unwrap_or_default(), takes, says }
+}
+
+/// The arguments of a tool as they would be written: `a=<number>`, `[b=<string>]`.
+pub(crate) fn of_schema(entry: &Object<'_>) -> Vec<String> {
+    let Ok(Some(schema)) = entry.object("inputSchema") else { return Vec::new() };
     let required =
         schema.get("required").ok().flatten().and_then(|raw| json::array(raw).ok()).unwrap_or_default();
     let required: Vec<_> = required.into_iter().filter_map(|raw| json::string(raw).ok()).collect();
-    let Ok(Some(properties)) = schema.object("properties") else { return String::new() };
+    let Ok(Some(properties)) = schema.object("properties") else { return Vec::new() };
     let each = properties.iter().map(|property| {
         let kind = Object::parse(property.value).ok().and_then(|shape| kind_of(&shape));
         argument(&property.name, kind.as_deref().unwrap_or("any"), required.contains(&property.name))
@@ -363,7 +374,7 @@ fn kind_of(shape: &Object<'_>) -> Option<String> {
     }
 }
 
-fn of_prompt(entry: &Object<'_>) -> String {
+fn of_prompt(entry: &Object<'_>) -> Vec<String> {
     let arguments = crate::show::list(entry, "arguments");
     let each = arguments.iter().map(|argument_of| {
         let required = argument_of.get("required").ok().flatten() == Some("true");
@@ -373,5 +384,5 @@ fn of_prompt(entry: &Object<'_>) -> String {
 }
 
 fn argument(name: &str, kind: &str, required: bool) -> String {
-    if required { format!(" {name}=<{kind}>") } else { format!(" [{name}=<{kind}>]") }
+    if required { format!("{name}=<{kind}>") } else { format!("[{name}=<{kind}>]") }
 }

@@ -2,6 +2,9 @@
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::OnceLock;
+
+use clap::ValueEnum;
 
 use crate::fault::Fault;
 
@@ -64,9 +67,38 @@ fn without_controls(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Whether the user wants no colours anywhere (<https://no-color.org>).
-pub(crate) fn is_colourless() -> bool {
-    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+/// Whether there are colours (`--color`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Colours {
+    /// On a terminal, unless NO_COLOR is set; everywhere if CLICOLOR_FORCE is
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// What the command line says of colours.
+static COLOURS: OnceLock<Colours> = OnceLock::new();
+
+/// Says once what the command line says of colours.
+pub(crate) fn choose_colours(colours: Colours) {
+    // Who says it a second time says the same.
+    let _is_first = COLOURS.set(colours);
+}
+
+/// Whether there are colours where a person looks, or does not. Sources: <https://no-color.org>,
+/// <https://bixense.com/clicolors>.
+fn are_colours_wanted(seen: bool) -> bool {
+    let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let is_zero = |name: &str| std::env::var_os(name).is_some_and(|value| value == "0");
+    match COLOURS.get().unwrap_or(&Colours::Auto) {
+        Colours::Always => true,
+        Colours::Never => false,
+        Colours::Auto if is_set("NO_COLOR") => false,
+        Colours::Auto if is_set("CLICOLOR_FORCE") && !is_zero("CLICOLOR_FORCE") => true,
+        Colours::Auto => seen && !is_zero("CLICOLOR"),
+    }
 }
 
 /// ANSI colours, or nothing.
@@ -81,7 +113,7 @@ pub(crate) struct Paint {
 }
 
 impl Paint {
-    const PLAIN: Self = Self { bold: "", dim: "", error: "", good: "", hint: "", off: "" };
+    pub(crate) const PLAIN: Self = Self { bold: "", dim: "", error: "", good: "", hint: "", off: "" };
     const ANSI: Self = Self {
         bold: "\x1b[1m",
         dim: "\x1b[2m",
@@ -102,7 +134,7 @@ impl Paint {
     }
 
     fn on(seen: bool) -> Self {
-        if seen && !is_colourless() { Self::ANSI } else { Self::PLAIN }
+        if are_colours_wanted(seen) { Self::ANSI } else { Self::PLAIN }
     }
 
     /// Whether there is any colour.

@@ -10,15 +10,21 @@ use crate::show::Shown;
 use crate::words::Words;
 use crate::{list, words};
 
+/// How it is used most.
+const EXAMPLES: &str = "\
+Examples:
+  portolan prompt https://mcp.example.com/mcp review code=@main.rs
+  portolan prompt mcp.json github review code=@main.rs";
+
 /// Get a prompt of a server, filled with arguments
 #[derive(Debug, clap::Args)]
 #[command(
-    override_usage = "portolan prompt [OPTIONS] <URL | FILE [SERVER] | 'COMMAND…'> <PROMPT> [NAME=VALUE]…\n       portolan prompt [OPTIONS] <PROMPT> [NAME=VALUE]… -- <COMMAND>…",
-    after_help = words::HELP
+    override_usage = "portolan prompt [OPTIONS] <SERVER> <PROMPT> [NAME=VALUE]…\n       portolan prompt [OPTIONS] <PROMPT> [NAME=VALUE]… -- <COMMAND>…",
+    after_help = format!("{EXAMPLES}\n\n{}", words::HELP)
 )]
 pub(crate) struct Prompt {
     /// The server, the prompt, and its arguments, all of them strings
-    #[arg(value_name = "WORD", required = true)]
+    #[arg(value_name = "WORD")]
     words: Vec<String>,
     /// The server's command
     #[arg(last = true, value_name = "COMMAND")]

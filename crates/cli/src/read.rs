@@ -9,15 +9,21 @@ use crate::show::Shown;
 use crate::words::Words;
 use crate::{list, words};
 
+/// How it is used most.
+const EXAMPLES: &str = "\
+Examples:
+  portolan read https://mcp.example.com/mcp docs://readme
+  portolan read mcp.json github docs://readme -o readme.md";
+
 /// Read a resource of a server
 #[derive(Debug, clap::Args)]
 #[command(
-    override_usage = "portolan read [OPTIONS] <URL | FILE [SERVER] | 'COMMAND…'> <URI>\n       portolan read [OPTIONS] <URI> -- <COMMAND>…",
-    after_help = words::HELP
+    override_usage = "portolan read [OPTIONS] <SERVER> <URI>\n       portolan read [OPTIONS] <URI> -- <COMMAND>…",
+    after_help = format!("{EXAMPLES}\n\n{}", words::HELP)
 )]
 pub(crate) struct Read {
     /// The server, and the resource's URI
-    #[arg(value_name = "WORD", required = true)]
+    #[arg(value_name = "WORD")]
     words: Vec<String>,
     /// The server's command
     #[arg(last = true, value_name = "COMMAND")]

@@ -13,6 +13,10 @@ use crate::{given, print};
 
 /// Serve a small real MCP server, to try clients and gateways on
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  portolan reference-server --http 127.0.0.1:9000
+  portolan list tools -- portolan reference-server --stdio")]
 pub(crate) struct ReferenceServer {
     /// Serve Streamable HTTP at this address; the URL is printed to stdout. A port of 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0", conflicts_with = "stdio")]

@@ -16,6 +16,10 @@ use crate::{print, shared};
 
 /// Show which replicas are alive, or ask one to drain
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  portolan replicas portolan.toml
+  portolan replicas portolan.toml --drain ID")]
 pub(crate) struct Replicas {
     /// The configuration that they serve
     #[arg(value_name = "FILE")]

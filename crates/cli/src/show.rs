@@ -12,6 +12,7 @@ use mcp::json::{self, Kind, Object};
 use crate::fault::Fault;
 use crate::print;
 
+pub(crate) mod entries;
 mod lossy;
 pub(crate) mod pretty;
 pub(crate) mod wire;

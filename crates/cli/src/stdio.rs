@@ -21,8 +21,11 @@ use crate::{given, outside};
 /// carries nothing but MCP; the log goes to stderr.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-In a client that can only start commands:
-  { \"mcpServers\": { \"portolan\": { \"command\": \"portolan\", \"args\": [\"stdio\", \"--url\", \"https://mcp.example.com/mcp\"] } } }")]
+Example, in the file of a client that can only start commands:
+  { \"mcpServers\": { \"portolan\": {
+      \"command\": \"portolan\",
+      \"args\": [\"stdio\", \"--url\", \"https://mcp.example.com/mcp\"]
+  } } }")]
 pub(crate) struct Stdio {
     /// The configuration: Portolan's own, or the mcp.json of a client
     #[arg(long, value_name = "FILE", required_unless_present = "url", conflicts_with = "url")]

@@ -11,6 +11,10 @@ use crate::print;
 
 /// Print the completions for a shell
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  source <(portolan completions bash)
+  portolan completions fish > ~/.config/fish/completions/portolan.fish")]
 pub(crate) struct Completions {
     /// The shell
     shell: Shell,

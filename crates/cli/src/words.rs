@@ -23,12 +23,12 @@ const ENDINGS: [&str; 5] = ["json", "jsonc", "toml", "yaml", "yml"];
 /// How the help explains the words of a command.
 pub(crate) const HELP: &str = "\
 The server is one of these:
-  https://mcp.example.com/mcp      a URL: begins with http:// or https://
-  mcp.json                         a configuration, as for serve: all its servers
-  mcp.json github                  one server of a configuration, by its name
-  'npx -y some-server'             a command in one word, split as a shell would,
-                                   with nothing expanded
-  … -- npx -y some-server          a command after `--`, taken as it is";
+  https://mcp.example.com/mcp   a URL: begins with http:// or https://
+  mcp.json                      a configuration, as for serve: all its servers
+  mcp.json github               one server of a configuration, by its name
+  'npx -y some-server'          a command in one word, split as a shell does it,
+                                with nothing expanded
+  … -- npx -y some-server       a command after `--`, taken as it is";
 
 /// The words of a command that speaks to a server.
 #[derive(Debug, Clone, PartialEq, Eq)]

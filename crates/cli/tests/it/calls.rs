@@ -268,16 +268,12 @@ fn ctrl_c_cancels_the_call() {
 #[test]
 fn what_cannot_be_meant_is_refused_with_what_would_be_right() {
     assert_ended!(run(&["call"]), @r#"
-    exit: 2
-    ----- stderr -----
-    error: the following required arguments were not provided:
-      <WORD>...
+        exit: 2
+        ----- stderr -----
+        error: no server is named
 
-    Usage: portolan call [OPTIONS] <URL | FILE [SERVER] | 'COMMAND…'> <TOOL> [ARGUMENT]…
-           portolan call [OPTIONS] <TOOL> [ARGUMENT]… -- <COMMAND>…
-
-    For more information, try '--help'.
-    "#);
+        hint: name a URL, a configuration such as mcp.json, or a command after `--`: portolan list -- npx -y some-server
+        "#);
     assert_ended!(run(&["call", "http://127.0.0.1:1/mcp"]), @r#"
         exit: 2
         ----- stderr -----

@@ -30,17 +30,14 @@ fn all_servers_are_listed_as_the_gateway_shows_them_and_the_missing_are_named() 
     let dir = directory(SERVERS);
     let ended = run(dir.path(), &["list", "mcp.json", "templates"]);
     assert_ended!(ended, @r#"
-    exit: 0
-    ----- stdout -----
-    resource templates (2)
-      test://fs__template/{id}/data  [application/json]
-          JSON that names its own id
-      test://gh__template/{id}/data  [application/json]
-          JSON that names its own id
-    ----- stderr -----
-    warning: entries of bad are missing: the environment variable PORTOLAN_TEST_NO_SUCH_KEY is not set
-    warning: entries of gone are missing: upstream "gone" cannot be reached: the process ended (exit status: 1); it said: no key
-    "#);
+        exit: 0
+        ----- stdout -----
+        test://fs__template/{id}/data	resource template	[application/json]	JSON that names its own id
+        test://gh__template/{id}/data	resource template	[application/json]	JSON that names its own id
+        ----- stderr -----
+        warning: entries of bad are missing: the environment variable PORTOLAN_TEST_NO_SUCH_KEY is not set
+        warning: entries of gone are missing: upstream "gone" cannot be reached: the process ended (exit status: 1); it said: no key
+        "#);
     let ended = run(dir.path(), &["list", "mcp.json", "tools"]);
     assert!(ended.stdout.contains("fs__add") && ended.stdout.contains("gh__add"), "{}", ended.stdout);
     assert_ended!(run(dir.path(), &["discover", "mcp.json"]), @r#"
@@ -62,12 +59,10 @@ fn all_servers_are_listed_as_the_gateway_shows_them_and_the_missing_are_named() 
 fn one_server_is_spoken_to_alone() {
     let dir = directory(SERVERS);
     assert_ended!(run(dir.path(), &["list", "mcp.json", "fs", "templates"]), @r#"
-    exit: 0
-    ----- stdout -----
-    resource templates (1)
-      test://template/{id}/data  [application/json]
-          JSON that names its own id
-    "#);
+        exit: 0
+        ----- stdout -----
+        test://template/{id}/data	resource template	[application/json]	JSON that names its own id
+        "#);
     for args in [
         &["call", "mcp.json", "gh", "add", "a=1", "b=2"][..],
         &["call", "mcp.json", "gh__add", "a=1", "b=2"],
@@ -184,14 +179,12 @@ upstreams = ["two"]
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("portolan.toml"), text.replace("PORTOLAN", PORTOLAN)).unwrap();
     assert_ended!(run(dir.path(), &["list", "portolan.toml", "templates"]), @r#"
-    exit: 0
-    ----- stdout -----
-    resource templates (1)
-      test://template/{id}/data  [application/json]
-          JSON that names its own id
-    ----- stderr -----
-    portolan.toml: this is the route "first"; for servers of "second", name the server after the file
-    "#);
+        exit: 0
+        ----- stdout -----
+        test://template/{id}/data	resource template	[application/json]	JSON that names its own id
+        ----- stderr -----
+        portolan.toml: this is the route "first"; for servers of "second", name the server after the file
+        "#);
     let ended = run(dir.path(), &["call", "portolan.toml", "two", "add", "a=1", "b=2"]);
     assert_eq!((&*ended.stdout, &*ended.stderr), ("3\n", ""));
 }

@@ -40,41 +40,29 @@ fn lists_show_what_a_call_needs() {
     let (_server, url) = reference_server("both");
     let tools = run(&["list", &url, "tools"]).stdout;
     assert!(
-        tools.contains("\n  add a=<number> b=<number>\n      Adds two numbers; whole ones exactly\n"),
+        tools.contains("\nadd\ttool\ta=<number> b=<number>\tAdds two numbers; whole ones exactly\n"),
         "{tools}"
     );
     assert_ended!(run(&["list", &url, "prompts"]), @r#"
         exit: 0
         ----- stdout -----
-        prompts (5)
-          test_simple_prompt
-              A prompt without arguments
-          test_prompt_with_arguments arg1=<string> arg2=<string>
-              A prompt that repeats its two arguments
-          test_prompt_with_embedded_resource resourceUri=<string>
-              A prompt that embeds a resource under the given URI
-          test_prompt_with_image
-              A prompt with a picture
-          test_input_required_result_prompt
-              A prompt that first asks the user for its context
+        test_simple_prompt	prompt		A prompt without arguments
+        test_prompt_with_arguments	prompt	arg1=<string> arg2=<string>	A prompt that repeats its two arguments
+        test_prompt_with_embedded_resource	prompt	resourceUri=<string>	A prompt that embeds a resource under the given URI
+        test_prompt_with_image	prompt		A prompt with a picture
+        test_input_required_result_prompt	prompt		A prompt that first asks the user for its context
         "#);
     assert_ended!(run(&["list", &url, "resources"]), @r#"
         exit: 0
         ----- stdout -----
-        resources (3)
-          test://static-text  [text/plain]
-              A text that never changes
-          test://static-binary  [image/png]
-              A picture of one red pixel
-          test://watched-resource  [text/plain]
-              A text that test_trigger_resource_update changes
+        test://static-text	resource	[text/plain]	A text that never changes
+        test://static-binary	resource	[image/png]	A picture of one red pixel
+        test://watched-resource	resource	[text/plain]	A text that test_trigger_resource_update changes
         "#);
     assert_ended!(run(&["list", &url, "templates"]), @r#"
         exit: 0
         ----- stdout -----
-        resource templates (1)
-          test://template/{id}/data  [application/json]
-              JSON that names its own id
+        test://template/{id}/data	resource template	[application/json]	JSON that names its own id
         "#);
     assert_ended!(run(&["list", &url, "everything"]), @r#"
         exit: 2
@@ -89,8 +77,11 @@ fn lists_show_what_a_call_needs() {
 fn all_lists_come_at_once() {
     let (_server, url) = reference_server("legacy");
     let all = run(&["list", &url]).stdout;
-    let titles: Vec<_> = all.lines().filter(|line| !line.starts_with(' ') && !line.is_empty()).collect();
-    assert_eq!(titles, ["tools (39)", "prompts (5)", "resources (3)", "resource templates (1)"]);
+    let kinds: Vec<_> = all.lines().map(|line| line.split('\t').nth(1).unwrap()).collect();
+    let count = |kind: &str| kinds.iter().filter(|other| **other == kind).count();
+    let kinds_of_all = ["tool", "prompt", "resource", "resource template"];
+    assert_eq!(kinds_of_all.map(count), [39, 5, 3, 1]);
+    assert_eq!(kinds.len(), 48);
     let json: serde_json::Value = serde_json::from_str(&run(&["list", &url, "--json"]).stdout).unwrap();
     assert_eq!(json["prompts"].as_array().unwrap().len(), 5);
 }
@@ -103,7 +94,7 @@ fn pages_are_put_together() {
         serde_json::from_str(&run(&["list", &url, "prompts", "--json"]).stdout).unwrap();
     assert_eq!(json["prompts"].as_array().unwrap().len(), 5);
     assert_eq!(json.get("nextCursor"), None);
-    assert!(run(&["list", &url, "prompts"]).stdout.starts_with("prompts (5)\n"));
+    assert_eq!(run(&["list", &url, "prompts"]).stdout.lines().count(), 5);
 }
 
 #[test]
@@ -127,5 +118,28 @@ fn texts_are_printed() {
         assert!(help.contains(&format!("{:>3}  ", exit.code())), "{help}");
     }
     assert!(!help.contains("guard"));
+    assert_eq!(help, run(&["help"]).stdout);
     assert_eq!(finish(&mut command(&["call", "--log", "a=b=c", "x"])).code, Some(2));
+}
+
+/// Each command says how it is used most, in 80 columns, and what all have in common is said once.
+#[test]
+fn every_help_has_an_example_and_fits() {
+    fn walk(command: &clap::Command, path: &[&str], found: &mut usize) {
+        let args = [path, &["--help"]].concat();
+        let help = run(&args).stdout;
+        assert!(help.contains("Example"), "{path:?}: {help}");
+        let wide: Vec<_> = help.lines().filter(|line| line.chars().count() > 80).collect();
+        assert!(wide.is_empty(), "{path:?}: {wide:#?}");
+        assert_eq!(help.contains("--log-format <"), path.is_empty(), "{path:?}: {help}");
+        *found += 1;
+        for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
+            walk(sub, &[path, &[sub.get_name()]].concat(), found);
+        }
+    }
+    let mut found = 0;
+    walk(&cli::command(), &[], &mut found);
+    assert!(found > 15, "{found}");
+    // They are options of each all the same.
+    assert_eq!(run(&["schema", "--log", "off", "--color", "never"]).code, Some(0));
 }

@@ -24,4 +24,5 @@ mod serving;
 mod sharing;
 mod shown;
 mod socket;
+mod terminal;
 mod wire;

@@ -19,7 +19,12 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 /// The program with these arguments, and nothing of this environment that it would heed.
 pub(crate) fn command(args: &[&str]) -> Command {
     let mut command = Command::new(PORTOLAN);
-    command.args(args).env_remove("PORTOLAN_KEYS").env_remove("PORTOLAN_LOG").env_remove("NO_COLOR");
+    command
+        .args(args)
+        .env_remove("PORTOLAN_KEYS")
+        .env_remove("PORTOLAN_LOG")
+        .env_remove("NO_COLOR")
+        .env_remove("CLICOLOR_FORCE");
     // What it keeps is kept with the build, not among the things of whoever runs the tests.
     command
         .env_remove("NOTIFY_SOCKET")
