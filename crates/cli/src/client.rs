@@ -21,7 +21,7 @@ use upstream::Health;
 use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::outside;
-use crate::servers::Servers;
+use crate::targets::Targets;
 
 /// The most bytes of a message. Who reads a large resource with this tool has asked for it.
 const MESSAGE_BYTES: usize = 1 << 30;
@@ -77,11 +77,11 @@ pub(crate) struct Answer {
 impl Client {
     /// A client of this server, which begins to be reached at once.
     pub(crate) fn open(server: UpstreamPlan, tap: Option<Arc<dyn Tap>>) -> Result<Self, Fault> {
-        Self::of(&Servers::one(server), tap)
+        Self::of(&Targets::one(server), tap)
     }
 
     /// A client of these servers.
-    pub(crate) fn of(servers: &Servers, tap: Option<Arc<dyn Tap>>) -> Result<Self, Fault> {
+    pub(crate) fn of(servers: &Targets, tap: Option<Arc<dyn Tap>>) -> Result<Self, Fault> {
         let mut plan = servers.plan();
         let is_one_nameless = servers.file().is_none();
         for server in &mut plan.upstreams {

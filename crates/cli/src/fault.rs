@@ -40,7 +40,7 @@ pub(crate) enum Fault {
     },
     /// Any other, with what could be done about it.
     #[error("{0}")]
-    Hinted(Box<Fault>, String),
+    Hinted(Box<Self>, String),
     /// Nobody reads stdout any more, as in `portolan list … | head -1`. Nothing is wrong.
     #[error("nobody reads the output")]
     Unread,

@@ -11,8 +11,8 @@ use crate::list::{self, Listing};
 use crate::peer::Peer;
 use crate::print;
 use crate::replies::{Replier, Replies};
-use crate::servers::Servers;
 use crate::show::{Output, Save, Shown};
+use crate::targets::Targets;
 
 /// How to make the request, and what to do with its result.
 #[derive(Debug, clap::Args)]
@@ -33,7 +33,7 @@ impl Fetch {
     /// Makes it, and shows the result by `show`. It is about something that a list may have, by its name there.
     pub(crate) async fn run(
         &self,
-        servers: Servers,
+        servers: Targets,
         method: &str,
         params: &[String],
         (listing, name): (&Listing, &str),

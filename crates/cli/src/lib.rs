@@ -4,7 +4,7 @@
 //! Reading order: [`exit`] (what the program says when it ends), `args` (all commands), then one module a command.
 //! `serve`, `stdio` and `demo` run a gateway for others; `discover`, `list`, `call`, `read` and `prompt` are a client,
 //! and that client is a gateway too: `client` puts one in front of the server and speaks to it as a modern client over
-//! stdio would, so that every era and transport is one way of code. `words`, `servers` and `peer` say which are meant,
+//! stdio would, so that every era and transport is one way of code. `words`, `targets` and `peer` say which are meant,
 //! `replies` what it is answered when it asks, `show` how a result looks to a person. `keys` and `replicas` look
 //! after what `shared` opens for `serve`. The ground: `fault`, `print`, `columns`, `log`, `outside`, `signals`.
 
@@ -41,11 +41,11 @@ mod replicas;
 mod replies;
 mod schema;
 mod serve;
-mod servers;
 mod shared;
 mod show;
 mod signals;
 mod stdio;
+mod targets;
 mod texts;
 mod words;
 

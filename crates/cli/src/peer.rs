@@ -14,9 +14,9 @@ use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::inherit::Inheriting;
 use crate::print;
-use crate::servers::Servers;
 use crate::show::wire::Wire;
 use crate::signals::Ends;
+use crate::targets::Targets;
 use crate::words::Target;
 
 /// How long a call may take if nothing is said.
@@ -71,12 +71,12 @@ impl Peer {
     }
 
     /// Which servers are meant. More words may follow that say which of them.
-    pub(crate) fn find(&self, target: &Target) -> Result<Servers, Fault> {
-        Servers::read(target, &self.headers, &self.inheriting)
+    pub(crate) fn find(&self, target: &Target) -> Result<Targets, Fault> {
+        Targets::read(target, &self.headers, &self.inheriting)
     }
 
     /// Speaks to the servers: gives a client to `speak`, within the time there is, and ends what was started for it.
-    pub(crate) async fn meet<S>(&self, mut servers: Servers, speak: S) -> Result<Exit, Fault>
+    pub(crate) async fn meet<S>(&self, mut servers: Targets, speak: S) -> Result<Exit, Fault>
     where
         S: AsyncFnOnce(&mut Client) -> Result<Exit, Fault>,
     {

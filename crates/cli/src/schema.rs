@@ -16,7 +16,7 @@ pub(crate) fn faults(schema: &Object<'_>, arguments: &Object<'_>) -> Vec<String>
         let kind = kind.map(|kinds| format!(": {}", in_words(&kinds))).unwrap_or_default();
         faults.push(format!("{name:?} is missing{kind}"));
     }
-    let known: Vec<_> = properties.iter().flat_map(Object::iter).map(|member| member.name.clone()).collect();
+    let known: Vec<_> = properties.iter().flat_map(Object::iter).map(|member| member.name).collect();
     let is_closed = schema.get("additionalProperties").ok().flatten() == Some("false")
         && schema.get("patternProperties").ok().flatten().is_none();
     for argument in arguments.iter() {

@@ -80,15 +80,18 @@ fn one_line(text: &str) -> String {
 fn first_sentence(text: &str) -> String {
     let paragraph = text.trim_start().split("\n\n").next().unwrap_or_default();
     let line = one_line(paragraph);
-    let ends = line.match_indices(". ").map(|(at, _)| at).find(|at| {
-        let (before, after) = (&line[..*at], &line[at + 2..]);
-        let is_abbreviation = ["e.g", "i.e", "etc", "vs", "cf"].iter().any(|short| before.ends_with(short));
-        !is_abbreviation && after.starts_with(|c: char| !c.is_lowercase())
-    });
-    match ends {
-        Some(at) => line[..=at].to_owned(),
-        None => line,
+    let mut words: Vec<&str> = Vec::new();
+    let mut rest = line.split(' ').peekable();
+    while let Some(word) = rest.next() {
+        words.push(word);
+        let is_abbreviation =
+            ["e.g.", "i.e.", "etc.", "vs.", "cf."].iter().any(|short| word.ends_with(short));
+        let goes_on = |next: &&str| next.starts_with(char::is_lowercase);
+        if word.ends_with('.') && !is_abbreviation && !rest.peek().is_some_and(goes_on) {
+            break;
+        }
     }
+    words.join(" ")
 }
 
 #[cfg(test)]

@@ -22,7 +22,8 @@ fn without_lone(inner: &str) -> String {
     while let Some(at) = rest.find('\\') {
         let (before, escape) = rest.split_at(at);
         out.push_str(before);
-        let is_pair = |high| (0xd800..0xdc00).contains(&high) && unit(&escape[6..]).is_some_and(is_low);
+        let is_pair =
+            |high| (0xd800..0xdc00).contains(&high) && escape.get(6..).and_then(unit).is_some_and(is_low);
         let length = match unit(escape) {
             Some(high) if is_pair(high) => 12,
             Some(lone) if (0xd800..0xe000).contains(&lone) => {

@@ -15,7 +15,7 @@ use crate::words::{Target, Words, find_program};
 
 /// The servers that a command speaks to.
 #[derive(Debug)]
-pub(crate) struct Servers {
+pub(crate) struct Targets {
     /// A plan with one route, which leads to them, and nothing that only `serve` needs.
     plan: Plan,
     /// The configuration that they are of, with every server that it has.
@@ -41,7 +41,7 @@ fn over(upstreams: Vec<UpstreamPlan>, naming: Naming) -> Plan {
     Plan { routes: vec![route], upstreams, ..Plan::default() }
 }
 
-impl Servers {
+impl Targets {
     /// The one server.
     pub(crate) fn one(server: UpstreamPlan) -> Self {
         Self { plan: over(vec![server], Naming::default()), file: None, is_route: false }
