@@ -19,7 +19,7 @@ use crate::reference::ReferenceServer;
 use crate::replicas::Replicas;
 use crate::serve::Serve;
 use crate::stdio::Stdio;
-use crate::texts::{self, Completions, Guard};
+use crate::texts::{self, Completions, Guard, Man};
 
 /// The first hour.
 const EXAMPLES: &str = "\
@@ -66,6 +66,7 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  portolan schema > portolan.schema.json")]
     Schema,
     Completions(Completions),
+    Man(Man),
     /// Print the reference page of the configuration
     #[command(hide = true)]
     ConfigReference,
@@ -107,6 +108,7 @@ impl Command {
             Self::ReferenceServer(server) => Box::pin(server.run()).await,
             Self::Schema => texts::schema(),
             Self::Completions(completions) => completions.run(),
+            Self::Man(man) => man.run(),
             Self::ConfigReference => texts::config_reference(),
             Self::Guard(_) => Err(Fault::Bug("the guard was asked for too late".to_owned())),
         }

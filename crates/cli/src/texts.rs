@@ -1,6 +1,7 @@
 //! Commands that print what is known without running anything, and the guard.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap_complete::Shell;
@@ -26,6 +27,38 @@ impl Completions {
         let mut text = Vec::new();
         clap_complete::generate(self.shell, &mut crate::args::command(), "portolan", &mut text);
         print::out(&text)?;
+        Ok(Exit::Ok)
+    }
+}
+
+/// Write the man pages, one for each command
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  portolan man | man -l -
+  portolan man ~/.local/share/man/man1")]
+pub(crate) struct Man {
+    /// Where; it is made if it is not there. Without it, the page of the whole goes to stdout
+    #[arg(value_name = "DIR")]
+    directory: Option<PathBuf>,
+}
+
+impl Man {
+    /// Writes them.
+    pub(crate) fn run(&self) -> Result<Exit, Fault> {
+        let command = crate::args::command().disable_help_subcommand(true);
+        let Some(directory) = &self.directory else {
+            let mut page = Vec::new();
+            let written = clap_mangen::Man::new(command).render(&mut page);
+            written.map_err(|error| Fault::outside("cannot make the page", &error))?;
+            print::out(&page)?;
+            return Ok(Exit::Ok);
+        };
+        let shown = directory.display();
+        let written =
+            std::fs::create_dir_all(directory).and_then(|()| clap_mangen::generate_to(command, directory));
+        written.map_err(|error| Fault::outside(&format!("cannot write to {shown}"), &error))?;
+        print::out(format!("the man pages are in {shown}\n"))?;
         Ok(Exit::Ok)
     }
 }

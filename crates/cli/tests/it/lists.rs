@@ -122,6 +122,22 @@ fn texts_are_printed() {
     assert_eq!(finish(&mut command(&["call", "--log", "a=b=c", "x"])).code, Some(2));
 }
 
+#[test]
+fn each_command_has_a_man_page() {
+    let dir = tempfile::tempdir().unwrap();
+    let to = dir.path().join("share/man1");
+    assert_eq!(run(&["man", to.to_str().unwrap()]).code, Some(0));
+    let page = |name: &str| std::fs::read_to_string(to.join(name)).unwrap();
+    for sub in cli::command().get_subcommands().filter(|sub| !sub.is_hide_set()) {
+        let page = page(&format!("portolan-{}.1", sub.get_name()));
+        assert!(page.contains("Example"), "{page}");
+    }
+    assert!(!to.join("portolan-guard.1").exists());
+    assert_eq!(run(&["man"]).stdout, page("portolan.1"));
+    assert!(page("portolan.1").contains("130"));
+    assert_eq!(run(&["man", "/dev/null/man1"]).code, Some(4));
+}
+
 /// Each command says how it is used most, in 80 columns, and what all have in common is said once.
 #[test]
 fn every_help_has_an_example_and_fits() {
