@@ -33,7 +33,7 @@ pub enum CallError {
     #[error("the cursor is not valid (any more); list again from the start")]
     BadCursor,
     /// The server cannot be reached or started. Nothing was sent.
-    #[error("upstream {upstream:?} cannot be reached: {why}")]
+    #[error("upstream {upstream:?} {}: {why}", absence(why))]
     Unreachable {
         /// The server.
         upstream: String,
@@ -244,6 +244,11 @@ impl CallError {
             _ => None,
         }
     }
+}
+
+/// What it is that a server is not there. One that answers was reached.
+pub(crate) fn absence(why: &Why) -> &'static str {
+    if why.what.starts_with("it answers HTTP") { "does not serve now" } else { "cannot be reached" }
 }
 
 /// Whole seconds, of which there is at least one.

@@ -14,7 +14,7 @@ use mcp::reject::{Reject, code};
 use mcp::version::Era;
 use tracing::Level;
 
-use crate::error::CallError;
+use crate::error::{CallError, absence};
 use LegacyStatus::{Answered, Same, Unasked};
 
 /// What a fault is called everywhere outside.
@@ -118,8 +118,8 @@ pub fn wire(error: &CallError) -> ErrorRow {
         CallError::BadCursor => {
             row(StatusCode::OK, Answered, code::INVALID_PARAMS, Level::DEBUG, "bad_cursor")
         }
-        CallError::Unreachable { upstream, .. } => ErrorRow {
-            text: format!("upstream {upstream:?} cannot be reached"),
+        CallError::Unreachable { upstream, why, .. } => ErrorRow {
+            text: format!("upstream {upstream:?} {}", absence(why)),
             data: Some(data("upstream_unreachable", upstream, Retry::Safe)),
             ..row(StatusCode::OK, Answered, own::UNAVAILABLE, Level::WARN, "upstream_unreachable")
         },

@@ -121,7 +121,7 @@ pub fn convert(from: &Path, to: &Path, env: &dyn Environment) -> Converted {
     if findings.failed() {
         hidden.extend(secret::hidden_in_lines(&source.text));
     } else if !is_foreign {
-        findings.only("this is Portolan's own configuration already");
+        findings.only("this is Portolan's own configuration already").help("it can be served as it is");
     } else if let Some((config, client)) = foreign::read(&root, syntax, &mut findings, &mut outside) {
         let read = findings.count();
         drop(lower(&config, Some(client), &Inherit::default(), &mut findings, &mut outside));

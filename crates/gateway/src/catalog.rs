@@ -259,7 +259,10 @@ impl Catalog {
         let mut found = self.members.iter().enumerate().filter(has).map(|(server, _)| server);
         let first = found.next()?;
         if found.next().is_some() {
-            tracing::warn!(name = public, "two servers have it and neither is prefixed; served by neither");
+            tracing::warn!(
+                name = public,
+                "two servers have it and neither is prefixed (naming.prefix); served by neither"
+            );
             return None;
         }
         Some(first)
@@ -513,7 +516,9 @@ fn without_ambiguous(
             only.push(text);
             continue;
         }
-        let why = "another server has it, too, and neither has a prefix".to_owned();
+        let why = "another server has it, too, and neither has a prefix: naming.prefix = \"auto\" of the route gives both one, \
+                   tools.rename of a server gives it another name"
+            .to_owned();
         let remark = [Remark::new(kind, name, Done::LeftOut, why)];
         remarks.add(member.upstream.name(), &remark);
         member.shelf.tell(&remark);

@@ -180,6 +180,14 @@ pub struct ErrorParts {
     pub code: i64,
 }
 
+/// A text without the byte order mark that some programs begin a file or a stream with. RFC 8259 §8.1: it may be ignored.
+fn unmarked(text: Bytes) -> Bytes {
+    match text.strip_prefix(b"\xef\xbb\xbf") {
+        Some(rest) => text.slice_ref(rest),
+        None => text,
+    }
+}
+
 impl Message {
     /// Reads one message.
     ///
@@ -199,12 +207,7 @@ impl Message {
     /// # Errors
     /// As [`Message::parse`]; [`EnvelopeFault::TooDeep`].
     pub fn of_server(text: Bytes, most_depth: usize) -> Result<Self, EnvelopeFault> {
-        // RFC 8259 §8.1: a byte order mark may be ignored.
-        let text = match text.strip_prefix(b"\xef\xbb\xbf") {
-            Some(rest) => text.slice_ref(rest),
-            None => text,
-        };
-        Self::mended(text, most_depth, tolerant::mend_server, |kind| match kind {
+        Self::mended(unmarked(text), most_depth, tolerant::mend_server, |kind| match kind {
             MessageKind::Result(parts) => parts.id.as_number().is_some(),
             MessageKind::Error(parts) => parts.id.as_ref().is_none_or(|id| id.as_number().is_some()),
             MessageKind::Request(_) | MessageKind::Notification(_) => true,
@@ -217,7 +220,7 @@ impl Message {
     /// # Errors
     /// As [`Message::parse`]; [`EnvelopeFault::TooDeep`].
     pub fn of_client(text: &Bytes, most_depth: usize) -> Result<Self, Unread> {
-        let read = Self::mended(text.clone(), most_depth, tolerant::mend_client, |_| true);
+        let read = Self::mended(unmarked(text.clone()), most_depth, tolerant::mend_client, |_| true);
         read.map_err(|fault| Unread { id: perhaps_asked(text), fault })
     }
 

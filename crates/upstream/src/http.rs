@@ -153,9 +153,9 @@ impl HttpWire {
         let within = self.shared.plan.deadlines.connect;
         match timeout(within, Box::pin(self.find_connection(whose))).await {
             Ok(connection) => connection,
-            Err(_elapsed) => {
-                Err(self.shared.unreached(&format!("it did not open within {within:?}"), Fault::Late))
-            }
+            Err(_elapsed) => Err(self
+                .shared
+                .unreached(&format!("it did not open within {within:?} (timeouts.connect)"), Fault::Late)),
         }
     }
 
@@ -276,7 +276,11 @@ impl HttpWire {
             CallError::Unreachable { why, .. } => why.to_string(),
             other => other.to_string(),
         };
-        self.invalid(&format!("{}; nor does it speak HTTP+SSE: {}", why(by_post), why(by_get)))
+        self.invalid(&format!(
+            "{}; nor does it speak HTTP+SSE: {}; look at the path of its URL: most servers are at /mcp, those of HTTP+SSE at /sse",
+            why(by_post),
+            why(by_get)
+        ))
     }
 
     /// Finds out the era; a modern server's link, or none for a legacy one.
@@ -371,7 +375,9 @@ impl HttpWire {
                 fault
                     .map_or_else(|| self.shared.unreachable(&why), |fault| self.shared.unreached(&why, fault))
             }
-            _ => self.invalid("it does not say what it is"),
+            _ => self.invalid(
+                "it does not say what it is; if it is known, era = \"legacy\" or era = \"modern\" says it instead",
+            ),
         }
     }
 

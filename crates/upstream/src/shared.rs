@@ -276,7 +276,7 @@ impl Shared {
         match fault {
             SendFault::Connect(why) => self.unreached(&why, Fault::NoConnection),
             SendFault::OutOfDescriptors(why) => CallError::OutOfDescriptors { why },
-            SendFault::Late(why) => self.unreached(&why, Fault::Late),
+            SendFault::Late(why) => self.unreached(&format!("{why} (timeouts.connect)"), Fault::Late),
             SendFault::Broken(why) => CallError::BrokeOff { upstream, why: self.masked(&why).into() },
             SendFault::Full(full) => CallError::NoRoom { upstream, full },
             SendFault::TooLarge { .. } | SendFault::Redirected(_) | SendFault::Encoded(_) => {
@@ -297,7 +297,9 @@ impl Shared {
                 let why = format!("HTTP {} without an answer", status.as_u16());
                 CallError::BrokeOff { upstream: self.plan.name.clone(), why: why.into() }
             }
-            _ => self.invalid(&format!("HTTP {} with {}", status.as_u16(), media.unwrap_or("no body"))),
+            _ => {
+                self.invalid(&format!("HTTP {} with {}", status.as_u16(), media.unwrap_or("no Content-Type")))
+            }
         }
     }
 

@@ -94,7 +94,7 @@ impl Begin for Streams {
 
     fn was_late(&self, why: TooLate) -> String {
         let (TooLate::Silent(within) | TooLate::Slow(within)) = why;
-        format!("its HTTP+SSE stream did not open within {within:?}")
+        format!("its HTTP+SSE stream did not open within {within:?} (timeouts.connect)")
     }
 }
 

@@ -113,7 +113,10 @@ impl Lowering<'_, '_> {
             None
         };
         let Some((scheme, rest)) = resolved.split_once("://") else {
-            return wrong("expected a URL", "such as \"https://mcp.example.com/mcp\"");
+            return wrong(
+                "expected a URL",
+                "it begins with http:// or https://, such as \"https://mcp.example.com/mcp\"",
+            );
         };
         if !matches!(scheme.to_ascii_lowercase().as_str(), "http" | "https") {
             return wrong(

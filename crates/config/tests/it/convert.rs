@@ -213,6 +213,7 @@ fn what_is_no_clients_file_is_not_made_into_anything() {
     });
     assert_snapshot!(told.join(""), @r#"
     DIR/portolan.toml: error: this is Portolan's own configuration already
+      = help: it can be served as it is
 
     DIR/broken.json:1:1: error: not JSON: unterminated object
       |

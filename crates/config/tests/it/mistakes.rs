@@ -137,7 +137,7 @@ fn in_a_server_of_another_client() {
         → give it a url, or leave out the type
 
     mcp.json:1:62: warning: "a" is left out: expected a URL
-        → such as "https://mcp.example.com/mcp"
+        → it begins with http:// or https://, such as "https://mcp.example.com/mcp"
 
     mcp.json:1:93: warning: "a" is left out: upstream "a" has both a url and a command
         → keep the one by which it is reached
@@ -235,7 +235,7 @@ fn in_portolans_own_file() {
         → leave out "disabled" where one is to be served
 
     portolan.toml:2:7: error: expected a URL
-        → such as "https://mcp.example.com/mcp"
+        → it begins with http:// or https://, such as "https://mcp.example.com/mcp"
 
     portolan.toml:2:7: error: a URL is no place for a user and a password
         → write headers = { Authorization = "Basic ${env:NAME}" }

@@ -98,7 +98,7 @@ url = "https://example.com:/mcp"
       |
     3 | url = "example.com/mcp"
       |       ^^^^^^^^^^^^^^^^^
-      = help: such as "https://mcp.example.com/mcp"
+      = help: it begins with http:// or https://, such as "https://mcp.example.com/mcp"
 
     portolan.toml:5:7: error: the URL of an upstream begins with http:// or https://
       |
@@ -140,7 +140,7 @@ url = "https://example.com:/mcp"
        |
     17 | url = ""
        |       ^^
-       = help: such as "https://mcp.example.com/mcp"
+       = help: it begins with http:// or https://, such as "https://mcp.example.com/mcp"
 
     portolan.toml:19:7: error: the port of the URL is no port
        |

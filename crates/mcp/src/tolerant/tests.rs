@@ -71,6 +71,14 @@ fn null_is_absent_in_the_envelope() {
 }
 
 #[test]
+fn a_clients_byte_order_mark_is_no_part_of_its_message() {
+    let ask = r#"{"jsonrpc":"2.0","id":"x","method":"tools/list","params":{}}"#;
+    let read = |text: String| Message::of_client(&Bytes::from(text), MOST_DEPTH);
+    assert_eq!(read(format!("\u{feff}{ask}")).unwrap().bytes(), ask.as_bytes());
+    assert!(read(format!("\u{feff}\u{feff}{ask}")).is_err());
+}
+
+#[test]
 fn null_is_absent_where_a_schema_has_an_optional_member() {
     for (said, read) in [
         (r#"{"tools":[],"nextCursor":null,"_meta":null,"ttlMs":null}"#, r#"{"tools":[]}"#),

@@ -159,6 +159,13 @@ fn refused(
         status if status.is_success() && !matches!(error, CallError::InvalidAnswer { .. }) => {
             return Err(error);
         }
+        // With another type it is a page, or the answer to another question.
+        StatusCode::OK if !matches!(media, Some("application/json" | "text/event-stream")) => {
+            wire.invalid(&format!(
+                "HTTP 200 with {} to initialize, and no JSON-RPC message: not an MCP endpoint; look at the path of its URL",
+                media.unwrap_or("no Content-Type")
+            ))
+        }
         status if status.is_success() => error,
         // No call was sent yet.
         status => match Fault::of_status(status) {

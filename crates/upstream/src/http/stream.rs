@@ -24,6 +24,7 @@ use transport::http::client::Reply;
 use transport::memory::{Held, SMALL};
 
 use super::early::{Early, Opened};
+use super::find;
 use super::get_stream::OpenGetStream;
 use super::legacy_call::{CancelGuard, LegacyCall};
 use super::refusal::Refusal;
@@ -71,6 +72,8 @@ pub(crate) struct HttpStream {
     listening: Option<OpenGetStream>,
     /// Whether somebody was made to look after the session.
     doubted: bool,
+    /// What is wrong with the first event that is no message.
+    skipped: Option<String>,
 }
 
 /// What comes next.
@@ -185,6 +188,7 @@ impl HttpStream {
             held,
             listening,
             doubted,
+            skipped: None,
         }
     }
 
@@ -242,7 +246,7 @@ impl HttpStream {
                         open.ended(self.events.newest.take());
                     }
                     let upstream = self.wire.shared.plan.name.clone();
-                    let why = "its stream ended without a response".to_owned();
+                    let why = find::ended(self.skipped.as_deref());
                     return Err(end
                         .err()
                         .unwrap_or_else(|| CallError::BrokeOff { upstream, why: why.into() }));
@@ -305,6 +309,9 @@ impl HttpStream {
                         upstream = self.wire.shared.plan.name,
                         "skipped an event that is no message: {fault}"
                     );
+                    if self.id.is_some() {
+                        self.skipped.get_or_insert_with(|| find::no_message(&data, &fault));
+                    }
                     self.doubt(&data);
                     continue;
                 }

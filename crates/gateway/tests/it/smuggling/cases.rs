@@ -28,10 +28,11 @@ pub(crate) enum Answer {
 }
 
 impl Case {
-    /// The body, where it is text.
+    /// The body, where it is text. A byte order mark before it is no part of it (RFC 8259 §8.1), and no server gets it.
     pub(crate) fn body_text(&self) -> &str {
         let text = std::str::from_utf8(&self.sent).unwrap_or_default();
-        text.split_once("\r\n\r\n").map_or(text, |(_, body)| body)
+        let body = text.split_once("\r\n\r\n").map_or(text, |(_, body)| body);
+        body.strip_prefix('\u{feff}').unwrap_or(body)
     }
 
     /// The bytes for a host.
