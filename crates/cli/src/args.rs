@@ -1,5 +1,8 @@
 //! The command line as a whole.
 
+use std::path::Path;
+
+use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::call::Call;
@@ -20,6 +23,7 @@ use crate::replicas::Replicas;
 use crate::serve::Serve;
 use crate::stdio::Stdio;
 use crate::texts::{self, Completions, Guard, Man};
+use crate::words::is_url;
 
 /// The first hour.
 const EXAMPLES: &str = "\
@@ -119,9 +123,21 @@ impl Args {
     /// Reads the command line.
     pub(crate) fn read() -> Result<Self, clap::Error> {
         let mut command = command().color(colours_of_help());
-        let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+        let matches = command.try_get_matches_from_mut(std::env::args_os()).map_err(with_command)?;
         Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
     }
+}
+
+/// An error that tells who has forgotten the command what it may have been.
+fn with_command(mut error: clap::Error) -> clap::Error {
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return error };
+    if is_url(word) || Path::new(word).is_file() {
+        let (serve, list) = (format!("portolan serve {word}"), format!("portolan list {word}"));
+        let tips = if is_url(word) { vec![list] } else { vec![serve, list] };
+        let tips = tips.into_iter().map(|tip| format!("a command comes first, as in '{tip}'").into());
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips.collect()));
+    }
+    error
 }
 
 /// The same for what clap itself says, which may be that the rest cannot be read.

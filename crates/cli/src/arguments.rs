@@ -166,12 +166,16 @@ fn checked(name: &str, text: &str) -> Result<String, Fault> {
         return Ok(text.trim().to_owned());
     }
     let fault = json::array(&format!("[{text}]")).err().map(|fault| fault.to_string()).unwrap_or_default();
-    Err(Fault::usage(format!("{name}= is not followed by JSON: {fault}")))
+    let name = name.trim_end_matches(':');
+    let quoted = quote(text);
+    Err(Fault::usage(format!("{name}:= is not followed by JSON: {fault}"))
+        .hint(format!("for a text write {name}={text}, or {name}:='{quoted}'")))
 }
 
 fn whole(text: &str) -> Result<Vec<(String, String)>, Fault> {
     let object = Object::parse(text.trim())
-        .map_err(|fault| Fault::usage(format!("the arguments are no JSON object: {fault}")))?;
+        .map_err(|fault| Fault::usage(format!("the arguments are no JSON object: {fault}")))
+        .map_err(|fault| fault.hint("write --args '{\"name\": \"value\"}', or name=value for each"))?;
     Ok(object.iter().map(|member| (member.name.clone().into_owned(), member.value.to_owned())).collect())
 }
 
@@ -187,6 +191,7 @@ fn text_of(given: &str) -> Result<String, Fault> {
 fn file(path: &str) -> Result<String, Fault> {
     std::fs::read_to_string(Path::new(path))
         .map_err(|error| Fault::usage(format!("{path} cannot be read: {error}")))
+        .map_err(|fault| fault.hint("@ names a file that is there; without it, the text itself is meant"))
 }
 
 fn stdin() -> Result<String, Fault> {

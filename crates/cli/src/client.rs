@@ -209,8 +209,8 @@ impl Client {
         let error = answer::error_view(message, parts);
         let data = error.data.and_then(|data| Object::parse(data).ok());
         let reason = data.as_ref().and_then(|data| data.string("reason").ok().flatten());
-        let absent = reason.is_some_and(|reason| {
-            reason.starts_with("upstream_") || matches!(&*reason, "overloaded" | "draining")
+        let absent = reason.as_deref().is_some_and(|reason| {
+            reason.starts_with("upstream_") || matches!(reason, "overloaded" | "draining")
         });
         // Of a server that is not ours, such as one behind a gateway, we know no more than is said.
         let member = data.as_ref().and_then(|data| data.string("upstream").ok().flatten());
@@ -220,6 +220,9 @@ impl Client {
         }
         let details = error.data.map(|data| format!("\ndata: {}", crate::show::pretty::pretty(data, 0)));
         let text = format!("{} ({}){}", error.message, error.code, details.unwrap_or_default());
+        if reason.as_deref() == Some("upstream_broke_off") {
+            return Fault::Unreachable(text).hint("-v shows what it has sent until then");
+        }
         if absent {
             return Fault::Unreachable(text);
         }

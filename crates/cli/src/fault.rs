@@ -74,6 +74,15 @@ impl Fault {
         }
     }
 
+    /// What could be done about it, if that is known.
+    pub(crate) fn next_step(&self) -> Option<&str> {
+        match self {
+            Self::Usage { hint, .. } | Self::Refused { hint, .. } => hint.as_deref(),
+            Self::Hinted(_, hint) => Some(hint),
+            _ => None,
+        }
+    }
+
     /// What the program ends with.
     pub(crate) fn exit(&self) -> Exit {
         match self {
@@ -101,10 +110,7 @@ impl Fault {
                 print::safe_err(&self.to_string())
             )),
         }
-        if let Self::Usage { hint: Some(hint), .. }
-        | Self::Refused { hint: Some(hint), .. }
-        | Self::Hinted(_, hint) = self
-        {
+        if let Some(hint) = self.next_step() {
             print::err(&format!("\n{}hint{}: {}\n", paint.hint, paint.off, print::safe_err(hint)));
         }
     }
@@ -112,6 +118,13 @@ impl Fault {
 
 impl From<StartFault> for Fault {
     fn from(fault: StartFault) -> Self {
-        Self::Outside(fault.to_string())
+        let is_taken =
+            matches!(&fault, StartFault::Bind { source, .. } if source.kind() == io::ErrorKind::AddrInUse);
+        let said = Self::Outside(fault.to_string());
+        if is_taken {
+            said.hint("another program listens there; --port 0 takes any that is free")
+        } else {
+            said
+        }
     }
 }

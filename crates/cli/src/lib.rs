@@ -114,7 +114,7 @@ fn run_logged(command: Command, voice: Voice) -> ExitCode {
 fn ended(fault: &Fault, teller: Voice) -> ExitCode {
     match teller {
         Voice::Person => fault.say(),
-        Voice::Machine => tracing::error!("{fault}"),
+        Voice::Machine => tracing::error!(help = fault.next_step(), "{fault}"),
     }
     fault.exit().into()
 }

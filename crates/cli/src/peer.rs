@@ -87,10 +87,7 @@ impl Peer {
         let mut client = Client::of(&servers, self.tap(&servers.masks()))?;
         let mut ends = Ends::listen()?;
         let outcome = tokio::select! {
-            outcome = speak(&mut client) => outcome.map_err(|fault| match (&fault, servers.cure()) {
-                (Fault::Unreachable(_), Some(cure)) => fault.hint(cure),
-                _ => fault,
-            }),
+            outcome = speak(&mut client) => outcome.map_err(|fault| with_cure(fault, &servers)),
             fault = self.time_out() => Err(fault),
             () = ends.asked() => Err(Fault::Interrupted),
         };
@@ -127,6 +124,14 @@ impl Peer {
             }
             None => std::future::pending().await,
         }
+    }
+}
+
+fn with_cure(fault: Fault, targets: &Targets) -> Fault {
+    let Fault::Unreachable(why) = &fault else { return fault };
+    match targets.cure(why) {
+        Some(cure) => fault.hint(cure),
+        None => fault,
     }
 }
 

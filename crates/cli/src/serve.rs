@@ -19,6 +19,7 @@ use crate::log::Voice;
 use crate::print::{self, Paint};
 use crate::shared::{self, Shared};
 use crate::signals::{self, Ends};
+use crate::words::is_url;
 use crate::{given, outside};
 
 pub(crate) mod configuration;
@@ -75,6 +76,12 @@ pub(crate) struct Serve {
 impl Serve {
     /// Serves until it is asked to end.
     pub(crate) async fn run(self, voice: Voice) -> Result<Exit, Fault> {
+        if let Some(url) = self.config.to_str().filter(|word| is_url(word)) {
+            return Err(Fault::usage("serve takes a configuration, not a URL").hint(format!(
+                "write [upstream.NAME] and url = {url:?} into a portolan.toml; portolan stdio {url} brings this one server to \
+                 a client that can only start commands"
+            )));
+        }
         let configuration = Configuration {
             path: self.config,
             listen: match (self.port, self.listen.as_deref()) {

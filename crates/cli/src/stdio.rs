@@ -13,6 +13,7 @@ use crate::log::Voice;
 use crate::peer::EraChoice;
 use crate::serve::configuration::Configuration;
 use crate::signals::Ends;
+use crate::words::is_url;
 use crate::{given, outside};
 
 /// Serve one client over stdin and stdout
@@ -27,8 +28,11 @@ Example, in the file of a client that can only start commands:
       \"args\": [\"stdio\", \"--url\", \"https://mcp.example.com/mcp\"]
   } } }")]
 pub(crate) struct Stdio {
+    /// The configuration, as for serve, or the URL of a gateway or server: the same as --config FILE or --url URL
+    #[arg(value_name = "FILE|URL", conflicts_with_all = ["config", "url"])]
+    from: Option<String>,
     /// The configuration: Portolan's own, or the mcp.json of a client
-    #[arg(long, value_name = "FILE", required_unless_present = "url", conflicts_with = "url")]
+    #[arg(long, value_name = "FILE", conflicts_with = "url")]
     config: Option<PathBuf>,
     /// Refuse another client's file of which a server would be left out because it cannot be used
     #[arg(long, conflicts_with = "url")]
@@ -49,14 +53,23 @@ pub(crate) struct Stdio {
 
 impl Stdio {
     /// Serves until stdin ends, or a signal comes.
-    pub(crate) async fn run(self, voice: Voice) -> Result<Exit, Fault> {
+    pub(crate) async fn run(mut self, voice: Voice) -> Result<Exit, Fault> {
+        match self.from.take() {
+            Some(url) if is_url(&url) => self.url = Some(url),
+            Some(file) => self.config = Some(file.into()),
+            None => {}
+        }
         let plan = match (&self.config, &self.url) {
             (Some(path), _) => {
                 let inheriting = self.inheriting.clone();
                 Configuration { strict: self.strict, inheriting, ..Configuration::at(path) }.load(voice)?
             }
             (None, Some(url)) => self.bridge(url)?,
-            (None, None) => return Err(Fault::usage("--config or --url is needed")),
+            (None, None) => {
+                return Err(Fault::usage("neither a configuration nor a URL is named").hint(
+                    "portolan stdio mcp.json serves its servers, portolan stdio URL the one at the URL",
+                ));
+            }
         };
         let mut ends = Ends::listen()?;
         let world = outside::world(&plan, outside::passing_seal()?, None, Workers::default())?;

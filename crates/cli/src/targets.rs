@@ -155,19 +155,41 @@ impl Targets {
         ))
     }
 
-    /// What could be done about a server that cannot be reached, where this machine shows it.
-    pub(crate) fn cure(&self) -> Option<String> {
-        let [UpstreamPlan { reach: Reach::Stdio(StdioReach { child, .. }), .. }] =
-            self.plan.upstreams.as_slice()
-        else {
-            return None;
-        };
-        let program = &child.program;
-        if find_program(program).is_some() {
-            return None;
+    /// What could be done about the only server, which is not there for this reason.
+    pub(crate) fn cure(&self, why: &str) -> Option<String> {
+        let file = self.file().map(|path| path.display().to_string());
+        let [UpstreamPlan { reach, .. }] = self.plan.upstreams.as_slice() else { return None };
+        match reach {
+            Reach::Stdio(StdioReach { child, .. }) => match find_program(&child.program) {
+                None => Some(self.without_program(&child.program)),
+                Some(_) if !why.contains("the process ended") => None,
+                Some(_) => Some(match file {
+                    Some(file) => {
+                        format!(
+                            "it was started with the `args` and `env` that {file} gives it; -v shows all it says"
+                        )
+                    }
+                    None => "-v shows all that it says".to_owned(),
+                }),
+            },
+            Reach::Http(_) if why.contains("Connection refused") => {
+                Some("nothing listens there: start the server, or look at the port of its URL".to_owned())
+            }
+            Reach::Http(_) if why.contains("lookup address") => {
+                Some("look at the host of its URL".to_owned())
+            }
+            Reach::Http(_) if why.contains("refuses our credentials") => Some(match file {
+                Some(file) => format!("give it some under its `headers` in {file}"),
+                None => "give it some: -H 'Authorization: Bearer ${env:TOKEN}'".to_owned(),
+            }),
+            Reach::Http(_) | Reach::Own => None,
         }
+    }
+
+    /// What could be done where this machine has no such program.
+    fn without_program(&self, program: &str) -> String {
         let mut words = program.split_whitespace();
-        Some(match (self.file(), words.next(), words.next()) {
+        match (self.file(), words.next(), words.next()) {
             (Some(_), Some(first), Some(_)) => format!(
                 "no shell splits {program:?} into words: the program is {first:?}, and the others are its arguments"
             ),
@@ -177,7 +199,7 @@ impl Targets {
                  if a configuration is, its name ends in .json, .toml or .yaml"
                     .to_owned()
             }
-        })
+        }
     }
 
     /// The servers themselves.

@@ -174,7 +174,8 @@ pub(crate) fn find_program(program: &str) -> Option<PathBuf> {
     std::env::split_paths(&paths).map(|directory| directory.join(program)).find(is_program)
 }
 
-fn is_url(word: &str) -> bool {
+/// Whether a word begins as the URL of a server does.
+pub(crate) fn is_url(word: &str) -> bool {
     let scheme = word.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
     matches!(scheme.as_deref(), Some("http" | "https"))
 }

@@ -189,6 +189,8 @@ fn who_cannot_be_reached_is_told_from_who_says_no() {
         exit: 4
         ----- stderr -----
         error: the server cannot be reached: Connection refused (os error 111)
+
+        hint: nothing listens there: start the server, or look at the port of its URL
         "#);
     assert_ended!(run(&["call", "/does/not/exist", "add"]), @r#"
         exit: 4

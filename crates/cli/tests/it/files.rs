@@ -85,10 +85,12 @@ fn one_server_is_spoken_to_alone() {
 fn a_server_that_cannot_be_used_says_why() {
     let dir = directory(SERVERS);
     assert_ended!(run(dir.path(), &["call", "mcp.json", "gone", "add"]), @r#"
-    exit: 4
-    ----- stderr -----
-    error: upstream "gone" cannot be reached: the process ended (exit status: 1); it said: no key
-    "#);
+        exit: 4
+        ----- stderr -----
+        error: upstream "gone" cannot be reached: the process ended (exit status: 1); it said: no key
+
+        hint: it was started with the `args` and `env` that mcp.json gives it; -v shows all it says
+        "#);
     assert_ended!(run(dir.path(), &["list", "mcp.json", "bad"]), @r#"
     exit: 3
     ----- stderr -----

@@ -15,6 +15,8 @@ mod files;
 mod fleet;
 mod guard;
 mod lists;
+mod mistakes;
+mod odd_http;
 mod processes;
 mod program;
 mod reloading;

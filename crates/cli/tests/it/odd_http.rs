@@ -1,0 +1,122 @@
+//! What is said of servers over HTTP that are none, or not quite.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::process::Stdio;
+use std::thread;
+
+use serde_json::Value;
+
+use crate::program::{command, run};
+
+/// A server that answers each POST with what this says to its JSON: a head without its length, and a body. Gives its URL.
+fn server(answer: impl Fn(&Value) -> (String, String) + Send + Sync + Clone + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/mcp", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let answer = answer.clone();
+            thread::spawn(move || while serve(&stream, &answer).is_some() {});
+        }
+    });
+    url
+}
+
+/// One request, if another comes.
+fn serve(mut stream: &TcpStream, answer: &impl Fn(&Value) -> (String, String)) -> Option<()> {
+    let mut reader = BufReader::new(stream);
+    let (mut length, mut line, mut is_post) = (0, String::new(), false);
+    while line != "\r\n" {
+        is_post |= line.starts_with("POST");
+        line.clear();
+        if reader.read_line(&mut line).ok()? == 0 {
+            return None;
+        }
+        if let Some(given) = line.to_lowercase().strip_prefix("content-length:") {
+            length = given.trim().parse().unwrap();
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    let (head, body) = match serde_json::from_slice(&body) {
+        Ok(message) if is_post => answer(&message),
+        _ => ("405 Method Not Allowed\r\n".to_owned(), String::new()),
+    };
+    write!(stream, "HTTP/1.1 {head}content-length: {}\r\n\r\n{body}", body.len()).ok()
+}
+
+fn result(asked: &Value, result: &str) -> String {
+    format!(r#"{{"jsonrpc":"2.0","id":{},"result":{result}}}"#, asked["id"])
+}
+
+const HELLO: &str =
+    r#"{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"x","version":"1"}}"#;
+
+/// A legacy server whose lists are as this says.
+fn lists_are(head: &'static str, body: &'static str) -> String {
+    server(move |asked| match asked["method"].as_str().unwrap() {
+        "initialize" => ("200 OK\r\ncontent-type: application/json\r\n".to_owned(), result(asked, HELLO)),
+        "tools/list" => (head.to_owned(), body.replace("ID", &asked["id"].to_string())),
+        "server/discover" => ("400 Bad Request\r\n".to_owned(), String::new()),
+        _ => ("202 Accepted\r\n".to_owned(), String::new()),
+    })
+}
+
+#[test]
+fn what_is_no_endpoint_is_told_with_what_it_said() {
+    for (head, body, said) in [
+        ("200 OK\r\ncontent-type: text/html\r\n", "<html>", "HTTP 200 with text/html to initialize"),
+        ("200 OK\r\n", "hello", "HTTP 200 with no Content-Type to initialize"),
+        ("404 Not Found\r\n", "", "look at the path of its URL: most servers are at /mcp"),
+        ("500 Oops\r\n", "", "the server does not serve now: it answers HTTP 500"),
+        ("429 Slowly\r\n", "", "the server does not serve now: it answers HTTP 429"),
+        (
+            "200 OK\r\ncontent-type: text/event-stream\r\n",
+            "data: {\"ok\":true}\n\n",
+            r#"an event on it is no message: "jsonrpc" must be "2.0": "{\"ok\":true}""#,
+        ),
+    ] {
+        let url = server(move |_| (head.to_owned(), body.to_owned()));
+        let ended = run(&["list", &url, "tools"]);
+        assert_eq!(ended.code, Some(4), "{head}");
+        assert!(ended.stderr.contains(said), "{head}{}", ended.stderr);
+        assert!(!ended.stderr.contains("cannot be reached"), "{head}{}", ended.stderr);
+    }
+}
+
+#[test]
+fn an_answer_that_is_none_is_named() {
+    for (head, body, said) in [
+        ("200 OK\r\n", "hello", "HTTP 200 with no Content-Type, and a body that is no JSON-RPC message"),
+        ("404 Not Found\r\n", "nothing here", "HTTP 404 with no Content-Type"),
+        (
+            "200 OK\r\ncontent-type: text/event-stream\r\n",
+            "data: hello\n\n",
+            "hint: -v shows what it has sent until then",
+        ),
+    ] {
+        let url = lists_are(head, body);
+        let ended = run(&["list", &url, "tools"]);
+        assert!(ended.stderr.contains(said), "{head}{}", ended.stderr);
+    }
+}
+
+/// RFC 8259 §8.1. Windows programs write one before a text.
+#[test]
+fn a_byte_order_mark_is_skipped_wherever_it_stands() {
+    let list = "\u{feff}{\"jsonrpc\":\"2.0\",\"id\":ID,\"result\":{\"tools\":[{\"name\":\"a\",\"inputSchema\":{\"type\":\"object\"}}]}}";
+    let url = lists_are("200 OK\r\ncontent-type: application/json\r\n", list);
+    assert_eq!(run(&["list", &url, "tools"]).stdout, "a\ttool\n");
+    // On our own stdin as on theirs.
+    let mut child = command(&["stdio", "--url", &url])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let hello = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"x","version":"1"}}}"#;
+    writeln!(child.stdin.take().unwrap(), "\u{feff}{hello}").unwrap();
+    let output = child.wait_with_output().unwrap();
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(answer["result"]["serverInfo"]["name"], "x", "{answer}");
+}
