@@ -68,7 +68,7 @@ const FLOORS: &[(&str, &str)] = &[
     (
         "upstream",
         "temper order notices link failed eras health departed ask unsolicited backlog arrival suspense shared \
-         pipe stdio sse http own notification_stream answer upstream send health_check patience retry lib",
+         last_words pipe stdio sse http own notification_stream answer upstream send health_check patience retry lib",
     ),
     (
         "xtask",

@@ -117,6 +117,7 @@ impl Spawn for MemorySpawn {
             stdout: Box::new(stdout),
             stderr: Box::new(stderr),
             process: Box::new(process),
+            unread: None,
         })
     }
 }

@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -50,6 +51,21 @@ pub struct Child {
     pub stderr: Box<dyn AsyncRead + Send + Unpin>,
     /// The process.
     pub process: Box<dyn Process>,
+    /// What it has not read yet of its stdin, where that can be told. It keeps that open.
+    pub unread: Option<Unread>,
+}
+
+/// Tells what a process has not read yet of its stdin.
+#[derive(Debug)]
+pub struct Unread(OwnedFd);
+
+impl Unread {
+    /// Whether there is anything that was written and not read, also by a process that has ended. Where the system does not tell,
+    /// there is not.
+    #[must_use]
+    pub fn is_any(&self) -> bool {
+        rustix::io::ioctl_fionread(&self.0).is_ok_and(|bytes| bytes > 0)
+    }
 }
 
 impl fmt::Debug for Child {
@@ -116,12 +132,15 @@ impl Spawn for SystemSpawn {
         let (stdin, stdout) =
             (child.stdin.take().ok_or_else(missing)?, child.stdout.take().ok_or_else(missing)?);
         let stderr = child.stderr.take().ok_or_else(missing)?;
+        // One descriptor less to tell it by is no reason not to start it.
+        let unread = stdin.as_fd().try_clone_to_owned().ok().map(Unread);
         let id = child.id().ok_or_else(|| io::Error::other("the child ended at once"))?;
         Ok(Child {
             stdin: Box::new(stdin),
             stdout: Box::new(stdout),
             stderr: Box::new(stderr),
             process: Box::new(SystemProcess { id, child, reaped: false }),
+            unread,
         })
     }
 }

@@ -19,6 +19,7 @@ mod failed;
 mod health;
 mod health_check;
 mod http;
+mod last_words;
 mod link;
 mod notices;
 mod notification_stream;

@@ -35,6 +35,14 @@ impl Upstream {
         }
     }
 
+    /// What it has said so far that is no message, if it is a program that is being started; what that is, nobody knows.
+    pub fn said(&self) -> Option<String> {
+        match &self.wire {
+            Wire::Stdio(wire) => wire.said(),
+            Wire::Http(_) | Wire::Own(_) => None,
+        }
+    }
+
     /// Whether nothing speaks against it.
     pub fn is_well(&self) -> bool {
         self.shared.breaker.due().is_none() && matches!(*self.shared.health().borrow(), Health::Up { .. })

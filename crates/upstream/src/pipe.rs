@@ -5,7 +5,7 @@
 //! take is dropped and counted, except its response.
 
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -31,6 +31,7 @@ use self::inbox::{Calls, PendingCall};
 use crate::arrival::{Arrival, Response};
 use crate::ask::{Asked, ReplyTo};
 use crate::backlog::{self, Taker};
+use crate::last_words::LastWords;
 use crate::link::Whose;
 use crate::shared::Shared;
 
@@ -61,6 +62,10 @@ struct Inner {
     newest: AtomicU64,
     /// How much was sent that is no request.
     said: AtomicUsize,
+    /// Whether it has ended before anything could be written to it.
+    is_deaf: AtomicBool,
+    /// What it says that is no message.
+    words: LastWords,
     whose: Whose,
     shared: Arc<Shared>,
     metrics: Arc<base::metrics::Metrics>,
@@ -71,7 +76,7 @@ impl Pipe {
     pub(crate) fn open<I: Inlet, O: Outlet>(
         shared: &Arc<Shared>,
         whose: &Whose,
-        ends: Ends<I, O>,
+        (ends, words): (Ends<I, O>, LastWords),
     ) -> (Self, impl Future<Output = ()> + Send + use<I, O>) {
         let (out, outgoing) = mpsc::channel(WRITE_QUEUE);
         let inner = Arc::new(Inner {
@@ -86,6 +91,8 @@ impl Pipe {
             uses: AtomicU64::new(0),
             newest: AtomicU64::new(0),
             said: AtomicUsize::new(0),
+            is_deaf: AtomicBool::new(false),
+            words,
             metrics: Arc::clone(&shared.world.metrics),
         });
         let pipe = Self { inner };
@@ -172,6 +179,15 @@ impl Pipe {
 
     pub(crate) fn is_closed(&self) -> bool {
         self.inner.closed.is_cancelled()
+    }
+
+    /// Nothing at all could be written to it.
+    pub(crate) fn is_deaf(&self) -> bool {
+        self.inner.is_deaf.load(Ordering::Relaxed)
+    }
+
+    fn found_deaf(&self) {
+        self.inner.is_deaf.store(true, Ordering::Relaxed);
     }
 
     /// How often it was used so far, and how many calls wait now. Subscription streams are no use by themselves.

@@ -24,6 +24,7 @@ use transport::memory::{Held, SMALL};
 mod post;
 
 use self::post::Poster;
+use crate::last_words::LastWords;
 use crate::link::{Transport, Whose};
 use crate::pipe::Pipe;
 use crate::pipe::ends::{Ends, Incoming, Inlet};
@@ -77,14 +78,14 @@ impl Begin for Streams {
         let (inlet, endpoint) = self.to.open(&jar).await?;
         let outlet = Poster { to: Arc::clone(&self.to), endpoint, jar };
         let ends = Ends { inlet, outlet, explained_within: Duration::ZERO };
-        let (pipe, run) = Pipe::open(shared, whose, ends);
+        let (pipe, run) = Pipe::open(shared, whose, (ends, LastWords::default()));
         let gone = Arc::clone(shared);
         shared.world.tasks.spawn(async move {
             run.await;
             drop(place);
             tracing::info!(upstream = gone.plan.name, "an HTTP+SSE connection ended");
         });
-        let fresh = NewPipe::new(pipe);
+        let fresh = NewPipe::new(pipe, None);
         match handshake::converse_legacy(shared, fresh.pipe(), whose, Transport::Sse).await {
             Ok(link) => Ok(Running::new(fresh.keep(), link)),
             Err(CallError::BrokeOff { why, .. }) => Err(shared.not_there(*why)),

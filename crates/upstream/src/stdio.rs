@@ -1,15 +1,13 @@
 //! Servers that are child processes: what such a conversation begins with, and how it and its process end together.
 
-use std::collections::VecDeque;
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base::error::CallError;
 use base::fault::Why;
 use base::plan::StdioReach;
-use base::sync::lock;
 use mcp::version::Era;
 use tokio::io::AsyncRead;
 use tokio::sync::OwnedSemaphorePermit;
@@ -20,6 +18,7 @@ use transport::descriptors;
 use transport::lines::LineReader;
 use transport::wire::WireEvent;
 
+use crate::last_words::LastWords;
 use crate::link::{Health, Link, Whose};
 use crate::pipe::ends::Ends;
 use crate::pipe::handshake;
@@ -27,8 +26,6 @@ use crate::pipe::pool::{Begin, NewPipe, PipePool, Running, Signs, TooLate};
 use crate::pipe::{LAST_WORDS, Pipe};
 use crate::shared::Shared;
 
-/// How many lines of a server's stderr are kept to explain its end.
-const TAIL_LINES: usize = 20;
 /// How long a process may say nothing before another one is begun beside it in another way.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The most bytes of one line of stderr.
@@ -72,7 +69,7 @@ impl Begin for Processes {
         };
         match link {
             // Some legacy servers end themselves at anything before `initialize`.
-            Err(CallError::BrokeOff { .. }) if detects => {
+            Err(CallError::BrokeOff { .. }) if detects && !first.was_deaf() => {
                 let second = self.launch(shared, whose, signs)?;
                 let link =
                     handshake::converse(shared, second.pipe(), handshake::Opener::Initialize, whose).await;
@@ -127,7 +124,7 @@ impl Processes {
         tokio::select! {
             biased;
             found = &mut detecting => match found {
-                (first, Err(CallError::BrokeOff { .. })) => {
+                (first, Err(CallError::BrokeOff { .. })) if !first.was_deaf() => {
                     drop(first);
                     signs.count(its_signs);
                     let (second, link) = opening.await;
@@ -166,6 +163,7 @@ impl Processes {
             };
         // The other question waits for an answer in a process of its own where this one has ended itself.
         let next = match &refusal {
+            CallError::BrokeOff { .. } if first.was_deaf() => return ready(shared, first, Err(refusal)),
             CallError::BrokeOff { .. } => self.launch(shared, whose, signs)?,
             _ => first,
         };
@@ -200,17 +198,15 @@ impl Processes {
             (shared.plan.message_bytes, &shared.share),
             world.tap.clone(),
         );
-        let (pipe, run) = Pipe::open(shared, whose, ends);
+        let words = LastWords::default();
+        signs.listens(&words);
+        let (pipe, run) = Pipe::open(shared, whose, (ends, words.clone()));
         world.tasks.spawn(run);
-        let tail = Arc::new(Mutex::new(VecDeque::new()));
-        let stderr = world.tasks.spawn(read_stderr(
-            Arc::clone(shared),
-            signs.heard_in(child.stderr),
-            Arc::clone(&tail),
-        ));
-        let with = Supervision { stderr, tail, grace: self.reach.grace, place };
+        let stderr =
+            world.tasks.spawn(read_stderr(Arc::clone(shared), signs.heard_in(child.stderr), words.clone()));
+        let with = Supervision { stderr, words, grace: self.reach.grace, place };
         world.tasks.spawn(supervise(Arc::clone(shared), child.process, pipe.clone(), with));
-        Ok(NewPipe::new(pipe))
+        Ok(NewPipe::new(pipe, child.unread))
     }
 }
 
@@ -231,7 +227,7 @@ async fn detect(shared: &Arc<Shared>, whose: &Whose, first: NewPipe) -> (NewPipe
 
 struct Supervision {
     stderr: JoinHandle<()>,
-    tail: Arc<Mutex<VecDeque<String>>>,
+    words: LastWords,
     grace: Duration,
     place: OwnedSemaphorePermit,
 }
@@ -248,8 +244,7 @@ async fn supervise(shared: Arc<Shared>, mut process: Box<dyn Process>, pipe: Pip
         // What it wrote before its end is still to be read; a grandchild may hold its streams open for ever.
         let last_words = async { tokio::join!(pipe.drained(), with.stderr) };
         drop(timeout(LAST_WORDS, last_words).await);
-        let tail: Vec<_> = lock(&with.tail).iter().cloned().collect();
-        let said = (!tail.is_empty()).then(|| tail.join(" | "));
+        let said = with.words.all();
         tracing::warn!(upstream = name, pid, %status, "a child process ended");
         let what = format!("the process ended ({status})");
         let why = format!("{what}; it is started again when it is next needed");
@@ -262,11 +257,7 @@ async fn supervise(shared: Arc<Shared>, mut process: Box<dyn Process>, pipe: Pip
     drop(with.place);
 }
 
-async fn read_stderr(
-    shared: Arc<Shared>,
-    stderr: impl AsyncRead + Send + Unpin,
-    tail: Arc<Mutex<VecDeque<String>>>,
-) {
+async fn read_stderr(shared: Arc<Shared>, stderr: impl AsyncRead + Send + Unpin, words: LastWords) {
     let mut lines = LineReader::new(stderr, STDERR_LINE);
     while let Ok(Some(line)) = lines.next().await {
         let Ok(line) = line else { continue };
@@ -276,10 +267,6 @@ async fn read_stderr(
             tap.saw(&WireEvent::Stderr(&text));
         }
         tracing::info!(target: "portolan::stderr", upstream = shared.plan.name, "{text}");
-        let mut tail = lock(&tail);
-        if tail.len() == TAIL_LINES {
-            tail.pop_front();
-        }
-        tail.push_back(text);
+        words.add(&text);
     }
 }

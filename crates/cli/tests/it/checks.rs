@@ -147,6 +147,44 @@ env = { KEY = "${env:SOME_KEY}" }
     assert!(!format!("{}{}", ended.stdout, ended.stderr).contains("s3cret"), "{}", ended.stderr);
 }
 
+/// What does not wait for a question does not end for it, so it is not asked another one.
+#[test]
+fn a_program_that_ends_by_itself_is_started_once_and_its_last_words_are_told_wherever_it_said_them() {
+    for (to, era) in [("&2", "auto"), ("&1", "auto"), ("&2", "legacy"), ("&1", "modern")] {
+        let dir = tempfile::tempdir().unwrap();
+        let era = if era == "auto" { String::new() } else { format!("era = \"{era}\"\n") };
+        let text = format!(
+            "[upstream.up]\ncommand = [\"sh\", \"-c\", \"echo x >> starts; echo KEY is required >{to}; exit 1\"]\n{era}"
+        );
+        std::fs::write(dir.path().join("c.toml"), text).unwrap();
+        let ended = finish(command(&["check", "c.toml", "--connect"]).current_dir(dir.path()));
+        let starts = std::fs::read_to_string(dir.path().join("starts")).unwrap();
+        assert_eq!(starts, "x\n", "{to} {era}");
+        assert!(
+            ended.stdout.contains("the process ended (exit status: 1); it said: KEY is required"),
+            "{}",
+            ended.stdout
+        );
+    }
+}
+
+/// Some legacy servers end themselves at anything before `initialize`.
+#[test]
+fn a_program_that_has_read_the_question_is_asked_another_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "[upstream.up]\ncommand = [\"sh\", \"-c\", \"echo x >> starts; read line; exit 1\"]\n";
+    std::fs::write(dir.path().join("c.toml"), text).unwrap();
+    assert_eq!(finish(command(&["check", "c.toml", "--connect"]).current_dir(dir.path())).code, Some(4));
+    assert_eq!(std::fs::read_to_string(dir.path().join("starts")).unwrap(), "x\nx\n");
+}
+
+#[test]
+fn the_last_words_of_a_program_that_is_still_starting_are_told() {
+    let text = "[upstream.up]\ncommand = [\"sh\", \"-c\", \"echo Downloading 40 MB >&2; sleep 60\"]\ntimeouts = { connect = \"2s\" }\n";
+    let ended = check(text, "c.toml", &["--connect"]);
+    assert!(ended.stdout.contains("; it said: Downloading 40 MB"), "{}", ended.stdout);
+}
+
 const ONE_BAD: &str = r#"{ "mcpServers": {
   "good": { "command": "PROGRAM", "args": ["reference-server", "--stdio"] },
   "bad": { "command": "x", "env": { "KEY": "${PORTOLAN_TEST_NO_SUCH_KEY}" } }

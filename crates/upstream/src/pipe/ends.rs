@@ -94,7 +94,8 @@ impl Inlet for LinesIn {
 }
 
 impl Outlet for LinesOut {
-    async fn run(mut self, mut outgoing: mpsc::Receiver<Outgoing>, _pipe: Pipe) -> String {
+    async fn run(mut self, mut outgoing: mpsc::Receiver<Outgoing>, pipe: Pipe) -> String {
+        let mut was_written = false;
         while let Some(
             Outgoing::Request { body, .. } | Outgoing::Cancel { body, .. } | Outgoing::Word(body),
         ) = outgoing.recv().await
@@ -103,8 +104,12 @@ impl Outlet for LinesOut {
                 tap.saw(&WireEvent::Sent(&body));
             }
             if let Err(error) = write_line(&mut self.writer, &body).await {
+                if !was_written {
+                    pipe.found_deaf();
+                }
                 return format!("its stdin cannot be written: {error}");
             }
+            was_written = true;
         }
         "nobody writes any more".to_owned()
     }

@@ -20,6 +20,9 @@ use super::{Inner, Pipe, Wants};
 use crate::ask::{self, Ask, Nobody};
 use crate::backlog::{Giver, Said};
 
+/// The most bytes that are looked at of a line that is no message.
+const MOST_OF_A_LINE: usize = 16 * 1024;
+
 /// The calls that wait, by their ids.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
@@ -99,7 +102,13 @@ impl Pipe {
             Err(fault) => {
                 return match Glance::strange_id(line) {
                     Some(came) => self.take_strange(&came),
-                    None => self.unreadable(Glance::answers(line).as_ref(), &fault),
+                    None => {
+                        let answers = Glance::answers(line);
+                        if answers.is_none() {
+                            self.heard(line);
+                        }
+                        self.unreadable(answers.as_ref(), &fault);
+                    }
                 };
             }
         };
@@ -124,6 +133,12 @@ impl Pipe {
             }
             None => tracing::warn!(upstream, "skipped a line that is no message: {fault}"),
         }
+    }
+
+    /// What is no message may be the reason why its program is about to end.
+    fn heard(&self, line: &[u8]) {
+        let line = &line[..line.len().min(MOST_OF_A_LINE)];
+        self.inner.words.add(&self.inner.shared.masked(&String::from_utf8_lossy(line)));
     }
 
     fn take_response(&self, message: Message) {

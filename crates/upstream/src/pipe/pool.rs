@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base::error::CallError;
+use base::fault::Why;
 use base::sync::lock;
 use bytes::Bytes;
 use mcp::answer;
@@ -21,6 +22,7 @@ use mcp::version::Era;
 use tokio::sync::{Mutex as AsyncMutex, Notify, OwnedMutexGuard};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use transport::child::Unread;
 
 mod beside;
 mod eras;
@@ -114,6 +116,8 @@ pub(crate) struct Running {
 pub(crate) struct NewPipe {
     pipe: Pipe,
     kept: bool,
+    /// What it has not read of what was written to it, where that can be told.
+    unread: Option<Unread>,
 }
 
 impl<B: Begin> PipePool<B> {
@@ -240,8 +244,8 @@ impl<B: Begin> PipePool<B> {
         let started = tokio::select! {
             biased;
             started = self.start(whose, &start.signs) => started,
-            late = start.given_up(silence, || self.is_late(silence)) => {
-                Err(self.shared.unreachable(&self.begin.was_late(late)))
+            late = start.given_up(silence, || self.is_late(silence, &start.signs)) => {
+                Err(self.shared.not_there(Why { what: self.begin.was_late(late), said: start.signs.said() }))
             }
             () = self.stopped.cancelled() => return Err(self.shared.unreachable("Portolan no longer uses it")),
         };
@@ -256,13 +260,13 @@ impl<B: Begin> PipePool<B> {
     }
 
     /// One is given more time. Until it has begun, the server is down for whoever asks.
-    fn is_late(&self, silence: Duration) {
+    fn is_late(&self, silence: Duration, signs: &Signs) {
         if !self.is_up() {
             let why = format!(
                 "it is still starting after {silence:?}, and goes on writing to stderr; it is given up when that is silent for as long \
                  (timeouts.connect)"
             );
-            self.shared.set_health(Health::Down { why, said: None });
+            self.shared.set_health(Health::Down { why, said: signs.said() });
         }
     }
 
@@ -275,6 +279,11 @@ impl<B: Begin> PipePool<B> {
 
     fn is_up(&self) -> bool {
         matches!(*self.shared.health().borrow(), Health::Up { .. })
+    }
+
+    /// What that which is being begun has said so far that is no message.
+    pub(crate) fn said(&self) -> Option<String> {
+        self.starts.said()
     }
 
     /// Why something is not there yet that is being begun; of what is late, if only that counts.
@@ -399,8 +408,13 @@ impl<B: Begin> PipePool<B> {
 }
 
 impl NewPipe {
-    pub(crate) fn new(pipe: Pipe) -> Self {
-        Self { pipe, kept: false }
+    pub(crate) fn new(pipe: Pipe, unread: Option<Unread>) -> Self {
+        Self { pipe, kept: false, unread }
+    }
+
+    /// Whether it has certainly not read what it was asked first: then it was not that which ended it.
+    pub(crate) fn was_deaf(&self) -> bool {
+        self.pipe.is_deaf() || self.unread.as_ref().is_some_and(Unread::is_any)
     }
 
     pub(crate) fn pipe(&self) -> &Pipe {

@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
+use crate::last_words::LastWords;
 use crate::link::Whose;
 
 /// The most that a program may take to start, however much it writes meanwhile; more only where it may be silent for longer.
@@ -28,6 +29,7 @@ struct Start {
     is_first: bool,
     since: Instant,
     is_late: bool,
+    signs: Signs,
 }
 
 /// One that is being begun, until dropped.
@@ -49,6 +51,8 @@ pub(crate) struct Signs(Arc<Mutex<Heeded>>);
 #[derive(Debug, Default)]
 struct Heeded {
     last: Option<Instant>,
+    /// What those that were started say, the newest last.
+    words: Vec<LastWords>,
     /// Whose signs count, too.
     others: Option<Signs>,
 }
@@ -66,14 +70,15 @@ impl Starts {
     /// One is being begun for `whose`; where it `is_first`, everybody waits for it, and where it is not `alone`, another one could be
     /// used instead.
     pub(super) fn begin(&self, whose: &Whose, (is_first, alone): (bool, bool)) -> Starting<'_> {
-        let (mut number, since) = (0, Instant::now());
+        let (mut number, since, signs) = (0, Instant::now(), Signs::default());
         // Only that one is late is news to anybody.
         self.0.send_if_modified(|starts| {
             number = starts.iter().map(|start| start.number + 1).max().unwrap_or(0);
-            starts.push(Start { number, whose: whose.clone(), is_first, since, is_late: false });
+            let (whose, signs) = (whose.clone(), signs.clone());
+            starts.push(Start { number, whose, is_first, since, is_late: false, signs });
             false
         });
-        Starting { starts: self, number, since, alone, signs: Signs::default() }
+        Starting { starts: self, number, since, alone, signs }
     }
 
     /// Becomes ready when one is late that `whose` would wait for; since when it is being begun.
@@ -88,6 +93,12 @@ impl Starts {
                 None => drop(starts.changed().await),
             }
         }
+    }
+
+    /// What the oldest of them has said so far, if anything.
+    pub(super) fn said(&self) -> Option<String> {
+        let starts = self.0.borrow();
+        starts.iter().min_by_key(|start| start.since).and_then(|start| start.signs.said())
     }
 
     /// Since when the oldest of them is being begun; of those that are late, if only they count.
@@ -145,6 +156,18 @@ impl Signs {
     /// Counts whatever comes out of a source as a sign. Its bytes count, not its lines: what shows progress often ends none.
     pub(crate) fn heard_in<R>(&self, source: R) -> Heard<R> {
         Heard { source, signs: self.clone() }
+    }
+
+    /// Something was started that says this.
+    pub(crate) fn listens(&self, words: &LastWords) {
+        lock(&self.0).words.push(words.clone());
+    }
+
+    /// What was said last by what was started, if anything was.
+    pub(crate) fn said(&self) -> Option<String> {
+        let seen = lock(&self.0);
+        let said = seen.words.iter().rev().find_map(LastWords::all);
+        said.or_else(|| seen.others.as_ref().and_then(Self::said))
     }
 
     /// From now on what those have seen counts, too.
