@@ -17,9 +17,12 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::process::Command;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 pub mod guard;
+
+/// How soon it is looked again whether a group has ended, of which nobody tells.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// What to start.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -80,6 +83,10 @@ pub trait Process: Send + fmt::Debug {
     fn id(&self) -> u32;
     /// Waits until it has ended.
     fn wait(&mut self) -> crate::net::BoxFuture<'_, io::Result<ExitStatus>>;
+    /// Whether anything else is left of its group when it has ended.
+    fn has_others(&self) -> bool {
+        false
+    }
     /// Asks the group to end (SIGTERM).
     fn terminate(&self);
     /// Ends the group (SIGKILL).
@@ -177,6 +184,11 @@ impl Process for SystemProcess {
         })
     }
 
+    fn has_others(&self) -> bool {
+        let group = i32::try_from(self.id).ok();
+        self.reaped && group.is_some_and(|group| killpg(Pid::from_raw(group), None).is_ok())
+    }
+
     fn terminate(&self) {
         self.signal(Signal::SIGTERM);
     }
@@ -194,15 +206,21 @@ impl Drop for SystemProcess {
 }
 
 /// Ends a child whose stdin was closed: waits, asks (SIGTERM), and kills, each after `grace`. Whatever is left of the
-/// group is killed at the end in any case.
+/// group is asked, too, and killed at the end in any case.
 pub async fn end(mut process: Box<dyn Process>, grace: Duration) {
-    if timeout(grace, process.wait()).await.is_err() {
+    let ended = timeout(grace, process.wait()).await.is_ok();
+    if !ended || process.has_others() {
         process.terminate();
-        if timeout(grace, process.wait()).await.is_err() {
+        let asked = Instant::now();
+        if !ended && timeout(grace, process.wait()).await.is_err() {
             process.kill();
             if let Err(error) = process.wait().await {
                 tracing::warn!(pid = process.id(), %error, "cannot wait for a child process");
             }
+        }
+        // A wrapper ends at once, and what it has started may still have something to put away.
+        while process.has_others() && asked.elapsed() < grace {
+            sleep(LOOK_AGAIN).await;
         }
     }
     process.kill();

@@ -7,7 +7,8 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use crate::processes::Mark;
-use crate::program::{Running, command, finish};
+use crate::program::{PORTOLAN, Running, command, eventually, finish};
+use crate::serving::Gateway;
 
 fn guard(parent: u32, script: &str, mark: &Mark) -> Command {
     let (parent, mark) = (parent.to_string(), mark.to_string());
@@ -35,4 +36,27 @@ fn a_guard_that_begins_as_an_orphan_starts_nothing() {
     let mark = Mark::new();
     let ended = finish(&mut guard(std::process::id() + 1, "echo started", &mark));
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""));
+}
+
+/// What a server's wrapper has started may have something to put away, though the wrapper has ended: however Portolan ends, it is
+/// asked first.
+#[test]
+fn what_a_server_has_started_is_asked_before_it_is_killed() {
+    for how in [Signal::SIGTERM, Signal::SIGKILL] {
+        let (mark, dir) = (Mark::new(), tempfile::tempdir().unwrap());
+        let (ready, away) = (dir.path().join("ready"), dir.path().join("away"));
+        let script = format!(
+            "(trap 'sleep 0.3; echo > {}; exit' TERM; echo > {}; while :; do sleep 0.05; done) 2>/dev/null & exec {PORTOLAN} reference-server --stdio --name {mark}",
+            away.display(),
+            ready.display()
+        );
+        let path = dir.path().join("portolan.toml");
+        std::fs::write(&path, format!("[upstream.up]\ncommand = [\"sh\", \"-c\", {script:?}, \"{mark}\"]\n"))
+            .unwrap();
+        let gateway = Gateway::serve(&path);
+        eventually("it is there", || ready.exists());
+        gateway.running.signal(how);
+        eventually("it has put its things away", || away.exists());
+        mark.is_gone();
+    }
 }

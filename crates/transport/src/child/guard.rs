@@ -19,6 +19,11 @@ use crate::descriptors;
 /// How long the group of a Portolan that is gone may take to end by itself.
 const GRACE: Duration = Duration::from_secs(2);
 
+/// How long after the end of its pipes it is certain whether Portolan is gone.
+const MOMENT: Duration = Duration::from_millis(200);
+/// How soon it is looked again whether the group has ended.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
 /// Runs `command` (a program and its arguments) as its guard, and gives the status to end with. Runs a current-thread
 /// runtime of its own. `parent` is the process that starts the guard, as it told: asked for here, it could be the one
 /// that has inherited us already. The command gets the soft limit of `descriptors` that its parent had, which has raised its own:
@@ -49,14 +54,30 @@ pub fn run(parent: i32, descriptors: Option<u64>, command: &[OsString]) -> std::
         tokio::pin!(orphaned);
         loop {
             tokio::select! {
-                status = child.wait() => return Ok(code_of(status?)),
+                status = child.wait() => {
+                    let status = status?;
+                    // Its stdin ends when Portolan does, and what it has started must not be left. That Portolan is gone is seen a
+                    // moment later.
+                    if has_others() {
+                        drop(tokio::time::timeout(MOMENT, asked.recv()).await);
+                    }
+                    if getppid() == parent {
+                        return Ok(code_of(status));
+                    }
+                    break;
+                }
                 // While Portolan lives it was Portolan, and the server has heard it itself.
                 _ = asked.recv() => if getppid() != parent { break },
                 () = &mut orphaned => break,
             }
         }
         signal_group(Signal::SIGTERM);
-        let status = tokio::time::timeout(GRACE, child.wait()).await;
+        let end = tokio::time::Instant::now() + GRACE;
+        let status = tokio::time::timeout_at(end, child.wait()).await;
+        // A wrapper ends at once, and what it has started may still have something to put away.
+        while tokio::time::Instant::now() < end && has_others() {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
         signal_group(Signal::SIGKILL);
         status.map_or(Ok(ExitCode::FAILURE), |status| status.map(code_of))
     })
@@ -68,6 +89,23 @@ async fn orphaned(parent: Pid) {
     while getppid() == parent {
         tick.tick().await;
     }
+}
+
+/// Whether there is anything in the group beside the guard, as far as the system tells.
+fn has_others() -> bool {
+    let (us, group) = (std::process::id().to_string(), getpgrp().to_string());
+    let Ok(all) = std::fs::read_dir("/proc") else { return false };
+    let is_other = |name: &str| {
+        if name == us || !name.bytes().all(|byte| byte.is_ascii_digit()) {
+            return false;
+        }
+        // proc(5): after the name, which may hold anything, come state, parent and group.
+        let stat = std::fs::read_to_string(format!("/proc/{name}/stat")).unwrap_or_default();
+        let mut fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+        let is_alive = fields.next().is_some_and(|state| !matches!(state, "Z" | "X"));
+        is_alive && fields.nth(1) == Some(&*group)
+    };
+    all.flatten().any(|entry| entry.file_name().to_str().is_some_and(is_other))
 }
 
 fn signal_group(signal: Signal) {
