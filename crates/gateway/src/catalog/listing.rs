@@ -4,7 +4,7 @@
 //! asks again costs one look at the clock and at each server's count of changes, however many entries there are; only
 //! the request's id and the time that is left are written anew ([`mcp::prebuilt`]).
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::convert::Infallible;
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ use transport::http::body::Pieces;
 use transport::memory::Memory;
 
 use crate::caller::Caller;
-use crate::catalog::remarks::{Remarks, degraded};
+use crate::catalog::remarks::{Remarks, degradation, degraded};
 use crate::catalog::shelf::{Audience, Freshness, ListFault, Pages};
 use crate::catalog::sight::Sight;
 use crate::catalog::{Catalog, Member, Merged, cursor};
@@ -208,10 +208,10 @@ impl Lists {
         let term = pages.pages.iter().fold(first.term(), |term, page| term.and(page.term()));
         let basis = Basis { term, changes, is_shared: term.scope == Scope::Public };
         let (method, to, server) = (wish.method, wish.to, Arc::clone(member.upstream.label()));
-        let (memory, view) = (self.memory.clone(), wish.view.clone());
+        let (memory, view, catalog) = (self.memory.clone(), wish.view.clone(), Arc::clone(&self.catalog));
         let size = pages.bytes();
         let work = move || {
-            rewritten(&pages, (method, to), term.scope, Sight::of(&server, &view))
+            rewritten(&pages, (method, to), (term.scope, Sight::of(&server, &view)), catalog.left_out())
                 .and_then(|message| Listing::new(&message, (method, to), basis, &memory))
         };
         let listing = if size < LARGE { work() } else { aside(work).await };
@@ -346,8 +346,8 @@ fn page(
 fn rewritten(
     pages: &Pages,
     (method, to): (&Method, &'static Revision),
-    scope: Scope,
-    sight: Sight<'_>,
+    (scope, sight): (Scope, Sight<'_>),
+    left_out: &BTreeMap<String, String>,
 ) -> Result<Message, AnswerFault> {
     let mut names = HashSet::new();
     let all = pages.pages.iter();
@@ -361,7 +361,11 @@ fn rewritten(
     pages.pages.iter().for_each(|page| remarks.add(sight.upstream(), page.remarks_in(sight)));
     // There is one, as whoever asks has seen.
     let first = pages.pages.first().ok_or(AnswerFault::NoEntries("pages"))?;
-    let text = first.page.rewrite(&entries, hints, pages.next.as_deref(), &remarks.members())?;
+    let mut members = remarks.members();
+    if !left_out.is_empty() {
+        members.push(degradation(left_out));
+    }
+    let text = first.page.rewrite(&entries, hints, pages.next.as_deref(), &members)?;
     Message::parse(text).map_err(|fault| AnswerFault::Unreadable(json::JsonFault::Syntax(fault.to_string())))
 }
 

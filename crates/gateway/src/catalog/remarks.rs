@@ -137,11 +137,17 @@ impl Remarks {
 
 /// The member of a result's `_meta` that says which servers it lacks, and why: `"dev.portolan/degraded":[{"server":…,"reason":…}]`.
 pub(crate) fn degraded(servers: &BTreeMap<String, String>) -> String {
+    let (name, value) = degradation(servers);
+    format!("{}:{value}", json::quote(name))
+}
+
+/// Its name and its value.
+pub(crate) fn degradation(servers: &BTreeMap<String, String>) -> (&'static str, String) {
     let each = |(server, reason): (&String, &String)| {
         format!(r#"{{"server":{},"reason":{}}}"#, json::quote(server), json::quote(reason))
     };
     let all: Vec<_> = servers.iter().map(each).collect();
-    format!("{}:[{}]", json::quote(DEGRADED), all.join(","))
+    (DEGRADED, format!("[{}]", all.join(",")))
 }
 
 /// The member of a list's `_meta` that says which entries were mended.

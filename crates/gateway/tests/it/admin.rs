@@ -58,6 +58,21 @@ async fn ready_means_that_some_server_is_up_and_every_one_was_tried() {
     assert_eq!(get(&admin, "/healthz").await, (200, "ok\n".to_owned()));
 }
 
+/// Also where one server is left, whose lists are given as they come.
+#[tokio::test(start_paused = true)]
+async fn what_is_left_out_beside_one_server_is_said_in_its_lists() {
+    let (running, _server, _admin) = with(|stand| {
+        let (name, why) = ("odd".to_owned(), "${KEY} is not set".to_owned());
+        stand.plan.left_out.push(LeftOut { name, why });
+    })
+    .await;
+    for _ in 0..2 {
+        let listed = ask::modern(&running.client, "tools/list", "").await.response().await;
+        let degraded = json::at(&listed, &["result", "_meta", "dev.portolan/degraded"]);
+        assert_eq!(degraded, Some(r#"[{"server":"odd","reason":"${KEY} is not set"}]"#), "{listed}");
+    }
+}
+
 /// Anybody who reaches the admin listener may read why a server is down; what its program has said may be anything.
 #[tokio::test(start_paused = true)]
 async fn what_a_program_said_before_it_ended_is_for_the_log() {
