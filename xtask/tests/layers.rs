@@ -25,14 +25,14 @@ const FLOORS: &[(&str, &str)] = &[
     ("auth", "principal action testing view lib"),
     (
         "base",
-        "sync digest clock era fault globs masks plan descriptors aside metrics sink world error random reply cache bulkhead \
+        "sync digest clock era lasting withheld fault globs masks plan descriptors aside metrics sink world error random reply cache bulkhead \
          under_way lib",
     ),
     ("bench", "wire say look fault process load echo cases yard report run main"),
     ("chaos", "say record fault servers dice judge report client ground load blows run main"),
     (
         "cli",
-        "columns print machine meant schema exit allocations fault texts signals show outside inherit shared log arguments replies given words \
+        "columns print machine meant schema exit allocations fault arrivals texts signals show outside inherit shared log arguments replies given words \
          reference serve targets client follow peer stdio keys replicas demo ask list fetch read prompt discover check convert call \
          args lib main",
     ),

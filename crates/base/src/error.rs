@@ -66,6 +66,12 @@ pub enum CallError {
         /// How long it may write nothing.
         silence: Duration,
     },
+    /// The server is a program that is to be started when others have been. Nothing was sent.
+    #[error("upstream {upstream:?} waits to be started: as many others are starting as may at a time")]
+    WaitsToStart {
+        /// The server.
+        upstream: String,
+    },
     /// The server wants credentials that it was not given.
     #[error("upstream {upstream:?} refuses our credentials (HTTP {status})")]
     Unauthorized {

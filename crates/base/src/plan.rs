@@ -18,6 +18,7 @@ use transport::net::Address;
 
 use crate::globs::Globs;
 use crate::masks::Masks;
+use crate::withheld::Withheld;
 
 /// One generation of configuration.
 #[derive(Debug, Clone, Default)]
@@ -77,6 +78,12 @@ impl Plan {
     #[must_use]
     pub fn shares_addresses(&self) -> bool {
         self.listeners.iter().any(|listener| listener.reuse_port)
+    }
+
+    /// Whether what was not heard here can be heard elsewhere, or later.
+    #[must_use]
+    pub fn keeps_streams(&self) -> bool {
+        self.replicas.is_some() || self.routes.iter().any(|route| route.durable_streams)
     }
 }
 
@@ -302,6 +309,8 @@ pub struct StdioReach {
     pub idle_after: Option<Duration>,
     /// How long its process may take to end after each step of ending it.
     pub grace: Duration,
+    /// What of our environment it was not given, to explain an end.
+    pub withheld: Withheld,
 }
 
 impl fmt::Debug for StdioReach {

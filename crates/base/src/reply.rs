@@ -133,7 +133,7 @@ pub fn wire(error: &CallError) -> ErrorRow {
             // That it opened was said once.
             ..row(StatusCode::OK, Answered, own::UNAVAILABLE, Level::DEBUG, "breaker_open")
         },
-        CallError::Starting { upstream, .. } => ErrorRow {
+        CallError::Starting { upstream, .. } | CallError::WaitsToStart { upstream } => ErrorRow {
             data: Some(data("upstream_starting", upstream, Retry::Safe)),
             // That it takes long was said once.
             ..row(StatusCode::OK, Answered, own::UNAVAILABLE, Level::DEBUG, "upstream_starting")

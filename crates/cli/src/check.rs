@@ -1,14 +1,19 @@
 //! `portolan check`: every mistake of a configuration at once, and, if asked, whether its servers are there.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use base::fault::Why;
+use base::lasting::Lasting;
 use base::plan::{LeftOut, Plan, SchemaRule, UpstreamPlan};
 use config::Severity;
-use futures_util::future::join_all;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use mcp::discover::Discovered;
 use upstream::Health;
 
+use crate::arrivals::{self, Tally};
 use crate::client::{Client, Deaf};
 use crate::exit::Exit;
 use crate::fault::Fault;
@@ -82,30 +87,63 @@ async fn connect(plan: Plan) -> Result<Exit, Fault> {
     let width = names.map(|name| name.chars().count()).max().unwrap_or_default();
     let paint = Paint::stdout();
     let names: Vec<_> = servers.iter().map(|server| server.name.clone()).collect();
-    let reaching = servers.into_iter().zip(&rules).map(|(server, rule)| Box::pin(reach(server, *rule)));
-    let reached = join_all(reaching).await;
-    let mut exit = Exit::Ok;
+    let seen = print::out_is_seen();
+    let mut tally = Tally::default();
     for LeftOut { name, why } in left_out {
+        tally.left_out(&name);
         let text = print::safe_out(&why).replace('\n', " ");
         let name = print::safe_out(&name);
         print::out(format!("  {name:<width$}  {}left out{}  {text}\n", paint.error, paint.off))?;
     }
-    for (name, reached) in names.iter().zip(reached) {
-        let (tint, state, text, odd) = match reached {
-            Ok((text, odd)) => (paint.good, "up  ", text, odd),
-            Err(fault) => {
-                exit = Exit::Unreachable;
-                (paint.error, "down", fault.to_string(), Vec::new())
-            }
-        };
-        let text = print::safe_out(&text).replace('\n', " ");
-        print::out(format!("  {name:<width$}  {tint}{state}{}  {text}\n", paint.off))?;
-        for line in odd {
-            let line = print::safe_out(&line).replace('\n', " ");
-            print::out(format!("  {:<width$}        {line}\n", ""))?;
+    let mut reaching: FuturesUnordered<_> = (servers.into_iter().zip(&rules).enumerate())
+        .map(|(at, (server, rule))| async move {
+            let began = Instant::now();
+            let reached = Box::pin(reach(server, *rule, width)).await;
+            (at, Lasting(began.elapsed()), reached)
+        })
+        .collect();
+    let mut waiting = BTreeMap::new();
+    let mut next = 0;
+    while let Some((at, took, reached)) = reaching.next().await {
+        let Some(name) = names.get(at) else { continue };
+        match &reached {
+            Ok(_) => tally.up(),
+            Err(fault) => tally.down(name, &arrivals::brief(name, &fault.why())),
+        }
+        // A person sees each as it comes. Who keeps it wants the same each time.
+        if seen {
+            print::out(lines((name, width), &reached, Some(took)))?;
+            continue;
+        }
+        waiting.insert(at, reached);
+        while let (Some(reached), Some(name)) = (waiting.remove(&next), names.get(next)) {
+            print::out(lines((name, width), &reached, None))?;
+            next += 1;
         }
     }
-    Ok(exit)
+    if tally.count() > 1 {
+        print::out(format!("{}\n", print::safe_out(&tally.sentence())))?;
+    }
+    Ok(if tally.is_all_up() { Exit::Ok } else { Exit::Unreachable })
+}
+
+/// How a server is, and what is odd about it.
+type Reached = Result<(String, Vec<String>), Fault>;
+
+fn lines((name, width): (&str, usize), reached: &Reached, took: Option<Lasting>) -> String {
+    let paint = Paint::stdout();
+    let (tint, state, text, odd) = match reached {
+        Ok((text, odd)) => (paint.good, "up  ", text.clone(), odd.as_slice()),
+        Err(fault) => (paint.error, "down", fault.to_string(), [].as_slice()),
+    };
+    let took = took.map(|took| format!("in {took}: ")).unwrap_or_default();
+    let text = print::safe_out(&text).replace('\n', " ");
+    let mut all = format!("  {name:<width$}  {tint}{state}{}  {took}{text}\n", paint.off);
+    for line in odd {
+        let line = print::safe_out(line).replace('\n', " ");
+        all.push_str(&format!("  {:<width$}        {line}\n", ""));
+    }
+    all
 }
 
 /// What becomes of a server's entries that clients would refuse.
@@ -118,17 +156,39 @@ fn rule(plan: &Plan, server: &UpstreamPlan) -> SchemaRule {
 }
 
 /// How a server is, and what is odd about its lists.
-async fn reach(mut server: UpstreamPlan, rule: SchemaRule) -> Result<(String, Vec<String>), Fault> {
+async fn reach(mut server: UpstreamPlan, rule: SchemaRule, width: usize) -> Reached {
     server.watched = false;
     // What is passed on is not told of in a list.
     server.schema = Some(if rule == SchemaRule::Pass { SchemaRule::Repair } else { rule });
     let mut client = Client::open(server, None)?;
-    let said = describe(&mut client, rule).await;
+    let (servers, paint) = (client.gateway().servers(), Paint::stdout());
+    let still = async {
+        match servers.iter().find(|_| print::out_is_seen()) {
+            Some(server) => {
+                let tell = |text: &str| {
+                    let text = print::safe_out(text).replace('\n', " ");
+                    // That nobody reads it is said by the line that matters.
+                    drop(print::out(format!(
+                        "  {:<width$}  {}...{}   {text}\n",
+                        server.name(),
+                        paint.dim,
+                        paint.off
+                    )));
+                };
+                arrivals::tell_of_start(server, tell).await
+            }
+            None => std::future::pending().await,
+        }
+    };
+    let said = tokio::select! {
+        said = describe(&mut client, rule) => said,
+        never = still => match never {},
+    };
     client.close().await;
     said
 }
 
-async fn describe(client: &mut Client, rule: SchemaRule) -> Result<(String, Vec<String>), Fault> {
+async fn describe(client: &mut Client, rule: SchemaRule) -> Reached {
     let answer = client.get("server/discover", &[], &mut Deaf).await?;
     let found = Discovered::read(answer.message())
         .map_err(|fault| Fault::Unreachable(format!("its description cannot be read: {fault}")))?;
@@ -136,7 +196,7 @@ async fn describe(client: &mut Client, rule: SchemaRule) -> Result<(String, Vec<
         Health::Up { era, revision, transport } => {
             format!("{}, {revision}{}", era.name(), discover::over(transport))
         }
-        Health::Down { why, said } => return Err(Fault::Unreachable(Why { what: why, said }.to_string())),
+        Health::Down { why, said } => return Err(Fault::Down(Why { what: why, said })),
         Health::Unknown => String::new(),
     };
     let mut odd = Vec::new();
@@ -159,6 +219,10 @@ fn tell(odd: &list::Odd, listing: &list::Listing, rule: SchemaRule) -> String {
     let done = match (rule, mended) {
         (SchemaRule::Pass, true) => {
             "passed on as it is, though clients may refuse the whole list; schema = \"repair\" mends it"
+        }
+        // What has a name is shown under it, however odd.
+        (SchemaRule::Pass, false) if !name.is_empty() => {
+            "passed on as it is, though clients may refuse the whole list; schema = \"repair\" leaves it out"
         }
         (_, true) => "repaired",
         (_, false) => "left out",

@@ -170,6 +170,11 @@ impl Client {
         }
     }
 
+    /// What stands in front of the server.
+    pub(crate) fn gateway(&self) -> Arc<Gateway> {
+        Arc::clone(&self.gateway)
+    }
+
     /// How the server is, where there is one.
     pub(crate) fn health(&self) -> Health {
         self.gateway.health().pop().map_or(Health::Unknown, |(_, health)| health)
@@ -190,18 +195,18 @@ impl Client {
     /// Why the only server is down, if there is one and it is.
     pub(crate) fn only_down(&self) -> Option<String> {
         match self.gateway.health().as_slice() {
-            [(name, _)] => self.why_down(name),
+            [(name, _)] => self.why_down(name).map(|why| why.to_string()),
             _ => None,
         }
     }
 
     /// Why a server of this name is down, if it is one of ours and is.
-    pub(crate) fn why_down(&self, name: &str) -> Option<String> {
+    pub(crate) fn why_down(&self, name: &str) -> Option<Why> {
         let (_, health) = self.gateway.health().into_iter().find(|(server, _)| server == name)?;
         let Health::Down { why, said } = health else { return None };
-        let all = Why { what: why, said }.to_string();
         let ours = format!("upstream {:?}", crate::given::SERVER);
-        Some(if self.is_one_nameless { all.replace(&ours, "the server") } else { all })
+        let what = if self.is_one_nameless { why.replace(&ours, "the server") } else { why };
+        Some(Why { what, said })
     }
 
     /// What an error response means for the user: whether the server says no, or is not there.
@@ -216,7 +221,7 @@ impl Client {
         let member = data.as_ref().and_then(|data| data.string("upstream").ok().flatten());
         let name = member.as_deref().unwrap_or(crate::given::SERVER);
         if absent && let Some(why) = self.why_down(name) {
-            return Fault::Unreachable(why);
+            return Fault::Down(why);
         }
         let details = error.data.map(|data| format!("\ndata: {}", crate::show::pretty::pretty(data, 0)));
         let text = format!("{} ({}){}", error.message, error.code, details.unwrap_or_default());

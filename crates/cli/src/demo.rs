@@ -128,7 +128,12 @@ impl Servers {
             env: outside::environment(),
             directory: None,
         };
-        let stdio = StdioReach { child, idle_after: None, grace: Duration::from_secs(2) };
+        let stdio = StdioReach {
+            child,
+            idle_after: None,
+            grace: Duration::from_secs(2),
+            withheld: Default::default(),
+        };
         let upstreams = vec![
             servers.http(new, Eras::Modern).await?,
             servers.http(old, Eras::Legacy).await?,

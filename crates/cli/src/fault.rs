@@ -2,6 +2,7 @@
 
 use std::io;
 
+use base::fault::Why;
 use gateway::assembly::StartFault;
 
 use crate::exit::Exit;
@@ -30,6 +31,9 @@ pub(crate) enum Fault {
     /// The other side cannot be reached, or does not answer.
     #[error("{0}")]
     Unreachable(String),
+    /// The server is down.
+    #[error("{0}")]
+    Down(Why),
     /// The other side says no.
     #[error("{what}")]
     Refused {
@@ -83,13 +87,21 @@ impl Fault {
         }
     }
 
+    /// The same as what happened, and what a program said.
+    pub(crate) fn why(&self) -> Why {
+        match self {
+            Self::Down(why) => why.clone(),
+            other => other.to_string().into(),
+        }
+    }
+
     /// What the program ends with.
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Usage { .. } => Exit::Usage,
             Self::Config(_) | Self::LeftOut(_) => Exit::Config,
             Self::Hinted(fault, _) => fault.exit(),
-            Self::Outside(_) | Self::Unreachable(_) => Exit::Unreachable,
+            Self::Outside(_) | Self::Unreachable(_) | Self::Down(_) => Exit::Unreachable,
             Self::Refused { .. } => Exit::Findings,
             Self::Unread => Exit::Ok,
             Self::Interrupted => Exit::Interrupted,

@@ -5,13 +5,15 @@
 //! `serve`, `stdio` and `demo` run a gateway for others; `discover`, `list`, `call`, `read` and `prompt` are a client,
 //! and that client is a gateway too: `client` puts one in front of the server and speaks to it as a modern client over
 //! stdio would, so that every era and transport is one way of code. `words`, `targets` and `peer` say which are meant,
-//! `replies` what it is answered when it asks, `show` how a result looks to a person. `keys` and `replicas` look
-//! after what `shared` opens for `serve`. The ground: `fault`, `print`, `columns`, `log`, `outside`, `signals`.
+//! `arrivals` how servers come up, `replies` what it is answered when it asks, `show` how a result looks to a person.
+//! `keys` and `replicas` look after what `shared` opens for `serve`. The ground: `fault`, `print`, `columns`, `log`,
+//! `outside`, `signals`.
 
 #[cfg(feature = "count-allocations")]
 mod allocations;
 mod args;
 mod arguments;
+mod arrivals;
 mod ask;
 mod call;
 mod check;

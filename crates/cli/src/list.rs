@@ -215,7 +215,7 @@ pub(crate) fn say_missing<'m>(
     for (server, why) in missing {
         if said.insert(server) {
             // Of a server that it has started itself it knows more than clients are told.
-            let why = client.why_down(server).unwrap_or_else(|| why.clone());
+            let why = client.why_down(server).map(|why| why.to_string()).unwrap_or_else(|| why.clone());
             print::err(&print::safe_err(&format!("warning: {what} of {server} are missing: {why}\n")));
         }
     }

@@ -66,20 +66,26 @@ fn with_all_of_the_gateway(filter: &str) -> String {
     whole
 }
 
+fn filter_of(filter: &str) -> Result<EnvFilter, Fault> {
+    EnvFilter::try_new(with_all_of_the_gateway(filter)).map_err(|error| {
+        Fault::usage(format!("{filter:?} is no log filter: {error}"))
+            .hint("such as info, or warn,gateway=debug")
+    })
+}
+
 /// Begins to log.
 pub(crate) fn begin(log: &Log, default: &str) -> Result<Voice, Fault> {
     let from_environment = || std::env::var(FILTER_VARIABLE).ok().filter(|text| !text.trim().is_empty());
-    let filter = log.filter.clone().or_else(from_environment).unwrap_or_else(|| default.to_owned());
-    let filter = EnvFilter::try_new(with_all_of_the_gateway(&filter)).map_err(|error| {
-        Fault::usage(format!("{filter:?} is no log filter: {error}"))
-            .hint("such as info, or warn,gateway=debug")
-    })?;
+    let filter = log.filter.clone().or_else(from_environment).as_deref().map(filter_of).transpose()?;
     let voice = match log.log_format {
         Format::Text => Voice::Person,
         Format::Json => Voice::Machine,
         Format::Auto if print::err_is_seen() => Voice::Person,
         Format::Auto => Voice::Machine,
     };
+    // A person is told how the servers come up.
+    let quieter = || if voice == Voice::Person && default == "info" { "info,upstream=warn" } else { default };
+    let filter = filter.map_or_else(|| filter_of(quieter()), Ok)?;
     let log = fmt::layer().with_writer(std::io::stderr);
     let all = registry().with(filter).with(Repeats::default());
     let begun = match voice {

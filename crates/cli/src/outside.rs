@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use base::clock::SystemClock;
 use base::metrics::Metrics;
 use base::plan::Plan;
 use base::sink::Sinks;
-use base::world::World;
+use base::world::{World, start_places};
 use gateway::assembly::child_places;
 use store::seal::{Seal, draw_first_random};
+use tokio::sync::Semaphore;
 use transport::child::{Spawn, SystemSpawn};
 use transport::descriptors;
 use transport::memory::Memory;
@@ -21,6 +22,9 @@ use transport::workers::Workers;
 
 use crate::fault::Fault;
 use crate::machine;
+
+/// The places for programs that are starting, whichever of our worlds starts them.
+static STARTS: LazyLock<Arc<Semaphore>> = LazyLock::new(start_places);
 
 /// What servers and clients are told of us.
 pub(crate) const IDENTITY: &str =
@@ -75,6 +79,7 @@ pub(crate) fn world(
         memory,
         workers,
         children: child_places(plan),
+        starts: Arc::clone(&STARTS),
         store: None,
         tasks: Default::default(),
     })

@@ -4,14 +4,18 @@ use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use base::fault::Why;
 use base::plan::Plan;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use gateway::assembly::{Bound, Gateway, REPLICAS};
 use replica::Replica;
 use tokio::signal::unix::SignalKind;
 use transport::net::Address;
 use transport::workers::Workers;
-use upstream::Health;
+use upstream::Upstream;
 
+use crate::arrivals::{self, Tally};
 use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::inherit::Inheriting;
@@ -108,12 +112,13 @@ impl Serve {
         let replica = shared::replica(&world)?;
         let bound_by = listeners(&plan);
         let left_out = configuration::left_out(&plan);
+        let names_left_out: Vec<_> = plan.left_out.iter().map(|left| left.name.clone()).collect();
         descriptors::share(&mut plan, descriptors);
         let gateway = Gateway::with_replica(plan, world, replica.clone());
         let bound = gateway.listen().await?;
         announce(&bound, &configuration, voice);
         say_left_out(left_out.as_deref(), voice);
-        let settled = settle(&gateway);
+        let settled = settle(&gateway, names_left_out, voice);
         let living = live(&shared, replica.as_deref());
         tokio::pin!(settled, living);
         let mut is_settled = false;
@@ -260,21 +265,50 @@ fn warn_of_exposure(address: &Address, listener: &str, voice: Voice) {
     }
 }
 
-/// Says how the servers are, once each was tried.
-async fn settle(gateway: &Gateway) {
-    gateway.settled().await;
-    notify::ready();
-    let health = gateway.health();
-    let down: Vec<_> = health.iter().filter(|(_, health)| !matches!(health, Health::Up { .. })).collect();
-    let up = health.len() - down.len();
-    if down.is_empty() {
-        tracing::info!(servers = up, "ready: every server is up");
-    } else {
-        let names: Vec<_> = down.iter().map(|(name, _)| name.as_str()).collect();
-        tracing::warn!(
-            up,
-            down = names.join(", "),
-            "ready, but not every server is up; those are tried again"
-        );
+/// Says how the servers are: to a person of each as it comes, and of all once each was tried.
+async fn settle(gateway: &Gateway, left_out: Vec<String>, voice: Voice) {
+    let mut tally = Tally::default();
+    left_out.iter().for_each(|name| tally.left_out(name));
+    let servers = gateway.servers();
+    let watched: Vec<_> = servers.iter().filter(|server| server.plan().watched).collect();
+    let width = watched.iter().map(|server| server.name().chars().count()).max().unwrap_or_default();
+    let mut coming: FuturesUnordered<_> =
+        watched.into_iter().map(|server| come(gateway, server, (width, voice))).collect();
+    while let Some((name, came)) = coming.next().await {
+        match came {
+            Ok(()) => tally.up(),
+            Err(why) => tally.down(&name, &arrivals::brief(&name, &why)),
+        }
     }
+    notify::ready();
+    let said = tally.sentence();
+    match voice {
+        Voice::Person => print::err(&format!("{}\n", print::safe_err(&said))),
+        Voice::Machine if tally.is_all_up() => tracing::info!("ready: {said}"),
+        Voice::Machine => tracing::warn!("ready, but not every server is up: {said}"),
+    }
+}
+
+/// Waits until a server was tried. A person is told how that went, and meanwhile what it says.
+async fn come(
+    gateway: &Gateway,
+    server: &Upstream,
+    (width, voice): (usize, Voice),
+) -> (String, Result<(), Why>) {
+    let (name, paint) = (server.name().to_owned(), Paint::stderr());
+    let tell = |(tint, state): (&str, &str), text: &str| {
+        if voice == Voice::Person {
+            let text = print::safe_err(text).replace('\n', " ");
+            print::err(&format!("  {name:<width$}  {tint}{state:<4}{}  {text}\n", paint.off));
+        }
+    };
+    let came = tokio::select! {
+        came = arrivals::arrival(gateway, server) => came,
+        never = arrivals::tell_of_start(server, |text| tell((paint.dim, "..."), text)) => match never {},
+    };
+    let came = came.map(|text| tell((paint.good, "up"), &text));
+    if let Err(why) = &came {
+        tell((paint.error, "down"), &arrivals::brief(&name, why));
+    }
+    (name, came)
 }

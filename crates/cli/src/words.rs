@@ -115,7 +115,12 @@ impl Target {
                     env: outside::environment(),
                     directory: None,
                 };
-                let reach = Reach::Stdio(StdioReach { child, idle_after: None, grace: GRACE });
+                let reach = Reach::Stdio(StdioReach {
+                    child,
+                    idle_after: None,
+                    grace: GRACE,
+                    withheld: Default::default(),
+                });
                 let mut plan = UpstreamPlan::new(given::SERVER, reach);
                 plan.deadlines.connect = START;
                 Ok(plan)

@@ -96,6 +96,11 @@ impl<'a> Outside<'a> {
         self.env.get(name)
     }
 
+    /// The names of all environment variables.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.env.names()
+    }
+
     /// The variables by which programs get out of this network, as far as they are set.
     pub(crate) fn network(&self) -> Vec<String> {
         let known = NETWORK.iter().flat_map(|name| [(*name).to_owned(), name.to_ascii_lowercase()]);

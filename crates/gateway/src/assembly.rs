@@ -376,6 +376,20 @@ impl Gateway {
         self.live.load().health()
     }
 
+    /// The servers, as they are configured now.
+    #[must_use]
+    pub fn servers(&self) -> Vec<Arc<Upstream>> {
+        self.live.load().servers.values().map(|server| Arc::clone(&server.upstream)).collect()
+    }
+
+    /// How many tools a server lists; nothing as long as that is not known.
+    #[must_use]
+    pub fn tools(&self, server: &str) -> Option<usize> {
+        let live = self.live.load();
+        let mut members = live.endpoints.iter().flat_map(|(_, endpoint)| &endpoint.route.catalog.members);
+        members.find(|member| member.upstream.name() == server)?.count_tools()
+    }
+
     /// Waits until each server that is watched was reached, or was found not to be reachable.
     pub async fn settled(&self) {
         let live = self.live.load_full();

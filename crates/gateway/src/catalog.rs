@@ -71,6 +71,8 @@ pub(crate) struct Member {
     health: watch::Receiver<Health>,
     /// When it was last asked for its tools before a call and did not give them.
     in_vain: Mutex<Option<Instant>>,
+    /// Why its entries were last missing, as long as they are.
+    missing: Mutex<Option<String>>,
 }
 
 /// Where a call goes.
@@ -130,6 +132,7 @@ impl Catalog {
                 shelf,
                 health: upstream.health_changes(),
                 in_vain: Mutex::default(),
+                missing: Mutex::default(),
             }
         };
         let members = upstreams.iter().enumerate().map(member).collect();
@@ -320,6 +323,7 @@ impl Catalog {
             match part {
                 Ok(Pages { pages, lacks, is_old, .. }) => {
                     merged.is_told &= !pages.is_empty();
+                    member.missing(None);
                     // What one server lists twice, on different pages, is one thing.
                     let mut names = HashSet::new();
                     for page in pages {
@@ -337,13 +341,7 @@ impl Catalog {
                 }
                 Err(fault) => {
                     is_partial = true;
-                    let name = member.upstream.name();
-                    tracing::warn!(
-                        upstream = name,
-                        method = method.name,
-                        "its entries are missing: {}",
-                        log(fault)
-                    );
+                    member.missing(Some((method, log(fault))));
                     merged.lacks(member, fault.public());
                 }
             }
@@ -399,6 +397,23 @@ impl Member {
     /// What a view shows of it.
     pub(crate) fn sight<'a>(&'a self, view: &'a View) -> Sight<'a> {
         Sight::of(self.upstream.label(), view)
+    }
+
+    /// Its entries are missing for this reason, or they are not. A reason is said once, however many lists are asked for.
+    fn missing(&self, why: Option<(&Method, String)>) {
+        let mut before = lock(&self.missing);
+        let Some((method, why)) = why else {
+            *before = None;
+            return;
+        };
+        let (upstream, method) = (self.upstream.name(), method.name);
+        // Times go on, and are no other reason.
+        let reason: String = why.chars().filter(|c| !c.is_ascii_digit()).collect();
+        if before.as_ref() == Some(&reason) {
+            return tracing::debug!(upstream, method, "its entries are missing: {why}");
+        }
+        tracing::warn!(upstream, method, "its entries are missing: {why}");
+        *before = Some(reason);
     }
 
     /// What it calls the thing that it shows under a name without a prefix.
@@ -461,6 +476,17 @@ impl Member {
         if let Some(method) = method::find("tools/list").filter(|_| !self.knows_tools(caller.era())) {
             drop(self.reader.read_early(method, caller).await);
         }
+    }
+
+    /// How many tools it lists, once they were read to their end.
+    pub(crate) fn count_tools(&self) -> Option<usize> {
+        let discovered = self.upstream.known_link(Era::Modern);
+        if discovered.is_some_and(|(_, discovered)| !discovered.capabilities.tools) {
+            return Some(0);
+        }
+        let index = self.shelf.index(Era::Modern);
+        let is_known = index.complete.contains(&"tools/list");
+        is_known.then(|| index.seen.keys().filter(|(kind, _)| *kind == Kind::Tool).count())
     }
 
     fn knows_tools(&self, client: Era) -> bool {

@@ -62,6 +62,7 @@ struct Inner {
     newest: AtomicU64,
     /// How much was sent that is no request.
     said: AtomicUsize,
+    has_begun: AtomicBool,
     /// Whether it has ended before anything could be written to it.
     is_deaf: AtomicBool,
     /// What it says that is no message.
@@ -91,6 +92,7 @@ impl Pipe {
             uses: AtomicU64::new(0),
             newest: AtomicU64::new(0),
             said: AtomicUsize::new(0),
+            has_begun: AtomicBool::new(false),
             is_deaf: AtomicBool::new(false),
             words,
             metrics: Arc::clone(&shared.world.metrics),
@@ -184,6 +186,15 @@ impl Pipe {
     /// Nothing at all could be written to it.
     pub(crate) fn is_deaf(&self) -> bool {
         self.inner.is_deaf.load(Ordering::Relaxed)
+    }
+
+    /// Its server has said what it is.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.inner.has_begun.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn begun(&self) {
+        self.inner.has_begun.store(true, Ordering::Relaxed);
     }
 
     fn found_deaf(&self) {

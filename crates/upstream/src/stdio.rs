@@ -8,6 +8,7 @@ use std::time::Duration;
 use base::error::CallError;
 use base::fault::Why;
 use base::plan::StdioReach;
+use base::withheld::Withheld;
 use mcp::version::Era;
 use tokio::io::AsyncRead;
 use tokio::sync::OwnedSemaphorePermit;
@@ -204,7 +205,13 @@ impl Processes {
         world.tasks.spawn(run);
         let stderr =
             world.tasks.spawn(read_stderr(Arc::clone(shared), signs.heard_in(child.stderr), words.clone()));
-        let with = Supervision { stderr, words, grace: self.reach.grace, place };
+        let with = Supervision {
+            stderr,
+            words,
+            grace: self.reach.grace,
+            withheld: self.reach.withheld.clone(),
+            place,
+        };
         world.tasks.spawn(supervise(Arc::clone(shared), child.process, pipe.clone(), with));
         Ok(NewPipe::new(pipe, child.unread))
     }
@@ -229,6 +236,7 @@ struct Supervision {
     stderr: JoinHandle<()>,
     words: LastWords,
     grace: Duration,
+    withheld: Withheld,
     place: OwnedSemaphorePermit,
 }
 
@@ -245,10 +253,15 @@ async fn supervise(shared: Arc<Shared>, mut process: Box<dyn Process>, pipe: Pip
         let last_words = async { tokio::join!(pipe.drained(), with.stderr) };
         drop(timeout(LAST_WORDS, last_words).await);
         let said = with.words.all();
-        tracing::warn!(upstream = name, pid, %status, "a child process ended");
-        let what = format!("the process ended ({status})");
-        let why = format!("{what}; it is started again when it is next needed");
-        shared.set_health(Health::Down { why, said: said.clone() });
+        let hint = said.as_deref().and_then(|said| with.withheld.hint(said));
+        let hint = hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+        let what = format!("the process ended ({status}){hint}");
+        tracing::debug!(upstream = name, pid, %status, "a child process ended");
+        // Of one that has not begun whoever begins it takes note.
+        if pipe.has_begun() {
+            let why = format!("{what}; it is started again when it is next needed");
+            shared.set_health(Health::Down { why, said: said.clone() });
+        }
         pipe.close(Why { what, said });
     }
     child::end(process, with.grace).await;
@@ -266,7 +279,8 @@ async fn read_stderr(shared: Arc<Shared>, stderr: impl AsyncRead + Send + Unpin,
         if let Some(tap) = &shared.world.tap {
             tap.saw(&WireEvent::Stderr(&text));
         }
-        tracing::info!(target: "portolan::stderr", upstream = shared.plan.name, "{text}");
+        // Its last words are told when it fails.
+        tracing::debug!(target: "portolan::stderr", upstream = shared.plan.name, "{text}");
         words.add(&text);
     }
 }

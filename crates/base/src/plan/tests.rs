@@ -30,7 +30,10 @@ fn over_stdio() -> UpstreamPlan {
         directory: None,
     };
     let grace = Duration::from_secs(2);
-    UpstreamPlan::new("one", Reach::Stdio(StdioReach { child, idle_after: None, grace }))
+    UpstreamPlan::new(
+        "one",
+        Reach::Stdio(StdioReach { child, idle_after: None, grace, withheld: Default::default() }),
+    )
 }
 
 type Change<P> = fn(&mut P);

@@ -47,6 +47,7 @@ fn every() -> Vec<CallError> {
                 fault: Fault::Status(503),
             }),
         },
+        CallError::WaitsToStart { upstream: "github".to_owned() },
         CallError::Starting {
             upstream: upstream(),
             so_far: Duration::from_secs(40),

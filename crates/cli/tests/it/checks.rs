@@ -76,6 +76,7 @@ fn servers_are_reached_if_that_is_asked() {
         mcp.json can be used: 2 servers
           web    up    modern, 2026-07-28, 39 tools
           local  up    legacy, 2025-11-25, 39 tools
+        2 of 2 up
         "#);
     let ended =
         check(r#"{"mcpServers":{"gone":{"url":"http://127.0.0.1:1/mcp"}}}"#, "mcp.json", &["--connect"]);
@@ -127,6 +128,7 @@ fn odd_entries_of_lists_are_told() {
           two  up    legacy, 2025-06-18, 1 tool
                      tool "odd": inputSchema: missing ({"type":"object"}): left out
                      tool: it is null, not an object: left out
+        2 of 2 up
         "#);
 }
 
@@ -185,6 +187,34 @@ fn the_last_words_of_a_program_that_is_still_starting_are_told() {
     assert!(ended.stdout.contains("; it said: Downloading 40 MB"), "{}", ended.stdout);
 }
 
+/// What a program was not given, and names or is likely to want, is told with the key that gives it.
+#[test]
+fn a_variable_that_was_withheld_from_a_program_that_ends_is_named() {
+    let text = "[defaults]\nnetwork_env = false\n\
+        [upstream.keyless]\ncommand = [\"sh\", \"-c\", \"echo SOME_API_KEY is required >&2; exit 1\"]\n\
+        [upstream.lost]\ncommand = [\"sh\", \"-c\", \"echo unable to get local issuer certificate >&2; exit 1\"]\n\
+        [upstream.given]\ninherit_env = [\"SOME_API_KEY\"]\ncommand = [\"sh\", \"-c\", \"echo SOME_API_KEY is wrong >&2; exit 1\"]\n";
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("c.toml"), text).unwrap();
+    let mut check = command(&["check", "c.toml", "--connect"]);
+    let check = check.current_dir(dir.path()).env("SOME_API_KEY", "k").env("NODE_EXTRA_CA_CERTS", "/ca.pem");
+    let ended = finish(check);
+    let line = |name: &str| {
+        ended.stdout.lines().find(|line| line.starts_with(&format!("  {name} "))).unwrap().to_owned()
+    };
+    let key = "the environment variable SOME_API_KEY was withheld from it; inherit_env gives a program what it names";
+    assert!(line("keyless").contains(key), "{}", ended.stdout);
+    let ca = line("lost");
+    assert!(
+        ca.contains("NODE_EXTRA_CA_CERTS") && ca.contains("were withheld from it; inherit_env gives"),
+        "{ca}"
+    );
+    assert!(!line("given").contains("withheld"), "{}", ended.stdout);
+    let all = "0 of 3 up; down: given: SOME_API_KEY is wrong; keyless: SOME_API_KEY is required; \
+               lost: unable to get local issuer certificate\n";
+    assert!(ended.stdout.ends_with(all), "{}", ended.stdout);
+}
+
 const ONE_BAD: &str = r#"{ "mcpServers": {
   "good": { "command": "PROGRAM", "args": ["reference-server", "--stdio"] },
   "bad": { "command": "x", "env": { "KEY": "${PORTOLAN_TEST_NO_SUCH_KEY}" } }
@@ -201,6 +231,7 @@ fn a_bad_entry_is_left_out_unless_that_is_not_wanted() {
     mcp.json can be used, with 2 warnings: 1 server; left out: "bad"
       bad   left out  the environment variable PORTOLAN_TEST_NO_SUCH_KEY is not set
       good  up    modern, 2026-07-28, 39 tools
+    1 of 2 up; left out: bad
     ----- stderr -----
     mcp.json:3:23: warning: there is no program "x" in the PATH
       |

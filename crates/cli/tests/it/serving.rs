@@ -96,6 +96,62 @@ fn a_list_says_whose_entries_are_missing() {
     assert!(ended.stderr.contains("warning: entries of away are missing: "), "{}", ended.stderr);
 }
 
+/// A good server, one that lacks something, and one that takes its time.
+fn three(dir: &TempDir) -> PathBuf {
+    let path = dir.path().join("portolan.toml");
+    let config = format!(
+        "[upstream.good]\ncommand = [{PORTOLAN:?}, \"reference-server\", \"--stdio\"]\n\
+         [upstream.bad]\ncommand = [\"sh\", \"-c\", \"echo one >&2; echo KEY is required >&2; exit 1\"]\n\
+         [upstream.slow]\ncommand = [\"sh\", \"-c\", \"echo Downloading 40 MB >&2; sleep 600\"]\ntimeouts = {{ connect = \"4s\" }}\n"
+    );
+    std::fs::write(&path, config).unwrap();
+    path
+}
+
+#[test]
+fn a_person_sees_how_each_server_comes_up_and_what_came_of_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = three(&dir);
+    let args = ["serve", path.to_str().unwrap(), "--listen", "127.0.0.1:0", "--log-format", "text"];
+    let mut serve = Running::start(&args);
+    let mut said = Vec::new();
+    while !said.last().is_some_and(|line: &String| line.starts_with("1 of 3 up")) {
+        said.push(serve.stderr.next());
+    }
+    let line = |start: &str| {
+        said.iter().find(|line| line.starts_with(start)).unwrap_or_else(|| panic!("{start} {said:#?}"))
+    };
+    assert!(
+        line("  good  up    in ").ends_with(" s, 39 tools")
+            || line("  good  up    in ").ends_with(" ms, 39 tools")
+    );
+    assert_eq!(line("  bad   down  "), "  bad   down  KEY is required");
+    assert_eq!(line("  slow  ...   "), "  slow  ...   still starting: Downloading 40 MB");
+    assert_eq!(said.last().unwrap(), "1 of 3 up; down: bad: KEY is required; slow: Downloading 40 MB");
+    assert!(!said.iter().any(|line| line.contains("INFO") && line.contains("child process")), "{said:#?}");
+}
+
+/// What a program says is told once, when it fails; and that it cannot be reached is one line for each try.
+#[test]
+fn the_log_has_one_line_for_each_server_and_one_for_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = three(&dir);
+    let mut serve = Running::start(&["serve", path.to_str().unwrap(), "--listen", "127.0.0.1:0"]);
+    let mut said = Vec::new();
+    while !said.last().is_some_and(|line: &String| line.contains("1 of 3 up")) {
+        said.push(serve.stderr.next());
+    }
+    let lines = |text: &str| said.iter().filter(|line| line.contains(text)).count();
+    assert_eq!(lines("\"reached\",\"upstream\":\"good\""), 1, "{said:#?}");
+    assert_eq!(lines("KEY is required"), 2, "when it ended, and in the summary: {said:#?}");
+    assert_eq!(lines("portolan::stderr"), 0, "{said:#?}");
+    let last = said.last().unwrap();
+    assert!(
+        last.contains("ready, but not every server is up: 1 of 3 up; down: bad: KEY is required; slow: "),
+        "{last}"
+    );
+}
+
 /// A directory with a configuration of marked stdio servers, each under its name.
 pub(crate) fn configured(servers: &[(&str, &Mark)]) -> (TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use base::plan::StdioReach;
+use base::withheld::Withheld;
 use transport::child::ChildSpec;
 
 use super::{DAY, LITERAL, Lowering, MINUTE, SECOND};
@@ -41,7 +42,8 @@ impl Lowering<'_, '_> {
         };
         let program = self.program(&program, command.span, &env);
         let child = ChildSpec { program, args: all.collect(), env, directory: Some(directory) };
-        Some(StdioReach { child, idle_after, grace })
+        let withheld = self.withheld(&child.env);
+        Some(StdioReach { child, idle_after, grace, withheld })
     }
 
     fn word(&mut self, word: &At<Template>) -> Option<String> {
@@ -130,6 +132,16 @@ impl Lowering<'_, '_> {
             }
         }
         env
+    }
+
+    /// What is set here, and the program does not get.
+    fn withheld(&self, env: &BTreeMap<String, String>) -> Withheld {
+        let withheld = |name: &String| !env.contains_key(name);
+        Withheld {
+            names: self.outside.names().into_iter().filter(withheld).collect(),
+            network: self.outside.network().into_iter().filter(withheld).collect(),
+            key: if self.foreign() { "--inherit-env" } else { "inherit_env" },
+        }
     }
 
     pub(super) fn variable_name(&mut self, name: &At<String>) -> bool {

@@ -267,6 +267,11 @@ fn unreachable_plan() -> UpstreamPlan {
         env: std::collections::BTreeMap::new(),
         directory: None,
     };
-    let reach = base::plan::StdioReach { child, idle_after: None, grace: Duration::ZERO };
+    let reach = base::plan::StdioReach {
+        child,
+        idle_after: None,
+        grace: Duration::ZERO,
+        withheld: Default::default(),
+    };
     UpstreamPlan::new("", Reach::Stdio(reach))
 }

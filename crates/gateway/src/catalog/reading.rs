@@ -454,6 +454,9 @@ impl Reader {
         match (self.upstream.sick(), self.upstream.health()) {
             (Some(error), _) => error,
             (None, Health::Down { why, said }) => {
+                // That it cannot be reached is said once.
+                let again = format!("upstream {upstream:?} cannot be reached: ");
+                let why = why.strip_prefix(&again).unwrap_or(&why).to_owned();
                 CallError::Unreachable { upstream, why: Why { what: why, said }.into(), fault: None }
             }
             (None, _) => CallError::Deadline { upstream, after: self.upstream.waited_so_far() },

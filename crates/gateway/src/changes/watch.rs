@@ -299,7 +299,7 @@ impl Watch {
                         }
                         continue;
                     }
-                    tracing::info!(upstream = self.upstream.name(), "away for longer than {MOMENT:?}");
+                    tracing::debug!(upstream = self.upstream.name(), "away for longer than {MOMENT:?}");
                     self.each_reader(|reader| reader.gone());
                     if health.wait_for(|health| !matches!(health, Health::Down { .. })).await.is_err() {
                         return;

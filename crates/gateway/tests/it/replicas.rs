@@ -154,7 +154,12 @@ impl Session {
 fn process(program: &str) -> Reach {
     let program = program.to_owned();
     let child = ChildSpec { program, args: Vec::new(), env: BTreeMap::new(), directory: None };
-    Reach::Stdio(StdioReach { child, idle_after: None, grace: Duration::from_secs(2) })
+    Reach::Stdio(StdioReach {
+        child,
+        idle_after: None,
+        grace: Duration::from_secs(2),
+        withheld: Default::default(),
+    })
 }
 
 /// What a refusal says.

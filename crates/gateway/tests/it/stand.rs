@@ -9,7 +9,7 @@ use base::clock::Clock;
 use base::metrics::Metrics;
 use base::plan::{HttpReach, Limits, ListenerPlan, Naming, Plan, Reach, RoutePlan, StdioReach, UpstreamPlan};
 use base::sink::{Sink, Sinks};
-use base::world::World;
+use base::world::{World, start_places};
 use gateway::assembly::{Gateway, child_places};
 use replica::{Replica, ReplicaInfo};
 use store::Store;
@@ -18,6 +18,7 @@ use testkit::clock::WallClock;
 use testkit::http::Client;
 use testkit::server::{Desk, Persona, ScriptedServer};
 use testkit::spawn::MemorySpawn;
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use transport::child::ChildSpec;
 use transport::http::client::{ClientSettings, Destination};
@@ -38,6 +39,8 @@ pub(crate) struct Stand {
     pub(crate) store: Option<Arc<Store>>,
     /// What its clients are denied, if it has a gate that denies.
     pub(crate) denials: Option<Denials>,
+    /// The places for programs that are starting.
+    pub(crate) starts: Arc<Semaphore>,
     /// What runs beside calls.
     pub(crate) tasks: TaskTracker,
     /// What is told of each call that is over, beside the metrics.
@@ -91,6 +94,7 @@ impl Stand {
             memory: Memory::default(),
             store: None,
             denials: None,
+            starts: start_places(),
             tasks: TaskTracker::new(),
             sink: None,
         }
@@ -141,6 +145,7 @@ impl Stand {
             memory: self.memory,
             workers: transport::workers::Workers::default(),
             children: child_places(&self.plan),
+            starts: self.starts,
             store: self.store,
             tasks: self.tasks,
         };
@@ -185,5 +190,6 @@ pub(crate) fn stdio_reach(program: &str) -> StdioReach {
         },
         idle_after: None,
         grace: std::time::Duration::from_secs(2),
+        withheld: Default::default(),
     }
 }

@@ -9,6 +9,7 @@ use testkit::net::MemoryNetwork;
 use testkit::server::Persona;
 use testkit::spawn::{Event, MemorySpawn, Stdio};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until};
 use upstream::Health;
 
@@ -152,4 +153,52 @@ async fn a_program_that_only_ever_writes_to_stderr_is_given_up_after_five_minute
     sleep_until(begun + seconds(300)).await;
     let health = health(&running).await;
     assert!(health.contains("not started within 300s") && health.contains("timeouts.connect"), "{health}");
+}
+
+/// Programs of which each answers after so long, in a gateway that may start two at a time.
+async fn two_at_a_time(courses: &[(&str, Course)]) -> (Running, MemorySpawn, Instant) {
+    let mut stand = Stand::new(Arc::new(MemoryNetwork::default()));
+    stand.starts = Arc::new(Semaphore::new(2));
+    for (name, course) in courses {
+        drop(stand.add(name, Over::Stdio, Persona::legacy()).await);
+        let course = *course;
+        stand.spawn.program(name, move |stdio: Stdio| program(stdio, Instant::now(), course));
+    }
+    let (spawn, begun) = (stand.spawn.clone(), Instant::now());
+    (stand.start().await, spawn, begun)
+}
+
+#[tokio::test(start_paused = true)]
+async fn programs_are_started_a_few_at_a_time_and_their_time_begins_when_they_are() {
+    let slow = Course { writes: seconds(0), answers: Some(seconds(4)) };
+    let (running, spawn, begun) = two_at_a_time(&[("a", slow), ("b", slow), ("c", slow), ("d", slow)]).await;
+    sleep_until(begun + seconds(3)).await;
+    assert_eq!(spawn.started(), 2);
+    let list = ask::modern(&running.client, "tools/list", "").await.response().await;
+    let degraded = json::at(&list, &["result", "_meta", "dev.portolan/degraded"]).unwrap_or_default();
+    assert!(degraded.contains("upstream \\\"c\\\" waits to be started"), "{list}");
+    sleep_until(begun + seconds(5)).await;
+    assert_eq!(spawn.started(), 4);
+    sleep_until(begun + seconds(9)).await;
+    testkit::idle().await;
+    let health = running.gateway.health();
+    assert!(health.iter().all(|(_, health)| matches!(health, Health::Up { .. })), "{health:?}");
+    assert_eq!(spawn.live(), 4, "{:?}", spawn.log());
+}
+
+/// It is given up as late as if it had been the first.
+#[tokio::test(start_paused = true)]
+async fn programs_that_hang_hold_up_the_others_for_a_moment_only() {
+    let (hangs, well) = (
+        Course { writes: seconds(0), answers: None },
+        Course { writes: seconds(0), answers: Some(seconds(1)) },
+    );
+    let (running, _spawn, begun) =
+        two_at_a_time(&[("a", hangs), ("b", hangs), ("c", hangs), ("d", well)]).await;
+    sleep_until(begun + seconds(12)).await;
+    testkit::idle().await;
+    assert!(matches!(running.gateway.health()[3].1, Health::Up { .. }), "{:?}", running.gateway.health());
+    sleep_until(begun + seconds(39)).await;
+    testkit::idle().await;
+    assert!(matches!(running.gateway.health()[2].1, Health::Unknown), "{:?}", running.gateway.health());
 }

@@ -2,6 +2,7 @@
 
 use base::error::CallError;
 use base::fault::{BreakerState, Fault};
+use base::lasting::Lasting;
 use tokio::time::Instant;
 
 use super::breaker::Entry;
@@ -68,8 +69,8 @@ impl BreakerCell {
         self.count(BreakerState::Open);
         tracing::warn!(
             upstream = self.upstream(),
-            ?again,
-            "fails again and again, and is left alone for a while: {error}"
+            "fails again and again, and is left alone; it is tried again in {}: {error}",
+            Lasting(again.unwrap_or_default())
         );
         true
     }

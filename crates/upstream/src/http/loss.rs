@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use base::error::CallError;
 use base::fault::Fault;
+use base::lasting::Lasting;
 use base::sync::lock;
 use http::HeaderMap;
 use mcp::answer;
@@ -239,8 +240,8 @@ impl HttpWire {
         if let Some(pause) = self.opening_pauses.ended(session.opened_at, held) {
             tracing::warn!(
                 upstream = self.shared.plan.name,
-                ?pause,
-                "session after session ends soon after it was opened; the next one waits"
+                "session after session ends soon after it was opened; the next one waits {}",
+                Lasting(pause)
             );
         }
     }

@@ -4,6 +4,7 @@
 //! Where one costs much, as a process does, several [`Whose`] share it if that makes no difference (`keeping`, `temper`).
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::fmt;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,7 +20,7 @@ use mcp::call::Call;
 use mcp::jsonrpc::Id;
 use mcp::meta::LogLevel;
 use mcp::version::Era;
-use tokio::sync::{Mutex as AsyncMutex, Notify, OwnedMutexGuard};
+use tokio::sync::{Mutex as AsyncMutex, Notify, OwnedMutexGuard, OwnedSemaphorePermit};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use transport::child::Unread;
@@ -32,11 +33,14 @@ mod starts;
 
 use self::pauses::{Pauses, Pausing};
 pub(crate) use self::starts::{Signs, TooLate};
-use self::starts::{Starting, Starts};
+use self::starts::{Starting, Starts, Turn};
 use crate::ask::Asked;
 use crate::link::{Health, Link, Whose};
 use crate::pipe::{Pipe, Wants};
 use crate::shared::Shared;
+
+/// For so long a program that starts keeps others from starting. One that takes longer waits for something, and does not work.
+const HOLDS_PLACE: Duration = Duration::from_secs(10);
 
 /// How a conversation begins.
 pub(crate) trait Begin: fmt::Debug + Send + Sync + 'static {
@@ -144,6 +148,9 @@ impl<B: Begin> PipePool<B> {
             if let Some(running) = self.fitting(whose, need) {
                 return Ok(running);
             }
+            if self.stopped.is_cancelled() {
+                return Err(self.unused());
+            }
             let begun = tokio::select! {
                 biased;
                 begun = self.begun(whose, need) => begun?,
@@ -181,9 +188,9 @@ impl<B: Begin> PipePool<B> {
         let wire = Arc::clone(self);
         let starting = self.shared.world.tasks.spawn(async move {
             let alone = wire.kin(&told).is_none();
-            let start = wire.starts.begin(&told, (first.is_some(), alone));
+            let mut start = wire.starts.begin(&told, (first.is_some(), alone));
             let _first = first;
-            let running = match wire.start_in_time(&told, &start).await {
+            let running = match wire.start_in_time(&told, &mut start).await {
                 Ok(running) => running,
                 // Some programs can run only once: then that one is everybody's.
                 Err(error) => {
@@ -239,24 +246,45 @@ impl<B: Begin> PipePool<B> {
         }
     }
 
-    async fn start_in_time(&self, whose: &Whose, start: &Starting<'_>) -> Result<Running, CallError> {
+    async fn start_in_time(&self, whose: &Whose, start: &mut Starting<'_>) -> Result<Running, CallError> {
+        self.may_start(whose)?;
         let silence = self.shared.plan.deadlines.connect;
+        let place = tokio::select! {
+            biased;
+            () = self.stopped.cancelled() => return Err(self.unused()),
+            place = self.place() => place,
+        };
+        start.goes();
         let started = tokio::select! {
             biased;
             started = self.start(whose, &start.signs) => started,
             late = start.given_up(silence, || self.is_late(silence, &start.signs)) => {
                 Err(self.shared.not_there(Why { what: self.begin.was_late(late), said: start.signs.said() }))
             }
-            () = self.stopped.cancelled() => return Err(self.shared.unreachable("Portolan no longer uses it")),
+            () = self.stopped.cancelled() => return Err(self.unused()),
+            never = hold(place) => match never {},
         };
         if let Err(error @ (CallError::Unreachable { .. } | CallError::InvalidAnswer { .. })) = &started {
             self.failed(whose, error);
-            // Nobody has waited for it who could take note of that.
-            if start.is_late() && !self.is_up() {
+            // Perhaps nobody waits for it who could take note of that.
+            if !self.is_up() {
                 self.shared.set_down(error);
             }
         }
         started
+    }
+
+    /// A place among the programs that are starting, whose server ever they are.
+    async fn place(&self) -> Option<OwnedSemaphorePermit> {
+        if !B::IS_COSTLY {
+            return None;
+        }
+        // Nobody closes it.
+        Arc::clone(&self.shared.world.starts).acquire_owned().await.ok()
+    }
+
+    fn unused(&self) -> CallError {
+        self.shared.unreachable("Portolan no longer uses it")
     }
 
     /// One is given more time. Until it has begun, the server is down for whoever asks.
@@ -288,7 +316,10 @@ impl<B: Begin> PipePool<B> {
 
     /// Why something is not there yet that is being begun; of what is late, if only that counts.
     pub(crate) fn starting(&self, only_late: bool) -> Option<CallError> {
-        self.starts.oldest(only_late).map(|since| self.still_starting(since))
+        self.starts.oldest(only_late).map(|since| match since {
+            Turn::Since(since) => self.still_starting(since),
+            Turn::Waits => CallError::WaitsToStart { upstream: self.shared.plan.name.clone() },
+        })
     }
 
     fn still_starting(&self, since: Instant) -> CallError {
@@ -383,7 +414,6 @@ impl<B: Begin> PipePool<B> {
     }
 
     async fn start(&self, whose: &Whose, signs: &Signs) -> Result<Running, CallError> {
-        self.may_start(whose)?;
         let running = self.begin.begin(&self.shared, whose, signs).await?;
         self.shared.knows(&running.link);
         self.shared.temper.is_of(running.link.discovered.info.as_deref());
@@ -407,6 +437,13 @@ impl<B: Begin> PipePool<B> {
     }
 }
 
+/// Keeps a place for as long as a start may keep it.
+async fn hold(place: Option<OwnedSemaphorePermit>) -> Infallible {
+    tokio::time::sleep(HOLDS_PLACE).await;
+    drop(place);
+    std::future::pending().await
+}
+
 impl NewPipe {
     pub(crate) fn new(pipe: Pipe, unread: Option<Unread>) -> Self {
         Self { pipe, kept: false, unread }
@@ -423,6 +460,7 @@ impl NewPipe {
 
     pub(crate) fn keep(mut self) -> Pipe {
         self.kept = true;
+        self.pipe.begun();
         self.pipe.clone()
     }
 }

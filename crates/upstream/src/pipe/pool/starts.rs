@@ -28,8 +28,19 @@ struct Start {
     /// Whether everybody waits for it.
     is_first: bool,
     since: Instant,
+    /// Whether others are started before it.
+    waits: bool,
     is_late: bool,
     signs: Signs,
+}
+
+/// Whether it is the turn of one that is to be begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// Others are begun before it.
+    Waits,
+    /// It is being begun since then.
+    Since(Instant),
 }
 
 /// One that is being begun, until dropped.
@@ -75,7 +86,7 @@ impl Starts {
         self.0.send_if_modified(|starts| {
             number = starts.iter().map(|start| start.number + 1).max().unwrap_or(0);
             let (whose, signs) = (whose.clone(), signs.clone());
-            starts.push(Start { number, whose, is_first, since, is_late: false, signs });
+            starts.push(Start { number, whose, is_first, since, waits: true, is_late: false, signs });
             false
         });
         Starting { starts: self, number, since, alone, signs }
@@ -101,14 +112,29 @@ impl Starts {
         starts.iter().min_by_key(|start| start.since).and_then(|start| start.signs.said())
     }
 
-    /// Since when the oldest of them is being begun; of those that are late, if only they count.
-    pub(super) fn oldest(&self, only_late: bool) -> Option<Instant> {
+    /// How it stands with the oldest of them; of those that are late, if only they count.
+    pub(super) fn oldest(&self, only_late: bool) -> Option<Turn> {
         let starts = self.0.borrow();
-        starts.iter().filter(|start| start.is_late || !only_late).map(|start| start.since).min()
+        let oldest =
+            starts.iter().filter(|start| start.is_late || !only_late).min_by_key(|start| start.since);
+        oldest.map(|start| if start.waits { Turn::Waits } else { Turn::Since(start.since) })
     }
 }
 
 impl Starting<'_> {
+    /// Its turn has come: its time begins now.
+    pub(super) fn goes(&mut self) {
+        let since = Instant::now();
+        self.since = since;
+        self.starts.0.send_if_modified(|starts| {
+            let start = starts.iter_mut().find(|start| start.number == self.number);
+            if let Some(start) = start {
+                (start.waits, start.since) = (false, since);
+            }
+            false
+        });
+    }
+
     /// Becomes ready when it is to be given up: after `silence` without a sign. `on_late` is called once if it is given more time
     /// than that.
     pub(super) async fn given_up(&self, silence: Duration, on_late: impl FnOnce()) -> TooLate {
