@@ -2,6 +2,7 @@
 
 use std::future::Future;
 
+use base::lasting::Lasting;
 use futures_util::future::join_all;
 use tokio::time::{Duration, Instant, timeout, timeout_at};
 
@@ -52,9 +53,13 @@ impl Gateway {
         self.shares.suspended.close();
         self.shares.tasks.clear();
         let until = deadline.max(Instant::now() + PARTING.min(limits.drain));
-        let all_ended = timeout_at(until, self.idle(&live)).await.is_ok();
+        let abandoned = if live.plan.keeps_streams() { limits.drain } else { PARTING };
+        let all_ended = timeout_at(until, self.idle(&live, abandoned)).await.unwrap_or_default();
         if !all_ended {
-            tracing::warn!("calls were still under way after {:?}; they are lost", limits.drain);
+            tracing::warn!(
+                "calls were still under way after the time to drain ({}), or nobody was left to hear their answer; they are lost",
+                Lasting(limits.drain)
+            );
         }
         // All at once and not for ever: one server that hangs must not keep the others, or us, from ending.
         let stopped = join_all(live.servers.values().map(|server| {
@@ -82,12 +87,14 @@ impl Gateway {
         }
     }
 
-    /// Waits until no connection is left, and then until no call is: those of legacy clients outlive their connection.
-    fn idle<'g>(&'g self, live: &'g Live) -> impl Future<Output = ()> + 'g {
+    /// Waits until no connection is left, and then until no call is: those of legacy clients outlive their connection. Once nobody is
+    /// there to hear an answer, or to come back for it, that has an end of its own. Says whether all calls have ended.
+    fn idle<'g>(&'g self, live: &'g Live, abandoned: Duration) -> impl Future<Output = bool> + 'g {
         self.connections.close();
-        async {
+        async move {
             self.connections.wait().await;
-            join_all(live.servers.values().map(|server| server.upstream.idle())).await;
+            let calls = join_all(live.servers.values().map(|server| server.upstream.idle()));
+            timeout(abandoned, calls).await.is_ok()
         }
     }
 }

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use transport::net::Address;
 
 use crate::ask;
+use crate::doors::{Door, Kind};
 use crate::stand::{Over, Running, Stand};
 
 struct Scene {
@@ -140,6 +141,29 @@ async fn a_call_under_way_has_the_time_that_the_plan_gives() {
         }
         stopping.await.unwrap();
         assert!(began.elapsed().as_secs() <= if answered { 9 } else { 12 }, "{:?}", began.elapsed());
+    }
+}
+
+/// The call of a legacy client goes on when its connection ends; but once nobody can come back for its answer, a server that hangs
+/// does not hold up the end for the whole time.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_nobody_can_hear_of_any_more_is_not_waited_for_long() {
+    for answers_after in [1, 3600] {
+        let mut scene = Scene::new(|stand| stand.plan.limits.drain = Duration::from_secs(30)).await;
+        let mut door = Door::open(Kind::LegacyHttp, &scene.running).await;
+        let begun = door.begin(&door.body("1", "tools/call", r#""name":"t""#, "")).await;
+        let asked = scene.desk.asked("tools/call").await;
+        drop(begun);
+        testkit::idle().await;
+        assert!(!asked.is_gone(), "it goes on");
+        let (began, stopping) = (Instant::now(), scene.stop());
+        tokio::time::sleep(Duration::from_secs(answers_after).min(Duration::from_secs(1))).await;
+        assert!(!stopping.is_finished());
+        if answers_after == 1 {
+            asked.result("{}").await;
+        }
+        stopping.await.unwrap();
+        assert!(began.elapsed().as_secs() <= if answers_after == 1 { 2 } else { 5 }, "{:?}", began.elapsed());
     }
 }
 
