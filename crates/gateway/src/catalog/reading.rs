@@ -261,6 +261,11 @@ impl Reader {
         }
     }
 
+    /// Whoever was given a list without it has been told to ask again.
+    pub(crate) fn owes_nothing(&self) {
+        lock(&self.owed).clear();
+    }
+
     /// What may not be asked for yet is asked for then.
     fn back_later(self: &Arc<Self>, due: Instant) {
         if self.tries_again.swap(true, Ordering::Relaxed) {

@@ -237,6 +237,8 @@ impl Watch {
                 }
                 // The first connection has missed nothing.
                 if before > 0 {
+                    // Who was given a list without it is told by this, too.
+                    self.each_reader(|reader| reader.owes_nothing());
                     self.everything_changed();
                 }
             }
@@ -431,7 +433,10 @@ impl Watch {
         // A process says it on its stdout; over HTTP there is a stream for it, or there is none.
         let mut stream = self.upstream.notification_stream(&self.principal, self.link_client().await).await?;
         let hears = stream.is_some() || self.upstream.is_process();
-        if hears {
+        if hears && self.upstream.is_process() && *self.upstream.epoch(self.era).borrow() > 1 {
+            // It is heard from its beginning on, of which it was told already that anything may have changed.
+            self.gap.store(false, Ordering::Relaxed);
+        } else if hears {
             self.close_gap();
         }
         let hear = async {

@@ -79,6 +79,31 @@ async fn a_process_that_died_is_started_again_though_nobody_calls_it() {
     assert_eq!((spawn.started(), spawn.live()), (2, 1));
 }
 
+/// Whether somebody has asked for the list while it was not there or not.
+#[tokio::test(start_paused = true)]
+async fn a_process_that_is_started_again_is_told_of_once() {
+    for asks in [false, true] {
+        let mut stand = Stand::new(Arc::new(MemoryNetwork::default()));
+        let (server, _desk) = stand.add("up", Over::Stdio, Persona::legacy().able(ABLE).tools(&["t"])).await;
+        drop(stand.add("other", Over::Http, Persona::modern().tools(&["o"])).await);
+        let spawn = stand.spawn.clone();
+        let running = stand.start().await;
+        running.gateway.settled().await;
+        let mut stream = ask::modern(&running.client, "subscriptions/listen", TOOLS).await;
+        assert!(stream.event().await.unwrap().contains("acknowledged"));
+        server.crash();
+        if asks {
+            drop(ask::modern(&running.client, "tools/list", "").await.response().await);
+        }
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        drop(ask::modern(&running.client, "prompts/get", r#""name":"up__p""#).await.response().await);
+        assert_eq!(spawn.started(), 2);
+        assert_eq!(method_of(stream.event().await).await, "notifications/tools/list_changed");
+        let again = tokio::time::timeout(Duration::from_secs(30), stream.event()).await;
+        assert!(again.is_err(), "{asks} {again:?}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_listened_while_a_server_was_away_hears_when_it_is_back() {
     let (running, network) = before_anybody().await;
