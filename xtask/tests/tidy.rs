@@ -19,6 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("base", &["auth", "mcp", "store", "transport"]),
     ("upstream", &["auth", "base", "mcp", "store", "transport"]),
     ("replay", &["base", "mcp", "store", "transport"]),
+    ("identity", &["auth", "base", "mcp", "store", "transport"]),
     ("gateway", &["auth", "base", "mcp", "replay", "replica", "store", "transport", "upstream"]),
     ("replica", &["auth", "base", "mcp", "store", "transport"]),
     ("config", &["base", "mcp", "store", "transport"]),

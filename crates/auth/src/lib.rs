@@ -1,29 +1,27 @@
 //! Who you are, and whether you may. A [`Permit`] is made only here, and nothing is sent to a server without one.
 //!
-//! There is one gate so far, the open one: every client is the anonymous principal and may do everything that the
-//! configuration exposes, which is why a listener beyond loopback warns. Identity and policy become further gates
-//! behind the same functions; with them, what is not allowed is denied, and what may not be used is not seen ([`View`]).
+//! There are two gates so far. Behind the open one every client is the anonymous principal and may do everything that the
+//! configuration exposes, which is why a listener beyond loopback warns. The other lets in whom somebody identifies
+//! ([`Identify`]), and nobody else. Policy becomes a further gate behind the same functions; with it, what is not allowed is
+//! denied, and what may not be used is not seen ([`View`]).
 
 use std::sync::Arc;
 
 mod action;
+mod claims;
+mod identify;
 mod principal;
+mod refusal;
 #[doc(hidden)]
 pub mod testing;
 mod view;
 
 pub use self::action::Action;
+pub use self::claims::Claims;
+pub use self::identify::{Identified, Identify};
 pub use self::principal::{Credentials, Identity, Principal};
+pub use self::refusal::{Refusal, Why};
 pub use self::view::{View, ViewId};
-
-/// Why something is not done.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Refusal {
-    /// No rule allows it.
-    #[error("not allowed")]
-    Denied,
-}
 
 /// Decides. Decisions are pure functions of principal and action.
 #[derive(Debug, Clone)]
@@ -32,6 +30,7 @@ pub struct Gate(Rules);
 #[derive(Debug, Clone)]
 enum Rules {
     Open,
+    Identified(Arc<dyn Identify>),
     Testing(testing::Denials),
 }
 
@@ -40,6 +39,12 @@ impl Gate {
     #[must_use]
     pub fn open() -> Self {
         Self(Rules::Open)
+    }
+
+    /// A gate that lets in whom this identifies. They may do everything that the configuration exposes.
+    #[must_use]
+    pub fn of(identify: Arc<dyn Identify>) -> Self {
+        Self(Rules::Identified(identify))
     }
 
     /// A gate that denies what a test says.
@@ -53,10 +58,11 @@ impl Gate {
     ///
     /// # Errors
     /// When the credentials do not say.
-    pub async fn identify(&self, _credentials: Credentials<'_>) -> Result<Identity, Refusal> {
-        match self.0 {
+    pub async fn identify(&self, credentials: Credentials<'_>) -> Result<Identity, Refusal> {
+        match &self.0 {
             Rules::Open => Ok(Identity::anonymous()),
-            Rules::Testing(_) => Ok(Identity { principal: testing::client(), until: None }),
+            Rules::Identified(by) => by.identify(credentials).outcome().await,
+            Rules::Testing(_) => Ok(Identity { principal: testing::client(), ..Identity::anonymous() }),
         }
     }
 
@@ -77,7 +83,7 @@ impl Gate {
     #[must_use]
     pub fn view(&self, principal: &Principal) -> View {
         match &self.0 {
-            Rules::Open => View::everything(),
+            Rules::Open | Rules::Identified(_) => View::everything(),
             Rules::Testing(denials) => denials.of(principal).map_or_else(View::everything, View::without),
         }
     }

@@ -4,7 +4,10 @@ use std::fmt;
 use std::sync::{Arc, LazyLock};
 use std::time::SystemTime;
 
-use http::HeaderMap;
+use http::{HeaderMap, Method};
+use mcp::json;
+
+use crate::claims::Claims;
 
 /// Who makes a call. Caches, sessions and seals are bound to it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -20,6 +23,21 @@ impl Principal {
     pub fn anonymous() -> Self {
         static ANONYMOUS: LazyLock<Principal> = LazyLock::new(|| Principal::named("anonymous"));
         ANONYMOUS.clone()
+    }
+
+    /// A subject of an issuer; with a client, the subject as it acts by that client. No two triples have one name, and none
+    /// has the name of a principal of another kind: what an issuer is called has no `#` here, and the rest is quoted.
+    #[must_use]
+    pub fn of(issuer: &str, subject: &str, client: Option<&str>) -> Self {
+        let issuer = issuer.replace('%', "%25").replace('#', "%23");
+        let client = client.map(|client| format!("#{}", json::quote(client))).unwrap_or_default();
+        Self::named(&format!("{issuer}#{}{client}", json::quote(subject)))
+    }
+
+    /// Whoever has a key of Portolan's own for this name.
+    #[must_use]
+    pub fn of_key(name: &str) -> Self {
+        Self::named(&format!("api-key##{}", json::quote(name)))
     }
 
     /// The name that caches and seals are bound to.
@@ -40,6 +58,10 @@ impl fmt::Display for Principal {
 pub struct Credentials<'a> {
     /// The headers that it came with; none over stdio.
     pub headers: &'a HeaderMap,
+    /// The HTTP method; POST over stdio.
+    pub method: &'a Method,
+    /// The path and query that it is sent to, as it came to us; empty over stdio.
+    pub target: &'a str,
 }
 
 /// Who sends a request, as its credentials say.
@@ -49,19 +71,50 @@ pub struct Identity {
     pub principal: Principal,
     /// Until when the credentials are good. Nothing ends by it yet: there is no gate whose credentials end.
     pub until: Option<SystemTime>,
+    /// What was said of the caller by whoever vouches for it; nothing where nobody does.
+    pub claims: Option<Arc<Claims>>,
 }
 
 impl Identity {
     /// The one identity of an endpoint without identity.
     #[must_use]
     pub fn anonymous() -> Self {
-        Self { principal: Principal::anonymous(), until: None }
+        Self { principal: Principal::anonymous(), until: None, claims: None }
     }
 
     /// An identity that another replica has found out, and says under the seal of all replicas: credentials may be good
     /// once only, so they are not looked at twice.
     #[must_use]
     pub fn told_by_replica(principal: &str, until: Option<SystemTime>) -> Self {
-        Self { principal: Principal::named(principal), until }
+        Self { principal: Principal::named(principal), until, claims: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn no_two_callers_have_one_name() {
+        let parts =
+            ["", "a", "a#\"b\"", "\"b\"", "b", "anonymous", "a%23", "a#", "\\", "api-key#", "api-key", "#"];
+        let mut names = BTreeSet::from([Principal::anonymous()]);
+        let mut count = 1;
+        for one in parts {
+            assert!(names.insert(Principal::of_key(one)), "{one}");
+            for other in parts {
+                assert!(names.insert(Principal::of(one, other, None)), "{one} {other}");
+                count += 1;
+                for client in parts {
+                    assert!(names.insert(Principal::of(one, other, Some(client))), "{one} {other} {client}");
+                    count += 1;
+                }
+            }
+            count += 1;
+        }
+        assert_eq!(names.len(), count);
+        assert_eq!(Principal::of("https://id.example", "a", None).id(), "https://id.example#\"a\"");
     }
 }

@@ -20,6 +20,8 @@ use crate::globs::Globs;
 use crate::masks::Masks;
 use crate::withheld::Withheld;
 
+pub mod identity;
+
 /// One generation of configuration.
 #[derive(Debug, Clone, Default)]
 pub struct Plan {

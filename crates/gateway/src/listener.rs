@@ -109,8 +109,9 @@ impl Listener {
         }
         let identity = match &hop {
             Hop::Direct => {
-                let identified = endpoint.route.gate.identify(Credentials { headers: &exchange.headers });
-                match identified.await {
+                let target = exchange.uri.path_and_query().map_or("", |target| target.as_str());
+                let (headers, method) = (&exchange.headers, &exchange.method);
+                match endpoint.route.gate.identify(Credentials { headers, method, target }).await {
                     Ok(identity) => identity,
                     Err(refusal) => return refuse_call(&refusal.into(), None, Era::Modern),
                 }

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use auth::Credentials;
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 use transport::lines::{LineReader, write_line};
@@ -24,7 +24,7 @@ pub(crate) async fn serve(
     // A process that does not read is waited for: nobody else suffers.
     let (out, lines) = outbox::new(end.clone(), None);
     // There are no headers, and one client: who it is is found out once.
-    let credentials = Credentials { headers: &HeaderMap::new() };
+    let credentials = Credentials { headers: &HeaderMap::new(), method: &Method::POST, target: "" };
     let identity = endpoint.route.gate.identify(credentials).await.map_err(io::Error::other)?;
     let conversation = Conversation::new(endpoint, ("stdio".into(), identity), out, end.clone());
     let mut reader = LineReader::new(input, limit);

@@ -1,0 +1,317 @@
+//! Who vouches for callers, and what an endpoint asks of them.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use mcp::method::Kind;
+use transport::http::client::{ClientSettings, Destination};
+
+use crate::globs::Globs;
+
+/// Who vouches for callers: an authorization server, or another maker of signed tokens. Two that are the same are one issuer,
+/// which a reload leaves alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IssuerPlan {
+    /// Its name in the configuration.
+    pub name: String,
+    /// What its tokens have as `iss`, byte for byte (RFC 8414 §2: no query, no fragment).
+    pub issuer: String,
+    /// Where its keys are.
+    pub keys: KeySource,
+    /// What it may sign with. Nothing else is looked at, whatever a token says.
+    pub algorithms: Vec<Algorithm>,
+    /// What its tokens have as `aud` in place of an endpoint's URL; empty where it can be told the URL.
+    pub audiences: Vec<String>,
+    /// By how much its clock may be wrong.
+    pub leeway: Duration,
+    /// What its tokens have as `typ`.
+    pub types: TokenTypes,
+    /// Which of its claims mean what.
+    pub claims: ClaimNames,
+    /// What else its tokens must say.
+    pub required: Vec<ClaimRule>,
+    /// Whether one subject is another principal by another client.
+    pub principal_by_client: bool,
+    /// How it is asked about tokens that say nothing themselves.
+    pub introspection: Option<IntrospectionPlan>,
+    /// Tokens that were issued earlier are not good any more.
+    pub not_before: Option<SystemTime>,
+    /// Whether it may be asked over plain HTTP at a loopback address.
+    pub allow_http: bool,
+    /// The connection to it.
+    pub client: ClientSettings,
+}
+
+impl IssuerPlan {
+    /// The default of [`Self::leeway`].
+    pub const LEEWAY: Duration = Duration::from_secs(30);
+
+    /// An issuer of that name that is found by its metadata, and all else by default.
+    #[must_use]
+    pub fn new(name: &str, issuer: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            issuer: issuer.to_owned(),
+            keys: KeySource::Discover,
+            algorithms: Algorithm::USUAL.to_vec(),
+            audiences: Vec::new(),
+            leeway: Self::LEEWAY,
+            types: TokenTypes::default(),
+            claims: ClaimNames::default(),
+            required: Vec::new(),
+            principal_by_client: false,
+            introspection: None,
+            not_before: None,
+            allow_http: false,
+            client: ClientSettings { idle_connections: 1, ..ClientSettings::default() },
+        }
+    }
+}
+
+/// Where an issuer's keys are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeySource {
+    /// Where its metadata says: RFC 8414, then OpenID Connect Discovery.
+    Discover,
+    /// At this URL.
+    Url(Destination),
+    /// These: the text of a JWK Set (RFC 7517 §5), as a file held it.
+    Given(Arc<[u8]>),
+}
+
+/// How something is signed (RFC 7518 §3.1, RFC 8037 §3.1). Only what nobody can make who can check it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Algorithm {
+    /// ECDSA, P-256.
+    Es256,
+    /// ECDSA, P-384.
+    Es384,
+    /// Ed25519.
+    EdDsa,
+    /// RSASSA-PSS, SHA-256.
+    Ps256,
+    /// RSASSA-PSS, SHA-384.
+    Ps384,
+    /// RSASSA-PSS, SHA-512.
+    Ps512,
+    /// RSASSA-PKCS1-v1_5, SHA-256.
+    Rs256,
+    /// RSASSA-PKCS1-v1_5, SHA-384.
+    Rs384,
+    /// RSASSA-PKCS1-v1_5, SHA-512.
+    Rs512,
+}
+
+impl Algorithm {
+    /// All that there are.
+    pub const ALL: [Self; 9] = [
+        Self::Es256,
+        Self::Es384,
+        Self::EdDsa,
+        Self::Ps256,
+        Self::Ps384,
+        Self::Ps512,
+        Self::Rs256,
+        Self::Rs384,
+        Self::Rs512,
+    ];
+    /// What an issuer may sign with if nothing is said.
+    pub const USUAL: [Self; 4] = [Self::Es256, Self::EdDsa, Self::Ps256, Self::Rs256];
+
+    /// As it is written in a header.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Es256 => "ES256",
+            Self::Es384 => "ES384",
+            Self::EdDsa => "EdDSA",
+            Self::Ps256 => "PS256",
+            Self::Ps384 => "PS384",
+            Self::Ps512 => "PS512",
+            Self::Rs256 => "RS256",
+            Self::Rs384 => "RS384",
+            Self::Rs512 => "RS512",
+        }
+    }
+
+    /// The one of that name. `Ed25519` is what RFC 9864 calls EdDSA with that curve.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        if name == "Ed25519" {
+            return Some(Self::EdDsa);
+        }
+        Self::ALL.into_iter().find(|one| one.name() == name)
+    }
+}
+
+/// What an issuer's tokens may have as `typ`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TokenTypes {
+    /// `at+jwt`, `JWT` or nothing: issuers of today.
+    #[default]
+    Usual,
+    /// `at+jwt` and nothing else (RFC 9068 §4).
+    AccessTokens,
+}
+
+/// Which claims mean what. Where a claim lies in another, the names on the way to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimNames {
+    /// Who it is; a text.
+    pub subject: Vec<String>,
+    /// The client; if not said, `client_id`, `azp`, `cid` or `appid`, whichever is there first.
+    pub client: Option<Vec<String>>,
+    /// The groups; a text or a list of texts.
+    pub groups: Vec<String>,
+    /// The scopes; if not said, `scope` or `scp`.
+    pub scopes: Option<Vec<String>>,
+}
+
+impl Default for ClaimNames {
+    fn default() -> Self {
+        let one = |name: &str| vec![name.to_owned()];
+        Self { subject: one("sub"), client: None, groups: one("groups"), scopes: None }
+    }
+}
+
+/// Something that a token must say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimRule {
+    /// The names on the way to the claim.
+    pub claim: Vec<String>,
+    /// Of these it is one, or has one if it is a list. Numbers and truth values are compared as they are written.
+    pub values: Vec<String>,
+}
+
+/// How an issuer is asked about a token (RFC 7662).
+#[derive(Clone, PartialEq, Eq)]
+pub struct IntrospectionPlan {
+    /// Where.
+    pub endpoint: Destination,
+    /// Who we are to it.
+    pub client_id: String,
+    /// What shows that.
+    pub secret: String,
+}
+
+impl fmt::Debug for IntrospectionPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The URL may hold a secret, too.
+        f.debug_struct("IntrospectionPlan").field("client_id", &self.client_id).finish_non_exhaustive()
+    }
+}
+
+/// What a route asks of its callers: it is a protected resource (RFC 9728).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResourcePlan {
+    /// Its URL for everybody outside, byte for byte as it is written: `resource` of its metadata, the audience of its tokens,
+    /// and what proofs of possession are bound to.
+    pub resource: String,
+    /// The route's path, which that URL stands for.
+    pub path: String,
+    /// Other audiences that mean it.
+    pub also_audiences: Vec<String>,
+    /// The names of the issuers that vouch for its callers.
+    pub issuers: Vec<String>,
+    /// The scopes that a client asks for at first.
+    pub scopes_supported: Vec<String>,
+    /// Which scopes what needs.
+    pub scopes: Vec<ScopeRule>,
+    /// What becomes of proofs of possession.
+    pub dpop: DpopRule,
+    /// Whether keys of Portolan's own are good here.
+    pub api_keys: bool,
+}
+
+impl ResourcePlan {
+    /// All scopes that something needs, by its public name or URI: those of every rule that it falls under, each once.
+    pub fn scopes_of(&self, kind: Kind, name: &str) -> Vec<&str> {
+        let mut needed: Vec<&str> = Vec::new();
+        let rules = self.scopes.iter().filter(|rule| rule.kind == kind && rule.names.is_match(name));
+        for scope in rules.flat_map(|rule| &rule.scopes) {
+            if !needed.contains(&scope.as_str()) {
+                needed.push(scope);
+            }
+        }
+        needed
+    }
+}
+
+/// What needs which scopes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScopeRule {
+    /// What kind of thing.
+    pub kind: Kind,
+    /// Which, by their public names or URIs.
+    pub names: Globs,
+    /// The scopes that it needs, all of them.
+    pub scopes: Vec<String>,
+}
+
+/// What becomes of proofs of possession (RFC 9449).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DpopRule {
+    /// A token that is bound to a key needs its proof; others are bearer tokens.
+    #[default]
+    Accept,
+    /// Only bound tokens are good.
+    Require,
+    /// Bound tokens are not good here.
+    Off,
+}
+
+#[cfg(test)]
+mod tests {
+    use globset::Glob;
+
+    use super::*;
+
+    #[test]
+    fn all_scopes_of_a_thing_are_named_at_once() {
+        let rule = |kind, glob: &str, scopes: &[&str]| ScopeRule {
+            kind,
+            names: Globs::new(vec![Glob::new(glob).unwrap()]).unwrap(),
+            scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
+        };
+        let plan = ResourcePlan {
+            resource: "https://gw.example/mcp".to_owned(),
+            path: "/mcp".to_owned(),
+            also_audiences: Vec::new(),
+            issuers: Vec::new(),
+            scopes_supported: Vec::new(),
+            scopes: vec![
+                rule(Kind::Tool, "gh__*", &["gh", "read"]),
+                rule(Kind::Tool, "*_delete", &["write", "gh"]),
+                rule(Kind::Prompt, "*", &["prompts"]),
+            ],
+            dpop: DpopRule::default(),
+            api_keys: false,
+        };
+        assert_eq!(plan.scopes_of(Kind::Tool, "gh__repo_delete"), ["gh", "read", "write"]);
+        assert_eq!(plan.scopes_of(Kind::Prompt, "gh__x"), ["prompts"]);
+        assert!(plan.scopes_of(Kind::Tool, "fs__read").is_empty());
+    }
+
+    #[test]
+    fn algorithms_are_known_by_their_names() {
+        for algorithm in Algorithm::ALL {
+            assert_eq!(Algorithm::named(algorithm.name()), Some(algorithm));
+        }
+        assert_eq!(Algorithm::named("Ed25519"), Some(Algorithm::EdDsa));
+        for name in ["none", "None", "HS256", "es256", "ES256 ", "ES512", ""] {
+            assert_eq!(Algorithm::named(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_not_shown() {
+        let plan = IntrospectionPlan {
+            endpoint: Destination::new("https://id.example/introspect?key=s3cret".parse().unwrap()).unwrap(),
+            client_id: "gateway".to_owned(),
+            secret: "s3cret".to_owned(),
+        };
+        let issuer = IssuerPlan { introspection: Some(plan), ..IssuerPlan::new("id", "https://id.example") };
+        assert!(!format!("{issuer:?}").contains("s3cret") && format!("{issuer:?}").contains("gateway"));
+    }
+}

@@ -1,0 +1,59 @@
+//! What outlives a reload.
+
+use std::sync::{Arc, Mutex};
+
+use base::plan::identity::{IssuerPlan, ResourcePlan};
+use base::sync::lock;
+use base::world::World;
+
+use crate::identifier::Identifier;
+use crate::issuer::Issuer;
+
+/// Issuers with their keys and endpoints with their verified tokens, from one plan to the next: what is the same in both goes
+/// on with all that it knows. One for a process.
+#[derive(Debug)]
+pub struct Identities {
+    world: World,
+    current: Mutex<Current>,
+}
+
+#[derive(Debug, Default)]
+struct Current {
+    issuers: Vec<Arc<Issuer>>,
+    identifiers: Vec<Arc<Identifier>>,
+}
+
+impl Identities {
+    /// None yet.
+    #[must_use]
+    pub fn new(world: World) -> Self {
+        Self { world, current: Mutex::default() }
+    }
+
+    /// What finds out who calls each endpoint, in their order. Issuers that an endpoint names and that are not there vouch
+    /// for nobody.
+    #[must_use]
+    pub fn carry_out(&self, issuers: &[IssuerPlan], resources: &[ResourcePlan]) -> Vec<Arc<Identifier>> {
+        let mut current = lock(&self.current);
+        let of = |plan: &IssuerPlan| {
+            let same = current.issuers.iter().find(|issuer| issuer.plan() == plan);
+            same.map_or_else(|| Issuer::new(plan.clone(), &self.world), Arc::clone)
+        };
+        let issuers: Vec<Arc<Issuer>> = issuers.iter().map(of).collect();
+        let of = |plan: &ResourcePlan| {
+            let vouch = |name: &String| issuers.iter().find(|issuer| issuer.plan().name == *name).cloned();
+            let vouching: Vec<_> = plan.issuers.iter().filter_map(vouch).collect();
+            let is_same = |other: &&Arc<Identifier>| {
+                let (theirs, ours) = (other.issuers(), &vouching);
+                other.plan() == plan
+                    && theirs.len() == ours.len()
+                    && theirs.iter().zip(ours).all(|(their, our)| Arc::ptr_eq(their, our))
+            };
+            let same = current.identifiers.iter().find(is_same).cloned();
+            same.unwrap_or_else(|| Identifier::new(plan.clone(), vouching, &self.world))
+        };
+        let identifiers: Vec<Arc<Identifier>> = resources.iter().map(of).collect();
+        *current = Current { issuers, identifiers: identifiers.clone() };
+        identifiers
+    }
+}
