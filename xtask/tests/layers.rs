@@ -45,7 +45,10 @@ const FLOORS: &[(&str, &str)] = &[
         "gateway",
         "caller catalog changes forward tasks own outcome route call flow bridge live listener assembly lib",
     ),
-    ("identity", "percent shown issuer identifier identities lib"),
+    (
+        "identity",
+        "fault percent url strict shown jwk jws replays token proof tokens fetch discover issuer identifier identities lib",
+    ),
     (
         "mcp",
         "version template sse method json uris headers mirror trace repair reject cache meta tolerant jsonrpc notify \

@@ -1,24 +1,49 @@
 //! Who calls one endpoint.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use auth::{Credentials, Identified, Identify, Refusal, Why};
-use base::plan::identity::ResourcePlan;
+use auth::{Credentials, Identified, Identify, Identity, Refusal};
+use base::plan::identity::{DpopRule, ResourcePlan};
 use base::world::World;
 
-use crate::issuer::Issuer;
-use crate::shown::Shown;
+use crate::fault::{ProofFault, TokenFault};
+use crate::issuer::{Choice, Issuer, KeySet, NoKeys};
+use crate::jwk::sha256;
+use crate::jws::{Jws, has_five_parts, has_three_parts};
+use crate::proof::About;
+use crate::replays::{Replays, Uses};
+use crate::shown::{Scheme, Shown};
+use crate::strict;
+use crate::token::{Measure, Verified, Word};
+use crate::tokens::{Known, TokenDigest, Tokens};
+use crate::url::normal;
 
 /// Finds out who calls an endpoint.
 #[derive(Debug)]
 pub struct Identifier {
     plan: ResourcePlan,
     issuers: Vec<Arc<Issuer>>,
+    world: World,
+    tokens: Tokens,
+    replays: Arc<dyn Replays>,
+}
+
+/// What comes of a token that was not seen lately.
+enum Looked {
+    Good(Known),
+    /// The keys of this issuer, of which one is missing, must be asked for.
+    Ask(usize),
 }
 
 impl Identifier {
-    pub(crate) fn new(plan: ResourcePlan, issuers: Vec<Arc<Issuer>>, _world: &World) -> Arc<Self> {
-        Arc::new(Self { plan, issuers })
+    pub(crate) fn new(
+        plan: ResourcePlan,
+        issuers: Vec<Arc<Issuer>>,
+        replays: Arc<dyn Replays>,
+        world: &World,
+    ) -> Arc<Self> {
+        Arc::new(Self { plan, issuers, world: world.clone(), tokens: Tokens::default(), replays })
     }
 
     /// What the endpoint asks of its callers.
@@ -32,13 +57,152 @@ impl Identifier {
     pub fn issuers(&self) -> &[Arc<Issuer>] {
         &self.issuers
     }
+
+    /// How many tokens are known, and how many bytes they hold.
+    #[must_use]
+    pub fn held(&self) -> (usize, usize) {
+        self.tokens.held()
+    }
+
+    fn signed<'a>(&'a self, shown: Shown<'a>, credentials: Credentials<'a>) -> Identified<'a> {
+        let (digest, now) = (sha256(shown.token.as_bytes()), self.world.clock.now());
+        let is_good = |known: &Known| {
+            self.issuers.get(known.issuer).is_some_and(|issuer| issuer.generation() == Some(known.generation))
+        };
+        if let Some(known) = self.tokens.find(&digest, now, is_good) {
+            return self.admit((&shown, &digest), credentials, &known.verified, now);
+        }
+        let keys = |issuer: &Arc<Issuer>| issuer.known();
+        match self.look(shown.token, now, keys) {
+            Err(fault) => Identified::Now(Err(fault.into())),
+            Ok(Looked::Good(known)) => self.keep((shown, digest), credentials, known, now),
+            Ok(Looked::Ask(issuer)) => Identified::Later(Box::pin(async move {
+                let Some(issuer) = self.issuers.get(issuer) else {
+                    return Err(TokenFault::UnknownIssuer.into());
+                };
+                let asked = issuer.asked().await;
+                let keys = asked.map_err(|NoKeys { retry_after }| Refusal::Unavailable { retry_after })?;
+                let now = self.world.clock.now();
+                match self.look(shown.token, now, |_| Some(Arc::clone(&keys)))? {
+                    Looked::Good(known) => {
+                        self.keep((shown, digest), credentials, known, now).outcome().await
+                    }
+                    Looked::Ask(_) => Err(TokenFault::NoKey.into()),
+                }
+            })),
+        }
+    }
+
+    /// Looks at a signed token. What is cheap to say comes first, and what the token says of itself only counts once it is
+    /// known that its issuer has said so.
+    fn look(
+        &self,
+        token: &str,
+        now: SystemTime,
+        keys: impl FnOnce(&Arc<Issuer>) -> Option<Arc<KeySet>>,
+    ) -> Result<Looked, TokenFault> {
+        let jws = Jws::read(token)?;
+        let header = jws.header()?;
+        let claims = strict::object(&jws.claims)?;
+        let named = strict::text(&claims, "iss")?.ok_or(TokenFault::UnknownIssuer)?;
+        let mut issuers = self.issuers.iter().enumerate();
+        let found = issuers.find(|(_, issuer)| issuer.plan().issuer == named);
+        let (number, issuer) = found.ok_or(TokenFault::UnknownIssuer)?;
+        let allowed = header.algorithm.filter(|one| issuer.plan().algorithms.contains(one));
+        let algorithm = allowed.ok_or(TokenFault::Algorithm)?;
+        let measure = Measure { issuer: issuer.plan(), resource: &self.plan, now };
+        if !measure.takes_type(header.kind.as_deref()) {
+            return Err(TokenFault::Type);
+        }
+        let Some(keys) = keys(issuer) else { return Ok(Looked::Ask(number)) };
+        let key = match keys.choose(algorithm, header.key.as_deref()) {
+            Choice::One(key) => key,
+            Choice::None => return Ok(Looked::Ask(number)),
+            Choice::Several => return Err(TokenFault::SeveralKeys),
+        };
+        if !key.has_signed(algorithm, jws.signed, &jws.signature) {
+            return Err(TokenFault::Signature);
+        }
+        let verified = Arc::new(measure.take(&claims, Word::Signed)?);
+        let until = verified.identity.until.ok_or(TokenFault::NoExpiry)?;
+        Ok(Looked::Good(Known { verified, until, issuer: number, generation: keys.generation }))
+    }
+
+    fn keep<'a>(
+        &'a self,
+        (shown, digest): (Shown<'a>, TokenDigest),
+        credentials: Credentials<'a>,
+        known: Known,
+        now: SystemTime,
+    ) -> Identified<'a> {
+        let verified = Arc::clone(&known.verified);
+        self.tokens.put(digest, known);
+        self.admit((&shown, &digest), credentials, &verified, now)
+    }
+
+    /// Lets in who shows a good token, if it is shown as it must be.
+    fn admit<'a>(
+        &'a self,
+        (shown, digest): (&Shown<'a>, &TokenDigest),
+        credentials: Credentials<'a>,
+        verified: &Verified,
+        now: SystemTime,
+    ) -> Identified<'a> {
+        let refused = |fault: TokenFault| Identified::Now(Err(fault.into()));
+        let Some(key) = &verified.bound else {
+            return match (shown.scheme, self.plan.dpop) {
+                (_, DpopRule::Require) => refused(TokenFault::NotBound),
+                (Scheme::Dpop, _) => refused(TokenFault::Unbound),
+                (Scheme::Bearer, _) => Identified::Now(Ok(verified.identity.clone())),
+            };
+        };
+        if self.plan.dpop == DpopRule::Off {
+            return refused(TokenFault::BoundOff);
+        }
+        // RFC 9449 §7.1: a bound token is good for nobody without its key.
+        if shown.scheme == Scheme::Bearer {
+            return refused(TokenFault::Bound);
+        }
+        let refused = |fault: ProofFault| Identified::Now(Err(fault.into()));
+        let Some(proof) = shown.proof else { return refused(ProofFault::Missing) };
+        let Some(url) = self.url(credentials.target) else { return refused(ProofFault::Url) };
+        let about = About { method: credentials.method.as_str(), url: &url, token: digest, key, now };
+        let proven = match about.check(proof) {
+            Ok(proven) => proven,
+            Err(fault) => return refused(fault),
+        };
+        match self.replays.first(proven.mark, now, proven.until) {
+            Uses::Now(used) => Identified::Now(used.map(|()| verified.identity.clone())),
+            Uses::Later(used) => {
+                let identity: Identity = verified.identity.clone();
+                Identified::Later(Box::pin(async move { used.await.map(|()| identity) }))
+            }
+        }
+    }
+
+    /// The URL that a request was sent to, as everybody outside writes it. Its `Host` says nothing: whoever sends the request
+    /// chooses it, and proxies write it anew. Other paths of the endpoint (HTTP+SSE has two) lie beside its own.
+    fn url(&self, target: &str) -> Option<String> {
+        let path = target.split('?').next().unwrap_or_default();
+        let resource = self.plan.resource.split(['?', '#']).next().unwrap_or_default();
+        if path == self.plan.path {
+            return normal(resource);
+        }
+        resource.strip_suffix(&*self.plan.path).and_then(|before| normal(&format!("{before}{path}")))
+    }
 }
 
 impl Identify for Identifier {
     fn identify<'a>(&'a self, credentials: Credentials<'a>) -> Identified<'a> {
-        let shown = Shown::read(credentials.headers, credentials.target);
-        Identified::Now(shown.and(Err(Refusal::Unauthenticated(Why::Token(
-            "nobody who vouches for callers here has made this token",
-        )))))
+        let shown = match Shown::read(credentials.headers, credentials.target) {
+            Ok(shown) => shown,
+            Err(refusal) => return Identified::Now(Err(refusal)),
+        };
+        if has_three_parts(shown.token) {
+            return self.signed(shown, credentials);
+        }
+        let fault =
+            if has_five_parts(shown.token) { TokenFault::Encrypted } else { TokenFault::NotThreeParts };
+        Identified::Now(Err(fault.into()))
     }
 }

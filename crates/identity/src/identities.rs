@@ -8,12 +8,14 @@ use base::world::World;
 
 use crate::identifier::Identifier;
 use crate::issuer::Issuer;
+use crate::replays::{LocalReplays, Replays, SharedReplays};
 
 /// Issuers with their keys and endpoints with their verified tokens, from one plan to the next: what is the same in both goes
 /// on with all that it knows. One for a process.
 #[derive(Debug)]
 pub struct Identities {
     world: World,
+    replays: Arc<dyn Replays>,
     current: Mutex<Current>,
 }
 
@@ -24,10 +26,19 @@ struct Current {
 }
 
 impl Identities {
-    /// None yet.
+    /// None yet. Proofs of possession are remembered by this process alone.
     #[must_use]
     pub fn new(world: World) -> Self {
-        Self { world, current: Mutex::default() }
+        Self { world, replays: Arc::new(LocalReplays::new()), current: Mutex::default() }
+    }
+
+    /// The same for one of several replicas: a proof that one of them was shown is no good at another. That takes the store
+    /// for each request with a proof.
+    #[must_use]
+    pub fn among_replicas(world: World) -> Self {
+        let Some(store) = &world.store else { return Self::new(world) };
+        let replays = Arc::new(SharedReplays::new(Arc::clone(store)));
+        Self { world, replays, current: Mutex::default() }
     }
 
     /// What finds out who calls each endpoint, in their order. Issuers that an endpoint names and that are not there vouch
@@ -50,7 +61,9 @@ impl Identities {
                     && theirs.iter().zip(ours).all(|(their, our)| Arc::ptr_eq(their, our))
             };
             let same = current.identifiers.iter().find(is_same).cloned();
-            same.unwrap_or_else(|| Identifier::new(plan.clone(), vouching, &self.world))
+            same.unwrap_or_else(|| {
+                Identifier::new(plan.clone(), vouching, Arc::clone(&self.replays), &self.world)
+            })
         };
         let identifiers: Vec<Arc<Identifier>> = resources.iter().map(of).collect();
         *current = Current { issuers, identifiers: identifiers.clone() };

@@ -1,24 +1,237 @@
-//! One issuer and its keys.
+//! One issuer and its keys: fetched when they are first needed, again when one is not among them, and now and then.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use base::plan::identity::IssuerPlan;
+use arc_swap::ArcSwapOption;
+use base::plan::identity::{Algorithm, IssuerPlan, KeySource};
+use base::sync::lock;
+use base::under_way::{Asking, UnderWay, came_until};
 use base::world::World;
+use tokio::time::Instant;
+
+use crate::discover;
+use crate::fetch::{FetchFault, Fetcher, shown};
+use crate::jwk::{self, Key, LeftOut};
+
+/// How often an issuer is asked for its keys at most, however many tokens name one that it has not published.
+const PAUSE: Duration = Duration::from_secs(30);
+/// How long to wait after the first failure while there are no keys; each further one doubles it, up to [`PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// After so long they are fetched anew, beside the calls: an issuer that has taken a key back must be heard.
+const STALE: Duration = Duration::from_secs(600);
 
 /// An issuer, with what is known of its keys.
 #[derive(Debug)]
 pub struct Issuer {
     plan: IssuerPlan,
+    fetcher: Fetcher,
+    world: World,
+    keys: ArcSwapOption<KeySet>,
+    attempts: Mutex<Attempts>,
+    under_way: UnderWay<(), Result<Arc<KeySet>, NoKeys>>,
+}
+
+/// The keys of an issuer at one time.
+#[derive(Debug)]
+pub(crate) struct KeySet {
+    keys: Vec<Key>,
+    fetched: Instant,
+    /// Changes when a key is there no more, or another.
+    pub(crate) generation: u64,
+}
+
+/// There are none now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NoKeys {
+    pub(crate) retry_after: Duration,
+}
+
+#[derive(Debug, Default)]
+struct Attempts {
+    last: Option<Instant>,
+    failures: u32,
+}
+
+/// The key of a signature.
+#[derive(Debug)]
+pub(crate) enum Choice<'k> {
+    One(&'k Key),
+    /// None that is known.
+    None,
+    /// Several, and nothing says which.
+    Several,
+}
+
+impl KeySet {
+    /// RFC 7515 §4.1.4; without a name, only a key that is the only one to fit.
+    pub(crate) fn choose(&self, algorithm: Algorithm, id: Option<&str>) -> Choice<'_> {
+        let is_named = |key: &&Key| id.is_none() || key.id.as_deref() == id;
+        let mut fitting = self.keys.iter().filter(|key| key.fits(algorithm)).filter(is_named);
+        match (fitting.next(), fitting.next()) {
+            (None, _) => Choice::None,
+            (Some(key), None) => Choice::One(key),
+            (Some(_), Some(_)) => Choice::Several,
+        }
+    }
+
+    fn is_same(&self, other: &[Key]) -> bool {
+        let key = |key: &Key| (key.id.clone(), key.thumbprint);
+        let theirs: Vec<_> = other.iter().map(key).collect();
+        self.keys.len() == theirs.len() && self.keys.iter().map(key).all(|one| theirs.contains(&one))
+    }
 }
 
 impl Issuer {
-    pub(crate) fn new(plan: IssuerPlan, _world: &World) -> Arc<Self> {
-        Arc::new(Self { plan })
+    pub(crate) fn new(plan: IssuerPlan, world: &World) -> Arc<Self> {
+        let fetcher = Fetcher::new(&plan, world);
+        let issuer = Self {
+            fetcher,
+            world: world.clone(),
+            keys: ArcSwapOption::empty(),
+            attempts: Mutex::default(),
+            under_way: UnderWay::default(),
+            plan,
+        };
+        if let KeySource::Given(text) = &issuer.plan.keys {
+            match read(text, &issuer.plan.algorithms) {
+                Ok(read) => drop(issuer.keep(read)),
+                Err(FetchFault(why)) => {
+                    tracing::error!(issuer = issuer.plan.name, "its keys cannot be read: {why}");
+                }
+            }
+        }
+        Arc::new(issuer)
     }
 
     /// As it is configured.
     #[must_use]
     pub fn plan(&self) -> &IssuerPlan {
         &self.plan
+    }
+
+    /// Asks the issuer for its keys now, for whoever wants to know whether that goes well. Gives how many may be used, and
+    /// why others may not.
+    ///
+    /// # Errors
+    /// Says what is wrong, for the operator.
+    pub async fn probe(&self) -> Result<(usize, Vec<&'static str>), String> {
+        let (keys, left_out) = self.fetch().await.map_err(|FetchFault(why)| why)?;
+        Ok((keys.len(), left_out.into_iter().map(|LeftOut(why)| why).collect()))
+    }
+
+    pub(crate) fn fetcher(&self) -> &Fetcher {
+        &self.fetcher
+    }
+
+    /// The keys that are known. What is old is fetched anew meanwhile.
+    pub(crate) fn known(self: &Arc<Self>) -> Option<Arc<KeySet>> {
+        let known = self.keys.load_full()?;
+        if known.fetched.elapsed() > STALE {
+            drop(self.ask());
+        }
+        Some(known)
+    }
+
+    /// The generation of the keys that are known.
+    pub(crate) fn generation(&self) -> Option<u64> {
+        self.keys.load().as_ref().map(|known| known.generation)
+    }
+
+    /// The keys as the issuer has them now, unless it was asked a moment ago; then those that are known.
+    pub(crate) async fn asked(self: &Arc<Self>) -> Result<Arc<KeySet>, NoKeys> {
+        let outcome = match self.ask() {
+            Asking::Done(outcome) => Some(outcome),
+            Asking::Goes(mut outcome) => came_until(&mut outcome, None).await.ok().flatten(),
+        };
+        match (outcome, self.keys.load_full()) {
+            (Some(Ok(keys)), _) | (_, Some(keys)) => Ok(keys),
+            (Some(Err(none)), None) => Err(none),
+            (None, None) => Err(NoKeys { retry_after: FIRST_PAUSE }),
+        }
+    }
+
+    /// Who asks while it is asked already waits for the same answer.
+    fn ask(self: &Arc<Self>) -> Asking<Result<Arc<KeySet>, NoKeys>> {
+        let issuer = Arc::clone(self);
+        self.under_way.begin(&self.world.tasks, &(), || async move { issuer.once().await }, |_| {})
+    }
+
+    async fn once(&self) -> Result<Arc<KeySet>, NoKeys> {
+        if let Some(retry_after) = self.pause() {
+            return Err(NoKeys { retry_after });
+        }
+        match self.fetch().await {
+            Ok(read) => {
+                lock(&self.attempts).failures = 0;
+                Ok(self.keep(read))
+            }
+            Err(FetchFault(why)) => {
+                lock(&self.attempts).failures += 1;
+                let has_keys = self.keys.load().is_some();
+                tracing::warn!(issuer = self.plan.name, has_keys, "its keys cannot be fetched: {why}");
+                Err(NoKeys { retry_after: self.pause().unwrap_or(FIRST_PAUSE) })
+            }
+        }
+    }
+
+    /// How long it is to be left alone yet. If not at all, it is as if it were asked now.
+    fn pause(&self) -> Option<Duration> {
+        if let KeySource::Given(_) = self.plan.keys {
+            return Some(PAUSE);
+        }
+        let mut attempts = lock(&self.attempts);
+        let pause = match self.keys.load().is_some() {
+            true => PAUSE,
+            false => FIRST_PAUSE.saturating_mul(1 << attempts.failures.saturating_sub(1).min(5)).min(PAUSE),
+        };
+        let left =
+            attempts.last.and_then(|last| pause.checked_sub(last.elapsed())).filter(|left| !left.is_zero());
+        if left.is_none() {
+            attempts.last = Some(Instant::now());
+        }
+        left
+    }
+
+    fn keep(&self, (keys, left_out): (Vec<Key>, Vec<LeftOut>)) -> Arc<KeySet> {
+        for LeftOut(why) in left_out {
+            tracing::debug!(issuer = self.plan.name, "a key of it is not used: {why}");
+        }
+        let generation = match &*self.keys.load() {
+            Some(known) if known.is_same(&keys) => known.generation,
+            Some(known) => known.generation + 1,
+            None => 0,
+        };
+        let set = Arc::new(KeySet { keys, fetched: Instant::now(), generation });
+        self.keys.store(Some(Arc::clone(&set)));
+        set
+    }
+
+    async fn fetch(&self) -> Result<(Vec<Key>, Vec<LeftOut>), FetchFault> {
+        let place = match &self.plan.keys {
+            KeySource::Given(text) => return read(text, &self.plan.algorithms),
+            KeySource::Url(place) => place.clone(),
+            KeySource::Discover => discover::keys(&self.fetcher, &self.plan.issuer).await?,
+        };
+        let answered = self.fetcher.get(&place).await?;
+        if answered.status != 200 {
+            return Err(FetchFault(format!("{} answers with HTTP {}", shown(&place), answered.status)));
+        }
+        let within = |FetchFault(why)| FetchFault(format!("{}: {why}", shown(&place)));
+        read(&answered.body, &self.plan.algorithms).map_err(within)
+    }
+}
+
+/// A set of keys of which at least one can be used.
+fn read(text: &[u8], allowed: &[Algorithm]) -> Result<(Vec<Key>, Vec<LeftOut>), FetchFault> {
+    let fault = |why: &str| FetchFault(why.to_owned());
+    let text = std::str::from_utf8(text).map_err(|_bytes| fault("it is no text"))?;
+    let (keys, left_out) = jwk::read_set(text, allowed).map_err(|LeftOut(why)| fault(why))?;
+    match left_out.first() {
+        Some(LeftOut(why)) if keys.is_empty() => {
+            Err(FetchFault(format!("no key of it can be used; of the first, {why}")))
+        }
+        _ if keys.is_empty() => Err(fault("it has no keys")),
+        _ => Ok((keys, left_out)),
     }
 }

@@ -1,16 +1,31 @@
 //! Who is behind a token, a proof of possession or an API key.
 //!
 //! Reading order: [`Identities`] (what outlives a reload) makes an [`Identifier`] for each endpoint, which reads what a request
-//! shows (`shown`) and asks an [`Issuer`]. Everything that comes from outside is hostile until it is verified, and nothing of
+//! shows (`shown`), looks whether it knows the token (`tokens`), reads it (`jws`, `strict`), asks its [`Issuer`] for the key
+//! (`issuer`, `discover`, `fetch`, `jwk`) and holds what it says against what the endpoint asks for (`token`). A token that is
+//! bound to a key needs its proof (`proof`, `replays`). Everything that comes from outside is hostile until it is verified, and nothing of
 //! it is ever logged or put into an error.
 #![warn(missing_docs)]
 
+mod discover;
+mod fault;
+mod fetch;
 mod identifier;
 mod identities;
 mod issuer;
+mod jwk;
+mod jws;
 mod percent;
+mod proof;
+mod replays;
 mod shown;
+mod strict;
+mod token;
+mod tokens;
+mod url;
 
+pub use self::fault::{ProofFault, TokenFault};
 pub use self::identifier::Identifier;
 pub use self::identities::Identities;
 pub use self::issuer::Issuer;
+pub use self::proof::PROOF_ALGORITHMS;

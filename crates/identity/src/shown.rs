@@ -76,7 +76,8 @@ fn only<'a>(
 
 /// RFC 9110 §11.4: a scheme, spaces, and here a token68.
 fn scheme(value: &str) -> Result<(Scheme, &str), Refusal> {
-    let (scheme, token) = value.trim_matches([' ', '\t']).split_once(' ').unwrap_or((value, ""));
+    let value = value.trim_matches([' ', '\t']);
+    let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
     let scheme = match scheme {
         _ if scheme.eq_ignore_ascii_case("bearer") => Scheme::Bearer,
         _ if scheme.eq_ignore_ascii_case("dpop") => Scheme::Dpop,

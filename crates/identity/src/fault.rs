@@ -1,0 +1,217 @@
+//! What can be wrong with a token or a proof. The texts are for callers and for the log alike: they say nothing of what was
+//! sent, and have none of `=`, `"` and `\` (see [`auth::Refusal`]).
+
+use auth::{Refusal, Why};
+use mcp::json::JsonFault;
+
+/// Why a token is not good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "its text says what it is")]
+pub enum TokenFault {
+    NotThreeParts,
+    Encrypted,
+    NotBase64,
+    NotJson,
+    DuplicateMember,
+    TooDeep,
+    MemberKind,
+    Critical,
+    Nested,
+    Algorithm,
+    Type,
+    UnknownIssuer,
+    NoKey,
+    SeveralKeys,
+    Signature,
+    Audience,
+    NoExpiry,
+    Time,
+    Expired,
+    NotYet,
+    IssuedAhead,
+    IssuedTooEarly,
+    NoSubject,
+    Rule,
+    Inactive,
+    Bound,
+    NotBound,
+    Unbound,
+    UnknownBinding,
+    BoundOff,
+    UnknownKey,
+}
+
+impl TokenFault {
+    /// All of them.
+    pub const ALL: [Self; 31] = [
+        Self::NotThreeParts,
+        Self::Encrypted,
+        Self::NotBase64,
+        Self::NotJson,
+        Self::DuplicateMember,
+        Self::TooDeep,
+        Self::MemberKind,
+        Self::Critical,
+        Self::Nested,
+        Self::Algorithm,
+        Self::Type,
+        Self::UnknownIssuer,
+        Self::NoKey,
+        Self::SeveralKeys,
+        Self::Signature,
+        Self::Audience,
+        Self::NoExpiry,
+        Self::Time,
+        Self::Expired,
+        Self::NotYet,
+        Self::IssuedAhead,
+        Self::IssuedTooEarly,
+        Self::NoSubject,
+        Self::Rule,
+        Self::Inactive,
+        Self::Bound,
+        Self::NotBound,
+        Self::Unbound,
+        Self::UnknownBinding,
+        Self::BoundOff,
+        Self::UnknownKey,
+    ];
+
+    /// What is said of it.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::NotThreeParts => "the token is no signed JWT, and nobody can be asked about it",
+            Self::Encrypted => "the token is encrypted; this endpoint takes signed tokens",
+            Self::NotBase64 => "a part of the token is not base64url without padding",
+            Self::NotJson => "a part of the token is not a JSON object",
+            Self::DuplicateMember => "a member of the token stands twice",
+            Self::TooDeep => "the token has objects too deep in each other",
+            Self::MemberKind => "a member of the token is of the wrong kind",
+            Self::Critical => "the token has a critical header that is not understood",
+            Self::Nested => "the token holds another token",
+            Self::Algorithm => "the token is signed by an algorithm that is not allowed",
+            Self::Type => "the token is of another type than an access token",
+            Self::UnknownIssuer => "the token is of an issuer that does not vouch for callers here",
+            Self::NoKey => "the token is signed by a key that its issuer does not publish",
+            Self::SeveralKeys => "the token does not say which key of its issuer has signed it",
+            Self::Signature => "the signature of the token is wrong",
+            Self::Audience => "the token was not issued for this endpoint",
+            Self::NoExpiry => "the token does not say when it expires",
+            Self::Time => "a time in the token is no time",
+            Self::Expired => "the token has expired",
+            Self::NotYet => "the token is not valid yet",
+            Self::IssuedAhead => "the token was issued in the future",
+            Self::IssuedTooEarly => "the token was issued before those that are still good",
+            Self::NoSubject => "the token does not say who it is about",
+            Self::Rule => "the token lacks a claim that this issuer must make",
+            Self::Inactive => "the token is not active",
+            Self::Bound => "the token is bound to a key; show it with the scheme DPoP and a proof",
+            Self::NotBound => "the token is not bound to a key, and this endpoint takes only those that are",
+            Self::Unbound => "the token is not bound to a key; show it with the scheme Bearer",
+            Self::UnknownBinding => "the token is bound in a way that is not understood",
+            Self::BoundOff => "the token is bound to a key, and this endpoint takes no such tokens",
+            Self::UnknownKey => "the API key is not known, or not good here any more",
+        }
+    }
+}
+
+impl From<TokenFault> for Refusal {
+    fn from(fault: TokenFault) -> Self {
+        Self::Unauthenticated(Why::Token(fault.text()))
+    }
+}
+
+impl From<JsonFault> for TokenFault {
+    fn from(fault: JsonFault) -> Self {
+        match fault {
+            JsonFault::Duplicate(_) => Self::DuplicateMember,
+            JsonFault::Kind { expected: "an object", .. } | JsonFault::Syntax(_) | JsonFault::TooMany(_) => {
+                Self::NotJson
+            }
+            JsonFault::Kind { .. } | JsonFault::NotText => Self::MemberKind,
+        }
+    }
+}
+
+/// Why a proof of possession is not good (RFC 9449 §4.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "its text says what it is")]
+pub enum ProofFault {
+    Missing,
+    Malformed,
+    Type,
+    Algorithm,
+    Key,
+    Signature,
+    Method,
+    Url,
+    Time,
+    Token,
+    Name,
+    OtherKey,
+    Replayed,
+}
+
+impl ProofFault {
+    /// All of them.
+    pub const ALL: [Self; 13] = [
+        Self::Missing,
+        Self::Malformed,
+        Self::Type,
+        Self::Algorithm,
+        Self::Key,
+        Self::Signature,
+        Self::Method,
+        Self::Url,
+        Self::Time,
+        Self::Token,
+        Self::Name,
+        Self::OtherKey,
+        Self::Replayed,
+    ];
+
+    /// What is said of it.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Missing => "there is no DPoP proof with the token",
+            Self::Malformed => "the DPoP proof is no signed JWT that can be read in one way only",
+            Self::Type => "the DPoP proof is of another type than dpop+jwt",
+            Self::Algorithm => "the DPoP proof is signed by an algorithm that is not allowed",
+            Self::Key => "the DPoP proof has no public key that can be used",
+            Self::Signature => "the signature of the DPoP proof is wrong",
+            Self::Method => "the DPoP proof is for another HTTP method",
+            Self::Url => "the DPoP proof is for another URL than that of this endpoint",
+            Self::Time => "the DPoP proof was not made within the last five minutes; is the clock right?",
+            Self::Token => "the DPoP proof is for another token",
+            Self::Name => "the DPoP proof has no jti that can be used",
+            Self::OtherKey => "the DPoP proof is by another key than the token is bound to",
+            Self::Replayed => "the DPoP proof was used before",
+        }
+    }
+}
+
+impl From<ProofFault> for Refusal {
+    fn from(fault: ProofFault) -> Self {
+        Self::Unauthenticated(Why::Proof(fault.text()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn texts_can_stand_in_a_challenge() {
+        let tokens = TokenFault::ALL.iter().map(|fault| fault.text());
+        let texts: BTreeSet<&str> = tokens.chain(ProofFault::ALL.iter().map(|fault| fault.text())).collect();
+        assert_eq!(texts.len(), TokenFault::ALL.len() + ProofFault::ALL.len(), "one text for each");
+        for text in texts {
+            // RFC 6750 §3: what an error_description may hold; and no scheme or parameter begins in it.
+            assert!(text.bytes().all(|byte| matches!(byte, b' '..=b'~')) && !text.contains(['=', '"', '\\']));
+        }
+    }
+}

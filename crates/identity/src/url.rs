@@ -1,0 +1,129 @@
+//! URLs as they are compared (RFC 3986 §6.2.2 and §6.2.3).
+
+use crate::percent;
+
+/// A URL in its normal form, without query and fragment; nothing where it is no URL of a resource over HTTP.
+pub(crate) fn normal(text: &str) -> Option<String> {
+    if text.bytes().any(|byte| !matches!(byte, b'!'..=b'~')) {
+        return None;
+    }
+    let bare = text.split(['?', '#']).next().unwrap_or_default();
+    let (scheme, rest) = bare.split_once("://")?;
+    let scheme = scheme.to_ascii_lowercase();
+    let default = match scheme.as_str() {
+        "https" => "443",
+        "http" => "80",
+        _ => return None,
+    };
+    let at = rest.find('/').unwrap_or(rest.len());
+    let (authority, path) = (rest.get(..at)?, rest.get(at..)?);
+    // Credentials in it would make two URLs of one.
+    if authority.is_empty() || authority.contains(['@', '\\', '%']) {
+        return None;
+    }
+    let authority = authority.to_ascii_lowercase();
+    // The colons of an IPv6 address stand within brackets.
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, port),
+        _ => (authority.as_str(), ""),
+    };
+    if host.is_empty() || !port.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let port = port.trim_start_matches('0');
+    let port = if port.is_empty() || port == default { String::new() } else { format!(":{port}") };
+    Some(format!("{scheme}://{host}{port}{}", without_dots(&spelled(path)?)))
+}
+
+/// Percent signs in one spelling (RFC 3986 §6.2.2.1 and §6.2.2.2).
+fn spelled(path: &str) -> Option<String> {
+    let (mut out, mut rest) = (String::with_capacity(path.len()), path.as_bytes());
+    while let Some((&first, others)) = rest.split_first() {
+        if first != b'%' {
+            out.push(char::from(first));
+            rest = others;
+            continue;
+        }
+        let meant = percent::byte(others.get(..2)?)?;
+        if meant.is_ascii_alphanumeric() || b"-._~".contains(&meant) {
+            out.push(char::from(meant));
+        } else {
+            out.push_str(&format!("%{meant:02X}"));
+        }
+        rest = others.get(2..)?;
+    }
+    Some(out)
+}
+
+/// RFC 3986 §5.2.4, of a path that begins with a slash or is empty.
+fn without_dots(path: &str) -> String {
+    let mut kept: Vec<&str> = Vec::new();
+    let segments: Vec<&str> = path.split('/').skip(1).collect();
+    for (at, segment) in segments.iter().enumerate() {
+        let is_last = at + 1 == segments.len();
+        match *segment {
+            "." => {}
+            ".." => drop(kept.pop()),
+            other => kept.push(other),
+        }
+        // A path that ends in dots ends in a slash.
+        if is_last && matches!(*segment, "." | "..") {
+            kept.push("");
+        }
+    }
+    format!("/{}", kept.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_url_has_one_form() {
+        let form = "https://gw.example/a/mcp";
+        for same in [
+            "https://gw.example/a/mcp",
+            "HTTPS://GW.example:443/a/mcp",
+            "https://gw.example:/a/mcp?x=1#y",
+            "https://gw.example/a/b/../mcp",
+            "https://gw.example/a/./mcp",
+            "https://gw.example/%61/m%63p",
+            "https://gw.example:0443/../a/mcp",
+        ] {
+            assert_eq!(normal(same).as_deref(), Some(form), "{same}");
+        }
+        assert_eq!(normal("http://[::1]:80"), Some("http://[::1]/".to_owned()));
+        assert_eq!(normal("http://[::1]:8080/x/.."), Some("http://[::1]:8080/".to_owned()));
+        assert_eq!(normal("https://a/%2f%c3"), Some("https://a/%2F%C3".to_owned()));
+    }
+
+    #[test]
+    fn others_have_another_or_none() {
+        for other in [
+            "http://gw.example/a/mcp",
+            "https://gw.example:8443/a/mcp",
+            "https://gw.example/a/mcp/",
+            "https://gw.example/A/mcp",
+            "https://gw.example/a//mcp",
+            "https://gw.example/a%2Fmcp",
+            "https://gw.example./a/mcp",
+        ] {
+            assert!(normal(other).is_some_and(|form| form != "https://gw.example/a/mcp"), "{other}");
+        }
+        for none in [
+            "",
+            "/a/mcp",
+            "ftp://a/b",
+            "https://",
+            "https:///a",
+            "https://u@gw.example/a/mcp",
+            "https://a/%zz",
+            "https://a/%4",
+            "https://a:x/",
+            "https://a/b c",
+            "https://a/\u{e4}",
+        ] {
+            assert_eq!(normal(none), None, "{none}");
+        }
+    }
+}

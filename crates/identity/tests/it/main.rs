@@ -1,0 +1,8 @@
+//! Who calls, seen from outside: requests in, identities or refusals out.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod hostile;
+mod issuers;
+mod signer;
+mod stand;
+mod tokens;
