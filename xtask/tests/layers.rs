@@ -47,7 +47,7 @@ const FLOORS: &[(&str, &str)] = &[
     ),
     (
         "identity",
-        "fault percent url strict shown jwk jws replays token proof tokens fetch discover issuer identifier identities lib",
+        "fault percent url strict shown jwk jws replays token proof tokens refused fetch discover introspect issuer identifier identities lib",
     ),
     (
         "mcp",

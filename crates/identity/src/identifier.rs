@@ -1,17 +1,19 @@
 //! Who calls one endpoint.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use auth::{Credentials, Identified, Identify, Identity, Refusal};
 use base::plan::identity::{DpopRule, ResourcePlan};
 use base::world::World;
 
 use crate::fault::{ProofFault, TokenFault};
+use crate::introspect::GOOD;
 use crate::issuer::{Choice, Issuer, KeySet, NoKeys};
 use crate::jwk::sha256;
 use crate::jws::{Jws, has_five_parts, has_three_parts};
 use crate::proof::About;
+use crate::refused::RefusedTokens;
 use crate::replays::{Replays, Uses};
 use crate::shown::{Scheme, Shown};
 use crate::strict;
@@ -26,8 +28,12 @@ pub struct Identifier {
     issuers: Vec<Arc<Issuer>>,
     world: World,
     tokens: Tokens,
+    refused: RefusedTokens,
     replays: Arc<dyn Replays>,
 }
+
+/// How long it is remembered that an issuer does not stand by a token.
+const REFUSED_FOR: Duration = Duration::from_secs(10);
 
 /// What comes of a token that was not seen lately.
 enum Looked {
@@ -43,7 +49,8 @@ impl Identifier {
         replays: Arc<dyn Replays>,
         world: &World,
     ) -> Arc<Self> {
-        Arc::new(Self { plan, issuers, world: world.clone(), tokens: Tokens::default(), replays })
+        let (tokens, refused) = (Tokens::default(), RefusedTokens::new(REFUSED_FOR));
+        Arc::new(Self { plan, issuers, world: world.clone(), tokens, refused, replays })
     }
 
     /// What the endpoint asks of its callers.
@@ -64,12 +71,18 @@ impl Identifier {
         self.tokens.held()
     }
 
+    /// A token that was verified lately, by keys that its issuer still has.
+    fn known(&self, digest: &TokenDigest, now: SystemTime) -> Option<Known> {
+        self.tokens.find(digest, now, |known| {
+            let of =
+                |issuer: &Arc<Issuer>| known.generation.is_none() || issuer.generation() == known.generation;
+            self.issuers.get(known.issuer).is_some_and(of)
+        })
+    }
+
     fn signed<'a>(&'a self, shown: Shown<'a>, credentials: Credentials<'a>) -> Identified<'a> {
         let (digest, now) = (sha256(shown.token.as_bytes()), self.world.clock.now());
-        let is_good = |known: &Known| {
-            self.issuers.get(known.issuer).is_some_and(|issuer| issuer.generation() == Some(known.generation))
-        };
-        if let Some(known) = self.tokens.find(&digest, now, is_good) {
+        if let Some(known) = self.known(&digest, now) {
             return self.admit((&shown, &digest), credentials, &known.verified, now);
         }
         let keys = |issuer: &Arc<Issuer>| issuer.known();
@@ -125,7 +138,54 @@ impl Identifier {
         }
         let verified = Arc::new(measure.take(&claims, Word::Signed)?);
         let until = verified.identity.until.ok_or(TokenFault::NoExpiry)?;
-        Ok(Looked::Good(Known { verified, until, issuer: number, generation: keys.generation }))
+        Ok(Looked::Good(Known { verified, until, issuer: number, generation: Some(keys.generation) }))
+    }
+
+    /// What does not say itself who it is for: issuers are asked, one after the other.
+    fn opaque<'a>(&'a self, shown: Shown<'a>, credentials: Credentials<'a>) -> Identified<'a> {
+        let (digest, now) = (sha256(shown.token.as_bytes()), self.world.clock.now());
+        if let Some(known) = self.known(&digest, now) {
+            return self.admit((&shown, &digest), credentials, &known.verified, now);
+        }
+        if let Some(fault) = self.refused.find(&digest) {
+            return Identified::Now(Err(fault.into()));
+        }
+        if !self.issuers.iter().any(|issuer| issuer.can_be_asked()) {
+            return Identified::Now(Err(TokenFault::NotThreeParts.into()));
+        }
+        Identified::Later(Box::pin(async move {
+            let mut away = None;
+            for (number, issuer) in self.issuers.iter().enumerate() {
+                match issuer.says_of(shown.token, &digest).await {
+                    None | Some(Ok(None)) => {}
+                    Some(Err(refusal)) => away = Some(refusal),
+                    Some(Ok(Some(said))) => {
+                        let now = self.world.clock.now();
+                        let known = self.measured(&said, (number, issuer), now);
+                        let known = known.inspect_err(|fault| self.refused.put(digest, *fault))?;
+                        return self.keep((shown, digest), credentials, known, now).outcome().await;
+                    }
+                }
+            }
+            if away.is_none() {
+                self.refused.put(digest, TokenFault::Inactive);
+            }
+            Err(away.unwrap_or_else(|| TokenFault::Inactive.into()))
+        }))
+    }
+
+    /// Holds what an issuer has said of a token against what the endpoint asks for.
+    fn measured(
+        &self,
+        said: &str,
+        (number, issuer): (usize, &Arc<Issuer>),
+        now: SystemTime,
+    ) -> Result<Known, TokenFault> {
+        let measure = Measure { issuer: issuer.plan(), resource: &self.plan, now };
+        let verified = Arc::new(measure.take(&strict::object(said)?, Word::Asked)?);
+        let again = now.checked_add(GOOD).unwrap_or(now);
+        let until = verified.identity.until.map_or(again, |until| until.min(again));
+        Ok(Known { verified, until, issuer: number, generation: None })
     }
 
     fn keep<'a>(
@@ -201,8 +261,9 @@ impl Identify for Identifier {
         if has_three_parts(shown.token) {
             return self.signed(shown, credentials);
         }
-        let fault =
-            if has_five_parts(shown.token) { TokenFault::Encrypted } else { TokenFault::NotThreeParts };
-        Identified::Now(Err(fault.into()))
+        if has_five_parts(shown.token) {
+            return Identified::Now(Err(TokenFault::Encrypted.into()));
+        }
+        self.opaque(shown, credentials)
     }
 }

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use auth::Refusal;
 use base::plan::identity::{Algorithm, IssuerPlan, KeySource};
 use base::sync::lock;
 use base::under_way::{Asking, UnderWay, came_until};
@@ -12,7 +13,9 @@ use tokio::time::Instant;
 
 use crate::discover;
 use crate::fetch::{FetchFault, Fetcher, shown};
+use crate::introspect::Introspector;
 use crate::jwk::{self, Key, LeftOut};
+use crate::tokens::TokenDigest;
 
 /// How often an issuer is asked for its keys at most, however many tokens name one that it has not published.
 const PAUSE: Duration = Duration::from_secs(30);
@@ -26,6 +29,7 @@ const STALE: Duration = Duration::from_secs(600);
 pub struct Issuer {
     plan: IssuerPlan,
     fetcher: Fetcher,
+    introspector: Option<Introspector>,
     world: World,
     keys: ArcSwapOption<KeySet>,
     attempts: Mutex<Attempts>,
@@ -87,6 +91,7 @@ impl Issuer {
         let fetcher = Fetcher::new(&plan, world);
         let issuer = Self {
             fetcher,
+            introspector: plan.introspection.clone().map(Introspector::new),
             world: world.clone(),
             keys: ArcSwapOption::empty(),
             attempts: Mutex::default(),
@@ -120,8 +125,20 @@ impl Issuer {
         Ok((keys.len(), left_out.into_iter().map(|LeftOut(why)| why).collect()))
     }
 
-    pub(crate) fn fetcher(&self) -> &Fetcher {
-        &self.fetcher
+    /// What the issuer says of a token, if it can be asked about tokens: the object of its answer, or nothing where the token
+    /// is not active.
+    pub(crate) async fn says_of(
+        &self,
+        token: &str,
+        digest: &TokenDigest,
+    ) -> Option<Result<Option<Arc<str>>, Refusal>> {
+        let introspector = self.introspector.as_ref()?;
+        Some(introspector.ask(&self.fetcher, (&self.plan.name, token), digest).await)
+    }
+
+    /// Whether it can be asked about tokens.
+    pub(crate) fn can_be_asked(&self) -> bool {
+        self.introspector.is_some()
     }
 
     /// The keys that are known. What is old is fetched anew meanwhile.

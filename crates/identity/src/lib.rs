@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`Identities`] (what outlives a reload) makes an [`Identifier`] for each endpoint, which reads what a request
 //! shows (`shown`), looks whether it knows the token (`tokens`), reads it (`jws`, `strict`), asks its [`Issuer`] for the key
-//! (`issuer`, `discover`, `fetch`, `jwk`) and holds what it says against what the endpoint asks for (`token`). A token that is
+//! (`issuer`, `discover`, `fetch`, `jwk`), or the issuer itself (`introspect`), and holds what it says against what the endpoint asks for (`token`). A token that is
 //! bound to a key needs its proof (`proof`, `replays`). Everything that comes from outside is hostile until it is verified, and nothing of
 //! it is ever logged or put into an error.
 #![warn(missing_docs)]
@@ -12,11 +12,13 @@ mod fault;
 mod fetch;
 mod identifier;
 mod identities;
+mod introspect;
 mod issuer;
 mod jwk;
 mod jws;
 mod percent;
 mod proof;
+mod refused;
 mod replays;
 mod shown;
 mod strict;

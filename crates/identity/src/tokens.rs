@@ -26,8 +26,8 @@ pub(crate) struct Known {
     pub(crate) until: SystemTime,
     /// Whose it is, by its place among the issuers.
     pub(crate) issuer: usize,
-    /// Of the issuer's keys, when it was verified.
-    pub(crate) generation: u64,
+    /// Of the issuer's keys, when it was verified by one; none where the issuer was asked.
+    pub(crate) generation: Option<u64>,
 }
 
 /// Tokens by their digests.

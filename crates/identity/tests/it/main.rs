@@ -3,6 +3,7 @@
 
 mod hostile;
 mod issuers;
+mod opaque;
 mod signer;
 mod stand;
 mod tokens;
