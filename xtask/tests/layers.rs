@@ -47,7 +47,7 @@ const FLOORS: &[(&str, &str)] = &[
     ),
     (
         "identity",
-        "fault percent url strict shown jwk jws replays token proof tokens refused fetch discover introspect issuer identifier identities lib",
+        "fault percent url strict shown jwk api_key jws replays token proof tokens refused fetch discover introspect issuer identifier identities lib",
     ),
     (
         "mcp",
@@ -65,7 +65,7 @@ const FLOORS: &[(&str, &str)] = &[
     ("rmcp-peer", "resources ask tasks tools prompts fixture main bin"),
     (
         "store",
-        "seal place fault sql store sweep streams migrate sessions replicas notices sqlite postgres keys keeper lib",
+        "seal place fault sql store sweep streams migrate sessions api_keys replicas notices sqlite postgres keys keeper lib",
     ),
     ("testkit", "spawn net postgres lines json clock http server transcript lib"),
     ("transport", "workers wire tls spell descriptors net memory child lines http lib"),

@@ -7,6 +7,7 @@ use auth::{Credentials, Identified, Identify, Identity, Refusal};
 use base::plan::identity::{DpopRule, ResourcePlan};
 use base::world::World;
 
+use crate::api_key::{ApiKeys, is_api_key};
 use crate::fault::{ProofFault, TokenFault};
 use crate::introspect::GOOD;
 use crate::issuer::{Choice, Issuer, KeySet, NoKeys};
@@ -30,6 +31,8 @@ pub struct Identifier {
     tokens: Tokens,
     refused: RefusedTokens,
     replays: Arc<dyn Replays>,
+    /// Where keys of Portolan's own are known, if they are good here.
+    keys: Option<Arc<ApiKeys>>,
 }
 
 /// How long it is remembered that an issuer does not stand by a token.
@@ -46,11 +49,12 @@ impl Identifier {
     pub(crate) fn new(
         plan: ResourcePlan,
         issuers: Vec<Arc<Issuer>>,
-        replays: Arc<dyn Replays>,
+        (replays, keys): (Arc<dyn Replays>, Option<Arc<ApiKeys>>),
         world: &World,
     ) -> Arc<Self> {
+        let keys = keys.filter(|_| plan.api_keys);
         let (tokens, refused) = (Tokens::default(), RefusedTokens::new(REFUSED_FOR));
-        Arc::new(Self { plan, issuers, world: world.clone(), tokens, refused, replays })
+        Arc::new(Self { plan, issuers, world: world.clone(), tokens, refused, replays, keys })
     }
 
     /// What the endpoint asks of its callers.
@@ -139,6 +143,23 @@ impl Identifier {
         let verified = Arc::new(measure.take(&claims, Word::Signed)?);
         let until = verified.identity.until.ok_or(TokenFault::NoExpiry)?;
         Ok(Looked::Good(Known { verified, until, issuer: number, generation: Some(keys.generation) }))
+    }
+
+    /// A key of Portolan's own. It is shown as a bearer token, and to nobody else, whether it is good here or not.
+    fn own<'a>(&'a self, shown: &Shown<'a>) -> Identified<'a> {
+        let refused = |fault: TokenFault| Identified::Now(Err(fault.into()));
+        let Some(keys) = &self.keys else { return refused(TokenFault::UnknownKey) };
+        if self.plan.dpop == DpopRule::Require {
+            return refused(TokenFault::NotBound);
+        }
+        if shown.scheme == Scheme::Dpop {
+            return refused(TokenFault::Unbound);
+        }
+        let (token, route, now) = (shown.token, &*self.plan.route, self.world.clock.now());
+        match keys.lately(token, route, now) {
+            Some(outcome) => Identified::Now(outcome.map_err(Refusal::from)),
+            None => Identified::Later(Box::pin(keys.find(token, route, now))),
+        }
     }
 
     /// What does not say itself who it is for: issuers are asked, one after the other.
@@ -258,6 +279,9 @@ impl Identify for Identifier {
             Ok(shown) => shown,
             Err(refusal) => return Identified::Now(Err(refusal)),
         };
+        if is_api_key(shown.token) {
+            return self.own(&shown);
+        }
         if has_three_parts(shown.token) {
             return self.signed(shown, credentials);
         }

@@ -6,6 +6,7 @@ use base::plan::identity::{IssuerPlan, ResourcePlan};
 use base::sync::lock;
 use base::world::World;
 
+use crate::api_key::ApiKeys;
 use crate::identifier::Identifier;
 use crate::issuer::Issuer;
 use crate::replays::{LocalReplays, Replays, SharedReplays};
@@ -16,6 +17,7 @@ use crate::replays::{LocalReplays, Replays, SharedReplays};
 pub struct Identities {
     world: World,
     replays: Arc<dyn Replays>,
+    keys: Option<Arc<ApiKeys>>,
     current: Mutex<Current>,
 }
 
@@ -29,7 +31,7 @@ impl Identities {
     /// None yet. Proofs of possession are remembered by this process alone.
     #[must_use]
     pub fn new(world: World) -> Self {
-        Self { world, replays: Arc::new(LocalReplays::new()), current: Mutex::default() }
+        Self::with(world, Arc::new(LocalReplays::new()))
     }
 
     /// The same for one of several replicas: a proof that one of them was shown is no good at another. That takes the store
@@ -38,7 +40,12 @@ impl Identities {
     pub fn among_replicas(world: World) -> Self {
         let Some(store) = &world.store else { return Self::new(world) };
         let replays = Arc::new(SharedReplays::new(Arc::clone(store)));
-        Self { world, replays, current: Mutex::default() }
+        Self::with(world, replays)
+    }
+
+    fn with(world: World, replays: Arc<dyn Replays>) -> Self {
+        let keys = world.store.clone().map(ApiKeys::new);
+        Self { world, replays, keys, current: Mutex::default() }
     }
 
     /// What finds out who calls each endpoint, in their order. Issuers that an endpoint names and that are not there vouch
@@ -61,9 +68,8 @@ impl Identities {
                     && theirs.iter().zip(ours).all(|(their, our)| Arc::ptr_eq(their, our))
             };
             let same = current.identifiers.iter().find(is_same).cloned();
-            same.unwrap_or_else(|| {
-                Identifier::new(plan.clone(), vouching, Arc::clone(&self.replays), &self.world)
-            })
+            let kept = (Arc::clone(&self.replays), self.keys.clone());
+            same.unwrap_or_else(|| Identifier::new(plan.clone(), vouching, kept, &self.world))
         };
         let identifiers: Vec<Arc<Identifier>> = resources.iter().map(of).collect();
         *current = Current { issuers, identifiers: identifiers.clone() };

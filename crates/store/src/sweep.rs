@@ -18,6 +18,8 @@ const EXPIRED: &[&str] = &[
      ORDER BY expires_at LIMIT $1) RETURNING session",
     "DELETE FROM portolan_ended WHERE session IN (SELECT session FROM portolan_ended WHERE expires_at <= {now} \
      ORDER BY expires_at LIMIT $1) RETURNING session",
+    "DELETE FROM portolan_api_key WHERE digest IN (SELECT digest FROM portolan_api_key WHERE expires_at <= {now} \
+     ORDER BY expires_at LIMIT $1) RETURNING id",
 ];
 
 impl Store {

@@ -205,6 +205,8 @@ impl fmt::Debug for IntrospectionPlan {
 /// What a route asks of its callers: it is a protected resource (RFC 9728).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResourcePlan {
+    /// The route's name, which a key of Portolan's own may be limited to.
+    pub route: String,
     /// Its URL for everybody outside, byte for byte as it is written: `resource` of its metadata, the audience of its tokens,
     /// and what proofs of possession are bound to.
     pub resource: String,
@@ -275,6 +277,7 @@ mod tests {
             scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
         };
         let plan = ResourcePlan {
+            route: "main".to_owned(),
             resource: "https://gw.example/mcp".to_owned(),
             path: "/mcp".to_owned(),
             also_audiences: Vec::new(),

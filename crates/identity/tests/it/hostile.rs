@@ -7,6 +7,7 @@ use aws_lc_rs::signature;
 use http::Method;
 use identity::{ProofFault, TokenFault};
 
+use crate::proofs::{Made, good_proof, proof};
 use crate::signer::{Signer, b64, hmac256, signed};
 use crate::stand::{ISSUER, RESOURCE, Request, Stand};
 
@@ -355,31 +356,6 @@ fn requests(stand: &Stand) -> Vec<Row> {
     ]
 }
 
-/// What a proof says, and who makes it.
-struct Made<'a> {
-    header: &'a str,
-    claims: Vec<(&'static str, String)>,
-    by: &'a Signer,
-}
-
-fn proof(made: &Made<'_>) -> String {
-    let members: Vec<String> =
-        made.claims.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
-    signed(made.header, &format!("{{{}}}", members.join(",")), |text| made.by.sign(text))
-}
-
-/// The parts of a good proof for a token.
-fn good_proof(stand: &Stand, token: &str, name: &str) -> Vec<(&'static str, String)> {
-    let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, token.as_bytes());
-    vec![
-        ("jti", format!("\"{name}\"")),
-        ("htm", "\"POST\"".to_owned()),
-        ("htu", format!("\"{RESOURCE}\"")),
-        ("iat", stand.now().to_string()),
-        ("ath", format!("\"{}\"", b64(hash.as_ref()))),
-    ]
-}
-
 /// Rows with a bound token and a proof that is not good for it.
 fn proofs(stand: &Stand) -> Vec<Row> {
     let (mine, other) = (Signer::es256(), Signer::es256());
@@ -542,34 +518,5 @@ trait ConcatRows {
 impl<const N: usize> ConcatRows for [Vec<Row>; N] {
     fn concat_rows(self) -> Vec<Row> {
         self.into_iter().flatten().collect()
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_good_proof_is_good_once() {
-    let stand = Stand::new().await;
-    let identifier = stand.usual();
-    for by in [Signer::es256(), Signer::eddsa(), Signer::rsa()] {
-        let token = stand.token(&[("cnf", &format!(r#"{{"jkt":"{}"}}"#, by.thumbprint()))]);
-        let header = format!(r#"{{"typ":"dpop+jwt","alg":"{}","jwk":{}}}"#, by.algorithm(), by.jwk(""));
-        let make = |name: &str, htu: &str| {
-            let mut claims = good_proof(&stand, &token, name);
-            claims.retain(|(name, _)| *name != "htu");
-            claims.push(("htu", format!("\"{htu}\"")));
-            Request::dpop(&token, &proof(&Made { header: &header, claims, by: &by }))
-        };
-        let first = make("one", RESOURCE);
-        let identity = first.at(&identifier).await.unwrap();
-        assert_eq!(identity.claims.unwrap().subject, "alice");
-        let replayed = Err(Refusal::Unauthenticated(Why::Proof(ProofFault::Replayed.text())));
-        assert_eq!(first.at(&identifier).await, replayed);
-        // The same URL in other words, and without what does not count.
-        let same = make("two", "HTTPS://GW.example:443/team/x/../%6Dcp?a=b#c");
-        assert!(same.at_once(&identifier).unwrap().is_ok());
-        assert_eq!(same.at(&identifier).await, replayed);
-        // What HTTP+SSE has beside the endpoint's own path.
-        let beside =
-            Request { target: "/sse?session=1".to_owned(), ..make("three", "https://gw.example/team/sse") };
-        assert!(beside.at(&identifier).await.is_ok());
     }
 }

@@ -3,7 +3,9 @@
 
 mod hostile;
 mod issuers;
+mod keys;
 mod opaque;
+mod proofs;
 mod signer;
 mod stand;
 mod tokens;

@@ -12,6 +12,7 @@ use base::sink::Sinks;
 use base::world::World;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use identity::{Identifier, Identities};
+use store::Store;
 use store::seal::Seal;
 use testkit::clock::WallClock;
 use testkit::net::MemoryNetwork;
@@ -164,6 +165,11 @@ impl Request {
 
 impl Stand {
     pub(crate) async fn new() -> Self {
+        Self::on(None).await
+    }
+
+    /// One replica on a store.
+    pub(crate) async fn on(store: Option<Arc<Store>>) -> Self {
         let (network, clock) = (MemoryNetwork::default(), WallClock::default());
         let metrics = Arc::new(Metrics::new());
         let tasks = TaskTracker::new();
@@ -179,7 +185,7 @@ impl Stand {
             memory: Memory::default(),
             workers: Workers::default(),
             children: Arc::new(Semaphore::new(0)),
-            store: None,
+            store,
             tasks: tasks.clone(),
         };
         let idp = Idp::default();
@@ -215,6 +221,7 @@ impl Stand {
 
     pub(crate) fn resource() -> ResourcePlan {
         ResourcePlan {
+            route: "main".to_owned(),
             resource: RESOURCE.to_owned(),
             path: "/mcp".to_owned(),
             also_audiences: Vec::new(),

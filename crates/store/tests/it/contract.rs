@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use store::api_keys::ApiKeyFacts;
 use store::keys::{Master, SharedKeysFault};
 use store::replicas::{Beat, Registration};
 use store::seal::turns::{self, KeyState, Rotation};
@@ -32,6 +33,7 @@ on_both!(
     replicas_that_start_together_have_one_key,
     keys_are_rotated_for_all,
     keys_are_worthless_without_their_master,
+    api_keys_are_good_until_they_are_taken_back,
     what_has_expired_is_swept,
     what_was_acknowledged_is_there_when_it_is_opened_again,
     many_operations_at_once_are_all_answered,
@@ -331,4 +333,37 @@ async fn many_operations_at_once_are_all_answered(stand: &Stand) {
     });
     join_all(writing).await;
     assert_eq!(ours.facts("s").await.unwrap().len(), 300);
+}
+
+async fn api_keys_are_good_until_they_are_taken_back(stand: &Stand) {
+    let (ours, theirs) = (stand.open().await, stand.open().await);
+    let facts = |id: &str| ApiKeyFacts {
+        id: id.to_owned(),
+        principal: "ci \"bot\"".to_owned(),
+        routes: vec!["main".to_owned(), "ops".to_owned()],
+        scopes: Vec::new(),
+        made_at: 0,
+        expires_at: None,
+    };
+    assert!(ours.add_api_key("digest-a", &facts("a"), None).await.unwrap());
+    assert!(ours.add_api_key("digest-b", &facts("b"), Some(HOUR)).await.unwrap());
+    assert!(ours.add_api_key("digest-c", &facts("c"), Some(NO_TIME)).await.unwrap());
+    // Neither a digest nor a name stands for two.
+    assert!(!ours.add_api_key("digest-a", &facts("d"), None).await.unwrap());
+    assert!(!ours.add_api_key("digest-d", &facts("a"), None).await.unwrap());
+
+    let a = theirs.api_key("digest-a").await.unwrap().unwrap();
+    assert!(a.made_at > 0);
+    assert_eq!(a, ApiKeyFacts { made_at: a.made_at, ..facts("a") });
+    let b = theirs.api_key("digest-b").await.unwrap().unwrap();
+    assert_eq!(b.expires_at, Some(b.made_at + 3_600_000));
+    assert_eq!(theirs.api_key("digest-c").await.unwrap(), None, "it has expired");
+    assert_eq!(theirs.api_key("digest").await.unwrap(), None);
+    assert_eq!(theirs.api_keys().await.unwrap(), [a, b]);
+
+    assert!(theirs.revoke_api_key("a").await.unwrap() && !theirs.revoke_api_key("a").await.unwrap());
+    assert_eq!(ours.api_key("digest-a").await.unwrap(), None);
+    // What has expired can be swept, and what has not is left.
+    assert_eq!(ours.sweep(10, HOUR).await.unwrap(), 1);
+    assert!(ours.api_key("digest-b").await.unwrap().is_some());
 }

@@ -1,0 +1,99 @@
+//! Proofs of possession that are good, once.
+
+use std::sync::Arc;
+
+use auth::{Refusal, Why};
+use identity::{Identities, ProofFault};
+use store::{Place, Settings, Store};
+
+use crate::signer::{Signer, b64, signed};
+use crate::stand::{RESOURCE, Request, Stand};
+
+/// What a proof says, and who makes it.
+pub(crate) struct Made<'a> {
+    pub(crate) header: &'a str,
+    pub(crate) claims: Vec<(&'static str, String)>,
+    pub(crate) by: &'a Signer,
+}
+
+pub(crate) fn proof(made: &Made<'_>) -> String {
+    let members: Vec<String> =
+        made.claims.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+    signed(made.header, &format!("{{{}}}", members.join(",")), |text| made.by.sign(text))
+}
+
+/// The parts of a good proof for a token.
+pub(crate) fn good_proof(stand: &Stand, token: &str, name: &str) -> Vec<(&'static str, String)> {
+    let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, token.as_bytes());
+    vec![
+        ("jti", format!("\"{name}\"")),
+        ("htm", "\"POST\"".to_owned()),
+        ("htu", format!("\"{RESOURCE}\"")),
+        ("iat", stand.now().to_string()),
+        ("ath", format!("\"{}\"", b64(hash.as_ref()))),
+    ]
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_good_proof_is_good_once() {
+    let stand = Stand::new().await;
+    let identifier = stand.usual();
+    for by in [Signer::es256(), Signer::eddsa(), Signer::rsa()] {
+        let token = stand.token(&[("cnf", &format!(r#"{{"jkt":"{}"}}"#, by.thumbprint()))]);
+        let header = format!(r#"{{"typ":"dpop+jwt","alg":"{}","jwk":{}}}"#, by.algorithm(), by.jwk(""));
+        let make = |name: &str, htu: &str| {
+            let mut claims = good_proof(&stand, &token, name);
+            claims.retain(|(name, _)| *name != "htu");
+            claims.push(("htu", format!("\"{htu}\"")));
+            Request::dpop(&token, &proof(&Made { header: &header, claims, by: &by }))
+        };
+        let first = make("one", RESOURCE);
+        let identity = first.at(&identifier).await.unwrap();
+        assert_eq!(identity.claims.unwrap().subject, "alice");
+        let replayed = Err(Refusal::Unauthenticated(Why::Proof(ProofFault::Replayed.text())));
+        assert_eq!(first.at(&identifier).await, replayed);
+        // The same URL in other words, and without what does not count.
+        let same = make("two", "HTTPS://GW.example:443/team/x/../%6Dcp?a=b#c");
+        assert!(same.at_once(&identifier).unwrap().is_ok());
+        assert_eq!(same.at(&identifier).await, replayed);
+        // What HTTP+SSE has beside the endpoint's own path.
+        let beside =
+            Request { target: "/sse?session=1".to_owned(), ..make("three", "https://gw.example/team/sse") };
+        assert!(beside.at(&identifier).await.is_ok());
+    }
+}
+
+/// A token that is bound to a key, and a proof for it.
+fn bound(stand: &Stand, name: &str, by: &Signer) -> Request {
+    let token = stand.token(&[("cnf", &format!(r#"{{"jkt":"{}"}}"#, by.thumbprint()))]);
+    let header = format!(r#"{{"typ":"dpop+jwt","alg":"{}","jwk":{}}}"#, by.algorithm(), by.jwk(""));
+    let claims = good_proof(stand, &token, name);
+    Request::dpop(&token, &proof(&Made { header: &header, claims, by }))
+}
+
+#[tokio::test]
+async fn a_proof_is_good_at_one_replica() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = Place::Sqlite(dir.path().join("store.db"));
+    let settings = Settings { limit: testkit::PATIENCE, ..Settings::default() };
+    let store = Arc::new(Store::open(&place, settings).await.unwrap());
+    let stand = Stand::on(Some(store)).await;
+    let replicas = [0; 3].map(|_| {
+        let identities = Identities::among_replicas(stand.world.clone());
+        identities.carry_out(&[Stand::issuer()], &[Stand::resource()]).remove(0)
+    });
+    let by = Signer::es256();
+    let replayed = Err(Refusal::Unauthenticated(Why::Proof(ProofFault::Replayed.text())));
+    let first = bound(&stand, "one", &by);
+    first.at(&replicas[0]).await.unwrap();
+    for replica in &replicas {
+        assert_eq!(first.at(replica).await, replayed);
+    }
+    bound(&stand, "two", &by).at(&replicas[1]).await.unwrap();
+    // The name is the key's own: another may use it.
+    bound(&stand, "one", &Signer::es256()).at(&replicas[2]).await.unwrap();
+    // Nobody knows whether it was used when the store is away.
+    stand.world.store.as_ref().unwrap().close().await;
+    let outcome = bound(&stand, "three", &by).at(&replicas[0]).await;
+    assert!(matches!(outcome, Err(Refusal::Unavailable { .. })), "{outcome:?}");
+}
