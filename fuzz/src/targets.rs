@@ -37,6 +37,7 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("request", request),
     ("result", result),
     ("session", session),
+    ("token", token),
 ];
 
 /// Several messages in one array: what is read is what stands there, and is read again when it is joined.
@@ -366,5 +367,24 @@ fn modern() -> MetaRewrite<'static> {
         capabilities: "{}",
         client_info: r#"{"name":"fuzz","version":"0"}"#,
         log_level: None,
+    }
+}
+
+/// Tokens, proofs, keys and URLs in them: what is read has one spelling and one meaning, and nobody makes a proof by chance.
+pub fn token(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Some(signed) = identity::testing::signed(text) {
+        assert_eq!(signed.again, text, "a token has one spelling");
+        for object in [signed.header, signed.claims].into_iter().flatten() {
+            // It also refuses numbers and escapes that nobody asks for.
+            let Ok(read) = serde_json::from_str::<Value>(&object) else { continue };
+            let members = Object::parse(&object).expect("an object").iter().count();
+            assert_eq!(read.as_object().map(serde_json::Map::len), Some(members), "no member stands twice");
+        }
+    }
+    assert!(!identity::testing::is_proof(text));
+    assert!(!identity::testing::is_key(text) || Object::parse(text).is_ok());
+    if let Some(url) = identity::testing::url(text) {
+        assert_eq!(identity::testing::url(&url).as_deref(), Some(url.as_str()), "a normal form is its own");
     }
 }

@@ -141,18 +141,28 @@ impl Issuer {
         self.introspector.is_some()
     }
 
-    /// The keys that are known. What is old is fetched anew meanwhile.
+    /// The keys that are known.
     pub(crate) fn known(self: &Arc<Self>) -> Option<Arc<KeySet>> {
-        let known = self.keys.load_full()?;
-        if known.fetched.elapsed() > STALE {
-            drop(self.ask());
-        }
-        Some(known)
+        self.refresh();
+        self.keys.load_full()
     }
 
     /// The generation of the keys that are known.
-    pub(crate) fn generation(&self) -> Option<u64> {
+    pub(crate) fn generation(self: &Arc<Self>) -> Option<u64> {
+        self.refresh();
         self.keys.load().as_ref().map(|known| known.generation)
+    }
+
+    /// What is old is fetched anew meanwhile. Whoever asks for anything sees to it: perhaps only tokens come that are known.
+    fn refresh(self: &Arc<Self>) {
+        let is_old = |known: &Arc<KeySet>| known.fetched.elapsed() > STALE;
+        if !self.keys.load().as_ref().is_some_and(is_old) || matches!(self.plan.keys, KeySource::Given(_)) {
+            return;
+        }
+        // While it is away this is all that its tokens cost more.
+        if lock(&self.attempts).last.is_none_or(|last| last.elapsed() > PAUSE) {
+            drop(self.ask());
+        }
     }
 
     /// The keys as the issuer has them now, unless it was asked a moment ago; then those that are known.

@@ -23,6 +23,8 @@ mod refused;
 mod replays;
 mod shown;
 mod strict;
+#[doc(hidden)]
+pub mod testing;
 mod token;
 mod tokens;
 mod url;

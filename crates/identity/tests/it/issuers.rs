@@ -52,10 +52,11 @@ async fn a_key_that_is_taken_back_takes_its_tokens_along() {
     // It is old, so it is fetched beside the call; that one is not held up.
     tokio::time::advance(Duration::from_secs(601)).await;
     stand.advance(1);
-    let other = Request::bearer(&stand.token(&[("jti", "\"t2\"")]));
-    assert!(other.at_once(&identifier).unwrap().is_ok());
+    // A token that is known is enough for that: perhaps no other comes.
+    assert!(request.at_once(&identifier).unwrap().is_ok());
     idle().await;
     assert_eq!(request.at(&identifier).await, no_key());
+    let other = Request::bearer(&stand.token(&[("jti", "\"t2\"")]));
     assert_eq!(other.at(&identifier).await, no_key());
 }
 
@@ -120,13 +121,13 @@ async fn what_an_issuer_says_must_be_clear() {
         (
             "too many keys",
             Box::new(move |stand| {
-                stand.idp.says("/keys", 200, &format!(r#"{{"keys":[{}]}}"#, many(stand, 10_000)))
+                stand.idp.says("/keys", 200, &format!(r#"{{"keys":[{}]}}"#, many(stand, 10_000)));
             }),
         ),
         (
             "a hundred and one",
             Box::new(move |stand| {
-                stand.idp.says("/keys", 200, &format!(r#"{{"keys":[{}]}}"#, many(stand, 101)))
+                stand.idp.says("/keys", 200, &format!(r#"{{"keys":[{}]}}"#, many(stand, 101)));
             }),
         ),
         (
