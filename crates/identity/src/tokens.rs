@@ -131,3 +131,99 @@ impl fmt::Debug for Tokens {
         f.debug_struct("Tokens").field("tokens", &tokens).field("bytes", &bytes).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use auth::{Claims, Identity, Principal};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MOST: usize = 32;
+    const BYTES: usize = 64 * 1024;
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    fn known(subject: &str, until: u64, generation: u64) -> Known {
+        let claims = Claims { subject: subject.to_owned(), ..Claims::default() };
+        let principal = Principal::of("issuer", subject, None);
+        let identity = Identity { principal, until: Some(at(until)), claims: Some(Arc::new(claims)) };
+        let verified = Arc::new(Verified { identity, bound: None });
+        Known { verified, until: at(until), issuer: 0, generation: Some(generation) }
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Put {
+            token: u8,
+            size: usize,
+            lives: u64,
+        },
+        Find(u8),
+        Wait(u64),
+        /// The issuer's keys change.
+        Rotate,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            4 => (any::<u8>(), 0..20_000_usize, 0..20_u64)
+                .prop_map(|(token, size, lives)| Step::Put { token, size, lives }),
+            6 => any::<u8>().prop_map(Step::Find),
+            2 => (0..10_u64).prop_map(Step::Wait),
+            1 => Just(Step::Rotate),
+        ]
+    }
+
+    proptest! {
+        /// Whatever happens, a token that is found is one that was put there last, is not over, and was verified by the keys
+        /// of now; and there is never more than may be.
+        #[test]
+        fn nothing_is_found_that_is_not_good(steps in prop::collection::vec(step(), 1..400)) {
+            let tokens = Tokens::new(MOST, BYTES);
+            let (mut now, mut generation) = (100, 0);
+            let mut last: HashMap<u8, (String, u64, u64)> = HashMap::new();
+            for (number, step) in steps.into_iter().enumerate() {
+                match step {
+                    Step::Put { token, size, lives } => {
+                        let subject = format!("{number} {}", "a".repeat(size));
+                        tokens.put([token; 32], known(&subject, now + lives, generation));
+                        last.insert(token, (subject, now + lives, generation));
+                    }
+                    Step::Find(token) => {
+                        let found = tokens.find(&[token; 32], at(now), |known| known.generation == Some(generation));
+                        if let Some(found) = found {
+                            let (subject, until, of) = last.get(&token).unwrap();
+                            prop_assert_eq!(&found.verified.identity.claims.as_ref().unwrap().subject, subject);
+                            prop_assert!(*until > now && *of == generation);
+                        }
+                    }
+                    Step::Wait(seconds) => now += seconds,
+                    Step::Rotate => generation += 1,
+                }
+                let (count, bytes) = tokens.held();
+                prop_assert!(count <= MOST && bytes <= BYTES, "{} {}", count, bytes);
+                for shard in &tokens.shards {
+                    let shard = lock(shard);
+                    let all: usize = shard.known.values().map(|(_, bytes, _)| bytes).sum();
+                    prop_assert_eq!(all, shard.bytes);
+                    prop_assert!(shard.order.len() <= 2 * tokens.most + 17);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_came_last_is_found() {
+        let tokens = Tokens::new(MOST, BYTES);
+        for token in 0..200_u8 {
+            tokens.put([token; 32], known("alice", 200, 0));
+            assert!(tokens.find(&[token; 32], at(100), |_| true).is_some(), "{token}");
+        }
+        assert_eq!(tokens.held().0, MOST);
+    }
+}

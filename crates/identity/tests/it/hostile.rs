@@ -524,3 +524,21 @@ impl<const N: usize> ConcatRows for [Vec<Row>; N] {
         self.into_iter().flatten().collect()
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_token_with_one_character_changed_is_no_token() {
+    let stand = Stand::new().await;
+    let identifier = stand.usual();
+    let token = stand.token(&[]);
+    Request::bearer(&token).at(&identifier).await.unwrap();
+    for at in 0..token.len() {
+        let changed =
+            |to: char| token.chars().enumerate().map(|(place, c)| if place == at { to } else { c }).collect();
+        let others =
+            ['A', 'B', '.', '=', '~'].into_iter().map(changed).filter(|changed: &String| *changed != token);
+        for changed in others {
+            let outcome = Request::bearer(&changed).at(&identifier).await;
+            assert!(outcome.is_err(), "{at}: {outcome:?}");
+        }
+    }
+}
