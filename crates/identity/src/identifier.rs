@@ -13,6 +13,7 @@ use crate::introspect::GOOD;
 use crate::issuer::{Choice, Issuer, KeySet, NoKeys};
 use crate::jwk::sha256;
 use crate::jws::{Jws, has_five_parts, has_three_parts};
+use crate::nonce;
 use crate::proof::About;
 use crate::refused::RefusedTokens;
 use crate::replays::{Replays, Uses};
@@ -149,7 +150,7 @@ impl Identifier {
     fn own<'a>(&'a self, shown: &Shown<'a>) -> Identified<'a> {
         let refused = |fault: TokenFault| Identified::Now(Err(fault.into()));
         let Some(keys) = &self.keys else { return refused(TokenFault::UnknownKey) };
-        if self.plan.dpop == DpopRule::Require {
+        if matches!(self.plan.dpop, DpopRule::Require | DpopRule::RequireNonce) {
             return refused(TokenFault::NotBound);
         }
         if shown.scheme == Scheme::Dpop {
@@ -232,7 +233,7 @@ impl Identifier {
         let refused = |fault: TokenFault| Identified::Now(Err(fault.into()));
         let Some(key) = &verified.bound else {
             return match (shown.scheme, self.plan.dpop) {
-                (_, DpopRule::Require) => refused(TokenFault::NotBound),
+                (_, DpopRule::Require | DpopRule::RequireNonce) => refused(TokenFault::NotBound),
                 (Scheme::Dpop, _) => refused(TokenFault::Unbound),
                 (Scheme::Bearer, _) => Identified::Now(Ok(verified.identity.clone())),
             };
@@ -252,6 +253,11 @@ impl Identifier {
             Ok(proven) => proven,
             Err(fault) => return refused(fault),
         };
+        if self.plan.dpop == DpopRule::RequireNonce
+            && let Err(refusal) = nonce::check(&self.world.seal, key, proven.nonce.as_deref(), now)
+        {
+            return Identified::Now(Err(refusal));
+        }
         match self.replays.first(proven.mark, now, proven.until) {
             Uses::Now(used) => Identified::Now(used.map(|()| verified.identity.clone())),
             Uses::Later(used) => {

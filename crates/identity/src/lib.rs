@@ -3,7 +3,7 @@
 //! Reading order: [`Identities`] (what outlives a reload) makes an [`Identifier`] for each endpoint, which reads what a request
 //! shows (`shown`), looks whether it knows the token (`tokens`), reads it (`jws`, `strict`), asks its [`Issuer`] for the key
 //! (`issuer`, `discover`, `fetch`, `jwk`), or the issuer itself (`introspect`), and holds what it says against what the endpoint asks for (`token`). A token that is
-//! bound to a key needs its proof (`proof`, `replays`). Keys of Portolan's own are looked up in the store (`api_key`). Everything that comes from outside is hostile until it is verified, and nothing of
+//! bound to a key needs its proof (`proof`, `nonce`, `replays`). Keys of Portolan's own are looked up in the store (`api_key`). Everything that comes from outside is hostile until it is verified, and nothing of
 //! it is ever logged or put into an error.
 #![warn(missing_docs)]
 
@@ -17,6 +17,7 @@ mod introspect;
 mod issuer;
 mod jwk;
 mod jws;
+mod nonce;
 mod percent;
 mod proof;
 mod refused;

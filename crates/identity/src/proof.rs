@@ -34,9 +34,11 @@ pub(crate) struct About<'a> {
 }
 
 /// A proof that is good, if it was not used before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Proven {
     pub(crate) mark: ProofMark,
+    /// The nonce that it has, whoever made it up.
+    pub(crate) nonce: Option<String>,
     /// Until when it could be used.
     pub(crate) until: SystemTime,
 }
@@ -75,7 +77,8 @@ impl About<'_> {
         let whole = sha256(&[key.thumbprint.as_slice(), name.as_bytes()].concat());
         let mut mark = ProofMark::default();
         mark.copy_from_slice(whole.split_at(size_of::<ProofMark>()).0);
-        Ok(Proven { mark, until: made.checked_add(WINDOW).unwrap_or(made) })
+        let nonce = strict::text(&claims, "nonce").map_err(malformed)?.map(|nonce| nonce.into_owned());
+        Ok(Proven { mark, nonce, until: made.checked_add(WINDOW).unwrap_or(made) })
     }
 
     /// What its claims say: its name, and when it was made.

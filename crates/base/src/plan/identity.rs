@@ -259,6 +259,9 @@ pub enum DpopRule {
     Accept,
     /// Only bound tokens are good.
     Require,
+    /// Only bound tokens are good, and their proofs must have a nonce that was made here a moment ago (RFC 9449 §9): a proof
+    /// cannot be made ahead of its time. It costs a client a request every now and then.
+    RequireNonce,
     /// Bound tokens are not good here.
     Off,
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use auth::{Refusal, Why};
+use base::plan::identity::{DpopRule, ResourcePlan};
 use identity::{Identities, ProofFault};
 use store::{Place, Settings, Store};
 
@@ -65,9 +66,15 @@ async fn a_good_proof_is_good_once() {
 
 /// A token that is bound to a key, and a proof for it.
 fn bound(stand: &Stand, name: &str, by: &Signer) -> Request {
+    with_nonce(stand, name, by, None)
+}
+
+/// The same with a nonce.
+fn with_nonce(stand: &Stand, name: &str, by: &Signer, nonce: Option<&str>) -> Request {
     let token = stand.token(&[("cnf", &format!(r#"{{"jkt":"{}"}}"#, by.thumbprint()))]);
     let header = format!(r#"{{"typ":"dpop+jwt","alg":"{}","jwk":{}}}"#, by.algorithm(), by.jwk(""));
-    let claims = good_proof(stand, &token, name);
+    let mut claims = good_proof(stand, &token, name);
+    claims.extend(nonce.map(|nonce| ("nonce", format!("\"{nonce}\""))));
     Request::dpop(&token, &proof(&Made { header: &header, claims, by }))
 }
 
@@ -96,4 +103,35 @@ async fn a_proof_is_good_at_one_replica() {
     stand.world.store.as_ref().unwrap().close().await;
     let outcome = bound(&stand, "three", &by).at(&replicas[0]).await;
     assert!(matches!(outcome, Err(Refusal::Unavailable { .. })), "{outcome:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_nonce_is_good_for_its_key_and_for_a_while_at_every_replica() {
+    let stand = Stand::new().await;
+    let resource = ResourcePlan { dpop: DpopRule::RequireNonce, ..Stand::resource() };
+    let replicas = [0; 2].map(|_| {
+        Identities::new(stand.world.clone()).carry_out(&[Stand::issuer()], &[resource.clone()]).remove(0)
+    });
+    let by = Signer::es256();
+    let fresh = async |name: &str, by: &Signer, nonce: Option<&str>| match with_nonce(&stand, name, by, nonce)
+        .at(&replicas[0])
+        .await
+    {
+        Err(Refusal::Unauthenticated(Why::Nonce(nonce))) => nonce,
+        other => panic!("{name}: {other:?}"),
+    };
+    let first = fresh("one", &by, None).await;
+    with_nonce(&stand, "two", &by, Some(&first)).at(&replicas[1]).await.unwrap();
+    // What was refused for its nonce was not used.
+    with_nonce(&stand, "one", &by, Some(&first)).at(&replicas[0]).await.unwrap();
+    fresh("three", &by, Some("made-up")).await;
+    fresh("four", &Signer::eddsa(), Some(&first)).await;
+    stand.advance(299);
+    with_nonce(&stand, "five", &by, Some(&first)).at(&replicas[0]).await.unwrap();
+    stand.advance(1);
+    let second = fresh("six", &by, Some(&first)).await;
+    with_nonce(&stand, "six", &by, Some(&second)).at(&replicas[0]).await.unwrap();
+    // Tokens that are not bound are no good here.
+    let plain = Request::bearer(&stand.token(&[])).at(&replicas[0]).await;
+    assert!(matches!(plain, Err(Refusal::Unauthenticated(Why::Token(_)))));
 }
