@@ -49,7 +49,8 @@ impl Key {
             strict::object(text).map_err(|_fault| LeftOut("it is no object, or not a clear one"))?;
         let optional =
             |name| strict::text(&members, name).map_err(|_fault| LeftOut("a member is of the wrong kind"));
-        if optional("use")?.is_some_and(|purpose| purpose != "sig") {
+        // A bundle of SPIFFE has its own word (SPIFFE Trust Domain and Bundle §4.2.1).
+        if optional("use")?.is_some_and(|purpose| purpose != "sig" && purpose != "jwt-svid") {
             return Err(LeftOut("it is not for signatures"));
         }
         let operations = members.get("key_ops").map_err(|_twice| LeftOut("a member stands twice"))?;

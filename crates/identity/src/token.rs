@@ -42,7 +42,8 @@ impl Measure<'_> {
     /// Whether a token may be of that type.
     pub(crate) fn takes_type(&self, kind: Option<&str>) -> bool {
         match (self.issuer.types, kind) {
-            (_, Some("at+jwt")) | (TokenTypes::Usual, Some("jwt") | None) => true,
+            // JOSE may stand in a JWT-SVID (SPIFFE JWT-SVID §2.3).
+            (_, Some("at+jwt")) | (TokenTypes::Usual, Some("jwt" | "jose") | None) => true,
             (TokenTypes::Usual | TokenTypes::AccessTokens, _) => false,
         }
     }

@@ -148,7 +148,7 @@ impl Algorithm {
 /// What an issuer's tokens may have as `typ`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum TokenTypes {
-    /// `at+jwt`, `JWT` or nothing: issuers of today.
+    /// `at+jwt`, `JWT`, `JOSE` or nothing: issuers of today.
     #[default]
     Usual,
     /// `at+jwt` and nothing else (RFC 9068 §4).

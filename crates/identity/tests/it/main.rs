@@ -4,6 +4,7 @@
 mod hostile;
 mod issuers;
 mod keys;
+mod logs;
 mod opaque;
 mod proofs;
 mod signer;

@@ -110,7 +110,9 @@ async fn a_nonce_is_good_for_its_key_and_for_a_while_at_every_replica() {
     let stand = Stand::new().await;
     let resource = ResourcePlan { dpop: DpopRule::RequireNonce, ..Stand::resource() };
     let replicas = [0; 2].map(|_| {
-        Identities::new(stand.world.clone()).carry_out(&[Stand::issuer()], &[resource.clone()]).remove(0)
+        Identities::new(stand.world.clone())
+            .carry_out(&[Stand::issuer()], std::slice::from_ref(&resource))
+            .remove(0)
     });
     let by = Signer::es256();
     let fresh = async |name: &str, by: &Signer, nonce: Option<&str>| match with_nonce(&stand, name, by, nonce)

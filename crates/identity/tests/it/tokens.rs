@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use auth::{Principal, Refusal, Why};
 use base::plan::identity::{
-    Algorithm, ClaimNames, ClaimRule, DpopRule, IssuerPlan, ResourcePlan, TokenTypes,
+    Algorithm, ClaimNames, ClaimRule, DpopRule, IssuerPlan, KeySource, ResourcePlan, TokenTypes,
 };
 use identity::TokenFault;
 
-use crate::signer::signed;
+use crate::signer::{Signer, signed};
 use crate::stand::{ISSUER, RESOURCE, Request, Stand};
 
 fn refused<T>(fault: TokenFault) -> Result<T, Refusal> {
@@ -196,4 +196,39 @@ async fn a_reload_keeps_what_did_not_change() {
     assert_eq!(identifier.held().0, 0);
     assert_eq!(request.at(&identifier).await, refused(TokenFault::IssuedTooEarly));
     assert_eq!(stand.idp.times("/keys"), fetched + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_endpoint_has_its_own_tokens_and_each_issuer_its_own_people() {
+    let stand = Stand::new().await;
+    let other = Signer::eddsa();
+    let given = format!(r#"{{"keys":[{}]}}"#, other.jwk(r#","kid":"k1","use":"jwt-svid""#));
+    let keys = KeySource::Given(given.into_bytes().into());
+    let second = IssuerPlan { keys, ..IssuerPlan::new("b", "spiffe://b.example") };
+    let both = || vec!["a".to_owned(), "b".to_owned()];
+    let main = ResourcePlan { issuers: both(), ..Stand::resource() };
+    let admin = ResourcePlan {
+        route: "admin".to_owned(),
+        resource: format!("{RESOURCE}/admin"),
+        path: "/mcp/admin".to_owned(),
+        ..Stand::resource()
+    };
+    let identifiers = stand.identities.carry_out(&[Stand::issuer(), second], &[main, admin]);
+    let [main, admin] = identifiers.as_slice() else { panic!("two") };
+    let of_b = |header: &str| {
+        let claims = stand.claims(&[("iss", "\"spiffe://b.example\"")]);
+        Request::bearer(&signed(header, &claims, |text| other.sign(text)))
+    };
+    let (alice, svid) =
+        (Request::bearer(&stand.token(&[])), of_b(r#"{"alg":"EdDSA","kid":"k1","typ":"JOSE"}"#));
+    let (ours, theirs) = (alice.at(main).await.unwrap(), svid.at(main).await.unwrap());
+    assert_ne!(ours.principal, theirs.principal, "two people of one name");
+    assert_eq!(theirs.principal, Principal::of("spiffe://b.example", "alice", None));
+    // Neither is good at the other endpoint: not for it, and not by whom it trusts.
+    assert_eq!(alice.at(admin).await, refused(TokenFault::Audience));
+    assert_eq!(svid.at(admin).await, refused(TokenFault::UnknownIssuer));
+    // And no issuer's key signs for another.
+    let claims = stand.claims(&[]);
+    let forged = signed(r#"{"alg":"EdDSA","kid":"k1"}"#, &claims, |text| other.sign(text));
+    assert_eq!(Request::bearer(&forged).at(main).await, refused(TokenFault::NoKey));
 }
