@@ -70,6 +70,10 @@ impl Identifier {
         &self.issuers
     }
 
+    pub(crate) fn now(&self) -> SystemTime {
+        self.world.clock.now()
+    }
+
     /// How many tokens are known, and how many bytes they hold.
     #[must_use]
     pub fn held(&self) -> (usize, usize) {
@@ -86,7 +90,7 @@ impl Identifier {
     }
 
     fn signed<'a>(&'a self, shown: Shown<'a>, credentials: Credentials<'a>) -> Identified<'a> {
-        let (digest, now) = (sha256(shown.token.as_bytes()), self.world.clock.now());
+        let (digest, now) = (sha256(shown.token.as_bytes()), self.now());
         if let Some(known) = self.known(&digest, now) {
             return self.admit((&shown, &digest), credentials, &known.verified, now);
         }
@@ -100,7 +104,7 @@ impl Identifier {
                 };
                 let asked = issuer.asked().await;
                 let keys = asked.map_err(|NoKeys { retry_after }| Refusal::Unavailable { retry_after })?;
-                let now = self.world.clock.now();
+                let now = self.now();
                 match self.look(shown.token, now, |_| Some(Arc::clone(&keys)))? {
                     Looked::Good(known) => {
                         self.keep((shown, digest), credentials, known, now).outcome().await
@@ -156,7 +160,7 @@ impl Identifier {
         if shown.scheme == Scheme::Dpop {
             return refused(TokenFault::Unbound);
         }
-        let (token, route, now) = (shown.token, &*self.plan.route, self.world.clock.now());
+        let (token, route, now) = (shown.token, &*self.plan.route, self.now());
         match keys.lately(token, route, now) {
             Some(outcome) => Identified::Now(outcome.map_err(Refusal::from)),
             None => Identified::Later(Box::pin(keys.find(token, route, now))),
@@ -165,7 +169,7 @@ impl Identifier {
 
     /// What does not say itself who it is for: issuers are asked, one after the other.
     fn opaque<'a>(&'a self, shown: Shown<'a>, credentials: Credentials<'a>) -> Identified<'a> {
-        let (digest, now) = (sha256(shown.token.as_bytes()), self.world.clock.now());
+        let (digest, now) = (sha256(shown.token.as_bytes()), self.now());
         if let Some(known) = self.known(&digest, now) {
             return self.admit((&shown, &digest), credentials, &known.verified, now);
         }
@@ -182,7 +186,7 @@ impl Identifier {
                     None | Some(Ok(None)) => {}
                     Some(Err(refusal)) => away = Some(refusal),
                     Some(Ok(Some(said))) => {
-                        let now = self.world.clock.now();
+                        let now = self.now();
                         let known = self.measured(&said, (number, issuer), now);
                         let known = known.inspect_err(|fault| self.refused.put(digest, *fault))?;
                         return self.keep((shown, digest), credentials, known, now).outcome().await;

@@ -152,6 +152,6 @@ mod tests {
             read(&[("authorization", &long)], ""),
             Err(Refusal::Unauthenticated(Why::Token(_)))
         ));
-        assert!(read(&[("authorization", &long[..long.len() - 1])], "").is_ok());
+        assert!(read(&[("authorization", long.split_at(long.len() - 1).0)], "").is_ok());
     }
 }

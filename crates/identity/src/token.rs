@@ -73,7 +73,7 @@ impl Measure<'_> {
         Ok(Verified { identity: Identity { principal, until, claims: Some(Arc::new(claims)) }, bound })
     }
 
-    fn issuer_matches(&self, members: &Object<'_>, word: Word) -> Result<(), TokenFault> {
+    pub(crate) fn issuer_matches(&self, members: &Object<'_>, word: Word) -> Result<(), TokenFault> {
         match strict::text(members, "iss")? {
             // Simple comparison: no case, no slash, no default port is made up for.
             Some(issuer) if issuer == self.issuer.issuer => Ok(()),
@@ -84,7 +84,7 @@ impl Measure<'_> {
 
     /// RFC 7519 §4.1.3; MCP 2026-07-28 `basic/authorization` §Token Handling. An answer to a question must say it, too: the
     /// issuer knows the token, and not necessarily that it was asked for us.
-    fn audience(&self, members: &Object<'_>) -> Result<(), TokenFault> {
+    pub(crate) fn audience(&self, members: &Object<'_>) -> Result<(), TokenFault> {
         let value = members.get("aud").map_err(TokenFault::from)?.ok_or(TokenFault::Audience)?;
         let named = strict::texts(value)?;
         let is_us = |audience: &String| {
@@ -97,7 +97,7 @@ impl Measure<'_> {
     }
 
     /// Until when it is good.
-    fn times(&self, members: &Object<'_>, word: Word) -> Result<Option<SystemTime>, TokenFault> {
+    pub(crate) fn times(&self, members: &Object<'_>, word: Word) -> Result<Option<SystemTime>, TokenFault> {
         let (now, leeway) = (self.now, self.issuer.leeway);
         let late = |time: SystemTime| time.checked_add(leeway).unwrap_or(time);
         let is_ahead = |time: SystemTime| time.duration_since(now).is_ok_and(|ahead| ahead > leeway);
@@ -121,7 +121,7 @@ impl Measure<'_> {
         Ok(expires)
     }
 
-    fn claims(&self, members: &Object<'_>) -> Result<Claims, TokenFault> {
+    pub(crate) fn claims(&self, members: &Object<'_>) -> Result<Claims, TokenFault> {
         let names = &self.issuer.claims;
         let subject = match found(members, &names.subject)? {
             None => String::new(),
@@ -183,7 +183,7 @@ fn first<'a>(members: &Object<'a>, names: &[&str]) -> Result<Option<&'a str>, To
     Ok(None)
 }
 
-fn holds(rule: &ClaimRule, members: &Object<'_>) -> Result<(), TokenFault> {
+pub(crate) fn holds(rule: &ClaimRule, members: &Object<'_>) -> Result<(), TokenFault> {
     let value = found(members, &rule.claim)?.ok_or(TokenFault::Rule)?;
     let said = if Kind::of(value) == Kind::Array {
         json::array(value).map_err(TokenFault::from)?
@@ -199,7 +199,7 @@ fn holds(rule: &ClaimRule, members: &Object<'_>) -> Result<(), TokenFault> {
 }
 
 /// The key that a token is bound to (RFC 7800 §3). One that is bound in another way cannot be checked, so it is not good.
-fn binding(members: &Object<'_>) -> Result<Option<[u8; 32]>, TokenFault> {
+pub(crate) fn binding(members: &Object<'_>) -> Result<Option<[u8; 32]>, TokenFault> {
     let Some(confirmation) = members.get("cnf").map_err(TokenFault::from)? else { return Ok(None) };
     let confirmation = Object::parse(confirmation).map_err(|_fault| TokenFault::UnknownBinding)?;
     let mut ways = confirmation.iter();

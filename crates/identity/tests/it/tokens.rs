@@ -232,3 +232,36 @@ async fn each_endpoint_has_its_own_tokens_and_each_issuer_its_own_people() {
     let forged = signed(r#"{"alg":"EdDSA","kid":"k1"}"#, &claims, |text| other.sign(text));
     assert_eq!(Request::bearer(&forged).at(main).await, refused(TokenFault::NoKey));
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_is_told_all_that_is_wrong_with_a_token() {
+    let stand = Stand::new().await;
+    let identifier = stand.usual();
+    let faults = async |token: &str| {
+        let found = identifier.inspect(token).await;
+        let signature = token.rsplit('.').next().unwrap();
+        assert!(signature.len() < 8 || !format!("{found:?}").contains(signature));
+        found.into_iter().filter_map(|finding| Some((finding.what, finding.fault?))).collect::<Vec<_>>()
+    };
+    let found = identifier.inspect(&stand.token(&[])).await;
+    assert!(found.iter().all(|finding| finding.fault.is_none()), "{found:?}");
+    let says = |what| found.iter().find(|finding| finding.what == what).unwrap().says.clone().unwrap();
+    assert_eq!((says("aud"), says("scopes")), (format!("\"{RESOURCE}\""), "read write".to_owned()));
+    assert_eq!(says("kid"), "\"k1\"");
+
+    let wrong = [("aud", "\"https://other.example\""), ("exp", "1"), ("cnf", "{}")];
+    let expected =
+        [("aud", TokenFault::Audience), ("times", TokenFault::Expired), ("cnf", TokenFault::UnknownBinding)];
+    assert_eq!(faults(&stand.token(&wrong)).await, expected.map(|(what, fault)| (what, fault.text())));
+    let header = r#"{"alg":"ES384","typ":"logout+jwt","kid":"k9"}"#;
+    let expected = [("alg", TokenFault::Algorithm), ("typ", TokenFault::Type), ("kid", TokenFault::NoKey)];
+    assert_eq!(
+        faults(&stand.with_header(header, &[])).await,
+        expected.map(|(what, fault)| (what, fault.text()))
+    );
+    assert_eq!(faults("opaque").await, [("form", TokenFault::NotThreeParts.text())]);
+    assert_eq!(faults(&stand.token(&[("iss", "\"x\"")])).await, [("iss", TokenFault::UnknownIssuer.text())]);
+    let nobody = stand.token(&[("sub", ""), ("client_id", "")]);
+    assert_eq!(faults(&nobody).await, [("as a whole", TokenFault::NoSubject.text())]);
+    assert_eq!(identifier.held().0, 0, "nothing is remembered");
+}
