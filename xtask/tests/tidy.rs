@@ -20,7 +20,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("upstream", &["auth", "base", "mcp", "store", "transport"]),
     ("replay", &["base", "mcp", "store", "transport"]),
     ("identity", &["auth", "base", "mcp", "store", "transport"]),
-    ("gateway", &["auth", "base", "mcp", "replay", "replica", "store", "transport", "upstream"]),
+    ("gateway", &["auth", "base", "identity", "mcp", "replay", "replica", "store", "transport", "upstream"]),
     ("replica", &["auth", "base", "mcp", "store", "transport"]),
     ("config", &["base", "mcp", "store", "transport"]),
     ("reference-server", &["mcp", "transport"]),

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use mcp::json::{self, Object};
+
 /// What was said of a caller by whoever vouches for it. Every member was verified; none is the caller's own word.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Claims {
@@ -49,6 +51,44 @@ impl Claims {
     }
 }
 
+impl Claims {
+    /// As one replica tells another: a JSON object.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let text = |name: &str, value: &str| format!("{}:{}", json::quote(name), json::quote(value));
+        let list = |name: &str, values: &[String]| {
+            let values = values.iter().map(|value| json::quote(value)).collect::<Vec<_>>().join(",");
+            format!("{}:[{values}]", json::quote(name))
+        };
+        let mut members = vec![text("issuer", &self.issuer), text("subject", &self.subject)];
+        let optional = [("client", &self.client), ("acr", &self.acr), ("jti", &self.jti)];
+        members.extend(optional.iter().filter_map(|(name, value)| Some(text(name, value.as_deref()?))));
+        members.extend([list("scopes", &self.scopes), list("groups", &self.groups), list("amr", &self.amr)]);
+        format!("{{{}}}", members.join(","))
+    }
+
+    /// What another replica has told.
+    #[must_use]
+    pub fn of_json(text: &str) -> Option<Self> {
+        let object = Object::parse(text).ok()?;
+        let text = |name: &str| object.string(name).ok().flatten().map(std::borrow::Cow::into_owned);
+        let list = |name: &str| -> Option<Vec<String>> {
+            let texts = json::array(object.get(name).ok()??).ok()?;
+            texts.into_iter().map(|text| Some(json::string(text).ok()?.into_owned())).collect()
+        };
+        Some(Self {
+            issuer: text("issuer")?,
+            subject: text("subject")?,
+            client: text("client"),
+            scopes: list("scopes")?,
+            groups: list("groups")?,
+            acr: text("acr"),
+            amr: list("amr")?,
+            jti: text("jti"),
+        })
+    }
+}
+
 impl fmt::Debug for Claims {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Names of people and of tokens stay out of logs that nobody meant to write.
@@ -67,6 +107,23 @@ mod tests {
         assert_eq!(claims.lacks(["read", "admin", "admin", "writ"]), ["admin", "writ"]);
         assert!(claims.lacks(["write"]).is_empty() && claims.lacks([]).is_empty());
         assert_eq!(Claims::default().lacks(["read"]), ["read"]);
+    }
+
+    #[test]
+    fn another_replica_reads_what_is_told() {
+        let claims = Claims {
+            issuer: "https://id.example".to_owned(),
+            subject: "a\"\u{e4}".to_owned(),
+            client: Some("c".to_owned()),
+            scopes: vec!["read".to_owned(), "w\\".to_owned()],
+            groups: Vec::new(),
+            acr: Some("2".to_owned()),
+            amr: vec!["pwd".to_owned()],
+            jti: Some("j".to_owned()),
+        };
+        assert_eq!(Claims::of_json(&claims.to_json()), Some(claims));
+        assert_eq!(Claims::of_json(&Claims::default().to_json()), Some(Claims::default()));
+        assert_eq!(Claims::of_json(r#"{"issuer":"x"}"#), None);
     }
 
     #[test]

@@ -85,8 +85,8 @@ impl Identity {
     /// An identity that another replica has found out, and says under the seal of all replicas: credentials may be good
     /// once only, so they are not looked at twice.
     #[must_use]
-    pub fn told_by_replica(principal: &str, until: Option<SystemTime>) -> Self {
-        Self { principal: Principal::named(principal), until, claims: None }
+    pub fn told_by_replica(principal: &str, until: Option<SystemTime>, claims: Option<Claims>) -> Self {
+        Self { principal: Principal::named(principal), until, claims: claims.map(Arc::new) }
     }
 }
 

@@ -19,6 +19,7 @@ use transport::net::Address;
 use crate::globs::Globs;
 use crate::masks::Masks;
 use crate::withheld::Withheld;
+use crate::plan::identity::{IssuerPlan, ResourcePlan};
 
 pub mod identity;
 
@@ -33,6 +34,8 @@ pub struct Plan {
     pub store_away: StoreAway,
     /// Which path leads to which servers.
     pub routes: Vec<RoutePlan>,
+    /// Who vouches for callers.
+    pub issuers: Vec<IssuerPlan>,
     /// The MCP servers, each under its own name.
     pub upstreams: Vec<UpstreamPlan>,
     /// Bounds on what clients may do.
@@ -152,6 +155,8 @@ pub struct RoutePlan {
     /// Whether clients are told that each list may change, as it does when a server comes or goes. Who only looks at a server
     /// is told what the server itself says.
     pub tells_of_changes: bool,
+    /// What it asks of its callers; nothing, if not said.
+    pub resource: Option<ResourcePlan>,
 }
 
 /// How public names are made of a server's own names. A pure function of the configuration.

@@ -4,6 +4,7 @@
 //! what a machine should look at. A fault of a server behind us is answered with HTTP 200, because the endpoint did
 //! its work and clients throw the body of a 5xx away; what the endpoint itself refuses has a 4xx or 503.
 
+use auth::Refusal;
 use bytes::Bytes;
 use http::StatusCode;
 use mcp::answer;
@@ -36,6 +37,8 @@ pub struct ErrorRow {
     pub level: Level,
     /// The outcome's name in metrics and in `data.reason`.
     pub label: &'static str,
+    /// The scopes that a token needs for this, all of them, if that is what is amiss.
+    pub scopes: Vec<String>,
 }
 
 /// The HTTP status of an error for a legacy client. Such a client must read what it is told of its request, and some end their
@@ -73,6 +76,8 @@ impl Retry {
 
 /// Own codes.
 mod own {
+    pub(super) const BAD_CREDENTIALS: i64 = -31400;
+    pub(super) const UNAUTHENTICATED: i64 = -31401;
     pub(super) const DENIED: i64 = -31403;
     pub(super) const OVERLOADED: i64 = -31429;
     pub(super) const NOT_BRIDGED: i64 = -31501;
@@ -87,6 +92,7 @@ mod own {
     pub(super) const REPLICA_LOST: i64 = -31521;
     pub(super) const STORE_AWAY: i64 = -31523;
     pub(super) const REPLICA_AWAY: i64 = -31533;
+    pub(super) const IDENTITY_AWAY: i64 = -31553;
     pub(super) const OUT_OF_DESCRIPTORS: i64 = -31543;
 }
 
@@ -97,7 +103,8 @@ mod own {
 pub fn wire(error: &CallError) -> ErrorRow {
     let text = error.to_string();
     let row = |status: StatusCode, legacy: LegacyStatus, code: i64, level: Level, label: &'static str| {
-        ErrorRow { status, legacy, code, text: text.clone(), data: None, retry_after: None, level, label }
+        let (data, retry_after, scopes) = (None, None, Vec::new());
+        ErrorRow { status, legacy, code, text: text.clone(), data, retry_after, level, label, scopes }
     };
     match error {
         CallError::Reject(reject) => {
@@ -106,7 +113,7 @@ pub fn wire(error: &CallError) -> ErrorRow {
             ErrorRow { data: reject.data(), ..row(reject.status(), legacy, code, Level::DEBUG, "rejected") }
         }
         // A denied name answers exactly like an unknown one where names are concerned; this is what is left.
-        CallError::Refused(_) => row(StatusCode::FORBIDDEN, Answered, own::DENIED, Level::INFO, "denied"),
+        CallError::Refused(refusal) => refused(refusal, &row),
         CallError::UnknownName { kind, name } => {
             let uri = matches!(kind, Kind::Resource | Kind::Template);
             let data = uri.then(|| format!(r#"{{"uri":{}}}"#, json::quote(name)));
@@ -257,6 +264,39 @@ pub fn wire(error: &CallError) -> ErrorRow {
             text: "internal error".to_owned(),
             ..row(StatusCode::INTERNAL_SERVER_ERROR, Answered, code::INTERNAL_ERROR, Level::ERROR, "internal")
         },
+    }
+}
+
+/// The rows of what the gate refuses. Source: RFC 6750 §3.1.
+fn refused(
+    refusal: &Refusal,
+    row: &dyn Fn(StatusCode, LegacyStatus, i64, Level, &'static str) -> ErrorRow,
+) -> ErrorRow {
+    match refusal {
+        Refusal::Unauthenticated(_) => {
+            row(StatusCode::UNAUTHORIZED, Same, own::UNAUTHENTICATED, Level::DEBUG, "unauthenticated")
+        }
+        Refusal::Malformed(_) => {
+            row(StatusCode::BAD_REQUEST, Same, own::BAD_CREDENTIALS, Level::DEBUG, "bad_credentials")
+        }
+        Refusal::Scopes(scopes) => {
+            let listed = scopes.iter().map(|scope| json::quote(scope)).collect::<Vec<_>>().join(",");
+            ErrorRow {
+                data: Some(format!(
+                    r#"{{"reason":"insufficient_scope","scopes":[{listed}],{}}}"#,
+                    Retry::No.members()
+                )),
+                scopes: scopes.clone(),
+                ..row(StatusCode::FORBIDDEN, Same, own::DENIED, Level::INFO, "insufficient_scope")
+            }
+        }
+        Refusal::Unavailable { retry_after } => ErrorRow {
+            data: Some(format!(r#"{{"reason":"identity_away",{}}}"#, Retry::Safe.members())),
+            retry_after: Some(retry_after.as_secs().max(1)),
+            ..row(StatusCode::SERVICE_UNAVAILABLE, Same, own::IDENTITY_AWAY, Level::WARN, "identity_away")
+        },
+        // `Denied`, and what is not known here: the least that can be said.
+        _ => row(StatusCode::FORBIDDEN, Answered, own::DENIED, Level::INFO, "denied"),
     }
 }
 

@@ -150,6 +150,7 @@ impl Servers {
             durable_streams: false,
             json_depth: Limits::JSON_DEPTH,
             tells_of_changes: true,
+            resource: None,
         };
         let plan =
             Plan { listeners: vec![listener(PORT)], routes: vec![route], upstreams, ..Plan::default() };

@@ -101,6 +101,7 @@ impl Stdio {
             durable_streams: false,
             json_depth: Limits::JSON_DEPTH,
             tells_of_changes: true,
+            resource: None,
         });
         plan.upstreams.push(server);
         Ok(plan)

@@ -32,6 +32,8 @@ table! {
         keys: Keys,
         /// Where the other processes that share the store reach this one.
         replicas: Replicas,
+        /// Who vouches for callers, each under a name. Routes name them in `issuers`.
+        issuer: Entries<Issuer>,
         /// The MCP servers, each under a name. Lists show them in this order.
         upstream: Entries<Upstream>,
         /// Which path leads to which servers. Without any, `/mcp` of every listener leads to every server.
@@ -287,6 +289,115 @@ table! {
         durable_streams: bool = false,
         /// How many objects and arrays of a message may lie in each other here. Without it, `limits.json_depth`.
         json_depth: Count,
+        /// The URL at which clients reach it from outside, with references: what tokens are made for, and what proofs of possession are bound to.
+        /// With it, nothing is answered here without a token or a key that is good.
+        public_url: Template,
+        /// Names of the issuers that vouch for its callers.
+        issuers: Texts,
+        /// What else tokens may have as `aud` that are meant for it.
+        also_audiences: Texts,
+        /// The scopes that a client asks for when it logs in. Without it, none: it asks for more when it needs them.
+        initial_scopes: Texts,
+        /// Scope → what needs it.
+        scopes: Entries<Scope>,
+        /// What becomes of proofs of possession (DPoP, RFC 9449).
+        dpop: Dpop = "accept",
+    }
+}
+
+table! {
+    /// An authorization server, or another maker of signed tokens.
+    #[schemars(extend("required" = ["url"]))]
+    Issuer {
+        /// What its tokens have as `iss`, to the letter, with references. Its metadata are found by it (RFC 8414, OpenID Connect
+        /// Discovery), and its keys by these.
+        url: Template,
+        /// Where its keys are, if it has no metadata, with references.
+        jwks_url: Template,
+        /// A file with its keys, a JWK Set, if it publishes none, with references.
+        jwks_file: Template,
+        /// What it may sign with, of ES256, ES384, EdDSA, PS256, PS384, PS512, RS256, RS384 and RS512. Without it, ES256, EdDSA, PS256 and
+        /// RS256. A token's own word counts for nothing.
+        algorithms: Texts,
+        /// What its tokens have as `aud`, where it cannot be told the URL of a route.
+        audiences: Texts,
+        /// By how much its clock may be wrong.
+        leeway: Lasting = "30s",
+        /// What its tokens have as `typ`.
+        types: TokenTypes = "usual",
+        /// Which of its claims mean what.
+        claims: ClaimNames,
+        /// Claim → values, of which its tokens must have one. `a.b` is the claim `b` in the claim `a`.
+        require: Entries<Texts>,
+        /// Whether one subject is another principal by another client.
+        principal_by_client: bool = false,
+        /// How it is asked about tokens that say nothing themselves (RFC 7662).
+        introspection: Introspection,
+        /// Whether it may be asked over plain HTTP, at an address of this machine: for trying things out.
+        allow_http: bool = false,
+        /// A PEM file of certificate authorities to trust beside the system's when it is asked, with references.
+        ca: Template,
+    }
+}
+
+table! {
+    /// Which claims mean what. `a.b` is the claim `b` in the claim `a`.
+    ClaimNames {
+        /// Who it is.
+        subject: String = "sub",
+        /// The client that acts. Without it, `client_id`, `azp`, `cid` or `appid`, whichever is there first.
+        client: String,
+        /// The groups.
+        groups: String = "groups",
+        /// The scopes. Without it, `scope` or `scp`.
+        scopes: String,
+    }
+}
+
+table! {
+    /// How an issuer is asked about a token.
+    #[schemars(extend("required" = ["url", "client_id", "client_secret"]))]
+    Introspection {
+        /// Where, with references.
+        url: Template,
+        /// Who Portolan is there, with references.
+        client_id: Template,
+        /// What shows that, with references.
+        client_secret: Template,
+    }
+}
+
+table! {
+    /// What needs a scope: globs of public names, and of public URIs.
+    Scope {
+        /// Tools.
+        tools: Texts,
+        /// Prompts.
+        prompts: Texts,
+        /// Resources. `*` also stands for `/`.
+        resources: Texts,
+    }
+}
+
+choice! {
+    /// What tokens have as `typ`.
+    TokenTypes {
+        /// `at+jwt`, `JWT`, or nothing.
+        "usual" => Usual,
+        /// `at+jwt` (RFC 9068), so that no other token of the issuer is taken for an access token.
+        "access-tokens" => AccessTokens,
+    }
+}
+
+choice! {
+    /// What becomes of proofs of possession.
+    Dpop {
+        /// A token that is bound to a key needs its proof; others need none.
+        "accept" => Accept,
+        /// Only tokens that are bound to a key are good. Not all clients have them.
+        "require" => Require,
+        /// Tokens that are bound to a key are not good.
+        "off" => Off,
     }
 }
 

@@ -18,6 +18,7 @@ use crate::value::Bounded;
 mod address;
 mod hints;
 mod http;
+mod identity;
 mod listener;
 mod naming;
 mod replicas;
@@ -69,6 +70,7 @@ impl Lowering<'_, '_> {
         self.addresses_are_free(&listeners, admin.as_ref());
         self.defaults(config.defaults.as_ref());
         let mut upstreams = self.upstreams(config);
+        let issuers = self.issuers(config);
         let routes = self.routes(config, &upstreams, limits.json_depth);
         upstreams.retain(|upstream| self.findings.fault_of(&upstream.name.value).is_none());
         for plan in upstreams.iter_mut().filter_map(|upstream| upstream.plan.as_mut()) {
@@ -88,6 +90,7 @@ impl Lowering<'_, '_> {
             admin: admin.map(|admin| admin.value),
             store_away: config.admin.as_ref().map_or_else(Default::default, store_away),
             routes,
+            issuers,
             upstreams: upstreams.into_iter().filter_map(|upstream| upstream.plan).collect(),
             limits,
             // Known when everything has been looked at.

@@ -11,6 +11,7 @@ use base::plan::{OWN_SERVER, Plan, RoutePlan, UpstreamPlan};
 use base::sync::lock;
 use base::world::World;
 use futures_util::future::join_all;
+use identity::{Identifier, Identities};
 use replay::ReplayBudget;
 use replica::Replica;
 use store::StoreFault;
@@ -99,12 +100,18 @@ impl Bound {
     }
 }
 
+/// The gate of a route, and who is behind it if it is not open.
+type RouteGate = (Gate, Option<Arc<Identifier>>);
+
 /// The running data plane.
 #[derive(Debug)]
 pub struct Gateway {
     world: World,
     live: Arc<ArcSwap<Live>>,
+    /// That of routes which ask for nothing, and Portolan's own with servers.
     gate: Gate,
+    /// Who vouches for callers, and what is known of them.
+    identities: Identities,
     shares: Shares,
     /// Says that we are not ready, and to clients to go elsewhere.
     leave: CancellationToken,
@@ -150,6 +157,7 @@ impl Gateway {
         let (places, streams) = (Arc::new(places), Arc::new(streams));
         let shares = Shares { places, streams, suspended, tasks, own, replica };
         let gateway = Arc::new(Self {
+            identities: Identities::new(world.clone()),
             world,
             live: Arc::new(ArcSwap::from_pointee(empty)),
             gate,
@@ -188,8 +196,12 @@ impl Gateway {
             });
             servers.insert(upstream.name.clone(), server);
         }
-        let endpoints =
-            plan.routes.iter().map(|route| (route.clone(), self.endpoint(route, &plan, &servers, &before)));
+        let gates = self.gates(&plan);
+        let endpoints = plan
+            .routes
+            .iter()
+            .zip(gates)
+            .map(|(route, gate)| (route.clone(), self.endpoint((route, gate), &plan, &servers, &before)));
         let endpoints = endpoints.collect();
         let live = Arc::new(Live { plan: Arc::new(plan), servers, endpoints });
         self.live.store(Arc::clone(&live));
@@ -215,10 +227,21 @@ impl Gateway {
         }
     }
 
+    /// What finds out who calls each route, in their order.
+    fn gates(&self, plan: &Plan) -> Vec<RouteGate> {
+        let resources: Vec<_> = plan.routes.iter().filter_map(|route| route.resource.clone()).collect();
+        let mut identifiers = self.identities.carry_out(&plan.issuers, &resources).into_iter();
+        let of = |route: &RoutePlan| match route.resource.as_ref().and_then(|_| identifiers.next()) {
+            Some(identifier) => (Gate::of(Arc::<Identifier>::clone(&identifier)), Some(identifier)),
+            None => (self.gate.clone(), None),
+        };
+        plan.routes.iter().map(of).collect()
+    }
+
     /// The endpoint of a route: the one that is there, with its caches and streams, if nothing about it has changed.
     fn endpoint(
         &self,
-        route: &RoutePlan,
+        (route, (gate, identifier)): (&RoutePlan, RouteGate),
         plan: &Plan,
         servers: &BTreeMap<String, Server>,
         before: &Live,
@@ -233,13 +256,14 @@ impl Gateway {
             && plan.left_out == before.plan.left_out
             && let Some((_, endpoint)) = before.endpoints.iter().find(|(known, _)| known == route)
             && endpoint.route.has_members(&members)
+            && endpoint.route.gate.is_same(&gate)
         {
             return Arc::clone(endpoint);
         }
         let route_now = Route::new(
             (route, &plan.left_out),
             &members,
-            self.gate.clone(),
+            (gate, identifier),
             self.world.clone(),
             self.shares.clone(),
         );

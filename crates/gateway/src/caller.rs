@@ -3,7 +3,7 @@
 use std::sync::{Arc, LazyLock};
 use std::time::SystemTime;
 
-use auth::{Identity, Principal};
+use auth::{Claims, Identity, Principal};
 use bytes::Bytes;
 use http::HeaderMap;
 use mcp::meta::{ClientFacts, LogWish};
@@ -15,6 +15,8 @@ pub(crate) struct Caller {
     pub(crate) principal: Principal,
     /// Until when its credentials are good.
     pub(crate) until: Option<SystemTime>,
+    /// What is known of who it is.
+    pub(crate) claims: Option<Arc<Claims>>,
     /// What the client has declared, as far as the route carries it.
     pub(crate) facts: ClientFacts,
     /// All that it has declared, if that is more.
@@ -44,6 +46,7 @@ impl Caller {
         Self {
             principal: identity.principal.clone(),
             until: identity.until,
+            claims: identity.claims.clone(),
             facts,
             declared: None,
             revision,
@@ -68,6 +71,7 @@ impl Caller {
         Self {
             principal: self.principal.clone(),
             until: self.until,
+            claims: self.claims.clone(),
             facts: self.facts.clone(),
             declared: None,
             revision: self.revision,

@@ -11,6 +11,7 @@ pub(crate) mod record;
 pub(crate) mod relay;
 pub(crate) mod resume;
 pub(crate) mod round;
+pub(crate) mod scopes;
 pub(crate) mod send;
 pub(crate) mod state;
 pub(crate) mod suspend;

@@ -38,6 +38,7 @@ pub(crate) mod events;
 pub(crate) mod heads;
 pub(crate) mod hop;
 mod outbox;
+pub(crate) mod protected;
 pub(crate) mod respond;
 pub(crate) mod sse;
 pub(crate) mod stdio;
@@ -99,6 +100,9 @@ impl Listener {
             Hop::Forwarded { listener, .. } => listener,
         };
         let live = self.live.load_full();
+        if let Some(metadata) = protected::metadata(&live, name, (&exchange.method, exchange.uri.path())) {
+            return metadata;
+        }
         let Some((endpoint, opens_sse)) = live.endpoint(name, exchange.uri.path()) else {
             let paths = live.paths(name);
             return text(StatusCode::NOT_FOUND, &format!("nothing here; MCP is at {}\n", paths.join(", ")));
@@ -113,7 +117,7 @@ impl Listener {
                 let (headers, method) = (&exchange.headers, &exchange.method);
                 match endpoint.route.gate.identify(Credentials { headers, method, target }).await {
                     Ok(identity) => identity,
-                    Err(refusal) => return refuse_call(&refusal.into(), None, Era::Modern),
+                    Err(refusal) => return protected::refuse(&endpoint.route, refusal),
                 }
             }
             Hop::Forwarded { identity, .. } => identity.clone(),
@@ -121,14 +125,21 @@ impl Listener {
         if opens_sse {
             let from = (&hop, &identity);
             // What is no message lies in a box of its own, so that messages need not move with room for it.
-            return Box::pin(sse::answer(self, exchange, endpoint, (&live.plan.limits, from))).await;
+            let answered = Box::pin(sse::answer(self, exchange, endpoint, (&live.plan.limits, from))).await;
+            return protected::ended_in_time(answered, &identity, endpoint.route.world.clock.now());
         }
         let endpoint = Arc::clone(endpoint);
         match exchange.method {
-            Method::POST => self.post(exchange, &endpoint, (&live, &hop, identity)).await,
-            Method::GET => Box::pin(self.get(exchange, &endpoint, (&live, &hop, identity)))
-                .await
-                .unwrap_or_else(|error| refuse_call(&error, None, Era::Legacy)),
+            Method::POST => {
+                let mut response = self.post(exchange, &endpoint, (&live, &hop, identity)).await;
+                protected::tell_scopes(endpoint.route.identifier.as_ref(), &mut response);
+                response
+            }
+            Method::GET => {
+                let answered = Box::pin(self.get(exchange, &endpoint, (&live, &hop, identity.clone()))).await;
+                let answered = answered.unwrap_or_else(|error| refuse_call(&error, None, Era::Legacy));
+                protected::ended_in_time(answered, &identity, endpoint.route.world.clock.now())
+            }
             Method::DELETE => Box::pin(self.delete(exchange, &endpoint, (&hop, identity)))
                 .await
                 .unwrap_or_else(|error| refuse_call(&error, None, Era::Legacy)),

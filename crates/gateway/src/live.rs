@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use base::fault::BreakerState;
 use base::plan::{Plan, RoutePlan};
+use identity::{Identifier, WELL_KNOWN};
 use tokio_util::sync::CancellationToken;
 use upstream::{Health, Upstream};
 
@@ -41,6 +42,16 @@ impl Live {
         let bare = |path: &str| path.strip_suffix('/').unwrap_or(path).len();
         let is_near = |other: &str| path.get(..bare(path)) == other.get(..bare(other));
         find(&|other| other == path).or_else(|| find(&is_near))
+    }
+
+    /// The protected resource of a listener whose metadata are at that path. At the root are those of one that is alone.
+    pub(crate) fn identifier_at(&self, listener: &str, path: &str) -> Option<&Identifier> {
+        let here = self.endpoints.iter().filter(|(plan, _)| serves(plan, listener));
+        let mut known = here.filter_map(|(_, endpoint)| endpoint.route.identifier.as_deref());
+        if path.trim_end_matches('/') == WELL_KNOWN {
+            return known.next().filter(|_| known.next().is_none());
+        }
+        known.find(|identifier| identifier.metadata_is_at(path))
     }
 
     /// The paths that a listener serves.

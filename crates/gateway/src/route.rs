@@ -7,6 +7,7 @@ use base::bulkhead::Bulkhead;
 use base::error::CallError;
 use base::plan::{LeftOut, RoutePlan};
 use base::world::World;
+use identity::Identifier;
 use mcp::answer::{APPS_EXTENSION, TASKS_EXTENSION};
 use mcp::call::Call;
 use mcp::json::{Object, Patch};
@@ -23,8 +24,9 @@ use crate::catalog::names::Owner;
 use crate::catalog::{Catalog, Member, Target};
 use crate::changes::Changes;
 use crate::changes::watch::Watch;
-use crate::forward::filter::Filters;
+use crate::forward::filter::{Filter, Filters};
 use crate::forward::resume::Resumption;
+use crate::forward::scopes::Scopes;
 use crate::forward::send::Sender;
 use crate::forward::suspend::Suspended;
 use crate::tasks::{RouteTasks, Tasks};
@@ -45,6 +47,8 @@ pub(crate) struct Route {
     pub(crate) json_depth: usize,
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) gate: Gate,
+    /// Who finds out who calls, if the gate is not open.
+    pub(crate) identifier: Option<Arc<Identifier>>,
     pub(crate) world: World,
     /// The places for calls over all servers.
     pub(crate) places: Arc<Bulkhead>,
@@ -77,7 +81,7 @@ impl Route {
     pub(crate) fn new(
         (plan, left_out): (&RoutePlan, &[LeftOut]),
         servers: &[(Arc<Upstream>, Arc<Watch>)],
-        gate: Gate,
+        (gate, identifier): (Gate, Option<Arc<Identifier>>),
         world: World,
         Shares { places, streams, suspended, tasks, own, replica }: Shares,
     ) -> Self {
@@ -94,7 +98,10 @@ impl Route {
         });
         let tasks = Arc::new(RouteTasks { tasks, sender: Arc::clone(&sender) });
         let resumption = Resumption { sender: Arc::clone(&sender), suspended: Arc::clone(&suspended) };
-        let filters = Filters::new(vec![Arc::new(resumption), Arc::<RouteTasks>::clone(&tasks)]);
+        let scopes = identifier.as_ref().filter(|identifier| !identifier.plan().scopes.is_empty());
+        let scopes = scopes.map(|identifier| Arc::new(Scopes(Arc::clone(identifier))) as Arc<dyn Filter>);
+        let others: [Arc<dyn Filter>; 2] = [Arc::new(resumption), Arc::<RouteTasks>::clone(&tasks)];
+        let filters = Filters::new(others.into_iter().chain(scopes).collect());
         Self {
             name: plan.name.clone(),
             durable_streams: plan.durable_streams,
@@ -108,6 +115,7 @@ impl Route {
             lists: Lists::new(&catalog, &world.memory),
             catalog,
             gate,
+            identifier,
             world,
             places,
             descriptions,

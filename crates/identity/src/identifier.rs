@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use auth::{Credentials, Identified, Identify, Identity, Refusal};
 use base::plan::identity::{DpopRule, ResourcePlan};
 use base::world::World;
+use http::HeaderValue;
 
 use crate::api_key::{ApiKeys, is_api_key};
 use crate::fault::{ProofFault, TokenFault};
@@ -17,6 +18,7 @@ use crate::nonce;
 use crate::proof::About;
 use crate::refused::RefusedTokens;
 use crate::replays::{Replays, Uses};
+use crate::resource::{Resource, WELL_KNOWN};
 use crate::shown::{Scheme, Shown};
 use crate::strict;
 use crate::token::{Measure, Verified, Word};
@@ -34,6 +36,7 @@ pub struct Identifier {
     replays: Arc<dyn Replays>,
     /// Where keys of Portolan's own are known, if they are good here.
     keys: Option<Arc<ApiKeys>>,
+    resource: Resource,
 }
 
 /// How long it is remembered that an issuer does not stand by a token.
@@ -55,13 +58,35 @@ impl Identifier {
     ) -> Arc<Self> {
         let keys = keys.filter(|_| plan.api_keys);
         let (tokens, refused) = (Tokens::default(), RefusedTokens::new(REFUSED_FOR));
-        Arc::new(Self { plan, issuers, world: world.clone(), tokens, refused, replays, keys })
+        let resource = Resource::new(&plan, &issuers);
+        Arc::new(Self { plan, issuers, world: world.clone(), tokens, refused, replays, keys, resource })
     }
 
     /// What the endpoint asks of its callers.
     #[must_use]
     pub fn plan(&self) -> &ResourcePlan {
         &self.plan
+    }
+
+    /// The JSON text of its metadata as a protected resource (RFC 9728 §2).
+    #[must_use]
+    pub fn metadata(&self) -> &str {
+        &self.resource.metadata
+    }
+
+    /// Whether its metadata are at that path of ours (RFC 9728 §3.1): the well-known one with the path of its URL outside, or that
+    /// of its route.
+    #[must_use]
+    pub fn metadata_is_at(&self, path: &str) -> bool {
+        let bare = |path: &str| path.trim_end_matches('/').to_owned();
+        let of = path.strip_prefix(WELL_KNOWN).map(bare);
+        of.is_some_and(|of| of == bare(&self.plan.path) || of == bare(&self.resource.path))
+    }
+
+    /// What it says to whom it refuses: the value of `WWW-Authenticate`, if another token would help.
+    #[must_use]
+    pub fn challenge(&self, refusal: &Refusal) -> Option<HeaderValue> {
+        self.resource.challenge(refusal)
     }
 
     /// Who vouches for its callers.

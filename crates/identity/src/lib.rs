@@ -23,6 +23,7 @@ mod percent;
 mod proof;
 mod refused;
 mod replays;
+mod resource;
 mod shown;
 mod strict;
 #[doc(hidden)]
@@ -38,3 +39,4 @@ pub use self::identities::Identities;
 pub use self::inspect::Finding;
 pub use self::issuer::Issuer;
 pub use self::proof::PROOF_ALGORITHMS;
+pub use self::resource::WELL_KNOWN;

@@ -36,7 +36,7 @@ const CREDENTIALS: &[&str] = &["authorization", "cookie", "dpop", "proxy-authori
 
 impl Lowering<'_, '_> {
     pub(super) fn http(&mut self, given: &file::Upstream) -> Option<HttpReach> {
-        let url = given.url.as_ref().and_then(|url| self.url(url));
+        let url = given.url.as_ref().and_then(|url| self.url("an upstream", url));
         let headers = self.headers(given.headers.as_ref());
         let forward_headers = self.forward_headers(given);
         let mut client = ClientSettings::default();
@@ -104,7 +104,7 @@ impl Lowering<'_, '_> {
         }
     }
 
-    fn url(&mut self, text: &At<Template>) -> Option<Uri> {
+    pub(super) fn url(&mut self, of: &str, text: &At<Template>) -> Option<Uri> {
         let resolved = self.resolve(text)?;
         let span = text.span;
         let (user_of_url, secret_of_query) = (self.user_of_url(), self.secret_of_query());
@@ -119,17 +119,15 @@ impl Lowering<'_, '_> {
             );
         };
         if !matches!(scheme.to_ascii_lowercase().as_str(), "http" | "https") {
-            return wrong(
-                "the URL of an upstream begins with http:// or https://",
-                "nothing else is spoken here",
-            );
+            let message = format!("the URL of {of} begins with http:// or https://");
+            return wrong(&message, "nothing else is spoken here");
         }
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
         if authority.contains('@') {
             return wrong("a URL is no place for a user and a password", &user_of_url);
         }
         if resolved.contains('#') {
-            return wrong("the URL of an upstream has no fragment", "leave out what begins with #");
+            return wrong(&format!("the URL of {of} has no fragment"), "leave out what begins with #");
         }
         let Some(uri) =
             resolved.parse::<Uri>().ok().filter(|uri| uri.host().is_some_and(|host| !host.is_empty()))
@@ -149,7 +147,7 @@ impl Lowering<'_, '_> {
         Some(uri)
     }
 
-    fn authorities(&mut self, text: &At<Template>) -> Option<std::path::PathBuf> {
+    pub(super) fn authorities(&mut self, text: &At<Template>) -> Option<std::path::PathBuf> {
         let path = self.path(text)?;
         let pem = self.outside.text(&path, text.span, self.findings)?;
         if !pem.contains("-----BEGIN CERTIFICATE-----") {

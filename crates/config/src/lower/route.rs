@@ -59,6 +59,7 @@ impl Lowering<'_, '_> {
                 durable_streams: false,
                 json_depth,
                 tells_of_changes: true,
+                resource: None,
             };
             plan.upstreams = names(&self.prefixes(&plan.naming, &all, None));
             routes.push(Written { plan, path: NOWHERE, sse_path: None });
@@ -106,6 +107,7 @@ impl Lowering<'_, '_> {
         }
         self.prefixes(&naming, &chosen, Some(name));
         let page_size = given.page_size.as_ref().and_then(|size| self.bounded(size, 1..=100_000));
+        let resource = self.resource(name, given, config);
         let plan = RoutePlan {
             name: name.value.clone(),
             listeners,
@@ -117,6 +119,7 @@ impl Lowering<'_, '_> {
             json_depth,
             durable_streams: given.durable_streams.as_ref().is_some_and(|given| given.value),
             tells_of_changes: true,
+            resource,
         };
         let path = given.path.as_ref().map_or(name.span, |path| path.span);
         Some(Written { plan, path, sse_path: given.sse_path.as_ref().map(|path| path.span) })
@@ -175,7 +178,12 @@ impl Lowering<'_, '_> {
     }
 
     /// Follows names to what has them.
-    fn references<'k>(&mut self, of: &str, names: &At<file::Texts>, known: &[&'k str]) -> Vec<&'k str> {
+    pub(super) fn references<'k>(
+        &mut self,
+        of: &str,
+        names: &At<file::Texts>,
+        known: &[&'k str],
+    ) -> Vec<&'k str> {
         let mut found: Vec<&str> = Vec::new();
         for (index, name) in names.value.iter().enumerate() {
             let Some(target) = known.iter().find(|known| **known == name.value) else {

@@ -55,6 +55,7 @@ pub(crate) fn plan(servers: &[(&str, Address)]) -> Result<Plan, Box<dyn Error>> 
         durable_streams: false,
         json_depth: Limits::JSON_DEPTH,
         tells_of_changes: true,
+        resource: None,
     });
     Ok(plan)
 }

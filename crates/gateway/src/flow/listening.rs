@@ -1,7 +1,10 @@
 //! A subscription stream that its listener reads itself: of the call that opened it nothing is kept, and it needs
 //! neither a task nor a queue, for what waits for a slow client waits where it waits for all of them.
 
+use std::time::SystemTime;
+
 use bytes::Bytes;
+use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{Flow, State};
@@ -12,6 +15,8 @@ use crate::changes::subscription::Subscription;
 pub(crate) struct Listening {
     subscription: Box<Subscription>,
     drain: CancellationToken,
+    /// When the credentials end that opened it.
+    until: Option<Instant>,
     is_over: bool,
 }
 
@@ -19,7 +24,12 @@ impl Flow {
     /// The subscription stream that the call has opened, or the call if it opened none.
     pub(crate) fn listening(mut self: Box<Self>) -> Result<Listening, Box<Self>> {
         match std::mem::replace(&mut self.state, State::Over) {
-            State::Listen(subscription) => Ok(Listening { subscription, drain: self.drain, is_over: false }),
+            State::Listen(subscription) => {
+                let now = self.route.world.clock.now();
+                let left = |until: SystemTime| Instant::now() + until.duration_since(now).unwrap_or_default();
+                let until = self.caller.until.map(left);
+                Ok(Listening { subscription, drain: self.drain, until, is_over: false })
+            }
             state => {
                 self.state = state;
                 Err(self)
@@ -29,6 +39,21 @@ impl Flow {
 }
 
 impl Listening {
+    /// How long to wait for the next message before something else is to be done: so long, or less.
+    pub(crate) fn patience(&self, most: Duration) -> Duration {
+        let left = self.until.map(|until| until.saturating_duration_since(Instant::now()));
+        left.map_or(most, |left| left.min(most))
+    }
+
+    /// The response, if the credentials have ended: a client learns that it is to come again (with others).
+    pub(crate) fn expired(&mut self) -> Option<Bytes> {
+        if self.is_over || self.until.is_none_or(|until| Instant::now() < until) {
+            return None;
+        }
+        self.is_over = true;
+        self.subscription.end()
+    }
+
     /// The next message, the last of which is the response; then none. Cancel safe.
     pub(crate) async fn next(&mut self) -> Option<Bytes> {
         if self.is_over {

@@ -22,6 +22,8 @@ use crate::catalog::Target;
 /// The place of a filter among the others of its route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Stage {
+    /// The caller's token is good for it.
+    Scopes,
     /// A retry goes on with what its call has left open.
     Resume,
     /// A call becomes a task, or is about one.
@@ -29,13 +31,14 @@ pub(crate) enum Stage {
 }
 
 /// All of them, in the order in which calls pass. The edits of answers come in reverse. ARCHITECTURE.md draws it.
-pub(crate) const ORDER: &[Stage] = &[Stage::Resume, Stage::Tasks];
+pub(crate) const ORDER: &[Stage] = &[Stage::Scopes, Stage::Resume, Stage::Tasks];
 
 impl Stage {
     /// Its name, and what stands in it: a line of the drawing in ARCHITECTURE.md.
     #[cfg(test)]
     fn says(self) -> (&'static str, &'static str) {
         match self {
+            Self::Scopes => ("scopes", "a token that is not good for it is refused"),
             Self::Resume => ("resume", "a retry finds the call left open; a state leads to its replica"),
             Self::Tasks => ("tasks", "a tool is called as a task, or not as one; a task is asked about"),
         }

@@ -16,6 +16,7 @@ use transport::http::body::{Pieces, ReplyBody};
 use transport::http::server::BodyFault;
 
 use super::checks::Refused;
+use super::protected::Needed;
 
 /// A JSON body.
 pub(crate) fn json(status: StatusCode, body: impl Into<Pieces>) -> Response<ReplyBody> {
@@ -41,6 +42,9 @@ pub(crate) fn error_of(wire: &ErrorRow, id: Option<&Id>, era: Era) -> Response<R
     let mut response = json(status, wire.body(id));
     if let Some(seconds) = wire.retry_after {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if !wire.scopes.is_empty() {
+        response.extensions_mut().insert(Needed(wire.scopes.clone()));
     }
     response
 }

@@ -3,8 +3,8 @@
 use std::io;
 use std::sync::Arc;
 
-use auth::Credentials;
-use http::{HeaderMap, Method};
+use auth::Identity;
+use http::HeaderMap;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 use transport::lines::{LineReader, write_line};
@@ -23,9 +23,9 @@ pub(crate) async fn serve(
     let end = CancellationToken::new();
     // A process that does not read is waited for: nobody else suffers.
     let (out, lines) = outbox::new(end.clone(), None);
-    // There are no headers, and one client: who it is is found out once.
-    let credentials = Credentials { headers: &HeaderMap::new(), method: &Method::POST, target: "" };
-    let identity = endpoint.route.gate.identify(credentials).await.map_err(io::Error::other)?;
+    // Who has started us may read the configuration and every credential in it: nothing is asked of this one client (MCP
+    // 2026-07-28 `basic/authorization` §Protocol Requirements).
+    let identity = Identity::anonymous();
     let conversation = Conversation::new(endpoint, ("stdio".into(), identity), out, end.clone());
     let mut reader = LineReader::new(input, limit);
     let read = async {

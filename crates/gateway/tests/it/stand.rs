@@ -84,6 +84,7 @@ impl Stand {
             durable_streams: false,
             json_depth: Limits::JSON_DEPTH,
             tells_of_changes: true,
+            resource: None,
         };
         let plan = Plan { listeners: vec![listener], routes: vec![route], ..Plan::default() };
         Self {

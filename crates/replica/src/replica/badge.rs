@@ -7,10 +7,10 @@ use std::collections::HashSet;
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
-use auth::Identity;
+use auth::{Claims, Identity};
 use base::digest::Digest;
 use base::sync::lock;
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use mcp::json::{self, Object};
 use store::seal::{Bound, SealFault};
@@ -61,17 +61,25 @@ pub fn show(
     mut headers: HeaderMap,
     body: &[u8],
 ) -> Result<HeaderMap, SealFault> {
-    let strange: Vec<_> = headers.keys().filter(|name| is_of_the_connection(name)).cloned().collect();
+    // Credentials were looked at here, and are told as what they mean.
+    let is_credential = |name: &HeaderName| *name == AUTHORIZATION || name == "dpop";
+    let strange: Vec<_> =
+        headers.keys().filter(|name| is_of_the_connection(name) || is_credential(name)).cloned().collect();
     for name in strange {
         headers.remove(name);
     }
     let until = identity.until.and_then(|until| until.duration_since(SystemTime::UNIX_EPOCH).ok());
     let payload = format!(
-        r#"{{"from":{},"digest":"{}","principal":{}{}}}"#,
+        r#"{{"from":{},"digest":"{}","principal":{}{}{}}}"#,
         json::quote(&replica.id()),
         digest(to, &headers, body),
         json::quote(identity.principal.id()),
-        until.map(|until| format!(r#","until":{}"#, until.as_secs())).unwrap_or_default()
+        until.map(|until| format!(r#","until":{}"#, until.as_secs())).unwrap_or_default(),
+        identity
+            .claims
+            .as_ref()
+            .map(|claims| format!(r#","claims":{}"#, claims.to_json()))
+            .unwrap_or_default()
     );
     let bound = Bound { purpose: &purpose(receiver), principal: EVERYBODY };
     let token = replica.world.seal.seal(bound, replica.world.clock.now() + GOOD, payload.as_bytes())?;
@@ -137,10 +145,15 @@ impl SeenBadges {
             Some(raw) => Some(Duration::from_secs(u64::try_from(json::integer(raw)?).ok()?)),
             None => None,
         };
+        let claims = match object.get("claims").ok()? {
+            Some(raw) => Some(Claims::of_json(raw)?),
+            None => None,
+        };
         // Replicas of before there were principals name none: everybody was the same one.
         let identity = match member("principal") {
             Some(principal) => {
-                Identity::told_by_replica(&principal, until.map(|until| SystemTime::UNIX_EPOCH + until))
+                let until = until.map(|until| SystemTime::UNIX_EPOCH + until);
+                Identity::told_by_replica(&principal, until, claims)
             }
             None => Identity::anonymous(),
         };
@@ -209,17 +222,28 @@ mod tests {
         (dir, Replica::new(&world, said).unwrap().unwrap())
     }
 
+    fn claims() -> Claims {
+        Claims {
+            issuer: "https://id.example".to_owned(),
+            scopes: vec!["a b\"".to_owned()],
+            ..Claims::default()
+        }
+    }
+
     #[tokio::test]
     async fn a_badge_is_for_one_receiver_one_request_and_one_time() {
         let ((_a, from), (_b, to), (_c, stranger)) = (replica(1).await, replica(1).await, replica(2).await);
         let post = (&Method::POST, "/mcp");
         let until = SystemTime::UNIX_EPOCH + Duration::from_secs(2_000_000_000);
-        let whose = Identity::told_by_replica("https://id.example#\"a\"", Some(until));
+        let whose = Identity::told_by_replica("https://id.example#\"a\"", Some(until), Some(claims()));
         let mut sent = HeaderMap::new();
         sent.insert(HOST, HeaderValue::from_static("client.example"));
         sent.insert("mcp-session-id", HeaderValue::from_static("s"));
+        sent.insert(AUTHORIZATION, HeaderValue::from_static("Bearer t"));
+        sent.insert("dpop", HeaderValue::from_static("p"));
         let mut sent = show(&from, (&to.id(), &whose), post, sent, b"{}").unwrap();
         assert!(!sent.contains_key(HOST), "that is of the connection");
+        assert!(!sent.contains_key(AUTHORIZATION) && !sent.contains_key("dpop"), "a token goes no further");
 
         let shown = SeenBadges::default();
         assert!(shown.take(&from, &mut sent.clone()).is_none(), "another receiver");

@@ -1,0 +1,314 @@
+//! Who vouches for callers, and what routes ask of them.
+
+use base::globs::Globs;
+use base::plan::identity::{
+    Algorithm, ClaimNames, ClaimRule, DpopRule, IntrospectionPlan, IssuerPlan, KeySource, ResourcePlan,
+    ScopeRule, TokenTypes,
+};
+use http::Uri;
+use mcp::method::Kind;
+use transport::http::client::Destination;
+
+use super::{LITERAL, Lowering, MINUTE, SECOND};
+use crate::file::{self, Config};
+use crate::node::At;
+use crate::read::Entry;
+use crate::template::Template;
+
+impl Lowering<'_, '_> {
+    pub(super) fn issuers(&mut self, config: &Config) -> Vec<IssuerPlan> {
+        let mut issuers: Vec<IssuerPlan> = Vec::new();
+        for Entry { name, value } in config.issuer.iter().flat_map(|given| &given.value.0) {
+            self.name("an issuer", name);
+            let Some(At { value: given, .. }) = value else { continue };
+            let Some(issuer) = self.issuer(name, given) else { continue };
+            if let Some(same) = issuers.iter().find(|other| other.issuer == issuer.issuer) {
+                let message = format!("this is issuer {:?} already", same.name);
+                self.findings.error(name.span, message).help("one issuer stands here once");
+            }
+            issuers.push(issuer);
+        }
+        issuers
+    }
+
+    fn issuer(&mut self, name: &At<String>, given: &file::Issuer) -> Option<IssuerPlan> {
+        let Some(url) = &given.url else {
+            if given.written.key("url").is_none() {
+                let help = "url = \"https://id.example.com/realms/main\"";
+                self.findings.error(name.span, "an issuer needs a url: the `iss` of its tokens").help(help);
+            }
+            return None;
+        };
+        let allow_http = given.allow_http.as_ref().is_some_and(|allowed| allowed.value);
+        let (issuer, _) = self.issuer_place("an issuer", url, allow_http)?;
+        let mut plan = IssuerPlan::new(&name.value, &issuer);
+        plan.allow_http = allow_http;
+        plan.keys = self.key_source(given, allow_http)?;
+        if let Some(names) = &given.algorithms {
+            plan.algorithms = names.value.iter().filter_map(|name| self.algorithm(name)).collect();
+            if names.value.is_empty() {
+                self.findings.error(names.span, "without an algorithm, no token is good");
+            }
+        }
+        plan.audiences = texts(given.audiences.as_ref());
+        self.set(&mut plan.leeway, given.leeway.as_ref(), 0 * SECOND..=5 * MINUTE);
+        plan.types = match given.types.as_ref().map(|types| types.value) {
+            Some(file::TokenTypes::AccessTokens) => TokenTypes::AccessTokens,
+            Some(file::TokenTypes::Usual) | None => TokenTypes::Usual,
+        };
+        if let Some(At { value: claims, .. }) = &given.claims {
+            plan.claims = claim_names(claims);
+        }
+        for Entry { name, value } in given.require.iter().flat_map(|given| &given.value.0) {
+            let Some(values) = value else { continue };
+            if values.value.is_empty() {
+                self.findings.error(values.span, "without a value, no token is good");
+            }
+            plan.required.push(ClaimRule { claim: path(&name.value), values: texts(Some(values)) });
+        }
+        plan.principal_by_client = given.principal_by_client.as_ref().is_some_and(|given| given.value);
+        plan.introspection =
+            given.introspection.as_ref().and_then(|given| self.introspection(given, allow_http));
+        plan.client.authorities = given.ca.as_ref().and_then(|ca| self.authorities(ca));
+        Some(plan)
+    }
+
+    /// A URL of an issuer's: as it is written, and where it leads.
+    fn issuer_place(&mut self, of: &str, text: &At<Template>, http: bool) -> Option<(String, Destination)> {
+        let uri = self.url(of, text)?;
+        if uri.scheme_str() != Some("https") && !(http && is_here(&uri)) {
+            let message = format!("{of} is asked over https only: who can change its answer can be anybody");
+            let help = "for trying things out on this machine: allow_http = true, and a loopback address";
+            self.findings.error(text.span, message).help(help);
+            return None;
+        }
+        if of == "an issuer" && uri.query().is_some() {
+            self.findings.error(text.span, "the url of an issuer has no query (RFC 8414 §2)");
+            return None;
+        }
+        // It is compared as it is written, which a parsed URL may no longer be.
+        let written = self.resolve_open(text)?;
+        // A URL that was read above names a host.
+        Some((written, Destination::new(uri).ok()?))
+    }
+
+    fn key_source(&mut self, given: &file::Issuer, http: bool) -> Option<KeySource> {
+        match (&given.jwks_url, &given.jwks_file) {
+            (Some(url), Some(file)) => {
+                let finding = self.findings.error(file.span, "an issuer's keys are at one place");
+                finding.label(url.span, "this is the other").help("leave out one of them");
+                None
+            }
+            (Some(url), None) => {
+                self.issuer_place("the keys of an issuer", url, http).map(|(_, place)| KeySource::Url(place))
+            }
+            (None, Some(file)) => {
+                let path = self.path(file)?;
+                let text = self.outside.text(&path, file.span, self.findings)?;
+                Some(KeySource::Given(text.into_bytes().into()))
+            }
+            (None, None) => Some(KeySource::Discover),
+        }
+    }
+
+    fn algorithm(&mut self, name: &At<String>) -> Option<Algorithm> {
+        let found = Algorithm::named(&name.value);
+        if found.is_none() {
+            let all = Algorithm::ALL.map(Algorithm::name).join(", ");
+            let finding =
+                self.findings.error(name.span, "this is no algorithm that tokens may be signed with");
+            finding.help(format!("one of {all}; with any other, who can check a token could make it"));
+        }
+        found
+    }
+
+    fn introspection(
+        &mut self,
+        At { value: given, span, .. }: &At<file::Introspection>,
+        http: bool,
+    ) -> Option<IntrospectionPlan> {
+        let (Some(url), Some(client_id), Some(secret)) = (&given.url, &given.client_id, &given.client_secret)
+        else {
+            if !given.written.strange {
+                self.findings.error(*span, "introspection needs url, client_id and client_secret");
+            }
+            return None;
+        };
+        if let Some(literal) = secret.value.as_literal().filter(|text| !text.is_empty()) {
+            self.outside.secrets.add(literal, LITERAL);
+            let finding = self.findings.warning(secret.span, "a secret stands in the file");
+            finding.help("write ${env:NAME} or ${file:PATH} for it");
+        }
+        let (_, endpoint) = self.issuer_place("introspection", url, http)?;
+        Some(IntrospectionPlan {
+            endpoint,
+            client_id: self.resolve_open(client_id)?,
+            secret: self.resolve(secret)?,
+        })
+    }
+
+    /// What a route asks of its callers, if it asks for anything.
+    pub(super) fn resource(
+        &mut self,
+        name: &At<String>,
+        given: &file::Route,
+        config: &Config,
+    ) -> Option<ResourcePlan> {
+        let known = config.issuer.as_ref().map(|given| given.value.0.as_slice()).unwrap_or_default();
+        let known: Vec<&str> = known.iter().map(|entry| entry.name.value.as_str()).collect();
+        let Some(public_url) = &given.public_url else {
+            self.without_public_url(given);
+            return None;
+        };
+        let Some(names) = given.issuers.as_ref().filter(|names| !names.value.is_empty()) else {
+            let finding =
+                self.findings.error(public_url.span, "nobody vouches for the callers of this route");
+            let all = if known.is_empty() { "NAME".to_owned() } else { known.join("\", \"") };
+            finding.help(format!("name the issuers: issuers = [\"{all}\"]; each is a table [issuer.NAME]"));
+            return None;
+        };
+        let issuers = match known.is_empty() {
+            true => {
+                let finding = self.findings.error(names.span, "there is no issuer");
+                finding.help("an issuer is a table [issuer.NAME] with its url");
+                Vec::new()
+            }
+            false => self.references("issuer", names, &known).into_iter().map(str::to_owned).collect(),
+        };
+        let resource = self.public_url(public_url, given)?;
+        let mut plan = ResourcePlan {
+            path: given.path.as_ref().map_or("/mcp", |path| path.value.as_str()).to_owned(),
+            resource,
+            also_audiences: texts(given.also_audiences.as_ref()),
+            issuers,
+            scopes_supported: texts(given.initial_scopes.as_ref()),
+            scopes: Vec::new(),
+            dpop: match given.dpop.as_ref().map(|dpop| dpop.value) {
+                Some(file::Dpop::Require) => DpopRule::Require,
+                Some(file::Dpop::Off) => DpopRule::Off,
+                Some(file::Dpop::Accept) | None => DpopRule::Accept,
+            },
+            api_keys: false,
+        };
+        if let Some(dpop) = given.dpop.as_ref().filter(|dpop| dpop.value == file::Dpop::Require) {
+            let finding =
+                self.findings.warning(dpop.span, "clients that have no proofs of possession cannot log in");
+            finding.help(format!("the official Python client is one; route {:?} refuses it", name.value));
+        }
+        self.scopes(&mut plan, given);
+        Some(plan)
+    }
+
+    /// Keys that mean nothing without the URL that tokens are made for.
+    fn without_public_url(&mut self, given: &file::Route) {
+        let written = [
+            given.issuers.as_ref().map(|given| given.span),
+            given.also_audiences.as_ref().map(|given| given.span),
+            given.initial_scopes.as_ref().map(|given| given.span),
+            given.scopes.as_ref().map(|given| given.span),
+            given.dpop.as_ref().map(|given| given.span),
+        ];
+        if let Some(span) = written.into_iter().flatten().next() {
+            let finding = self.findings.error(span, "this needs the public_url of the route");
+            finding.help("such as public_url = \"https://mcp.example.com/mcp\": what tokens are made for");
+        }
+    }
+
+    fn public_url(&mut self, text: &At<Template>, given: &file::Route) -> Option<String> {
+        let uri = self.url("a route", text)?;
+        if uri.query().is_some() {
+            self.findings.error(text.span, "the URL of a route has no query");
+            return None;
+        }
+        if uri.scheme_str() != Some("https") && !is_here(&uri) {
+            let finding = self.findings.warning(text.span, "tokens travel in the clear over http");
+            finding.help("the URL is the one that clients use: https, if a proxy in front speaks TLS");
+        }
+        let path = given.path.as_ref().map_or("/mcp", |path| path.value.as_str());
+        if uri.path().trim_end_matches('/') != path.trim_end_matches('/') {
+            let finding = self.findings.warning(
+                text.span,
+                format!("the path of this URL is {:?}, and that of the route {path:?}", uri.path()),
+            );
+            finding.help("whatever stands in front must lead the one to the other, and its /.well-known/oauth-protected-resource, too");
+        }
+        self.resolve_open(text)
+    }
+
+    fn scopes(&mut self, plan: &mut ResourcePlan, given: &file::Route) {
+        for Entry { name, value } in given.scopes.iter().flat_map(|given| &given.value.0) {
+            self.scope_name(name);
+            let Some(At { value: gates, span, .. }) = value else { continue };
+            let kinds = [
+                (Kind::Tool, &gates.tools),
+                (Kind::Prompt, &gates.prompts),
+                (Kind::Resource, &gates.resources),
+            ];
+            let written: usize =
+                kinds.iter().filter_map(|(_, globs)| globs.as_ref()).map(|globs| globs.value.len()).sum();
+            if written == 0 && !gates.written.strange {
+                let finding = self.findings.error(*span, format!("nothing needs the scope {:?}", name.value));
+                finding.help("say what does: tools = [\"*\"]");
+            }
+            for (kind, globs) in kinds {
+                let Some(names) = globs.as_ref().and_then(|globs| self.globs(Some(globs))) else { continue };
+                self.scope_rule(plan, (kind, names), &name.value);
+            }
+        }
+        for name in given.initial_scopes.iter().flat_map(|names| &names.value) {
+            self.scope_name(name);
+            if name.value == "offline_access" {
+                // MCP 2026-07-28 `basic/authorization`: it says nothing of what is to be protected here.
+                let finding =
+                    self.findings.warning(name.span, "\"offline_access\" is between a client and its issuer");
+                finding.help("leave it out; clients ask for it themselves");
+            }
+        }
+    }
+
+    fn scope_rule(&mut self, plan: &mut ResourcePlan, (kind, names): (Kind, Globs), scope: &str) {
+        let scopes = vec![scope.to_owned()];
+        plan.scopes.push(ScopeRule { kind, names, scopes });
+    }
+
+    /// RFC 6749 §3.3.
+    fn scope_name(&mut self, name: &At<String>) {
+        let is_scope = |byte: u8| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
+        if name.value.is_empty() || !name.value.bytes().all(is_scope) {
+            let finding = self.findings.error(name.span, "this is no scope");
+            finding.help("a scope has no spaces, no quotes, no backslashes, and only ASCII");
+        }
+    }
+}
+
+fn texts(given: Option<&At<file::Texts>>) -> Vec<String> {
+    given.into_iter().flat_map(|given| &given.value).map(|text| text.value.clone()).collect()
+}
+
+fn claim_names(given: &file::ClaimNames) -> ClaimNames {
+    let mut names = ClaimNames::default();
+    if let Some(subject) = &given.subject {
+        names.subject = path(&subject.value);
+    }
+    if let Some(groups) = &given.groups {
+        names.groups = path(&groups.value);
+    }
+    names.client = given.client.as_ref().map(|name| path(&name.value));
+    names.scopes = given.scopes.as_ref().map(|name| path(&name.value));
+    names
+}
+
+/// The names on the way to a claim. What has a URL for a name lies in no other.
+fn path(name: &str) -> Vec<String> {
+    if name.contains("://") {
+        return vec![name.to_owned()];
+    }
+    name.split('.').map(str::to_owned).collect()
+}
+
+fn is_here(uri: &Uri) -> bool {
+    let host = uri.host().unwrap_or_default();
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost")
+        || bare.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}

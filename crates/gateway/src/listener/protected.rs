@@ -1,0 +1,79 @@
+//! What is said at an endpoint that knows its callers to whom it refuses, and of itself.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use auth::{Identity, Refusal, Why};
+use base::error::CallError;
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, WWW_AUTHENTICATE};
+use http::{HeaderValue, Method, Response, StatusCode};
+use identity::{Identifier, WELL_KNOWN};
+use mcp::version::Era;
+use tokio::time::sleep;
+use transport::http::body::ReplyBody;
+
+use super::heads;
+use crate::live::Live;
+use crate::route::Route;
+
+/// The scopes that a refused call needs, on their way to the response's head.
+#[derive(Debug, Clone)]
+pub(crate) struct Needed(pub(crate) Vec<String>);
+
+/// The metadata of a protected resource of this listener, if they are asked for: open to all, from any page (RFC 9728 §3.1).
+pub(super) fn metadata(
+    live: &Live,
+    listener: &str,
+    (method, path): (&Method, &str),
+) -> Option<Response<ReplyBody>> {
+    if !path.starts_with(WELL_KNOWN) || !matches!(*method, Method::GET | Method::HEAD) {
+        return None;
+    }
+    let identifier = live.identifier_at(listener, path)?;
+    let mut response = heads::json(StatusCode::OK, Bytes::copy_from_slice(identifier.metadata().as_bytes()));
+    response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("max-age=300"));
+    Some(response)
+}
+
+/// What is answered to whom the gate does not let in.
+pub(super) fn refuse(route: &Route, refusal: Refusal) -> Response<ReplyBody> {
+    let challenge = route.identifier.as_ref().and_then(|identifier| identifier.challenge(&refusal));
+    let nonce = match &refusal {
+        Refusal::Unauthenticated(Why::Nonce(nonce)) => HeaderValue::from_str(nonce).ok(),
+        _ => None,
+    };
+    let mut response = heads::refuse_call(&CallError::Refused(refusal), None, Era::Modern);
+    let headers = response.headers_mut();
+    headers.extend(challenge.map(|challenge| (WWW_AUTHENTICATE, challenge)));
+    if let Some(nonce) = nonce {
+        headers.insert("dpop-nonce", nonce);
+    }
+    response
+}
+
+/// A stream ends when the credentials end that opened it, and its client comes back with others.
+pub(super) fn ended_in_time(
+    response: Response<ReplyBody>,
+    identity: &Identity,
+    now: SystemTime,
+) -> Response<ReplyBody> {
+    let Some(until) = identity.until else { return response };
+    let left = until.duration_since(now).unwrap_or_default();
+    response.map(|body| match body {
+        ReplyBody::Stream(chunks) => ReplyBody::Stream(Box::pin(chunks.take_until(Box::pin(sleep(left))))),
+        whole => whole,
+    })
+}
+
+/// Tells a client that was let in, and whose token is not enough for a call, what it needs.
+pub(super) fn tell_scopes(identifier: Option<&Arc<Identifier>>, response: &mut Response<ReplyBody>) {
+    let Some(identifier) = identifier else { return };
+    if let Some(Needed(scopes)) = response.extensions_mut().remove::<Needed>()
+        && let Some(challenge) = identifier.challenge(&Refusal::Scopes(scopes))
+    {
+        response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+    }
+}
