@@ -24,7 +24,7 @@ def over_stdio(command: Command, **more: Any) -> Upstream:
 def write_config(path: Path, upstreams: Mapping[str, Upstream], **tables: Any) -> Path:
     """Writes a configuration with these servers. `tables` are further ones, such as `limits`."""
     # What is no table stands above the first one, which is how a TOML file must be; inline tables are none.
-    everything = {**tables, "upstream": upstreams, "listener": {"main": {"address": "127.0.0.1:0"}}}
+    everything = {**tables, "upstream": upstreams, "listener": tables.get("listener", {"main": {"address": "127.0.0.1:0"}})}
     path.write_text("".join(f"{key} = {toml(value)}\n" for key, value in everything.items()))
     return path
 

@@ -3,7 +3,7 @@
 Reading order: base (what a group of tests has), clients (each client in front of each server, compared with going there
 directly), aggregate (six servers behind one gateway), counting (what a hundred clients cause), recovery (servers that
 go away), idle (connections that a server closes in the last moment), refusals (what clients see that are still writing),
-sse (servers and clients of the transport of 2024).
+sse (servers and clients of the transport of 2024), signing_in (an endpoint that knows its callers).
 """
 
 from .aggregate import Aggregate
@@ -13,6 +13,7 @@ from .counting import Lifetimes, PerClientSessions, SharedSessions
 from .idle import IdleConnections
 from .recovery import Recovery
 from .refusals import Refusals
+from .signing_in import SigningIn
 from .sse import OldTransport
 
 __all__ = ["GROUPS", "PeerTest"]
@@ -28,4 +29,5 @@ GROUPS: list[type[PeerTest]] = [
     PerClientSessions,
     Lifetimes,
     Refusals,
+    SigningIn,
 ]

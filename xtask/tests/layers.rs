@@ -47,7 +47,7 @@ const FLOORS: &[(&str, &str)] = &[
     ),
     (
         "identity",
-        "fault percent url strict shown jwk api_key jws replays nonce token proof testing tokens refused fetch discover introspect issuer identifier inspect identities lib",
+        "fault percent url strict shown jwk api_key jws replays nonce token proof testing tokens refused fetch discover introspect issuer resource identifier inspect identities lib",
     ),
     (
         "mcp",
