@@ -34,6 +34,7 @@ const provider = new Provider(issuer, {
     },
   ],
   findAccount: (_ctx, id) => ({ accountId: id, claims: () => ({ sub: id, groups: ['staff'] }) }),
+  clientDefaults: { id_token_signed_response_alg: 'ES256' },
   pkce: { required: () => true },
   scopes: ['openid', 'offline_access', 'mcp:call', 'mcp:admin'],
   interactions: { url: (_ctx, interaction) => `/decide/${interaction.uid}` },

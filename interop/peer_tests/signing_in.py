@@ -148,7 +148,7 @@ class SigningIn(PeerTest):
         answer = self.call(self.token("mcp:call"), "test_error_handling")
         self.assertEqual(answer.status, 403, answer.body)
         self.assertIn('error="insufficient_scope"', answer.challenge)
-        self.assertIn('scope="mcp:admin mcp:call"', answer.challenge)
+        self.assertIn('scope="mcp:call mcp:admin"', answer.challenge)
         self.assertEqual(answer.json()["error"]["data"]["reason"], "insufficient_scope")
 
     def test_nobody_is_let_in_without_a_token(self) -> None:

@@ -32,6 +32,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "base",
             "config",
             "gateway",
+            "identity",
             "mcp",
             "reference-server",
             "replica",

@@ -5,6 +5,7 @@ use std::path::Path;
 use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use crate::api_keys::ApiKeys;
 use crate::call::Call;
 use crate::check::Check;
 use crate::convert::Convert;
@@ -59,6 +60,7 @@ pub(crate) enum Command {
     Check(Check),
     Convert(Convert),
     Keys(Keys),
+    ApiKeys(ApiKeys),
     Replicas(Replicas),
     Discover(Discover),
     List(List),
@@ -103,6 +105,7 @@ impl Command {
             Self::Check(check) => Box::pin(check.run()).await,
             Self::Convert(convert) => convert.run(),
             Self::Keys(keys) => Box::pin(keys.run(voice)).await,
+            Self::ApiKeys(keys) => Box::pin(keys.run(voice)).await,
             Self::Replicas(replicas) => Box::pin(replicas.run(voice)).await,
             Self::Discover(discover) => Box::pin(discover.run()).await,
             Self::List(list) => Box::pin(list.run()).await,

@@ -11,6 +11,7 @@
 
 #[cfg(feature = "count-allocations")]
 mod allocations;
+mod api_keys;
 mod args;
 mod arguments;
 mod arrivals;

@@ -300,6 +300,8 @@ table! {
         initial_scopes: Texts,
         /// Scope → what needs it.
         scopes: Entries<Scope>,
+        /// Whether keys of Portolan's own are good here, which `portolan api-keys create` makes. They are kept in the store.
+        api_keys: bool = false,
         /// What becomes of proofs of possession (DPoP, RFC 9449).
         dpop: Dpop = "accept",
     }

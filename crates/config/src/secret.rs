@@ -57,6 +57,7 @@ pub(crate) fn is_credential_text(text: &str) -> bool {
 /// Keys that sound like those that hold secrets, and hold names or numbers.
 const HARMLESS: &[&str] = &[
     "api_key_env",
+    "api_keys",
     "bearer_token_env_var",
     "env_http_headers",
     "env_keys",

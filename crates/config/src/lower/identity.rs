@@ -160,23 +160,33 @@ impl Lowering<'_, '_> {
             self.without_public_url(given);
             return None;
         };
-        let Some(names) = given.issuers.as_ref().filter(|names| !names.value.is_empty()) else {
+        let api_keys = given.api_keys.as_ref().is_some_and(|keys| keys.value);
+        if let Some(keys) = given.api_keys.as_ref().filter(|keys| keys.value && config.store.is_none()) {
+            let finding = self.findings.error(keys.span, "keys are kept in a store, and there is none");
+            finding.help("such as store = \"sqlite:portolan.db\", above the first table");
+        }
+        let names = given.issuers.as_ref().filter(|names| !names.value.is_empty());
+        if names.is_none() && !api_keys {
             let finding =
                 self.findings.error(public_url.span, "nobody vouches for the callers of this route");
             let all = if known.is_empty() { "NAME".to_owned() } else { known.join("\", \"") };
-            finding.help(format!("name the issuers: issuers = [\"{all}\"]; each is a table [issuer.NAME]"));
+            finding.help(format!(
+                "name the issuers: issuers = [\"{all}\"]; each is a table [issuer.NAME]. Or: api_keys = true"
+            ));
             return None;
-        };
-        let issuers = match known.is_empty() {
-            true => {
+        }
+        let issuers = match names {
+            None => Vec::new(),
+            Some(names) if known.is_empty() => {
                 let finding = self.findings.error(names.span, "there is no issuer");
                 finding.help("an issuer is a table [issuer.NAME] with its url");
                 Vec::new()
             }
-            false => self.references("issuer", names, &known).into_iter().map(str::to_owned).collect(),
+            Some(names) => self.references("issuer", names, &known).into_iter().map(str::to_owned).collect(),
         };
         let resource = self.public_url(public_url, given)?;
         let mut plan = ResourcePlan {
+            route: name.value.clone(),
             path: given.path.as_ref().map_or("/mcp", |path| path.value.as_str()).to_owned(),
             resource,
             also_audiences: texts(given.also_audiences.as_ref()),
@@ -188,7 +198,7 @@ impl Lowering<'_, '_> {
                 Some(file::Dpop::Off) => DpopRule::Off,
                 Some(file::Dpop::Accept) | None => DpopRule::Accept,
             },
-            api_keys: false,
+            api_keys,
         };
         if let Some(dpop) = given.dpop.as_ref().filter(|dpop| dpop.value == file::Dpop::Require) {
             let finding =
@@ -207,6 +217,7 @@ impl Lowering<'_, '_> {
             given.initial_scopes.as_ref().map(|given| given.span),
             given.scopes.as_ref().map(|given| given.span),
             given.dpop.as_ref().map(|given| given.span),
+            given.api_keys.as_ref().map(|given| given.span),
         ];
         if let Some(span) = written.into_iter().flatten().next() {
             let finding = self.findings.error(span, "this needs the public_url of the route");

@@ -1,0 +1,206 @@
+//! `portolan api-keys`: keys for callers that no identity provider knows.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use identity::ApiKey;
+use store::api_keys::ApiKeyFacts;
+use store::{Store, StoreFault};
+
+use crate::exit::Exit;
+use crate::fault::Fault;
+use crate::keys::lasting;
+use crate::log::Voice;
+use crate::serve::configuration::Configuration;
+use crate::{print, shared};
+
+/// Make, show and take back the keys of callers that have no identity provider: scripts, jobs
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example:\n  portolan api-keys create portolan.toml --principal nightly-report --expires 90d"
+)]
+pub(crate) struct ApiKeys {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// Make a key and print it, once: what is kept is a digest
+    Create(Create),
+    /// Show which keys there are, whose, and until when. Never the keys themselves
+    List(Place),
+    /// Take a key back: within a second it is good nowhere
+    Revoke(Revoke),
+}
+
+#[derive(Debug, clap::Args)]
+struct Place {
+    /// The configuration that the gateway serves, which names the store
+    #[arg(value_name = "FILE", default_value = "portolan.toml")]
+    config: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+struct Create {
+    #[command(flatten)]
+    place: Place,
+    /// Whose it is; what policy, audit and sessions know its caller by
+    #[arg(long, value_name = "NAME")]
+    principal: String,
+    /// How long it is good: 12h, 90d; without it, until it is taken back
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    expires: Option<Duration>,
+    /// A route that it is good for, by its name; again for more. Without it, for all that take keys
+    #[arg(long = "route", value_name = "ROUTE")]
+    routes: Vec<String>,
+    /// A scope that it has; again for more
+    #[arg(long = "scope", value_name = "SCOPE")]
+    scopes: Vec<String>,
+}
+
+#[derive(Debug, clap::Args)]
+struct Revoke {
+    /// What `list` calls the key
+    #[arg(value_name = "ID")]
+    id: String,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// The longest that a key may be good that expires.
+const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+fn time(text: &str) -> Result<Duration, String> {
+    let cut = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(cut);
+    let seconds = match unit {
+        "m" => 60,
+        "h" => 3600,
+        "d" => 24 * 3600,
+        _ => return Err("expected a time such as 30m, 12h or 90d".to_owned()),
+    };
+    let lasts = number.parse::<u64>().ok().and_then(|number| number.checked_mul(seconds));
+    let lasts = lasts.map(Duration::from_secs).filter(|lasts| !lasts.is_zero() && *lasts <= LONGEST);
+    lasts.ok_or_else(|| "a key is good for at least a minute, and ten years at most".to_owned())
+}
+
+impl ApiKeys {
+    /// Does it.
+    pub(crate) async fn run(self, voice: Voice) -> Result<Exit, Fault> {
+        match self.what {
+            What::Create(create) => create.run(voice).await?,
+            What::List(place) => {
+                let (store, _) = place.open(voice).await?;
+                show(&store.api_keys().await.map_err(away)?)?;
+            }
+            What::Revoke(Revoke { id, place }) => {
+                let (store, _) = place.open(voice).await?;
+                if !store.revoke_api_key(&id).await.map_err(away)? {
+                    let hint = "`portolan api-keys list` shows those that there are";
+                    return Err(Fault::usage(format!("there is no key {id:?}")).hint(hint));
+                }
+                print::out(format!("{id} is good nowhere any more\n"))?;
+            }
+        }
+        Ok(Exit::Ok)
+    }
+}
+
+impl Place {
+    /// The store, and the names of routes that take keys.
+    async fn open(&self, voice: Voice) -> Result<(Arc<Store>, Vec<String>), Fault> {
+        let plan = Configuration::at(&self.config).load(voice)?;
+        let Some(place) = &plan.store else {
+            let hint = "such as store = \"sqlite:portolan.db\", above the first table";
+            return Err(Fault::usage("keys are kept in a store, and the configuration has none").hint(hint));
+        };
+        let takes = plan.routes.iter().filter(|route| route.resource.as_ref().is_some_and(|of| of.api_keys));
+        Ok((shared::open_store(place).await?, takes.map(|route| route.name.clone()).collect()))
+    }
+}
+
+impl Create {
+    async fn run(self, voice: Voice) -> Result<(), Fault> {
+        let (store, takes) = self.place.open(voice).await?;
+        if self.principal.trim().is_empty() || self.principal.chars().any(char::is_control) {
+            return Err(Fault::usage("--principal is a name, such as nightly-report"));
+        }
+        if takes.is_empty() {
+            let hint = "write api_keys = true, and public_url, into a table [route.NAME]";
+            return Err(Fault::usage("no route of this configuration takes keys").hint(hint));
+        }
+        if let Some(unknown) = self.routes.iter().find(|route| !takes.contains(route)) {
+            let hint = format!("those that do: {}", takes.join(", "));
+            return Err(Fault::usage(format!("no route {unknown:?} takes keys")).hint(hint));
+        }
+        let key = ApiKey::random()
+            .map_err(|_none| Fault::Outside("the system gives no random numbers".to_owned()))?;
+        let facts = ApiKeyFacts {
+            id: key.id(),
+            principal: self.principal,
+            routes: self.routes,
+            scopes: self.scopes,
+            made_at: 0,
+            expires_at: None,
+        };
+        if !store.add_api_key(&key.digest(), &facts, self.expires).await.map_err(away)? {
+            return Err(Fault::Outside("two keys would have one id; try again".to_owned()));
+        }
+        print::out(format!("{}\n", key.text()))?;
+        let until = self.expires.map_or_else(
+            || "until it is taken back".to_owned(),
+            |lasts| format!("for {}", lasting(i64::try_from(lasts.as_millis()).unwrap_or(i64::MAX))),
+        );
+        print::err(&format!(
+            "{} of {:?}, good {until}. It is shown this once; clients send it as Authorization: Bearer KEY\n",
+            facts.id, facts.principal
+        ));
+        Ok(())
+    }
+}
+
+fn show(keys: &[ApiKeyFacts]) -> Result<(), Fault> {
+    if keys.is_empty() {
+        return print::out("(none)\n".to_owned());
+    }
+    let now = millis_of(shared::now());
+    let mut out = format!("{:<14}{:<24}{:<14}{:<14}{}\n", "ID", "PRINCIPAL", "MADE", "EXPIRES", "GOOD FOR");
+    for key in keys {
+        let made = format!("{} ago", lasting(now - key.made_at));
+        let expires =
+            key.expires_at.map_or_else(|| "never".to_owned(), |at| format!("in {}", lasting(at - now)));
+        let routes = if key.routes.is_empty() { "all routes".to_owned() } else { key.routes.join(", ") };
+        let scopes =
+            if key.scopes.is_empty() { String::new() } else { format!("; {}", key.scopes.join(" ")) };
+        let line = format!("{:<14}{:<24}{made:<14}{expires:<14}{routes}{scopes}", key.id, key.principal);
+        // Writing to a String cannot fail.
+        let _infallible = writeln!(out, "{}", line.trim_end());
+    }
+    print::out(out)
+}
+
+fn away(fault: StoreFault) -> Fault {
+    Fault::Outside(format!("the store: {fault}"))
+}
+
+fn millis_of(time: SystemTime) -> i64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read() {
+        assert_eq!(time("90d"), Ok(Duration::from_secs(90 * 86_400)));
+        assert_eq!(time("30m"), Ok(Duration::from_secs(1800)));
+        for bad in ["", "90", "d", "0d", "-1d", "1.5h", "90 d", "99999999999999999999d", "4000d", "10s"] {
+            assert!(time(bad).is_err(), "{bad}");
+        }
+    }
+}
