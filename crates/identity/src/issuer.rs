@@ -9,7 +9,7 @@ use base::plan::identity::{Algorithm, IssuerPlan, KeySource};
 use base::sync::lock;
 use base::under_way::{Asking, UnderWay, came_until};
 use base::world::World;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use crate::discover;
 use crate::fetch::{FetchFault, Fetcher, shown};
@@ -17,9 +17,9 @@ use crate::introspect::Introspector;
 use crate::jwk::{self, Key, LeftOut};
 use crate::tokens::TokenDigest;
 
-/// How often an issuer is asked for its keys at most, however many tokens name one that it has not published.
+/// How often an issuer is asked for its keys in the long run, however many tokens name one that it has not published.
 const PAUSE: Duration = Duration::from_secs(30);
-/// How long to wait after the first failure while there are no keys; each further one doubles it, up to [`PAUSE`].
+/// How long to wait after it was asked; each time in a row that it failed, or had nothing new, doubles it, up to [`PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// After so long they are fetched anew, beside the calls: an issuer that has taken a key back must be heard.
 const STALE: Duration = Duration::from_secs(600);
@@ -55,6 +55,8 @@ pub(crate) struct NoKeys {
 struct Attempts {
     last: Option<Instant>,
     failures: u32,
+    /// How often in a row it had nothing new.
+    fruitless: u32,
 }
 
 /// The key of a signature.
@@ -172,9 +174,11 @@ impl Issuer {
             Asking::Goes(mut outcome) => came_until(&mut outcome, None).await.ok().flatten(),
         };
         match (outcome, self.keys.load_full()) {
-            (Some(Ok(keys)), _) | (_, Some(keys)) => Ok(keys),
-            (Some(Err(none)), None) => Err(none),
-            (None, None) => Err(NoKeys { retry_after: FIRST_PAUSE }),
+            (Some(Ok(keys)), _) => Ok(keys),
+            // Where it does not answer, nobody knows whether there is such a key by now.
+            (_, Some(keys)) if lock(&self.attempts).failures == 0 => Ok(keys),
+            (Some(Err(none)), _) => Err(none),
+            (None, _) => Err(NoKeys { retry_after: FIRST_PAUSE }),
         }
     }
 
@@ -186,12 +190,24 @@ impl Issuer {
 
     async fn once(&self) -> Result<Arc<KeySet>, NoKeys> {
         if let Some(retry_after) = self.pause() {
-            return Err(NoKeys { retry_after });
+            if retry_after > FIRST_PAUSE || self.keys.load().is_none() {
+                return Err(NoKeys { retry_after });
+            }
+            // A moment: it may have changed its keys just now, and whoever shows the new one need not be sent away.
+            sleep(retry_after).await;
+            if let Some(retry_after) = self.pause() {
+                return Err(NoKeys { retry_after });
+            }
         }
         match self.fetch().await {
             Ok(read) => {
-                lock(&self.attempts).failures = 0;
-                Ok(self.keep(read))
+                let before = self.keys.load().as_ref().map(|known| known.generation);
+                let keys = self.keep(read);
+                let mut attempts = lock(&self.attempts);
+                attempts.failures = 0;
+                attempts.fruitless = if before == Some(keys.generation) { attempts.fruitless + 1 } else { 0 };
+                drop(attempts);
+                Ok(keys)
             }
             Err(FetchFault(why)) => {
                 lock(&self.attempts).failures += 1;
@@ -208,10 +224,11 @@ impl Issuer {
             return Some(PAUSE);
         }
         let mut attempts = lock(&self.attempts);
-        let pause = match self.keys.load().is_some() {
-            true => PAUSE,
-            false => FIRST_PAUSE.saturating_mul(1 << attempts.failures.saturating_sub(1).min(5)).min(PAUSE),
-        };
+        if attempts.last.is_some_and(|last| last.elapsed() > STALE / 2) {
+            attempts.fruitless = 0;
+        }
+        let in_vain = attempts.failures.saturating_sub(1).max(attempts.fruitless);
+        let pause = FIRST_PAUSE.saturating_mul(1 << in_vain.min(5)).min(PAUSE);
         let left =
             attempts.last.and_then(|last| pause.checked_sub(last.elapsed())).filter(|left| !left.is_zero());
         if left.is_none() {
