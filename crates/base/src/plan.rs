@@ -18,8 +18,8 @@ use transport::net::Address;
 
 use crate::globs::Globs;
 use crate::masks::Masks;
-use crate::withheld::Withheld;
 use crate::plan::identity::{IssuerPlan, ResourcePlan};
+use crate::withheld::Withheld;
 
 pub mod identity;
 

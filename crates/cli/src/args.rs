@@ -24,6 +24,7 @@ use crate::replicas::Replicas;
 use crate::serve::Serve;
 use crate::stdio::Stdio;
 use crate::texts::{self, Completions, Guard, Man};
+use crate::token::Token;
 use crate::words::is_url;
 
 /// The first hour.
@@ -61,6 +62,7 @@ pub(crate) enum Command {
     Convert(Convert),
     Keys(Keys),
     ApiKeys(ApiKeys),
+    Token(Token),
     Replicas(Replicas),
     Discover(Discover),
     List(List),
@@ -106,6 +108,7 @@ impl Command {
             Self::Convert(convert) => convert.run(),
             Self::Keys(keys) => Box::pin(keys.run(voice)).await,
             Self::ApiKeys(keys) => Box::pin(keys.run(voice)).await,
+            Self::Token(token) => Box::pin(token.run(voice)).await,
             Self::Replicas(replicas) => Box::pin(replicas.run(voice)).await,
             Self::Discover(discover) => Box::pin(discover.run()).await,
             Self::List(list) => Box::pin(list.run()).await,

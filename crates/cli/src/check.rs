@@ -20,7 +20,7 @@ use crate::fault::Fault;
 use crate::inherit::Inheriting;
 use crate::print::{self, Paint};
 use crate::serve::configuration::left_out;
-use crate::{discover, list, outside};
+use crate::{discover, issuers, list, outside};
 
 /// Check a configuration: say every mistake at once
 ///
@@ -81,6 +81,10 @@ fn number(count: usize, what: &str) -> Option<String> {
 
 /// Reaches all servers at once, and says of each how it is.
 async fn connect(plan: Plan) -> Result<Exit, Fault> {
+    let (issuers, all_vouch) = Box::pin(issuers::probe(&plan)).await?;
+    for line in issuers {
+        print::out(format!("{}\n", print::safe_out(&line)))?;
+    }
     let rules: Vec<_> = plan.upstreams.iter().map(|server| rule(&plan, server)).collect();
     let (servers, left_out) = (plan.upstreams, plan.left_out);
     let names = servers.iter().map(|server| &server.name).chain(left_out.iter().map(|left| &left.name));
@@ -124,7 +128,7 @@ async fn connect(plan: Plan) -> Result<Exit, Fault> {
     if tally.count() > 1 {
         print::out(format!("{}\n", print::safe_out(&tally.sentence())))?;
     }
-    Ok(if tally.is_all_up() { Exit::Ok } else { Exit::Unreachable })
+    Ok(if all_vouch && tally.is_all_up() { Exit::Ok } else { Exit::Unreachable })
 }
 
 /// How a server is, and what is odd about it.

@@ -29,6 +29,7 @@ mod fetch;
 mod follow;
 mod given;
 mod inherit;
+mod issuers;
 mod keys;
 mod list;
 mod log;
@@ -50,6 +51,7 @@ mod signals;
 mod stdio;
 mod targets;
 mod texts;
+mod token;
 mod words;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

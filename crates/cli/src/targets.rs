@@ -37,6 +37,7 @@ fn over(upstreams: Vec<UpstreamPlan>, naming: Naming) -> Plan {
         durable_streams: false,
         json_depth: Limits::JSON_DEPTH,
         tells_of_changes: false,
+        resource: None,
     };
     Plan { routes: vec![route], upstreams, ..Plan::default() }
 }

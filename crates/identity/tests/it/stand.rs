@@ -185,6 +185,7 @@ impl Stand {
             memory: Memory::default(),
             workers: Workers::default(),
             children: Arc::new(Semaphore::new(0)),
+            starts: Arc::new(Semaphore::new(0)),
             store,
             tasks: tasks.clone(),
         };

@@ -1,0 +1,50 @@
+//! Who vouches for callers, tried out: whether the keys of each can be had.
+
+use std::sync::Arc;
+
+use base::plan::Plan;
+use identity::{Identifier, Identities};
+use transport::workers::Workers;
+
+use crate::fault::Fault;
+use crate::outside;
+
+/// Who finds out who calls each protected route, in their order, with the route's name.
+pub(crate) fn identifiers(plan: &Plan) -> Result<Vec<(String, Arc<Identifier>)>, Fault> {
+    let world = outside::world(plan, outside::passing_seal()?, None, Workers::default())?;
+    let resources: Vec<_> = plan.routes.iter().filter_map(|route| route.resource.clone()).collect();
+    let identifiers = Identities::new(world).carry_out(&plan.issuers, &resources);
+    Ok(resources.into_iter().map(|resource| resource.route).zip(identifiers).collect())
+}
+
+/// A line for each issuer that a route names, and whether the keys of all can be had.
+pub(crate) async fn probe(plan: &Plan) -> Result<(Vec<String>, bool), Fault> {
+    let (mut lines, mut all) = (Vec::new(), true);
+    let mut seen: Vec<String> = Vec::new();
+    for (_, identifier) in identifiers(plan)? {
+        for issuer in identifier.issuers() {
+            let name = &issuer.plan().name;
+            if seen.contains(name) {
+                continue;
+            }
+            seen.push(name.clone());
+            let said = match issuer.probe().await {
+                Ok((keys, left_out)) => {
+                    let allowed: Vec<_> = issuer.plan().algorithms.iter().map(|one| one.name()).collect();
+                    let keys = if keys == 1 { "1 key".to_owned() } else { format!("{keys} keys") };
+                    let odd = match left_out.first() {
+                        Some(why) => format!("; {} not used, the first because {why}", left_out.len()),
+                        None => String::new(),
+                    };
+                    format!("up    {keys} for {}{odd}", allowed.join(", "))
+                }
+                Err(why) => {
+                    all = false;
+                    format!("down  {why}")
+                }
+            };
+            lines.push(format!("  issuer {name}  {said}"));
+        }
+    }
+    Ok((lines, all))
+}
