@@ -65,7 +65,7 @@ impl Lowering<'_, '_> {
     /// The whole configuration.
     pub(crate) fn config(&mut self, config: &Config) -> Plan {
         let (limits, server_limits) = self.limits(config.limits.as_ref());
-        let listeners = self.listeners(config.listener.as_ref(), &server_limits);
+        let listeners = self.listeners(config, &server_limits);
         let admin = config.admin.as_ref().and_then(|admin| self.admin(admin));
         self.addresses_are_free(&listeners, admin.as_ref());
         self.defaults(config.defaults.as_ref());

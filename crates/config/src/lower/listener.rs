@@ -6,7 +6,7 @@ use transport::net::Address;
 use transport::tls;
 
 use super::Lowering;
-use crate::file;
+use crate::file::{self, Config};
 use crate::node::{At, NOWHERE, Span};
 use crate::outside;
 use crate::read::Entries;
@@ -21,11 +21,8 @@ pub(super) struct Bound {
 }
 
 impl Lowering<'_, '_> {
-    pub(super) fn listeners(
-        &mut self,
-        given: Option<&At<Entries<file::Listener>>>,
-        limits: &ServerLimits,
-    ) -> Vec<Bound> {
+    pub(super) fn listeners(&mut self, config: &Config, limits: &ServerLimits) -> Vec<Bound> {
+        let given = config.listener.as_ref();
         let entries = given.map(|given| given.value.0.as_slice()).unwrap_or_default();
         if entries.is_empty() {
             let plan = listener(DEFAULT_NAME, default_address(), limits);
@@ -51,7 +48,7 @@ impl Lowering<'_, '_> {
             plan.allowed_origins = self.origins(given.allowed_origins.as_ref());
             plan.reuse_port = given.reuse_port.as_ref().is_some_and(|reuse_port| reuse_port.value);
             if address.is_some() {
-                self.exposure(&plan, given, span);
+                self.exposure(&plan, (given, knows_callers(config, &plan.name)), span);
                 listeners.push(Bound { plan, span });
             }
         }
@@ -71,7 +68,7 @@ impl Lowering<'_, '_> {
     }
 
     /// Whatever is reachable from outside lets in whoever comes: there is no authentication yet.
-    fn exposure(&mut self, plan: &ListenerPlan, given: &file::Listener, span: Span) {
+    fn exposure(&mut self, plan: &ListenerPlan, (given, knows_callers): (&file::Listener, bool), span: Span) {
         let all_hosts = plan.allowed_hosts.iter().any(|host| host == "*");
         if plan.address.is_local() {
             if let Some(hosts) = given.allowed_hosts.as_ref().filter(|_| all_hosts) {
@@ -82,7 +79,8 @@ impl Lowering<'_, '_> {
             return;
         }
         let plain = if plan.tls.is_none() { ", and without TLS" } else { "" };
-        self.findings
+        if !knows_callers {
+            self.findings
             .warning(
                 span,
                 format!(
@@ -91,7 +89,11 @@ impl Lowering<'_, '_> {
                     plan.address
                 ),
             )
-            .help("listen at 127.0.0.1, or let nobody connect but a proxy that authenticates clients");
+            .help(
+                "listen at 127.0.0.1, let nobody connect but a proxy that authenticates clients, or name who vouches for \
+                 callers: public_url and issuers of each route",
+            );
+        }
         let any = matches!(&plan.address, Address::Tcp(host, _) if host == "0.0.0.0" || host == "::");
         if any && plan.allowed_hosts.is_empty() {
             self.findings
@@ -152,4 +154,16 @@ fn listener(name: &str, address: Address, limits: &ServerLimits) -> ListenerPlan
 
 fn default_address() -> Address {
     Address::Tcp("127.0.0.1".to_owned(), DEFAULT_PORT)
+}
+
+/// Whether each route of a listener asks who calls.
+fn knows_callers(config: &Config, listener: &str) -> bool {
+    let routes =
+        config.route.iter().flat_map(|given| &given.value.0).filter_map(|entry| entry.value.as_ref());
+    let here = routes.filter(|route| {
+        let named = route.value.listeners.as_ref();
+        named.is_none_or(|names| names.value.iter().any(|name| name.value == listener))
+    });
+    let mut known = here.map(|route| route.value.public_url.is_some()).peekable();
+    known.peek().is_some() && known.all(|known| known)
 }

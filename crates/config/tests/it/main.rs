@@ -16,6 +16,7 @@ mod dialects;
 mod files;
 mod foreign;
 mod generated;
+mod identity;
 mod left_out;
 mod limits;
 mod listeners;
