@@ -13,7 +13,7 @@ use transport::http::client::{Destination, HttpClient};
 /// The most bytes of an answer.
 const MOST_BYTES: usize = 256 * 1024;
 /// How long one may take, from the connection to the last byte.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why there is no answer, for the log. Nothing of a token is in it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,10 +9,10 @@ use base::plan::identity::{Algorithm, IssuerPlan, KeySource};
 use base::sync::lock;
 use base::under_way::{Asking, UnderWay, came_until};
 use base::world::World;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::discover;
-use crate::fetch::{FetchFault, Fetcher, shown};
+use crate::fetch::{FetchFault, Fetcher, PATIENCE, shown};
 use crate::introspect::Introspector;
 use crate::jwk::{self, Key, LeftOut};
 use crate::tokens::TokenDigest;
@@ -167,7 +167,8 @@ impl Issuer {
         }
     }
 
-    /// The keys as the issuer has them now, unless it was asked a moment ago; then those that are known.
+    /// The keys as the issuer has them now, for who misses one; those that are known where it was asked a moment ago and has
+    /// answered. Where it does not answer nobody knows whether it has another.
     pub(crate) async fn asked(self: &Arc<Self>) -> Result<Arc<KeySet>, NoKeys> {
         let outcome = match self.ask() {
             Asking::Done(outcome) => Some(outcome),
@@ -175,8 +176,7 @@ impl Issuer {
         };
         match (outcome, self.keys.load_full()) {
             (Some(Ok(keys)), _) => Ok(keys),
-            // Where it does not answer, nobody knows whether there is such a key by now.
-            (_, Some(keys)) if lock(&self.attempts).failures == 0 => Ok(keys),
+            (Some(Err(_)), Some(keys)) if lock(&self.attempts).failures == 0 => Ok(keys),
             (Some(Err(none)), _) => Err(none),
             (None, _) => Err(NoKeys { retry_after: FIRST_PAUSE }),
         }
@@ -199,7 +199,8 @@ impl Issuer {
                 return Err(NoKeys { retry_after });
             }
         }
-        match self.fetch().await {
+        let late = |_elapsed| Err(FetchFault(format!("it did not answer within {PATIENCE:?}")));
+        match timeout(PATIENCE, self.fetch()).await.unwrap_or_else(late) {
             Ok(read) => {
                 let before = self.keys.load().as_ref().map(|known| known.generation);
                 let keys = self.keep(read);
