@@ -5,10 +5,10 @@ use std::time::Duration;
 use base::plan::identity::IssuerPlan;
 use base::world::World;
 use bytes::Bytes;
-use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, USER_AGENT};
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, DATE, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Uri};
 use transport::http::body::Pieces;
-use transport::http::client::{Destination, HttpClient};
+use transport::http::client::{Destination, HttpClient, seconds_of_date};
 
 /// The most bytes of an answer.
 const MOST_BYTES: usize = 256 * 1024;
@@ -23,6 +23,8 @@ pub(crate) struct FetchFault(pub(crate) String);
 #[derive(Debug)]
 pub(crate) struct Answered {
     pub(crate) status: u16,
+    /// When it was made by the clock over there, in seconds since 1970, if that is said (RFC 9110 §6.6.1).
+    pub(crate) date: Option<i64>,
     pub(crate) body: Bytes,
 }
 
@@ -83,17 +85,21 @@ impl Fetcher {
         let asked = async {
             let mut reply = self.client.send(method, to, headers, Pieces::from(body)).await?;
             let encoded = reply.headers().contains_key(CONTENT_ENCODING);
+            let date = reply.headers().get(DATE).and_then(|date| seconds_of_date(date.to_str().ok()?));
             let body = reply.whole(MOST_BYTES, &self.world.memory.share()).await?;
-            Ok::<_, transport::http::client::SendFault>((reply.status().as_u16(), encoded, body))
+            Ok::<_, transport::http::client::SendFault>((
+                encoded,
+                Answered { status: reply.status().as_u16(), date, body },
+            ))
         };
         let shown = shown(to);
         match tokio::time::timeout(PATIENCE, asked).await {
             Err(_elapsed) => Err(FetchFault(format!("{shown} did not answer within {PATIENCE:?}"))),
             Ok(Err(fault)) => Err(FetchFault(format!("{shown}: {fault}"))),
-            Ok(Ok((_, true, _))) => {
+            Ok(Ok((true, _))) => {
                 Err(FetchFault(format!("{shown} answers in an encoding that was not asked for")))
             }
-            Ok(Ok((status, false, body))) => Ok(Answered { status, body }),
+            Ok(Ok((false, answered))) => Ok(answered),
         }
     }
 }

@@ -79,7 +79,8 @@ impl Introspector {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
         let body = format!("token={}&token_type_hint=access_token", percent::form(token));
         let to = &self.plan.endpoint;
-        let Answered { status, body } = fetcher.send(Method::POST, to, headers, Bytes::from(body)).await?;
+        let Answered { status, body, .. } =
+            fetcher.send(Method::POST, to, headers, Bytes::from(body)).await?;
         let fault = |why: &str| FetchFault(format!("{}: {why}", shown(to)));
         let text = std::str::from_utf8(&body).map_err(|_bytes| fault("the answer is no text"));
         if status != 200 {

@@ -1,7 +1,7 @@
 //! One issuer and its keys: fetched when they are first needed, again when one is not among them, and now and then.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwapOption;
 use auth::Refusal;
@@ -125,6 +125,20 @@ impl Issuer {
     pub async fn probe(&self) -> Result<(usize, Vec<&'static str>), String> {
         let (keys, left_out) = self.fetch().await.map_err(|FetchFault(why)| why)?;
         Ok((keys.len(), left_out.into_iter().map(|LeftOut(why)| why).collect()))
+    }
+
+    /// By how many seconds the issuer's clock is ahead of ours, as far as it says so; tokens are held against both.
+    pub async fn clock_ahead(&self) -> Option<i64> {
+        let place = match &self.plan.keys {
+            KeySource::Given(_) => return None,
+            KeySource::Url(place) => place.clone(),
+            KeySource::Discover => {
+                self.fetcher.destination(discover::places(&self.plan.issuer).first()?).ok()?
+            }
+        };
+        let theirs = self.fetcher.get(&place).await.ok()?.date?;
+        let ours = self.world.clock.now().duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs();
+        theirs.checked_sub(i64::try_from(ours).ok()?)
     }
 
     /// What the issuer says of a token, if it can be asked about tokens: the object of its answer, or nothing where the token

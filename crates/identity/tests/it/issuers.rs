@@ -262,3 +262,13 @@ async fn keys_may_be_given_or_lie_at_a_url() {
     let refused = request.at(&stand.identifier(not, Stand::resource())).await;
     assert!(matches!(refused, Err(Refusal::Unavailable { .. })));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_wrong_is_told() {
+    let stand = Stand::new().await;
+    assert_eq!(stand.usual().issuers()[0].clock_ahead().await, Some(60));
+    stand.advance(90);
+    assert_eq!(stand.usual().issuers()[0].clock_ahead().await, Some(-30));
+    let given = IssuerPlan { keys: KeySource::Given(b"{}".as_slice().into()), ..Stand::issuer() };
+    assert_eq!(stand.identifier(given, Stand::resource()).issuers()[0].clock_ahead().await, None);
+}

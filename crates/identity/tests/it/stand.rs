@@ -88,7 +88,9 @@ impl Idp {
             std::future::pending::<()>().await;
         }
         let (status, body) = page.unwrap_or((404, String::new()));
-        let more = if status == 302 { "location: http://127.0.0.1:9000/keys\r\n" } else { "" };
+        // A minute ahead of the test's clock, which stands at 2026-07-28, midnight.
+        let date = "date: Tue, 28 Jul 2026 00:01:00 GMT\r\n";
+        let more = if status == 302 { "location: http://127.0.0.1:9000/keys\r\n" } else { date };
         let reply = format!(
             "HTTP/1.1 {status} X\r\n{more}content-length: {}\r\nconnection: close\r\n\r\n{body}",
             body.len()

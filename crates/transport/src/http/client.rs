@@ -30,6 +30,7 @@ mod pool;
 mod proxy;
 mod site;
 
+pub use date::seconds as seconds_of_date;
 pub use jar::Jar;
 pub use proxy::{BadProxy, Proxy};
 pub use site::Site;

@@ -1,7 +1,8 @@
 //! Dates of HTTP headers and cookies.
 
 /// The seconds since 1970 of a date such as `Tue, 01 Dec 2026 10:00:00 GMT`, as loosely as cookies need it (RFC 6265 §5.1.1).
-pub(super) fn seconds(text: &str) -> Option<i64> {
+#[must_use]
+pub fn seconds(text: &str) -> Option<i64> {
     let (mut day, mut month, mut year, mut time) = (None, None, None, None);
     for word in text.split(|c: char| !c.is_ascii_alphanumeric() && c != ':') {
         if let Some(read) = clock(word) {
