@@ -33,6 +33,9 @@ pub(crate) struct Call {
     /// The server's command
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
+    /// An argument, as one after the tool; may be given several times
+    #[arg(long = "arg", value_name = "NAME=VALUE")]
+    single: Vec<String>,
     /// The object of all arguments: JSON, @FILE, or - for stdin
     #[arg(long, value_name = "JSON")]
     args: Option<String>,
@@ -57,7 +60,8 @@ impl Call {
             return Err(Fault::usage(format!("{tool:?} is a server, and no tool of it is named"))
                 .hint(format!("portolan list {file} {tool} tools shows what there is")));
         }
-        let written = Written::read(&words.rest, self.args.as_deref())?;
+        let given = [words.rest.as_slice(), &self.single].concat();
+        let written = Written::read(&given, self.args.as_deref())?;
         let mut replier = self.fetch.replier()?;
         servers.narrow_to_owner(&tool);
         let speak = async |client: &mut Client| self.speak(client, &tool, &written, &mut replier).await;

@@ -204,9 +204,13 @@ impl Client {
     pub(crate) fn why_down(&self, name: &str) -> Option<Why> {
         let (_, health) = self.gateway.health().into_iter().find(|(server, _)| server == name)?;
         let Health::Down { why, said } = health else { return None };
+        Some(Why { what: self.without_name(why), said })
+    }
+
+    /// A text about the server that has a name only because everything has one here.
+    fn without_name(&self, text: String) -> String {
         let ours = format!("upstream {:?}", crate::given::SERVER);
-        let what = if self.is_one_nameless { why.replace(&ours, "the server") } else { why };
-        Some(Why { what, said })
+        if self.is_one_nameless { text.replace(&ours, "the server") } else { text }
     }
 
     /// What an error response means for the user: whether the server says no, or is not there.
@@ -224,7 +228,8 @@ impl Client {
             return Fault::Down(why);
         }
         let details = error.data.map(|data| format!("\ndata: {}", crate::show::pretty::pretty(data, 0)));
-        let text = format!("{} ({}){}", error.message, error.code, details.unwrap_or_default());
+        let text = self.without_name(error.message.into_owned());
+        let text = format!("{text} ({}){}", error.code, details.unwrap_or_default());
         if reason.as_deref() == Some("upstream_broke_off") {
             return Fault::Unreachable(text).hint("-v shows what it has sent until then");
         }

@@ -80,7 +80,8 @@ impl Peer {
     where
         S: AsyncFnOnce(&mut Client) -> Result<Exit, Fault>,
     {
-        servers.each().for_each(|server| self.prepare(server));
+        let is_alone = servers.each().count() == 1;
+        servers.each().for_each(|server| self.prepare(server, is_alone));
         if let Some(remark) = servers.not_shown() {
             print::err(&format!("{}\n", print::safe_err(&remark)));
         }
@@ -98,8 +99,8 @@ impl Peer {
         }
     }
 
-    /// What the command line says of a server.
-    fn prepare(&self, server: &mut UpstreamPlan) {
+    /// What the command line says of a server, which is alone or one of several.
+    fn prepare(&self, server: &mut UpstreamPlan, is_alone: bool) {
         if self.era != EraChoice::Auto {
             server.era = self.era.rule();
         }
@@ -107,7 +108,11 @@ impl Peer {
         // Who sits before the terminal knows best when to give up.
         let patience = PATIENCE.max(self.timeout.unwrap_or_default());
         let deadlines = &mut server.deadlines;
-        (deadlines.call, deadlines.call_max, deadlines.list) = (patience, patience, patience);
+        (deadlines.call, deadlines.call_max) = (patience, patience);
+        // Whose list never comes must not hide what the others have.
+        if is_alone {
+            deadlines.list = patience;
+        }
         // And waits for the slowest to start, where `serve` would go on without it and tell its clients later.
         (deadlines.grace, deadlines.starting) = (patience, patience);
     }

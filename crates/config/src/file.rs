@@ -398,6 +398,8 @@ choice! {
         "accept" => Accept,
         /// Only tokens that are bound to a key are good. Not all clients have them.
         "require" => Require,
+        /// The same, and each proof has a nonce that Portolan has given.
+        "require-nonce" => RequireNonce,
         /// Tokens that are bound to a key are not good.
         "off" => Off,
     }

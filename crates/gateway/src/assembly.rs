@@ -155,9 +155,13 @@ impl Gateway {
         let serve = Arc::new(OwnServer::new(&tasks));
         let own = Arc::new(Upstream::own(UpstreamPlan::own(OWN_SERVER), serve, world.clone()));
         let (places, streams) = (Arc::new(places), Arc::new(streams));
+        let identities = match &replica {
+            Some(_) => Identities::among_replicas(world.clone()),
+            None => Identities::new(world.clone()),
+        };
         let shares = Shares { places, streams, suspended, tasks, own, replica };
         let gateway = Arc::new(Self {
-            identities: Identities::new(world.clone()),
+            identities,
             world,
             live: Arc::new(ArcSwap::from_pointee(empty)),
             gate,

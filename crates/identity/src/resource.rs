@@ -55,7 +55,11 @@ impl Resource {
             _ => return None,
         };
         let is_of_dpop = matches!(refusal, Refusal::Unauthenticated(why) if why.is_of_dpop());
-        let scheme = if is_of_dpop || self.dpop == DpopRule::Require { "DPoP" } else { "Bearer" };
+        let scheme = if is_of_dpop || matches!(self.dpop, DpopRule::Require | DpopRule::RequireNonce) {
+            "DPoP"
+        } else {
+            "Bearer"
+        };
         let mut value = format!("{scheme} resource_metadata=\"{}\"", self.place);
         let quoted = [("error", error.unwrap_or_default()), ("scope", &scopes)];
         for (name, text) in quoted.into_iter().filter(|(_, text)| !text.is_empty()) {
@@ -101,7 +105,7 @@ fn metadata(plan: &ResourcePlan, issuers: &[Arc<Issuer>]) -> String {
     if plan.dpop != DpopRule::Off {
         members.push(format!("\"dpop_signing_alg_values_supported\":[{}]", list(&proofs())));
     }
-    if plan.dpop == DpopRule::Require {
+    if matches!(plan.dpop, DpopRule::Require | DpopRule::RequireNonce) {
         members.push("\"dpop_bound_access_tokens_required\":true".to_owned());
     }
     format!("{{{}}}", members.join(","))

@@ -153,9 +153,7 @@ impl HttpWire {
         let within = self.shared.plan.deadlines.connect;
         match timeout(within, Box::pin(self.find_connection(whose))).await {
             Ok(connection) => connection,
-            Err(_elapsed) => Err(self
-                .shared
-                .unreached(&format!("it did not open within {within:?} (timeouts.connect)"), Fault::Late)),
+            Err(_elapsed) => Err(self.shared.unreached(&opening::late(self, within), Fault::Late)),
         }
     }
 

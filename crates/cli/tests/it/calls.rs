@@ -61,6 +61,7 @@ fn arguments_are_read_as_the_schema_says() {
         structured(&[&format!("text=@{}", file.path().display())], ""),
         "{\"text\":\"two\\nlines\"}\n"
     );
+    assert_eq!(structured(&["--arg", "a=1", "b=2", "--arg", "c:=[]"], ""), "{\"b\":2,\"a\":1,\"c\":[]}\n");
     // Its schema says that `region` is a string, so 7 stays one.
     let ended = run(&["call", &url, "region", "region=7", "priority=7"]);
     assert_eq!(ended.stdout, "{\"region\":\"7\",\"priority\":7}\n");

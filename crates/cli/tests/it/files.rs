@@ -5,6 +5,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use crate::program::{Ended, PORTOLAN, assert_ended, command, finish};
+use crate::scripted;
 
 /// Two servers, one that says why it ends, one that would leave a trace, and one that cannot be used.
 const SERVERS: &str = r#"{ "mcpServers": {
@@ -133,6 +134,22 @@ fn a_server_that_cannot_be_used_says_why() {
 
     hint: those of a configuration's servers stand in the file, under `headers`
     "#);
+}
+
+/// Whose list never comes does not hide what the others have.
+#[test]
+fn a_server_that_is_silent_is_waited_for_as_long_as_its_timeout_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let silent = scripted::server(dir.path(), r#"{"tools":{}}"#, &[("tools/list", "")]);
+    let (program, script) = silent.split_once(' ').unwrap();
+    let text = format!(
+        "[upstream.silent]\ncommand = [{program:?}, {script:?}]\ntimeouts = {{ list = \"300ms\" }}\n\
+         [upstream.good]\ncommand = [{PORTOLAN:?}, \"reference-server\", \"--stdio\"]\n"
+    );
+    std::fs::write(dir.path().join("c.toml"), text).unwrap();
+    let ended = run(dir.path(), &["list", "c.toml", "tools"]);
+    assert!(ended.stdout.contains("good__add\t"), "{}", ended.stdout);
+    assert!(ended.stderr.contains("warning: entries of silent are missing: "), "{}", ended.stderr);
 }
 
 /// An empty list of servers that are all down is no success.

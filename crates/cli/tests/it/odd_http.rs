@@ -7,7 +7,7 @@ use std::thread;
 
 use serde_json::Value;
 
-use crate::program::{command, run};
+use crate::program::{command, finish, run};
 
 /// A server that answers each POST with what this says to its JSON: a head without its length, and a body. Gives its URL.
 fn server(answer: impl Fn(&Value) -> (String, String) + Send + Sync + Clone + 'static) -> String {
@@ -84,6 +84,30 @@ fn what_is_no_endpoint_is_told_with_what_it_said() {
     }
 }
 
+/// The keys that would cure it.
+#[test]
+fn what_can_be_said_of_a_server_instead_of_found_out_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let silent = server(|asked| {
+        if asked["method"] == "server/discover" {
+            // The connection stays open as long as the test.
+            loop {
+                thread::park();
+            }
+        }
+        ("200 OK\r\ncontent-type: application/json\r\n".to_owned(), result(asked, HELLO))
+    });
+    let text = format!("[upstream.a]\nurl = {silent:?}\ntimeouts = {{ connect = \"500ms\" }}\n");
+    std::fs::write(dir.path().join("c.toml"), text).unwrap();
+    let ended = finish(command(&["discover", "c.toml"]).current_dir(dir.path()));
+    let said = "did not open within 500ms (timeouts.connect); if it leaves server/discover unanswered, era = \"legacy\"";
+    assert!(ended.stderr.contains(said), "{}", ended.stderr);
+    let page = server(|_| ("200 OK\r\ncontent-type: text/html\r\n".to_owned(), "<html>".to_owned()));
+    let ended = run(&["discover", &page.replace("/mcp", "/sse")]);
+    assert!(ended.stderr.contains("transport = \"sse\" says so"), "{}", ended.stderr);
+    assert!(!run(&["discover", &page]).stderr.contains("transport"));
+}
+
 #[test]
 fn an_answer_that_is_none_is_named() {
     for (head, body, said) in [
@@ -92,12 +116,15 @@ fn an_answer_that_is_none_is_named() {
         (
             "200 OK\r\ncontent-type: text/event-stream\r\n",
             "data: hello\n\n",
-            "hint: -v shows what it has sent until then",
+            "error: the server broke off before it answered; it may have done what was asked (-31520)",
         ),
     ] {
         let url = lists_are(head, body);
         let ended = run(&["list", &url, "tools"]);
         assert!(ended.stderr.contains(said), "{head}{}", ended.stderr);
+        assert!(
+            !ended.stderr.contains("(-31520)") || ended.stderr.contains("hint: -v shows what it has sent")
+        );
     }
 }
 

@@ -3,13 +3,17 @@
 use std::path::Path;
 
 /// Writes the server: its capabilities, and for each text of a request (`"tools/list"`, `"name":"a"`) the result that it gets,
-/// the first that fits. What fits nothing gets an error. Gives its command.
+/// the first that fits; nothing where that is empty. What fits nothing gets an error. Gives its command.
 pub(crate) fn server(dir: &Path, capabilities: &str, results: &[(&str, &str)]) -> String {
     let hello = format!(
         r#"{{"protocolVersion":"2025-06-18","capabilities":{capabilities},"serverInfo":{{"name":"x","version":"1"}}}}"#
     );
     let mut cases = String::new();
     for (asked, result) in [(r#""initialize""#, hello.as_str())].iter().chain(results) {
+        if result.is_empty() {
+            cases.push_str(&format!("*'{asked}'*) ;;\n"));
+            continue;
+        }
         // In single quotes a shell changes nothing; printf writes what `%s` is given.
         let result = result.replace('\'', r"'\''");
         cases.push_str(&format!(

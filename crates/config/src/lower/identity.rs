@@ -195,12 +195,17 @@ impl Lowering<'_, '_> {
             scopes: Vec::new(),
             dpop: match given.dpop.as_ref().map(|dpop| dpop.value) {
                 Some(file::Dpop::Require) => DpopRule::Require,
+                Some(file::Dpop::RequireNonce) => DpopRule::RequireNonce,
                 Some(file::Dpop::Off) => DpopRule::Off,
                 Some(file::Dpop::Accept) | None => DpopRule::Accept,
             },
             api_keys,
         };
-        if let Some(dpop) = given.dpop.as_ref().filter(|dpop| dpop.value == file::Dpop::Require) {
+        if let Some(dpop) = given
+            .dpop
+            .as_ref()
+            .filter(|dpop| matches!(dpop.value, file::Dpop::Require | file::Dpop::RequireNonce))
+        {
             let finding =
                 self.findings.warning(dpop.span, "clients that have no proofs of possession cannot log in");
             finding.help(format!("the official Python client is one; route {:?} refuses it", name.value));

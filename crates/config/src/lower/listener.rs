@@ -9,7 +9,6 @@ use super::Lowering;
 use crate::file::{self, Config};
 use crate::node::{At, NOWHERE, Span};
 use crate::outside;
-use crate::read::Entries;
 
 pub(super) const DEFAULT_NAME: &str = "main";
 pub(super) const DEFAULT_PORT: u16 = 8808;

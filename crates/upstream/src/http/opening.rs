@@ -2,9 +2,11 @@
 //! Source: MCP 2025-11-25 `basic/lifecycle` §Initialization.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use base::error::CallError;
 use base::fault::Fault;
+use base::plan::{EraRule, TransportRule};
 use http::{HeaderValue, StatusCode};
 use mcp::jsonrpc::{Id, Message, MessageKind};
 use mcp::legacy::initialize::{self, Opened};
@@ -143,6 +145,30 @@ async fn introduce(
     Ok(Introduced::Answered(message, session_id))
 }
 
+/// Why nothing was opened in time. One that does not even say which era it speaks may be one that is silent to what it does not
+/// know.
+pub(super) fn late(wire: &HttpWire, within: Duration) -> String {
+    let is_unknown = wire.shared.plan.era == EraRule::Detect
+        && wire.modern.load().is_none()
+        && wire.legacy_since.try_lock().is_ok_and(|since| since.is_none());
+    let cure = if is_unknown {
+        "; if it leaves server/discover unanswered, era = \"legacy\" asks it no more"
+    } else {
+        ""
+    };
+    format!("it did not open within {within:?} (timeouts.connect){cure}")
+}
+
+/// What to try where a refusal may come of the older transport.
+fn sse_instead(wire: &HttpWire) -> &'static str {
+    let is_its_path = wire.reach.destination.url().path().trim_end_matches('/').ends_with("/sse");
+    if is_its_path && wire.reach.transport == TransportRule::Detect {
+        "; if it speaks HTTP+SSE, transport = \"sse\" says so"
+    } else {
+        ""
+    }
+}
+
 /// What a reply without a message means.
 fn refused(
     wire: &HttpWire,
@@ -162,8 +188,9 @@ fn refused(
         // With another type it is a page, or the answer to another question.
         StatusCode::OK if !matches!(media, Some("application/json" | "text/event-stream")) => {
             wire.invalid(&format!(
-                "HTTP 200 with {} to initialize, and no JSON-RPC message: not an MCP endpoint; look at the path of its URL",
-                media.unwrap_or("no Content-Type")
+                "HTTP 200 with {} to initialize, and no JSON-RPC message: not an MCP endpoint; look at the path of its URL{}",
+                media.unwrap_or("no Content-Type"),
+                sse_instead(wire)
             ))
         }
         status if status.is_success() => error,
