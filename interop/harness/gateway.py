@@ -46,8 +46,9 @@ class Gateway:
     """A running `portolan serve`."""
 
     def __init__(
-        self, stage: Stage, portolan: Path, upstreams: Mapping[str, Upstream], *, name: str = "gateway", **tables: Any
+        self, stage: Stage, portolan: Path, upstreams: Mapping[str, Upstream], *, name: str = "gateway",
+        env: Mapping[str, str] | None = None, **tables: Any
     ) -> None:
         self.config = write_config(stage.folder / f"{name}.toml", upstreams, **tables)
-        self.process: Process = stage.start(name, [portolan, "serve", "--log-format", "text", self.config])
+        self.process: Process = stage.start(name, [portolan, "serve", "--log-format", "text", self.config], env)
         self.url = listening(self.process)

@@ -91,5 +91,10 @@ http.on('request', (req, res) => {
   }
   return serve(req, res);
 });
+// So that a test can look for them everywhere else.
+provider.use(async (ctx, next) => {
+  await next();
+  if (ctx.body?.access_token) console.log(`issued ${ctx.body.access_token}`);
+});
 provider.on('server_error', (_ctx, error) => console.error('server_error', error));
 console.log(`listening ${issuer}`);

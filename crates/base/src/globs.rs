@@ -22,6 +22,16 @@ impl Globs {
         Ok(Self { globs, set })
     }
 
+    /// Whether one of them may match something that begins so.
+    #[must_use]
+    pub fn may_match_from(&self, prefix: &str) -> bool {
+        self.globs.iter().any(|glob| {
+            let text = glob.glob();
+            let literal = text.split(['*', '?', '[', '{', '\\']).next().unwrap_or_default();
+            literal.starts_with(prefix) || prefix.starts_with(literal)
+        })
+    }
+
     /// Whether one of them matches.
     #[must_use]
     pub fn is_match(&self, name: &str) -> bool {

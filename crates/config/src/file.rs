@@ -335,6 +335,9 @@ table! {
         principal_by_client: bool = false,
         /// How it is asked about tokens that say nothing themselves (RFC 7662).
         introspection: Introspection,
+        /// Whether people can log in there, so that clients are told of it. Without it, yes, unless `jwks_file` has its keys. Not so where it
+        /// makes tokens for programs only.
+        sign_in: bool,
         /// Whether it may be asked over plain HTTP, at an address of this machine: for trying things out.
         allow_http: bool = false,
         /// A PEM file of certificate authorities to trust beside the system's when it is asked, with references.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use base::error::CallError;
 use mcp::call::Call;
 use mcp::listen::Filter;
-use mcp::method::{Method, Reach};
+use mcp::method::{Kind, Method, Reach};
 use mcp::reject::Reject;
 use mcp::version::Era;
 
@@ -17,6 +17,7 @@ use crate::caller::Caller;
 use crate::changes::subscription::Subscription;
 use crate::forward::filter::Answered;
 use crate::forward::record::CallRecord;
+use crate::forward::scopes::lacks_for_uri;
 use crate::outcome::Outcome;
 use crate::route::Route;
 
@@ -86,6 +87,11 @@ impl Route {
             return Box::pin(self.descriptions.describe(call, caller)).await.map(Outcome::Own);
         }
         let wanted = Filter::read(call.params())?;
+        if let Some(identifier) = &self.identifier {
+            let of = (&caller.principal, caller.claims.as_deref());
+            let lacks = |uri: &String| lacks_for_uri(identifier, of, Kind::Resource, uri);
+            wanted.uris.iter().find_map(lacks).map_or(Ok(()), Err)?;
+        }
         let whose = (&caller.principal, caller.era());
         let subscription = Box::pin(Subscription::open(&self.changes, wanted, whose)).await?;
         Ok(Outcome::Listen(Box::new(subscription.for_stream(call.id().clone()))))

@@ -73,7 +73,7 @@ impl Service for Listener {
             headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
             headers.insert(
                 ACCESS_CONTROL_EXPOSE_HEADERS,
-                HeaderValue::from_static("mcp-session-id, www-authenticate"),
+                HeaderValue::from_static("mcp-session-id, www-authenticate, dpop-nonce"),
             );
             headers.insert(VARY, HeaderValue::from_static("origin"));
         }
@@ -120,7 +120,10 @@ impl Listener {
                     Err(refusal) => return protected::refuse(&endpoint.route, refusal),
                 }
             }
-            Hop::Forwarded { identity, .. } => identity.clone(),
+            Hop::Forwarded { identity, .. } => match protected::held_against(&endpoint.route, identity) {
+                Ok(()) => identity.clone(),
+                Err(refusal) => return protected::refuse(&endpoint.route, refusal),
+            },
         };
         if opens_sse {
             let from = (&hop, &identity);

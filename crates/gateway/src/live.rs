@@ -44,14 +44,20 @@ impl Live {
         find(&|other| other == path).or_else(|| find(&is_near))
     }
 
-    /// The protected resource of a listener whose metadata are at that path. At the root are those of one that is alone.
+    /// The protected resource of a listener whose metadata are at that path: with its own path before its path outside, which
+    /// two may have. At the root are those of one that is alone, unless that is somebody's own.
     pub(crate) fn identifier_at(&self, listener: &str, path: &str) -> Option<&Identifier> {
-        let here = self.endpoints.iter().filter(|(plan, _)| serves(plan, listener));
-        let mut known = here.filter_map(|(_, endpoint)| endpoint.route.identifier.as_deref());
-        if path.trim_end_matches('/') == WELL_KNOWN {
-            return known.next().filter(|_| known.next().is_none());
-        }
-        known.find(|identifier| identifier.metadata_is_at(path))
+        let path = path.trim_end_matches('/');
+        let here = || {
+            let here = self.endpoints.iter().filter(|(plan, _)| serves(plan, listener));
+            here.filter_map(|(_, endpoint)| endpoint.route.identifier.as_deref())
+        };
+        let is_at = |which: usize| {
+            here().find(|one| one.metadata_paths().get(which).is_some_and(|place| place == path))
+        };
+        let mut all = here();
+        let alone = all.next().filter(|_| path == WELL_KNOWN && all.next().is_none());
+        is_at(0).or_else(|| is_at(1)).or(alone)
     }
 
     /// The paths that a listener serves.

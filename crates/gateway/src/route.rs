@@ -96,10 +96,15 @@ impl Route {
             catalog: Arc::clone(&catalog),
             world: world.clone(),
         });
-        let tasks = Arc::new(RouteTasks { tasks, sender: Arc::clone(&sender) });
-        let resumption = Resumption { sender: Arc::clone(&sender), suspended: Arc::clone(&suspended) };
+        let knows_callers = identifier.is_some();
+        let tasks = Arc::new(RouteTasks { tasks, sender: Arc::clone(&sender), knows_callers });
+        let resumption =
+            Resumption { sender: Arc::clone(&sender), suspended: Arc::clone(&suspended), knows_callers };
         let scopes = identifier.as_ref().filter(|identifier| !identifier.plan().scopes.is_empty());
-        let scopes = scopes.map(|identifier| Arc::new(Scopes(Arc::clone(identifier))) as Arc<dyn Filter>);
+        let scopes = scopes.map(|identifier| {
+            let (identifier, catalog) = (Arc::clone(identifier), Arc::clone(&catalog));
+            Arc::new(Scopes { identifier, catalog }) as Arc<dyn Filter>
+        });
         let others: [Arc<dyn Filter>; 2] = [Arc::new(resumption), Arc::<RouteTasks>::clone(&tasks)];
         let filters = Filters::new(others.into_iter().chain(scopes).collect());
         Self {

@@ -102,9 +102,17 @@ struct Subject {
 pub(crate) struct RouteTasks {
     pub(crate) tasks: Arc<Tasks>,
     pub(crate) sender: Arc<Sender>,
+    /// Whether there are several principals, who may know nothing of each other's.
+    pub(crate) knows_callers: bool,
 }
 
 impl RouteTasks {
+    /// Whether ids pass as they are between a client and a server of that era. A legacy server knows a task in the session or
+    /// the process that it was made in, which is one principal's; a modern one may give it to whoever knows its id.
+    fn passes_ids(&self, era: Era) -> bool {
+        self.sender.catalog.names.is_transparent() && (!self.knows_callers || era == Era::Legacy)
+    }
+
     /// The replica that knows the task that a request is about; none where any does.
     pub(crate) fn holder(&self, call: &Call, principal: &Principal) -> Option<String> {
         let subject = call.subject().filter(|_| call.kind() == Kind::Task)?;
@@ -116,7 +124,7 @@ impl RouteTasks {
         let unknown = || CallError::Reject(Reject::UnknownMethod(call.method_name().to_owned()));
         let era = caller.era();
         let catalog = &self.sender.catalog;
-        if let Some(member) = catalog.only().filter(|_| catalog.names.is_transparent()) {
+        if let Some(member) = catalog.only().filter(|_| self.passes_ids(era)) {
             let (theirs, _) = member.upstream.discovered(&caller.principal, era, Some(&caller.facts)).await?;
             if theirs == era {
                 return Ok(Target { server: 0, member, name: None });

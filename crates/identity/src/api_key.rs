@@ -17,6 +17,8 @@ use crate::jwk::sha256;
 
 /// What every key begins with, so that whoever looks for secrets in texts knows it: `ptln_[0-9a-f]{72}`.
 const PREFIX: &str = "ptln_";
+/// Who vouches for those who have one: no issuer, whose names are URLs.
+pub(crate) const API_KEYS: &str = "api-key";
 /// The digits of its 256 random bits, and those of the check behind them: the first of SHA-256 of all that stands before.
 const DIGITS: usize = 64;
 const CHECK: usize = 8;
@@ -163,7 +165,7 @@ impl Heard {
             return Err(TokenFault::UnknownKey);
         }
         let claims = Claims {
-            issuer: "api-key".to_owned(),
+            issuer: API_KEYS.to_owned(),
             subject: facts.principal.clone(),
             scopes: facts.scopes.clone(),
             jti: Some(facts.id.clone()),

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use auth::{Credentials, Identified, Identify, Identity, Refusal};
+use auth::{Claims, Credentials, Identified, Identify, Identity, Principal, Refusal};
 use base::plan::identity::{DpopRule, ResourcePlan};
 use base::world::World;
 use http::HeaderValue;
+use mcp::method::Kind;
 
-use crate::api_key::{ApiKeys, is_api_key};
+use crate::api_key::{API_KEYS, ApiKeys, is_api_key};
 use crate::fault::{ProofFault, TokenFault};
 use crate::introspect::GOOD;
 use crate::issuer::{Choice, Issuer, KeySet, NoKeys};
@@ -37,6 +38,11 @@ pub struct Identifier {
     /// Where keys of Portolan's own are known, if they are good here.
     keys: Option<Arc<ApiKeys>>,
     resource: Resource,
+}
+
+/// The part of a text before a character.
+fn before(text: &str, end: char) -> &str {
+    text.split(end).next().unwrap_or_default()
 }
 
 /// How long it is remembered that an issuer does not stand by a token.
@@ -74,19 +80,56 @@ impl Identifier {
         &self.resource.metadata
     }
 
-    /// Whether its metadata are at that path of ours (RFC 9728 §3.1): the well-known one with the path of its URL outside, or that
-    /// of its route.
+    /// Where its metadata are (RFC 9728 §3.1): at the well-known path with that of its route, and with that of its URL outside.
     #[must_use]
-    pub fn metadata_is_at(&self, path: &str) -> bool {
-        let bare = |path: &str| path.trim_end_matches('/').to_owned();
-        let of = path.strip_prefix(WELL_KNOWN).map(bare);
-        of.is_some_and(|of| of == bare(&self.plan.path) || of == bare(&self.resource.path))
+    pub fn metadata_paths(&self) -> [String; 2] {
+        [&self.plan.path, &self.resource.path]
+            .map(|path| format!("{WELL_KNOWN}{}", path.trim_end_matches('/')))
     }
 
     /// What it says to whom it refuses: the value of `WWW-Authenticate`, if another token would help.
     #[must_use]
     pub fn challenge(&self, refusal: &Refusal) -> Option<HeaderValue> {
         self.resource.challenge(refusal)
+    }
+
+    /// Whether it would let in whom somebody of the same keys has let in: one that it knows the issuer of, and in time.
+    #[must_use]
+    pub fn stands_by(&self, identity: &Identity, now: SystemTime) -> bool {
+        let Some(claims) = &identity.claims else { return false };
+        let by_key = self.keys.is_some() && claims.issuer == API_KEYS;
+        let by_issuer = || self.issuers.iter().any(|issuer| issuer.plan().issuer == claims.issuer);
+        identity.until.is_none_or(|until| now < until) && (by_key || by_issuer())
+    }
+
+    /// The refusal of something by names of which each means it, if the caller's token is not good for it: all scopes that it
+    /// needs. Who is anonymous is not asked: over stdio nobody is, and over HTTP none comes so far.
+    #[must_use]
+    pub fn lacks(
+        &self,
+        identity: (&Principal, Option<&Claims>),
+        kind: Kind,
+        names: &[&str],
+    ) -> Option<Refusal> {
+        if self.plan.scopes.is_empty() || *identity.0 == Principal::anonymous() {
+            return None;
+        }
+        let rules = self.plan.scopes.iter().filter(|rule| match kind {
+            // What a template stands for is not known: whatever it may stand for counts.
+            Kind::Template => {
+                rule.kind == Kind::Resource
+                    && names.iter().any(|name| rule.names.may_match_from(before(name, '{')))
+            }
+            kind => rule.kind == kind && names.iter().any(|name| rule.names.is_match(name)),
+        });
+        let mut needed: Vec<String> = Vec::new();
+        for scope in rules.flat_map(|rule| &rule.scopes) {
+            if !needed.contains(scope) {
+                needed.push(scope.clone());
+            }
+        }
+        let has = |scope: &String| identity.1.is_some_and(|claims| claims.scopes.contains(scope));
+        (!needed.iter().all(has)).then_some(Refusal::Scopes(needed))
     }
 
     /// Who vouches for its callers.

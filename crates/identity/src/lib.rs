@@ -40,3 +40,4 @@ pub use self::inspect::Finding;
 pub use self::issuer::Issuer;
 pub use self::proof::PROOF_ALGORITHMS;
 pub use self::resource::WELL_KNOWN;
+pub use self::url::likened;

@@ -24,6 +24,8 @@ pub(crate) struct Resource {
     pub(crate) path: String,
     scopes: String,
     dpop: DpopRule,
+    /// Whether anybody can log in for it.
+    can_sign_in: bool,
 }
 
 impl Resource {
@@ -35,6 +37,7 @@ impl Resource {
             path,
             scopes: plan.scopes_supported.join(" "),
             dpop: plan.dpop,
+            can_sign_in: issuers.iter().any(|issuer| issuer.plan().sign_in),
         }
     }
 
@@ -60,19 +63,19 @@ impl Resource {
         } else {
             "Bearer"
         };
-        let mut value = format!("{scheme} resource_metadata=\"{}\"", self.place);
-        let quoted = [("error", error.unwrap_or_default()), ("scope", &scopes)];
-        for (name, text) in quoted.into_iter().filter(|(_, text)| !text.is_empty()) {
-            value.push_str(&format!(", {name}=\"{text}\""));
-        }
-        if scheme == "DPoP" {
-            value.push_str(&format!(", algs=\"{}\"", proofs().join(" ")));
-        }
-        if let Some(text) = text {
-            value.push_str(&format!(", error_description=\"{text}\""));
-        }
+        let place = if self.can_sign_in { self.place.as_str() } else { "" };
+        let algorithms = if scheme == "DPoP" { proofs().join(" ") } else { String::new() };
+        let parameters = [
+            ("resource_metadata", place),
+            ("error", error.unwrap_or_default()),
+            ("scope", &scopes),
+            ("algs", &algorithms),
+            ("error_description", text.as_deref().unwrap_or_default()),
+        ];
+        let parameters = parameters.into_iter().filter(|(_, text)| !text.is_empty());
+        let parameters: Vec<_> = parameters.map(|(name, text)| format!("{name}=\"{text}\"")).collect();
         // Scopes and URLs are of the configuration, which takes none that have other characters.
-        HeaderValue::from_str(&value).ok()
+        HeaderValue::from_str(format!("{scheme} {}", parameters.join(", ")).trim_end()).ok()
     }
 }
 
@@ -92,12 +95,16 @@ fn split(url: &str) -> (&str, String) {
 /// RFC 9728 §2.
 fn metadata(plan: &ResourcePlan, issuers: &[Arc<Issuer>]) -> String {
     let list = |texts: &[&str]| texts.iter().map(|text| json::quote(text)).collect::<Vec<_>>().join(",");
-    let servers: Vec<&str> = issuers.iter().map(|issuer| issuer.plan().issuer.as_str()).collect();
+    let servers = issuers.iter().map(|issuer| issuer.plan()).filter(|issuer| issuer.sign_in);
+    let servers: Vec<&str> = servers.map(|issuer| issuer.issuer.as_str()).collect();
     let mut members = vec![
         format!("\"resource\":{}", json::quote(&plan.resource)),
-        format!("\"authorization_servers\":[{}]", list(&servers)),
         "\"bearer_methods_supported\":[\"header\"]".to_owned(),
     ];
+    // A member without elements is left out (§3.2).
+    if !servers.is_empty() {
+        members.push(format!("\"authorization_servers\":[{}]", list(&servers)));
+    }
     if !plan.scopes_supported.is_empty() {
         let scopes: Vec<&str> = plan.scopes_supported.iter().map(String::as_str).collect();
         members.push(format!("\"scopes_supported\":[{}]", list(&scopes)));

@@ -35,6 +35,18 @@ pub(crate) fn normal(text: &str) -> Option<String> {
     Some(format!("{scheme}://{host}{port}{}", without_dots(&spelled(path)?)))
 }
 
+/// A URI as a server may read it: scheme and authority in lower case, percent signs in one spelling, without dots (RFC 3986
+/// §6.2.2). What is no URI stays as it is.
+#[must_use]
+pub fn likened(uri: &str) -> String {
+    let Some((scheme, rest)) = uri.split_once("://") else { return uri.to_owned() };
+    let at = rest.find('/').unwrap_or(rest.len());
+    let (Some(authority), Some(path)) = (rest.get(..at), rest.get(at..)) else { return uri.to_owned() };
+    let Some(path) = spelled(path) else { return uri.to_owned() };
+    let path = if path.is_empty() { path } else { without_dots(&path) };
+    format!("{}://{}{path}", scheme.to_ascii_lowercase(), authority.to_ascii_lowercase())
+}
+
 /// Percent signs in one spelling (RFC 3986 §6.2.2.1 and §6.2.2.2).
 fn spelled(path: &str) -> Option<String> {
     let (mut out, mut rest) = (String::with_capacity(path.len()), path.as_bytes());
@@ -95,6 +107,22 @@ mod tests {
         assert_eq!(normal("http://[::1]:80"), Some("http://[::1]/".to_owned()));
         assert_eq!(normal("http://[::1]:8080/x/.."), Some("http://[::1]:8080/".to_owned()));
         assert_eq!(normal("https://a/%2f%c3"), Some("https://a/%2F%C3".to_owned()));
+    }
+
+    #[test]
+    fn a_uri_is_likened_to_how_it_is_read() {
+        for same in [
+            "file:///secret/x",
+            "FILE:///secret/x",
+            "file:///./secret/x",
+            "file:///%73ecret/x",
+            "file:///a/../secret/x",
+        ] {
+            assert_eq!(likened(same), "file:///secret/x", "{same}");
+        }
+        for other in ["a", "file:///%zz", "mem:x/../y"] {
+            assert_eq!(likened(other), other);
+        }
     }
 
     #[test]

@@ -37,6 +37,8 @@ pub struct IssuerPlan {
     pub introspection: Option<IntrospectionPlan>,
     /// Tokens that were issued earlier are not good any more.
     pub not_before: Option<SystemTime>,
+    /// Whether people can log in there: then clients are told of it.
+    pub sign_in: bool,
     /// Whether it may be asked over plain HTTP at a loopback address.
     pub allow_http: bool,
     /// The connection to it.
@@ -63,6 +65,7 @@ impl IssuerPlan {
             principal_by_client: false,
             introspection: None,
             not_before: None,
+            sign_in: true,
             allow_http: false,
             client: ClientSettings { idle_connections: 1, ..ClientSettings::default() },
         }

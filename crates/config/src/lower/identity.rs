@@ -50,6 +50,7 @@ impl Lowering<'_, '_> {
                 self.findings.error(names.span, "without an algorithm, no token is good");
             }
         }
+        plan.sign_in = given.sign_in.as_ref().map_or(given.jwks_file.is_none(), |given| given.value);
         plan.audiences = texts(given.audiences.as_ref());
         self.set(&mut plan.leeway, given.leeway.as_ref(), 0 * SECOND..=5 * MINUTE);
         plan.types = match given.types.as_ref().map(|types| types.value) {
@@ -240,6 +241,15 @@ impl Lowering<'_, '_> {
             let finding = self.findings.warning(text.span, "tokens travel in the clear over http");
             finding.help("the URL is the one that clients use: https, if a proxy in front speaks TLS");
         }
+        let written = self.resolve_open(text)?;
+        // RFC 3986 §2: what else a parser lets pass would not pass in a challenge.
+        let is_of_a_url =
+            |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&byte);
+        if !written.bytes().all(is_of_a_url) {
+            let finding = self.findings.error(text.span, "this URL has characters that no URL has");
+            finding.help("write them with percent signs");
+            return None;
+        }
         let path = given.path.as_ref().map_or("/mcp", |path| path.value.as_str());
         if uri.path().trim_end_matches('/') != path.trim_end_matches('/') {
             let finding = self.findings.warning(
@@ -248,7 +258,7 @@ impl Lowering<'_, '_> {
             );
             finding.help("whatever stands in front must lead the one to the other, and its /.well-known/oauth-protected-resource, too");
         }
-        self.resolve_open(text)
+        Some(written)
     }
 
     fn scopes(&mut self, plan: &mut ResourcePlan, given: &file::Route) {

@@ -39,6 +39,7 @@ use crate::flow::Flow;
 use crate::flow::in_flight::InFlight;
 use crate::forward::questions::Asking;
 use crate::forward::record::CallRecord;
+use crate::forward::scopes::lacks_for_uri;
 use crate::route::Route;
 
 /// How long a client may take to say that it is ready before it is told what there is all the same.
@@ -380,6 +381,10 @@ impl Endpoint {
         let (gate, principal) = (&self.route.gate, &claims.identity.principal);
         if !member.sight(&gate.view(principal)).has(Kind::Resource, &own) {
             return Err(unknown());
+        }
+        if let Some(identifier) = &self.route.identifier {
+            let of = (principal, claims.identity.claims.as_deref());
+            lacks_for_uri(identifier, of, Kind::Resource, uri).map_or(Ok(()), Err)?;
         }
         let action =
             Action { method: "resources/subscribe", upstream: member.upstream.label(), name: Some(&own) };

@@ -91,6 +91,13 @@ impl Names {
         self.with_digest(self.stems.get(server).map_or("", String::as_str), shown)
     }
 
+    /// Every name by which it can be called, whichever of them lists show.
+    pub(crate) fn forms(&self, server: usize, name: &str, selection: &Selection) -> Vec<String> {
+        let shown = selection.rename.get(name).map_or(name, String::as_str);
+        let stem = self.stems.get(server).map_or("", String::as_str);
+        vec![format!("{stem}{shown}"), self.with_digest(stem, shown)]
+    }
+
     fn with_digest(&self, stem: &str, shown: &str) -> String {
         let digest = digest(&SHA256, format!("{stem}{shown}").as_bytes());
         let digits: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();

@@ -331,7 +331,7 @@ impl Relay {
             | Notice::Acknowledged
             | Notice::Cancelled { .. } => None,
             // Of a task that the client does not know by that name.
-            _ if self.mapping.is_some() && tells_of_task(message) => {
+            _ if (self.mapping.is_some() || self.caller.claims.is_some()) && tells_of_task(message) => {
                 self.edits.iter_mut().rev().find_map(|edit| match edit.notice(message) {
                     Heard::Instead(message) => Some(message.bytes().clone()),
                     Heard::Unknown => None,

@@ -29,6 +29,8 @@ const BOUND: Duration = Duration::from_secs(24 * 3600);
 pub(crate) struct Resumption {
     pub(crate) sender: Arc<Sender>,
     pub(crate) suspended: Arc<Suspended>,
+    /// Whether there are several principals: then no state is good for another than who was given it.
+    pub(crate) knows_callers: bool,
 }
 
 impl Filter for Resumption {
@@ -51,6 +53,10 @@ impl Filter for Resumption {
     }
 }
 
+fn has_state(call: &Call) -> bool {
+    mrtr::Retry::read(call.params()).is_ok_and(|retry| retry.state.is_some())
+}
+
 fn edit(binding: Binding) -> Box<dyn Edit> {
     Box::new(binding)
 }
@@ -62,7 +68,12 @@ impl Resumption {
         let now = || self.sender.world.clock.now();
         if era == Era::Modern {
             let Some(binding) = self.binding(call, caller, target) else { return Ok(Verdict::Pass) };
-            let call = self.suspended.seals.unbound(call, &binding.bond, now())?.map(Box::new);
+            let unbound = self.suspended.seals.unbound(call, &binding.bond, now())?.map(Box::new);
+            if unbound.is_none() && self.knows_callers && has_state(call) {
+                // It was given to somebody else, for something else, or long ago.
+                return Err(CallError::RequestState("it was not given for this call to this caller"));
+            }
+            let call = unbound;
             return Ok(Verdict::With { call, edit: Some(edit(binding)) });
         }
         self.sender.permit(call, target, &caller.principal)?;
@@ -83,11 +94,12 @@ impl Resumption {
         })
     }
 
-    /// What binds a modern server's state to this replica: where a client may come to another one, and each has a process of
-    /// its own.
+    /// What binds a modern server's state: to this replica, where a client may come to another one and each has a process of
+    /// its own; and to its principal, where there are several.
     fn binding(&self, call: &Call, caller: &Caller, target: &Target<'_>) -> Option<Binding> {
         let asks = || call.method().is_some_and(|method| method.may_ask);
-        if !self.suspended.seals.has_replicas() || !target.member.upstream.is_process() || !asks() {
+        let is_of_a_process = self.suspended.seals.has_replicas() && target.member.upstream.is_process();
+        if !(is_of_a_process || self.knows_callers) || !asks() {
             return None;
         }
         let bond = Bond::new(&self.sender.route, &caller.principal, call, BOUND);

@@ -3,15 +3,19 @@
 
 use std::sync::Arc;
 
-use auth::{Principal, Refusal};
-use identity::Identifier;
+use auth::{Claims, Principal, Refusal};
+use identity::{Identifier, likened};
 use mcp::method::Kind;
 
 use super::filter::{Admit, At, Filter, Stage};
+use crate::catalog::Catalog;
 
 /// Refuses what a caller's token is not good for.
 #[derive(Debug)]
-pub(crate) struct Scopes(pub(crate) Arc<Identifier>);
+pub(crate) struct Scopes {
+    pub(crate) identifier: Arc<Identifier>,
+    pub(crate) catalog: Arc<Catalog>,
+}
 
 impl Filter for Scopes {
     fn stage(&self) -> Stage {
@@ -19,23 +23,35 @@ impl Filter for Scopes {
     }
 
     fn admit<'a>(&'a self, at: At<'a>) -> Admit<'a> {
-        let kind = match at.call.kind() {
-            Kind::Template => Kind::Resource,
-            kind => kind,
-        };
-        let Some(subject) = at.call.subject() else { return Admit::PASS };
-        // Over stdio nobody is asked who it is, and Portolan itself is nobody; over HTTP no anonymous caller comes here.
-        if at.caller.principal == Principal::anonymous() {
+        let (Some(subject), whose) = (at.call.subject(), (&at.caller.principal, at.caller.claims.as_deref()))
+        else {
             return Admit::PASS;
-        }
-        let needed = self.0.plan().scopes_of(kind, &subject.text);
-        let lacks = match &at.caller.claims {
-            Some(claims) => !claims.lacks(needed.iter().copied()).is_empty(),
-            None => !needed.is_empty(),
         };
-        if !lacks {
-            return Admit::PASS;
-        }
-        Admit::Now(Err(Refusal::Scopes(needed.into_iter().map(str::to_owned).collect()).into()))
+        let refused = match at.call.kind() {
+            kind @ (Kind::Tool | Kind::Prompt) => {
+                // A thing has several names that lead to it; what one of them needs, it needs by any.
+                let (plan, own) = (at.target.member.upstream.plan(), at.target.name.as_deref());
+                let selection = if kind == Kind::Tool { &plan.tools } else { &plan.prompts };
+                let own = own.unwrap_or(&subject.text);
+                let forms = self.catalog.names.forms(at.target.server, own, selection);
+                let names: Vec<&str> = forms.iter().map(String::as_str).chain([&*subject.text]).collect();
+                self.identifier.lacks(whose, kind, &names)
+            }
+            kind @ (Kind::Resource | Kind::Template) => {
+                lacks_for_uri(&self.identifier, whose, kind, &subject.text)
+            }
+            Kind::Server | Kind::Task => None,
+        };
+        refused.map_or(Admit::PASS, |refusal| Admit::Now(Err(refusal.into())))
     }
+}
+
+/// The refusal of what a URI or a template names, as it is written or as its server may read it.
+pub(crate) fn lacks_for_uri(
+    identifier: &Identifier,
+    whose: (&Principal, Option<&Claims>),
+    kind: Kind,
+    uri: &str,
+) -> Option<Refusal> {
+    identifier.lacks(whose, kind, &[uri, &likened(uri)])
 }

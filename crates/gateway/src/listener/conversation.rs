@@ -42,8 +42,8 @@ pub(super) struct Conversation {
     drain: Duration,
     /// Tells servers which calls are this client's.
     name: Arc<str>,
-    /// Who it is, as the stream's beginning showed.
-    identity: Identity,
+    /// Who it is, as was shown last: over HTTP+SSE each message has credentials of its own, of the same principal.
+    identity: Mutex<Identity>,
     out: Outbox,
     calls: Arc<Mutex<HashMap<Id, CancellationToken>>>,
     session: Mutex<Option<SessionClaims>>,
@@ -67,7 +67,7 @@ impl Conversation {
             drain: endpoint.limits.drain,
             endpoint: Mutex::new(endpoint),
             name,
-            identity,
+            identity: Mutex::new(identity),
             out,
             calls: Arc::default(),
             session: Mutex::default(),
@@ -102,6 +102,18 @@ impl Conversation {
     /// The legacy session that was opened on it.
     pub(super) fn claims(&self) -> Option<SessionClaims> {
         lock(&self.session).clone()
+    }
+
+    fn identity(&self) -> Identity {
+        lock(&self.identity).clone()
+    }
+
+    /// What is taken from now on came with these credentials.
+    pub(super) fn shows(&self, identity: Identity) {
+        if let Some(claims) = &mut *lock(&self.session) {
+            claims.identity = identity.clone();
+        }
+        *lock(&self.identity) = identity;
     }
 
     /// Takes the bytes of a message, or of a batch, and the headers that they came with.
@@ -147,7 +159,7 @@ impl Conversation {
             if let MessageKind::Request(_) = message.kind() {
                 let call = inbound::modern_stdio(message)?;
                 let revision = version::newest(Era::Modern);
-                let caller = Caller::new(&self.identity, call.client().clone(), revision);
+                let caller = Caller::new(&self.identity(), call.client().clone(), revision);
                 let caller = Caller { client: Some(Arc::clone(&self.name)), headers, ..caller };
                 let (route, eof) = (Arc::clone(&self.endpoint().route), self.eof.clone());
                 let flow = Flow::new(route, Box::new(call), caller, None, eof);
@@ -229,7 +241,7 @@ impl Conversation {
     }
 
     async fn open(self: &Arc<Self>, message: Message) -> Result<(), CallError> {
-        let opened = self.endpoint().open_here(&message, &self.identity).await?;
+        let opened = self.endpoint().open_here(&message, &self.identity()).await?;
         *lock(&self.session) = Some(opened.claims.clone());
         self.say(opened.answer).await;
         let this = Arc::clone(self);

@@ -54,6 +54,15 @@ pub(super) fn refuse(route: &Route, refusal: Refusal) -> Response<ReplyBody> {
     response
 }
 
+/// Whether whom another replica has let in may be let in here: its configuration may be another one for a while.
+pub(super) fn held_against(route: &Route, identity: &Identity) -> Result<(), Refusal> {
+    let stands = |identifier: &Arc<Identifier>| identifier.stands_by(identity, route.world.clock.now());
+    match &route.identifier {
+        Some(identifier) if !stands(identifier) => Err(Refusal::Unauthenticated(Why::NoToken)),
+        _ => Ok(()),
+    }
+}
+
 /// A stream ends when the credentials end that opened it, and its client comes back with others.
 pub(super) fn ended_in_time(
     response: Response<ReplyBody>,

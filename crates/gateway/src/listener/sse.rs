@@ -49,7 +49,7 @@ const NO_SESSION: &str = "no such HTTP+SSE session: it ends with its stream; ope
 /// The sessions that are open, of all routes. They outlive a generation.
 #[derive(Debug, Default)]
 pub(crate) struct SseSessions {
-    sessions: Mutex<HashMap<String, mpsc::Sender<(Posted, HeaderMap)>>>,
+    sessions: Mutex<HashMap<String, mpsc::Sender<(Posted, HeaderMap, Identity)>>>,
 }
 
 /// What a client POSTs.
@@ -196,7 +196,12 @@ async fn message(
             Err(unread) => return reject(&Reject::from(unread.fault), unread.id.as_ref()),
         }
     };
-    match timeout(limits.request_timeout, session.send((said, std::mem::take(&mut exchange.headers)))).await {
+    match timeout(
+        limits.request_timeout,
+        session.send((said, std::mem::take(&mut exchange.headers), from.1.clone())),
+    )
+    .await
+    {
         Ok(Ok(())) => text(StatusCode::ACCEPTED, "Accepted"),
         Ok(Err(_gone)) => refusal(StatusCode::NOT_FOUND, NO_SESSION),
         Err(_elapsed) => {
@@ -234,7 +239,7 @@ struct SseSession {
 
 impl SseSession {
     /// Takes messages until the client goes away, or the session has to end.
-    async fn run(self, mut messages: mpsc::Receiver<(Posted, HeaderMap)>) {
+    async fn run(self, mut messages: mpsc::Receiver<(Posted, HeaderMap, Identity)>) {
         let over = async {
             tokio::select! {
                 () = tokio::time::sleep(self.ttl) => {}
@@ -251,7 +256,8 @@ impl SseSession {
                 () = &mut over => break,
                 next = messages.recv() => next,
             };
-            let Some((said, headers)) = next else { break };
+            let Some((said, headers, identity)) = next else { break };
+            self.conversation.shows(identity);
             let taken = async {
                 match said {
                     Posted::Message(message) => self.conversation.take(message, headers).await,

@@ -72,7 +72,7 @@ impl RouteTasks {
             Some(TaskEdit::of(Reshape::Created { from, to, server, ids, client }))
         };
         let facts = || call.client().clone();
-        let transparent = catalog.names.is_transparent();
+        let transparent = self.passes_ids(caller.era());
         Ok(match (caller.era(), Form::of_server(theirs, &discovered)) {
             // Ids pass as they are.
             (Era::Modern, Some(Form::Extension)) | (Era::Legacy, Some(Form::Core))
