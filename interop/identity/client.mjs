@@ -47,8 +47,6 @@ class Login {
       response_types: ['code'],
       token_endpoint_auth_method: 'none',
       application_type: 'native',
-      // All that it may ever ask for: some authorization servers grant nothing else later.
-      scope: 'mcp:call mcp:admin offline_access',
     };
   }
   clientInformation() {

@@ -37,6 +37,9 @@ const provider = new Provider(issuer, {
   clientDefaults: { id_token_signed_response_alg: 'ES256' },
   pkce: { required: () => true },
   scopes: ['openid', 'offline_access', 'mcp:call', 'mcp:admin'],
+  // A client may ask for scopes that it did not register for. The TypeScript client registers for those of the first challenge alone;
+  // findings/oidc-provider-scope-at-registration-ends-step-up.sh has what comes of that without this.
+  extraClientMetadata: { properties: ['x'], validator: (_ctx, _name, _value, metadata) => void (metadata.scope = undefined) },
   interactions: { url: (_ctx, interaction) => `/decide/${interaction.uid}` },
   issueRefreshToken: () => true,
   rotateRefreshToken: true,
