@@ -3,9 +3,10 @@
 //
 //   node client.mjs URL ERA TOOL [ARGUMENTS]     ERA is modern or legacy
 //
+// With DPOP in the environment it proves that a key is its own (RFC 9449).
 // Prints one JSON object: what it saw of the login, the tools, and the call.
 
-import { Client, StreamableHTTPClientTransport, UnauthorizedError } from '@modelcontextprotocol/client';
+import { Client, DpopSession, StreamableHTTPClientTransport, UnauthorizedError } from '@modelcontextprotocol/client';
 
 const [url, era, tool, args = '{}'] = process.argv.slice(2);
 const CALLBACK = 'http://127.0.0.1:9/callback';
@@ -76,6 +77,10 @@ class Login {
 }
 
 const authProvider = new Login();
+if (process.env.DPOP) {
+  const session = DpopSession.create();
+  authProvider.dpop = () => session;
+}
 const mode = { modern: { pin: '2026-07-28' }, legacy: 'legacy' }[era];
 let transport;
 
@@ -106,6 +111,7 @@ try {
   seen.tools = tools.map(({ name }) => name);
   const result = await signedIn(() => client.callTool({ name: tool, arguments: JSON.parse(args) }));
   seen.result = result.content;
+  seen.kind = authProvider.tokens().token_type;
   await client.close();
 } catch (error) {
   seen.error = `${error?.name}: ${error?.message}`;

@@ -124,8 +124,8 @@ class SigningIn(PeerTest):
         body = request("tools/call", name=tool, arguments={})
         return send(self.url, body, mcp_protocol_version="2026-07-28", mcp_method="tools/call", mcp_name=tool, **headers)
 
-    def log_in(self, client: str, era: str, tool: str) -> dict[str, Any]:
-        process = self.stage.start(f"{client}-{era}-{tool}", [*CLIENTS[client], self.url, era, tool])
+    def log_in(self, client: str, era: str, tool: str, env: dict[str, str] | None = None) -> dict[str, Any]:
+        process = self.stage.start(f"{client}-{era}-{tool}", [*CLIENTS[client], self.url, era, tool], env)
         process.wait(90)
         seen = next((json.loads(line) for line in process.output() if line.startswith("{")), None)
         self.stage.forget(process)
@@ -144,11 +144,20 @@ class SigningIn(PeerTest):
                     self.assertEqual(seen["result"][0]["type"], "text")
 
     def test_a_client_asks_for_a_scope_when_it_needs_it(self) -> None:
+        for client in CLIENTS:
+            for era in ("modern", "legacy"):
+                with self.subTest(client=client, era=era):
+                    seen = self.log_in(client, era, "test_error_handling")
+                    self.assertEqual(seen["redirects"], 2, seen)
+                    # Both ask for what they had, too.
+                    self.assertLess({"mcp:call", "mcp:admin"}, {*seen["scopes"][1].split()})
+
+    def test_a_client_proves_that_a_key_is_its_own(self) -> None:
         for era in ("modern", "legacy"):
             with self.subTest(era=era):
-                seen = self.log_in("typescript", era, "test_error_handling")
-                self.assertEqual(seen["redirects"], 2, seen)
-                self.assertIn("mcp:admin", seen["scopes"][1])
+                seen = self.log_in("typescript", era, "test_simple_text", {"DPOP": "1"})
+                self.assertEqual(seen["kind"], "DPoP", seen)
+                self.assertEqual(seen["result"][0]["type"], "text")
 
     def test_a_refusal_names_all_scopes_at_once(self) -> None:
         answer = self.call(self.token("mcp:call"), "test_error_handling")
@@ -156,6 +165,21 @@ class SigningIn(PeerTest):
         self.assertIn('error="insufficient_scope"', answer.challenge)
         self.assertIn('scope="mcp:call mcp:admin"', answer.challenge)
         self.assertEqual(answer.json()["error"]["data"]["reason"], "insufficient_scope")
+
+    def test_a_token_without_scopes_is_told_which_it_needs(self) -> None:
+        answer = self.call(self.token(scope=""))
+        self.assertEqual(answer.status, 403, answer.body)
+        self.assertIn('scope="mcp:call"', answer.challenge)
+
+    def test_words_for_people_come_last_in_a_challenge(self) -> None:
+        answers = {
+            "invalid_token": self.call(self.token(resource="https://other.example/mcp")),
+            "insufficient_scope": self.call(self.token(), "test_error_handling"),
+        }
+        for error, answer in answers.items():
+            self.assertEqual(answer.headers.get_all("www-authenticate"), [answer.challenge], error)
+            parts = f'Bearer resource_metadata="[^"]+", error="{error}", scope="[^"]+", error_description="[^"=\\\\]+"'
+            self.assertRegex(answer.challenge, f"^{parts}$")
 
     def test_nobody_is_let_in_without_a_token(self) -> None:
         legacy = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
@@ -181,9 +205,11 @@ class SigningIn(PeerTest):
             self.assertEqual(metadata.json()["authorization_servers"], [self.issuer_url])
 
     def test_a_token_for_another_resource_is_good_for_nothing(self) -> None:
-        answer = self.call(self.token(resource="https://other.example/mcp"))
-        self.assertEqual(answer.status, 401)
-        self.assertIn('error="invalid_token"', answer.challenge)
+        origin = self.url.removesuffix("/mcp")
+        for resource in ("https://other.example/mcp", f"{self.url}/", origin, f"{self.url}?a=b"):
+            answer = self.call(self.token(resource=resource))
+            self.assertEqual(answer.status, 401, resource)
+            self.assertIn('error="invalid_token"', answer.challenge)
 
     def test_a_session_is_worth_nothing_to_somebody_else(self) -> None:
         legacy = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
