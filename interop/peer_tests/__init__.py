@@ -13,7 +13,7 @@ from .counting import Lifetimes, PerClientSessions, SharedSessions
 from .idle import IdleConnections
 from .recovery import Recovery
 from .refusals import Refusals
-from .signing_in import SigningIn
+from .signing_in import SigningIn, SigningInOpaquely
 from .sse import OldTransport
 
 __all__ = ["GROUPS", "PeerTest"]
@@ -30,4 +30,5 @@ GROUPS: list[type[PeerTest]] = [
     Lifetimes,
     Refusals,
     SigningIn,
+    SigningInOpaquely,
 ]

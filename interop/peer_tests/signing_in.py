@@ -23,6 +23,7 @@ CLIENTS: dict[str, list[str | Path]] = {
     "typescript": [NODE, HERE / "identity" / "client.mjs"],
     "python": [PYTHON, HERE / "identity" / "client.py"],
 }
+SECRET = "gateway-secret-of-a-test"
 HEADERS = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
 META = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
@@ -76,6 +77,7 @@ class SigningIn(PeerTest):
     front: ClassVar[Gateway]
     url: ClassVar[str]
     tokens: ClassVar[list[str]]
+    issuer_env: ClassVar[dict[str, str]] = {}
 
     @classmethod
     def set_up(cls) -> None:
@@ -89,7 +91,7 @@ class SigningIn(PeerTest):
             "initial_scopes": ["mcp:call"],
             "scopes": {"mcp:call": {"tools": ["*"]}, "mcp:admin": {"tools": ["test_error_handling"]}},
         }
-        issuer = {"url": cls.issuer_url, "allow_http": True, "algorithms": ["ES256"]}
+        issuer = {"url": cls.issuer_url, "allow_http": True, **cls.how_tokens_are_read()}
         cls.front = cls.gateway(
             {"one": over_http(cls.serve("typescript", "both").url)},
             issuer={"company": issuer},
@@ -99,15 +101,19 @@ class SigningIn(PeerTest):
         )
 
     @classmethod
+    def how_tokens_are_read(cls) -> dict[str, Any]:
+        return {"algorithms": ["ES256"]}
+
+    @classmethod
     def start_issuer(cls, port: int) -> None:
         name = f"issuer-{len(cls.stage.processes)}"
-        cls.issuer = cls.stage.start(name, [NODE, HERE / "identity" / "issuer.mjs", str(port)])
+        cls.issuer = cls.stage.start(name, [NODE, HERE / "identity" / "issuer.mjs", str(port)], cls.issuer_env)
         cls.issuer_url = cls.issuer.wait_for_line(r"listening (\S+)")[1]
 
     def token(self, scope: str = "mcp:call", resource: str | None = None) -> str:
         """What the authorization server gives a program that has a secret there."""
         form = {"grant_type": "client_credentials", "scope": scope, "resource": resource or self.url}
-        basic = base64.b64encode(b"gateway:gateway-secret-of-a-test").decode()
+        basic = base64.b64encode(f"gateway:{SECRET}".encode()).decode()
         asked = urllib.request.Request(
             f"{self.issuer_url}/token",
             urllib.parse.urlencode(form).encode(),
@@ -258,3 +264,19 @@ class SigningIn(PeerTest):
         for token in issued:
             for part in token.split("."):
                 self.assertNotIn(part, log)
+
+
+class SigningInOpaquely(SigningIn):
+    """The same with tokens that say nothing themselves, so that the authorization server is asked about each (RFC 7662)."""
+
+    issuer_env: ClassVar[dict[str, str]] = {"OPAQUE": "1"}
+
+    @classmethod
+    def how_tokens_are_read(cls) -> dict[str, Any]:
+        asked = {"url": f"{cls.issuer_url}/token/introspection", "client_id": "gateway", "client_secret": SECRET}
+        return {"introspection": asked}
+
+    def test_tokens_say_nothing_themselves(self) -> None:
+        token = self.token()
+        self.assertNotIn(".", token)
+        self.assertEqual(self.call(token).status, 200)
