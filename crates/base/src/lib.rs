@@ -22,6 +22,7 @@ pub mod globs;
 pub mod lasting;
 pub mod masks;
 pub mod metrics;
+pub mod names;
 pub mod plan;
 pub mod random;
 pub mod reply;

@@ -23,11 +23,11 @@ use crate::{print, shared};
 )]
 pub(crate) struct ApiKeys {
     #[command(subcommand)]
-    what: What,
+    what: KeyTask,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum What {
+enum KeyTask {
     /// Make a key and print it, once: what is kept is a digest
     Create(Create),
     /// Show which keys there are, whose, and until when. Never the keys themselves
@@ -63,7 +63,7 @@ struct Create {
 
 #[derive(Debug, clap::Args)]
 struct Revoke {
-    /// What `list` calls the key
+    /// KeyTask `list` calls the key
     #[arg(value_name = "ID")]
     id: String,
     #[command(flatten)]
@@ -91,12 +91,12 @@ impl ApiKeys {
     /// Does it.
     pub(crate) async fn run(self, voice: Voice) -> Result<Exit, Fault> {
         match self.what {
-            What::Create(create) => create.run(voice).await?,
-            What::List(place) => {
+            KeyTask::Create(create) => create.run(voice).await?,
+            KeyTask::List(place) => {
                 let (store, _) = place.open(voice).await?;
                 show(&store.api_keys().await.map_err(away)?)?;
             }
-            What::Revoke(Revoke { id, place }) => {
+            KeyTask::Revoke(Revoke { id, place }) => {
                 let (store, _) = place.open(voice).await?;
                 if !store.revoke_api_key(&id).await.map_err(away)? {
                     let hint = "`portolan api-keys list` shows those that there are";

@@ -13,10 +13,13 @@ use upstream::{Health, Upstream};
 
 /// After so long a person is told of a program that it is still starting, and what it says.
 const STILL: Duration = Duration::from_secs(2);
-/// How often it is looked whether it says anything else.
+/// The same for one that says nothing.
+const SILENT: Duration = Duration::from_secs(10);
+/// How soon they are told again what else it says, and how often it is looked.
 const AGAIN: Duration = Duration::from_secs(5);
+const LOOK_AT_START: Duration = Duration::from_millis(200);
 /// For so long the tools of a server that is up are waited for, and how often it is looked.
-const TOOLS: Duration = Duration::from_secs(2);
+const TOOLS: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(25);
 /// The most characters of a reason in a summary.
 const MOST: usize = 120;
@@ -93,24 +96,23 @@ fn telling(said: &str) -> Option<&str> {
     lines.iter().rfind(|line| tells(line)).or_else(|| lines.last()).copied()
 }
 
-/// Tells of a server again and again that it is still starting, as long as nobody stops it.
+/// Tells what a server says that is still starting, as long as nobody stops it; of one that says nothing after a while that it is.
 pub(crate) async fn tell_of_start(server: &Upstream, tell: impl Fn(&str)) -> Infallible {
-    let mut told = None;
-    let mut pause = STILL;
+    let (mut told, mut last) = (None, None::<Instant>);
     loop {
-        sleep(pause).await;
-        pause = AGAIN;
-        let words = match server.starting() {
-            Some(CallError::WaitsToStart { .. }) => "waits until others have started".to_owned(),
-            Some(_) => match server.said().as_deref().and_then(|said| said.rsplit(" | ").next()) {
-                Some(said) => format!("still starting: {said}"),
-                None => "still starting; it has said nothing yet".to_owned(),
-            },
+        sleep(LOOK_AT_START).await;
+        let Some(CallError::Starting { so_far, .. }) = server.starting() else { continue };
+        if so_far < STILL || last.is_some_and(|last| last.elapsed() < AGAIN) {
+            continue;
+        }
+        let words = match server.said().as_deref().and_then(|said| said.rsplit(" | ").next()) {
+            Some(said) => format!("still starting: {said}"),
+            None if so_far >= SILENT => "still starting; it has said nothing yet".to_owned(),
             None => continue,
         };
         if told.as_ref() != Some(&words) {
             tell(&words);
-            told = Some(words);
+            (told, last) = (Some(words), Some(Instant::now()));
         }
     }
 }

@@ -184,8 +184,15 @@ async fn reach(mut server: UpstreamPlan, rule: SchemaRule, width: usize) -> Reac
             None => std::future::pending().await,
         }
     };
+    let said = async {
+        // What it is asked then has its time from its start on, which others may come before.
+        if let Some(server) = servers.first() {
+            drop(Box::pin(server.reach()).await);
+        }
+        describe(&mut client, rule).await
+    };
     let said = tokio::select! {
-        said = describe(&mut client, rule) => said,
+        said = said => said,
         never = still => match never {},
     };
     client.close().await;

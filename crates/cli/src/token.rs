@@ -17,11 +17,11 @@ const MOST: u64 = 64 * 1024;
 #[command(after_help = "Example:\n  portolan token inspect portolan.toml < token.txt")]
 pub(crate) struct Token {
     #[command(subcommand)]
-    what: What,
+    what: TokenTask,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum What {
+enum TokenTask {
     /// Read a token from stdin, and say of each thing in it whether it is good. Its signature is never shown
     ///
     /// Ends with 0 if a route takes the token, and with 1 if none does.
@@ -41,7 +41,7 @@ struct Inspect {
 impl Token {
     /// Does it.
     pub(crate) async fn run(self, voice: Voice) -> Result<Exit, Fault> {
-        let What::Inspect(inspect) = self.what;
+        let TokenTask::Inspect(inspect) = self.what;
         inspect.run(voice).await
     }
 }

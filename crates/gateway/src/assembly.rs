@@ -298,7 +298,18 @@ impl Gateway {
             let caller = Caller::nobody();
             let members = live.endpoints.iter().flat_map(|(_, endpoint)| &endpoint.route.catalog.members);
             let mine = members.filter(|member| Arc::ptr_eq(&member.upstream, &server.upstream));
-            let warm = join_all(mine.map(|member| member.warm(&caller)));
+            let warm = async {
+                join_all(mine.clone().map(|member| member.warm(&caller))).await;
+                // Others may be started before a program, and longer than a list may take.
+                let mut health = server.upstream.health_changes();
+                let is_up = |health: &Health| matches!(health, Health::Up { .. });
+                if server.upstream.is_process()
+                    && !is_up(&health.borrow())
+                    && health.wait_for(is_up).await.is_ok()
+                {
+                    join_all(mine.map(|member| member.warm(&caller))).await;
+                }
+            };
             tokio::select! {
                 _ = warm => {}
                 () = server.stop.cancelled() => {}

@@ -27,7 +27,6 @@ pub(crate) mod describe;
 mod index;
 mod label;
 pub(crate) mod listing;
-pub(crate) mod names;
 pub(crate) mod reading;
 pub(crate) mod remarks;
 pub(crate) mod shelf;
@@ -36,12 +35,12 @@ pub(crate) mod uris;
 
 use self::index::Index;
 use self::label::RouteLabel;
-use self::names::{Names, Owner};
 use self::reading::{Part, Patience, Reader};
 use self::remarks::{Done, Remark, Remarks};
 use self::shelf::{Freshness, ListFault, Pages, Shelf};
 use self::sight::Sight;
 use crate::caller::Caller;
+use base::names::{Names, Owner};
 
 /// For so long a server that did not give its tools is not asked for them again before each call.
 const ASK_AGAIN: Duration = Duration::from_secs(30);

@@ -9,10 +9,10 @@ use base::metrics::Metrics;
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::Catalog;
-use crate::catalog::names::Names;
 use crate::catalog::reading::ListChanges;
 use crate::changes::feed::Feed;
 use crate::changes::watch::Watch;
+use base::names::Names;
 
 pub(crate) mod feed;
 pub(crate) mod subscription;

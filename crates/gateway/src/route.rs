@@ -20,7 +20,6 @@ use upstream::Upstream;
 use crate::caller::Caller;
 use crate::catalog::describe::Descriptions;
 use crate::catalog::listing::Lists;
-use crate::catalog::names::Owner;
 use crate::catalog::{Catalog, Member, Target};
 use crate::changes::Changes;
 use crate::changes::watch::Watch;
@@ -30,6 +29,7 @@ use crate::forward::scopes::Scopes;
 use crate::forward::send::Sender;
 use crate::forward::suspend::Suspended;
 use crate::tasks::{RouteTasks, Tasks};
+use base::names::Owner;
 
 /// The servers that are at one replica only are at the same one, all of them.
 const SINGLE: &str = "single";

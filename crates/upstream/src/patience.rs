@@ -1,8 +1,10 @@
 //! How long others wait for a server, and what is made of it when it lets them wait.
 
+use auth::Principal;
 use base::error::CallError;
 use base::fault::Fault;
 use base::plan::SessionRule;
+use mcp::version::Era;
 use tokio::time::{Duration, Instant};
 
 use crate::answer::Answer;
@@ -19,6 +21,11 @@ impl Upstream {
     /// Something is asked of it that clients may wait for.
     pub fn waited(&self) -> Waited<'_> {
         self.shared.suspense.waited()
+    }
+
+    /// Reaches it for nobody in particular, and starts it for that. How that went, its health tells as well.
+    pub async fn reach(&self) -> Result<(), CallError> {
+        self.discovered(&Principal::anonymous(), Era::Modern, None).await.map(drop)
     }
 
     /// Why nobody should wait for it, if so.

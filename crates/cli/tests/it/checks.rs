@@ -58,7 +58,7 @@ fn warnings_are_allowed_unless_they_are_not() {
           |
         4 | address = "0.0.0.0:1"
           |           ^^^^^^^^^^^
-          = help: listen at 127.0.0.1, or let nobody connect but a proxy that authenticates clients
+          = help: listen at 127.0.0.1, let nobody connect but a proxy that authenticates clients, or name who vouches for callers: public_url and issuers of each route
         "#);
     assert_eq!(check(text, "c.toml", &["--strict"]).code, Some(3));
 }
@@ -178,6 +178,16 @@ fn a_program_that_has_read_the_question_is_asked_another_one() {
     std::fs::write(dir.path().join("c.toml"), text).unwrap();
     assert_eq!(finish(command(&["check", "c.toml", "--connect"]).current_dir(dir.path())).code, Some(4));
     assert_eq!(std::fs::read_to_string(dir.path().join("starts")).unwrap(), "x\nx\n");
+}
+
+/// It may be that others are started before it.
+#[test]
+fn the_time_that_a_program_takes_to_start_is_none_that_its_lists_take() {
+    let text = format!(
+        "[upstream.up]\ncommand = [\"sh\", \"-c\", \"sleep 2; exec {PORTOLAN} reference-server --stdio\"]\ntimeouts = {{ list = \"1s\" }}\n"
+    );
+    let ended = check(&text, "c.toml", &["--connect"]);
+    assert!(ended.stdout.contains("up    modern, 2026-07-28, 39 tools"), "{}", ended.stdout);
 }
 
 #[test]

@@ -222,8 +222,8 @@ impl Lowering<'_, '_> {
             given.also_audiences.as_ref().map(|given| given.span),
             given.initial_scopes.as_ref().map(|given| given.span),
             given.scopes.as_ref().map(|given| given.span),
-            given.dpop.as_ref().map(|given| given.span),
-            given.api_keys.as_ref().map(|given| given.span),
+            given.dpop.as_ref().filter(|dpop| dpop.value != file::Dpop::Accept).map(|given| given.span),
+            given.api_keys.as_ref().filter(|keys| keys.value).map(|given| given.span),
         ];
         if let Some(span) = written.into_iter().flatten().next() {
             let finding = self.findings.error(span, "this needs the public_url of the route");

@@ -157,7 +157,7 @@ allowed_hosts = [\"*\"]
       |
     4 | address = "0.0.0.0:8808"
       |           ^^^^^^^^^^^^^^
-      = help: listen at 127.0.0.1, or let nobody connect but a proxy that authenticates clients
+      = help: listen at 127.0.0.1, let nobody connect but a proxy that authenticates clients, or name who vouches for callers: public_url and issuers of each route
 
     portolan.toml:4:11: warning: only requests that are addressed to this machine by a loopback name are let in
       |
@@ -169,7 +169,7 @@ allowed_hosts = [\"*\"]
       |
     6 | address = "10.1.2.3:80"
       |           ^^^^^^^^^^^^^
-      = help: listen at 127.0.0.1, or let nobody connect but a proxy that authenticates clients
+      = help: listen at 127.0.0.1, let nobody connect but a proxy that authenticates clients, or name who vouches for callers: public_url and issuers of each route
 
     portolan.toml:9:17: warning: with "*", any web page can reach this listener by DNS rebinding
       |

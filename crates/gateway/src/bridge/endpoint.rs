@@ -32,7 +32,6 @@ use upstream::{UnsolicitedMessage, Upstream};
 
 use crate::bridge::session::{SessionClaims, SessionState, Sessions, fits};
 use crate::caller::Caller;
-use crate::catalog::names::Owner;
 use crate::changes::subscription::Subscription;
 use crate::changes::watch::Interest;
 use crate::flow::Flow;
@@ -41,6 +40,7 @@ use crate::forward::questions::Asking;
 use crate::forward::record::CallRecord;
 use crate::forward::scopes::lacks_for_uri;
 use crate::route::Route;
+use base::names::Owner;
 
 /// How long a client may take to say that it is ready before it is told what there is all the same.
 const READY_WITHIN: Duration = Duration::from_secs(10);

@@ -13,9 +13,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::catalog::index::Index;
-use crate::catalog::names::{Names, fold};
 use crate::catalog::remarks::{Done, Remark};
 use crate::catalog::uris::map_app_uris;
+use base::names::{Names, fold};
 
 /// Makes entries of what a server lists.
 pub(crate) trait Label: Send + Sync + std::fmt::Debug {

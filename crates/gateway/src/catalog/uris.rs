@@ -6,7 +6,7 @@ use bytes::Bytes;
 use mcp::json::{JsonFault, Object, Patch};
 use mcp::uris;
 
-use crate::catalog::names::Names;
+use base::names::Names;
 
 /// Whose URIs are to be mapped.
 #[derive(Debug, Clone)]

@@ -16,8 +16,8 @@ use tokio::runtime::Handle;
 use tokio::sync::broadcast;
 use tokio::time::{Duration, Instant, sleep_until};
 
-use crate::catalog::names::Names;
 use crate::catalog::reading::ListChanges;
+use base::names::Names;
 
 /// How many changes wait for a client that reads slowly; past them it hears that everything has changed.
 const WAITING: usize = 1024;

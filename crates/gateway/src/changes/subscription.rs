@@ -19,11 +19,11 @@ use mcp::version::Era;
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio_util::sync::CancellationToken;
 
-use crate::catalog::names::{Names, Owner};
 use crate::catalog::sight::Sight;
 use crate::changes::Changes;
 use crate::changes::feed::News;
 use crate::changes::watch::Interest;
+use base::names::{Names, Owner};
 
 /// A subscription that is open as long as it lives.
 pub(crate) struct Subscription {

@@ -16,7 +16,10 @@ use transport::http::body::{Pieces, ReplyBody};
 use transport::http::server::BodyFault;
 
 use super::checks::Refused;
-use super::protected::Needed;
+
+/// The scopes that a refused call needs, on their way to the response's head.
+#[derive(Debug, Clone)]
+pub(crate) struct Needed(pub(crate) Vec<String>);
 
 /// A JSON body.
 pub(crate) fn json(status: StatusCode, body: impl Into<Pieces>) -> Response<ReplyBody> {

@@ -14,13 +14,9 @@ use mcp::version::Era;
 use tokio::time::sleep;
 use transport::http::body::ReplyBody;
 
-use super::heads;
+use super::heads::{self, Needed};
 use crate::live::Live;
 use crate::route::Route;
-
-/// The scopes that a refused call needs, on their way to the response's head.
-#[derive(Debug, Clone)]
-pub(crate) struct Needed(pub(crate) Vec<String>);
 
 /// The metadata of a protected resource of this listener, if they are asked for: open to all, from any page (RFC 9728 §3.1).
 pub(super) fn metadata(

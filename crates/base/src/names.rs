@@ -11,12 +11,12 @@
 
 use std::borrow::Cow;
 
+use crate::plan::{Alphabet, Naming, PrefixRule, Selection};
 use aws_lc_rs::digest::{SHA256, digest};
-use base::plan::{Alphabet, Naming, PrefixRule, Selection};
 
 /// How one route names things.
 #[derive(Debug, Clone)]
-pub(crate) struct Names {
+pub struct Names {
     naming: Naming,
     /// Each server's prefix with its separator, empty where it has none; in the order of the route's servers.
     stems: Vec<String>,
@@ -30,7 +30,7 @@ const DIGEST_DIGITS: usize = 8;
 
 /// Whose a public name is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Owner<'n> {
+pub enum Owner<'n> {
     /// The server at this place of the route; the rest of the name is its own name, or the digest form of one.
     Server(usize, &'n str),
     /// Any of several servers without a prefix: their lists must tell.
@@ -41,7 +41,7 @@ pub(crate) enum Owner<'n> {
 
 impl Names {
     /// The names of a route with servers of these prefixes.
-    pub(crate) fn new<'p>(naming: &Naming, prefixes: impl Iterator<Item = &'p str>) -> Self {
+    pub fn new<'p>(naming: &Naming, prefixes: impl Iterator<Item = &'p str>) -> Self {
         let prefixes: Vec<_> = prefixes.collect();
         let prefixed = match naming.prefix {
             PrefixRule::Auto => prefixes.len() > 1,
@@ -66,12 +66,12 @@ impl Names {
     }
 
     /// Whether this route passes its only server's names through.
-    pub(crate) fn is_transparent(&self) -> bool {
+    pub fn is_transparent(&self) -> bool {
         matches!(self.stems.as_slice(), [stem] if stem.is_empty())
     }
 
     /// The public name of a server's tool or prompt.
-    pub(crate) fn public<'n>(&self, server: usize, name: &'n str, selection: &'n Selection) -> Cow<'n, str> {
+    pub fn public<'n>(&self, server: usize, name: &'n str, selection: &'n Selection) -> Cow<'n, str> {
         let shown = selection.rename.get(name).map_or(name, String::as_str);
         // One server's own names are not ours to change.
         if self.is_transparent() {
@@ -86,13 +86,13 @@ impl Names {
     }
 
     /// The public name that it has if another one looks the same to clients.
-    pub(crate) fn digested(&self, server: usize, name: &str, selection: &Selection) -> String {
+    pub fn digested(&self, server: usize, name: &str, selection: &Selection) -> String {
         let shown = selection.rename.get(name).map_or(name, String::as_str);
         self.with_digest(self.stems.get(server).map_or("", String::as_str), shown)
     }
 
     /// Every name by which it can be called, whichever of them lists show.
-    pub(crate) fn forms(&self, server: usize, name: &str, selection: &Selection) -> Vec<String> {
+    pub fn forms(&self, server: usize, name: &str, selection: &Selection) -> Vec<String> {
         let shown = selection.rename.get(name).map_or(name, String::as_str);
         let stem = self.stems.get(server).map_or("", String::as_str);
         vec![format!("{stem}{shown}"), self.with_digest(stem, shown)]
@@ -119,12 +119,12 @@ impl Names {
     }
 
     /// Whether names that look the same to clients are told apart.
-    pub(crate) fn tells_apart(&self) -> bool {
+    pub fn tells_apart(&self) -> bool {
         self.naming.alphabet == Alphabet::Safe && !self.is_transparent()
     }
 
     /// Whether a public name may be one that has a digest.
-    pub(crate) fn may_be_cut(&self, public: &str) -> bool {
+    pub fn may_be_cut(&self, public: &str) -> bool {
         let fits = self.naming.alphabet == Alphabet::Safe || public.chars().count() == self.naming.max_length;
         !self.is_transparent()
             && fits
@@ -135,7 +135,7 @@ impl Names {
     }
 
     /// Whose a tool's or prompt's public name is.
-    pub(crate) fn owner<'n>(&self, public: &'n str) -> Owner<'n> {
+    pub fn owner<'n>(&self, public: &'n str) -> Owner<'n> {
         for (server, stem) in self.stems.iter().enumerate().filter(|(_, stem)| !stem.is_empty()) {
             if let Some(rest) = public.strip_prefix(stem.as_str()) {
                 return Owner::Server(server, rest);
@@ -156,7 +156,7 @@ impl Names {
 
     /// The public form of a server's URI or URI template; none if its scheme is not known, so that there is no telling where
     /// a prefix stands.
-    pub(crate) fn public_uri<'u>(&self, server: usize, uri: &'u str) -> Option<Cow<'u, str>> {
+    pub fn public_uri<'u>(&self, server: usize, uri: &'u str) -> Option<Cow<'u, str>> {
         let stem = self.stems.get(server).map_or("", String::as_str);
         if stem.is_empty() || is_web(uri) {
             return Some(Cow::Borrowed(uri));
@@ -169,7 +169,7 @@ impl Names {
     }
 
     /// Whose a public URI is, and the server's own form of it.
-    pub(crate) fn uri_owner(&self, public: &str) -> (Owner<'static>, String) {
+    pub fn uri_owner(&self, public: &str) -> (Owner<'static>, String) {
         let own = |text: String| (Owner::Unprefixed(""), text);
         if let (false, Some((scheme, rest))) = (is_web(public), split_scheme(public)) {
             for (server, stem) in self.stems.iter().enumerate().filter(|(_, stem)| !stem.is_empty()) {
@@ -189,7 +189,7 @@ impl Names {
 }
 
 /// A name as the clients see it that replace most.
-pub(crate) fn fold(public: &str) -> String {
+pub fn fold(public: &str) -> String {
     public.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' }).collect()
 }
 
