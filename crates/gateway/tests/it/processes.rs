@@ -184,6 +184,51 @@ async fn a_process_that_is_slow_to_start_is_the_one_that_is_kept() {
     }
 }
 
+/// A server of both eras, as the official TypeScript SDK makes them: once it has opened a session it answers nothing modern.
+async fn serve_both(stdio: Stdio, from: Instant) -> i32 {
+    let mut lines = BufReader::new(stdio.stdin).lines();
+    let mut stdout = stdio.stdout;
+    let mut has_session = false;
+    tokio::time::sleep_until(from).await;
+    while let Ok(Some(line)) = lines.next_line().await {
+        let Some(id) = json::at(&line, &["id"]) else { continue };
+        let is_modern = line.contains("io.modelcontextprotocol/protocolVersion");
+        let outcome = match json::at(&line, &["method"]).map_or("", json::plain) {
+            "initialize" => {
+                has_session = true;
+                r#""result":{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"s","version":"1"}}"#
+            }
+            _ if is_modern && has_session => r#""error":{"code":-32601,"message":"Method not found"}"#,
+            "server/discover" => {
+                r#""result":{"resultType":"complete","ttlMs":0,"cacheScope":"private","supportedVersions":["2026-07-28"],"capabilities":{"tools":{}}}"#
+            }
+            _ => r#""result":{"resultType":"complete","content":[]}"#,
+        };
+        let answer = format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},{outcome}}}\n");
+        stdout.write_all(answer.as_bytes()).await.unwrap();
+    }
+    0
+}
+
+/// It is slow to start, and so it finds both questions at once.
+#[tokio::test(start_paused = true)]
+async fn a_process_of_both_eras_that_was_asked_in_both_is_spoken_to_in_that_of_its_session() {
+    for (late, era) in [(0, "modern"), (4, "legacy")] {
+        let mut stand = Stand::new(Arc::new(MemoryNetwork::default()));
+        let (_unused, _desk) = stand.add("up", Over::Stdio, Persona::legacy()).await;
+        let from = Instant::now() + Duration::from_secs(late);
+        stand.spawn.program("up", move |stdio: Stdio| serve_both(stdio, from));
+        let spawn = stand.spawn.clone();
+        let running = stand.start().await;
+        assert!(call(&running).await.unwrap().contains("content"), "{late}");
+        let health = running.gateway.health();
+        assert!(matches!(health[0].1, Health::Up { era: found, .. } if found.name() == era), "{health:?}");
+        let described = ask::modern(&running.client, "server/discover", "").await.response().await;
+        assert!(described.contains("result"), "{late} {described}");
+        assert_eq!(spawn.started(), 1, "{late}");
+    }
+}
+
 /// MCP 2026-07-28 `basic/versioning`: an error that names other revisions is a modern server's.
 #[tokio::test(start_paused = true)]
 async fn a_process_of_another_modern_revision_is_not_asked_in_the_legacy_way() {

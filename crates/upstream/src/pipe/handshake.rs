@@ -118,7 +118,8 @@ async fn either(
                 let first = response(opening).await?;
                 go_on(shared, pipe, whose, (first, Transport::Stdio)).await
             }
-            judged => judged.link(shared),
+            Judged::Modern(link) => modern_unless_opened(shared, pipe, opening, link).await,
+            judged @ Judged::Other(_) => judged.link(shared),
         },
     };
     if !matches!(first.kind(), MessageKind::Error(_)) {
@@ -136,6 +137,24 @@ async fn either(
     match judge(&late) {
         Judged::Legacy => go_on(shared, pipe, whose, (first, Transport::Stdio)).await,
         judged => judged.link(shared),
+    }
+}
+
+/// A modern server was asked to open a session as well. One of both eras that does so is in the legacy era from then on (the
+/// official TypeScript SDK), and answers nothing modern any more.
+async fn modern_unless_opened(
+    shared: &Shared,
+    pipe: &Pipe,
+    opening: PipeStream,
+    link: Link,
+) -> Result<Link, CallError> {
+    match tokio::time::timeout(SILENCE, response(opening)).await {
+        Ok(Ok(first)) if !matches!(first.kind(), MessageKind::Error(_)) => {
+            finish_legacy(shared, pipe, &first, Transport::Stdio)
+        }
+        Ok(Err(over @ CallError::BrokeOff { .. })) => Err(over),
+        // It has refused, or says nothing to what it does not know.
+        _ => Ok(link),
     }
 }
 
