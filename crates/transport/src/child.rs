@@ -185,8 +185,8 @@ impl Process for SystemProcess {
     }
 
     fn has_others(&self) -> bool {
-        let group = i32::try_from(self.id).ok();
-        self.reaped && group.is_some_and(|group| killpg(Pid::from_raw(group), None).is_ok())
+        let group = i32::try_from(self.id).ok().map(Pid::from_raw);
+        self.reaped && group.is_some_and(|group| killpg(group, None).is_ok() && lives_in(group, self.id))
     }
 
     fn terminate(&self) {
@@ -203,6 +203,24 @@ impl Drop for SystemProcess {
         // Also after the leader has ended: what it started may still be there.
         self.signal(Signal::SIGKILL);
     }
+}
+
+/// Whether anything lives in a group beside one process, as far as the system tells. What has ended and was not waited for does not:
+/// where no init is, nobody ever does that.
+fn lives_in(group: Pid, beside: u32) -> bool {
+    let (beside, group) = (beside.to_string(), group.to_string());
+    let Ok(all) = std::fs::read_dir("/proc") else { return false };
+    let is_other = |name: &str| {
+        if name == beside || !name.bytes().all(|byte| byte.is_ascii_digit()) {
+            return false;
+        }
+        // proc(5): after the name, which may hold anything, come state, parent and group.
+        let stat = std::fs::read_to_string(format!("/proc/{name}/stat")).unwrap_or_default();
+        let mut fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+        let is_alive = fields.next().is_some_and(|state| !matches!(state, "Z" | "X"));
+        is_alive && fields.nth(1) == Some(&*group)
+    };
+    all.flatten().any(|entry| entry.file_name().to_str().is_some_and(is_other))
 }
 
 /// Ends a child whose stdin was closed: waits, asks (SIGTERM), and kills, each after `grace`. Whatever is left of the

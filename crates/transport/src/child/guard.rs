@@ -93,19 +93,7 @@ async fn orphaned(parent: Pid) {
 
 /// Whether there is anything in the group beside the guard, as far as the system tells.
 fn has_others() -> bool {
-    let (us, group) = (std::process::id().to_string(), getpgrp().to_string());
-    let Ok(all) = std::fs::read_dir("/proc") else { return false };
-    let is_other = |name: &str| {
-        if name == us || !name.bytes().all(|byte| byte.is_ascii_digit()) {
-            return false;
-        }
-        // proc(5): after the name, which may hold anything, come state, parent and group.
-        let stat = std::fs::read_to_string(format!("/proc/{name}/stat")).unwrap_or_default();
-        let mut fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-        let is_alive = fields.next().is_some_and(|state| !matches!(state, "Z" | "X"));
-        is_alive && fields.nth(1) == Some(&*group)
-    };
-    all.flatten().any(|entry| entry.file_name().to_str().is_some_and(is_other))
+    super::lives_in(getpgrp(), std::process::id())
 }
 
 fn signal_group(signal: Signal) {
