@@ -94,11 +94,11 @@ impl ApiKeys {
             KeyTask::Create(create) => create.run(voice).await?,
             KeyTask::List(place) => {
                 let (store, _) = place.open(voice).await?;
-                show(&store.api_keys().await.map_err(away)?)?;
+                show(&store.api_keys().await.map_err(|fault| away(&fault))?)?;
             }
             KeyTask::Revoke(Revoke { id, place }) => {
                 let (store, _) = place.open(voice).await?;
-                if !store.revoke_api_key(&id).await.map_err(away)? {
+                if !store.revoke_api_key(&id).await.map_err(|fault| away(&fault))? {
                     let hint = "`portolan api-keys list` shows those that there are";
                     return Err(Fault::usage(format!("there is no key {id:?}")).hint(hint));
                 }
@@ -146,7 +146,7 @@ impl Create {
             made_at: 0,
             expires_at: None,
         };
-        if !store.add_api_key(&key.digest(), &facts, self.expires).await.map_err(away)? {
+        if !store.add_api_key(&key.digest(), &facts, self.expires).await.map_err(|fault| away(&fault))? {
             return Err(Fault::Outside("two keys would have one id; try again".to_owned()));
         }
         print::out(format!("{}\n", key.text()))?;
@@ -164,7 +164,7 @@ impl Create {
 
 fn show(keys: &[ApiKeyFacts]) -> Result<(), Fault> {
     if keys.is_empty() {
-        return print::out("(none)\n".to_owned());
+        return print::out("(none)\n");
     }
     let now = millis_of(shared::now());
     let mut out = format!("{:<14}{:<24}{:<14}{:<14}{}\n", "ID", "PRINCIPAL", "MADE", "EXPIRES", "GOOD FOR");
@@ -182,7 +182,7 @@ fn show(keys: &[ApiKeyFacts]) -> Result<(), Fault> {
     print::out(out)
 }
 
-fn away(fault: StoreFault) -> Fault {
+fn away(fault: &StoreFault) -> Fault {
     Fault::Outside(format!("the store: {fault}"))
 }
 

@@ -1,6 +1,7 @@
 //! Who vouches for callers, and what routes ask of them.
 
-use base::globs::Globs;
+use std::time::Duration;
+
 use base::plan::identity::{
     Algorithm, ClaimNames, ClaimRule, DpopRule, IntrospectionPlan, IssuerPlan, KeySource, ResourcePlan,
     ScopeRule, TokenTypes,
@@ -9,7 +10,7 @@ use http::Uri;
 use mcp::method::Kind;
 use transport::http::client::Destination;
 
-use super::{LITERAL, Lowering, MINUTE, SECOND};
+use super::{LITERAL, Lowering, MINUTE};
 use crate::file::{self, Config};
 use crate::node::At;
 use crate::read::Entry;
@@ -50,9 +51,9 @@ impl Lowering<'_, '_> {
                 self.findings.error(names.span, "without an algorithm, no token is good");
             }
         }
-        plan.sign_in = given.sign_in.as_ref().map_or(given.jwks_file.is_none(), |given| given.value);
+        plan.sign_in = given.sign_in.as_ref().map_or_else(|| given.jwks_file.is_none(), |given| given.value);
         plan.audiences = texts(given.audiences.as_ref());
-        self.set(&mut plan.leeway, given.leeway.as_ref(), 0 * SECOND..=5 * MINUTE);
+        self.set(&mut plan.leeway, given.leeway.as_ref(), Duration::ZERO..=5 * MINUTE);
         plan.types = match given.types.as_ref().map(|types| types.value) {
             Some(file::TokenTypes::AccessTokens) => TokenTypes::AccessTokens,
             Some(file::TokenTypes::Usual) | None => TokenTypes::Usual,
@@ -125,7 +126,7 @@ impl Lowering<'_, '_> {
 
     fn introspection(
         &mut self,
-        At { value: given, span, .. }: &At<file::Introspection>,
+        At { value: given, span }: &At<file::Introspection>,
         http: bool,
     ) -> Option<IntrospectionPlan> {
         let (Some(url), Some(client_id), Some(secret)) = (&given.url, &given.client_id, &given.client_secret)
@@ -264,7 +265,7 @@ impl Lowering<'_, '_> {
     fn scopes(&mut self, plan: &mut ResourcePlan, given: &file::Route) {
         for Entry { name, value } in given.scopes.iter().flat_map(|given| &given.value.0) {
             self.scope_name(name);
-            let Some(At { value: gates, span, .. }) = value else { continue };
+            let Some(At { value: gates, span }) = value else { continue };
             let kinds = [
                 (Kind::Tool, &gates.tools),
                 (Kind::Prompt, &gates.prompts),
@@ -278,7 +279,7 @@ impl Lowering<'_, '_> {
             }
             for (kind, globs) in kinds {
                 let Some(names) = globs.as_ref().and_then(|globs| self.globs(Some(globs))) else { continue };
-                self.scope_rule(plan, (kind, names), &name.value);
+                plan.scopes.push(ScopeRule { kind, names, scopes: vec![name.value.clone()] });
             }
         }
         for name in given.initial_scopes.iter().flat_map(|names| &names.value) {
@@ -290,11 +291,6 @@ impl Lowering<'_, '_> {
                 finding.help("leave it out; clients ask for it themselves");
             }
         }
-    }
-
-    fn scope_rule(&mut self, plan: &mut ResourcePlan, (kind, names): (Kind, Globs), scope: &str) {
-        let scopes = vec![scope.to_owned()];
-        plan.scopes.push(ScopeRule { kind, names, scopes });
     }
 
     /// RFC 6749 §3.3.

@@ -69,7 +69,7 @@ pub(super) fn ended_in_time(
     let left = until.duration_since(now).unwrap_or_default();
     response.map(|body| match body {
         ReplyBody::Stream(chunks) => ReplyBody::Stream(Box::pin(chunks.take_until(Box::pin(sleep(left))))),
-        whole => whole,
+        whole @ ReplyBody::Whole(_) => whole,
     })
 }
 

@@ -49,8 +49,11 @@ const NO_SESSION: &str = "no such HTTP+SSE session: it ends with its stream; ope
 /// The sessions that are open, of all routes. They outlive a generation.
 #[derive(Debug, Default)]
 pub(crate) struct SseSessions {
-    sessions: Mutex<HashMap<String, mpsc::Sender<(Posted, HeaderMap, Identity)>>>,
+    sessions: Mutex<HashMap<String, mpsc::Sender<Post>>>,
 }
+
+/// What was posted, with its headers and credentials.
+type Post = (Posted, HeaderMap, Identity);
 
 /// What a client POSTs.
 enum Posted {
@@ -239,7 +242,7 @@ struct SseSession {
 
 impl SseSession {
     /// Takes messages until the client goes away, or the session has to end.
-    async fn run(self, mut messages: mpsc::Receiver<(Posted, HeaderMap, Identity)>) {
+    async fn run(self, mut messages: mpsc::Receiver<Post>) {
         let over = async {
             tokio::select! {
                 () = tokio::time::sleep(self.ttl) => {}
