@@ -66,6 +66,16 @@ impl Gate {
         }
     }
 
+    /// Who is at the other end of our stdin. Nobody is asked: who has started us may read the configuration and every
+    /// credential in it (MCP 2026-07-28 `basic/authorization` §Protocol Requirements).
+    #[must_use]
+    pub fn local(&self) -> Identity {
+        match &self.0 {
+            Rules::Open | Rules::Identified(_) => Identity::anonymous(),
+            Rules::Testing(_) => Identity { principal: testing::client(), ..Identity::anonymous() },
+        }
+    }
+
     /// Whether the principal may.
     ///
     /// # Errors

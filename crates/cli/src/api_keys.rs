@@ -29,10 +29,15 @@ pub(crate) struct ApiKeys {
 #[derive(Debug, clap::Subcommand)]
 enum KeyTask {
     /// Make a key and print it, once: what is kept is a digest
+    #[command(
+        after_help = "Example:\n  portolan api-keys create portolan.toml --principal nightly-report \\\n      --expires 90d --scope mcp:read"
+    )]
     Create(Create),
     /// Show which keys there are, whose, and until when. Never the keys themselves
+    #[command(after_help = "Example:\n  portolan api-keys list portolan.toml")]
     List(Place),
     /// Take a key back: within a second it is good nowhere
+    #[command(after_help = "Example:\n  portolan api-keys revoke 8f14e45fceea portolan.toml")]
     Revoke(Revoke),
 }
 

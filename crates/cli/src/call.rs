@@ -98,7 +98,7 @@ async fn tools(client: &mut Client) -> Result<Option<Listed>, Fault> {
             Some(why) => Err(Fault::Unreachable(why)),
             None => Ok(Some(listed)),
         },
-        Err(fault @ Fault::Unreachable(_)) => Err(fault),
+        Err(fault @ (Fault::Unreachable(_) | Fault::Down(_))) => Err(fault),
         Err(_) => Ok(None),
     }
 }

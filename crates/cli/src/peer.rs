@@ -133,8 +133,12 @@ impl Peer {
 }
 
 fn with_cure(fault: Fault, targets: &Targets) -> Fault {
-    let Fault::Unreachable(why) = &fault else { return fault };
-    match targets.cure(why) {
+    let why = match &fault {
+        Fault::Unreachable(why) => why.clone(),
+        Fault::Down(why) => why.to_string(),
+        _ => return fault,
+    };
+    match targets.cure(&why) {
         Some(cure) => fault.hint(cure),
         None => fault,
     }

@@ -25,6 +25,7 @@ enum TokenTask {
     /// Read a token from stdin, and say of each thing in it whether it is good. Its signature is never shown
     ///
     /// Ends with 0 if a route takes the token, and with 1 if none does.
+    #[command(after_help = "Example:\n  portolan token inspect portolan.toml < token.txt")]
     Inspect(Inspect),
 }
 

@@ -3,7 +3,6 @@
 use std::io;
 use std::sync::Arc;
 
-use auth::Identity;
 use http::HeaderMap;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
@@ -23,9 +22,7 @@ pub(crate) async fn serve(
     let end = CancellationToken::new();
     // A process that does not read is waited for: nobody else suffers.
     let (out, lines) = outbox::new(end.clone(), None);
-    // Who has started us may read the configuration and every credential in it: nothing is asked of this one client (MCP
-    // 2026-07-28 `basic/authorization` §Protocol Requirements).
-    let identity = Identity::anonymous();
+    let identity = endpoint.route.gate.local();
     let conversation = Conversation::new(endpoint, ("stdio".into(), identity), out, end.clone());
     let mut reader = LineReader::new(input, limit);
     let read = async {
