@@ -82,6 +82,12 @@ async function decide(req, res) {
   return provider.interactionFinished(req, res, { consent }, { mergeWithLastSubmission: true });
 }
 
+// So that a test can look for them everywhere else.
+provider.use(async (ctx, next) => {
+  await next();
+  if (ctx.body?.access_token) console.log(`issued ${ctx.body.access_token}`);
+});
+
 const serve = provider.callback();
 http.on('request', (req, res) => {
   const { pathname } = new URL(req.url, issuer);
@@ -93,11 +99,6 @@ http.on('request', (req, res) => {
     return decide(req, res).catch((error) => res.writeHead(500).end(String(error)));
   }
   return serve(req, res);
-});
-// So that a test can look for them everywhere else.
-provider.use(async (ctx, next) => {
-  await next();
-  if (ctx.body?.access_token) console.log(`issued ${ctx.body.access_token}`);
 });
 provider.on('server_error', (_ctx, error) => console.error('server_error', error));
 console.log(`listening ${issuer}`);

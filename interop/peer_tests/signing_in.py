@@ -260,7 +260,7 @@ class SigningIn(PeerTest):
         issued = self.tokens + [token for process in self.stage.processes for token in issued_by(process)]
         self.assertGreater(len(issued), len(self.tokens), "those of the official clients are among them")
         log = self.front.process.log.read_text()
-        self.assertIn("TRACE", log, "everything is logged")
+        self.assertIn("DEBUG", log, "everything is logged")
         for token in issued:
             for part in token.split("."):
                 self.assertNotIn(part, log)
