@@ -23,7 +23,7 @@ use transport::memory::Share;
 use crate::departed::Departed;
 use crate::eras::Eras;
 use crate::health::breaker_cell::BreakerCell;
-use crate::link::{Health, Link, Whose};
+use crate::link::{Health, Link, Transport, Whose};
 use crate::notices::Notices;
 use crate::suspense::Suspense;
 use crate::temper::Temper;
@@ -196,6 +196,8 @@ impl Shared {
         }
         let name = &self.plan.name;
         match &now {
+            // We are always there for ourselves.
+            Health::Up { transport: Transport::Own, .. } => {}
             Health::Up { era, revision, transport } => {
                 let transport = transport.name();
                 tracing::info!(upstream = name, era = era.name(), revision, transport, "reached");

@@ -44,6 +44,7 @@ mod pipes;
 mod pool;
 mod processes;
 mod properties;
+mod protected;
 mod records;
 mod refusals;
 mod repairs;

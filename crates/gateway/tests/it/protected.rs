@@ -1,0 +1,272 @@
+//! A route that knows its callers: what one principal holds is worth nothing to another, and a token is good for what its
+//! scopes say, by whichever of a thing's names. Tokens are signed here, by the one issuer, whose keys the plan has.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+use base::globs::Globs;
+use base::plan::identity::{DpopRule, IssuerPlan, KeySource, ResourcePlan, ScopeRule};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use globset::Glob;
+use mcp::method::Kind;
+use testkit::clock::WallClock;
+use testkit::http::{Client, Reply};
+use testkit::json;
+use testkit::net::MemoryNetwork;
+use testkit::server::{Desk, Persona, ScriptedServer};
+
+use crate::ask;
+use crate::stand::{Over, Running, Stand};
+
+const ISSUER: &str = "https://id.example";
+const URL: &str = "https://gw.example/mcp";
+/// `_meta` of a client that knows tasks.
+const META: &str = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{"extensions":{"io.modelcontextprotocol/tasks":{}},"elicitation":{}}}"#;
+const ABLE: &str =
+    r#"{"tools":{},"resources":{"subscribe":true},"extensions":{"io.modelcontextprotocol/tasks":{}}}"#;
+
+/// Who signs tokens.
+struct Issuer(EcdsaKeyPair);
+
+impl Issuer {
+    fn new() -> Self {
+        Self(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap())
+    }
+
+    fn plan(&self) -> IssuerPlan {
+        let point = self.0.public_key().as_ref();
+        let (x, y) = (URL_SAFE_NO_PAD.encode(&point[1..33]), URL_SAFE_NO_PAD.encode(&point[33..]));
+        let keys = format!(
+            r#"{{"keys":[{{"kty":"EC","crv":"P-256","alg":"ES256","kid":"k","x":"{x}","y":"{y}"}}]}}"#
+        );
+        IssuerPlan { keys: KeySource::Given(keys.into_bytes().into()), ..IssuerPlan::new("id", ISSUER) }
+    }
+
+    /// A token of somebody, good for an hour by that clock.
+    fn token(&self, subject: &str, scope: &str, now: SystemTime) -> String {
+        let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+        let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"ES256","kid":"k","typ":"at+jwt"}"#);
+        let claims = format!(
+            r#"{{"iss":"{ISSUER}","aud":"{URL}","sub":"{subject}","scope":"{scope}","iat":{now},"exp":{}}}"#,
+            now + 3600
+        );
+        let text = format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims));
+        let signature = self.0.sign(&SystemRandom::new(), text.as_bytes()).unwrap();
+        format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature.as_ref()))
+    }
+}
+
+/// A gateway whose route asks who calls, its servers, and who signs.
+struct Protected {
+    running: Running,
+    servers: Vec<(ScriptedServer, Desk)>,
+    issuer: Issuer,
+    clock: WallClock,
+}
+
+fn rule(kind: Kind, glob: &str, scope: &str) -> ScopeRule {
+    let names = Globs::new(vec![Glob::new(glob).unwrap()]).unwrap();
+    ScopeRule { kind, names, scopes: vec![scope.to_owned()] }
+}
+
+impl Protected {
+    async fn new(names: &[&str], scopes: Vec<ScopeRule>) -> Self {
+        let (issuer, mut stand) = (Issuer::new(), Stand::new(Arc::new(MemoryNetwork::default())));
+        let clock = stand.clock.clone();
+        let mut servers = Vec::new();
+        for name in names {
+            let persona = Persona::modern()
+                .able(ABLE)
+                .tools(&["t", "delete.repo"])
+                .listing("resources/list", r#"[{"uri":"file:///secret/x","name":"x"}]"#);
+            servers.push(stand.add(name, Over::Http, persona).await);
+        }
+        stand.plan.issuers = vec![issuer.plan()];
+        stand.plan.routes[0].resource = Some(ResourcePlan {
+            route: "main".to_owned(),
+            resource: URL.to_owned(),
+            path: "/mcp".to_owned(),
+            also_audiences: Vec::new(),
+            issuers: vec!["id".to_owned()],
+            scopes_supported: Vec::new(),
+            scopes,
+            dpop: DpopRule::default(),
+            api_keys: false,
+        });
+        let running = stand.start().await;
+        running.gateway.settled().await;
+        Self { running, servers, issuer, clock }
+    }
+
+    fn token(&self, subject: &str, scope: &str) -> String {
+        self.issuer.token(subject, scope, self.clock.now())
+    }
+}
+
+async fn send(client: &Client, token: &str, method: &str, params: &str) -> Reply {
+    let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{{params},{META}}}}}"#);
+    let mut headers = ask::mirrored(&body);
+    headers.push(("authorization", format!("Bearer {token}")));
+    let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    client.post(&headers, body.as_bytes()).await
+}
+
+fn member(text: &str, path: &[&str]) -> String {
+    json::unescaped(json::at(text, path).unwrap_or_else(|| panic!("{text}")))
+}
+
+/// A modern server gives a task to whoever knows its id, and Portolan is one client to it.
+#[tokio::test(start_paused = true)]
+async fn a_task_of_one_principal_is_nothing_to_another() {
+    let mut stand = Protected::new(&["a"], Vec::new()).await;
+    let (alice, bob) = (stand.token("alice", ""), stand.token("bob", ""));
+    let created = r#"{"resultType":"task","taskId":"own","status":"working","createdAt":"2026-01-01T00:00:00Z","lastUpdatedAt":"2026-01-01T00:00:00Z","ttlMs":null}"#;
+    let client = &stand.running.client;
+    let desk = &mut stand.servers[0].1;
+    let (reply, ()) = tokio::join!(send(client, &alice, "tools/call", r#""name":"t""#), async {
+        desk.asked("tools/call").await.result(created).await;
+    });
+    let id = member(&reply.response().await, &["result", "taskId"]);
+    assert_ne!(id, "own", "the server's own id would be good for everybody");
+    for (whose, about) in [(&bob, &*id), (&bob, "own"), (&alice, "own")] {
+        for method in ["tasks/get", "tasks/cancel"] {
+            let text = send(client, whose, method, &format!(r#""taskId":"{about}""#)).await.response().await;
+            assert!(text.contains(r#""error""#) && text.contains("-32602"), "{method} {about}: {text}");
+        }
+    }
+    let about = format!(r#""taskId":"{id}""#);
+    let (reply, ()) = tokio::join!(send(client, &alice, "tasks/get", &about), async {
+        desk.asked("tasks/get").await.result(created).await;
+    });
+    assert_eq!(member(&reply.response().await, &["result", "taskId"]), id);
+    assert_eq!(stand.servers[0].0.seen_of("tasks/get").len(), 1, "nothing of the others came to the server");
+    assert!(stand.servers[0].0.seen_of("tasks/cancel").is_empty());
+}
+
+/// So it is with the state of a call that has asked for something.
+#[tokio::test(start_paused = true)]
+async fn a_state_of_one_principal_is_nothing_to_another() {
+    let mut stand = Protected::new(&["a"], Vec::new()).await;
+    let (alice, bob) = (stand.token("alice", ""), stand.token("bob", ""));
+    let wants = r#"{"resultType":"input_required","requestState":"own","inputRequests":{"k":{"method":"elicitation/create","params":{"mode":"form","message":"m","requestedSchema":{"type":"object","properties":{}}}}}}"#;
+    let client = &stand.running.client;
+    let desk = &mut stand.servers[0].1;
+    let (reply, ()) = tokio::join!(send(client, &alice, "tools/call", r#""name":"t""#), async {
+        desk.asked("tools/call").await.result(wants).await;
+    });
+    let state = member(&reply.response().await, &["result", "requestState"]);
+    assert_ne!(state, "own");
+    let again = |state: &str| {
+        format!(r#""name":"t","requestState":"{state}","inputResponses":{{"k":{{"action":"accept"}}}}"#)
+    };
+    for (whose, state) in [(&bob, &*state), (&bob, "own"), (&alice, "own")] {
+        let text = send(client, whose, "tools/call", &again(state)).await.response().await;
+        assert!(text.contains(r#""error""#), "{state}: {text}");
+    }
+    let again = again(&state);
+    let (reply, ()) = tokio::join!(send(client, &alice, "tools/call", &again), async {
+        let asked = desk.asked("tools/call").await;
+        assert_eq!(asked.seen.param("requestState"), Some("\"own\""));
+        asked.result(r#"{"resultType":"complete","content":[]}"#).await;
+    });
+    assert_eq!(reply.status, 200);
+    assert_eq!(stand.servers[0].0.seen_of("tools/call").len(), 2);
+}
+
+/// A tool with odd letters has several names that lead to it; a rule on one of them holds for all.
+#[tokio::test(start_paused = true)]
+async fn a_scope_holds_by_every_name() {
+    for glob in ["a__delete.repo", "a__delete_*"] {
+        let stand = Protected::new(&["a", "b"], vec![rule(Kind::Tool, glob, "write")]).await;
+        let client = &stand.running.client;
+        let (none, some) = (stand.token("alice", "read"), stand.token("alice", "read write"));
+        let list = send(client, &none, "tools/list", r#""x":1"#).await.response().await;
+        let listed = json::elements(json::at(&list, &["result", "tools"]).unwrap());
+        let listed: Vec<_> = listed.iter().map(|tool| member(tool, &["name"])).collect();
+        let cut = listed.iter().find(|name| name.starts_with("a__delete_repo_")).unwrap().clone();
+        for name in ["a__delete.repo", &cut] {
+            let call = format!(r#""name":"{name}""#);
+            let reply = send(client, &none, "tools/call", &call).await;
+            assert_eq!(reply.status, 403, "{name} by {glob}");
+            let challenge = reply.header("www-authenticate").unwrap().to_owned();
+            assert!(challenge.contains(r#"error="insufficient_scope", scope="write""#), "{challenge}");
+        }
+        assert!(stand.servers[0].0.seen_of("tools/call").is_empty());
+        let mut servers = stand.servers;
+        let desk = &mut servers[0].1;
+        let call = format!(r#""name":"{cut}""#);
+        let (reply, ()) = tokio::join!(send(client, &some, "tools/call", &call), async {
+            desk.asked("tools/call").await.result(r#"{"resultType":"complete","content":[]}"#).await;
+        });
+        assert_eq!(reply.status, 200);
+    }
+}
+
+/// A resource is guarded however it is spelled, and whoever watches it must have its scope, too.
+#[tokio::test(start_paused = true)]
+async fn a_scope_guards_a_resource_however_it_is_asked_for() {
+    let stand = Protected::new(&["a"], vec![rule(Kind::Resource, "file:///secret/*", "secrets")]).await;
+    let client = &stand.running.client;
+    let token = stand.token("alice", "read");
+    for uri in ["file:///secret/x", "FILE:///secret/x", "file:///./secret/x", "file:///%73ecret/x"] {
+        let reply = send(client, &token, "resources/read", &format!(r#""uri":"{uri}""#)).await;
+        assert_eq!(reply.status, 403, "{uri}");
+        let wanted = format!(r#""notifications":{{"resourceSubscriptions":["{uri}"]}}"#);
+        let reply = send(client, &token, "subscriptions/listen", &wanted).await;
+        assert_eq!(reply.status, 403, "{uri}");
+    }
+    assert!(stand.servers[0].0.seen_of("resources/read").is_empty());
+}
+
+/// A stream ends when its token does, in good order, however much there is to say.
+#[tokio::test(start_paused = true)]
+async fn a_subscription_ends_with_its_token() {
+    let stand = Protected::new(&["a"], Vec::new()).await;
+    let client = &stand.running.client;
+    let token = stand.token("alice", "");
+    let mut reply =
+        send(client, &token, "subscriptions/listen", r#""notifications":{"toolsListChanged":true}"#).await;
+    let first = reply.event().await.unwrap();
+    assert!(first.contains("acknowledged"), "{first}");
+    let began = tokio::time::Instant::now();
+    let last = loop {
+        let event = reply.event().await.expect("an end in good order");
+        if event.contains(r#""result""#) {
+            break event;
+        }
+    };
+    assert!(last.contains(r#""resultType":"complete""#), "{last}");
+    let lasted = began.elapsed();
+    assert!(lasted >= Duration::from_secs(3590) && lasted <= Duration::from_secs(3700), "{lasted:?}");
+    assert!(reply.event().await.is_none());
+}
+
+/// Nothing is answered before it is known who asks, and what is said to whom is refused.
+#[tokio::test(start_paused = true)]
+async fn without_a_token_nothing_is_answered() {
+    let stand = Protected::new(&["a"], Vec::new()).await;
+    let client = &stand.running.client;
+    let reply = ask::modern(client, "server/discover", "").await;
+    assert_eq!(reply.status, 401);
+    let place = "https://gw.example/.well-known/oauth-protected-resource/mcp";
+    let challenge = format!(r#"Bearer resource_metadata="{place}""#);
+    assert_eq!(reply.header("www-authenticate"), Some(challenge.as_str()));
+    for path in ["/.well-known/oauth-protected-resource/mcp", "/.well-known/oauth-protected-resource"] {
+        let get = client.request(&format!("GET {path}"), &[], b"");
+        let mut reply = client.send(&get).await;
+        assert_eq!(reply.status, 200, "{path}");
+        let metadata = reply.body().await;
+        assert_eq!(json::at(&metadata, &["resource"]), Some(format!("\"{URL}\"").as_str()), "{metadata}");
+        assert_eq!(json::at(&metadata, &["authorization_servers"]), Some(format!("[\"{ISSUER}\"]").as_str()));
+    }
+    let reply = ask::modern(client, "tools/call", r#""name":"t""#).await;
+    assert_eq!(reply.status, 401);
+    let expired = stand.token("alice", "");
+    stand.clock.advance(Duration::from_secs(2 * 3600));
+    let reply = send(client, &expired, "tools/list", r#""x":1"#).await;
+    assert_eq!(reply.status, 401);
+    assert!(reply.header("www-authenticate").unwrap().contains(r#"error="invalid_token""#));
+}
