@@ -54,6 +54,10 @@ class RawClient:
         finally:
             self._http.close()
 
+    def reconnect(self) -> None:
+        """Its next request goes over a new connection; its session stays."""
+        self._http.close()
+
     def request(self, method: str, params: Json | None = None, **headers: str) -> Json:
         """The result of a request. What the server says meanwhile goes to `heard`."""
         self._ids += 1
