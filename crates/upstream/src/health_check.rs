@@ -27,6 +27,8 @@ use crate::upstream::Upstream;
 
 /// The first pause before a server that is down is asked how it is, and the longest.
 const FIRST_CHECK: Duration = Duration::from_secs(1);
+/// The first one for a program, which is ours to start: many fail a few times because something else is not up yet.
+const FIRST_START: Duration = Duration::from_millis(250);
 const LONGEST_CHECK: Duration = Duration::from_secs(30);
 
 /// Asks one server how it is.
@@ -57,7 +59,7 @@ impl HealthCheck {
                     continue;
                 }
             }
-            let mut pause = FIRST_CHECK;
+            let mut pause = if self.upstream.is_process() { FIRST_START } else { FIRST_CHECK };
             while matches!(*health.borrow(), Health::Down { .. }) {
                 // An open breaker knows when the server may be tried; that trial is ours, before any client's.
                 let due = self.upstream.shared.breaker.due();

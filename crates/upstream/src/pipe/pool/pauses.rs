@@ -11,8 +11,9 @@ use tokio::time::Instant;
 
 /// A conversation that lasted this long has not failed to begin.
 const SETTLED: Duration = Duration::from_secs(30);
-/// The first pause before one is begun again; doubled up to [`LONGEST_PAUSE`].
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
+/// The first pause before one is begun again; doubled up to [`LONGEST_PAUSE`]. Shorter than those of `health_check`, which would
+/// else come too early and be in vain.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// How many clients may have one of their own. Sessions are the clients' to open.
 const MOST_OWN: usize = 4096;
