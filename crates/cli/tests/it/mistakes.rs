@@ -16,7 +16,7 @@ const FILES: &[(&str, &str)] = &[
     ("no-servers.json", r#"{"mcpServers":{}}"#),
     (
         "unset.json",
-        r#"{"mcpServers":{"gh":{"command":"PORTOLAN","args":["reference-server","--stdio"],"env":{"KEY":"${PORTOLAN_TEST_UNSET}"}}}}"#,
+        r#"{"mcpServers":{"gh":{"command":"sh","args":["-c","exec gh-mcp-server --stdio"],"env":{"KEY":"${PORTOLAN_TEST_UNSET}"}}}}"#,
     ),
     ("one-text.json", r#"{"mcpServers":{"gh":{"command":"nosuchprogram -y some-server"}}}"#),
     ("no-program.json", r#"{"mcpServers":{"gh":{"command":"nosuchprogram"}}}"#),
