@@ -33,7 +33,9 @@ impl Withheld {
     #[must_use]
     pub fn hint(&self, said: &str) -> Option<String> {
         let words = said.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-        let named = words.into_iter().find(|word| self.names.contains(*word));
+        // Shells have short ones of their own (`_`), which stand in many a traceback; of several the longest is meant.
+        let named = words.filter(|word| word.len() > 3 && self.names.contains(*word));
+        let named = named.max_by_key(|word| word.len());
         let named = named.map(|name| format!("variable {name} was"));
         let wanted = named.or_else(|| {
             let said = said.to_ascii_lowercase();
@@ -51,11 +53,13 @@ mod tests {
 
     #[test]
     fn what_was_named_or_is_likely_is_told() {
-        let names = ["BRAVE_API_KEY", "HTTPS_PROXY", "EDITOR"].map(str::to_owned).into();
+        let names = ["BRAVE_API_KEY", "HTTPS_PROXY", "EDITOR", "_"].map(str::to_owned).into();
         let withheld = Withheld { names, network: vec!["HTTPS_PROXY".to_owned()], key: "inherit_env" };
         let hint = |said| withheld.hint(said).unwrap_or_default();
         let key = "the environment variable BRAVE_API_KEY was withheld from it; inherit_env gives a program what it names";
         assert_eq!(hint("Error: BRAVE_API_KEY is required"), key);
+        assert_eq!(hint("for _ in EDITOR: BRAVE_API_KEY is required"), key);
+        assert_eq!(hint("for _ in x"), "");
         assert!(hint("unable to get local issuer certificate").contains("HTTPS_PROXY were withheld"));
         assert_eq!(hint("BRAVE_API_KEY_2 is required; no EDITORS"), "");
         assert_eq!(Withheld::default().hint("proxy"), None);

@@ -68,7 +68,7 @@ struct Create {
 
 #[derive(Debug, clap::Args)]
 struct Revoke {
-    /// KeyTask `list` calls the key
+    /// What `list` calls the key
     #[arg(value_name = "ID")]
     id: String,
     #[command(flatten)]

@@ -11,7 +11,7 @@ use crate::list::Listed;
 use crate::replies::Replier;
 use crate::show::{Shown, text};
 use crate::words::Words;
-use crate::{arguments, list, schema, words};
+use crate::{arguments, list, print, schema, words};
 
 /// How it is used most.
 const EXAMPLES: &str = "\
@@ -75,6 +75,8 @@ impl Call {
         written: &Written,
         replier: &mut Replier,
     ) -> Result<Exit, Fault> {
+        // From the beginning: a program is told what its clients can be asked, and one that was told less would be another one.
+        client.declare(replier.capabilities());
         let wanted = !self.no_check || written.needs_schema();
         let listed = if wanted { tools(client).await? } else { None };
         let entries = listed.as_ref().map(Listed::entries).unwrap_or_default();
@@ -108,6 +110,13 @@ fn check(tool: &str, entry: &Object<'_>, schema: &Object<'_>, arguments: &str) -
     let Ok(arguments) = Object::parse(arguments) else { return Ok(()) };
     let faults = schema::faults(schema, &arguments);
     if faults.is_empty() {
+        // The server may take it all the same, and most do without a word.
+        for (name, meant) in schema::strange(schema, &arguments) {
+            let text = format!(
+                "warning: the tool {tool:?} names no argument {name:?}; did you mean {meant:?}? It is sent as it is\n"
+            );
+            print::err(&print::safe_err(&text));
+        }
         return Ok(());
     }
     let takes = list::of_schema(entry);

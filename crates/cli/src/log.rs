@@ -66,7 +66,37 @@ fn with_all_of_the_gateway(filter: &str) -> String {
     whole
 }
 
+/// How much may be logged.
+const LEVELS: &[&str] = &["off", "error", "warn", "info", "debug", "trace"];
+/// What may stand alone in a filter, for all that it logs.
+const MODULES: &[&str] = &[
+    "auth",
+    "base",
+    "cli",
+    "config",
+    "gateway",
+    "identity",
+    "mcp",
+    "portolan",
+    "replay",
+    "replica",
+    "store",
+    "transport",
+    "upstream",
+];
+
 fn filter_of(filter: &str) -> Result<EnvFilter, Fault> {
+    // A word that is no level is taken for a module, of which then everything is logged and of all others nothing.
+    let bare = filter.split(',').map(str::trim).filter(|part| !part.contains(['=', ':', '[']));
+    let is_known = |part: &&str| {
+        part.is_empty() || LEVELS.iter().chain(MODULES).any(|known| known.eq_ignore_ascii_case(part))
+    };
+    if let Some(word) = bare.into_iter().find(|part| !is_known(part)) {
+        let meant = config::nearest(word, LEVELS.iter().copied());
+        let meant = meant.map(|meant| format!("; did you mean {meant:?}?")).unwrap_or_default();
+        return Err(Fault::usage(format!("{word:?} is no level of the log{meant}"))
+            .hint("off, error, warn, info, debug or trace; of one module, such as gateway=debug"));
+    }
     EnvFilter::try_new(with_all_of_the_gateway(filter)).map_err(|error| {
         Fault::usage(format!("{filter:?} is no log filter: {error}"))
             .hint("such as info, or warn,gateway=debug")

@@ -1,7 +1,7 @@
 //! Whether arguments are what a tool's `inputSchema` says, as far as it says so of the members of the object themselves.
 //!
-//! The server is the judge (MCP 2026-07-28, `server/tools`): this only tells, before anything is sent, what it would certainly
-//! refuse. Whatever is said by other means than `type`, `enum`, `required` and `additionalProperties: false` is left to it.
+//! The server is the judge (MCP 2026-07-28, `server/tools`): this only tells, before anything is sent, what the schema
+//! does not allow. Whatever is said by other means than `type`, `enum`, `required` and `additionalProperties: false` is left to it.
 
 use mcp::json::{self, Kind, Object};
 
@@ -11,7 +11,10 @@ pub(crate) fn faults(schema: &Object<'_>, arguments: &Object<'_>) -> Vec<String>
     let property = |name: &str| properties.as_ref()?.object(name).ok().flatten();
     let required = texts(schema, "required").unwrap_or_default();
     let mut faults = Vec::new();
-    for name in required.iter().filter(|name| !has(arguments, name)) {
+    // One with a default is filled in by the server, whatever else is said of it: schema generators list it all the same.
+    let has_default =
+        |name: &str| property(name).is_some_and(|shape| shape.get("default").ok().flatten().is_some());
+    for name in required.iter().filter(|name| !has(arguments, name) && !has_default(name)) {
         let kind = property(name).and_then(|shape| kinds(&shape));
         let kind = kind.map(|kinds| format!(": {}", in_words(&kinds))).unwrap_or_default();
         faults.push(format!("{name:?} is missing{kind}"));
@@ -32,6 +35,19 @@ pub(crate) fn faults(schema: &Object<'_>, arguments: &Object<'_>) -> Vec<String>
         }
     }
     faults
+}
+
+/// The arguments that the schema does not name, where it names one that is like them.
+pub(crate) fn strange(schema: &Object<'_>, arguments: &Object<'_>) -> Vec<(String, String)> {
+    let properties = schema.object("properties").ok().flatten();
+    let known: Vec<_> = properties.iter().flat_map(Object::iter).map(|member| member.name).collect();
+    let of = |argument: json::Member<'_>| {
+        let is_known = known.contains(&argument.name);
+        let meant = config::nearest(&argument.name, known.iter().map(AsRef::as_ref)).filter(|_| !is_known)?;
+        // One that was given, too, was not meant.
+        (!has(arguments, meant)).then(|| (argument.name.to_string(), meant.to_owned()))
+    };
+    arguments.iter().filter_map(of).collect()
 }
 
 fn has(arguments: &Object<'_>, name: &str) -> bool {

@@ -3,6 +3,8 @@
 use std::io::Read as _;
 use std::path::PathBuf;
 
+use identity::ApiKey;
+
 use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::log::Voice;
@@ -71,6 +73,10 @@ impl Inspect {
                 Fault::usage("there is no token on stdin").hint("portolan token inspect FILE < token.txt")
             );
         }
+        if ApiKey::is_one(token) {
+            let hint = "portolan api-keys list shows which there are, and what each is good for";
+            return Err(Fault::usage("this is a key of Portolan's own, and no token").hint(hint));
+        }
         let mut taken = false;
         for (name, identifier) in routes {
             let findings = identifier.inspect(token).await;
@@ -83,7 +89,7 @@ impl Inspect {
                     finding.says.map(|says| format!(" {}", print::safe_out(&says))).unwrap_or_default();
                 let mark = finding.fault.map_or_else(|| "ok".to_owned(), |why| format!("NO: {why}"));
                 out.push_str(&format!(
-                    "  {:<10}{mark}{}\n",
+                    "  {:<12}{mark}{}\n",
                     finding.what,
                     if says.is_empty() { says } else { format!("  {}", says.trim_start()) }
                 ));

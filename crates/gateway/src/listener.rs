@@ -318,7 +318,7 @@ impl Listener {
             return Ok(response);
         }
         let id = request_id(&message);
-        Ok(match endpoint.take(message, &claims, &headers).await? {
+        Ok(match endpoint.take(message, &claims, headers).await? {
             Disposition::Answer(bytes) => heads::json(StatusCode::OK, bytes),
             Disposition::Accepted => empty(StatusCode::ACCEPTED),
             Disposition::Call(flow, in_flight) => {

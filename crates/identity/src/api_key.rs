@@ -46,6 +46,12 @@ impl ApiKey {
         Ok(Self(text + &check))
     }
 
+    /// Whether a text looks like one, whether or not it was ever made.
+    #[must_use]
+    pub fn is_one(text: &str) -> bool {
+        is_api_key(text)
+    }
+
     /// The key itself.
     #[must_use]
     pub fn text(&self) -> &str {

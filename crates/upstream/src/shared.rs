@@ -199,8 +199,13 @@ impl Shared {
             // We are always there for ourselves.
             Health::Up { transport: Transport::Own, .. } => {}
             Health::Up { era, revision, transport } => {
-                let transport = transport.name();
-                tracing::info!(upstream = name, era = era.name(), revision, transport, "reached");
+                let (era, transport) = (era.name(), transport.name());
+                // Who was told that it is down is told of this, too, however little else is shown of this crate.
+                if matches!(*self.health.borrow(), Health::Down { .. }) {
+                    tracing::info!(target: "portolan::servers", upstream = name, era, revision, transport, "up again");
+                } else {
+                    tracing::info!(upstream = name, era, revision, transport, "reached");
+                }
             }
             Health::Down { why, said } => {
                 let all = Why { what: why.clone(), said: said.clone() };

@@ -125,7 +125,8 @@ impl Processes {
         tokio::select! {
             biased;
             found = &mut detecting => match found {
-                (first, Err(CallError::BrokeOff { .. })) if !first.was_deaf() => {
+                // The second is there already: whatever ended the first, it may be good.
+                (first, Err(CallError::BrokeOff { .. })) => {
                     drop(first);
                     signs.count(its_signs);
                     let (second, link) = opening.await;

@@ -22,7 +22,8 @@ pub(crate) struct Entry {
 /// The entries for a pipe: name, kind, what it takes and what it says of itself, with tabs between them.
 pub(crate) fn records(kind: &str, entries: &[Entry]) -> String {
     let record = |entry: &Entry| {
-        let fields = [one_line(&entry.name), kind.to_owned(), entry.takes.join(" "), one_line(&entry.says)];
+        let takes = one_line(&entry.takes.join(" "));
+        let fields = [one_line(&entry.name), kind.to_owned(), takes, one_line(&entry.says)];
         format!("{}\n", fields.join("\t").trim_end_matches('\t'))
     };
     entries.iter().map(record).collect()
@@ -63,7 +64,8 @@ fn paragraph(out: &mut String, entry: &Entry, indent: usize, paint: Paint) {
     let length = name.chars().count();
     let first = format!("{}{}{name}{}", " ".repeat(indent), paint.hint, paint.off);
     out.push_str(&first);
-    let takes: Vec<_> = entry.takes.iter().map(|word| print::safe_out(word).into_owned()).collect();
+    let takes: Vec<_> =
+        entry.takes.iter().map(|word| print::safe_out(&one_line(word)).into_owned()).collect();
     wrap(out, takes.iter().map(String::as_str), indent + length, indent + 4);
     let says = print::safe_out(&first_sentence(&entry.says)).into_owned();
     if !says.is_empty() {
@@ -106,10 +108,12 @@ mod tests {
     #[test]
     fn a_pipe_gets_a_line_for_each_entry_with_nothing_cut() {
         let says = format!("One.\n\nTwo\twords. {}", "long ".repeat(40));
-        let records =
-            records("tool", &[entry("a", &["x=<number>", "[y=<any>]"], &says), entry("b\n", &[], "")]);
+        let records = records(
+            "tool",
+            &[entry("a", &["x=<number>", "[y=<any>]"], &says), entry("b\n", &["n\na\tb"], "")],
+        );
         let expected = format!(
-            "a\ttool\tx=<number> [y=<any>]\tOne. Two words. {}\nb\ttool\n",
+            "a\ttool\tx=<number> [y=<any>]\tOne. Two words. {}\nb\ttool\tn a b\n",
             "long ".repeat(40).trim()
         );
         assert_eq!(records, expected);

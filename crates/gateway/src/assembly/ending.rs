@@ -3,6 +3,7 @@
 use std::future::Future;
 
 use base::lasting::Lasting;
+use base::plan::Reach;
 use futures_util::future::join_all;
 use tokio::time::{Duration, Instant, timeout, timeout_at};
 
@@ -74,8 +75,14 @@ impl Gateway {
         }
         self.end.cancel();
         self.world.tasks.close();
-        // What was given up is not waited for once more.
-        if timeout(if all_ended { STOPPING } else { PARTING }, self.world.tasks.wait()).await.is_err() {
+        // What was given up is not waited for once more, but the programs of servers are: they have been asked to end, and each may
+        // take its time for that, twice (its stdin is closed, then comes SIGTERM).
+        let graces = live.plan.upstreams.iter().map(|server| match &server.reach {
+            Reach::Stdio(reach) => reach.grace,
+            _ => Duration::ZERO,
+        });
+        let parting = (2 * graces.max().unwrap_or_default() + PARTING).min(STOPPING);
+        if timeout(if all_ended { STOPPING } else { parting }, self.world.tasks.wait()).await.is_err() {
             tracing::debug!("some tasks did not end");
         }
     }

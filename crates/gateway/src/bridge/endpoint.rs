@@ -217,7 +217,7 @@ impl Endpoint {
         &self,
         message: Message,
         claims: &SessionClaims,
-        headers: &HeaderMap,
+        headers: HeaderMap,
     ) -> Result<Disposition, CallError> {
         // Whoever goes on without saying so is ready, too.
         let pings = matches!(message.kind(), MessageKind::Request(request) if &*request.method == "ping");
@@ -317,14 +317,14 @@ impl Endpoint {
         &self,
         message: Message,
         claims: &SessionClaims,
-        headers: &HeaderMap,
+        headers: HeaderMap,
     ) -> Result<Disposition, CallError> {
         let held = self.sessions.hold(claims, self.now());
         let call: Call = inbound::legacy(message, claims.facts(Some(&held)))?;
         let Some(in_flight) = held.begin(call.id()) else {
             return Err(CallError::Reject(Reject::NotARequest("a request with this id is still in flight")));
         };
-        let caller = Caller { headers: headers.clone(), ..claims.caller(call.client().clone()) };
+        let caller = Caller { headers, ..claims.caller(call.client().clone()) };
         let (call, drain) = (Box::new(call), self.drain.clone());
         let flow = Flow::new(Arc::clone(&self.route), call, caller, Some(&held.questions), drain);
         Ok(Disposition::Call(Box::new(flow), in_flight))

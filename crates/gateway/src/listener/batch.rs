@@ -147,7 +147,7 @@ pub(super) async fn take(
             Taken::Reply(error_message(Some(&id), code::INVALID_REQUEST, why, None))
         });
     }
-    match endpoint.take(message, claims, headers).await {
+    match endpoint.take(message, claims, headers.clone()).await {
         Ok(Disposition::Accepted) => Taken::Nothing,
         Ok(Disposition::Answer(bytes)) => Taken::Reply(bytes),
         Ok(Disposition::Call(flow, in_flight)) => {

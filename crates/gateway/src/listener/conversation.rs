@@ -178,11 +178,11 @@ impl Conversation {
             (None, true) => self.open(message).await,
             (Some(claims), _) if asks_a_server(&message) => {
                 let this = Arc::clone(self);
-                self.tasks.spawn(async move { this.take_turn(message, &claims, &headers).await });
+                self.tasks.spawn(async move { this.take_turn(message, &claims, headers).await });
                 Ok(())
             }
             (Some(claims), _) => {
-                self.take_turn(message, &claims, &headers).await;
+                self.take_turn(message, &claims, headers).await;
                 Ok(())
             }
             // Neither era was opened: what a modern request lacks is what it is told.
@@ -193,7 +193,7 @@ impl Conversation {
         }
     }
 
-    async fn take_turn(self: &Arc<Self>, message: Message, claims: &SessionClaims, headers: &HeaderMap) {
+    async fn take_turn(self: &Arc<Self>, message: Message, claims: &SessionClaims, headers: HeaderMap) {
         let id = request_id(&message);
         let taken = self.endpoint().take(message, claims, headers).await;
         let done = match taken {

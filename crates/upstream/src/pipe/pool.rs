@@ -254,6 +254,8 @@ impl<B: Begin> PipePool<B> {
             () = self.stopped.cancelled() => return Err(self.unused()),
             place = self.place() => place,
         };
+        // Others may have tried meanwhile, and failed.
+        self.may_start(whose)?;
         start.goes();
         let started = tokio::select! {
             biased;
