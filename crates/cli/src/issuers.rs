@@ -36,7 +36,16 @@ pub(crate) async fn probe(plan: &Plan) -> Result<(Vec<String>, bool), Fault> {
                         Some(why) => format!("; {} not used, the first because {why}", left_out.len()),
                         None => String::new(),
                     };
-                    format!("up    {keys} for {}{odd}", allowed.join(", "))
+                    let clock = match issuer.clock_ahead().await {
+                        Some(seconds) if seconds.unsigned_abs() > issuer.plan().leeway.as_secs() => {
+                            all = false;
+                            format!(
+                                "; its clock is {seconds} s ahead of ours: set the wrong one, or a longer leeway"
+                            )
+                        }
+                        _ => String::new(),
+                    };
+                    format!("up    {keys} for {}{odd}{clock}", allowed.join(", "))
                 }
                 Err(why) => {
                     all = false;

@@ -40,11 +40,6 @@ pub struct Identifier {
     resource: Resource,
 }
 
-/// The part of a text before a character.
-fn before(text: &str, end: char) -> &str {
-    text.split(end).next().unwrap_or_default()
-}
-
 /// How long it is remembered that an issuer does not stand by a token.
 const REFUSED_FOR: Duration = Duration::from_secs(10);
 
@@ -114,22 +109,10 @@ impl Identifier {
         if self.plan.scopes.is_empty() || *identity.0 == Principal::anonymous() {
             return None;
         }
-        let rules = self.plan.scopes.iter().filter(|rule| match kind {
-            // What a template stands for is not known: whatever it may stand for counts.
-            Kind::Template => {
-                rule.kind == Kind::Resource
-                    && names.iter().any(|name| rule.names.may_match_from(before(name, '{')))
-            }
-            kind => rule.kind == kind && names.iter().any(|name| rule.names.is_match(name)),
-        });
-        let mut needed: Vec<String> = Vec::new();
-        for scope in rules.flat_map(|rule| &rule.scopes) {
-            if !needed.contains(scope) {
-                needed.push(scope.clone());
-            }
-        }
-        let has = |scope: &String| identity.1.is_some_and(|claims| claims.scopes.contains(scope));
-        (!needed.iter().all(has)).then_some(Refusal::Scopes(needed))
+        let needed = self.plan.scopes_of(kind, names);
+        let nothing = Claims::default();
+        let lacking = identity.1.unwrap_or(&nothing).lacks(needed.iter().copied());
+        (!lacking.is_empty()).then(|| Refusal::Scopes(needed.into_iter().map(str::to_owned).collect()))
     }
 
     /// Who vouches for its callers.

@@ -230,11 +230,19 @@ pub struct ResourcePlan {
 }
 
 impl ResourcePlan {
-    /// All scopes that something needs, by its public name or URI: those of every rule that it falls under, each once.
-    pub fn scopes_of(&self, kind: Kind, name: &str) -> Vec<&str> {
+    /// All scopes that something needs which has these names or URIs: those of every rule that one of them falls under, each once.
+    /// What a template stands for is not known: whatever it may stand for counts.
+    pub fn scopes_of(&self, kind: Kind, names: &[&str]) -> Vec<&str> {
+        let falls_under = |rule: &&ScopeRule| match kind {
+            Kind::Template => {
+                let literal = |name: &&str| name.split('{').next().unwrap_or_default().to_owned();
+                rule.kind == Kind::Resource
+                    && names.iter().any(|name| rule.names.may_match_from(&literal(name)))
+            }
+            kind => rule.kind == kind && names.iter().any(|name| rule.names.is_match(name)),
+        };
         let mut needed: Vec<&str> = Vec::new();
-        let rules = self.scopes.iter().filter(|rule| rule.kind == kind && rule.names.is_match(name));
-        for scope in rules.flat_map(|rule| &rule.scopes) {
+        for scope in self.scopes.iter().filter(falls_under).flat_map(|rule| &rule.scopes) {
             if !needed.contains(&scope.as_str()) {
                 needed.push(scope);
             }
@@ -293,13 +301,23 @@ mod tests {
                 rule(Kind::Tool, "gh__*", &["gh", "read"]),
                 rule(Kind::Tool, "*_delete", &["write", "gh"]),
                 rule(Kind::Prompt, "*", &["prompts"]),
+                rule(Kind::Resource, "file:///secret/*", &["secrets"]),
             ],
             dpop: DpopRule::default(),
             api_keys: false,
         };
-        assert_eq!(plan.scopes_of(Kind::Tool, "gh__repo_delete"), ["gh", "read", "write"]);
-        assert_eq!(plan.scopes_of(Kind::Prompt, "gh__x"), ["prompts"]);
-        assert!(plan.scopes_of(Kind::Tool, "fs__read").is_empty());
+        assert_eq!(plan.scopes_of(Kind::Tool, &["gh__repo_delete"]), ["gh", "read", "write"]);
+        assert_eq!(plan.scopes_of(Kind::Prompt, &["gh__x"]), ["prompts"]);
+        assert_eq!(
+            plan.scopes_of(Kind::Tool, &["fs__read", "x_delete"]),
+            ["write", "gh"],
+            "by any of its names"
+        );
+        assert!(plan.scopes_of(Kind::Tool, &["fs__read"]).is_empty());
+        for template in ["file:///{path}", "file:///secret/{name}", "{+uri}"] {
+            assert_eq!(plan.scopes_of(Kind::Template, &[template]), ["secrets"], "{template}");
+        }
+        assert!(plan.scopes_of(Kind::Template, &["mem://{x}"]).is_empty());
     }
 
     #[test]

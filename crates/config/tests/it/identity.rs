@@ -53,9 +53,9 @@ resources = [\"file:///*\"]
     assert_eq!(resource.issuers, ["entra", "company"]);
     assert_eq!((resource.route.as_str(), resource.path.as_str()), ("main", "/mcp"));
     assert_eq!(resource.dpop, DpopRule::Off);
-    assert_eq!(resource.scopes_of(Kind::Tool, "x_create"), ["read", "write"]);
-    assert_eq!(resource.scopes_of(Kind::Resource, "file:///a/b"), ["write"]);
-    assert!(resource.scopes_of(Kind::Prompt, "x").is_empty());
+    assert_eq!(resource.scopes_of(Kind::Tool, &["x_create"]), ["read", "write"]);
+    assert_eq!(resource.scopes_of(Kind::Resource, &["file:///a/b"]), ["write"]);
+    assert!(resource.scopes_of(Kind::Prompt, &["x"]).is_empty());
 }
 
 #[test]
