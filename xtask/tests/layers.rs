@@ -25,7 +25,7 @@ const FLOORS: &[(&str, &str)] = &[
     ("auth", "claims refusal principal identify action testing view lib"),
     (
         "base",
-        "sync digest clock era lasting withheld fault globs masks plan names descriptors aside metrics sink world error random reply cache bulkhead \
+        "sync digest clock era lasting withheld fault globs masks plan names descriptors aside owned_task metrics sink world error random reply cache bulkhead \
          under_way lib",
     ),
     ("bench", "wire say look fault process load echo cases yard report run main"),
@@ -94,6 +94,7 @@ const SPAWNS: &[(&str, &str)] = &[
     ("crates/cli/src/replies.rs", "reads the terminal, and is waited for"),
     ("crates/cli/src/serve/follow.rs", "looks at files, and is waited for"),
     ("crates/base/src/aside.rs", "the room for long work: bounded, and waited for"),
+    ("crates/base/src/owned_task.rs", "ends with its owner, who holds it"),
 ];
 
 /// Pages that are cited and stand elsewhere.

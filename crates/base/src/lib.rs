@@ -23,6 +23,7 @@ pub mod lasting;
 pub mod masks;
 pub mod metrics;
 pub mod names;
+pub mod owned_task;
 pub mod plan;
 pub mod random;
 pub mod reply;

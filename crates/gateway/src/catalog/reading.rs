@@ -4,12 +4,12 @@
 //! it is owed a word when it comes: `list_changed` (docs/development/decisions.md, «Nobody waits twice for a sick server»).
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use auth::Principal;
 use base::error::CallError;
 use base::fault::Why;
+use base::owned_task::OwnedTask;
 use base::sync::lock;
 use base::under_way::{Asking, Late, UnderWay, came_until};
 use mcp::discover::Discovered;
@@ -61,7 +61,7 @@ pub(crate) struct Reader {
     /// asked for again without anybody's wish.
     hung: Mutex<HashMap<&'static str, Option<Instant>>>,
     /// Whether somebody waits until such a list may be asked for again.
-    tries_again: AtomicBool,
+    tries_again: Mutex<Option<OwnedTask>>,
     /// Who is told of what comes late, and the server's place there.
     told: OnceLock<(usize, Weak<dyn ListChanges>)>,
 }
@@ -109,7 +109,7 @@ impl Reader {
             description: UnderWay::default(),
             owed: Mutex::default(),
             hung: Mutex::default(),
-            tries_again: AtomicBool::new(false),
+            tries_again: Mutex::default(),
             told: OnceLock::new(),
         })
     }
@@ -268,18 +268,20 @@ impl Reader {
 
     /// What may not be asked for yet is asked for then.
     fn back_later(self: &Arc<Self>, due: Instant) {
-        if self.tries_again.swap(true, Ordering::Relaxed) {
+        let mut tries_again = lock(&self.tries_again);
+        if tries_again.is_some() {
             return;
         }
         let this = Arc::downgrade(self);
-        tokio::spawn(async move {
+        *tries_again = Some(OwnedTask::spawn(async move {
             sleep_until(due).await;
             let Some(this) = this.upgrade() else { return };
-            this.tries_again.store(false, Ordering::Relaxed);
+            // It goes on to its end: from here on nothing is awaited.
+            drop(lock(&this.tries_again).take());
             if matches!(this.upstream.health(), Health::Up { .. }) {
                 this.back();
             }
-        });
+        }));
     }
 
     /// The server has been away for longer than a moment, and whoever lists now is told so.

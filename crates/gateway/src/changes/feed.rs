@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, Mutex, OnceLock};
 
+use base::owned_task::OwnedTask;
 use base::sync::lock;
 use bytes::{Bytes, BytesMut};
 use mcp::answer::notification_message;
@@ -12,7 +13,6 @@ use mcp::listen;
 use mcp::method::Kind;
 use mcp::notify::{self, Notice, Seen};
 use mcp::version::Era;
-use tokio::runtime::Handle;
 use tokio::sync::broadcast;
 use tokio::time::{Duration, Instant, sleep_until};
 
@@ -54,6 +54,8 @@ struct Waits {
     heard_by: Option<Era>,
     /// The last of them.
     change: Change,
+    /// Tells of them when it is time.
+    _telling: OwnedTask,
 }
 
 impl Feed {
@@ -85,7 +87,7 @@ impl Feed {
         let mut lists = lock(&self.lists);
         let lately = of_kind(&mut lists, kind);
         let until = lately.told.map(|told| told + QUIET).filter(|until| *until > now);
-        let Some((until, runtime)) = until.zip(Handle::try_current().ok()) else {
+        let Some(until) = until else {
             lately.told = Some(now);
             drop(lists);
             return self.send(vec![place], heard_by, change);
@@ -103,9 +105,8 @@ impl Feed {
             }
             return;
         }
-        lately.waits = Some(Waits { places: vec![place], heard_by, change: Arc::clone(change) });
         let feed = Arc::downgrade(self);
-        runtime.spawn(async move {
+        let telling = OwnedTask::try_spawn(async move {
             sleep_until(until).await;
             let Some(feed) = feed.upgrade() else { return };
             let waited = {
@@ -114,10 +115,18 @@ impl Feed {
                 lately.told = Some(Instant::now());
                 lately.waits.take()
             };
-            if let Some(Waits { places, heard_by, change }) = waited {
+            if let Some(Waits { places, heard_by, change, .. }) = waited {
                 feed.send(places, heard_by, &change);
             }
         });
+        let Some(telling) = telling else {
+            // Nobody could wait.
+            lately.told = Some(now);
+            drop(lists);
+            return self.send(vec![place], heard_by, change);
+        };
+        lately.waits =
+            Some(Waits { places: vec![place], heard_by, change: Arc::clone(change), _telling: telling });
     }
 
     fn send(&self, places: Vec<usize>, heard_by: Option<Era>, change: &Change) {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
+use base::owned_task::OwnedTask;
 use base::random;
 use base::sync::lock;
 use bytes::Bytes;
@@ -99,6 +100,8 @@ struct Question {
     /// The server's id of it.
     theirs: Id,
     method: Box<str>,
+    /// Refuses it for a client that does not.
+    _refusing: Option<OwnedTask>,
 }
 
 impl Asking {
@@ -119,10 +122,9 @@ impl Asking {
         let token_at = mrtr::progress_token_at(&message);
         let token = token_at.map(|at| message.at(at).into());
         let number = self.of.put(Waiter::Server(debt, token))?;
-        if let Some(refusal) = undeclared {
-            tokio::spawn(refuse_soon(Arc::downgrade(&self.of), number, refusal));
-        }
-        self.open.push(Question { number, theirs, method });
+        let refusing = undeclared
+            .map(|refusal| OwnedTask::spawn(refuse_soon(Arc::downgrade(&self.of), number, refusal)));
+        self.open.push(Question { number, theirs, method, _refusing: refusing });
         let mut patch = Patch::new();
         if let Some(at) = token_at {
             patch.replace(at, number.to_string().as_bytes());
@@ -136,7 +138,7 @@ impl Asking {
         let (sender, receiver) = oneshot::channel();
         let number = self.of.put(Waiter::Call(sender))?;
         let (theirs, method) = (Id::number(number), request.method.as_str().into());
-        self.open.push(Question { number, theirs, method });
+        self.open.push(Question { number, theirs, method, _refusing: None });
         Some((answer::request_message(&Id::number(number), &request.method, request.params()), receiver))
     }
 

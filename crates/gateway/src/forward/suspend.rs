@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use base::digest::Digest;
 use base::error::CallError;
+use base::owned_task::OwnedTask;
 use base::random;
 use base::sync::lock;
 use mcp::call::Call;
@@ -46,6 +47,8 @@ struct Parked {
     call: Digest,
     /// When it is over. A client that brings no answers does not put that off.
     until: SystemTime,
+    /// Looks after the call meanwhile.
+    keeper: OwnedTask,
 }
 
 /// Looks after a suspended call until somebody wants it, nobody can any more, or its time is over.
@@ -134,14 +137,14 @@ impl Suspended {
         let (suspended, late, keep) =
             (Arc::downgrade(self), handle.clone(), until.duration_since(now).unwrap_or_default());
         let (wanted, want) = oneshot::channel();
-        tokio::spawn(async move {
+        let keeper = OwnedTask::spawn(async move {
             if look_after(relay, want, keep).await.is_none()
                 && let Some(suspended) = Weak::upgrade(&suspended)
             {
                 suspended.remove(&late);
             }
         });
-        calls.insert(handle, Parked { wanted, debts, call: bond.call, until });
+        calls.insert(handle, Parked { wanted, debts, call: bond.call, until, keeper });
         Ok(mrtr::ask(&requests, &state))
     }
 
@@ -216,13 +219,15 @@ impl Suspended {
             self.fewer.notify_waiters();
             parked
         };
-        let Some(Parked { wanted, debts, until, .. }) = parked else { return Err(gone) };
+        let Some(Parked { wanted, debts, until, keeper, .. }) = parked else { return Err(gone) };
         let (giver, taker) = oneshot::channel();
         // That it is over is known a moment before it is taken off.
         if wanted.send(giver).is_err() {
             return Err(gone);
         }
         let Ok(relay) = taker.await else { return Err(gone) };
+        // It has given the call back, and nothing is left to look after.
+        drop(keeper);
         let mut left = Vec::new();
         for (request, debt) in debts {
             match retry.response(&request.key) {

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, Weak};
 
 use base::bulkhead::Slot;
 use base::error::CallError;
+use base::owned_task::OwnedTask;
 use base::sync::lock;
 use base::{random, reply};
 use mcp::call::Call;
@@ -20,7 +21,6 @@ use mcp::notify::{Notice, Seen};
 use mcp::reject::Reject;
 use mcp::version::Era;
 use tokio::sync::watch;
-use tokio::task::AbortHandle;
 use tokio::time::{Duration, timeout};
 use upstream::{Arrival, Ask, PendingReply};
 
@@ -47,15 +47,7 @@ struct Open {
     asked: watch::Sender<usize>,
     /// Makes the keys of one hearing different from those of another: a key is used once in a task's life.
     nonce: String,
-    hearing: Mutex<Option<AbortHandle>>,
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        if let Some(hearing) = lock(&self.hearing).take() {
-            hearing.abort();
-        }
-    }
+    hearing: Mutex<Option<OwnedTask>>,
 }
 
 impl OpenTasks {
@@ -90,7 +82,7 @@ impl OpenTasks {
         });
         let (held, name, heard) = (self.clone(), public.to_owned(), Arc::downgrade(&open));
         let courier = courier.clone();
-        let hearing = tokio::spawn(async move {
+        let hearing = OwnedTask::spawn(async move {
             if let Err(error) = hear(&courier, &wait, &heard).await {
                 tracing::debug!(upstream = courier.to(), %error, "cannot hear what a task asks");
             }
@@ -101,7 +93,7 @@ impl OpenTasks {
                 table.remove(&name);
             }
         });
-        *lock(&open.hearing) = Some(hearing.abort_handle());
+        *lock(&open.hearing) = Some(hearing);
         table.insert(public.to_owned(), Arc::clone(&open));
         open
     }
