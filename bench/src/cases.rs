@@ -1,5 +1,6 @@
 //! What is measured. A case is what stands behind, and what is asked.
 
+use crate::load::who::Who;
 use crate::load::{Era, Load, Pace, What};
 
 /// One case.
@@ -27,6 +28,7 @@ pub(crate) enum Group {
     Idle,
     Sessions,
     Replicas,
+    Identity,
     Latency,
     Start,
 }
@@ -57,6 +59,8 @@ pub(crate) enum Beside {
     Gateways,
     /// One, two and three replicas of Portolan, each behind nginx.
     Replicas,
+    /// Portolan that asks who calls, and one that does not.
+    Anonymous,
 }
 
 const TTL: u64 = 3_600_000;
@@ -103,6 +107,7 @@ pub(crate) fn all() -> Vec<Case> {
     all.extend(idle());
     all.extend(sessions());
     all.extend(replicas());
+    all.extend(identity());
     let two = Behind::servers(2);
     let at_a_pace = Load { pace: Pace::Open, ..call(&two, 1024) };
     all.push(Case::new(Group::Latency, "latency", "1 KB, 100 calls/s", two, at_a_pace));
@@ -248,6 +253,22 @@ fn replicas() -> Vec<Case> {
         ("replicas-legacy", "legacy with 64 sessions → modern, 1 KB, behind nginx", legacy),
     ]
     .map(|(name, title, load)| Case::new(Group::Replicas, name, title, two, load).beside(Beside::Replicas))
+    .to_vec()
+}
+
+/// What it costs to know who calls.
+fn identity() -> Vec<Case> {
+    let two = Behind::servers(2);
+    [
+        ("identity-seen", "1 KB call with an ES256 token that was seen before", Who::Token, 1),
+        ("identity-first", "1 KB call, each with a new ES256 token", Who::Token, 0),
+        ("identity-proof", "1 KB call, each with a new DPoP proof", Who::Proof, 1),
+        ("identity-10000", "1 KB call, 10,000 ES256 tokens in turn", Who::Token, 10_000),
+    ]
+    .map(|(name, title, who, tokens)| {
+        let load = Load { who, tokens, ..call(&two, 1024) };
+        Case::new(Group::Identity, name, title, two, load).beside(Beside::Anonymous)
+    })
     .to_vec()
 }
 

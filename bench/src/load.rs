@@ -1,11 +1,13 @@
 //! The client in front of all that is measured. Every answer is looked at: to measure errors is worth nothing.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
+use crate::load::who::{Credentials, Signer, Who};
 use crate::{process, say};
 
 mod caller;
@@ -14,6 +16,7 @@ mod closed;
 mod hold;
 mod open;
 mod request;
+pub(crate) mod who;
 
 /// The line that says that the time of measurement begins.
 pub(crate) const BEGIN: &str = "begin";
@@ -60,6 +63,15 @@ pub(crate) struct Load {
     /// Speak HTTP/2, eight streams a connection
     #[arg(long)]
     pub(crate) http2: bool,
+    /// Say who is calling
+    #[arg(long, value_enum, default_value = "anonymous")]
+    pub(crate) who: Who,
+    /// How many tokens are used in turn; with 0 each call has a new one
+    #[arg(long, default_value_t = 1)]
+    pub(crate) tokens: u64,
+    /// The file with the key that signs them (PKCS #8)
+    #[arg(long, required_if_eq_any([("who", "token"), ("who", "proof")]))]
+    pub(crate) key: Option<PathBuf>,
 }
 
 /// What is asked for.
@@ -131,6 +143,9 @@ impl Default for Load {
             warm_up: 1.0,
             seconds: 5.0,
             http2: false,
+            who: Who::Anonymous,
+            tokens: 1,
+            key: None,
         }
     }
 }
@@ -165,10 +180,15 @@ impl Load {
             ("--rate", self.rate.to_string()),
             ("--warm-up", self.warm_up.to_string()),
             ("--seconds", self.seconds.to_string()),
+            ("--who", word(self.who.to_possible_value())),
+            ("--tokens", self.tokens.to_string()),
         ] {
             all.extend([name.to_owned(), value]);
         }
         all.extend(self.http2.then(|| "--http2".to_owned()));
+        if let Some(key) = &self.key {
+            all.extend(["--key".to_owned(), key.display().to_string()]);
+        }
         all
     }
 
@@ -181,6 +201,12 @@ impl Load {
             caller.call().await?;
             Ok(caller.body().to_vec())
         })
+    }
+
+    /// What it says of itself, if it does.
+    fn credentials(&self) -> Result<Option<Credentials>, Fault> {
+        let key = self.key.as_deref().filter(|_| self.who != Who::Anonymous);
+        key.map(|key| Credentials::make(Signer::read(key)?, self.who, self.tokens)).transpose()
     }
 
     fn warm_up(&self) -> Duration {

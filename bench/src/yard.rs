@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::cases::{Beside, Case};
 use crate::fault::Fault;
+use crate::load::who::Who;
 use crate::load::{Load, What};
 use crate::process::{self, Running, Used};
 
@@ -20,6 +21,9 @@ pub(crate) use self::other::Other;
 
 /// How long a process may take to serve its first call.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The Portolan that does not ask who calls.
+pub(crate) const ANONYMOUS: &str = "anonymous";
 
 /// What yards are made with.
 #[derive(Debug)]
@@ -77,6 +81,9 @@ pub(crate) fn names(ground: &Ground, case: &Case) -> Vec<String> {
     }
     if case.beside == Beside::Gateways {
         names.clear();
+    }
+    if case.beside == Beside::Anonymous {
+        return [ANONYMOUS, "portolan"].map(str::to_owned).to_vec();
     }
     names.push("portolan");
     let others = ground.others.iter().filter(|other| other.takes_part(&case.name));
@@ -161,6 +168,14 @@ fn plan(ground: &Ground, case: &Case, name: &str) -> Result<Plan, Fault> {
         }
         ("haproxy", _, Some(program)) => {
             Ok(named(at(&address, &path), haproxy::proxy(program, ground, case, port)?))
+        }
+        (ANONYMOUS, ..) => {
+            let nobody = Load { who: Who::Anonymous, ..at(&address, "/mcp") };
+            Ok(named(nobody, portolan::serve(ground, case, port)?))
+        }
+        ("portolan", ..) if case.load.who != Who::Anonymous => {
+            let (command, key) = portolan::protect(ground, case, port)?;
+            Ok(named(Load { key: Some(key), ..at(&address, "/mcp") }, command))
         }
         ("portolan", ..) => Ok(named(at(&address, "/mcp"), portolan::serve(ground, case, port)?)),
         _ => {

@@ -35,7 +35,7 @@ fn run(cases: &str, yards: &str, more: &[&str]) -> (bool, String, String) {
 
 #[test]
 fn a_quick_run_measures_everyone_who_is_here() {
-    let cases = "{call-1k,modern-stdio,legacy-modern,stream,list-10-cached,subscriptions-100,latency,start}";
+    let cases = "{call-1k,modern-stdio,legacy-modern,stream,list-10-cached,subscriptions-100,identity-{seen,first,proof},latency,start}";
     let yards = match portolan() {
         Some(_) => "*",
         None => {

@@ -1,5 +1,7 @@
 //! One caller: a connection, or a stream of one, on which a call follows the other.
 
+use std::rc::Rc;
+
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http2::SendRequest;
@@ -8,6 +10,7 @@ use tokio::net::TcpStream;
 
 use super::check::Check;
 use super::request::{Http1, Template};
+use super::who::{Credentials, Who};
 use super::{Era, Load};
 use crate::fault::Fault;
 use crate::wire::{self, Wire};
@@ -20,6 +23,8 @@ const STREAMS: usize = 8;
 pub(super) struct Caller {
     path: Path,
     check: Check,
+    /// What it says of itself, if that is another thing each time.
+    credentials: Option<Rc<Credentials>>,
     /// The number of the next call, and how far apart the numbers of one caller are: no two callers share one.
     next: u64,
     step: u64,
@@ -59,6 +64,9 @@ impl Target {
 pub(super) async fn callers(load: &Load) -> Result<Vec<Caller>, Fault> {
     let target = Target::of(&load.url)?;
     if load.http2 {
+        if load.who != Who::Anonymous {
+            return Err(Fault::new("--who goes with HTTP/1.1 only"));
+        }
         return over_http2(load, &target).await;
     }
     let mut wires = Vec::new();
@@ -73,13 +81,22 @@ pub(super) async fn callers(load: &Load) -> Result<Vec<Caller>, Fault> {
         }
     }
     let step = wires.len();
+    let credentials = load.credentials()?.map(Rc::new);
+    let said =
+        credentials.as_ref().map(|credentials| credentials.headers(0)).transpose()?.unwrap_or_default();
+    let credentials = credentials.filter(|credentials| credentials.change());
     let callers = wires.into_iter().enumerate().map(|(at, wire)| {
         let mine = sessions_of(at, step, &sessions);
-        let requests =
-            mine.map(|session| Template::of(load, session).http1(&target.authority, &target.path)).collect();
+        let request = |session| {
+            let mut template = Template::of(load, session);
+            template.headers.extend(said.iter().cloned());
+            template.http1(&target.authority, &target.path)
+        };
+        let requests = mine.map(request).collect();
         Caller {
             path: Path::Http1(wire, requests),
             check: Check::of(load),
+            credentials: credentials.clone(),
             next: at as u64,
             step: step as u64,
         }
@@ -107,6 +124,7 @@ async fn over_http2(load: &Load, target: &Target) -> Result<Vec<Caller>, Fault> 
         callers.push(Caller {
             path: Path::Http2(shared, template.clone(), load.url.clone()),
             check: Check::of(load),
+            credentials: None,
             next: at as u64,
             step: load.connections as u64,
         });
@@ -167,6 +185,11 @@ impl Caller {
         match &mut self.path {
             Path::Http1(wire, requests) => {
                 let turn = usize::try_from(number / self.step).unwrap_or(0) % requests.len();
+                if let Some(credentials) = &self.credentials {
+                    for (name, value) in credentials.headers(number)? {
+                        requests[turn].say(name, &value)?;
+                    }
+                }
                 let (id, bytes) = requests[turn].with_id(number);
                 wire.write(bytes).await.map_err(Fault::of("sending"))?;
                 let answer = wire.next().await.map_err(Fault::of("receiving"))?;

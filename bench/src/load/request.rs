@@ -1,6 +1,7 @@
 //! The requests, made once and sent again and again with another id.
 
 use super::{Era, Load, What};
+use crate::fault::Fault;
 
 const MODERN: &str = "2026-07-28";
 const LEGACY: &str = "2025-11-25";
@@ -125,6 +126,18 @@ pub(super) struct Http1 {
 }
 
 impl Http1 {
+    /// Puts another value of the same length into a header.
+    pub(super) fn say(&mut self, name: &str, value: &str) -> Result<(), Fault> {
+        let start = format!("\r\n{name}: ");
+        let at = memchr::memmem::find(&self.bytes, start.as_bytes()).map(|at| at + start.len());
+        let end = at.map_or(0, |at| at + value.len());
+        match at.filter(|_| self.bytes.get(end) == Some(&b'\r')) {
+            Some(at) => self.bytes[at..end].copy_from_slice(value.as_bytes()),
+            None => return Err(Fault::new(format!("no header {name} of that length"))),
+        }
+        Ok(())
+    }
+
     /// The bytes with this id, and the id.
     pub(super) fn with_id(&mut self, number: u64) -> (u64, &[u8]) {
         let id = FIRST_ID + number;

@@ -2,9 +2,10 @@
 
 use super::Record;
 use super::stats::{Spread, percentile};
-use super::table::{cost, latencies, yardstick};
+use super::table::{cost, latencies, more, yardstick};
 use crate::fault::Fault;
 use crate::say;
+use crate::yard::ANONYMOUS;
 
 /// A promise, and what was found.
 #[derive(Debug)]
@@ -83,6 +84,15 @@ fn lines(records: &[Record]) -> Vec<Line> {
         line("their CPU beside keep-alives, more than one has", 1.0, " ms/s", found.restless()),
         line("start to first served call", 50.0, " ms", found.start()),
         line("idle memory", 30.0, " MB", found.idle()),
+        line(
+            "1 KB call with a token seen before, CPU more than without",
+            1.0,
+            " µs",
+            found.more("identity-seen"),
+        ),
+        line("the same with a new token each", 100.0, " µs", found.more("identity-first")),
+        line("the same with a proof (DPoP) each", 70.0, " µs", found.more("identity-proof")),
+        line("10,000 tokens, memory more than without", 40.0, " MB", found.tokens()),
     ]
 }
 
@@ -120,6 +130,16 @@ impl Found<'_> {
 
     fn file(&self) -> Option<f64> {
         Some(self.cost("list-1000-cached", "portolan")? / self.cost("list-1000-cached", "nginx-file")?)
+    }
+
+    fn more(&self, case: &str) -> Option<f64> {
+        more(self.record(case)?, "portolan")
+    }
+
+    fn tokens(&self) -> Option<f64> {
+        let record = self.record("identity-10000")?;
+        let peak = |who| Some(record.row(who).filter(|row| row.peak > 0)?.peak as f64 / 1e6);
+        Some(peak("portolan")? - peak(ANONYMOUS)?)
     }
 
     /// Only if there really were as many.

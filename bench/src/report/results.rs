@@ -64,6 +64,7 @@ fn section(about: &About, records: &[Record], plots: &[plots::Plot]) -> String {
         (Group::Idle, "Idle subscriptions"),
         (Group::Sessions, "Idle sessions"),
         (Group::Replicas, "Replicas on the same cores"),
+        (Group::Identity, "Knowing who calls"),
         (Group::Start, "Start"),
         (Group::Growth, "Growth"),
     ] {

@@ -5,6 +5,7 @@ use super::{Record, Round, Row};
 use crate::cases::Group;
 use crate::fault::Fault;
 use crate::say;
+use crate::yard::ANONYMOUS;
 
 /// Who is the yardstick: the cheaper of these. Replicas are held against one.
 const YARDSTICKS: [&str; 3] = ["nginx", "haproxy", "portolan-1"];
@@ -24,6 +25,9 @@ pub(super) fn of_group(records: &[&Record]) -> Vec<String> {
         Group::Start => &["start to first call, ms", "idle MB"],
         Group::Idle => &["MB", "KB each", "CPU ms/s"],
         Group::Sessions => &["MB", "KB each", "sessions per MB"],
+        Group::Identity => {
+            &["CPU µs/call", "more µs", "± %", "calls/s", "idle MB", "peak MB", "µs/call of its children"]
+        }
         Group::Replicas => {
             &["CPU µs/call", "× one", "± %", "calls/s", "idle MB", "peak MB", "µs/call of its children"]
         }
@@ -58,6 +62,11 @@ fn cells(record: &Record, row: &Row) -> Vec<String> {
         Group::Sessions => session_cells(row),
         Group::Calls | Group::Eras | Group::Lists | Group::Connections | Group::Growth | Group::Replicas => {
             call_cells(record, row)
+        }
+        Group::Identity => {
+            let mut cells = call_cells(record, row);
+            cells[1] = figure(more(record, &row.name), 1);
+            cells
         }
     };
     [row.name.clone()].into_iter().chain(figures).collect()
@@ -117,6 +126,11 @@ pub(super) fn latencies(row: &Row) -> Vec<f64> {
 /// The median cost of a call in microseconds, if there is a process that it can be known of.
 pub(super) fn cost(row: &Row) -> Option<f64> {
     Spread::of(row.rounds.iter().map(Round::cost)).map(|cost| cost.median).filter(|cost| *cost > 0.0)
+}
+
+/// What a call costs somebody more than the Portolan that does not ask who calls, in microseconds.
+pub(super) fn more(record: &Record, who: &str) -> Option<f64> {
+    Some(cost(record.row(who)?)? - cost(record.row(ANONYMOUS).filter(|row| row.name != who)?)?)
 }
 
 /// The cost of the cheaper yardstick.

@@ -1,14 +1,26 @@
 //! Portolan, with its own configuration and nothing set in it that has to do with speed.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use super::{Ground, write};
 use crate::cases::Case;
 use crate::fault::Fault;
+use crate::load::who::{ISSUER, RESOURCE, Signer};
 
 /// A gateway in front of all servers of the case.
 pub(super) fn serve(ground: &Ground, case: &Case, port: u16) -> Result<Command, Fault> {
     command(ground, "portolan.toml", &text(ground, case, port))
+}
+
+/// A gateway that asks who calls, and the file with the key that signs tokens for it.
+pub(super) fn protect(ground: &Ground, case: &Case, port: u16) -> Result<(Command, PathBuf), Fault> {
+    let key = ground.dir.join("signer.key");
+    write(&ground.dir.join("keys.json"), &Signer::make(&key)?.key_set())?;
+    let issuer = format!("[issuer.bench]\nurl = \"{ISSUER}\"\njwks_file = \"keys.json\"\n");
+    let asks = format!("[route.main]\npublic_url = \"{RESOURCE}\"\nissuers = [\"bench\"]\n");
+    let text = text(ground, case, port).replacen("[route.main]\n", &asks, 1);
+    Ok((command(ground, "protected.toml", &(issuer + &text))?, key))
 }
 
 /// A gateway with this configuration.

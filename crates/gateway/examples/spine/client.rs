@@ -87,14 +87,16 @@ impl Client {
     }
 }
 
-/// A modern call of 1 KB.
-pub(crate) fn modern_call() -> Vec<u8> {
+/// A modern call of 1 KB, with a token or without one.
+pub(crate) fn modern_call(token: Option<&str>) -> Vec<u8> {
     let body = format!(
         r#"{{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{{"name":"github__search_1","arguments":{},{META}}}}}"#,
         arguments()
     );
     let mut headers = modern_headers("tools/call");
     headers.extend([("mcp-name", "github__search_1"), ("mcp-param-region", "eu-west")]);
+    let token = token.map(|token| format!("Bearer {token}"));
+    headers.extend(token.as_deref().map(|token| ("authorization", token)));
     post(&headers, &body)
 }
 

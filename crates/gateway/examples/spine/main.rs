@@ -8,6 +8,7 @@
 mod client;
 mod peer;
 mod plan;
+mod token;
 
 use std::error::Error;
 use std::sync::Arc;
@@ -27,6 +28,8 @@ enum Case {
     Legacy,
     /// The same of a legacy server.
     Old,
+    /// The first, with a token that was seen before.
+    Token,
     /// `tools/list` of a hundred tools of each of the two servers, cached.
     List,
 }
@@ -37,6 +40,7 @@ impl Case {
             "call" => Some(Self::Call),
             "legacy" => Some(Self::Legacy),
             "old" => Some(Self::Old),
+            "token" => Some(Self::Token),
             "list" => Some(Self::List),
             _ => None,
         }
@@ -45,7 +49,7 @@ impl Case {
     /// How many tools each server has.
     fn tools(self) -> usize {
         match self {
-            Self::Call | Self::Legacy | Self::Old => 3,
+            Self::Call | Self::Legacy | Self::Old | Self::Token => 3,
             Self::List => 100,
         }
     }
@@ -54,8 +58,10 @@ impl Case {
 fn main() -> Result<(), Box<dyn Error>> {
     let mut given = std::env::args().skip(1);
     let (case, calls) = (given.next(), given.next());
-    let case =
-        case.as_deref().and_then(Case::find).ok_or("the first argument is call, legacy, old or list")?;
+    let case = case
+        .as_deref()
+        .and_then(Case::find)
+        .ok_or("the first argument is call, legacy, old, token or list")?;
     let calls: usize = calls.ok_or("the second argument says how many calls")?.parse()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(go(case, calls))
@@ -67,7 +73,8 @@ async fn go(case: Case, calls: usize) -> Result<(), Box<dyn Error>> {
     for name in ["github", "files"] {
         servers.push((name, peer::serve(&network, case.tools(), !matches!(case, Case::Old)).await?));
     }
-    let plan = plan::plan(&servers)?;
+    let mut plan = plan::plan(&servers)?;
+    let token = matches!(case, Case::Token).then(|| token::protect(&mut plan)).transpose()?;
     let world = plan::world(&plan, Arc::clone(&network))?;
     let gateway = Gateway::new(plan, world);
     let bound = gateway.listen().await?;
@@ -75,7 +82,7 @@ async fn go(case: Case, calls: usize) -> Result<(), Box<dyn Error>> {
     let address = &bound.first().ok_or("nothing listens")?.address;
     let mut client = Client::connect(&network, address).await?;
     let request = match case {
-        Case::Call => client::modern_call(),
+        Case::Call | Case::Token => client::modern_call(token.as_deref()),
         Case::Legacy | Case::Old => client::legacy_call(&client.open_session().await?),
         Case::List => client::modern_list(),
     };
