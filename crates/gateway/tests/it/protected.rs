@@ -29,33 +29,52 @@ const ABLE: &str =
     r#"{"tools":{},"resources":{"subscribe":true},"extensions":{"io.modelcontextprotocol/tasks":{}}}"#;
 
 /// Who signs tokens.
-struct Issuer(EcdsaKeyPair);
+pub(crate) struct Issuer {
+    key: EcdsaKeyPair,
+    url: &'static str,
+}
 
 impl Issuer {
-    fn new() -> Self {
-        Self(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap())
+    pub(crate) fn new(url: &'static str) -> Self {
+        Self { key: EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap(), url }
     }
 
-    fn plan(&self) -> IssuerPlan {
-        let point = self.0.public_key().as_ref();
+    pub(crate) fn plan(&self, name: &str) -> IssuerPlan {
+        let point = self.key.public_key().as_ref();
         let (x, y) = (URL_SAFE_NO_PAD.encode(&point[1..33]), URL_SAFE_NO_PAD.encode(&point[33..]));
         let keys = format!(
             r#"{{"keys":[{{"kty":"EC","crv":"P-256","alg":"ES256","kid":"k","x":"{x}","y":"{y}"}}]}}"#
         );
-        IssuerPlan { keys: KeySource::Given(keys.into_bytes().into()), ..IssuerPlan::new("id", ISSUER) }
+        IssuerPlan { keys: KeySource::Given(keys.into_bytes().into()), ..IssuerPlan::new(name, self.url) }
     }
 
     /// A token of somebody, good for an hour by that clock.
-    fn token(&self, subject: &str, scope: &str, now: SystemTime) -> String {
+    pub(crate) fn token(&self, subject: &str, scope: &str, now: SystemTime) -> String {
+        let url = self.url;
         let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
         let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"ES256","kid":"k","typ":"at+jwt"}"#);
         let claims = format!(
-            r#"{{"iss":"{ISSUER}","aud":"{URL}","sub":"{subject}","scope":"{scope}","iat":{now},"exp":{}}}"#,
+            r#"{{"iss":"{url}","aud":"{URL}","sub":"{subject}","scope":"{scope}","iat":{now},"exp":{}}}"#,
             now + 3600
         );
         let text = format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims));
-        let signature = self.0.sign(&SystemRandom::new(), text.as_bytes()).unwrap();
+        let signature = self.key.sign(&SystemRandom::new(), text.as_bytes()).unwrap();
         format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature.as_ref()))
+    }
+}
+
+/// A route for tokens of these issuers.
+pub(crate) fn resource(issuers: &[&str]) -> ResourcePlan {
+    ResourcePlan {
+        route: "main".to_owned(),
+        resource: URL.to_owned(),
+        path: "/mcp".to_owned(),
+        also_audiences: Vec::new(),
+        issuers: issuers.iter().map(|name| (*name).to_owned()).collect(),
+        scopes_supported: Vec::new(),
+        scopes: Vec::new(),
+        dpop: DpopRule::default(),
+        api_keys: false,
     }
 }
 
@@ -74,7 +93,7 @@ fn rule(kind: Kind, glob: &str, scope: &str) -> ScopeRule {
 
 impl Protected {
     async fn new(names: &[&str], scopes: Vec<ScopeRule>) -> Self {
-        let (issuer, mut stand) = (Issuer::new(), Stand::new(Arc::new(MemoryNetwork::default())));
+        let (issuer, mut stand) = (Issuer::new(ISSUER), Stand::new(Arc::new(MemoryNetwork::default())));
         let clock = stand.clock.clone();
         let mut servers = Vec::new();
         for name in names {
@@ -84,18 +103,8 @@ impl Protected {
                 .listing("resources/list", r#"[{"uri":"file:///secret/x","name":"x"}]"#);
             servers.push(stand.add(name, Over::Http, persona).await);
         }
-        stand.plan.issuers = vec![issuer.plan()];
-        stand.plan.routes[0].resource = Some(ResourcePlan {
-            route: "main".to_owned(),
-            resource: URL.to_owned(),
-            path: "/mcp".to_owned(),
-            also_audiences: Vec::new(),
-            issuers: vec!["id".to_owned()],
-            scopes_supported: Vec::new(),
-            scopes,
-            dpop: DpopRule::default(),
-            api_keys: false,
-        });
+        stand.plan.issuers = vec![issuer.plan("id")];
+        stand.plan.routes[0].resource = Some(ResourcePlan { scopes, ..resource(&["id"]) });
         let running = stand.start().await;
         running.gateway.settled().await;
         Self { running, servers, issuer, clock }

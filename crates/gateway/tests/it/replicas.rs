@@ -21,6 +21,7 @@ use crate::ask;
 use crate::stand::{Running, Stand, http_reach};
 
 mod calls;
+mod principals;
 mod sessions;
 mod streams;
 mod upstreams;
