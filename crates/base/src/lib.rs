@@ -28,6 +28,7 @@ pub mod plan;
 pub mod random;
 pub mod reply;
 pub mod sink;
+pub mod start_places;
 pub mod sync;
 pub mod under_way;
 pub mod withheld;

@@ -1,6 +1,5 @@
 //! All that the data plane takes from outside: sockets, processes, time, keys. Tests give it others.
 
-use std::num::NonZero;
 use std::sync::Arc;
 
 use store::Store;
@@ -16,13 +15,7 @@ use transport::workers::Workers;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::sink::Sinks;
-
-/// Places for programs that start at the same time: twice as many as there are cores.
-#[must_use]
-pub fn start_places() -> Arc<Semaphore> {
-    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-    Arc::new(Semaphore::new(2 * cores))
-}
+use crate::start_places::StartPlaces;
 
 /// The outside of one running data plane.
 #[derive(Debug, Clone)]
@@ -49,8 +42,8 @@ pub struct World {
     pub workers: Workers,
     /// The places for child processes.
     pub children: Arc<Semaphore>,
-    /// The places for programs that are starting: more at a time would only make each slower.
-    pub starts: Arc<Semaphore>,
+    /// The places for programs that are starting.
+    pub starts: StartPlaces,
     /// What this process shares with others, if it may have any.
     pub store: Option<Arc<Store>>,
     /// Everything that runs beside calls; nothing is spawned elsewhere.

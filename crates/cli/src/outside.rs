@@ -9,10 +9,10 @@ use base::clock::SystemClock;
 use base::metrics::Metrics;
 use base::plan::Plan;
 use base::sink::Sinks;
-use base::world::{World, start_places};
+use base::start_places::StartPlaces;
+use base::world::World;
 use gateway::assembly::child_places;
 use store::seal::{Seal, draw_first_random};
-use tokio::sync::Semaphore;
 use transport::child::{Spawn, SystemSpawn};
 use transport::descriptors;
 use transport::memory::Memory;
@@ -24,7 +24,7 @@ use crate::fault::Fault;
 use crate::machine;
 
 /// The places for programs that are starting, whichever of our worlds starts them.
-static STARTS: LazyLock<Arc<Semaphore>> = LazyLock::new(start_places);
+static STARTS: LazyLock<StartPlaces> = LazyLock::new(StartPlaces::of_this_machine);
 
 /// What servers and clients are told of us.
 pub(crate) const IDENTITY: &str =
@@ -79,7 +79,7 @@ pub(crate) fn world(
         memory,
         workers,
         children: child_places(plan),
-        starts: Arc::clone(&STARTS),
+        starts: STARTS.clone(),
         store: None,
         tasks: Default::default(),
     })

@@ -88,7 +88,7 @@ fn world(plan: &Plan) -> World {
         memory: transport::memory::Memory::default(),
         workers: transport::workers::Workers::default(),
         children: child_places(plan),
-        starts: base::world::start_places(),
+        starts: base::start_places::StartPlaces::of_this_machine(),
         store: None,
         tasks: tokio_util::task::TaskTracker::new(),
     }

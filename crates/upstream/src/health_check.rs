@@ -20,7 +20,7 @@ use crate::answer::Answer;
 use crate::arrival::Arrival;
 use crate::failed::Failed;
 use crate::health::admission::Admission;
-use crate::link::{Health, NOTHING};
+use crate::link::{Health, Link, NOTHING};
 use crate::order::Order;
 use crate::pipe::pool::Need;
 use crate::upstream::Upstream;
@@ -90,7 +90,16 @@ impl HealthCheck {
     async fn check(&self) {
         let Ok(admission) = self.upstream.admit() else { return };
         let within = self.upstream.plan().deadlines.connect;
-        match timeout(within, self.ask()).await {
+        let asked = async {
+            // The start of a program is bounded where it is started, and others may be started before it.
+            if self.upstream.is_process()
+                && let Err(error) = self.link().await
+            {
+                return Ok(Err(error));
+            }
+            timeout(within, self.ask()).await
+        };
+        match asked.await {
             Ok(Ok(mut answer)) => {
                 self.upstream.record_success(admission, &mut answer);
                 self.upstream.recovered(&answer);
@@ -112,10 +121,16 @@ impl HealthCheck {
         }
     }
 
-    async fn ask(&self) -> Result<Box<Answer>, CallError> {
+    async fn link(&self) -> Result<(Era, Link), CallError> {
         let upstream = &self.upstream;
         let era = upstream.own_era(&self.principal).await;
-        let link = upstream.link(&upstream.whose(&self.principal, era, None, NOTHING), Need::Own).await?;
+        let whose = upstream.whose(&self.principal, era, None, NOTHING);
+        Ok((era, upstream.link(&whose, Need::Own).await?))
+    }
+
+    async fn ask(&self) -> Result<Box<Answer>, CallError> {
+        let upstream = &self.upstream;
+        let (era, link) = self.link().await?;
         let method = if link.era() == Era::Modern { "server/discover" } else { "ping" };
         let client =
             ClientFacts { capabilities: Bytes::from_static(b"{}"), info: None, log: LogWish::Nothing };

@@ -99,6 +99,11 @@ impl Shared {
     pub(crate) fn tell_client_of(&self, whose: &Whose, message: &Message, seen: &Seen) {
         if let (Some(client), Notice::ResourceUpdated { uri, .. }) = (&whose.session, &seen.notice)
             && self.plan.resources.shows(uri)
+    /// Whether it was ever found to be there.
+    pub(crate) fn was_up(&self) -> bool {
+        [Era::Modern, Era::Legacy].into_iter().any(|era| self.known.of(era).borrow().is_some())
+    }
+
         {
             self.unsolicited.updated(client, message, seen);
         }

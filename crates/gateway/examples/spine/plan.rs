@@ -75,7 +75,7 @@ pub(crate) fn world(plan: &Plan, network: Arc<MemoryNetwork>) -> Result<World, B
         memory: transport::memory::Memory::default(),
         workers: Workers::default(),
         children: child_places(plan),
-        starts: base::world::start_places(),
+        starts: base::start_places::StartPlaces::of_this_machine(),
         store: None,
         tasks: tokio_util::task::TaskTracker::new(),
     })

@@ -9,7 +9,8 @@ use base::clock::Clock;
 use base::metrics::Metrics;
 use base::plan::{HttpReach, Limits, ListenerPlan, Naming, Plan, Reach, RoutePlan, StdioReach, UpstreamPlan};
 use base::sink::{Sink, Sinks};
-use base::world::{World, start_places};
+use base::start_places::StartPlaces;
+use base::world::World;
 use gateway::assembly::{Gateway, child_places};
 use replica::{Replica, ReplicaInfo};
 use store::Store;
@@ -18,7 +19,6 @@ use testkit::clock::WallClock;
 use testkit::http::Client;
 use testkit::server::{Desk, Persona, ScriptedServer};
 use testkit::spawn::MemorySpawn;
-use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use transport::child::ChildSpec;
 use transport::http::client::{ClientSettings, Destination};
@@ -40,7 +40,7 @@ pub(crate) struct Stand {
     /// What its clients are denied, if it has a gate that denies.
     pub(crate) denials: Option<Denials>,
     /// The places for programs that are starting.
-    pub(crate) starts: Arc<Semaphore>,
+    pub(crate) starts: StartPlaces,
     /// What runs beside calls.
     pub(crate) tasks: TaskTracker,
     /// What is told of each call that is over, beside the metrics.
@@ -95,7 +95,7 @@ impl Stand {
             memory: Memory::default(),
             store: None,
             denials: None,
-            starts: start_places(),
+            starts: StartPlaces::of_this_machine(),
             tasks: TaskTracker::new(),
             sink: None,
         }

@@ -4,12 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::plan::UpstreamPlan;
+use base::start_places::StartPlaces;
 use testkit::json;
 use testkit::net::MemoryNetwork;
 use testkit::server::Persona;
 use testkit::spawn::{Event, MemorySpawn, Stdio};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until};
 use upstream::Health;
 
@@ -158,7 +159,7 @@ async fn a_program_that_only_ever_writes_to_stderr_is_given_up_after_five_minute
 /// Programs of which each answers after so long, in a gateway that may start two at a time.
 async fn two_at_a_time(courses: &[(&str, Course)]) -> (Running, MemorySpawn, Instant) {
     let mut stand = Stand::new(Arc::new(MemoryNetwork::default()));
-    stand.starts = Arc::new(Semaphore::new(2));
+    stand.starts = StartPlaces::new(2);
     for (name, course) in courses {
         drop(stand.add(name, Over::Stdio, Persona::legacy()).await);
         let course = *course;
@@ -201,4 +202,69 @@ async fn programs_that_hang_hold_up_the_others_for_a_moment_only() {
     sleep_until(begun + seconds(39)).await;
     testkit::idle().await;
     assert!(matches!(running.gateway.health()[2].1, Health::Unknown), "{:?}", running.gateway.health());
+}
+
+/// A program that ends after so long if it is started at the very first, and otherwise goes on: perhaps something else was not up yet.
+async fn ends_at_first(stdio: Stdio, first: Instant, lives: Duration) -> i32 {
+    let begun = Instant::now();
+    let well = program(stdio, begun, Course { writes: seconds(0), answers: Some(seconds(0)) });
+    if begun >= first + AT_ONCE {
+        return well.await;
+    }
+    tokio::select! {
+        biased;
+        () = sleep_until(begun + lives) => 1,
+        code = well => code,
+    }
+}
+
+/// A gateway that may start two at a time, with one program that ends after so long and others that hang.
+async fn one_ends_and_others_hang(
+    lives: Duration,
+    hang: &[&str],
+    change: fn(&mut UpstreamPlan),
+) -> (Running, Instant) {
+    let mut stand = Stand::new(Arc::new(MemoryNetwork::default()));
+    stand.starts = StartPlaces::new(2);
+    for name in [&["a"], hang].concat() {
+        drop(stand.add(name, Over::Stdio, Persona::legacy()).await);
+        let course = Course { writes: seconds(0), answers: None };
+        stand.spawn.program(name, move |stdio: Stdio| program(stdio, Instant::now(), course));
+    }
+    let begun = Instant::now();
+    stand.spawn.program("a", move |stdio: Stdio| ends_at_first(stdio, begun, lives));
+    change(stand.upstream("a"));
+    (stand.start().await, begun)
+}
+
+async fn first_health(running: &Running) -> String {
+    testkit::idle().await;
+    format!("{:?}", running.gateway.health()[0].1)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_program_that_waits_for_its_turn_loses_no_time_when_it_is_asked_how_it_is() {
+    let short = |plan: &mut UpstreamPlan| plan.deadlines.connect = seconds(5);
+    let (running, begun) = one_ends_and_others_hang(Duration::ZERO, &["b", "c", "d", "e", "f"], short).await;
+    sleep_until(begun + seconds(9)).await;
+    let health = first_health(&running).await;
+    assert!(health.contains("the process ended") && !health.contains("no answer within"), "{health}");
+    sleep_until(begun + seconds(31)).await;
+    let health = first_health(&running).await;
+    assert!(health.contains("Up"), "{health}");
+}
+
+/// Clients miss what they had, and it is known to start.
+#[tokio::test(start_paused = true)]
+async fn a_server_that_was_up_is_started_before_those_that_never_were() {
+    let (running, begun) =
+        one_ends_and_others_hang(seconds(5), &["b", "c", "d", "e", "f", "g"], |_| {}).await;
+    sleep_until(begun + seconds(3)).await;
+    assert!(first_health(&running).await.contains("Up"));
+    sleep_until(begun + seconds(7)).await;
+    let health = first_health(&running).await;
+    assert!(health.contains("the process ended"), "{health}");
+    sleep_until(begun + seconds(12)).await;
+    let health = first_health(&running).await;
+    assert!(health.contains("Up"), "{health}");
 }

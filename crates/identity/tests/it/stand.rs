@@ -9,6 +9,7 @@ use base::clock::Clock;
 use base::metrics::Metrics;
 use base::plan::identity::{IssuerPlan, ResourcePlan};
 use base::sink::Sinks;
+use base::start_places::StartPlaces;
 use base::world::World;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use identity::{Identifier, Identities};
@@ -187,7 +188,7 @@ impl Stand {
             memory: Memory::default(),
             workers: Workers::default(),
             children: Arc::new(Semaphore::new(0)),
-            starts: Arc::new(Semaphore::new(0)),
+            starts: StartPlaces::new(0),
             store,
             tasks: tasks.clone(),
         };

@@ -214,7 +214,7 @@ mod tests {
             memory: transport::memory::Memory::default(),
             workers: Workers::default(),
             children: Arc::new(Semaphore::new(0)),
-            starts: base::world::start_places(),
+            starts: base::start_places::StartPlaces::of_this_machine(),
             store: Some(Arc::new(Store::open(&place, Settings::default()).await.unwrap())),
             tasks: TaskTracker::new(),
         };

@@ -69,7 +69,7 @@ fn own(tasks: &TaskTracker) -> Upstream {
         memory: Memory::default(),
         workers: Workers::default(),
         children: Arc::new(Semaphore::new(0)),
-        starts: base::world::start_places(),
+        starts: base::start_places::StartPlaces::of_this_machine(),
         store: None,
         tasks: tasks.clone(),
     };

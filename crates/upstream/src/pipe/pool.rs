@@ -281,8 +281,7 @@ impl<B: Begin> PipePool<B> {
         if !B::IS_COSTLY {
             return None;
         }
-        // Nobody closes it.
-        Arc::clone(&self.shared.world.starts).acquire_owned().await.ok()
+        self.shared.world.starts.place(self.shared.was_up()).await
     }
 
     fn unused(&self) -> CallError {
