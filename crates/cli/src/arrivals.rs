@@ -1,4 +1,4 @@
-//! How the servers of a configuration come up: for a person a line for each as it comes, and in one sentence what came of it.
+//! How servers come up: for a person a line for each as it comes, and in one sentence what came of it.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -11,12 +11,9 @@ use gateway::assembly::Gateway;
 use tokio::time::{Instant, sleep, timeout};
 use upstream::{Health, Upstream};
 
-/// After so long a person is told of a program that it is still starting, and what it says.
-const STILL: Duration = Duration::from_secs(2);
-/// The same for one that says nothing.
-const SILENT: Duration = Duration::from_secs(10);
-/// How soon they are told again what else it says, and how often it is looked.
+/// How soon they are told again what else it says.
 const AGAIN: Duration = Duration::from_secs(5);
+/// How often it is looked.
 const LOOK_AT_START: Duration = Duration::from_millis(200);
 /// For so long the tools of a server that is up are waited for, and how often it is looked.
 const TOOLS: Duration = Duration::from_secs(5);
@@ -84,35 +81,77 @@ pub(crate) fn brief(server: &str, Why { what, said }: &Why) -> String {
     all.chars().take(MOST - 1).chain(['…']).collect()
 }
 
-/// The line of a program's last words that says most.
+/// What in a line is likely to be the reason why a program has ended.
+const SIGNS: [&str; 18] = [
+    "error",
+    "required",
+    "missing",
+    "not set",
+    "not found",
+    "no such",
+    "cannot",
+    "can't",
+    "could not",
+    "unable",
+    "fail",
+    "fatal",
+    "invalid",
+    "denied",
+    "refused",
+    "exception",
+    "panic",
+    "must",
+];
+
+/// The line of a program's last words that says most: one that looks like a reason, or all that it said. What else it may chat of is none.
 fn telling(said: &str) -> Option<&str> {
     let tells = |line: &str| {
         let line = line.to_ascii_lowercase();
-        ["error", "required", "missing", "not set", "not found", "cannot", "fatal"]
-            .iter()
-            .any(|sign| line.contains(sign))
+        SIGNS.iter().any(|sign| line.contains(sign))
     };
     let lines: Vec<_> = said.split(" | ").map(str::trim).filter(|line| !line.is_empty()).collect();
-    lines.iter().rfind(|line| tells(line)).or_else(|| lines.last()).copied()
+    match lines.as_slice() {
+        [only] => Some(only),
+        several => several.iter().rfind(|line| tells(line)).copied(),
+    }
 }
 
-/// Tells what a server says that is still starting, as long as nobody stops it; of one that says nothing after a while that it is.
-pub(crate) async fn tell_of_start(server: &Upstream, tell: impl Fn(&str)) -> Infallible {
-    let (mut told, mut last) = (None, None::<Instant>);
+/// When somebody is told of a program that is still starting.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Telling {
+    /// After how long, if it says something.
+    says: Duration,
+    /// After how long, if it says nothing.
+    silent: Duration,
+}
+
+impl Telling {
+    /// For a person who looks at many servers as they come.
+    pub(crate) const COMING: Self = Self { says: Duration::from_secs(2), silent: Duration::from_secs(10) };
+    /// For a person who waits for it.
+    pub(crate) const AWAITED: Self = Self { says: Duration::from_secs(2), silent: Duration::from_secs(2) };
+    /// For whoever keeps what is said, and may be a program.
+    pub(crate) const KEPT: Self = Self { says: Duration::from_secs(10), silent: Duration::from_secs(10) };
+}
+
+/// Tells that a server is still starting, for how long, and what it says, as long as nobody stops it: again when it says something
+/// else, and when it has taken twice as long.
+pub(crate) async fn tell_of_start(server: &Upstream, when: Telling, tell: impl Fn(&str)) -> Infallible {
+    let mut told = None::<(Option<String>, Duration)>;
     loop {
         sleep(LOOK_AT_START).await;
         let Some(CallError::Starting { so_far, .. }) = server.starting() else { continue };
-        if so_far < STILL || last.is_some_and(|last| last.elapsed() < AGAIN) {
-            continue;
-        }
-        let words = match server.said().as_deref().and_then(|said| said.rsplit(" | ").next()) {
-            Some(said) => format!("still starting: {said}"),
-            None if so_far >= SILENT => "still starting; it has said nothing yet".to_owned(),
-            None => continue,
+        let words = server.said().and_then(|said| said.rsplit(" | ").next().map(str::to_owned));
+        let due = match &told {
+            None if words.is_some() => when.says,
+            None => when.silent,
+            Some((before, at)) if *before == words => (*at * 2).max(*at + AGAIN),
+            Some((_, at)) => *at + AGAIN,
         };
-        if told.as_ref() != Some(&words) {
-            tell(&words);
-            (told, last) = (Some(words), Some(Instant::now()));
+        if so_far >= due {
+            let says = words.as_deref().unwrap_or("it has said nothing yet");
+            tell(&format!("starting for {}: {says}", Lasting(Duration::from_secs(so_far.as_secs()))));
+            told = Some((words, so_far));
         }
     }
 }
@@ -165,5 +204,15 @@ mod tests {
             "17 of 20 up; down: brave: Error: BRAVE_API_KEY is required; web: Connection refused; left out: 天気"
         );
         assert_eq!(brief("a", &"x".repeat(500).into()).chars().count(), 120);
+        let why = |said: &str| Why {
+            what: "the process ended (exit status: 1)".to_owned(),
+            said: Some(said.to_owned()),
+        };
+        assert_eq!(
+            brief("a", &why("Server v1.2 | listening for requests")),
+            "the process ended (exit status: 1)"
+        );
+        assert_eq!(brief("a", &why("Could not read /x | at main (a.js:3) | Bye")), "Could not read /x");
+        assert_eq!(brief("a", &why("KEY is wrong")), "KEY is wrong");
     }
 }

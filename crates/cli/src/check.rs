@@ -13,7 +13,7 @@ use futures_util::stream::FuturesUnordered;
 use mcp::discover::Discovered;
 use upstream::Health;
 
-use crate::arrivals::{self, Tally};
+use crate::arrivals::{self, Tally, Telling};
 use crate::client::{Client, Deaf};
 use crate::exit::Exit;
 use crate::fault::Fault;
@@ -179,7 +179,7 @@ async fn reach(mut server: UpstreamPlan, rule: SchemaRule, width: usize) -> Reac
                         paint.off
                     )));
                 };
-                arrivals::tell_of_start(server, tell).await
+                arrivals::tell_of_start(server, Telling::COMING, tell).await
             }
             None => std::future::pending().await,
         }

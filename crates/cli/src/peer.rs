@@ -1,19 +1,23 @@
 //! What all commands have in common that speak to servers.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use base::masks::Masks;
 use base::plan::{EraRule, UpstreamPlan};
 use clap::ValueEnum;
+use futures_util::future::join_all;
 use mcp::version::Era;
 use transport::wire::Tap;
+use upstream::Upstream;
 
+use crate::arrivals::{self, Telling};
 use crate::client::Client;
 use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::inherit::Inheriting;
-use crate::print;
+use crate::print::{self, Paint};
 use crate::show::wire::Wire;
 use crate::signals::Ends;
 use crate::targets::Targets;
@@ -87,10 +91,12 @@ impl Peer {
         }
         let mut client = Client::of(&servers, self.tap(&servers.masks()))?;
         let mut ends = Ends::listen()?;
+        let awaited = client.gateway().servers();
         let outcome = tokio::select! {
             outcome = speak(&mut client) => outcome.map_err(|fault| with_cure(fault, &servers)),
             fault = self.time_out() => Err(fault),
             () = ends.asked() => Err(Fault::Interrupted),
+            never = tell_of_starts(&awaited, servers.file().is_some()) => match never {},
         };
         // What is still under way is cancelled, and processes end. Who does not want to wait for that says so again.
         tokio::select! {
@@ -130,6 +136,24 @@ impl Peer {
             None => std::future::pending().await,
         }
     }
+}
+
+/// Tells which programs are still starting, as long as nobody stops it.
+async fn tell_of_starts(servers: &[Arc<Upstream>], have_names: bool) -> Infallible {
+    let when = if print::err_is_seen() { Telling::AWAITED } else { Telling::KEPT };
+    let width = servers.iter().map(|server| server.name().chars().count()).max().unwrap_or_default();
+    let each = servers.iter().map(|server| {
+        let tell = move |text: &str| {
+            let (name, paint) = (server.name(), Paint::stderr());
+            let name = if have_names { format!("{name:<width$}  ") } else { String::new() };
+            let text = print::safe_err(text).replace('\n', " ");
+            print::err(&format!("  {name}{}...{}   {text}\n", paint.dim, paint.off));
+        };
+        arrivals::tell_of_start(server, when, tell)
+    });
+    join_all(each).await;
+    // Where there are none, none is told of.
+    std::future::pending().await
 }
 
 fn with_cure(fault: Fault, targets: &Targets) -> Fault {

@@ -15,7 +15,7 @@ use transport::net::Address;
 use transport::workers::Workers;
 use upstream::Upstream;
 
-use crate::arrivals::{self, Tally};
+use crate::arrivals::{self, Tally, Telling};
 use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::inherit::Inheriting;
@@ -304,7 +304,7 @@ async fn come(
     };
     let came = tokio::select! {
         came = arrivals::arrival(gateway, server) => came,
-        never = arrivals::tell_of_start(server, |text| tell((paint.dim, "..."), text)) => match never {},
+        never = arrivals::tell_of_start(server, Telling::COMING, |text| tell((paint.dim, "..."), text)) => match never {},
     };
     let came = came.map(|text| tell((paint.good, "up"), &text));
     if let Err(why) = &came {

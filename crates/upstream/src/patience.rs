@@ -1,11 +1,15 @@
 //! How long others wait for a server, and what is made of it when it lets them wait.
 
+use std::sync::Arc;
+
 use auth::Principal;
 use base::error::CallError;
 use base::fault::Fault;
 use base::plan::SessionRule;
+use mcp::discover::Discovered;
+use mcp::meta::ClientFacts;
 use mcp::version::Era;
-use tokio::time::{Duration, Instant};
+use tokio::time::{Duration, Instant, timeout};
 
 use crate::answer::Answer;
 use crate::link::Health;
@@ -55,13 +59,34 @@ impl Upstream {
         self.shared.breaker.due().is_none() && matches!(*self.shared.health().borrow(), Health::Up { .. })
     }
 
+    /// Whether it is waited for until it has started or is given up: a program, where nobody stays who could be told later that it is
+    /// there.
+    pub fn is_waited_out(&self) -> bool {
+        self.is_process() && !self.plan().watched
+    }
+
+    /// What it is found to be for a client, for whom that takes no longer than `within`; a start that is waited out is bounded where
+    /// the program is started.
+    pub async fn discovered_within(
+        &self,
+        within: Duration,
+        (principal, era, client): (&Principal, Era, &ClientFacts),
+    ) -> Option<Result<(Era, Arc<Discovered>), CallError>> {
+        let found = self.discovered(principal, era, Some(client));
+        if self.is_waited_out() { Some(found.await) } else { timeout(within, found).await.ok() }
+    }
+
     /// How long others wait for it: longer while it is a program that is being started for the first time.
     pub fn grace(&self) -> Duration {
         let deadlines = &self.plan().deadlines;
         // Where each client has a process of its own, each is started for the first time.
         let first = self.health() == Health::Unknown || self.plan().sessions == SessionRule::PerClient;
-        let starts = self.is_process() && first;
-        if starts { deadlines.starting } else { deadlines.grace }.min(deadlines.list)
+        match self.is_process() && first {
+            // Its lists have their time from its start on.
+            true if self.is_waited_out() => deadlines.starting,
+            true => deadlines.starting.min(deadlines.list),
+            false => deadlines.grace.min(deadlines.list),
+        }
     }
 
     /// For how long something has been waited for.
@@ -83,6 +108,7 @@ impl Upstream {
         let (since, grace) = (self.shared.suspense.since().unwrap_or(now), self.grace());
         let until = (since + grace).max(now + MOMENT.min(grace));
         match want {
+            Want::Description if self.is_waited_out() => until,
             Want::Description => until.min(now + DESCRIPTION),
             Want::List => until,
         }

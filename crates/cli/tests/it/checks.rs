@@ -1,6 +1,6 @@
 //! `portolan check`.
 
-use crate::program::{PORTOLAN, assert_ended, command, finish, reference_server};
+use crate::program::{PORTOLAN, Running, assert_ended, command, finish, reference_server};
 
 fn check(text: &str, name: &str, args: &[&str]) -> crate::program::Ended {
     let dir = tempfile::tempdir().unwrap();
@@ -310,4 +310,31 @@ fn programs_get_what_the_command_line_says() {
     let more = said(&["--inherit-env", "MORE,OTHER", "--no-network-env"]);
     assert!(more.contains("[] [more] [other]"), "{more}");
     assert_eq!(finish(&mut command(&["check", "mcp.json", "--inherit-env", "A*"])).code, Some(2));
+}
+
+/// As `npx` and `uvx` do when they download a program first. Who asks one thing and ends waits for it, however long it may be silent.
+#[test]
+fn a_program_that_writes_to_stderr_while_it_starts_is_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = format!(
+        "[upstream.up]\nera = \"modern\"\ntimeouts = {{ connect = \"2s\", list = \"2s\" }}\ncommand = [\"sh\", \"-c\", \"for i in 1 2 3 4 5 6 7 8 9 10; do \
+         echo Downloading >&2; sleep 0.5; done; exec {PORTOLAN} reference-server --stdio\"]\n\
+         [upstream.well]\ncommand = [{PORTOLAN:?}, \"reference-server\", \"--stdio\"]\n"
+    );
+    std::fs::write(dir.path().join("c.toml"), text).unwrap();
+    let commands: [(&[&str], &str); 5] = [
+        (&["check", "c.toml", "--connect"], "  up    up    modern, 2026-07-28, 39 tools"),
+        (&["list", "c.toml"], "up__add"),
+        (&["list", "c.toml", "up", "tools"], "add"),
+        (&["discover", "c.toml"], "up    modern, revision 2026-07-28"),
+        (&["call", "c.toml", "up__add", "a=1", "b=2"], "3"),
+    ];
+    let running = commands.map(|(args, _)| Running::spawn(command(args).current_dir(dir.path())));
+    for (mut running, (args, right)) in running.into_iter().zip(commands) {
+        let mut said = Vec::from_iter(std::iter::from_fn(|| running.stdout.last()));
+        said.extend(std::iter::from_fn(|| running.stderr.last()));
+        assert!(said.iter().any(|line| line.contains(right)), "{args:?} {said:#?}");
+        assert!(!said.iter().any(|line| line.contains("warning")), "{args:?} {said:#?}");
+        assert_eq!(running.code(), Some(0), "{args:?}");
+    }
 }

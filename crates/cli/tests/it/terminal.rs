@@ -92,3 +92,21 @@ fn a_list_of_nothing_says_so() {
     let ended = run(&["list", &server]);
     assert_eq!((ended.code, &*ended.stdout, &*ended.stderr), (Some(0), "", "(empty)\n"));
 }
+
+/// However long that may take.
+#[test]
+fn a_person_is_told_what_is_waited_for() {
+    let text = format!(
+        "echo Downloading it >&2; sleep 4; exec {} reference-server --stdio",
+        crate::program::PORTOLAN
+    );
+    let seen = on_terminal(&mut command(&["list", "tools", "--color", "never", "--", "sh", "-c", &text]));
+    assert!(seen.starts_with("  ...   starting for ") && seen.contains(" s: Downloading it\n"), "{seen}");
+    assert!(seen.contains("tools (39)"), "{seen}");
+    let seen =
+        on_terminal(&mut command(&["list", "--timeout", "4s", "--color", "never", "--", "sleep", "60"]));
+    assert!(
+        seen.starts_with("  ...   starting for ") && seen.contains(" s: it has said nothing yet\n"),
+        "{seen}"
+    );
+}

@@ -16,7 +16,7 @@ use mcp::discover::Discovered;
 use mcp::method::{self, Kind, Method};
 use mcp::version::Era;
 use tokio::sync::watch;
-use tokio::time::{Duration, Instant, sleep_until, timeout};
+use tokio::time::{Duration, Instant, sleep_until, timeout_at};
 use upstream::{Health, Upstream, Want};
 
 use crate::caller::Caller;
@@ -178,8 +178,13 @@ impl Reader {
                 None => return Err(ListFault::Call(self.late_list(method))),
             }
         }
-        let (begun, within) = (Instant::now(), self.upstream.plan().deadlines.list);
         let _waited = self.upstream.waited();
+        // What its start takes is not time that its list takes, where that is waited out.
+        if self.upstream.is_waited_out() {
+            let found = self.upstream.discovered(&caller.principal, caller.era(), Some(&caller.facts)).await;
+            found.map_err(ListFault::Call)?;
+        }
+        let (begun, within) = (Instant::now(), self.upstream.plan().deadlines.list);
         let part = self.shelf.all(method, (from, most), caller, begun + within).await;
         self.take_note(method, &part, begun);
         if matches!(part, Err(ListFault::Call(_))) {
@@ -205,6 +210,7 @@ impl Reader {
         let until = match wait {
             Patience::Fair => self.upstream.patience(Want::Description),
             Patience::Whole if self.upstream.sick().is_some() => Instant::now(),
+            Patience::Whole if self.upstream.is_waited_out() => Instant::now() + self.upstream.grace(),
             Patience::Whole => Instant::now() + self.upstream.plan().deadlines.list,
         };
         let (this, own) = (Arc::clone(self), Caller { session: None, ..caller.beyond_the_request() });
@@ -234,8 +240,8 @@ impl Reader {
     async fn read_description(self: Arc<Self>, caller: Caller) -> Description {
         let _waited = self.upstream.waited();
         let within = self.upstream.plan().deadlines.list;
-        let found = self.upstream.discovered(&caller.principal, caller.era(), Some(&caller.facts));
-        let Ok(found) = timeout(within, found).await else {
+        let whose = (&caller.principal, caller.era(), &caller.facts);
+        let Some(found) = self.upstream.discovered_within(within, whose).await else {
             let error = CallError::Deadline { upstream: self.upstream.name().to_owned(), after: within };
             self.upstream.hung(&error);
             return Err(error);
@@ -348,16 +354,22 @@ impl Reader {
         let before = self.shelf.last(method, caller);
         let waited = self.upstream.waited();
         let within = self.upstream.plan().deadlines.list;
+        let late = || {
+            ListFault::Call(CallError::Deadline { upstream: self.upstream.name().to_owned(), after: within })
+        };
         let read = async {
-            let known = self.upstream.discovered(&caller.principal, caller.era(), Some(&caller.facts)).await;
+            let whose = (&caller.principal, caller.era(), &caller.facts);
+            let known = self.upstream.discovered_within(within, whose).await.ok_or_else(late)?;
             let (_, discovered) = known.map_err(ListFault::Call)?;
+            // What its start took is not time that its list takes, where that is waited out.
+            let due = if self.upstream.is_waited_out() { Instant::now() } else { begun } + within;
             if method.capability.is_some_and(|capability| !discovered.capabilities.has(capability)) {
                 return Ok(Pages::default());
             }
-            self.shelf.all(method, (None, usize::MAX), caller, begun + within).await
+            let all = self.shelf.all(method, (None, usize::MAX), caller, due);
+            timeout_at(due, all).await.unwrap_or_else(|_elapsed| Err(late()))
         };
-        let late = || CallError::Deadline { upstream: self.upstream.name().to_owned(), after: within };
-        let part = timeout(within, read).await.unwrap_or_else(|_elapsed| Err(ListFault::Call(late())));
+        let part = read.await;
         drop(waited);
         self.take_note(method, &part, begun);
         Read { part, state, before }

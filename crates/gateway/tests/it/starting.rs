@@ -65,11 +65,29 @@ async fn program(stdio: Stdio, begun: Instant, course: Course) -> i32 {
 
 /// Such a program, behind a route beside another server or alone; and when it was started.
 async fn starts(course: Course, beside: bool) -> (Running, MemorySpawn, Instant) {
+    starts_with(course, beside, |_| {}).await
+}
+
+/// What the commands change that ask one thing and end.
+fn one_thing(plan: &mut UpstreamPlan) {
+    let ever = seconds(24 * 3600);
+    plan.watched = false;
+    (plan.deadlines.call, plan.deadlines.call_max) = (ever, ever);
+    (plan.deadlines.grace, plan.deadlines.starting) = (ever, ever);
+}
+
+/// The same with something changed in what is planned for each of them.
+async fn starts_with(
+    course: Course,
+    beside: bool,
+    change: fn(&mut UpstreamPlan),
+) -> (Running, MemorySpawn, Instant) {
     let mut stand = Stand::new(Arc::new(MemoryNetwork::default()));
     if beside {
         drop(stand.add("a", Over::Http, Persona::modern().tools(&["t"])).await);
     }
     drop(stand.add("up", Over::Stdio, Persona::legacy()).await);
+    stand.plan.upstreams.iter_mut().for_each(change);
     let begun = Instant::now();
     stand.spawn.program("up", move |stdio: Stdio| program(stdio, begun, course));
     let spawn = stand.spawn.clone();
@@ -109,6 +127,45 @@ async fn a_program_that_writes_to_stderr_while_it_starts_is_given_more_time() {
     assert!(matches!(running.gateway.health()[1].1, Health::Up { .. }));
     assert!(!spawn.log().iter().any(|event| matches!(event, Event::Terminated(1) | Event::Killed(1))));
     assert_eq!(spawn.live(), 1, "{:?}", spawn.log());
+}
+
+/// As the commands do that ask one thing and end: nobody stays to whom it could be told later that the program is there.
+#[tokio::test(start_paused = true)]
+async fn who_asks_one_thing_and_ends_waits_for_a_program_that_takes_long_to_start() {
+    for beside in [true, false] {
+        let (tool, server) = if beside { ("up__t", "\"a__t\"") } else { ("t", "\"t\"") };
+        for method in ["tools/list", "server/discover", "tools/call"] {
+            let course = Course { writes: seconds(60), answers: Some(seconds(60)) };
+            let (running, spawn, begun) = starts_with(course, beside, one_thing).await;
+            let text = match method {
+                "tools/call" => call(&running, tool).await.unwrap(),
+                _ => ask::modern(&running.client, method, "").await.response().await,
+            };
+            assert_eq!(begun.elapsed(), seconds(60), "{method} {text}");
+            assert!(text.contains("\"result\"") && !text.contains("degraded"), "{method} {text}");
+            assert!(method != "tools/list" || text.contains(tool) && text.contains(server), "{text}");
+            assert!(
+                !spawn.log().iter().any(|event| matches!(event, Event::Terminated(1) | Event::Killed(1)))
+            );
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_one_thing_and_ends_hears_when_a_program_is_given_up() {
+    for (writes, given_up, why) in
+        [(20, 50, "it said nothing within 30s (timeouts.connect)"), (3600, 300, "not started within 300s")]
+    {
+        let course = Course { writes: seconds(writes), answers: None };
+        let (running, _spawn, begun) = starts_with(course, false, one_thing).await;
+        let text = call(&running, "t").await.unwrap();
+        assert_eq!(
+            (reason(&text), begun.elapsed()),
+            (Some("upstream_unreachable"), seconds(given_up)),
+            "{text}"
+        );
+        assert!(health(&running).await.contains(why), "{}", health(&running).await);
+    }
 }
 
 /// There is nothing else to show, and so it is an error that says why.

@@ -142,7 +142,7 @@ impl<B: Begin> PipePool<B> {
 
     /// The conversation for `whose`, begun if there is none. One that others are beginning is waited for, and goes on
     /// beginning when nobody waits any more: the next call finds it, where a program that is slow to start would never get
-    /// there. Of one that is late everybody hears at once.
+    /// there. Of one that is late everybody hears at once, if they stay to find it later.
     pub(crate) async fn running(self: &Arc<Self>, whose: &Whose, need: Need) -> Result<Running, CallError> {
         loop {
             if let Some(running) = self.fitting(whose, need) {
@@ -260,7 +260,7 @@ impl<B: Begin> PipePool<B> {
         let started = tokio::select! {
             biased;
             started = self.start(whose, &start.signs) => started,
-            late = start.given_up(silence, || self.is_late(silence, &start.signs)) => {
+            late = start.given_up(silence, || self.is_late(silence, start)) => {
                 Err(self.shared.not_there(Why { what: self.begin.was_late(late), said: start.signs.said() }))
             }
             () = self.stopped.cancelled() => return Err(self.unused()),
@@ -288,14 +288,19 @@ impl<B: Begin> PipePool<B> {
         self.shared.unreachable("Portolan no longer uses it")
     }
 
-    /// One is given more time. Until it has begun, the server is down for whoever asks.
-    fn is_late(&self, silence: Duration, signs: &Signs) {
+    /// One is given more time. Until it has begun, the server is down for whoever asks; but who asks one thing and ends waits for it,
+    /// since nobody could tell them later.
+    fn is_late(&self, silence: Duration, start: &Starting<'_>) {
+        if !self.shared.plan.watched {
+            return;
+        }
+        start.is_late_now();
         if !self.is_up() {
             let why = format!(
                 "it is still starting after {silence:?}, and goes on writing to stderr; it is given up when that is silent for as long \
                  (timeouts.connect)"
             );
-            self.shared.set_health(Health::Down { why, said: signs.said() });
+            self.shared.set_health(Health::Down { why, said: start.signs.said() });
         }
     }
 

@@ -150,22 +150,23 @@ impl Starting<'_> {
                 return why;
             }
             if let Some(on_late) = on_late.take() {
-                self.change(|start| start.is_late = true);
                 on_late();
             }
             sleep_until(due).await;
         }
     }
 
+    /// Nobody is to wait for it any more.
+    pub(super) fn is_late_now(&self) {
+        self.starts.0.send_modify(|starts| {
+            let start = starts.iter_mut().find(|start| start.number == self.number);
+            start.map(|start| start.is_late = true).unwrap_or_default();
+        });
+    }
+
     pub(super) fn is_late(&self) -> bool {
         let starts = self.starts.0.borrow();
         starts.iter().any(|start| start.number == self.number && start.is_late)
-    }
-
-    fn change(&self, change: impl FnOnce(&mut Start)) {
-        self.starts.0.send_modify(|starts| {
-            starts.iter_mut().find(|start| start.number == self.number).map(change);
-        });
     }
 }
 
