@@ -71,7 +71,7 @@ const FLOORS: &[(&str, &str)] = &[
     ("transport", "workers wire tls spell descriptors net memory child lines http lib"),
     (
         "upstream",
-        "temper order notices link failed eras health departed ask unsolicited backlog arrival suspense shared \
+        "temper order notices link failed eras health departed ask unsolicited backlog arrival suspense challenge shared \
          last_words pipe stdio sse http own notification_stream answer upstream send health_check patience retry lib",
     ),
     (

@@ -73,12 +73,14 @@ pub enum CallError {
         upstream: String,
     },
     /// The server wants credentials that it was not given.
-    #[error("upstream {upstream:?} refuses our credentials (HTTP {status})")]
+    #[error("upstream {upstream:?} refuses our credentials (HTTP {status}){}", after_colon(said.as_deref()))]
     Unauthorized {
         /// The server.
         upstream: String,
         /// 401 or 403.
         status: u16,
+        /// What it says to why, for the operator.
+        said: Option<String>,
     },
     /// The connection or the process ended before the answer.
     #[error("upstream {upstream:?} broke off before it answered: {why}")]
@@ -255,6 +257,10 @@ impl CallError {
 /// What it is that a server is not there. One that answers was reached.
 pub(crate) fn absence(why: &Why) -> &'static str {
     if why.what.starts_with("it answers HTTP") { "does not serve now" } else { "cannot be reached" }
+}
+
+fn after_colon(text: Option<&str>) -> String {
+    text.map(|text| format!(": {text}")).unwrap_or_default()
 }
 
 /// Whole seconds, of which there is at least one.

@@ -145,7 +145,8 @@ pub fn wire(error: &CallError) -> ErrorRow {
             // That it takes long was said once.
             ..row(StatusCode::OK, Answered, own::UNAVAILABLE, Level::DEBUG, "upstream_starting")
         },
-        CallError::Unauthorized { upstream, .. } => ErrorRow {
+        CallError::Unauthorized { upstream, status, .. } => ErrorRow {
+            text: format!("upstream {upstream:?} refuses our credentials (HTTP {status})"),
             data: Some(data("upstream_unauthorized", upstream, Retry::No)),
             ..row(StatusCode::OK, Answered, own::UNAUTHORIZED, Level::WARN, "upstream_unauthorized")
         },

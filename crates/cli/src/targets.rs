@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use base::masks::Masks;
 use base::plan::{Limits, Naming, Plan, PrefixRule, Reach, RoutePlan, StdioReach, UpstreamPlan};
+use http::header::AUTHORIZATION;
 
 use crate::fault::Fault;
 use crate::inherit::Inheriting;
@@ -179,10 +180,17 @@ impl Targets {
             Reach::Http(_) if why.contains("lookup address") => {
                 Some("look at the host of its URL".to_owned())
             }
-            Reach::Http(_) if why.contains("refuses our credentials") => Some(match file {
-                Some(file) => format!("give it some under its `headers` in {file}"),
-                None => "give it some: -H 'Authorization: Bearer ${env:TOKEN}'".to_owned(),
-            }),
+            Reach::Http(http) if why.contains("refuses our credentials") => {
+                let given = http.headers.iter().any(|(name, _)| *name == AUTHORIZATION);
+                Some(match (file, given) {
+                    (Some(file), true) => format!("look at `Authorization` under its `headers` in {file}"),
+                    (None, true) => {
+                        "look at the token in the header Authorization that it was given".to_owned()
+                    }
+                    (Some(file), false) => format!("give it some under its `headers` in {file}"),
+                    (None, false) => "give it some: --header 'Authorization: Bearer ${env:TOKEN}'".to_owned(),
+                })
+            }
             Reach::Http(_) | Reach::Own => None,
         }
     }

@@ -364,9 +364,7 @@ impl HttpWire {
     /// What it means that a server does not say what it is.
     fn unwell(&self, verdict: &Verdict) -> CallError {
         match verdict {
-            Verdict::Unauthorized(status) => {
-                CallError::Unauthorized { upstream: self.shared.plan.name.clone(), status: *status }
-            }
+            Verdict::Unauthorized(status) => self.shared.unauthorized(*status),
             Verdict::Unwell(status) => {
                 let why = format!("it answers HTTP {status}");
                 let fault = StatusCode::from_u16(*status).ok().and_then(Fault::of_status);
@@ -436,7 +434,7 @@ impl HttpWire {
         all.insert(CONTENT_TYPE, JSON);
         let (jar, to) = (Jar::default(), &self.reach.destination);
         let sent = self.site.send(Method::POST, to, all, body, &jar).await;
-        let reply = sent.map_err(|fault| self.fault(fault))?;
+        let reply = self.shared.came(sent)?;
         match reply.headers().get(&headers::SESSION_ID) {
             Some(session) => self.jars.keep(jar, session.clone()),
             None => self.jars.shared.keep(to, reply.headers()),
@@ -464,13 +462,13 @@ impl HttpWire {
         if self.is_of_one_client(&all) {
             // What it is answered with may stand for that client, and others share the jar.
             let sent = self.site.send(method, &self.reach.destination, all, body, &jar.copy()).await;
-            return sent.map_err(|fault| self.fault(fault));
+            return self.shared.came(sent);
         }
         let sent = self.site.send(method, &self.reach.destination, all, body, jar).await;
         if let Some(session) = session.filter(|_| !fresh.is_empty()) {
             self.jars.keep(fresh, session);
         }
-        sent.map_err(|fault| self.fault(fault))
+        self.shared.came(sent)
     }
 
     /// Whether a request has something of a client's by which it may be told from others who share its cookies.

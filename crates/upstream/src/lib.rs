@@ -13,6 +13,7 @@ mod answer;
 mod arrival;
 mod ask;
 mod backlog;
+mod challenge;
 mod departed;
 mod eras;
 mod failed;

@@ -1,12 +1,13 @@
 //! What all parts of one upstream share.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use base::era::PerEra;
 use base::error::CallError;
 use base::fault::{Fault, Why};
 use base::plan::{EraRule, Reach, TransportRule, UpstreamPlan};
+use base::sync::lock;
 use base::world::World;
 use http::StatusCode;
 use mcp::discover::Discovered;
@@ -17,9 +18,10 @@ use mcp::notify::{Notice, Seen};
 use mcp::tolerant;
 use mcp::version::{Era, Revision};
 use tokio::sync::watch;
-use transport::http::client::SendFault;
+use transport::http::client::{Reply, SendFault};
 use transport::memory::Share;
 
+use crate::challenge;
 use crate::departed::Departed;
 use crate::eras::Eras;
 use crate::health::breaker_cell::BreakerCell;
@@ -56,6 +58,8 @@ pub(crate) struct Shared {
     /// Counts the beginnings and ends of calls that may change something.
     acts: AtomicU64,
     health: watch::Sender<Health>,
+    /// What it said last to why it refuses our credentials.
+    challenge: Mutex<Option<String>>,
     /// What keeps it from being asked too often when it is sick.
     pub(crate) breaker: BreakerCell,
     /// What keeps others from waiting for it then.
@@ -84,6 +88,7 @@ impl Shared {
             ids: AtomicU64::new(0),
             acts: AtomicU64::new(0),
             health: watch::Sender::new(Health::Unknown),
+            challenge: Mutex::default(),
             suspense: Suspense::default(),
             known: PerEra::default(),
         }
@@ -94,16 +99,16 @@ impl Shared {
         self.known.of(link.era()).send_replace(Some((link.era(), Arc::clone(&link.discovered))));
     }
 
-    /// What is said of a resource in the conversation of one client alone is meant for that client, whether or not it has
-    /// subscribed.
-    pub(crate) fn tell_client_of(&self, whose: &Whose, message: &Message, seen: &Seen) {
-        if let (Some(client), Notice::ResourceUpdated { uri, .. }) = (&whose.session, &seen.notice)
-            && self.plan.resources.shows(uri)
     /// Whether it was ever found to be there.
     pub(crate) fn was_up(&self) -> bool {
         [Era::Modern, Era::Legacy].into_iter().any(|era| self.known.of(era).borrow().is_some())
     }
 
+    /// What is said of a resource in the conversation of one client alone is meant for that client, whether or not it has
+    /// subscribed.
+    pub(crate) fn tell_client_of(&self, whose: &Whose, message: &Message, seen: &Seen) {
+        if let (Some(client), Notice::ResourceUpdated { uri, .. }) = (&whose.session, &seen.notice)
+            && self.plan.resources.shows(uri)
         {
             self.unsolicited.updated(client, message, seen);
         }
@@ -297,12 +302,26 @@ impl Shared {
         }
     }
 
+    /// A reply, or what it means that there is none. What is said with it to why our credentials are refused is kept for the error
+    /// that comes of that, which only the operator reads whole: with forwarded headers it may be another client's of that moment.
+    pub(crate) fn came(&self, sent: Result<Reply, SendFault>) -> Result<Reply, CallError> {
+        let reply = sent.map_err(|fault| self.fault(fault))?;
+        if matches!(reply.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            *lock(&self.challenge) = challenge::reason(reply.headers());
+        }
+        Ok(reply)
+    }
+
+    /// It refuses our credentials.
+    pub(crate) fn unauthorized(&self, status: u16) -> CallError {
+        let said = lock(&self.challenge).as_ref().map(|said| self.masked(said));
+        CallError::Unauthorized { upstream: self.plan.name.clone(), status, said }
+    }
+
     /// What a status without a JSON-RPC body means for a call.
     pub(crate) fn status_fault(&self, status: StatusCode, media: Option<&str>) -> CallError {
         match status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                CallError::Unauthorized { upstream: self.plan.name.clone(), status: status.as_u16() }
-            }
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => self.unauthorized(status.as_u16()),
             StatusCode::TOO_MANY_REQUESTS => self.unreachable("it answers HTTP 429"),
             // It need not be the server that says so: what stands between may have lost it on the way.
             StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {

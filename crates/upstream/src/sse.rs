@@ -188,8 +188,7 @@ impl Target {
         // What one client's own headers are answered with may stand for that client, and others share the jar.
         let apart = if forwards { Some(jar.copy()) } else { None };
         let jar = apart.as_ref().unwrap_or(jar);
-        let sent = self.site.send(method, destination, all, body, jar).await;
-        sent.map_err(|fault| self.shared.fault(fault))
+        self.shared.came(self.site.send(method, destination, all, body, jar).await)
     }
 }
 

@@ -53,7 +53,7 @@ fn every() -> Vec<CallError> {
             so_far: Duration::from_secs(40),
             silence: Duration::from_secs(30),
         },
-        CallError::Unauthorized { upstream: upstream(), status: 401 },
+        CallError::Unauthorized { upstream: upstream(), status: 401, said: Some("expired".to_owned()) },
         CallError::BrokeOff { upstream: upstream(), why: "exit status 1".to_owned().into() },
         CallError::InvalidAnswer { upstream: upstream(), why: "not JSON".to_owned() },
         CallError::MissingCapability { upstream: upstream(), required: r#"{"sampling":{}}"#.to_owned() },

@@ -84,6 +84,23 @@ fn what_is_no_endpoint_is_told_with_what_it_said() {
     }
 }
 
+#[test]
+fn why_a_server_refuses_credentials_is_told_with_what_to_do() {
+    let head = "401 Unauthorized\r\nwww-authenticate: Bearer realm=\"x\", error=\"invalid_token\", error_description=\"It expired, get another\"\r\n";
+    let url = server(move |_| (head.to_owned(), String::new()));
+    let given = ["--header", "Authorization: Bearer s3cret"];
+    for args in [&["list", &url][..], &["call", &url, "add"], &["discover", &url]] {
+        let ended = run(args);
+        let why = "error: the server refuses our credentials (HTTP 401): It expired, get another\n";
+        let hint = "hint: give it some: --header 'Authorization: Bearer ${env:TOKEN}'";
+        assert_eq!(ended.code, Some(4), "{args:?}");
+        assert!(ended.stderr.contains(why) && ended.stderr.contains(hint), "{args:?} {}", ended.stderr);
+        let ended = run(&[args, &given].concat());
+        let hint = "hint: look at the token in the header Authorization that it was given";
+        assert!(ended.stderr.contains(why) && ended.stderr.contains(hint), "{args:?} {}", ended.stderr);
+    }
+}
+
 /// The keys that would cure it.
 #[test]
 fn what_can_be_said_of_a_server_instead_of_found_out_is_named() {
