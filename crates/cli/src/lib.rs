@@ -100,14 +100,14 @@ fn run(args: Args) -> ExitCode {
 }
 
 fn run_logged(command: Command, voice: Voice) -> ExitCode {
-    // What answers one question says what is wrong as an answer, whoever reads the log.
+    // What answers one question says what is wrong as an answer, whoever reads the log: that has nothing of it.
     let teller = if command.runs_long() { voice } else { Voice::Person };
     // Whoever carries many connections starts threads for them.
     let runtime = match Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return ended(&Fault::outside("cannot start threads", &error), teller),
     };
-    let outcome = runtime.block_on(command.run(voice));
+    let outcome = runtime.block_on(command.run(teller));
     // Dropping it would wait for a read of stdin that may never end.
     runtime.shutdown_timeout(PARTING);
     match outcome {

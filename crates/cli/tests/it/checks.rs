@@ -338,3 +338,21 @@ fn a_program_that_writes_to_stderr_while_it_starts_is_waited_for() {
         assert_eq!(running.code(), Some(0), "{args:?}");
     }
 }
+
+/// The log of such a command is nobody's to read.
+#[test]
+fn a_broken_configuration_is_told_in_full_by_whichever_command_reads_it() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("c.toml"), "[upstream.a]\ncomand = \"x\"\n").unwrap();
+    for args in
+        [&["api-keys", "list", "c.toml"][..], &["token", "inspect", "c.toml"], &["replicas", "c.toml"]]
+    {
+        let ended = finish(command(args).current_dir(dir.path()));
+        assert_eq!(ended.code, Some(3), "{args:?}");
+        assert!(
+            ended.stderr.contains("c.toml:2:1: error: unknown key \"comand\""),
+            "{args:?} {}",
+            ended.stderr
+        );
+    }
+}
