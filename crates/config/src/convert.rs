@@ -31,6 +31,8 @@ pub(crate) struct Draft<'d, 'a> {
     moved: bool,
     text: String,
     remarks: Vec<String>,
+    /// The variables that the server which is being written needs, and that are not set.
+    lacks: Vec<String>,
 }
 
 impl<'d, 'a> Draft<'d, 'a> {
@@ -42,19 +44,43 @@ impl<'d, 'a> Draft<'d, 'a> {
         outside: &'d Outside<'a>,
     ) -> (String, Vec<String>) {
         let moved = to.parent().is_none_or(|directory| directory != outside.base());
-        let mut draft = Self { outside, moved, text: String::new(), remarks: Vec::new() };
+        let mut draft = Self { outside, moved, text: String::new(), remarks: Vec::new(), lacks: Vec::new() };
         let name = from.file_name().unwrap_or_default().to_string_lossy();
         draft.line(&format!("# Made of {name:?} by `portolan convert`."));
         for (name, why) in left_out {
             draft.line(&format!("# Left out: {name:?}: {}", why.replace('\n', " ")));
         }
+        let (mut is_any_whole, mut lacking) = (false, Vec::new());
         for Entry { name, value } in config.upstream.iter().flat_map(|upstreams| &upstreams.value.0) {
             let Some(At { value: given, .. }) = value else { continue };
-            if !left_out.iter().any(|(left, _)| *left == name.value) {
-                draft.server(&name.value, given);
+            if left_out.iter().any(|(left, _)| *left == name.value) {
+                continue;
+            }
+            let begin = draft.text.len();
+            draft.server(&name.value, given);
+            let (is_off, lacks) = (is_disabled(given), std::mem::take(&mut draft.lacks));
+            is_any_whole |= !is_off && lacks.is_empty();
+            if !is_off && !lacks.is_empty() {
+                lacking.push((begin, name.value.clone(), lacks));
             }
         }
+        // Without any other there would be nothing to serve, and what is missing is said of each place.
+        if is_any_whole {
+            // What is put in moves what comes after it.
+            lacking.iter().rev().for_each(|(begin, name, lacks)| draft.switch_off(*begin, name, lacks));
+            let remark = |(_, name, lacks): &(usize, String, Vec<String>)| {
+                format!("{name:?} is written with disabled = true: {}, take that line out", not_set(lacks))
+            };
+            draft.remarks.extend(lacking.iter().map(remark));
+        }
         (draft.text, draft.remarks)
+    }
+
+    /// Switches off the server that was written there: as long as variables are not set that it needs, the others can be served.
+    fn switch_off(&mut self, begin: usize, name: &str, lacks: &[String]) {
+        let header = format!("\n[upstream.{}]\n", key(name));
+        let lines = format!("# {}, take out the next line.\ndisabled = true\n", not_set(lacks));
+        self.text.insert_str(begin + header.len(), &lines);
     }
 
     fn line(&mut self, line: &str) {
@@ -64,7 +90,7 @@ impl<'d, 'a> Draft<'d, 'a> {
 
     fn server(&mut self, name: &str, given: &Upstream) {
         self.line(&format!("\n[upstream.{}]", key(name)));
-        if given.disabled.as_ref().is_some_and(|disabled| disabled.value) {
+        if is_disabled(given) {
             self.line("disabled = true");
         }
         if given.written.key("url").is_some() {
@@ -154,6 +180,11 @@ impl<'d, 'a> Draft<'d, 'a> {
     fn own(&mut self, server: &str, template: &Template) -> String {
         let mut remarks = Vec::new();
         let text = template.own(self.outside, &|path| self.path(path), &mut remarks);
+        for name in template.lacks(self.outside) {
+            if !self.lacks.iter().any(|known| known == name) {
+                self.lacks.push(name.to_owned());
+            }
+        }
         for remark in remarks {
             let remark = format!("{server:?}: {remark}");
             if !self.remarks.contains(&remark) {
@@ -167,6 +198,15 @@ impl<'d, 'a> Draft<'d, 'a> {
     fn path(&self, path: &str) -> String {
         if self.moved { self.outside.path(path).display().to_string() } else { path.to_owned() }
     }
+}
+
+fn not_set(names: &[String]) -> String {
+    let when = if names.len() == 1 { "is not set; when it is" } else { "are not set; when they are" };
+    format!("{} {when}", names.join(", "))
+}
+
+fn is_disabled(given: &Upstream) -> bool {
+    given.disabled.as_ref().is_some_and(|disabled| disabled.value)
 }
 
 /// Where a file lies, whether or not it is there.

@@ -356,3 +356,21 @@ fn a_broken_configuration_is_told_in_full_by_whichever_command_reads_it() {
         );
     }
 }
+
+/// As it is left out of the client's file, and for as long.
+#[test]
+fn what_a_file_is_converted_to_can_be_used_though_a_variable_is_not_set() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("mcp.json"), ONE_BAD.replace("PROGRAM", PORTOLAN)).unwrap();
+    let run = |args: &[&str]| finish(command(args).current_dir(dir.path()));
+    let ended = run(&["convert", "mcp.json"]);
+    let lacks = "\"bad\" is written with disabled = true: PORTOLAN_TEST_NO_SUCH_KEY is not set; when it is, take that line out";
+    assert!(ended.code == Some(0) && ended.stderr.contains(lacks), "{}", ended.stderr);
+    let checked = run(&["check", "portolan.toml", "--connect"]);
+    assert!(
+        checked.code == Some(0) && checked.stdout.contains("good  up"),
+        "{}{}",
+        checked.stdout,
+        checked.stderr
+    );
+}

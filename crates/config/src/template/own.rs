@@ -47,6 +47,18 @@ impl Template {
     }
 }
 
+impl Template {
+    /// The variables that have to be set, and are not, before the text can be made as Portolan's own file has it.
+    pub(crate) fn lacks<'t>(&'t self, outside: &Outside<'_>) -> Vec<&'t str> {
+        let needed = self.pieces.iter().filter_map(|piece| match piece {
+            Piece::Elsewhere { name, .. }
+            | Piece::Variable { name, default: None, unset: Unset::Fault(_), .. } => Some(name.as_str()),
+            Piece::Literal(_) | Piece::Variable { .. } | Piece::File { .. } => None,
+        });
+        needed.filter(|name| outside.env(name).is_none()).collect()
+    }
+}
+
 /// Adds a reference. After a `$` it would be read as the characters themselves, and there is no other way to write that.
 fn refer(text: &mut String, reference: &str, remarks: &mut Vec<String>) {
     if text.ends_with('$') {

@@ -198,6 +198,50 @@ fn what_cannot_be_carried_over_is_said() {
     assert!(!text.contains("of-the-env-file"));
 }
 
+/// As `serve` leaves it out of the other client's file.
+#[test]
+fn a_server_that_needs_what_is_not_set_does_not_keep_the_others_from_being_served() {
+    let text = r#"{ "mcpServers": {
+      "good": { "command": "x", "env": { "KEY": "${TOKEN}" } },
+      "bad": { "command": "x", "env": { "A": "${NOPE}", "B": "${NOPE:-b}", "C": "${NOPE} ${NONE}" } },
+      "off": { "command": "x", "env": { "A": "${NOPE}" }, "disabled": true },
+      "far": { "url": "https://mcp.example.com/${NOPE}" }
+    } }"#;
+    let files = Files::new(&[("mcp.json", text)]);
+    let (text, said) = made(&files, "mcp.json", "portolan.toml");
+    assert_snapshot!(format!("{text}\n-----\n{said}"), @r#"
+    # Made of "mcp.json" by `portolan convert`.
+
+    [upstream.good]
+    command = ["x"]
+    env = { KEY = "${env:TOKEN}" }
+
+    [upstream.bad]
+    # NOPE, NONE are not set; when they are, take out the next line.
+    disabled = true
+    command = ["x"]
+    env = { A = "${env:NOPE}", B = "${env:NOPE:-b}", C = "${env:NOPE} ${env:NONE}" }
+
+    [upstream.off]
+    disabled = true
+    command = ["x"]
+    env = { A = "${env:NOPE}" }
+
+    [upstream.far]
+    # NOPE is not set; when it is, take out the next line.
+    disabled = true
+    url = "https://mcp.example.com/${env:NOPE}"
+
+    -----
+    "bad" is written with disabled = true: NOPE, NONE are not set; when they are, take that line out
+    "far" is written with disabled = true: NOPE is not set; when it is, take that line out
+    "#);
+    let source = Source { path: files.path("portolan.toml"), text };
+    let loaded = config::load_text_with(source, &Here, &Inherit::default());
+    let names: Vec<_> = loaded.plan.unwrap().upstreams.into_iter().map(|server| server.name).collect();
+    assert_eq!(names, ["good"], "{said}");
+}
+
 #[test]
 fn what_is_no_clients_file_is_not_made_into_anything() {
     let own = "[upstream.a]\ncommand = \"x\"\n";
