@@ -37,6 +37,31 @@ pub struct ChildSpec {
     pub directory: Option<PathBuf>,
 }
 
+impl ChildSpec {
+    /// Whether the program is there, where whoever starts it looks for it.
+    ///
+    /// # Errors
+    /// Why it is not.
+    fn find(&self) -> io::Result<()> {
+        let start = self.directory.clone().unwrap_or_default();
+        if self.program.contains('/') {
+            // A path that may not be looked at may be one that can be started.
+            return match start.join(&self.program).try_exists() {
+                Ok(false) => Err(io::Error::new(io::ErrorKind::NotFound, "there is no such program")),
+                Ok(true) | Err(_) => Ok(()),
+            };
+        }
+        // Without one, the system has its own.
+        let Some(path) = self.env.get("PATH") else { return Ok(()) };
+        let is_there =
+            |directory: PathBuf| start.join(directory).join(&self.program).try_exists().unwrap_or(true);
+        if std::env::split_paths(path).any(is_there) {
+            return Ok(());
+        }
+        Err(io::Error::new(io::ErrorKind::NotFound, "there is no such program in the PATH"))
+    }
+}
+
 impl fmt::Debug for ChildSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The environment holds secrets, and the command may.
@@ -113,6 +138,10 @@ pub struct SystemSpawn {
 
 impl Spawn for SystemSpawn {
     fn spawn(&self, spec: &ChildSpec) -> io::Result<Child> {
+        // A guard would start, and its end would look like the program's.
+        if self.guard.is_some() {
+            spec.find()?;
+        }
         let mut command = match self.guard.as_deref() {
             Some([program, first @ ..]) => {
                 let mut command = Command::new(program);

@@ -196,7 +196,7 @@ fn who_cannot_be_reached_is_told_from_who_says_no() {
     assert_ended!(run(&["call", "/does/not/exist", "add"]), @r#"
         exit: 4
         ----- stderr -----
-        error: the server cannot be reached: the process ended (exit status: 4); it said: /does/not/exist cannot be started: No such file or directory (os error 2)
+        error: the server cannot be reached: "/does/not/exist" cannot be started: there is no such program
 
         hint: install it, or write its whole path; if a server's URL is meant, it begins with http:// or https://; if a configuration is, its name ends in .json, .toml or .yaml
         "#);
