@@ -2,12 +2,14 @@
 
 use std::num::NonZero;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base::fault::Why;
 use base::plan::Plan;
-use futures_util::StreamExt as _;
+use futures_util::future::LocalBoxFuture;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
 use gateway::assembly::{Bound, Gateway, REPLICAS};
 use replica::Replica;
 use tokio::signal::unix::SignalKind;
@@ -118,10 +120,10 @@ impl Serve {
         let bound = gateway.listen().await?;
         announce(&bound, &configuration, voice);
         say_left_out(left_out.as_deref(), voice);
-        let settled = settle(&gateway, names_left_out, voice);
+        let mut settling = FuturesUnordered::new();
+        settling.push(settle(&gateway, gateway.servers(), names_left_out, voice).boxed_local());
         let living = live(&shared, replica.as_deref());
-        tokio::pin!(settled, living);
-        let mut is_settled = false;
+        tokio::pin!(living);
         loop {
             tokio::select! {
                 () = ends.asked() => break,
@@ -129,13 +131,18 @@ impl Serve {
                     tracing::info!("asked to drain by `portolan replicas --drain`");
                     break;
                 }
-                () = &mut settled, if !is_settled => is_settled = true,
+                // To say it again after a reload changes nothing.
+                Some(()) = settling.next() => notify::ready(),
                 _ = hangup.recv() => {
-                    followed = reload(&gateway, &configuration, &bound_by, voice);
+                    let (read, settles) = reload(&gateway, &configuration, &bound_by, voice);
+                    followed = read;
+                    settling.extend(settles);
                 }
                 () = followed.changed(), if watched => {
                     tracing::info!("the configuration has changed");
-                    followed = reload(&gateway, &configuration, &bound_by, voice);
+                    let (read, settles) = reload(&gateway, &configuration, &bound_by, voice);
+                    followed = read;
+                    settling.extend(settles);
                 }
             }
         }
@@ -190,22 +197,47 @@ pub(crate) async fn stop(gateway: &Gateway, ends: &mut Ends) -> Result<Exit, Fau
     }
 }
 
-fn reload(gateway: &Gateway, configuration: &Configuration, bound_by: &str, voice: Voice) -> Followed {
+/// Reads it again; with what tells a person how the servers come up that are new, if there are any.
+fn reload<'g>(
+    gateway: &'g Gateway,
+    configuration: &Configuration,
+    bound_by: &str,
+    voice: Voice,
+) -> (Followed, Option<LocalBoxFuture<'g, ()>>) {
     let (loaded, followed) = follow::read(configuration);
-    match configuration.judge(loaded, voice) {
-        Ok(plan) => {
-            if listeners(&plan) != bound_by {
-                tracing::warn!(
-                    "listeners, store and keys are as they were at the start: a change of theirs needs a restart"
-                );
-            }
-            let servers = plan.upstreams.len();
-            gateway.reload(plan);
-            tracing::info!(config = %configuration.path.display(), servers, "reloaded");
+    let plan = match configuration.judge(loaded, voice) {
+        Ok(plan) => plan,
+        Err(fault) => {
+            tracing::error!("{fault}; the old configuration goes on");
+            return (followed, None);
         }
-        Err(fault) => tracing::error!("{fault}; the old configuration goes on"),
+    };
+    if listeners(&plan) != bound_by {
+        tracing::warn!(
+            "listeners, store and keys are as they were at the start: a change of theirs needs a restart"
+        );
     }
-    followed
+    let (servers, before) = (plan.upstreams.len(), gateway.servers());
+    gateway.reload(plan);
+    let now = gateway.servers();
+    let has = |all: &[Arc<Upstream>], name: &str| all.iter().any(|one| one.name() == name);
+    let is_as_before = |one: &Arc<Upstream>| before.iter().any(|other| Arc::ptr_eq(one, other));
+    let names = |of: &mut dyn Iterator<Item = &Arc<Upstream>>| {
+        let names: Vec<_> = of.map(|one| one.name()).collect();
+        (!names.is_empty()).then(|| names.join(", "))
+    };
+    let is_theirs = |one: &&Arc<Upstream>| one.plan().watched;
+    let fresh: Vec<_> = now.iter().filter(is_theirs).filter(|one| !is_as_before(one)).cloned().collect();
+    tracing::info!(
+        config = %configuration.path.display(),
+        servers,
+        added = names(&mut fresh.iter().filter(|one| !has(&before, one.name()))),
+        changed = names(&mut fresh.iter().filter(|one| has(&before, one.name()))),
+        removed = names(&mut before.iter().filter(is_theirs).filter(|one| !has(&now, one.name()))),
+        "reloaded"
+    );
+    let tells = voice == Voice::Person && !fresh.is_empty();
+    (followed, tells.then(|| settle(gateway, fresh, Vec::new(), voice).boxed_local()))
 }
 
 fn duration(text: &str) -> Result<Duration, &'static str> {
@@ -266,10 +298,9 @@ fn warn_of_exposure(address: &Address, listener: &str, voice: Voice) {
 }
 
 /// Says how the servers are: to a person of each as it comes, and of all once each was tried.
-async fn settle(gateway: &Gateway, left_out: Vec<String>, voice: Voice) {
+async fn settle(gateway: &Gateway, servers: Vec<Arc<Upstream>>, left_out: Vec<String>, voice: Voice) {
     let mut tally = Tally::default();
     left_out.iter().for_each(|name| tally.left_out(name));
-    let servers = gateway.servers();
     let watched: Vec<_> = servers.iter().filter(|server| server.plan().watched).collect();
     let width = watched.iter().map(|server| server.name().chars().count()).max().unwrap_or_default();
     let mut coming: FuturesUnordered<_> =
@@ -280,7 +311,6 @@ async fn settle(gateway: &Gateway, left_out: Vec<String>, voice: Voice) {
             Err(why) => tally.down(&name, &arrivals::brief(&name, &why)),
         }
     }
-    notify::ready();
     let said = tally.sentence();
     match voice {
         Voice::Person => print::err(&format!("{}\n", print::safe_err(&said))),

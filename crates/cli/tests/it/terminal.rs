@@ -5,8 +5,9 @@ use std::io::Read as _;
 use std::process::{Command, Stdio};
 
 use nix::pty::openpty;
+use nix::sys::signal::Signal;
 
-use crate::program::{command, reference_server, run};
+use crate::program::{Running, command, reference_server, run};
 use crate::scripted;
 
 /// What a command writes to a terminal, with its colours.
@@ -109,4 +110,29 @@ fn a_person_is_told_what_is_waited_for() {
         seen.starts_with("  ...   starting for ") && seen.contains(" s: it has said nothing yet\n"),
         "{seen}"
     );
+}
+
+#[test]
+fn a_person_is_told_how_servers_come_up_that_a_reload_brings() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("portolan.toml");
+    let write = |names: &[&str]| {
+        let program = crate::program::PORTOLAN;
+        let each = names.iter().map(|name| {
+            format!("[upstream.{name}]\ncommand = [{program:?}, \"reference-server\", \"--stdio\"]\n")
+        });
+        std::fs::write(&path, each.collect::<String>()).unwrap();
+    };
+    write(&["kept", "gone"]);
+    let args =
+        ["serve", path.to_str().unwrap(), "--listen", "127.0.0.1:0", "--log-format", "text", "--no-watch"];
+    let mut serve = Running::start(&args);
+    serve.stderr.find("2 of 2 up");
+    write(&["kept", "fresh"]);
+    serve.signal(Signal::SIGHUP);
+    let line = serve.stderr.find("reloaded");
+    assert!(line.contains("added=\"fresh\"") && line.contains("removed=\"gone\""), "{line}");
+    assert!(!line.contains("kept") && !line.contains("changed="), "{line}");
+    assert!(serve.stderr.find("  fresh  ").contains("up    in "));
+    serve.stderr.find("1 of 1 up");
 }
