@@ -11,6 +11,7 @@ use config::Severity;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use mcp::discover::Discovered;
+use tokio_util::sync::CancellationToken;
 use upstream::Health;
 
 use crate::arrivals::{self, Tally, Telling};
@@ -99,32 +100,43 @@ async fn connect(plan: Plan) -> Result<Exit, Fault> {
         let name = print::safe_out(&name);
         print::out(format!("  {name:<width$}  {}left out{}  {text}\n", paint.error, paint.off))?;
     }
+    let unread = CancellationToken::new();
     let mut reaching: FuturesUnordered<_> = (servers.into_iter().zip(&rules).enumerate())
-        .map(|(at, (server, rule))| async move {
-            let began = Instant::now();
-            let reached = Box::pin(reach(server, *rule, width)).await;
-            (at, Lasting(began.elapsed()), reached)
+        .map(|(at, (server, rule))| {
+            let unread = unread.clone();
+            async move {
+                let began = Instant::now();
+                let reached = Box::pin(reach(server, *rule, width, unread)).await;
+                (at, Lasting(began.elapsed()), reached)
+            }
         })
         .collect();
     let mut waiting = BTreeMap::new();
-    let mut next = 0;
+    let (mut next, mut said) = (0, Ok(()));
     while let Some((at, took, reached)) = reaching.next().await {
         let Some(name) = names.get(at) else { continue };
         match &reached {
             Ok(_) => tally.up(),
             Err(fault) => tally.down(name, &arrivals::brief(name, &fault.why())),
         }
+        let mut text = String::new();
         // A person sees each as it comes. Who keeps it wants the same each time.
         if seen {
-            print::out(lines((name, width), &reached, Some(took)))?;
-            continue;
+            text = lines((name, width), &reached, Some(took));
+        } else {
+            waiting.insert(at, reached);
+            while let (Some(reached), Some(name)) = (waiting.remove(&next), names.get(next)) {
+                text.push_str(&lines((name, width), &reached, None));
+                next += 1;
+            }
         }
-        waiting.insert(at, reached);
-        while let (Some(reached), Some(name)) = (waiting.remove(&next), names.get(next)) {
-            print::out(lines((name, width), &reached, None))?;
-            next += 1;
+        said = said.and_then(|()| print::out(text));
+        // Nobody reads how the others are: they are ended, and not just left.
+        if said.is_err() {
+            unread.cancel();
         }
     }
+    said?;
     if tally.count() > 1 {
         print::out(format!("{}\n", print::safe_out(&tally.sentence())))?;
     }
@@ -160,7 +172,12 @@ fn rule(plan: &Plan, server: &UpstreamPlan) -> SchemaRule {
 }
 
 /// How a server is, and what is odd about its lists.
-async fn reach(mut server: UpstreamPlan, rule: SchemaRule, width: usize) -> Reached {
+async fn reach(
+    mut server: UpstreamPlan,
+    rule: SchemaRule,
+    width: usize,
+    unread: CancellationToken,
+) -> Reached {
     server.watched = false;
     // What is passed on is not told of in a list.
     server.schema = Some(if rule == SchemaRule::Pass { SchemaRule::Repair } else { rule });
@@ -193,6 +210,7 @@ async fn reach(mut server: UpstreamPlan, rule: SchemaRule, width: usize) -> Reac
     };
     let said = tokio::select! {
         said = said => said,
+        () = unread.cancelled() => Err(Fault::Unread),
         never = still => match never {},
     };
     client.close().await;

@@ -1,5 +1,8 @@
 //! `portolan check`.
 
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+
 use crate::program::{PORTOLAN, Running, assert_ended, command, finish, reference_server};
 
 fn check(text: &str, name: &str, args: &[&str]) -> crate::program::Ended {
@@ -373,4 +376,21 @@ fn what_a_file_is_converted_to_can_be_used_though_a_variable_is_not_set() {
         checked.stdout,
         checked.stderr
     );
+}
+
+/// Those that are up, or starting, have something to put away.
+#[test]
+fn who_no_longer_reads_a_check_does_not_have_its_programs_killed() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "[upstream.a]\ncommand = [\"sh\", \"-c\", \"while [ ! -e started ]; do sleep 0.05; done; exit 1\"]\n\
+        [upstream.b]\nstop_grace = \"5s\"\ncommand = [\"sh\", \"-c\", \"trap 'echo x > asked; exit 0' TERM; echo x > started; \
+        while :; do sleep 0.05; done\"]\n";
+    std::fs::write(dir.path().join("c.toml"), text).unwrap();
+    let mut check = command(&["check", "c.toml", "--connect"]);
+    let mut child = check.current_dir(dir.path()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.contains("can be used"), "{line}");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(dir.path().join("asked").exists());
 }
