@@ -1,10 +1,11 @@
 //! `portolan api-keys`: keys for callers that no identity provider knows.
 
-use std::fmt::Write as _;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use base::plan::RoutePlan;
 use identity::ApiKey;
 use store::api_keys::ApiKeyFacts;
 use store::{Store, StoreFault};
@@ -13,8 +14,9 @@ use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::keys::lasting;
 use crate::log::Voice;
+use crate::meant::instead;
 use crate::serve::configuration::Configuration;
-use crate::{print, shared};
+use crate::{columns, print, shared};
 
 /// Make, show and take back the keys of callers that have no identity provider: scripts, jobs
 #[derive(Debug, clap::Args)]
@@ -115,15 +117,16 @@ impl ApiKeys {
 }
 
 impl Place {
-    /// The store, and the names of routes that take keys.
-    async fn open(&self, voice: Voice) -> Result<(Arc<Store>, Vec<String>), Fault> {
+    /// The store, and the routes that take keys.
+    async fn open(&self, voice: Voice) -> Result<(Arc<Store>, Vec<RoutePlan>), Fault> {
         let plan = Configuration::at(&self.config).load(voice)?;
         let Some(place) = &plan.store else {
             let hint = "such as store = \"sqlite:portolan.db\", above the first table";
             return Err(Fault::usage("keys are kept in a store, and the configuration has none").hint(hint));
         };
-        let takes = plan.routes.iter().filter(|route| route.resource.as_ref().is_some_and(|of| of.api_keys));
-        Ok((shared::open_store(place).await?, takes.map(|route| route.name.clone()).collect()))
+        let store = shared::open_store(place).await?;
+        let takes = |route: &RoutePlan| route.resource.as_ref().is_some_and(|of| of.api_keys);
+        Ok((store, plan.routes.into_iter().filter(takes).collect()))
     }
 }
 
@@ -137,10 +140,12 @@ impl Create {
             let hint = "write api_keys = true, and public_url, into a table [route.NAME]";
             return Err(Fault::usage("no route of this configuration takes keys").hint(hint));
         }
-        if let Some(unknown) = self.routes.iter().find(|route| !takes.contains(route)) {
-            let hint = format!("those that do: {}", takes.join(", "));
+        let names: Vec<_> = takes.iter().map(|route| route.name.as_str()).collect();
+        if let Some(unknown) = self.routes.iter().find(|route| !names.contains(&route.as_str())) {
+            let hint = format!("those that do: {}", names.join(", "));
             return Err(Fault::usage(format!("no route {unknown:?} takes keys")).hint(hint));
         }
+        self.say_strange_scopes(&takes);
         let key = ApiKey::random()
             .map_err(|_none| Fault::Outside("the system gives no random numbers".to_owned()))?;
         let facts = ApiKeyFacts {
@@ -167,12 +172,34 @@ impl Create {
     }
 }
 
+impl Create {
+    /// A scope that nothing asks for gives nothing, and may be misspelt. It may also be one of a configuration that is yet to come.
+    fn say_strange_scopes(&self, takes: &[RoutePlan]) {
+        let is_meant =
+            |route: &&RoutePlan| self.routes.is_empty() || self.routes.iter().any(|name| *name == route.name);
+        let resources = takes.iter().filter(is_meant).filter_map(|route| route.resource.as_ref());
+        let known: BTreeSet<_> = resources
+            .flat_map(|of| of.scopes_supported.iter().chain(of.scopes.iter().flat_map(|rule| &rule.scopes)))
+            .map(String::as_str)
+            .collect();
+        let known = Vec::from_iter(known);
+        for scope in self.scopes.iter().filter(|scope| !known.contains(&scope.as_str())) {
+            let meant = match known.as_slice() {
+                [] => "they ask for none".to_owned(),
+                known => instead(scope, known, "they ask for"),
+            };
+            let text = format!("warning: no route of the key asks for the scope {scope:?}; {meant}\n");
+            print::err(&print::safe_err(&text));
+        }
+    }
+}
+
 fn show(keys: &[ApiKeyFacts]) -> Result<(), Fault> {
     if keys.is_empty() {
         return print::out("(none)\n");
     }
     let now = millis_of(shared::now());
-    let mut out = format!("{:<14}{:<24}{:<14}{:<14}{}\n", "ID", "PRINCIPAL", "MADE", "EXPIRES", "GOOD FOR");
+    let mut rows = vec![["ID", "PRINCIPAL", "MADE", "EXPIRES", "GOOD FOR"].map(str::to_owned).to_vec()];
     for key in keys {
         let made = format!("{} ago", lasting(now - key.made_at));
         let expires =
@@ -180,11 +207,10 @@ fn show(keys: &[ApiKeyFacts]) -> Result<(), Fault> {
         let routes = if key.routes.is_empty() { "all routes".to_owned() } else { key.routes.join(", ") };
         let scopes =
             if key.scopes.is_empty() { String::new() } else { format!("; {}", key.scopes.join(" ")) };
-        let line = format!("{:<14}{:<24}{made:<14}{expires:<14}{routes}{scopes}", key.id, key.principal);
-        // Writing to a String cannot fail.
-        let _infallible = writeln!(out, "{}", line.trim_end());
+        let principal = print::safe_out(&key.principal).into_owned();
+        rows.push(vec![key.id.clone(), principal, made, expires, format!("{routes}{scopes}")]);
     }
-    print::out(out)
+    print::out(columns::table(&[14, 24, 14, 14], &rows, print::out_is_seen()))
 }
 
 fn away(fault: &StoreFault) -> Fault {

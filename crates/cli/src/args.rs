@@ -137,6 +137,11 @@ impl Args {
 /// An error that tells who has forgotten the command what it may have been.
 fn with_command(mut error: clap::Error) -> clap::Error {
     let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return error };
+    if ["log", "logs", "logging", "color", "colour", "colors"].contains(&word.as_str()) {
+        let tip = "that is an option of all commands, which 'portolan --help' explains".to_owned();
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+        return error;
+    }
     if is_url(word) || Path::new(word).is_file() {
         let (serve, list) = (format!("portolan serve {word}"), format!("portolan list {word}"));
         let tips = if is_url(word) { vec![list] } else { vec![serve, list] };

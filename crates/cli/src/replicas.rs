@@ -1,6 +1,5 @@
 //! `portolan replicas`: who is alive.
 
-use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use mcp::json::{self, Object};
@@ -12,7 +11,7 @@ use crate::fault::Fault;
 use crate::keys::lasting;
 use crate::log::Voice;
 use crate::serve::configuration::Configuration;
-use crate::{print, shared};
+use crate::{columns, print, shared};
 
 /// Show which replicas are alive, or ask one to drain
 #[derive(Debug, clap::Args)]
@@ -62,40 +61,31 @@ impl Replicas {
 }
 
 fn table(living: &[Replica]) -> String {
-    let mut out = format!(
-        "{:<18}{:<10}{:<10}{:<8}{:<10}{:<10}{:<10}{:<10}{:<9}{}\n",
-        "REPLICA",
-        "STATE",
-        "UP FOR",
-        "SEEN",
-        "VERSION",
-        "SESSIONS",
-        "WAITING",
-        "STREAMS",
-        "CHILDREN",
-        "WHERE"
-    );
+    let head = [
+        "REPLICA", "STATE", "UP FOR", "SEEN", "VERSION", "SESSIONS", "WAITING", "STREAMS", "CHILDREN",
+        "WHERE",
+    ];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
     for replica in living {
         let state = if replica.draining { "draining" } else { "alive" };
         let (age, silent) = (millis(replica.age), millis(replica.silent));
         let facts = Object::parse(&replica.said.facts).ok();
         let holds = |name| facts.as_ref().and_then(|facts| facts.get(name).ok().flatten()).unwrap_or("-");
-        let line = format!(
-            "{:<18}{state:<10}{:<10}{:<8}{:<10}{:<10}{:<10}{:<10}{:<9}{}",
-            replica.said.id,
-            lasting(age),
-            lasting(silent),
-            replica.said.version,
+        let row = [
+            &*replica.said.id,
+            state,
+            &lasting(age),
+            &lasting(silent),
+            &replica.said.version,
             holds("sessions"),
             holds("suspended"),
             holds("streams"),
             holds("children"),
-            place(&replica.said.facts, replica.said.forward.as_deref())
-        );
-        // Writing to a String cannot fail.
-        let _infallible = writeln!(out, "{}", print::safe_out(line.trim_end()));
+            &place(&replica.said.facts, replica.said.forward.as_deref()),
+        ];
+        rows.push(row.map(|cell| print::safe_out(cell).into_owned()).to_vec());
     }
-    out
+    columns::table(&[18, 10, 10, 8, 10, 10, 10, 10, 9], &rows, print::out_is_seen())
 }
 
 /// Host, process and URLs, as far as they are said, and where other replicas reach it.

@@ -394,3 +394,20 @@ fn who_no_longer_reads_a_check_does_not_have_its_programs_killed() {
     assert_eq!(child.wait().unwrap().code(), Some(0));
     assert!(dir.path().join("asked").exists());
 }
+
+/// A scope that nothing asks for is hardly meant.
+#[test]
+fn a_key_with_a_scope_that_no_route_asks_for_is_made_with_a_warning() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "store = \"sqlite:keys.db\"\n[route.main]\npath = \"/mcp\"\npublic_url = \"https://mcp.example.com/mcp\"\n\
+        api_keys = true\nscopes = { \"mcp:read\" = { tools = [\"*\"] } }\n[upstream.a]\nurl = \"http://127.0.0.1:1/mcp\"\n";
+    std::fs::write(dir.path().join("portolan.toml"), text).unwrap();
+    let create = |scope: &str| {
+        let args = ["api-keys", "create", "portolan.toml", "--principal", "p", "--scope", scope];
+        finish(command(&args).current_dir(dir.path()))
+    };
+    let (right, wrong) = (create("mcp:read"), create("mcp:raed"));
+    assert!(right.code == Some(0) && !right.stderr.contains("warning: no route"), "{}", right.stderr);
+    let warning = "warning: no route of the key asks for the scope \"mcp:raed\"; did you mean \"mcp:read\"?";
+    assert!(wrong.code == Some(0) && wrong.stderr.contains(warning), "{}", wrong.stderr);
+}

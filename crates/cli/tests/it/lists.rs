@@ -159,3 +159,16 @@ fn every_help_has_an_example_and_fits() {
     // They are options of each all the same.
     assert_eq!(run(&["schema", "--log", "off", "--color", "never"]).code, Some(0));
 }
+
+/// Each help speaks of both, and they are no commands.
+#[test]
+fn where_log_and_colours_are_explained_is_told() {
+    for word in ["log", "color"] {
+        let ended = run(&["help", word]);
+        assert!(
+            ended.stderr.contains("an option of all commands, which 'portolan --help' explains"),
+            "{}",
+            ended.stderr
+        );
+    }
+}
