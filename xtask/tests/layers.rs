@@ -47,7 +47,7 @@ const FLOORS: &[(&str, &str)] = &[
     ),
     (
         "identity",
-        "fault percent url strict shown jwk api_key jws replays nonce token proof testing tokens refused fetch discover introspect issuer resource identifier inspect identities lib",
+        "fault percent x509 url strict shown jwk api_key jws replays nonce token proof testing tokens refused certificates fetch discover introspect issuer resource identifier inspect identities lib",
     ),
     (
         "mcp",
@@ -67,7 +67,7 @@ const FLOORS: &[(&str, &str)] = &[
         "store",
         "seal place fault sql store sweep streams migrate sessions api_keys replicas notices sqlite postgres keys keeper lib",
     ),
-    ("testkit", "spawn net postgres lines json clock http server transcript lib"),
+    ("testkit", "authority spawn net postgres lines json clock http server transcript lib"),
     ("transport", "workers wire tls spell descriptors net memory child lines http lib"),
     (
         "upstream",

@@ -87,6 +87,7 @@ const DUPLICATES: &[(&str, &str)] = &[
         "getrandom",
         "0.4 is that of tokio-postgres; 0.2 is that of ring, which cargo metadata lists and nothing builds",
     ),
+    ("syn", "the macros of asn1-rs, which x509-parser stands on, still take 2; they are not in the program"),
     (
         "untrusted",
         "aws-lc-rs still takes 0.7 where rustls-webpki has gone to 0.9; 300 lines without dependencies",

@@ -62,6 +62,17 @@ pub struct Credentials<'a> {
     pub method: &'a Method,
     /// The path and query that it is sent to, as it came to us; empty over stdio.
     pub target: &'a str,
+    /// The connection that it came by.
+    pub connection: Connection<'a>,
+}
+
+/// What is known of a connection itself, whatever is said over it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Connection<'a> {
+    /// The certificates that whoever made it has presented and has the key of, in DER, its own first.
+    pub chain: &'a [Vec<u8>],
+    /// SHA-256 of the first of them.
+    pub thumbprint: Option<&'a [u8; 32]>,
 }
 
 /// Who sends a request, as its credentials say.

@@ -37,6 +37,9 @@ pub enum Why {
     /// The token is not good here: `invalid_token`.
     #[error("{0}")]
     Token(&'static str),
+    /// There is no token, and the certificate of the connection is not good here: no `error`, as without credentials.
+    #[error("{0}")]
+    Certificate(&'static str),
     /// The proof of possession is not good: `invalid_dpop_proof` (RFC 9449 §7.1).
     #[error("{0}")]
     Proof(&'static str),
@@ -50,7 +53,7 @@ impl Why {
     #[must_use]
     pub fn code(&self) -> Option<&'static str> {
         match self {
-            Self::NoToken => None,
+            Self::NoToken | Self::Certificate(_) => None,
             Self::Token(_) => Some("invalid_token"),
             Self::Proof(_) => Some("invalid_dpop_proof"),
             Self::Nonce(_) => Some("use_dpop_nonce"),

@@ -128,6 +128,8 @@ pub struct TlsFiles {
     pub certificate: PathBuf,
     /// Its private key.
     pub key: PathBuf,
+    /// Whether clients are asked for certificates.
+    pub asks_clients: bool,
 }
 
 /// A path on listeners that leads to servers.

@@ -4,7 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on must fail")]
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use base::clock::SystemClock;
 use base::plan::{Plan, Reach};
@@ -13,6 +13,8 @@ use base::world::World;
 use gateway::assembly::{Gateway, child_places};
 use reference_server::{Settings, serve_stdio};
 use store::seal::Seal;
+use tempfile::TempDir;
+use testkit::authority::{Authority, Certificate};
 use testkit::net::MemoryNetwork;
 use testkit::soon;
 use testkit::spawn::MemorySpawn;
@@ -63,8 +65,23 @@ fn variable(name: &str) -> Option<String> {
     }
 }
 
+/// Where the files are that configurations name.
+fn beside() -> &'static Path {
+    static FILES: LazyLock<TempDir> = LazyLock::new(|| {
+        let files = tempfile::tempdir().unwrap();
+        let authority = Authority::new("docs");
+        let own = authority.sign(&Certificate::default().dns("mcp.example.com").of_a_server().for_long());
+        let texts = [("cert.pem", own.pem()), ("key.pem", own.key_pem()), ("clients.pem", authority.pem())];
+        for (name, text) in texts {
+            std::fs::write(files.path().join(name), text).unwrap();
+        }
+        files
+    });
+    FILES.path()
+}
+
 fn load(block: &Block, name: &str) -> Plan {
-    let source = config::Source { path: PathBuf::from(name), text: block.text.clone() };
+    let source = config::Source { path: beside().join(name), text: block.text.clone() };
     let loaded = config::load_text(source, &variable);
     let said: String = loaded.diagnostics.iter().map(ToString::to_string).collect();
     loaded.plan.unwrap_or_else(|| panic!("{}:\n{said}", block.at))

@@ -6,6 +6,10 @@ use crate::read::{Entries, choice, table};
 use crate::template::Template;
 use crate::value::{Command, Count, Lasting, Size};
 
+mod certificates;
+
+pub(crate) use self::certificates::{CertificateName, Certificates};
+
 /// A list of plain texts.
 pub(crate) type Texts = Vec<At<String>>;
 /// Name → plain text.
@@ -34,6 +38,8 @@ table! {
         replicas: Replicas,
         /// Who vouches for callers, each under a name. Routes name them in `issuers`.
         issuer: Entries<Issuer>,
+        /// Whose client certificates say who calls, each under a name. Routes name them in `certificates`.
+        certificates: Entries<Certificates>,
         /// The MCP servers, each under a name. Lists show them in this order.
         upstream: Entries<Upstream>,
         /// Which path leads to which servers. Without any, `/mcp` of every listener leads to every server.
@@ -302,6 +308,8 @@ table! {
         scopes: Entries<Scope>,
         /// Whether keys of Portolan's own are good here, which `portolan api-keys create` makes. They are kept in the store.
         api_keys: bool = false,
+        /// Names of the certificates by which callers are known that send no token.
+        certificates: Texts,
         /// What becomes of proofs of possession (DPoP, RFC 9449).
         dpop: Dpop = "accept",
     }
@@ -473,6 +481,8 @@ table! {
         certificate: Template,
         /// Its private key, with references.
         key: Template,
+        /// Whether clients are asked for certificates. Any is taken, and none: what one is good for is for each route to say.
+        client_certificates: bool = false,
     }
 }
 

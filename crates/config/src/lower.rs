@@ -16,6 +16,7 @@ use crate::template::{self, Template};
 use crate::value::Bounded;
 
 mod address;
+mod certificates;
 mod hints;
 mod http;
 mod identity;

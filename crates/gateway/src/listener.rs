@@ -115,7 +115,9 @@ impl Listener {
             Hop::Direct => {
                 let target = exchange.uri.path_and_query().map_or("", |target| target.as_str());
                 let (headers, method) = (&exchange.headers, &exchange.method);
-                match endpoint.route.gate.identify(Credentials { headers, method, target }).await {
+                let connection = protected::connection(exchange.certificate.as_deref());
+                let credentials = Credentials { headers, method, target, connection };
+                match endpoint.route.gate.identify(credentials).await {
                     Ok(identity) => identity,
                     Err(refusal) => return protected::refuse(&endpoint.route, refusal),
                 }

@@ -198,6 +198,55 @@ impl From<ProofFault> for Refusal {
     }
 }
 
+/// Why a certificate is not good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "its text says what it is")]
+pub enum CertificateFault {
+    Stranger,
+    Expired,
+    NotYet,
+    Purpose,
+    Broken,
+    NoName,
+    SeveralNames,
+    NotAllowed,
+}
+
+impl CertificateFault {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Stranger,
+        Self::Expired,
+        Self::NotYet,
+        Self::Purpose,
+        Self::Broken,
+        Self::NoName,
+        Self::SeveralNames,
+        Self::NotAllowed,
+    ];
+
+    /// What is said of it.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Stranger => "the certificate is not signed by an authority that vouches for callers here",
+            Self::Expired => "the certificate, or one on the way to its authority, has expired",
+            Self::NotYet => "the certificate is not valid yet",
+            Self::Purpose => "the certificate is not for clients",
+            Self::Broken => "the certificate cannot be read, or not in one way only",
+            Self::NoName => "the certificate has no name of the kind that counts here",
+            Self::SeveralNames => "the certificate has more than one name of the kind that counts here",
+            Self::NotAllowed => "the name in the certificate is not one of those that may come here",
+        }
+    }
+}
+
+impl From<CertificateFault> for Refusal {
+    fn from(fault: CertificateFault) -> Self {
+        Self::Unauthenticated(Why::Certificate(fault.text()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -207,8 +256,11 @@ mod tests {
     #[test]
     fn texts_can_stand_in_a_challenge() {
         let tokens = TokenFault::ALL.iter().map(|fault| fault.text());
-        let texts: BTreeSet<&str> = tokens.chain(ProofFault::ALL.iter().map(|fault| fault.text())).collect();
-        assert_eq!(texts.len(), TokenFault::ALL.len() + ProofFault::ALL.len(), "one text for each");
+        let proofs = ProofFault::ALL.iter().map(|fault| fault.text());
+        let certificates = CertificateFault::ALL.iter().map(|fault| fault.text());
+        let texts: BTreeSet<&str> = tokens.chain(proofs).chain(certificates).collect();
+        let all = TokenFault::ALL.len() + ProofFault::ALL.len() + CertificateFault::ALL.len();
+        assert_eq!(texts.len(), all, "one text for each");
         for text in texts {
             // RFC 6750 §3: what an error_description may hold; and no scheme or parameter begins in it.
             assert!(text.bytes().all(|byte| matches!(byte, b' '..=b'~')) && !text.contains(['=', '"', '\\']));

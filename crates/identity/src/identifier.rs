@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use auth::{Claims, Credentials, Identified, Identify, Identity, Principal, Refusal};
+use auth::{Claims, Connection, Credentials, Identified, Identify, Identity, Principal, Refusal, Why};
 use base::plan::identity::{DpopRule, ResourcePlan};
 use base::world::World;
 use http::HeaderValue;
+use http::header::AUTHORIZATION;
 use mcp::method::Kind;
 
 use crate::api_key::{API_KEYS, ApiKeys, is_api_key};
+use crate::certificates::Certificates;
 use crate::fault::{ProofFault, TokenFault};
 use crate::introspect::GOOD;
 use crate::issuer::{Choice, Issuer, KeySet, NoKeys};
@@ -37,6 +39,7 @@ pub struct Identifier {
     replays: Arc<dyn Replays>,
     /// Where keys of Portolan's own are known, if they are good here.
     keys: Option<Arc<ApiKeys>>,
+    certificates: Certificates,
     resource: Resource,
 }
 
@@ -60,7 +63,9 @@ impl Identifier {
         let keys = keys.filter(|_| plan.api_keys);
         let (tokens, refused) = (Tokens::default(), RefusedTokens::new(REFUSED_FOR));
         let resource = Resource::new(&plan, &issuers);
-        Arc::new(Self { plan, issuers, world: world.clone(), tokens, refused, replays, keys, resource })
+        let certificates = Certificates::new(&plan.certificates);
+        let world = world.clone();
+        Arc::new(Self { plan, issuers, world, tokens, refused, replays, keys, certificates, resource })
     }
 
     /// What the endpoint asks of its callers.
@@ -94,7 +99,8 @@ impl Identifier {
         let Some(claims) = &identity.claims else { return false };
         let by_key = self.keys.is_some() && claims.issuer == API_KEYS;
         let by_issuer = || self.issuers.iter().any(|issuer| issuer.plan().issuer == claims.issuer);
-        identity.until.is_none_or(|until| now < until) && (by_key || by_issuer())
+        let by_certificate = || self.certificates.vouches(&claims.issuer);
+        identity.until.is_none_or(|until| now < until) && (by_key || by_issuer() || by_certificate())
     }
 
     /// The refusal of something by names of which each means it, if the caller's token is not good for it: all scopes that it
@@ -218,6 +224,14 @@ impl Identifier {
         }
     }
 
+    /// Who sends no token, by what is known of the connection.
+    fn without_token(&self, connection: Connection<'_>) -> Result<Identity, Refusal> {
+        match self.certificates.identify(connection, self.now()) {
+            Some(outcome) => outcome.map_err(Refusal::from),
+            None => Err(Refusal::Unauthenticated(Why::NoToken)),
+        }
+    }
+
     /// What does not say itself who it is for: issuers are asked, one after the other.
     fn opaque<'a>(&'a self, shown: Shown<'a>, credentials: Credentials<'a>) -> Identified<'a> {
         let (digest, now) = (sha256(shown.token.as_bytes()), self.now());
@@ -338,6 +352,12 @@ impl Identify for Identifier {
     fn identify<'a>(&'a self, credentials: Credentials<'a>) -> Identified<'a> {
         let shown = match Shown::read(credentials.headers, credentials.target) {
             Ok(shown) => shown,
+            // Who sends something, even what is no token, means to be known by that.
+            Err(Refusal::Unauthenticated(Why::NoToken))
+                if !credentials.headers.contains_key(AUTHORIZATION) =>
+            {
+                return Identified::Now(self.without_token(credentials.connection));
+            }
             Err(refusal) => return Identified::Now(Err(refusal)),
         };
         if is_api_key(shown.token) {

@@ -3,11 +3,13 @@
 //! Reading order: [`Identities`] (what outlives a reload) makes an [`Identifier`] for each endpoint, which reads what a request
 //! shows (`shown`), looks whether it knows the token (`tokens`), reads it (`jws`, `strict`), asks its [`Issuer`] for the key
 //! (`issuer`, `discover`, `fetch`, `jwk`), or the issuer itself (`introspect`), and holds what it says against what the endpoint asks for (`token`). A token that is
-//! bound to a key needs its proof (`proof`, `nonce`, `replays`). Keys of Portolan's own are looked up in the store (`api_key`). Everything that comes from outside is hostile until it is verified, and nothing of
+//! bound to a key needs its proof (`proof`, `nonce`, `replays`). Keys of Portolan's own are looked up in the store (`api_key`). Who shows no token may have
+//! a certificate (`certificates`, `x509`). Everything that comes from outside is hostile until it is verified, and nothing of
 //! it is ever logged or put into an error.
 #![warn(missing_docs)]
 
 mod api_key;
+mod certificates;
 mod discover;
 mod fault;
 mod fetch;
@@ -31,9 +33,10 @@ pub mod testing;
 mod token;
 mod tokens;
 mod url;
+mod x509;
 
 pub use self::api_key::ApiKey;
-pub use self::fault::{ProofFault, TokenFault};
+pub use self::fault::{CertificateFault, ProofFault, TokenFault};
 pub use self::identifier::Identifier;
 pub use self::identities::Identities;
 pub use self::inspect::Finding;

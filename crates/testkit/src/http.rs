@@ -36,6 +36,12 @@ impl Client {
         self.address.to_string()
     }
 
+    /// The address.
+    #[must_use]
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
     /// A connection that nothing was sent on yet.
     pub async fn open(&self) -> Connection {
         let io = soon("a connection", self.network.connect(&self.address)).await.expect("a connection");
@@ -82,6 +88,12 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// One that was made otherwise, as over TLS.
+    #[must_use]
+    pub fn over(io: BoxIo) -> Self {
+        Self { reader: Reader::new(io) }
+    }
+
     /// Sends bytes. What the other end does not want to read any more is no fault of ours.
     pub async fn write(&mut self, bytes: &[u8]) {
         let io = self.reader.source_mut();

@@ -4,7 +4,7 @@
 //! In memory and with tokio's clock paused, whatever hangs runs into its bound at once, and nothing waits for real.
 //! Reading order: [`net`] and [`spawn`] (the world below the seam), [`server`] (an MCP server that does what it is
 //! told), [`http`] and [`lines`] (clients), [`json`] (comparing raw messages), [`transcript`] (conversations as files), [`postgres`]
-//! (a real database).
+//! (a real database), [`authority`] (certificates).
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,6 +13,7 @@
 )]
 #![expect(clippy::missing_panics_doc, reason = "as above: that is what a failed expectation is")]
 
+pub mod authority;
 pub mod clock;
 pub mod http;
 pub mod json;

@@ -8,6 +8,11 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
+mod clients;
+
+use self::clients::Possession;
+pub use self::clients::{Authorities, Presented, Unvouched};
+
 /// Why TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsFault {
@@ -41,21 +46,26 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsFault> {
     if found.is_empty() { Err(TlsFault::Empty(path.to_owned())) } else { Ok(found) }
 }
 
-/// What a listener presents: a certificate chain and its key, for HTTP/2 and HTTP/1.1.
+/// What a listener presents: a certificate chain and its key, for HTTP/2 and HTTP/1.1. If it asks its clients for certificates,
+/// it takes any, and none.
 ///
 /// # Errors
 /// When a file cannot be read, or the key does not fit the certificate.
-pub fn server(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsFault> {
+pub fn server(certificate: &Path, key: &Path, asks_clients: bool) -> Result<Arc<ServerConfig>, TlsFault> {
     let chain = certificates(certificate)?;
     let key = PrivateKeyDer::from_pem_file(key).map_err(|source| TlsFault::Pem {
         path: key.to_owned(),
         what: "a private key",
         source,
     })?;
-    let mut config = ServerConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)?;
+    let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
+    let builder = if asks_clients {
+        let possession = Possession(provider().signature_verification_algorithms);
+        builder.with_client_cert_verifier(Arc::new(possession))
+    } else {
+        builder.with_no_client_auth()
+    };
+    let mut config = builder.with_single_cert(chain, key)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }

@@ -9,6 +9,10 @@ use transport::http::client::{ClientSettings, Destination};
 
 use crate::globs::Globs;
 
+mod certificates;
+
+pub use self::certificates::{CertificateName, CertificatesPlan};
+
 /// Who vouches for callers: an authorization server, or another maker of signed tokens. Two that are the same are one issuer,
 /// which a reload leaves alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -227,6 +231,8 @@ pub struct ResourcePlan {
     pub dpop: DpopRule,
     /// Whether keys of Portolan's own are good here.
     pub api_keys: bool,
+    /// Whose certificates say who calls, if there is no token.
+    pub certificates: Vec<CertificatesPlan>,
 }
 
 impl ResourcePlan {
@@ -305,6 +311,7 @@ mod tests {
             ],
             dpop: DpopRule::default(),
             api_keys: false,
+            certificates: Vec::new(),
         };
         assert_eq!(plan.scopes_of(Kind::Tool, &["gh__repo_delete"]), ["gh", "read", "write"]);
         assert_eq!(plan.scopes_of(Kind::Prompt, &["gh__x"]), ["prompts"]);

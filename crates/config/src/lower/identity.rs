@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use base::plan::identity::{
-    Algorithm, ClaimNames, ClaimRule, DpopRule, IntrospectionPlan, IssuerPlan, KeySource, ResourcePlan,
-    ScopeRule, TokenTypes,
+    Algorithm, CertificatesPlan, ClaimNames, ClaimRule, DpopRule, IntrospectionPlan, IssuerPlan, KeySource,
+    ResourcePlan, ScopeRule, TokenTypes,
 };
 use http::Uri;
 use mcp::method::Kind;
@@ -154,7 +154,7 @@ impl Lowering<'_, '_> {
         &mut self,
         name: &At<String>,
         given: &file::Route,
-        config: &Config,
+        (config, certificates): (&Config, &[CertificatesPlan]),
     ) -> Option<ResourcePlan> {
         let known = config.issuer.as_ref().map(|given| given.value.0.as_slice()).unwrap_or_default();
         let known: Vec<&str> = known.iter().map(|entry| entry.name.value.as_str()).collect();
@@ -168,12 +168,13 @@ impl Lowering<'_, '_> {
             finding.help("such as store = \"sqlite:portolan.db\", above the first table");
         }
         let names = given.issuers.as_ref().filter(|names| !names.value.is_empty());
-        if names.is_none() && !api_keys {
+        let by_certificate = given.certificates.as_ref().is_some_and(|names| !names.value.is_empty());
+        if names.is_none() && !api_keys && !by_certificate {
             let finding =
                 self.findings.error(public_url.span, "nobody vouches for the callers of this route");
             let all = if known.is_empty() { "NAME".to_owned() } else { known.join("\", \"") };
             finding.help(format!(
-                "name the issuers: issuers = [\"{all}\"]; each is a table [issuer.NAME]. Or: api_keys = true"
+                "name the issuers: issuers = [\"{all}\"]; each is a table [issuer.NAME]. Or: api_keys = true, or certificates"
             ));
             return None;
         }
@@ -202,6 +203,7 @@ impl Lowering<'_, '_> {
                 Some(file::Dpop::Accept) | None => DpopRule::Accept,
             },
             api_keys,
+            certificates: self.route_certificates(given, config, certificates),
         };
         if let Some(dpop) = given
             .dpop
@@ -225,6 +227,7 @@ impl Lowering<'_, '_> {
             given.scopes.as_ref().map(|given| given.span),
             given.dpop.as_ref().filter(|dpop| dpop.value != file::Dpop::Accept).map(|given| given.span),
             given.api_keys.as_ref().filter(|keys| keys.value).map(|given| given.span),
+            given.certificates.as_ref().map(|given| given.span),
         ];
         if let Some(span) = written.into_iter().flatten().next() {
             let finding = self.findings.error(span, "this needs the public_url of the route");
@@ -294,7 +297,7 @@ impl Lowering<'_, '_> {
     }
 
     /// RFC 6749 §3.3.
-    fn scope_name(&mut self, name: &At<String>) {
+    pub(super) fn scope_name(&mut self, name: &At<String>) {
         let is_scope = |byte: u8| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
         if name.value.is_empty() || !name.value.bytes().all(is_scope) {
             let finding = self.findings.error(name.span, "this is no scope");
@@ -303,7 +306,7 @@ impl Lowering<'_, '_> {
     }
 }
 
-fn texts(given: Option<&At<file::Texts>>) -> Vec<String> {
+pub(super) fn texts(given: Option<&At<file::Texts>>) -> Vec<String> {
     given.into_iter().flat_map(|given| &given.value).map(|text| text.value.clone()).collect()
 }
 

@@ -118,7 +118,8 @@ impl Lowering<'_, '_> {
         if let Some(text) = key_at {
             outside::private(&key, text.span, self.findings);
         }
-        if let Err(fault) = tls::server(&certificate, &key) {
+        let asks_clients = given.value.client_certificates.as_ref().is_some_and(|asks| asks.value);
+        if let Err(fault) = tls::server(&certificate, &key, asks_clients) {
             let (at, message) = match &fault {
                 tls::TlsFault::Pem { path, .. } if *path == key => (key_at, fault.to_string()),
                 tls::TlsFault::Refused(why) => {
@@ -128,7 +129,7 @@ impl Lowering<'_, '_> {
             };
             self.findings.error(at.map_or(given.span, |text| text.span), message);
         }
-        Some(TlsFiles { certificate, key })
+        Some(TlsFiles { certificate, key, asks_clients })
     }
 
     /// A path of a file that can be read.

@@ -6,8 +6,8 @@ use schemars::Schema;
 use serde_json::Value;
 
 use crate::file::{
-    Admin, Config, Defaults, Filter, Keys, Limits, Listener, Naming, Route, Selection, Timeouts, Tls,
-    Upstream,
+    Admin, Certificates, Config, Defaults, Filter, Keys, Limits, Listener, Naming, Route, Selection,
+    Timeouts, Tls, Upstream,
 };
 
 const EXAMPLE: &str = include_str!("../../example.toml");
@@ -24,6 +24,7 @@ const TABLES: &[(&str, &str, &[&str])] = &[
     ("[route.NAME.naming]", "Naming", Naming::KEYS),
     ("[listener.NAME]", "Listener", Listener::KEYS),
     ("[listener.NAME.tls]", "Tls", Tls::KEYS),
+    ("[certificates.NAME]", "Certificates", Certificates::KEYS),
     ("[admin]", "Admin", Admin::KEYS),
     ("[keys]", "Keys", Keys::KEYS),
     ("[limits]", "Limits", Limits::KEYS),

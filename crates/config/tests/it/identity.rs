@@ -1,10 +1,10 @@
 //! Who vouches for callers, and what routes ask of them.
 
-use base::plan::identity::{Algorithm, DpopRule, KeySource, TokenTypes};
+use base::plan::identity::{Algorithm, CertificateName, DpopRule, KeySource, TokenTypes};
 use insta::assert_snapshot;
 use mcp::method::Kind;
 
-use crate::{check, usable};
+use crate::{Files, check, usable};
 
 const SERVER: &str = "upstream.a.command = 'x'\n";
 
@@ -69,6 +69,67 @@ fn keys_alone_are_enough() {
         "store = \"sqlite:x.db\"\n{SERVER}route.main = {{ public_url = \"https://m.example/mcp\", api_keys = true }}\n"
     ));
     assert!(plan.routes[0].resource.as_ref().unwrap().api_keys);
+}
+
+const TLS: &str =
+    "[listener.main]\ntls = { certificate = \"cert.pem\", key = \"key.pem\", client_certificates = true }\n";
+
+/// Files with a certificate and its key beside a configuration.
+fn with_certificates(text: &str) -> Files {
+    let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let files = Files::new(&[
+        ("c.toml", text),
+        ("cert.pem", &own.cert.pem()),
+        ("key.pem", &own.signing_key.serialize_pem()),
+    ]);
+    files.mode("key.pem", 0o600);
+    files
+}
+
+#[test]
+fn certificates_say_who_calls() {
+    let text = format!(
+        "{SERVER}{TLS}[certificates.agents]
+ca = \"cert.pem\"
+principal = \"san-uri\"
+allow = [\"spiffe://example.com/agents/*\"]
+scopes = [\"read\"]
+[certificates.others]
+ca = \"cert.pem\"
+principal = \"subject\"
+[route.main]
+public_url = \"https://mcp.example.com/mcp\"
+certificates = [\"agents\"]
+"
+    );
+    let plan = with_certificates(&text).load("c.toml").plan.unwrap();
+    assert!(plan.listeners[0].tls.as_ref().unwrap().asks_clients);
+    let [agents] = plan.routes[0].resource.as_ref().unwrap().certificates.as_slice() else { panic!("one") };
+    assert_eq!((agents.name.as_str(), agents.principal), ("agents", CertificateName::SanUri));
+    assert!(agents.allow.as_ref().unwrap().is_match("spiffe://example.com/agents/a"));
+    assert_eq!(agents.scopes, ["read"]);
+    assert!(agents.authorities.starts_with(b"-----BEGIN CERTIFICATE-----"));
+}
+
+#[test]
+fn mistakes_with_certificates_say_what_to_do() {
+    let route = "[route.main]\npublic_url = \"https://m.example/mcp\"\ncertificates = [\"agents\"]\n";
+    let agents = "[certificates.agents]\nca = \"cert.pem\"\nprincipal = \"san-uri\"\n";
+    let cases = [
+        route.to_owned(),
+        format!("{agents}{route}"),
+        format!("{TLS}[certificates.other]\nca = \"cert.pem\"\nprincipal = \"san-uri\"\n{route}"),
+        format!("{TLS}[certificates.agents]\nca = \"key.pem\"\nprincipal = \"san-dns\"\n{route}"),
+        format!("{TLS}[certificates.agents]\nprincipal = \"cn\"\n{route}"),
+        format!("{TLS}[certificates.agents]\nca = \"cert.pem\"\n{route}"),
+        format!("{TLS}{agents}allow = []\nscopes = [\"a b\"]\n{route}"),
+        format!("{TLS}{agents}[route.main]\ncertificates = [\"agents\"]\n"),
+    ];
+    let said: Vec<_> = cases
+        .iter()
+        .map(|text| format!("{text}{}\n", with_certificates(&format!("{SERVER}{text}")).check("c.toml")))
+        .collect();
+    assert_snapshot!(said.join("--------\n"));
 }
 
 #[test]

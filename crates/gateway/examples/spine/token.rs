@@ -37,6 +37,7 @@ pub(crate) fn protect(plan: &mut Plan) -> Result<String, Box<dyn Error>> {
         scopes: Vec::new(),
         dpop: DpopRule::default(),
         api_keys: false,
+        certificates: Vec::new(),
     });
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"ES256","kid":"k","typ":"at+jwt"}"#);

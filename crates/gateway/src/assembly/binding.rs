@@ -25,7 +25,7 @@ impl Gateway {
         let fault = |source| StartFault::Bind { address: plan.address.clone(), source };
         let tls = match &plan.tls {
             Some(files) => Some(
-                tls::server(&files.certificate, &files.key)
+                tls::server(&files.certificate, &files.key, files.asks_clients)
                     .map_err(|source| StartFault::Tls { listener: plan.name.clone(), source })?,
             ),
             None => None,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use auth::{Identity, Refusal, Why};
+use auth::{Connection, Identity, Refusal, Why};
 use base::error::CallError;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -13,6 +13,7 @@ use identity::{Identifier, WELL_KNOWN};
 use mcp::version::Era;
 use tokio::time::sleep;
 use transport::http::body::ReplyBody;
+use transport::tls::Presented;
 
 use super::heads::{self, Needed};
 use crate::live::Live;
@@ -32,6 +33,14 @@ pub(super) fn metadata(
     response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("max-age=300"));
     Some(response)
+}
+
+/// What a connection says of who has made it.
+pub(super) fn connection(certificate: Option<&Presented>) -> Connection<'_> {
+    certificate.map_or_else(Connection::default, |presented| Connection {
+        chain: &presented.chain,
+        thumbprint: Some(&presented.thumbprint),
+    })
 }
 
 /// What is answered to whom the gate does not let in.

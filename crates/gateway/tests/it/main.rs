@@ -11,6 +11,7 @@ mod ask;
 mod asking;
 mod batches;
 mod breakers;
+mod certificates;
 mod changes;
 mod copies;
 mod deadlines;

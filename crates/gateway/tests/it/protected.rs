@@ -75,6 +75,7 @@ pub(crate) fn resource(issuers: &[&str]) -> ResourcePlan {
         scopes: Vec::new(),
         dpop: DpopRule::default(),
         api_keys: false,
+        certificates: Vec::new(),
     }
 }
 

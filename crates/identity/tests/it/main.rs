@@ -1,6 +1,7 @@
 //! Who calls, seen from outside: requests in, identities or refusals out.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod certificates;
 mod hostile;
 mod issuers;
 mod keys;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use auth::{Credentials, Identified, Identify as _, Identity, Refusal};
+use auth::{Connection, Credentials, Identified, Identify as _, Identity, Refusal};
 use base::clock::Clock;
 use base::metrics::Metrics;
 use base::plan::identity::{IssuerPlan, ResourcePlan};
@@ -23,6 +23,7 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use transport::memory::Memory;
 use transport::net::{Address, BoxIo, Network as _};
+use transport::tls::Presented;
 use transport::workers::Workers;
 
 use crate::signer::{Signer, signed};
@@ -126,6 +127,8 @@ pub(crate) struct Request {
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) method: Method,
     pub(crate) target: String,
+    /// The certificates of its connection.
+    pub(crate) presented: Option<Presented>,
 }
 
 impl Request {
@@ -138,23 +141,31 @@ impl Request {
     }
 
     pub(crate) fn with(headers: Vec<(&'static str, String)>) -> Self {
-        Self { headers, method: Method::POST, target: "/mcp".to_owned() }
+        Self { headers, method: Method::POST, target: "/mcp".to_owned(), presented: None }
     }
 
     pub(crate) async fn at(&self, identifier: &Identifier) -> Result<Identity, Refusal> {
         let headers = self.map();
-        let credentials = Credentials { headers: &headers, method: &self.method, target: &self.target };
+        let credentials = self.credentials(&headers);
         testkit::soon("an answer", identifier.identify(credentials).outcome()).await
     }
 
     /// Whether it is answered without waiting for anything.
     pub(crate) fn at_once(&self, identifier: &Identifier) -> Option<Result<Identity, Refusal>> {
         let headers = self.map();
-        let credentials = Credentials { headers: &headers, method: &self.method, target: &self.target };
+        let credentials = self.credentials(&headers);
         match identifier.identify(credentials) {
             Identified::Now(outcome) => Some(outcome),
             Identified::Later(_) => None,
         }
+    }
+
+    fn credentials<'a>(&'a self, headers: &'a HeaderMap) -> Credentials<'a> {
+        let connection = self.presented.as_ref().map_or_else(Connection::default, |presented| Connection {
+            chain: &presented.chain,
+            thumbprint: Some(&presented.thumbprint),
+        });
+        Credentials { headers, method: &self.method, target: &self.target, connection }
     }
 
     fn map(&self) -> HeaderMap {
@@ -234,6 +245,7 @@ impl Stand {
             scopes: Vec::new(),
             dpop: base::plan::identity::DpopRule::default(),
             api_keys: false,
+            certificates: Vec::new(),
         }
     }
 

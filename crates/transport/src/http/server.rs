@@ -25,6 +25,7 @@ use crate::http::body::ReplyBody;
 use crate::http::opening::{self, Spoken};
 use crate::memory::{Full, Memory, SMALL};
 use crate::net::{Accept, Accepted, Address, BoxIo};
+use crate::tls::Presented;
 use crate::workers::Workers;
 
 mod drain;
@@ -51,6 +52,8 @@ pub struct Exchange {
     pub headers: HeaderMap,
     /// Who made the connection.
     pub peer: Address,
+    /// The certificate that it has presented.
+    pub certificate: Option<Arc<Presented>>,
     body: RequestBody,
 }
 
@@ -423,18 +426,22 @@ impl<S: Service> Connections<S> {
     }
 
     /// Reads the first bytes of a connection, over TLS if that is what is spoken here.
-    async fn open(&self, io: BoxIo) -> std::io::Result<Option<(BoxIo, Spoken)>> {
-        let io = match &self.tls {
+    async fn open(&self, io: BoxIo) -> std::io::Result<Option<(BoxIo, Spoken, Option<Arc<Presented>>)>> {
+        let (io, certificate) = match &self.tls {
             // A handshake is large, and its place would be kept as long as the connection.
-            Some(tls) => Box::new(Box::pin(tls.accept(io)).await?) as BoxIo,
-            None => io,
+            Some(tls) => {
+                let io = Box::pin(tls.accept(io)).await?;
+                let certificate = Presented::of(io.get_ref().1.peer_certificates());
+                (Box::new(io) as BoxIo, certificate)
+            }
+            None => (io, None),
         };
-        opening::read(io).await
+        Ok(opening::read(io).await?.map(|(io, spoken)| (io, spoken, certificate)))
     }
 
     /// Tells a client that there is no place for its connection.
     async fn refuse(&self, io: BoxIo) {
-        if let Ok(Ok(Some((io, spoken)))) = timeout(refusal::WITHIN, self.open(io)).await {
+        if let Ok(Ok(Some((io, spoken, _)))) = timeout(refusal::WITHIN, self.open(io)).await {
             let response = self.service.full(self.places.most());
             Box::pin(refusal::say(io, spoken, response)).await;
         }
@@ -450,18 +457,27 @@ impl<S: Service> Connections<S> {
             () = place.asked_to_leave_unopened() => return,
         };
         match opened {
-            Ok(Ok(Some((io, spoken)))) => self.http(io, spoken, peer, &place).await,
+            Ok(Ok(Some((io, spoken, certificate)))) => {
+                self.http(io, spoken, (peer, certificate), &place).await;
+            }
             Ok(Ok(None)) => {}
             Ok(Err(error)) => tracing::debug!(%peer, %error, "a connection did not open"),
             Err(_elapsed) => tracing::debug!(%peer, "a connection said nothing for too long"),
         }
     }
 
-    async fn http(self: &Arc<Self>, io: BoxIo, spoken: Spoken, peer: Address, place: &Place) {
+    async fn http(
+        self: &Arc<Self>,
+        io: BoxIo,
+        spoken: Spoken,
+        (peer, certificate): (Address, Option<Arc<Presented>>),
+        place: &Place,
+    ) {
         let (from, counter) = (peer.clone(), place.counter());
         let serve = Arc::clone(self);
         let service = service_fn(move |request: Request<Incoming>| {
             let (serve, peer, asked) = (Arc::clone(&serve), from.clone(), counter.request());
+            let certificate = certificate.clone();
             // hyper keeps the place of this future as long as the connection: what it holds must be small, or idle
             // connections and open streams cost what a call costs.
             Box::pin(async move {
@@ -474,8 +490,8 @@ impl<S: Service> Connections<S> {
                     Spoken::Http2 => framing::refuse_many(&head.headers, serve.headers),
                 };
                 let body = RequestBody::Incoming(body);
-                let mut exchange =
-                    Exchange { method: head.method, uri: head.uri, headers: head.headers, peer, body };
+                let (method, uri, headers) = (head.method, head.uri, head.headers);
+                let mut exchange = Exchange { method, uri, headers, peer, certificate, body };
                 let response = match refused {
                     Some(refused) => refused,
                     None => serve.service.answer(&mut exchange).await,

@@ -1,0 +1,154 @@
+//! Clients that show a certificate: who they are is known by the connection, also one that goes on with what an earlier one
+//! had agreed on.
+
+use std::sync::Arc;
+
+use base::plan::TlsFiles;
+use base::plan::identity::{CertificateName, CertificatesPlan, DpopRule, ResourcePlan};
+use rustls::client::Resumption;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{ClientConfig, HandshakeKind, RootCertStore, SupportedProtocolVersion};
+use testkit::authority::{Authority, Certificate, Signed};
+use testkit::http::{Connection, Reply};
+use testkit::net::MemoryNetwork;
+use testkit::server::Persona;
+use tokio_rustls::TlsConnector;
+use transport::net::Network as _;
+
+use crate::ask;
+use crate::stand::{Over, Running, Stand};
+
+const AGENT: &str = "spiffe://example.com/agents/planner";
+const LISTS: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}"#;
+
+/// A gateway that speaks TLS, whose route lets in by certificates of one authority.
+struct Guarded {
+    network: MemoryNetwork,
+    running: Running,
+    clients: Authority,
+    server: Authority,
+    _files: tempfile::TempDir,
+}
+
+impl Guarded {
+    async fn new() -> Self {
+        let network = MemoryNetwork::default();
+        let (clients, server) = (Authority::new("clients"), Authority::new("server"));
+        let mut stand = Stand::new(Arc::new(network.clone()));
+        stand.add("a", Over::Http, Persona::modern().tools(&["t"])).await;
+        let own = server.sign(&Certificate::default().dns("gw.example").of_a_server().for_long());
+        let files = tempfile::tempdir().unwrap();
+        let (certificate, key) = (files.path().join("cert.pem"), files.path().join("key.pem"));
+        std::fs::write(&certificate, own.pem()).unwrap();
+        std::fs::write(&key, own.key_pem()).unwrap();
+        stand.plan.listeners[0].tls = Some(TlsFiles { certificate, key, asks_clients: true });
+        stand.plan.routes[0].resource = Some(ResourcePlan {
+            route: "main".to_owned(),
+            resource: "https://gw.example/mcp".to_owned(),
+            path: "/mcp".to_owned(),
+            also_audiences: Vec::new(),
+            issuers: Vec::new(),
+            scopes_supported: Vec::new(),
+            scopes: Vec::new(),
+            dpop: DpopRule::default(),
+            api_keys: false,
+            certificates: vec![CertificatesPlan {
+                name: "agents".to_owned(),
+                authorities: clients.pem().into_bytes().into(),
+                principal: CertificateName::SanUri,
+                allow: None,
+                scopes: Vec::new(),
+            }],
+        });
+        let running = stand.start().await;
+        running.gateway.settled().await;
+        Self { network, running, clients, server, _files: files }
+    }
+
+    /// How a client connects that has this certificate, or none.
+    fn client(&self, own: Option<&Signed>, version: &'static SupportedProtocolVersion) -> Arc<ClientConfig> {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from(self.server.der())).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_root_certificates(roots);
+        let mut config = match own {
+            None => builder.with_no_client_auth(),
+            Some(own) => {
+                let key = PrivateKeyDer::try_from(own.key.clone()).unwrap();
+                builder.with_client_auth_cert(vec![CertificateDer::from(own.der.clone())], key).unwrap()
+            }
+        };
+        config.resumption = Resumption::in_memory_sessions(8);
+        Arc::new(config)
+    }
+
+    async fn lists(&self, client: &Arc<ClientConfig>) -> (Reply, HandshakeKind) {
+        self.send(client).await.unwrap()
+    }
+
+    /// Asks for the tools over a new connection; nothing where it is not taken.
+    async fn send(&self, client: &Arc<ClientConfig>) -> Option<(Reply, HandshakeKind)> {
+        let io = self.network.connect(self.running.client.address()).await.unwrap();
+        let name = ServerName::try_from("gw.example").unwrap();
+        let io = TlsConnector::from(Arc::clone(client)).connect(name, io).await.ok()?;
+        let kind = io.get_ref().1.handshake_kind().unwrap();
+        let headers = ask::mirrored(LISTS);
+        let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let mut connection = Connection::over(Box::new(io));
+        let request = self.running.client.request("POST /mcp", &headers, LISTS.as_bytes());
+        connection.write(&request).await;
+        Some((connection.reply().await?, kind))
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_opens_the_route_also_when_a_session_is_resumed() {
+    let stand = Guarded::new().await;
+    let own = stand.clients.sign(&Certificate::of_uri(AGENT));
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let client = stand.client(Some(&own), version);
+        for kind in [HandshakeKind::Full, HandshakeKind::Resumed] {
+            let (reply, was) = stand.lists(&client).await;
+            assert_eq!((reply.status, was), (200, kind), "{:?}", version.version);
+            assert!(reply.response().await.contains(r#""name":"t""#));
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_a_certificate_that_counts_nothing_is_answered() {
+    let stand = Guarded::new().await;
+    let other = Authority::new("clients").sign(&Certificate::of_uri(AGENT));
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        for own in [None, Some(&other)] {
+            let (reply, _) = stand.lists(&stand.client(own, version)).await;
+            assert_eq!(reply.status, 401, "{:?}", version.version);
+            let challenge = reply.header("www-authenticate").unwrap().to_owned();
+            assert_eq!(
+                challenge.contains("error_description=\"the certificate "),
+                own.is_some(),
+                "{challenge}"
+            );
+        }
+    }
+}
+
+/// A certificate is public: who has not its key cannot show it.
+#[tokio::test]
+async fn a_certificate_of_somebody_else_opens_nothing() {
+    let stand = Guarded::new().await;
+    let own = stand.clients.sign(&Certificate::of_uri(AGENT));
+    let other = stand.clients.sign(&Certificate::of_uri(AGENT));
+    let key = PrivateKeyDer::try_from(other.key).unwrap();
+    let key = rustls::crypto::aws_lc_rs::default_provider().key_provider.load_private_key(key).unwrap();
+    let stolen = CertifiedKey::new(vec![CertificateDer::from(own.der)], key);
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let mut client = (*stand.client(None, version)).clone();
+        client.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(stolen.clone()));
+        assert!(stand.send(&Arc::new(client)).await.is_none(), "{:?}", version.version);
+    }
+}
