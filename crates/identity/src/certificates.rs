@@ -8,7 +8,7 @@ use base::plan::identity::CertificatesPlan;
 use transport::tls::{Authorities, Unvouched};
 
 use crate::fault::CertificateFault;
-use crate::token::Verified;
+use crate::token::{Binding, Verified};
 use crate::tokens::{Known, Tokens};
 use crate::x509;
 
@@ -52,7 +52,7 @@ impl Certificates {
             return Some(Ok(known.verified.identity.clone()));
         }
         Some(self.look(connection.chain, now).map(|(number, identity, until)| {
-            let verified = Arc::new(Verified { identity: identity.clone(), bound: None });
+            let verified = Arc::new(Verified { identity: identity.clone(), bound: Binding::default() });
             self.known.put(*thumbprint, Known { verified, until, issuer: number, generation: None });
             identity
         }))

@@ -38,12 +38,14 @@ pub enum TokenFault {
     Unbound,
     UnknownBinding,
     BoundOff,
+    NoCertificate,
+    OtherCertificate,
     UnknownKey,
 }
 
 impl TokenFault {
     /// All of them.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 33] = [
         Self::NotThreeParts,
         Self::Encrypted,
         Self::NotBase64,
@@ -74,6 +76,8 @@ impl TokenFault {
         Self::Unbound,
         Self::UnknownBinding,
         Self::BoundOff,
+        Self::NoCertificate,
+        Self::OtherCertificate,
         Self::UnknownKey,
     ];
 
@@ -111,6 +115,8 @@ impl TokenFault {
             Self::Unbound => "the token is not bound to a key; show it with the scheme Bearer",
             Self::UnknownBinding => "the token is bound in a way that is not understood",
             Self::BoundOff => "the token is bound to a key, and this endpoint takes no such tokens",
+            Self::NoCertificate => "the token is bound to a certificate, and the connection has none",
+            Self::OtherCertificate => "the token is bound to another certificate than that of the connection",
             Self::UnknownKey => "the API key is not known, or not good here any more",
         }
     }

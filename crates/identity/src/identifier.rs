@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use auth::{Claims, Connection, Credentials, Identified, Identify, Identity, Principal, Refusal, Why};
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use base::plan::identity::{DpopRule, ResourcePlan};
 use base::world::World;
 use http::HeaderValue;
@@ -300,7 +301,16 @@ impl Identifier {
         now: SystemTime,
     ) -> Identified<'a> {
         let refused = |fault: TokenFault| Identified::Now(Err(fault.into()));
-        let Some(key) = &verified.bound else {
+        // RFC 8705 §3: whichever authority has signed it, and whether any has.
+        if let Some(bound) = &verified.bound.certificate {
+            let Some(presented) = credentials.connection.thumbprint else {
+                return refused(TokenFault::NoCertificate);
+            };
+            if verify_slices_are_equal(bound, presented).is_err() {
+                return refused(TokenFault::OtherCertificate);
+            }
+        }
+        let Some(key) = &verified.bound.key else {
             return match (shown.scheme, self.plan.dpop) {
                 (_, DpopRule::Require | DpopRule::RequireNonce) => refused(TokenFault::NotBound),
                 (Scheme::Dpop, _) => refused(TokenFault::Unbound),

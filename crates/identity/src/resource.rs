@@ -115,5 +115,8 @@ fn metadata(plan: &ResourcePlan, issuers: &[Arc<Issuer>]) -> String {
     if matches!(plan.dpop, DpopRule::Require | DpopRule::RequireNonce) {
         members.push("\"dpop_bound_access_tokens_required\":true".to_owned());
     }
+    if plan.certificate_bound {
+        members.push("\"tls_client_certificate_bound_access_tokens\":true".to_owned());
+    }
     format!("{{{}}}", members.join(","))
 }

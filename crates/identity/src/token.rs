@@ -17,8 +17,16 @@ const LONGEST_SUBJECT: usize = 2048;
 #[derive(Debug, Clone)]
 pub(crate) struct Verified {
     pub(crate) identity: Identity,
-    /// The thumbprint of the key that the token is bound to (RFC 9449 §6.1).
-    pub(crate) bound: Option<[u8; 32]>,
+    pub(crate) bound: Binding,
+}
+
+/// What a token is bound to, so that it is good for nobody else. All that it says must hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Binding {
+    /// The thumbprint of the key of its proofs (RFC 9449 §6.1).
+    pub(crate) key: Option<[u8; 32]>,
+    /// The thumbprint of the certificate of the connection (RFC 8705 §3.1).
+    pub(crate) certificate: Option<[u8; 32]>,
 }
 
 /// Whose word it is.
@@ -198,18 +206,24 @@ pub(crate) fn holds(rule: &ClaimRule, members: &Object<'_>) -> Result<(), TokenF
     if said.into_iter().any(fits) { Ok(()) } else { Err(TokenFault::Rule) }
 }
 
-/// The key that a token is bound to (RFC 7800 §3). One that is bound in another way cannot be checked, so it is not good.
-pub(crate) fn binding(members: &Object<'_>) -> Result<Option<[u8; 32]>, TokenFault> {
-    let Some(confirmation) = members.get("cnf").map_err(TokenFault::from)? else { return Ok(None) };
+/// What a token is bound to (RFC 7800 §3). One that is bound in another way cannot be checked, so it is not good.
+pub(crate) fn binding(members: &Object<'_>) -> Result<Binding, TokenFault> {
+    let mut bound = Binding::default();
+    let Some(confirmation) = members.get("cnf").map_err(TokenFault::from)? else { return Ok(bound) };
     let confirmation = Object::parse(confirmation).map_err(|_fault| TokenFault::UnknownBinding)?;
-    let mut ways = confirmation.iter();
-    let (Some(way), None) = (ways.next(), ways.next()) else { return Err(TokenFault::UnknownBinding) };
-    if way.name != "jkt" {
-        return Err(TokenFault::UnknownBinding);
+    for way in confirmation.iter() {
+        let place = match &*way.name {
+            "jkt" => &mut bound.key,
+            "x5t#S256" => &mut bound.certificate,
+            _ => return Err(TokenFault::UnknownBinding),
+        };
+        let thumbprint = json::string(way.value).map_err(|_fault| TokenFault::UnknownBinding)?;
+        let thumbprint = strict::base64url(&thumbprint).and_then(|bytes| bytes.try_into().ok());
+        if place.replace(thumbprint.ok_or(TokenFault::UnknownBinding)?).is_some() {
+            return Err(TokenFault::UnknownBinding);
+        }
     }
-    let thumbprint = json::string(way.value).map_err(|_fault| TokenFault::UnknownBinding)?;
-    let thumbprint = strict::base64url(&thumbprint).and_then(|bytes| bytes.try_into().ok());
-    thumbprint.ok_or(TokenFault::UnknownBinding).map(Some)
+    if bound == Binding::default() { Err(TokenFault::UnknownBinding) } else { Ok(bound) }
 }
 
 /// By how much a time may differ from now in either direction.

@@ -140,6 +140,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::token::Binding;
 
     const MOST: usize = 32;
     const BYTES: usize = 64 * 1024;
@@ -152,7 +153,7 @@ mod tests {
         let claims = Claims { subject: subject.to_owned(), ..Claims::default() };
         let principal = Principal::of("issuer", subject, None);
         let identity = Identity { principal, until: Some(at(until)), claims: Some(Arc::new(claims)) };
-        let verified = Arc::new(Verified { identity, bound: None });
+        let verified = Arc::new(Verified { identity, bound: Binding::default() });
         Known { verified, until: at(until), issuer: 0, generation: Some(generation) }
     }
 

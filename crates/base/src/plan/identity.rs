@@ -233,6 +233,8 @@ pub struct ResourcePlan {
     pub api_keys: bool,
     /// Whose certificates say who calls, if there is no token.
     pub certificates: Vec<CertificatesPlan>,
+    /// Whether clients can show a certificate here, to which a token may be bound (RFC 8705 §3).
+    pub certificate_bound: bool,
 }
 
 impl ResourcePlan {
@@ -312,6 +314,7 @@ mod tests {
             dpop: DpopRule::default(),
             api_keys: false,
             certificates: Vec::new(),
+            certificate_bound: false,
         };
         assert_eq!(plan.scopes_of(Kind::Tool, &["gh__repo_delete"]), ["gh", "read", "write"]);
         assert_eq!(plan.scopes_of(Kind::Prompt, &["gh__x"]), ["prompts"]);

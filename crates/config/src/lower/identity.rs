@@ -10,6 +10,7 @@ use http::Uri;
 use mcp::method::Kind;
 use transport::http::client::Destination;
 
+use super::certificates::asks_clients;
 use super::{LITERAL, Lowering, MINUTE};
 use crate::file::{self, Config};
 use crate::node::At;
@@ -204,6 +205,7 @@ impl Lowering<'_, '_> {
             },
             api_keys,
             certificates: self.route_certificates(given, config, certificates),
+            certificate_bound: asks_clients(config, given),
         };
         if let Some(dpop) = given
             .dpop

@@ -104,6 +104,7 @@ certificates = [\"agents\"]
     );
     let plan = with_certificates(&text).load("c.toml").plan.unwrap();
     assert!(plan.listeners[0].tls.as_ref().unwrap().asks_clients);
+    assert!(plan.routes[0].resource.as_ref().unwrap().certificate_bound);
     let [agents] = plan.routes[0].resource.as_ref().unwrap().certificates.as_slice() else { panic!("one") };
     assert_eq!((agents.name.as_str(), agents.principal), ("agents", CertificateName::SanUri));
     assert!(agents.allow.as_ref().unwrap().is_match("spiffe://example.com/agents/a"));

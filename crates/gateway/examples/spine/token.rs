@@ -38,6 +38,7 @@ pub(crate) fn protect(plan: &mut Plan) -> Result<String, Box<dyn Error>> {
         dpop: DpopRule::default(),
         api_keys: false,
         certificates: Vec::new(),
+        certificate_bound: false,
     });
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"ES256","kid":"k","typ":"at+jwt"}"#);

@@ -60,6 +60,7 @@ impl Guarded {
                 allow: None,
                 scopes: Vec::new(),
             }],
+            certificate_bound: true,
         });
         let running = stand.start().await;
         running.gateway.settled().await;

@@ -76,6 +76,7 @@ pub(crate) fn resource(issuers: &[&str]) -> ResourcePlan {
         dpop: DpopRule::default(),
         api_keys: false,
         certificates: Vec::new(),
+        certificate_bound: false,
     }
 }
 

@@ -110,9 +110,27 @@ fn claims(stand: &Stand) -> Vec<Row> {
         ("groups of objects", "groups", "[{}]".to_owned(), TokenFault::MemberKind),
         ("jti is a number", "jti", "1".to_owned(), TokenFault::MemberKind),
         (
-            "bound to a certificate",
+            "bound to a certificate, with bits that mean nothing",
             "cnf",
             r#"{"x5t#S256":"bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2"}"#.to_owned(),
+            TokenFault::UnknownBinding,
+        ),
+        (
+            "bound to a certificate",
+            "cnf",
+            r#"{"x5t#S256":"bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg0"}"#.to_owned(),
+            TokenFault::NoCertificate,
+        ),
+        (
+            "bound to two certificates",
+            "cnf",
+            format!(r#"{{"x5t#S256":"{0}","x5t#\u00532\u00356":"{0}"}}"#, stand.ec.thumbprint()),
+            TokenFault::DuplicateMember,
+        ),
+        (
+            "bound to SHA-1",
+            "cnf",
+            r#"{"x5t":"AAAAAAAAAAAAAAAAAAAAAAAAAAA"}"#.to_owned(),
             TokenFault::UnknownBinding,
         ),
         (

@@ -4,8 +4,12 @@ use std::sync::Arc;
 
 use auth::{Refusal, Why};
 use base::plan::identity::{DpopRule, ResourcePlan};
-use identity::{Identities, ProofFault};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use identity::{Identities, ProofFault, TokenFault};
 use store::{Place, Settings, Store};
+use testkit::authority::{Authority, Certificate};
+use transport::tls::Presented;
 
 use crate::signer::{Signer, b64, signed};
 use crate::stand::{RESOURCE, Request, Stand};
@@ -62,6 +66,51 @@ async fn a_good_proof_is_good_once() {
             Request { target: "/sse?session=1".to_owned(), ..make("three", "https://gw.example/team/sse") };
         assert!(beside.at(&identifier).await.is_ok());
     }
+}
+
+/// RFC 8705 §3: whoever has the token has not the certificate's key. Both bindings hold if there are two.
+#[tokio::test]
+async fn a_token_may_be_bound_to_a_certificate() {
+    let (stand, by) = (Stand::new().await, Signer::es256());
+    let identifier = stand.usual();
+    // Of no authority that is known here: that is for whoever has bound the token to say.
+    let [own, other] = [0; 2].map(|_| {
+        let signed = Authority::new("elsewhere").sign(&Certificate::of_uri("spiffe://elsewhere/a"));
+        Presented::new(vec![signed.der]).unwrap()
+    });
+    let thumbprint = URL_SAFE_NO_PAD.encode(own.thumbprint);
+    let token = stand.token(&[("cnf", &format!(r#"{{"x5t#S256":"{thumbprint}"}}"#))]);
+    let over = |presented: Option<&Presented>, request: Request| Request {
+        presented: presented.cloned(),
+        ..request
+    };
+    let refused = |fault: TokenFault| Err(Refusal::Unauthenticated(Why::Token(fault.text())));
+    for _time in ["first", "again"] {
+        let identity = over(Some(&own), Request::bearer(&token)).at(&identifier).await.unwrap();
+        assert_eq!(identity.claims.unwrap().subject, "alice");
+        let without = over(None, Request::bearer(&token)).at(&identifier).await;
+        assert_eq!(without, refused(TokenFault::NoCertificate));
+        let stolen = over(Some(&other), Request::bearer(&token)).at(&identifier).await;
+        assert_eq!(stolen, refused(TokenFault::OtherCertificate));
+    }
+    let as_dpop = over(Some(&own), Request::dpop(&token, "a.b.c")).at(&identifier).await;
+    assert_eq!(as_dpop, refused(TokenFault::Unbound));
+
+    let cnf = format!(r#"{{"x5t#S256":"{thumbprint}","jkt":"{}"}}"#, by.thumbprint());
+    let both = stand.token(&[("cnf", &cnf)]);
+    let proven = |name: &str| {
+        let header = format!(r#"{{"typ":"dpop+jwt","alg":"{}","jwk":{}}}"#, by.algorithm(), by.jwk(""));
+        let claims = good_proof(&stand, &both, name);
+        Request::dpop(&both, &proof(&Made { header: &header, claims, by: &by }))
+    };
+    assert!(over(Some(&own), proven("one")).at(&identifier).await.is_ok());
+    assert_eq!(over(None, proven("two")).at(&identifier).await, refused(TokenFault::NoCertificate));
+    assert_eq!(over(Some(&own), Request::bearer(&both)).at(&identifier).await, refused(TokenFault::Bound));
+
+    let told = ResourcePlan { certificate_bound: true, ..Stand::resource() };
+    let told = stand.identifier(Stand::issuer(), told);
+    assert!(told.metadata().contains(r#""tls_client_certificate_bound_access_tokens":true"#));
+    assert!(!identifier.metadata().contains("tls_client_certificate"));
 }
 
 /// A token that is bound to a key, and a proof for it.

@@ -246,6 +246,7 @@ impl Stand {
             dpop: base::plan::identity::DpopRule::default(),
             api_keys: false,
             certificates: Vec::new(),
+            certificate_bound: false,
         }
     }
 
