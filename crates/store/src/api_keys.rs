@@ -78,11 +78,14 @@ impl Store {
         self.query(text, Vec::new()).await?.into_iter().map(facts).collect()
     }
 
-    /// Takes a key back for good. False if there is none with that id.
+    /// Takes a key back for good, and says so to those who let somebody in by it. False if there is none with that id.
     ///
     /// # Errors
     /// When the store is away.
     pub async fn revoke_api_key(&self, id: &str) -> Result<bool, StoreFault> {
+        if !self.key_revoked(id).await? {
+            return Ok(false);
+        }
         let text = "DELETE FROM portolan_api_key WHERE id = $1 RETURNING id";
         Ok(self.one(text, cells![id]).await?.is_some())
     }

@@ -3,7 +3,7 @@
 //!
 //! Reading order: [`seal`] (everything that is handed out and comes back, and the keys of it), [`place`] (where the store
 //! is), [`Store`], [`StoreFault`] (away, refused or broken); then one module a kind of fact: [`replicas`], [`sessions`],
-//! [`streams`], [`notices`], [`api_keys`], [`keys`] (and [`keeper`]), [`sweep`]; then the ground: `sql` (one text for both databases), `sqlite`,
+//! [`streams`], [`notices`], [`api_keys`], [`revocations`], [`keys`] (and [`keeper`]), [`sweep`]; then the ground: `sql` (one text for both databases), `sqlite`,
 //! `postgres`, `migrate`.
 
 pub mod api_keys;
@@ -15,6 +15,7 @@ pub mod notices;
 pub mod place;
 mod postgres;
 pub mod replicas;
+pub mod revocations;
 pub mod seal;
 pub mod sessions;
 mod sql;

@@ -5,7 +5,11 @@ use crate::fault::StoreFault;
 use crate::sql::Dialect;
 
 /// All steps, the first first.
-const STEPS: &[&str] = &[include_str!("../migrations/0001.sql"), include_str!("../migrations/0002.sql")];
+const STEPS: &[&str] = &[
+    include_str!("../migrations/0001.sql"),
+    include_str!("../migrations/0002.sql"),
+    include_str!("../migrations/0003.sql"),
+];
 
 /// Notes which steps were taken.
 pub(crate) const LEDGER: &str = "CREATE TABLE IF NOT EXISTS portolan_schema (step {integer} PRIMARY KEY NOT NULL, taken_at {integer} NOT NULL) {strict}";

@@ -20,6 +20,8 @@ const EXPIRED: &[&str] = &[
      ORDER BY expires_at LIMIT $1) RETURNING session",
     "DELETE FROM portolan_api_key WHERE digest IN (SELECT digest FROM portolan_api_key WHERE expires_at <= {now} \
      ORDER BY expires_at LIMIT $1) RETURNING id",
+    "DELETE FROM portolan_revocation WHERE (issuer, kind, name) IN (SELECT issuer, kind, name FROM portolan_revocation \
+     WHERE expires_at <= {now} ORDER BY expires_at LIMIT $1) RETURNING name",
 ];
 
 impl Store {

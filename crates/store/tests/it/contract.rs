@@ -9,6 +9,7 @@ use futures_util::future::join_all;
 use store::api_keys::ApiKeyFacts;
 use store::keys::{Master, SharedKeysFault};
 use store::replicas::{Beat, Registration};
+use store::revocations::{API_KEYS, Revoked};
 use store::seal::turns::{self, KeyState, Rotation};
 use store::seal::{Bound, Seal, SealFault};
 use store::sessions::If;
@@ -34,6 +35,7 @@ on_both!(
     keys_are_rotated_for_all,
     keys_are_worthless_without_their_master,
     api_keys_are_good_until_they_are_taken_back,
+    what_is_revoked_is_known_until_it_is_forgotten,
     what_has_expired_is_swept,
     what_was_acknowledged_is_there_when_it_is_opened_again,
     many_operations_at_once_are_all_answered,
@@ -366,4 +368,61 @@ async fn api_keys_are_good_until_they_are_taken_back(stand: &Stand) {
     // What has expired can be swept, and what has not is left.
     assert_eq!(ours.sweep(10, HOUR).await.unwrap(), 1);
     assert!(ours.api_key("digest-b").await.unwrap().is_some());
+}
+
+async fn what_is_revoked_is_known_until_it_is_forgotten(stand: &Stand) {
+    let (ours, theirs) = (stand.open().await, stand.open().await);
+    let (token, subject) = ((Revoked::Token, "t1"), (Revoked::Subject, "t1"));
+    let mut mark = theirs.revocations_mark().await.unwrap();
+    let mut changed = async |what: &str| {
+        let now = theirs.revocations_mark().await.unwrap();
+        assert_ne!(now, mark, "{what}");
+        mark = now;
+    };
+    assert!(ours.revoke("https://id.example", token, HOUR).await.unwrap());
+    changed("one more").await;
+    assert!(ours.revoke("https://id.example", subject, HOUR).await.unwrap());
+    assert!(ours.revoke("https://other.example", token, HOUR).await.unwrap());
+    assert!(ours.revoke("https://id.example", (Revoked::Token, "t2"), NO_TIME).await.unwrap());
+    changed("two more").await;
+    let all = theirs.revocations().await.unwrap();
+    let found: Vec<_> = all.iter().map(|one| (one.issuer.as_str(), one.what, one.name.as_str())).collect();
+    let expected =
+        [("https://id.example", token), ("https://id.example", subject), ("https://other.example", token)]
+            .map(|(issuer, (what, name))| (issuer, what, name));
+    for one in &expected {
+        assert!(found.contains(one), "{one:?} of {found:?}");
+    }
+    assert_eq!(all.len(), 3, "what has expired is not there");
+    assert!(all.iter().all(|one| one.revoked_at > 0 && one.expires_at == one.revoked_at + 3_600_000));
+
+    // Once more is later, and no second one.
+    assert!(theirs.revoke("https://id.example", subject, 2 * HOUR).await.unwrap());
+    changed("the same again").await;
+    let again = ours.revocations().await.unwrap();
+    let again = again.iter().find(|one| one.what == Revoked::Subject).unwrap();
+    assert!(again.expires_at >= again.revoked_at + 7_200_000);
+
+    assert!(theirs.allow("https://id.example", token).await.unwrap());
+    changed("one is allowed").await;
+    assert!(!theirs.allow("https://id.example", token).await.unwrap());
+    assert_eq!(ours.revocations().await.unwrap().len(), 2);
+
+    // A key that is taken back is told of in the same way.
+    let facts = ApiKeyFacts {
+        id: "k".to_owned(),
+        principal: "ci".to_owned(),
+        routes: Vec::new(),
+        scopes: Vec::new(),
+        made_at: 0,
+        expires_at: None,
+    };
+    assert!(ours.add_api_key("digest-k", &facts, None).await.unwrap());
+    changed("another is allowed").await;
+    assert!(ours.revoke_api_key("k").await.unwrap());
+    changed("a key is taken back").await;
+    let all = theirs.revocations().await.unwrap();
+    assert!(all.iter().any(|one| (one.issuer.as_str(), one.name.as_str()) == (API_KEYS, "k")));
+    assert_eq!(ours.sweep(10, HOUR).await.unwrap(), 1);
+    assert_eq!(theirs.revocations().await.unwrap().len(), 3);
 }
