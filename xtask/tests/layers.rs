@@ -47,7 +47,7 @@ const FLOORS: &[(&str, &str)] = &[
     ),
     (
         "identity",
-        "fault percent x509 url strict shown jwk api_key jws replays nonce token proof testing tokens refused certificates fetch discover introspect issuer resource identifier inspect identities lib",
+        "fault percent x509 url strict shown jwk api_key revocations jws replays nonce token proof testing tokens refused certificates fetch discover introspect missing_keys issuer resource identifier lifetime inspect identities lib",
     ),
     (
         "mcp",

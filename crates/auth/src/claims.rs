@@ -1,6 +1,7 @@
 //! What a verified token, or what stands for one, says of who sends it.
 
 use std::fmt;
+use std::time::{Duration, SystemTime};
 
 use mcp::json::{self, Object};
 
@@ -23,6 +24,8 @@ pub struct Claims {
     pub amr: Vec<String>,
     /// The name of this one token (RFC 7519 §4.1.7).
     pub jti: Option<String>,
+    /// When it was issued (RFC 7519 §4.1.6).
+    pub issued: Option<SystemTime>,
 }
 
 impl Claims {
@@ -61,7 +64,10 @@ impl Claims {
             format!("{}:[{values}]", json::quote(name))
         };
         let mut members = vec![text("issuer", &self.issuer), text("subject", &self.subject)];
-        let optional = [("client", &self.client), ("acr", &self.acr), ("jti", &self.jti)];
+        let issued = self.issued.and_then(|issued| issued.duration_since(SystemTime::UNIX_EPOCH).ok());
+        let issued = issued.map(|issued| issued.as_millis().to_string());
+        let optional =
+            [("client", &self.client), ("acr", &self.acr), ("jti", &self.jti), ("issued", &issued)];
         members.extend(optional.iter().filter_map(|(name, value)| Some(text(name, value.as_deref()?))));
         members.extend([list("scopes", &self.scopes), list("groups", &self.groups), list("amr", &self.amr)]);
         format!("{{{}}}", members.join(","))
@@ -85,6 +91,9 @@ impl Claims {
             acr: text("acr"),
             amr: list("amr")?,
             jti: text("jti"),
+            issued: text("issued").and_then(|millis| {
+                SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(millis.parse().ok()?))
+            }),
         })
     }
 }
@@ -120,6 +129,7 @@ mod tests {
             acr: Some("2".to_owned()),
             amr: vec!["pwd".to_owned()],
             jti: Some("j".to_owned()),
+            issued: Some(SystemTime::UNIX_EPOCH + Duration::from_millis(1_785_196_800_500)),
         };
         assert_eq!(Claims::of_json(&claims.to_json()), Some(claims));
         assert_eq!(Claims::of_json(&Claims::default().to_json()), Some(Claims::default()));

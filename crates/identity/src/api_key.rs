@@ -5,20 +5,19 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use auth::{Claims, Identity, Principal, Refusal};
+use base::bulkhead::Bulkhead;
 use base::cache::{Bounds, Cache};
 use base::random::{self, NoRandom};
 use store::Store;
 use store::api_keys::ApiKeyFacts;
-use tokio::sync::Semaphore;
-use tokio::time::Instant;
+use store::revocations::API_KEYS;
+use tokio::time::{Instant, timeout};
 
 use crate::fault::TokenFault;
 use crate::jwk::sha256;
 
 /// What every key begins with, so that whoever looks for secrets in texts knows it: `ptln_[0-9a-f]{72}`.
 const PREFIX: &str = "ptln_";
-/// Who vouches for those who have one: no issuer, whose names are URLs.
-pub(crate) const API_KEYS: &str = "api-key";
 /// The digits of its 256 random bits, and those of the check behind them: the first of SHA-256 of all that stands before.
 const DIGITS: usize = 64;
 const CHECK: usize = 8;
@@ -26,9 +25,11 @@ const CHECK: usize = 8;
 const ID: usize = 12;
 /// How long what the store has said is believed: a key that is taken back is refused within a second at every replica.
 const FRESH: Duration = Duration::from_millis(900);
-/// The most keys of which that is known, and the most questions at once.
+/// The most keys of which that is known; the most questions at once, the most who wait for their turn, and how long.
 const MOST_KNOWN: usize = 1_000;
 const MOST_AT_ONCE: usize = 32;
+const MOST_WAITING: usize = 256;
+const TURN: Duration = Duration::from_secs(1);
 /// When to come again, if the store is away.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -111,13 +112,14 @@ struct Heard {
 pub(crate) struct ApiKeys {
     store: Arc<Store>,
     heard: Cache<String, Heard, Refusal>,
-    places: Semaphore,
+    places: Bulkhead,
 }
 
 impl ApiKeys {
     pub(crate) fn new(store: Arc<Store>) -> Arc<Self> {
         let heard = Cache::new(Bounds { values: MOST_KNOWN, bytes: usize::MAX });
-        Arc::new(Self { store, heard, places: Semaphore::new(MOST_AT_ONCE) })
+        let places = Bulkhead::new("questions about keys".to_owned(), MOST_AT_ONCE, MOST_WAITING);
+        Arc::new(Self { store, heard, places })
     }
 
     /// Who has shown a key, if that was found out a moment ago.
@@ -139,7 +141,7 @@ impl ApiKeys {
         let digest = digest(token);
         let ask = async {
             let away = Refusal::Unavailable { retry_after: RETRY };
-            let Ok(_place) = self.places.try_acquire() else { return Err(away) };
+            let Ok(Ok(_place)) = timeout(TURN, self.places.take()).await else { return Err(away) };
             // What is said from now on may be known to others later.
             let at = Instant::now();
             match self.store.api_key(&digest).await {

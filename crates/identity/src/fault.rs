@@ -41,11 +41,12 @@ pub enum TokenFault {
     NoCertificate,
     OtherCertificate,
     UnknownKey,
+    Revoked,
 }
 
 impl TokenFault {
     /// All of them.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 34] = [
         Self::NotThreeParts,
         Self::Encrypted,
         Self::NotBase64,
@@ -79,6 +80,7 @@ impl TokenFault {
         Self::NoCertificate,
         Self::OtherCertificate,
         Self::UnknownKey,
+        Self::Revoked,
     ];
 
     /// What is said of it.
@@ -118,6 +120,7 @@ impl TokenFault {
             Self::NoCertificate => "the token is bound to a certificate, and the connection has none",
             Self::OtherCertificate => "the token is bound to another certificate than that of the connection",
             Self::UnknownKey => "the API key is not known, or not good here any more",
+            Self::Revoked => "the token was revoked",
         }
     }
 }

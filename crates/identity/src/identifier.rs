@@ -5,13 +5,14 @@ use std::time::{Duration, SystemTime};
 
 use auth::{Claims, Connection, Credentials, Identified, Identify, Identity, Principal, Refusal, Why};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use base::plan::identity::{DpopRule, ResourcePlan};
+use base::plan::identity::{Algorithm, DpopRule, ResourcePlan};
 use base::world::World;
 use http::HeaderValue;
 use http::header::AUTHORIZATION;
 use mcp::method::Kind;
+use store::revocations::API_KEYS;
 
-use crate::api_key::{API_KEYS, ApiKeys, is_api_key};
+use crate::api_key::{ApiKeys, is_api_key};
 use crate::certificates::Certificates;
 use crate::fault::{ProofFault, TokenFault};
 use crate::introspect::GOOD;
@@ -23,6 +24,7 @@ use crate::proof::About;
 use crate::refused::RefusedTokens;
 use crate::replays::{Replays, Uses};
 use crate::resource::{Resource, WELL_KNOWN};
+use crate::revocations::Revocations;
 use crate::shown::{Scheme, Shown};
 use crate::strict;
 use crate::token::{Measure, Verified, Word};
@@ -41,6 +43,7 @@ pub struct Identifier {
     /// Where keys of Portolan's own are known, if they are good here.
     keys: Option<Arc<ApiKeys>>,
     certificates: Certificates,
+    revocations: Option<Arc<Revocations>>,
     resource: Resource,
 }
 
@@ -50,15 +53,22 @@ const REFUSED_FOR: Duration = Duration::from_secs(10);
 /// What comes of a token that was not seen lately.
 enum Looked {
     Good(Known),
-    /// The keys of this issuer, of which one is missing, must be asked for.
-    Ask(usize),
+    /// The keys of this issuer, of which this one is missing, must be asked for.
+    Ask {
+        issuer: usize,
+        algorithm: Algorithm,
+        key: Option<String>,
+    },
 }
+
+/// What outlives a reload: the proofs that were used, keys of Portolan's own, and what is revoked.
+pub(crate) type Kept = (Arc<dyn Replays>, Option<Arc<ApiKeys>>, Option<Arc<Revocations>>);
 
 impl Identifier {
     pub(crate) fn new(
         plan: ResourcePlan,
         issuers: Vec<Arc<Issuer>>,
-        (replays, keys): (Arc<dyn Replays>, Option<Arc<ApiKeys>>),
+        (replays, keys, revocations): Kept,
         world: &World,
     ) -> Arc<Self> {
         let keys = keys.filter(|_| plan.api_keys);
@@ -66,7 +76,18 @@ impl Identifier {
         let resource = Resource::new(&plan, &issuers);
         let certificates = Certificates::new(&plan.certificates);
         let world = world.clone();
-        Arc::new(Self { plan, issuers, world, tokens, refused, replays, keys, certificates, resource })
+        Arc::new(Self {
+            plan,
+            issuers,
+            world,
+            tokens,
+            refused,
+            replays,
+            keys,
+            certificates,
+            revocations,
+            resource,
+        })
     }
 
     /// What the endpoint asks of its callers.
@@ -97,7 +118,9 @@ impl Identifier {
     /// Whether it would let in whom somebody of the same keys has let in: one that it knows the issuer of, and in time.
     #[must_use]
     pub fn stands_by(&self, identity: &Identity, now: SystemTime) -> bool {
-        let Some(claims) = &identity.claims else { return false };
+        let Some(claims) = identity.claims.as_ref().filter(|claims| !self.is_revoked(claims)) else {
+            return false;
+        };
         let by_key = self.keys.is_some() && claims.issuer == API_KEYS;
         let by_issuer = || self.issuers.iter().any(|issuer| issuer.plan().issuer == claims.issuer);
         let by_certificate = || self.certificates.vouches(&claims.issuer);
@@ -132,19 +155,46 @@ impl Identifier {
         self.world.clock.now()
     }
 
+    /// What is revoked, where that can be found out.
+    pub(crate) fn revocations(&self) -> Option<&Arc<Revocations>> {
+        self.revocations.as_ref()
+    }
+
+    /// Whether it is known that this is said of something revoked.
+    pub(crate) fn is_revoked(&self, claims: &Claims) -> bool {
+        self.revocations.as_ref().is_some_and(|revocations| revocations.has(claims))
+    }
+
+    fn standing(&self, verified: Verified) -> Result<Arc<Verified>, TokenFault> {
+        let is_revoked = verified.identity.claims.as_deref().is_some_and(|claims| self.is_revoked(claims));
+        if is_revoked { Err(TokenFault::Revoked) } else { Ok(Arc::new(verified)) }
+    }
+
     /// How many tokens are known, and how many bytes they hold.
     #[must_use]
     pub fn held(&self) -> (usize, usize) {
         self.tokens.held()
     }
 
-    /// A token that was verified lately, by keys that its issuer still has.
+    /// A token that was verified lately, by keys that its issuer still has, and is not revoked.
     fn known(&self, digest: &TokenDigest, now: SystemTime) -> Option<Known> {
         self.tokens.find(digest, now, |known| {
             let of =
                 |issuer: &Arc<Issuer>| known.generation.is_none() || issuer.generation() == known.generation;
             self.issuers.get(known.issuer).is_some_and(of)
+                && !known.verified.identity.claims.as_deref().is_some_and(|claims| self.is_revoked(claims))
         })
+    }
+
+    /// An issuer's token, once it is known what is revoked.
+    fn token<'a>(&'a self, shown: Shown<'a>, credentials: Credentials<'a>) -> Identified<'a> {
+        if has_three_parts(shown.token) {
+            return self.signed(shown, credentials);
+        }
+        if has_five_parts(shown.token) {
+            return Identified::Now(Err(TokenFault::Encrypted.into()));
+        }
+        self.opaque(shown, credentials)
     }
 
     fn signed<'a>(&'a self, shown: Shown<'a>, credentials: Credentials<'a>) -> Identified<'a> {
@@ -156,18 +206,18 @@ impl Identifier {
         match self.look(shown.token, now, keys) {
             Err(fault) => Identified::Now(Err(fault.into())),
             Ok(Looked::Good(known)) => self.keep((shown, digest), credentials, known, now),
-            Ok(Looked::Ask(issuer)) => Identified::Later(Box::pin(async move {
+            Ok(Looked::Ask { issuer, algorithm, key }) => Identified::Later(Box::pin(async move {
                 let Some(issuer) = self.issuers.get(issuer) else {
                     return Err(TokenFault::UnknownIssuer.into());
                 };
-                let asked = issuer.asked().await;
+                let asked = issuer.asked((algorithm, key.as_deref())).await;
                 let keys = asked.map_err(|NoKeys { retry_after }| Refusal::Unavailable { retry_after })?;
                 let now = self.now();
                 match self.look(shown.token, now, |_| Some(Arc::clone(&keys)))? {
                     Looked::Good(known) => {
                         self.keep((shown, digest), credentials, known, now).outcome().await
                     }
-                    Looked::Ask(_) => Err(TokenFault::NoKey.into()),
+                    Looked::Ask { .. } => Err(TokenFault::NoKey.into()),
                 }
             })),
         }
@@ -194,16 +244,20 @@ impl Identifier {
         if !measure.takes_type(header.kind.as_deref()) {
             return Err(TokenFault::Type);
         }
-        let Some(keys) = keys(issuer) else { return Ok(Looked::Ask(number)) };
+        let ask = || {
+            let key = header.key.as_deref().map(str::to_owned);
+            Ok(Looked::Ask { issuer: number, algorithm, key })
+        };
+        let Some(keys) = keys(issuer) else { return ask() };
         let key = match keys.choose(algorithm, header.key.as_deref()) {
             Choice::One(key) => key,
-            Choice::None => return Ok(Looked::Ask(number)),
+            Choice::None => return ask(),
             Choice::Several => return Err(TokenFault::SeveralKeys),
         };
         if !key.has_signed(algorithm, jws.signed, &jws.signature) {
             return Err(TokenFault::Signature);
         }
-        let verified = Arc::new(measure.take(&claims, Word::Signed)?);
+        let verified = self.standing(measure.take(&claims, Word::Signed)?)?;
         let until = verified.identity.until.ok_or(TokenFault::NoExpiry)?;
         Ok(Looked::Good(Known { verified, until, issuer: number, generation: Some(keys.generation) }))
     }
@@ -246,24 +300,52 @@ impl Identifier {
             return Identified::Now(Err(TokenFault::NotThreeParts.into()));
         }
         Identified::Later(Box::pin(async move {
-            let mut away = None;
-            for (number, issuer) in self.issuers.iter().enumerate() {
-                match issuer.says_of(shown.token, &digest).await {
-                    None | Some(Ok(None)) => {}
-                    Some(Err(refusal)) => away = Some(refusal),
-                    Some(Ok(Some(said))) => {
-                        let now = self.now();
-                        let known = self.measured(&said, (number, issuer), now);
-                        let known = known.inspect_err(|fault| self.refused.put(digest, *fault))?;
-                        return self.keep((shown, digest), credentials, known, now).outcome().await;
-                    }
+            let known = self.ask(shown.token, digest).await?;
+            self.keep((shown, digest), credentials, known, self.now()).outcome().await
+        }))
+    }
+
+    /// What issuers say of a token that says nothing itself.
+    async fn ask(&self, token: &str, digest: TokenDigest) -> Result<Known, Refusal> {
+        let mut away = None;
+        for (number, issuer) in self.issuers.iter().enumerate() {
+            match issuer.says_of(token, &digest).await {
+                None | Some(Ok(None)) => {}
+                Some(Err(refusal)) => away = Some(refusal),
+                Some(Ok(Some(said))) => {
+                    let known = self.measured(&said, (number, issuer), self.now());
+                    return Ok(known.inspect_err(|fault| self.refused.put(digest, *fault))?);
                 }
             }
-            if away.is_none() {
-                self.refused.put(digest, TokenFault::Inactive);
+        }
+        if away.is_none() {
+            self.refused.put(digest, TokenFault::Inactive);
+        }
+        Err(away.unwrap_or_else(|| TokenFault::Inactive.into()))
+    }
+
+    /// Whether a token says nothing itself, so that issuers are asked about it.
+    pub(crate) fn is_opaque(token: &str) -> bool {
+        !is_api_key(token) && !has_three_parts(token) && !has_five_parts(token)
+    }
+
+    /// Whether an issuer still stands by such a token; nothing if that cannot be found out now.
+    pub(crate) async fn is_active(&self, token: &str) -> Option<bool> {
+        let digest = sha256(token.as_bytes());
+        if self.known(&digest, self.now()).is_some() {
+            return Some(true);
+        }
+        if self.refused.find(&digest).is_some() {
+            return Some(false);
+        }
+        match self.ask(token, digest).await {
+            Ok(known) => {
+                self.tokens.put(digest, known);
+                Some(true)
             }
-            Err(away.unwrap_or_else(|| TokenFault::Inactive.into()))
-        }))
+            Err(Refusal::Unavailable { .. }) => None,
+            Err(_) => Some(false),
+        }
     }
 
     /// Holds what an issuer has said of a token against what the endpoint asks for.
@@ -274,7 +356,7 @@ impl Identifier {
         now: SystemTime,
     ) -> Result<Known, TokenFault> {
         let measure = Measure { issuer: issuer.plan(), resource: &self.plan, now };
-        let verified = Arc::new(measure.take(&strict::object(said)?, Word::Asked)?);
+        let verified = self.standing(measure.take(&strict::object(said)?, Word::Asked)?)?;
         let again = now.checked_add(GOOD).unwrap_or(now);
         let until = verified.identity.until.map_or(again, |until| until.min(again));
         Ok(Known { verified, until, issuer: number, generation: None })
@@ -373,12 +455,12 @@ impl Identify for Identifier {
         if is_api_key(shown.token) {
             return self.own(&shown);
         }
-        if has_three_parts(shown.token) {
-            return self.signed(shown, credentials);
+        match self.revocations.as_deref().filter(|revocations| !revocations.is_known()) {
+            None => self.token(shown, credentials),
+            Some(revocations) => Identified::Later(Box::pin(async move {
+                revocations.known().await?;
+                self.token(shown, credentials).outcome().await
+            })),
         }
-        if has_five_parts(shown.token) {
-            return Identified::Now(Err(TokenFault::Encrypted.into()));
-        }
-        self.opaque(shown, credentials)
     }
 }

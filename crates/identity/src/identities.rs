@@ -10,6 +10,7 @@ use crate::api_key::ApiKeys;
 use crate::identifier::Identifier;
 use crate::issuer::Issuer;
 use crate::replays::{LocalReplays, Replays, SharedReplays};
+use crate::revocations::Revocations;
 
 /// Issuers with their keys and endpoints with their verified tokens, from one plan to the next: what is the same in both goes
 /// on with all that it knows. One for a process.
@@ -18,6 +19,7 @@ pub struct Identities {
     world: World,
     replays: Arc<dyn Replays>,
     keys: Option<Arc<ApiKeys>>,
+    revocations: Option<Arc<Revocations>>,
     current: Mutex<Current>,
 }
 
@@ -45,7 +47,19 @@ impl Identities {
 
     fn with(world: World, replays: Arc<dyn Replays>) -> Self {
         let keys = world.store.clone().map(ApiKeys::new);
-        Self { world, replays, keys, current: Mutex::default() }
+        let revocations = world.store.clone().map(Revocations::new);
+        Self { world, replays, keys, revocations, current: Mutex::default() }
+    }
+
+    /// Keeps up with what is revoked, for ever. Where nobody does, only what was revoked before somebody came is known.
+    pub fn follow(&self) -> impl Future<Output = ()> + Send + use<> {
+        let revocations = self.revocations.clone();
+        async move {
+            match revocations {
+                Some(revocations) => revocations.follow().await,
+                None => std::future::pending().await,
+            }
+        }
     }
 
     /// What finds out who calls each endpoint, in their order. Issuers that an endpoint names and that are not there vouch
@@ -68,7 +82,7 @@ impl Identities {
                     && theirs.iter().zip(ours).all(|(their, our)| Arc::ptr_eq(their, our))
             };
             let same = current.identifiers.iter().find(is_same).cloned();
-            let kept = (Arc::clone(&self.replays), self.keys.clone());
+            let kept = (Arc::clone(&self.replays), self.keys.clone(), self.revocations.clone());
             same.unwrap_or_else(|| Identifier::new(plan.clone(), vouching, kept, &self.world))
         };
         let identifiers: Vec<Arc<Identifier>> = resources.iter().map(of).collect();

@@ -109,9 +109,10 @@ async fn is_signed(issuer: &Arc<Issuer>, header: &Header<'_>, jws: &Jws<'_>) -> 
         .is_some_and(|keys| !matches!(keys.choose(algorithm, header.key.as_deref()), Choice::None));
     let keys = match known.filter(|_| has) {
         Some(keys) => keys,
-        None => {
-            issuer.asked().await.map_err(|NoKeys { .. }| "the keys of the issuer cannot be fetched now")?
-        }
+        None => issuer
+            .asked((algorithm, header.key.as_deref()))
+            .await
+            .map_err(|NoKeys { .. }| "the keys of the issuer cannot be fetched now")?,
     };
     match keys.choose(algorithm, header.key.as_deref()) {
         Choice::None => Err(TokenFault::NoKey.text()),

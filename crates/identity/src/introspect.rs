@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth::Refusal;
+use base::bulkhead::Bulkhead;
 use base::cache::{Bounds, Cache};
 use base::plan::identity::IntrospectionPlan;
 use base64::Engine as _;
@@ -13,7 +14,7 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method};
 use mcp::json::{self, Object};
-use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use crate::fetch::{Answered, FetchFault, Fetcher, shown};
 use crate::percent;
@@ -21,8 +22,11 @@ use crate::tokens::TokenDigest;
 
 /// How long an issuer's word is good at most: a token that it takes back is refused after that.
 pub(crate) const GOOD: Duration = Duration::from_secs(60);
-/// The most questions to one issuer at once. Anybody can show texts that must be asked about.
+/// The most questions to one issuer at once, and the most who wait for their turn, and how long. Anybody can show texts that
+/// must be asked about: who comes first is asked about first, and what is known already waits for nobody.
 const MOST_AT_ONCE: usize = 32;
+const MOST_WAITING: usize = 256;
+const TURN: Duration = Duration::from_secs(1);
 /// When to come again, if there is no answer.
 const RETRY: Duration = Duration::from_secs(2);
 
@@ -33,7 +37,7 @@ type Said = Option<Arc<str>>;
 pub(crate) struct Introspector {
     plan: IntrospectionPlan,
     authorization: HeaderValue,
-    places: Semaphore,
+    places: Bulkhead,
     flights: Cache<TokenDigest, Said, Refusal>,
 }
 
@@ -46,7 +50,8 @@ impl Introspector {
             .unwrap_or(HeaderValue::from_static("Basic"));
         authorization.set_sensitive(true);
         let flights = Cache::new(Bounds { values: 0, bytes: 0 });
-        Self { plan, authorization, places: Semaphore::new(MOST_AT_ONCE), flights }
+        let places = Bulkhead::new("questions about tokens".to_owned(), MOST_AT_ONCE, MOST_WAITING);
+        Self { plan, authorization, places, flights }
     }
 
     /// Asks about a token.
@@ -61,8 +66,11 @@ impl Introspector {
     ) -> Result<Said, Refusal> {
         let ask = async {
             let away = Refusal::Unavailable { retry_after: RETRY };
-            let Ok(_place) = self.places.try_acquire() else {
-                tracing::warn!(issuer = name, "it is asked about {MOST_AT_ONCE} tokens already");
+            let Ok(Ok(_place)) = timeout(TURN, self.places.take()).await else {
+                tracing::warn!(
+                    issuer = name,
+                    "it is asked about {MOST_AT_ONCE} tokens already, and others wait"
+                );
                 return Err(away);
             };
             self.answer(fetcher, token).await.map_err(|FetchFault(why)| {

@@ -15,11 +15,13 @@ use crate::discover;
 use crate::fetch::{FetchFault, Fetcher, PATIENCE, shown};
 use crate::introspect::Introspector;
 use crate::jwk::{self, Key, LeftOut};
+use crate::missing_keys::MissingKeys;
 use crate::tokens::TokenDigest;
 
-/// How often an issuer is asked for its keys in the long run, however many tokens name one that it has not published.
+/// How often an issuer that does not answer is asked for its keys in the long run.
 const PAUSE: Duration = Duration::from_secs(30);
-/// How long to wait after it was asked; each time in a row that it failed, or had nothing new, doubles it, up to [`PAUSE`].
+/// How long it is left alone after it was asked, however many tokens name keys that it has not published; each time in a row that
+/// it failed doubles it, up to [`PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// After so long they are fetched anew, beside the calls: an issuer that has taken a key back must be heard.
 const STALE: Duration = Duration::from_secs(600);
@@ -33,6 +35,7 @@ pub struct Issuer {
     world: World,
     keys: ArcSwapOption<KeySet>,
     attempts: Mutex<Attempts>,
+    missing: MissingKeys,
     under_way: UnderWay<(), Result<Arc<KeySet>, NoKeys>>,
 }
 
@@ -55,8 +58,6 @@ pub(crate) struct NoKeys {
 struct Attempts {
     last: Option<Instant>,
     failures: u32,
-    /// How often in a row it had nothing new.
-    fruitless: u32,
 }
 
 /// The key of a signature.
@@ -97,6 +98,7 @@ impl Issuer {
             world: world.clone(),
             keys: ArcSwapOption::empty(),
             attempts: Mutex::default(),
+            missing: MissingKeys::default(),
             under_way: UnderWay::default(),
             plan,
         };
@@ -181,19 +183,25 @@ impl Issuer {
         }
     }
 
-    /// The keys as the issuer has them now, for who misses one; those that are known where it was asked a moment ago and has
-    /// answered. Where it does not answer nobody knows whether it has another.
-    pub(crate) async fn asked(self: &Arc<Self>) -> Result<Arc<KeySet>, NoKeys> {
+    /// The keys as the issuer has them now, for who misses that one; those that are known where it was found a moment ago that it
+    /// is not among them. Where the issuer cannot be asked nobody knows whether it has another.
+    pub(crate) async fn asked(
+        self: &Arc<Self>,
+        (algorithm, name): (Algorithm, Option<&str>),
+    ) -> Result<Arc<KeySet>, NoKeys> {
+        let is_given = matches!(self.plan.keys, KeySource::Given(_));
+        if let Some(known) = self.keys.load_full().filter(|_| is_given || self.missing.is_lately(name)) {
+            return Ok(known);
+        }
         let outcome = match self.ask() {
             Asking::Done(outcome) => Some(outcome),
             Asking::Goes(mut outcome) => came_until(&mut outcome, None).await.ok().flatten(),
         };
-        match (outcome, self.keys.load_full()) {
-            (Some(Ok(keys)), _) => Ok(keys),
-            (Some(Err(_)), Some(keys)) if lock(&self.attempts).failures == 0 => Ok(keys),
-            (Some(Err(none)), _) => Err(none),
-            (None, _) => Err(NoKeys { retry_after: FIRST_PAUSE }),
+        let keys = outcome.unwrap_or(Err(NoKeys { retry_after: FIRST_PAUSE }))?;
+        if matches!(keys.choose(algorithm, name), Choice::None) {
+            self.missing.put(name);
         }
+        Ok(keys)
     }
 
     /// Who asks while it is asked already waits for the same answer.
@@ -216,13 +224,8 @@ impl Issuer {
         let late = |_elapsed| Err(FetchFault(format!("it did not answer within {PATIENCE:?}")));
         match timeout(PATIENCE, self.fetch()).await.unwrap_or_else(late) {
             Ok(read) => {
-                let before = self.keys.load().as_ref().map(|known| known.generation);
-                let keys = self.keep(read);
-                let mut attempts = lock(&self.attempts);
-                attempts.failures = 0;
-                attempts.fruitless = if before == Some(keys.generation) { attempts.fruitless + 1 } else { 0 };
-                drop(attempts);
-                Ok(keys)
+                lock(&self.attempts).failures = 0;
+                Ok(self.keep(read))
             }
             Err(FetchFault(why)) => {
                 lock(&self.attempts).failures += 1;
@@ -239,10 +242,7 @@ impl Issuer {
             return Some(PAUSE);
         }
         let mut attempts = lock(&self.attempts);
-        if attempts.last.is_some_and(|last| last.elapsed() > STALE / 2) {
-            attempts.fruitless = 0;
-        }
-        let in_vain = attempts.failures.saturating_sub(1).max(attempts.fruitless);
+        let in_vain = attempts.failures.saturating_sub(1);
         let pause = FIRST_PAUSE.saturating_mul(1 << in_vain.min(5)).min(PAUSE);
         let left =
             attempts.last.and_then(|last| pause.checked_sub(last.elapsed())).filter(|left| !left.is_zero());

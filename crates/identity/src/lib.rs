@@ -3,7 +3,8 @@
 //! Reading order: [`Identities`] (what outlives a reload) makes an [`Identifier`] for each endpoint, which reads what a request
 //! shows (`shown`), looks whether it knows the token (`tokens`), reads it (`jws`, `strict`), asks its [`Issuer`] for the key
 //! (`issuer`, `discover`, `fetch`, `jwk`), or the issuer itself (`introspect`), and holds what it says against what the endpoint asks for (`token`). A token that is
-//! bound to a key needs its proof (`proof`, `nonce`, `replays`). Keys of Portolan's own are looked up in the store (`api_key`). Who shows no token may have
+//! bound to a key needs its proof (`proof`, `nonce`, `replays`). Keys of Portolan's own are looked up in the store (`api_key`), and so is
+//! what is revoked (`revocations`); what lasts longer than a request ends with its credentials (`lifetime`). Who shows no token may have
 //! a certificate (`certificates`, `x509`). Everything that comes from outside is hostile until it is verified, and nothing of
 //! it is ever logged or put into an error.
 #![warn(missing_docs)]
@@ -20,12 +21,15 @@ mod introspect;
 mod issuer;
 mod jwk;
 mod jws;
+mod lifetime;
+mod missing_keys;
 mod nonce;
 mod percent;
 mod proof;
 mod refused;
 mod replays;
 mod resource;
+mod revocations;
 mod shown;
 mod strict;
 #[doc(hidden)]
@@ -41,6 +45,7 @@ pub use self::identifier::Identifier;
 pub use self::identities::Identities;
 pub use self::inspect::Finding;
 pub use self::issuer::Issuer;
+pub use self::lifetime::Lifetime;
 pub use self::proof::PROOF_ALGORITHMS;
 pub use self::resource::WELL_KNOWN;
 pub use self::url::likened;

@@ -163,6 +163,7 @@ impl Measure<'_> {
             acr: optional("acr")?,
             amr: list(members.get("amr").map_err(TokenFault::from)?)?,
             jti: optional("jti")?,
+            issued: strict::time(members, "iat")?,
         })
     }
 }

@@ -58,6 +58,56 @@ async fn keys_that_change_a_moment_after_they_were_fetched_are_found() {
     assert!(stand.idp.times("/keys") < 30, "{}", stand.idp.times("/keys"));
 }
 
+/// Strangers who name keys that are nowhere do not hold up those who come with the issuer's next key.
+#[tokio::test(start_paused = true)]
+async fn a_strangers_key_does_not_hold_up_a_new_one() {
+    let stand = Stand::new().await;
+    let identifier = stand.usual();
+    Request::bearer(&stand.token(&[])).at(&identifier).await.unwrap();
+    let stranger = Signer::es256();
+    for number in 0..40 {
+        let strange = token_by(&stand, &stranger, &format!("strange-{number}"));
+        assert_eq!(strange.at(&identifier).await, no_key());
+    }
+    let new = Signer::eddsa();
+    stand.publish(&[&new.jwk(r#","kid":"k3""#)]);
+    let began = tokio::time::Instant::now();
+    token_by(&stand, &new, "k3").at(&identifier).await.unwrap();
+    assert!(began.elapsed() <= Duration::from_secs(1), "{:?}", began.elapsed());
+    // However many come, the issuer is asked once a second at most.
+    let (before, began) = (stand.idp.times("/keys"), tokio::time::Instant::now());
+    let names: Vec<_> =
+        (0..2000).map(|number| token_by(&stand, &stranger, &format!("other-{number}"))).collect();
+    for some in names.chunks(100) {
+        let all = join_all(some.iter().map(|request| request.at(&identifier))).await;
+        assert!(all.iter().all(|outcome| *outcome == no_key()));
+    }
+    let asked = stand.idp.times("/keys") - before;
+    assert!(asked as u64 <= began.elapsed().as_secs() + 1, "{asked} in {:?}", began.elapsed());
+}
+
+/// Nobody knows whether a key is there that is named while the issuer cannot be asked.
+#[tokio::test(start_paused = true)]
+async fn a_new_key_of_an_issuer_that_is_away_is_not_the_tokens_fault() {
+    let stand = Stand::new().await;
+    let identifier = stand.usual();
+    Request::bearer(&stand.token(&[])).at(&identifier).await.unwrap();
+    let new = Signer::eddsa();
+    stand.idp.says("/keys", 503, "");
+    tokio::time::advance(Duration::from_secs(1)).await;
+    for _ in 0..10 {
+        let Err(Refusal::Unavailable { retry_after }) = token_by(&stand, &new, "k3").at(&identifier).await
+        else {
+            panic!("unavailable")
+        };
+        assert!(retry_after > Duration::ZERO && retry_after <= Duration::from_secs(30), "{retry_after:?}");
+        tokio::time::advance(retry_after).await;
+    }
+    stand.publish(&[&new.jwk(r#","kid":"k3""#)]);
+    tokio::time::advance(Duration::from_secs(30)).await;
+    token_by(&stand, &new, "k3").at(&identifier).await.unwrap();
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_key_that_is_taken_back_takes_its_tokens_along() {
     let stand = Stand::new().await;

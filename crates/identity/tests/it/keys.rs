@@ -13,7 +13,7 @@ use transport::http::client::Destination;
 
 use crate::stand::{Request, Stand};
 
-fn facts(key: &ApiKey, principal: &str, routes: &[&str]) -> ApiKeyFacts {
+pub(crate) fn facts(key: &ApiKey, principal: &str, routes: &[&str]) -> ApiKeyFacts {
     ApiKeyFacts {
         id: key.id(),
         principal: principal.to_owned(),
@@ -24,7 +24,7 @@ fn facts(key: &ApiKey, principal: &str, routes: &[&str]) -> ApiKeyFacts {
     }
 }
 
-fn resource() -> ResourcePlan {
+pub(crate) fn resource() -> ResourcePlan {
     ResourcePlan { api_keys: true, ..Stand::resource() }
 }
 
@@ -32,7 +32,7 @@ fn unknown<T>() -> Result<T, Refusal> {
     Err(Refusal::Unauthenticated(Why::Token(TokenFault::UnknownKey.text())))
 }
 
-async fn stand() -> (TempDir, Arc<Store>, Stand) {
+pub(crate) async fn stand() -> (TempDir, Arc<Store>, Stand) {
     let dir = tempfile::tempdir().unwrap();
     let place = Place::Sqlite(dir.path().join("store.db"));
     let settings = Settings { limit: testkit::PATIENCE, ..Settings::default() };
@@ -42,7 +42,7 @@ async fn stand() -> (TempDir, Arc<Store>, Stand) {
 }
 
 /// Lets so much time pass, for all but the store.
-async fn pass(time: Duration) {
+pub(crate) async fn pass(time: Duration) {
     tokio::time::pause();
     tokio::time::advance(time).await;
     tokio::time::resume();

@@ -8,6 +8,7 @@ mod keys;
 mod logs;
 mod opaque;
 mod proofs;
+mod revocations;
 mod signer;
 mod stand;
 mod tokens;

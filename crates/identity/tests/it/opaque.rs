@@ -130,9 +130,29 @@ async fn no_answer_says_nothing_of_the_token() {
 async fn a_flood_of_texts_does_not_become_a_flood_of_questions() {
     let stand = Stand::new().await;
     let identifier = stand.identifier(issuer(), Stand::resource());
+    says(&stand, &[]);
+    let known = Request::bearer(TOKEN);
+    known.at(&identifier).await.unwrap();
     stand.idp.hangs(true);
+    let requests: Vec<Request> = (0..600).map(|number| Request::bearer(&format!("token{number}"))).collect();
+    let flood = join_all(requests.iter().map(|request| request.at(&identifier)));
+    let meanwhile = async {
+        testkit::idle().await;
+        assert!(known.at_once(&identifier).unwrap().is_ok(), "what is known waits for nobody");
+    };
+    let (all, ()) = tokio::join!(flood, meanwhile);
+    assert!(all.iter().all(|outcome| matches!(outcome, Err(Refusal::Unavailable { .. }))));
+    assert_eq!(stand.idp.times("/introspect"), 1 + 32);
+}
+
+/// Who comes while the issuer is asked about others waits for a turn.
+#[tokio::test(start_paused = true)]
+async fn who_comes_in_a_crowd_is_asked_about_in_turn() {
+    let stand = Stand::new().await;
+    let identifier = stand.identifier(issuer(), Stand::resource());
+    says(&stand, &[]);
     let requests: Vec<Request> = (0..200).map(|number| Request::bearer(&format!("token{number}"))).collect();
     let all = join_all(requests.iter().map(|request| request.at(&identifier))).await;
-    assert!(all.iter().all(|outcome| matches!(outcome, Err(Refusal::Unavailable { .. }))));
-    assert_eq!(stand.idp.times("/introspect"), 32);
+    assert!(all.iter().all(Result::is_ok));
+    assert_eq!(stand.idp.times("/introspect"), 200);
 }

@@ -1,0 +1,207 @@
+//! What is revoked is refused at every replica within a second, and what was opened with it is over.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use auth::{Refusal, Why};
+use base::plan::identity::{IntrospectionPlan, IssuerPlan};
+use http::{HeaderMap, HeaderValue};
+use identity::{ApiKey, Identifier, Identities, Lifetime, TokenFault};
+use store::Store;
+use store::revocations::Revoked;
+use transport::http::client::Destination;
+
+use crate::keys::{facts, pass, resource, stand};
+use crate::stand::{ISSUER, Request, Stand};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn revoked<T>() -> Result<T, Refusal> {
+    Err(Refusal::Unauthenticated(Why::Token(TokenFault::Revoked.text())))
+}
+
+/// One of several processes that share a store.
+struct Replica {
+    identities: Arc<Identities>,
+    identifier: Arc<Identifier>,
+}
+
+impl Replica {
+    fn new(stand: &Stand, issuer: IssuerPlan) -> Self {
+        let identities = Arc::new(Identities::new(stand.world.clone()));
+        let identifier = identities.carry_out(&[issuer], &[resource()]).remove(0);
+        tokio::spawn(identities.follow());
+        Self { identities, identifier }
+    }
+}
+
+/// Waits until a request is answered so, as it must be soon.
+async fn comes_to<T>(what: &str, mut is_so: impl AsyncFnMut() -> Option<T>) -> T {
+    let until_so = async {
+        loop {
+            if let Some(so) = is_so().await {
+                return so;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    testkit::soon(what, until_so).await
+}
+
+async fn is_refused(request: &Request, replicas: &[Replica]) {
+    for replica in replicas {
+        comes_to("a refusal", async || {
+            let outcome = request.at(&replica.identifier).await;
+            (outcome == revoked()).then_some(())
+        })
+        .await;
+    }
+}
+
+/// The stand's clock by the database's, which is the machine's.
+async fn as_late_as_the_store(stand: &Stand, store: &Store) {
+    store.revoke("https://clock.example", (Revoked::Token, "t"), HOUR).await.unwrap();
+    let now = store.revocations().await.unwrap()[0].revoked_at;
+    let now = SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(now).unwrap());
+    stand.clock.advance(now.duration_since(stand.clock.now()).unwrap());
+}
+
+#[tokio::test]
+async fn a_token_is_refused_that_is_revoked_by_its_name() {
+    let (_dir, store, stand) = stand().await;
+    let replicas = [0; 2].map(|_| Replica::new(&stand, Stand::issuer()));
+    let (one, other) = (stand.token(&[]), stand.token(&[("jti", "\"t2\"")]));
+    let (one, other) = (Request::bearer(&one), Request::bearer(&other));
+    for replica in &replicas {
+        one.at(&replica.identifier).await.unwrap();
+        other.at(&replica.identifier).await.unwrap();
+    }
+    // Of another issuer, and a subject of that name, are others.
+    store.revoke("https://other.example", (Revoked::Token, "t1"), HOUR).await.unwrap();
+    store.revoke(ISSUER, (Revoked::Subject, "t1"), HOUR).await.unwrap();
+    store.revoke(ISSUER, (Revoked::Token, "t1"), HOUR).await.unwrap();
+    is_refused(&one, &replicas).await;
+    for replica in &replicas {
+        assert!(other.at_once(&replica.identifier).unwrap().is_ok());
+    }
+    // Another replica's word for it is worth nothing, either.
+    let identity = other.at(&replicas[0].identifier).await.unwrap();
+    assert!(replicas[1].identifier.stands_by(&identity, stand.clock.now()));
+    let claims = auth::Claims { jti: Some("t1".to_owned()), ..(*identity.claims.clone().unwrap()).clone() };
+    let claims = auth::Claims::of_json(&claims.to_json()).unwrap();
+    let told = auth::Identity::told_by_replica(identity.principal.id(), identity.until, Some(claims));
+    assert!(!replicas[1].identifier.stands_by(&told, stand.clock.now()));
+    // Whoever starts later knows it before anybody is let in.
+    is_refused(&one, &[Replica::new(&stand, Stand::issuer())]).await;
+    // A reload forgets nothing.
+    let again = replicas[0].identities.carry_out(&[Stand::issuer()], &[Stand::resource()]).remove(0);
+    assert_eq!(one.at(&again).await, revoked());
+    // And back.
+    store.allow(ISSUER, (Revoked::Token, "t1")).await.unwrap();
+    for replica in &replicas {
+        comes_to("the token", async || one.at(&replica.identifier).await.ok()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_subject_whose_tokens_are_revoked_logs_in_anew() {
+    let (_dir, store, stand) = stand().await;
+    as_late_as_the_store(&stand, &store).await;
+    let replicas = [0; 2].map(|_| Replica::new(&stand, Stand::issuer()));
+    let earlier = (stand.now() - 10).to_string();
+    let before = Request::bearer(&stand.token(&[("iat", &earlier)]));
+    let undated = Request::bearer(&stand.token(&[("iat", "")]));
+    let bob = Request::bearer(&stand.token(&[("sub", "\"bob\""), ("iat", &earlier)]));
+    for request in [&before, &undated, &bob] {
+        request.at(&replicas[0].identifier).await.unwrap();
+    }
+    store.revoke(ISSUER, (Revoked::Subject, "alice"), HOUR).await.unwrap();
+    is_refused(&before, &replicas).await;
+    is_refused(&undated, &replicas).await;
+    stand.advance(5);
+    let after = Request::bearer(&stand.token(&[("jti", "\"t2\"")]));
+    for replica in &replicas {
+        assert!(bob.at(&replica.identifier).await.is_ok());
+        assert!(after.at(&replica.identifier).await.is_ok());
+    }
+}
+
+/// What was revoked goes on to be, and whoever is not revoked is let in: the store is asked beside the calls.
+#[tokio::test]
+async fn a_store_that_is_away_changes_nothing_of_what_is_known() {
+    let (_dir, store, stand) = stand().await;
+    let replica = Replica::new(&stand, Stand::issuer());
+    store.revoke(ISSUER, (Revoked::Token, "t1"), HOUR).await.unwrap();
+    let (bad, good) = (stand.token(&[]), stand.token(&[("jti", "\"t2\"")]));
+    let (bad, good) = (Request::bearer(&bad), Request::bearer(&good));
+    assert_eq!(bad.at(&replica.identifier).await, revoked());
+    store.close().await;
+    assert_eq!(bad.at(&replica.identifier).await, revoked());
+    good.at(&replica.identifier).await.unwrap();
+    // Who has never known it cannot say who may come.
+    let late = Replica::new(&stand, Stand::issuer());
+    for request in [&bad, &good] {
+        assert!(matches!(request.at(&late.identifier).await, Err(Refusal::Unavailable { .. })));
+    }
+}
+
+fn authorization(token: &str) -> HeaderMap {
+    let value = HeaderValue::from_str(&format!("Bearer {token}")).unwrap();
+    HeaderMap::from_iter([(http::header::AUTHORIZATION, value)])
+}
+
+#[tokio::test]
+async fn what_was_opened_is_over_when_it_is_revoked() {
+    let (_dir, store, stand) = stand().await;
+    let replica = Replica::new(&stand, Stand::issuer());
+    let key = ApiKey::random().unwrap();
+    store.add_api_key(&key.digest(), &facts(&key, "ci", &[]), None).await.unwrap();
+    let other = stand.token(&[("jti", "\"t2\"")]);
+    let open = async |token: &str| {
+        let identity = Request::bearer(token).at(&replica.identifier).await.unwrap();
+        Lifetime::new(&replica.identifier, &identity, &authorization(token))
+    };
+    let mut by_key = open(key.text()).await;
+    let (mut one, mut two) = (open(&stand.token(&[])).await, open(&other).await);
+    store.revoke_api_key(&key.id()).await.unwrap();
+    testkit::soon("the end by a key", by_key.over()).await;
+    store.revoke(ISSUER, (Revoked::Token, "t1"), HOUR).await.unwrap();
+    testkit::soon("the end by a token", one.over()).await;
+    assert!(futures_util::poll!(std::pin::pin!(two.over())).is_pending());
+    // By its time.
+    pass(Duration::from_secs(629)).await;
+    assert!(futures_util::poll!(std::pin::pin!(two.over())).is_pending());
+    pass(Duration::from_secs(2)).await;
+    testkit::soon("the end in time", two.over()).await;
+}
+
+/// An issuer is asked again about a token that says nothing itself, once a minute, for all who came with it.
+#[tokio::test(start_paused = true)]
+async fn what_was_opened_is_over_when_its_issuer_says_so() {
+    let stand = Stand::new().await;
+    let plan = IntrospectionPlan {
+        endpoint: Destination::new("http://127.0.0.1:9000/introspect".parse().unwrap()).unwrap(),
+        client_id: "gateway".to_owned(),
+        secret: "secret".to_owned(),
+    };
+    let issuer = IssuerPlan { introspection: Some(plan), ..Stand::issuer() };
+    let identifier = stand.identifier(issuer, Stand::resource());
+    let active = stand.claims(&[("active", "true"), ("exp", "")]);
+    stand.idp.says("/introspect", 200, &active);
+    let identity = Request::bearer("opaque").at(&identifier).await.unwrap();
+    assert_eq!(identity.until, None);
+    let mut opened = [0; 20].map(|_| Lifetime::new(&identifier, &identity, &authorization("opaque")));
+    let mut all = Box::pin(futures_util::future::join_all(opened.iter_mut().map(Lifetime::over)));
+    for minute in 1..5 {
+        stand.advance(61);
+        assert!(tokio::time::timeout(Duration::from_secs(61), &mut all).await.is_err());
+        assert_eq!(stand.idp.times("/introspect"), 1 + minute);
+    }
+    // While it is away, what it said last goes on.
+    stand.idp.says("/introspect", 500, "");
+    stand.advance(61);
+    assert!(tokio::time::timeout(Duration::from_secs(61), &mut all).await.is_err());
+    stand.idp.says("/introspect", 200, r#"{"active":false}"#);
+    stand.advance(61);
+    testkit::soon("the end", all).await;
+}
