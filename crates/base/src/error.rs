@@ -33,7 +33,7 @@ pub enum CallError {
     #[error("the cursor is not valid (any more); list again from the start")]
     BadCursor,
     /// The server cannot be reached or started. Nothing was sent.
-    #[error("upstream {upstream:?} {}: {why}", absence(why))]
+    #[error("upstream {upstream:?} {}: {why}", why.how)]
     Unreachable {
         /// The server.
         upstream: String,
@@ -252,11 +252,6 @@ impl CallError {
             _ => None,
         }
     }
-}
-
-/// What it is that a server is not there. One that answers was reached.
-pub(crate) fn absence(why: &Why) -> &'static str {
-    if why.what.starts_with("it answers HTTP") { "does not serve now" } else { "cannot be reached" }
 }
 
 fn after_colon(text: Option<&str>) -> String {

@@ -50,9 +50,30 @@ impl fmt::Display for Fault {
     }
 }
 
+/// What it is that a server is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Absence {
+    /// It was not reached, or could not be started.
+    #[default]
+    Unreached,
+    /// It was reached, and says that it does not serve now.
+    NotServing,
+}
+
+impl fmt::Display for Absence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unreached => "cannot be reached",
+            Self::NotServing => "does not serve now",
+        })
+    }
+}
+
 /// Why a server is not there, for its operator.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Why {
+    /// What that is.
+    pub how: Absence,
     /// What happened, as anybody may read it who sees how servers are.
     pub what: String,
     /// What its program wrote before it ended, of which nobody knows what it is: for the log, and for who has started the
@@ -62,7 +83,7 @@ pub struct Why {
 
 impl From<String> for Why {
     fn from(what: String) -> Self {
-        Self { what, said: None }
+        Self { how: Absence::Unreached, what, said: None }
     }
 }
 

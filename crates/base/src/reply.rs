@@ -15,7 +15,7 @@ use mcp::reject::{Reject, code};
 use mcp::version::Era;
 use tracing::Level;
 
-use crate::error::{CallError, absence};
+use crate::error::CallError;
 use LegacyStatus::{Answered, Same, Unasked};
 
 /// What a fault is called everywhere outside.
@@ -126,7 +126,7 @@ pub fn wire(error: &CallError) -> ErrorRow {
             row(StatusCode::OK, Answered, code::INVALID_PARAMS, Level::DEBUG, "bad_cursor")
         }
         CallError::Unreachable { upstream, why, .. } => ErrorRow {
-            text: format!("upstream {upstream:?} {}", absence(why)),
+            text: format!("upstream {upstream:?} {}", why.how),
             data: Some(data("upstream_unreachable", upstream, Retry::Safe)),
             ..row(StatusCode::OK, Answered, own::UNAVAILABLE, Level::WARN, "upstream_unreachable")
         },

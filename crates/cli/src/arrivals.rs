@@ -70,7 +70,7 @@ impl Tally {
 }
 
 /// Why a server is down, in a few words: of what its program said last the line that says most, or else what happened.
-pub(crate) fn brief(server: &str, Why { what, said }: &Why) -> String {
+pub(crate) fn brief(server: &str, Why { what, said, .. }: &Why) -> String {
     let said = said.as_deref().and_then(telling);
     let what = what.strip_prefix(&format!("upstream {server:?} ")).unwrap_or(what);
     let all = said.unwrap_or_else(|| what.strip_prefix("cannot be reached: ").unwrap_or(what));
@@ -164,8 +164,8 @@ pub(crate) async fn arrival(gateway: &Gateway, server: &Upstream) -> Result<Stri
         Ok(health) => health.clone(),
         Err(_gone) => return Err("it is no longer configured".into()),
     };
-    if let Health::Down { why, said } = health {
-        return Err(Why { what: why, said });
+    if let Health::Down { why, said, .. } = health {
+        return Err(Why { what: why, said, ..Why::default() });
     }
     let took = Lasting(began.elapsed());
     let tools = async {
@@ -195,6 +195,7 @@ mod tests {
         let ended = Why {
             what: "upstream \"brave\" cannot be reached: the process ended".to_owned(),
             said: Some(said),
+            ..Why::default()
         };
         tally.down("brave", &brief("brave", &ended));
         tally.down("web", &brief("web", &"upstream \"web\" cannot be reached: Connection refused".into()));
@@ -207,6 +208,7 @@ mod tests {
         let why = |said: &str| Why {
             what: "the process ended (exit status: 1)".to_owned(),
             said: Some(said.to_owned()),
+            ..Why::default()
         };
         assert_eq!(
             brief("a", &why("Server v1.2 | listening for requests")),

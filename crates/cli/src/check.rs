@@ -225,7 +225,7 @@ async fn describe(client: &mut Client, rule: SchemaRule) -> Reached {
         Health::Up { era, revision, transport } => {
             format!("{}, {revision}{}", era.name(), discover::over(transport))
         }
-        Health::Down { why, said } => return Err(Fault::Down(Why { what: why, said })),
+        Health::Down { why, said, .. } => return Err(Fault::Down(Why { what: why, said, ..Why::default() })),
         Health::Unknown => String::new(),
     };
     let mut odd = Vec::new();

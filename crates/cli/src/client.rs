@@ -203,8 +203,8 @@ impl Client {
     /// Why a server of this name is down, if it is one of ours and is.
     pub(crate) fn why_down(&self, name: &str) -> Option<Why> {
         let (_, health) = self.gateway.health().into_iter().find(|(server, _)| server == name)?;
-        let Health::Down { why, said } = health else { return None };
-        Some(Why { what: self.without_name(why), said })
+        let Health::Down { why, said, .. } = health else { return None };
+        Some(Why { what: self.without_name(why), said, ..Why::default() })
     }
 
     /// A text about the server that has a name only because everything has one here.

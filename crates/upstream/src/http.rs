@@ -365,12 +365,7 @@ impl HttpWire {
     fn unwell(&self, verdict: &Verdict) -> CallError {
         match verdict {
             Verdict::Unauthorized(status) => self.shared.unauthorized(*status),
-            Verdict::Unwell(status) => {
-                let why = format!("it answers HTTP {status}");
-                let fault = StatusCode::from_u16(*status).ok().and_then(Fault::of_status);
-                fault
-                    .map_or_else(|| self.shared.unreachable(&why), |fault| self.shared.unreached(&why, fault))
-            }
+            Verdict::Unwell(status) => self.shared.not_serving(*status),
             _ => self.invalid(
                 "it does not say what it is; if it is known, era = \"legacy\" or era = \"modern\" says it instead",
             ),

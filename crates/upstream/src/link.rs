@@ -128,13 +128,15 @@ pub enum Health {
         why: String,
         /// What its program wrote before it ended: for the log, and for who has started the program.
         said: Option<String>,
+        /// The same for who asks something of it meanwhile.
+        error: Box<CallError>,
     },
 }
 
 impl Health {
     /// It was not reached, or did not answer.
     pub(crate) fn down(error: &CallError) -> Self {
-        let (error, said) = error.clone().split_said();
-        Self::Down { why: error.to_string(), said }
+        let (told, said) = error.clone().split_said();
+        Self::Down { why: told.to_string(), said, error: Box::new(error.clone()) }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use base::era::PerEra;
 use base::error::CallError;
-use base::fault::{Fault, Why};
+use base::fault::{Absence, Fault, Why};
 use base::plan::{EraRule, Reach, TransportRule, UpstreamPlan};
 use base::sync::lock;
 use base::world::World;
@@ -197,7 +197,7 @@ impl Shared {
 
     /// The server was seen to be so.
     pub(crate) fn set_health(&self, mut now: Health) {
-        if let Health::Down { why, said } = &mut now {
+        if let Health::Down { why, said, .. } = &mut now {
             *why = self.masked(why);
             *said = said.take().map(|said| self.masked(&said));
         }
@@ -217,9 +217,9 @@ impl Shared {
                     tracing::info!(upstream = name, era, revision, transport, "reached");
                 }
             }
-            Health::Down { why, said } => {
-                let all = Why { what: why.clone(), said: said.clone() };
-                tracing::warn!(upstream = name, "down: {all}");
+            Health::Down { why, said, .. } => {
+                let said = said.as_ref().map(|said| format!("; it said: {said}")).unwrap_or_default();
+                tracing::warn!(upstream = name, "down: {why}{said}");
             }
             Health::Unknown => {}
         }
@@ -272,7 +272,8 @@ impl Shared {
 
     /// The same with what its program said.
     pub(crate) fn not_there(&self, why: Why) -> CallError {
-        let why = Why { what: self.masked(&why.what), said: why.said.map(|said| self.masked(&said)) };
+        let Why { how, what, said } = why;
+        let why = Why { how, what: self.masked(&what), said: said.map(|said| self.masked(&said)) };
         CallError::Unreachable { upstream: self.plan.name.clone(), why: why.into(), fault: None }
     }
 
@@ -280,6 +281,14 @@ impl Shared {
     pub(crate) fn unreached(&self, why: &str, fault: Fault) -> CallError {
         let (upstream, why) = (self.plan.name.clone(), self.masked(why));
         CallError::Unreachable { upstream, why: why.into(), fault: Some(fault) }
+    }
+
+    /// It was reached and does not serve now, by its status.
+    pub(crate) fn not_serving(&self, status: u16) -> CallError {
+        let what = format!("it answers HTTP {status}");
+        let fault = StatusCode::from_u16(status).ok().and_then(Fault::of_status);
+        let why = Why { how: Absence::NotServing, what, said: None };
+        CallError::Unreachable { upstream: self.plan.name.clone(), why: why.into(), fault }
     }
 
     /// It answers what no client may be given, and what is wrong with that.
@@ -322,7 +331,7 @@ impl Shared {
     pub(crate) fn status_fault(&self, status: StatusCode, media: Option<&str>) -> CallError {
         match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => self.unauthorized(status.as_u16()),
-            StatusCode::TOO_MANY_REQUESTS => self.unreachable("it answers HTTP 429"),
+            StatusCode::TOO_MANY_REQUESTS => self.not_serving(status.as_u16()),
             // It need not be the server that says so: what stands between may have lost it on the way.
             StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
                 let why = format!("HTTP {} without an answer", status.as_u16());

@@ -260,10 +260,11 @@ async fn supervise(shared: Arc<Shared>, mut process: Box<dyn Process>, pipe: Pip
         tracing::debug!(upstream = name, pid, %status, "a child process ended");
         // Of one that has not begun whoever begins it takes note.
         if pipe.has_begun() {
+            let error = shared.not_there(Why { what: what.clone(), said: said.clone(), ..Why::default() });
             let why = format!("{what}; it is started again when it is next needed");
-            shared.set_health(Health::Down { why, said: said.clone() });
+            shared.set_health(Health::Down { why, said: said.clone(), error: error.into() });
         }
-        pipe.close(Why { what, said });
+        pipe.close(Why { what, said, ..Why::default() });
     }
     child::end(process, with.grace).await;
     tracing::debug!(upstream = name, pid, "a child process is gone");

@@ -94,7 +94,7 @@ impl Admin {
                     format!(r#""state":"up","era":"{era}","revision":"{revision}","transport":"{transport}""#)
                 }
                 // What its program has said is for the log.
-                Health::Down { why, said: _ } => format!(r#""state":"down","why":{}"#, json::quote(why)),
+                Health::Down { why, .. } => format!(r#""state":"down","why":{}"#, json::quote(why)),
             };
             let breaker = match breaker {
                 BreakerState::Closed => String::new(),

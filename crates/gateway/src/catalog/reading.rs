@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use auth::Principal;
 use base::error::CallError;
-use base::fault::Why;
 use base::owned_task::OwnedTask;
 use base::sync::lock;
 use base::under_way::{Asking, Late, UnderWay, came_until};
@@ -472,12 +471,13 @@ impl Reader {
         }
         match (self.upstream.sick(), self.upstream.health()) {
             (Some(error), _) => error,
-            (None, Health::Down { why, said }) => {
-                // That it cannot be reached is said once.
-                let again = format!("upstream {upstream:?} cannot be reached: ");
-                let why = why.strip_prefix(&again).unwrap_or(&why).to_owned();
-                CallError::Unreachable { upstream, why: Why { what: why, said }.into(), fault: None }
-            }
+            // It was not asked for this, so nothing is said of its breaker.
+            (None, Health::Down { error, .. }) => match *error {
+                CallError::Unreachable { upstream, why, .. } | CallError::BrokeOff { upstream, why } => {
+                    CallError::Unreachable { upstream, why, fault: None }
+                }
+                error => error,
+            },
             (None, _) => CallError::Deadline { upstream, after: self.upstream.waited_so_far() },
         }
     }

@@ -84,6 +84,21 @@ async fn one_that_hangs_among_three_costs_no_client_more_than_its_own_budget() {
     }
 }
 
+/// It was reached, and that is what whoever gets a list without it is told.
+#[tokio::test(start_paused = true)]
+async fn one_that_answers_and_does_not_serve_is_not_said_to_be_out_of_reach() {
+    let (running, _sick, mut desk) = three(Over::Http, mute()).await;
+    for method in ["server/discover", "initialize"] {
+        desk.asked(method).await.respond(503, "text/plain", &[], b"busy").await;
+    }
+    running.gateway.settled().await;
+    // It is asked again meanwhile, and says nothing.
+    let mut door = Door::open(Kind::ModernHttp, &running).await;
+    let (text, _) = timed(&mut door, "tools/list").await;
+    assert!(is_partial(&text) && text.contains("does not serve now"), "{text}");
+    assert!(!text.contains("cannot be reached"), "{text}");
+}
+
 /// What was known of a server that hangs stays, marked; and that it hangs is known of it.
 #[tokio::test(start_paused = true)]
 async fn one_that_begins_to_hang_is_waited_for_once() {

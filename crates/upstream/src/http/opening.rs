@@ -196,7 +196,7 @@ fn refused(
         status if status.is_success() => error,
         // No call was sent yet.
         status => match Fault::of_status(status) {
-            Some(fault) => wire.shared.unreached(&format!("it answers HTTP {}", status.as_u16()), fault),
+            Some(_) => wire.shared.not_serving(status.as_u16()),
             None => wire.status_fault(status, media),
         },
     };

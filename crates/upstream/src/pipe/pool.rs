@@ -261,7 +261,8 @@ impl<B: Begin> PipePool<B> {
             biased;
             started = self.start(whose, &start.signs) => started,
             late = start.given_up(silence, || self.is_late(silence, start)) => {
-                Err(self.shared.not_there(Why { what: self.begin.was_late(late), said: start.signs.said() }))
+                let (what, said) = (self.begin.was_late(late), start.signs.said());
+                Err(self.shared.not_there(Why { what, said, ..Why::default() }))
             }
             () = self.stopped.cancelled() => return Err(self.unused()),
             never = hold(place) => match never {},
@@ -300,7 +301,8 @@ impl<B: Begin> PipePool<B> {
                 "it is still starting after {silence:?}, and goes on writing to stderr; it is given up when that is silent for as long \
                  (timeouts.connect)"
             );
-            self.shared.set_health(Health::Down { why, said: start.signs.said() });
+            let error = self.still_starting(start.since()).into();
+            self.shared.set_health(Health::Down { why, said: start.signs.said(), error });
         }
     }
 

@@ -164,6 +164,10 @@ impl Starting<'_> {
         });
     }
 
+    pub(super) fn since(&self) -> Instant {
+        self.since
+    }
+
     pub(super) fn is_late(&self) -> bool {
         let starts = self.starts.0.borrow();
         starts.iter().any(|start| start.number == self.number && start.is_late)
