@@ -335,6 +335,9 @@ table! {
         leeway: Lasting = "30s",
         /// What its tokens have as `typ`.
         types: TokenTypes = "usual",
+        /// The header in which a proxy in front sends its tokens, such as `"Cf-Access-Jwt-Assertion"`. They are good there, and not
+        /// in `Authorization`.
+        token_header: String,
         /// Which of its claims mean what.
         claims: ClaimNames,
         /// Claim → values, of which its tokens must have one. `a.b` is the claim `b` in the claim `a`.
@@ -343,8 +346,8 @@ table! {
         principal_by_client: bool = false,
         /// How it is asked about tokens that say nothing themselves (RFC 7662).
         introspection: Introspection,
-        /// Whether people can log in there, so that clients are told of it. Without it, yes, unless `jwks_file` has its keys. Not so where it
-        /// makes tokens for programs only.
+        /// Whether people can log in there, so that clients are told of it. Without it, yes, unless `jwks_file` has its keys or a
+        /// proxy sends its tokens. Not so where it makes tokens for programs only.
         sign_in: bool,
         /// Whether it may be asked over plain HTTP, at an address of this machine: for trying things out.
         allow_http: bool = false,

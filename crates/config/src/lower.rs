@@ -72,6 +72,7 @@ impl Lowering<'_, '_> {
         self.defaults(config.defaults.as_ref());
         let mut upstreams = self.upstreams(config);
         let issuers = self.issuers(config);
+        self.identity_is_not_forwarded(config);
         let routes = self.routes(config, &upstreams, limits.json_depth);
         upstreams.retain(|upstream| self.findings.fault_of(&upstream.name.value).is_none());
         for plan in upstreams.iter_mut().filter_map(|upstream| upstream.plan.as_mut()) {

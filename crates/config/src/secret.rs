@@ -59,15 +59,19 @@ const HARMLESS: &[&str] = &[
     "api_key_env",
     "api_keys",
     "bearer_token_env_var",
+    "certificate_header",
     "env_http_headers",
     "env_keys",
     "env_vars",
     "envFile",
     "forward_headers",
+    "groups_header",
     "header_bytes",
     "header_count",
     "header_timeout",
     "http_headers_helper",
+    "token_header",
+    "user_header",
 ];
 
 /// What of the file is shown to nobody: texts that are, or by any sign might be, secrets.

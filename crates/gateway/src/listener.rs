@@ -127,6 +127,9 @@ impl Listener {
                 Err(refusal) => return protected::refuse(&endpoint.route, refusal),
             },
         };
+        if let Some(identifier) = &endpoint.route.identifier {
+            identifier.take_away(&mut exchange.headers);
+        }
         if opens_sse {
             let from = (&hop, &identity);
             // What is no message lies in a box of its own, so that messages need not move with room for it.

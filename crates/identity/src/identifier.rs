@@ -7,8 +7,8 @@ use auth::{Claims, Connection, Credentials, Identified, Identify, Identity, Prin
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use base::plan::identity::{Algorithm, DpopRule, ResourcePlan};
 use base::world::World;
-use http::HeaderValue;
 use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use mcp::method::Kind;
 use store::revocations::API_KEYS;
 
@@ -44,6 +44,8 @@ pub struct Identifier {
     keys: Option<Arc<ApiKeys>>,
     certificates: Certificates,
     revocations: Option<Arc<Revocations>>,
+    /// In which proxies in front send tokens, each once.
+    carriers: Vec<HeaderName>,
     resource: Resource,
 }
 
@@ -75,6 +77,12 @@ impl Identifier {
         let (tokens, refused) = (Tokens::default(), RefusedTokens::new(REFUSED_FOR));
         let resource = Resource::new(&plan, &issuers);
         let certificates = Certificates::new(&plan.certificates);
+        let mut carriers: Vec<HeaderName> = Vec::new();
+        for name in issuers.iter().filter_map(|issuer| issuer.plan().token_header.as_ref()) {
+            if !carriers.contains(name) {
+                carriers.push(name.clone());
+            }
+        }
         let world = world.clone();
         Arc::new(Self {
             plan,
@@ -86,6 +94,7 @@ impl Identifier {
             keys,
             certificates,
             revocations,
+            carriers,
             resource,
         })
     }
@@ -177,10 +186,12 @@ impl Identifier {
     }
 
     /// A token that was verified lately, by keys that its issuer still has, and is not revoked.
-    fn known(&self, digest: &TokenDigest, now: SystemTime) -> Option<Known> {
+    fn known(&self, header: Option<&HeaderName>, digest: &TokenDigest, now: SystemTime) -> Option<Known> {
         self.tokens.find(digest, now, |known| {
-            let of =
-                |issuer: &Arc<Issuer>| known.generation.is_none() || issuer.generation() == known.generation;
+            let of = |issuer: &Arc<Issuer>| {
+                issuer.plan().token_header.as_ref() == header
+                    && (known.generation.is_none() || issuer.generation() == known.generation)
+            };
             self.issuers.get(known.issuer).is_some_and(of)
                 && !known.verified.identity.claims.as_deref().is_some_and(|claims| self.is_revoked(claims))
         })
@@ -199,11 +210,11 @@ impl Identifier {
 
     fn signed<'a>(&'a self, shown: Shown<'a>, credentials: Credentials<'a>) -> Identified<'a> {
         let (digest, now) = (sha256(shown.token.as_bytes()), self.now());
-        if let Some(known) = self.known(&digest, now) {
+        if let Some(known) = self.known(shown.header, &digest, now) {
             return self.admit((&shown, &digest), credentials, &known.verified, now);
         }
         let keys = |issuer: &Arc<Issuer>| issuer.known();
-        match self.look(shown.token, now, keys) {
+        match self.look(&shown, now, keys) {
             Err(fault) => Identified::Now(Err(fault.into())),
             Ok(Looked::Good(known)) => self.keep((shown, digest), credentials, known, now),
             Ok(Looked::Ask { issuer, algorithm, key }) => Identified::Later(Box::pin(async move {
@@ -213,7 +224,7 @@ impl Identifier {
                 let asked = issuer.asked((algorithm, key.as_deref())).await;
                 let keys = asked.map_err(|NoKeys { retry_after }| Refusal::Unavailable { retry_after })?;
                 let now = self.now();
-                match self.look(shown.token, now, |_| Some(Arc::clone(&keys)))? {
+                match self.look(&shown, now, |_| Some(Arc::clone(&keys)))? {
                     Looked::Good(known) => {
                         self.keep((shown, digest), credentials, known, now).outcome().await
                     }
@@ -227,16 +238,19 @@ impl Identifier {
     /// known that its issuer has said so.
     fn look(
         &self,
-        token: &str,
+        shown: &Shown<'_>,
         now: SystemTime,
         keys: impl FnOnce(&Arc<Issuer>) -> Option<Arc<KeySet>>,
     ) -> Result<Looked, TokenFault> {
-        let jws = Jws::read(token)?;
+        let jws = Jws::read(shown.token)?;
         let header = jws.header()?;
         let claims = strict::object(&jws.claims)?;
         let named = strict::text(&claims, "iss")?.ok_or(TokenFault::UnknownIssuer)?;
         let mut issuers = self.issuers.iter().enumerate();
-        let found = issuers.find(|(_, issuer)| issuer.plan().issuer == named);
+        // A token that a proxy sends is good where only the proxy puts it, and not where its client could.
+        let found = issuers.find(|(_, issuer)| {
+            issuer.plan().issuer == named && issuer.plan().token_header.as_ref() == shown.header
+        });
         let (number, issuer) = found.ok_or(TokenFault::UnknownIssuer)?;
         let allowed = header.algorithm.filter(|one| issuer.plan().algorithms.contains(one));
         let algorithm = allowed.ok_or(TokenFault::Algorithm)?;
@@ -290,7 +304,7 @@ impl Identifier {
     /// What does not say itself who it is for: issuers are asked, one after the other.
     fn opaque<'a>(&'a self, shown: Shown<'a>, credentials: Credentials<'a>) -> Identified<'a> {
         let (digest, now) = (sha256(shown.token.as_bytes()), self.now());
-        if let Some(known) = self.known(&digest, now) {
+        if let Some(known) = self.known(shown.header, &digest, now) {
             return self.admit((&shown, &digest), credentials, &known.verified, now);
         }
         if let Some(fault) = self.refused.find(&digest) {
@@ -332,7 +346,7 @@ impl Identifier {
     /// Whether an issuer still stands by such a token; nothing if that cannot be found out now.
     pub(crate) async fn is_active(&self, token: &str) -> Option<bool> {
         let digest = sha256(token.as_bytes());
-        if self.known(&digest, self.now()).is_some() {
+        if self.known(None, &digest, self.now()).is_some() {
             return Some(true);
         }
         if self.refused.find(&digest).is_some() {
@@ -440,8 +454,48 @@ impl Identifier {
     }
 }
 
+impl Identifier {
+    /// Takes away what says who calls, once that is known: it goes no further.
+    pub fn take_away(&self, headers: &mut HeaderMap) {
+        for name in &self.carriers {
+            headers.remove(name);
+        }
+    }
+
+    /// Whether whoever calls may show a token, beside what a proxy in front says.
+    fn takes_tokens(&self) -> bool {
+        self.keys.is_some() || self.issuers.iter().any(|issuer| issuer.plan().token_header.is_none())
+    }
+
+    /// What stands in front has said who calls. Who is somebody by a token of its own as well is two.
+    fn alone(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        if headers.contains_key(AUTHORIZATION) && self.takes_tokens() {
+            return Err(Refusal::Malformed(
+                "there are two who say who calls: a proxy in front, and the Authorization header",
+            ));
+        }
+        Ok(())
+    }
+
+    /// What is sent in a header of a proxy in front.
+    fn carried<'a>(&'a self, shown: Shown<'a>, credentials: Credentials<'a>) -> Identified<'a> {
+        if let Err(refusal) = self.alone(credentials.headers) {
+            return Identified::Now(Err(refusal));
+        }
+        if !has_three_parts(shown.token) {
+            return Identified::Now(Err(TokenFault::NotThreeParts.into()));
+        }
+        self.signed(shown, credentials)
+    }
+}
+
 impl Identify for Identifier {
     fn identify<'a>(&'a self, credentials: Credentials<'a>) -> Identified<'a> {
+        match Shown::carried(&self.carriers, credentials.headers, credentials.target) {
+            Ok(None) => {}
+            Ok(Some(shown)) => return self.carried(shown, credentials),
+            Err(refusal) => return Identified::Now(Err(refusal)),
+        }
         let shown = match Shown::read(credentials.headers, credentials.target) {
             Ok(shown) => shown,
             // Who sends something, even what is no token, means to be known by that.

@@ -9,6 +9,8 @@ use crate::percent;
 /// The most bytes of a token or a proof. Proxies in front cut lines at 8 KiB by default.
 pub(crate) const MOST_BYTES: usize = 8 * 1024;
 
+const TWO_CARRIED: &str = "there is more than one token of a proxy in front";
+
 static DPOP: HeaderName = HeaderName::from_static("dpop");
 
 /// How a token is shown.
@@ -26,6 +28,8 @@ pub(crate) struct Shown<'a> {
     pub(crate) token: &'a str,
     /// The proof of possession, whichever scheme the token has.
     pub(crate) proof: Option<&'a str>,
+    /// The header that it came in, if that is a proxy's.
+    pub(crate) header: Option<&'a HeaderName>,
 }
 
 impl<'a> Shown<'a> {
@@ -34,10 +38,7 @@ impl<'a> Shown<'a> {
     /// # Errors
     /// When there is no token, or what there is can be read in more than one way.
     pub(crate) fn read(headers: &'a HeaderMap, target: &str) -> Result<Self, Refusal> {
-        // RFC 6750 §2.3 lets a token stand there; OAuth 2.1 and MCP do not.
-        if target.split_once('?').is_some_and(|(_, query)| names_a_token(query)) {
-            return Err(Refusal::Malformed("a token may not stand in the URL; send it in Authorization"));
-        }
+        not_in_the_url(target)?;
         let Some(authorization) =
             only(headers, &AUTHORIZATION, "there is more than one Authorization header")?
         else {
@@ -45,8 +46,40 @@ impl<'a> Shown<'a> {
         };
         let (scheme, token) = scheme(authorization)?;
         let proof = only(headers, &DPOP, "there is more than one DPoP header")?;
-        Ok(Self { scheme, token, proof })
+        Ok(Self { scheme, token, proof, header: None })
     }
+
+    /// The token that a proxy in front has sent in one of these headers, if there is one.
+    ///
+    /// # Errors
+    /// When there is more than one, or it can be read in more than one way.
+    pub(crate) fn carried(
+        names: &'a [HeaderName],
+        headers: &'a HeaderMap,
+        target: &str,
+    ) -> Result<Option<Self>, Refusal> {
+        let mut found = None;
+        for name in names {
+            let Some(token) = only(headers, name, TWO_CARRIED)? else { continue };
+            if found.replace((name, token)).is_some() {
+                return Err(Refusal::Malformed(TWO_CARRIED));
+            }
+        }
+        let Some((name, token)) = found else { return Ok(None) };
+        not_in_the_url(target)?;
+        if token.len() > MOST_BYTES {
+            return Err(Refusal::Unauthenticated(Why::Token("the token is longer than 8 KiB")));
+        }
+        Ok(Some(Self { scheme: Scheme::Bearer, token, proof: None, header: Some(name) }))
+    }
+}
+
+/// RFC 6750 §2.3 lets a token stand there; OAuth 2.1 and MCP do not.
+fn not_in_the_url(target: &str) -> Result<(), Refusal> {
+    if target.split_once('?').is_some_and(|(_, query)| names_a_token(query)) {
+        return Err(Refusal::Malformed("a token may not stand in the URL; send it in Authorization"));
+    }
+    Ok(())
 }
 
 fn names_a_token(query: &str) -> bool {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use http::HeaderName;
 use mcp::method::Kind;
 use transport::http::client::{ClientSettings, Destination};
 
@@ -39,6 +40,8 @@ pub struct IssuerPlan {
     pub principal_by_client: bool,
     /// How it is asked about tokens that say nothing themselves.
     pub introspection: Option<IntrospectionPlan>,
+    /// The header in which a proxy in front sends its tokens. They are good there, and nowhere else.
+    pub token_header: Option<HeaderName>,
     /// Tokens that were issued earlier are not good any more.
     pub not_before: Option<SystemTime>,
     /// Whether people can log in there: then clients are told of it.
@@ -68,6 +71,7 @@ impl IssuerPlan {
             required: Vec::new(),
             principal_by_client: false,
             introspection: None,
+            token_header: None,
             not_before: None,
             sign_in: true,
             allow_http: false,

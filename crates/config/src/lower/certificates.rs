@@ -1,10 +1,13 @@
 //! Who calls by something else than a token.
 
 use base::plan::identity::{CertificateName, CertificatesPlan};
+use http::HeaderName;
 use transport::tls::Authorities;
 
 use super::Lowering;
+use super::http::CREDENTIALS;
 use super::identity::texts;
+use super::listener::asks_clients;
 use crate::file::{self, Config};
 use crate::node::At;
 use crate::read::Entry;
@@ -56,6 +59,33 @@ impl Lowering<'_, '_> {
         })
     }
 
+    /// A header in which whoever stands in front says who calls.
+    pub(super) fn identity_header(&mut self, name: &At<String>) -> Option<HeaderName> {
+        let header = self.header_name(name, "taken from a proxy")?;
+        if CREDENTIALS.contains(&header.as_str()) {
+            let finding = self.findings.error(name.span, format!("{header} is what clients send"));
+            finding.help("name the header that the proxy sets, and takes away when a client sends it");
+            return None;
+        }
+        Some(header)
+    }
+
+    /// What says who calls ends here, whichever server is asked.
+    pub(super) fn identity_is_not_forwarded(&mut self, config: &Config) {
+        let issuers = config.issuer.iter().flat_map(|given| &given.value.0);
+        let issuers = issuers.filter_map(|entry| entry.value.as_ref()?.value.token_header.as_ref());
+        let taken: Vec<&At<String>> = issuers.collect();
+        let servers = config.upstream.iter().flat_map(|given| &given.value.0);
+        let servers = servers.filter_map(|entry| entry.value.as_ref()?.value.forward_headers.as_ref());
+        for name in servers.flat_map(|names| &names.value) {
+            let Some(same) = taken.iter().find(|taken| taken.value.eq_ignore_ascii_case(&name.value)) else {
+                continue;
+            };
+            let message = format!("{} says who calls, and is never forwarded", name.value);
+            self.findings.error(name.span, message).label(same.span, "it is read here").help("leave it out");
+        }
+    }
+
     /// Those that a route names, if a client can show one there.
     pub(super) fn route_certificates(
         &mut self,
@@ -80,17 +110,4 @@ impl Lowering<'_, '_> {
         let named = self.references("certificates", names, &known);
         named.into_iter().filter_map(|name| all.iter().find(|plan| plan.name == name).cloned()).collect()
     }
-}
-
-/// Whether a listener of the route asks its clients for certificates.
-pub(super) fn asks_clients(config: &Config, route: &file::Route) -> bool {
-    let serves = |name: &str| {
-        let named = route.listeners.as_ref();
-        named.is_none_or(|names| names.value.iter().any(|one| one.value == name))
-    };
-    let listeners = config.listener.iter().flat_map(|given| &given.value.0);
-    let mut tls = listeners
-        .filter(|entry| serves(&entry.name.value))
-        .filter_map(|entry| entry.value.as_ref()?.value.tls.as_ref());
-    tls.any(|tls| tls.value.client_certificates.as_ref().is_some_and(|asks| asks.value))
 }

@@ -32,7 +32,7 @@ const OWN: &[&str] = &[
     "upgrade",
 ];
 /// Headers in which a client says who it is. It says so to Portolan.
-const CREDENTIALS: &[&str] = &["authorization", "cookie", "dpop", "proxy-authorization"];
+pub(super) const CREDENTIALS: &[&str] = &["authorization", "cookie", "dpop", "proxy-authorization"];
 
 impl Lowering<'_, '_> {
     pub(super) fn http(&mut self, given: &file::Upstream) -> Option<HttpReach> {
@@ -231,7 +231,7 @@ impl Lowering<'_, '_> {
         headers
     }
 
-    fn header_name(&mut self, name: &At<String>, done: &str) -> Option<HeaderName> {
+    pub(super) fn header_name(&mut self, name: &At<String>, done: &str) -> Option<HeaderName> {
         let Ok(header) = name.value.parse::<HeaderName>() else {
             self.findings
                 .error(name.span, format!("{:?} is no name of a header", name.value))

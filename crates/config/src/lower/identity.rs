@@ -10,7 +10,7 @@ use http::Uri;
 use mcp::method::Kind;
 use transport::http::client::Destination;
 
-use super::certificates::asks_clients;
+use super::listener::asks_clients;
 use super::{LITERAL, Lowering, MINUTE};
 use crate::file::{self, Config};
 use crate::node::At;
@@ -52,7 +52,13 @@ impl Lowering<'_, '_> {
                 self.findings.error(names.span, "without an algorithm, no token is good");
             }
         }
-        plan.sign_in = given.sign_in.as_ref().map_or_else(|| given.jwks_file.is_none(), |given| given.value);
+        let by_itself = given.jwks_file.is_none() && given.token_header.is_none();
+        plan.sign_in = given.sign_in.as_ref().map_or(by_itself, |given| given.value);
+        plan.token_header = given.token_header.as_ref().and_then(|name| self.identity_header(name));
+        if let (Some(_), Some(asked)) = (&given.token_header, &given.introspection) {
+            let finding = self.findings.error(asked.span, "nobody is asked about tokens that a proxy sends");
+            finding.help("leave out introspection, or make it another issuer");
+        }
         plan.audiences = texts(given.audiences.as_ref());
         self.set(&mut plan.leeway, given.leeway.as_ref(), Duration::ZERO..=5 * MINUTE);
         plan.types = match given.types.as_ref().map(|types| types.value) {

@@ -167,3 +167,16 @@ fn knows_callers(config: &Config, listener: &str) -> bool {
     let mut known = here.map(|route| route.value.public_url.is_some()).peekable();
     known.peek().is_some() && known.all(|known| known)
 }
+
+/// Whether a listener of the route asks its clients for certificates.
+pub(super) fn asks_clients(config: &Config, route: &file::Route) -> bool {
+    let serves = |name: &str| {
+        let named = route.listeners.as_ref();
+        named.is_none_or(|names| names.value.iter().any(|one| one.value == name))
+    };
+    let listeners = config.listener.iter().flat_map(|given| &given.value.0);
+    let mut tls = listeners
+        .filter(|entry| serves(&entry.name.value))
+        .filter_map(|entry| entry.value.as_ref()?.value.tls.as_ref());
+    tls.any(|tls| tls.value.client_certificates.as_ref().is_some_and(|asks| asks.value))
+}

@@ -19,11 +19,14 @@ url = \"https://login.example.com/v2.0/\"
 jwks_url = \"https://login.example.com/keys\"
 algorithms = [\"RS256\", \"Ed25519\"]
 audiences = [\"11-22\"]
+token_header = \"Cf-Access-Jwt-Assertion\"
 leeway = \"1m\"
 types = \"access-tokens\"
 claims = {{ subject = \"oid\", groups = \"realm_access.roles\", client = \"https://x.example/client\" }}
 require = {{ tid = [\"t1\", \"t2\"] }}
 principal_by_client = true
+[issuer.opaque]
+url = \"https://opaque.example.com\"
 introspection = {{ url = \"https://login.example.com/introspect\", client_id = \"gw\", client_secret = \"${{env:TOKEN}}\" }}
 [route.main]
 public_url = \"https://mcp.example.com/mcp\"
@@ -38,7 +41,7 @@ tools = [\"*_create\"]
 resources = [\"file:///*\"]
 "
     ));
-    let [company, entra] = plan.issuers.as_slice() else { panic!("two issuers") };
+    let [company, entra, opaque] = plan.issuers.as_slice() else { panic!("three issuers") };
     assert_eq!(company.issuer, "https://id.example.com/realms/main");
     assert_eq!((&company.keys, company.types), (&KeySource::Discover, TokenTypes::Usual));
     assert_eq!(entra.issuer, "https://login.example.com/v2.0/", "to the letter");
@@ -48,7 +51,9 @@ resources = [\"file:///*\"]
     assert_eq!(entra.claims.client.as_ref().unwrap(), &["https://x.example/client"]);
     assert_eq!(entra.required[0].values, ["t1", "t2"]);
     assert!(entra.principal_by_client && entra.leeway.as_secs() == 60);
-    assert_eq!(entra.introspection.as_ref().unwrap().secret, "t0ken");
+    assert_eq!(opaque.introspection.as_ref().unwrap().secret, "t0ken");
+    assert_eq!(entra.token_header.as_ref().unwrap(), "cf-access-jwt-assertion");
+    assert!(!entra.sign_in && company.sign_in && company.token_header.is_none());
     let resource = plan.routes[0].resource.as_ref().unwrap();
     assert_eq!(resource.issuers, ["entra", "company"]);
     assert_eq!((resource.route.as_str(), resource.path.as_str()), ("main", "/mcp"));
@@ -148,6 +153,14 @@ fn mistakes_say_what_to_do() {
         "[issuer.id]\nurl = \"https://id.example\"\n[issuer.other]\nurl = \"https://id.example\"\n"
             .to_owned(),
         "[issuer.id]\nurl = \"https://id.example\"\nintrospection = { url = \"https://id.example/i\" }\n"
+            .to_owned(),
+        "[issuer.id]\nurl = \"https://id.example\"\ntoken_header = \"Authorization\"\n".to_owned(),
+        "[issuer.id]\nurl = \"https://id.example\"\ntoken_header = \"X Y\"\n".to_owned(),
+        "[issuer.id]\nurl = \"https://id.example\"\ntoken_header = \"X-Assertion\"\n\
+         [upstream.b]\nurl = \"https://b.example\"\nforward_headers = [\"x-assertion\"]\n"
+            .to_owned(),
+        "[issuer.id]\nurl = \"https://id.example\"\ntoken_header = \"X-Assertion\"\n\
+         introspection = { url = \"https://id.example/i\", client_id = \"a\", client_secret = \"${env:TOKEN}\" }\n"
             .to_owned(),
         route("issuers = [\"id\"]"),
         route("public_url = \"https://m.example/mcp\""),

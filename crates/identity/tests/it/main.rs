@@ -8,6 +8,7 @@ mod keys;
 mod logs;
 mod opaque;
 mod proofs;
+mod proxies;
 mod revocations;
 mod signer;
 mod stand;
