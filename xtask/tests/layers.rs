@@ -25,7 +25,7 @@ const FLOORS: &[(&str, &str)] = &[
     ("auth", "claims refusal principal identify action testing view lib"),
     (
         "base",
-        "sync digest clock era start_places lasting withheld fault globs masks plan names descriptors aside owned_task metrics sink world error random reply cache bulkhead \
+        "sync digest clock era start_places lasting moment withheld fault globs masks plan names descriptors aside owned_task metrics sink world error random reply cache bulkhead \
          under_way lib",
     ),
     ("bench", "wire say look fault process load echo cases yard report run main"),
@@ -47,7 +47,7 @@ const FLOORS: &[(&str, &str)] = &[
     ),
     (
         "identity",
-        "fault percent x509 url strict shown jwk api_key revocations jws replays nonce token proof testing tokens refused certificates fetch discover introspect missing_keys issuer resource identifier lifetime inspect identities lib",
+        "fault percent x509 url strict shown jwk api_key revocations jws replays nonce token proof testing tokens refused certificates fetch discover introspect missing_keys issuer resource identifier lifetime scoped inspect identities lib",
     ),
     (
         "mcp",

@@ -21,7 +21,7 @@ pub use self::claims::Claims;
 pub use self::identify::{Identified, Identify};
 pub use self::principal::{Connection, Credentials, Identity, Principal};
 pub use self::refusal::{Refusal, Why};
-pub use self::view::{View, ViewId};
+pub use self::view::{Narrow, View, ViewId};
 
 /// Decides. Decisions are pure functions of principal and action.
 #[derive(Debug, Clone)]

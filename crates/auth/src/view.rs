@@ -1,5 +1,6 @@
 //! What a principal may see of what servers have.
 
+use std::fmt;
 use std::sync::Arc;
 
 use crate::action::Action;
@@ -9,7 +10,18 @@ use crate::testing::Denied;
 ///
 /// It is what the gate says at one moment, and does not change: what was made under a view stays true under it.
 #[derive(Debug, Clone)]
-pub struct View(Sight);
+pub struct View {
+    sight: Sight,
+    narrowed: Option<Arc<dyn Narrow>>,
+}
+
+/// What makes a view narrower. It does not change, either.
+pub trait Narrow: fmt::Debug + Send + Sync {
+    /// Stands for it in the keys of caches: what has the same shows the same.
+    fn id(&self) -> Arc<str>;
+    /// Whether what the action is about is shown.
+    fn shows(&self, action: &Action<'_>) -> bool;
+}
 
 #[derive(Debug, Clone)]
 enum Sight {
@@ -19,39 +31,47 @@ enum Sight {
 
 /// Stands for a view in the keys of caches: views of one id show the same.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct ViewId(Option<Arc<str>>);
+pub struct ViewId(Option<Arc<str>>, Option<Arc<str>>);
 
 impl View {
     /// The view of those who may see everything.
     pub(crate) fn everything() -> Self {
-        Self(Sight::Everything)
+        Self { sight: Sight::Everything, narrowed: None }
     }
 
     pub(crate) fn without(denied: Arc<Denied>) -> Self {
-        Self(Sight::Without(denied))
+        Self { sight: Sight::Without(denied), narrowed: None }
+    }
+
+    /// The same, of which only that is shown which this shows, too.
+    #[must_use]
+    pub fn narrowed(self, by: Arc<dyn Narrow>) -> Self {
+        Self { narrowed: Some(by), ..self }
     }
 
     /// What caches know it by. That of everything costs nothing.
     #[must_use]
     pub fn id(&self) -> ViewId {
-        match &self.0 {
-            Sight::Everything => ViewId(None),
-            Sight::Without(denied) => ViewId(Some(denied.id())),
-        }
+        let denied = match &self.sight {
+            Sight::Everything => None,
+            Sight::Without(denied) => Some(denied.id()),
+        };
+        ViewId(denied, self.narrowed.as_ref().map(|by| by.id()))
     }
 
     /// Whether nothing is hidden, so that nobody need ask for each thing.
     #[must_use]
     pub fn shows_everything(&self) -> bool {
-        matches!(self.0, Sight::Everything)
+        matches!(self.sight, Sight::Everything) && self.narrowed.is_none()
     }
 
     /// Whether it shows what the action is about: whoever may do it at all, whatever the arguments, may know of it.
     #[must_use]
     pub fn shows(&self, action: &Action<'_>) -> bool {
-        match &self.0 {
+        let is_in_sight = match &self.sight {
             Sight::Everything => true,
             Sight::Without(denied) => !denied.covers(action),
-        }
+        };
+        is_in_sight && self.narrowed.as_ref().is_none_or(|by| by.shows(action))
     }
 }

@@ -22,6 +22,7 @@ pub mod globs;
 pub mod lasting;
 pub mod masks;
 pub mod metrics;
+pub mod moment;
 pub mod names;
 pub mod owned_task;
 pub mod plan;

@@ -4,7 +4,11 @@
 use crate::node::At;
 use crate::read::{Entries, choice, table};
 use crate::template::Template;
-use crate::value::{Command, Count, Lasting, Size};
+use crate::value::{Command, Count, Lasting, Moment, Size};
+
+mod scopes;
+
+pub(crate) use self::scopes::{Scope, WithoutScope};
 
 mod certificates;
 
@@ -306,6 +310,8 @@ table! {
         initial_scopes: Texts,
         /// Scope → what needs it.
         scopes: Entries<Scope>,
+        /// What lists do with what a token lacks a scope for.
+        without_scope: WithoutScope = "hide",
         /// Whether keys of Portolan's own are good here, which `portolan api-keys create` makes. They are kept in the store.
         api_keys: bool = false,
         /// Names of the certificates by which callers are known that send no token.
@@ -333,6 +339,9 @@ table! {
         audiences: Texts,
         /// By how much its clock may be wrong.
         leeway: Lasting = "30s",
+        /// When the first of its tokens was issued that are still good, such as `"2026-11-30T12:00:00Z"`: those before, and those that
+        /// do not say when (`iat`), are refused.
+        not_before: Moment,
         /// What its tokens have as `typ`.
         types: TokenTypes = "usual",
         /// The header in which a proxy in front sends its tokens, such as `"Cf-Access-Jwt-Assertion"`. They are good there, and not
@@ -380,18 +389,6 @@ table! {
         client_id: Template,
         /// What shows that, with references.
         client_secret: Template,
-    }
-}
-
-table! {
-    /// What needs a scope: globs of public names, and of public URIs.
-    Scope {
-        /// Tools.
-        tools: Texts,
-        /// Prompts.
-        prompts: Texts,
-        /// Resources. `*` also stands for `/`.
-        resources: Texts,
     }
 }
 

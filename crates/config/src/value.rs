@@ -1,7 +1,8 @@
 //! The kinds of values that have a spelling of their own: durations, sizes, counts, commands.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use base::moment;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::findings::Findings;
@@ -12,6 +13,10 @@ use crate::template::Template;
 /// How long: `"250ms"`, `"15s"`, `"5m"`, `"24h"`, `"7d"`, and any of them in a row: `"1h30m"`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Lasting(pub(crate) Duration);
+
+/// When: `"2026-11-30T12:00:00Z"` (RFC 3339 §5.6).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment(pub(crate) SystemTime);
 
 /// How many bytes: `"64KiB"`, `"4MiB"`, or a plain number.
 #[derive(Debug, Clone, Copy)]
@@ -147,6 +152,23 @@ impl Read for Lasting {
     }
 }
 
+impl Read for Moment {
+    const EXPECTED: &'static str = "a time such as \"2026-11-30T12:00:00Z\"";
+
+    fn read(node: &Node, findings: &mut Findings<'_>) -> Result<Option<Self>, WrongKind> {
+        let found = match &node.value {
+            Value::Text(text) => moment::read(text),
+            Value::Date => None,
+            _ => return Err(WrongKind),
+        };
+        if found.is_none() {
+            let finding = findings.error(node.span, format!("expected {}", Self::EXPECTED));
+            finding.help("a text in quotes: the date, T, the time of day, and Z or +01:00; from 1970 on");
+        }
+        Ok(found.map(Self))
+    }
+}
+
 impl Read for Size {
     const EXPECTED: &'static str = "a size such as \"64KiB\" or \"4MiB\", or a number of bytes";
 
@@ -210,6 +232,7 @@ macro_rules! inline {
 }
 
 inline!(Lasting, { "type": "string", "title": "duration", "pattern": "^([0-9]+(ms|s|m|h|d))+$" });
+inline!(Moment, { "type": "string", "format": "date-time" });
 inline!(Size, { "type": ["string", "integer"], "title": "size", "pattern": "^[0-9]+ *(B|KiB|MiB|GiB|kB|KB|MB|GB)?$", "minimum": 0 });
 inline!(Count, { "type": "integer", "minimum": 0 });
 inline!(Command, { "type": ["string", "array"], "items": { "type": "string" }, "minItems": 1 });

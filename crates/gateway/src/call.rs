@@ -88,11 +88,10 @@ impl Route {
         }
         let wanted = Filter::read(call.params())?;
         if let Some(identifier) = &self.identifier {
-            let of = (&caller.principal, caller.claims.as_deref());
-            let lacks = |uri: &String| lacks_for_uri(identifier, of, Kind::Resource, uri);
+            let lacks = |uri: &String| lacks_for_uri(identifier, caller.whose(), Kind::Resource, uri);
             wanted.uris.iter().find_map(lacks).map_or(Ok(()), Err)?;
         }
-        let whose = (&caller.principal, caller.era());
+        let whose = (caller.whose(), caller.era());
         let subscription = Box::pin(Subscription::open(&self.changes, wanted, whose)).await?;
         Ok(Outcome::Listen(Box::new(subscription.for_stream(call.id().clone()))))
     }

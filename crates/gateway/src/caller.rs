@@ -62,6 +62,16 @@ impl Caller {
         Self::new(&Identity::anonymous(), NOTHING_DECLARED.clone(), version::newest(Era::Modern))
     }
 
+    /// Who it is.
+    pub(crate) fn identity(&self) -> Identity {
+        Identity { principal: self.principal.clone(), until: self.until, claims: self.claims.clone() }
+    }
+
+    /// The same by parts.
+    pub(crate) fn whose(&self) -> (&Principal, Option<&Claims>) {
+        (&self.principal, self.claims.as_deref())
+    }
+
     pub(crate) fn era(&self) -> Era {
         self.revision.era
     }

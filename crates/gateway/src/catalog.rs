@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use auth::{Gate, Principal, View};
+use auth::{Gate, View};
 use base::error::CallError;
 use base::plan::{LeftOut, RoutePlan, SchemaRule};
 use base::sync::lock;
 use bytes::Bytes;
 use bytestring::ByteString;
 use futures_util::future::join_all;
+use identity::{Identifier, Views};
 use mcp::cache::Scope;
 use mcp::call::Call;
 use mcp::method::{self, Kind, Method};
@@ -56,7 +57,7 @@ pub(crate) struct Catalog {
     own: Member,
     /// Servers that were configured and cannot be served, and why.
     left_out: BTreeMap<String, String>,
-    gate: Gate,
+    pub(crate) views: Views,
     /// How many entries a page of a merged list has.
     pub(crate) page_size: Option<usize>,
 }
@@ -96,6 +97,8 @@ pub(crate) struct Merged {
     pub(crate) degraded: BTreeMap<String, String>,
     /// What was odd about entries.
     pub(crate) remarks: Remarks,
+    /// Whom it is for, as clients are told.
+    pub(crate) scope: Scope,
     /// What cursors call it.
     pub(crate) digest: OnceLock<String>,
 }
@@ -114,7 +117,7 @@ impl Catalog {
         plan: &RoutePlan,
         upstreams: &[Arc<Upstream>],
         (own, left_out): (&Arc<Upstream>, &[LeftOut]),
-        gate: &Gate,
+        (gate, identifier): (&Gate, Option<&Arc<Identifier>>),
     ) -> Self {
         let prefixes = upstreams.iter().map(|upstream| upstream.plan().prefix.as_str());
         let names = Arc::new(Names::new(&plan.naming, prefixes));
@@ -138,7 +141,9 @@ impl Catalog {
         let own = member((upstreams.len(), own));
         let page_size = plan.page_size.filter(|size| *size > 0);
         let left_out = left_out.iter().map(|left| (left.name.clone(), left.why.clone())).collect();
-        Self { names, members, own, left_out, gate: gate.clone(), page_size }
+        let servers = upstreams.iter().map(|upstream| (upstream.label(), upstream.plan()));
+        let views = Views::new(gate, identifier, (&names, servers));
+        Self { names, members, own, left_out, views, page_size }
     }
 
     /// The only server, if the route passes it through.
@@ -159,9 +164,9 @@ impl Catalog {
         Target { server: self.members.len(), member: &self.own, name: Some(name) }
     }
 
-    /// What somebody may see.
-    pub(crate) fn view(&self, principal: &Principal) -> View {
-        self.gate.view(principal)
+    /// What a caller may see.
+    pub(crate) fn view(&self, caller: &Caller) -> View {
+        self.views.of(caller.whose())
     }
 
     /// Which server a call goes to, and what it calls the subject. A name that is not shown to the caller leads nowhere.
@@ -185,7 +190,7 @@ impl Catalog {
             Kind::Task | Kind::Server => return Err(unknown()),
         };
         let member = self.members.get(server).ok_or_else(unknown)?;
-        if !member.sight(&self.view(&caller.principal)).has(call.kind(), &name) {
+        if !member.sight(&self.views.leading(&caller.principal)).has(call.kind(), &name) {
             return Err(unknown());
         }
         Ok(Target { server, member, name: Some(name).filter(|name| **name != **public) })
@@ -251,7 +256,7 @@ impl Catalog {
     async fn only_one_that_has(&self, kind: Kind, public: &str, caller: &Caller) -> Option<usize> {
         // Who has one server's tool need not wait for another that is sick.
         join_all(self.members.iter().map(|member| member.know(kind, caller, Patience::Fair))).await;
-        let view = self.view(&caller.principal);
+        let view = self.views.leading(&caller.principal);
         let has = |(_, member): &(usize, &Member)| {
             let index = member.shelf.index(caller.era());
             index.seen.contains_key(&(kind, public.to_owned()))
@@ -273,7 +278,7 @@ impl Catalog {
     /// The server that lists a template which a URI without a prefix was made of, if exactly one does.
     async fn only_one_with_template_for(&self, uri: &str, caller: &Caller) -> Option<usize> {
         join_all(self.members.iter().map(|member| member.know(Kind::Template, caller, Patience::Fair))).await;
-        let view = self.view(&caller.principal);
+        let view = self.views.leading(&caller.principal);
         let fits = |(kind, text): &(Kind, String)| *kind == Kind::Template && template::fits(text, uri);
         let has = |(_, member): &(usize, &Member)| {
             member.shelf.index(caller.era()).seen.keys().any(fits)
@@ -315,6 +320,7 @@ impl Catalog {
             is_told: true,
             degraded: self.left_out.clone(),
             remarks: Remarks::default(),
+            scope: Scope::Private,
             digest: OnceLock::new(),
         };
         for (member, part) in self.members.iter().zip(parts) {
@@ -350,7 +356,14 @@ impl Catalog {
             // The missing entries may be back at any moment.
             merged.term = Freshness { until: now, scope: Scope::Private };
         }
+        merged.scope = self.told(merged.term.scope);
         merged
+    }
+
+    /// Whom a list is for, as clients are told of one that is for these: what depends on a token is for nobody else, whatever is
+    /// hidden from this one (MCP 2026-07-28 `server/utilities/caching`).
+    pub(crate) fn told(&self, scope: Scope) -> Scope {
+        if self.views.differ() { Scope::Private } else { scope }
     }
 
     /// How often each server's list has changed for clients of an era, in the order of the route.

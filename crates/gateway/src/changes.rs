@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use auth::Gate;
 use base::bulkhead::Bulkhead;
 use base::metrics::Metrics;
+use identity::Views;
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::Catalog;
@@ -22,7 +22,7 @@ pub(crate) mod watch;
 #[derive(Debug)]
 pub(crate) struct Changes {
     names: Arc<Names>,
-    gate: Gate,
+    views: Views,
     /// In the order of the catalog's members.
     watches: Vec<Arc<Watch>>,
     /// What the servers are called, in the same order.
@@ -39,7 +39,7 @@ pub(crate) struct Changes {
 impl Changes {
     /// `watches` stand in the order of the catalog's members.
     pub(crate) fn new(
-        (catalog, gate): (&Catalog, Gate),
+        catalog: &Catalog,
         watches: Vec<Arc<Watch>>,
         streams: Arc<Bulkhead>,
         metrics: Arc<Metrics>,
@@ -54,7 +54,8 @@ impl Changes {
         }
         let (names, replaced) = (Arc::clone(&catalog.names), CancellationToken::new());
         let servers = catalog.members.iter().map(|member| Arc::clone(member.upstream.label())).collect();
-        Self { names, gate, watches, servers, feed, streams, metrics, replaced }
+        let views = catalog.views.clone();
+        Self { names, views, watches, servers, feed, streams, metrics, replaced }
     }
 
     /// Who listens to the server in this place of the route.

@@ -131,10 +131,11 @@ impl Listener {
             identifier.take_away(&mut exchange.headers);
         }
         if opens_sse {
+            let lifetime = protected::lifetime(&endpoint.route, &identity, &exchange.headers);
             let from = (&hop, &identity);
             // What is no message lies in a box of its own, so that messages need not move with room for it.
             let answered = Box::pin(sse::answer(self, exchange, endpoint, (&live.plan.limits, from))).await;
-            return protected::ended_in_time(answered, &identity, endpoint.route.world.clock.now());
+            return protected::ended_in_time(answered, lifetime);
         }
         let endpoint = Arc::clone(endpoint);
         match exchange.method {
@@ -144,9 +145,10 @@ impl Listener {
                 response
             }
             Method::GET => {
-                let answered = Box::pin(self.get(exchange, &endpoint, (&live, &hop, identity.clone()))).await;
+                let lifetime = protected::lifetime(&endpoint.route, &identity, &exchange.headers);
+                let answered = Box::pin(self.get(exchange, &endpoint, (&live, &hop, identity))).await;
                 let answered = answered.unwrap_or_else(|error| refuse_call(&error, None, Era::Legacy));
-                protected::ended_in_time(answered, &identity, endpoint.route.world.clock.now())
+                protected::ended_in_time(answered, lifetime)
             }
             Method::DELETE => Box::pin(self.delete(exchange, &endpoint, (&hop, identity)))
                 .await

@@ -86,9 +86,10 @@ impl Route {
         Shares { places, streams, suspended, tasks, own, replica }: Shares,
     ) -> Self {
         let upstreams: Vec<_> = servers.iter().map(|(upstream, _)| Arc::clone(upstream)).collect();
-        let catalog = Arc::new(Catalog::new(plan, &upstreams, (&own, left_out), &gate));
+        let catalog =
+            Arc::new(Catalog::new(plan, &upstreams, (&own, left_out), (&gate, identifier.as_ref())));
         let watches: Vec<_> = servers.iter().map(|(_, watch)| Arc::clone(watch)).collect();
-        let changes = Changes::new((&catalog, gate.clone()), watches, streams, Arc::clone(&world.metrics));
+        let changes = Changes::new(&catalog, watches, streams, Arc::clone(&world.metrics));
         let descriptions = Descriptions::new(&catalog, &gate, &world.identity, plan.tells_of_changes);
         let sender = Arc::new(Sender {
             route: plan.name.clone(),

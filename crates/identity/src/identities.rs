@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use base::owned_task::OwnedTask;
 use base::plan::identity::{IssuerPlan, ResourcePlan};
 use base::sync::lock;
 use base::world::World;
@@ -21,6 +22,8 @@ pub struct Identities {
     keys: Option<Arc<ApiKeys>>,
     revocations: Option<Arc<Revocations>>,
     current: Mutex<Current>,
+    /// Keeps up with what is revoked.
+    _following: Option<OwnedTask>,
 }
 
 #[derive(Debug, Default)]
@@ -48,18 +51,9 @@ impl Identities {
     fn with(world: World, replays: Arc<dyn Replays>) -> Self {
         let keys = world.store.clone().map(ApiKeys::new);
         let revocations = world.store.clone().map(Revocations::new);
-        Self { world, replays, keys, revocations, current: Mutex::default() }
-    }
-
-    /// Keeps up with what is revoked, for ever. Where nobody does, only what was revoked before somebody came is known.
-    pub fn follow(&self) -> impl Future<Output = ()> + Send + use<> {
-        let revocations = self.revocations.clone();
-        async move {
-            match revocations {
-                Some(revocations) => revocations.follow().await,
-                None => std::future::pending().await,
-            }
-        }
+        let following =
+            revocations.clone().and_then(|of| OwnedTask::try_spawn(async move { of.follow().await }));
+        Self { world, replays, keys, revocations, current: Mutex::default(), _following: following }
     }
 
     /// What finds out who calls each endpoint, in their order. Issuers that an endpoint names and that are not there vouch

@@ -4,8 +4,8 @@
 //! shows (`shown`), looks whether it knows the token (`tokens`), reads it (`jws`, `strict`), asks its [`Issuer`] for the key
 //! (`issuer`, `discover`, `fetch`, `jwk`), or the issuer itself (`introspect`), and holds what it says against what the endpoint asks for (`token`). A token that is
 //! bound to a key needs its proof (`proof`, `nonce`, `replays`). Keys of Portolan's own are looked up in the store (`api_key`), and so is
-//! what is revoked (`revocations`); what lasts longer than a request ends with its credentials (`lifetime`). Who shows no token may have
-//! a certificate (`certificates`, `x509`). Everything that comes from outside is hostile until it is verified, and nothing of
+//! what is revoked (`revocations`); what lasts longer than a request ends with its credentials (`lifetime`), and lists show what a token
+//! is good for (`scoped`). Who shows no token may have a certificate (`certificates`, `x509`). Everything that comes from outside is hostile until it is verified, and nothing of
 //! it is ever logged or put into an error.
 #![warn(missing_docs)]
 
@@ -30,6 +30,7 @@ mod refused;
 mod replays;
 mod resource;
 mod revocations;
+mod scoped;
 mod shown;
 mod strict;
 #[doc(hidden)]
@@ -48,4 +49,5 @@ pub use self::issuer::Issuer;
 pub use self::lifetime::Lifetime;
 pub use self::proof::PROOF_ALGORITHMS;
 pub use self::resource::WELL_KNOWN;
+pub use self::scoped::Views;
 pub use self::url::likened;

@@ -53,6 +53,14 @@ impl Lifetime {
         }
     }
 
+    /// Waits until one is over, if there is one. Cancel safe.
+    pub async fn over_of(lifetime: Option<&mut Self>) {
+        match lifetime {
+            Some(lifetime) => lifetime.over().await,
+            None => pending().await,
+        }
+    }
+
     /// Waits until it is over. Cancel safe.
     pub async fn over(&mut self) {
         loop {

@@ -231,6 +231,8 @@ pub struct ResourcePlan {
     pub scopes_supported: Vec<String>,
     /// Which scopes what needs.
     pub scopes: Vec<ScopeRule>,
+    /// Whether lists leave out what a token lacks a scope for.
+    pub hides: bool,
     /// What becomes of proofs of possession.
     pub dpop: DpopRule,
     /// Whether keys of Portolan's own are good here.
@@ -315,6 +317,7 @@ mod tests {
                 rule(Kind::Prompt, "*", &["prompts"]),
                 rule(Kind::Resource, "file:///secret/*", &["secrets"]),
             ],
+            hides: true,
             dpop: DpopRule::default(),
             api_keys: false,
             certificates: Vec::new(),

@@ -61,6 +61,7 @@ impl Lowering<'_, '_> {
         }
         plan.audiences = texts(given.audiences.as_ref());
         self.set(&mut plan.leeway, given.leeway.as_ref(), Duration::ZERO..=5 * MINUTE);
+        plan.not_before = given.not_before.as_ref().map(|moment| moment.value.0);
         plan.types = match given.types.as_ref().map(|types| types.value) {
             Some(file::TokenTypes::AccessTokens) => TokenTypes::AccessTokens,
             Some(file::TokenTypes::Usual) | None => TokenTypes::Usual,
@@ -203,6 +204,7 @@ impl Lowering<'_, '_> {
             issuers,
             scopes_supported: texts(given.initial_scopes.as_ref()),
             scopes: Vec::new(),
+            hides: given.without_scope.as_ref().is_none_or(|what| what.value == file::WithoutScope::Hide),
             dpop: match given.dpop.as_ref().map(|dpop| dpop.value) {
                 Some(file::Dpop::Require) => DpopRule::Require,
                 Some(file::Dpop::RequireNonce) => DpopRule::RequireNonce,
@@ -233,6 +235,11 @@ impl Lowering<'_, '_> {
             given.also_audiences.as_ref().map(|given| given.span),
             given.initial_scopes.as_ref().map(|given| given.span),
             given.scopes.as_ref().map(|given| given.span),
+            given
+                .without_scope
+                .as_ref()
+                .filter(|what| what.value != file::WithoutScope::Hide)
+                .map(|given| given.span),
             given.dpop.as_ref().filter(|dpop| dpop.value != file::Dpop::Accept).map(|given| given.span),
             given.api_keys.as_ref().filter(|keys| keys.value).map(|given| given.span),
             given.certificates.as_ref().map(|given| given.span),

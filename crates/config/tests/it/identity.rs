@@ -21,6 +21,7 @@ algorithms = [\"RS256\", \"Ed25519\"]
 audiences = [\"11-22\"]
 token_header = \"Cf-Access-Jwt-Assertion\"
 leeway = \"1m\"
+not_before = \"2026-11-30T12:00:00Z\"
 types = \"access-tokens\"
 claims = {{ subject = \"oid\", groups = \"realm_access.roles\", client = \"https://x.example/client\" }}
 require = {{ tid = [\"t1\", \"t2\"] }}
@@ -54,6 +55,8 @@ resources = [\"file:///*\"]
     assert_eq!(opaque.introspection.as_ref().unwrap().secret, "t0ken");
     assert_eq!(entra.token_header.as_ref().unwrap(), "cf-access-jwt-assertion");
     assert!(!entra.sign_in && company.sign_in && company.token_header.is_none());
+    let since = entra.not_before.unwrap().duration_since(std::time::UNIX_EPOCH).unwrap();
+    assert_eq!((since.as_secs(), company.not_before), (1_796_040_000, None));
     let resource = plan.routes[0].resource.as_ref().unwrap();
     assert_eq!(resource.issuers, ["entra", "company"]);
     assert_eq!((resource.route.as_str(), resource.path.as_str()), ("main", "/mcp"));

@@ -379,7 +379,7 @@ impl Endpoint {
             return Err(unknown());
         };
         let (gate, principal) = (&self.route.gate, &claims.identity.principal);
-        if !member.sight(&gate.view(principal)).has(Kind::Resource, &own) {
+        if !member.sight(&self.route.catalog.views.leading(principal)).has(Kind::Resource, &own) {
             return Err(unknown());
         }
         if let Some(identifier) = &self.route.identifier {
@@ -442,8 +442,9 @@ impl Endpoint {
             member.upstream.can_ask((principal, place), (&claims.name, &claims.client), &asides);
         }
         let asking = Asking::new(Arc::clone(&held.questions));
+        let whose = (principal, claims.identity.claims.as_deref());
         let subscription =
-            Subscription::aside(&self.route.changes, all_changes(&held), (principal, Era::Legacy)).await;
+            Subscription::aside(&self.route.changes, all_changes(&held), (whose, Era::Legacy)).await;
         let unready = Some((claims.name, Instant::now() + READY_WITHIN));
         let outdated = false;
         Notifications {

@@ -65,6 +65,7 @@ mod tests {
             is_told: true,
             degraded: BTreeMap::new(),
             remarks: Remarks::default(),
+            scope: Scope::Private,
             digest: OnceLock::new(),
         }
     }

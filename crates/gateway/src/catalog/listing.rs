@@ -156,7 +156,7 @@ impl Lists {
             let why = format!("\"cursor\" is longer than {MOST_CURSOR} bytes");
             return Err(CallError::Reject(Reject::Params(why)));
         }
-        let view = self.catalog.view(&caller.principal);
+        let view = self.catalog.view(caller);
         let key = self.key(method, cursor, caller, &view);
         let wish = Wish { method, cursor, to, key: &key, view: &view };
         let listing = match self.catalog.only() {
@@ -211,7 +211,8 @@ impl Lists {
         let (memory, view, catalog) = (self.memory.clone(), wish.view.clone(), Arc::clone(&self.catalog));
         let size = pages.bytes();
         let work = move || {
-            rewritten(&pages, (method, to), (term.scope, Sight::of(&server, &view)), catalog.left_out())
+            let scope = catalog.told(term.scope);
+            rewritten(&pages, (method, to), (scope, Sight::of(&server, &view)), catalog.left_out())
                 .and_then(|message| Listing::new(&message, (method, to), basis, &memory))
         };
         let listing = if size < LARGE { work() } else { aside(work).await };
@@ -371,7 +372,7 @@ fn rewritten(
 
 /// A result of a merged list, of whatever id and time.
 fn text(method: &Method, entries: &[Bytes], next: Option<&str>, merged: &Merged) -> Vec<u8> {
-    let hints = Hints { ttl: Duration::ZERO, scope: merged.term.scope };
+    let hints = Hints { ttl: Duration::ZERO, scope: merged.scope };
     let mut text =
         format!(r#"{{"jsonrpc":"2.0","id":0,"result":{{"resultType":"complete",{},"#, hints.members());
     if let Some(cursor) = next {

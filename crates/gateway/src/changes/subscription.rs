@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use auth::{Principal, View};
+use auth::{Claims, Principal, View};
 use base::bulkhead::Slot;
 use base::error::CallError;
 use base::metrics::StreamCount;
@@ -24,6 +24,9 @@ use crate::changes::Changes;
 use crate::changes::feed::News;
 use crate::changes::watch::Interest;
 use base::names::{Names, Owner};
+
+/// Who subscribes.
+type Whose<'a> = (&'a Principal, Option<&'a Claims>);
 
 /// A subscription that is open as long as it lives.
 pub(crate) struct Subscription {
@@ -123,20 +126,16 @@ impl Subscription {
     pub(crate) async fn open(
         changes: &Changes,
         wanted: Filter,
-        (principal, era): (&Principal, Era),
+        (whose, era): (Whose<'_>, Era),
     ) -> Result<Self, CallError> {
         let seat = StreamSlot::take(changes).await?;
-        Ok(Self { _seat: Some(seat), ..Self::aside(changes, wanted, (principal, era)).await })
+        Ok(Self { _seat: Some(seat), ..Self::aside(changes, wanted, (whose, era)).await })
     }
 
     /// Opens a subscription for a stream that is counted elsewhere.
-    pub(crate) async fn aside(
-        changes: &Changes,
-        wanted: Filter,
-        (principal, era): (&Principal, Era),
-    ) -> Self {
+    pub(crate) async fn aside(changes: &Changes, wanted: Filter, (whose, era): (Whose<'_>, Era)) -> Self {
         // Listening begins before the answer of what is honoured, so that nothing falls between.
-        let (news, view) = (changes.feed.subscribe(), changes.gate.view(principal));
+        let (news, view) = (changes.feed.subscribe(), changes.views.of(whose));
         Self {
             names: Arc::clone(&changes.names),
             terms: Honoured::settle(changes, &wanted, era, &view).await,

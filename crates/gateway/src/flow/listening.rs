@@ -4,6 +4,7 @@
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use identity::Lifetime;
 use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -15,8 +16,10 @@ use crate::changes::subscription::Subscription;
 pub(crate) struct Listening {
     subscription: Box<Subscription>,
     drain: CancellationToken,
-    /// When the credentials end that opened it.
+    /// When the credentials expire that opened it.
     until: Option<Instant>,
+    /// How long they are good, whatever ends that.
+    lifetime: Option<Box<Lifetime>>,
     is_over: bool,
 }
 
@@ -28,7 +31,10 @@ impl Flow {
                 let now = self.route.world.clock.now();
                 let left = |until: SystemTime| Instant::now() + until.duration_since(now).unwrap_or_default();
                 let until = self.caller.until.map(left);
-                Ok(Listening { subscription, drain: self.drain, until, is_over: false })
+                let lifetime = self.route.identifier.as_ref().map(|identifier| {
+                    Box::new(Lifetime::new(identifier, &self.caller.identity(), &self.caller.headers))
+                });
+                Ok(Listening { subscription, drain: self.drain, until, lifetime, is_over: false })
             }
             state => {
                 self.state = state;
@@ -62,6 +68,7 @@ impl Listening {
         let told = tokio::select! {
             told = self.subscription.next() => told,
             () = self.drain.cancelled() => None,
+            () = Lifetime::over_of(self.lifetime.as_deref_mut()) => None,
         };
         told.or_else(|| {
             self.is_over = true;

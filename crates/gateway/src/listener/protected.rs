@@ -1,17 +1,15 @@
 //! What is said at an endpoint that knows its callers to whom it refuses, and of itself.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use auth::{Connection, Identity, Refusal, Why};
 use base::error::CallError;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, WWW_AUTHENTICATE};
-use http::{HeaderValue, Method, Response, StatusCode};
-use identity::{Identifier, WELL_KNOWN};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use identity::{Identifier, Lifetime, WELL_KNOWN};
 use mcp::version::Era;
-use tokio::time::sleep;
 use transport::http::body::ReplyBody;
 use transport::tls::Presented;
 
@@ -68,16 +66,21 @@ pub(super) fn held_against(route: &Route, identity: &Identity) -> Result<(), Ref
     }
 }
 
+/// How long the credentials are good that a request came with, if anybody asks for any.
+pub(super) fn lifetime(route: &Route, identity: &Identity, headers: &HeaderMap) -> Option<Lifetime> {
+    route.identifier.as_ref().map(|identifier| Lifetime::new(identifier, identity, headers))
+}
+
 /// A stream ends when the credentials end that opened it, and its client comes back with others.
 pub(super) fn ended_in_time(
     response: Response<ReplyBody>,
-    identity: &Identity,
-    now: SystemTime,
+    lifetime: Option<Lifetime>,
 ) -> Response<ReplyBody> {
-    let Some(until) = identity.until else { return response };
-    let left = until.duration_since(now).unwrap_or_default();
+    let Some(mut lifetime) = lifetime else { return response };
     response.map(|body| match body {
-        ReplyBody::Stream(chunks) => ReplyBody::Stream(Box::pin(chunks.take_until(Box::pin(sleep(left))))),
+        ReplyBody::Stream(chunks) => {
+            ReplyBody::Stream(Box::pin(chunks.take_until(Box::pin(async move { lifetime.over().await }))))
+        }
         whole @ ReplyBody::Whole(_) => whole,
     })
 }

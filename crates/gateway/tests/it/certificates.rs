@@ -51,6 +51,7 @@ impl Guarded {
             issuers: Vec::new(),
             scopes_supported: Vec::new(),
             scopes: Vec::new(),
+            hides: false,
             dpop: DpopRule::default(),
             api_keys: false,
             certificates: vec![CertificatesPlan {

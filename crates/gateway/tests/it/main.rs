@@ -55,6 +55,8 @@ mod resuming;
 mod retries;
 mod returning;
 mod revisions;
+mod revoked;
+mod scoped;
 mod sessions;
 mod smuggling;
 mod sse;

@@ -21,7 +21,7 @@ use testkit::server::{Desk, Persona, ScriptedServer};
 use crate::ask;
 use crate::stand::{Over, Running, Stand};
 
-const ISSUER: &str = "https://id.example";
+pub(crate) const ISSUER: &str = "https://id.example";
 const URL: &str = "https://gw.example/mcp";
 /// `_meta` of a client that knows tasks.
 const META: &str = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{"extensions":{"io.modelcontextprotocol/tasks":{}},"elicitation":{}}}"#;
@@ -54,12 +54,19 @@ impl Issuer {
         let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
         let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"ES256","kid":"k","typ":"at+jwt"}"#);
         let claims = format!(
-            r#"{{"iss":"{url}","aud":"{URL}","sub":"{subject}","scope":"{scope}","iat":{now},"exp":{}}}"#,
+            r#"{{"iss":"{url}","aud":"{URL}","sub":"{subject}","jti":"of-{subject}","scope":"{scope}","iat":{now},"exp":{}}}"#,
             now + 3600
         );
         let text = format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims));
         let signature = self.key.sign(&SystemRandom::new(), text.as_bytes()).unwrap();
         format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature.as_ref()))
+    }
+}
+
+impl Stand {
+    /// What its route asks of callers.
+    pub(crate) fn resource(&mut self) -> &mut ResourcePlan {
+        self.plan.routes[0].resource.as_mut().unwrap()
     }
 }
 
@@ -73,6 +80,7 @@ pub(crate) fn resource(issuers: &[&str]) -> ResourcePlan {
         issuers: issuers.iter().map(|name| (*name).to_owned()).collect(),
         scopes_supported: Vec::new(),
         scopes: Vec::new(),
+        hides: false,
         dpop: DpopRule::default(),
         api_keys: false,
         certificates: Vec::new(),
@@ -81,43 +89,49 @@ pub(crate) fn resource(issuers: &[&str]) -> ResourcePlan {
 }
 
 /// A gateway whose route asks who calls, its servers, and who signs.
-struct Protected {
-    running: Running,
-    servers: Vec<(ScriptedServer, Desk)>,
+pub(crate) struct Protected {
+    pub(crate) running: Running,
+    pub(crate) servers: Vec<(ScriptedServer, Desk)>,
     issuer: Issuer,
     clock: WallClock,
 }
 
-fn rule(kind: Kind, glob: &str, scope: &str) -> ScopeRule {
+pub(crate) fn rule(kind: Kind, glob: &str, scope: &str) -> ScopeRule {
     let names = Globs::new(vec![Glob::new(glob).unwrap()]).unwrap();
     ScopeRule { kind, names, scopes: vec![scope.to_owned()] }
 }
 
 impl Protected {
     async fn new(names: &[&str], scopes: Vec<ScopeRule>) -> Self {
+        let persona = Persona::modern()
+            .able(ABLE)
+            .tools(&["t", "delete.repo"])
+            .listing("resources/list", r#"[{"uri":"file:///secret/x","name":"x"}]"#);
+        Self::with(names, persona, |stand| stand.resource().scopes = scopes).await
+    }
+
+    /// Servers of these names that are like that.
+    pub(crate) async fn with(names: &[&str], persona: Persona, change: impl FnOnce(&mut Stand)) -> Self {
         let (issuer, mut stand) = (Issuer::new(ISSUER), Stand::new(Arc::new(MemoryNetwork::default())));
         let clock = stand.clock.clone();
         let mut servers = Vec::new();
         for name in names {
-            let persona = Persona::modern()
-                .able(ABLE)
-                .tools(&["t", "delete.repo"])
-                .listing("resources/list", r#"[{"uri":"file:///secret/x","name":"x"}]"#);
-            servers.push(stand.add(name, Over::Http, persona).await);
+            servers.push(stand.add(name, Over::Http, persona.clone()).await);
         }
         stand.plan.issuers = vec![issuer.plan("id")];
-        stand.plan.routes[0].resource = Some(ResourcePlan { scopes, ..resource(&["id"]) });
+        stand.plan.routes[0].resource = Some(resource(&["id"]));
+        change(&mut stand);
         let running = stand.start().await;
         running.gateway.settled().await;
         Self { running, servers, issuer, clock }
     }
 
-    fn token(&self, subject: &str, scope: &str) -> String {
+    pub(crate) fn token(&self, subject: &str, scope: &str) -> String {
         self.issuer.token(subject, scope, self.clock.now())
     }
 }
 
-async fn send(client: &Client, token: &str, method: &str, params: &str) -> Reply {
+pub(crate) async fn send(client: &Client, token: &str, method: &str, params: &str) -> Reply {
     let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{{params},{META}}}}}"#);
     let mut headers = ask::mirrored(&body);
     headers.push(("authorization", format!("Bearer {token}")));
@@ -125,7 +139,7 @@ async fn send(client: &Client, token: &str, method: &str, params: &str) -> Reply
     client.post(&headers, body.as_bytes()).await
 }
 
-fn member(text: &str, path: &[&str]) -> String {
+pub(crate) fn member(text: &str, path: &[&str]) -> String {
     json::unescaped(json::at(text, path).unwrap_or_else(|| panic!("{text}")))
 }
 

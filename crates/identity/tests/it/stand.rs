@@ -243,6 +243,7 @@ impl Stand {
             issuers: vec!["a".to_owned()],
             scopes_supported: Vec::new(),
             scopes: Vec::new(),
+            hides: true,
             dpop: base::plan::identity::DpopRule::default(),
             api_keys: false,
             certificates: Vec::new(),
