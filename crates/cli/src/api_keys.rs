@@ -80,7 +80,7 @@ struct Revoke {
 /// The longest that a key may be good that expires.
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
-fn time(text: &str) -> Result<Duration, String> {
+pub(crate) fn time(text: &str) -> Result<Duration, String> {
     let cut = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(cut);
     let seconds = match unit {
@@ -217,7 +217,7 @@ fn away(fault: &StoreFault) -> Fault {
     Fault::Outside(format!("the store: {fault}"))
 }
 
-fn millis_of(time: SystemTime) -> i64 {
+pub(crate) fn millis_of(time: SystemTime) -> i64 {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -62,6 +62,7 @@ pub(crate) enum Command {
     Convert(Convert),
     Keys(Keys),
     ApiKeys(ApiKeys),
+    #[command(visible_alias = "tokens")]
     Token(Token),
     Replicas(Replicas),
     Discover(Discover),

@@ -3,15 +3,21 @@
 use std::sync::Arc;
 
 use base::plan::Plan;
+use base::world::World;
 use identity::{Identifier, Identities};
+use store::Store;
 use transport::workers::Workers;
 
 use crate::fault::Fault;
 use crate::outside;
 
 /// Who finds out who calls each protected route, in their order, with the route's name.
-pub(crate) fn identifiers(plan: &Plan) -> Result<Vec<(String, Arc<Identifier>)>, Fault> {
+pub(crate) fn identifiers(
+    plan: &Plan,
+    store: Option<Arc<Store>>,
+) -> Result<Vec<(String, Arc<Identifier>)>, Fault> {
     let world = outside::world(plan, outside::passing_seal()?, None, Workers::default())?;
+    let world = World { store, ..world };
     let resources: Vec<_> = plan.routes.iter().filter_map(|route| route.resource.clone()).collect();
     let identifiers = Identities::new(world).carry_out(&plan.issuers, &resources);
     Ok(resources.into_iter().map(|resource| resource.route).zip(identifiers).collect())
@@ -21,7 +27,7 @@ pub(crate) fn identifiers(plan: &Plan) -> Result<Vec<(String, Arc<Identifier>)>,
 pub(crate) async fn probe(plan: &Plan) -> Result<(Vec<String>, bool), Fault> {
     let (mut lines, mut all) = (Vec::new(), true);
     let mut seen: Vec<String> = Vec::new();
-    for (_, identifier) in identifiers(plan)? {
+    for (_, identifier) in identifiers(plan, None)? {
         for issuer in identifier.issuers() {
             let name = &issuer.plan().name;
             if seen.contains(name) {

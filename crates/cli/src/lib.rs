@@ -43,6 +43,7 @@ mod read;
 mod reference;
 mod replicas;
 mod replies;
+mod revoke;
 mod schema;
 mod serve;
 mod shared;

@@ -1,20 +1,26 @@
-//! `portolan token`: what a configuration makes of a token.
+//! `portolan token`: what a configuration makes of a token, and which are good no more.
 
+use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use identity::ApiKey;
+use base::plan::identity::DpopRule;
+use identity::{ApiKey, Finding, Identifier};
+use store::revocations::API_KEYS;
+use store::{Store, StoreFault};
 
 use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::log::Voice;
+use crate::revoke::{Revocations, RevokeTokens, Which};
 use crate::serve::configuration::Configuration;
-use crate::{issuers, print};
+use crate::{issuers, print, shared};
 
 /// The longest that is read. Longer ones are good nowhere.
 const MOST: u64 = 64 * 1024;
 
-/// Say what a configuration makes of a token, and why it is refused
+/// Say what a configuration makes of a token and why it is refused; revoke tokens, and show which are
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  portolan token inspect portolan.toml < token.txt")]
 pub(crate) struct Token {
@@ -29,6 +35,17 @@ enum TokenTask {
     /// Ends with 0 if a route takes the token, and with 1 if none does.
     #[command(after_help = "Example:\n  portolan token inspect portolan.toml < token.txt")]
     Inspect(Inspect),
+    /// Revoke tokens that have not expired: within a second they are good nowhere, and streams that they opened end
+    #[command(
+        after_help = "Examples:\n  portolan token revoke --issuer company --jti 7d0c2f portolan.toml\n  portolan token revoke --issuer company --sub alice portolan.toml"
+    )]
+    Revoke(RevokeTokens),
+    /// Show which tokens are revoked, and until when that is remembered
+    #[command(after_help = "Example:\n  portolan token list portolan.toml")]
+    List(Revocations),
+    /// Take back that something is revoked
+    #[command(after_help = "Example:\n  portolan token allow --issuer company --jti 7d0c2f portolan.toml")]
+    Allow(Which),
 }
 
 #[derive(Debug, clap::Args)]
@@ -39,20 +56,31 @@ struct Inspect {
     /// Only what this route makes of it
     #[arg(long, value_name = "ROUTE")]
     route: Option<String>,
+    /// Ask issuers about a token that says nothing itself: it is sent to those that have `introspection`
+    #[arg(long)]
+    connect: bool,
 }
 
 impl Token {
     /// Does it.
     pub(crate) async fn run(self, voice: Voice) -> Result<Exit, Fault> {
-        let TokenTask::Inspect(inspect) = self.what;
-        inspect.run(voice).await
+        match self.what {
+            TokenTask::Inspect(inspect) => inspect.run(voice).await,
+            TokenTask::Revoke(revoke) => revoke.run(voice).await,
+            TokenTask::List(place) => place.list(voice).await,
+            TokenTask::Allow(which) => which.allow(voice).await,
+        }
     }
 }
 
 impl Inspect {
     async fn run(self, voice: Voice) -> Result<Exit, Fault> {
         let plan = Configuration::at(&self.config).load(voice)?;
-        let mut routes = issuers::identifiers(&plan)?;
+        let store = match &plan.store {
+            Some(place) => Some(shared::open_store(place).await?),
+            None => None,
+        };
+        let mut routes = issuers::identifiers(&plan, store.clone())?;
         let names: Vec<_> = routes.iter().map(|(name, _)| name.clone()).collect();
         if let Some(wanted) = &self.route {
             routes.retain(|(name, _)| name == wanted);
@@ -64,38 +92,122 @@ impl Inspect {
             };
             return Err(Fault::usage("no such route asks for tokens").hint(hint));
         }
-        let mut token = String::new();
-        let read = std::io::stdin().lock().take(MOST).read_to_string(&mut token);
-        read.map_err(|error| Fault::outside("cannot read the token from stdin", &error))?;
-        let token = token.trim().trim_start_matches("Bearer ").trim_start();
-        if token.is_empty() {
-            return Err(
-                Fault::usage("there is no token on stdin").hint("portolan token inspect FILE < token.txt")
-            );
+        let token = read()?;
+        if ApiKey::is_one(&token) {
+            return key(&token, store, &routes).await;
         }
-        if ApiKey::is_one(token) {
-            let hint = "portolan api-keys list shows which there are, and what each is good for";
-            return Err(Fault::usage("this is a key of Portolan's own, and no token").hint(hint));
+        let is_opaque = Identifier::is_opaque(&token);
+        if is_opaque && !self.connect {
+            let hint = "with --connect the issuers that have introspection are asked about it";
+            return Err(Fault::usage("the token says nothing itself: it is no signed JWT").hint(hint));
         }
         let mut taken = false;
         for (name, identifier) in routes {
-            let findings = identifier.inspect(token).await;
-            let good = findings.iter().all(|finding| finding.fault.is_none());
-            taken |= good;
-            let verdict = if good { "takes it" } else { "refuses it" };
-            let mut out = format!("route {name} ({}) {verdict}\n", identifier.plan().resource);
-            for finding in findings {
-                let says =
-                    finding.says.map(|says| format!(" {}", print::safe_out(&says))).unwrap_or_default();
-                let mark = finding.fault.map_or_else(|| "ok".to_owned(), |why| format!("NO: {why}"));
-                out.push_str(&format!(
-                    "  {:<12}{mark}{}\n",
-                    finding.what,
-                    if says.is_empty() { says } else { format!("  {}", says.trim_start()) }
-                ));
-            }
-            print::out(out)?;
+            let findings = if is_opaque {
+                identifier.inspect_opaque(&token).await
+            } else {
+                identifier.inspect(&token).await
+            };
+            taken |= findings.iter().all(|finding| finding.fault.is_none());
+            print::out(verdict((&name, &identifier.plan().resource), findings))?;
         }
         Ok(if taken { Exit::Ok } else { Exit::Findings })
     }
+}
+
+/// The token on stdin.
+fn read() -> Result<String, Fault> {
+    let mut token = String::new();
+    let read = std::io::stdin().lock().take(MOST).read_to_string(&mut token);
+    read.map_err(|error| Fault::outside("cannot read the token from stdin", &error))?;
+    let token = token.trim().trim_start_matches("Bearer ").trim_start();
+    if token.is_empty() {
+        return Err(
+            Fault::usage("there is no token on stdin").hint("portolan token inspect FILE < token.txt")
+        );
+    }
+    Ok(token.to_owned())
+}
+
+fn verdict((route, resource): (&str, &str), findings: Vec<Finding>) -> String {
+    let good = findings.iter().all(|finding| finding.fault.is_none());
+    let verdict = if good { "takes it" } else { "refuses it" };
+    let mut out = format!("route {route} ({resource}) {verdict}\n");
+    for finding in findings {
+        let says = finding.says.map(|says| format!(" {}", print::safe_out(&says))).unwrap_or_default();
+        let mark = finding.fault.map_or_else(|| "ok".to_owned(), |why| format!("NO: {why}"));
+        out.push_str(&format!(
+            "  {:<12}{mark}{}\n",
+            finding.what,
+            if says.is_empty() { says } else { format!("  {}", says.trim_start()) }
+        ));
+    }
+    out
+}
+
+/// What becomes of a key of Portolan's own.
+async fn key(
+    text: &str,
+    store: Option<Arc<Store>>,
+    routes: &[(String, Arc<Identifier>)],
+) -> Result<Exit, Fault> {
+    let ok = |what, says: String| Finding { what, says: Some(says), fault: None };
+    let no = |what, says: Option<String>, why| Finding { what, says, fault: Some(why) };
+    let mut findings = Vec::new();
+    let mut facts = None;
+    match (ApiKey::read(text), store) {
+        (None, _) => findings.push(no("form", None, "a character of this key is wrong or missing")),
+        (Some(key), None) => {
+            findings.push(no("known", Some(key.id()), "keys are kept in a store, and there is none"));
+        }
+        (Some(key), Some(store)) => {
+            let away = |fault: StoreFault| Fault::Outside(format!("the store: {fault}"));
+            facts = store.api_key(&key.digest()).await.map_err(away)?;
+            let revoked = store.revocations().await.map_err(away)?;
+            let is_revoked = revoked.iter().any(|one| one.issuer == API_KEYS && one.name == key.id());
+            findings.push(match &facts {
+                Some(facts) => ok("known", format!("{} of {:?}", facts.id, facts.principal)),
+                None if is_revoked => no("known", Some(key.id()), "this key was taken back"),
+                None => no(
+                    "known",
+                    Some(key.id()),
+                    "there is no such key: it has expired, was taken back, or was never made",
+                ),
+            });
+        }
+    }
+    let mut taken = false;
+    for (name, identifier) in routes {
+        let mut findings = findings.clone();
+        let plan = identifier.plan();
+        if !plan.api_keys {
+            findings.push(no("route", Some(name.clone()), "this route takes no keys: api_keys = true"));
+        } else if matches!(plan.dpop, DpopRule::Require | DpopRule::RequireNonce) {
+            findings.push(no(
+                "route",
+                Some(name.clone()),
+                "this route takes only tokens that are bound to a key (dpop)",
+            ));
+        }
+        if let Some(facts) = &facts {
+            let all = if facts.routes.is_empty() { "all".to_owned() } else { facts.routes.join(" ") };
+            let is_here = facts.routes.is_empty() || facts.routes.contains(name);
+            findings.push(if is_here {
+                ok("routes", all)
+            } else {
+                no("routes", Some(all), "this key is for other routes")
+            });
+            findings.push(ok("scopes", facts.scopes.join(" ")));
+            let needed = plan.scopes.iter().flat_map(|rule| &rule.scopes);
+            let lacks: Vec<_> = needed.filter(|scope| !facts.scopes.contains(scope)).cloned().collect();
+            if !lacks.is_empty() {
+                let unique: BTreeSet<_> = lacks.into_iter().collect();
+                let lacks = unique.into_iter().collect::<Vec<_>>().join(" ");
+                findings.push(ok("lacks", format!("{lacks}: what needs one of these is refused")));
+            }
+        }
+        taken |= findings.iter().all(|finding| finding.fault.is_none());
+        print::out(verdict((name, &plan.resource), findings))?;
+    }
+    Ok(if taken { Exit::Ok } else { Exit::Findings })
 }

@@ -47,6 +47,12 @@ impl ApiKey {
         Ok(Self(text + &check))
     }
 
+    /// One that somebody shows; none if a character of it is wrong.
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
+        is_whole(text).then(|| Self(text.to_owned()))
+    }
+
     /// Whether a text looks like one, whether or not it was ever made.
     #[must_use]
     pub fn is_one(text: &str) -> bool {

@@ -339,7 +339,8 @@ impl Identifier {
     }
 
     /// Whether a token says nothing itself, so that issuers are asked about it.
-    pub(crate) fn is_opaque(token: &str) -> bool {
+    #[must_use]
+    pub fn is_opaque(token: &str) -> bool {
         !is_api_key(token) && !has_three_parts(token) && !has_five_parts(token)
     }
 

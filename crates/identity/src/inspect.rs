@@ -7,6 +7,7 @@ use mcp::json::Object;
 use crate::fault::TokenFault;
 use crate::identifier::Identifier;
 use crate::issuer::{Choice, Issuer, NoKeys};
+use crate::jwk::sha256;
 use crate::jws::{Header, Jws};
 use crate::strict;
 use crate::token::{Measure, Word, binding, holds};
@@ -50,17 +51,18 @@ impl Identifier {
         drop(note(found, "typ", said(&header.members, "typ"), kind));
         let signed = is_signed(issuer, &header, &jws).await;
         found.push(Finding { what: "kid", says: said(&header.members, "kid"), fault: signed.err() });
-        Self::claims_of(found, &measure, &claims);
+        Self::claims_of(found, &measure, (&claims, Word::Signed));
+        self.revoked(found, &measure, &claims).await;
         Ok(())
     }
 
-    fn claims_of(found: &mut Vec<Finding>, measure: &Measure<'_>, claims: &Object<'_>) {
+    fn claims_of(found: &mut Vec<Finding>, measure: &Measure<'_>, (claims, word): (&Object<'_>, Word)) {
         let times = ["exp", "nbf", "iat"]
             .into_iter()
             .filter_map(|name| Some(format!("{name} {}", said(claims, name)?)));
         let times = Some(times.collect::<Vec<_>>().join(", ")).filter(|times| !times.is_empty());
         drop(note(found, "aud", said(claims, "aud"), measure.audience(claims)));
-        drop(note(found, "times", times, measure.times(claims, Word::Signed)));
+        drop(note(found, "times", times, measure.times(claims, word)));
         for rule in &measure.issuer.required {
             let first = rule.claim.first().map(String::as_str).unwrap_or_default();
             drop(note(found, "required claim", said(claims, first), holds(rule, claims)));
@@ -73,10 +75,57 @@ impl Identifier {
         }
         drop(note(found, "cnf", said(claims, "cnf"), binding(claims)));
         // What only shows when all comes together, such as a principal that lacks a part.
-        let whole = measure.take(claims, Word::Signed).map(drop);
+        let whole = measure.take(claims, word).map(drop);
         if found.iter().all(|finding| finding.fault.is_none()) {
             drop(note(found, "as a whole", None, whole));
         }
+    }
+
+    /// Whether it is revoked, where that can be found out.
+    async fn revoked(&self, found: &mut Vec<Finding>, measure: &Measure<'_>, claims: &Object<'_>) {
+        let (Some(revocations), Ok(claims)) = (self.revocations(), measure.claims(claims)) else { return };
+        let fault = match revocations.known().await {
+            Err(_away) => Some("whether it is revoked cannot be found out: the store is away"),
+            Ok(()) => self.is_revoked(&claims).then(|| TokenFault::Revoked.text()),
+        };
+        found.push(Finding { what: "revoked", says: fault.is_none().then(|| "no".to_owned()), fault });
+    }
+
+    /// Looks at a token that says nothing itself: the issuers that can be asked about it are. Nothing is remembered.
+    pub async fn inspect_opaque(&self, token: &str) -> Vec<Finding> {
+        let mut found = Vec::new();
+        let digest = sha256(token.as_bytes());
+        for issuer in self.issuers() {
+            let name = Some(issuer.plan().name.clone());
+            let said = match issuer.says_of(token, &digest).await {
+                None => continue,
+                Some(Err(_away)) => Err("this issuer cannot be asked now"),
+                Some(Ok(None)) => Err(TokenFault::Inactive.text()),
+                Some(Ok(Some(said))) => Ok(said),
+            };
+            let said = match said {
+                Err(why) => {
+                    found.push(Finding { what: "asked", says: name, fault: Some(why) });
+                    continue;
+                }
+                Ok(said) => said,
+            };
+            // What others have said of it does not matter any more.
+            found = vec![Finding { what: "asked", says: name, fault: None }];
+            let measure = Measure { issuer: issuer.plan(), resource: self.plan(), now: self.now() };
+            if let Ok(claims) = note(&mut found, "claims", None, strict::object(&said)) {
+                let matches = measure.issuer_matches(&claims, Word::Asked);
+                let says = claims.get("iss").ok().flatten().map(str::to_owned);
+                drop(note(&mut found, "iss", says, matches));
+                Self::claims_of(&mut found, &measure, (&claims, Word::Asked));
+                self.revoked(&mut found, &measure, &claims).await;
+            }
+            return found;
+        }
+        if found.is_empty() {
+            found.push(Finding { what: "form", says: None, fault: Some(TokenFault::NotThreeParts.text()) });
+        }
+        found
     }
 
     fn issuer_of(&self, claims: &Object<'_>) -> Result<&Arc<Issuer>, TokenFault> {

@@ -21,6 +21,7 @@ mod processes;
 mod program;
 mod reloading;
 mod replacing;
+mod revoking;
 mod scripted;
 mod serving;
 mod sharing;
