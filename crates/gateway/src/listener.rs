@@ -119,12 +119,12 @@ impl Listener {
                 let credentials = Credentials { headers, method, target, connection };
                 match endpoint.route.gate.identify(credentials).await {
                     Ok(identity) => identity,
-                    Err(refusal) => return protected::refuse(&endpoint.route, refusal),
+                    Err(refusal) => return protected::refuse(&endpoint.route, refusal, opens_sse),
                 }
             }
             Hop::Forwarded { identity, .. } => match protected::held_against(&endpoint.route, identity) {
                 Ok(()) => identity.clone(),
-                Err(refusal) => return protected::refuse(&endpoint.route, refusal),
+                Err(refusal) => return protected::refuse(&endpoint.route, refusal, opens_sse),
             },
         };
         if let Some(identifier) = &endpoint.route.identifier {

@@ -44,20 +44,18 @@ impl Live {
         find(&|other| other == path).or_else(|| find(&is_near))
     }
 
-    /// The protected resource of a listener whose metadata are at that path: with its own path before its path outside, which
-    /// two may have. At the root are those of one that is alone, unless that is somebody's own.
-    pub(crate) fn identifier_at(&self, listener: &str, path: &str) -> Option<&Identifier> {
+    /// The metadata of a protected resource of a listener at that path: by the paths here before those outside, of which two may
+    /// have the same. At the root are those of one that is alone, unless that is somebody's own.
+    pub(crate) fn metadata_at(&self, listener: &str, path: &str) -> Option<&str> {
         let path = path.trim_end_matches('/');
         let here = || {
             let here = self.endpoints.iter().filter(|(plan, _)| serves(plan, listener));
             here.filter_map(|(_, endpoint)| endpoint.route.identifier.as_deref())
         };
-        let is_at = |which: usize| {
-            here().find(|one| one.metadata_paths().get(which).is_some_and(|place| place == path))
-        };
+        let found = |outside| here().find_map(|one| one.metadata_at(path, outside));
         let mut all = here();
         let alone = all.next().filter(|_| path == WELL_KNOWN && all.next().is_none());
-        is_at(0).or_else(|| is_at(1)).or(alone)
+        found(false).or_else(|| found(true)).or_else(|| alone.map(Identifier::metadata))
     }
 
     /// The paths that a listener serves.

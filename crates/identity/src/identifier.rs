@@ -23,7 +23,7 @@ use crate::nonce;
 use crate::proof::About;
 use crate::refused::RefusedTokens;
 use crate::replays::{Replays, Uses};
-use crate::resource::{Resource, WELL_KNOWN};
+use crate::resource::Resource;
 use crate::revocations::Revocations;
 use crate::shown::{Scheme, Shown};
 use crate::strict;
@@ -47,6 +47,8 @@ pub struct Identifier {
     /// In which proxies in front send tokens, each once.
     carriers: Vec<HeaderName>,
     resource: Resource,
+    /// The same at the path of its HTTP+SSE streams.
+    sse: Option<Resource>,
 }
 
 /// How long it is remembered that an issuer does not stand by a token.
@@ -75,7 +77,8 @@ impl Identifier {
     ) -> Arc<Self> {
         let keys = keys.filter(|_| plan.api_keys);
         let (tokens, refused) = (Tokens::default(), RefusedTokens::new(REFUSED_FOR));
-        let resource = Resource::new(&plan, &issuers);
+        let resource = Resource::new((&plan.path, &plan.resource), &plan, &issuers);
+        let sse = plan.sse.as_ref().map(|(path, url)| Resource::new((path, url), &plan, &issuers));
         let certificates = Certificates::new(&plan.certificates);
         let mut carriers: Vec<HeaderName> = Vec::new();
         for name in issuers.iter().filter_map(|issuer| issuer.plan().token_header.as_ref()) {
@@ -96,6 +99,7 @@ impl Identifier {
             revocations,
             carriers,
             resource,
+            sse,
         })
     }
 
@@ -111,17 +115,19 @@ impl Identifier {
         &self.resource.metadata
     }
 
-    /// Where its metadata are (RFC 9728 §3.1): at the well-known path with that of its route, and with that of its URL outside.
+    /// Its metadata at a path, by the paths here or by those outside: that which is written for this path says so.
     #[must_use]
-    pub fn metadata_paths(&self) -> [String; 2] {
-        [&self.plan.path, &self.resource.path]
-            .map(|path| format!("{WELL_KNOWN}{}", path.trim_end_matches('/')))
+    pub fn metadata_at(&self, path: &str, outside: bool) -> Option<&str> {
+        let mut resources = std::iter::once(&self.resource).chain(&self.sse);
+        let place = |of: &Resource| of.places.get(usize::from(outside)).is_some_and(|place| place == path);
+        resources.find(|of| place(of)).map(|of| of.metadata.as_str())
     }
 
-    /// What it says to whom it refuses: the value of `WWW-Authenticate`, if another token would help.
+    /// What it says to whom it refuses, at the path of its HTTP+SSE streams or at its own: the value of `WWW-Authenticate`, if
+    /// another token would help.
     #[must_use]
-    pub fn challenge(&self, refusal: &Refusal) -> Option<HeaderValue> {
-        self.resource.challenge(refusal)
+    pub fn challenge(&self, refusal: &Refusal, at_sse: bool) -> Option<HeaderValue> {
+        self.sse.as_ref().filter(|_| at_sse).unwrap_or(&self.resource).challenge(refusal)
     }
 
     /// Whether it would let in whom somebody of the same keys has let in: one that it knows the issuer of, and in time.

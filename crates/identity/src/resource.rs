@@ -20,8 +20,9 @@ pub(crate) struct Resource {
     pub(crate) metadata: String,
     /// Where they are for everybody outside.
     place: String,
-    /// The path of its URL outside.
-    pub(crate) path: String,
+    /// The paths at which they are found here (RFC 9728 §3.1): at the well-known path with that of its route, and with that of its
+    /// URL outside.
+    pub(crate) places: [String; 2],
     scopes: String,
     dpop: DpopRule,
     /// Whether anybody can log in for it.
@@ -29,12 +30,13 @@ pub(crate) struct Resource {
 }
 
 impl Resource {
-    pub(crate) fn new(plan: &ResourcePlan, issuers: &[Arc<Issuer>]) -> Self {
-        let (origin, path) = split(&plan.resource);
+    /// The one at a path, whose URL outside is that.
+    pub(crate) fn new((inside, url): (&str, &str), plan: &ResourcePlan, issuers: &[Arc<Issuer>]) -> Self {
+        let (origin, path) = split(url);
         Self {
-            metadata: metadata(plan, issuers),
+            metadata: metadata(url, plan, issuers),
             place: format!("{origin}{WELL_KNOWN}{}", path.trim_end_matches('/')),
-            path,
+            places: [inside, &path].map(|path| format!("{WELL_KNOWN}{}", path.trim_end_matches('/'))),
             scopes: plan.scopes_supported.join(" "),
             dpop: plan.dpop,
             can_sign_in: issuers.iter().any(|issuer| issuer.plan().sign_in),
@@ -93,12 +95,12 @@ fn split(url: &str) -> (&str, String) {
 }
 
 /// RFC 9728 §2.
-fn metadata(plan: &ResourcePlan, issuers: &[Arc<Issuer>]) -> String {
+fn metadata(url: &str, plan: &ResourcePlan, issuers: &[Arc<Issuer>]) -> String {
     let list = |texts: &[&str]| texts.iter().map(|text| json::quote(text)).collect::<Vec<_>>().join(",");
     let servers = issuers.iter().map(|issuer| issuer.plan()).filter(|issuer| issuer.sign_in);
     let servers: Vec<&str> = servers.map(|issuer| issuer.issuer.as_str()).collect();
     let mut members = vec![
-        format!("\"resource\":{}", json::quote(&plan.resource)),
+        format!("\"resource\":{}", json::quote(url)),
         "\"bearer_methods_supported\":[\"header\"]".to_owned(),
     ];
     // A member without elements is left out (§3.2).

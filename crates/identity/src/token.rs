@@ -96,7 +96,9 @@ impl Measure<'_> {
         let value = members.get("aud").map_err(TokenFault::from)?.ok_or(TokenFault::Audience)?;
         let named = strict::texts(value)?;
         let is_us = |audience: &String| {
-            let by_url = self.issuer.audiences.is_empty() && *audience == self.resource.resource;
+            let sse = self.resource.sse.as_ref().map(|(_, url)| url);
+            let by_url = self.issuer.audiences.is_empty()
+                && (*audience == self.resource.resource || Some(audience) == sse);
             by_url
                 || self.issuer.audiences.contains(audience)
                 || self.resource.also_audiences.contains(audience)

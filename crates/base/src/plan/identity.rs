@@ -223,6 +223,8 @@ pub struct ResourcePlan {
     pub resource: String,
     /// The route's path, which that URL stands for.
     pub path: String,
+    /// Where its HTTP+SSE streams are: the path, and its URL for everybody outside. Clients take it for a resource of its own.
+    pub sse: Option<(String, String)>,
     /// Other audiences that mean it.
     pub also_audiences: Vec<String>,
     /// The names of the issuers that vouch for its callers.
@@ -308,6 +310,7 @@ mod tests {
             route: "main".to_owned(),
             resource: "https://gw.example/mcp".to_owned(),
             path: "/mcp".to_owned(),
+            sse: None,
             also_audiences: Vec::new(),
             issuers: Vec::new(),
             scopes_supported: Vec::new(),

@@ -196,10 +196,16 @@ impl Lowering<'_, '_> {
             Some(names) => self.references("issuer", names, &known).into_iter().map(str::to_owned).collect(),
         };
         let resource = self.public_url(public_url, given)?;
+        let path = given.path.as_ref().map_or("/mcp", |path| path.value.as_str()).to_owned();
+        // Whatever stands in front leads to the one as it does to the other.
+        let outside = resource.strip_suffix(&*path);
+        let sse = given.sse_path.as_ref().zip(outside);
+        let sse = sse.map(|(sse, before)| (sse.value.clone(), format!("{before}{}", sse.value)));
         let mut plan = ResourcePlan {
             route: name.value.clone(),
-            path: given.path.as_ref().map_or("/mcp", |path| path.value.as_str()).to_owned(),
+            path,
             resource,
+            sse,
             also_audiences: texts(given.also_audiences.as_ref()),
             issuers,
             scopes_supported: texts(given.initial_scopes.as_ref()),

@@ -31,6 +31,7 @@ url = \"https://opaque.example.com\"
 introspection = {{ url = \"https://login.example.com/introspect\", client_id = \"gw\", client_secret = \"${{env:TOKEN}}\" }}
 [route.main]
 public_url = \"https://mcp.example.com/mcp\"
+sse_path = \"/old/sse\"
 issuers = [\"entra\", \"company\"]
 also_audiences = [\"api://mcp\"]
 initial_scopes = [\"read\"]
@@ -60,6 +61,8 @@ resources = [\"file:///*\"]
     let resource = plan.routes[0].resource.as_ref().unwrap();
     assert_eq!(resource.issuers, ["entra", "company"]);
     assert_eq!((resource.route.as_str(), resource.path.as_str()), ("main", "/mcp"));
+    let sse = ("/old/sse".to_owned(), "https://mcp.example.com/old/sse".to_owned());
+    assert_eq!(resource.sse, Some(sse));
     assert_eq!(resource.dpop, DpopRule::Off);
     assert_eq!(resource.scopes_of(Kind::Tool, &["x_create"]), ["read", "write"]);
     assert_eq!(resource.scopes_of(Kind::Resource, &["file:///a/b"]), ["write"]);

@@ -26,8 +26,8 @@ pub(super) fn metadata(
     if !path.starts_with(WELL_KNOWN) || !matches!(*method, Method::GET | Method::HEAD) {
         return None;
     }
-    let identifier = live.identifier_at(listener, path)?;
-    let mut response = heads::json(StatusCode::OK, Bytes::copy_from_slice(identifier.metadata().as_bytes()));
+    let metadata = live.metadata_at(listener, path)?;
+    let mut response = heads::json(StatusCode::OK, Bytes::copy_from_slice(metadata.as_bytes()));
     response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("max-age=300"));
     Some(response)
@@ -41,9 +41,9 @@ pub(super) fn connection(certificate: Option<&Presented>) -> Connection<'_> {
     })
 }
 
-/// What is answered to whom the gate does not let in.
-pub(super) fn refuse(route: &Route, refusal: Refusal) -> Response<ReplyBody> {
-    let challenge = route.identifier.as_ref().and_then(|identifier| identifier.challenge(&refusal));
+/// What is answered to whom the gate does not let in, at the path of the route's HTTP+SSE streams or at its own.
+pub(super) fn refuse(route: &Route, refusal: Refusal, at_sse: bool) -> Response<ReplyBody> {
+    let challenge = route.identifier.as_ref().and_then(|identifier| identifier.challenge(&refusal, at_sse));
     let nonce = match &refusal {
         Refusal::Unauthenticated(Why::Nonce(nonce)) => HeaderValue::from_str(nonce).ok(),
         _ => None,
@@ -89,7 +89,7 @@ pub(super) fn ended_in_time(
 pub(super) fn tell_scopes(identifier: Option<&Arc<Identifier>>, response: &mut Response<ReplyBody>) {
     let Some(identifier) = identifier else { return };
     if let Some(Needed(scopes)) = response.extensions_mut().remove::<Needed>()
-        && let Some(challenge) = identifier.challenge(&Refusal::Scopes(scopes))
+        && let Some(challenge) = identifier.challenge(&Refusal::Scopes(scopes), false)
     {
         response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
     }

@@ -47,6 +47,7 @@ impl Guarded {
             route: "main".to_owned(),
             resource: "https://gw.example/mcp".to_owned(),
             path: "/mcp".to_owned(),
+            sse: None,
             also_audiences: Vec::new(),
             issuers: Vec::new(),
             scopes_supported: Vec::new(),

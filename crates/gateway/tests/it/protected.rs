@@ -50,11 +50,15 @@ impl Issuer {
 
     /// A token of somebody, good for an hour by that clock.
     pub(crate) fn token(&self, subject: &str, scope: &str, now: SystemTime) -> String {
+        self.token_for(URL, subject, scope, now)
+    }
+
+    fn token_for(&self, audience: &str, subject: &str, scope: &str, now: SystemTime) -> String {
         let url = self.url;
         let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
         let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"ES256","kid":"k","typ":"at+jwt"}"#);
         let claims = format!(
-            r#"{{"iss":"{url}","aud":"{URL}","sub":"{subject}","jti":"of-{subject}","scope":"{scope}","iat":{now},"exp":{}}}"#,
+            r#"{{"iss":"{url}","aud":"{audience}","sub":"{subject}","jti":"of-{subject}","scope":"{scope}","iat":{now},"exp":{}}}"#,
             now + 3600
         );
         let text = format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims));
@@ -76,6 +80,7 @@ pub(crate) fn resource(issuers: &[&str]) -> ResourcePlan {
         route: "main".to_owned(),
         resource: URL.to_owned(),
         path: "/mcp".to_owned(),
+        sse: None,
         also_audiences: Vec::new(),
         issuers: issuers.iter().map(|name| (*name).to_owned()).collect(),
         scopes_supported: Vec::new(),
@@ -294,4 +299,37 @@ async fn without_a_token_nothing_is_answered() {
     let reply = send(client, &expired, "tools/list", r#""x":1"#).await;
     assert_eq!(reply.status, 401);
     assert!(reply.header("www-authenticate").unwrap().contains(r#"error="invalid_token""#));
+}
+
+/// Who was given the URL of the HTTP+SSE streams takes that for the resource, and logs in for it.
+#[tokio::test(start_paused = true)]
+async fn streams_at_a_path_of_their_own_are_a_resource_of_their_own() {
+    let persona = Persona::modern().tools(&["t"]);
+    let stand = Protected::with(&["a"], persona, |stand| {
+        stand.plan.routes[0].sse_path = Some("/sse".to_owned());
+        stand.resource().sse = Some(("/sse".to_owned(), "https://gw.example/sse".to_owned()));
+    })
+    .await;
+    let client = &stand.running.client;
+    for (path, resource) in [("/sse", "https://gw.example/sse"), ("/mcp", URL)] {
+        let reply = client.send(&client.request(&format!("GET {path}"), &[], b"")).await;
+        assert_eq!(reply.status, 401);
+        let place = format!("/.well-known/oauth-protected-resource{path}");
+        let challenge = reply.header("www-authenticate").unwrap();
+        assert_eq!(challenge, format!(r#"Bearer resource_metadata="https://gw.example{place}""#));
+        let metadata = client.send(&client.request(&format!("GET {place}"), &[], b"")).await.body().await;
+        assert_eq!(member(&metadata, &["resource"]), resource);
+    }
+    let now = stand.clock.now();
+    for (audience, status) in [
+        ("https://gw.example/sse", 200),
+        (URL, 200),
+        ("https://gw.example/sse/", 401),
+        ("https://gw.example", 401),
+    ] {
+        let bearer = format!("Bearer {}", stand.issuer.token_for(audience, "alice", "", now));
+        let headers = [("accept", "text/event-stream"), ("authorization", &*bearer)];
+        let reply = client.send(&client.request("GET /sse", &headers, b"")).await;
+        assert_eq!(reply.status, status, "{audience}");
+    }
 }

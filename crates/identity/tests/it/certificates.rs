@@ -209,7 +209,7 @@ async fn a_bad_certificate_is_told_from_a_bad_token() {
     let identifier = endpoint(&stand, vec![plan("agents", &authority, CertificateName::SanUri)]);
     let refusal =
         by(&Authority::new("x").sign(&Certificate::of_uri(AGENT))).at(&identifier).await.unwrap_err();
-    let challenge = identifier.challenge(&refusal).unwrap();
+    let challenge = identifier.challenge(&refusal, false).unwrap();
     let challenge = challenge.to_str().unwrap();
     assert!(
         challenge.starts_with("Bearer resource_metadata=") && !challenge.contains("error="),

@@ -239,6 +239,7 @@ impl Stand {
             route: "main".to_owned(),
             resource: RESOURCE.to_owned(),
             path: "/mcp".to_owned(),
+            sse: None,
             also_audiences: Vec::new(),
             issuers: vec!["a".to_owned()],
             scopes_supported: Vec::new(),
