@@ -246,6 +246,26 @@ pub struct ResourcePlan {
 }
 
 impl ResourcePlan {
+    /// A route that these issuers vouch for, and all else by default.
+    #[must_use]
+    pub fn new(route: &str, resource: &str, path: &str, issuers: &[&str]) -> Self {
+        Self {
+            route: route.to_owned(),
+            resource: resource.to_owned(),
+            path: path.to_owned(),
+            sse: None,
+            also_audiences: Vec::new(),
+            issuers: issuers.iter().map(|name| (*name).to_owned()).collect(),
+            scopes_supported: Vec::new(),
+            scopes: Vec::new(),
+            hides: true,
+            dpop: DpopRule::default(),
+            api_keys: false,
+            certificates: Vec::new(),
+            certificate_bound: false,
+        }
+    }
+
     /// All scopes that something needs which has these names or URIs: those of every rule that one of them falls under, each once.
     /// What a template stands for is not known: whatever it may stand for counts.
     pub fn scopes_of(&self, kind: Kind, names: &[&str]) -> Vec<&str> {

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 use base::plan::Plan;
-use base::plan::identity::{DpopRule, IssuerPlan, KeySource, ResourcePlan};
+use base::plan::identity::{IssuerPlan, KeySource, ResourcePlan};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
@@ -27,19 +27,7 @@ pub(crate) fn protect(plan: &mut Plan) -> Result<String, Box<dyn Error>> {
         ..IssuerPlan::new("id", ISSUER)
     }];
     let route = plan.routes.first_mut().ok_or("no route")?;
-    route.resource = Some(ResourcePlan {
-        route: route.name.clone(),
-        resource: URL.to_owned(),
-        path: PATH.to_owned(),
-        also_audiences: Vec::new(),
-        issuers: vec!["id".to_owned()],
-        scopes_supported: Vec::new(),
-        scopes: Vec::new(),
-        dpop: DpopRule::default(),
-        api_keys: false,
-        certificates: Vec::new(),
-        certificate_bound: false,
-    });
+    route.resource = Some(ResourcePlan::new(&route.name, URL, PATH, &["id"]));
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"ES256","kid":"k","typ":"at+jwt"}"#);
     let claims = format!(

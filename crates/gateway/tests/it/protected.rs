@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 use base::globs::Globs;
-use base::plan::identity::{DpopRule, IssuerPlan, KeySource, ResourcePlan, ScopeRule};
+use base::plan::identity::{IssuerPlan, KeySource, ResourcePlan, ScopeRule};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use globset::Glob;
@@ -76,21 +76,7 @@ impl Stand {
 
 /// A route for tokens of these issuers.
 pub(crate) fn resource(issuers: &[&str]) -> ResourcePlan {
-    ResourcePlan {
-        route: "main".to_owned(),
-        resource: URL.to_owned(),
-        path: "/mcp".to_owned(),
-        sse: None,
-        also_audiences: Vec::new(),
-        issuers: issuers.iter().map(|name| (*name).to_owned()).collect(),
-        scopes_supported: Vec::new(),
-        scopes: Vec::new(),
-        hides: false,
-        dpop: DpopRule::default(),
-        api_keys: false,
-        certificates: Vec::new(),
-        certificate_bound: false,
-    }
+    ResourcePlan { hides: false, ..ResourcePlan::new("main", URL, "/mcp", issuers) }
 }
 
 /// A gateway whose route asks who calls, its servers, and who signs.
