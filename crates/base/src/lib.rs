@@ -12,6 +12,7 @@
 pub mod aside;
 pub mod bulkhead;
 pub mod cache;
+pub mod checks;
 pub mod clock;
 pub mod descriptors;
 pub mod digest;

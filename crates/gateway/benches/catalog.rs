@@ -59,7 +59,7 @@ impl Stand {
 
 #[divan::bench(args = TOOLS)]
 fn call(bencher: Bencher<'_, '_>, tools: usize) {
-    Stand::new(tools).bench(bencher, &client::modern_call());
+    Stand::new(tools).bench(bencher, &client::modern_call(None));
 }
 
 #[divan::bench(args = TOOLS)]

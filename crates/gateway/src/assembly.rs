@@ -31,11 +31,12 @@ use crate::caller::Caller;
 use crate::changes::watch::Watch;
 use crate::forward::state::StateSeal;
 use crate::forward::suspend::Suspended;
-use crate::listener::{Doorkeeper, Listener};
+use crate::listener::Listener;
 use crate::live::{Live, Server};
 use crate::own::OwnServer;
 use crate::route::{Route, Shares};
 use crate::tasks::Tasks;
+use base::checks::HostCheck;
 
 mod admin;
 mod binding;
@@ -380,7 +381,7 @@ impl Gateway {
         Ok(bound)
     }
 
-    fn listener(&self, name: &str, keeper: Doorkeeper) -> Listener {
+    fn listener(&self, name: &str, keeper: HostCheck) -> Listener {
         Listener {
             memory: self.world.memory.clone(),
             name: name.to_owned(),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use auth::{Credentials, Identity};
 use base::aside::client_message;
+use base::checks::{self, HostCheck, Readable, Rejected};
 use base::error::CallError;
 use bytes::Bytes;
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, VARY};
@@ -32,7 +33,6 @@ use crate::flow::{Flow, Steps};
 use crate::live::Live;
 
 mod batch;
-mod checks;
 mod conversation;
 pub(crate) mod events;
 pub(crate) mod heads;
@@ -43,8 +43,6 @@ pub(crate) mod respond;
 pub(crate) mod sse;
 pub(crate) mod stdio;
 
-pub(crate) use checks::Doorkeeper;
-use checks::{Readable, Refused};
 use heads::{empty, not_allowed, preflight, refuse, refuse_call, reject, text, unread};
 use hop::{Came, Hop};
 use respond::{Delivery, respond};
@@ -53,7 +51,7 @@ use respond::{Delivery, respond};
 #[derive(Debug)]
 pub(crate) struct Listener {
     pub(crate) name: String,
-    pub(crate) keeper: Doorkeeper,
+    pub(crate) keeper: HostCheck,
     pub(crate) live: Arc<ArcSwap<Live>>,
     pub(crate) sse: Arc<sse::SseSessions>,
     pub(crate) drain: CancellationToken,
@@ -166,7 +164,7 @@ impl Listener {
         let limits = &live.plan.limits;
         let readable = checks::readable(&exchange.headers);
         if !readable.json && !readable.events {
-            return refuse(Refused {
+            return refuse(Rejected {
                 status: StatusCode::NOT_ACCEPTABLE,
                 why: "Accept must list application/json and text/event-stream",
             });
@@ -275,7 +273,7 @@ impl Listener {
         }
         if !checks::readable(headers).events {
             let why = "Accept must list text/event-stream";
-            return Ok(refuse(Refused { status: StatusCode::NOT_ACCEPTABLE, why }));
+            return Ok(refuse(Rejected { status: StatusCode::NOT_ACCEPTABLE, why }));
         }
         let claims = session(headers, endpoint, &identity)?;
         let last_event = last_event(headers)?;

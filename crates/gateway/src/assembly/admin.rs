@@ -16,14 +16,14 @@ use transport::http::body::ReplyBody;
 use transport::http::server::{Exchange, Service};
 use upstream::Health;
 
-use crate::listener::Doorkeeper;
 use crate::listener::heads::{self, text};
 use crate::live::Live;
+use base::checks::HostCheck;
 
 /// Answers on the admin listener.
 #[derive(Debug)]
 pub(crate) struct Admin {
-    pub(crate) keeper: Doorkeeper,
+    pub(crate) keeper: HostCheck,
     pub(crate) live: Arc<ArcSwap<Live>>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) leave: CancellationToken,

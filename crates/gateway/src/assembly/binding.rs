@@ -15,7 +15,8 @@ use transport::workers::Workers;
 use super::admin::Admin;
 use super::{ADMIN, Gateway, StartFault};
 
-use crate::listener::{Doorkeeper, Listener};
+use crate::listener::Listener;
+use base::checks::HostCheck;
 
 /// How long a request's head may take at the admin listener.
 const ADMIN_HEAD: Duration = Duration::from_secs(5);
@@ -31,7 +32,7 @@ impl Gateway {
             None => None,
         };
         let listener = self.socket(&plan.address, plan.reuse_port).await.map_err(fault)?;
-        let service = self.listener(&plan.name, Doorkeeper::new(plan, &listener.local()));
+        let service = self.listener(&plan.name, HostCheck::new(plan, &listener.local()));
         Ok(HttpServer {
             listener,
             tls,
@@ -62,7 +63,7 @@ impl Gateway {
         let listener = self.socket_of(&workers, address, plan.shares_addresses()).await.map_err(fault)?;
         let local = listener.local();
         let service = Admin {
-            keeper: Doorkeeper::of_admin(&local, &plan.listeners),
+            keeper: HostCheck::of_admin(&local, &plan.listeners),
             live: Arc::clone(&self.live),
             metrics: Arc::clone(&self.world.metrics),
             leave: self.leave.clone(),

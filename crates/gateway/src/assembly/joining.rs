@@ -12,9 +12,9 @@ use transport::http::server::Server as HttpServer;
 use transport::net::Address;
 
 use super::{ADMIN, Bound, Gateway, REPLICAS, StartFault};
-use crate::listener::Doorkeeper;
 use crate::listener::hop::reception::Reception;
 use crate::live::Live;
+use base::checks::HostCheck;
 
 impl Gateway {
     /// Becomes one of the replicas: listens for the others, and makes itself known.
@@ -39,7 +39,7 @@ impl Gateway {
         let advertised = plan.replicas.as_ref().and_then(|replicas| replicas.advertise.clone());
         replica.join(advertised.or_else(|| local.as_ref().map(Address::to_string))).await?;
         if let Some(listener) = reception {
-            let inner = self.listener("", Doorkeeper::of_replicas());
+            let inner = self.listener("", HostCheck::of_replicas());
             let service = Arc::new(Reception::new(Arc::clone(replica), inner));
             let limits = transport::http::server::ServerLimits::default();
             let workers = self.world.workers.clone();

@@ -19,12 +19,12 @@ use mcp::version::Era;
 use tokio::time::timeout;
 use transport::http::body::ReplyBody;
 
-use super::checks::Readable;
 use super::respond::{self, Delivery};
 use super::{events, heads, request_id};
 use crate::bridge::endpoint::{Disposition, Endpoint};
 use crate::bridge::session::SessionClaims;
 use crate::flow::{Step, Steps};
+use base::checks::Readable;
 
 /// Something that is said in answer to a batch.
 enum BatchItem {

@@ -1,5 +1,6 @@
 //! Heads of responses, and responses that are known when there is no call, or none any more: refusals and errors.
 
+use base::checks::Rejected;
 use base::error::CallError;
 use base::reply::{self, ErrorRow};
 use bytes::Bytes;
@@ -14,8 +15,6 @@ use mcp::reject::{Reject, code};
 use mcp::version::Era;
 use transport::http::body::{Pieces, ReplyBody};
 use transport::http::server::BodyFault;
-
-use super::checks::Refused;
 
 /// The scopes that a refused call needs, on their way to the response's head.
 #[derive(Debug, Clone)]
@@ -76,7 +75,7 @@ pub(super) fn refuse_call(error: &CallError, id: Option<&Id>, era: Era) -> Respo
     error_of(&wire, id, era)
 }
 
-pub(super) fn refuse(refused: Refused) -> Response<ReplyBody> {
+pub(super) fn refuse(refused: Rejected) -> Response<ReplyBody> {
     refusal(refused.status, refused.why)
 }
 

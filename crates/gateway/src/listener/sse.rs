@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use auth::{Identity, Principal};
 use base::aside::client_message;
+use base::checks;
 use base::error::CallError;
 use base::plan::Limits;
 use base::random;
@@ -31,12 +32,12 @@ use transport::http::server::Exchange;
 
 use crate::bridge::endpoint::Endpoint;
 use crate::changes::subscription::StreamSlot;
+use crate::listener::Listener;
 use crate::listener::conversation::Conversation;
 use crate::listener::events;
 use crate::listener::heads::{self, preflight, refusal, refuse, refuse_call, reject, text, unread};
 use crate::listener::hop::Hop;
 use crate::listener::outbox::{self, Waiting};
-use crate::listener::{Listener, checks};
 
 /// How many messages of a client may wait to be taken.
 const WAITING_MESSAGES: usize = 16;
@@ -95,7 +96,7 @@ async fn stream(
 ) -> Response<ReplyBody> {
     if !checks::readable(&exchange.headers).events {
         let why = "Accept must list text/event-stream";
-        return refuse(checks::Refused { status: StatusCode::NOT_ACCEPTABLE, why });
+        return refuse(checks::Rejected { status: StatusCode::NOT_ACCEPTABLE, why });
     }
     match begin(open, exchange.uri.path(), endpoint, (limits, identity)).await {
         Ok(body) => heads::stream(body),

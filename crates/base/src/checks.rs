@@ -4,22 +4,25 @@
 //! Source: MCP 2026-07-28 `basic/transports/streamable-http` §Security. Against DNS rebinding the Host is checked, too, as the
 //! conformance suite asks (its scenario `dns-rebinding`).
 
-use base::plan::ListenerPlan;
 use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HOST, ORIGIN};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use transport::net::Address;
 
+use crate::plan::ListenerPlan;
+
 /// Why a request is refused before it is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Refused {
-    pub(crate) status: StatusCode,
-    pub(crate) why: &'static str,
+pub struct Rejected {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// What its sender is told.
+    pub why: &'static str,
 }
 
 /// Which hosts and origins a listener takes.
 #[derive(Debug, Clone)]
-pub(crate) struct Doorkeeper {
+pub struct HostCheck {
     hosts: Vec<String>,
     origins: Vec<String>,
     any_host: bool,
@@ -28,9 +31,9 @@ pub(crate) struct Doorkeeper {
     any_origin: bool,
 }
 
-impl Doorkeeper {
+impl HostCheck {
     /// For a listener that is bound to `bound`.
-    pub(crate) fn new(plan: &ListenerPlan, bound: &Address) -> Self {
+    pub fn new(plan: &ListenerPlan, bound: &Address) -> Self {
         let mut hosts: Vec<String> =
             ["localhost", "127.0.0.1", "::1"].iter().map(|host| (*host).to_owned()).collect();
         if let Address::Tcp(host, _) = bound {
@@ -45,7 +48,7 @@ impl Doorkeeper {
 
     /// For the admin listener, which monitors reach by an address or by a name that a listener has. A page that rebinds a
     /// name of its own to us still sends that name.
-    pub(crate) fn of_admin(bound: &Address, listeners: &[ListenerPlan]) -> Self {
+    pub fn of_admin(bound: &Address, listeners: &[ListenerPlan]) -> Self {
         let mut hosts: Vec<String> = listeners.iter().flat_map(|plan| plan.allowed_hosts.clone()).collect();
         hosts.push("localhost".to_owned());
         if let Address::Tcp(host, _) = bound {
@@ -56,16 +59,16 @@ impl Doorkeeper {
     }
 
     /// For what other replicas forward: it was checked where it came in.
-    pub(crate) fn of_replicas() -> Self {
+    pub fn of_replicas() -> Self {
         let none = Vec::new;
         Self { hosts: none(), origins: none(), any_host: true, any_address: true, any_origin: false }
     }
 
     /// Checks whom a request is addressed to and which page sent it.
-    pub(crate) fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refused> {
+    pub fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Rejected> {
         if headers.get_all(HOST).iter().nth(1).is_some() {
             // RFC 9112 §3.2.
-            return Err(Refused { status: StatusCode::BAD_REQUEST, why: "there is more than one Host" });
+            return Err(Rejected { status: StatusCode::BAD_REQUEST, why: "there is more than one Host" });
         }
         // The target may name a host, too: HTTP/2 has it there only, and in HTTP/1.1 it counts before the header.
         let host = headers.get(HOST).map(|value| value.to_str().unwrap_or_default());
@@ -78,13 +81,13 @@ impl Doorkeeper {
         let is_named = named.is_some() || host.is_some();
         let is_addressed = self.any_host || (is_named && named.into_iter().chain(host).all(is_ours));
         if !is_addressed {
-            return Err(Refused {
+            return Err(Rejected {
                 status: StatusCode::FORBIDDEN,
                 why: "this Host is not one of the listener's; allowed_hosts names more",
             });
         }
         if self.origin(headers).is_some_and(|allowed| !allowed) {
-            return Err(Refused {
+            return Err(Rejected {
                 status: StatusCode::FORBIDDEN,
                 why: "this Origin may not use the listener; allowed_origins names more",
             });
@@ -108,7 +111,7 @@ impl Doorkeeper {
     }
 
     /// What tells a browser that the page may read the response.
-    pub(crate) fn share(&self, headers: &HeaderMap) -> Option<HeaderValue> {
+    pub fn share(&self, headers: &HeaderMap) -> Option<HeaderValue> {
         headers.get(ORIGIN).filter(|_| self.origin(headers) == Some(true)).cloned()
     }
 }
@@ -125,13 +128,13 @@ fn bare_host(host: &str) -> Option<&str> {
 }
 
 /// Whether a POST's body can be a message.
-pub(crate) fn content_type(headers: &HeaderMap) -> Result<(), Refused> {
+pub fn content_type(headers: &HeaderMap) -> Result<(), Rejected> {
     if headers
         .get_all(CONTENT_ENCODING)
         .iter()
         .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
     {
-        return Err(Refused {
+        return Err(Rejected {
             status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
             why: "Content-Encoding is not read here; send the message as it is",
         });
@@ -142,18 +145,20 @@ pub(crate) fn content_type(headers: &HeaderMap) -> Result<(), Refused> {
     if all.next().is_none() && media.eq_ignore_ascii_case("application/json") {
         return Ok(());
     }
-    Err(Refused { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, why: "Content-Type must be application/json" })
+    Err(Rejected { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, why: "Content-Type must be application/json" })
 }
 
 /// What a client can read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Readable {
-    pub(crate) json: bool,
-    pub(crate) events: bool,
+pub struct Readable {
+    /// `application/json`.
+    pub json: bool,
+    /// `text/event-stream`.
+    pub events: bool,
 }
 
 /// What a client says that it can read; everything, if it says nothing.
-pub(crate) fn readable(headers: &HeaderMap) -> Readable {
+pub fn readable(headers: &HeaderMap) -> Readable {
     let mut said = false;
     let mut readable = Readable { json: false, events: false };
     for value in headers.get_all(ACCEPT) {
@@ -183,7 +188,7 @@ mod tests {
         pairs.iter().map(|(n, v)| (http::HeaderName::from_static(n), v.parse().unwrap())).collect()
     }
 
-    fn keeper(hosts: &[&str], origins: &[&str]) -> Doorkeeper {
+    fn keeper(hosts: &[&str], origins: &[&str]) -> HostCheck {
         let owned = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect();
         let address = Address::Tcp("127.0.0.1".to_owned(), 8808);
         let plan = ListenerPlan {
@@ -195,7 +200,7 @@ mod tests {
             limits: ServerLimits::default(),
             reuse_port: false,
         };
-        Doorkeeper::new(&plan, &address)
+        HostCheck::new(&plan, &address)
     }
 
     #[test]
