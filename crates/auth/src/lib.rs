@@ -19,7 +19,7 @@ mod view;
 pub use self::action::Action;
 pub use self::claims::Claims;
 pub use self::identify::{Identified, Identify};
-pub use self::principal::{Connection, Credentials, Identity, Principal};
+pub use self::principal::{Connection, Credentials, Identity, Peer, Principal};
 pub use self::refusal::{Refusal, Why};
 pub use self::view::{Narrow, View, ViewId};
 

@@ -69,10 +69,24 @@ pub struct Credentials<'a> {
 /// What is known of a connection itself, whatever is said over it.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Connection<'a> {
+    /// Where it comes from.
+    pub peer: Peer<'a>,
     /// The certificates that whoever made it has presented and has the key of, in DER, its own first.
     pub chain: &'a [Vec<u8>],
     /// SHA-256 of the first of them.
     pub thumbprint: Option<&'a [u8; 32]>,
+}
+
+/// Who has made a connection.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Peer<'a> {
+    /// Nobody knows.
+    #[default]
+    Unknown,
+    /// Somebody at this IP address.
+    Host(&'a str),
+    /// Somebody through a Unix socket of ours.
+    Unix,
 }
 
 /// Who sends a request, as its credentials say.

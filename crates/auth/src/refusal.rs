@@ -40,6 +40,9 @@ pub enum Why {
     /// There is no token, and the certificate of the connection is not good here: no `error`, as without credentials.
     #[error("{0}")]
     Certificate(&'static str),
+    /// What should be the word of a proxy in front is none: no `error`, as without credentials.
+    #[error("{0}")]
+    Proxy(&'static str),
     /// The proof of possession is not good: `invalid_dpop_proof` (RFC 9449 §7.1).
     #[error("{0}")]
     Proof(&'static str),
@@ -53,7 +56,7 @@ impl Why {
     #[must_use]
     pub fn code(&self) -> Option<&'static str> {
         match self {
-            Self::NoToken | Self::Certificate(_) => None,
+            Self::NoToken | Self::Certificate(_) | Self::Proxy(_) => None,
             Self::Token(_) => Some("invalid_token"),
             Self::Proof(_) => Some("invalid_dpop_proof"),
             Self::Nonce(_) => Some("use_dpop_nonce"),

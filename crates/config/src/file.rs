@@ -12,7 +12,7 @@ pub(crate) use self::scopes::{Scope, WithoutScope};
 
 mod certificates;
 
-pub(crate) use self::certificates::{CertificateName, Certificates};
+pub(crate) use self::certificates::{CertificateForm, CertificateName, Certificates, Proxy};
 
 /// A list of plain texts.
 pub(crate) type Texts = Vec<At<String>>;
@@ -44,6 +44,8 @@ table! {
         issuer: Entries<Issuer>,
         /// Whose client certificates say who calls, each under a name. Routes name them in `certificates`.
         certificates: Entries<Certificates>,
+        /// Who stands in front and says who calls, each under a name. Routes name them in `proxies`.
+        proxy: Entries<Proxy>,
         /// The MCP servers, each under a name. Lists show them in this order.
         upstream: Entries<Upstream>,
         /// Which path leads to which servers. Without any, `/mcp` of every listener leads to every server.
@@ -316,6 +318,8 @@ table! {
         api_keys: bool = false,
         /// Names of the certificates by which callers are known that send no token.
         certificates: Texts,
+        /// Names of the proxies in front that say who calls.
+        proxies: Texts,
         /// What becomes of proofs of possession (DPoP, RFC 9449).
         dpop: Dpop = "accept",
     }

@@ -22,6 +22,7 @@ mod http;
 mod identity;
 mod listener;
 mod naming;
+mod proxies;
 mod replicas;
 mod route;
 mod selection;

@@ -113,7 +113,7 @@ impl Listener {
             Hop::Direct => {
                 let target = exchange.uri.path_and_query().map_or("", |target| target.as_str());
                 let (headers, method) = (&exchange.headers, &exchange.method);
-                let connection = protected::connection(exchange.certificate.as_deref());
+                let connection = protected::connection(exchange);
                 let credentials = Credentials { headers, method, target, connection };
                 match endpoint.route.gate.identify(credentials).await {
                     Ok(identity) => identity,

@@ -250,6 +250,40 @@ impl CertificateFault {
     }
 }
 
+/// Why nothing is known by the word of a proxy in front.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "its text says what it is")]
+pub enum ProxyFault {
+    Elsewhere,
+    Twice,
+    Several,
+    Value,
+}
+
+impl ProxyFault {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Elsewhere, Self::Twice, Self::Several, Self::Value];
+
+    /// What is said of it.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Elsewhere => {
+                "a header that a proxy in front sets has come from another address than its own"
+            }
+            Self::Twice => "a header that a proxy in front sets stands there twice",
+            Self::Several => "the certificate has come through more than one proxy",
+            Self::Value => "a header that a proxy in front sets cannot be read, or not in one way only",
+        }
+    }
+}
+
+impl From<ProxyFault> for Refusal {
+    fn from(fault: ProxyFault) -> Self {
+        Self::Unauthenticated(Why::Proxy(fault.text()))
+    }
+}
+
 impl From<CertificateFault> for Refusal {
     fn from(fault: CertificateFault) -> Self {
         Self::Unauthenticated(Why::Certificate(fault.text()))
@@ -267,8 +301,10 @@ mod tests {
         let tokens = TokenFault::ALL.iter().map(|fault| fault.text());
         let proofs = ProofFault::ALL.iter().map(|fault| fault.text());
         let certificates = CertificateFault::ALL.iter().map(|fault| fault.text());
-        let texts: BTreeSet<&str> = tokens.chain(proofs).chain(certificates).collect();
-        let all = TokenFault::ALL.len() + ProofFault::ALL.len() + CertificateFault::ALL.len();
+        let proxies = ProxyFault::ALL.iter().map(|fault| fault.text());
+        let texts: BTreeSet<&str> = tokens.chain(proofs).chain(certificates).chain(proxies).collect();
+        let connections = CertificateFault::ALL.len() + ProxyFault::ALL.len();
+        let all = TokenFault::ALL.len() + ProofFault::ALL.len() + connections;
         assert_eq!(texts.len(), all, "one text for each");
         for text in texts {
             // RFC 6750 §3: what an error_description may hold; and no scheme or parameter begins in it.

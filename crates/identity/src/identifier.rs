@@ -21,6 +21,7 @@ use crate::jwk::sha256;
 use crate::jws::{Jws, has_five_parts, has_three_parts};
 use crate::nonce;
 use crate::proof::About;
+use crate::proxies::{Proxies, ProxyWord};
 use crate::refused::RefusedTokens;
 use crate::replays::{Replays, Uses};
 use crate::resource::Resource;
@@ -44,6 +45,7 @@ pub struct Identifier {
     keys: Option<Arc<ApiKeys>>,
     certificates: Certificates,
     revocations: Option<Arc<Revocations>>,
+    proxies: Proxies,
     /// In which proxies in front send tokens, each once.
     carriers: Vec<HeaderName>,
     resource: Resource,
@@ -53,6 +55,8 @@ pub struct Identifier {
 
 /// How long it is remembered that an issuer does not stand by a token.
 const REFUSED_FOR: Duration = Duration::from_secs(10);
+
+const TWO_PROXIES: &str = "two headers of proxies in front say who calls";
 
 /// What comes of a token that was not seen lately.
 enum Looked {
@@ -80,6 +84,7 @@ impl Identifier {
         let resource = Resource::new((&plan.path, &plan.resource), &plan, &issuers);
         let sse = plan.sse.as_ref().map(|(path, url)| Resource::new((path, url), &plan, &issuers));
         let certificates = Certificates::new(&plan.certificates);
+        let proxies = Proxies::new(&plan.proxies);
         let mut carriers: Vec<HeaderName> = Vec::new();
         for name in issuers.iter().filter_map(|issuer| issuer.plan().token_header.as_ref()) {
             if !carriers.contains(name) {
@@ -97,6 +102,7 @@ impl Identifier {
             keys,
             certificates,
             revocations,
+            proxies,
             carriers,
             resource,
             sse,
@@ -138,8 +144,9 @@ impl Identifier {
         };
         let by_key = self.keys.is_some() && claims.issuer == API_KEYS;
         let by_issuer = || self.issuers.iter().any(|issuer| issuer.plan().issuer == claims.issuer);
-        let by_certificate = || self.certificates.vouches(&claims.issuer);
-        identity.until.is_none_or(|until| now < until) && (by_key || by_issuer() || by_certificate())
+        let by_connection =
+            || self.certificates.vouches(&claims.issuer) || self.proxies.vouches(&claims.issuer);
+        identity.until.is_none_or(|until| now < until) && (by_key || by_issuer() || by_connection())
     }
 
     /// The refusal of something by names of which each means it, if the caller's token is not good for it: all scopes that it
@@ -300,8 +307,12 @@ impl Identifier {
     }
 
     /// Who sends no token, by what is known of the connection.
-    fn without_token(&self, connection: Connection<'_>) -> Result<Identity, Refusal> {
-        match self.certificates.identify(connection, self.now()) {
+    fn without_token(
+        &self,
+        connection: Connection<'_>,
+        certificates: &Certificates,
+    ) -> Result<Identity, Refusal> {
+        match certificates.identify(connection, self.now()) {
             Some(outcome) => outcome.map_err(Refusal::from),
             None => Err(Refusal::Unauthenticated(Why::NoToken)),
         }
@@ -464,7 +475,7 @@ impl Identifier {
 impl Identifier {
     /// Takes away what says who calls, once that is known: it goes no further.
     pub fn take_away(&self, headers: &mut HeaderMap) {
-        for name in &self.carriers {
+        for name in self.carriers.iter().chain(self.proxies.names()) {
             headers.remove(name);
         }
     }
@@ -492,36 +503,78 @@ impl Identifier {
         if !has_three_parts(shown.token) {
             return Identified::Now(Err(TokenFault::NotThreeParts.into()));
         }
-        self.signed(shown, credentials)
+        self.once_revocations_are_known(shown, credentials)
     }
-}
 
-impl Identify for Identifier {
-    fn identify<'a>(&'a self, credentials: Credentials<'a>) -> Identified<'a> {
-        match Shown::carried(&self.carriers, credentials.headers, credentials.target) {
-            Ok(None) => {}
-            Ok(Some(shown)) => return self.carried(shown, credentials),
-            Err(refusal) => return Identified::Now(Err(refusal)),
-        }
+    /// What the client itself shows.
+    fn shown<'a>(&'a self, credentials: Credentials<'a>, certificates: &'a Certificates) -> Identified<'a> {
         let shown = match Shown::read(credentials.headers, credentials.target) {
             Ok(shown) => shown,
             // Who sends something, even what is no token, means to be known by that.
             Err(Refusal::Unauthenticated(Why::NoToken))
                 if !credentials.headers.contains_key(AUTHORIZATION) =>
             {
-                return Identified::Now(self.without_token(credentials.connection));
+                return Identified::Now(self.without_token(credentials.connection, certificates));
             }
             Err(refusal) => return Identified::Now(Err(refusal)),
         };
         if is_api_key(shown.token) {
             return self.own(&shown);
         }
+        self.once_revocations_are_known(shown, credentials)
+    }
+
+    fn once_revocations_are_known<'a>(
+        &'a self,
+        shown: Shown<'a>,
+        credentials: Credentials<'a>,
+    ) -> Identified<'a> {
         match self.revocations.as_deref().filter(|revocations| !revocations.is_known()) {
             None => self.token(shown, credentials),
             Some(revocations) => Identified::Later(Box::pin(async move {
                 revocations.known().await?;
                 self.token(shown, credentials).outcome().await
             })),
+        }
+    }
+
+    /// What a client shows to the proxy that stands in front. The connection is the proxy's: what it has presented itself says
+    /// nothing of the caller.
+    fn shown_in_front<'a>(&'a self, credentials: Credentials<'a>, said: ProxyWord<'a>) -> Identified<'a> {
+        let Some((presented, certificates)) = said.certificate else {
+            let credentials = Credentials { connection: Connection::default(), ..credentials };
+            return self.shown(credentials, self.proxies.nobodys());
+        };
+        Identified::Later(Box::pin(async move {
+            let connection = Connection {
+                chain: &presented.chain,
+                thumbprint: Some(&presented.thumbprint),
+                ..Connection::default()
+            };
+            self.shown(Credentials { connection, ..credentials }, certificates).outcome().await
+        }))
+    }
+}
+
+impl Identify for Identifier {
+    fn identify<'a>(&'a self, credentials: Credentials<'a>) -> Identified<'a> {
+        let refused = |refusal| Identified::Now(Err(refusal));
+        let said = match self.proxies.read(credentials.headers, credentials.connection.peer) {
+            Ok(said) => said,
+            Err(fault) => return refused(fault.into()),
+        };
+        let carried = match Shown::carried(&self.carriers, credentials.headers, credentials.target) {
+            Ok(carried) => carried,
+            Err(refusal) => return refused(refusal),
+        };
+        match (carried, said.who) {
+            (Some(_), Some(_)) => refused(Refusal::Malformed(TWO_PROXIES)),
+            (Some(shown), None) => self.carried(shown, credentials),
+            (None, Some(identity)) => Identified::Now(self.alone(credentials.headers).map(|()| identity)),
+            (None, None) if said.in_front => {
+                self.shown_in_front(credentials, ProxyWord { who: None, ..said })
+            }
+            (None, None) => self.shown(credentials, &self.certificates),
         }
     }
 }

@@ -5,11 +5,13 @@
 //! (`issuer`, `discover`, `fetch`, `jwk`), or the issuer itself (`introspect`), and holds what it says against what the endpoint asks for (`token`). A token that is
 //! bound to a key needs its proof (`proof`, `nonce`, `replays`). Keys of Portolan's own are looked up in the store (`api_key`), and so is
 //! what is revoked (`revocations`); what lasts longer than a request ends with its credentials (`lifetime`), and lists show what a token
-//! is good for (`scoped`). Who shows no token may have a certificate (`certificates`, `x509`). Everything that comes from outside is hostile until it is verified, and nothing of
+//! is good for (`scoped`). Who shows no token may have a certificate (`certificates`, `x509`), or a proxy in front says
+//! who it is (`proxies`, `carried`). Everything that comes from outside is hostile until it is verified, and nothing of
 //! it is ever logged or put into an error.
 #![warn(missing_docs)]
 
 mod api_key;
+mod carried;
 mod certificates;
 mod discover;
 mod fault;
@@ -26,6 +28,7 @@ mod missing_keys;
 mod nonce;
 mod percent;
 mod proof;
+mod proxies;
 mod refused;
 mod replays;
 mod resource;
@@ -41,7 +44,7 @@ mod url;
 mod x509;
 
 pub use self::api_key::ApiKey;
-pub use self::fault::{CertificateFault, ProofFault, TokenFault};
+pub use self::fault::{CertificateFault, ProofFault, ProxyFault, TokenFault};
 pub use self::identifier::Identifier;
 pub use self::identities::Identities;
 pub use self::inspect::Finding;

@@ -11,8 +11,10 @@ use transport::http::client::{ClientSettings, Destination};
 use crate::globs::Globs;
 
 mod certificates;
+mod proxies;
 
 pub use self::certificates::{CertificateName, CertificatesPlan};
+pub use self::proxies::{CarriedPlan, CertificateForm, Peers, ProxyPlan};
 
 /// Who vouches for callers: an authorization server, or another maker of signed tokens. Two that are the same are one issuer,
 /// which a reload leaves alone.
@@ -243,6 +245,8 @@ pub struct ResourcePlan {
     pub certificates: Vec<CertificatesPlan>,
     /// Whether clients can show a certificate here, to which a token may be bound (RFC 8705 §3).
     pub certificate_bound: bool,
+    /// Who stands in front and says who calls.
+    pub proxies: Vec<ProxyPlan>,
 }
 
 impl ResourcePlan {
@@ -263,6 +267,7 @@ impl ResourcePlan {
             api_keys: false,
             certificates: Vec::new(),
             certificate_bound: false,
+            proxies: Vec::new(),
         }
     }
 
@@ -345,6 +350,7 @@ mod tests {
             api_keys: false,
             certificates: Vec::new(),
             certificate_bound: false,
+            proxies: Vec::new(),
         };
         assert_eq!(plan.scopes_of(Kind::Tool, &["gh__repo_delete"]), ["gh", "read", "write"]);
         assert_eq!(plan.scopes_of(Kind::Prompt, &["gh__x"]), ["prompts"]);

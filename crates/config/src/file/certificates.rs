@@ -19,6 +19,38 @@ table! {
     }
 }
 
+table! {
+    /// A proxy in front that says in headers who calls. It must take these headers away from what its own clients send.
+    #[schemars(extend("required" = ["addresses"]))]
+    Proxy {
+        /// Where it connects from: addresses, networks as `"10.0.0.0/8"`, and `"unix"` for Unix sockets that Portolan listens at. What
+        /// a header says of addresses does not count. From anywhere else its headers are refused.
+        addresses: Texts,
+        /// The header with the name of who calls.
+        user_header: String,
+        /// The header with that one's groups, with commas between them.
+        groups_header: String,
+        /// The header with the certificate that its client has presented.
+        certificate_header: String,
+        /// How the certificate is written.
+        certificate_form: CertificateForm = "rfc9440",
+        /// Names of the certificates by which callers are known that send no token.
+        certificates: Texts,
+    }
+}
+
+choice! {
+    /// How a certificate stands in a header.
+    CertificateForm {
+        /// As `Client-Cert` and `Client-Cert-Chain` of RFC 9440.
+        "rfc9440" => Rfc9440,
+        /// PEM with percent signs, as nginx's `$ssl_client_escaped_cert`.
+        "pem" => Pem,
+        /// As Envoy's `X-Forwarded-Client-Cert`, with `Cert` or `Chain` in it.
+        "xfcc" => Xfcc,
+    }
+}
+
 choice! {
     /// What of a certificate says who calls.
     CertificateName {

@@ -74,7 +74,12 @@ impl Lowering<'_, '_> {
     pub(super) fn identity_is_not_forwarded(&mut self, config: &Config) {
         let issuers = config.issuer.iter().flat_map(|given| &given.value.0);
         let issuers = issuers.filter_map(|entry| entry.value.as_ref()?.value.token_header.as_ref());
-        let taken: Vec<&At<String>> = issuers.collect();
+        let proxies = config.proxy.iter().flat_map(|given| &given.value.0);
+        let proxies = proxies.filter_map(|entry| Some(&entry.value.as_ref()?.value));
+        let proxies = proxies
+            .flat_map(|given| [&given.user_header, &given.groups_header, &given.certificate_header])
+            .flatten();
+        let taken: Vec<&At<String>> = issuers.chain(proxies).collect();
         let servers = config.upstream.iter().flat_map(|given| &given.value.0);
         let servers = servers.filter_map(|entry| entry.value.as_ref()?.value.forward_headers.as_ref());
         for name in servers.flat_map(|names| &names.value) {
@@ -93,19 +98,29 @@ impl Lowering<'_, '_> {
         config: &Config,
         all: &[CertificatesPlan],
     ) -> Vec<CertificatesPlan> {
-        let Some(names) = &given.certificates else { return Vec::new() };
+        let found = self.named_certificates(given.certificates.as_ref(), config, all);
+        if let Some(names) = given.certificates.as_ref().filter(|_| !asks_clients(config, given)) {
+            let finding = self
+                .findings
+                .error(names.span, "no listener of this route asks its clients for certificates");
+            finding.help("write client_certificates = true in the tls of the listener");
+        }
+        found
+    }
+
+    pub(super) fn named_certificates(
+        &mut self,
+        names: Option<&At<file::Texts>>,
+        config: &Config,
+        all: &[CertificatesPlan],
+    ) -> Vec<CertificatesPlan> {
+        let Some(names) = names else { return Vec::new() };
         let entries = config.certificates.iter().flat_map(|given| &given.value.0);
         let known: Vec<&str> = entries.map(|entry| entry.name.value.as_str()).collect();
         if known.is_empty() && !names.value.is_empty() {
             let finding = self.findings.error(names.span, "there are no certificates");
             finding.help("they are a table [certificates.NAME] with ca and principal");
             return Vec::new();
-        }
-        if !asks_clients(config, given) {
-            let finding = self
-                .findings
-                .error(names.span, "no listener of this route asks its clients for certificates");
-            finding.help("write client_certificates = true in the tls of the listener");
         }
         let named = self.references("certificates", names, &known);
         named.into_iter().filter_map(|name| all.iter().find(|plan| plan.name == name).cloned()).collect()

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base::plan::identity::{
     Algorithm, CertificatesPlan, ClaimNames, ClaimRule, DpopRule, IntrospectionPlan, IssuerPlan, KeySource,
-    ResourcePlan, ScopeRule, TokenTypes,
+    ProxyPlan, ResourcePlan, ScopeRule, TokenTypes,
 };
 use http::Uri;
 use mcp::method::Kind;
@@ -162,7 +162,7 @@ impl Lowering<'_, '_> {
         &mut self,
         name: &At<String>,
         given: &file::Route,
-        (config, certificates): (&Config, &[CertificatesPlan]),
+        (config, certificates, proxies): (&Config, &[CertificatesPlan], &[ProxyPlan]),
     ) -> Option<ResourcePlan> {
         let known = config.issuer.as_ref().map(|given| given.value.0.as_slice()).unwrap_or_default();
         let known: Vec<&str> = known.iter().map(|entry| entry.name.value.as_str()).collect();
@@ -176,13 +176,15 @@ impl Lowering<'_, '_> {
             finding.help("such as store = \"sqlite:portolan.db\", above the first table");
         }
         let names = given.issuers.as_ref().filter(|names| !names.value.is_empty());
-        let by_certificate = given.certificates.as_ref().is_some_and(|names| !names.value.is_empty());
-        if names.is_none() && !api_keys && !by_certificate {
+        let is_there =
+            |names: &Option<At<file::Texts>>| names.as_ref().is_some_and(|names| !names.value.is_empty());
+        let by_connection = is_there(&given.certificates) || is_there(&given.proxies);
+        if names.is_none() && !api_keys && !by_connection {
             let finding =
                 self.findings.error(public_url.span, "nobody vouches for the callers of this route");
             let all = if known.is_empty() { "NAME".to_owned() } else { known.join("\", \"") };
             finding.help(format!(
-                "name the issuers: issuers = [\"{all}\"]; each is a table [issuer.NAME]. Or: api_keys = true, or certificates"
+                "name the issuers: issuers = [\"{all}\"]; each is a table [issuer.NAME]. Or: api_keys = true, certificates, proxies"
             ));
             return None;
         }
@@ -220,6 +222,7 @@ impl Lowering<'_, '_> {
             api_keys,
             certificates: self.route_certificates(given, config, certificates),
             certificate_bound: asks_clients(config, given),
+            proxies: self.route_proxies(given, config, proxies),
         };
         if let Some(dpop) = given
             .dpop
@@ -230,6 +233,7 @@ impl Lowering<'_, '_> {
                 self.findings.warning(dpop.span, "clients that have no proofs of possession cannot log in");
             finding.help(format!("the official Python client is one; route {:?} refuses it", name.value));
         }
+        plan.certificate_bound |= plan.proxies.iter().any(|proxy| proxy.certificate.is_some());
         self.scopes(&mut plan, given);
         Some(plan)
     }
@@ -249,6 +253,7 @@ impl Lowering<'_, '_> {
             given.dpop.as_ref().filter(|dpop| dpop.value != file::Dpop::Accept).map(|given| given.span),
             given.api_keys.as_ref().filter(|keys| keys.value).map(|given| given.span),
             given.certificates.as_ref().map(|given| given.span),
+            given.proxies.as_ref().map(|given| given.span),
         ];
         if let Some(span) = written.into_iter().flatten().next() {
             let finding = self.findings.error(span, "this needs the public_url of the route");

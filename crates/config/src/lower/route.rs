@@ -1,6 +1,6 @@
 //! Routes: what they point at, and whether anything leads where it should.
 
-use base::plan::identity::CertificatesPlan;
+use base::plan::identity::{CertificatesPlan, ProxyPlan};
 use base::plan::{Naming, PrefixRule, RoutePlan};
 
 use super::upstream::Upstream;
@@ -37,6 +37,7 @@ impl Lowering<'_, '_> {
         let entries = config.route.as_ref().map(|given| given.value.0.as_slice()).unwrap_or_default();
         let mut routes = Vec::new();
         let certificates = self.certificates(config);
+        let proxies = self.proxies(config, &certificates);
         if entries.is_empty() {
             let all: Vec<_> = upstreams.iter().filter(|upstream| !upstream.disabled).collect();
             let mut naming = Naming::default();
@@ -71,7 +72,12 @@ impl Lowering<'_, '_> {
             let Some(At { value: given, .. }) = &entry.value else { continue };
             let mut depth = json_depth;
             self.set(&mut depth, given.json_depth.as_ref(), JSON_DEPTHS);
-            routes.extend(self.route(&entry.name, given, (config, upstreams, &certificates), depth));
+            routes.extend(self.route(
+                &entry.name,
+                given,
+                (config, upstreams, (&certificates, &proxies)),
+                depth,
+            ));
         }
         self.paths_are_single(&routes);
         if !entries.is_empty() && routes.len() == entries.len() {
@@ -84,7 +90,7 @@ impl Lowering<'_, '_> {
         &mut self,
         name: &At<String>,
         given: &file::Route,
-        (config, upstreams, certificates): (&Config, &[Upstream], &[CertificatesPlan]),
+        (config, upstreams, callers): (&Config, &[Upstream], (&[CertificatesPlan], &[ProxyPlan])),
         json_depth: usize,
     ) -> Option<Written> {
         let path = match &given.path {
@@ -109,7 +115,7 @@ impl Lowering<'_, '_> {
         }
         self.prefixes(&naming, &chosen, Some(name));
         let page_size = given.page_size.as_ref().and_then(|size| self.bounded(size, 1..=100_000));
-        let resource = self.resource(name, given, (config, certificates));
+        let resource = self.resource(name, given, (config, callers.0, callers.1));
         let plan = RoutePlan {
             name: name.value.clone(),
             listeners,

@@ -6,8 +6,8 @@ use schemars::Schema;
 use serde_json::Value;
 
 use crate::file::{
-    Admin, Certificates, Config, Defaults, Filter, Keys, Limits, Listener, Naming, Route, Selection,
-    Timeouts, Tls, Upstream,
+    Admin, Certificates, Config, Defaults, Filter, Issuer, Keys, Limits, Listener, Naming, Proxy, Route,
+    Selection, Timeouts, Tls, Upstream,
 };
 
 const EXAMPLE: &str = include_str!("../../example.toml");
@@ -24,7 +24,9 @@ const TABLES: &[(&str, &str, &[&str])] = &[
     ("[route.NAME.naming]", "Naming", Naming::KEYS),
     ("[listener.NAME]", "Listener", Listener::KEYS),
     ("[listener.NAME.tls]", "Tls", Tls::KEYS),
+    ("[issuer.NAME]", "Issuer", Issuer::KEYS),
     ("[certificates.NAME]", "Certificates", Certificates::KEYS),
+    ("[proxy.NAME]", "Proxy", Proxy::KEYS),
     ("[admin]", "Admin", Admin::KEYS),
     ("[keys]", "Keys", Keys::KEYS),
     ("[limits]", "Limits", Limits::KEYS),

@@ -1,6 +1,8 @@
 //! Who vouches for callers, and what routes ask of them.
 
-use base::plan::identity::{Algorithm, CertificateName, DpopRule, KeySource, TokenTypes};
+use base::plan::identity::{
+    Algorithm, CertificateForm, CertificateName, DpopRule, KeySource, Peers, TokenTypes,
+};
 use insta::assert_snapshot;
 use mcp::method::Kind;
 
@@ -121,6 +123,64 @@ certificates = [\"agents\"]
     assert!(agents.allow.as_ref().unwrap().is_match("spiffe://example.com/agents/a"));
     assert_eq!(agents.scopes, ["read"]);
     assert!(agents.authorities.starts_with(b"-----BEGIN CERTIFICATE-----"));
+}
+
+#[test]
+fn a_proxy_in_front_says_who_calls() {
+    let text = format!(
+        "{SERVER}
+[certificates.agents]
+ca = \"cert.pem\"
+principal = \"san-dns\"
+[proxy.front]
+addresses = [\"10.0.0.0/8\", \"unix\"]
+user_header = \"X-User\"
+groups_header = \"X-Groups\"
+[proxy.edge]
+addresses = [\"fd00::1\"]
+certificate_header = \"X-Forwarded-Client-Cert\"
+certificate_form = \"xfcc\"
+certificates = [\"agents\"]
+[route.main]
+public_url = \"https://mcp.example.com/mcp\"
+proxies = [\"edge\", \"front\"]
+"
+    );
+    let plan = with_certificates(&text).load("c.toml").plan.unwrap();
+    let resource = plan.routes[0].resource.as_ref().unwrap();
+    let [edge, front] = resource.proxies.as_slice() else { panic!("two") };
+    assert!(resource.certificate_bound && resource.certificates.is_empty());
+    let carried = edge.certificate.as_ref().unwrap();
+    assert_eq!((carried.header.as_str(), carried.form), ("x-forwarded-client-cert", CertificateForm::Xfcc));
+    assert_eq!((carried.of[0].name.as_str(), &edge.user), ("agents", &None));
+    assert_eq!(front.peers, [Peers::parse("10.0.0.0/8").unwrap(), Peers::Unix]);
+    assert_eq!(
+        (front.user.as_ref().unwrap().as_str(), front.groups.as_ref().unwrap().as_str()),
+        ("x-user", "x-groups")
+    );
+}
+
+#[test]
+fn mistakes_with_proxies_say_what_to_do() {
+    let route = "[route.main]\npublic_url = \"https://m.example/mcp\"\nproxies = [\"front\"]\n";
+    let proxy = |keys: &str| format!("[proxy.front]\n{keys}\n{route}");
+    let cases = [
+        route.to_owned(),
+        proxy("user_header = \"X-User\""),
+        proxy("addresses = [\"10.0.0.1\"]"),
+        proxy("addresses = [\"10.0.0.1/8\", \"localhost\", \"0.0.0.0/0\"]\nuser_header = \"X-User\""),
+        proxy("addresses = [\"10.0.0.1\"]\nuser_header = \"Cookie\"\ngroups_header = \"host\""),
+        proxy("addresses = [\"10.0.0.1\"]\nuser_header = \"X-User\"\ngroups_header = \"x-user\""),
+        proxy("addresses = [\"10.0.0.1\"]\ncertificate_header = \"Client-Cert\"\ngroups_header = \"X-G\""),
+        proxy("addresses = [\"10.0.0.1\"]\nuser_header = \"X-User\"\ncertificates = [\"agents\"]"),
+        format!(
+            "{}[upstream.b]\nurl = \"https://b.example\"\nforward_headers = [\"X-Groups\"]\n",
+            proxy("addresses = [\"10.0.0.1\"]\nuser_header = \"X-User\"\ngroups_header = \"X-Groups\"")
+        ),
+    ];
+    let said: Vec<_> =
+        cases.iter().map(|text| format!("{text}{}\n", check(&format!("{SERVER}{text}")))).collect();
+    assert_snapshot!(said.join("--------\n"));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use auth::{Connection, Identity, Refusal, Why};
+use auth::{Connection, Identity, Peer, Refusal, Why};
 use base::error::CallError;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -11,7 +11,8 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use identity::{Identifier, Lifetime, WELL_KNOWN};
 use mcp::version::Era;
 use transport::http::body::ReplyBody;
-use transport::tls::Presented;
+use transport::http::server::Exchange;
+use transport::net::Address;
 
 use super::heads::{self, Needed};
 use crate::live::Live;
@@ -34,11 +35,16 @@ pub(super) fn metadata(
 }
 
 /// What a connection says of who has made it.
-pub(super) fn connection(certificate: Option<&Presented>) -> Connection<'_> {
-    certificate.map_or_else(Connection::default, |presented| Connection {
-        chain: &presented.chain,
-        thumbprint: Some(&presented.thumbprint),
-    })
+pub(super) fn connection(exchange: &Exchange) -> Connection<'_> {
+    let certificate = exchange.certificate.as_deref();
+    Connection {
+        peer: match &exchange.peer {
+            Address::Tcp(host, _) => Peer::Host(host),
+            Address::Unix(_) => Peer::Unix,
+        },
+        chain: certificate.map_or(&[], |presented| &presented.chain),
+        thumbprint: certificate.map(|presented| &presented.thumbprint),
+    }
 }
 
 /// What is answered to whom the gate does not let in, at the path of the route's HTTP+SSE streams or at its own.

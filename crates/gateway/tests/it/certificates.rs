@@ -63,6 +63,7 @@ impl Guarded {
                 scopes: Vec::new(),
             }],
             certificate_bound: true,
+            proxies: Vec::new(),
         });
         let running = stand.start().await;
         running.gateway.settled().await;

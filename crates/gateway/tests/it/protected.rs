@@ -7,10 +7,12 @@ use std::time::{Duration, SystemTime};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 use base::globs::Globs;
-use base::plan::identity::{IssuerPlan, KeySource, ResourcePlan, ScopeRule};
+use base::plan::Reach;
+use base::plan::identity::{IssuerPlan, KeySource, Peers, ProxyPlan, ResourcePlan, ScopeRule};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use globset::Glob;
+use http::HeaderName;
 use mcp::method::Kind;
 use testkit::clock::WallClock;
 use testkit::http::{Client, Reply};
@@ -317,5 +319,45 @@ async fn streams_at_a_path_of_their_own_are_a_resource_of_their_own() {
         let headers = [("accept", "text/event-stream"), ("authorization", &*bearer)];
         let reply = client.send(&client.request("GET /sse", &headers, b"")).await;
         assert_eq!(reply.status, status, "{audience}");
+    }
+}
+
+/// What a proxy in front says counts from its address, and goes no further, whatever is passed on besides.
+#[tokio::test(start_paused = true)]
+async fn the_word_of_a_proxy_goes_no_further() {
+    for (address, status) in [("127.0.0.1", 200), ("10.0.0.1", 401)] {
+        let mut stand = Stand::new(Arc::new(MemoryNetwork::default()));
+        let (server, mut desk) = stand.add("a", Over::Http, Persona::modern().able(ABLE).tools(&["t"])).await;
+        if let Reach::Http(reach) = &mut stand.upstream("a").reach {
+            reach.forward_headers = ["x-user", "x-other"].map(HeaderName::from_static).to_vec();
+        }
+        let front = ProxyPlan {
+            name: "front".to_owned(),
+            peers: vec![Peers::parse(address).unwrap()],
+            user: Some(HeaderName::from_static("x-user")),
+            groups: None,
+            certificate: None,
+        };
+        let resource = ResourcePlan { issuers: Vec::new(), proxies: vec![front], ..resource(&[]) };
+        stand.plan.routes[0].resource = Some(resource);
+        let running = stand.start().await;
+        running.gateway.settled().await;
+        let body = ask::body("1", "tools/call", r#""name":"t""#);
+        let mut headers = ask::mirrored(&body);
+        headers.extend([("x-user", "alice".to_owned()), ("x-other", "1".to_owned())]);
+        let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let posted = running.client.post(&headers, body.as_bytes());
+        let reply = if status == 200 {
+            tokio::join!(posted, async {
+                let asked = desk.asked("tools/call").await;
+                assert_eq!((asked.seen.header("x-user"), asked.seen.header("x-other")), (None, Some("1")));
+                asked.result(r#"{"resultType":"complete","content":[]}"#).await;
+            })
+            .0
+        } else {
+            posted.await
+        };
+        assert_eq!(reply.status, status, "{address}");
+        assert_eq!(server.seen_of("tools/call").len(), usize::from(status == 200));
     }
 }

@@ -3,9 +3,16 @@
 use std::sync::Arc;
 
 use auth::{Identity, Principal, Refusal, Why};
-use base::plan::identity::{IssuerPlan, ResourcePlan};
+use base::plan::identity::{
+    CarriedPlan, CertificateForm, CertificateName, CertificatesPlan, IssuerPlan, Peers, ProxyPlan,
+    ResourcePlan,
+};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use identity::{Identifier, TokenFault};
+use identity::{CertificateFault, Identifier, ProxyFault, TokenFault};
+use testkit::authority::{Authority, Certificate};
+use transport::tls::Presented;
 
 use crate::signer::Signer;
 use crate::stand::{ISSUER, Request, Stand};
@@ -144,4 +151,266 @@ async fn a_route_may_take_both_and_not_at_once() {
     assert_eq!(subject(request.at(&plain).await), "alice");
     let alone = with(&[(ASSERTION, &assertion)]).at(&plain).await;
     assert_eq!(alone, Err(Refusal::Unauthenticated(Why::NoToken)));
+}
+
+const FRONT: &str = "10.0.0.5";
+const AGENT: &str = "spiffe://example.com/agents/planner";
+
+fn name(name: &'static str) -> Option<HeaderName> {
+    Some(HeaderName::from_static(name))
+}
+
+/// A proxy that says who calls, and one that sends certificates.
+fn proxies(clients: &Authority, form: CertificateForm) -> Vec<ProxyPlan> {
+    let agents = CertificatesPlan {
+        name: "agents".to_owned(),
+        authorities: clients.pem().into_bytes().into(),
+        principal: CertificateName::SanUri,
+        allow: None,
+        scopes: Vec::new(),
+    };
+    let users = ProxyPlan {
+        name: "front".to_owned(),
+        peers: vec![Peers::parse("10.0.0.0/24").unwrap(), Peers::Unix],
+        user: name("x-user"),
+        groups: name("x-groups"),
+        certificate: None,
+    };
+    let carried = CarriedPlan { header: HeaderName::from_static("client-cert"), form, of: vec![agents] };
+    let edge = ProxyPlan {
+        name: "edge".to_owned(),
+        peers: vec![Peers::parse("192.0.2.1").unwrap()],
+        user: None,
+        groups: None,
+        certificate: Some(carried),
+    };
+    vec![users, edge]
+}
+
+fn behind(stand: &Stand, proxies: Vec<ProxyPlan>) -> Arc<Identifier> {
+    stand.identifier(Stand::issuer(), ResourcePlan { proxies, ..Stand::resource() })
+}
+
+fn from(peer: &'static str, headers: &[(&'static str, &str)]) -> Request {
+    Request { peer, ..with(headers) }
+}
+
+fn not_the_word(fault: ProxyFault) -> Result<Identity, Refusal> {
+    Err(Refusal::Unauthenticated(Why::Proxy(fault.text())))
+}
+
+#[tokio::test]
+async fn a_proxy_says_who_calls() {
+    let (stand, clients) = (Stand::new().await, Authority::new("clients"));
+    let identifier = behind(&stand, proxies(&clients, CertificateForm::Rfc9440));
+    for peer in [FRONT, "::ffff:10.0.0.5", "unix"] {
+        let request =
+            from(peer, &[("x-user", " Zoë "), ("x-groups", "a, b ,,c"), ("x-forwarded-for", "8.8.8.8")]);
+        let identity = request.at_once(&identifier).unwrap().unwrap();
+        assert_eq!(identity.principal, Principal::of("proxy:front", "Zoë", None), "{peer}");
+        assert_eq!(identity.claims.as_ref().unwrap().groups, ["a", "b", "c"]);
+        assert!(
+            identifier.stands_by(&identity, stand.clock.now())
+                && !stand.usual().stands_by(&identity, stand.clock.now())
+        );
+    }
+    // The proxy says of nobody that it is somebody.
+    for nobody in [from(FRONT, &[]), from(FRONT, &[("x-user", "")]), from(FRONT, &[("x-groups", "admin")])] {
+        assert_eq!(nobody.at(&identifier).await, Err(Refusal::Unauthenticated(Why::NoToken)));
+    }
+    let bearer = format!("Bearer {}", stand.token(&[]));
+    let by_token = from(FRONT, &[("authorization", &bearer)]).at(&identifier).await;
+    assert_eq!(subject(by_token), "alice", "a token goes through");
+    let two = from(FRONT, &[("authorization", &bearer), ("x-user", "bob")]).at(&identifier).await;
+    assert!(matches!(two, Err(Refusal::Malformed(_))));
+    let mut headers = HeaderMap::new();
+    for header in ["x-user", "x-groups", "client-cert", "client-cert-chain"] {
+        headers.insert(header, HeaderValue::from_static("x"));
+    }
+    identifier.take_away(&mut headers);
+    assert!(headers.is_empty());
+}
+
+#[tokio::test]
+async fn nobody_else_is_believed() {
+    let (stand, clients) = (Stand::new().await, Authority::new("clients"));
+    let identifier = behind(&stand, proxies(&clients, CertificateForm::Rfc9440));
+    let bearer = format!("Bearer {}", stand.token(&[]));
+    let long = "a".repeat(2049);
+    let cases = [
+        ("another address", from("10.0.1.5", &[("x-user", "bob")]), ProxyFault::Elsewhere),
+        ("this machine", from("127.0.0.1", &[("x-user", "bob")]), ProxyFault::Elsewhere),
+        ("no address", from("", &[("x-user", "bob")]), ProxyFault::Elsewhere),
+        ("no address that can be read", from("10.0.0.5:80", &[("x-user", "bob")]), ProxyFault::Elsewhere),
+        (
+            "an address by its own word",
+            from("8.8.8.8", &[("x-user", "bob"), ("x-forwarded-for", FRONT), ("forwarded", "for=10.0.0.5")]),
+            ProxyFault::Elsewhere,
+        ),
+        (
+            "with a good token",
+            from("8.8.8.8", &[("authorization", &bearer), ("x-user", "bob")]),
+            ProxyFault::Elsewhere,
+        ),
+        ("empty", from("8.8.8.8", &[("x-user", "")]), ProxyFault::Elsewhere),
+        (
+            "groups alone",
+            from("8.8.8.8", &[("x-groups", "admin"), ("authorization", &bearer)]),
+            ProxyFault::Elsewhere,
+        ),
+        ("a certificate", from("8.8.8.8", &[("client-cert", ":AA==:")]), ProxyFault::Elsewhere),
+        (
+            "a chain",
+            from("8.8.8.8", &[("client-cert-chain", ":AA==:"), ("authorization", &bearer)]),
+            ProxyFault::Elsewhere,
+        ),
+        ("the other proxy's header", from(FRONT, &[("client-cert", ":AA==:")]), ProxyFault::Elsewhere),
+        ("so the other way round", from("192.0.2.1", &[("x-user", "bob")]), ProxyFault::Elsewhere),
+        ("twice", from(FRONT, &[("x-user", "bob"), ("x-user", "bob")]), ProxyFault::Twice),
+        ("twice, once empty", from(FRONT, &[("x-user", "bob"), ("x-user", "")]), ProxyFault::Twice),
+        (
+            "groups twice",
+            from(FRONT, &[("x-user", "bob"), ("x-groups", "a"), ("x-groups", "b")]),
+            ProxyFault::Twice,
+        ),
+        ("too long", from(FRONT, &[("x-user", &long)]), ProxyFault::Value),
+    ];
+    for (what, request, fault) in cases {
+        assert_eq!(request.at(&identifier).await, not_the_word(fault), "{what}");
+    }
+    // On a route that names no proxy it is nothing.
+    let plain = from("8.8.8.8", &[("x-user", "bob"), ("authorization", &bearer)]).at(&stand.usual()).await;
+    assert_eq!(subject(plain), "alice");
+}
+
+fn byte_sequence(der: &[u8]) -> String {
+    format!(":{}:", STANDARD.encode(der))
+}
+
+/// PEM as nginx and Envoy write it into a header.
+fn percent(pem: &str) -> String {
+    pem.bytes()
+        .map(
+            |byte| {
+                if byte.is_ascii_alphanumeric() {
+                    char::from(byte).to_string()
+                } else {
+                    format!("%{byte:02X}")
+                }
+            },
+        )
+        .collect()
+}
+
+#[tokio::test]
+async fn a_certificate_comes_in_a_header() {
+    let (stand, clients) = (Stand::new().await, Authority::new("clients"));
+    let between = clients.intermediate("between");
+    let (own, deep) = (clients.sign(&Certificate::of_uri(AGENT)), between.sign(&Certificate::of_uri(AGENT)));
+    let (rfc9440, pem, xfcc) = (CertificateForm::Rfc9440, CertificateForm::Pem, CertificateForm::Xfcc);
+    let (chain, as_pem) = (byte_sequence(&between.der()), percent(&own.pem()));
+    let whole = percent(&format!("{}{}", deep.pem(), between.pem()));
+    let hash = "By=spiffe://x/edge;Hash=00ff;Subject=\"CN=a,O=b\\\";Cert=c\"";
+    let good = [
+        (rfc9440, vec![byte_sequence(&own.der)], vec![]),
+        (rfc9440, vec![byte_sequence(&deep.der)], vec![chain.clone()]),
+        (rfc9440, vec![byte_sequence(&deep.der)], vec![byte_sequence(&clients.der()), chain.clone()]),
+        (
+            rfc9440,
+            vec![byte_sequence(&deep.der)],
+            vec![format!("{} , {chain}", byte_sequence(&clients.der()))],
+        ),
+        (pem, vec![as_pem.clone()], vec![]),
+        (xfcc, vec![format!("{hash};Cert=\"{as_pem}\";URI={AGENT}")], vec![]),
+        (xfcc, vec![format!("{hash};Chain=\"{whole}\"")], vec![]),
+        (xfcc, vec![format!("cert={};CHAIN=\"{whole}\"", percent(&deep.pem()))], vec![]),
+    ];
+    let request = |own: &[String], chain: &[String]| {
+        let all = own.iter().map(|value| ("client-cert", value.clone()));
+        let all = all.chain(chain.iter().map(|value| ("client-cert-chain", value.clone())));
+        Request { peer: "192.0.2.1", ..Request::with(all.collect()) }
+    };
+    for (form, header, chain) in good {
+        let identifier = behind(&stand, proxies(&clients, form));
+        let identity = request(&header, &chain).at(&identifier).await.unwrap();
+        assert_eq!(identity.principal, Principal::of("certificates:agents", AGENT, None), "{form:?}");
+        assert!(identity.until.is_some() && identifier.stands_by(&identity, stand.clock.now()));
+    }
+    let bad = [
+        (rfc9440, STANDARD.encode(&own.der), ProxyFault::Value),
+        (rfc9440, format!("{};a=b", byte_sequence(&own.der)), ProxyFault::Value),
+        (rfc9440, format!("{0}, {0}", byte_sequence(&own.der)), ProxyFault::Value),
+        (rfc9440, "::".to_owned() + &chain, ProxyFault::Value),
+        (rfc9440, as_pem.clone(), ProxyFault::Value),
+        (pem, own.pem().replace('\n', " "), ProxyFault::Value),
+        (pem, "alice".to_owned(), ProxyFault::Value),
+        (xfcc, hash.to_owned(), ProxyFault::Value),
+        (xfcc, format!("Cert=\"{as_pem}\",Cert=\"{as_pem}\""), ProxyFault::Several),
+        (xfcc, format!("Cert=\"{as_pem}\";Cert=\"{as_pem}\""), ProxyFault::Value),
+        (xfcc, format!("Cert=\"{as_pem}\";Chain=\"{whole}\""), ProxyFault::Value),
+        (xfcc, format!("Cert=\"{as_pem}"), ProxyFault::Value),
+        (xfcc, format!("Cert=\"{as_pem}\";"), ProxyFault::Value),
+    ];
+    for (form, header, fault) in bad {
+        let identifier = behind(&stand, proxies(&clients, form));
+        let outcome = request(std::slice::from_ref(&header), &[]).at(&identifier).await;
+        assert_eq!(outcome, not_the_word(fault), "{form:?} {header:.20}");
+    }
+    let identifier = behind(&stand, proxies(&clients, rfc9440));
+    let twice = [byte_sequence(&own.der), byte_sequence(&own.der)];
+    assert_eq!(request(&twice, &[]).at(&identifier).await, not_the_word(ProxyFault::Twice));
+    // The proxy has asked for the key, and need not know the authorities: those of the route count.
+    let stranger = Authority::new("clients").sign(&Certificate::of_uri(AGENT));
+    let outcome = request(&[byte_sequence(&stranger.der)], &[]).at(&identifier).await;
+    assert_eq!(outcome, Err(CertificateFault::Stranger.into()));
+    assert_eq!(
+        request(&[byte_sequence(b"garbage")], &[]).at(&identifier).await,
+        Err(CertificateFault::Broken.into())
+    );
+    assert_eq!(request(&[], &[]).at(&identifier).await, Err(Refusal::Unauthenticated(Why::NoToken)));
+}
+
+/// What the proxy itself has presented is not its client's.
+#[tokio::test]
+async fn a_proxys_own_certificate_names_nobody() {
+    let (stand, clients) = (Stand::new().await, Authority::new("clients"));
+    let proxies = proxies(&clients, CertificateForm::Rfc9440);
+    let certificates = proxies[1].certificate.as_ref().unwrap().of.clone();
+    let resource = ResourcePlan { proxies, certificates, ..Stand::resource() };
+    let identifier = stand.identifier(Stand::issuer(), resource);
+    let (edge, own) =
+        (clients.sign(&Certificate::of_uri("spiffe://x/edge")), clients.sign(&Certificate::of_uri(AGENT)));
+    let presented = Presented::new(vec![edge.der]).unwrap();
+    let thumbprint = URL_SAFE_NO_PAD.encode(presented.thumbprint);
+    let over = |peer: &'static str, headers: &[(&'static str, &str)]| Request {
+        presented: Some(presented.clone()),
+        ..from(peer, headers)
+    };
+    assert_eq!(subject(over("8.8.8.8", &[]).at(&identifier).await), "spiffe://x/edge");
+    for peer in ["192.0.2.1", FRONT, "unix"] {
+        assert_eq!(
+            over(peer, &[]).at(&identifier).await,
+            Err(Refusal::Unauthenticated(Why::NoToken)),
+            "{peer}"
+        );
+    }
+    let header = byte_sequence(&own.der);
+    assert_eq!(subject(over("192.0.2.1", &[("client-cert", &header)]).at(&identifier).await), AGENT);
+
+    // Tokens are bound to the client's, too.
+    let token = |thumbprint: &str| {
+        format!("Bearer {}", stand.token(&[("cnf", &format!(r#"{{"x5t#S256":"{thumbprint}"}}"#))]))
+    };
+    let (proxys, clients) = (
+        token(&thumbprint),
+        token(&URL_SAFE_NO_PAD.encode(Presented::new(vec![own.der]).unwrap().thumbprint)),
+    );
+    let outcome = over("192.0.2.1", &[("authorization", &proxys)]).at(&identifier).await;
+    assert_eq!(outcome, refused(TokenFault::NoCertificate));
+    let outcome =
+        over("192.0.2.1", &[("authorization", &proxys), ("client-cert", &header)]).at(&identifier).await;
+    assert_eq!(outcome, refused(TokenFault::OtherCertificate));
+    let outcome =
+        over("192.0.2.1", &[("authorization", &clients), ("client-cert", &header)]).at(&identifier).await;
+    assert_eq!(subject(outcome), "alice");
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use auth::{Connection, Credentials, Identified, Identify as _, Identity, Refusal};
+use auth::{Connection, Credentials, Identified, Identify as _, Identity, Peer, Refusal};
 use base::clock::Clock;
 use base::metrics::Metrics;
 use base::plan::identity::{IssuerPlan, ResourcePlan};
@@ -129,6 +129,8 @@ pub(crate) struct Request {
     pub(crate) target: String,
     /// The certificates of its connection.
     pub(crate) presented: Option<Presented>,
+    /// The IP address that it comes from, or `unix`; empty where nobody knows.
+    pub(crate) peer: &'static str,
 }
 
 impl Request {
@@ -141,7 +143,7 @@ impl Request {
     }
 
     pub(crate) fn with(headers: Vec<(&'static str, String)>) -> Self {
-        Self { headers, method: Method::POST, target: "/mcp".to_owned(), presented: None }
+        Self { headers, method: Method::POST, target: "/mcp".to_owned(), presented: None, peer: "" }
     }
 
     pub(crate) async fn at(&self, identifier: &Identifier) -> Result<Identity, Refusal> {
@@ -164,7 +166,14 @@ impl Request {
         let connection = self.presented.as_ref().map_or_else(Connection::default, |presented| Connection {
             chain: &presented.chain,
             thumbprint: Some(&presented.thumbprint),
+            ..Connection::default()
         });
+        let peer = match self.peer {
+            "" => Peer::Unknown,
+            "unix" => Peer::Unix,
+            host => Peer::Host(host),
+        };
+        let connection = Connection { peer, ..connection };
         Credentials { headers, method: &self.method, target: &self.target, connection }
     }
 
@@ -249,6 +258,7 @@ impl Stand {
             api_keys: false,
             certificates: Vec::new(),
             certificate_bound: false,
+            proxies: Vec::new(),
         }
     }
 

@@ -38,6 +38,13 @@ impl Presented {
         Some(Self { chain, thumbprint })
     }
 
+    /// Those of a PEM text, the client's own first; none if one of them cannot be read, or there is none.
+    #[must_use]
+    pub fn of_pem(text: &[u8]) -> Option<Self> {
+        let chain = CertificateDer::pem_slice_iter(text).map(|one| one.map(|der| der.to_vec()));
+        Self::new(chain.collect::<Result<_, _>>().ok()?)
+    }
+
     pub(crate) fn of(chain: Option<&[CertificateDer<'static>]>) -> Option<Arc<Self>> {
         Self::new(chain?.iter().map(|one| one.to_vec()).collect()).map(Arc::new)
     }
