@@ -71,7 +71,13 @@ fn beside() -> &'static Path {
         let files = tempfile::tempdir().unwrap();
         let authority = Authority::new("docs");
         let own = authority.sign(&Certificate::default().dns("mcp.example.com").of_a_server().for_long());
-        let texts = [("cert.pem", own.pem()), ("key.pem", own.key_pem()), ("clients.pem", authority.pem())];
+        let bundle = r#"{"keys":[],"spiffe_refresh_hint":300}"#.to_owned();
+        let texts = [
+            ("bundle.json", bundle),
+            ("cert.pem", own.pem()),
+            ("key.pem", own.key_pem()),
+            ("clients.pem", authority.pem()),
+        ];
         for (name, text) in texts {
             std::fs::write(files.path().join(name), text).unwrap();
         }

@@ -330,7 +330,8 @@ table! {
     #[schemars(extend("required" = ["url"]))]
     Issuer {
         /// What its tokens have as `iss`, to the letter, with references. Its metadata are found by it (RFC 8414, OpenID Connect
-        /// Discovery), and its keys by these.
+        /// Discovery), and its keys by these. Or a trust domain of SPIFFE, `"spiffe://example.org"`: then the keys are its bundle, and a
+        /// token is known by its subject.
         url: Template,
         /// Where its keys are, if it has no metadata, with references.
         jwks_url: Template,

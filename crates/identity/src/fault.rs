@@ -31,6 +31,7 @@ pub enum TokenFault {
     IssuedAhead,
     IssuedTooEarly,
     NoSubject,
+    NoSpiffeId,
     Rule,
     Inactive,
     Bound,
@@ -46,7 +47,7 @@ pub enum TokenFault {
 
 impl TokenFault {
     /// All of them.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 35] = [
         Self::NotThreeParts,
         Self::Encrypted,
         Self::NotBase64,
@@ -70,6 +71,7 @@ impl TokenFault {
         Self::IssuedAhead,
         Self::IssuedTooEarly,
         Self::NoSubject,
+        Self::NoSpiffeId,
         Self::Rule,
         Self::Inactive,
         Self::Bound,
@@ -110,6 +112,7 @@ impl TokenFault {
             Self::IssuedAhead => "the token was issued in the future",
             Self::IssuedTooEarly => "the token was issued before those that are still good",
             Self::NoSubject => "the token does not say who it is about",
+            Self::NoSpiffeId => "the subject of the token is no SPIFFE ID of a workload",
             Self::Rule => "the token lacks a claim that this issuer must make",
             Self::Inactive => "the token is not active",
             Self::Bound => "the token is bound to a key; show it with the scheme DPoP and a proof",

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use auth::{Claims, Connection, Credentials, Identified, Identify, Identity, Principal, Refusal, Why};
+use auth::{Claims, Connection, Credentials, Identified, Identity, Principal, Refusal, Why};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use base::plan::identity::{Algorithm, DpopRule, ResourcePlan};
+use base::plan::identity::{Algorithm, DpopRule, IssuerPlan, ResourcePlan};
 use base::world::World;
-use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
+use mcp::json::Object;
 use mcp::method::Kind;
 use store::revocations::API_KEYS;
 
@@ -21,16 +21,18 @@ use crate::jwk::sha256;
 use crate::jws::{Jws, has_five_parts, has_three_parts};
 use crate::nonce;
 use crate::proof::About;
-use crate::proxies::{Proxies, ProxyWord};
+use crate::proxies::Proxies;
 use crate::refused::RefusedTokens;
 use crate::replays::{Replays, Uses};
 use crate::resource::Resource;
 use crate::revocations::Revocations;
 use crate::shown::{Scheme, Shown};
-use crate::strict;
 use crate::token::{Measure, Verified, Word};
 use crate::tokens::{Known, TokenDigest, Tokens};
 use crate::url::normal;
+
+mod in_front;
+use crate::{spiffe, strict};
 
 /// Finds out who calls an endpoint.
 #[derive(Debug)]
@@ -55,8 +57,6 @@ pub struct Identifier {
 
 /// How long it is remembered that an issuer does not stand by a token.
 const REFUSED_FOR: Duration = Duration::from_secs(10);
-
-const TWO_PROXIES: &str = "two headers of proxies in front say who calls";
 
 /// What comes of a token that was not seen lately.
 enum Looked {
@@ -167,6 +167,30 @@ impl Identifier {
         (!lacking.is_empty()).then(|| Refusal::Scopes(needed.into_iter().map(str::to_owned).collect()))
     }
 
+    /// Whose token it is by its own word, with its place among the issuers: by `iss`, or by the trust domain of its subject.
+    pub(crate) fn issuer_of(&self, claims: &Object<'_>) -> Result<(usize, &Arc<Issuer>), TokenFault> {
+        let named = strict::text(claims, "iss")?;
+        let all = || self.issuers.iter().enumerate();
+        let is_named = |issuer: &IssuerPlan| named.as_deref() == Some(&*issuer.issuer);
+        let by_name = |(_, issuer): &(usize, &Arc<Issuer>)| {
+            issuer.plan().trust_domain().is_none() && is_named(issuer.plan())
+        };
+        if let Some(found) = all().find(by_name) {
+            return Ok(found);
+        }
+        // A JWT-SVID need not have `iss` (SPIFFE JWT-SVID §3): it is its subject that says whose it is.
+        let mut domains = all().filter(|(_, issuer)| issuer.plan().trust_domain().is_some()).peekable();
+        domains.peek().ok_or(TokenFault::UnknownIssuer)?;
+        let subject = strict::text(claims, "sub")?.ok_or(TokenFault::UnknownIssuer)?;
+        let domain = spiffe::trust_domain(&subject);
+        let found = domains.find(|(_, issuer)| domain.is_some() && issuer.plan().trust_domain() == domain);
+        found.ok_or(if subject.starts_with("spiffe:") && domain.is_none() {
+            TokenFault::NoSpiffeId
+        } else {
+            TokenFault::UnknownIssuer
+        })
+    }
+
     /// Who vouches for its callers.
     #[must_use]
     pub fn issuers(&self) -> &[Arc<Issuer>] {
@@ -258,13 +282,11 @@ impl Identifier {
         let jws = Jws::read(shown.token)?;
         let header = jws.header()?;
         let claims = strict::object(&jws.claims)?;
-        let named = strict::text(&claims, "iss")?.ok_or(TokenFault::UnknownIssuer)?;
-        let mut issuers = self.issuers.iter().enumerate();
+        let (number, issuer) = self.issuer_of(&claims)?;
         // A token that a proxy sends is good where only the proxy puts it, and not where its client could.
-        let found = issuers.find(|(_, issuer)| {
-            issuer.plan().issuer == named && issuer.plan().token_header.as_ref() == shown.header
-        });
-        let (number, issuer) = found.ok_or(TokenFault::UnknownIssuer)?;
+        if issuer.plan().token_header.as_ref() != shown.header {
+            return Err(TokenFault::UnknownIssuer);
+        }
         let allowed = header.algorithm.filter(|one| issuer.plan().algorithms.contains(one));
         let algorithm = allowed.ok_or(TokenFault::Algorithm)?;
         let measure = Measure { issuer: issuer.plan(), resource: &self.plan, now };
@@ -469,112 +491,5 @@ impl Identifier {
             return normal(resource);
         }
         resource.strip_suffix(&*self.plan.path).and_then(|before| normal(&format!("{before}{path}")))
-    }
-}
-
-impl Identifier {
-    /// Takes away what says who calls, once that is known: it goes no further.
-    pub fn take_away(&self, headers: &mut HeaderMap) {
-        for name in self.carriers.iter().chain(self.proxies.names()) {
-            headers.remove(name);
-        }
-    }
-
-    /// Whether whoever calls may show a token, beside what a proxy in front says.
-    fn takes_tokens(&self) -> bool {
-        self.keys.is_some() || self.issuers.iter().any(|issuer| issuer.plan().token_header.is_none())
-    }
-
-    /// What stands in front has said who calls. Who is somebody by a token of its own as well is two.
-    fn alone(&self, headers: &HeaderMap) -> Result<(), Refusal> {
-        if headers.contains_key(AUTHORIZATION) && self.takes_tokens() {
-            return Err(Refusal::Malformed(
-                "there are two who say who calls: a proxy in front, and the Authorization header",
-            ));
-        }
-        Ok(())
-    }
-
-    /// What is sent in a header of a proxy in front.
-    fn carried<'a>(&'a self, shown: Shown<'a>, credentials: Credentials<'a>) -> Identified<'a> {
-        if let Err(refusal) = self.alone(credentials.headers) {
-            return Identified::Now(Err(refusal));
-        }
-        if !has_three_parts(shown.token) {
-            return Identified::Now(Err(TokenFault::NotThreeParts.into()));
-        }
-        self.once_revocations_are_known(shown, credentials)
-    }
-
-    /// What the client itself shows.
-    fn shown<'a>(&'a self, credentials: Credentials<'a>, certificates: &'a Certificates) -> Identified<'a> {
-        let shown = match Shown::read(credentials.headers, credentials.target) {
-            Ok(shown) => shown,
-            // Who sends something, even what is no token, means to be known by that.
-            Err(Refusal::Unauthenticated(Why::NoToken))
-                if !credentials.headers.contains_key(AUTHORIZATION) =>
-            {
-                return Identified::Now(self.without_token(credentials.connection, certificates));
-            }
-            Err(refusal) => return Identified::Now(Err(refusal)),
-        };
-        if is_api_key(shown.token) {
-            return self.own(&shown);
-        }
-        self.once_revocations_are_known(shown, credentials)
-    }
-
-    fn once_revocations_are_known<'a>(
-        &'a self,
-        shown: Shown<'a>,
-        credentials: Credentials<'a>,
-    ) -> Identified<'a> {
-        match self.revocations.as_deref().filter(|revocations| !revocations.is_known()) {
-            None => self.token(shown, credentials),
-            Some(revocations) => Identified::Later(Box::pin(async move {
-                revocations.known().await?;
-                self.token(shown, credentials).outcome().await
-            })),
-        }
-    }
-
-    /// What a client shows to the proxy that stands in front. The connection is the proxy's: what it has presented itself says
-    /// nothing of the caller.
-    fn shown_in_front<'a>(&'a self, credentials: Credentials<'a>, said: ProxyWord<'a>) -> Identified<'a> {
-        let Some((presented, certificates)) = said.certificate else {
-            let credentials = Credentials { connection: Connection::default(), ..credentials };
-            return self.shown(credentials, self.proxies.nobodys());
-        };
-        Identified::Later(Box::pin(async move {
-            let connection = Connection {
-                chain: &presented.chain,
-                thumbprint: Some(&presented.thumbprint),
-                ..Connection::default()
-            };
-            self.shown(Credentials { connection, ..credentials }, certificates).outcome().await
-        }))
-    }
-}
-
-impl Identify for Identifier {
-    fn identify<'a>(&'a self, credentials: Credentials<'a>) -> Identified<'a> {
-        let refused = |refusal| Identified::Now(Err(refusal));
-        let said = match self.proxies.read(credentials.headers, credentials.connection.peer) {
-            Ok(said) => said,
-            Err(fault) => return refused(fault.into()),
-        };
-        let carried = match Shown::carried(&self.carriers, credentials.headers, credentials.target) {
-            Ok(carried) => carried,
-            Err(refusal) => return refused(refusal),
-        };
-        match (carried, said.who) {
-            (Some(_), Some(_)) => refused(Refusal::Malformed(TWO_PROXIES)),
-            (Some(shown), None) => self.carried(shown, credentials),
-            (None, Some(identity)) => Identified::Now(self.alone(credentials.headers).map(|()| identity)),
-            (None, None) if said.in_front => {
-                self.shown_in_front(credentials, ProxyWord { who: None, ..said })
-            }
-            (None, None) => self.shown(credentials, &self.certificates),
-        }
     }
 }

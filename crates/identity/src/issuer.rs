@@ -1,5 +1,6 @@
 //! One issuer and its keys: fetched when they are first needed, again when one is not among them, and now and then.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -16,6 +17,7 @@ use crate::fetch::{FetchFault, Fetcher, PATIENCE, shown};
 use crate::introspect::Introspector;
 use crate::jwk::{self, Key, LeftOut};
 use crate::missing_keys::MissingKeys;
+use crate::spiffe;
 use crate::tokens::TokenDigest;
 
 /// How often an issuer that does not answer is asked for its keys in the long run.
@@ -34,6 +36,8 @@ pub struct Issuer {
     introspector: Option<Introspector>,
     world: World,
     keys: ArcSwapOption<KeySet>,
+    /// After so many seconds they are old.
+    stale: AtomicU64,
     attempts: Mutex<Attempts>,
     missing: MissingKeys,
     under_way: UnderWay<(), Result<Arc<KeySet>, NoKeys>>,
@@ -97,13 +101,14 @@ impl Issuer {
             introspector: plan.introspection.clone().map(Introspector::new),
             world: world.clone(),
             keys: ArcSwapOption::empty(),
+            stale: AtomicU64::new(STALE.as_secs()),
             attempts: Mutex::default(),
             missing: MissingKeys::default(),
             under_way: UnderWay::default(),
             plan,
         };
         if let KeySource::Given(text) = &issuer.plan.keys {
-            match read(text, &issuer.plan.algorithms) {
+            match read(text, &issuer.plan) {
                 Ok(read) => drop(issuer.keep(read)),
                 Err(FetchFault(why)) => {
                     tracing::error!(issuer = issuer.plan.name, "its keys cannot be read: {why}");
@@ -173,7 +178,8 @@ impl Issuer {
 
     /// What is old is fetched anew meanwhile. Whoever asks for anything sees to it: perhaps only tokens come that are known.
     fn refresh(self: &Arc<Self>) {
-        let is_old = |known: &Arc<KeySet>| known.fetched.elapsed() > STALE;
+        let stale = Duration::from_secs(self.stale.load(Ordering::Relaxed));
+        let is_old = |known: &Arc<KeySet>| known.fetched.elapsed() > stale;
         if !self.keys.load().as_ref().is_some_and(is_old) || matches!(self.plan.keys, KeySource::Given(_)) {
             return;
         }
@@ -268,7 +274,7 @@ impl Issuer {
 
     async fn fetch(&self) -> Result<(Vec<Key>, Vec<LeftOut>), FetchFault> {
         let place = match &self.plan.keys {
-            KeySource::Given(text) => return read(text, &self.plan.algorithms),
+            KeySource::Given(text) => return read(text, &self.plan),
             KeySource::Url(place) => place.clone(),
             KeySource::Discover => discover::keys(&self.fetcher, &self.plan.issuer).await?,
         };
@@ -277,15 +283,18 @@ impl Issuer {
             return Err(FetchFault(format!("{} answers with HTTP {}", shown(&place), answered.status)));
         }
         let within = |FetchFault(why)| FetchFault(format!("{}: {why}", shown(&place)));
-        read(&answered.body, &self.plan.algorithms).map_err(within)
+        let hint = self.plan.trust_domain().and_then(|_| spiffe::refresh_hint(&answered.body));
+        self.stale.store(hint.unwrap_or(STALE).as_secs(), Ordering::Relaxed);
+        read(&answered.body, &self.plan).map_err(within)
     }
 }
 
 /// A set of keys of which at least one can be used.
-fn read(text: &[u8], allowed: &[Algorithm]) -> Result<(Vec<Key>, Vec<LeftOut>), FetchFault> {
+fn read(text: &[u8], plan: &IssuerPlan) -> Result<(Vec<Key>, Vec<LeftOut>), FetchFault> {
     let fault = |why: &str| FetchFault(why.to_owned());
     let text = std::str::from_utf8(text).map_err(|_bytes| fault("it is no text"))?;
-    let (keys, left_out) = jwk::read_set(text, allowed).map_err(|LeftOut(why)| fault(why))?;
+    let read = jwk::read_set(text, &plan.algorithms, plan.trust_domain().is_some());
+    let (keys, left_out) = read.map_err(|LeftOut(why)| fault(why))?;
     match left_out.first() {
         Some(LeftOut(why)) if keys.is_empty() => {
             Err(FetchFault(format!("no key of it can be used; of the first, {why}")))

@@ -10,7 +10,7 @@ use aws_lc_rs::signature::{
 use base::plan::identity::Algorithm;
 use mcp::json::{self, Object};
 
-use crate::strict;
+use crate::{spiffe, strict};
 
 /// The most keys of one set that are looked at. Issuers have two to ten.
 pub(crate) const MOST_KEYS: usize = 100;
@@ -191,8 +191,13 @@ fn rsa(algorithm: Algorithm) -> Option<&'static RsaParameters> {
     }
 }
 
-/// Reads a set of keys (RFC 7517 §5), key by key: one that is odd does not cost the others.
-pub(crate) fn read_set(text: &str, allowed: &[Algorithm]) -> Result<(Vec<Key>, Vec<LeftOut>), LeftOut> {
+/// Reads a set of keys (RFC 7517 §5), key by key: one that is odd does not cost the others. It may be the bundle of a trust domain
+/// of SPIFFE.
+pub(crate) fn read_set(
+    text: &str,
+    allowed: &[Algorithm],
+    is_bundle: bool,
+) -> Result<(Vec<Key>, Vec<LeftOut>), LeftOut> {
     let set = Object::parse(text).map_err(|_fault| LeftOut("it is no JSON object"))?;
     let list = set.get("keys").ok().flatten().ok_or(LeftOut("it has no member «keys»"))?;
     let (list, more) = json::array_within(list, MOST_KEYS).map_err(|_fault| LeftOut("«keys» is no list"))?;
@@ -201,6 +206,10 @@ pub(crate) fn read_set(text: &str, allowed: &[Algorithm]) -> Result<(Vec<Key>, V
     }
     let (mut keys, mut left_out): (Vec<Key>, _) = (Vec::new(), Vec::new());
     for text in list {
+        if is_bundle && !spiffe::is_for_tokens(text) {
+            left_out.push(LeftOut("it is not for JWT-SVIDs"));
+            continue;
+        }
         match Key::read(text, allowed) {
             Ok(key) if keys.iter().any(|other| other.thumbprint == key.thumbprint && other.id == key.id) => {}
             Ok(key) => keys.push(key),

@@ -6,7 +6,7 @@
 //! bound to a key needs its proof (`proof`, `nonce`, `replays`). Keys of Portolan's own are looked up in the store (`api_key`), and so is
 //! what is revoked (`revocations`); what lasts longer than a request ends with its credentials (`lifetime`), and lists show what a token
 //! is good for (`scoped`). Who shows no token may have a certificate (`certificates`, `x509`), or a proxy in front says
-//! who it is (`proxies`, `carried`). Everything that comes from outside is hostile until it is verified, and nothing of
+//! who it is (`proxies`, `carried`). Workloads of SPIFFE show tokens, too (`spiffe`). Everything that comes from outside is hostile until it is verified, and nothing of
 //! it is ever logged or put into an error.
 #![warn(missing_docs)]
 
@@ -35,6 +35,7 @@ mod resource;
 mod revocations;
 mod scoped;
 mod shown;
+mod spiffe;
 mod strict;
 #[doc(hidden)]
 pub mod testing;

@@ -8,7 +8,7 @@ use base::plan::identity::{ClaimRule, IssuerPlan, ResourcePlan, TokenTypes};
 use mcp::json::{self, Kind, Object};
 
 use crate::fault::TokenFault;
-use crate::strict;
+use crate::{spiffe, strict};
 
 /// The longest name of a subject. A SPIFFE ID may have so many bytes; others have at most 255 (OpenID Connect Core §2).
 const LONGEST_SUBJECT: usize = 2048;
@@ -82,6 +82,12 @@ impl Measure<'_> {
     }
 
     pub(crate) fn issuer_matches(&self, members: &Object<'_>, word: Word) -> Result<(), TokenFault> {
+        if self.issuer.trust_domain().is_some() {
+            let subject = strict::text(members, "sub")?.ok_or(TokenFault::NoSubject)?;
+            let domain = spiffe::trust_domain(&subject).ok_or(TokenFault::NoSpiffeId)?;
+            let is_its = self.issuer.trust_domain() == Some(domain);
+            return if is_its { Ok(()) } else { Err(TokenFault::UnknownIssuer) };
+        }
         match strict::text(members, "iss")? {
             // Simple comparison: no case, no slash, no default port is made up for.
             Some(issuer) if issuer == self.issuer.issuer => Ok(()),

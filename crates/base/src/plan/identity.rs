@@ -22,7 +22,7 @@ pub use self::proxies::{CarriedPlan, CertificateForm, Peers, ProxyPlan};
 pub struct IssuerPlan {
     /// Its name in the configuration.
     pub name: String,
-    /// What its tokens have as `iss`, byte for byte (RFC 8414 §2: no query, no fragment).
+    /// What its tokens have as `iss`, byte for byte (RFC 8414 §2: no query, no fragment); or the SPIFFE ID of a trust domain.
     pub issuer: String,
     /// Where its keys are.
     pub keys: KeySource,
@@ -46,6 +46,8 @@ pub struct IssuerPlan {
     pub token_header: Option<HeaderName>,
     /// Tokens that were issued earlier are not good any more.
     pub not_before: Option<SystemTime>,
+    /// Whether it is a trust domain of SPIFFE, whose tokens are known by their subjects.
+    pub makes_svids: bool,
     /// Whether people can log in there: then clients are told of it.
     pub sign_in: bool,
     /// Whether it may be asked over plain HTTP at a loopback address.
@@ -55,6 +57,12 @@ pub struct IssuerPlan {
 }
 
 impl IssuerPlan {
+    /// The trust domain whose workloads it makes tokens for, if it is one of SPIFFE: then its name is that domain's SPIFFE ID.
+    #[must_use]
+    pub fn trust_domain(&self) -> Option<&str> {
+        self.issuer.strip_prefix("spiffe://").filter(|_| self.makes_svids)
+    }
+
     /// The default of [`Self::leeway`].
     pub const LEEWAY: Duration = Duration::from_secs(30);
 
@@ -75,6 +83,7 @@ impl IssuerPlan {
             introspection: None,
             token_header: None,
             not_before: None,
+            makes_svids: false,
             sign_in: true,
             allow_http: false,
             client: ClientSettings { idle_connections: 1, ..ClientSettings::default() },
@@ -117,6 +126,17 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
+    /// What a JWT-SVID may be signed with, and is known here (SPIFFE JWT-SVID §2.1).
+    pub const OF_SVIDS: [Self; 8] = [
+        Self::Es256,
+        Self::Es384,
+        Self::Ps256,
+        Self::Ps384,
+        Self::Ps512,
+        Self::Rs256,
+        Self::Rs384,
+        Self::Rs512,
+    ];
     /// All that there are.
     pub const ALL: [Self; 9] = [
         Self::Es256,

@@ -42,8 +42,17 @@ impl Lowering<'_, '_> {
             return None;
         };
         let allow_http = given.allow_http.as_ref().is_some_and(|allowed| allowed.value);
-        let (issuer, _) = self.issuer_place("an issuer", url, allow_http)?;
+        let domain = self.trust_domain(url)?;
+        let issuer = match &domain {
+            Some(domain) => domain.clone(),
+            None => self.issuer_place("an issuer", url, allow_http)?.0,
+        };
         let mut plan = IssuerPlan::new(&name.value, &issuer);
+        if domain.is_some() {
+            self.has_a_bundle(given, url);
+            plan.makes_svids = true;
+            plan.algorithms = Algorithm::OF_SVIDS.to_vec();
+        }
         plan.allow_http = allow_http;
         plan.keys = self.key_source(given, allow_http)?;
         if let Some(names) = &given.algorithms {
@@ -52,7 +61,7 @@ impl Lowering<'_, '_> {
                 self.findings.error(names.span, "without an algorithm, no token is good");
             }
         }
-        let by_itself = given.jwks_file.is_none() && given.token_header.is_none();
+        let by_itself = given.jwks_file.is_none() && given.token_header.is_none() && domain.is_none();
         plan.sign_in = given.sign_in.as_ref().map_or(by_itself, |given| given.value);
         plan.token_header = given.token_header.as_ref().and_then(|name| self.identity_header(name));
         if let (Some(_), Some(asked)) = (&given.token_header, &given.introspection) {
@@ -81,6 +90,32 @@ impl Lowering<'_, '_> {
             given.introspection.as_ref().and_then(|given| self.introspection(given, allow_http));
         plan.client.authorities = given.ca.as_ref().and_then(|ca| self.authorities(ca));
         Some(plan)
+    }
+
+    /// The SPIFFE ID of a trust domain, if the URL is one (SPIFFE-ID §2.1).
+    fn trust_domain(&mut self, text: &At<Template>) -> Option<Option<String>> {
+        let written = self.resolve_open(text)?;
+        let Some(domain) = written.strip_prefix("spiffe://") else { return Some(None) };
+        let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-._".contains(&byte);
+        if domain.is_empty() || domain.len() > 255 || !domain.bytes().all(fits) {
+            let finding = self.findings.error(text.span, "this is no trust domain of SPIFFE");
+            finding.help(
+                "such as \"spiffe://example.org\": small letters, digits, '-', '.' and '_', and no path",
+            );
+            return None;
+        }
+        Some(Some(written))
+    }
+
+    /// What a trust domain needs, and has not.
+    fn has_a_bundle(&mut self, given: &file::Issuer, url: &At<Template>) {
+        if given.jwks_url.is_none() && given.jwks_file.is_none() && !given.written.strange {
+            let finding = self.findings.error(url.span, "the keys of a trust domain are in its bundle");
+            finding.help("jwks_url = the URL of its bundle endpoint, or jwks_file = \"bundle.json\"");
+        }
+        if let Some(asked) = &given.introspection {
+            self.findings.error(asked.span, "nobody is asked about tokens of a trust domain");
+        }
     }
 
     /// A URL of an issuer's: as it is written, and where it leads.

@@ -28,6 +28,9 @@ types = \"access-tokens\"
 claims = {{ subject = \"oid\", groups = \"realm_access.roles\", client = \"https://x.example/client\" }}
 require = {{ tid = [\"t1\", \"t2\"] }}
 principal_by_client = true
+[issuer.workloads]
+url = \"spiffe://example.org\"
+jwks_url = \"https://spire.example.org/bundle\"
 [issuer.opaque]
 url = \"https://opaque.example.com\"
 introspection = {{ url = \"https://login.example.com/introspect\", client_id = \"gw\", client_secret = \"${{env:TOKEN}}\" }}
@@ -45,7 +48,9 @@ tools = [\"*_create\"]
 resources = [\"file:///*\"]
 "
     ));
-    let [company, entra, opaque] = plan.issuers.as_slice() else { panic!("three issuers") };
+    let [company, entra, workloads, opaque] = plan.issuers.as_slice() else { panic!("four issuers") };
+    assert_eq!((workloads.trust_domain(), workloads.sign_in), (Some("example.org"), false));
+    assert_eq!((workloads.algorithms.as_slice(), company.trust_domain()), (&Algorithm::OF_SVIDS[..], None));
     assert_eq!(company.issuer, "https://id.example.com/realms/main");
     assert_eq!((&company.keys, company.types), (&KeySource::Discover, TokenTypes::Usual));
     assert_eq!(entra.issuer, "https://login.example.com/v2.0/", "to the letter");
@@ -228,6 +233,8 @@ fn mistakes_say_what_to_do() {
         "[issuer.id]\nurl = \"https://id.example\"\ntoken_header = \"X-Assertion\"\n\
          introspection = { url = \"https://id.example/i\", client_id = \"a\", client_secret = \"${env:TOKEN}\" }\n"
             .to_owned(),
+        "[issuer.id]\nurl = \"spiffe://example.org\"\n".to_owned(),
+        "[issuer.id]\nurl = \"spiffe://Example.org/a\"\njwks_file = \"x\"\n".to_owned(),
         route("issuers = [\"id\"]"),
         route("public_url = \"https://m.example/mcp\""),
         route("public_url = \"https://m.example/mcp\"\nissuers = [\"idd\"]"),

@@ -13,3 +13,4 @@ mod revocations;
 mod signer;
 mod stand;
 mod tokens;
+mod workloads;
