@@ -411,3 +411,28 @@ fn a_key_with_a_scope_that_no_route_asks_for_is_made_with_a_warning() {
     let warning = "warning: no route of the key asks for the scope \"mcp:raed\"; did you mean \"mcp:read\"?";
     assert!(wrong.code == Some(0) && wrong.stderr.contains(warning), "{}", wrong.stderr);
 }
+
+/// As whoever starts it looks for it: by its own PATH.
+#[test]
+fn a_program_is_found_where_it_is_started() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("sub/run-it");
+    std::fs::create_dir(dir.path().join("sub")).unwrap();
+    std::fs::write(&run, format!("#!/bin/sh\nexec {PORTOLAN} reference-server --stdio\n")).unwrap();
+    std::fs::set_permissions(&run, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let path = dir.path().join("sub");
+    let text = format!(
+        "[upstream.a]\ncommand = [\"./sub/run-it\"]\ndirectory = \"sub\"\n[upstream.b]\ncommand = [\"run-it\"]\nenv = {{ PATH = {path:?} }}\n\
+         [upstream.c]\ncommand = [\"run-it\"]\n[upstream.d]\ncommand = [\"./run-it\"]\n"
+    );
+    std::fs::write(dir.path().join("c.toml"), text).unwrap();
+    let ended = finish(command(&["check", "c.toml", "--connect"]).current_dir(dir.path()));
+    let lost =
+        "2 of 4 up; down: c: \"run-it\" cannot be started: there is no such program in the PATH; d: \"";
+    assert!(ended.stdout.contains(lost), "{}{}", ended.stdout, ended.stderr);
+    assert!(
+        ended.stdout.ends_with("run-it\" cannot be started: there is no such program\n"),
+        "{}",
+        ended.stdout
+    );
+}
