@@ -11,8 +11,6 @@ use gateway::assembly::Gateway;
 use tokio::time::{Instant, sleep, timeout};
 use upstream::{Health, Upstream};
 
-/// How soon they are told again what else it says.
-const AGAIN: Duration = Duration::from_secs(5);
 /// How often it is looked.
 const LOOK_AT_START: Duration = Duration::from_millis(200);
 /// For so long the tools of a server that is up are waited for, and how often it is looked.
@@ -123,15 +121,22 @@ pub(crate) struct Telling {
     says: Duration,
     /// After how long, if it says nothing.
     silent: Duration,
+    /// How long after that again.
+    again: Duration,
 }
 
 impl Telling {
     /// For a person who looks at many servers as they come.
-    pub(crate) const COMING: Self = Self { says: Duration::from_secs(2), silent: Duration::from_secs(10) };
+    pub(crate) const COMING: Self = Self { silent: Duration::from_secs(10), ..Self::AWAITED };
     /// For a person who waits for it.
-    pub(crate) const AWAITED: Self = Self { says: Duration::from_secs(2), silent: Duration::from_secs(2) };
+    pub(crate) const AWAITED: Self =
+        Self { says: Duration::from_secs(2), silent: Duration::from_secs(2), again: Duration::from_secs(5) };
     /// For whoever keeps what is said, and may be a program.
-    pub(crate) const KEPT: Self = Self { says: Duration::from_secs(10), silent: Duration::from_secs(10) };
+    pub(crate) const KEPT: Self = Self {
+        says: Duration::from_secs(10),
+        silent: Duration::from_secs(10),
+        again: Duration::from_secs(30),
+    };
 }
 
 /// Tells that a server is still starting, for how long, and what it says, as long as nobody stops it: again when it says something
@@ -145,8 +150,8 @@ pub(crate) async fn tell_of_start(server: &Upstream, when: Telling, tell: impl F
         let due = match &told {
             None if words.is_some() => when.says,
             None => when.silent,
-            Some((before, at)) if *before == words => (*at * 2).max(*at + AGAIN),
-            Some((_, at)) => *at + AGAIN,
+            Some((before, at)) if *before == words => (*at * 2).max(*at + when.again),
+            Some((_, at)) => *at + when.again,
         };
         if so_far >= due {
             let says = words.as_deref().unwrap_or("it has said nothing yet");
