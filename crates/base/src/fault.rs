@@ -56,6 +56,8 @@ pub enum Absence {
     /// It was not reached, or could not be started.
     #[default]
     Unreached,
+    /// Its program has ended.
+    Ended,
     /// It was reached, and says that it does not serve now.
     NotServing,
 }
@@ -63,7 +65,7 @@ pub enum Absence {
 impl fmt::Display for Absence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Unreached => "cannot be reached",
+            Self::Unreached | Self::Ended => "cannot be reached",
             Self::NotServing => "does not serve now",
         })
     }

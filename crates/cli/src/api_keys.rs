@@ -175,8 +175,7 @@ impl Create {
 impl Create {
     /// A scope that nothing asks for gives nothing, and may be misspelt. It may also be one of a configuration that is yet to come.
     fn say_strange_scopes(&self, takes: &[RoutePlan]) {
-        let is_meant =
-            |route: &&RoutePlan| self.routes.is_empty() || self.routes.iter().any(|name| *name == route.name);
+        let is_meant = |route: &&RoutePlan| self.routes.is_empty() || self.routes.contains(&route.name);
         let resources = takes.iter().filter(is_meant).filter_map(|route| route.resource.as_ref());
         let known: BTreeSet<_> = resources
             .flat_map(|of| of.scopes_supported.iter().chain(of.scopes.iter().flat_map(|rule| &rule.scopes)))

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use base::error::CallError;
 use base::fault::Why;
 use base::plan::UpstreamPlan;
 use gateway::assembly::Gateway;
@@ -190,6 +191,14 @@ impl Client {
         let health = self.gateway.health();
         let is_down = |(_, health): &(String, Health)| matches!(health, Health::Down { .. });
         if !health.is_empty() && health.iter().all(is_down) { Exit::Unreachable } else { Exit::Ok }
+    }
+
+    /// What is wrong with the only server, if there is one and it is down.
+    pub(crate) fn only_fault(&self) -> Option<CallError> {
+        match self.gateway.health().pop() {
+            Some((_, Health::Down { error, .. })) if self.gateway.health().len() == 1 => Some(*error),
+            _ => None,
+        }
     }
 
     /// Why the only server is down, if there is one and it is.

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::error::CallError;
 use base::masks::Masks;
 use base::plan::{EraRule, UpstreamPlan};
 use clap::ValueEnum;
@@ -93,7 +94,9 @@ impl Peer {
         let mut ends = Ends::listen()?;
         let awaited = client.gateway().servers();
         let outcome = tokio::select! {
-            outcome = speak(&mut client) => outcome.map_err(|fault| with_cure(fault, &servers)),
+            outcome = speak(&mut client) => {
+                outcome.map_err(|fault| with_cure(fault, client.only_fault().as_ref(), &servers))
+            }
             fault = self.time_out() => Err(fault),
             () = ends.asked() => Err(Fault::Interrupted),
             never = tell_of_starts(&awaited, servers.file().is_some()) => match never {},
@@ -156,13 +159,11 @@ async fn tell_of_starts(servers: &[Arc<Upstream>], have_names: bool) -> Infallib
     std::future::pending().await
 }
 
-fn with_cure(fault: Fault, targets: &Targets) -> Fault {
-    let why = match &fault {
-        Fault::Unreachable(why) => why.clone(),
-        Fault::Down(why) => why.to_string(),
-        _ => return fault,
+fn with_cure(fault: Fault, error: Option<&CallError>, targets: &Targets) -> Fault {
+    let Some(error) = error.filter(|_| matches!(fault, Fault::Unreachable(_) | Fault::Down(_))) else {
+        return fault;
     };
-    match targets.cure(&why) {
+    match targets.cure(error) {
         Some(cure) => fault.hint(cure),
         None => fault,
     }

@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use base::error::CallError;
+use base::fault::Absence;
 use base::masks::Masks;
 use base::plan::{Limits, Naming, Plan, PrefixRule, Reach, RoutePlan, StdioReach, UpstreamPlan};
 use http::header::AUTHORIZATION;
@@ -157,14 +159,21 @@ impl Targets {
         ))
     }
 
-    /// What could be done about the only server, which is not there for this reason.
-    pub(crate) fn cure(&self, why: &str) -> Option<String> {
+    /// What could be done about the only server, of which this is wrong.
+    pub(crate) fn cure(&self, error: &CallError) -> Option<String> {
+        let has_ended = matches!(
+            error,
+            CallError::Unreachable { why, .. } | CallError::BrokeOff { why, .. } if why.how == Absence::Ended
+        );
+        // Why there is no connection the system says in words of its own.
+        let says =
+            |words: &str| matches!(error, CallError::Unreachable { why, .. } if why.what.contains(words));
         let file = self.file().map(|path| path.display().to_string());
         let [UpstreamPlan { reach, .. }] = self.plan.upstreams.as_slice() else { return None };
         match reach {
             Reach::Stdio(StdioReach { child, .. }) => match find_program(&child.program) {
                 None => Some(self.without_program(&child.program)),
-                Some(_) if !why.contains("the process ended") => None,
+                Some(_) if !has_ended => None,
                 Some(_) => Some(match file {
                     Some(file) => {
                         format!(
@@ -174,13 +183,11 @@ impl Targets {
                     None => "-v shows all that it says".to_owned(),
                 }),
             },
-            Reach::Http(_) if why.contains("Connection refused") => {
+            Reach::Http(_) if says("Connection refused") => {
                 Some("nothing listens there: start the server, or look at the port of its URL".to_owned())
             }
-            Reach::Http(_) if why.contains("lookup address") => {
-                Some("look at the host of its URL".to_owned())
-            }
-            Reach::Http(http) if why.contains("refuses our credentials") => {
+            Reach::Http(_) if says("lookup address") => Some("look at the host of its URL".to_owned()),
+            Reach::Http(http) if matches!(error, CallError::Unauthorized { .. }) => {
                 let given = http.headers.iter().any(|(name, _)| *name == AUTHORIZATION);
                 Some(match (file, given) {
                     (Some(file), true) => format!("look at `Authorization` under its `headers` in {file}"),

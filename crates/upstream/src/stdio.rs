@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use base::error::CallError;
-use base::fault::Why;
+use base::fault::{Absence, Why};
 use base::plan::StdioReach;
 use base::withheld::Withheld;
 use mcp::version::Era;
@@ -260,11 +260,11 @@ async fn supervise(shared: Arc<Shared>, mut process: Box<dyn Process>, pipe: Pip
         tracing::debug!(upstream = name, pid, %status, "a child process ended");
         // Of one that has not begun whoever begins it takes note.
         if pipe.has_begun() {
-            let error = shared.not_there(Why { what: what.clone(), said: said.clone(), ..Why::default() });
+            let error = shared.not_there(Why { how: Absence::Ended, what: what.clone(), said: said.clone() });
             let why = format!("{what}; it is started again when it is next needed");
             shared.set_health(Health::Down { why, said: said.clone(), error: error.into() });
         }
-        pipe.close(Why { what, said, ..Why::default() });
+        pipe.close(Why { how: Absence::Ended, what, said });
     }
     child::end(process, with.grace).await;
     tracing::debug!(upstream = name, pid, "a child process is gone");
