@@ -33,7 +33,7 @@ const FLOORS: &[(&str, &str)] = &[
     (
         "cli",
         "columns print machine meant schema exit allocations fault arrivals texts signals show outside inherit shared log arguments replies given words \
-         reference serve targets client follow peer stdio keys api_keys revoke issuers token replicas demo ask list fetch read prompt discover check convert call \
+         reference serve targets client follow peer stdio keys api_keys revoke issuers token replicas demo ask list fetch read prompt discover gated check convert call \
          args lib main",
     ),
     (

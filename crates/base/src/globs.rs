@@ -22,6 +22,16 @@ impl Globs {
         Ok(Self { globs, set })
     }
 
+    /// Those that match none of these names, and none that begins with one of these texts, as they are written.
+    pub fn idle<'g>(&'g self, names: &[String], begins: &[&str]) -> impl Iterator<Item = &'g str> {
+        let is_idle = move |glob: &&Glob| {
+            let Ok(alone) = Self::new(vec![(*glob).clone()]) else { return false };
+            !names.iter().any(|name| alone.is_match(name))
+                && !begins.iter().any(|begin| alone.may_match_from(begin))
+        };
+        self.globs.iter().filter(is_idle).map(Glob::glob)
+    }
+
     /// Whether one of them may match something that begins so.
     #[must_use]
     pub fn may_match_from(&self, prefix: &str) -> bool {

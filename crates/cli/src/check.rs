@@ -18,6 +18,7 @@ use crate::arrivals::{self, Tally, Telling};
 use crate::client::{Client, Deaf};
 use crate::exit::Exit;
 use crate::fault::Fault;
+use crate::gated::{self, Offered};
 use crate::inherit::Inheriting;
 use crate::print::{self, Paint};
 use crate::serve::configuration::left_out;
@@ -87,7 +88,9 @@ async fn connect(plan: Plan) -> Result<Exit, Fault> {
         print::out(format!("{}\n", print::safe_out(&line)))?;
     }
     let rules: Vec<_> = plan.upstreams.iter().map(|server| rule(&plan, server)).collect();
-    let (servers, left_out) = (plan.upstreams, plan.left_out);
+    let (servers, left_out, routes) = (plan.upstreams, plan.left_out, plan.routes);
+    let prefixes: Vec<_> = servers.iter().map(|server| server.prefix.clone()).collect();
+    let mut offered = BTreeMap::new();
     let names = servers.iter().map(|server| &server.name).chain(left_out.iter().map(|left| &left.name));
     let width = names.map(|name| name.chars().count()).max().unwrap_or_default();
     let paint = Paint::stdout();
@@ -114,7 +117,11 @@ async fn connect(plan: Plan) -> Result<Exit, Fault> {
     let mut waiting = BTreeMap::new();
     let (mut next, mut said) = (0, Ok(()));
     while let Some((at, took, reached)) = reaching.next().await {
-        let Some(name) = names.get(at) else { continue };
+        let (Some(name), Some(prefix)) = (names.get(at), prefixes.get(at)) else { continue };
+        let reached = reached.map(|(text, odd, offers)| {
+            offered.insert(name.clone(), (prefix.clone(), offers));
+            (text, odd)
+        });
         match &reached {
             Ok(_) => tally.up(),
             Err(fault) => tally.down(name, &arrivals::brief(name, &fault.why())),
@@ -137,16 +144,21 @@ async fn connect(plan: Plan) -> Result<Exit, Fault> {
         }
     }
     said?;
+    for line in routes.iter().flat_map(|route| gated::idle(route, &offered)) {
+        print::out(format!("  {}\n", print::safe_out(&line)))?;
+    }
     if tally.count() > 1 {
         print::out(format!("{}\n", print::safe_out(&tally.sentence())))?;
     }
     Ok(if all_vouch && tally.is_all_up() { Exit::Ok } else { Exit::Unreachable })
 }
 
-/// How a server is, and what is odd about it.
-type Reached = Result<(String, Vec<String>), Fault>;
+/// How a server is, what is odd about it, and what it offers.
+type Reached = Result<(String, Vec<String>, Offered), Fault>;
+/// The same without the last.
+type Shown = Result<(String, Vec<String>), Fault>;
 
-fn lines((name, width): (&str, usize), reached: &Reached, took: Option<Lasting>) -> String {
+fn lines((name, width): (&str, usize), reached: &Shown, took: Option<Lasting>) -> String {
     let paint = Paint::stdout();
     let (tint, state, text, odd) = match reached {
         Ok((text, odd)) => (paint.good, "up  ", text.clone(), odd.as_slice()),
@@ -228,19 +240,21 @@ async fn describe(client: &mut Client, rule: SchemaRule) -> Reached {
         Health::Down { why, said, .. } => return Err(Fault::Down(Why { what: why, said, ..Why::default() })),
         Health::Unknown => String::new(),
     };
-    let mut odd = Vec::new();
+    let (mut odd, mut offers) = (Vec::new(), Offered::default());
     if found.capabilities.tools {
         let tools = list::fetch(client, &list::TOOLS, &mut Deaf).await?;
         let count = number(tools.entries().len(), "tool").unwrap_or_else(|| "no tools".to_owned());
         said.push_str(&format!(", {count}"));
         odd.extend(tools.odd().iter().map(|one| tell(one, &list::TOOLS, rule)));
+        offers.add(list::TOOLS.names(), &tools.entries());
     }
     for listing in list::LISTINGS.into_iter().skip(1).filter(|listing| listing.is_of(&found)) {
         // It is there, whatever it says to this.
         let Ok(listed) = list::fetch(client, listing, &mut Deaf).await else { continue };
         odd.extend(listed.odd().iter().map(|one| tell(one, listing, rule)));
+        offers.add(listing.names(), &listed.entries());
     }
-    Ok((said, odd))
+    Ok((said, odd, offers))
 }
 
 fn tell(odd: &list::Odd, listing: &list::Listing, rule: SchemaRule) -> String {

@@ -27,6 +27,7 @@ pub mod exit;
 mod fault;
 mod fetch;
 mod follow;
+mod gated;
 mod given;
 mod inherit;
 mod issuers;

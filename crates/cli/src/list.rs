@@ -87,6 +87,11 @@ impl Listing {
     pub(crate) fn title(&self) -> &'static str {
         self.title
     }
+
+    /// The same, with the member of an entry that names it.
+    pub(crate) fn names(&self) -> (&'static str, &'static str) {
+        (self.title, self.name)
+    }
 }
 
 pub(crate) const TOOLS: Listing =

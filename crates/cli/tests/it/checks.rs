@@ -436,3 +436,31 @@ fn a_program_is_found_where_it_is_started() {
         ended.stdout
     );
 }
+
+/// A scope that gates nothing is perhaps a slip; that is known once it is known what there is.
+#[test]
+fn a_scope_that_gates_nothing_is_told() {
+    let (_server, url) = reference_server("modern");
+    let text = format!(
+        "[issuer.id]\nurl = \"https://id.example.com\"\njwks_file = \"keys.json\"\n\
+         [route.main]\npublic_url = \"https://m.example/mcp\"\nissuers = [\"id\"]\n\
+         [route.main.scopes.read]\ntools = [\"*\"]\nresources = [\"nowhere://*\"]\n\
+         [route.main.scopes.write]\ntools = [\"a__ad?\", \"add\", \"delete_*\"]\nprompts = [\"*\"]\n\
+         [upstream.a]\nurl = {url:?}\n"
+    );
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("c.toml"), text).unwrap();
+    let keys =
+        r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+    std::fs::write(dir.path().join("keys.json"), keys).unwrap();
+    let ended = finish(command(&["check", "c.toml", "--connect"]).current_dir(dir.path()));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let told: Vec<&str> = ended.stdout.lines().filter(|line| line.contains("needs the scope")).collect();
+    let by: Vec<_> = told.iter().map(|line| line.split("needs the scope ").nth(1).unwrap()).collect();
+    assert_eq!(by.len(), 3, "{ended:?}");
+    for (line, begin) in
+        by.iter().zip([r#""read" by "nowhere://*""#, r#""write" by "a__ad?""#, r#""write" by "delete_*""#])
+    {
+        assert!(line.starts_with(begin), "{line}");
+    }
+}
