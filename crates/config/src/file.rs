@@ -308,6 +308,9 @@ table! {
         issuers: Texts,
         /// What else tokens may have as `aud` that are meant for it.
         also_audiences: Texts,
+        /// Whether what its one issuer says of itself is shown at the origin, at `/.well-known/oauth-authorization-server`: there clients of
+        /// 2025-03-26 look for it. They do not say what a token is for, so that `audiences` or `also_audiences` must.
+        issuer_at_origin: bool = false,
         /// The scopes that a client asks for when it logs in. Without it, none: it asks for more when it needs them.
         initial_scopes: Texts,
         /// Scope → what needs it.

@@ -101,6 +101,12 @@ impl Listener {
         if let Some(metadata) = protected::metadata(&live, name, (&exchange.method, exchange.uri.path())) {
             return metadata;
         }
+        let asked = (&exchange.method, exchange.uri.path());
+        if exchange.uri.path().starts_with("/.well-known/")
+            && let Some(metadata) = Box::pin(protected::issuer_metadata(&live, name, asked)).await
+        {
+            return metadata;
+        }
         let Some((endpoint, opens_sse)) = live.endpoint(name, exchange.uri.path()) else {
             let paths = live.paths(name);
             return text(StatusCode::NOT_FOUND, &format!("nothing here; MCP is at {}\n", paths.join(", ")));

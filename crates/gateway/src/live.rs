@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use base::fault::BreakerState;
 use base::plan::{Plan, RoutePlan};
-use identity::{Identifier, WELL_KNOWN};
+use identity::{Identifier, Issuer, WELL_KNOWN};
 use tokio_util::sync::CancellationToken;
 use upstream::{Health, Upstream};
 
@@ -56,6 +56,15 @@ impl Live {
         let mut all = here();
         let alone = all.next().filter(|_| path == WELL_KNOWN && all.next().is_none());
         found(false).or_else(|| found(true)).or_else(|| alone.map(Identifier::metadata))
+    }
+
+    /// The one issuer that is to be shown at the origin of a listener; none if two are.
+    pub(crate) fn issuer_of(&self, listener: &str) -> Option<&Arc<Issuer>> {
+        let here = self.endpoints.iter().filter(|(plan, _)| serves(plan, listener));
+        let identifiers = here.filter_map(|(_, endpoint)| endpoint.route.identifier.as_deref());
+        let mut issuers = identifiers.filter(|one| one.plan().shows_issuer).flat_map(Identifier::issuers);
+        let first = issuers.next()?;
+        issuers.all(|other| Arc::ptr_eq(first, other)).then_some(first)
     }
 
     /// The paths that a listener serves.

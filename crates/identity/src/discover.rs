@@ -29,18 +29,38 @@ pub(crate) fn places(issuer: &str) -> Vec<String> {
 /// # Errors
 /// When it cannot be asked, or says nothing that may be used.
 pub(crate) async fn keys(fetcher: &Fetcher, issuer: &str) -> Result<Destination, FetchFault> {
+    let url = find(fetcher, issuer, |body| read(body, issuer)).await?;
+    fetcher.destination(&url)
+}
+
+/// What the issuer says of itself, as it says it.
+///
+/// # Errors
+/// The same.
+pub(crate) async fn metadata(fetcher: &Fetcher, issuer: &str) -> Result<String, FetchFault> {
+    let text = |body: &[u8]| {
+        read(body, issuer)?;
+        String::from_utf8(body.to_vec()).map_err(|_bytes| "it is no text")
+    };
+    find(fetcher, issuer, text).await
+}
+
+/// The first of its metadata that can be used.
+async fn find(
+    fetcher: &Fetcher,
+    issuer: &str,
+    read: impl Fn(&[u8]) -> Result<String, &'static str>,
+) -> Result<String, FetchFault> {
     let mut first = None;
     for place in places(issuer) {
         let place = fetcher.destination(&place)?;
         let answered = fetcher.get(&place).await?;
         let found = match answered.status {
-            200 => {
-                read(&answered.body, issuer).map_err(|why| FetchFault(format!("{}: {why}", shown(&place))))
-            }
+            200 => read(&answered.body).map_err(|why| FetchFault(format!("{}: {why}", shown(&place)))),
             status => Err(FetchFault(format!("{} answers with HTTP {status}", shown(&place)))),
         };
         match found {
-            Ok(url) => return fetcher.destination(&url),
+            Ok(found) => return Ok(found),
             // What another place says must name the same issuer, too, so that it does no harm to look there.
             Err(fault) => drop(first.get_or_insert(fault)),
         }

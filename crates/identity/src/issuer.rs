@@ -41,6 +41,7 @@ pub struct Issuer {
     attempts: Mutex<Attempts>,
     missing: MissingKeys,
     under_way: UnderWay<(), Result<Arc<KeySet>, NoKeys>>,
+    metadata: tokio::sync::Mutex<Option<(Instant, Option<Arc<str>>)>>,
 }
 
 /// The keys of an issuer at one time.
@@ -105,6 +106,7 @@ impl Issuer {
             attempts: Mutex::default(),
             missing: MissingKeys::default(),
             under_way: UnderWay::default(),
+            metadata: tokio::sync::Mutex::default(),
             plan,
         };
         if let KeySource::Given(text) = &issuer.plan.keys {
@@ -132,6 +134,32 @@ impl Issuer {
     pub async fn probe(&self) -> Result<(usize, Vec<&'static str>), String> {
         let (keys, left_out) = self.fetch().await.map_err(|FetchFault(why)| why)?;
         Ok((keys.len(), left_out.into_iter().map(|LeftOut(why)| why).collect()))
+    }
+
+    /// What it says of itself (RFC 8414 §2), as it says it; nothing if it cannot be asked now. Whoever asks, it is asked once in a while.
+    pub async fn metadata(&self) -> Option<Arc<str>> {
+        let mut kept = self.metadata.lock().await;
+        let good_for = |text: &Option<Arc<str>>| if text.is_some() { STALE / 2 } else { 5 * FIRST_PAUSE };
+        if let Some((_, text)) = kept.as_ref().filter(|(at, text)| at.elapsed() < good_for(text)) {
+            return text.clone();
+        }
+        let asked = timeout(PATIENCE, discover::metadata(&self.fetcher, &self.plan.issuer)).await;
+        let text = match asked {
+            Ok(Ok(text)) => Some(Arc::from(text)),
+            Ok(Err(FetchFault(why))) => {
+                tracing::warn!(issuer = self.plan.name, "what it says of itself cannot be fetched: {why}");
+                None
+            }
+            Err(_elapsed) => {
+                tracing::warn!(
+                    issuer = self.plan.name,
+                    "it does not say anything of itself within {PATIENCE:?}"
+                );
+                None
+            }
+        };
+        *kept = Some((Instant::now(), text.clone()));
+        text
     }
 
     /// By how many seconds the issuer's clock is ahead of ours, as far as it says so; tokens are held against both.

@@ -247,6 +247,8 @@ pub struct ResourcePlan {
     pub path: String,
     /// Where its HTTP+SSE streams are: the path, and its URL for everybody outside. Clients take it for a resource of its own.
     pub sse: Option<(String, String)>,
+    /// Whether what its one issuer says of itself is shown at the origin, for clients that look there and nowhere else.
+    pub shows_issuer: bool,
     /// Other audiences that mean it.
     pub also_audiences: Vec<String>,
     /// The names of the issuers that vouch for its callers.
@@ -278,6 +280,7 @@ impl ResourcePlan {
             resource: resource.to_owned(),
             path: path.to_owned(),
             sse: None,
+            shows_issuer: false,
             also_audiences: Vec::new(),
             issuers: issuers.iter().map(|name| (*name).to_owned()).collect(),
             scopes_supported: Vec::new(),
@@ -356,6 +359,7 @@ mod tests {
             resource: "https://gw.example/mcp".to_owned(),
             path: "/mcp".to_owned(),
             sse: None,
+            shows_issuer: false,
             also_audiences: Vec::new(),
             issuers: Vec::new(),
             scopes_supported: Vec::new(),

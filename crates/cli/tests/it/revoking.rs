@@ -5,6 +5,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 
+use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
 use crate::program::{DEADLINE, Ended, PORTOLAN, assert_ended, command, eventually, finish};
@@ -71,36 +72,87 @@ fn tokens_are_revoked_and_allowed() {
     assert_eq!(with(&path, &[&revoke[..], &["--jti", ""]].concat()).code, Some(2));
 }
 
+/// A gateway that serves it, and writes all that it can.
+fn serve(config: &Path) -> Gateway {
+    let mut serving = command(&["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+    serving.arg(config).env("STATE_DIRECTORY", config.parent().unwrap()).env("PORTOLAN_LOG", "trace");
+    Gateway::spawn(&mut serving)
+}
+
+/// The lines of the answer to a modern request, as they come.
+fn ask(gateway: &Gateway, token: &str, method: &str, params: &str) -> impl Iterator<Item = String> {
+    let address = gateway.url.strip_prefix("http://").unwrap().split('/').next().unwrap().to_owned();
+    let mut stream = TcpStream::connect(&address).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    let body = format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{{params}"_meta":{{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{{}}}}}}}}"#
+    );
+    write!(
+        stream,
+        "POST /mcp HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\nauthorization: Bearer {token}\r\n\
+         content-type: application/json\r\naccept: application/json, text/event-stream\r\n\
+         mcp-protocol-version: 2026-07-28\r\nmcp-method: {method}\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    BufReader::new(stream).lines().map(|line| line.unwrap())
+}
+
+/// A key of that principal, and its id.
+fn key(config: &Path, principal: &str) -> (String, String) {
+    let made = with(config, &["api-keys", "create", "--principal", principal]);
+    (made.stdout.trim().to_owned(), made.stderr.split(' ').next().unwrap().to_owned())
+}
+
 /// Two processes, one store: what the one takes back ends what the other has open.
 #[test]
 fn a_stream_ends_when_its_key_is_taken_back() {
     let (_dir, path) = configured();
-    let made = with(&path, &["api-keys", "create", "--principal", "job"]);
-    let key = made.stdout.trim().to_owned();
-    let id = made.stderr.split(' ').next().unwrap().to_owned();
-    let mut serving = command(&["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
-    let gateway = Gateway::spawn(serving.arg(&path).env("STATE_DIRECTORY", path.parent().unwrap()));
-    let address = gateway.url.strip_prefix("http://").unwrap().split('/').next().unwrap().to_owned();
-    let ask = |method: &str, params: &str| {
-        let mut stream = TcpStream::connect(&address).unwrap();
-        stream.set_read_timeout(Some(DEADLINE)).unwrap();
-        let body = format!(
-            r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{{params}"_meta":{{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{{}}}}}}}}"#
-        );
-        write!(
-            stream,
-            "POST /mcp HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\nauthorization: Bearer {key}\r\n\
-             content-type: application/json\r\naccept: application/json, text/event-stream\r\n\
-             mcp-protocol-version: 2026-07-28\r\nmcp-method: {method}\r\ncontent-length: {}\r\n\r\n{body}",
-            body.len()
-        )
-        .unwrap();
-        BufReader::new(stream).lines().map(|line| line.unwrap())
-    };
-    let mut open = ask("subscriptions/listen", r#""notifications":{"toolsListChanged":true},"#);
+    let (key, id) = key(&path, "job");
+    let gateway = serve(&path);
+    let wants = r#""notifications":{"toolsListChanged":true},"#;
+    let mut open = ask(&gateway, &key, "subscriptions/listen", wants);
     assert!(open.any(|line| line.contains("acknowledged")));
     assert_eq!(with(&path, &["api-keys", "revoke", &id]).code, Some(0));
     // The end of the response, which is in good order.
     assert!(open.any(|line| line.contains(r#""resultType":"complete""#)));
-    eventually("a refusal", || ask("tools/list", "").next().unwrap().contains(" 401 "));
+    eventually("a refusal", || ask(&gateway, &key, "tools/list", "").next().unwrap().contains(" 401 "));
+}
+
+/// Whatever is asked to be written, and whatever anybody may ask for.
+#[test]
+fn nothing_of_what_callers_show_is_written() {
+    let (_dir, path) = configured();
+    let (key, _) = key(&path, "job");
+    let gateway = serve(&path);
+    let claims = "eyJpc3MiOiJodHRwczovL2lkLmV4YW1wbGUuY29tIiwic3ViIjoiYWxpY2Utb2YtYWxsIn0";
+    let signed =
+        format!("eyJhbGciOiJFUzI1NiIsImtpZCI6Inh5enp5LWtleSJ9.{claims}.c2lnbmF0dXJlLW9mLXRoZS10b2tlbg");
+    let foreign = format!("ptln_{}", "5eed".repeat(18));
+    let shown = [&*key, &signed, "opaque-0123456789abcdef", &foreign, "eyJh.eyJpc3M.c2ln.bW9yZQ.cGFydHM"];
+    let mut written = String::new();
+    for token in shown {
+        let answer: Vec<String> = ask(&gateway, token, "tools/list", "").collect();
+        assert_eq!(answer[0].contains(" 200 "), token == key, "{answer:?}");
+        written.extend(answer);
+        written.extend(ask(&gateway, token, "tools/call", r#""name":"nowhere","#));
+    }
+    for path in ["/metrics", "/readyz", "/healthz"] {
+        written.push_str(&gateway.ask_admin(path));
+    }
+    let mut running = gateway.running;
+    running.signal(Signal::SIGTERM);
+    while let Some(line) = running.stderr.last() {
+        written.push_str(&line);
+    }
+    while let Some(line) = running.stdout.last() {
+        written.push_str(&line);
+    }
+    assert!(written.contains("DEBUG") || written.contains("TRACE"), "all is written: {written}");
+    for part in shown.iter().flat_map(|token| token.split(['.', '_', '-'])).filter(|part| part.len() > 8) {
+        assert!(!written.contains(part), "{part} is written");
+    }
+    for name in ["alice-of-all", "xyzzy-key"] {
+        assert!(!written.contains(name), "{name} is written");
+    }
 }

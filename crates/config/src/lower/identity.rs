@@ -243,6 +243,7 @@ impl Lowering<'_, '_> {
             path,
             resource,
             sse,
+            shows_issuer: given.issuer_at_origin.as_ref().is_some_and(|shown| shown.value),
             also_audiences: texts(given.also_audiences.as_ref()),
             issuers,
             scopes_supported: texts(given.initial_scopes.as_ref()),
@@ -270,6 +271,12 @@ impl Lowering<'_, '_> {
         }
         plan.certificate_bound |= plan.proxies.iter().any(|proxy| proxy.certificate.is_some());
         self.scopes(&mut plan, given);
+        if let Some(shown) =
+            given.issuer_at_origin.as_ref().filter(|shown| shown.value && plan.issuers.len() != 1)
+        {
+            let finding = self.findings.error(shown.span, "there is one place at the origin, for one issuer");
+            finding.help("leave it out: clients of 2025-06-18 and later do not need it");
+        }
         Some(plan)
     }
 
@@ -279,6 +286,7 @@ impl Lowering<'_, '_> {
             given.issuers.as_ref().map(|given| given.span),
             given.also_audiences.as_ref().map(|given| given.span),
             given.initial_scopes.as_ref().map(|given| given.span),
+            given.issuer_at_origin.as_ref().filter(|shown| shown.value).map(|given| given.span),
             given.scopes.as_ref().map(|given| given.span),
             given
                 .without_scope

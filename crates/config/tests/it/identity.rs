@@ -243,6 +243,9 @@ fn mistakes_say_what_to_do() {
         route("public_url = \"https://m.example/mcp?a=b\"\nissuers = [\"id\"]"),
         route("public_url = \"https://m.example/mcp\"\napi_keys = true"),
         route("public_url = \"https://m.example/mcp\"\nissuers = [\"id\"]\ndpop = \"require\""),
+        "store = \"sqlite:x.db\"\n[route.main]\npublic_url = \"https://m.example/mcp\"\napi_keys = true\nissuer_at_origin = true\n".to_owned(),
+        "[issuer.id]\nurl = \"https://id.example\"\nnot_before = 2026-11-30\n".to_owned(),
+        "[issuer.id]\nurl = \"https://id.example\"\nnot_before = \"yesterday\"\n".to_owned(),
         route("public_url = \"https://m.example/mcp\"\nissuers = [\"id\"]\nscopes = { write = {} }"),
         route(
             "public_url = \"https://m.example/mcp\"\nissuers = [\"id\"]\ninitial_scopes = [\"a b\", \"offline_access\"]",

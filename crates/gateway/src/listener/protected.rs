@@ -6,7 +6,7 @@ use auth::{Connection, Identity, Peer, Refusal, Why};
 use base::error::CallError;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, WWW_AUTHENTICATE};
+use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use identity::{Identifier, Lifetime, WELL_KNOWN};
 use mcp::version::Era;
@@ -18,6 +18,9 @@ use super::heads::{self, Needed};
 use crate::live::Live;
 use crate::route::Route;
 
+/// Where clients look for an authorization server (RFC 8414 §3).
+const AUTHORIZATION_SERVER: &str = "/.well-known/oauth-authorization-server";
+
 /// The metadata of a protected resource of this listener, if they are asked for: open to all, from any page (RFC 9728 §3.1).
 pub(super) fn metadata(
     live: &Live,
@@ -28,10 +31,14 @@ pub(super) fn metadata(
         return None;
     }
     let metadata = live.metadata_at(listener, path)?;
-    let mut response = heads::json(StatusCode::OK, Bytes::copy_from_slice(metadata.as_bytes()));
+    Some(open_to_all(Bytes::copy_from_slice(metadata.as_bytes())))
+}
+
+fn open_to_all(document: Bytes) -> Response<ReplyBody> {
+    let mut response = heads::json(StatusCode::OK, document);
     response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("max-age=300"));
-    Some(response)
+    response
 }
 
 /// What a connection says of who has made it.
@@ -45,6 +52,26 @@ pub(super) fn connection(exchange: &Exchange) -> Connection<'_> {
         chain: certificate.map_or(&[], |presented| &presented.chain),
         thumbprint: certificate.map(|presented| &presented.thumbprint),
     }
+}
+
+/// What the listener's one issuer says of itself, if that is asked for and is to be shown: clients of 2025-03-26 look for it at the
+/// origin (2025-03-26 `basic/authorization` §Server Metadata Discovery).
+pub(super) async fn issuer_metadata(
+    live: &Live,
+    listener: &str,
+    (method, path): (&Method, &str),
+) -> Option<Response<ReplyBody>> {
+    if path != AUTHORIZATION_SERVER || !matches!(*method, Method::GET | Method::HEAD) {
+        return None;
+    }
+    let said = live.issuer_of(listener)?.metadata().await;
+    let Some(said) = said else {
+        let why = "what the authorization server says of itself cannot be fetched now; try again\n";
+        let mut response = heads::text(StatusCode::SERVICE_UNAVAILABLE, why);
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
+        return Some(response);
+    };
+    Some(open_to_all(Bytes::copy_from_slice(said.as_bytes())))
 }
 
 /// What is answered to whom the gate does not let in, at the path of the route's HTTP+SSE streams or at its own.

@@ -48,6 +48,7 @@ impl Guarded {
             resource: "https://gw.example/mcp".to_owned(),
             path: "/mcp".to_owned(),
             sse: None,
+            shows_issuer: false,
             also_audiences: Vec::new(),
             issuers: Vec::new(),
             scopes_supported: Vec::new(),

@@ -322,3 +322,23 @@ async fn a_clock_that_is_wrong_is_told() {
     let given = IssuerPlan { keys: KeySource::Given(b"{}".as_slice().into()), ..Stand::issuer() };
     assert_eq!(stand.identifier(given, Stand::resource()).issuers()[0].clock_ahead().await, None);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_an_issuer_says_of_itself_is_asked_for_once_in_a_while() {
+    let stand = Stand::new().await;
+    let issuer = Arc::clone(&stand.usual().issuers()[0]);
+    let place = "/realms/a/.well-known/openid-configuration";
+    let all = join_all((0..50).map(|_| issuer.metadata())).await;
+    let text = all[0].clone().unwrap();
+    assert!(text.contains("jwks_uri") && all.iter().all(|one| one.as_ref() == Some(&text)));
+    assert_eq!(stand.idp.times(place), 1);
+    // What names another issuer is not shown, and neither is what was said long ago.
+    let other = r#"{"issuer":"http://127.0.0.1:9000/realms/b","jwks_uri":"http://127.0.0.1:9000/keys"}"#;
+    stand.idp.says(place, 200, other);
+    assert_eq!(issuer.metadata().await, Some(text));
+    tokio::time::advance(Duration::from_secs(301)).await;
+    for _ in 0..10 {
+        assert_eq!(issuer.metadata().await, None);
+    }
+    assert_eq!(stand.idp.times(place), 2);
+}

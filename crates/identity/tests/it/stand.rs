@@ -249,6 +249,7 @@ impl Stand {
             resource: RESOURCE.to_owned(),
             path: "/mcp".to_owned(),
             sse: None,
+            shows_issuer: false,
             also_audiences: Vec::new(),
             issuers: vec!["a".to_owned()],
             scopes_supported: Vec::new(),
