@@ -383,6 +383,15 @@ impl Identifier {
         !is_api_key(token) && !has_three_parts(token) && !has_five_parts(token)
     }
 
+    /// Whether somebody is known by the word of an issuer that is asked about its tokens.
+    pub(crate) fn asks_about(&self, identity: &Identity) -> bool {
+        let of = |issuer: &Arc<Issuer>| {
+            issuer.can_be_asked()
+                && identity.claims.as_ref().is_some_and(|claims| claims.issuer == issuer.plan().issuer)
+        };
+        self.issuers.iter().any(of)
+    }
+
     /// Whether an issuer still stands by such a token; nothing if that cannot be found out now.
     pub(crate) async fn is_active(&self, token: &str) -> Option<bool> {
         let digest = sha256(token.as_bytes());

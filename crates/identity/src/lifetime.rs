@@ -6,17 +6,21 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use auth::{Claims, Identity};
+use base::owned_task::OwnedTask;
 use http::HeaderMap;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::identifier::Identifier;
 use crate::introspect::GOOD;
+use crate::jwk::sha256;
 use crate::revocations::Revocations;
 use crate::shown::Shown;
 
 /// How long to wait if the store is away.
 const REVOCATIONS_AWAY: Duration = Duration::from_secs(1);
+/// How long to wait if the issuer is.
+const ISSUER_AWAY: Duration = Duration::from_secs(5);
 
 /// The time for which somebody's credentials are good: it is over when they expire or are revoked, or when the issuer no longer
 /// stands by them.
@@ -25,15 +29,16 @@ pub struct Lifetime {
     claims: Option<Arc<Claims>>,
     until: Option<Instant>,
     revocations: Option<(Arc<Revocations>, watch::Receiver<u64>)>,
-    /// A token that says nothing itself, and when its issuer is asked about it again.
-    asked: Option<(Box<str>, Instant)>,
+    asked: Option<Asked>,
 }
 
-/// What may have ended it.
-enum May {
-    Time,
-    Revocation,
-    Issuer,
+/// A token that says nothing itself.
+struct Asked {
+    token: Arc<str>,
+    /// When its issuer is asked about it again.
+    again: Instant,
+    /// The question that is under way. It goes on, whoever waits for its answer.
+    question: Option<(OwnedTask, oneshot::Receiver<Option<bool>>)>,
 }
 
 impl Lifetime {
@@ -43,12 +48,13 @@ impl Lifetime {
         let now = Instant::now();
         let left = |until: SystemTime| until.duration_since(identifier.now()).unwrap_or_default();
         let token = Shown::read(headers, "").ok().map(|shown| shown.token);
-        let opaque = token.filter(|token| Identifier::is_opaque(token));
+        // Somebody whom a proxy in front has named may have sent a token, too, which is none of ours.
+        let opaque = token.filter(|token| Identifier::is_opaque(token) && identifier.asks_about(identity));
         Self {
             claims: identity.claims.clone(),
             until: identity.until.map(|until| now + left(until)),
             revocations: identifier.revocations().map(|of| (Arc::clone(of), of.changes())),
-            asked: opaque.map(|token| (token.into(), now + GOOD)),
+            asked: opaque.map(Asked::new),
             identifier: Arc::clone(identifier),
         }
     }
@@ -67,24 +73,50 @@ impl Lifetime {
             if self.claims.as_deref().is_some_and(|claims| self.identifier.is_revoked(claims)) {
                 return;
             }
-            let (until, again) = (self.until, self.asked.as_ref().map(|(_, again)| *again));
-            let may = tokio::select! {
-                () = at(until) => May::Time,
-                () = changed(self.revocations.as_mut()) => May::Revocation,
-                () = at(again) => May::Issuer,
-            };
-            match may {
-                May::Time => return,
-                May::Revocation => {}
-                May::Issuer => {
-                    let Some((token, again)) = &mut self.asked else { continue };
-                    // While the issuer is away, what it has said last goes on.
-                    if self.identifier.is_active(token).await == Some(false) {
-                        return;
-                    }
-                    *again = Instant::now() + GOOD;
-                }
+            tokio::select! {
+                () = at(self.until) => return,
+                () = changed(self.revocations.as_mut()) => {}
+                () = denied(self.asked.as_mut(), &self.identifier) => return,
             }
+        }
+    }
+}
+
+impl Asked {
+    fn new(token: &str) -> Self {
+        Self { token: token.into(), again: Instant::now() + spread(token, GOOD), question: None }
+    }
+}
+
+/// That time, and up to a quarter of it, by the token: those that come together after a restart are not asked about together for
+/// ever.
+fn spread(token: &str, time: Duration) -> Duration {
+    time + time / 1024 * u32::from(sha256(token.as_bytes())[0])
+}
+
+/// Waits until the issuer stands by the token no more. Cancel safe.
+async fn denied(asked: Option<&mut Asked>, identifier: &Arc<Identifier>) {
+    let Some(Asked { token, again, question }) = asked else { return pending().await };
+    loop {
+        let (_asking, answer) = match question {
+            Some(under_way) => under_way,
+            None => {
+                sleep_until(*again).await;
+                let (identifier, token) = (Arc::clone(identifier), Arc::clone(token));
+                let (tell, answer) = oneshot::channel();
+                let asking = OwnedTask::spawn(async move {
+                    // Nobody may want to know any more.
+                    tell.send(identifier.is_active(&token).await).ok();
+                });
+                question.insert((asking, answer))
+            }
+        };
+        let active = answer.await.ok().flatten();
+        *question = None;
+        // While the issuer is away, what it has said last goes on.
+        *again = Instant::now() + spread(token, if active.is_some() { GOOD } else { ISSUER_AWAY });
+        if active == Some(false) {
+            return;
         }
     }
 }

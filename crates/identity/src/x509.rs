@@ -42,11 +42,6 @@ pub(crate) fn read(der: &[u8], name: CertificateName) -> Result<Says, Certificat
     Ok(Says { subject, until: end(&certificate) })
 }
 
-/// Until when a certificate is good; one that cannot be read says nothing of that.
-pub(crate) fn until(der: &[u8]) -> Option<SystemTime> {
-    X509Certificate::from_der(der).ok().map(|(_, certificate)| end(&certificate))
-}
-
 fn end(certificate: &X509Certificate<'_>) -> SystemTime {
     let seconds = u64::try_from(certificate.validity().not_after.timestamp()).unwrap_or(0);
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).unwrap_or(SystemTime::UNIX_EPOCH)

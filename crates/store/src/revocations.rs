@@ -66,15 +66,16 @@ impl Store {
         (what, name): (Revoked, &str),
         keep: Duration,
     ) -> Result<bool, StoreFault> {
+        // Keys that were taken back are forgotten soon, and leave no less room for what an operator revokes.
         // SQLite wants a WHERE before ON CONFLICT, and this one has something to say.
         let text = "INSERT INTO portolan_revocation (issuer, kind, name, revoked_at, expires_at) \
                     SELECT CAST($1 AS TEXT), CAST($2 AS TEXT), CAST($3 AS TEXT), {now}, {now} + CAST($4 AS {integer}) \
-                    WHERE (SELECT COUNT(*) FROM portolan_revocation WHERE expires_at > {now}) < CAST($5 AS {integer}) \
+                    WHERE (SELECT COUNT(*) FROM portolan_revocation WHERE expires_at > {now} AND issuer <> CAST($6 AS TEXT)) < CAST($5 AS {integer}) \
                     OR EXISTS (SELECT 1 FROM portolan_revocation WHERE issuer = $1 AND kind = $2 AND name = $3) \
                     ON CONFLICT (issuer, kind, name) DO UPDATE \
                     SET revoked_at = excluded.revoked_at, expires_at = excluded.expires_at RETURNING name";
         let most = i64::try_from(MOST_REVOCATIONS).unwrap_or(i64::MAX);
-        let parameters = cells![issuer, what.word(), name, millis(keep), most];
+        let parameters = cells![issuer, what.word(), name, millis(keep), most, API_KEYS];
         let is_there = self.one(text, parameters).await?.is_some();
         self.revocations_changed().await?;
         Ok(is_there)

@@ -17,8 +17,10 @@ use rustls::{
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, UnixTime};
 
-/// The most certificates that are looked at on the way to an authority.
-const MOST_CERTIFICATES: usize = 10;
+/// The most certificates that a client may present, its own among them, and the most bytes of them: a way to an authority is sought in
+/// every order of them, and they are held as long as the connection is.
+const MOST_CERTIFICATES: usize = 4;
+const MOST_BYTES: usize = 16 * 1024;
 
 /// What a client has presented, in DER, its own first.
 #[derive(Clone, PartialEq, Eq)]
@@ -101,7 +103,7 @@ impl Authorities {
     pub fn vouch(&self, chain: &[Vec<u8>], now: SystemTime) -> Result<(), Unvouched> {
         let chain: Vec<_> = chain.iter().map(|one| CertificateDer::from(one.as_slice())).collect();
         let (own, others) = chain.split_first().ok_or(Unvouched::Broken)?;
-        if others.len() > MOST_CERTIFICATES {
+        if chain.len() > MOST_CERTIFICATES {
             return Err(Unvouched::Broken);
         }
         let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
@@ -145,10 +147,14 @@ impl ClientCertVerifier for Possession {
 
     fn verify_client_cert(
         &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
+        own: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
         _now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
+        let bytes = others.iter().fold(own.len(), |bytes, one| bytes + one.len());
+        if others.len() >= MOST_CERTIFICATES || bytes > MOST_BYTES {
+            return Err(CertificateError::ApplicationVerificationFailure.into());
+        }
         Ok(ClientCertVerified::assertion())
     }
 
