@@ -33,5 +33,6 @@ pub mod sink;
 pub mod start_places;
 pub mod sync;
 pub mod under_way;
+pub mod uris;
 pub mod withheld;
 pub mod world;

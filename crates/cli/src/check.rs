@@ -156,9 +156,9 @@ async fn connect(plan: Plan) -> Result<Exit, Fault> {
 /// How a server is, what is odd about it, and what it offers.
 type Reached = Result<(String, Vec<String>, Offered), Fault>;
 /// The same without the last.
-type Shown = Result<(String, Vec<String>), Fault>;
+type Told = Result<(String, Vec<String>), Fault>;
 
-fn lines((name, width): (&str, usize), reached: &Shown, took: Option<Lasting>) -> String {
+fn lines((name, width): (&str, usize), reached: &Told, took: Option<Lasting>) -> String {
     let paint = Paint::stdout();
     let (tint, state, text, odd) = match reached {
         Ok((text, odd)) => (paint.good, "up  ", text.clone(), odd.as_slice()),

@@ -17,7 +17,6 @@ use crate::caller::Caller;
 use crate::changes::subscription::Subscription;
 use crate::forward::filter::Answered;
 use crate::forward::record::CallRecord;
-use crate::forward::scopes::lacks_for_uri;
 use crate::outcome::Outcome;
 use crate::route::Route;
 
@@ -88,7 +87,7 @@ impl Route {
         }
         let wanted = Filter::read(call.params())?;
         if let Some(identifier) = &self.identifier {
-            let lacks = |uri: &String| lacks_for_uri(identifier, caller.whose(), Kind::Resource, uri);
+            let lacks = |uri: &String| identifier.lacks_for_uri(caller.whose(), Kind::Resource, uri);
             wanted.uris.iter().find_map(lacks).map_or(Ok(()), Err)?;
         }
         let whose = (caller.whose(), caller.era());

@@ -62,12 +62,7 @@ impl Caller {
         Self::new(&Identity::anonymous(), NOTHING_DECLARED.clone(), version::newest(Era::Modern))
     }
 
-    /// Who it is.
-    pub(crate) fn identity(&self) -> Identity {
-        Identity { principal: self.principal.clone(), until: self.until, claims: self.claims.clone() }
-    }
-
-    /// The same by parts.
+    /// Who it is, by parts.
     pub(crate) fn whose(&self) -> (&Principal, Option<&Claims>) {
         (&self.principal, self.claims.as_deref())
     }

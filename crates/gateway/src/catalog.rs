@@ -32,7 +32,6 @@ pub(crate) mod reading;
 pub(crate) mod remarks;
 pub(crate) mod shelf;
 pub(crate) mod sight;
-pub(crate) mod uris;
 
 use self::index::Index;
 use self::label::RouteLabel;
@@ -57,6 +56,7 @@ pub(crate) struct Catalog {
     own: Member,
     /// Servers that were configured and cannot be served, and why.
     left_out: BTreeMap<String, String>,
+    /// What each caller may see.
     pub(crate) views: Views,
     /// How many entries a page of a merged list has.
     pub(crate) page_size: Option<usize>,
@@ -162,11 +162,6 @@ impl Catalog {
     /// Portolan itself, as the server of something that it calls so.
     pub(crate) fn own(&self, name: ByteString) -> Target<'_> {
         Target { server: self.members.len(), member: &self.own, name: Some(name) }
-    }
-
-    /// What a caller may see.
-    pub(crate) fn view(&self, caller: &Caller) -> View {
-        self.views.of(caller.whose())
     }
 
     /// Which server a call goes to, and what it calls the subject. A name that is not shown to the caller leads nowhere.

@@ -98,12 +98,9 @@ impl Listener {
             Hop::Forwarded { listener, .. } => listener,
         };
         let live = self.live.load_full();
-        if let Some(metadata) = protected::metadata(&live, name, (&exchange.method, exchange.uri.path())) {
-            return metadata;
-        }
         let asked = (&exchange.method, exchange.uri.path());
-        if exchange.uri.path().starts_with("/.well-known/")
-            && let Some(metadata) = Box::pin(protected::issuer_metadata(&live, name, asked)).await
+        if asked.1.starts_with("/.well-known/")
+            && let Some(metadata) = Box::pin(protected::metadata(&live, name, asked)).await
         {
             return metadata;
         }

@@ -27,9 +27,9 @@ use store::seal::Seal;
 
 use crate::caller::Caller;
 use crate::catalog::Target;
-use crate::catalog::uris::Mapping;
 use crate::forward::filter::{Answered, At, Verdict};
 use crate::forward::send::Sender;
+use base::uris::Mapping;
 
 mod client;
 mod edit;

@@ -29,7 +29,7 @@ use crate::revocations::Revocations;
 use crate::shown::{Scheme, Shown};
 use crate::token::{Measure, Verified, Word};
 use crate::tokens::{Known, TokenDigest, Tokens};
-use crate::url::normal;
+use crate::url::{likened, normal};
 
 mod in_front;
 use crate::{spiffe, strict};
@@ -189,6 +189,17 @@ impl Identifier {
         } else {
             TokenFault::UnknownIssuer
         })
+    }
+
+    /// The same of what a URI or a template names, as it is written or as its server may read it.
+    #[must_use]
+    pub fn lacks_for_uri(
+        &self,
+        identity: (&Principal, Option<&Claims>),
+        kind: Kind,
+        uri: &str,
+    ) -> Option<Refusal> {
+        self.lacks(identity, kind, &[uri, &likened(uri)])
     }
 
     /// Who vouches for its callers.
@@ -384,10 +395,9 @@ impl Identifier {
     }
 
     /// Whether somebody is known by the word of an issuer that is asked about its tokens.
-    pub(crate) fn asks_about(&self, identity: &Identity) -> bool {
+    pub(crate) fn asks_about(&self, claims: Option<&Arc<Claims>>) -> bool {
         let of = |issuer: &Arc<Issuer>| {
-            issuer.can_be_asked()
-                && identity.claims.as_ref().is_some_and(|claims| claims.issuer == issuer.plan().issuer)
+            issuer.can_be_asked() && claims.is_some_and(|claims| claims.issuer == issuer.plan().issuer)
         };
         self.issuers.iter().any(of)
     }

@@ -5,7 +5,7 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use auth::{Claims, Identity};
+use auth::Claims;
 use base::owned_task::OwnedTask;
 use http::HeaderMap;
 use tokio::sync::{oneshot, watch};
@@ -42,17 +42,21 @@ struct Asked {
 }
 
 impl Lifetime {
-    /// That of whom `identifier` has let in by these headers.
+    /// That of whom `identifier` has let in until then by these headers.
     #[must_use]
-    pub fn new(identifier: &Arc<Identifier>, identity: &Identity, headers: &HeaderMap) -> Self {
+    pub fn new(
+        identifier: &Arc<Identifier>,
+        (until, claims): (Option<SystemTime>, Option<&Arc<Claims>>),
+        headers: &HeaderMap,
+    ) -> Self {
         let now = Instant::now();
         let left = |until: SystemTime| until.duration_since(identifier.now()).unwrap_or_default();
         let token = Shown::read(headers, "").ok().map(|shown| shown.token);
         // Somebody whom a proxy in front has named may have sent a token, too, which is none of ours.
-        let opaque = token.filter(|token| Identifier::is_opaque(token) && identifier.asks_about(identity));
+        let opaque = token.filter(|token| Identifier::is_opaque(token) && identifier.asks_about(claims));
         Self {
-            claims: identity.claims.clone(),
-            until: identity.until.map(|until| now + left(until)),
+            claims: claims.cloned(),
+            until: until.map(|until| now + left(until)),
             revocations: identifier.revocations().map(|of| (Arc::clone(of), of.changes())),
             asked: opaque.map(Asked::new),
             identifier: Arc::clone(identifier),

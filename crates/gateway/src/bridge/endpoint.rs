@@ -38,7 +38,6 @@ use crate::flow::Flow;
 use crate::flow::in_flight::InFlight;
 use crate::forward::questions::Asking;
 use crate::forward::record::CallRecord;
-use crate::forward::scopes::lacks_for_uri;
 use crate::route::Route;
 use base::names::Owner;
 
@@ -384,7 +383,7 @@ impl Endpoint {
         }
         if let Some(identifier) = &self.route.identifier {
             let of = (principal, claims.identity.claims.as_deref());
-            lacks_for_uri(identifier, of, Kind::Resource, uri).map_or(Ok(()), Err)?;
+            identifier.lacks_for_uri(of, Kind::Resource, uri).map_or(Ok(()), Err)?;
         }
         let action =
             Action { method: "resources/subscribe", upstream: member.upstream.label(), name: Some(&own) };

@@ -199,7 +199,7 @@ impl Descriptions {
             return Ok((discovered, BTreeMap::new()));
         }
         // Of whose server nothing may be listed does not hear that it is there.
-        let view = self.catalog.view(caller);
+        let view = self.catalog.views.of(caller.whose());
         let kinds = [Kind::Tool, Kind::Prompt, Kind::Resource];
         let is_seen = |member: &&Member| kinds.iter().any(|kind| member.sight(&view).lists(*kind));
         let members: Vec<_> = self.catalog.members.iter().filter(is_seen).collect();

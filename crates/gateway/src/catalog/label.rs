@@ -14,8 +14,8 @@ use std::sync::Arc;
 
 use crate::catalog::index::Index;
 use crate::catalog::remarks::{Done, Remark};
-use crate::catalog::uris::map_app_uris;
 use base::names::{Names, fold};
+use base::uris::map_app_uris;
 
 /// Makes entries of what a server lists.
 pub(crate) trait Label: Send + Sync + std::fmt::Debug {

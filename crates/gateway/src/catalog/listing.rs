@@ -156,7 +156,7 @@ impl Lists {
             let why = format!("\"cursor\" is longer than {MOST_CURSOR} bytes");
             return Err(CallError::Reject(Reject::Params(why)));
         }
-        let view = self.catalog.view(caller);
+        let view = self.catalog.views.of(caller.whose());
         let key = self.key(method, cursor, caller, &view);
         let wish = Wish { method, cursor, to, key: &key, view: &view };
         let listing = match self.catalog.only() {

@@ -32,7 +32,11 @@ impl Flow {
                 let left = |until: SystemTime| Instant::now() + until.duration_since(now).unwrap_or_default();
                 let until = self.caller.until.map(left);
                 let lifetime = self.route.identifier.as_ref().map(|identifier| {
-                    Box::new(Lifetime::new(identifier, &self.caller.identity(), &self.caller.headers))
+                    Box::new(Lifetime::new(
+                        identifier,
+                        (self.caller.until, self.caller.claims.as_ref()),
+                        &self.caller.headers,
+                    ))
                 });
                 Ok(Listening { subscription, drain: self.drain, until, lifetime, is_over: false })
             }

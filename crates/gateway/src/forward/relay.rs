@@ -25,11 +25,11 @@ use transport::http::body::Pieces;
 use upstream::{Answer, Arrival, Ask, Response};
 
 use crate::caller::Caller;
-use crate::catalog::uris::{Mapping, map_error_uri, map_result_uris};
 use crate::forward::edit::{Edit, Heard};
 use crate::forward::questions::Asking;
 use crate::forward::record::{self, CallRecord};
 use crate::forward::state::Bond;
+use base::uris::{Mapping, map_error_uri, map_result_uris};
 
 /// How much of what comes while a call is suspended is kept.
 const MOST_EARLY: usize = 256;

@@ -3,8 +3,7 @@
 
 use std::sync::Arc;
 
-use auth::{Claims, Principal, Refusal};
-use identity::{Identifier, likened};
+use identity::Identifier;
 use mcp::method::Kind;
 
 use super::filter::{Admit, At, Filter, Stage};
@@ -38,20 +37,10 @@ impl Filter for Scopes {
                 self.identifier.lacks(whose, kind, &names)
             }
             kind @ (Kind::Resource | Kind::Template) => {
-                lacks_for_uri(&self.identifier, whose, kind, &subject.text)
+                self.identifier.lacks_for_uri(whose, kind, &subject.text)
             }
             Kind::Server | Kind::Task => None,
         };
         refused.map_or(Admit::PASS, |refusal| Admit::Now(Err(refusal.into())))
     }
-}
-
-/// The refusal of what a URI or a template names, as it is written or as its server may read it.
-pub(crate) fn lacks_for_uri(
-    identifier: &Identifier,
-    whose: (&Principal, Option<&Claims>),
-    kind: Kind,
-    uri: &str,
-) -> Option<Refusal> {
-    identifier.lacks(whose, kind, &[uri, &likened(uri)])
 }

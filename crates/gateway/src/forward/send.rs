@@ -19,11 +19,11 @@ use tokio::time::Duration;
 use upstream::{Answer, Order};
 
 use crate::caller::Caller;
-use crate::catalog::uris::Mapping;
 use crate::catalog::{Catalog, Target};
 use crate::forward::filter::Admitted;
 use crate::forward::relay::{Errand, Relay};
 use crate::forward::state::Bond;
+use base::uris::Mapping;
 
 /// Sends the calls of one route.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
-use identity::{Identifier, Lifetime, WELL_KNOWN};
+use identity::{Identifier, Lifetime};
 use mcp::version::Era;
 use transport::http::body::ReplyBody;
 use transport::http::server::Exchange;
@@ -18,24 +18,36 @@ use super::heads::{self, Needed};
 use crate::live::Live;
 use crate::route::Route;
 
-/// Where clients look for an authorization server (RFC 8414 §3).
+/// Where clients look for an authorization server (RFC 8414 §3); those of 2025-03-26 do so at the origin of the endpoint
+/// (2025-03-26 `basic/authorization` §Server Metadata Discovery).
 const AUTHORIZATION_SERVER: &str = "/.well-known/oauth-authorization-server";
 
-/// The metadata of a protected resource of this listener, if they are asked for: open to all, from any page (RFC 9728 §3.1).
-pub(super) fn metadata(
+/// The metadata of a protected resource of this listener, or of its issuer, if they are asked for: open to all, from any page (RFC
+/// 9728 §3.1).
+pub(super) async fn metadata(
     live: &Live,
     listener: &str,
     (method, path): (&Method, &str),
 ) -> Option<Response<ReplyBody>> {
-    if !path.starts_with(WELL_KNOWN) || !matches!(*method, Method::GET | Method::HEAD) {
+    if !matches!(*method, Method::GET | Method::HEAD) {
         return None;
     }
-    let metadata = live.metadata_at(listener, path)?;
-    Some(open_to_all(Bytes::copy_from_slice(metadata.as_bytes())))
+    if path != AUTHORIZATION_SERVER {
+        return live.metadata_at(listener, path).map(open_to_all);
+    }
+    let said = live.issuer_of(listener)?.metadata().await;
+    Some(said.as_deref().map_or_else(unknown_issuer, open_to_all))
 }
 
-fn open_to_all(document: Bytes) -> Response<ReplyBody> {
-    let mut response = heads::json(StatusCode::OK, document);
+fn unknown_issuer() -> Response<ReplyBody> {
+    let why = "what the authorization server says of itself cannot be fetched now; try again\n";
+    let mut response = heads::text(StatusCode::SERVICE_UNAVAILABLE, why);
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
+    response
+}
+
+fn open_to_all(document: &str) -> Response<ReplyBody> {
+    let mut response = heads::json(StatusCode::OK, Bytes::copy_from_slice(document.as_bytes()));
     response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("max-age=300"));
     response
@@ -52,26 +64,6 @@ pub(super) fn connection(exchange: &Exchange) -> Connection<'_> {
         chain: certificate.map_or(&[], |presented| &presented.chain),
         thumbprint: certificate.map(|presented| &presented.thumbprint),
     }
-}
-
-/// What the listener's one issuer says of itself, if that is asked for and is to be shown: clients of 2025-03-26 look for it at the
-/// origin (2025-03-26 `basic/authorization` §Server Metadata Discovery).
-pub(super) async fn issuer_metadata(
-    live: &Live,
-    listener: &str,
-    (method, path): (&Method, &str),
-) -> Option<Response<ReplyBody>> {
-    if path != AUTHORIZATION_SERVER || !matches!(*method, Method::GET | Method::HEAD) {
-        return None;
-    }
-    let said = live.issuer_of(listener)?.metadata().await;
-    let Some(said) = said else {
-        let why = "what the authorization server says of itself cannot be fetched now; try again\n";
-        let mut response = heads::text(StatusCode::SERVICE_UNAVAILABLE, why);
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
-        return Some(response);
-    };
-    Some(open_to_all(Bytes::copy_from_slice(said.as_bytes())))
 }
 
 /// What is answered to whom the gate does not let in, at the path of the route's HTTP+SSE streams or at its own.
@@ -101,7 +93,10 @@ pub(super) fn held_against(route: &Route, identity: &Identity) -> Result<(), Ref
 
 /// How long the credentials are good that a request came with, if anybody asks for any.
 pub(super) fn lifetime(route: &Route, identity: &Identity, headers: &HeaderMap) -> Option<Lifetime> {
-    route.identifier.as_ref().map(|identifier| Lifetime::new(identifier, identity, headers))
+    route
+        .identifier
+        .as_ref()
+        .map(|identifier| Lifetime::new(identifier, (identity.until, identity.claims.as_ref()), headers))
 }
 
 /// A stream ends when the credentials end that opened it, and its client comes back with others.

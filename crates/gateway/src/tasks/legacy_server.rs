@@ -26,7 +26,7 @@ use upstream::{Arrival, Ask, PendingReply};
 
 use super::client::Courier;
 use super::{Failed, RouteTasks, Subject, result_of};
-use crate::catalog::uris::{Mapping, map_result_uris};
+use base::uris::{Mapping, map_result_uris};
 
 /// How long `tasks/get` waits for the question of a task that waits for its client. Later ones are seen the next time.
 const GATHER: Duration = Duration::from_secs(1);

@@ -22,9 +22,9 @@ use mcp::version::{Era, Revision};
 use tokio::time::{Duration, Instant, sleep};
 
 use super::{Failed, Subject, Tasks, result_of};
-use crate::catalog::uris::{Mapping, map_result_uris};
 use crate::forward::questions::Asking;
 use crate::forward::round::{Round, RoundStep, Rounds, Waited};
+use base::uris::{Mapping, map_result_uris};
 
 /// How long to wait before asking again, if the server does not say; and within which bounds it may say so.
 const PAUSE: Duration = Duration::from_secs(1);

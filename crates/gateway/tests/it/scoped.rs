@@ -99,7 +99,9 @@ async fn a_list_holds_what_its_token_is_good_for() {
             }
         }
         for (method, ..) in LISTS {
-            assert_eq!(asked(&theirs, method), servers.len(), "a server's own pages are for all: {method}");
+            // Portolan itself has declared something else, and reads the tools at the start.
+            let for_all = servers.len() * if method == "tools/list" { 2 } else { 1 };
+            assert_eq!(asked(&theirs, method), for_all, "a server's own pages are for all: {method}");
         }
     }
 }

@@ -158,7 +158,7 @@ async fn what_was_opened_is_over_when_it_is_revoked() {
     let other = stand.token(&[("jti", "\"t2\"")]);
     let open = async |token: &str| {
         let identity = Request::bearer(token).at(&replica.identifier).await.unwrap();
-        Lifetime::new(&replica.identifier, &identity, &authorization(token))
+        Lifetime::new(&replica.identifier, (identity.until, identity.claims.as_ref()), &authorization(token))
     };
     let mut by_key = open(key.text()).await;
     let (mut one, mut two) = (open(&stand.token(&[])).await, open(&other).await);
@@ -189,7 +189,8 @@ async fn what_was_opened_is_over_when_its_issuer_says_so() {
     stand.idp.says("/introspect", 200, &active);
     let identity = Request::bearer("opaque").at(&identifier).await.unwrap();
     assert_eq!(identity.until, None);
-    let mut opened = [0; 20].map(|_| Lifetime::new(&identifier, &identity, &authorization("opaque")));
+    let mut opened = [0; 20]
+        .map(|_| Lifetime::new(&identifier, (None, identity.claims.as_ref()), &authorization("opaque")));
     let mut all = Box::pin(futures_util::future::join_all(opened.iter_mut().map(Lifetime::over)));
     for minute in 1..5 {
         stand.advance(76);
