@@ -93,8 +93,11 @@ pub(crate) fn take(
     if plan.allow.as_ref().is_some_and(|allow| !allow.is_match(&says.subject)) {
         return Err(CertificateFault::NotAllowed);
     }
-    // It was in time a moment ago, as all on the way to the authority were.
+    // As all on the way to the authority are in time now.
     let until = says.until;
+    if until <= now {
+        return Err(CertificateFault::Expired);
+    }
     let issuer = issuer_name(&plan.name);
     let principal = Principal::of(&issuer, &says.subject, None);
     let claims = Claims { issuer, subject: says.subject, scopes: plan.scopes.clone(), ..Claims::default() };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
-use auth::{Action, Identity, Principal};
+use auth::{Action, Claims, Identity, Principal};
 use base::error::CallError;
 use base::plan::Limits;
 use base::reply;
@@ -283,7 +283,7 @@ impl Endpoint {
             "resources/unsubscribe" => {
                 if let Some(held) = self.sessions.held(claims) {
                     lock(&held.interests).remove(&uri_of(message)?);
-                    held.interests_changed.send_modify(|count| *count += 1);
+                    held.interests_changed.send_replace(claims.identity.claims.clone());
                     Box::pin(self.remember_interests(claims)).await?;
                 }
             }
@@ -422,7 +422,7 @@ impl Endpoint {
             }
             interests.insert(uri.to_owned(), interest);
         }
-        held.interests_changed.send_modify(|count| *count += 1);
+        held.interests_changed.send_replace(claims.identity.claims.clone());
         Ok(None)
     }
 
@@ -449,6 +449,7 @@ impl Endpoint {
         Notifications {
             endpoint: self,
             held,
+            principal: claims.identity.principal,
             unready,
             subscription,
             aside,
@@ -469,13 +470,14 @@ impl Endpoint {
 pub(crate) struct Notifications {
     endpoint: Arc<Endpoint>,
     held: Arc<SessionState>,
+    principal: Principal,
     /// The session's name, as long as its client may not be told anything yet, and until when that is waited for.
     unready: Option<(Arc<str>, Instant)>,
     subscription: Subscription,
     /// What legacy servers ask, or say to this one client, outside of any call.
     aside: mpsc::Receiver<UnsolicitedMessage>,
     asking: Asking,
-    interests: tokio::sync::watch::Receiver<u64>,
+    interests: tokio::sync::watch::Receiver<Option<Arc<Claims>>>,
     streams: tokio::sync::watch::Receiver<u64>,
     number: u64,
     /// Whether the session wants to hear of other resources than the subscription knows.
@@ -500,7 +502,9 @@ impl Notifications {
         }
         loop {
             if self.outdated {
-                self.subscription.change(&self.endpoint.route.changes, all_changes(&self.held)).await;
+                let claims = self.interests.borrow_and_update().clone();
+                let whose = (&self.principal, claims.as_deref());
+                self.subscription.change(&self.endpoint.route.changes, all_changes(&self.held), whose).await;
                 self.outdated = false;
             }
             let woken = tokio::select! {

@@ -130,6 +130,8 @@ impl Endpoint {
             if has_missed {
                 stream.tell_everything();
             }
+            let held = self.sessions.hold(claims, self.now());
+            held.interests_changed.send_replace(claims.identity.claims.clone());
             return Ok(SeatedReader::on(reader, seat));
         }
         let mut notifications = Arc::clone(&self).notifications(claims.clone()).await;

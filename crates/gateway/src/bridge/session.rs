@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use auth::{Identity, Principal};
+use auth::{Claims, Identity, Principal};
 use base::plan::Limits;
 use base::random;
 use base::sync::lock;
@@ -76,8 +76,8 @@ pub(crate) struct SessionState {
     pub(crate) questions: Arc<Questions>,
     /// Resources that it wants to hear of, under public URIs.
     pub(crate) interests: Mutex<BTreeMap<String, Interest>>,
-    /// Counts changes of the interests.
-    pub(crate) interests_changed: watch::Sender<u64>,
+    /// Tells of changes of the interests: as whom the client has come last. Its token may be good for other things than the one before.
+    pub(crate) interests_changed: watch::Sender<Option<Arc<Claims>>>,
     /// Counts notification streams: the newest is the one that is told.
     pub(crate) streams: watch::Sender<u64>,
     /// What its streams said.
@@ -175,7 +175,7 @@ impl Sessions {
             level: Mutex::default(),
             questions: Arc::default(),
             interests: Mutex::default(),
-            interests_changed: watch::Sender::new(0),
+            interests_changed: watch::Sender::new(None),
             streams: watch::Sender::new(0),
             recordings: Arc::new(Recordings::new(&claims.name, Arc::clone(&self.budget))),
         });

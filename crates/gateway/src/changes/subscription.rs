@@ -152,7 +152,9 @@ impl Subscription {
     }
 
     /// Wants something else from now on. What has come meanwhile waits, so nothing is missed and nothing told twice.
-    pub(crate) async fn change(&mut self, changes: &Changes, wanted: Filter) {
+    /// It is for the view of whoever wants it now.
+    pub(crate) async fn change(&mut self, changes: &Changes, wanted: Filter, whose: Whose<'_>) {
+        self.view = changes.views.of(whose);
         self.terms = Honoured::settle(changes, &wanted, self.era, &self.view).await;
     }
 

@@ -160,3 +160,60 @@ async fn a_subscription_tells_of_what_is_shown() {
     let next = streams[1].event().await.unwrap();
     assert!(next.contains("file:///secret/x"), "{next}");
 }
+
+/// A legacy client's stream goes by the token with which the client came last: one session may see several, and a stream goes on.
+#[tokio::test(start_paused = true)]
+async fn a_sessions_stream_goes_by_the_last_token() {
+    let (stand, servers) = stand(&["a"], None).await;
+    let client = &stand.running.client;
+    let (less, more) = (stand.token("alice", ""), stand.token("alice", "secrets"));
+    let post = async |token: &str, session: &str, body: &str| {
+        let bearer = format!("Bearer {token}");
+        let mut headers = vec![("authorization", bearer.as_str())];
+        headers.extend((!session.is_empty()).then_some(("mcp-session-id", session)));
+        client.post(&headers, body.as_bytes()).await
+    };
+    let hello = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"c","version":"1"}}}"#;
+    let session = post(&less, "", hello).await.header("mcp-session-id").unwrap().to_owned();
+    let ready = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
+    assert_eq!(post(&less, &session, ready).await.status, 202);
+    let get = async |token: &str| {
+        let bearer = format!("Bearer {token}");
+        let headers = [
+            ("authorization", bearer.as_str()),
+            ("mcp-session-id", &session),
+            ("accept", "text/event-stream"),
+        ];
+        client.send(&client.request("GET /mcp", &headers, b"")).await
+    };
+    let mut stream = get(&less).await;
+    let subscribe = |uri: &str| {
+        format!(r#"{{"jsonrpc":"2.0","id":1,"method":"resources/subscribe","params":{{"uri":"{uri}"}}}}"#)
+    };
+    assert_eq!(post(&less, &session, &subscribe("file:///secret/x")).await.status, 403);
+    for uri in ["file:///secret/x", "file:///open/x"] {
+        let answer = post(&more, &session, &subscribe(uri)).await.response().await;
+        assert!(answer.contains(r#""result""#), "{answer}");
+    }
+    let told = async |stream: &mut testkit::http::Reply| loop {
+        let event = stream.event().await.expect("another event");
+        if event.contains("updated") {
+            break event;
+        }
+    };
+    let tell = async || {
+        for uri in ["file:///secret/x", "file:///open/x"] {
+            servers[0].tell("notifications/resources/updated", &format!(r#""uri":"{uri}""#)).await;
+        }
+    };
+    testkit::idle().await;
+    tell().await;
+    assert!(told(&mut stream).await.contains("file:///secret/x"));
+    assert!(told(&mut stream).await.contains("file:///open/x"));
+    drop(stream);
+    let mut stream = get(&less).await;
+    testkit::idle().await;
+    tell().await;
+    let first = told(&mut stream).await;
+    assert!(first.contains("file:///open/x"), "{first}");
+}
