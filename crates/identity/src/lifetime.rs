@@ -141,7 +141,7 @@ async fn changed(revocations: Option<&mut (Arc<Revocations>, watch::Receiver<u64
         }
     }
     if changes.changed().await.is_err() {
-        pending().await
+        pending::<()>().await;
     }
 }
 

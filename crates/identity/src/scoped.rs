@@ -110,7 +110,7 @@ impl Narrow for Scoped {
             "resources/read" | "resources/subscribe" => {
                 // No URI has a brace (RFC 3986 §2), and every template that is not a URI itself has one (RFC 6570 §2).
                 let kind = if own.contains('{') { Kind::Template } else { Kind::Resource };
-                let public = names.public_uri(number, own).unwrap_or(own.into());
+                let public = names.public_uri(number, own).unwrap_or_else(|| own.into());
                 (kind, vec![likened(&public), public.into_owned()])
             }
             _ => return true,

@@ -19,6 +19,7 @@ pub use self::proxies::{CarriedPlan, CertificateForm, Peers, ProxyPlan};
 /// Who vouches for callers: an authorization server, or another maker of signed tokens. Two that are the same are one issuer,
 /// which a reload leaves alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of the configuration")]
 pub struct IssuerPlan {
     /// Its name in the configuration.
     pub name: String,
@@ -237,6 +238,7 @@ impl fmt::Debug for IntrospectionPlan {
 
 /// What a route asks of its callers: it is a protected resource (RFC 9728).
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of the configuration")]
 pub struct ResourcePlan {
     /// The route's name, which a key of Portolan's own may be limited to.
     pub route: String,
