@@ -355,6 +355,9 @@ table! {
         /// The header in which a proxy in front sends its tokens, such as `"Cf-Access-Jwt-Assertion"`. They are good there, and not
         /// in `Authorization`.
         token_header: String,
+        /// The ARN of the AWS load balancer that signs its tokens, in `token_header`. Then `jwks_url` is where its keys are, each under
+        /// its name.
+        signer: String,
         /// Which of its claims mean what.
         claims: ClaimNames,
         /// Claim → values, of which its tokens must have one. `a.b` is the claim `b` in the claim `a`.

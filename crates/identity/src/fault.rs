@@ -24,6 +24,7 @@ pub enum TokenFault {
     SeveralKeys,
     Signature,
     Audience,
+    Signer,
     NoExpiry,
     Time,
     Expired,
@@ -47,7 +48,7 @@ pub enum TokenFault {
 
 impl TokenFault {
     /// All of them.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 36] = [
         Self::NotThreeParts,
         Self::Encrypted,
         Self::NotBase64,
@@ -64,6 +65,7 @@ impl TokenFault {
         Self::SeveralKeys,
         Self::Signature,
         Self::Audience,
+        Self::Signer,
         Self::NoExpiry,
         Self::Time,
         Self::Expired,
@@ -105,6 +107,7 @@ impl TokenFault {
             Self::SeveralKeys => "the token does not say which key of its issuer has signed it",
             Self::Signature => "the signature of the token is wrong",
             Self::Audience => "the token was not issued for this endpoint",
+            Self::Signer => "the token is signed by another load balancer",
             Self::NoExpiry => "the token does not say when it expires",
             Self::Time => "a time in the token is no time",
             Self::Expired => "the token has expired",

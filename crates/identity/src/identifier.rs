@@ -302,6 +302,7 @@ impl Identifier {
         if !measure.takes_type(header.kind.as_deref()) {
             return Err(TokenFault::Type);
         }
+        measure.is_signers(&header.members, jws.is_padded)?;
         let ask = || {
             let key = header.key.as_deref().map(str::to_owned);
             Ok(Looked::Ask { issuer: number, algorithm, key })

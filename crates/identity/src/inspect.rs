@@ -47,6 +47,8 @@ impl Identifier {
         let allowed = header.algorithm.filter(|one| issuer.plan().algorithms.contains(one));
         let allowed = allowed.ok_or(TokenFault::Algorithm).map(drop);
         let kind = if measure.takes_type(header.kind.as_deref()) { Ok(()) } else { Err(TokenFault::Type) };
+        let signers = measure.is_signers(&header.members, jws.is_padded);
+        drop(note(found, "signer", said(&header.members, "signer"), signers));
         drop(note(found, "alg", said(&header.members, "alg"), allowed));
         drop(note(found, "typ", said(&header.members, "typ"), kind));
         let signed = is_signed(issuer, &header, &jws).await;

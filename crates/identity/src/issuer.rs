@@ -11,6 +11,7 @@ use base::sync::lock;
 use base::under_way::{Asking, UnderWay, came_until};
 use base::world::World;
 use tokio::time::{Instant, sleep, timeout};
+use transport::http::client::Destination;
 
 use crate::discover;
 use crate::fetch::{FetchFault, Fetcher, PATIENCE, shown};
@@ -28,6 +29,10 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// After so long they are fetched anew, beside the calls: an issuer that has taken a key back must be heard.
 const STALE: Duration = Duration::from_secs(600);
 
+/// The most keys that are known by name, and the longest name: a UUID has 36 bytes.
+const MOST_NAMED: usize = 20;
+const LONGEST_NAME: usize = 64;
+
 /// An issuer, with what is known of its keys.
 #[derive(Debug)]
 pub struct Issuer {
@@ -39,6 +44,8 @@ pub struct Issuer {
     /// After so many seconds they are old.
     stale: AtomicU64,
     attempts: Mutex<Attempts>,
+    /// Held by who asks for a key by its name.
+    naming: tokio::sync::Mutex<()>,
     missing: MissingKeys,
     under_way: UnderWay<(), Result<Arc<KeySet>, NoKeys>>,
     metadata: tokio::sync::Mutex<Option<(Instant, Option<Arc<str>>)>>,
@@ -47,7 +54,7 @@ pub struct Issuer {
 /// The keys of an issuer at one time.
 #[derive(Debug)]
 pub(crate) struct KeySet {
-    keys: Vec<Key>,
+    keys: Vec<Arc<Key>>,
     fetched: Instant,
     /// Changes when a key is there no more, or another.
     pub(crate) generation: u64,
@@ -78,7 +85,7 @@ pub(crate) enum Choice<'k> {
 impl KeySet {
     /// RFC 7515 §4.1.4; without a name, only a key that is the only one to fit.
     pub(crate) fn choose(&self, algorithm: Algorithm, id: Option<&str>) -> Choice<'_> {
-        let is_named = |key: &&Key| id.is_none() || key.id.as_deref() == id;
+        let is_named = |key: &&Arc<Key>| id.is_none() || key.id.as_deref() == id;
         let mut fitting = self.keys.iter().filter(|key| key.fits(algorithm)).filter(is_named);
         match (fitting.next(), fitting.next()) {
             (None, _) => Choice::None,
@@ -90,7 +97,8 @@ impl KeySet {
     fn is_same(&self, other: &[Key]) -> bool {
         let key = |key: &Key| (key.id.clone(), key.thumbprint);
         let theirs: Vec<_> = other.iter().map(key).collect();
-        self.keys.len() == theirs.len() && self.keys.iter().map(key).all(|one| theirs.contains(&one))
+        self.keys.len() == theirs.len()
+            && self.keys.iter().map(|known| key(known)).all(|one| theirs.contains(&one))
     }
 }
 
@@ -104,6 +112,7 @@ impl Issuer {
             keys: ArcSwapOption::empty(),
             stale: AtomicU64::new(STALE.as_secs()),
             attempts: Mutex::default(),
+            naming: tokio::sync::Mutex::default(),
             missing: MissingKeys::default(),
             under_way: UnderWay::default(),
             metadata: tokio::sync::Mutex::default(),
@@ -165,7 +174,7 @@ impl Issuer {
     /// By how many seconds the issuer's clock is ahead of ours, as far as it says so; tokens are held against both.
     pub async fn clock_ahead(&self) -> Option<i64> {
         let place = match &self.plan.keys {
-            KeySource::Given(_) => return None,
+            KeySource::Given(_) | KeySource::Named(_) => return None,
             KeySource::Url(place) => place.clone(),
             KeySource::Discover => {
                 self.fetcher.destination(discover::places(&self.plan.issuer).first()?).ok()?
@@ -208,7 +217,7 @@ impl Issuer {
     fn refresh(self: &Arc<Self>) {
         let stale = Duration::from_secs(self.stale.load(Ordering::Relaxed));
         let is_old = |known: &Arc<KeySet>| known.fetched.elapsed() > stale;
-        if !self.keys.load().as_ref().is_some_and(is_old) || matches!(self.plan.keys, KeySource::Given(_)) {
+        if !self.keys.load().as_ref().is_some_and(is_old) || !self.has_a_set() {
             return;
         }
         // While it is away this is all that its tokens cost more.
@@ -223,6 +232,9 @@ impl Issuer {
         self: &Arc<Self>,
         (algorithm, name): (Algorithm, Option<&str>),
     ) -> Result<Arc<KeySet>, NoKeys> {
+        if let KeySource::Named(below) = &self.plan.keys {
+            return self.named(below, name.unwrap_or_default()).await;
+        }
         let is_given = matches!(self.plan.keys, KeySource::Given(_));
         if let Some(known) = self.keys.load_full().filter(|_| is_given || self.missing.is_lately(name)) {
             return Ok(known);
@@ -236,6 +248,59 @@ impl Issuer {
             self.missing.put(name);
         }
         Ok(keys)
+    }
+
+    /// Whether all its keys are at one place, where they may change.
+    fn has_a_set(&self) -> bool {
+        !matches!(self.plan.keys, KeySource::Given(_) | KeySource::Named(_))
+    }
+
+    /// The keys that are known, and the one of that name. Each is asked for alone, and few at once: anybody can make names up.
+    async fn named(&self, below: &Destination, name: &str) -> Result<Arc<KeySet>, NoKeys> {
+        let has = |keys: &Arc<KeySet>| keys.keys.iter().any(|key| key.id.as_deref() == Some(name));
+        let nothing = || Arc::new(KeySet { keys: Vec::new(), fetched: Instant::now(), generation: 0 });
+        let known = || self.keys.load_full().unwrap_or_else(nothing);
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        if name.is_empty()
+            || name.len() > LONGEST_NAME
+            || !name.bytes().all(is_name)
+            || self.missing.is_lately(Some(name))
+        {
+            return Ok(known());
+        }
+        let _alone = self.naming.lock().await;
+        if self.keys.load_full().is_some_and(|keys| has(&keys)) || self.missing.is_lately(Some(name)) {
+            return Ok(known());
+        }
+        let fetched = timeout(PATIENCE, self.fetch_named(below, name)).await;
+        match fetched.unwrap_or_else(|_elapsed| Err(FetchFault("it did not answer in time".to_owned()))) {
+            Ok(None) => self.missing.put(Some(name)),
+            Ok(Some(key)) => {
+                let mut keys = vec![Arc::new(key)];
+                keys.extend(known().keys.iter().take(MOST_NAMED - 1).cloned());
+                // They are never taken back, so what is known by one goes on.
+                let set = KeySet { keys, fetched: Instant::now(), generation: 0 };
+                self.keys.store(Some(Arc::new(set)));
+            }
+            Err(FetchFault(why)) => {
+                tracing::warn!(issuer = self.plan.name, "a key of it cannot be fetched: {why}");
+                return Err(NoKeys { retry_after: FIRST_PAUSE });
+            }
+        }
+        Ok(known())
+    }
+
+    async fn fetch_named(&self, below: &Destination, name: &str) -> Result<Option<Key>, FetchFault> {
+        let place = self.fetcher.destination(&format!("{}{name}", below.url()))?;
+        let answered = self.fetcher.get(&place).await?;
+        match answered.status {
+            200 => {}
+            403 | 404 => return Ok(None),
+            status => return Err(FetchFault(format!("{} answers with HTTP {status}", shown(&place)))),
+        }
+        let text = std::str::from_utf8(&answered.body).unwrap_or_default();
+        let key = Key::of_pem(text, name);
+        key.map(Some).map_err(|LeftOut(why)| FetchFault(format!("{}: {why}", shown(&place))))
     }
 
     /// Who asks while it is asked already waits for the same answer.
@@ -272,7 +337,7 @@ impl Issuer {
 
     /// How long it is to be left alone yet. If not at all, it is as if it were asked now.
     fn pause(&self) -> Option<Duration> {
-        if let KeySource::Given(_) = self.plan.keys {
+        if !self.has_a_set() {
             return Some(PAUSE);
         }
         let mut attempts = lock(&self.attempts);
@@ -295,6 +360,7 @@ impl Issuer {
             Some(known) => known.generation + 1,
             None => 0,
         };
+        let keys = keys.into_iter().map(Arc::new).collect();
         let set = Arc::new(KeySet { keys, fetched: Instant::now(), generation });
         self.keys.store(Some(Arc::clone(&set)));
         set
@@ -303,6 +369,7 @@ impl Issuer {
     async fn fetch(&self) -> Result<(Vec<Key>, Vec<LeftOut>), FetchFault> {
         let place = match &self.plan.keys {
             KeySource::Given(text) => return read(text, &self.plan),
+            KeySource::Named(_) => return Ok((Vec::new(), Vec::new())),
             KeySource::Url(place) => place.clone(),
             KeySource::Discover => discover::keys(&self.fetcher, &self.plan.issuer).await?,
         };

@@ -8,6 +8,8 @@ use aws_lc_rs::signature::{
     self, EcdsaVerificationAlgorithm, ParsedPublicKey, RsaParameters, VerificationAlgorithm,
 };
 use base::plan::identity::Algorithm;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use mcp::json::{self, Object};
 
 use crate::{spiffe, strict};
@@ -16,6 +18,12 @@ use crate::{spiffe, strict};
 pub(crate) const MOST_KEYS: usize = 100;
 /// The fewest bytes of an RSA modulus (RFC 7518 §3.3: 2048 bits), and the most: checking takes longer with each.
 const RSA_BYTES: std::ops::RangeInclusive<usize> = 256..=512;
+
+/// What stands before the point of such a key (RFC 5480 §2.1.1, SEC 1 §2.3.3).
+const P256: &[u8] = &[
+    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86,
+    0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00, 0x04,
+];
 
 /// A key, ready to check what is signed by one of its algorithms.
 pub(crate) struct Key {
@@ -75,6 +83,20 @@ impl Key {
         }
         let id = optional("kid")?.map(std::borrow::Cow::into_owned);
         Ok(Self { id, checks, thumbprint: material.thumbprint() })
+    }
+
+    /// A key on P-256 in PEM (RFC 5480), under a name.
+    pub(crate) fn of_pem(text: &str, name: &str) -> Result<Self, LeftOut> {
+        let wrong = LeftOut("it is no public key on P-256 in PEM");
+        let lines: String = text.lines().map(str::trim).collect();
+        let inner = lines.strip_prefix("-----BEGIN PUBLIC KEY-----");
+        let inner = inner.and_then(|rest| rest.strip_suffix("-----END PUBLIC KEY-----")).ok_or(wrong)?;
+        let der = STANDARD.decode(inner).map_err(|_fault| wrong)?;
+        let point = der.strip_prefix(P256).filter(|point| point.len() == 64).ok_or(wrong)?;
+        let (x, y) = point.split_at(32);
+        let material = Material::Curve { name: "P-256", x: x.to_vec(), y: y.to_vec() };
+        let checks = vec![(Algorithm::Es256, material.prepare(Algorithm::Es256)?)];
+        Ok(Self { id: Some(name.to_owned()), checks, thumbprint: material.thumbprint() })
     }
 
     /// Whether it can check what is signed by an algorithm.

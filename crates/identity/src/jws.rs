@@ -15,6 +15,8 @@ pub(crate) struct Jws<'a> {
     /// What is signed.
     pub(crate) signed: &'a str,
     pub(crate) signature: Vec<u8>,
+    /// Whether its parts are filled up, as RFC 7515 §2 does not have it.
+    pub(crate) is_padded: bool,
 }
 
 /// What its header says.
@@ -50,8 +52,12 @@ impl<'a> Jws<'a> {
             return Err(TokenFault::NotThreeParts);
         };
         let signed = text.get(..header.len() + 1 + claims.len()).ok_or(TokenFault::NotThreeParts)?;
-        let signature = strict::base64url(signature).ok_or(TokenFault::NotBase64)?;
-        Ok(Self { header: strict::part(header)?, claims: strict::part(claims)?, signed, signature })
+        let is_padded = text.contains('=');
+        let bare = |part: &'a str| if is_padded { strict::unpadded(part) } else { Some(part) };
+        let bare = |part: &'a str| bare(part).ok_or(TokenFault::NotBase64);
+        let signature = strict::base64url(bare(signature)?).ok_or(TokenFault::NotBase64)?;
+        let (header, claims) = (strict::part(bare(header)?)?, strict::part(bare(claims)?)?);
+        Ok(Self { header, claims, signed, signature, is_padded })
     }
 
     /// Reads the header. What would lead elsewhere for a key (`jku`, `x5u`, `jwk`, `x5c`) is not looked at: some issuers

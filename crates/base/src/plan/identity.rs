@@ -45,6 +45,8 @@ pub struct IssuerPlan {
     pub introspection: Option<IntrospectionPlan>,
     /// The header in which a proxy in front sends its tokens. They are good there, and nowhere else.
     pub token_header: Option<HeaderName>,
+    /// The load balancer that signs its tokens: their header must name it as `signer`, and then they need no `aud`.
+    pub signer: Option<String>,
     /// Tokens that were issued earlier are not good any more.
     pub not_before: Option<SystemTime>,
     /// Whether it is a trust domain of SPIFFE, whose tokens are known by their subjects.
@@ -83,6 +85,7 @@ impl IssuerPlan {
             principal_by_client: false,
             introspection: None,
             token_header: None,
+            signer: None,
             not_before: None,
             makes_svids: false,
             sign_in: true,
@@ -99,6 +102,8 @@ pub enum KeySource {
     Discover,
     /// At this URL.
     Url(Destination),
+    /// Each under its name below this URL, in PEM.
+    Named(Destination),
     /// These: the text of a JWK Set (RFC 7517 §5), as a file held it.
     Given(Arc<[u8]>),
 }

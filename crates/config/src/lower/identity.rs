@@ -68,6 +68,7 @@ impl Lowering<'_, '_> {
             let finding = self.findings.error(asked.span, "nobody is asked about tokens that a proxy sends");
             finding.help("leave out introspection, or make it another issuer");
         }
+        self.signer(&mut plan, given);
         plan.audiences = texts(given.audiences.as_ref());
         self.set(&mut plan.leeway, given.leeway.as_ref(), Duration::ZERO..=5 * MINUTE);
         plan.not_before = given.not_before.as_ref().map(|moment| moment.value.0);
@@ -105,6 +106,22 @@ impl Lowering<'_, '_> {
             return None;
         }
         Some(Some(written))
+    }
+
+    /// Who signs, if that is a load balancer.
+    fn signer(&mut self, plan: &mut IssuerPlan, given: &file::Issuer) {
+        let Some(signer) = &given.signer else { return };
+        if !signer.value.starts_with("arn:") {
+            self.findings
+                .error(signer.span, "this is no ARN")
+                .help("that of the load balancer: \"arn:aws:elasticloadbalancing:…\"");
+        }
+        if given.token_header.is_none() || given.jwks_url.is_none() {
+            let finding = self.findings.error(signer.span, "a load balancer has token_header and jwks_url");
+            finding.help("token_header = \"x-amzn-oidc-data\", jwks_url = \"https://public-keys.auth.elb.REGION.amazonaws.com/\"");
+        }
+        plan.signer = Some(signer.value.clone());
+        plan.algorithms = vec![Algorithm::Es256];
     }
 
     /// What a trust domain needs, and has not.
@@ -145,7 +162,12 @@ impl Lowering<'_, '_> {
                 None
             }
             (Some(url), None) => {
-                self.issuer_place("the keys of an issuer", url, http).map(|(_, place)| KeySource::Url(place))
+                let (written, place) = self.issuer_place("the keys of an issuer", url, http)?;
+                if given.signer.is_some() && !written.ends_with('/') {
+                    let finding = self.findings.error(url.span, "the name of a key comes behind this URL");
+                    finding.help("such as \"https://public-keys.auth.elb.eu-central-1.amazonaws.com/\"");
+                }
+                Some(if given.signer.is_some() { KeySource::Named(place) } else { KeySource::Url(place) })
             }
             (None, Some(file)) => {
                 let path = self.path(file)?;

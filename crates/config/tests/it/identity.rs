@@ -233,6 +233,8 @@ fn mistakes_say_what_to_do() {
         "[issuer.id]\nurl = \"https://id.example\"\ntoken_header = \"X-Assertion\"\n\
          introspection = { url = \"https://id.example/i\", client_id = \"a\", client_secret = \"${env:TOKEN}\" }\n"
             .to_owned(),
+        "[issuer.id]\nurl = \"https://id.example\"\nsigner = \"alb\"\n".to_owned(),
+        "[issuer.id]\nurl = \"https://id.example\"\nsigner = \"arn:x\"\ntoken_header = \"X-Data\"\njwks_url = \"https://keys.example\"\n".to_owned(),
         "[issuer.id]\nurl = \"spiffe://example.org\"\n".to_owned(),
         "[issuer.id]\nurl = \"spiffe://Example.org/a\"\njwks_file = \"x\"\n".to_owned(),
         route("issuers = [\"id\"]"),

@@ -414,3 +414,79 @@ async fn a_proxys_own_certificate_names_nobody() {
         over("192.0.2.1", &[("authorization", &clients), ("client-cert", &header)]).at(&identifier).await;
     assert_eq!(subject(outcome), "alice");
 }
+
+const ALB: &str = "arn:aws:elasticloadbalancing:eu-central-1:1:loadbalancer/app/mcp/1";
+
+/// What an AWS load balancer sends: base64 that is filled up, itself in the header, and no audience.
+fn of_alb(header: &str, claims: &str, by: &Signer) -> String {
+    let part = |bytes: &[u8]| base64::engine::general_purpose::URL_SAFE.encode(bytes);
+    let text = format!("{}.{}", part(header.as_bytes()), part(claims.as_bytes()));
+    let signature = part(&by.sign(text.as_bytes()));
+    format!("{text}.{signature}")
+}
+
+/// A public key in PEM.
+fn public_pem(by: &Signer) -> String {
+    format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", STANDARD.encode(by.public_der()))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_load_balancer_signs_with_keys_of_its_own() {
+    let stand = Stand::new().await;
+    let place =
+        transport::http::client::Destination::new("http://127.0.0.1:9000/pem/".parse().unwrap()).unwrap();
+    let plan = IssuerPlan {
+        keys: base::plan::identity::KeySource::Named(place),
+        signer: Some(ALB.to_owned()),
+        audiences: Vec::new(),
+        algorithms: vec![base::plan::identity::Algorithm::Es256],
+        ..issuer()
+    };
+    let identifier = stand.identifier(plan, Stand::resource());
+    let other = Signer::es256();
+    stand.idp.says("/pem/key-1", 200, &public_pem(&stand.ec));
+    stand.idp.says("/pem/key-2", 200, &public_pem(&other));
+    stand.idp.says("/pem/key-3", 200, "-----BEGIN PUBLIC KEY-----\nAA==\n-----END PUBLIC KEY-----\n");
+    let header = |kid: &str, signer: &str| {
+        format!(r#"{{"typ":"JWT","kid":"{kid}","alg":"ES256","signer":"{signer}","client":"c"}}"#)
+    };
+    let claims = stand.claims(&[("aud", ""), ("client_id", ""), ("scope", ""), ("jti", ""), ("iat", "")]);
+    for (kid, by) in [("key-1", &stand.ec), ("key-2", &other), ("key-1", &stand.ec)] {
+        let token = of_alb(&header(kid, ALB), &claims, by);
+        assert!(token.contains("=."), "it is filled up");
+        assert_eq!(subject(with(&[(ASSERTION, &token)]).at(&identifier).await), "alice");
+    }
+    assert_eq!((stand.idp.times("/pem/key-1"), stand.idp.times("/pem/key-2")), (1, 1));
+    let cases = [
+        (
+            "of another load balancer",
+            of_alb(&header("key-1", "arn:aws:other"), &claims, &stand.ec),
+            TokenFault::Signer,
+        ),
+        ("of nobody", of_alb(r#"{"kid":"key-1","alg":"ES256"}"#, &claims, &stand.ec), TokenFault::Signer),
+        ("by another key", of_alb(&header("key-1", ALB), &claims, &other), TokenFault::Signature),
+        ("by a key that is not there", of_alb(&header("key-9", ALB), &claims, &other), TokenFault::NoKey),
+        ("by a key elsewhere", of_alb(&header("../keys", ALB), &claims, &other), TokenFault::NoKey),
+        ("by no key", of_alb(&header("", ALB), &claims, &other), TokenFault::NoKey),
+        (
+            "filled up too much",
+            of_alb(&header("key-1", ALB), &claims, &stand.ec) + "====",
+            TokenFault::NotBase64,
+        ),
+        (
+            "over",
+            of_alb(&header("key-1", ALB), &claims.replace(&(stand.now() + 600).to_string(), "1"), &stand.ec),
+            TokenFault::Expired,
+        ),
+    ];
+    for (what, token, fault) in cases {
+        assert_eq!(with(&[(ASSERTION, &token)]).at(&identifier).await, refused(fault), "{what}");
+    }
+    let broken = with(&[(ASSERTION, &of_alb(&header("key-3", ALB), &claims, &other))]).at(&identifier).await;
+    assert!(matches!(broken, Err(Refusal::Unavailable { .. })));
+    assert!(stand.idp.asked().iter().all(|asked| !asked.contains("..")), "names are names");
+    // Nobody else may write it so.
+    let plain = stand.identifier(issuer(), Stand::resource());
+    let filled = of_alb(r#"{"kid":"k1","alg":"ES256"}"#, &stand.claims(&[("aud", "\"app-1\"")]), &stand.ec);
+    assert_eq!(with(&[(ASSERTION, &filled)]).at(&plain).await, refused(TokenFault::NotBase64));
+}
