@@ -184,9 +184,8 @@ impl Identifier {
         let subject = strict::text(claims, "sub")?.ok_or(TokenFault::UnknownIssuer)?;
         let domain = spiffe::trust_domain(&subject);
         let found = domains.find(|(_, issuer)| domain.is_some() && issuer.plan().trust_domain() == domain);
-        let is_odd = subject.starts_with("spiffe:") && domain.is_none();
-        let fault = if is_odd { TokenFault::NoSpiffeId } else { TokenFault::UnknownIssuer };
-        found.ok_or(fault)
+        let is_no_id = subject.starts_with("spiffe:") && domain.is_none();
+        found.ok_or(if is_no_id { TokenFault::NoSpiffeId } else { TokenFault::UnknownIssuer })
     }
 
     /// The same of what a URI or a template names, as it is written or as its server may read it.

@@ -22,7 +22,7 @@ pub(crate) fn base64url(text: &str) -> Option<Vec<u8>> {
 /// The same without padding, if that is as much as there must be (RFC 4648 §4).
 pub(crate) fn unpadded(text: &str) -> Option<&str> {
     let bare = text.trim_end_matches('=');
-    (text.len() % 4 == 0 && text.len() - bare.len() <= 2).then_some(bare)
+    (text.len().is_multiple_of(4) && text.len() - bare.len() <= 2).then_some(bare)
 }
 
 pub(crate) fn to_base64url(bytes: &[u8]) -> String {

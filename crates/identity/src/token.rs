@@ -51,8 +51,9 @@ impl Measure<'_> {
     pub(crate) fn takes_type(&self, kind: Option<&str>) -> bool {
         match (self.issuer.types, kind) {
             // JOSE may stand in a JWT-SVID (SPIFFE JWT-SVID §2.3).
-            (_, Some("at+jwt")) | (TokenTypes::Usual, Some("jwt" | "jose") | None) => true,
-            (TokenTypes::Usual | TokenTypes::AccessTokens, _) => false,
+            (TokenTypes::Usual | TokenTypes::AccessTokens, Some("at+jwt"))
+            | (TokenTypes::Usual | TokenTypes::Svids, Some("jwt" | "jose") | None) => true,
+            (TokenTypes::Usual | TokenTypes::AccessTokens | TokenTypes::Svids, _) => false,
         }
     }
 

@@ -49,8 +49,6 @@ pub struct IssuerPlan {
     pub signer: Option<String>,
     /// Tokens that were issued earlier are not good any more.
     pub not_before: Option<SystemTime>,
-    /// Whether it is a trust domain of SPIFFE, whose tokens are known by their subjects.
-    pub makes_svids: bool,
     /// Whether people can log in there: then clients are told of it.
     pub sign_in: bool,
     /// Whether it may be asked over plain HTTP at a loopback address.
@@ -63,7 +61,7 @@ impl IssuerPlan {
     /// The trust domain whose workloads it makes tokens for, if it is one of SPIFFE: then its name is that domain's SPIFFE ID.
     #[must_use]
     pub fn trust_domain(&self) -> Option<&str> {
-        self.issuer.strip_prefix("spiffe://").filter(|_| self.makes_svids)
+        self.issuer.strip_prefix("spiffe://").filter(|_| self.types == TokenTypes::Svids)
     }
 
     /// The default of [`Self::leeway`].
@@ -87,7 +85,6 @@ impl IssuerPlan {
             token_header: None,
             signer: None,
             not_before: None,
-            makes_svids: false,
             sign_in: true,
             allow_http: false,
             client: ClientSettings { idle_connections: 1, ..ClientSettings::default() },
@@ -192,6 +189,8 @@ pub enum TokenTypes {
     Usual,
     /// `at+jwt` and nothing else (RFC 9068 §4).
     AccessTokens,
+    /// `JWT`, `JOSE` or nothing (SPIFFE JWT-SVID §2.3): it is a trust domain, whose tokens are known by their subjects.
+    Svids,
 }
 
 /// Which claims mean what. Where a claim lies in another, the names on the way to it.

@@ -17,6 +17,9 @@ use crate::node::At;
 use crate::read::Entry;
 use crate::template::Template;
 
+/// What the SPIFFE ID of a trust domain begins with.
+const SPIFFE: &str = "spiffe://";
+
 impl Lowering<'_, '_> {
     pub(super) fn issuers(&mut self, config: &Config) -> Vec<IssuerPlan> {
         let mut issuers: Vec<IssuerPlan> = Vec::new();
@@ -42,15 +45,15 @@ impl Lowering<'_, '_> {
             return None;
         };
         let allow_http = given.allow_http.as_ref().is_some_and(|allowed| allowed.value);
-        let domain = self.trust_domain(url)?;
-        let issuer = match &domain {
-            Some(domain) => domain.clone(),
-            None => self.issuer_place("an issuer", url, allow_http)?.0,
+        let is_domain = self.resolve_open(url)?.starts_with(SPIFFE);
+        let issuer = if is_domain {
+            self.trust_domain(url)?
+        } else {
+            self.issuer_place("an issuer", url, allow_http)?.0
         };
         let mut plan = IssuerPlan::new(&name.value, &issuer);
-        if domain.is_some() {
+        if is_domain {
             self.has_a_bundle(given, url);
-            plan.makes_svids = true;
             plan.algorithms = Algorithm::OF_SVIDS.to_vec();
         }
         plan.allow_http = allow_http;
@@ -61,7 +64,7 @@ impl Lowering<'_, '_> {
                 self.findings.error(names.span, "without an algorithm, no token is good");
             }
         }
-        let by_itself = given.jwks_file.is_none() && given.token_header.is_none() && domain.is_none();
+        let by_itself = given.jwks_file.is_none() && given.token_header.is_none() && !is_domain;
         plan.sign_in = given.sign_in.as_ref().map_or(by_itself, |given| given.value);
         plan.token_header = given.token_header.as_ref().and_then(|name| self.identity_header(name));
         if let (Some(_), Some(asked)) = (&given.token_header, &given.introspection) {
@@ -73,6 +76,7 @@ impl Lowering<'_, '_> {
         self.set(&mut plan.leeway, given.leeway.as_ref(), Duration::ZERO..=5 * MINUTE);
         plan.not_before = given.not_before.as_ref().map(|moment| moment.value.0);
         plan.types = match given.types.as_ref().map(|types| types.value) {
+            _ if is_domain => TokenTypes::Svids,
             Some(file::TokenTypes::AccessTokens) => TokenTypes::AccessTokens,
             Some(file::TokenTypes::Usual) | None => TokenTypes::Usual,
         };
@@ -93,10 +97,10 @@ impl Lowering<'_, '_> {
         Some(plan)
     }
 
-    /// The SPIFFE ID of a trust domain, if the URL is one (SPIFFE-ID §2.1).
-    fn trust_domain(&mut self, text: &At<Template>) -> Option<Option<String>> {
+    /// The SPIFFE ID of a trust domain (SPIFFE-ID §2.1).
+    fn trust_domain(&mut self, text: &At<Template>) -> Option<String> {
         let written = self.resolve_open(text)?;
-        let Some(domain) = written.strip_prefix("spiffe://") else { return Some(None) };
+        let domain = written.strip_prefix(SPIFFE)?;
         let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-._".contains(&byte);
         if domain.is_empty() || domain.len() > 255 || !domain.bytes().all(fits) {
             let finding = self.findings.error(text.span, "this is no trust domain of SPIFFE");
@@ -105,7 +109,7 @@ impl Lowering<'_, '_> {
             );
             return None;
         }
-        Some(Some(written))
+        Some(written)
     }
 
     /// Who signs, if that is a load balancer.

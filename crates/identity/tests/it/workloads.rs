@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth::{Identity, Principal, Refusal, Why};
-use base::plan::identity::{Algorithm, ClaimRule, IssuerPlan, KeySource, ResourcePlan};
+use base::plan::identity::{Algorithm, ClaimRule, IssuerPlan, KeySource, ResourcePlan, TokenTypes};
 use identity::{Identifier, TokenFault};
 use transport::http::client::Destination;
 
@@ -16,7 +16,7 @@ const WORKLOAD: &str = "spiffe://example.org/ns/agents/sa/planner";
 fn domain(keys: KeySource) -> IssuerPlan {
     let algorithms = Algorithm::OF_SVIDS.to_vec();
     let plan = IssuerPlan::new("workloads", "spiffe://example.org");
-    IssuerPlan { keys, algorithms, allow_http: true, sign_in: false, makes_svids: true, ..plan }
+    IssuerPlan { keys, algorithms, allow_http: true, sign_in: false, types: TokenTypes::Svids, ..plan }
 }
 
 fn bundle(stand: &Stand) -> String {
