@@ -3,13 +3,15 @@
 //!
 //! Source: MCP 2026-07-28 `basic/patterns/mrtr`.
 
-use std::sync::Arc;
+use std::borrow::Cow;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use auth::Principal;
 use base::clock::Clock;
 use base::digest::Digest;
 use base::error::CallError;
+use bytes::Bytes;
 use mcp::call::Call;
 use mcp::json::{self, Object, Patch};
 use mcp::mrtr::{self, InputRequired, Retry};
@@ -24,15 +26,25 @@ use super::edit::Edit;
 pub(crate) struct Bond {
     purpose: String,
     principal: Principal,
-    /// Stands for what the client has asked for.
-    pub(crate) call: Digest,
+    /// What the client has asked for.
+    method: Cow<'static, str>,
+    params: Option<Bytes>,
+    /// Stands for it. Most calls are answered before anybody asks.
+    call: OnceLock<Digest>,
     /// How long the client may take to answer.
     pub(crate) keep: Duration,
 }
 
 impl Bond {
     pub(crate) fn new(route: &str, principal: &Principal, call: &Call, keep: Duration) -> Self {
-        Self { purpose: purpose(route), principal: principal.clone(), call: digest(call), keep }
+        let params = call.params().map(|params| call.message().bytes().slice_ref(params.as_bytes()));
+        let (purpose, principal, method) = (purpose(route), principal.clone(), call.method_label());
+        Self { purpose, principal, method, params, call: OnceLock::new(), keep }
+    }
+
+    /// Stands for what the client has asked for.
+    pub(crate) fn call(&self) -> &Digest {
+        self.call.get_or_init(|| digest(&self.method, self.params.as_deref()))
     }
 
     fn bound(&self) -> Bound<'_> {
@@ -45,8 +57,9 @@ fn purpose(route: &str) -> String {
 }
 
 /// Stands for what a client asked for: the method and its params as the client wrote them, but for what a retry changes.
-fn digest(call: &Call) -> Digest {
-    let params = call.params().and_then(|params| Object::parse(params).ok());
+fn digest(method: &str, params: Option<&[u8]>) -> Digest {
+    let params = params.and_then(|params| std::str::from_utf8(params).ok());
+    let params = params.and_then(|params| Object::parse(params).ok());
     let mut members: Vec<_> = params
         .iter()
         .flat_map(Object::iter)
@@ -55,7 +68,7 @@ fn digest(call: &Call) -> Digest {
         .collect();
     members.sort();
     let texts = members.iter().flat_map(|(name, value)| [&**name, value]);
-    Digest::of(std::iter::once(call.method_name()).chain(texts))
+    Digest::of(std::iter::once(method).chain(texts))
 }
 
 /// Makes states, and reads them.
@@ -94,12 +107,12 @@ impl StateSeal {
         let bound = Bound { purpose: &purpose, principal: principal.id() };
         let payload = self.seal.open(bound, now, &retry.state?).ok()?;
         let sealed = Object::parse(std::str::from_utf8(&payload).ok()?).ok()?;
-        sealed.string("at").ok().flatten().map(std::borrow::Cow::into_owned)
+        sealed.string("at").ok().flatten().map(Cow::into_owned)
     }
 
     /// A state that says `what`: members of an object.
     pub(crate) fn state(&self, bond: &Bond, now: SystemTime, what: &str) -> Result<String, CallError> {
-        let payload = format!(r#"{{"params":"{}",{what}}}"#, bond.call);
+        let payload = format!(r#"{{"params":"{}",{what}}}"#, bond.call());
         let sealed = self.seal.seal(bond.bound(), now + bond.keep, payload.as_bytes());
         sealed.map_err(|fault| CallError::Internal(fault.to_string()))
     }

@@ -144,7 +144,7 @@ impl Suspended {
                 suspended.remove(&late);
             }
         });
-        calls.insert(handle, Parked { wanted, debts, call: bond.call, until, keeper });
+        calls.insert(handle, Parked { wanted, debts, call: *bond.call(), until, keeper });
         Ok(mrtr::ask(&requests, &state))
     }
 
@@ -186,7 +186,7 @@ impl Suspended {
         let text = std::str::from_utf8(&payload).map_err(|_not_utf8| unreadable())?;
         let sealed = Object::parse(text).map_err(|_fault| unreadable())?;
         let member = |name| sealed.string(name).ok().flatten();
-        if member("params").as_deref() != Some(&*bond.call.to_string()) {
+        if member("params").as_deref() != Some(&*bond.call().to_string()) {
             return Err(CallError::RequestState("it was given for other params"));
         }
         match member("call") {
@@ -212,7 +212,7 @@ impl Suspended {
         );
         let parked = {
             let mut calls = lock(&self.calls);
-            if calls.get(handle).is_none_or(|parked| parked.call != bond.call) {
+            if calls.get(handle).is_none_or(|parked| parked.call != *bond.call()) {
                 return Err(gone);
             }
             let parked = calls.remove(handle);
