@@ -38,7 +38,7 @@ mod tests {
         let (alive, gone) = oneshot::channel::<()>();
         let task = OwnedTask::spawn(async move {
             let _alive = alive;
-            std::future::pending().await
+            std::future::pending::<()>().await;
         });
         drop(task);
         assert!(gone.await.is_err(), "what it held was dropped, not sent");

@@ -25,19 +25,19 @@ use upstream::{Health, Upstream};
 
 mod cursor;
 pub(crate) mod describe;
+mod entries;
 mod index;
-mod label;
 pub(crate) mod listing;
 pub(crate) mod reading;
 pub(crate) mod remarks;
-pub(crate) mod shelf;
+pub(crate) mod server_lists;
 pub(crate) mod sight;
 
+use self::entries::RouteFilter;
 use self::index::Index;
-use self::label::RouteLabel;
 use self::reading::{Part, Patience, Reader};
 use self::remarks::{Done, Remark, Remarks};
-use self::shelf::{Freshness, ListFault, Pages, Shelf};
+use self::server_lists::{Freshness, ListFault, Pages, ServerLists};
 use self::sight::Sight;
 use crate::caller::Caller;
 use base::names::{Names, Owner};
@@ -66,7 +66,7 @@ pub(crate) struct Catalog {
 #[derive(Debug)]
 pub(crate) struct Member {
     pub(crate) upstream: Arc<Upstream>,
-    pub(crate) shelf: Arc<Shelf>,
+    pub(crate) server_lists: Arc<ServerLists>,
     pub(crate) reader: Arc<Reader>,
     health: watch::Receiver<Health>,
     /// When it was last asked for its tools before a call and did not give them.
@@ -126,12 +126,13 @@ impl Catalog {
             // In front of one server, its entries are the client's to judge.
             let schema = if upstreams.len() > 1 { SchemaRule::Repair } else { SchemaRule::Pass };
             let schema = plan.schema.unwrap_or(schema);
-            let label = RouteLabel { names: Arc::clone(&names), server, plan, schema };
-            let shelf = Arc::new(Shelf::new(Arc::clone(upstream), gate.clone(), Arc::new(label)));
+            let filter = RouteFilter { names: Arc::clone(&names), server, plan, schema };
+            let server_lists =
+                Arc::new(ServerLists::new(Arc::clone(upstream), gate.clone(), Arc::new(filter)));
             Member {
                 upstream: Arc::clone(upstream),
-                reader: Reader::new(Arc::clone(upstream), Arc::clone(&shelf)),
-                shelf,
+                reader: Reader::new(Arc::clone(upstream), Arc::clone(&server_lists)),
+                server_lists,
                 health: upstream.health_changes(),
                 in_vain: Mutex::default(),
                 missing: Mutex::default(),
@@ -207,13 +208,13 @@ impl Catalog {
             let key = (kind, public.to_string());
             drop(Box::pin(member.know(kind, caller, Patience::Whole)).await);
             // One that is not known may have been listed since, at another replica for one.
-            if !member.shelf.index(caller.era()).cut.contains_key(&key)
-                && !member.shelf.index(caller.era()).seen.contains_key(&key)
+            if !member.server_lists.index(caller.era()).cut.contains_key(&key)
+                && !member.server_lists.index(caller.era()).seen.contains_key(&key)
                 && let Some(method) = method::find(list_name(kind))
             {
                 drop(Box::pin(member.reader.list(method, caller, Patience::Whole)).await);
             }
-            if let Some(name) = member.shelf.index(caller.era()).cut.get(&key) {
+            if let Some(name) = member.server_lists.index(caller.era()).cut.get(&key) {
                 return Some((server, name.as_str().into()));
             }
         }
@@ -253,7 +254,7 @@ impl Catalog {
         join_all(self.members.iter().map(|member| member.know(kind, caller, Patience::Fair))).await;
         let view = self.views.leading(&caller.principal);
         let has = |(_, member): &(usize, &Member)| {
-            let index = member.shelf.index(caller.era());
+            let index = member.server_lists.index(caller.era());
             index.seen.contains_key(&(kind, public.to_owned()))
                 && (view.shows_everything()
                     || member.sight(&view).has(kind, member.own_name(kind, public, &index)))
@@ -276,7 +277,7 @@ impl Catalog {
         let view = self.views.leading(&caller.principal);
         let fits = |(kind, text): &(Kind, String)| *kind == Kind::Template && template::fits(text, uri);
         let has = |(_, member): &(usize, &Member)| {
-            member.shelf.index(caller.era()).seen.keys().any(fits)
+            member.server_lists.index(caller.era()).seen.keys().any(fits)
                 && member.sight(&view).has(Kind::Resource, uri)
         };
         let mut found = self.members.iter().enumerate().filter(has).map(|(server, _)| server);
@@ -363,7 +364,7 @@ impl Catalog {
 
     /// How often each server's list has changed for clients of an era, in the order of the route.
     pub(crate) fn changes(&self, kind: Kind, client: Era) -> impl Iterator<Item = u64> {
-        self.members.iter().map(move |member| member.shelf.changes(kind, client))
+        self.members.iter().map(move |member| member.server_lists.changes(kind, client))
     }
 
     /// Whether any server was found to be down.
@@ -379,12 +380,12 @@ impl Catalog {
         caller: &Caller,
     ) -> Result<bool, CallError> {
         target.member.know_tools(caller).await?;
-        Ok(target.member.shelf.index(caller.era()).tasks.contains(tool))
+        Ok(target.member.server_lists.index(caller.era()).tasks.contains(tool))
     }
 
     /// The same as far as it is known already.
     pub(crate) fn known_to_require_task(target: &Target<'_>, tool: &str, client: Era) -> Option<bool> {
-        let index = target.member.shelf.index(client);
+        let index = target.member.server_lists.index(client);
         index.complete.contains(&"tools/list").then(|| index.tasks.contains(tool))
     }
 
@@ -396,7 +397,7 @@ impl Catalog {
         caller: &Caller,
     ) -> Result<Option<Arc<MirroredParams>>, CallError> {
         target.member.know_tools(caller).await?;
-        Ok(target.member.shelf.index(caller.era()).tools.get(tool).cloned())
+        Ok(target.member.server_lists.index(caller.era()).tools.get(tool).cloned())
     }
 }
 
@@ -467,7 +468,7 @@ impl Member {
     /// Sees to it that the list of a kind was read once. A server that cannot give it stays unknown.
     async fn know(&self, kind: Kind, caller: &Caller, wait: Patience) -> Result<(), ListFault> {
         let list = list_name(kind);
-        if self.shelf.index(caller.era()).complete.contains(&list) {
+        if self.server_lists.index(caller.era()).complete.contains(&list) {
             return Ok(());
         }
         let Some(method) = method::find(list) else { return Ok(()) };
@@ -491,18 +492,18 @@ impl Member {
         if discovered.is_some_and(|(_, discovered)| !discovered.capabilities.tools) {
             return Some(0);
         }
-        let index = self.shelf.index(Era::Modern);
+        let index = self.server_lists.index(Era::Modern);
         let is_known = index.complete.contains(&"tools/list");
         is_known.then(|| index.seen.keys().filter(|(kind, _)| *kind == Kind::Tool).count())
     }
 
     fn knows_tools(&self, client: Era) -> bool {
-        self.shelf.index(client).complete.contains(&"tools/list")
+        self.server_lists.index(client).complete.contains(&"tools/list")
     }
 
     /// Reads a list again, because what is known of it has proved to be old.
     pub(crate) async fn relearn(&self, caller: &Caller) {
-        self.shelf.changed(Kind::Tool, Some(caller.era()));
+        self.server_lists.changed(Kind::Tool, Some(caller.era()));
         if let Some(method) = method::find("tools/list")
             && let Err(fault) = self.reader.list(method, caller, Patience::Whole).await
         {
@@ -554,7 +555,7 @@ fn without_ambiguous(
             .to_owned();
         let remark = [Remark::new(kind, name, Done::LeftOut, why)];
         remarks.add(member.upstream.name(), &remark);
-        member.shelf.tell(&remark);
+        member.server_lists.tell(&remark);
     }
     only
 }

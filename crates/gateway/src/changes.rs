@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::catalog::Catalog;
 use crate::catalog::reading::ListChanges;
-use crate::changes::feed::Feed;
+use crate::changes::feed::ChangeFeed;
 use crate::changes::watch::Watch;
 use base::names::Names;
 
@@ -28,7 +28,7 @@ pub(crate) struct Changes {
     /// What the servers are called, in the same order.
     servers: Arc<[Arc<str>]>,
     /// What they tell of.
-    feed: Arc<Feed>,
+    feed: Arc<ChangeFeed>,
     /// The places for streams of all clients.
     streams: Arc<Bulkhead>,
     metrics: Arc<Metrics>,
@@ -44,9 +44,9 @@ impl Changes {
         streams: Arc<Bulkhead>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let feed = Feed::new(Arc::clone(&catalog.names));
+        let feed = ChangeFeed::new(Arc::clone(&catalog.names));
         for ((place, member), watch) in catalog.members.iter().enumerate().zip(&watches) {
-            watch.guard(&member.shelf);
+            watch.guard(&member.server_lists);
             watch.feed(place, &feed);
             let changes: Arc<dyn ListChanges> = Arc::clone(&feed) as _;
             member.reader.tell(place, Arc::downgrade(&changes));

@@ -19,7 +19,6 @@ pub use self::proxies::{CarriedPlan, CertificateForm, Peers, ProxyPlan};
 /// Who vouches for callers: an authorization server, or another maker of signed tokens. Two that are the same are one issuer,
 /// which a reload leaves alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a key of the configuration")]
 pub struct IssuerPlan {
     /// Its name in the configuration.
     pub name: String,

@@ -1,10 +1,11 @@
 //! A route that asks who calls, and a token that is good there.
 
 use std::error::Error;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+use base::clock::{Clock as _, SystemClock};
 use base::plan::Plan;
 use base::plan::identity::{IssuerPlan, KeySource, ResourcePlan};
 use base64::Engine as _;
@@ -28,7 +29,7 @@ pub(crate) fn protect(plan: &mut Plan) -> Result<String, Box<dyn Error>> {
     }];
     let route = plan.routes.first_mut().ok_or("no route")?;
     route.resource = Some(ResourcePlan::new(&route.name, URL, PATH, &["id"]));
-    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    let now = SystemClock.now().duration_since(UNIX_EPOCH)?.as_secs();
     let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"ES256","kid":"k","typ":"at+jwt"}"#);
     let claims = format!(
         r#"{{"iss":"{ISSUER}","aud":"{URL}","sub":"counter","client_id":"counter","jti":"1","iat":{now},"exp":{}}}"#,

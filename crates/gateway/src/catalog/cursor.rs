@@ -56,7 +56,7 @@ mod tests {
 
     use super::*;
     use crate::catalog::remarks::Remarks;
-    use crate::catalog::shelf::Freshness;
+    use crate::catalog::server_lists::Freshness;
 
     fn list(names: &[&'static str]) -> Merged {
         Merged {

@@ -33,7 +33,7 @@ use transport::memory::Memory;
 
 use crate::caller::Caller;
 use crate::catalog::remarks::{Remarks, degradation, degraded};
-use crate::catalog::shelf::{Audience, Freshness, ListFault, Pages};
+use crate::catalog::server_lists::{Audience, Freshness, ListFault, Pages};
 use crate::catalog::sight::Sight;
 use crate::catalog::{Catalog, Member, Merged, cursor};
 

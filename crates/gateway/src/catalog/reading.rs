@@ -19,7 +19,7 @@ use tokio::time::{Duration, Instant, sleep_until, timeout_at};
 use upstream::{Health, Upstream, Want};
 
 use crate::caller::Caller;
-use crate::catalog::shelf::{Audience, ListFault, Pages, Shelf};
+use crate::catalog::server_lists::{Audience, ListFault, Pages, ServerLists};
 
 /// For so long a list that came late is good for all who ask: those who are told of it must find it.
 const LATE: Duration = Duration::from_secs(10);
@@ -52,7 +52,7 @@ pub(crate) trait ListChanges: Send + Sync + std::fmt::Debug {
 #[derive(Debug)]
 pub(crate) struct Reader {
     upstream: Arc<Upstream>,
-    shelf: Arc<Shelf>,
+    server_lists: Arc<ServerLists>,
     lists: UnderWay<(&'static str, Audience), Read>,
     description: UnderWay<(Principal, Era), Description>,
     owed: Mutex<HashMap<&'static str, Debt>>,
@@ -100,10 +100,10 @@ struct Debt {
 }
 
 impl Reader {
-    pub(crate) fn new(upstream: Arc<Upstream>, shelf: Arc<Shelf>) -> Arc<Self> {
+    pub(crate) fn new(upstream: Arc<Upstream>, server_lists: Arc<ServerLists>) -> Arc<Self> {
         Arc::new(Self {
             upstream,
-            shelf,
+            server_lists,
             lists: UnderWay::default(),
             description: UnderWay::default(),
             owed: Mutex::default(),
@@ -184,7 +184,7 @@ impl Reader {
             found.map_err(ListFault::Call)?;
         }
         let (begun, within) = (Instant::now(), self.upstream.plan().deadlines.list);
-        let part = self.shelf.all(method, (from, most), caller, begun + within).await;
+        let part = self.server_lists.all(method, (from, most), caller, begun + within).await;
         self.take_note(method, &part, begun);
         if matches!(part, Err(ListFault::Call(_))) {
             self.owe(method, caller, true);
@@ -302,7 +302,7 @@ impl Reader {
             }
             let nobody = || Debt { caller: Caller::nobody(), got_nothing: true };
             lock(&self.owed).entry(list).or_insert_with(nobody).got_nothing = true;
-            self.shelf.changed(kind, None);
+            self.server_lists.changed(kind, None);
             self.announce(kind);
         }
     }
@@ -324,7 +324,7 @@ impl Reader {
             Patience::Fair => {
                 let until = self.upstream.patience(Want::List);
                 // Others have waited for this very list already.
-                let waited = self.lists.since(&(method.name, self.shelf.audience(caller)));
+                let waited = self.lists.since(&(method.name, self.server_lists.audience(caller)));
                 let in_vain = waited.is_some_and(|since| since + self.upstream.grace() <= now);
                 Some(if in_vain { now } else { until })
             }
@@ -337,7 +337,7 @@ impl Reader {
     }
 
     fn begin(self: &Arc<Self>, method: &'static Method, caller: &Caller) -> Asking<Read> {
-        let key = (method.name, self.shelf.audience(caller));
+        let key = (method.name, self.server_lists.audience(caller));
         let (this, own, settles) = (Arc::clone(self), caller.beyond_the_request(), Arc::clone(self));
         self.lists.begin(
             &self.upstream.world().tasks,
@@ -350,7 +350,7 @@ impl Reader {
     async fn read(self: Arc<Self>, method: &'static Method, caller: Caller) -> Read {
         let (state, begun) = (self.state(method, caller.era()), Instant::now());
         let caller = &caller;
-        let before = self.shelf.last(method, caller);
+        let before = self.server_lists.last(method, caller);
         let waited = self.upstream.waited();
         let within = self.upstream.plan().deadlines.list;
         let late = || {
@@ -365,7 +365,7 @@ impl Reader {
             if method.capability.is_some_and(|capability| !discovered.capabilities.has(capability)) {
                 return Ok(Pages::default());
             }
-            let all = self.shelf.all(method, (None, usize::MAX), caller, due);
+            let all = self.server_lists.all(method, (None, usize::MAX), caller, due);
             timeout_at(due, all).await.unwrap_or_else(|_elapsed| Err(late()))
         };
         let part = read.await;
@@ -375,7 +375,7 @@ impl Reader {
     }
 
     fn state(&self, method: &'static Method, client: Era) -> AsOf {
-        AsOf { generation: self.shelf.changes(method.kind, client), acts: self.upstream.acts() }
+        AsOf { generation: self.server_lists.changes(method.kind, client), acts: self.upstream.acts() }
     }
 
     /// What the outcome of reading a list says of the server.
@@ -436,7 +436,7 @@ impl Reader {
         // Of one that nobody can reach nothing is shown, as when the list is asked for and refused.
         let is_gone = self.upstream.sick().is_none() && matches!(self.upstream.health(), Health::Down { .. });
         let late = self.late_list(method);
-        let last = if is_gone { None } else { self.shelf.last(method, caller) };
+        let last = if is_gone { None } else { self.server_lists.last(method, caller) };
         self.owe(method, caller, last.is_none());
         // It may have come just now.
         if let Some(read) = &*outcome.borrow() {

@@ -31,9 +31,9 @@ pub(crate) type Change = Arc<(Message, Seen)>;
 
 /// Tells all who subscribe to a route.
 #[derive(Debug)]
-pub(crate) struct Feed {
+pub(crate) struct ChangeFeed {
     names: Arc<Names>,
-    news: broadcast::Sender<Arc<News>>,
+    news: broadcast::Sender<Arc<RouteChange>>,
     /// Of tools, prompts and resources.
     lists: Mutex<[Lately; 3]>,
 }
@@ -58,13 +58,13 @@ struct Waits {
     _telling: OwnedTask,
 }
 
-impl Feed {
+impl ChangeFeed {
     pub(crate) fn new(names: Arc<Names>) -> Arc<Self> {
         Arc::new(Self { names, news: broadcast::Sender::new(WAITING), lists: Mutex::default() })
     }
 
     /// What is told from now on.
-    pub(crate) fn subscribe(&self) -> broadcast::Receiver<Arc<News>> {
+    pub(crate) fn subscribe(&self) -> broadcast::Receiver<Arc<RouteChange>> {
         self.news.subscribe()
     }
 
@@ -133,11 +133,11 @@ impl Feed {
         let (named, plain) = (OnceLock::new(), OnceLock::new());
         let (names, change) = (Arc::clone(&self.names), Arc::clone(change));
         // Nobody may want to know.
-        drop(self.news.send(Arc::new(News { places, heard_by, change, names, named, plain })));
+        drop(self.news.send(Arc::new(RouteChange { places, heard_by, change, names, named, plain })));
     }
 }
 
-impl ListChanges for Feed {
+impl ListChanges for ChangeFeed {
     fn list_changed(self: Arc<Self>, place: usize, kind: Kind) {
         if let Some(change) = list_changed(kind) {
             self.tell(place, None, &change);
@@ -163,7 +163,7 @@ pub(crate) fn list_changed(kind: Kind) -> Option<Change> {
 
 /// A change as a route's clients hear of it.
 #[derive(Debug)]
-pub(crate) struct News {
+pub(crate) struct RouteChange {
     /// The server's place in the route; of a list, the places of all whose change it tells of.
     places: Vec<usize>,
     heard_by: Option<Era>,
@@ -174,7 +174,7 @@ pub(crate) struct News {
     plain: OnceLock<Option<Bytes>>,
 }
 
-impl News {
+impl RouteChange {
     /// The places in the route of the servers that it is of.
     pub(crate) fn places(&self) -> impl Iterator<Item = usize> {
         self.places.iter().copied()

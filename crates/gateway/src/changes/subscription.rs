@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::catalog::sight::Sight;
 use crate::changes::Changes;
-use crate::changes::feed::News;
+use crate::changes::feed::RouteChange;
 use crate::changes::watch::Interest;
 use base::names::{Names, Owner};
 
@@ -32,7 +32,7 @@ type Whose<'a> = (&'a Principal, Option<&'a Claims>);
 pub(crate) struct Subscription {
     names: Arc<Names>,
     terms: Honoured,
-    news: broadcast::Receiver<Arc<News>>,
+    news: broadcast::Receiver<Arc<RouteChange>>,
     /// Told before anything else.
     waiting: Vec<Bytes>,
     stream: Option<Id>,
@@ -204,7 +204,7 @@ impl Subscription {
         }
     }
 
-    fn tell(&self, news: &News) -> Option<Bytes> {
+    fn tell(&self, news: &RouteChange) -> Option<Bytes> {
         let wants = |place: usize| {
             self.terms.own.get(place).is_some_and(|filter| match news.notice() {
                 Notice::ListChanged(kind) => filter.wants(*kind),

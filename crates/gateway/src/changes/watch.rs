@@ -30,9 +30,9 @@ use tokio_util::sync::CancellationToken;
 use upstream::{Answer, Arrival, Health, HealthCheck, Order, Upstream, Want};
 
 use crate::catalog::reading::Reader;
-use crate::catalog::shelf::Shelf;
+use crate::catalog::server_lists::ServerLists;
 use crate::catalog::sight::Sight;
-use crate::changes::feed::Feed;
+use crate::changes::feed::ChangeFeed;
 
 mod telling;
 
@@ -68,13 +68,13 @@ pub(crate) struct Watch {
     /// Whether a stream ended and no other one began yet.
     gap: AtomicBool,
     /// Whose caches end with a change.
-    shelves: Arc<Mutex<Vec<Weak<Shelf>>>>,
+    all_lists: Arc<Mutex<Vec<Weak<ServerLists>>>>,
     /// Who tells that the server has gone, and what came late.
     readers: Arc<Mutex<Vec<Weak<Reader>>>>,
 }
 
 /// A route, and the server's place in it.
-type Told = (usize, Weak<Feed>);
+type Told = (usize, Weak<ChangeFeed>);
 
 #[derive(Debug, Default)]
 struct Wanted {
@@ -84,7 +84,7 @@ struct Wanted {
 
 impl Watch {
     pub(crate) fn new(upstream: &Arc<Upstream>, gate: &Gate, replica: Option<&Arc<Replica>>) -> Arc<Self> {
-        let (feeds, shelves, readers) = (Arc::default(), Arc::default(), Arc::default());
+        let (feeds, all_lists, readers) = (Arc::default(), Arc::default(), Arc::default());
         let of = |era, legacy| Self {
             upstream: Arc::clone(upstream),
             era,
@@ -98,7 +98,7 @@ impl Watch {
             honoured: watch::Sender::new(None),
             feeds: Arc::clone(&feeds),
             gap: AtomicBool::new(false),
-            shelves: Arc::clone(&shelves),
+            all_lists: Arc::clone(&all_lists),
             readers: Arc::clone(&readers),
         };
         Arc::new(of(Era::Modern, Some(Arc::new(of(Era::Legacy, None)))))
@@ -127,9 +127,9 @@ impl Watch {
         self.upstream.speaks_both().then_some(self.era)
     }
 
-    /// Makes a shelf's caches end with the server's changes.
-    pub(crate) fn guard(&self, shelf: &Arc<Shelf>) {
-        lock(&self.shelves).push(Arc::downgrade(shelf));
+    /// Makes the caches of a server's lists end with the server's changes.
+    pub(crate) fn guard(&self, server_lists: &Arc<ServerLists>) {
+        lock(&self.all_lists).push(Arc::downgrade(server_lists));
     }
 
     /// Makes a reader tell when the server goes and is back.
@@ -138,7 +138,7 @@ impl Watch {
     }
 
     /// Tells a route of the server's changes, under the server's place in it.
-    pub(crate) fn feed(&self, place: usize, feed: &Arc<Feed>) {
+    pub(crate) fn feed(&self, place: usize, feed: &Arc<ChangeFeed>) {
         lock(&self.feeds).push((place, Arc::downgrade(feed)));
     }
 

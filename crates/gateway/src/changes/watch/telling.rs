@@ -108,10 +108,10 @@ impl Watch {
 
     fn invalidate(&self, kind: Kind) {
         let concerned = self.concerned();
-        lock(&self.shelves).retain(|shelf| {
-            let shelf = shelf.upgrade();
-            shelf.iter().for_each(|shelf| shelf.changed(kind, concerned));
-            shelf.is_some()
+        lock(&self.all_lists).retain(|server_lists| {
+            let server_lists = server_lists.upgrade();
+            server_lists.iter().for_each(|server_lists| server_lists.changed(kind, concerned));
+            server_lists.is_some()
         });
     }
 }

@@ -98,7 +98,7 @@ impl Person {
 /// The next event that says something: its id and its data.
 async fn event(reply: &mut Reply) -> (String, String) {
     loop {
-        match reply.piece().await.unwrap().expect("another event") {
+        match reply.piece().await.unwrap().unwrap() {
             testkit::http::Piece::Event { id, data, .. } if !data.is_empty() => {
                 return (id.unwrap_or_default(), data);
             }

@@ -33,8 +33,8 @@ use transport::memory::Held;
 use upstream::{Arrival, Order, Upstream};
 
 use crate::caller::Caller;
+use crate::catalog::entries::{Entry, EntryFilter, own_name};
 use crate::catalog::index::Index;
-use crate::catalog::label::{Entry, Label, own_name};
 use crate::catalog::remarks::{Remark, ToldRemarks};
 use crate::catalog::sight::Sight;
 
@@ -117,7 +117,7 @@ impl ListFault {
 
 /// A page as the route shows it.
 #[derive(Debug)]
-pub(crate) struct Stocked {
+pub(crate) struct CachedPage {
     /// The page as it came.
     pub(crate) page: Page,
     /// The revision that its server wrote it in.
@@ -152,7 +152,7 @@ enum Grace {
 /// The pages of a list.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Pages {
-    pub(crate) pages: Vec<Arc<Stocked>>,
+    pub(crate) pages: Vec<Arc<CachedPage>>,
     /// Where the next one begins, if they end before the list does.
     pub(crate) next: Option<String>,
     /// Why they are not all.
@@ -213,7 +213,7 @@ fn made_of(page: &Page, shown: &[Entry]) -> usize {
     shown.iter().map(|entry| entry.bytes() - shared(entry)).sum()
 }
 
-impl Stocked {
+impl CachedPage {
     /// Its entries as far as they are shown.
     pub(crate) fn entries_in<'p>(
         &'p self,
@@ -301,13 +301,13 @@ impl Known {
 
 /// The lists of one server.
 #[derive(Debug)]
-pub(crate) struct Shelf {
+pub(crate) struct ServerLists {
     upstream: Arc<Upstream>,
     gate: Gate,
-    label: Arc<dyn Label>,
+    filter: Arc<dyn EntryFilter>,
     /// What is odd in its lists, as far as the log has it.
     told: ToldRemarks,
-    pages: Cache<PageKey, Arc<Stocked>, ListFault>,
+    pages: Cache<PageKey, Arc<CachedPage>, ListFault>,
     /// What a server lists may differ by the era that it is asked in.
     eras: Arc<PerEra<Known>>,
 }
@@ -320,12 +320,12 @@ struct Known {
     index: ArcSwap<Index>,
 }
 
-impl Shelf {
-    pub(crate) fn new(upstream: Arc<Upstream>, gate: Gate, label: Arc<dyn Label>) -> Self {
+impl ServerLists {
+    pub(crate) fn new(upstream: Arc<Upstream>, gate: Gate, filter: Arc<dyn EntryFilter>) -> Self {
         // What is kept must leave room for what is under way.
         let bytes = BOUNDS.bytes.min(upstream.world().memory.limit() / 16);
         let pages = Cache::new(Bounds { bytes, ..BOUNDS });
-        Self { upstream, gate, label, told: ToldRemarks::default(), pages, eras: Arc::default() }
+        Self { upstream, gate, filter, told: ToldRemarks::default(), pages, eras: Arc::default() }
     }
 
     /// What is known for clients of an era.
@@ -448,11 +448,11 @@ impl Shelf {
         method: &'static Method,
         cursor: Option<String>,
         caller: &Caller,
-    ) -> Result<Arc<Stocked>, ListFault> {
+    ) -> Result<Arc<CachedPage>, ListFault> {
         let (shared, key) = self.keys(method, cursor.as_deref(), caller);
         let generation = || self.changes(method.kind, caller.era());
         let kept = || {
-            let is_good = |stocked: &Arc<Stocked>| stocked.is_fresh(generation(), &self.upstream);
+            let is_good = |stocked: &Arc<CachedPage>| stocked.is_fresh(generation(), &self.upstream);
             self.pages.find(&shared, is_good).or_else(|| self.pages.find(&key, is_good))
         };
         if let Some(stocked) = kept() {
@@ -488,14 +488,14 @@ impl Shelf {
         cursor: Option<&str>,
         caller: &Caller,
         generation: u64,
-    ) -> Result<Stocked, ListFault> {
+    ) -> Result<CachedPage, ListFault> {
         let acts = self.upstream.acts();
         let (message, revision) = self.ask(method, cursor, caller).await?;
         let Some(entries) = method.entries else {
             return Err(ListFault::Call(CallError::Internal(format!("{} is no list", method.name))));
         };
         let reading = Reading {
-            label: Arc::clone(&self.label),
+            filter: Arc::clone(&self.filter),
             known: Arc::clone(&self.eras),
             era: self.upstream.link_era(caller.era()),
             method,
@@ -515,7 +515,7 @@ impl Shelf {
         let known = self.upstream.discovered(&caller.principal, caller.era(), Some(&caller.facts)).await;
         let (era, discovered) = known.map_err(ListFault::Call)?;
         let makes_tasks = Form::of_server(era, &discovered) == Some(Form::Extension);
-        Ok(Stocked {
+        Ok(CachedPage {
             page,
             revision,
             makes_tasks,

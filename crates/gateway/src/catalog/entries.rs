@@ -18,25 +18,25 @@ use base::names::{Names, fold};
 use base::uris::map_app_uris;
 
 /// Makes entries of what a server lists.
-pub(crate) trait Label: Send + Sync + std::fmt::Debug {
+pub(crate) trait EntryFilter: Send + Sync + std::fmt::Debug {
     /// Sees which of the names on a page look the same to clients. On a list's first page, what was known of that is
     /// forgotten.
     fn compare(&self, kind: Kind, entries: &[Bytes], is_first: bool, index: &mut Index);
 
     /// The entry as it is shown, of a server that speaks that revision; learned facts go into `index`.
-    fn label(&self, kind: Kind, text: &Bytes, from: &Revision, index: &mut Index) -> Labelled;
+    fn filter(&self, kind: Kind, text: &Bytes, from: &Revision, index: &mut Index) -> FilteredEntry;
 }
 
 /// What became of something that a server lists.
 #[derive(Debug, Default)]
-pub(crate) struct Labelled {
+pub(crate) struct FilteredEntry {
     /// The entry, if it is shown.
     pub(crate) entry: Option<Entry>,
     /// What was odd about it.
     pub(crate) remark: Option<Remark>,
 }
 
-impl Labelled {
+impl FilteredEntry {
     pub(crate) fn left_out(remark: Remark) -> Self {
         Self { entry: None, remark: Some(remark) }
     }
@@ -64,7 +64,7 @@ impl Entry {
 
 /// Shows the entries of the server at one place of a route.
 #[derive(Debug)]
-pub(crate) struct RouteLabel {
+pub(crate) struct RouteFilter {
     pub(crate) names: Arc<Names>,
     pub(crate) server: usize,
     pub(crate) plan: UpstreamPlan,
@@ -75,7 +75,7 @@ pub(crate) struct RouteLabel {
 /// The entry as it is shown, none if the configuration does not show it, or why it cannot be.
 type Shown = Result<Option<Entry>, String>;
 
-impl Label for RouteLabel {
+impl EntryFilter for RouteFilter {
     fn compare(&self, kind: Kind, entries: &[Bytes], is_first: bool, index: &mut Index) {
         let Some(selection) = self.named_by(kind).filter(|_| self.names.tells_apart()) else { return };
         if is_first {
@@ -100,10 +100,11 @@ impl Label for RouteLabel {
         }
     }
 
-    fn label(&self, kind: Kind, text: &Bytes, from: &Revision, index: &mut Index) -> Labelled {
+    fn filter(&self, kind: Kind, text: &Bytes, from: &Revision, index: &mut Index) -> FilteredEntry {
         let checked = repair::check(kind, text, from);
         let why = || checked.faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-        let left_out = |why| Labelled::left_out(Remark::new(kind, &own_name(kind, text), Done::LeftOut, why));
+        let left_out =
+            |why| FilteredEntry::left_out(Remark::new(kind, &own_name(kind, text), Done::LeftOut, why));
         let is_odd = !checked.faults.is_empty();
         let (wide, done) = match self.schema {
             SchemaRule::Pass => (Some(text), Done::Passed),
@@ -113,11 +114,11 @@ impl Label for RouteLabel {
         // What the configuration does not show is nobody's trouble.
         let Some(wide) = wide else {
             let shown = self.shown(kind, text, &mut Index::default());
-            return if matches!(shown, Ok(None)) { Labelled::default() } else { left_out(why()) };
+            return if matches!(shown, Ok(None)) { FilteredEntry::default() } else { left_out(why()) };
         };
         let mut entry = match self.shown(kind, wide, index) {
             Ok(Some(entry)) => entry,
-            Ok(None) => return Labelled::default(),
+            Ok(None) => return FilteredEntry::default(),
             Err(fault) => return left_out(fault),
         };
         if self.schema == SchemaRule::Repair
@@ -126,7 +127,7 @@ impl Label for RouteLabel {
             entry.narrow = self.shown(kind, narrow, index).ok().flatten().map(|entry| entry.text);
         }
         let remark = is_odd.then(|| Remark::new(kind, &own_name(kind, text), done, why()));
-        Labelled { entry: Some(entry), remark }
+        FilteredEntry { entry: Some(entry), remark }
     }
 }
 
@@ -141,7 +142,7 @@ pub(super) fn own_name(kind: Kind, text: &Bytes) -> String {
     name.unwrap_or_default()
 }
 
-impl RouteLabel {
+impl RouteFilter {
     /// What is shown of the things of a kind, if they have names.
     fn named_by(&self, kind: Kind) -> Option<&Selection> {
         match kind {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use mcp::method::Method;
 
-use super::{MOST_PAGES_OF_A_LIST, Pages, Shelf, Stocked};
+use super::{CachedPage, MOST_PAGES_OF_A_LIST, Pages, ServerLists};
 use crate::caller::Caller;
 
-impl Shelf {
+impl ServerLists {
     /// What was last known of a list, however old.
     pub(crate) fn last(&self, method: &'static Method, caller: &Caller) -> Option<Pages> {
         let mut all = Pages::default();
@@ -57,9 +57,9 @@ impl Shelf {
         method: &'static Method,
         cursor: Option<&str>,
         caller: &Caller,
-    ) -> Option<Arc<Stocked>> {
+    ) -> Option<Arc<CachedPage>> {
         let (shared, key) = self.keys(method, cursor, caller);
-        let any = |_: &Arc<Stocked>| true;
+        let any = |_: &Arc<CachedPage>| true;
         self.pages.find(&shared, any).or_else(|| self.pages.find(&key, any))
     }
 }

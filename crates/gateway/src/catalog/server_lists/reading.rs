@@ -12,13 +12,13 @@ use mcp::method::{Kind, Method};
 use mcp::version::{Era, Revision};
 
 use super::{Known, MOST_ENTRIES};
+use crate::catalog::entries::{Entry, EntryFilter, FilteredEntry, own_name};
 use crate::catalog::index::Index;
-use crate::catalog::label::{Entry, Label, Labelled, own_name};
 use crate::catalog::remarks::{Done, Remark};
 
 /// What must be known to read a page.
 pub(super) struct Reading {
-    pub(super) label: Arc<dyn Label>,
+    pub(super) filter: Arc<dyn EntryFilter>,
     pub(super) known: Arc<PerEra<Known>>,
     /// The era in which the server was asked.
     pub(super) era: Era,
@@ -39,7 +39,7 @@ impl Reading {
         let (known, method, is_first) = (self.known.of(self.era), self.method, self.is_first);
         // What this page says, and how the names of earlier ones look.
         let mut index = Index { plain: known.index.load().plain.clone(), ..Index::default() };
-        self.label.compare(method.kind, &page.entries, is_first, &mut index);
+        self.filter.compare(method.kind, &page.entries, is_first, &mut index);
         let (shown, remarks) = self.labelled(&page, &mut index);
         let names =
             page.entries.iter().filter(|_| method.kind == Kind::Tool).map(|text| own_name(Kind::Tool, text));
@@ -74,7 +74,7 @@ impl Reading {
         }
         let mut names = HashSet::new();
         for text in &page.entries {
-            let Labelled { entry, remark } = self.label.label(kind, text, self.revision, index);
+            let FilteredEntry { entry, remark } = self.filter.filter(kind, text, self.revision, index);
             remarks.extend(remark);
             let Some(entry) = entry else { continue };
             if names.insert(entry.name.clone()) {
