@@ -34,7 +34,7 @@ pub(crate) struct Which {
     #[command(flatten)]
     place: Revocations,
     /// Whose tokens: the name of an issuer in the configuration
-    #[arg(long, value_name = "ISSUER")]
+    #[arg(long, value_name = "NAME")]
     issuer: String,
     #[command(flatten)]
     named: Named,
@@ -44,10 +44,10 @@ pub(crate) struct Which {
 #[group(required = true, multiple = false)]
 struct Named {
     /// The one token of that name (its claim `jti`)
-    #[arg(long, value_name = "JTI")]
+    #[arg(long, value_name = "ID")]
     jti: Option<String>,
     /// All tokens of that subject that were issued before now, and those that do not say when; whoever logs in anew gets others
-    #[arg(long, value_name = "SUBJECT")]
+    #[arg(long, value_name = "SUB")]
     sub: Option<String>,
 }
 

@@ -37,6 +37,7 @@ enum TokenTask {
     Inspect(Inspect),
     /// Revoke tokens that have not expired: within a second they are good nowhere, and streams that they opened end
     #[command(
+        override_usage = "portolan token revoke [OPTIONS] --issuer <NAME> <--jti <ID>|--sub <SUB>>\n           [FILE]",
         after_help = "Examples:\n  portolan token revoke --issuer company --jti 7d0c2f portolan.toml\n  portolan token revoke --issuer company --sub alice portolan.toml"
     )]
     Revoke(RevokeTokens),
