@@ -360,26 +360,13 @@ mod tests {
             scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
         };
         let plan = ResourcePlan {
-            route: "main".to_owned(),
-            resource: "https://gw.example/mcp".to_owned(),
-            path: "/mcp".to_owned(),
-            sse: None,
-            shows_issuer: false,
-            also_audiences: Vec::new(),
-            issuers: Vec::new(),
-            scopes_supported: Vec::new(),
             scopes: vec![
                 rule(Kind::Tool, "gh__*", &["gh", "read"]),
                 rule(Kind::Tool, "*_delete", &["write", "gh"]),
                 rule(Kind::Prompt, "*", &["prompts"]),
                 rule(Kind::Resource, "file:///secret/*", &["secrets"]),
             ],
-            hides: true,
-            dpop: DpopRule::default(),
-            api_keys: false,
-            certificates: Vec::new(),
-            certificate_bound: false,
-            proxies: Vec::new(),
+            ..ResourcePlan::new("main", "https://gw.example/mcp", "/mcp", &[])
         };
         assert_eq!(plan.scopes_of(Kind::Tool, &["gh__repo_delete"]), ["gh", "read", "write"]);
         assert_eq!(plan.scopes_of(Kind::Prompt, &["gh__x"]), ["prompts"]);

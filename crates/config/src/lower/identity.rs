@@ -376,6 +376,9 @@ impl Lowering<'_, '_> {
                 finding.help("say what does: tools = [\"*\"]");
             }
             for (kind, globs) in kinds {
+                for glob in globs.iter().filter(|_| kind == Kind::Resource).flat_map(|globs| &globs.value) {
+                    self.resource_glob(glob);
+                }
                 let Some(names) = globs.as_ref().and_then(|globs| self.globs(Some(globs))) else { continue };
                 plan.scopes.push(ScopeRule { kind, names, scopes: vec![name.value.clone()] });
             }
@@ -388,6 +391,21 @@ impl Lowering<'_, '_> {
                     self.findings.warning(name.span, "\"offline_access\" is between a client and its issuer");
                 finding.help("leave it out; clients ask for it themselves");
             }
+        }
+    }
+
+    /// RFC 3986 §6.2.2.1: servers read schemes and hosts without regard to case, so one name in capitals would guard one spelling.
+    fn resource_glob(&mut self, glob: &At<String>) {
+        let Some((scheme, rest)) = glob.value.split_once("://") else { return };
+        let host = rest.split(['/', '*', '?', '[', '{']).next().unwrap_or_default();
+        if scheme.chars().chain(host.chars()).any(|letter| letter.is_ascii_uppercase()) {
+            let finding = self.findings.error(glob.span, "this guards one spelling of the URI only");
+            finding.help(format!(
+                "write its scheme and host in lower case, which stands for all: \"{}://{}{}\"",
+                scheme.to_ascii_lowercase(),
+                host.to_ascii_lowercase(),
+                rest.strip_prefix(host).unwrap_or_default()
+            ));
         }
     }
 

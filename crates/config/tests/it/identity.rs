@@ -249,6 +249,7 @@ fn mistakes_say_what_to_do() {
         "[issuer.id]\nurl = \"https://id.example\"\nnot_before = 2026-11-30\n".to_owned(),
         "[issuer.id]\nurl = \"https://id.example\"\nnot_before = \"yesterday\"\n".to_owned(),
         route("public_url = \"https://m.example/mcp\"\nissuers = [\"id\"]\nscopes = { write = {} }"),
+        route("public_url = \"https://m.example/mcp\"\nissuers = [\"id\"]\nscopes = { r = { resources = [\"HTTPS://Docs.example/a/*\"] } }"),
         route(
             "public_url = \"https://m.example/mcp\"\nissuers = [\"id\"]\ninitial_scopes = [\"a b\", \"offline_access\"]",
         ),

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use base::plan::TlsFiles;
-use base::plan::identity::{CertificateName, CertificatesPlan, DpopRule, ResourcePlan};
+use base::plan::identity::{CertificateName, CertificatesPlan, ResourcePlan};
 use rustls::client::Resumption;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
@@ -44,18 +44,7 @@ impl Guarded {
         std::fs::write(&key, own.key_pem()).unwrap();
         stand.plan.listeners[0].tls = Some(TlsFiles { certificate, key, asks_clients: true });
         stand.plan.routes[0].resource = Some(ResourcePlan {
-            route: "main".to_owned(),
-            resource: "https://gw.example/mcp".to_owned(),
-            path: "/mcp".to_owned(),
-            sse: None,
-            shows_issuer: false,
-            also_audiences: Vec::new(),
-            issuers: Vec::new(),
-            scopes_supported: Vec::new(),
-            scopes: Vec::new(),
             hides: false,
-            dpop: DpopRule::default(),
-            api_keys: false,
             certificates: vec![CertificatesPlan {
                 name: "agents".to_owned(),
                 authorities: clients.pem().into_bytes().into(),
@@ -64,7 +53,7 @@ impl Guarded {
                 scopes: Vec::new(),
             }],
             certificate_bound: true,
-            proxies: Vec::new(),
+            ..ResourcePlan::new("main", "https://gw.example/mcp", "/mcp", &[])
         });
         let running = stand.start().await;
         running.gateway.settled().await;

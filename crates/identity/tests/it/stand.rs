@@ -244,23 +244,7 @@ impl Stand {
     }
 
     pub(crate) fn resource() -> ResourcePlan {
-        ResourcePlan {
-            route: "main".to_owned(),
-            resource: RESOURCE.to_owned(),
-            path: "/mcp".to_owned(),
-            sse: None,
-            shows_issuer: false,
-            also_audiences: Vec::new(),
-            issuers: vec!["a".to_owned()],
-            scopes_supported: Vec::new(),
-            scopes: Vec::new(),
-            hides: true,
-            dpop: base::plan::identity::DpopRule::default(),
-            api_keys: false,
-            certificates: Vec::new(),
-            certificate_bound: false,
-            proxies: Vec::new(),
-        }
+        ResourcePlan::new("main", RESOURCE, "/mcp", &["a"])
     }
 
     pub(crate) fn identifier(&self, issuer: IssuerPlan, resource: ResourcePlan) -> Arc<Identifier> {
