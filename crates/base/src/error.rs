@@ -235,10 +235,11 @@ impl CallError {
         Self::StoreAway { what, why: fault.to_string() }
     }
 
-    /// The same without what a program said before it ended, and that.
+    /// The same without what a program said before it ended, or a server to why it refuses, and that.
     pub fn split_said(mut self) -> (Self, Option<String>) {
         let said = match &mut self {
             Self::Unreachable { why, .. } | Self::BrokeOff { why, .. } => why.said.take(),
+            Self::Unauthorized { said, .. } => said.take(),
             _ => None,
         };
         (self, said)

@@ -250,7 +250,10 @@ async fn describe(client: &mut Client, rule: SchemaRule) -> Reached {
     }
     for listing in list::LISTINGS.into_iter().skip(1).filter(|listing| listing.is_of(&found)) {
         // It is there, whatever it says to this.
-        let Ok(listed) = list::fetch(client, listing, &mut Deaf).await else { continue };
+        let Ok(listed) = list::fetch(client, listing, &mut Deaf).await else {
+            offers.not_listed(listing.names().0);
+            continue;
+        };
         odd.extend(listed.odd().iter().map(|one| tell(one, listing, rule)));
         offers.add(listing.names(), &listed.entries());
     }

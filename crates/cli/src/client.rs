@@ -2,6 +2,7 @@
 //! over stdio would.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use base::error::CallError;
 use base::fault::Why;
@@ -42,6 +43,8 @@ pub(crate) struct Client {
     serving: JoinHandle<()>,
     /// Whether there is one server, which has a name only because everything has one here.
     is_one_nameless: bool,
+    /// Whether a server has refused our credentials, be it that it is there.
+    was_unauthorized: AtomicBool,
 }
 
 /// Hears what a server says in the middle of a call.
@@ -110,6 +113,7 @@ impl Client {
             waiting: None,
             serving,
             is_one_nameless,
+            was_unauthorized: AtomicBool::new(false),
         })
     }
 
@@ -193,10 +197,16 @@ impl Client {
         if !health.is_empty() && health.iter().all(is_down) { Exit::Unreachable } else { Exit::Ok }
     }
 
-    /// What is wrong with the only server, if there is one and it is down.
+    /// What is wrong with the only server, if there is one and it is down, or has refused our credentials.
     pub(crate) fn only_fault(&self) -> Option<CallError> {
-        match self.gateway.health().pop() {
-            Some((_, Health::Down { error, .. })) if self.gateway.health().len() == 1 => Some(*error),
+        let mut all = self.gateway.health();
+        let (name, health) = all.pop().filter(|_| all.is_empty())?;
+        match health {
+            Health::Down { error, .. } => Some(*error),
+            // It may let whoever comes connect, and ask who it is of a call.
+            _ if self.was_unauthorized.load(Ordering::Relaxed) => {
+                Some(CallError::Unauthorized { upstream: name, status: 401, said: None })
+            }
             _ => None,
         }
     }
@@ -243,6 +253,8 @@ impl Client {
             return Fault::Unreachable(text).hint("-v shows what it has sent until then");
         }
         if absent {
+            self.was_unauthorized
+                .store(reason.as_deref() == Some("upstream_unauthorized"), Ordering::Relaxed);
             return Fault::Unreachable(text);
         }
         let needs = data.as_ref().and_then(|data| data.object("requiredCapabilities").ok().flatten());

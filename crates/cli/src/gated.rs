@@ -9,22 +9,31 @@ use mcp::method::Kind;
 
 /// What a server was seen to offer, under the names that it is shown with, without prefixes.
 #[derive(Debug, Default)]
-pub(crate) struct Offered(BTreeMap<&'static str, Vec<String>>);
+pub(crate) struct Offered {
+    names: BTreeMap<&'static str, Vec<String>>,
+    /// The lists that it did not give.
+    unknown: Vec<&'static str>,
+}
 
 impl Offered {
     /// Notes the entries of a list, by the member that names them.
     pub(crate) fn add(&mut self, (kind, member): (&'static str, &str), entries: &[Object<'_>]) {
         let name = |entry: &Object<'_>| Some(entry.string(member).ok().flatten()?.into_owned());
-        self.0.entry(kind).or_default().extend(entries.iter().filter_map(name));
+        self.names.entry(kind).or_default().extend(entries.iter().filter_map(name));
+    }
+
+    /// Notes that it did not give a list.
+    pub(crate) fn not_listed(&mut self, kind: &'static str) {
+        self.unknown.push(kind);
     }
 
     fn of(&self, kind: &str) -> &[String] {
-        self.0.get(kind).map(Vec::as_slice).unwrap_or_default()
+        self.names.get(kind).map(Vec::as_slice).unwrap_or_default()
     }
 }
 
 /// A line for each glob of a route's scopes that gates nothing of what its servers offer. Nothing is said of a route of which a server
-/// was not seen.
+/// was not seen, nor of lists that one did not give.
 pub(crate) fn idle(route: &RoutePlan, seen: &BTreeMap<String, (String, Offered)>) -> Vec<String> {
     let Some(resource) = route.resource.as_ref().filter(|resource| !resource.scopes.is_empty()) else {
         return Vec::new();
@@ -48,11 +57,14 @@ pub(crate) fn idle(route: &RoutePlan, seen: &BTreeMap<String, (String, Offered)>
         templates.iter().map(|template| template.split('{').next().unwrap_or_default()).collect();
     let mut lines = Vec::new();
     for rule in &resource.scopes {
-        let (noun, offered) = match rule.kind {
-            Kind::Tool => ("tool", &tools),
-            Kind::Prompt => ("prompt", &prompts),
-            _ => ("resource", &resources),
+        let (noun, offered, lists) = match rule.kind {
+            Kind::Tool => ("tool", &tools, &["tools"][..]),
+            Kind::Prompt => ("prompt", &prompts, &["prompts"][..]),
+            _ => ("resource", &resources, &["resources", "resource templates"][..]),
         };
+        if servers.iter().any(|(_, offered)| offered.unknown.iter().any(|list| lists.contains(list))) {
+            continue;
+        }
         let begins = if noun == "resource" { begins.as_slice() } else { &[] };
         for glob in rule.names.idle(offered, begins) {
             let scope = rule.scopes.join(" ");

@@ -46,7 +46,7 @@ struct Named {
     /// The one token of that name (its claim `jti`)
     #[arg(long, value_name = "ID")]
     jti: Option<String>,
-    /// All tokens of that subject that were issued before now, and those that do not say when; whoever logs in anew gets others
+    /// All tokens of that subject (`sub`, or what the issuer has for it in `claims`; `portolan token inspect` shows it) that were issued before now, and those that do not say when; whoever logs in anew gets others
     #[arg(long, value_name = "SUB")]
     sub: Option<String>,
 }
@@ -84,7 +84,7 @@ impl Revocations {
 
 impl Which {
     /// The store, what vouches, and which of its tokens.
-    async fn open(&self, voice: Voice) -> Result<(Arc<Store>, String, (Revoked, &str)), Fault> {
+    async fn open(&self, voice: Voice) -> Result<(Arc<Store>, IssuerPlan, (Revoked, &str)), Fault> {
         let (store, issuers) = self.place.open(voice).await?;
         let named = issuers.iter().find(|issuer| issuer.name == self.issuer);
         let issuer = named.ok_or_else(|| {
@@ -104,13 +104,13 @@ impl Which {
         if name.is_empty() || name.len() > LONGEST || name.contains('\0') {
             return Err(Fault::usage(format!("a {} has 1 to {LONGEST} bytes, and no NUL", noun(what))));
         }
-        Ok((store, issuer.issuer.clone(), (what, name)))
+        Ok((store, issuer.clone(), (what, name)))
     }
 
     /// Lets it be good again.
     pub(crate) async fn allow(self, voice: Voice) -> Result<Exit, Fault> {
         let (store, issuer, which) = self.open(voice).await?;
-        if !store.allow(&issuer, which).await.map_err(|fault| away(&fault))? {
+        if !store.allow(&issuer.issuer, which).await.map_err(|fault| away(&fault))? {
             let hint = "`portolan token list` shows what is revoked";
             return Err(Fault::usage(format!("that {} is not revoked", noun(which.0))).hint(hint));
         }
@@ -123,17 +123,20 @@ impl RevokeTokens {
     /// Revokes it.
     pub(crate) async fn run(self, voice: Voice) -> Result<Exit, Fault> {
         let (store, issuer, which) = self.which.open(voice).await?;
-        if !store.revoke(&issuer, which, self.keep).await.map_err(|fault| away(&fault))? {
+        if !store.revoke(&issuer.issuer, which, self.keep).await.map_err(|fault| away(&fault))? {
             let hint = "`not_before` in the table of the issuer refuses all of its tokens that were issued before a time";
             return Err(Fault::Outside(format!(
                 "{MOST_REVOCATIONS} are revoked, the most that there may be"
             ))
             .hint(hint));
         }
-        let what = match which.0 {
-            Revoked::Token => "that token is good nowhere any more",
-            Revoked::Subject => {
-                "tokens of that subject that were issued until now are good nowhere any more; it may log in anew"
+        let what = match which {
+            (Revoked::Token, name) => format!("a token with the jti {name:?} is good nowhere any more"),
+            (Revoked::Subject, name) => {
+                let claim = issuer.claims.subject.join(".");
+                format!(
+                    "tokens whose {claim} is {name:?} and that were issued until now are good nowhere any more; whoever logs in anew gets others"
+                )
             }
         };
         let keep = lasting(i64::try_from(self.keep.as_millis()).unwrap_or(i64::MAX));

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::fault::Why;
-use base::plan::Plan;
+use base::plan::{Plan, RoutePlan};
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
-use gateway::assembly::{Bound, Gateway, REPLICAS};
+use gateway::assembly::{Bound, Gateway};
 use replica::Replica;
 use tokio::signal::unix::SignalKind;
 use transport::net::Address;
@@ -114,11 +114,12 @@ impl Serve {
         let replica = shared::replica(&world)?;
         let bound_by = listeners(&plan);
         let left_out = configuration::left_out(&plan);
+        let open = open_listeners(&plan);
         let names_left_out: Vec<_> = plan.left_out.iter().map(|left| left.name.clone()).collect();
         descriptors::share(&mut plan, descriptors);
         let gateway = Gateway::with_replica(plan, world, replica.clone());
         let bound = gateway.listen().await?;
-        announce(&bound, &configuration, voice);
+        announce(&bound, (&configuration, &open), voice);
         say_left_out(left_out.as_deref(), voice);
         let mut settling = FuturesUnordered::new();
         settling.push(settle(&gateway, gateway.servers(), names_left_out, voice).boxed_local());
@@ -250,7 +251,18 @@ fn listeners(plan: &Plan) -> String {
     format!("{listeners:?} {admin:?} {} {store:?} {keys:?} {replicas:?}", limits.children)
 }
 
-fn announce(bound: &[Bound], configuration: &Configuration, voice: Voice) {
+/// The names of the listeners at which some route asks nobody who calls.
+fn open_listeners(plan: &Plan) -> Vec<String> {
+    let is_open = |listener: &str| {
+        let of = |route: &RoutePlan| {
+            route.listeners.is_empty() || route.listeners.iter().any(|name| name == listener)
+        };
+        plan.routes.iter().any(|route| route.resource.is_none() && of(route))
+    };
+    plan.listeners.iter().map(|listener| listener.name.clone()).filter(|name| is_open(name)).collect()
+}
+
+fn announce(bound: &[Bound], (configuration, open): (&Configuration, &[String]), voice: Voice) {
     let paint = Paint::stderr();
     if voice == Voice::Person {
         let version = env!("CARGO_PKG_VERSION");
@@ -265,7 +277,7 @@ fn announce(bound: &[Bound], configuration: &Configuration, voice: Voice) {
             }
         }
     }
-    for bound in bound.iter().filter(|bound| bound.name != REPLICAS && !bound.address.is_local()) {
+    for bound in bound.iter().filter(|bound| open.contains(&bound.name) && !bound.address.is_local()) {
         warn_of_exposure(&bound.address, &bound.name, voice);
     }
 }
@@ -282,7 +294,7 @@ fn say_left_out(names: Option<&str>, voice: Voice) {
     }
 }
 
-/// There is no authentication yet, so whoever reaches the address is let in.
+/// Whoever reaches the address is let in.
 fn warn_of_exposure(address: &Address, listener: &str, voice: Voice) {
     let text = format!(
         "{address} is reachable from other machines, and nobody who comes is asked who they are: they can use every \

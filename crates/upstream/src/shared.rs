@@ -204,6 +204,12 @@ impl Shared {
         if *self.health.borrow() == now || self.is_up_in_the_other_era(&now) {
             return;
         }
+        let is_told = matches!((&*self.health.borrow(), &now), (Health::Down { why: before, .. }, Health::Down { why, .. }) if before == why);
+        if is_told {
+            // What it says to it may be other words each time.
+            self.health.send_replace(now);
+            return;
+        }
         let name = &self.plan.name;
         match &now {
             // We are always there for ourselves.
@@ -323,7 +329,7 @@ impl Shared {
 
     /// It refuses our credentials.
     pub(crate) fn unauthorized(&self, status: u16) -> CallError {
-        let said = lock(&self.challenge).as_ref().map(|said| self.masked(said));
+        let said = lock(&self.challenge).as_ref().map(|said| challenge::cut(&self.masked(said)));
         CallError::Unauthorized { upstream: self.plan.name.clone(), status, said }
     }
 

@@ -91,13 +91,30 @@ fn why_a_server_refuses_credentials_is_told_with_what_to_do() {
     let given = ["--header", "Authorization: Bearer s3cret"];
     for args in [&["list", &url][..], &["call", &url, "add"], &["discover", &url]] {
         let ended = run(args);
-        let why = "error: the server refuses our credentials (HTTP 401): It expired, get another\n";
+        let why = "error: the server refuses our credentials (HTTP 401); it said: It expired, get another\n";
         let hint = "hint: give it some: --header 'Authorization: Bearer ${env:TOKEN}'";
         assert_eq!(ended.code, Some(4), "{args:?}");
         assert!(ended.stderr.contains(why) && ended.stderr.contains(hint), "{args:?} {}", ended.stderr);
         let ended = run(&[args, &given].concat());
         let hint = "hint: look at the token in the header Authorization that it was given";
         assert!(ended.stderr.contains(why) && ended.stderr.contains(hint), "{args:?} {}", ended.stderr);
+    }
+}
+
+/// So it is where the server says who it is to everybody, and refuses what needs somebody.
+#[test]
+fn a_server_that_refuses_only_what_matters_is_told_with_what_to_do() {
+    let head = "401 Unauthorized\r\nwww-authenticate: Bearer error=\"invalid_token\"\r\n";
+    let url = server(move |asked| match asked["method"].as_str().unwrap() {
+        "initialize" => ("200 OK\r\ncontent-type: application/json\r\n".to_owned(), result(asked, HELLO)),
+        "tools/list" | "tools/call" => (head.to_owned(), String::new()),
+        "server/discover" => ("404 Not Found\r\n".to_owned(), String::new()),
+        _ => ("202 Accepted\r\n".to_owned(), String::new()),
+    });
+    for args in [&["list", &url][..], &["call", &url, "add"]] {
+        let ended = run(args);
+        let hint = "hint: give it some: --header 'Authorization: Bearer ${env:TOKEN}'";
+        assert!(ended.code != Some(0) && ended.stderr.contains(hint), "{args:?} {}", ended.stderr);
     }
 }
 

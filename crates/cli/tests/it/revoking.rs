@@ -32,13 +32,13 @@ fn with(config: &Path, args: &[&str]) -> Ended {
 fn tokens_are_revoked_and_allowed() {
     let (_dir, path) = configured();
     let revoke = ["token", "revoke", "--issuer", "company"];
-    assert_ended!(with(&path, &[&revoke[..], &["--jti", "t1"]].concat()), @r"
+    assert_ended!(with(&path, &[&revoke[..], &["--jti", "t1"]].concat()), @r#"
     exit: 0
     ----- stdout -----
-    that token is good nowhere any more
+    a token with the jti "t1" is good nowhere any more
     ----- stderr -----
     It is forgotten in 30 d: --for for tokens that are good for longer
-    ");
+    "#);
     let subject = with(&path, &["tokens", "revoke", "--issuer", "company", "--sub", "alice", "--for", "12h"]);
     assert!(subject.code == Some(0) && subject.stderr.contains("in 12 h"), "{subject:?}");
     let list = with(&path, &["token", "list"]).stdout;

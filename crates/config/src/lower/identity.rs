@@ -7,6 +7,7 @@ use base::plan::identity::{
     ProxyPlan, ResourcePlan, ScopeRule, TokenTypes,
 };
 use http::Uri;
+use mcp::json::{self, Object};
 use mcp::method::Kind;
 use transport::http::client::Destination;
 
@@ -176,6 +177,10 @@ impl Lowering<'_, '_> {
             (None, Some(file)) => {
                 let path = self.path(file)?;
                 let text = self.outside.text(&path, file.span, self.findings)?;
+                if !holds_keys(&text) {
+                    let finding = self.findings.error(file.span, "this file holds no key set");
+                    finding.help("a key set is JSON (RFC 7517 §5): {\"keys\": [{\"kty\": …}, …]}, as an issuer publishes it at its jwks_uri");
+                }
                 Some(KeySource::Given(text.into_bytes().into()))
             }
             (None, None) => Some(KeySource::Discover),
@@ -417,6 +422,17 @@ impl Lowering<'_, '_> {
             finding.help("a scope has no spaces, no quotes, no backslashes, and only ASCII");
         }
     }
+}
+
+/// Whether there is a key in a key set. Whether it can be used is found out later; one that is half written has none.
+fn holds_keys(text: &str) -> bool {
+    let Ok(set) = Object::parse(text.trim()) else { return false };
+    let keys = set.get("keys").ok().flatten().map(json::array).and_then(Result::ok);
+    keys.is_some_and(|keys| {
+        let is_key =
+            |key: &&str| Object::parse(key).is_ok_and(|key| key.get("kty").is_ok_and(|kind| kind.is_some()));
+        keys.iter().any(is_key)
+    })
 }
 
 pub(super) fn texts(given: Option<&At<file::Texts>>) -> Vec<String> {

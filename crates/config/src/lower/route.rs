@@ -3,12 +3,13 @@
 use base::plan::identity::{CertificatesPlan, ProxyPlan};
 use base::plan::{Naming, PrefixRule, RoutePlan};
 
+use super::identity::texts;
 use super::upstream::Upstream;
 use super::{JSON_DEPTHS, Lowering, listener};
 use crate::file::{self, Config};
 use crate::findings::{nearest, quoted};
 use crate::node::{At, NOWHERE, Span};
-use crate::read::Entry;
+use crate::read::{Entries, Entry};
 
 const DEFAULT_NAME: &str = "main";
 const DEFAULT_PATH: &str = "/mcp";
@@ -82,6 +83,7 @@ impl Lowering<'_, '_> {
         self.paths_are_single(&routes);
         if !entries.is_empty() && routes.len() == entries.len() {
             self.all_are_reached(&routes, config, upstreams);
+            self.all_are_named(config);
         }
         routes.into_iter().map(|route| route.plan).collect()
     }
@@ -230,6 +232,37 @@ impl Lowering<'_, '_> {
                         .help("give it another path, or another listener");
                 }
                 taken.push((route, path, span));
+            }
+        }
+    }
+
+    /// Warns of those who say who calls, and whom no route asks.
+    fn all_are_named(&mut self, config: &Config) {
+        fn entries<T>(given: Option<&At<Entries<T>>>) -> Vec<&At<String>> {
+            given.into_iter().flat_map(|given| &given.value.0).map(|entry| &entry.name).collect()
+        }
+        let routes =
+            || config.route.iter().flat_map(|given| &given.value.0).filter_map(|entry| entry.value.as_ref());
+        let named = |of: fn(&file::Route) -> Option<&At<file::Texts>>| -> Vec<String> {
+            routes().flat_map(|route| texts(of(&route.value))).collect()
+        };
+        let proxies =
+            config.proxy.iter().flat_map(|given| &given.value.0).filter_map(|entry| entry.value.as_ref());
+        let mut certificates = named(|route| route.certificates.as_ref());
+        certificates.extend(proxies.flat_map(|proxy| texts(proxy.value.certificates.as_ref())));
+        for (what, key, there, named) in [
+            ("issuer", "issuers", entries(config.issuer.as_ref()), named(|route| route.issuers.as_ref())),
+            ("certificates", "certificates", entries(config.certificates.as_ref()), certificates),
+            ("proxy", "proxies", entries(config.proxy.as_ref()), named(|route| route.proxies.as_ref())),
+        ] {
+            for name in there.into_iter().filter(|name| !named.contains(&name.value)) {
+                let text = format!(
+                    "no route names [{what}.{}]: it lets nobody in, and keeps nobody out",
+                    name.value
+                );
+                self.findings
+                    .warning(name.span, text)
+                    .help(format!("write {key} = [{:?}] in a route, or leave it out", name.value));
             }
         }
     }

@@ -46,6 +46,10 @@ tools = [\"*\"]
 [route.main.scopes.write]
 tools = [\"*_create\"]
 resources = [\"file:///*\"]
+[route.programs]
+path = \"/programs\"
+public_url = \"https://mcp.example.com/programs\"
+issuers = [\"workloads\", \"opaque\"]
 "
     ));
     let [company, entra, workloads, opaque] = plan.issuers.as_slice() else { panic!("four issuers") };
@@ -268,4 +272,29 @@ fn a_listener_whose_callers_are_known_may_be_reached_from_elsewhere() {
     assert!(!check(&format!("{SERVER}{listener}{issuer}{known}")).contains("without authentication"));
     let open = "[route.open]\npath = \"/open\"\n";
     assert!(check(&format!("{SERVER}{listener}{issuer}{known}{open}")).contains("without authentication"));
+}
+
+/// A file that somebody is writing must not take the place of good keys at a reload, and what nobody is asked for is told.
+#[test]
+fn a_key_set_without_keys_is_an_error() {
+    let text = format!(
+        "{SERVER}[issuer.id]\nurl = \"https://id.example\"\njwks_file = \"keys.json\"\n[route.main]\n"
+    );
+    let good =
+        r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+    for (keys, is_good) in [
+        (good, true),
+        (&good[..40], false),
+        ("", false),
+        ("junk", false),
+        ("-----BEGIN PUBLIC KEY-----", false),
+        (r#"{"keys":[]}"#, false),
+        (r#"{"keys":[{}]}"#, false),
+        ("[]", false),
+    ] {
+        let files = Files::new(&[("c.toml", &text), ("keys.json", keys)]);
+        let said = files.check("c.toml");
+        assert_eq!(!said.contains("this file holds no key set"), is_good, "{keys}: {said}");
+        assert!(said.contains("no route names [issuer.id]"), "{said}");
+    }
 }

@@ -108,11 +108,18 @@ impl Endpoint {
                     drop(seat);
                     return self.listen(claims, &recordings, true).await.map(Some);
                 };
+                self.comes_as(claims);
                 Ok(Some(SeatedReader::on(reader, seat)))
             }
             Some(ResumePoint::OldNotices) => self.listen(claims, &recordings, true).await.map(Some),
             None => self.listen(claims, &recordings, false).await.map(Some),
         }
+    }
+
+    /// Whoever reads a stream that goes on may have come with a token that is good for other things.
+    fn comes_as(&self, claims: &SessionClaims) {
+        let held = self.sessions.hold(claims, self.now());
+        held.interests_changed.send_replace(claims.identity.claims.clone());
     }
 
     /// The session's stream of notifications from now on, and whatever nobody has got yet.
@@ -130,8 +137,7 @@ impl Endpoint {
             if has_missed {
                 stream.tell_everything();
             }
-            let held = self.sessions.hold(claims, self.now());
-            held.interests_changed.send_replace(claims.identity.claims.clone());
+            self.comes_as(claims);
             return Ok(SeatedReader::on(reader, seat));
         }
         let mut notifications = Arc::clone(&self).notifications(claims.clone()).await;

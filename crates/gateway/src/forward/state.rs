@@ -21,6 +21,9 @@ use store::seal::{Bound, Seal, SealFault};
 
 use super::edit::Edit;
 
+/// Params of up to so many bytes are digested when somebody asks, which is seldom.
+const KEPT: usize = 16 * 1024;
+
 /// What a state belongs to.
 #[derive(Debug, Clone)]
 pub(crate) struct Bond {
@@ -39,7 +42,13 @@ impl Bond {
     pub(crate) fn new(route: &str, principal: &Principal, call: &Call, keep: Duration) -> Self {
         let params = call.params().map(|params| call.message().bytes().slice_ref(params.as_bytes()));
         let (purpose, principal, method) = (purpose(route), principal.clone(), call.method_label());
-        Self { purpose, principal, method, params, call: OnceLock::new(), keep }
+        let bond = Self { purpose, principal, method, params, call: OnceLock::new(), keep };
+        if bond.params.as_ref().is_none_or(|params| params.len() <= KEPT) {
+            return bond;
+        }
+        // A large body is not held for as long as a call may take.
+        bond.call();
+        Self { params: None, ..bond }
     }
 
     /// Stands for what the client has asked for.

@@ -252,7 +252,7 @@ impl<B: Begin> PipePool<B> {
         let place = tokio::select! {
             biased;
             () = self.stopped.cancelled() => return Err(self.unused()),
-            place = self.place() => place,
+            place = self.place(whose) => place,
         };
         // Others may have tried meanwhile, and failed.
         self.may_start(whose)?;
@@ -278,11 +278,12 @@ impl<B: Begin> PipePool<B> {
     }
 
     /// A place among the programs that are starting, whose server ever they are.
-    async fn place(&self) -> Option<OwnedSemaphorePermit> {
+    async fn place(&self, whose: &Whose) -> Option<OwnedSemaphorePermit> {
         if !B::IS_COSTLY {
             return None;
         }
-        self.shared.world.starts.place(self.shared.was_up()).await
+        // A conversation of one client was never up: nobody misses it.
+        self.shared.world.starts.place(whose.is_shared() && self.shared.was_up()).await
     }
 
     fn unused(&self) -> CallError {
