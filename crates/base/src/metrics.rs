@@ -51,6 +51,12 @@ struct OutcomeLabels {
     outcome: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RefusalLabels {
+    route: String,
+    outcome: &'static str,
+}
+
 /// What is counted. Cheap to count; read by [`Metrics::text`].
 #[derive(Debug)]
 pub struct Metrics {
@@ -67,6 +73,7 @@ pub struct Metrics {
     dropped: Family<UpstreamLabels, Counter>,
     progress: Family<UpstreamLabels, Counter>,
     forwards: Family<OutcomeLabels, Counter>,
+    refusals: Family<RefusalLabels, Counter>,
     breaker: Family<UpstreamLabels, Gauge>,
     opened: Family<UpstreamLabels, Counter>,
     retries: Family<UpstreamLabels, Counter>,
@@ -136,6 +143,12 @@ impl Metrics {
         );
         let forwards = Family::default();
         registry.register("forwards", "Requests forwarded to other replicas, by outcome", forwards.clone());
+        let refusals = Family::default();
+        registry.register(
+            "requests_refused",
+            "Requests whose sender was not let in, by route and outcome",
+            refusals.clone(),
+        );
         registry.register(
             "upstream_breaker",
             "Whether the breaker lets calls through: 0 closed, all; 1 half-open, one as a trial; 2 open, none",
@@ -170,6 +183,7 @@ impl Metrics {
             dropped,
             progress,
             forwards,
+            refusals,
             breaker,
             opened,
             retries,
@@ -230,6 +244,11 @@ impl Metrics {
     /// A request was forwarded to another replica.
     pub fn forwarded(&self, outcome: &'static str) {
         self.forwards.get_or_create(&OutcomeLabels { outcome }).inc();
+    }
+
+    /// A request was refused for what its sender has shown, or not shown.
+    pub fn refused(&self, route: &str, outcome: &'static str) {
+        self.refusals.get_or_create(&RefusalLabels { route: route.to_owned(), outcome }).inc();
     }
 
     /// How many streams are open now.

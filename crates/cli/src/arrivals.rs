@@ -146,6 +146,8 @@ pub(crate) async fn tell_of_start(server: &Upstream, when: Telling, tell: impl F
     loop {
         sleep(LOOK_AT_START).await;
         let Some(CallError::Starting { so_far, .. }) = server.starting() else { continue };
+        // It was started again.
+        told = told.filter(|(_, at)| *at <= so_far);
         let words = server.said().and_then(|said| said.rsplit(" | ").next().map(str::to_owned));
         let due = match &told {
             None if words.is_some() => when.says,

@@ -122,7 +122,8 @@ impl Serve {
         announce(&bound, (&configuration, &open), voice);
         say_left_out(left_out.as_deref(), voice);
         let mut settling = FuturesUnordered::new();
-        settling.push(settle(&gateway, gateway.servers(), names_left_out, voice).boxed_local());
+        settling
+            .push(settle(&gateway, gateway.servers(), names_left_out, voice).map(|()| true).boxed_local());
         let living = live(&shared, replica.as_deref());
         tokio::pin!(living);
         loop {
@@ -132,8 +133,8 @@ impl Serve {
                     tracing::info!("asked to drain by `portolan replicas --drain`");
                     break;
                 }
-                // To say it again after a reload changes nothing.
-                Some(()) = settling.next() => notify::ready(),
+                // What a reload has brought may be there before what the start has.
+                Some(is_start) = settling.next() => if is_start { notify::ready() },
                 _ = hangup.recv() => {
                     let (read, settles) = reload(&gateway, &configuration, &bound_by, voice);
                     followed = read;
@@ -204,7 +205,7 @@ fn reload<'g>(
     configuration: &Configuration,
     bound_by: &str,
     voice: Voice,
-) -> (Followed, Option<LocalBoxFuture<'g, ()>>) {
+) -> (Followed, Option<LocalBoxFuture<'g, bool>>) {
     let (loaded, followed) = follow::read(configuration);
     let plan = match configuration.judge(loaded, voice) {
         Ok(plan) => plan,
@@ -238,7 +239,7 @@ fn reload<'g>(
         "reloaded"
     );
     let tells = voice == Voice::Person && !fresh.is_empty();
-    (followed, tells.then(|| settle(gateway, fresh, Vec::new(), voice).boxed_local()))
+    (followed, tells.then(|| settle(gateway, fresh, Vec::new(), voice).map(|()| false).boxed_local()))
 }
 
 fn duration(text: &str) -> Result<Duration, &'static str> {

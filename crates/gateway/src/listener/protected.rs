@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use auth::{Connection, Identity, Peer, Refusal, Why};
 use base::error::CallError;
+use base::reply;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -73,7 +74,11 @@ pub(super) fn refuse(route: &Route, refusal: Refusal, at_sse: bool) -> Response<
         Refusal::Unauthenticated(Why::Nonce(nonce)) => HeaderValue::from_str(nonce).ok(),
         _ => None,
     };
-    let mut response = heads::refuse_call(&CallError::Refused(refusal), None, Era::Modern);
+    let error = CallError::Refused(refusal);
+    if let Some(resource) = route.identifier.as_ref().map(|identifier| identifier.plan()) {
+        route.world.metrics.refused(&resource.route, reply::wire_for(&error, Era::Modern).label);
+    }
+    let mut response = heads::refuse_call(&error, None, Era::Modern);
     let headers = response.headers_mut();
     headers.extend(challenge.map(|challenge| (WWW_AUTHENTICATE, challenge)));
     if let Some(nonce) = nonce {

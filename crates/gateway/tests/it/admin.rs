@@ -13,6 +13,7 @@ use transport::net::Address;
 use upstream::Health;
 
 use crate::ask;
+use crate::protected::{Issuer, resource};
 use crate::stand::{Over, Running, Stand, http_reach, stdio_reach};
 
 const ADMIN: (&str, u16) = ("127.0.0.1", 9090);
@@ -121,4 +122,20 @@ async fn the_admin_listener_answers_nothing_else() {
     // And clients do not see it.
     assert_eq!(get(&running.client, "/metrics").await.0, 404);
     assert_eq!(get(&running.client, "/readyz").await.0, 404);
+}
+
+/// Who is not let in makes no call; that somebody was refused is counted all the same.
+#[tokio::test(start_paused = true)]
+async fn who_is_refused_is_counted() {
+    let (running, _server, admin) = with(|stand| {
+        stand.plan.issuers = vec![Issuer::new("https://id.example").plan("id")];
+        stand.plan.routes[0].resource = Some(resource(&["id"]));
+    })
+    .await;
+    for _ in 0..2 {
+        assert_eq!(ask::modern(&running.client, "tools/list", "").await.status, 401);
+    }
+    let (_, text) = get(&admin, "/metrics").await;
+    let counted = r#"portolan_requests_refused_total{route="main",outcome="unauthenticated"} 2"#;
+    assert!(text.contains(counted), "{text}");
 }
