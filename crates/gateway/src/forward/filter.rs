@@ -39,7 +39,9 @@ impl Stage {
     fn says(self) -> (&'static str, &'static str) {
         match self {
             Self::Scopes => ("scopes", "a token that is not good for it is refused"),
-            Self::Resume => ("resume", "a retry finds the call left open; a state is bound to its caller and replica"),
+            Self::Resume => {
+                ("resume", "a retry finds the call left open; a state is bound to its caller and replica")
+            }
             Self::Tasks => ("tasks", "a tool is called as a task, or not as one; a task is asked about"),
         }
     }
