@@ -432,7 +432,7 @@ impl Default for Deadlines {
             connect: Duration::from_secs(30),
             list: Duration::from_secs(15),
             grace: Duration::from_secs(1),
-            starting: Duration::from_secs(4),
+            starting: Duration::from_secs(3),
             call: Duration::from_secs(300),
             call_max: Duration::from_secs(3600),
             input: Duration::from_secs(600),

@@ -71,7 +71,8 @@ fn beside() -> &'static Path {
         let files = tempfile::tempdir().unwrap();
         let authority = Authority::new("docs");
         let own = authority.sign(&Certificate::default().dns("mcp.example.com").of_a_server().for_long());
-        let bundle = r#"{"keys":[],"spiffe_refresh_hint":300}"#.to_owned();
+        let bundle = r#"{"keys":[{"kty":"EC","crv":"P-256","kid":"a","use":"jwt-svid","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}],"spiffe_refresh_hint":300}"#
+            .to_owned();
         let texts = [
             ("bundle.json", bundle),
             ("cert.pem", own.pem()),

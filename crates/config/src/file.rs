@@ -200,7 +200,7 @@ table! {
         /// for changes is told when the rest has come. Nobody waits for a server that is known to be down or to hang.
         grace: Lasting = "1s",
         /// The same for a program that is being started for the first time: some clients list once and never hear of a change.
-        starting: Lasting = "4s",
+        starting: Lasting = "3s",
         /// Between two signs of life in a call. Progress counts as one.
         call: Lasting = "5m",
         /// For a whole call, whatever its progress.

@@ -355,7 +355,7 @@ async fn nothing_old_is_shown_of_a_server_that_is_gone() {
 /// A program that is begun for one client alone is waited for like one that is begun for the first time, whoever else has one.
 #[tokio::test(start_paused = true)]
 async fn a_program_for_one_client_is_given_the_time_to_start() {
-    for (rule, most) in [(SessionRule::PerClient, 4_000), (SessionRule::Shared, 1_000)] {
+    for (rule, most) in [(SessionRule::PerClient, 3_000), (SessionRule::Shared, 1_000)] {
         let mut stand = Stand::new(Arc::new(MemoryNetwork::default()));
         drop(stand.add("a", Over::Http, Persona::modern().tools(&["t"])).await);
         let (server, desk) = stand.add("own", Over::Stdio, Persona::legacy().tools(&["t"])).await;
@@ -364,7 +364,7 @@ async fn a_program_for_one_client_is_given_the_time_to_start() {
         running.gateway.settled().await;
         server.persona().scripted.insert("initialize".to_owned());
         server.answer_all(desk, |asked| async move {
-            tokio::time::sleep(Duration::from_millis(3_500)).await;
+            tokio::time::sleep(Duration::from_millis(2_500)).await;
             let info = r#""serverInfo":{"name":"scripted","version":"1"}"#;
             let able = r#""capabilities":{"tools":{}}"#;
             asked.result(&format!(r#"{{"protocolVersion":"2025-11-25",{able},{info}}}"#)).await;
