@@ -3,7 +3,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use auth::Refusal;
+use auth::{Refusal, Why};
 use http::StatusCode;
 use mcp::json::Object;
 use mcp::method::Kind;
@@ -27,6 +27,11 @@ fn every() -> Vec<CallError> {
         }),
         CallError::Reject(Reject::NotARequest("this session is already open")),
         CallError::Refused(Refusal::Denied),
+        CallError::Refused(Refusal::Unauthenticated(Why::NoToken)),
+        CallError::Refused(Refusal::Unauthenticated(Why::Token("the token has expired"))),
+        CallError::Refused(Refusal::Malformed("there is more than one Authorization header")),
+        CallError::Refused(Refusal::Scopes(vec!["mcp:write".to_owned()])),
+        CallError::Refused(Refusal::Unavailable { retry_after: Duration::from_secs(5) }),
         CallError::UnknownName { kind: Kind::Tool, name: "add".to_owned() },
         CallError::UnknownName { kind: Kind::Resource, name: "file:///x".to_owned() },
         CallError::BadCursor,
@@ -125,6 +130,12 @@ fn a_legacy_client_gets_200_but_where_it_must_know_by_the_status() {
         .collect();
     let expected = [
         ("rejected", 400),
+        // RFC 6750 §3: a client logs in, or asks for more, by the status and the challenge.
+        ("unauthenticated", 401),
+        ("unauthenticated", 401),
+        ("bad_credentials", 400),
+        ("insufficient_scope", 403),
+        ("identity_away", 503),
         ("draining", 503),
         ("not_resumable", 400),
         ("no_session", 404),
