@@ -102,6 +102,35 @@ async fn serve_legacy(stdio: Stdio, from: Instant, is_deaf: impl Fn(&str) -> boo
     0
 }
 
+/// Half a line that a program writes before it listens looks like an answer to the first request, whoever waits for that.
+#[tokio::test(start_paused = true)]
+async fn a_line_that_was_cut_is_no_reason_to_end_a_process() {
+    for (cut, is_served) in
+        [(r#"{"jsonrpc":"2.0","id":1,"result":"#, true), (r#"{"jsonrpc":"2.0","id":ID,"result":"#, false)]
+    {
+        let mut stand = Stand::new(Arc::new(MemoryNetwork::default()));
+        let (_unused, _desk) = stand.add("up", Over::Stdio, Persona::legacy()).await;
+        stand.spawn.program("up", move |mut stdio: Stdio| async move {
+            if is_served {
+                stdio.stdout.write_all(format!("{cut}\n").as_bytes()).await.unwrap();
+                return serve_legacy(stdio, Instant::now(), |_| false).await;
+            }
+            // One whose every answer is cut is told as what it is.
+            let mut lines = BufReader::new(stdio.stdin).lines();
+            while let Ok(Some(line)) = lines.next_line().await {
+                let Some(id) = json::at(&line, &["id"]) else { continue };
+                stdio.stdout.write_all(format!("{}\n", cut.replace("ID", id)).as_bytes()).await.unwrap();
+            }
+            0
+        });
+        let spawn = stand.spawn.clone();
+        let running = stand.start().await;
+        let text = call(&running).await.unwrap();
+        assert_eq!(reason(&text), (!is_served).then_some("upstream_invalid_answer"), "{text}");
+        assert_eq!(spawn.started(), 1, "{text}");
+    }
+}
+
 /// What comes when a process is ending already was not sent, and is not lost with it.
 #[tokio::test(start_paused = true)]
 async fn a_call_that_comes_while_a_process_ends_is_the_next_ones() {

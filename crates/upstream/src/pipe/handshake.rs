@@ -50,21 +50,28 @@ pub(crate) async fn converse(
         return converse_legacy(shared, pipe, whose, Transport::Stdio).await;
     }
     let mut probe = discover(shared, pipe).await?;
-    let waiting = response_of(&mut probe);
-    let verdict = if rule == EraRule::Is(Era::Modern) {
-        judge(&waiting.await?)
-    } else {
-        match tokio::time::timeout(SILENCE, waiting).await {
-            Ok(message) => judge(&message?),
-            Err(_elapsed) => return either(shared, pipe, probe, whose).await,
-        }
-    };
-    match verdict {
+    let mut first = first_word(&mut probe, rule).await;
+    // A program may write half a line before it listens, which looks like an answer to the first request.
+    if matches!(first, Some(Err(CallError::InvalidAnswer { .. }))) {
+        probe = discover(shared, pipe).await?;
+        first = first_word(&mut probe, rule).await;
+    }
+    let Some(first) = first else { return either(shared, pipe, probe, whose).await };
+    match judge(&first?) {
         Judged::Legacy if rule == EraRule::Detect => {
             converse_legacy(shared, pipe, whose, Transport::Stdio).await
         }
         judged => judged.link(shared),
     }
+}
+
+/// What is answered to a probe; none where the server may be a legacy one, and has been silent for too long.
+async fn first_word(probe: &mut PipeStream, rule: EraRule) -> Option<Result<Message, CallError>> {
+    let waiting = response_of(probe);
+    if rule == EraRule::Is(Era::Modern) {
+        return Some(waiting.await);
+    }
+    tokio::time::timeout(SILENCE, waiting).await.ok()
 }
 
 /// Asks a server that has refused to open a session.

@@ -423,14 +423,7 @@ impl<B: Begin> PipePool<B> {
     }
 
     async fn start(&self, whose: &Whose, signs: &Signs) -> Result<Running, CallError> {
-        let begun = match self.begin.begin(&self.shared, whose, signs).await {
-            // A program may write half a line before it listens, which looks like an answer. Whoever waits need not hear of that.
-            Err(CallError::InvalidAnswer { why, .. }) if why.starts_with(NOT_JSON) && !self.is_up() => {
-                self.begin.begin(&self.shared, whose, signs).await
-            }
-            begun => begun,
-        };
-        let running = begun?;
+        let running = self.begin.begin(&self.shared, whose, signs).await?;
         self.shared.knows(&running.link);
         self.shared.temper.is_of(running.link.discovered.info.as_deref());
         Ok(running)
@@ -452,9 +445,6 @@ impl<B: Begin> PipePool<B> {
         self.pauses.failed(whose.session.as_ref().filter(|_| is_ones_own), error);
     }
 }
-
-/// How the reason begins of an answer that cannot be read.
-const NOT_JSON: &str = "the message is not JSON";
 
 /// Keeps a place for as long as a start may keep it.
 async fn hold(place: Option<OwnedSemaphorePermit>) -> Infallible {
