@@ -2,7 +2,6 @@
 //! over stdio would.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use base::error::CallError;
 use base::fault::Why;
@@ -43,8 +42,6 @@ pub(crate) struct Client {
     serving: JoinHandle<()>,
     /// Whether there is one server, which has a name only because everything has one here.
     is_one_nameless: bool,
-    /// Whether a server has refused our credentials, be it that it is there.
-    was_unauthorized: AtomicBool,
 }
 
 /// Hears what a server says in the middle of a call.
@@ -113,7 +110,6 @@ impl Client {
             waiting: None,
             serving,
             is_one_nameless,
-            was_unauthorized: AtomicBool::new(false),
         })
     }
 
@@ -197,16 +193,12 @@ impl Client {
         if !health.is_empty() && health.iter().all(is_down) { Exit::Unreachable } else { Exit::Ok }
     }
 
-    /// What is wrong with the only server, if there is one and it is down, or has refused our credentials.
+    /// What is wrong with the only server, if there is one and it is down.
     pub(crate) fn only_fault(&self) -> Option<CallError> {
         let mut all = self.gateway.health();
-        let (name, health) = all.pop().filter(|_| all.is_empty())?;
+        let (_, health) = all.pop().filter(|_| all.is_empty())?;
         match health {
             Health::Down { error, .. } => Some(*error),
-            // It may let whoever comes connect, and ask who it is of a call.
-            _ if self.was_unauthorized.load(Ordering::Relaxed) => {
-                Some(CallError::Unauthorized { upstream: name, status: 401, said: None })
-            }
             _ => None,
         }
     }
@@ -249,16 +241,18 @@ impl Client {
         let details = error.data.map(|data| format!("\ndata: {}", crate::show::pretty::pretty(data, 0)));
         let text = self.without_name(error.message.into_owned());
         let text = format!("{text} ({}){}", error.code, details.unwrap_or_default());
-        if reason.as_deref() == Some("upstream_broke_off") {
-            return Fault::Unreachable(text).hint("-v shows what it has sent until then");
+        match reason.as_deref() {
+            Some("upstream_broke_off") => {
+                Fault::Unreachable(text).hint("-v shows what it has sent until then")
+            }
+            // It may let whoever comes connect, and ask who it is of a call.
+            Some("upstream_unauthorized") => Fault::Unauthorized(text),
+            _ if absent => Fault::Unreachable(text),
+            _ => {
+                let needs = data.as_ref().and_then(|data| data.object("requiredCapabilities").ok().flatten());
+                Fault::Refused { what: text, hint: needs.as_ref().and_then(how_to_serve) }
+            }
         }
-        if absent {
-            self.was_unauthorized
-                .store(reason.as_deref() == Some("upstream_unauthorized"), Ordering::Relaxed);
-            return Fault::Unreachable(text);
-        }
-        let needs = data.as_ref().and_then(|data| data.object("requiredCapabilities").ok().flatten());
-        Fault::Refused { what: text, hint: needs.as_ref().and_then(how_to_serve) }
     }
 
     /// Cancels what is under way, and ends what was started.

@@ -31,6 +31,9 @@ pub(crate) enum Fault {
     /// The other side cannot be reached, or does not answer.
     #[error("{0}")]
     Unreachable(String),
+    /// The other side refuses our credentials.
+    #[error("{0}")]
+    Unauthorized(String),
     /// The server is down.
     #[error("{0}")]
     Down(Why),
@@ -101,7 +104,9 @@ impl Fault {
             Self::Usage { .. } => Exit::Usage,
             Self::Config(_) | Self::LeftOut(_) => Exit::Config,
             Self::Hinted(fault, _) => fault.exit(),
-            Self::Outside(_) | Self::Unreachable(_) | Self::Down(_) => Exit::Unreachable,
+            Self::Outside(_) | Self::Unreachable(_) | Self::Unauthorized(_) | Self::Down(_) => {
+                Exit::Unreachable
+            }
             Self::Refused { .. } => Exit::Findings,
             Self::Unread => Exit::Ok,
             Self::Interrupted => Exit::Interrupted,

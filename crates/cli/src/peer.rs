@@ -160,10 +160,12 @@ async fn tell_of_starts(servers: &[Arc<Upstream>], have_names: bool) -> Infallib
 }
 
 fn with_cure(fault: Fault, error: Option<&CallError>, targets: &Targets) -> Fault {
-    let Some(error) = error.filter(|_| matches!(fault, Fault::Unreachable(_) | Fault::Down(_))) else {
-        return fault;
+    let cure = match &fault {
+        Fault::Unauthorized(_) => targets.credentials(),
+        Fault::Unreachable(_) | Fault::Down(_) => error.and_then(|error| targets.cure(error)),
+        _ => None,
     };
-    match targets.cure(error) {
+    match cure {
         Some(cure) => fault.hint(cure),
         None => fault,
     }

@@ -159,6 +159,21 @@ impl Targets {
         ))
     }
 
+    /// What could be done about credentials that the only server refuses, if it is one over HTTP.
+    pub(crate) fn credentials(&self) -> Option<String> {
+        let [UpstreamPlan { reach: Reach::Http(http), .. }] = self.plan.upstreams.as_slice() else {
+            return None;
+        };
+        let file = self.file().map(|path| path.display().to_string());
+        let given = http.headers.iter().any(|(name, _)| *name == AUTHORIZATION);
+        Some(match (file, given) {
+            (Some(file), true) => format!("look at `Authorization` under its `headers` in {file}"),
+            (None, true) => "look at the token in the header Authorization that it was given".to_owned(),
+            (Some(file), false) => format!("give it some under its `headers` in {file}"),
+            (None, false) => "give it some: --header 'Authorization: Bearer ${env:TOKEN}'".to_owned(),
+        })
+    }
+
     /// What could be done about the only server, of which this is wrong.
     pub(crate) fn cure(&self, error: &CallError) -> Option<String> {
         let has_ended = matches!(
@@ -169,6 +184,9 @@ impl Targets {
         let says =
             |words: &str| matches!(error, CallError::Unreachable { why, .. } if why.what.contains(words));
         let file = self.file().map(|path| path.display().to_string());
+        if matches!(error, CallError::Unauthorized { .. }) {
+            return self.credentials();
+        }
         let [UpstreamPlan { reach, .. }] = self.plan.upstreams.as_slice() else { return None };
         match reach {
             Reach::Stdio(StdioReach { child, .. }) => match find_program(&child.program) {
@@ -187,17 +205,6 @@ impl Targets {
                 Some("nothing listens there: start the server, or look at the port of its URL".to_owned())
             }
             Reach::Http(_) if says("lookup address") => Some("look at the host of its URL".to_owned()),
-            Reach::Http(http) if matches!(error, CallError::Unauthorized { .. }) => {
-                let given = http.headers.iter().any(|(name, _)| *name == AUTHORIZATION);
-                Some(match (file, given) {
-                    (Some(file), true) => format!("look at `Authorization` under its `headers` in {file}"),
-                    (None, true) => {
-                        "look at the token in the header Authorization that it was given".to_owned()
-                    }
-                    (Some(file), false) => format!("give it some under its `headers` in {file}"),
-                    (None, false) => "give it some: --header 'Authorization: Bearer ${env:TOKEN}'".to_owned(),
-                })
-            }
             Reach::Http(_) | Reach::Own => None,
         }
     }
