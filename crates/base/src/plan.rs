@@ -161,6 +161,14 @@ pub struct RoutePlan {
     pub resource: Option<ResourcePlan>,
 }
 
+impl RoutePlan {
+    /// Whether the listener of that name serves it.
+    #[must_use]
+    pub fn is_at(&self, listener: &str) -> bool {
+        self.listeners.is_empty() || self.listeners.iter().any(|name| name == listener)
+    }
+}
+
 /// How public names are made of a server's own names. A pure function of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Naming {

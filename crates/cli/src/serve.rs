@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::fault::Why;
-use base::plan::{Plan, RoutePlan};
+use base::plan::Plan;
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -254,13 +254,9 @@ fn listeners(plan: &Plan) -> String {
 
 /// The names of the listeners at which some route asks nobody who calls.
 fn open_listeners(plan: &Plan) -> Vec<String> {
-    let is_open = |listener: &str| {
-        let of = |route: &RoutePlan| {
-            route.listeners.is_empty() || route.listeners.iter().any(|name| name == listener)
-        };
-        plan.routes.iter().any(|route| route.resource.is_none() && of(route))
-    };
-    plan.listeners.iter().map(|listener| listener.name.clone()).filter(|name| is_open(name)).collect()
+    let open = || plan.routes.iter().filter(|route| route.resource.is_none());
+    let names = plan.listeners.iter().map(|listener| &listener.name);
+    names.filter(|name| open().any(|route| route.is_at(name))).cloned().collect()
 }
 
 fn announce(bound: &[Bound], (configuration, open): (&Configuration, &[String]), voice: Voice) {

@@ -33,7 +33,7 @@ impl Live {
     /// difference, unless the configuration tells two paths apart by it.
     pub(crate) fn endpoint(&self, listener: &str, path: &str) -> Option<(&Arc<Endpoint>, bool)> {
         let find = |is_it: &dyn Fn(&str) -> bool| {
-            let mut here = self.endpoints.iter().filter(|(plan, _)| serves(plan, listener));
+            let mut here = self.endpoints.iter().filter(|(plan, _)| plan.is_at(listener));
             here.find_map(|(plan, endpoint)| {
                 let opens_sse = plan.sse_path.as_deref().is_some_and(is_it);
                 (opens_sse || is_it(&plan.path)).then_some((endpoint, opens_sse))
@@ -49,7 +49,7 @@ impl Live {
     pub(crate) fn metadata_at(&self, listener: &str, path: &str) -> Option<&str> {
         let path = path.trim_end_matches('/');
         let here = || {
-            let here = self.endpoints.iter().filter(|(plan, _)| serves(plan, listener));
+            let here = self.endpoints.iter().filter(|(plan, _)| plan.is_at(listener));
             here.filter_map(|(_, endpoint)| endpoint.route.identifier.as_deref())
         };
         let found = |outside| here().find_map(|one| one.metadata_at(path, outside));
@@ -60,7 +60,7 @@ impl Live {
 
     /// The one issuer that is to be shown at the origin of a listener; none if two are.
     pub(crate) fn issuer_of(&self, listener: &str) -> Option<&Arc<Issuer>> {
-        let here = self.endpoints.iter().filter(|(plan, _)| serves(plan, listener));
+        let here = self.endpoints.iter().filter(|(plan, _)| plan.is_at(listener));
         let identifiers = here.filter_map(|(_, endpoint)| endpoint.route.identifier.as_deref());
         let mut issuers = identifiers.filter(|one| one.plan().shows_issuer).flat_map(Identifier::issuers);
         let first = issuers.next()?;
@@ -71,7 +71,7 @@ impl Live {
     pub(crate) fn paths(&self, listener: &str) -> Vec<String> {
         self.endpoints
             .iter()
-            .filter(|(plan, _)| serves(plan, listener))
+            .filter(|(plan, _)| plan.is_at(listener))
             .flat_map(|(plan, _)| std::iter::once(&plan.path).chain(&plan.sse_path).cloned())
             .collect()
     }
@@ -90,9 +90,4 @@ impl Live {
     pub(crate) fn breakers(&self) -> impl Iterator<Item = BreakerState> {
         self.servers.values().map(|server| server.upstream.breaker())
     }
-}
-
-/// Whether a listener serves a route.
-fn serves(plan: &RoutePlan, listener: &str) -> bool {
-    plan.listeners.is_empty() || plan.listeners.iter().any(|name| name == listener)
 }

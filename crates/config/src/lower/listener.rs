@@ -156,27 +156,26 @@ fn default_address() -> Address {
     Address::Tcp("127.0.0.1".to_owned(), DEFAULT_PORT)
 }
 
+/// Whether the listener of that name serves a route.
+fn is_at(route: &file::Route, listener: &str) -> bool {
+    let named = route.listeners.as_ref();
+    named.is_none_or(|names| names.value.iter().any(|name| name.value == listener))
+}
+
 /// Whether each route of a listener asks who calls.
 fn knows_callers(config: &Config, listener: &str) -> bool {
     let routes =
         config.route.iter().flat_map(|given| &given.value.0).filter_map(|entry| entry.value.as_ref());
-    let here = routes.filter(|route| {
-        let named = route.value.listeners.as_ref();
-        named.is_none_or(|names| names.value.iter().any(|name| name.value == listener))
-    });
+    let here = routes.filter(|route| is_at(&route.value, listener));
     let mut known = here.map(|route| route.value.public_url.is_some()).peekable();
     known.peek().is_some() && known.all(|known| known)
 }
 
 /// Whether a listener of the route asks its clients for certificates.
 pub(super) fn asks_clients(config: &Config, route: &file::Route) -> bool {
-    let serves = |name: &str| {
-        let named = route.listeners.as_ref();
-        named.is_none_or(|names| names.value.iter().any(|one| one.value == name))
-    };
     let listeners = config.listener.iter().flat_map(|given| &given.value.0);
     let mut tls = listeners
-        .filter(|entry| serves(&entry.name.value))
+        .filter(|entry| is_at(route, &entry.name.value))
         .filter_map(|entry| entry.value.as_ref()?.value.tls.as_ref());
     tls.any(|tls| tls.value.client_certificates.as_ref().is_some_and(|asks| asks.value))
 }
