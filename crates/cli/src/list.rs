@@ -8,6 +8,7 @@ use mcp::discover::Discovered;
 use mcp::json::{self, Kind, Object, Patch, quote};
 use mcp::list::{Page, join};
 use mcp::meta::DEGRADED;
+use mcp::method;
 
 use crate::client::{Answer, Client, Deaf, Ear};
 use crate::exit::Exit;
@@ -88,9 +89,15 @@ impl Listing {
         self.title
     }
 
-    /// The same, with the member of an entry that names it.
-    pub(crate) fn names(&self) -> (&'static str, &'static str) {
-        (self.title, self.name)
+    /// The kind of what it lists, and the member of an entry that names it.
+    pub(crate) fn names(&self) -> (method::Kind, &'static str) {
+        let kind = match self.what {
+            What::Tools | What::All => method::Kind::Tool,
+            What::Prompts => method::Kind::Prompt,
+            What::Resources => method::Kind::Resource,
+            What::Templates => method::Kind::Template,
+        };
+        (kind, self.name)
     }
 }
 

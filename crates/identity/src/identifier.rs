@@ -29,7 +29,7 @@ use crate::revocations::Revocations;
 use crate::shown::{Scheme, Shown};
 use crate::token::{Measure, Verified, Word};
 use crate::tokens::{Known, TokenDigest, Tokens};
-use crate::url::{likened, normal};
+use crate::url::{normal, spellings};
 
 mod in_front;
 use crate::{spiffe, strict};
@@ -196,7 +196,8 @@ impl Identifier {
         kind: Kind,
         uri: &str,
     ) -> Option<Refusal> {
-        self.lacks(identity, kind, &[uri, &likened(uri)])
+        let [written, read] = spellings(uri);
+        self.lacks(identity, kind, &[&written, &read])
     }
 
     /// Who vouches for its callers.

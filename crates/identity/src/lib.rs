@@ -54,4 +54,5 @@ pub use self::lifetime::Lifetime;
 pub use self::proof::PROOF_ALGORITHMS;
 pub use self::resource::WELL_KNOWN;
 pub use self::scoped::Views;
+pub use self::scoped::all_names;
 pub use self::url::likened;

@@ -9,7 +9,7 @@ use base::plan::UpstreamPlan;
 use mcp::method::Kind;
 
 use crate::identifier::Identifier;
-use crate::url::likened;
+use crate::url::spellings;
 
 /// What everybody may see of a route.
 #[derive(Debug, Clone)]
@@ -105,13 +105,13 @@ impl Narrow for Scoped {
         };
         let names = &self.rules.names;
         let (kind, forms) = match action.method {
-            "tools/call" => (Kind::Tool, names.forms(number, own, &plan.tools)),
-            "prompts/get" => (Kind::Prompt, names.forms(number, own, &plan.prompts)),
+            "tools/call" => (Kind::Tool, all_names(names, (number, plan), Kind::Tool, own)),
+            "prompts/get" => (Kind::Prompt, all_names(names, (number, plan), Kind::Prompt, own)),
             "resources/read" | "resources/subscribe" => {
                 // No URI has a brace (RFC 3986 §2), and every template that is not a URI itself has one (RFC 6570 §2).
                 let kind = if own.contains('{') { Kind::Template } else { Kind::Resource };
                 let public = names.public_uri(number, own).unwrap_or_else(|| own.into());
-                (kind, vec![likened(&public), public.into_owned()])
+                (kind, spellings(&public).to_vec())
             }
             _ => return true,
         };
@@ -119,6 +119,18 @@ impl Narrow for Scoped {
         let needed = self.rules.identifier.plan().scopes_of(kind, &forms);
         !needed.into_iter().any(|scope| self.lacking.iter().any(|lacks| lacks == scope))
     }
+}
+
+/// Every name that leads to a tool or a prompt of a server: what one of them needs a scope for, it needs by any.
+#[must_use]
+pub fn all_names(
+    names: &Names,
+    (server, plan): (usize, &UpstreamPlan),
+    kind: Kind,
+    own: &str,
+) -> Vec<String> {
+    let selection = if kind == Kind::Tool { &plan.tools } else { &plan.prompts };
+    names.forms(server, own, selection)
 }
 
 impl fmt::Debug for ScopeRules {

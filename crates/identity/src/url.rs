@@ -86,6 +86,11 @@ fn without_dots(path: &str) -> String {
     format!("/{}", kept.join("/"))
 }
 
+/// A URI as it is written, and as its server may read it.
+pub(crate) fn spellings(uri: &str) -> [String; 2] {
+    [uri.to_owned(), likened(uri)]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -28,12 +28,10 @@ impl Filter for Scopes {
         };
         let refused = match at.call.kind() {
             kind @ (Kind::Tool | Kind::Prompt) => {
-                // A thing has several names that lead to it; what one of them needs, it needs by any.
-                let (plan, own) = (at.target.member.upstream.plan(), at.target.name.as_deref());
-                let selection = if kind == Kind::Tool { &plan.tools } else { &plan.prompts };
-                let own = own.unwrap_or(&subject.text);
-                let forms = self.catalog.names.forms(at.target.server, own, selection);
-                let names: Vec<&str> = forms.iter().map(String::as_str).chain([&*subject.text]).collect();
+                let of = (at.target.server, at.target.member.upstream.plan());
+                let own = at.target.name.as_deref().unwrap_or(&subject.text);
+                let all = identity::all_names(&self.catalog.names, of, kind, own);
+                let names: Vec<&str> = all.iter().map(String::as_str).chain([&*subject.text]).collect();
                 self.identifier.lacks(whose, kind, &names)
             }
             kind @ (Kind::Resource | Kind::Template) => {
