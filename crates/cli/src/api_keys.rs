@@ -77,21 +77,15 @@ struct Revoke {
     place: Place,
 }
 
-/// The longest that a key may be good that expires.
-const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+/// The least and the most time for which something is kept.
+const LEAST: Duration = Duration::from_secs(60);
+const MOST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
-pub(crate) fn time(text: &str) -> Result<Duration, String> {
-    let cut = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(cut);
-    let seconds = match unit {
-        "m" => 60,
-        "h" => 3600,
-        "d" => 24 * 3600,
-        _ => return Err("expected a time such as 30m, 12h or 90d".to_owned()),
-    };
-    let lasts = number.parse::<u64>().ok().and_then(|number| number.checked_mul(seconds));
-    let lasts = lasts.map(Duration::from_secs).filter(|lasts| !lasts.is_zero() && *lasts <= LONGEST);
-    lasts.ok_or_else(|| "a key is good for at least a minute, and ten years at most".to_owned())
+/// How long something is good, or remembered.
+pub(crate) fn time(text: &str) -> Result<Duration, &'static str> {
+    let lasts = config::duration(text).ok_or("expected a time such as 30m, 12h or 90d")?;
+    let fits = (LEAST..=MOST).contains(&lasts);
+    if fits { Ok(lasts) } else { Err("expected at least a minute, and ten years at most") }
 }
 
 impl ApiKeys {

@@ -35,7 +35,8 @@ pub(crate) async fn probe(plan: &Plan) -> Result<(Vec<String>, bool), Fault> {
             }
             seen.push(name.clone());
             let said = match issuer.probe().await {
-                Ok((keys, left_out)) => {
+                Ok(None) => "not asked  its keys are fetched by name, when a token has one".to_owned(),
+                Ok(Some((keys, left_out))) => {
                     let allowed: Vec<_> = issuer.plan().algorithms.iter().map(|one| one.name()).collect();
                     let keys = if keys == 1 { "1 key".to_owned() } else { format!("{keys} keys") };
                     let odd = match left_out.first() {

@@ -136,13 +136,16 @@ impl Issuer {
     }
 
     /// Asks the issuer for its keys now, for whoever wants to know whether that goes well. Gives how many may be used, and
-    /// why others may not.
+    /// why others may not; nothing where each is asked for by its name, when a token has one.
     ///
     /// # Errors
     /// Says what is wrong, for the operator.
-    pub async fn probe(&self) -> Result<(usize, Vec<&'static str>), String> {
+    pub async fn probe(&self) -> Result<Option<(usize, Vec<&'static str>)>, String> {
+        if matches!(self.plan.keys, KeySource::Named(_)) {
+            return Ok(None);
+        }
         let (keys, left_out) = self.fetch().await.map_err(|FetchFault(why)| why)?;
-        Ok((keys.len(), left_out.into_iter().map(|LeftOut(why)| why).collect()))
+        Ok(Some((keys.len(), left_out.into_iter().map(|LeftOut(why)| why).collect())))
     }
 
     /// What it says of itself (RFC 8414 §2), as it says it; nothing if it cannot be asked now. Whoever asks, it is asked once in a while.
@@ -369,7 +372,9 @@ impl Issuer {
     async fn fetch(&self) -> Result<(Vec<Key>, Vec<LeftOut>), FetchFault> {
         let place = match &self.plan.keys {
             KeySource::Given(text) => return read(text, &self.plan),
-            KeySource::Named(_) => return Ok((Vec::new(), Vec::new())),
+            KeySource::Named(_) => {
+                return Err(FetchFault("its keys are asked for by their names".to_owned()));
+            }
             KeySource::Url(place) => place.clone(),
             KeySource::Discover => discover::keys(&self.fetcher, &self.plan.issuer).await?,
         };

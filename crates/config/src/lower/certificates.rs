@@ -114,15 +114,8 @@ impl Lowering<'_, '_> {
         config: &Config,
         all: &[CertificatesPlan],
     ) -> Vec<CertificatesPlan> {
-        let Some(names) = names else { return Vec::new() };
-        let entries = config.certificates.iter().flat_map(|given| &given.value.0);
-        let known: Vec<&str> = entries.map(|entry| entry.name.value.as_str()).collect();
-        if known.is_empty() && !names.value.is_empty() {
-            let finding = self.findings.error(names.span, "there are no certificates");
-            finding.help("they are a table [certificates.NAME] with ca and principal");
-            return Vec::new();
-        }
-        let named = self.references("certificates", names, &known);
+        let named =
+            self.named_tables(("certificates", "ca and principal"), names, config.certificates.as_ref());
         named.into_iter().filter_map(|name| all.iter().find(|plan| plan.name == name).cloned()).collect()
     }
 }

@@ -125,6 +125,14 @@ impl Lowering<'_, '_> {
             let finding = self.findings.error(signer.span, "a load balancer has token_header and jwks_url");
             finding.help("token_header = \"x-amzn-oidc-data\", jwks_url = \"https://public-keys.auth.elb.REGION.amazonaws.com/\"");
         }
+        for (key, span) in [
+            ("algorithms", given.algorithms.as_ref().map(|names| names.span)),
+            ("audiences", given.audiences.as_ref().map(|names| names.span)),
+        ] {
+            let Some(span) = span else { continue };
+            let finding = self.findings.error(span, format!("{key} of a load balancer mean nothing"));
+            finding.help("it signs with ES256, and its tokens name their signer in place of an audience: leave them out");
+        }
         plan.signer = Some(signer.value.clone());
         plan.algorithms = vec![Algorithm::Es256];
     }
@@ -137,6 +145,10 @@ impl Lowering<'_, '_> {
         }
         if let Some(asked) = &given.introspection {
             self.findings.error(asked.span, "nobody is asked about tokens of a trust domain");
+        }
+        if let Some(types) = &given.types {
+            let finding = self.findings.error(types.span, "tokens of a trust domain have types of their own");
+            finding.help("leave it out: JWT, JOSE or none (SPIFFE JWT-SVID §2.3)");
         }
     }
 
@@ -254,15 +266,8 @@ impl Lowering<'_, '_> {
             ));
             return None;
         }
-        let issuers = match names {
-            None => Vec::new(),
-            Some(names) if known.is_empty() => {
-                let finding = self.findings.error(names.span, "there is no issuer");
-                finding.help("an issuer is a table [issuer.NAME] with its url");
-                Vec::new()
-            }
-            Some(names) => self.references("issuer", names, &known).into_iter().map(str::to_owned).collect(),
-        };
+        let issuers = self.named_tables(("issuer", "its url"), names, config.issuer.as_ref());
+        let issuers = issuers.into_iter().map(str::to_owned).collect();
         let resource = self.public_url(public_url, given)?;
         let path = given.path.as_ref().map_or("/mcp", |path| path.value.as_str()).to_owned();
         // Whatever stands in front leads to the one as it does to the other.

@@ -96,15 +96,8 @@ impl Lowering<'_, '_> {
         config: &Config,
         all: &[ProxyPlan],
     ) -> Vec<ProxyPlan> {
-        let Some(names) = &given.proxies else { return Vec::new() };
-        let entries = config.proxy.iter().flat_map(|given| &given.value.0);
-        let known: Vec<&str> = entries.map(|entry| entry.name.value.as_str()).collect();
-        if known.is_empty() && !names.value.is_empty() {
-            let finding = self.findings.error(names.span, "there is no proxy");
-            finding.help("a proxy is a table [proxy.NAME] with addresses and the headers that it sets");
-            return Vec::new();
-        }
-        let named = self.references("proxy", names, &known);
+        let table = ("proxy", "addresses and the headers that it sets");
+        let named = self.named_tables(table, given.proxies.as_ref(), config.proxy.as_ref());
         named.into_iter().filter_map(|name| all.iter().find(|plan| plan.name == name).cloned()).collect()
     }
 }

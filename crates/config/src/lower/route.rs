@@ -236,11 +236,25 @@ impl Lowering<'_, '_> {
         }
     }
 
+    /// The tables of a kind that are named somewhere, of which there may be none at all; `holds` is what one is made of.
+    pub(super) fn named_tables<'k, T>(
+        &mut self,
+        (of, holds): (&str, &str),
+        names: Option<&At<file::Texts>>,
+        given: Option<&'k At<Entries<T>>>,
+    ) -> Vec<&'k str> {
+        let Some(names) = names else { return Vec::new() };
+        let known: Vec<&str> = entries(given).into_iter().map(|name| name.value.as_str()).collect();
+        if known.is_empty() && !names.value.is_empty() {
+            let finding = self.findings.error(names.span, format!("there is no table [{of}.NAME]"));
+            finding.help(format!("write one, with {holds}"));
+            return Vec::new();
+        }
+        self.references(of, names, &known)
+    }
+
     /// Warns of those who say who calls, and whom no route asks.
     fn all_are_named(&mut self, config: &Config) {
-        fn entries<T>(given: Option<&At<Entries<T>>>) -> Vec<&At<String>> {
-            given.into_iter().flat_map(|given| &given.value.0).map(|entry| &entry.name).collect()
-        }
         let routes =
             || config.route.iter().flat_map(|given| &given.value.0).filter_map(|entry| entry.value.as_ref());
         let named = |of: fn(&file::Route) -> Option<&At<file::Texts>>| -> Vec<String> {
@@ -289,4 +303,9 @@ impl Lowering<'_, '_> {
 
 fn names(upstreams: &[&Upstream]) -> Vec<String> {
     upstreams.iter().map(|upstream| upstream.name.value.clone()).collect()
+}
+
+/// The names of the tables of a kind.
+pub(super) fn entries<T>(given: Option<&At<Entries<T>>>) -> Vec<&At<String>> {
+    given.into_iter().flat_map(|given| &given.value.0).map(|entry| &entry.name).collect()
 }

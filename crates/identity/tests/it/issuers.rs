@@ -275,7 +275,7 @@ async fn odd_keys_do_not_cost_the_good_ones() {
     ]);
     let identifier = stand.usual();
     Request::bearer(&stand.token(&[])).at(&identifier).await.unwrap();
-    let (used, left_out) = identifier.issuers()[0].probe().await.unwrap();
+    let (used, left_out) = identifier.issuers()[0].probe().await.unwrap().unwrap();
     assert_eq!((used, left_out.len()), (1, 11));
 }
 
