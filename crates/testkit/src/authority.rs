@@ -60,6 +60,15 @@ impl Authority {
         Self(CertifiedIssuer::signed_by(authority(name), key, &self.0).expect("a certificate"))
     }
 
+    /// The same, of which the certificate is good until the beginning of that day: year, month and day.
+    #[must_use]
+    pub fn intermediate_until(&self, name: &str, (year, month, day): (i32, u8, u8)) -> Self {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = authority(name);
+        params.not_after = rcgen::date_time_ymd(year, month, day);
+        Self(CertifiedIssuer::signed_by(params, key, &self.0).expect("a certificate"))
+    }
+
     /// Its certificate, in PEM.
     #[must_use]
     pub fn pem(&self) -> String {

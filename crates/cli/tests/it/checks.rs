@@ -463,4 +463,10 @@ fn a_scope_that_gates_nothing_is_told() {
     {
         assert!(line.starts_with(begin), "{line}");
     }
+    // Of a server that is not there nobody knows what it lists.
+    let text = std::fs::read_to_string(dir.path().join("c.toml")).unwrap();
+    let down = "[upstream.down]\nurl = \"http://127.0.0.1:1/mcp\"\n";
+    std::fs::write(dir.path().join("c.toml"), format!("{text}{down}")).unwrap();
+    let ended = finish(command(&["check", "c.toml", "--connect"]).current_dir(dir.path()));
+    assert!(!ended.stdout.contains("needs the scope"), "{}", ended.stdout);
 }

@@ -101,6 +101,22 @@ fn why_a_server_refuses_credentials_is_told_with_what_to_do() {
     }
 }
 
+/// Whatever it says of our credentials, they are not shown; nor is a part of them, where its words are cut.
+#[test]
+fn a_reason_that_repeats_the_token_does_not_show_it() {
+    for filler in [0, 290] {
+        let token = "s3cret-s3cret-s3cret";
+        let head = format!(
+            "401 Unauthorized\r\nwww-authenticate: Bearer error_description=\"{} {token} is wrong\"\r\n",
+            "x".repeat(filler)
+        );
+        let url = server(move |_| (head.clone(), String::new()));
+        let ended = run(&["list", &url, "--header", &format!("Authorization: Bearer {token}")]);
+        assert!(ended.stderr.contains("it said: "), "{}", ended.stderr);
+        assert!(!ended.stderr.contains("s3c"), "{}", ended.stderr);
+    }
+}
+
 /// So it is where the server says who it is to everybody, and refuses what needs somebody.
 #[test]
 fn a_server_that_refuses_only_what_matters_is_told_with_what_to_do() {

@@ -316,6 +316,31 @@ fn an_open_door_is_warned_of() {
     serve.stderr.find("WARNING: 0.0.0.0:");
 }
 
+/// A door at which everybody is asked who they are is none.
+#[test]
+fn a_door_that_asks_is_not_warned_of() {
+    let dir = tempfile::tempdir().unwrap();
+    let keys =
+        r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+    std::fs::write(dir.path().join("keys.json"), keys).unwrap();
+    let path = dir.path().join("c.toml");
+    for (other, is_open) in [("", false), ("[route.open]\npath = \"/open\"\n", true)] {
+        let text = format!(
+            "[issuer.id]\nurl = \"https://id.example.com\"\njwks_file = \"keys.json\"\n\
+             [route.main]\npublic_url = \"https://m.example/mcp\"\nissuers = [\"id\"]\n{other}\
+             [listener.main]\naddress = \"0.0.0.0:0\"\nallowed_hosts = [\"m.example\"]\n\
+             [upstream.a]\ncommand = [{PORTOLAN:?}, \"reference-server\", \"--stdio\"]\n"
+        );
+        std::fs::write(&path, text).unwrap();
+        let mut serve = Running::start(&["serve", path.to_str().unwrap(), "--log-format", "text"]);
+        let mut told = Vec::new();
+        while !told.last().is_some_and(|line: &String| line.contains("1 of 1 up")) {
+            told.push(serve.stderr.next());
+        }
+        assert_eq!(told.iter().any(|line| line.contains("WARNING")), is_open, "{told:#?}");
+    }
+}
+
 #[test]
 fn what_cannot_be_served_is_said() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

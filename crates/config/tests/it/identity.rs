@@ -50,6 +50,7 @@ resources = [\"file:///*\"]
 path = \"/programs\"
 public_url = \"https://mcp.example.com/programs\"
 issuers = [\"workloads\", \"opaque\"]
+without_scope = \"show\"
 "
     ));
     let [company, entra, workloads, opaque] = plan.issuers.as_slice() else { panic!("four issuers") };
@@ -71,6 +72,9 @@ issuers = [\"workloads\", \"opaque\"]
     assert_eq!((since.as_secs(), company.not_before), (1_796_040_000, None));
     let resource = plan.routes[0].resource.as_ref().unwrap();
     assert_eq!(resource.issuers, ["entra", "company"]);
+    // What a token may not use is hidden, unless that is not wanted.
+    let shows = plan.routes[1].resource.as_ref().unwrap();
+    assert_eq!((resource.hides, shows.hides), (true, false));
     assert_eq!((resource.route.as_str(), resource.path.as_str()), ("main", "/mcp"));
     let sse = ("/old/sse".to_owned(), "https://mcp.example.com/old/sse".to_owned());
     assert_eq!(resource.sse, Some(sse));
@@ -239,6 +243,8 @@ fn mistakes_say_what_to_do() {
             .to_owned(),
         "[issuer.id]\nurl = \"https://id.example\"\nsigner = \"alb\"\n".to_owned(),
         "[issuer.id]\nurl = \"https://id.example\"\nsigner = \"arn:x\"\ntoken_header = \"X-Data\"\njwks_url = \"https://keys.example\"\n".to_owned(),
+        "[issuer.id]\nurl = \"https://id.example\"\nsigner = \"arn:x\"\ntoken_header = \"X-Data\"\njwks_url = \"https://keys.example/\"\nalgorithms = [\"RS256\"]\naudiences = [\"a\"]\n".to_owned(),
+        "[issuer.id]\nurl = \"spiffe://example.org\"\njwks_url = \"https://b.example\"\ntypes = \"access-tokens\"\n".to_owned(),
         "[issuer.id]\nurl = \"spiffe://example.org\"\n".to_owned(),
         "[issuer.id]\nurl = \"spiffe://Example.org/a\"\njwks_file = \"x\"\n".to_owned(),
         route("issuers = [\"id\"]"),

@@ -56,6 +56,18 @@ impl Bond {
         self.call.get_or_init(|| digest(&self.method, self.params.as_deref()))
     }
 
+    /// Whether what a state says was sealed for the very params of the call.
+    ///
+    /// # Errors
+    /// When it was not.
+    pub(crate) fn is_of(&self, sealed: &Object<'_>) -> Result<(), CallError> {
+        let params = sealed.string("params").ok().flatten();
+        if params.as_deref() == Some(&*self.call().to_string()) {
+            return Ok(());
+        }
+        Err(CallError::RequestState("it was given for other params"))
+    }
+
     fn bound(&self) -> Bound<'_> {
         Bound { purpose: &self.purpose, principal: self.principal.id() }
     }
@@ -147,6 +159,7 @@ impl StateSeal {
         let Some(own) = sealed.as_ref().and_then(|sealed| sealed.get("own").ok().flatten()) else {
             return Ok(None);
         };
+        sealed.as_ref().map_or(Ok(()), |sealed| bond.is_of(sealed))?;
         let responses: Vec<_> =
             retry.responses.iter().map(|(key, text)| (key.to_string(), (*text).to_owned())).collect();
         Ok(Some(mrtr::again(call, &responses, Some(own))?))

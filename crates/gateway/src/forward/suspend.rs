@@ -186,9 +186,7 @@ impl Suspended {
         let text = std::str::from_utf8(&payload).map_err(|_not_utf8| unreadable())?;
         let sealed = Object::parse(text).map_err(|_fault| unreadable())?;
         let member = |name| sealed.string(name).ok().flatten();
-        if member("params").as_deref() != Some(&*bond.call().to_string()) {
-            return Err(CallError::RequestState("it was given for other params"));
-        }
+        bond.is_of(&sealed)?;
         match member("call") {
             Some(handle) => self.take(&handle, (call, caller), &retry, (bond, now)).await,
             None => {

@@ -139,10 +139,43 @@ async fn a_certificate_of_somebody_else_opens_nothing() {
     let other = stand.clients.sign(&Certificate::of_uri(AGENT));
     let key = PrivateKeyDer::try_from(other.key).unwrap();
     let key = rustls::crypto::aws_lc_rs::default_provider().key_provider.load_private_key(key).unwrap();
-    let stolen = CertifiedKey::new(vec![CertificateDer::from(own.der)], key);
+    let stolen = CertifiedKey::new(vec![CertificateDer::from(own.der.clone())], key);
+    let right = PrivateKeyDer::try_from(own.key).unwrap();
+    let right = rustls::crypto::aws_lc_rs::default_provider().key_provider.load_private_key(right).unwrap();
+    let right = CertifiedKey::new(vec![CertificateDer::from(own.der)], right);
     for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
-        let mut client = (*stand.client(None, version)).clone();
-        client.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(stolen.clone()));
-        assert!(stand.send(&Arc::new(client)).await.is_none(), "{:?}", version.version);
+        for (shown, is_its_own) in [(&right, true), (&stolen, false)] {
+            let mut client = (*stand.client(None, version)).clone();
+            client.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(shown.clone()));
+            let reply = stand.send(&Arc::new(client)).await;
+            assert_eq!(
+                reply.map(|(reply, _)| reply.status),
+                is_its_own.then_some(200),
+                "{:?}",
+                version.version
+            );
+        }
+    }
+}
+
+/// A way to an authority is sought among all that is presented, and it is held as long as the connection is.
+#[tokio::test]
+async fn more_than_a_few_certificates_are_not_taken() {
+    let stand = Guarded::new().await;
+    let own = stand.clients.sign(&Certificate::of_uri(AGENT));
+    let large = stand.clients.sign(&Certificate::of_uri(&format!("{AGENT}/{}", "x".repeat(17 * 1024))));
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        for (shown, others, is_taken) in [(&own, 3, true), (&own, 4, false), (&large, 0, false)] {
+            let mut chain = vec![CertificateDer::from(shown.der.clone())];
+            chain.extend((0..others).map(|_| CertificateDer::from(stand.clients.der())));
+            let key = PrivateKeyDer::try_from(shown.key.clone()).unwrap();
+            let key =
+                rustls::crypto::aws_lc_rs::default_provider().key_provider.load_private_key(key).unwrap();
+            let mut client = (*stand.client(None, version)).clone();
+            client.client_auth_cert_resolver =
+                Arc::new(SingleCertAndKey::from(CertifiedKey::new(chain, key)));
+            let reply = stand.send(&Arc::new(client)).await;
+            assert_eq!(reply.map(|(reply, _)| reply.status), is_taken.then_some(200), "{others}");
+        }
     }
 }

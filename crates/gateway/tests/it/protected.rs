@@ -194,6 +194,35 @@ async fn a_state_of_one_principal_is_nothing_to_another() {
     assert_eq!(stand.servers[0].0.seen_of("tools/call").len(), 2);
 }
 
+/// Also of a call that is too large to be kept for that.
+#[tokio::test(start_paused = true)]
+async fn a_state_is_good_for_the_very_params_it_was_given_for() {
+    let wants = r#"{"resultType":"input_required","requestState":"own","inputRequests":{"k":{"method":"elicitation/create","params":{"mode":"form","message":"m","requestedSchema":{"type":"object","properties":{}}}}}}"#;
+    for size in [10, 20_000] {
+        let mut stand = Protected::new(&["a"], Vec::new()).await;
+        let alice = stand.token("alice", "");
+        let (client, desk) = (&stand.running.client, &mut stand.servers[0].1);
+        let params = |letter: &str| format!(r#""name":"t","arguments":{{"text":"{}"}}"#, letter.repeat(size));
+        let first = params("a");
+        let (reply, ()) = tokio::join!(send(client, &alice, "tools/call", &first), async {
+            desk.asked("tools/call").await.result(wants).await;
+        });
+        let state = member(&reply.response().await, &["result", "requestState"]);
+        let again = |letter: &str| {
+            let answers = r#""inputResponses":{"k":{"action":"accept"}}"#;
+            format!(r#"{},"requestState":"{state}",{answers}"#, params(letter))
+        };
+        let text = send(client, &alice, "tools/call", &again("b")).await.response().await;
+        assert!(text.contains("request_state"), "{size}: {text}");
+        let again = again("a");
+        let (reply, ()) = tokio::join!(send(client, &alice, "tools/call", &again), async {
+            desk.asked("tools/call").await.result(r#"{"resultType":"complete","content":[]}"#).await;
+        });
+        assert_eq!(reply.status, 200);
+        assert_eq!(stand.servers[0].0.seen_of("tools/call").len(), 2, "{size}");
+    }
+}
+
 /// A tool with odd letters has several names that lead to it; a rule on one of them holds for all.
 #[tokio::test(start_paused = true)]
 async fn a_scope_holds_by_every_name() {

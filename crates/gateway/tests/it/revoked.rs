@@ -13,6 +13,7 @@ use testkit::server::Persona;
 
 use crate::protected::{ISSUER, Protected, send};
 
+const ABLE: &str = r#"{"tools":{"listChanged":true}}"#;
 const HOUR: Duration = Duration::from_secs(3600);
 
 async fn stand() -> (TempDir, Arc<Store>, Protected) {
@@ -21,9 +22,11 @@ async fn stand() -> (TempDir, Arc<Store>, Protected) {
     let place = Place::Sqlite(dir.path().join("store.db"));
     let store = Arc::new(Store::open(&place, settings).await.unwrap());
     let shared = Arc::clone(&store);
-    let stand = Protected::with(&["a"], Persona::modern().tools(&["t"]), |stand| {
+    let stand = Protected::with(&["a"], Persona::modern().able(ABLE).tools(&["t"]), |stand| {
         stand.store = Some(shared);
         stand.resource().api_keys = true;
+        stand.plan.routes[0].sse_path = Some("/sse".to_owned());
+        stand.resource().sse = Some(("/sse".to_owned(), "https://gw.example/sse".to_owned()));
     })
     .await;
     (dir, store, stand)
@@ -83,8 +86,35 @@ async fn streams_end_with_a_revocation() {
     // The other one goes on.
     let reply = send(&stand.running.client, &bob, "tools/list", r#""x":1"#).await;
     assert_eq!(reply.status, 200);
-    let more = std::pin::pin!(other.event());
-    assert!(futures_util::poll!(more).is_pending());
+    goes_on(&stand, &mut other).await;
+}
+
+/// A stream that was not meant still tells of what happens.
+async fn goes_on(stand: &Protected, other: &mut Reply) {
+    stand.servers[0].0.tell("notifications/tools/list_changed", "").await;
+    let told = testkit::soon("a change", other.event()).await.unwrap();
+    assert!(told.contains("notifications/tools/list_changed"), "{told}");
+}
+
+/// The stream of HTTP+SSE is the session.
+#[tokio::test]
+async fn an_old_stream_ends_with_a_revocation() {
+    let (_dir, store, stand) = stand().await;
+    let (alice, bob) = (stand.token("alice", ""), stand.token("bob", ""));
+    let client = &stand.running.client;
+    let open = async |token: &str| {
+        let bearer = format!("Bearer {token}");
+        let headers = [("accept", "text/event-stream"), ("authorization", &*bearer)];
+        let mut reply = client.send(&client.request("GET /sse", &headers, b"")).await;
+        assert_eq!(reply.status, 200);
+        assert!(testkit::soon("the endpoint", reply.event()).await.unwrap().contains("/sse"));
+        reply
+    };
+    let (mut hers, mut his) = (open(&alice).await, open(&bob).await);
+    store.revoke(ISSUER, (Revoked::Token, "of-alice"), HOUR).await.unwrap();
+    last(&mut hers).await;
+    store.revoke(ISSUER, (Revoked::Subject, "bob"), HOUR).await.unwrap();
+    last(&mut his).await;
 }
 
 #[tokio::test]
@@ -110,6 +140,6 @@ async fn streams_end_with_their_key() {
     let result = last(&mut modern).await.unwrap();
     assert!(result.contains(r#""resultType":"complete""#), "{result}");
     last(&mut legacy).await;
-    let more = std::pin::pin!(other.event());
-    assert!(futures_util::poll!(more).is_pending(), "of the same principal, by another key");
+    // Of the same principal, by another key.
+    goes_on(&stand, &mut other).await;
 }

@@ -220,3 +220,17 @@ async fn a_bad_certificate_is_told_from_a_bad_token() {
         "{challenge}"
     );
 }
+
+/// A certificate that is remembered is looked at again before long: what else is on the way to its authority may end, or be taken out.
+#[tokio::test]
+async fn the_way_to_the_authority_is_looked_at_again() {
+    let (stand, authority) = (Stand::new().await, Authority::new("clients"));
+    let between = authority.intermediate_until("between", (2026, 7, 30));
+    let identifier = endpoint(&stand, vec![plan("agents", &authority, CertificateName::SanUri)]);
+    let own = between.sign(&Certificate::of_uri(AGENT));
+    let request = shown(vec![own.der.clone(), between.der()]);
+    request.at(&identifier).await.unwrap();
+    // The clock of this place says the 28th of July, and the certificate's own time ends in August.
+    stand.advance(2 * 24 * 3600 + 1);
+    assert_eq!(request.at(&identifier).await, Err(refused(CertificateFault::Expired)));
+}

@@ -490,3 +490,17 @@ async fn a_load_balancer_signs_with_keys_of_its_own() {
     let filled = of_alb(r#"{"kid":"k1","alg":"ES256"}"#, &stand.claims(&[("aud", "\"app-1\"")]), &stand.ec);
     assert_eq!(with(&[(ASSERTION, &filled)]).at(&plain).await, refused(TokenFault::NotBase64));
 }
+
+/// One that signs and one that does not are two, and each alone is good.
+#[tokio::test]
+async fn two_proxies_may_not_both_say_who_calls() {
+    let stand = Stand::new().await;
+    let clients = Authority::new("clients");
+    let resource = ResourcePlan { proxies: proxies(&clients, CertificateForm::Rfc9440), ..Stand::resource() };
+    let both = stand.identifier(issuer(), resource);
+    let assertion = token(&stand, &[]);
+    assert_eq!(subject(from(FRONT, &[("x-user", "bob")]).at(&both).await), "bob");
+    assert!(from(FRONT, &[(ASSERTION, &assertion)]).at(&both).await.is_ok());
+    let two = from(FRONT, &[("x-user", "bob"), (ASSERTION, &assertion)]).at(&both).await;
+    assert!(matches!(two, Err(Refusal::Malformed(_))), "{two:?}");
+}

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use auth::{Refusal, Why};
+use auth::{Claims, Refusal, Why};
 use base::plan::identity::{IntrospectionPlan, IssuerPlan};
 use http::{HeaderMap, HeaderValue};
 use identity::{ApiKey, Identifier, Identities, Lifetime, TokenFault};
@@ -204,4 +204,28 @@ async fn what_was_opened_is_over_when_its_issuer_says_so() {
     stand.idp.says("/introspect", 200, r#"{"active":false}"#);
     stand.advance(76);
     testkit::soon("the end", all).await;
+}
+
+/// Whom a proxy in front has named may send a token as well, which is the proxy's and none of ours.
+#[tokio::test(start_paused = true)]
+async fn nobody_is_asked_about_a_token_that_identified_nobody() {
+    let stand = Stand::new().await;
+    let plan = IntrospectionPlan {
+        endpoint: Destination::new("http://127.0.0.1:9000/introspect".parse().unwrap()).unwrap(),
+        client_id: "gateway".to_owned(),
+        secret: "secret".to_owned(),
+    };
+    let issuer = IssuerPlan { introspection: Some(plan), ..Stand::issuer() };
+    let identifier = stand.identifier(issuer, Stand::resource());
+    stand.idp.says("/introspect", 200, r#"{"active":false}"#);
+    let named = |issuer: &str| {
+        let claims = Claims { issuer: issuer.to_owned(), subject: "alice".to_owned(), ..Claims::default() };
+        Arc::new(claims)
+    };
+    for (by, is_asked) in [("proxy:front", false), (ISSUER, true)] {
+        let claims = named(by);
+        let mut opened = Lifetime::new(&identifier, (None, Some(&claims)), &authorization("of-the-proxy"));
+        let over = tokio::time::timeout(Duration::from_secs(200), opened.over()).await;
+        assert_eq!((over.is_ok(), stand.idp.times("/introspect") > 0), (is_asked, is_asked), "{by}");
+    }
 }
