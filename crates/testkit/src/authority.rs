@@ -65,7 +65,7 @@ impl Authority {
     pub fn intermediate_until(&self, name: &str, (year, month, day): (i32, u8, u8)) -> Self {
         let key = KeyPair::generate().expect("a key");
         let mut params = authority(name);
-        params.not_after = rcgen::date_time_ymd(year, month, day);
+        params.not_after = date_time_ymd(year, month, day);
         Self(CertifiedIssuer::signed_by(params, key, &self.0).expect("a certificate"))
     }
 

@@ -156,10 +156,9 @@ impl StateSeal {
         let payload = retry.state.and_then(|state| self.open(bond, now, &state).ok());
         let Some(payload) = payload else { return Ok(None) };
         let sealed = std::str::from_utf8(&payload).ok().and_then(|text| Object::parse(text).ok());
-        let Some(own) = sealed.as_ref().and_then(|sealed| sealed.get("own").ok().flatten()) else {
-            return Ok(None);
-        };
-        sealed.as_ref().map_or(Ok(()), |sealed| bond.is_of(sealed))?;
+        let Some(sealed) = sealed else { return Ok(None) };
+        let Some(own) = sealed.get("own").ok().flatten() else { return Ok(None) };
+        bond.is_of(&sealed)?;
         let responses: Vec<_> =
             retry.responses.iter().map(|(key, text)| (key.to_string(), (*text).to_owned())).collect();
         Ok(Some(mrtr::again(call, &responses, Some(own))?))

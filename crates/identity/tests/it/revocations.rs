@@ -86,8 +86,8 @@ async fn a_token_is_refused_that_is_revoked_by_its_name() {
     // Another replica's word for it is worth nothing, either.
     let identity = other.at(&replicas[0].identifier).await.unwrap();
     assert!(replicas[1].identifier.stands_by(&identity, stand.clock.now()));
-    let claims = auth::Claims { jti: Some("t1".to_owned()), ..(*identity.claims.clone().unwrap()).clone() };
-    let claims = auth::Claims::of_json(&claims.to_json()).unwrap();
+    let claims = Claims { jti: Some("t1".to_owned()), ..(*identity.claims.clone().unwrap()).clone() };
+    let claims = Claims::of_json(&claims.to_json()).unwrap();
     let told = auth::Identity::told_by_replica(identity.principal.id(), identity.until, Some(claims));
     assert!(!replicas[1].identifier.stands_by(&told, stand.clock.now()));
     // Whoever starts later knows it before anybody is let in.

@@ -159,8 +159,9 @@ impl Starting<'_> {
     /// Nobody is to wait for it any more.
     pub(super) fn is_late_now(&self) {
         self.starts.0.send_modify(|starts| {
-            let start = starts.iter_mut().find(|start| start.number == self.number);
-            start.map(|start| start.is_late = true).unwrap_or_default();
+            if let Some(start) = starts.iter_mut().find(|start| start.number == self.number) {
+                start.is_late = true;
+            }
         });
     }
 
