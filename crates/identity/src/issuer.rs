@@ -271,7 +271,9 @@ impl Issuer {
         {
             return Ok(known());
         }
-        let _alone = self.naming.lock().await;
+        let Ok(_alone) = timeout(FIRST_PAUSE, self.naming.lock()).await else {
+            return Err(NoKeys { retry_after: FIRST_PAUSE });
+        };
         if self.keys.load_full().is_some_and(|keys| has(&keys)) || self.missing.is_lately(Some(name)) {
             return Ok(known());
         }
