@@ -132,7 +132,8 @@ impl Listener {
             identifier.take_away(&mut exchange.headers);
         }
         if opens_sse {
-            let lifetime = protected::lifetime(&endpoint.route, &identity, &exchange.headers);
+            let lifetime =
+                endpoint.route.lifetime((identity.until, identity.claims.as_ref()), &exchange.headers);
             let from = (&hop, &identity);
             // What is no message lies in a box of its own, so that messages need not move with room for it.
             let answered = Box::pin(sse::answer(self, exchange, endpoint, (&live.plan.limits, from))).await;
@@ -146,7 +147,8 @@ impl Listener {
                 response
             }
             Method::GET => {
-                let lifetime = protected::lifetime(&endpoint.route, &identity, &exchange.headers);
+                let lifetime =
+                    endpoint.route.lifetime((identity.until, identity.claims.as_ref()), &exchange.headers);
                 let answered = Box::pin(self.get(exchange, &endpoint, (&live, &hop, identity))).await;
                 let answered = answered.unwrap_or_else(|error| refuse_call(&error, None, Era::Legacy));
                 protected::ended_in_time(answered, lifetime)

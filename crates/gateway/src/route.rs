@@ -1,13 +1,15 @@
 //! A route: what stands behind one path. Its servers, its catalog, its gate.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use auth::Gate;
+use auth::{Claims, Gate};
 use base::bulkhead::Bulkhead;
 use base::error::CallError;
 use base::plan::{LeftOut, RoutePlan};
 use base::world::World;
-use identity::Identifier;
+use http::HeaderMap;
+use identity::{Identifier, Lifetime};
 use mcp::answer::{APPS_EXTENSION, TASKS_EXTENSION};
 use mcp::call::Call;
 use mcp::json::{Object, Patch};
@@ -78,6 +80,16 @@ pub(crate) struct Shares {
 }
 
 impl Route {
+    /// How long credentials are good that came with a request, if anybody asks for any: until then, and of whom these claims say
+    /// something.
+    pub(crate) fn lifetime(
+        &self,
+        whose: (Option<SystemTime>, Option<&Arc<Claims>>),
+        headers: &HeaderMap,
+    ) -> Option<Lifetime> {
+        self.identifier.as_ref().map(|identifier| Lifetime::new(identifier, whose, headers))
+    }
+
     pub(crate) fn new(
         (plan, left_out): (&RoutePlan, &[LeftOut]),
         servers: &[(Arc<Upstream>, Arc<Watch>)],

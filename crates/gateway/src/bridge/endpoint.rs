@@ -283,7 +283,7 @@ impl Endpoint {
             "resources/unsubscribe" => {
                 if let Some(held) = self.sessions.held(claims) {
                     lock(&held.interests).remove(&uri_of(message)?);
-                    held.interests_changed.send_replace(claims.identity.claims.clone());
+                    held.comes_as.send_replace(claims.identity.claims.clone());
                     Box::pin(self.remember_interests(claims)).await?;
                 }
             }
@@ -422,7 +422,7 @@ impl Endpoint {
             }
             interests.insert(uri.to_owned(), interest);
         }
-        held.interests_changed.send_replace(claims.identity.claims.clone());
+        held.comes_as.send_replace(claims.identity.claims.clone());
         Ok(None)
     }
 
@@ -434,7 +434,7 @@ impl Endpoint {
             *count += 1;
             number = *count;
         });
-        let (interests, streams) = (held.interests_changed.subscribe(), held.streams.subscribe());
+        let (interests, streams) = (held.comes_as.subscribe(), held.streams.subscribe());
         let (asides, aside) = UnsolicitedMessage::channel();
         let principal = &claims.identity.principal;
         for (place, member) in self.route.catalog.members.iter().enumerate() {

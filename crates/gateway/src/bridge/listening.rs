@@ -119,7 +119,7 @@ impl Endpoint {
     /// Whoever reads a stream that goes on may have come with a token that is good for other things.
     fn comes_as(&self, claims: &SessionClaims) {
         let held = self.sessions.hold(claims, self.now());
-        held.interests_changed.send_replace(claims.identity.claims.clone());
+        held.comes_as.send_replace(claims.identity.claims.clone());
     }
 
     /// The session's stream of notifications from now on, and whatever nobody has got yet.

@@ -76,8 +76,9 @@ pub(crate) struct SessionState {
     pub(crate) questions: Arc<Questions>,
     /// Resources that it wants to hear of, under public URIs.
     pub(crate) interests: Mutex<BTreeMap<String, Interest>>,
-    /// Tells of changes of the interests: as whom the client has come last. Its token may be good for other things than the one before.
-    pub(crate) interests_changed: watch::Sender<Option<Arc<Claims>>>,
+    /// As whom the client has come last, told anew when it wants to hear of other things: its token may be good for others than the
+    /// one before.
+    pub(crate) comes_as: watch::Sender<Option<Arc<Claims>>>,
     /// Counts notification streams: the newest is the one that is told.
     pub(crate) streams: watch::Sender<u64>,
     /// What its streams said.
@@ -175,7 +176,7 @@ impl Sessions {
             level: Mutex::default(),
             questions: Arc::default(),
             interests: Mutex::default(),
-            interests_changed: watch::Sender::new(None),
+            comes_as: watch::Sender::new(None),
             streams: watch::Sender::new(0),
             recordings: Arc::new(Recordings::new(&claims.name, Arc::clone(&self.budget))),
         });

@@ -53,14 +53,9 @@ pub(crate) fn read(reader: SeatedReader, primes: bool, keep_alive: Duration) -> 
 /// A subscription stream. There may be very many, and nearly always they say nothing, so this holds what it must.
 pub(crate) fn listen(listening: Listening, keep_alive: Duration) -> Response<ReplyBody> {
     let chunks = futures_util::stream::unfold(listening, move |mut listening| async move {
-        // Before anything else: there may always be something to say.
-        if let Some(last) = listening.expired() {
-            return Some((short(None, &last), listening));
-        }
-        let within = listening.patience(keep_alive);
-        let chunk = match timeout(within, listening.next()).await {
+        let chunk = match timeout(keep_alive, listening.next()).await {
             Ok(message) => short(None, &message?),
-            Err(_elapsed) => listening.expired().map_or_else(comment, |last| short(None, &last)),
+            Err(_elapsed) => comment(),
         };
         Some((chunk, listening))
     });

@@ -8,7 +8,7 @@ use base::reply;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use http::{HeaderValue, Method, Response, StatusCode};
 use identity::{Identifier, Lifetime};
 use mcp::version::Era;
 use transport::http::body::ReplyBody;
@@ -94,14 +94,6 @@ pub(super) fn held_against(route: &Route, identity: &Identity) -> Result<(), Ref
         Some(identifier) if !stands(identifier) => Err(Refusal::Unauthenticated(Why::NoToken)),
         _ => Ok(()),
     }
-}
-
-/// How long the credentials are good that a request came with, if anybody asks for any.
-pub(super) fn lifetime(route: &Route, identity: &Identity, headers: &HeaderMap) -> Option<Lifetime> {
-    route
-        .identifier
-        .as_ref()
-        .map(|identifier| Lifetime::new(identifier, (identity.until, identity.claims.as_ref()), headers))
 }
 
 /// A stream ends when the credentials end that opened it, and its client comes back with others.
