@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use base::plan::RoutePlan;
 use identity::ApiKey;
+use store::Store;
 use store::api_keys::ApiKeyFacts;
-use store::{Store, StoreFault};
 
 use crate::exit::Exit;
 use crate::fault::Fault;
@@ -95,11 +95,11 @@ impl ApiKeys {
             KeyTask::Create(create) => create.run(voice).await?,
             KeyTask::List(place) => {
                 let (store, _) = place.open(voice).await?;
-                show(&store.api_keys().await.map_err(|fault| away(&fault))?)?;
+                show(&store.api_keys().await.map_err(|fault| shared::away(&fault))?)?;
             }
             KeyTask::Revoke(Revoke { id, place }) => {
                 let (store, _) = place.open(voice).await?;
-                if !store.revoke_api_key(&id).await.map_err(|fault| away(&fault))? {
+                if !store.revoke_api_key(&id).await.map_err(|fault| shared::away(&fault))? {
                     let hint = "`portolan api-keys list` shows those that there are";
                     return Err(Fault::usage(format!("there is no key {id:?}")).hint(hint));
                 }
@@ -114,11 +114,7 @@ impl Place {
     /// The store, and the routes that take keys.
     async fn open(&self, voice: Voice) -> Result<(Arc<Store>, Vec<RoutePlan>), Fault> {
         let plan = Configuration::at(&self.config).load(voice)?;
-        let Some(place) = &plan.store else {
-            let hint = "such as store = \"sqlite:portolan.db\", above the first table";
-            return Err(Fault::usage("keys are kept in a store, and the configuration has none").hint(hint));
-        };
-        let store = shared::open_store(place).await?;
+        let store = shared::store_of(&plan, "keys are", "").await?;
         let takes = |route: &RoutePlan| route.resource.as_ref().is_some_and(|of| of.api_keys);
         Ok((store, plan.routes.into_iter().filter(takes).collect()))
     }
@@ -150,7 +146,11 @@ impl Create {
             made_at: 0,
             expires_at: None,
         };
-        if !store.add_api_key(&key.digest(), &facts, self.expires).await.map_err(|fault| away(&fault))? {
+        if !store
+            .add_api_key(&key.digest(), &facts, self.expires)
+            .await
+            .map_err(|fault| shared::away(&fault))?
+        {
             return Err(Fault::Outside("two keys would have one id; try again".to_owned()));
         }
         print::out(format!("{}\n", key.text()))?;
@@ -204,10 +204,6 @@ fn show(keys: &[ApiKeyFacts]) -> Result<(), Fault> {
         rows.push(vec![key.id.clone(), principal, made, expires, format!("{routes}{scopes}")]);
     }
     print::out(columns::table(&[14, 24, 14, 14], &rows, print::out_is_seen()))
-}
-
-fn away(fault: &StoreFault) -> Fault {
-    Fault::Outside(format!("the store: {fault}"))
 }
 
 pub(crate) fn millis_of(time: SystemTime) -> i64 {

@@ -1,13 +1,12 @@
 //! `portolan token revoke`, `list` and `allow`: which tokens are good no more, although they have not expired.
 
-use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use base::plan::identity::IssuerPlan;
+use store::Store;
 use store::revocations::{API_KEYS, MOST_REVOCATIONS, Revocation, Revoked};
-use store::{Store, StoreFault};
 
 use crate::api_keys::{millis_of, time};
 use crate::exit::Exit;
@@ -15,7 +14,7 @@ use crate::fault::Fault;
 use crate::keys::lasting;
 use crate::log::Voice;
 use crate::serve::configuration::Configuration;
-use crate::{print, shared};
+use crate::{columns, print, shared};
 
 /// The longest name of a token or a subject. Longer ones are in no token that is read.
 const LONGEST: usize = 2048;
@@ -64,19 +63,14 @@ pub(crate) struct RevokeTokens {
 impl Revocations {
     async fn open(&self, voice: Voice) -> Result<(Arc<Store>, Vec<IssuerPlan>), Fault> {
         let plan = Configuration::at(&self.config).load(voice)?;
-        let Some(place) = &plan.store else {
-            let hint = "such as store = \"sqlite:portolan.db\", above the first table; or not_before in [issuer.NAME]";
-            return Err(
-                Fault::usage("what is revoked is kept in a store, and the configuration has none").hint(hint)
-            );
-        };
-        Ok((shared::open_store(place).await?, plan.issuers.clone()))
+        let or = "; or not_before in [issuer.NAME]";
+        Ok((shared::store_of(&plan, "what is revoked is", or).await?, plan.issuers.clone()))
     }
 
     /// Shows what is revoked.
     pub(crate) async fn list(self, voice: Voice) -> Result<Exit, Fault> {
         let (store, issuers) = self.open(voice).await?;
-        let all = store.revocations().await.map_err(|fault| away(&fault))?;
+        let all = store.revocations().await.map_err(|fault| shared::away(&fault))?;
         show(&all, &issuers)?;
         Ok(Exit::Ok)
     }
@@ -110,7 +104,7 @@ impl Which {
     /// Lets it be good again.
     pub(crate) async fn allow(self, voice: Voice) -> Result<Exit, Fault> {
         let (store, issuer, which) = self.open(voice).await?;
-        if !store.allow(&issuer.issuer, which).await.map_err(|fault| away(&fault))? {
+        if !store.allow(&issuer.issuer, which).await.map_err(|fault| shared::away(&fault))? {
             let hint = "`portolan token list` shows what is revoked";
             return Err(Fault::usage(format!("that {} is not revoked", noun(which.0))).hint(hint));
         }
@@ -123,7 +117,7 @@ impl RevokeTokens {
     /// Revokes it.
     pub(crate) async fn run(self, voice: Voice) -> Result<Exit, Fault> {
         let (store, issuer, which) = self.which.open(voice).await?;
-        if !store.revoke(&issuer.issuer, which, self.keep).await.map_err(|fault| away(&fault))? {
+        if !store.revoke(&issuer.issuer, which, self.keep).await.map_err(|fault| shared::away(&fault))? {
             let hint = "`not_before` in the table of the issuer refuses all of its tokens that were issued before a time";
             return Err(Fault::Outside(format!(
                 "{MOST_REVOCATIONS} are revoked, the most that there may be"
@@ -160,19 +154,14 @@ fn show(all: &[Revocation], issuers: &[IssuerPlan]) -> Result<(), Fault> {
         return print::out("(none)\n");
     }
     let now = millis_of(shared::now());
-    let mut out = format!("{:<14}{:<9}{:<40}{:<14}{}\n", "ISSUER", "WHAT", "WHICH", "REVOKED", "FORGOTTEN");
+    let mut rows = vec![["ISSUER", "WHAT", "WHICH", "REVOKED", "FORGOTTEN"].map(str::to_owned).to_vec()];
     for one in all {
         let named = issuers.iter().find(|issuer| issuer.issuer == one.issuer);
         let issuer = named.map_or(one.issuer.as_str(), |issuer| issuer.name.as_str());
         let (since, until) = (lasting(now - one.revoked_at), lasting(one.expires_at - now));
-        let (what, name) = (noun(one.what), print::safe_out(&one.name));
-        // Writing to a String cannot fail.
-        let _infallible =
-            writeln!(out, "{issuer:<14}{what:<9}{name:<40}{:<14}in {until}", format!("{since} ago"));
+        let name = print::safe_out(&one.name).into_owned();
+        let (since, until) = (format!("{since} ago"), format!("in {until}"));
+        rows.push(vec![issuer.to_owned(), noun(one.what).to_owned(), name, since, until]);
     }
-    print::out(out)
-}
-
-fn away(fault: &StoreFault) -> Fault {
-    Fault::Outside(format!("the store: {fault}"))
+    print::out(columns::table(&[14, 9, 40, 14], &rows, print::out_is_seen()))
 }

@@ -13,7 +13,7 @@ use store::keeper::{Keys, KeysFault};
 use store::keys::Master;
 use store::seal::Seal;
 use store::seal::ring::Ring;
-use store::{Place, Settings, Store};
+use store::{Place, Settings, Store, StoreFault};
 
 use crate::fault::Fault;
 use crate::outside;
@@ -28,6 +28,22 @@ pub(crate) struct Shared {
 /// Now.
 pub(crate) fn now() -> SystemTime {
     SystemClock.now()
+}
+
+/// What a store says of itself when it cannot be asked.
+pub(crate) fn away(fault: &StoreFault) -> Fault {
+    Fault::Outside(format!("the store: {fault}"))
+}
+
+/// The store of a configuration, in which this is kept; `hint` says what else there is, if anything.
+pub(crate) async fn store_of(plan: &Plan, what: &str, hint: &str) -> Result<Arc<Store>, Fault> {
+    let Some(place) = &plan.store else {
+        let hint = format!("such as store = \"sqlite:portolan.db\", above the first table{hint}");
+        return Err(
+            Fault::usage(format!("{what} kept in a store, and the configuration has none")).hint(hint)
+        );
+    };
+    open_store(place).await
 }
 
 /// Opens the store of a plan.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use base::plan::identity::DpopRule;
 use identity::{ApiKey, Finding, Identifier};
+use store::Store;
 use store::revocations::API_KEYS;
-use store::{Store, StoreFault};
 
 use crate::exit::Exit;
 use crate::fault::Fault;
@@ -162,9 +162,8 @@ async fn key(
             findings.push(no("known", Some(key.id()), "keys are kept in a store, and there is none"));
         }
         (Some(key), Some(store)) => {
-            let away = |fault: StoreFault| Fault::Outside(format!("the store: {fault}"));
-            facts = store.api_key(&key.digest()).await.map_err(away)?;
-            let revoked = store.revocations().await.map_err(away)?;
+            facts = store.api_key(&key.digest()).await.map_err(|fault| shared::away(&fault))?;
+            let revoked = store.revocations().await.map_err(|fault| shared::away(&fault))?;
             let is_revoked = revoked.iter().any(|one| one.issuer == API_KEYS && one.name == key.id());
             findings.push(match &facts {
                 Some(facts) => ok("known", format!("{} of {:?}", facts.id, facts.principal)),
