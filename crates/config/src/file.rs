@@ -341,7 +341,7 @@ table! {
         /// A file with its keys, a JWK Set, if it publishes none, with references.
         jwks_file: Template,
         /// What it may sign with, of ES256, ES384, EdDSA, PS256, PS384, PS512, RS256, RS384 and RS512. Without it, ES256, EdDSA, PS256 and
-        /// RS256. A token's own word counts for nothing.
+        /// RS256; of a trust domain all but EdDSA. A token's own word counts for nothing.
         algorithms: Texts,
         /// What its tokens have as `aud`, where it cannot be told the URL of a route.
         audiences: Texts,
@@ -366,8 +366,8 @@ table! {
         principal_by_client: bool = false,
         /// How it is asked about tokens that say nothing themselves (RFC 7662).
         introspection: Introspection,
-        /// Whether people can log in there, so that clients are told of it. Without it, yes, unless `jwks_file` has its keys or a
-        /// proxy sends its tokens. Not so where it makes tokens for programs only.
+        /// Whether people can log in there, so that clients are told of it. Without it, yes, unless `jwks_file` has its keys, a
+        /// proxy sends its tokens, or it is a trust domain. Not so where it makes tokens for programs only.
         sign_in: bool,
         /// Whether it may be asked over plain HTTP, at an address of this machine: for trying things out.
         allow_http: bool = false,
