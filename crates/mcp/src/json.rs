@@ -17,10 +17,12 @@ mod outline;
 mod patch;
 mod scan;
 mod spelling;
+mod walk;
 
 pub use self::object::{Member, Object};
 pub(crate) use self::outline::Outline;
 pub use self::patch::{LONG, Patch};
+pub use self::walk::{Step, walk};
 
 /// Why a text is not the JSON that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

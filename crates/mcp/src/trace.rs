@@ -39,6 +39,12 @@ impl Trace {
         Self { parent: Some(parent), state }
     }
 
+    /// Its id: 32 hexadecimal digits (W3C Trace Context §3.2.2.3).
+    #[must_use]
+    pub fn id(&self) -> Option<&str> {
+        self.parent.as_deref()?.split('-').nth(1)
+    }
+
     /// What of it `_meta` does not say yet. A `_meta` with a parent of its own has a trace of its own.
     pub fn missing_from(&self, meta: Option<&Object<'_>>) -> impl Iterator<Item = (&'static str, &str)> {
         let has = meta.is_some_and(|meta| meta.iter().any(|member| member.name == "traceparent"));

@@ -23,6 +23,16 @@ pub(super) fn of_array(text: &str) -> JsonFault {
     of(read.and_then(|()| reader.end()), text, "an array")
 }
 
+/// Why the text does not hold one value.
+#[cold]
+pub(super) fn of_value(text: &str) -> JsonFault {
+    match serde_json::from_str::<IgnoredAny>(text) {
+        Err(error) => JsonFault::Syntax(error.to_string()),
+        // Both take the same texts for JSON, but for those that are deeper than serde_json reads.
+        Ok(_) => JsonFault::Syntax("this is not JSON".to_owned()),
+    }
+}
+
 fn of(read: Result<(), serde_json::Error>, text: &str, expected: &'static str) -> JsonFault {
     debug_assert!(read.is_err(), "serde_json takes {text:?} for {expected}");
     match read {
