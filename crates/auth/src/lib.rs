@@ -1,14 +1,16 @@
 //! Who you are, and whether you may. A [`Permit`] is made only here, and nothing is sent to a server without one.
 //!
-//! There are two gates so far. Behind the open one every client is the anonymous principal and may do everything that the
-//! configuration exposes, which is why a listener beyond loopback warns. The other lets in whom somebody identifies
-//! ([`Identify`]), and nobody else. Policy becomes a further gate behind the same functions; with it, what is not allowed is
-//! denied, and what may not be used is not seen ([`View`]).
+//! There are two gates. Behind the open one every client is the anonymous principal, which is why a listener beyond loopback
+//! warns. The other lets in whom somebody identifies ([`Identify`]), and nobody else. What those may do who are let in is
+//! decided by whoever is set to ([`Decide`]): what is not allowed is denied, and what may not be used is not seen ([`View`]).
+//! Where nobody is, it is everything that the configuration exposes.
 
 use std::sync::Arc;
 
 mod action;
 mod claims;
+mod decide;
+pub mod definition;
 mod identify;
 mod principal;
 mod refusal;
@@ -16,8 +18,9 @@ mod refusal;
 pub mod testing;
 mod view;
 
-pub use self::action::Action;
+pub use self::action::{Action, Known};
 pub use self::claims::Claims;
+pub use self::decide::Decide;
 pub use self::identify::{Identified, Identify};
 pub use self::principal::{Connection, Credentials, Identity, Peer, Principal};
 pub use self::refusal::{Refusal, Why};
@@ -25,7 +28,11 @@ pub use self::view::{Narrow, View, ViewId};
 
 /// Decides. Decisions are pure functions of principal and action.
 #[derive(Debug, Clone)]
-pub struct Gate(Rules);
+pub struct Gate {
+    rules: Rules,
+    /// Who decides what those may do who are let in. Without it, everything that the configuration exposes.
+    decides: Option<Arc<dyn Decide>>,
+}
 
 #[derive(Debug, Clone)]
 enum Rules {
@@ -38,20 +45,32 @@ impl Gate {
     /// The gate of an endpoint without identity.
     #[must_use]
     pub fn open() -> Self {
-        Self(Rules::Open)
+        Self { rules: Rules::Open, decides: None }
     }
 
-    /// A gate that lets in whom this identifies. They may do everything that the configuration exposes.
+    /// A gate that lets in whom this identifies.
     #[must_use]
     pub fn of(identify: Arc<dyn Identify>) -> Self {
-        Self(Rules::Identified(identify))
+        Self { rules: Rules::Identified(identify), decides: None }
     }
 
     /// A gate that denies what a test says.
     #[doc(hidden)]
     #[must_use]
     pub fn testing(denials: &testing::Denials) -> Self {
-        Self(Rules::Testing(denials.clone()))
+        Self { rules: Rules::Testing(denials.clone()), decides: None }
+    }
+
+    /// The same, where this decides what those may do who are let in.
+    #[must_use]
+    pub fn deciding(self, decides: Option<Arc<dyn Decide>>) -> Self {
+        Self { decides, ..self }
+    }
+
+    /// Whether somebody decides by what is known of an action.
+    #[must_use]
+    pub fn decides(&self) -> bool {
+        self.decides.is_some()
     }
 
     /// Who sends a request. It is asked once per request, and may have to ask others. Cancel safe.
@@ -59,7 +78,7 @@ impl Gate {
     /// # Errors
     /// When the credentials do not say.
     pub async fn identify(&self, credentials: Credentials<'_>) -> Result<Identity, Refusal> {
-        match &self.0 {
+        match &self.rules {
             Rules::Open => Ok(Identity::anonymous()),
             Rules::Identified(by) => by.identify(credentials).outcome().await,
             Rules::Testing(_) => Ok(Identity { principal: testing::client(), ..Identity::anonymous() }),
@@ -70,7 +89,7 @@ impl Gate {
     /// credential in it (MCP 2026-07-28 `basic/authorization` §Protocol Requirements).
     #[must_use]
     pub fn local(&self) -> Identity {
-        match &self.0 {
+        match &self.rules {
             Rules::Open | Rules::Identified(_) => Identity::anonymous(),
             Rules::Testing(_) => Identity { principal: testing::client(), ..Identity::anonymous() },
         }
@@ -81,7 +100,10 @@ impl Gate {
     /// # Errors
     /// When it may not.
     pub fn permit(&self, principal: &Principal, action: &Action<'_>) -> Result<Permit, Refusal> {
-        if let Rules::Testing(denials) = &self.0
+        if let Some(decides) = &self.decides {
+            decides.decide(principal, action)?;
+        }
+        if let Rules::Testing(denials) = &self.rules
             && denials.of(principal).is_some_and(|denied| denied.covers(action))
         {
             return Err(Refusal::Denied);
@@ -89,19 +111,36 @@ impl Gate {
         Ok(Permit { principal: principal.clone(), upstream: Arc::clone(action.upstream) })
     }
 
-    /// What the principal may see. What it may not see is to it as if it were not there.
+    /// What the principal may see, of whom this was said. What it may not see is to it as if it were not there.
     #[must_use]
-    pub fn view(&self, principal: &Principal) -> View {
-        match &self.0 {
+    pub fn view(&self, principal: &Principal, claims: Option<&Arc<Claims>>) -> View {
+        let view = match &self.rules {
             Rules::Open | Rules::Identified(_) => View::everything(),
             Rules::Testing(denials) => denials.of(principal).map_or_else(View::everything, View::without),
+        };
+        let decided = self.decides.as_ref().and_then(|decides| decides.view(principal, claims));
+        decided.map_or(view.clone(), |decided| view.decided(decided))
+    }
+
+    /// What leads anywhere for the principal: what it sees, and what it is told that it may not use.
+    #[must_use]
+    pub fn leading(&self, principal: &Principal, claims: Option<&Arc<Claims>>) -> View {
+        match &self.decides {
+            Some(decides) if !decides.hides() => {
+                Self { decides: None, ..self.clone() }.view(principal, claims)
+            }
+            _ => self.view(principal, claims),
         }
     }
 
     /// Whether the other is the same gate: what was made under the one is good under the other.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
-        match (&self.0, &other.0) {
+        let decided = |gate: &Self| gate.decides.as_ref().map(|decides| decides.id().to_owned());
+        if decided(self) != decided(other) {
+            return false;
+        }
+        match (&self.rules, &other.rules) {
             (Rules::Open, Rules::Open) | (Rules::Testing(_), Rules::Testing(_)) => true,
             (Rules::Identified(one), Rules::Identified(other)) => Arc::ptr_eq(one, other),
             _ => false,
@@ -111,7 +150,7 @@ impl Gate {
     /// Whether this gate knows who its clients are.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        matches!(self.0, Rules::Open)
+        matches!(self.rules, Rules::Open)
     }
 }
 

@@ -10,6 +10,12 @@ pub enum Refusal {
     /// No rule allows it.
     #[error("not allowed")]
     Denied,
+    /// A policy does not allow it, with the reason that the policy gives to callers.
+    #[error("a policy does not allow this{}", .0.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default())]
+    Policy(Option<Box<str>>),
+    /// Policies must know the arguments, which are not what the tool takes, or can be read in two ways.
+    #[error("{0}")]
+    Arguments(String),
     /// Nobody knows who calls: 401 (RFC 6750 §3.1, RFC 9449 §7.1).
     #[error("{0}")]
     Unauthenticated(Why),

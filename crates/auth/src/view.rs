@@ -12,6 +12,8 @@ use crate::testing::Denied;
 #[derive(Debug, Clone)]
 pub struct View {
     sight: Sight,
+    /// What makes it narrower: who decides, and what credentials are good for.
+    decided: Option<Arc<dyn Narrow>>,
     narrowed: Option<Arc<dyn Narrow>>,
 }
 
@@ -31,16 +33,21 @@ enum Sight {
 
 /// Stands for a view in the keys of caches: views of one id show the same.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct ViewId(Option<Arc<str>>, Option<Arc<str>>);
+pub struct ViewId(Option<Arc<str>>, Option<Arc<str>>, Option<Arc<str>>);
 
 impl View {
     /// The view of those who may see everything.
     pub(crate) fn everything() -> Self {
-        Self { sight: Sight::Everything, narrowed: None }
+        Self { sight: Sight::Everything, decided: None, narrowed: None }
     }
 
     pub(crate) fn without(denied: Arc<Denied>) -> Self {
-        Self { sight: Sight::Without(denied), narrowed: None }
+        Self { sight: Sight::Without(denied), decided: None, narrowed: None }
+    }
+
+    /// The same, of which only that is shown which whoever decides shows, too.
+    pub(crate) fn decided(self, by: Arc<dyn Narrow>) -> Self {
+        Self { decided: Some(by), ..self }
     }
 
     /// The same, of which only that is shown which this shows, too.
@@ -56,13 +63,13 @@ impl View {
             Sight::Everything => None,
             Sight::Without(denied) => Some(denied.id()),
         };
-        ViewId(denied, self.narrowed.as_ref().map(|by| by.id()))
+        ViewId(denied, self.decided.as_ref().map(|by| by.id()), self.narrowed.as_ref().map(|by| by.id()))
     }
 
     /// Whether nothing is hidden, so that nobody need ask for each thing.
     #[must_use]
     pub fn shows_everything(&self) -> bool {
-        matches!(self.sight, Sight::Everything) && self.narrowed.is_none()
+        matches!(self.sight, Sight::Everything) && self.decided.is_none() && self.narrowed.is_none()
     }
 
     /// Whether it shows what the action is about: whoever may do it at all, whatever the arguments, may know of it.
@@ -72,6 +79,7 @@ impl View {
             Sight::Everything => true,
             Sight::Without(denied) => !denied.covers(action),
         };
-        is_in_sight && self.narrowed.as_ref().is_none_or(|by| by.shows(action))
+        let mut narrow = self.decided.iter().chain(&self.narrowed);
+        is_in_sight && narrow.all(|by| by.shows(action))
     }
 }

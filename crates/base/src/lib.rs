@@ -14,6 +14,7 @@ pub mod bulkhead;
 pub mod cache;
 pub mod checks;
 pub mod clock;
+pub mod define;
 pub mod descriptors;
 pub mod digest;
 pub mod era;

@@ -19,9 +19,11 @@ use transport::net::Address;
 use crate::globs::Globs;
 use crate::masks::Masks;
 use crate::plan::identity::{IssuerPlan, ResourcePlan};
+use crate::plan::policy::{Decider, PolicyPlan, ServerFacts};
 use crate::withheld::Withheld;
 
 pub mod identity;
+pub mod policy;
 
 /// One generation of configuration.
 #[derive(Debug, Clone, Default)]
@@ -48,6 +50,8 @@ pub struct Plan {
     pub replicas: Option<ReplicasPlan>,
     /// The servers that were configured and cannot be served, though the others are.
     pub left_out: Vec<LeftOut>,
+    /// What policies are told of each server. A change of it restarts none.
+    pub server_facts: Vec<ServerFacts>,
 }
 
 /// A server that was configured and cannot be served.
@@ -159,6 +163,10 @@ pub struct RoutePlan {
     pub tells_of_changes: bool,
     /// What it asks of its callers; nothing, if not said.
     pub resource: Option<ResourcePlan>,
+    /// Who may do what; everything that it shows, if not said.
+    pub policy: Option<PolicyPlan>,
+    /// What decides by [`Self::policy`], made by whoever knows the language of policies.
+    pub decides: Option<Decider>,
 }
 
 impl RoutePlan {

@@ -296,6 +296,15 @@ fn refused(
             retry_after: Some(retry_after.as_secs().max(1)),
             ..row(StatusCode::SERVICE_UNAVAILABLE, Same, own::IDENTITY_AWAY, Level::WARN, "identity_away")
         },
+        // The message is understood, so that HTTP has nothing to object: hosts show the error as the answer that it is.
+        Refusal::Policy(_) => ErrorRow {
+            data: Some(format!(r#"{{"reason":"policy",{}}}"#, Retry::No.members())),
+            ..row(StatusCode::OK, Same, own::DENIED, Level::INFO, "policy")
+        },
+        Refusal::Arguments(_) => ErrorRow {
+            data: Some(format!(r#"{{"reason":"arguments",{}}}"#, Retry::No.members())),
+            ..row(StatusCode::BAD_REQUEST, Answered, code::INVALID_PARAMS, Level::DEBUG, "arguments")
+        },
         // `Denied`, and what is not known here: the least that can be said.
         _ => row(StatusCode::FORBIDDEN, Answered, own::DENIED, Level::INFO, "denied"),
     }

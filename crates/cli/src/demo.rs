@@ -151,6 +151,8 @@ impl Servers {
             json_depth: Limits::JSON_DEPTH,
             tells_of_changes: true,
             resource: None,
+            policy: None,
+            decides: None,
         };
         let plan =
             Plan { listeners: vec![listener(PORT)], routes: vec![route], upstreams, ..Plan::default() };

@@ -102,6 +102,8 @@ impl Stdio {
             json_depth: Limits::JSON_DEPTH,
             tells_of_changes: true,
             resource: None,
+            policy: None,
+            decides: None,
         });
         plan.upstreams.push(server);
         Ok(plan)

@@ -41,6 +41,8 @@ fn over(upstreams: Vec<UpstreamPlan>, naming: Naming) -> Plan {
         json_depth: Limits::JSON_DEPTH,
         tells_of_changes: false,
         resource: None,
+        policy: None,
+        decides: None,
     };
     Plan { routes: vec![route], upstreams, ..Plan::default() }
 }

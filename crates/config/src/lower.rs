@@ -98,6 +98,7 @@ impl Lowering<'_, '_> {
             limits,
             // Known when everything has been looked at.
             left_out: Vec::new(),
+            server_facts: Vec::new(),
         }
     }
 

@@ -236,11 +236,14 @@ impl Gateway {
     fn gates(&self, plan: &Plan) -> Vec<RouteGate> {
         let resources: Vec<_> = plan.routes.iter().filter_map(|route| route.resource.clone()).collect();
         let mut identifiers = self.identities.carry_out(&plan.issuers, &resources).into_iter();
-        let of = |route: &RoutePlan| match route.resource.as_ref().and_then(|_| identifiers.next()) {
+        let mut of = |route: &RoutePlan| match route.resource.as_ref().and_then(|_| identifiers.next()) {
             Some(identifier) => (Gate::of(Arc::<Identifier>::clone(&identifier)), Some(identifier)),
             None => (self.gate.clone(), None),
         };
-        plan.routes.iter().map(of).collect()
+        let decides = |route: &RoutePlan| route.decides.as_ref().map(|decider| Arc::clone(&decider.0));
+        let with =
+            |route: &RoutePlan, (gate, identifier): RouteGate| (gate.deciding(decides(route)), identifier);
+        plan.routes.iter().map(|route| with(route, of(route))).collect()
     }
 
     /// The endpoint of a route: the one that is there, with its caches and streams, if nothing about it has changed.

@@ -52,7 +52,7 @@ impl Route {
         let mut admitted = self.filters.admit(&call, caller, &target).await?;
         if matches!(admitted.answer.as_deref(), Some(Answered::Own(_) | Answered::Rounds(_))) {
             // We answer instead of its target: the gate is asked as if it were sent.
-            self.sender.permit(&call, &target, &caller.principal)?;
+            self.sender.permit(&call, &target, caller)?;
         }
         let answer = match admitted.answer.take().map(|answer| *answer) {
             None => self.sender.send(admitted.call.as_deref().unwrap_or(&call), caller, &target).await?,
@@ -87,7 +87,8 @@ impl Route {
         }
         let wanted = Filter::read(call.params())?;
         if let Some(identifier) = &self.identifier {
-            let lacks = |uri: &String| identifier.lacks_for_uri(caller.whose(), Kind::Resource, uri);
+            let whose = (&caller.principal, caller.claims.as_deref());
+            let lacks = |uri: &String| identifier.lacks_for_uri(whose, Kind::Resource, uri);
             wanted.uris.iter().find_map(lacks).map_or(Ok(()), Err)?;
         }
         let whose = (caller.whose(), caller.era());

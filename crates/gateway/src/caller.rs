@@ -63,8 +63,8 @@ impl Caller {
     }
 
     /// Who it is, by parts.
-    pub(crate) fn whose(&self) -> (&Principal, Option<&Claims>) {
-        (&self.principal, self.claims.as_deref())
+    pub(crate) fn whose(&self) -> (&Principal, Option<&Arc<Claims>>) {
+        (&self.principal, self.claims.as_ref())
     }
 
     pub(crate) fn era(&self) -> Era {

@@ -56,6 +56,8 @@ pub(crate) struct Catalog {
     own: Member,
     /// Servers that were configured and cannot be served, and why.
     left_out: BTreeMap<String, String>,
+    /// Whether somebody decides by what servers say of their tools.
+    decides: bool,
     /// What each caller may see.
     pub(crate) views: Views,
     /// How many entries a page of a merged list has.
@@ -126,7 +128,8 @@ impl Catalog {
             // In front of one server, its entries are the client's to judge.
             let schema = if upstreams.len() > 1 { SchemaRule::Repair } else { SchemaRule::Pass };
             let schema = plan.schema.unwrap_or(schema);
-            let filter = RouteFilter { names: Arc::clone(&names), server, plan, schema };
+            let defines = gate.decides();
+            let filter = RouteFilter { names: Arc::clone(&names), server, plan, schema, defines };
             let server_lists =
                 Arc::new(ServerLists::new(Arc::clone(upstream), gate.clone(), Arc::new(filter)));
             Member {
@@ -144,7 +147,7 @@ impl Catalog {
         let left_out = left_out.iter().map(|left| (left.name.clone(), left.why.clone())).collect();
         let servers = upstreams.iter().map(|upstream| (upstream.label(), upstream.plan()));
         let views = Views::new(gate, identifier, (&names, servers));
-        Self { names, members, own, left_out, views, page_size }
+        Self { names, members, own, left_out, decides: gate.decides(), views, page_size }
     }
 
     /// The only server, if the route passes it through.
@@ -186,7 +189,10 @@ impl Catalog {
             Kind::Task | Kind::Server => return Err(unknown()),
         };
         let member = self.members.get(server).ok_or_else(unknown)?;
-        if !member.sight(&self.views.leading(&caller.principal)).has(call.kind(), &name) {
+        if self.decides && call.kind() == Kind::Tool {
+            member.know_tools(caller).await?;
+        }
+        if !member.shows(call.kind(), &name, (&self.views.leading(caller.whose()), caller.era())) {
             return Err(unknown());
         }
         Ok(Target { server, member, name: Some(name).filter(|name| **name != **public) })
@@ -252,12 +258,12 @@ impl Catalog {
     async fn only_one_that_has(&self, kind: Kind, public: &str, caller: &Caller) -> Option<usize> {
         // Who has one server's tool need not wait for another that is sick.
         join_all(self.members.iter().map(|member| member.know(kind, caller, Patience::Fair))).await;
-        let view = self.views.leading(&caller.principal);
+        let view = self.views.leading(caller.whose());
         let has = |(_, member): &(usize, &Member)| {
             let index = member.server_lists.index(caller.era());
             index.seen.contains_key(&(kind, public.to_owned()))
                 && (view.shows_everything()
-                    || member.sight(&view).has(kind, member.own_name(kind, public, &index)))
+                    || member.shows(kind, member.own_name(kind, public, &index), (&view, caller.era())))
         };
         let mut found = self.members.iter().enumerate().filter(has).map(|(server, _)| server);
         let first = found.next()?;
@@ -274,7 +280,7 @@ impl Catalog {
     /// The server that lists a template which a URI without a prefix was made of, if exactly one does.
     async fn only_one_with_template_for(&self, uri: &str, caller: &Caller) -> Option<usize> {
         join_all(self.members.iter().map(|member| member.know(Kind::Template, caller, Patience::Fair))).await;
-        let view = self.views.leading(&caller.principal);
+        let view = self.views.leading(caller.whose());
         let fits = |(kind, text): &(Kind, String)| *kind == Kind::Template && template::fits(text, uri);
         let has = |(_, member): &(usize, &Member)| {
             member.server_lists.index(caller.era()).seen.keys().any(fits)
@@ -405,6 +411,15 @@ impl Member {
     /// What a view shows of it.
     pub(crate) fn sight<'a>(&'a self, view: &'a View) -> Sight<'a> {
         Sight::of(self.upstream.label(), view)
+    }
+
+    /// Whether a view shows its thing of that own name to a client of an era, as far as it is known what that is.
+    fn shows(&self, kind: Kind, name: &str, (view, era): (&View, Era)) -> bool {
+        if view.shows_everything() {
+            return true;
+        }
+        let index = self.server_lists.index(era);
+        self.sight(view).has_defined(kind, name, index.definition(kind, name))
     }
 
     /// Its entries are missing for this reason, or they are not. A reason is said once, however many lists are asked for.

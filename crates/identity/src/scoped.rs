@@ -62,13 +62,13 @@ impl Views {
 
     /// What somebody may see, as far as their token is good for it. Who is anonymous is not asked: over stdio nobody is.
     #[must_use]
-    pub fn of(&self, (principal, claims): (&Principal, Option<&Claims>)) -> View {
-        let view = self.gate.view(principal);
+    pub fn of(&self, (principal, claims): (&Principal, Option<&Arc<Claims>>)) -> View {
+        let view = self.gate.view(principal, claims);
         let Some(rules) = self.rules.as_ref().filter(|_| *principal != Principal::anonymous()) else {
             return view;
         };
         let nothing = Claims::default();
-        let lacking = claims.unwrap_or(&nothing).lacks(rules.scopes.iter().map(String::as_str));
+        let lacking = claims.map_or(&nothing, Arc::as_ref).lacks(rules.scopes.iter().map(String::as_str));
         if lacking.is_empty() {
             return view;
         }
@@ -79,14 +79,14 @@ impl Views {
     /// What leads anywhere for somebody: what a token is not good for is there all the same, and its caller is told what it needs
     /// (MCP 2026-07-28 `basic/authorization` §Scope Challenge Handling).
     #[must_use]
-    pub fn leading(&self, principal: &Principal) -> View {
-        self.gate.view(principal)
+    pub fn leading(&self, (principal, claims): (&Principal, Option<&Arc<Claims>>)) -> View {
+        self.gate.leading(principal, claims)
     }
 
     /// Whether lists show to one what they do not show to another.
     #[must_use]
     pub fn differ(&self) -> bool {
-        self.rules.is_some()
+        self.rules.is_some() || self.gate.decides()
     }
 }
 

@@ -135,7 +135,7 @@ impl HealthCheck {
         let client =
             ClientFacts { capabilities: Bytes::from_static(b"{}"), info: None, log: LogWish::Nothing };
         let call = Call::own(method, "{}", client)?;
-        let action = Action { method, upstream: upstream.label(), name: None };
+        let action = Action::new(method, upstream.label(), None);
         let permit = self.gate.permit(&self.principal, &action)?;
         let order = Order { probes: true, ..Order::ours(&call, era, upstream.plan().deadlines.connect) };
         let mut answer = upstream.send(permit.cover(order)).await?;

@@ -27,6 +27,10 @@ fn every() -> Vec<CallError> {
         }),
         CallError::Reject(Reject::NotARequest("this session is already open")),
         CallError::Refused(Refusal::Denied),
+        CallError::Refused(Refusal::Policy(Some("only in office hours".into()))),
+        CallError::Refused(Refusal::Arguments(
+            "/to is against /properties/to/type of the tool's inputSchema".to_owned(),
+        )),
         CallError::Refused(Refusal::Unauthenticated(Why::NoToken)),
         CallError::Refused(Refusal::Unauthenticated(Why::Token("the token has expired"))),
         CallError::Refused(Refusal::Malformed("there is more than one Authorization header")),

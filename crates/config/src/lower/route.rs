@@ -64,6 +64,8 @@ impl Lowering<'_, '_> {
                 json_depth,
                 tells_of_changes: true,
                 resource: None,
+                policy: None,
+                decides: None,
             };
             plan.upstreams = names(&self.prefixes(&plan.naming, &all, None));
             routes.push(Written { plan, path: NOWHERE, sse_path: None });
@@ -130,6 +132,8 @@ impl Lowering<'_, '_> {
             durable_streams: given.durable_streams.as_ref().is_some_and(|given| given.value),
             tells_of_changes: true,
             resource,
+            policy: None,
+            decides: None,
         };
         let path = given.path.as_ref().map_or(name.span, |path| path.span);
         Some(Written { plan, path, sse_path: given.sse_path.as_ref().map(|path| path.span) })

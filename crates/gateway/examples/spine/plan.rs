@@ -56,6 +56,8 @@ pub(crate) fn plan(servers: &[(&str, Address)]) -> Result<Plan, Box<dyn Error>> 
         json_depth: Limits::JSON_DEPTH,
         tells_of_changes: true,
         resource: None,
+        policy: None,
+        decides: None,
     });
     Ok(plan)
 }

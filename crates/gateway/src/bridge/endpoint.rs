@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
-use auth::{Action, Claims, Identity, Principal};
+use auth::{Action, Claims, Identity, Known, Principal};
 use base::error::CallError;
 use base::plan::Limits;
 use base::reply;
@@ -378,15 +378,17 @@ impl Endpoint {
             return Err(unknown());
         };
         let (gate, principal) = (&self.route.gate, &claims.identity.principal);
-        if !member.sight(&self.route.catalog.views.leading(principal)).has(Kind::Resource, &own) {
+        let said = claims.identity.claims.as_ref();
+        if !member.sight(&self.route.catalog.views.leading((principal, said))).has(Kind::Resource, &own) {
             return Err(unknown());
         }
         if let Some(identifier) = &self.route.identifier {
-            let of = (principal, claims.identity.claims.as_deref());
+            let of = (principal, said.map(Arc::as_ref));
             identifier.lacks_for_uri(of, Kind::Resource, uri).map_or(Ok(()), Err)?;
         }
-        let action =
-            Action { method: "resources/subscribe", upstream: member.upstream.label(), name: Some(&own) };
+        let known = Known { claims: said, era: Some("legacy"), ..Known::default() };
+        let upstream = member.upstream.label();
+        let action = Action { method: "resources/subscribe", upstream, name: Some(&own), known };
         drop(gate.permit(principal, &action)?);
         let is_one_too_many = |interests: &BTreeMap<String, Interest>| {
             interests.len() >= MOST_URIS && !interests.contains_key(uri)
@@ -441,7 +443,7 @@ impl Endpoint {
             member.upstream.can_ask((principal, place), (&claims.name, &claims.client), &asides);
         }
         let asking = Asking::new(Arc::clone(&held.questions));
-        let whose = (principal, claims.identity.claims.as_deref());
+        let whose = (principal, claims.identity.claims.as_ref());
         let subscription =
             Subscription::aside(&self.route.changes, all_changes(&held), (whose, Era::Legacy)).await;
         let unready = Some((claims.name, Instant::now() + READY_WITHIN));
@@ -503,7 +505,7 @@ impl Notifications {
         loop {
             if self.outdated {
                 let claims = self.interests.borrow_and_update().clone();
-                let whose = (&self.principal, claims.as_deref());
+                let whose = (&self.principal, claims.as_ref());
                 self.subscription.change(&self.endpoint.route.changes, all_changes(&self.held), whose).await;
                 self.outdated = false;
             }

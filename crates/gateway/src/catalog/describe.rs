@@ -84,7 +84,7 @@ impl Descriptions {
     /// Sends the call to the only server, for which it is permitted, and waits for the response.
     async fn ask(&self, member: &Member, call: &Call, caller: &Caller) -> Result<Message, CallError> {
         let upstream = &member.upstream;
-        let action = Action { method: call.method_name(), upstream: upstream.label(), name: None };
+        let action = Action::new(call.method_name(), upstream.label(), None);
         let permit = self.gate.permit(&caller.principal, &action)?;
         let deadlines = upstream.plan().deadlines;
         let order = Order {

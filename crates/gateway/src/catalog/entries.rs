@@ -1,5 +1,7 @@
 //! How a server's entries are shown: under their public names, with the configured descriptions, or not at all.
 
+use auth::definition::Definition;
+use base::define::define;
 use base::plan::{SchemaRule, Selection, UpstreamPlan};
 use bytes::Bytes;
 use mcp::json::JsonFault;
@@ -51,6 +53,8 @@ pub(crate) struct Entry {
     pub(crate) text: Bytes,
     /// Its text with its server's own name of it.
     pub(crate) own: Bytes,
+    /// What its server says of it, where somebody decides by that.
+    pub(crate) definition: Option<Arc<Definition>>,
     /// The same for clients that know only schemas of objects, where its server has written another one by mistake.
     pub(crate) narrow: Option<Bytes>,
 }
@@ -70,6 +74,8 @@ pub(crate) struct RouteFilter {
     pub(crate) plan: UpstreamPlan,
     /// What becomes of entries that clients would refuse.
     pub(crate) schema: SchemaRule,
+    /// Whether somebody decides by what it says of its tools.
+    pub(crate) defines: bool,
 }
 
 /// The entry as it is shown, none if the configuration does not show it, or why it cannot be.
@@ -176,7 +182,12 @@ impl RouteFilter {
         } else {
             index.tasks.remove(&*name);
         }
+        let definition = self.defines.then(|| Arc::new(define(&String::from_utf8_lossy(text))));
+        if let Some(definition) = &definition {
+            index.definitions.insert(name.clone().into_owned(), Arc::clone(definition));
+        }
         let shown = self.named(Kind::Tool, &self.plan.tools, text, index)?;
+        let shown = shown.map(|entry| Entry { definition, ..entry });
         shown.map(|entry| self.map_app_uri(entry).map_err(|fault| unreadable(&fault))).transpose()
     }
 
@@ -209,7 +220,7 @@ impl RouteFilter {
         } else {
             entry.with(&changes).map_err(|fault| unreadable(&fault))?
         };
-        Ok(Some(Entry { name: public, text: shown, own: text.clone(), narrow: None }))
+        Ok(Some(Entry { name: public, text: shown, own: text.clone(), definition: None, narrow: None }))
     }
 
     fn located(&self, member: &str, text: &Bytes) -> Shown {
@@ -236,7 +247,13 @@ impl RouteFilter {
         } else {
             entry.with(&changes).map_err(|fault| unreadable(&fault))?
         };
-        Ok(Some(Entry { name: public.into_owned(), text: shown, own: text.clone(), narrow: None }))
+        Ok(Some(Entry {
+            name: public.into_owned(),
+            text: shown,
+            own: text.clone(),
+            definition: None,
+            narrow: None,
+        }))
     }
 
     /// The `ui://` resource that a tool of the apps extension names is read through us, so it has our URI.

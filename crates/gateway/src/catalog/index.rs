@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use auth::definition::Definition;
 use mcp::method::{Kind, Method};
 use mcp::mirror::MirroredParams;
 
@@ -11,6 +12,8 @@ use mcp::mirror::MirroredParams;
 pub(crate) struct Index {
     /// The mirrored parameters of each tool that was seen; by the upstream name.
     pub(crate) tools: HashMap<String, Arc<MirroredParams>>,
+    /// What it says of its tools, where somebody decides by that; by the upstream name.
+    pub(crate) definitions: HashMap<String, Arc<Definition>>,
     /// The tools that can only be called as tasks of the legacy era; by the upstream name.
     pub(crate) tasks: HashSet<String>,
     /// The upstream name of each public name that has a digest or might get one; by kind and public name.
@@ -24,6 +27,11 @@ pub(crate) struct Index {
 }
 
 impl Index {
+    /// What its server says of a thing of that own name, as far as somebody decides by it.
+    pub(crate) fn definition(&self, kind: Kind, name: &str) -> Option<&Arc<Definition>> {
+        self.definitions.get(name).filter(|_| kind == Kind::Tool)
+    }
+
     /// Forgets what is known of a list that is being read again, if that is more than `most` things: a server may list others
     /// each time.
     pub(crate) fn make_room(&mut self, method: &Method, most: usize) {
@@ -35,6 +43,7 @@ impl Index {
         self.cut.retain(|(of, _), _| *of != kind);
         if kind == Kind::Tool {
             self.tools.clear();
+            self.definitions.clear();
             self.tasks.clear();
         }
         self.complete.retain(|list| *list != method.name);

@@ -220,7 +220,9 @@ impl CachedPage {
         sight: Sight<'p>,
         kind: Kind,
     ) -> impl Iterator<Item = &'p Entry> + use<'p> {
-        let is_shown = move |entry: &&Entry| sight.has(kind, &own_name(kind, &entry.own));
+        let is_shown = move |entry: &&Entry| {
+            sight.has_defined(kind, &own_name(kind, &entry.own), entry.definition.as_ref())
+        };
         self.entries.iter().filter(move |entry| sight.is_whole() || is_shown(entry))
     }
 
@@ -554,7 +556,7 @@ impl ServerLists {
         let client = ClientFacts { log: LogWish::Nothing, ..caller.facts.clone() };
         let call =
             Call::own(method.name, &params, client).map_err(|reject| ListFault::Call(reject.into()))?;
-        let action = Action { method: method.name, upstream: self.upstream.label(), name: None };
+        let action = Action::new(method.name, self.upstream.label(), None);
         let permit = self
             .gate
             .permit(&caller.principal, &action)

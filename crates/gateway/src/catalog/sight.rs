@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use auth::{Action, View};
+use auth::definition::{Definition, Sort};
+use auth::{Action, Known, View};
 use mcp::method::Kind;
 
 /// One server as a view shows it.
@@ -29,24 +30,41 @@ impl<'a> Sight<'a> {
 
     /// Whether it shows the server's thing of that kind and own name: who may not use it does not see it.
     pub(crate) fn has(self, kind: Kind, name: &str) -> bool {
-        let method = match kind {
-            Kind::Tool => "tools/call",
-            Kind::Prompt => "prompts/get",
-            Kind::Resource | Kind::Template => "resources/read",
-            Kind::Server | Kind::Task => return true,
+        self.has_defined(kind, name, None)
+    }
+
+    /// The same of what its server says this of.
+    pub(crate) fn has_defined(self, kind: Kind, name: &str, definition: Option<&Arc<Definition>>) -> bool {
+        let Some(sort) = sort(kind) else { return true };
+        let method = match sort {
+            Sort::Tool => "tools/call",
+            Sort::Prompt => "prompts/get",
+            Sort::Resource | Sort::Template => "resources/read",
         };
-        self.view.shows(&Action { method, upstream: self.upstream, name: Some(name) })
+        let known = Known { sort: Some(sort), definition, ..Known::default() };
+        self.view.shows(&Action { method, upstream: self.upstream, name: Some(name), known })
     }
 
     /// Whether it shows a resource, and lets its changes be heard of.
     pub(crate) fn watches(self, uri: &str) -> bool {
-        let watch = Action { method: "resources/subscribe", upstream: self.upstream, name: Some(uri) };
+        let watch = Action::new("resources/subscribe", self.upstream, Some(uri));
         self.has(Kind::Resource, uri) && self.view.shows(&watch)
     }
 
     /// Whether it shows anything of a kind: who may not list does not hear, either, that the list has changed.
     pub(crate) fn lists(self, kind: Kind) -> bool {
         let method = super::list_name(kind);
-        self.view.shows(&Action { method, upstream: self.upstream, name: None })
+        self.view.shows(&Action::new(method, self.upstream, None))
+    }
+}
+
+/// What a thing of that kind is to whoever decides; nothing where nobody does.
+pub(crate) fn sort(kind: Kind) -> Option<Sort> {
+    match kind {
+        Kind::Tool => Some(Sort::Tool),
+        Kind::Prompt => Some(Sort::Prompt),
+        Kind::Resource => Some(Sort::Resource),
+        Kind::Template => Some(Sort::Template),
+        Kind::Server | Kind::Task => None,
     }
 }

@@ -26,7 +26,7 @@ use crate::changes::watch::Interest;
 use base::names::{Names, Owner};
 
 /// Who subscribes.
-type Whose<'a> = (&'a Principal, Option<&'a Claims>);
+type Whose<'a> = (&'a Principal, Option<&'a Arc<Claims>>);
 
 /// A subscription that is open as long as it lives.
 pub(crate) struct Subscription {

@@ -518,7 +518,7 @@ impl Watch {
         let client =
             ClientFacts { capabilities: Bytes::from_static(b"{}"), info: None, log: LogWish::Nothing };
         let call = Call::own(method, params, client)?;
-        let action = Action { method, upstream: self.upstream.label(), name: None };
+        let action = Action::new(method, self.upstream.label(), None);
         let permit = self.gate.permit(&self.principal, &action)?;
         let era = self.link_client().await;
         let order = Order { listens, ..Order::ours(&call, era, self.upstream.plan().deadlines.list) };

@@ -76,7 +76,7 @@ impl Resumption {
             let call = unbound;
             return Ok(Verdict::With { call, edit: Some(edit(binding)) });
         }
-        self.sender.permit(call, target, &caller.principal)?;
+        self.sender.permit(call, target, caller)?;
         let bond = Bond::new(&self.sender.route, &caller.principal, call, upstream.plan().deadlines.input);
         // So that whoever ends the server waits for it, as for any other call.
         let place = upstream.place().await?;

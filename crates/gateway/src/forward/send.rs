@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use auth::{Action, Gate, Permit, Principal};
+use auth::{Action, Gate, Known, Permit};
 use base::error::CallError;
 use base::plan::Deadlines;
 use base::world::World;
 use http::{HeaderName, HeaderValue};
 use mcp::call::Call;
+use mcp::legacy::tasks;
 use mcp::method::Kind;
 use mcp::mirror::MirrorFault;
 use mcp::mrtr;
@@ -19,6 +20,7 @@ use tokio::time::Duration;
 use upstream::{Answer, Order};
 
 use crate::caller::Caller;
+use crate::catalog::sight::sort;
 use crate::catalog::{Catalog, Target};
 use crate::forward::filter::Admitted;
 use crate::forward::relay::{Errand, Relay};
@@ -41,12 +43,27 @@ impl Sender {
         &self,
         call: &Call,
         target: &Target<'_>,
-        principal: &Principal,
+        caller: &Caller,
     ) -> Result<Permit, CallError> {
         let name = target.name.as_deref().or_else(|| call.subject().map(|subject| &*subject.text));
         let upstream = target.member.upstream.label();
-        let action = Action { method: call.method_name(), upstream, name };
-        Ok(self.gate.permit(principal, &action)?)
+        let action = Action::new(call.method_name(), upstream, name);
+        if !self.gate.decides() {
+            return Ok(self.gate.permit(&caller.principal, &action)?);
+        }
+        let index = target.member.server_lists.index(caller.era());
+        let trace = Trace::read(&caller.headers);
+        let known = Known {
+            claims: caller.claims.as_ref(),
+            sort: sort(call.kind()),
+            definition: name.and_then(|name| index.definition(call.kind(), name)),
+            arguments: call.arguments(),
+            as_task: tasks::is_wanted(call),
+            address: None,
+            era: Some(caller.era().name()),
+            trace: trace.id(),
+        };
+        Ok(self.gate.permit(&caller.principal, &Action { known, ..action })?)
     }
 
     /// Sends a call to its target. A refusal over mirrored headers means that our idea of the tool's schema is old:
@@ -81,7 +98,7 @@ impl Sender {
         mirrored: &[(HeaderName, HeaderValue)],
     ) -> Result<Box<Answer>, CallError> {
         let upstream = &target.member.upstream;
-        let permit = self.permit(call, target, &caller.principal)?;
+        let permit = self.permit(call, target, caller)?;
         let order = Order {
             call,
             era: caller.era(),

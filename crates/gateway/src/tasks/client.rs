@@ -53,7 +53,7 @@ impl Courier {
 
     /// Sends a request, and gives what begins to answer it. Progress of the earlier request `after` belongs to it now.
     pub(super) async fn send(&self, call: &Call, after: Option<u64>) -> Result<Box<Answer>, CallError> {
-        let action = Action { method: call.method_name(), upstream: self.upstream.label(), name: None };
+        let action = Action::new(call.method_name(), self.upstream.label(), None);
         let permit = self.gate.permit(&self.caller.principal, &action)?;
         let order = Order {
             call,

@@ -85,6 +85,8 @@ impl Stand {
             json_depth: Limits::JSON_DEPTH,
             tells_of_changes: true,
             resource: None,
+            policy: None,
+            decides: None,
         };
         let plan = Plan { listeners: vec![listener], routes: vec![route], ..Plan::default() };
         Self {

@@ -83,7 +83,7 @@ fn call(method: &str, params: &str) -> Call {
 
 fn permitted<'a>(upstream: &Upstream, call: &'a Call, within: Duration) -> Permitted<Order<'a>> {
     let gate = Gate::open();
-    let action = Action { method: call.method_name(), upstream: upstream.label(), name: None };
+    let action = Action::new(call.method_name(), upstream.label(), None);
     let permit = gate.permit(&Principal::anonymous(), &action).unwrap();
     permit.cover(Order::ours(call, Era::Modern, within))
 }
@@ -108,7 +108,7 @@ async fn what_is_permitted_is_answered_under_the_calls_id() {
     assert!(text.contains(r#""text":"add for anonymous""#), "{text}");
     let other = call("tools/call", r#"{"name":"add"}"#);
     let elsewhere: Arc<str> = "other".into();
-    let action = Action { method: "tools/call", upstream: &elsewhere, name: None };
+    let action = Action::new("tools/call", &elsewhere, None);
     let permit = Gate::open().permit(&Principal::anonymous(), &action).unwrap();
     let order = permit.cover(Order::ours(&other, Era::Modern, Duration::from_secs(60)));
     assert!(matches!(upstream.send(order).await, Err(CallError::Internal(_))));

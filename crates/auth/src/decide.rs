@@ -1,0 +1,28 @@
+//! Deciding who may do what.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::action::Action;
+use crate::claims::Claims;
+use crate::principal::Principal;
+use crate::refusal::Refusal;
+use crate::view::Narrow;
+
+/// Decides who may do what on one route. It says the same of the same, and does no I/O.
+pub trait Decide: fmt::Debug + Send + Sync {
+    /// Stands for what it decides by: two of one id decide the same.
+    fn id(&self) -> &str;
+
+    /// Whether the action may be done.
+    ///
+    /// # Errors
+    /// When it may not.
+    fn decide(&self, principal: &Principal, action: &Action<'_>) -> Result<(), Refusal>;
+
+    /// What somebody may see; nothing where that is everything.
+    fn view(&self, principal: &Principal, claims: Option<&Arc<Claims>>) -> Option<Arc<dyn Narrow>>;
+
+    /// Whether what nobody may use is to its caller as if it were not there. Else it is refused, and said why.
+    fn hides(&self) -> bool;
+}

@@ -1,0 +1,95 @@
+//! Reading what a server says of a thing, for those who decide by it.
+
+use std::sync::Arc;
+
+use crate::digest::Digest;
+use auth::definition::{Definition, Hints};
+use mcp::json::{self, Object};
+
+/// Reads an entry of a server's list, as its server wrote it. What cannot be read says nothing.
+#[must_use]
+pub fn define(entry: &str) -> Definition {
+    let object = Object::parse(entry).ok();
+    let hint = |name: &str| {
+        let annotations = object.as_ref()?.object("annotations").ok()??;
+        json::boolean(annotations.get(name).ok()??)
+    };
+    let hints = Hints {
+        read_only: hint("readOnlyHint"),
+        destructive: hint("destructiveHint"),
+        idempotent: hint("idempotentHint"),
+        open_world: hint("openWorldHint"),
+    };
+    let input = object.as_ref().and_then(|object| object.get("inputSchema").ok()?).map(Arc::from);
+    Definition { hints, digest: digest(entry), input }
+}
+
+/// So deep what a server says is looked at; what lies deeper counts as it is written.
+const DEEPEST: usize = 128;
+
+/// Stands for a definition, however its members are ordered and its text is spaced.
+fn digest(entry: &str) -> Arc<str> {
+    let mut text = String::with_capacity(entry.len());
+    write(entry.trim(), &mut text, 0);
+    format!("sha256:{}", Digest::of([text])).into()
+}
+
+/// The value with its members in the order of their names, and its texts in one spelling.
+fn write(value: &str, text: &mut String, depth: usize) {
+    let kind = json::Kind::of(value);
+    match kind {
+        json::Kind::Object if depth < DEEPEST => {
+            let Ok(object) = Object::parse(value) else { return text.push_str(value) };
+            let mut members: Vec<_> = object.iter().collect();
+            members.sort_by(|one, other| one.name.cmp(&other.name));
+            text.push('{');
+            for member in members {
+                text.push_str(&json::quote(&member.name));
+                text.push(':');
+                write(member.value, text, depth + 1);
+                text.push(',');
+            }
+            text.push('}');
+        }
+        json::Kind::Array if depth < DEEPEST => {
+            let Ok(elements) = json::array(value) else { return text.push_str(value) };
+            text.push('[');
+            for element in elements {
+                write(element, text, depth + 1);
+                text.push(',');
+            }
+            text.push(']');
+        }
+        json::Kind::String => match json::string(value) {
+            Ok(plain) => text.push_str(&json::quote(&plain)),
+            Err(_lone_surrogate) => text.push_str(value),
+        },
+        _ => text.push_str(value),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_definition_has_one_digest() {
+        let one = define(
+            r#"{"name":"a","annotations":{"readOnlyHint":true,"x":1},"inputSchema":{"type":"object"}}"#,
+        );
+        let other = define(
+            r#"{ "inputSchema": {"type": "object"}, "annotations":{"x":1,"readOnlyHint":true}, "n\u0061me":"a"}"#,
+        );
+        assert_eq!(one.digest, other.digest);
+        assert_eq!(one.hints, Hints { read_only: Some(true), ..Hints::default() });
+        assert_eq!(one.input.as_deref(), Some(r#"{"type":"object"}"#));
+        for changed in [
+            r#"{"name":"a","annotations":{"readOnlyHint":true,"x":2},"inputSchema":{"type":"object"}}"#,
+            r#"{"name":"a","annotations":{"readOnlyHint":true,"x":1},"inputSchema":{"type":"object"},"_meta":{}}"#,
+            r#"{"name":"a","annotations":{"readOnlyHint":"yes","x":1},"inputSchema":{"type":"object"}}"#,
+        ] {
+            assert_ne!(define(changed).digest, one.digest, "{changed}");
+        }
+        assert_eq!(define("no").hints, Hints::default());
+    }
+}

@@ -1,0 +1,425 @@
+//! What policies see of the arguments of a call: one pass over the text as it came, which gives the values that they read, each
+//! under its JSON Pointer (RFC 6901).
+//!
+//! Nothing a caller writes may mean two things: a member that stands twice in one object, however it is spelled, is refused, at
+//! any depth. Nothing is dropped in silence: what is too much is said.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use mcp::json::{self, JsonFault, Step};
+
+use crate::number::Number;
+use crate::pointers::{self, Pointers};
+
+/// The most values that policies are shown.
+const MOST_LEAVES: usize = 512;
+/// The most bytes of texts that they are shown.
+const MOST_TEXT: usize = 64 * 1024;
+/// How deep a value may lie that they are shown.
+const MOST_DEPTH: usize = 64;
+/// So many names of one object are compared with each other quickest.
+const FEW: usize = 16;
+
+/// The arguments as policies see them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Arguments {
+    pub(crate) values: BTreeMap<String, Value>,
+    /// Whether that is all that was to be shown.
+    pub(crate) complete: bool,
+}
+
+/// One value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Value {
+    /// As the schema has it.
+    pub(crate) kind: &'static str,
+    pub(crate) text: Option<String>,
+    pub(crate) integer: Option<i64>,
+    pub(crate) decimal: Option<String>,
+    pub(crate) flag: Option<bool>,
+    pub(crate) size: Option<i64>,
+    pub(crate) texts: Option<BTreeSet<String>>,
+    pub(crate) clean: Option<bool>,
+}
+
+/// Why arguments cannot be shown to policies.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ArgumentsFault {
+    #[error("{0}")]
+    Json(#[from] JsonFault),
+    /// Two readers could read two things.
+    #[error("the member {0:?} stands more than once")]
+    Twice(String),
+}
+
+impl Value {
+    fn of(kind: &'static str) -> Self {
+        Self {
+            kind,
+            text: None,
+            integer: None,
+            decimal: None,
+            flag: None,
+            size: None,
+            texts: None,
+            clean: None,
+        }
+    }
+}
+
+impl Arguments {
+    /// Those of a call without any.
+    pub(crate) fn none() -> Self {
+        Self { values: BTreeMap::new(), complete: true }
+    }
+
+    /// Reads what is wanted of the arguments that `text` holds.
+    pub(crate) fn read(text: &str, wanted: &Pointers) -> Result<Self, ArgumentsFault> {
+        let mut reading =
+            Reading { wanted, found: Self::none(), open: Vec::new(), pointer: String::new(), bytes: 0 };
+        json::walk(text, |step| reading.take(step))?;
+        Ok(reading.found)
+    }
+}
+
+/// What is known in mid-text.
+struct Reading<'w, 'a> {
+    wanted: &'w Pointers,
+    found: Arguments,
+    open: Vec<Open<'a>>,
+    /// Where the next value stands.
+    pointer: String,
+    /// How many bytes of texts are shown.
+    bytes: usize,
+}
+
+/// An object or array that has begun.
+struct Open<'a> {
+    is_object: bool,
+    /// How long its own pointer is.
+    pointer: usize,
+    size: usize,
+    /// The names so far; of an array none.
+    names: Names<'a>,
+    /// The elements, of an array that is wanted and has nothing but texts.
+    texts: Option<BTreeSet<String>>,
+}
+
+/// The names of one object so far.
+#[derive(Default)]
+struct Names<'a> {
+    few: Vec<std::borrow::Cow<'a, str>>,
+    many: BTreeSet<std::borrow::Cow<'a, str>>,
+}
+
+impl<'a> Names<'a> {
+    /// Whether it is new.
+    fn add(&mut self, name: std::borrow::Cow<'a, str>) -> bool {
+        if self.many.is_empty() && self.few.len() < FEW {
+            let is_new = !self.few.contains(&name);
+            self.few.push(name);
+            return is_new;
+        }
+        self.many.extend(self.few.drain(..));
+        self.many.insert(name)
+    }
+}
+
+impl<'a> Reading<'_, 'a> {
+    fn take(&mut self, step: Step<'a>) -> Result<(), ArgumentsFault> {
+        match step {
+            Step::Name(raw) => return self.name(raw),
+            Step::Object => self.begin(true),
+            Step::Array => self.begin(false),
+            Step::Scalar(raw) => {
+                self.enter();
+                self.scalar(raw);
+            }
+            Step::End => self.end(),
+        }
+        Ok(())
+    }
+
+    fn name(&mut self, raw: &'a str) -> Result<(), ArgumentsFault> {
+        let Some(open) = self.open.last_mut() else { return Ok(()) };
+        // A name that is no Unicode text has no pointer: nobody can ask for it, and whoever asks for all does not see it.
+        let (name, is_text) = match json::string(raw) {
+            Ok(name) => (name, true),
+            Err(_lone_surrogate) => (raw.into(), false),
+        };
+        self.pointer.truncate(open.pointer);
+        pointers::push(&mut self.pointer, &name);
+        open.size += 1;
+        self.found.complete &= is_text || !self.wanted.all;
+        if open.names.add(name.clone()) { Ok(()) } else { Err(ArgumentsFault::Twice(name.into_owned())) }
+    }
+
+    /// A value begins: of an array, the next element.
+    fn enter(&mut self) {
+        if let Some(open) = self.open.last_mut().filter(|open| !open.is_object) {
+            self.pointer.truncate(open.pointer);
+            self.pointer.push('/');
+            self.pointer.push_str(&open.size.to_string());
+            open.size += 1;
+        }
+    }
+
+    fn begin(&mut self, is_object: bool) {
+        self.enter();
+        self.no_text();
+        let texts = (!is_object && self.wants()).then(BTreeSet::new);
+        self.open.push(Open {
+            is_object,
+            pointer: self.pointer.len(),
+            size: 0,
+            names: Names::default(),
+            texts,
+        });
+    }
+
+    /// What is open has something that is no text.
+    fn no_text(&mut self) {
+        if let Some(open) = self.open.last_mut() {
+            open.texts = None;
+        }
+    }
+
+    fn wants(&self) -> bool {
+        self.wanted.has(&self.pointer)
+    }
+
+    fn end(&mut self) {
+        let Some(open) = self.open.pop() else { return };
+        self.pointer.truncate(open.pointer);
+        if self.wants() {
+            let mut value = Value::of(if open.is_object { "object" } else { "array" });
+            value.size = i64::try_from(open.size).ok();
+            value.texts = open.texts;
+            self.show(value);
+        }
+    }
+
+    fn scalar(&mut self, raw: &str) {
+        let kind = json::Kind::of(raw);
+        if kind == json::Kind::String {
+            self.string(raw);
+            return;
+        }
+        self.no_text();
+        if !self.wants() {
+            return;
+        }
+        let mut value = Value::of("null");
+        match kind {
+            json::Kind::Boolean => {
+                value.kind = "boolean";
+                value.flag = json::boolean(raw);
+            }
+            json::Kind::Number => {
+                let number = Number::read(raw);
+                value.kind = if number.integer.is_some() { "integer" } else { "number" };
+                value.integer = number.integer;
+                value.decimal = number.decimal;
+                if !self.pays(raw.len()) {
+                    return;
+                }
+                value.text = Some(raw.to_owned());
+            }
+            _ => {}
+        }
+        self.show(value);
+    }
+
+    fn string(&mut self, raw: &str) {
+        let collects = self.open.last().is_some_and(|open| open.texts.is_some());
+        let wants = self.wants();
+        if !collects && !wants {
+            return;
+        }
+        let Ok(text) = json::string(raw) else {
+            // What is no Unicode text can be compared with nothing.
+            self.found.complete = false;
+            self.no_text();
+            return;
+        };
+        if collects {
+            if self.pays(text.len()) {
+                let texts = self.open.last_mut().and_then(|open| open.texts.as_mut());
+                texts.map(|texts| texts.insert(text.clone().into_owned())).unwrap_or_default();
+            } else {
+                self.no_text();
+            }
+        }
+        if wants && self.pays(text.len()) {
+            let mut value = Value::of("string");
+            value.size = i64::try_from(text.chars().count()).ok();
+            value.clean = Some(is_clean(&text));
+            value.text = Some(text.into_owned());
+            self.show(value);
+        }
+    }
+
+    /// Whether so many more bytes of texts may be shown.
+    fn pays(&mut self, bytes: usize) -> bool {
+        let is_room = self.bytes.saturating_add(bytes) <= MOST_TEXT;
+        self.found.complete &= is_room;
+        if is_room {
+            self.bytes += bytes;
+        }
+        is_room
+    }
+
+    fn show(&mut self, value: Value) {
+        let is_room = self.found.values.len() < MOST_LEAVES && self.open.len() <= MOST_DEPTH;
+        if is_room && self.pays(self.pointer.len()) {
+            self.found.values.insert(self.pointer.clone(), value);
+        } else {
+            self.found.complete = false;
+        }
+    }
+}
+
+/// Whether nothing in a path or URL leads elsewhere than it seems: no `..`, no empty part but after the scheme, no escaped dot,
+/// slash, backslash or NUL, and none of the last two as they are.
+pub(crate) fn is_clean(text: &str) -> bool {
+    if text.bytes().any(|byte| byte == b'\\' || byte == 0) {
+        return false;
+    }
+    let hides = |rest: &str| {
+        let code = rest.get(..2).map(str::to_ascii_lowercase);
+        // An escaped percent sign may become any of them, where two readers take turns.
+        code.is_some_and(|code| ["2e", "2f", "5c", "00", "25"].contains(&code.as_str()))
+    };
+    if text.split('%').skip(1).any(hides) {
+        return false;
+    }
+    let is_scheme = |scheme: &str| {
+        scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+.-".contains(c))
+    };
+    let path = match text.split_once("://") {
+        Some((scheme, rest)) if is_scheme(scheme) => rest.strip_prefix('/').unwrap_or(rest),
+        _ => text,
+    };
+    !path.contains("//") && !path.split(['/', '?', '#']).any(|part| part == ".." || part == ".")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(pointers: &[&str]) -> Pointers {
+        Pointers { all: false, named: pointers.iter().map(|&pointer| pointer.to_owned()).collect() }
+    }
+
+    fn all() -> Pointers {
+        Pointers { all: true, named: BTreeSet::new() }
+    }
+
+    fn read(text: &str, wanted: &Pointers) -> Arguments {
+        Arguments::read(text, wanted).unwrap()
+    }
+
+    #[test]
+    fn each_value_stands_under_its_pointer() {
+        let text = r#"{"a":1000.0,"b":{"a/b~":[true,null,"x",1.25]},"":"e"}"#;
+        let seen = read(text, &all());
+        assert!(seen.complete);
+        let kinds: Vec<_> =
+            seen.values.iter().map(|(pointer, value)| (pointer.as_str(), value.kind)).collect();
+        let expected = [
+            ("", "object"),
+            ("/", "string"),
+            ("/a", "integer"),
+            ("/b", "object"),
+            ("/b/a~1b~0", "array"),
+            ("/b/a~1b~0/0", "boolean"),
+            ("/b/a~1b~0/1", "null"),
+            ("/b/a~1b~0/2", "string"),
+            ("/b/a~1b~0/3", "number"),
+        ];
+        assert_eq!(kinds, expected);
+        assert_eq!(seen.values["/a"].integer, Some(1000));
+        assert_eq!(seen.values["/a"].text.as_deref(), Some("1000.0"));
+        assert_eq!(seen.values["/b/a~1b~0/3"].decimal.as_deref(), Some("1.2500"));
+        assert_eq!(seen.values["/b/a~1b~0"].size, Some(4));
+        assert_eq!(seen.values["/b/a~1b~0"].texts, None);
+    }
+
+    #[test]
+    fn only_what_is_wanted_is_there() {
+        let seen = read(r#"{"to":["b","a","b"],"n":1,"deep":{"to":[[]]}}"#, &of(&["/to", "/none"]));
+        assert_eq!(seen.values.len(), 1);
+        assert_eq!(seen.values["/to"].size, Some(3));
+        let texts = seen.values["/to"].texts.as_ref().unwrap();
+        assert_eq!(texts.iter().map(String::as_str).collect::<Vec<_>>(), ["a", "b"]);
+        let mixed = read(r#"{"to":["b",[],"a"]}"#, &of(&["/to"]));
+        assert_eq!(mixed.values["/to"].texts, None);
+        let last = read(r#"{"to":["b",1]}"#, &of(&["/to"]));
+        assert_eq!(last.values["/to"].texts, None);
+        assert_eq!(read(r#"{"to":[]}"#, &of(&["/to"])).values["/to"].texts, Some(BTreeSet::new()));
+    }
+
+    #[test]
+    fn a_member_that_stands_twice_is_refused_wherever_it_stands() {
+        for text in [
+            r#"{"a":1,"a":1}"#,
+            r#"{"a":1,"\u0061":1}"#,
+            r#"{"x":[{"y":{"b":1,"c":2,"b":3}}]}"#,
+            r#"{"\ud800":1,"\ud800":2}"#,
+        ] {
+            let fault = Arguments::read(text, &of(&["/other"])).unwrap_err();
+            assert!(matches!(fault, ArgumentsFault::Twice(_)), "{text}: {fault}");
+        }
+        let names: Vec<_> = (0..40).map(|n| format!("\"m{n}\":0")).collect();
+        assert!(Arguments::read(&format!("{{{}}}", names.join(",")), &all()).is_ok());
+        let twice = format!("{{{},\"m3\":0}}", names.join(","));
+        assert_eq!(Arguments::read(&twice, &all()), Err(ArgumentsFault::Twice("m3".to_owned())));
+        // Two objects may have the same names.
+        assert!(Arguments::read(r#"[{"a":1},{"a":{"a":1}}]"#, &all()).is_ok());
+    }
+
+    #[test]
+    fn what_is_too_much_is_said() {
+        let long = format!(r#"{{"a":"{}","b":1}}"#, "x".repeat(MOST_TEXT + 1));
+        let seen = read(&long, &all());
+        assert!(!seen.complete && !seen.values.contains_key("/a") && seen.values.contains_key("/b"));
+        // What no policy reads may be as long as it likes.
+        assert!(read(&long, &of(&["/b"])).complete);
+        let many = format!("[{}]", vec!["0"; MOST_LEAVES + 1].join(","));
+        assert!(!read(&many, &all()).complete);
+        let deep = format!("{}1{}", "[".repeat(MOST_DEPTH + 1), "]".repeat(MOST_DEPTH + 1));
+        assert!(!read(&deep, &all()).complete);
+        let no_text = read(r#"{"a":"\ud800"}"#, &of(&["/a"]));
+        assert!(!no_text.complete && no_text.values.is_empty());
+        assert!(!read(r#"{"\ud800":1}"#, &all()).complete);
+        assert!(read(r#"{"\ud800":1,"a":2}"#, &of(&["/a"])).complete);
+    }
+
+    #[test]
+    fn a_path_is_clean_if_it_leads_where_it_seems() {
+        for clean in
+            ["/srv/a.txt", "a/b", "https://example.com/a?b=c", "file:///srv/a", "", "..a/b..", "100%"]
+        {
+            assert!(is_clean(clean), "{clean}");
+        }
+        for odd in [
+            "/srv/../etc",
+            "..",
+            "a/..",
+            "/srv//a",
+            "/srv/%2e%2E/a",
+            "/srv/%2fa",
+            "a\\b",
+            "a\0",
+            "https://x//a",
+            "./a",
+            "x:y://a//",
+            "%252e",
+            "a/..?x",
+            "//host/a",
+        ] {
+            assert!(!is_clean(odd), "{odd}");
+        }
+    }
+}

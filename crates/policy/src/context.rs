@@ -1,0 +1,41 @@
+//! What else is known when something is decided, as policies see it.
+
+use std::net::IpAddr;
+use std::time::SystemTime;
+
+use cedar_policy::{Context, EntityUid, RestrictedExpression as Expression};
+
+use crate::who::Who;
+
+/// What only a call has.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment<'a> {
+    pub(crate) now: SystemTime,
+    pub(crate) address: Option<IpAddr>,
+    pub(crate) era: &'a str,
+    pub(crate) trace: Option<&'a str>,
+    /// Where the arguments are, and whether they are all there.
+    pub(crate) arguments: Option<(&'a EntityUid, bool)>,
+}
+
+/// The context of a request: that of the caller, and of the call, if there is one.
+pub(crate) fn context(who: &Who, route: &str, moment: Option<&Moment<'_>>) -> Context {
+    let text = |value: &str| Expression::new_string(value.to_owned());
+    let set = |values: &[String]| Expression::new_set(values.iter().map(|value| text(value)));
+    let mut members = vec![("scopes", set(&who.scopes)), ("amr", set(&who.amr)), ("route", text(route))];
+    members.extend(who.acr.as_deref().map(|acr| ("acr", text(acr))));
+    if let Some(moment) = moment {
+        members.push(("now", Expression::new_datetime(base::moment::write(moment.now))));
+        members.extend(moment.address.map(|address| ("address", Expression::new_ip(address.to_string()))));
+        members.push(("era", text(moment.era)));
+        members.extend(moment.trace.map(|trace| ("trace", text(trace))));
+        if let Some((uid, complete)) = moment.arguments {
+            members.push(("arguments", Expression::new_entity_uid(uid.clone())));
+            members.push(("complete", Expression::new_bool(complete)));
+        }
+    }
+    // Names stand once, and none of the values can err: times and addresses are written as Cedar reads them. If one did, what
+    // looks at it would err, and deny.
+    Context::from_pairs(members.into_iter().map(|(name, value)| (name.to_owned(), value)))
+        .unwrap_or_else(|_impossible| Context::empty())
+}

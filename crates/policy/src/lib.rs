@@ -1,0 +1,29 @@
+//! Who may do what: policies in Cedar over callers, what servers have, and the arguments of calls.
+//!
+//! Read [`SCHEMA`] first, which is what policies can speak of; then `policies` (what they say), `rule` and `reads` (what is known
+//! of a policy), `standing` (what is known before a call), `arguments` (what they see of a call).
+
+mod arguments;
+pub mod builtin;
+mod context;
+mod fault;
+mod load;
+mod memory;
+mod number;
+mod pointers;
+mod policies;
+mod reads;
+mod rule;
+mod schema;
+mod shape;
+mod sight;
+mod standing;
+mod thing;
+mod verdict;
+mod who;
+
+pub use self::fault::PolicyFault;
+pub use self::policies::{Ground, Policies};
+pub use self::schema::SCHEMA;
+pub use self::sight::{RoutePolicies, method_of};
+pub use self::verdict::{Verdict, Why};

@@ -1,0 +1,105 @@
+//! From texts to policies, or to everything that is wrong with them.
+
+use std::collections::{BTreeMap, HashMap};
+
+use base::plan::policy::PolicySource;
+use cedar_policy::{Policy, PolicyId, PolicySet, ValidationMode, Validator};
+use miette::Diagnostic;
+
+use crate::fault::{PolicyFault, position};
+use crate::rule::Rule;
+use crate::schema::vocabulary;
+
+/// Reads all policies of some texts. They are good together, or not at all.
+///
+/// # Errors
+/// All that is wrong.
+pub(crate) fn load(sources: &[PolicySource]) -> Result<Vec<Rule>, Vec<PolicyFault>> {
+    let (mut rules, mut faults) = (Vec::new(), Vec::new());
+    // Where each id stands.
+    let mut places: HashMap<String, String> = HashMap::new();
+    for (number, source) in sources.iter().enumerate() {
+        match policies(source) {
+            Ok(policies) => {
+                for (id, policy) in policies {
+                    if let Some(before) = places.insert(id.clone(), source.name.clone()) {
+                        faults.push(PolicyFault {
+                            source: source.name.clone(),
+                            at: None,
+                            text: format!("the id {id:?} stands in {before}, too"),
+                            help: Some("each @id(\"…\") stands once".to_owned()),
+                        });
+                    }
+                    rules.push(Rule::new(policy.new_id(PolicyId::new(id)), number));
+                }
+            }
+            Err(found) => faults.extend(found),
+        }
+    }
+    faults.extend(invalid(&rules, sources));
+    if faults.is_empty() && rules.is_empty() {
+        let names: Vec<_> = sources.iter().map(|source| source.name.as_str()).collect();
+        faults.push(PolicyFault {
+            source: names.join(", "),
+            at: None,
+            text: "there is no policy, so nothing would be allowed".to_owned(),
+            help: Some("`portolan policy new` writes one to begin with".to_owned()),
+        });
+    }
+    if faults.is_empty() { Ok(rules) } else { Err(faults) }
+}
+
+/// The policies of one text with their ids, in their order.
+fn policies(source: &PolicySource) -> Result<Vec<(String, Policy)>, Vec<PolicyFault>> {
+    let set: PolicySet = source.text.parse().map_err(|errors: cedar_policy::ParseErrors| {
+        errors.iter().map(|error| fault(source, error, error.to_string())).collect::<Vec<_>>()
+    })?;
+    if let Some(template) = set.templates().next() {
+        return Err(vec![PolicyFault {
+            source: source.name.clone(),
+            at: None,
+            text: format!("{} is a template, which nothing fills in", template.id()),
+            help: Some("write what ?principal or ?resource is to be".to_owned()),
+        }]);
+    }
+    // The parser names them by their position.
+    let by_position: BTreeMap<usize, &Policy> = set
+        .policies()
+        .filter_map(|policy| {
+            let id: &str = policy.id().as_ref();
+            Some((id.strip_prefix("policy")?.parse().ok()?, policy))
+        })
+        .collect();
+    let named = |(position, policy): (usize, &Policy)| {
+        let id = policy.annotation("id").map(str::to_owned).filter(|id| !id.is_empty());
+        (id.unwrap_or_else(|| format!("{}#{}", source.name, position + 1)), policy.clone())
+    };
+    Ok(by_position.into_iter().map(named).collect())
+}
+
+/// What the schema says against them.
+fn invalid(rules: &[Rule], sources: &[PolicySource]) -> Vec<PolicyFault> {
+    let validator = Validator::new(vocabulary().schema.clone());
+    let mut faults = Vec::new();
+    for rule in rules {
+        let Some(source) = sources.get(rule.source) else { continue };
+        let Ok(set) = PolicySet::from_policies([rule.policy.clone()]) else { continue };
+        let result = validator.validate(&set, ValidationMode::Strict);
+        let found = result.validation_errors().map(|error| fault(source, error, error.to_string()));
+        faults.extend(found);
+        // What can never be satisfied says nothing, and whoever wrote it meant something.
+        let odd = result.validation_warnings().map(|warning| fault(source, warning, warning.to_string()));
+        faults.extend(odd);
+    }
+    faults
+}
+
+fn fault(source: &PolicySource, of: &dyn Diagnostic, text: String) -> PolicyFault {
+    let offset = of.labels().and_then(|mut labels| labels.next()).map(|label| label.offset());
+    PolicyFault {
+        source: source.name.clone(),
+        at: offset.map(|offset| position(&source.text, offset)),
+        text,
+        help: of.help().map(|help| help.to_string()),
+    }
+}

@@ -1,0 +1,358 @@
+//! The policies of a route, and what they say.
+//!
+//! What does not depend on a single call (who calls, what about) is decided once and remembered. What does, is decided at each
+//! call by those policies alone that look at it and whose scope fits. A policy that errs denies: Cedar itself would skip it.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::{Arc, Weak};
+use std::time::SystemTime;
+
+use auth::definition::Sort;
+use auth::{Action, Claims, Principal};
+use base::clock::Clock;
+use base::digest::Digest;
+use base::plan::policy::{PolicyPlan, ServerFacts};
+use cedar_policy::{Authorizer, Entity, EntityUid, Request, RestrictedExpression as Expression};
+
+use crate::arguments::{Arguments, Value};
+use crate::context::{Moment, context};
+use crate::fault::PolicyFault;
+use crate::load::load;
+use crate::memory::Memory;
+use crate::reads::Reads;
+use crate::rule::{Deed, Rule};
+use crate::schema::vocabulary;
+use crate::standing::{self, Question, Shared, Standing, Varying};
+use crate::thing::{Flags, Thing};
+use crate::verdict::{Verdict, Why};
+use crate::who::{Issuers, Who};
+
+/// How many decisions, and how many callers, are remembered at least.
+const MOST_STANDINGS: usize = 32 * 1024;
+const MOST_CALLERS: usize = 8 * 1024;
+
+/// The policies of one route.
+#[derive(Debug)]
+pub struct Policies {
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) plan: PolicyPlan,
+    route: String,
+    servers: BTreeMap<String, (usize, ServerFacts)>,
+    issuers: Issuers,
+    clock: Arc<dyn Clock>,
+    id: String,
+    /// All that any of them looks at.
+    reads: Reads,
+    named: HashSet<EntityUid>,
+    standings: Memory<Key, Shared>,
+    callers: Memory<usize, (Weak<Claims>, Arc<Who>)>,
+}
+
+/// What is decided alike.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    who: Arc<str>,
+    deed: Deed,
+    class: Class,
+}
+
+/// Things that are one to the policies at hand.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Class {
+    sort: Sort,
+    server: usize,
+    /// The numbers of its words among those of its server.
+    tags: Vec<usize>,
+    listed: bool,
+    flags: Flags,
+    /// Its name, and its definition, where policies look at them.
+    itself: Option<(Box<str>, Option<Arc<str>>)>,
+}
+
+/// What the policies of a route are made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Ground<'a> {
+    /// The route's name.
+    pub route: &'a str,
+    /// Its servers.
+    pub servers: &'a [ServerFacts],
+    /// What tokens have as `iss` → the name of the issuer's table.
+    pub issuers: &'a [(String, String)],
+}
+
+impl Policies {
+    /// Reads the policies of a route.
+    ///
+    /// # Errors
+    /// All that is wrong with them.
+    pub fn new(
+        plan: &PolicyPlan,
+        ground: Ground<'_>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, Vec<PolicyFault>> {
+        let rules = load(&plan.sources)?;
+        let mut reads = Reads::default();
+        rules.iter().for_each(|rule| reads.add(&rule.reads));
+        let of_type = |name: &str| match name.strip_prefix("Mcp::") {
+            Some("Group") => Some("Group"),
+            Some("Tool") => Some("Tool"),
+            Some("Prompt") => Some("Prompt"),
+            Some("Resource") => Some("Resource"),
+            _ => None,
+        };
+        let named =
+            reads.named.iter().filter_map(|(of, id)| Some(vocabulary().uid(of_type(of)?, id))).collect();
+        let texts = plan.sources.iter().flat_map(|source| [source.name.as_str(), &source.text]);
+        let facts = format!("{:?}", (plan.enforce, plan.explain, ground));
+        let id = Digest::of(texts.chain([facts.as_str()])).to_string();
+        let numbered =
+            |(number, server): (usize, &ServerFacts)| (server.name.clone(), (number, server.clone()));
+        Ok(Self {
+            rules,
+            plan: plan.clone(),
+            route: ground.route.to_owned(),
+            servers: ground.servers.iter().enumerate().map(numbered).collect(),
+            issuers: ground.issuers.iter().cloned().collect(),
+            clock,
+            id,
+            reads,
+            named,
+            standings: Memory::new(MOST_STANDINGS),
+            callers: Memory::new(MOST_CALLERS),
+        })
+    }
+
+    /// Stands for all that they decide by.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// What the policy of that id says of itself: its annotation of that name.
+    #[must_use]
+    pub fn annotation(&self, id: &str, name: &str) -> Option<&str> {
+        self.rules.iter().find(|rule| rule.id() == id)?.policy.annotation(name)
+    }
+
+    /// Who calls, as policies see it.
+    pub(crate) fn who(&self, principal: &Principal, claims: Option<&Arc<Claims>>) -> Arc<Who> {
+        let make = || {
+            let whose = (principal, claims.map(Arc::as_ref));
+            Arc::new(Who::new(whose, &self.issuers, (self.reads.caller, &self.named)))
+        };
+        let Some(claims) = claims else { return make() };
+        let key = Arc::as_ptr(claims).addr();
+        let known = || (Arc::downgrade(claims), make());
+        let (of, who) = self.callers.get_or(&key, known);
+        // The same place may have held another's. Whose uid differs is another, too.
+        let is_it = std::ptr::eq(of.as_ptr(), Arc::as_ptr(claims)) && of.strong_count() > 0;
+        if is_it && who.uid.id().unescaped() == principal.id() { who } else { make() }
+    }
+
+    /// The thing that an action is about, if policies have a word for it.
+    pub(crate) fn thing<'a>(&'a self, action: &Action<'a>) -> Option<(usize, Thing<'a>)> {
+        let sort = match (action.known.sort, action.method) {
+            (Some(sort), _) => sort,
+            (None, "tools/call") => Sort::Tool,
+            (None, "prompts/get") => Sort::Prompt,
+            (None, _) => Sort::Resource,
+        };
+        // What is no server of the route is Portolan itself.
+        let (number, server) = self.servers.get(&**action.upstream)?;
+        Some((*number, Thing { sort, server, name: action.name?, definition: action.known.definition }))
+    }
+
+    /// What is known before a call.
+    pub(crate) fn standing(&self, who: &Who, deed: Deed, (server, thing): (usize, Thing<'_>)) -> Shared {
+        let class = self.class(server, &thing);
+        let key = Key { who: Arc::clone(&who.key), deed, class };
+        let question = Question { rules: &self.rules, who, deed, thing, route: &self.route };
+        self.standings.get_or(&key, || Arc::new(Standing::of(&question)))
+    }
+
+    fn class(&self, server: usize, thing: &Thing<'_>) -> Class {
+        let is_tool = thing.sort == Sort::Tool;
+        let is_named = self.reads.name || self.named.contains(&thing.uid());
+        // What a tool takes is looked at where arguments are.
+        let defined = self.reads.name || !self.reads.arguments.is_empty();
+        let digest = thing.definition.filter(|_| defined).map(|of| Arc::clone(&of.digest));
+        let itself = (is_named || digest.is_some()).then(|| (thing.name.into(), digest));
+        let words = thing.server.tool_tags.iter().enumerate();
+        let fits = words.filter(|(_, (_, globs))| is_tool && globs.is_match(thing.name));
+        Class {
+            sort: thing.sort,
+            server,
+            tags: fits.map(|(number, _)| number).collect(),
+            listed: is_tool && thing.definition.is_some(),
+            flags: thing.flags(),
+            itself,
+        }
+    }
+
+    /// Whether something may be allowed, whatever else is known at a call.
+    pub(crate) fn may_be(&self, who: &Who, of: (usize, Thing<'_>)) -> bool {
+        let deed = Deed::List.rests_on(of.1.sort);
+        self.standing(who, deed, of).may_be && !self.forbids(who, Deed::List, of)
+    }
+
+    /// Whether what goes with something that is allowed is forbidden by itself.
+    pub(crate) fn forbids(&self, who: &Who, deed: Deed, of: (usize, Thing<'_>)) -> bool {
+        if deed == deed.rests_on(of.1.sort) {
+            return false;
+        }
+        let is_spoken_of = self.rules.iter().any(|rule| !rule.permits && rule.deeds.contains(&deed));
+        is_spoken_of
+            && matches!(self.standing(who, deed, of).fixed.why, Why::Forbidden(_) | Why::Erred { .. })
+    }
+
+    /// What they say of an action; nothing where it is none of theirs.
+    #[must_use]
+    pub fn verdict(&self, principal: &Principal, action: &Action<'_>) -> Option<Verdict> {
+        let deed = Deed::of(action.method)?;
+        let of = self.thing(action)?;
+        let who = self.who(principal, action.known.claims);
+        let first = self.say(&who, deed.rests_on(of.1.sort), of, action);
+        let also = (deed != deed.rests_on(of.1.sort)).then_some(deed);
+        let as_task = action.known.as_task.then_some(Deed::Task);
+        for deed in also.into_iter().chain(as_task).filter(|_| first.allowed) {
+            if self.rules.iter().any(|rule| !rule.permits && rule.deeds.contains(&deed)) {
+                let said = self.say(&who, deed, of, action);
+                if !said.allowed && said.why != Why::NotPermitted {
+                    return Some(said);
+                }
+            }
+        }
+        Some(first)
+    }
+
+    fn say(&self, who: &Who, deed: Deed, of: (usize, Thing<'_>), action: &Action<'_>) -> Verdict {
+        let standing = self.standing(who, deed, of);
+        let Some(varying) = &standing.varying else { return standing.fixed.clone() };
+        let said = self.vary(varying, (who, deed), action);
+        match said.why {
+            Why::NotPermitted => standing.fixed.clone(),
+            _ => said,
+        }
+    }
+
+    /// What those say that look at what only a call has.
+    fn vary(&self, varying: &Varying, (who, deed): (&Who, Deed), action: &Action<'_>) -> Verdict {
+        let text = action.known.arguments.unwrap_or("{}");
+        let arguments = match self.arguments(varying, text) {
+            Ok(arguments) => arguments,
+            Err(why) => return Verdict::denied(why),
+        };
+        let uid = vocabulary().uid("Arguments", "");
+        let mut entities = varying.entities.clone();
+        let complete = arguments.as_ref().is_none_or(|arguments| arguments.complete);
+        if let Some(arguments) = &arguments {
+            let tags = arguments.values.iter().map(|(pointer, value)| (pointer.clone(), expression(value)));
+            let none: [(String, Expression); 0] = [];
+            let entity = Entity::new_with_tags(uid.clone(), none, [], tags);
+            let added = entity
+                .map_err(|error| error.to_string())
+                .and_then(|entity| entities.add_entities([entity], None).map_err(|error| error.to_string()));
+            entities = match added {
+                Ok(entities) => entities,
+                Err(text) => return Verdict::denied(Why::Erred { id: String::new(), text }),
+            };
+        }
+        let moment = Moment {
+            now: self.clock.now(),
+            address: action.known.address,
+            era: action.known.era.unwrap_or("modern"),
+            trace: action.known.trace,
+            arguments: Some((&uid, complete)),
+        };
+        let context = context(who, &self.route, Some(&moment));
+        let action = vocabulary().action(deed);
+        match Request::new(who.uid.clone(), action, varying.what.clone(), context, None) {
+            Ok(request) => {
+                let said = Authorizer::new().is_authorized(&request, &varying.set, &entities);
+                standing::read(&said)
+            }
+            Err(error) => Verdict::denied(Why::Erred { id: String::new(), text: error.to_string() }),
+        }
+    }
+
+    /// The arguments as policies see them, if any of those asked looks at them.
+    fn arguments(&self, varying: &Varying, text: &str) -> Result<Option<Arguments>, Why> {
+        if varying.reads.arguments.is_empty() {
+            return Ok(None);
+        }
+        let arguments = Arguments::read(text, &varying.reads.arguments)
+            .map_err(|fault| Why::Arguments(fault.to_string()))?;
+        match &varying.shape {
+            Some(Ok(shape)) => shape.check(text).map_err(Why::Arguments)?,
+            Some(Err(fault)) => return Err(Why::Schema(fault.clone())),
+            None => {}
+        }
+        if !arguments.complete && !varying.all_ask {
+            return Err(Why::Incomplete);
+        }
+        Ok(Some(arguments))
+    }
+
+    /// What policies see of the arguments that `text` holds, as a person can read it: pointers, kinds and values.
+    ///
+    /// # Errors
+    /// Why they cannot be read in one way.
+    pub fn leaves(&self, text: &str) -> Result<Vec<(String, String)>, String> {
+        let seen = Arguments::read(text, &self.reads.arguments).map_err(|fault| fault.to_string())?;
+        let shown = |value: &Value| match (&value.text, value.flag, value.size) {
+            (Some(text), _, _) if value.kind == "string" => format!("string {}", mcp::json::quote(text)),
+            (Some(text), _, _) => format!("{} {text}", value.kind),
+            (None, Some(flag), _) => format!("boolean {flag}"),
+            (None, None, Some(size)) => format!("{} of {size}", value.kind),
+            _ => value.kind.to_owned(),
+        };
+        let mut all: Vec<_> =
+            seen.values.iter().map(|(pointer, value)| (pointer.clone(), shown(value))).collect();
+        if !seen.complete {
+            all.push(("(not all)".to_owned(), "too many or too long".to_owned()));
+        }
+        Ok(all)
+    }
+
+    /// The moment that policies take for now.
+    #[must_use]
+    pub fn now(&self) -> SystemTime {
+        self.clock.now()
+    }
+
+    /// The ids of all of them, in their order.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.rules.iter().map(Rule::id)
+    }
+
+    /// The tools that they name and that are none of these servers', for who checks them.
+    #[must_use]
+    pub fn strangers(&self) -> BTreeSet<String> {
+        let of_server = |id: &str| {
+            self.servers.keys().any(|server| {
+                id.strip_prefix(server.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            })
+        };
+        let named = self.reads.named.iter().filter(|(of, _)| {
+            ["Mcp::Tool", "Mcp::Prompt", "Mcp::Resource", "Mcp::Server"].contains(&of.as_str())
+        });
+        named.filter(|(_, id)| !of_server(id)).map(|(of, id)| format!("{of}::\"{id}\"")).collect()
+    }
+}
+
+fn expression(value: &Value) -> Expression {
+    let text = |text: &str| Expression::new_string(text.to_owned());
+    let mut members = vec![("kind".to_owned(), text(value.kind))];
+    let mut add = |name: &str, expression: Option<Expression>| {
+        members.extend(expression.map(|expression| (name.to_owned(), expression)));
+    };
+    add("text", value.text.as_deref().map(text));
+    add("integer", value.integer.map(Expression::new_long));
+    add("decimal", value.decimal.as_deref().map(Expression::new_decimal));
+    add("flag", value.flag.map(Expression::new_bool));
+    add("size", value.size.map(Expression::new_long));
+    add("texts", value.texts.as_ref().map(|texts| Expression::new_set(texts.iter().map(|each| text(each)))));
+    add("clean", value.clean.map(Expression::new_bool));
+    // Names stand once.
+    Expression::new_record(members).unwrap_or_else(|_impossible| Expression::new_bool(false))
+}

@@ -1,0 +1,91 @@
+//! What somebody sees of a route with policies: what may be allowed.
+
+use std::sync::Arc;
+
+use auth::definition::Sort;
+use auth::{Action, Claims, Decide, Narrow, Principal, Refusal};
+
+use crate::policies::Policies;
+use crate::rule::Deed;
+use crate::verdict::Why;
+use crate::who::Who;
+
+/// Decides on a route.
+#[derive(Debug, Clone)]
+pub struct RoutePolicies(pub Arc<Policies>);
+
+/// What one caller sees.
+#[derive(Debug)]
+struct PolicySight {
+    policies: Arc<Policies>,
+    who: Arc<Who>,
+    id: Arc<str>,
+}
+
+impl Narrow for PolicySight {
+    fn id(&self) -> Arc<str> {
+        Arc::clone(&self.id)
+    }
+
+    fn shows(&self, action: &Action<'_>) -> bool {
+        let Some(deed) = Deed::of(action.method) else { return true };
+        let Some(of) = self.policies.thing(action) else { return true };
+        self.policies.may_be(&self.who, of) && !self.policies.forbids(&self.who, deed, of)
+    }
+}
+
+impl Decide for RoutePolicies {
+    fn id(&self) -> &str {
+        self.0.id()
+    }
+
+    fn decide(&self, principal: &Principal, action: &Action<'_>) -> Result<(), Refusal> {
+        let Some(verdict) = self.0.verdict(principal, action).filter(|verdict| !verdict.allowed) else {
+            return Ok(());
+        };
+        let server = &**action.upstream;
+        if !self.0.plan.enforce {
+            tracing::info!(
+                server,
+                name = action.name,
+                principal = principal.id(),
+                why = %verdict.why,
+                "policies would deny this"
+            );
+            return Ok(());
+        }
+        match &verdict.why {
+            Why::Erred { .. } | Why::Schema(_) => {
+                tracing::warn!(server, name = action.name, why = %verdict.why, "denied by policies");
+            }
+            _ => tracing::debug!(server, name = action.name, why = %verdict.why, "denied by policies"),
+        }
+        if let Why::Arguments(fault) = verdict.why {
+            return Err(Refusal::Arguments(fault));
+        }
+        let reason = verdict.by().iter().find_map(|id| self.0.annotation(id, "reason"));
+        Err(Refusal::Policy(reason.map(Into::into)))
+    }
+
+    fn view(&self, principal: &Principal, claims: Option<&Arc<Claims>>) -> Option<Arc<dyn Narrow>> {
+        self.0.plan.enforce.then(|| {
+            let who = self.0.who(principal, claims);
+            let id = format!("{}\n{}", self.0.id(), who.key).into();
+            Arc::new(PolicySight { policies: Arc::clone(&self.0), who, id }) as Arc<dyn Narrow>
+        })
+    }
+
+    fn hides(&self) -> bool {
+        !self.0.plan.explain
+    }
+}
+
+/// What is listed under a method of use.
+#[must_use]
+pub fn method_of(sort: Sort) -> &'static str {
+    match sort {
+        Sort::Tool => "tools/call",
+        Sort::Prompt => "prompts/get",
+        Sort::Resource | Sort::Template => "resources/read",
+    }
+}

@@ -1,0 +1,69 @@
+//! Who calls, as policies see it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use auth::{Claims, Principal};
+use cedar_policy::{Entity, EntityUid, RestrictedExpression as Expression};
+
+use crate::schema::vocabulary;
+
+/// Somebody who calls, with what policies may look at.
+#[derive(Debug)]
+pub(crate) struct Who {
+    /// Stands for all of that: two of one key are one to the policies at hand.
+    pub(crate) key: Arc<str>,
+    pub(crate) uid: EntityUid,
+    pub(crate) entity: Entity,
+    /// Its own name and those of its groups.
+    pub(crate) names: BTreeSet<EntityUid>,
+    pub(crate) scopes: Vec<String>,
+    pub(crate) acr: Option<String>,
+    pub(crate) amr: Vec<String>,
+}
+
+/// How policies call those who vouch: what tokens have as `iss` → the name of the table.
+pub(crate) type Issuers = BTreeMap<String, String>;
+
+impl Who {
+    /// `looks` says whether policies look at more than groups that they name, which are `named`.
+    pub(crate) fn new(
+        (principal, claims): (&Principal, Option<&Claims>),
+        issuers: &Issuers,
+        (looks, named): (bool, &HashSet<EntityUid>),
+    ) -> Self {
+        let words = vocabulary();
+        let issuer = claims.map(|claims| claims.issuer.as_str()).unwrap_or_default();
+        let vouched_by = issuers.get(issuer).map_or(issuer, String::as_str);
+        let groups = claims.map(|claims| claims.groups.as_slice()).unwrap_or_default();
+        let groups: BTreeSet<EntityUid> =
+            groups.iter().map(|group| words.uid("Group", &format!("{vouched_by}/{group}"))).collect();
+        let uid = words.uid("User", principal.id());
+        let text = |value: &str| Expression::new_string(value.to_owned());
+        let mut attributes = HashMap::from([
+            ("anonymous".to_owned(), Expression::new_bool(claims.is_none())),
+            ("vouched_by".to_owned(), text(vouched_by)),
+            ("issuer".to_owned(), text(issuer)),
+            ("subject".to_owned(), text(claims.map(|claims| claims.subject.as_str()).unwrap_or_default())),
+        ]);
+        if let Some(client) = claims.and_then(|claims| claims.client.as_deref()) {
+            attributes.insert("client".to_owned(), text(client));
+        }
+        let parents = groups.iter().cloned().collect();
+        // Texts and booleans are values already: there is nothing in them that could err.
+        let entity = Entity::new(uid.clone(), attributes, parents)
+            .unwrap_or_else(|_impossible| Entity::new_no_attrs(uid.clone(), HashSet::new()));
+        let list = |of: fn(&Claims) -> &Vec<String>| claims.map(of).cloned().unwrap_or_default();
+        let (scopes, amr) = (list(|claims| &claims.scopes), list(|claims| &claims.amr));
+        let acr = claims.and_then(|claims| claims.acr.clone());
+        let key = if looks {
+            let client = claims.and_then(|claims| claims.client.as_deref());
+            format!("{:?}", (principal.id(), issuer, client, &groups, &scopes, &acr, &amr))
+        } else {
+            let seen: Vec<_> = groups.iter().filter(|group| named.contains(group)).collect();
+            format!("{:?}", (claims.is_none(), seen))
+        };
+        let names = groups.into_iter().chain([uid.clone()]).collect();
+        Self { key: key.into(), uid, entity, names, scopes, acr, amr }
+    }
+}
