@@ -1,0 +1,69 @@
+//! What is wrong with policies, and where.
+
+use base::plan::policy::PolicyPlan;
+
+use crate::stand::{plan, read, source};
+
+fn faults(texts: &[&str]) -> String {
+    let faults = read(&plan(texts)).unwrap_err();
+    faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn each_fault_says_where_it_is() {
+    let text = faults(&["permit (principal, action, resource);\npermit (principal, action, resource)\nwhen { resource.nam == 1 };"]);
+    assert!(text.starts_with("p0.cedar:3:8: ") && text.contains("nam"), "{text}");
+    let text = faults(&["permit (principal action, resource);"]);
+    assert!(text.starts_with("p0.cedar:1:19: ") && text.contains("action"), "{text}");
+    // All of them, in all files.
+    let text = faults(&["permit (principal, action, resource) when { 1 };", "forbid (principal == Mcp::Nobody::\"a\", action, resource);"]);
+    assert!(text.contains("p0.cedar:1:") && text.contains("p1.cedar:1:"), "{text}");
+}
+
+#[test]
+fn a_type_that_is_compared_with_another_is_a_fault() {
+    let text = faults(&[r#"forbid (principal, action == Mcp::Action::"call", resource)
+unless { context.arguments.getTag("/n").integer <= 3 };"#]);
+    assert!(text.contains("p0.cedar:2:"), "the tag need not be there: {text}");
+    let text = faults(&[r#"permit (principal, action, resource) when { context.arguments.hasTag("/n") };"#]);
+    assert!(text.contains("arguments"), "not every action has arguments: {text}");
+}
+
+#[test]
+fn no_two_have_one_id() {
+    let one = "@id(\"a\") permit (principal, action, resource);";
+    let text = faults(&[one, one]);
+    assert!(text.contains("p1.cedar: the id \"a\" stands in p0.cedar, too"), "{text}");
+    let twice = plan(&["permit (principal, action, resource);", "permit (principal, action, resource);"]);
+    let ids: Vec<_> = read(&twice).unwrap().ids().map(str::to_owned).collect();
+    assert_eq!(ids, ["p0.cedar#1", "p1.cedar#1"], "those without an id have the place for one");
+}
+
+#[test]
+fn nothing_is_no_policy() {
+    for texts in [&["// nothing\n"][..], &["", " "]] {
+        assert!(faults(texts).contains("there is no policy"), "{texts:?}");
+    }
+    let none = PolicyPlan { sources: vec![source("a.cedar", "")], ..plan(&[]) };
+    assert!(read(&none).is_err());
+}
+
+#[test]
+fn what_is_to_be_filled_in_is_a_fault() {
+    assert!(faults(&["permit (principal == ?principal, action, resource);"]).contains("template"));
+}
+
+#[test]
+fn what_can_never_be_is_a_fault() {
+    let text = faults(&[r#"permit (principal, action == Mcp::Action::"call", resource is Mcp::Prompt);"#]);
+    assert!(text.contains("p0.cedar"), "{text}");
+}
+
+#[test]
+fn what_is_named_and_is_no_servers_is_known() {
+    let text = r#"permit (principal, action, resource == Mcp::Tool::"bnak/pay");
+        forbid (principal, action, resource in Mcp::Server::"bank");
+        forbid (principal, action == Mcp::Action::"call", resource) when { resource.server == Mcp::Server::"wikki" };"#;
+    let strangers = read(&plan(&[text])).unwrap().strangers();
+    assert_eq!(strangers.into_iter().collect::<Vec<_>>(), ["Mcp::Server::\"wikki\"", "Mcp::Tool::\"bnak/pay\""]);
+}
