@@ -339,7 +339,8 @@ impl Flow {
             || CallError::Internal("a call that cannot be suspended was asked for input".to_owned());
         let now = self.route.world.clock.now();
         let parked = relay.bond().cloned().ok_or_else(unbound);
-        let parked = parked.and_then(|bond| self.route.suspended.park(relay, &bond, asks, now));
+        let lifetime = self.route.until_revoked(&self.caller);
+        let parked = parked.and_then(|bond| self.route.suspended.park(relay, &bond, asks, (now, lifetime)));
         let answer = parked.and_then(|text| reply::own_result(&self.id, &text));
         self.state = State::Closing(record, answer.map(|message| (message, "input_required")));
         None

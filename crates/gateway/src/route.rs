@@ -90,6 +90,13 @@ impl Route {
         self.identifier.as_ref().map(|identifier| Lifetime::new(identifier, whose, headers))
     }
 
+    /// How long a call may wait for its client, beside its own time: until what its caller came with is taken back. That it expires
+    /// is no matter, for whoever brings the answer has come with something good.
+    pub(crate) fn until_revoked(&self, caller: &Caller) -> Option<Lifetime> {
+        let until = |identifier| Lifetime::until_revoked(identifier, caller.claims.as_ref());
+        self.identifier.as_ref().map(until)
+    }
+
     pub(crate) fn new(
         (plan, left_out): (&RoutePlan, &[LeftOut]),
         servers: &[(Arc<Upstream>, Arc<Watch>)],
@@ -111,8 +118,11 @@ impl Route {
         });
         let knows_callers = identifier.is_some();
         let tasks = Arc::new(RouteTasks { tasks, sender: Arc::clone(&sender), knows_callers });
-        let resumption =
-            Resumption { sender: Arc::clone(&sender), suspended: Arc::clone(&suspended), knows_callers };
+        let resumption = Resumption {
+            sender: Arc::clone(&sender),
+            suspended: Arc::clone(&suspended),
+            identifier: identifier.clone(),
+        };
         let scopes = identifier.as_ref().filter(|identifier| !identifier.plan().scopes.is_empty());
         let scopes = scopes.map(|identifier| {
             let (identifier, catalog) = (Arc::clone(identifier), Arc::clone(&catalog));

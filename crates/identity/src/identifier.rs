@@ -25,7 +25,7 @@ use crate::proxies::Proxies;
 use crate::refused::RefusedTokens;
 use crate::replays::{Replays, Uses};
 use crate::resource::Resource;
-use crate::revocations::Revocations;
+use crate::revocations::{NotBefore, Revocations};
 use crate::shown::{Scheme, Shown};
 use crate::token::{Measure, Verified, Word};
 use crate::tokens::{Known, TokenDigest, Tokens};
@@ -47,6 +47,7 @@ pub struct Identifier {
     keys: Option<Arc<ApiKeys>>,
     certificates: Certificates,
     revocations: Option<Arc<Revocations>>,
+    not_before: Arc<NotBefore>,
     proxies: Proxies,
     /// In which proxies in front send tokens, each once.
     carriers: Vec<HeaderName>,
@@ -69,14 +70,14 @@ enum Looked {
     },
 }
 
-/// What outlives a reload: the proofs that were used, keys of Portolan's own, and what is revoked.
-pub(crate) type Kept = (Arc<dyn Replays>, Option<Arc<ApiKeys>>, Option<Arc<Revocations>>);
+/// What outlives a reload: the proofs that were used, keys of Portolan's own, what is revoked, and what was issued too early.
+pub(crate) type Kept = (Arc<dyn Replays>, Option<Arc<ApiKeys>>, (Option<Arc<Revocations>>, Arc<NotBefore>));
 
 impl Identifier {
     pub(crate) fn new(
         plan: ResourcePlan,
         issuers: Vec<Arc<Issuer>>,
-        (replays, keys, revocations): Kept,
+        (replays, keys, (revocations, not_before)): Kept,
         world: &World,
     ) -> Arc<Self> {
         let keys = keys.filter(|_| plan.api_keys);
@@ -102,6 +103,7 @@ impl Identifier {
             keys,
             certificates,
             revocations,
+            not_before,
             proxies,
             carriers,
             resource,
@@ -139,7 +141,7 @@ impl Identifier {
     /// Whether it would let in whom somebody of the same keys has let in: one that it knows the issuer of, and in time.
     #[must_use]
     pub fn stands_by(&self, identity: &Identity, now: SystemTime) -> bool {
-        let Some(claims) = identity.claims.as_ref().filter(|claims| !self.is_revoked(claims)) else {
+        let Some(claims) = identity.claims.as_ref().filter(|claims| !self.is_taken_back(claims)) else {
             return false;
         };
         let by_key = self.keys.is_some() && claims.issuer == API_KEYS;
@@ -213,6 +215,16 @@ impl Identifier {
     /// What is revoked, where that can be found out.
     pub(crate) fn revocations(&self) -> Option<&Arc<Revocations>> {
         self.revocations.as_ref()
+    }
+
+    /// Since when tokens are good, by the newest configuration.
+    pub(crate) fn not_before(&self) -> &NotBefore {
+        &self.not_before
+    }
+
+    /// Whether this is said of something that was good once, and has been revoked or refused as too old since.
+    pub(crate) fn is_taken_back(&self, claims: &Claims) -> bool {
+        self.is_revoked(claims) || self.not_before.refuses(claims)
     }
 
     /// Whether it is known that this is said of something revoked.

@@ -11,7 +11,7 @@ use crate::api_key::ApiKeys;
 use crate::identifier::Identifier;
 use crate::issuer::Issuer;
 use crate::replays::{LocalReplays, Replays, SharedReplays};
-use crate::revocations::Revocations;
+use crate::revocations::{NotBefore, Revocations};
 
 /// Issuers with their keys and endpoints with their verified tokens, from one plan to the next: what is the same in both goes
 /// on with all that it knows. One for a process.
@@ -21,6 +21,7 @@ pub struct Identities {
     replays: Arc<dyn Replays>,
     keys: Option<Arc<ApiKeys>>,
     revocations: Option<Arc<Revocations>>,
+    not_before: Arc<NotBefore>,
     current: Mutex<Current>,
     /// Keeps up with what is revoked.
     _following: Option<OwnedTask>,
@@ -53,7 +54,8 @@ impl Identities {
         let revocations = world.store.clone().map(Revocations::new);
         let following =
             revocations.clone().and_then(|of| OwnedTask::try_spawn(async move { of.follow().await }));
-        Self { world, replays, keys, revocations, current: Mutex::default(), _following: following }
+        let (not_before, current) = (NotBefore::new(), Mutex::default());
+        Self { world, replays, keys, revocations, not_before, current, _following: following }
     }
 
     /// What finds out who calls each endpoint, in their order. Issuers that an endpoint names and that are not there vouch
@@ -61,6 +63,7 @@ impl Identities {
     #[must_use]
     pub fn carry_out(&self, issuers: &[IssuerPlan], resources: &[ResourcePlan]) -> Vec<Arc<Identifier>> {
         let mut current = lock(&self.current);
+        self.not_before.set(issuers);
         let of = |plan: &IssuerPlan| {
             let same = current.issuers.iter().find(|issuer| issuer.plan() == plan);
             same.map_or_else(|| Issuer::new(plan.clone(), &self.world), Arc::clone)
@@ -76,7 +79,8 @@ impl Identities {
                     && theirs.iter().zip(ours).all(|(their, our)| Arc::ptr_eq(their, our))
             };
             let same = current.identifiers.iter().find(is_same).cloned();
-            let kept = (Arc::clone(&self.replays), self.keys.clone(), self.revocations.clone());
+            let revoked = (self.revocations.clone(), Arc::clone(&self.not_before));
+            let kept = (Arc::clone(&self.replays), self.keys.clone(), revoked);
             same.unwrap_or_else(|| Identifier::new(plan.clone(), vouching, kept, &self.world))
         };
         let identifiers: Vec<Arc<Identifier>> = resources.iter().map(of).collect();

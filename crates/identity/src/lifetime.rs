@@ -1,5 +1,6 @@
 //! How long credentials are good that have opened something which lasts.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::future::pending;
 use std::sync::Arc;
@@ -22,13 +23,14 @@ const REVOCATIONS_AWAY: Duration = Duration::from_secs(1);
 /// How long to wait if the issuer is.
 const ISSUER_AWAY: Duration = Duration::from_secs(5);
 
-/// The time for which somebody's credentials are good: it is over when they expire or are revoked, or when the issuer no longer
-/// stands by them.
+/// The time for which somebody's credentials are good: it is over when they expire or are revoked, when they were issued too early
+/// for a configuration that has come since, or when the issuer no longer stands by them.
 pub struct Lifetime {
     identifier: Arc<Identifier>,
     claims: Option<Arc<Claims>>,
     until: Option<Instant>,
     revocations: Option<(Arc<Revocations>, watch::Receiver<u64>)>,
+    not_before: watch::Receiver<HashMap<String, SystemTime>>,
     asked: Option<Asked>,
 }
 
@@ -55,10 +57,21 @@ impl Lifetime {
         // Somebody whom a proxy in front has named may have sent a token, too, which is none of ours.
         let opaque = token.filter(|token| Identifier::is_opaque(token) && identifier.asks_about(claims));
         Self {
-            claims: claims.cloned(),
             until: until.map(|until| now + left(until)),
-            revocations: identifier.revocations().map(|of| (Arc::clone(of), of.changes())),
             asked: opaque.map(Asked::new),
+            ..Self::until_revoked(identifier, claims)
+        }
+    }
+
+    /// The same for what outlives the credentials that it was begun with, as long as nobody takes them back.
+    #[must_use]
+    pub fn until_revoked(identifier: &Arc<Identifier>, claims: Option<&Arc<Claims>>) -> Self {
+        Self {
+            claims: claims.cloned(),
+            until: None,
+            revocations: identifier.revocations().map(|of| (Arc::clone(of), of.changes())),
+            not_before: identifier.not_before().changes(),
+            asked: None,
             identifier: Arc::clone(identifier),
         }
     }
@@ -74,12 +87,14 @@ impl Lifetime {
     /// Waits until it is over. Cancel safe.
     pub async fn over(&mut self) {
         loop {
-            if self.claims.as_deref().is_some_and(|claims| self.identifier.is_revoked(claims)) {
+            if self.claims.as_deref().is_some_and(|claims| self.identifier.is_taken_back(claims)) {
                 return;
             }
             tokio::select! {
                 () = at(self.until) => return,
                 () = changed(self.revocations.as_mut()) => {}
+                // Its end is held by the identifier, and so is not to be seen here.
+                Ok(()) = self.not_before.changed() => {}
                 () = denied(self.asked.as_mut(), &self.identifier) => return,
             }
         }

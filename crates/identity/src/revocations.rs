@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwapOption;
 use auth::{Claims, Refusal};
+use base::plan::identity::IssuerPlan;
 use store::revocations::{Revocation, RevocationsMark, Revoked};
 use store::{Store, StoreFault};
 use tokio::sync::{Mutex, watch};
@@ -38,6 +39,39 @@ struct OfIssuer {
     tokens: HashSet<String>,
     /// Since when.
     subjects: HashMap<String, SystemTime>,
+}
+
+/// Since when tokens of issuers are good, by the newest configuration: what outlives a reload is held against it. A request is
+/// held against the plan of its own endpoint.
+#[derive(Debug)]
+pub(crate) struct NotBefore(watch::Sender<HashMap<String, SystemTime>>);
+
+impl NotBefore {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self(watch::Sender::default()))
+    }
+
+    /// What these issuers say from now on.
+    pub(crate) fn set(&self, issuers: &[IssuerPlan]) {
+        let said = |issuer: &IssuerPlan| Some((issuer.issuer.clone(), issuer.not_before?));
+        let now: HashMap<_, _> = issuers.iter().filter_map(said).collect();
+        self.0.send_if_modified(|before| {
+            let is_other = *before != now;
+            *before = now;
+            is_other
+        });
+    }
+
+    /// Whether what was said of a caller was said too early, or does not say when.
+    pub(crate) fn refuses(&self, claims: &Claims) -> bool {
+        let known = self.0.borrow();
+        known.get(&claims.issuer).is_some_and(|since| claims.issued.is_none_or(|issued| issued < *since))
+    }
+
+    /// Tells of each change from now on.
+    pub(crate) fn changes(&self) -> watch::Receiver<HashMap<String, SystemTime>> {
+        self.0.subscribe()
+    }
 }
 
 impl Revocations {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use base::error::CallError;
 use base::reply;
+use identity::{Identifier, Lifetime};
 use mcp::call::Call;
 use mcp::method::Kind;
 use mcp::mrtr;
@@ -29,8 +30,9 @@ const BOUND: Duration = Duration::from_secs(24 * 3600);
 pub(crate) struct Resumption {
     pub(crate) sender: Arc<Sender>,
     pub(crate) suspended: Arc<Suspended>,
-    /// Whether there are several principals: then no state is good for another than who was given it.
-    pub(crate) knows_callers: bool,
+    /// Who finds out who calls, if anybody does. There are several principals then, and no state is good for another than who was
+    /// given it.
+    pub(crate) identifier: Option<Arc<Identifier>>,
 }
 
 impl Filter for Resumption {
@@ -69,7 +71,7 @@ impl Resumption {
         if era == Era::Modern {
             let Some(binding) = self.binding(call, caller, target) else { return Ok(Verdict::Pass) };
             let unbound = self.suspended.seals.unbound(call, &binding.bond, now())?.map(Box::new);
-            if unbound.is_none() && self.knows_callers && has_state(call) {
+            if unbound.is_none() && self.identifier.is_some() && has_state(call) {
                 // It was given to somebody else, for something else, or long ago.
                 return Err(CallError::RequestState("it was not given for this call to this caller"));
             }
@@ -80,7 +82,9 @@ impl Resumption {
         let bond = Bond::new(&self.sender.route, &caller.principal, call, upstream.plan().deadlines.input);
         // So that whoever ends the server waits for it, as for any other call.
         let place = upstream.place().await?;
-        Ok(match self.suspended.resume(call, caller, (&bond, now())).await? {
+        let until = |identifier| Lifetime::until_revoked(identifier, caller.claims.as_ref());
+        let lifetime = self.identifier.as_ref().map(until);
+        Ok(match self.suspended.resume(call, caller, (&bond, now(), lifetime)).await? {
             Resumed::Goes(mut relay) => {
                 relay.seat(place);
                 Verdict::Answer(Box::new(Answered::Resumed(relay)), None)
@@ -99,7 +103,7 @@ impl Resumption {
     fn binding(&self, call: &Call, caller: &Caller, target: &Target<'_>) -> Option<Binding> {
         let asks = || call.method().is_some_and(|method| method.may_ask);
         let is_of_a_process = self.suspended.seals.has_replicas() && target.member.upstream.is_process();
-        if !(is_of_a_process || self.knows_callers) || !asks() {
+        if !(is_of_a_process || self.identifier.is_some()) || !asks() {
             return None;
         }
         let bond = Bond::new(&self.sender.route, &caller.principal, call, BOUND);

@@ -14,6 +14,7 @@ use base::error::CallError;
 use base::owned_task::OwnedTask;
 use base::random;
 use base::sync::lock;
+use identity::Lifetime;
 use mcp::call::Call;
 use mcp::json::{self, Object};
 use mcp::mrtr::{self, InputRequest, Retry};
@@ -51,16 +52,19 @@ struct Parked {
     keeper: OwnedTask,
 }
 
-/// Looks after a suspended call until somebody wants it, nobody can any more, or its time is over.
+/// Looks after a suspended call until somebody wants it, nobody can any more, its time is over, or what its caller came with is taken
+/// back.
 async fn look_after(
     mut relay: Box<Relay>,
     wanted: oneshot::Receiver<oneshot::Sender<Box<Relay>>>,
     keep: Duration,
+    mut lifetime: Option<Lifetime>,
 ) -> Option<()> {
     let wanted = tokio::select! {
         wanted = wanted => wanted.ok()?,
         () = relay.keep_hearing() => return None,
         () = tokio::time::sleep(keep) => return None,
+        () = Lifetime::over_of(lifetime.as_mut()) => return None,
     };
     wanted.send(relay).ok()
 }
@@ -98,7 +102,7 @@ impl Suspended {
         relay: Box<Relay>,
         bond: &Bond,
         asks: Vec<Ask>,
-        now: SystemTime,
+        (now, lifetime): (SystemTime, Option<Lifetime>),
     ) -> Result<String, CallError> {
         let mut debts = Vec::new();
         for (n, ask) in asks.into_iter().enumerate() {
@@ -106,7 +110,7 @@ impl Suspended {
             request.modernize().map_err(|fault| CallError::invalid(relay.upstream(), &fault.into()))?;
             debts.push((request, ask.into_reply()));
         }
-        self.keep(relay, bond, debts, (now, now + bond.keep))
+        self.keep(relay, bond, debts, (now, now + bond.keep, lifetime))
     }
 
     fn keep(
@@ -114,7 +118,7 @@ impl Suspended {
         mut relay: Box<Relay>,
         bond: &Bond,
         debts: Vec<(InputRequest, PendingReply)>,
-        (now, until): (SystemTime, SystemTime),
+        (now, until, lifetime): (SystemTime, SystemTime, Option<Lifetime>),
     ) -> Result<String, CallError> {
         if self.closed.load(Ordering::Relaxed) {
             let why = "the server asks for input, and Portolan is shutting down".to_owned();
@@ -138,7 +142,7 @@ impl Suspended {
             (Arc::downgrade(self), handle.clone(), until.duration_since(now).unwrap_or_default());
         let (wanted, want) = oneshot::channel();
         let keeper = OwnedTask::spawn(async move {
-            if look_after(relay, want, keep).await.is_none()
+            if look_after(relay, want, keep, lifetime).await.is_none()
                 && let Some(suspended) = Weak::upgrade(&suspended)
             {
                 suspended.remove(&late);
@@ -170,7 +174,7 @@ impl Suspended {
         self: &Arc<Self>,
         call: &Call,
         caller: &Arc<Caller>,
-        (bond, now): (&Bond, SystemTime),
+        (bond, now, lifetime): (&Bond, SystemTime, Option<Lifetime>),
     ) -> Result<Resumed, CallError> {
         let retry = Retry::read(call.params())
             .map_err(|fault| CallError::Reject(Reject::member("inputResponses", &fault)))?;
@@ -188,7 +192,7 @@ impl Suspended {
         let member = |name| sealed.string(name).ok().flatten();
         bond.is_of(&sealed)?;
         match member("call") {
-            Some(handle) => self.take(&handle, (call, caller), &retry, (bond, now)).await,
+            Some(handle) => self.take(&handle, (call, caller), &retry, (bond, now, lifetime)).await,
             None => {
                 let keys = sealed.get("visit").ok().flatten().map(json::array).transpose();
                 let keys = keys.ok().flatten().ok_or_else(unreadable)?;
@@ -202,11 +206,11 @@ impl Suspended {
         handle: &str,
         (call, caller): (&Call, &Arc<Caller>),
         retry: &Retry<'_>,
-        (bond, now): (&Bond, SystemTime),
+        (bond, now, lifetime): (&Bond, SystemTime, Option<Lifetime>),
     ) -> Result<Resumed, CallError> {
         let gone = CallError::RequestState(
-            "the call is not open any more: it was resumed before, or its server or Portolan was restarted; what it had \
-             done by then is done",
+            "the call is not open any more: it was resumed before, its token was revoked, or its server or Portolan was \
+             restarted; what it had done by then is done",
         );
         let parked = {
             let mut calls = lock(&self.calls);
@@ -238,7 +242,7 @@ impl Suspended {
             return Ok(Resumed::Goes(relay));
         }
         // MCP `basic/patterns/mrtr`: what is missing is asked for again.
-        self.keep(relay, bond, left, (now, until)).map(Resumed::Asks)
+        self.keep(relay, bond, left, (now, until, lifetime)).map(Resumed::Asks)
     }
 
     /// Waits until none is suspended any more.

@@ -52,15 +52,15 @@ impl Issuer {
 
     /// A token of somebody, good for an hour by that clock.
     pub(crate) fn token(&self, subject: &str, scope: &str, now: SystemTime) -> String {
-        self.token_for(URL, subject, scope, now)
+        self.token_for(URL, (subject, &format!("of-{subject}")), scope, now)
     }
 
-    fn token_for(&self, audience: &str, subject: &str, scope: &str, now: SystemTime) -> String {
+    fn token_for(&self, audience: &str, (subject, id): (&str, &str), scope: &str, now: SystemTime) -> String {
         let url = self.url;
         let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
         let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"ES256","kid":"k","typ":"at+jwt"}"#);
         let claims = format!(
-            r#"{{"iss":"{url}","aud":"{audience}","sub":"{subject}","jti":"of-{subject}","scope":"{scope}","iat":{now},"exp":{}}}"#,
+            r#"{{"iss":"{url}","aud":"{audience}","sub":"{subject}","jti":"{id}","scope":"{scope}","iat":{now},"exp":{}}}"#,
             now + 3600
         );
         let text = format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims));
@@ -86,7 +86,7 @@ pub(crate) struct Protected {
     pub(crate) running: Running,
     pub(crate) servers: Vec<(ScriptedServer, Desk)>,
     issuer: Issuer,
-    clock: WallClock,
+    pub(crate) clock: WallClock,
 }
 
 pub(crate) fn rule(kind: Kind, glob: &str, scope: &str) -> ScopeRule {
@@ -121,6 +121,11 @@ impl Protected {
 
     pub(crate) fn token(&self, subject: &str, scope: &str) -> String {
         self.issuer.token(subject, scope, self.clock.now())
+    }
+
+    /// Another token of somebody, of that name.
+    pub(crate) fn renewed(&self, subject: &str, id: &str) -> String {
+        self.issuer.token_for(URL, (subject, id), "", self.clock.now())
     }
 }
 
@@ -344,7 +349,7 @@ async fn streams_at_a_path_of_their_own_are_a_resource_of_their_own() {
         ("https://gw.example/sse/", 401),
         ("https://gw.example", 401),
     ] {
-        let bearer = format!("Bearer {}", stand.issuer.token_for(audience, "alice", "", now));
+        let bearer = format!("Bearer {}", stand.issuer.token_for(audience, ("alice", "of-alice"), "", now));
         let headers = [("accept", "text/event-stream"), ("authorization", &*bearer)];
         let reply = client.send(&client.request("GET /sse", &headers, b"")).await;
         assert_eq!(reply.status, status, "{audience}");

@@ -229,3 +229,31 @@ async fn nobody_is_asked_about_a_token_that_identified_nobody() {
         assert_eq!((over.is_ok(), stand.idp.times("/introspect") > 0), (is_asked, is_asked), "{by}");
     }
 }
+
+/// What was opened before a reload ends with it, where the tokens of that time are not good any more; and another replica's word for
+/// one of them is worth nothing.
+#[tokio::test(start_paused = true)]
+async fn a_reload_takes_back_what_was_issued_too_early_for_it() {
+    let stand = Stand::new().await;
+    let replica = Replica::new(&stand, Stand::issuer());
+    let token = stand.token(&[]);
+    let identity = Request::bearer(&token).at(&replica.identifier).await.unwrap();
+    let headers = authorization(&token);
+    let whose = (identity.until, identity.claims.as_ref());
+    let mut opened = Lifetime::new(&replica.identifier, whose, &headers);
+    let mut over = std::pin::pin!(opened.over());
+    let reload = |not_before: SystemTime| {
+        let issuer = IssuerPlan { not_before: Some(not_before), ..Stand::issuer() };
+        replica.identities.carry_out(&[issuer], &[Stand::resource()]).remove(0)
+    };
+    // At the very second that it was issued it is good.
+    let now = stand.clock.now();
+    assert!(reload(now).stands_by(&identity, now));
+    tokio::select! {
+        biased;
+        () = &mut over => panic!("it was as good as before"),
+        () = testkit::idle() => {}
+    }
+    assert!(!reload(now + Duration::from_secs(1)).stands_by(&identity, now));
+    testkit::soon("its end", over).await;
+}
