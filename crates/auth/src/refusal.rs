@@ -40,6 +40,9 @@ pub enum Why {
     /// There are no credentials. A challenge then has no `error` (RFC 6750 §3.1).
     #[error("this needs an access token")]
     NoToken,
+    /// There are no credentials, and an access token would not help: what would. No `error`, as without credentials.
+    #[error("{0}")]
+    Nothing(&'static str),
     /// The token is not good here: `invalid_token`.
     #[error("{0}")]
     Token(&'static str),
@@ -62,7 +65,7 @@ impl Why {
     #[must_use]
     pub fn code(&self) -> Option<&'static str> {
         match self {
-            Self::NoToken | Self::Certificate(_) | Self::Proxy(_) => None,
+            Self::NoToken | Self::Nothing(_) | Self::Certificate(_) | Self::Proxy(_) => None,
             Self::Token(_) => Some("invalid_token"),
             Self::Proof(_) => Some("invalid_dpop_proof"),
             Self::Nonce(_) => Some("use_dpop_nonce"),

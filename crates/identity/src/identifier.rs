@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use auth::{Claims, Connection, Credentials, Identified, Identity, Principal, Refusal, Why};
+use auth::{Claims, Connection, Credentials, Identified, Identity, Principal, Refusal};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use base::plan::identity::{Algorithm, DpopRule, IssuerPlan, ResourcePlan};
 use base::world::World;
@@ -358,7 +358,7 @@ impl Identifier {
     ) -> Result<Identity, Refusal> {
         match certificates.identify(connection, self.now()) {
             Some(outcome) => outcome.map_err(Refusal::from),
-            None => Err(Refusal::Unauthenticated(Why::NoToken)),
+            None => Err(self.nothing()),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The way of a request through an endpoint's questions: what a proxy in front says, then what the client itself shows.
 
 use auth::{Connection, Credentials, Identified, Identify, Refusal, Why};
+use base::plan::identity::ProxyPlan;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
@@ -25,6 +26,31 @@ impl Identifier {
     /// Whether whoever calls may show a token, beside what a proxy in front says.
     fn takes_tokens(&self) -> bool {
         self.keys.is_some() || self.issuers.iter().any(|issuer| issuer.plan().token_header.is_none())
+    }
+
+    /// What is said to whom shows nothing: what would help.
+    pub(super) fn nothing(&self) -> Refusal {
+        let issuers = self.issuers.iter().any(|issuer| issuer.plan().token_header.is_none());
+        let by_proxy = |of: fn(&ProxyPlan) -> bool| self.plan.proxies.iter().any(of);
+        let certificates =
+            !self.plan.certificates.is_empty() || by_proxy(|proxy| proxy.certificate.is_some());
+        let named = !self.carriers.is_empty() || by_proxy(|proxy| proxy.user.is_some());
+        let text = match (self.keys.is_some(), certificates, named) {
+            _ if issuers => return Refusal::Unauthenticated(Why::NoToken),
+            (false, false, false) => return Refusal::Unauthenticated(Why::NoToken),
+            (true, false, false) => "this needs an API key, sent as a bearer token",
+            (false, true, false) => "this needs a client certificate",
+            (false, false, true) => "this needs a proxy in front that says who calls: come through it",
+            (true, true, false) => "this needs an API key, sent as a bearer token, or a client certificate",
+            (true, false, true) => {
+                "this needs an API key, sent as a bearer token, or a proxy in front that says who calls"
+            }
+            (false, true, true) => "this needs a client certificate, or a proxy in front that says who calls",
+            (true, true, true) => {
+                "this needs an API key, sent as a bearer token, a client certificate, or a proxy in front that says who calls"
+            }
+        };
+        Refusal::Unauthenticated(Why::Nothing(text))
     }
 
     /// What stands in front has said who calls. Who is somebody by a token of its own as well is two.
@@ -58,6 +84,7 @@ impl Identifier {
             {
                 return Identified::Now(self.without_token(credentials.connection, certificates));
             }
+            Err(Refusal::Unauthenticated(Why::NoToken)) => return Identified::Now(Err(self.nothing())),
             Err(refusal) => return Identified::Now(Err(refusal)),
         };
         if is_api_key(shown.token) {

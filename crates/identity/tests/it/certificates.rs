@@ -5,9 +5,11 @@ use std::time::{Duration, SystemTime};
 
 use auth::{Principal, Refusal, Why};
 use base::globs::Globs;
-use base::plan::identity::{CertificateName, CertificatesPlan, ResourcePlan};
+use base::plan::identity::{CertificateName, CertificatesPlan, Peers, ProxyPlan, ResourcePlan};
 use globset::Glob;
+use http::HeaderName;
 use identity::{CertificateFault, Identifier};
+use store::{Place, Settings, Store};
 use testkit::authority::{Authority, Certificate, Signed};
 use transport::tls::Presented;
 
@@ -233,4 +235,63 @@ async fn the_way_to_the_authority_is_looked_at_again() {
     // The clock of this place says the 28th of July, and the certificate's own time ends in August.
     stand.advance(2 * 24 * 3600 + 1);
     assert_eq!(request.at(&identifier).await, Err(refused(CertificateFault::Expired)));
+}
+
+/// Clients show this to people, who cannot know what helps.
+#[tokio::test]
+async fn who_shows_nothing_is_told_what_would_help() {
+    let (dir, authority) = (tempfile::tempdir().unwrap(), Authority::new("clients"));
+    let place = Place::Sqlite(dir.path().join("store.db"));
+    let store = Arc::new(Store::open(&place, Settings::default()).await.unwrap());
+    let stand = Stand::on(Some(store)).await;
+    let certificates = || vec![plan("agents", &authority, CertificateName::SanUri)];
+    let proxies = || {
+        let user = Some(HeaderName::from_static("x-user"));
+        vec![ProxyPlan {
+            name: "front".to_owned(),
+            peers: vec![Peers::Unix],
+            user,
+            groups: None,
+            certificate: None,
+        }]
+    };
+    let mut seen = Vec::new();
+    for (api_keys, by_certificate, by_proxy) in [
+        (true, false, false),
+        (false, true, false),
+        (false, false, true),
+        (true, true, false),
+        (true, false, true),
+        (false, true, true),
+        (true, true, true),
+    ] {
+        let plan = ResourcePlan {
+            issuers: Vec::new(),
+            api_keys,
+            certificates: if by_certificate { certificates() } else { Vec::new() },
+            proxies: if by_proxy { proxies() } else { Vec::new() },
+            ..Stand::resource()
+        };
+        let identifier = stand.identifier(Stand::issuer(), plan);
+        for request in [shown(Vec::new()), Request::with(vec![("authorization", "Basic YTpi".to_owned())])] {
+            let refusal = request.at(&identifier).await.unwrap_err();
+            let text = refusal.to_string();
+            for (helps, word) in [(api_keys, "API key"), (by_certificate, "certificate"), (by_proxy, "proxy")]
+            {
+                assert_eq!(text.contains(word), helps, "{text}");
+            }
+            assert!(!text.contains("access token") && !text.contains(['=', '"', '\\']), "{text}");
+            let challenge = identifier.challenge(&refusal, false).unwrap();
+            let challenge = challenge.to_str().unwrap();
+            let described = format!("error_description=\"{text}\"");
+            assert!(challenge.ends_with(&described) && !challenge.contains("error="), "{challenge}");
+            seen.push(text);
+        }
+    }
+    seen.dedup();
+    assert_eq!(seen.len(), 7);
+    // Where there are tokens, they come first, and a challenge without a description starts the log-in.
+    let both = ResourcePlan { api_keys: true, certificates: certificates(), ..Stand::resource() };
+    let identifier = stand.identifier(Stand::issuer(), both);
+    assert_eq!(shown(Vec::new()).at(&identifier).await, Err(Refusal::Unauthenticated(Why::NoToken)));
 }
