@@ -42,6 +42,13 @@ impl Globs {
         })
     }
 
+    /// Whether one of them matches everything, whatever its name.
+    #[must_use]
+    pub fn match_all(&self) -> bool {
+        let is_all = |glob: &Glob| matches!(glob.glob(), "*" | "**");
+        self.globs.iter().any(is_all)
+    }
+
     /// Whether one of them matches.
     #[must_use]
     pub fn is_match(&self, name: &str) -> bool {

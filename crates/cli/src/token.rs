@@ -1,14 +1,9 @@
 //! `portolan token`: what a configuration makes of a token, and which are good no more.
 
-use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use base::plan::identity::DpopRule;
 use identity::{ApiKey, Finding, Identifier};
-use store::Store;
-use store::revocations::API_KEYS;
 
 use crate::exit::Exit;
 use crate::fault::Fault;
@@ -81,7 +76,7 @@ impl Inspect {
             Some(place) => Some(shared::open_store(place).await?),
             None => None,
         };
-        let mut routes = issuers::identifiers(&plan, store.clone())?;
+        let mut routes = issuers::identifiers(&plan, store)?;
         let names: Vec<_> = routes.iter().map(|(name, _)| name.clone()).collect();
         if let Some(wanted) = &self.route {
             routes.retain(|(name, _)| name == wanted);
@@ -94,9 +89,7 @@ impl Inspect {
             return Err(Fault::usage("no such route asks for tokens").hint(hint));
         }
         let token = read()?;
-        if ApiKey::is_one(&token) {
-            return key(&token, store, &routes).await;
-        }
+        let is_key = ApiKey::is_one(&token);
         let is_opaque = Identifier::is_opaque(&token);
         if is_opaque && !self.connect {
             let hint = "with --connect the issuers that have introspection are asked about it";
@@ -104,7 +97,9 @@ impl Inspect {
         }
         let mut taken = false;
         for (name, identifier) in routes {
-            let findings = if is_opaque {
+            let findings = if is_key {
+                identifier.inspect_key(&token).await.map_err(|fault| shared::away(&fault))?
+            } else if is_opaque {
                 identifier.inspect_opaque(&token).await
             } else {
                 identifier.inspect(&token).await
@@ -131,9 +126,7 @@ fn read() -> Result<String, Fault> {
 }
 
 fn verdict((route, resource): (&str, &str), findings: Vec<Finding>) -> String {
-    let good = findings.iter().all(|finding| finding.fault.is_none());
-    let verdict = if good { "takes it" } else { "refuses it" };
-    let mut out = format!("route {route} ({resource}) {verdict}\n");
+    let mut out = format!("route {route} ({resource}) {}\n", Finding::verdict(&findings));
     for finding in findings {
         let says = finding.says.map(|says| format!(" {}", print::safe_out(&says))).unwrap_or_default();
         let mark = finding.fault.map_or_else(|| "ok".to_owned(), |why| format!("NO: {why}"));
@@ -144,70 +137,4 @@ fn verdict((route, resource): (&str, &str), findings: Vec<Finding>) -> String {
         ));
     }
     out
-}
-
-/// What becomes of a key of Portolan's own.
-async fn key(
-    text: &str,
-    store: Option<Arc<Store>>,
-    routes: &[(String, Arc<Identifier>)],
-) -> Result<Exit, Fault> {
-    let ok = |what, says: String| Finding { what, says: Some(says), fault: None };
-    let no = |what, says: Option<String>, why| Finding { what, says, fault: Some(why) };
-    let mut findings = Vec::new();
-    let mut facts = None;
-    match (ApiKey::read(text), store) {
-        (None, _) => findings.push(no("form", None, "a character of this key is wrong or missing")),
-        (Some(key), None) => {
-            findings.push(no("known", Some(key.id()), "keys are kept in a store, and there is none"));
-        }
-        (Some(key), Some(store)) => {
-            facts = store.api_key(&key.digest()).await.map_err(|fault| shared::away(&fault))?;
-            let revoked = store.revocations().await.map_err(|fault| shared::away(&fault))?;
-            let is_revoked = revoked.iter().any(|one| one.issuer == API_KEYS && one.name == key.id());
-            findings.push(match &facts {
-                Some(facts) => ok("known", format!("{} of {:?}", facts.id, facts.principal)),
-                None if is_revoked => no("known", Some(key.id()), "this key was taken back"),
-                None => no(
-                    "known",
-                    Some(key.id()),
-                    "there is no such key: it has expired, was taken back, or was never made",
-                ),
-            });
-        }
-    }
-    let mut taken = false;
-    for (name, identifier) in routes {
-        let mut findings = findings.clone();
-        let plan = identifier.plan();
-        if !plan.api_keys {
-            findings.push(no("route", Some(name.clone()), "this route takes no keys: api_keys = true"));
-        } else if matches!(plan.dpop, DpopRule::Require | DpopRule::RequireNonce) {
-            findings.push(no(
-                "route",
-                Some(name.clone()),
-                "this route takes only tokens that are bound to a key (dpop)",
-            ));
-        }
-        if let Some(facts) = &facts {
-            let all = if facts.routes.is_empty() { "all".to_owned() } else { facts.routes.join(" ") };
-            let is_here = facts.routes.is_empty() || facts.routes.contains(name);
-            findings.push(if is_here {
-                ok("routes", all)
-            } else {
-                no("routes", Some(all), "this key is for other routes")
-            });
-            findings.push(ok("scopes", facts.scopes.join(" ")));
-            let needed = plan.scopes.iter().flat_map(|rule| &rule.scopes);
-            let lacks: Vec<_> = needed.filter(|scope| !facts.scopes.contains(scope)).cloned().collect();
-            if !lacks.is_empty() {
-                let unique: BTreeSet<_> = lacks.into_iter().collect();
-                let lacks = unique.into_iter().collect::<Vec<_>>().join(" ");
-                findings.push(ok("lacks", format!("{lacks}: what needs one of these is refused")));
-            }
-        }
-        taken |= findings.iter().all(|finding| finding.fault.is_none());
-        print::out(verdict((name, &plan.resource), findings))?;
-    }
-    Ok(if taken { Exit::Ok } else { Exit::Findings })
 }

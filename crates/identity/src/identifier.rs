@@ -10,6 +10,7 @@ use base::world::World;
 use http::{HeaderName, HeaderValue};
 use mcp::json::Object;
 use mcp::method::Kind;
+use store::Store;
 use store::revocations::API_KEYS;
 
 use crate::api_key::{ApiKeys, is_api_key};
@@ -206,6 +207,11 @@ impl Identifier {
     #[must_use]
     pub fn issuers(&self) -> &[Arc<Issuer>] {
         &self.issuers
+    }
+
+    /// Where keys and revocations are kept, if anywhere.
+    pub(crate) fn store(&self) -> Option<&Arc<Store>> {
+        self.world.store.as_ref()
     }
 
     pub(crate) fn now(&self) -> SystemTime {

@@ -3,6 +3,7 @@
 
 mod certificates;
 mod hostile;
+mod inspecting;
 mod issuers;
 mod keys;
 mod logs;
