@@ -307,6 +307,7 @@ impl Lowering<'_, '_> {
         }
         plan.certificate_bound |= plan.proxies.iter().any(|proxy| proxy.certificate.is_some());
         self.scopes(&mut plan, given);
+        self.scopes_can_be_had(&plan, given);
         if let Some(shown) =
             given.issuer_at_origin.as_ref().filter(|shown| shown.value && plan.issuers.len() != 1)
         {
@@ -401,6 +402,33 @@ impl Lowering<'_, '_> {
                     self.findings.warning(name.span, "\"offline_access\" is between a client and its issuer");
                 finding.help("leave it out; clients ask for it themselves");
             }
+        }
+    }
+
+    /// Tokens and keys may have any scope. Where there are none, certificates have those of their tables, and users of a proxy none.
+    fn scopes_can_be_had(&mut self, plan: &ResourcePlan, given: &file::Route) {
+        if !plan.issuers.is_empty() || plan.api_keys {
+            return;
+        }
+        let carried = plan.proxies.iter().filter_map(|proxy| proxy.certificate.as_ref());
+        let of: Vec<_> = plan.certificates.iter().chain(carried.flat_map(|carried| &carried.of)).collect();
+        for Entry { name, .. } in given.scopes.iter().flat_map(|given| &given.value.0) {
+            if of.iter().any(|certificates| certificates.scopes.contains(&name.value)) {
+                continue;
+            }
+            let text = format!(
+                "nobody who calls here can have the scope {:?}, so nobody may use what needs it",
+                name.value
+            );
+            let finding = self.findings.warning(name.span, text);
+            match of.first() {
+                Some(first) => finding.help(format!(
+                    "callers by a certificate have the scopes of its table: [certificates.{}] scopes = [{:?}]",
+                    first.name, name.value
+                )),
+                None => finding
+                    .help("users of a proxy have no scopes: leave it out, or let callers come by tokens or keys, too"),
+            };
         }
     }
 

@@ -18,6 +18,7 @@ struct Written {
     plan: RoutePlan,
     path: Span,
     sse_path: Option<Span>,
+    issuer_at_origin: Option<Span>,
 }
 
 impl Written {
@@ -25,6 +26,18 @@ impl Written {
     fn paths(&self) -> impl Iterator<Item = (&str, Span)> {
         let sse = self.plan.sse_path.as_deref().zip(self.sse_path);
         std::iter::once((self.plan.path.as_str(), self.path)).chain(sse)
+    }
+
+    /// Whether some listener serves both.
+    fn meets(&self, other: &Self) -> bool {
+        let (a, b) = (&self.plan.listeners, &other.plan.listeners);
+        a.is_empty() || b.is_empty() || a.iter().any(|name| b.contains(name))
+    }
+
+    /// The issuer that it shows at the origin.
+    fn shown_issuer(&self) -> Option<&str> {
+        let resource = self.plan.resource.as_ref().filter(|resource| resource.shows_issuer)?;
+        resource.issuers.first().map(String::as_str)
     }
 }
 
@@ -68,7 +81,7 @@ impl Lowering<'_, '_> {
                 decides: None,
             };
             plan.upstreams = names(&self.prefixes(&plan.naming, &all, None));
-            routes.push(Written { plan, path: NOWHERE, sse_path: None });
+            routes.push(Written { plan, path: NOWHERE, sse_path: None, issuer_at_origin: None });
         }
         for entry in entries {
             self.name("a route", &entry.name);
@@ -83,6 +96,7 @@ impl Lowering<'_, '_> {
             ));
         }
         self.paths_are_single(&routes);
+        self.origins_are_single(&routes);
         if !entries.is_empty() && routes.len() == entries.len() {
             self.all_are_reached(&routes, config, upstreams);
             self.all_are_named(config);
@@ -136,7 +150,9 @@ impl Lowering<'_, '_> {
             decides: None,
         };
         let path = given.path.as_ref().map_or(name.span, |path| path.span);
-        Some(Written { plan, path, sse_path: given.sse_path.as_ref().map(|path| path.span) })
+        let sse_path = given.sse_path.as_ref().map(|path| path.span);
+        let issuer_at_origin = given.issuer_at_origin.as_ref().map(|shown| shown.span);
+        Some(Written { plan, path, sse_path, issuer_at_origin })
     }
 
     fn route_path(&mut self, given: &At<String>) -> Option<String> {
@@ -224,10 +240,8 @@ impl Lowering<'_, '_> {
         let mut taken: Vec<(&Written, &str, Span)> = Vec::new();
         for route in routes {
             for (path, span) in route.paths() {
-                let same = |(other, theirs, _): &&(&Written, &str, Span)| {
-                    let (a, b) = (&route.plan.listeners, &other.plan.listeners);
-                    *theirs == path && (a.is_empty() || b.is_empty() || a.iter().any(|name| b.contains(name)))
-                };
+                let same =
+                    |(other, theirs, _): &&(&Written, &str, Span)| *theirs == path && route.meets(other);
                 if let Some((other, _, first)) = taken.iter().find(same) {
                     let message = format!("the path {path:?} leads to route {:?} already", other.plan.name);
                     self.findings
@@ -237,6 +251,27 @@ impl Lowering<'_, '_> {
                 }
                 taken.push((route, path, span));
             }
+        }
+    }
+
+    /// A listener has one origin, and clients that look there find one issuer, or none if there should be two.
+    fn origins_are_single(&mut self, routes: &[Written]) {
+        for (at, route) in routes.iter().enumerate() {
+            let (Some(issuer), Some(span)) = (route.shown_issuer(), route.issuer_at_origin) else { continue };
+            let shows_another = |other: &&Written| {
+                route.meets(other) && other.shown_issuer().is_some_and(|theirs| theirs != issuer)
+            };
+            let Some(other) = routes.iter().take(at).find(shows_another) else { continue };
+            let theirs = other.shown_issuer().unwrap_or_default();
+            let message = format!(
+                "one issuer can stand at the origin of a listener: {issuer:?} of route {:?} and {theirs:?} of route {:?} are two",
+                route.plan.name, other.plan.name
+            );
+            let finding = self.findings.error(span, message);
+            if let Some(first) = other.issuer_at_origin {
+                finding.label(first, "the other is here");
+            }
+            finding.help("leave it out of one, or serve the two at different listeners");
         }
     }
 

@@ -304,3 +304,61 @@ fn a_key_set_without_keys_is_an_error() {
         assert!(said.contains("no route names [issuer.id]"), "{said}");
     }
 }
+
+/// A rule that shuts out everybody is hardly meant.
+#[test]
+fn a_scope_that_nobody_can_have_is_told() {
+    let route = |keys: &str| {
+        format!(
+            "[route.main]\npublic_url = \"https://m.example/mcp\"\n{keys}\n\
+             scopes = {{ read = {{ tools = [\"*\"] }}, write = {{ tools = [\"w*\"] }} }}\n"
+        )
+    };
+    let proxy = "[proxy.front]\naddresses = [\"unix\"]\nuser_header = \"X-User\"\n";
+    let agents = "[certificates.agents]\nca = \"cert.pem\"\nprincipal = \"san-uri\"\nscopes = [\"read\"]\n";
+    let edge = "[proxy.edge]\naddresses = [\"unix\"]\ncertificate_header = \"Client-Cert\"\ncertificates = [\"agents\"]\n";
+    let said = |text: &str| with_certificates(&format!("{SERVER}{text}")).check("c.toml");
+    let lacks = |said: &str, scope: &str| {
+        said.contains(&format!("warning: nobody who calls here can have the scope \"{scope}\""))
+    };
+    let by_proxy = said(&format!("{proxy}{}", route("proxies = [\"front\"]")));
+    assert!(lacks(&by_proxy, "read") && lacks(&by_proxy, "write"), "{by_proxy}");
+    assert!(by_proxy.contains("users of a proxy have no scopes"), "{by_proxy}");
+    for text in [
+        format!("{TLS}{agents}{}", route("certificates = [\"agents\"]")),
+        format!("{agents}{edge}{}", route("proxies = [\"edge\"]")),
+    ] {
+        let by_certificate = said(&text);
+        assert!(!lacks(&by_certificate, "read") && lacks(&by_certificate, "write"), "{by_certificate}");
+        assert!(by_certificate.contains("[certificates.agents] scopes = [\"write\"]"), "{by_certificate}");
+    }
+    // Whoever has a token or a key may have any.
+    let issuer = "[issuer.id]\nurl = \"https://id.example\"\n";
+    let both = said(&format!("{proxy}{issuer}{}", route("proxies = [\"front\"]\nissuers = [\"id\"]")));
+    assert!(!both.contains("nobody who calls"), "{both}");
+}
+
+/// Clients would find neither.
+#[test]
+fn two_issuers_at_one_origin_are_an_error() {
+    let text = |first: &str, second: &str| {
+        let route = |name: &str, keys: &str| {
+            format!(
+                "[route.{name}]\npath = \"/{name}\"\npublic_url = \"https://m.example/{name}\"\nissuer_at_origin = true\n{keys}\n"
+            )
+        };
+        format!(
+            "{SERVER}[issuer.one]\nurl = \"https://one.example\"\n[issuer.two]\nurl = \"https://two.example\"\n\
+             [listener.x]\naddress = \"127.0.0.1:1\"\n[listener.y]\naddress = \"127.0.0.1:2\"\n{}{}",
+            route("a", first),
+            route("b", second)
+        )
+    };
+    let said = check(&text("issuers = [\"one\"]", "issuers = [\"two\"]\nlisteners = [\"y\"]"));
+    let message = "error: one issuer can stand at the origin of a listener: \"two\" of route \"b\" and \"one\" of route \"a\" are two";
+    assert!(said.contains(message), "{said}");
+    let apart = text("issuers = [\"one\"]\nlisteners = [\"x\"]", "issuers = [\"two\"]\nlisteners = [\"y\"]");
+    assert!(!check(&apart).contains("origin"), "{}", check(&apart));
+    let same = check(&text("issuers = [\"one\"]", "issuers = [\"one\"]"));
+    assert!(!same.contains("origin"), "{same}");
+}
