@@ -9,6 +9,7 @@ use store::Store;
 use transport::workers::Workers;
 
 use crate::fault::Fault;
+use crate::keys::lasting;
 use crate::outside;
 
 /// Who finds out who calls each protected route, in their order, with the route's name.
@@ -60,6 +61,20 @@ pub(crate) async fn probe(plan: &Plan) -> Result<(Vec<String>, bool), Fault> {
                 }
             };
             lines.push(format!("  issuer {name}  {said}"));
+            if let Some(ahead) = issuer.begins_in() {
+                let ahead = lasting(i64::try_from(ahead.as_millis()).unwrap_or(i64::MAX));
+                lines.push(format!(
+                    "  issuer {name}  warning  its not_before lies {ahead} ahead: until then all of its tokens are refused"
+                ));
+            }
+        }
+        for (name, subject) in identifier.ended_authorities() {
+            let line = format!(
+                "  certificates {name}  warning  the authority {subject:?} has expired, and vouches on: renew it in ca, or take it out"
+            );
+            if !lines.contains(&line) {
+                lines.push(line);
+            }
         }
     }
     Ok((lines, all))

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use auth::{Claims, Connection, Credentials, Identified, Identity, Principal, Refusal};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use base::plan::identity::{Algorithm, DpopRule, IssuerPlan, ResourcePlan};
+use base::plan::identity::{Algorithm, CertificatesPlan, DpopRule, IssuerPlan, ResourcePlan};
 use base::world::World;
 use http::{HeaderName, HeaderValue};
 use mcp::json::Object;
@@ -33,7 +33,7 @@ use crate::tokens::{Known, TokenDigest, Tokens};
 use crate::url::{normal, spellings};
 
 mod in_front;
-use crate::{spiffe, strict};
+use crate::{spiffe, strict, x509};
 
 /// Finds out who calls an endpoint.
 #[derive(Debug)]
@@ -207,6 +207,18 @@ impl Identifier {
     #[must_use]
     pub fn issuers(&self) -> &[Arc<Issuer>] {
         &self.issuers
+    }
+
+    /// Authorities of clients' certificates whose own have ended, by the tables that they stand in. They vouch on.
+    #[must_use]
+    pub fn ended_authorities(&self) -> Vec<(String, String)> {
+        let carried = self.plan.proxies.iter().filter_map(|proxy| proxy.certificate.as_ref());
+        let all = self.plan.certificates.iter().chain(carried.flat_map(|carried| &carried.of));
+        let of = |plan: &CertificatesPlan| {
+            let ended = x509::ended(&plan.authorities, self.now());
+            ended.into_iter().map(|subject| (plan.name.clone(), subject)).collect::<Vec<_>>()
+        };
+        all.flat_map(of).collect()
     }
 
     /// Where keys and revocations are kept, if anywhere.

@@ -188,6 +188,13 @@ impl Issuer {
         theirs.checked_sub(i64::try_from(ours).ok()?)
     }
 
+    /// How long it is until any token of it can be good, if that lies ahead.
+    #[must_use]
+    pub fn begins_in(&self) -> Option<Duration> {
+        let begins = self.plan.not_before?;
+        begins.duration_since(self.world.clock.now()).ok().filter(|ahead| !ahead.is_zero())
+    }
+
     /// What the issuer says of a token, if it can be asked about tokens: the object of its answer, or nothing where the token
     /// is not active.
     pub(crate) async fn says_of(

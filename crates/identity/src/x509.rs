@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use base::plan::identity::CertificateName;
 use x509_parser::der_parser::asn1_rs::{FromDer as _, Tag};
+use x509_parser::pem::Pem;
 use x509_parser::prelude::{GeneralName, X509Certificate};
 use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 
@@ -40,6 +41,19 @@ pub(crate) fn read(der: &[u8], name: CertificateName) -> Result<Says, Certificat
         return Err(CertificateFault::Broken);
     }
     Ok(Says { subject, until: end(&certificate) })
+}
+
+/// The subjects of those certificates of a PEM text that have ended by then. An authority vouches as long as it is trusted, for of
+/// trust anchors only name and key count (RFC 5280 §6.1.1).
+pub(crate) fn ended(pem: &[u8], now: SystemTime) -> Vec<String> {
+    let blocks = Pem::iter_from_buffer(pem).filter_map(Result::ok);
+    let subject = |block: Pem| {
+        let certificate = block.parse_x509().ok().filter(|certificate| end(certificate) <= now)?;
+        // What cannot be written in the one way is shown in any.
+        let name = certificate.subject();
+        Some(distinguished(name).unwrap_or_else(|_fault| name.to_string()))
+    };
+    blocks.filter(|block| block.label == "CERTIFICATE").filter_map(subject).collect()
 }
 
 fn end(certificate: &X509Certificate<'_>) -> SystemTime {

@@ -53,6 +53,15 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(authority(name), key).expect("a certificate"))
     }
 
+    /// The same, of which the certificate is good until the beginning of that day: year, month and day.
+    #[must_use]
+    pub fn until(name: &str, (year, month, day): (i32, u8, u8)) -> Self {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = authority(name);
+        params.not_after = date_time_ymd(year, month, day);
+        Self(CertifiedIssuer::self_signed(params, key).expect("a certificate"))
+    }
+
     /// One whose certificate this one has signed.
     #[must_use]
     pub fn intermediate(&self, name: &str) -> Self {

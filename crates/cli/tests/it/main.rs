@@ -14,6 +14,7 @@ mod demo;
 mod files;
 mod fleet;
 mod guard;
+mod issued;
 mod lists;
 mod mistakes;
 mod odd_http;

@@ -70,8 +70,13 @@ pub(crate) fn finish(command: &mut Command) -> Ended {
 
 /// Runs it to its end with this on stdin.
 pub(crate) fn run_with_input(args: &[&str], input: &str) -> Ended {
+    finish_with_input(&mut command(args), input)
+}
+
+/// Runs a command to its end with this on stdin.
+pub(crate) fn finish_with_input(command: &mut Command, input: &str) -> Ended {
     let mut child =
-        command(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     ended(output.status, &output.stdout, &output.stderr)

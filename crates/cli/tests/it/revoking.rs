@@ -24,7 +24,7 @@ fn configured() -> (TempDir, PathBuf) {
     (dir, path)
 }
 
-fn with(config: &Path, args: &[&str]) -> Ended {
+pub(crate) fn with(config: &Path, args: &[&str]) -> Ended {
     finish(command(args).arg(config).env("STATE_DIRECTORY", config.parent().unwrap()))
 }
 
@@ -73,14 +73,19 @@ fn tokens_are_revoked_and_allowed() {
 }
 
 /// A gateway that serves it, and writes all that it can.
-fn serve(config: &Path) -> Gateway {
+pub(crate) fn serve(config: &Path) -> Gateway {
     let mut serving = command(&["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
     serving.arg(config).env("STATE_DIRECTORY", config.parent().unwrap()).env("PORTOLAN_LOG", "trace");
     Gateway::spawn(&mut serving)
 }
 
 /// The lines of the answer to a modern request, as they come.
-fn ask(gateway: &Gateway, token: &str, method: &str, params: &str) -> impl Iterator<Item = String> {
+pub(crate) fn ask(
+    gateway: &Gateway,
+    token: &str,
+    method: &str,
+    params: &str,
+) -> impl Iterator<Item = String> {
     let address = gateway.url.strip_prefix("http://").unwrap().split('/').next().unwrap().to_owned();
     let mut stream = TcpStream::connect(&address).unwrap();
     stream.set_read_timeout(Some(DEADLINE)).unwrap();

@@ -5,7 +5,9 @@ use std::time::{Duration, SystemTime};
 
 use auth::{Principal, Refusal, Why};
 use base::globs::Globs;
-use base::plan::identity::{CertificateName, CertificatesPlan, Peers, ProxyPlan, ResourcePlan};
+use base::plan::identity::{
+    CarriedPlan, CertificateForm, CertificateName, CertificatesPlan, Peers, ProxyPlan, ResourcePlan,
+};
 use globset::Glob;
 use http::HeaderName;
 use identity::{CertificateFault, Identifier};
@@ -294,4 +296,26 @@ async fn who_shows_nothing_is_told_what_would_help() {
     let both = ResourcePlan { api_keys: true, certificates: certificates(), ..Stand::resource() };
     let identifier = stand.identifier(Stand::issuer(), both);
     assert_eq!(shown(Vec::new()).at(&identifier).await, Err(Refusal::Unauthenticated(Why::NoToken)));
+}
+
+/// An operator who lets an authority run out has not taken it out.
+#[tokio::test]
+async fn an_authority_that_has_ended_vouches_on_and_is_told() {
+    let stand = Stand::new().await;
+    let (old, good) = (Authority::until("old", (2026, 7, 28)), Authority::until("good", (2026, 7, 29)));
+    let mut agents = plan("agents", &old, CertificateName::SanUri);
+    agents.authorities = format!("{}{}", good.pem(), old.pem()).into_bytes().into();
+    let identifier = endpoint(&stand, vec![agents.clone()]);
+    assert!(by(&old.sign(&Certificate::of_uri(AGENT))).at(&identifier).await.is_ok());
+    assert_eq!(identifier.ended_authorities(), [("agents".to_owned(), "CN=old".to_owned())]);
+    let of = vec![agents];
+    let header = HeaderName::from_static("client-cert");
+    let certificate = Some(CarriedPlan { header, form: CertificateForm::Rfc9440, of });
+    let (name, peers) = ("edge".to_owned(), vec![Peers::Unix]);
+    let edge = ProxyPlan { name, peers, user: None, groups: None, certificate };
+    let resource = ResourcePlan { proxies: vec![edge], ..Stand::resource() };
+    let behind = stand.identifier(Stand::issuer(), resource);
+    assert_eq!(behind.ended_authorities(), identifier.ended_authorities());
+    stand.advance(24 * 3600);
+    assert_eq!(identifier.ended_authorities().len(), 2);
 }
