@@ -362,3 +362,20 @@ fn two_issuers_at_one_origin_are_an_error() {
     let same = check(&text("issuers = [\"one\"]", "issuers = [\"one\"]"));
     assert!(!same.contains("origin"), "{same}");
 }
+
+/// Whoever comes to the other listener is let in by a token, if the route takes any.
+#[test]
+fn it_is_enough_that_one_listener_of_a_route_asks_for_certificates() {
+    let text = |at: &str| {
+        format!(
+            "{SERVER}{TLS}[listener.plain]\naddress = \"127.0.0.1:1\"\n\
+             [certificates.agents]\nca = \"cert.pem\"\nprincipal = \"san-uri\"\n\
+             [route.main]\npublic_url = \"https://m.example/mcp\"\ncertificates = [\"agents\"]\n{at}\n"
+        )
+    };
+    let plan = with_certificates(&text("")).load("c.toml").plan.unwrap();
+    let resource = plan.routes[0].resource.as_ref().unwrap();
+    assert!(resource.certificate_bound && resource.certificates.len() == 1);
+    let said = with_certificates(&text("listeners = [\"plain\"]")).check("c.toml");
+    assert!(said.contains("error: no listener of this route asks its clients for certificates"), "{said}");
+}

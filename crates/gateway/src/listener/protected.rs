@@ -23,8 +23,8 @@ use crate::route::Route;
 /// (2025-03-26 `basic/authorization` §Server Metadata Discovery).
 const AUTHORIZATION_SERVER: &str = "/.well-known/oauth-authorization-server";
 
-/// The metadata of a protected resource of this listener, or of its issuer, if they are asked for: open to all, from any page (RFC
-/// 9728 §3.1).
+/// The metadata of a protected resource of this listener, or of its issuer, if they are asked for: open to all (RFC 9728
+/// §3.1), and to every page that may use the listener.
 pub(super) async fn metadata(
     live: &Live,
     listener: &str,

@@ -14,7 +14,7 @@ use testkit::http::{Connection, Reply};
 use testkit::net::MemoryNetwork;
 use testkit::server::Persona;
 use tokio_rustls::TlsConnector;
-use transport::net::Network as _;
+use transport::net::{Address, Network as _};
 
 use crate::ask;
 use crate::stand::{Over, Running, Stand};
@@ -28,6 +28,8 @@ struct Guarded {
     running: Running,
     clients: Authority,
     server: Authority,
+    /// The listener of the same route that asks nobody for a certificate.
+    other: Address,
     _files: tempfile::TempDir,
 }
 
@@ -42,7 +44,14 @@ impl Guarded {
         let (certificate, key) = (files.path().join("cert.pem"), files.path().join("key.pem"));
         std::fs::write(&certificate, own.pem()).unwrap();
         std::fs::write(&key, own.key_pem()).unwrap();
-        stand.plan.listeners[0].tls = Some(TlsFiles { certificate, key, asks_clients: true });
+        let files_of = |asks_clients| {
+            Some(TlsFiles { certificate: certificate.clone(), key: key.clone(), asks_clients })
+        };
+        stand.plan.listeners[0].tls = files_of(true);
+        let other = Address::Tcp("127.0.0.1".to_owned(), 9443);
+        let mut second = stand.plan.listeners[0].clone();
+        (second.name, second.address, second.tls) = ("other".to_owned(), other.clone(), files_of(false));
+        stand.plan.listeners.push(second);
         stand.plan.routes[0].resource = Some(ResourcePlan {
             hides: false,
             certificates: vec![CertificatesPlan {
@@ -57,7 +66,7 @@ impl Guarded {
         });
         let running = stand.start().await;
         running.gateway.settled().await;
-        Self { network, running, clients, server, _files: files }
+        Self { network, running, clients, server, other, _files: files }
     }
 
     /// How a client connects that has this certificate, or none.
@@ -86,7 +95,11 @@ impl Guarded {
 
     /// Asks for the tools over a new connection; nothing where it is not taken.
     async fn send(&self, client: &Arc<ClientConfig>) -> Option<(Reply, HandshakeKind)> {
-        let io = self.network.connect(self.running.client.address()).await.unwrap();
+        self.send_to(self.running.client.address(), client).await
+    }
+
+    async fn send_to(&self, address: &Address, client: &Arc<ClientConfig>) -> Option<(Reply, HandshakeKind)> {
+        let io = self.network.connect(address).await.unwrap();
         let name = ServerName::try_from("gw.example").unwrap();
         let io = TlsConnector::from(Arc::clone(client)).connect(name, io).await.ok()?;
         let kind = io.get_ref().1.handshake_kind().unwrap();
@@ -177,5 +190,28 @@ async fn more_than_a_few_certificates_are_not_taken() {
             let reply = stand.send(&Arc::new(client)).await;
             assert_eq!(reply.map(|(reply, _)| reply.status), is_taken.then_some(200), "{others}");
         }
+    }
+}
+
+/// A route at two listeners, of which one asks: at the other nobody can show a certificate, and none is let in without.
+#[tokio::test]
+async fn where_nobody_is_asked_for_a_certificate_none_counts() {
+    let stand = Guarded::new().await;
+    let own = stand.clients.sign(&Certificate::of_uri(AGENT));
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let client = stand.client(Some(&own), version);
+        for (address, status) in [(stand.running.client.address(), 200), (&stand.other, 401)] {
+            let (reply, _) = stand.send_to(address, &client).await.unwrap();
+            assert_eq!(reply.status, status, "{:?} {address}", version.version);
+            if status == 401 {
+                let challenge = reply.header("www-authenticate").unwrap();
+                assert_eq!(challenge, "Bearer error_description=\"this needs a client certificate\"");
+            }
+        }
+        // What was agreed on where nobody was asked opens nothing where everybody is.
+        let (reply, kind) = stand.send_to(&stand.other, &client).await.unwrap();
+        assert_eq!((reply.status, kind), (401, HandshakeKind::Resumed), "{:?}", version.version);
+        let (reply, _) = stand.lists(&client).await;
+        assert_eq!(reply.status, 200, "{:?}", version.version);
     }
 }

@@ -39,6 +39,7 @@ mod lost;
 mod naming;
 mod openings;
 mod oracles;
+mod origin;
 mod own_session;
 mod pages;
 mod pipes;

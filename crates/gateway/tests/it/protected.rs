@@ -395,18 +395,3 @@ async fn the_word_of_a_proxy_goes_no_further() {
         assert_eq!(server.seen_of("tools/call").len(), usize::from(status == 200));
     }
 }
-
-/// Clients of 2025-03-26 look for the authorization server at the origin, if they are to find it there.
-#[tokio::test(start_paused = true)]
-async fn an_issuer_is_at_the_origin_where_that_is_wanted() {
-    for wanted in [false, true] {
-        let persona = Persona::modern().tools(&["t"]);
-        let stand = Protected::with(&["a"], persona, |stand| stand.resource().shows_issuer = wanted).await;
-        let client = &stand.running.client;
-        let asked = client.request("GET /.well-known/oauth-authorization-server", &[], b"");
-        let reply = client.send(&asked).await;
-        // Nobody is where the issuer of these tests would be.
-        assert_eq!(reply.status, if wanted { 503 } else { 404 });
-        assert_eq!(reply.header("retry-after").is_some(), wanted);
-    }
-}

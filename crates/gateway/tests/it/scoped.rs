@@ -5,6 +5,7 @@ use testkit::http::Client;
 use testkit::json;
 use testkit::server::{Persona, ScriptedServer};
 
+use crate::doors::{Door, Kind as Way};
 use crate::protected::{Protected, member, rule, send};
 
 const ABLE: &str = r#"{"tools":{"listChanged":true},"prompts":{"listChanged":true},"resources":{"subscribe":true,"listChanged":true}}"#;
@@ -224,5 +225,31 @@ async fn a_sessions_stream_goes_by_the_last_token() {
             event = told(&mut stream).await;
         }
         last = event.0;
+    }
+}
+
+/// Who starts Portolan may read its configuration: over stdio nobody is asked, and nothing is left out or refused.
+#[tokio::test(start_paused = true)]
+async fn over_stdio_no_scopes_are_asked_for() {
+    let (stand, servers) = stand(&["a"], None).await;
+    for kind in [Way::ModernStdio, Way::LegacyStdio] {
+        let mut door = Door::open(kind, &stand.running).await;
+        for (number, (method, entries, name)) in LISTS.into_iter().enumerate() {
+            let text = door.response(&door.body(&number.to_string(), method, r#""x":1"#, "")).await;
+            let list = json::at(&text, &["result", entries]).unwrap_or_else(|| panic!("{text}"));
+            let names: Vec<_> = json::elements(list).iter().map(|entry| member(entry, &[name])).collect();
+            assert_eq!(names.len(), 2, "{kind:?} {method}: {names:?}");
+        }
+        for (id, method, params) in [
+            ("7", "tools/call", r#""name":"delete.repo""#),
+            ("8", "prompts/get", r#""name":"admin""#),
+            ("9", "resources/read", r#""uri":"file:///secret/x""#),
+        ] {
+            let text = door.response(&door.body(id, method, params, "")).await;
+            assert!(text.contains(r#""result""#), "{kind:?} {method}: {text}");
+        }
+    }
+    for method in ["tools/call", "prompts/get", "resources/read"] {
+        assert_eq!(asked(&servers, method), 2, "{method}");
     }
 }

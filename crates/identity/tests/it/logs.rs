@@ -4,6 +4,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use base::plan::identity::{IntrospectionPlan, IssuerPlan};
+use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::fmt::MakeWriter;
 use transport::http::client::Destination;
 
@@ -12,7 +13,23 @@ use crate::signer::Signer;
 use crate::stand::{Request, Stand};
 
 #[derive(Clone, Default)]
-struct Written(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Written(Arc<Mutex<Vec<u8>>>);
+
+impl Written {
+    /// Takes all that this thread writes until the guard goes.
+    pub(crate) fn begin(&self) -> DefaultGuard {
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_ansi(false)
+            .with_writer(self.clone())
+            .finish();
+        tracing::subscriber::set_default(subscriber)
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
 
 impl io::Write for Written {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -36,12 +53,7 @@ impl<'a> MakeWriter<'a> for Written {
 #[tokio::test(start_paused = true)]
 async fn nothing_of_a_token_is_written() {
     let written = Written::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_ansi(false)
-        .with_writer(written.clone())
-        .finish();
-    let guard = tracing::subscriber::set_default(subscriber);
+    let guard = written.begin();
     let stand = Stand::new().await;
     let plan = IntrospectionPlan {
         endpoint: Destination::new("http://127.0.0.1:9000/introspect".parse().unwrap()).unwrap(),
@@ -75,7 +87,7 @@ async fn nothing_of_a_token_is_written() {
     stand.idp.says("/keys", 500, "opaque-token-1");
     shown.push(format!("{identifier:?}"));
     drop(guard);
-    let written = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+    let written = written.text();
     assert!(written.contains("does not say whether tokens are good"), "something is written: {written}");
     let parts =
         tokens.iter().chain([&bound, &proof]).flat_map(|text| text.split('.')).filter(|part| part.len() > 8);

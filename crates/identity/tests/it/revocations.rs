@@ -12,6 +12,7 @@ use store::revocations::Revoked;
 use transport::http::client::Destination;
 
 use crate::keys::{facts, pass, resource, stand};
+use crate::logs::Written;
 use crate::stand::{ISSUER, Request, Stand};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -141,6 +142,28 @@ async fn a_store_that_is_away_changes_nothing_of_what_is_known() {
     let late = Replica::new(&stand, Stand::issuer());
     for request in [&bad, &good] {
         assert!(matches!(request.at(&late.identifier).await, Err(Refusal::Unavailable { .. })));
+    }
+}
+
+/// Strangers who come while nobody knows what is revoked do not ask a store that is away one after the other.
+#[tokio::test]
+async fn a_store_that_is_away_is_asked_once_for_all_who_come() {
+    let (_dir, store, stand) = stand().await;
+    store.close().await;
+    let replica = Replica::new(&stand, Stand::issuer());
+    let written = Written::default();
+    let _guard = written.begin();
+    let times = || written.text().matches("which tokens are revoked cannot be found out").count();
+    let tokens: Vec<String> =
+        (0..50).map(|number| stand.token(&[("jti", &format!("\"t{number}\""))])).collect();
+    let requests: Vec<Request> = tokens.iter().map(|token| Request::bearer(token)).collect();
+    for asked in 1..=2 {
+        let all = requests.iter().map(|request| request.at(&replica.identifier));
+        for outcome in futures_util::future::join_all(all).await {
+            assert!(matches!(outcome, Err(Refusal::Unavailable { .. })), "{outcome:?}");
+        }
+        assert_eq!(times(), asked);
+        pass(Duration::from_secs(1)).await;
     }
 }
 

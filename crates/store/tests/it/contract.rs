@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use store::api_keys::ApiKeyFacts;
 use store::keys::{Master, SharedKeysFault};
 use store::replicas::{Beat, Registration};
-use store::revocations::{API_KEYS, Revoked};
+use store::revocations::{API_KEYS, MOST_REVOCATIONS, Revoked};
 use store::seal::turns::{self, KeyState, Rotation};
 use store::seal::{Bound, Seal, SealFault};
 use store::sessions::If;
@@ -36,6 +36,7 @@ on_both!(
     keys_are_worthless_without_their_master,
     api_keys_are_good_until_they_are_taken_back,
     what_is_revoked_is_known_until_it_is_forgotten,
+    only_so_much_can_be_revoked,
     what_has_expired_is_swept,
     what_was_acknowledged_is_there_when_it_is_opened_again,
     many_operations_at_once_are_all_answered,
@@ -425,4 +426,33 @@ async fn what_is_revoked_is_known_until_it_is_forgotten(stand: &Stand) {
     assert!(all.iter().any(|one| (one.issuer.as_str(), one.name.as_str()) == (API_KEYS, "k")));
     assert_eq!(ours.sweep(10, HOUR).await.unwrap(), 1);
     assert_eq!(theirs.revocations().await.unwrap().len(), 3);
+}
+
+async fn only_so_much_can_be_revoked(stand: &Stand) {
+    let store = stand.open().await;
+    stand.fill_revocations("https://id.example", MOST_REVOCATIONS - 1).await;
+    let revoke =
+        async |name: &str| store.revoke("https://id.example", (Revoked::Token, name), HOUR).await.unwrap();
+    assert!(revoke("last").await);
+    assert!(!revoke("more").await, "there is no room");
+    assert!(!store.revoke("https://other.example", (Revoked::Subject, "alice"), HOUR).await.unwrap());
+    let all = store.revocations().await.unwrap();
+    assert_eq!(all.len(), MOST_REVOCATIONS);
+    assert!(!all.iter().any(|one| one.name == "more"));
+    // What is there can be revoked anew.
+    assert!(revoke("last").await && revoke("t1").await);
+    // Portolan's own keys are taken back all the same, and what they leave takes no room.
+    let facts = ApiKeyFacts {
+        id: "k".to_owned(),
+        principal: "ci".to_owned(),
+        routes: Vec::new(),
+        scopes: Vec::new(),
+        made_at: 0,
+        expires_at: None,
+    };
+    assert!(store.add_api_key("digest", &facts, None).await.unwrap());
+    assert!(store.revoke_api_key("k").await.unwrap());
+    assert_eq!(store.revocations().await.unwrap().len(), MOST_REVOCATIONS + 1);
+    assert!(store.allow("https://id.example", (Revoked::Token, "t1")).await.unwrap());
+    assert!(revoke("more").await && !revoke("another").await);
 }

@@ -50,6 +50,23 @@ impl Stand {
             .unwrap()
     }
 
+    /// Puts revocations there, `t1` and so on, without asking a store for each.
+    pub(crate) async fn fill_revocations(&self, issuer: &str, count: usize) {
+        let text = format!(
+            "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {count}) \
+             INSERT INTO portolan_revocation (issuer, kind, name, revoked_at, expires_at) \
+             SELECT '{issuer}', 'token', 't' || n, 1, 9999999999999 FROM numbers"
+        );
+        match self {
+            Self::Sqlite(dir) => {
+                let database = rusqlite::Connection::open(dir.path().join("store.db")).unwrap();
+                database.execute_batch(&text).unwrap();
+            }
+            Self::Postgres(server) => admin(&server.url(), &text).await,
+            Self::Foreign { url, .. } => admin(url, &text).await,
+        }
+    }
+
     /// Leaves nothing behind.
     pub(crate) async fn finish(self) {
         if let Self::Foreign { url, server } = &self {
