@@ -25,6 +25,7 @@ pub type Body = fn(&[u8]);
 /// The name of each target and its body.
 pub const TARGETS: &[(&str, Body)] = &[
     ("batch", batch),
+    ("carried", carried),
     ("config", config),
     ("downgrade", downgrade),
     ("envelope", envelope),
@@ -386,5 +387,47 @@ pub fn token(data: &[u8]) {
     assert!(!identity::testing::is_key(text) || Object::parse(text).is_ok());
     if let Some(url) = identity::testing::url(text) {
         assert_eq!(identity::testing::url(&url).as_deref(), Some(url.as_str()), "a normal form is its own");
+    }
+}
+
+/// What a proxy in front says of its client, in lines of headers: it has one meaning in each form, it counts once and from its
+/// address only, and nobody can put himself beside it.
+pub fn carried(data: &[u8]) {
+    use identity::testing::{CARRIED, Carried, CertificateForm, FORMS, carried, carrying, names};
+    let mut headers = HeaderMap::new();
+    for line in data.split(|byte| *byte == b'\n') {
+        let mut parts = line.splitn(2, |byte| *byte == b':');
+        let (Some(name), Some(value)) = (parts.next(), parts.next()) else { continue };
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
+            headers.append(name, value);
+        }
+    }
+    let says_something = [CARRIED, "x-user", "x-groups"].iter().any(|name| headers.contains_key(*name));
+    for form in FORMS {
+        if says_something {
+            assert_eq!(carried(&headers, form, false), None, "it counts from the proxy only");
+        }
+        let Some(Carried { chain, user }) = carried(&headers, form, true) else { continue };
+        assert!(user.is_none_or(|user| !user.is_empty() && headers.get_all("x-user").iter().count() == 1));
+        for name in chain.iter().flat_map(|der| names(der)) {
+            assert!((1..=2048).contains(&name.len()), "{name}");
+        }
+        let Some(text) = headers.get(CARRIED) else {
+            assert!(chain.is_empty(), "without the header there is no certificate");
+            continue;
+        };
+        let mut twice = headers.clone();
+        twice.append(CARRIED, text.clone());
+        assert_eq!(carried(&twice, form, true), None, "two say two things");
+        let beside = HeaderValue::from_bytes(&[text.as_bytes(), b",By=x"].concat()).expect("visible ASCII");
+        let mut more = headers.clone();
+        more.insert(CARRIED, beside);
+        let taken = carried(&more, form, true);
+        // After the last line of a PEM text there may be anything.
+        assert!(taken.is_none() || matches!(form, CertificateForm::Pem), "{taken:?}");
+        if !chain.is_empty() {
+            let again = carried(&carrying(&chain, form), form, true);
+            assert_eq!(again.map(|again| again.chain), Some(chain), "what is read is what was sent");
+        }
     }
 }

@@ -47,7 +47,7 @@ const FLOORS: &[(&str, &str)] = &[
     ),
     (
         "identity",
-        "fault percent spiffe x509 url strict shown jwk api_key revocations jws replays nonce token proof testing tokens refused certificates carried proxies fetch discover introspect missing_keys issuer resource identifier lifetime scoped inspect identities lib",
+        "fault percent spiffe x509 url strict shown jwk api_key revocations jws replays nonce token proof tokens refused certificates carried proxies testing fetch discover introspect missing_keys issuer resource identifier lifetime scoped inspect identities lib",
     ),
     (
         "mcp",
