@@ -86,7 +86,7 @@ pub fn carried(headers: &HeaderMap, form: CertificateForm, is_in_front: bool) ->
     let peer = if is_in_front { Peer::Unix } else { Peer::Host("192.0.2.1") };
     let said = proxies.read(headers, peer).ok()?;
     let user = said.who.and_then(|who| Some(who.claims?.subject.clone()));
-    let chain = said.certificate.map(|(presented, _)| presented.chain.clone()).unwrap_or_default();
+    let chain = said.certificate.map(|(presented, _)| presented.chain).unwrap_or_default();
     Some(Carried { chain, user })
 }
 

@@ -214,7 +214,7 @@ impl Waiting {
     }
 
     /// The server hears that nobody will answer, and whoever brings the answer all the same, that the call is over.
-    async fn is_over(mut self) {
+    async fn ends(mut self) {
         let (server, desk) = &mut self.stand.servers[0];
         let answer = testkit::soon("a refusal of the question", desk.asked("response")).await;
         assert_eq!(answer.seen.id(), Some("\"q\""));
@@ -246,7 +246,7 @@ fn patient(stand: &mut Stand) -> Plan {
 async fn a_call_that_waits_ends_when_its_token_is_revoked() {
     let (_dir, store, waiting) = Waiting::with_store().await;
     store.revoke(ISSUER, (Revoked::Token, "of-alice"), HOUR).await.unwrap();
-    waiting.is_over().await;
+    waiting.ends().await;
 }
 
 #[tokio::test]
@@ -282,7 +282,7 @@ async fn a_call_that_waits_ends_when_tokens_as_old_as_its_own_are_refused() {
     waiting.stand.clock.advance(Duration::from_secs(20));
     waiting.plan.issuers[0].not_before = Some(now + Duration::from_secs(10));
     waiting.stand.running.gateway.reload(waiting.plan.clone());
-    waiting.is_over().await;
+    waiting.ends().await;
 }
 
 #[tokio::test(start_paused = true)]
