@@ -23,6 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("gateway", &["auth", "base", "identity", "mcp", "replay", "replica", "store", "transport", "upstream"]),
     ("replica", &["auth", "base", "mcp", "store", "transport"]),
     ("config", &["base", "mcp", "store", "transport"]),
+    ("policy", &["auth", "base", "mcp"]),
     ("reference-server", &["mcp", "transport"]),
     ("testkit", &["mcp", "transport"]),
     (
@@ -34,6 +35,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "gateway",
             "identity",
             "mcp",
+            "policy",
             "reference-server",
             "replica",
             "store",

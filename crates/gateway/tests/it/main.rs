@@ -43,6 +43,7 @@ mod origin;
 mod own_session;
 mod pages;
 mod pipes;
+mod policies;
 mod pool;
 mod processes;
 mod properties;

@@ -19,9 +19,20 @@ fn a_number_is_what_it_is_however_it_is_written() {
         assert!(may(good), "{good}");
     }
     for bad in [
-        "{}", "[]", r#"{"amount":101}"#, r#"{"amount":"1"}"#, r#"{"amount":1.5}"#, r#"{"amount":null}"#, r#"{"amount":[1]}"#,
-        r#"{"amount":{"integer":1}}"#, r#"{"amount":{"__extn":{"fn":"decimal","arg":"1.0"}}}"#, r#"{"amount":1e99}"#,
-        r#"{"amount":9223372036854775808}"#, r#"{"/amount":1}"#, r#"{"Amount":1}"#, r#"{"x":{"amount":1}}"#,
+        "{}",
+        "[]",
+        r#"{"amount":101}"#,
+        r#"{"amount":"1"}"#,
+        r#"{"amount":1.5}"#,
+        r#"{"amount":null}"#,
+        r#"{"amount":[1]}"#,
+        r#"{"amount":{"integer":1}}"#,
+        r#"{"amount":{"__extn":{"fn":"decimal","arg":"1.0"}}}"#,
+        r#"{"amount":1e99}"#,
+        r#"{"amount":9223372036854775808}"#,
+        r#"{"/amount":1}"#,
+        r#"{"Amount":1}"#,
+        r#"{"x":{"amount":1}}"#,
     ] {
         assert!(!may(bad), "{bad}");
     }
@@ -31,9 +42,16 @@ fn a_number_is_what_it_is_however_it_is_written() {
 #[test]
 fn what_can_be_read_in_two_ways_is_refused() {
     let stand = Stand::new(LIMIT);
-    for twice in [r#"{"amount":1,"amount":1000}"#, r#"{"amount":1,"\u0061mount":1000}"#, r#"{"amount":1,"x":{"y":1,"y":2}}"#] {
+    for twice in [
+        r#"{"amount":1,"amount":1000}"#,
+        r#"{"amount":1,"\u0061mount":1000}"#,
+        r#"{"amount":1,"x":{"y":1,"y":2}}"#,
+    ] {
         let said = stand.call(&anonymous(), "bank/pay", twice);
-        assert!(matches!(&said.why, Why::Arguments(text) if text.contains("more than once")), "{twice}: {said:?}");
+        assert!(
+            matches!(&said.why, Why::Arguments(text) if text.contains("more than once")),
+            "{twice}: {said:?}"
+        );
     }
     // Where nobody looks, it is the server's to judge.
     assert!(stand.call(&anonymous(), "wiki/pay", r#"{"a":1,"a":2}"#).allowed);
@@ -52,7 +70,9 @@ fn what_the_tool_does_not_take_is_refused_before_policies_read_it() {
     assert!(matches!(say(r#"{"amount":50}"#), Why::Permitted(_)));
     assert!(matches!(say(r#"{"amount":1000}"#), Why::Forbidden(_)));
     // A server would take these for 1000.
-    for odd in [r#"{"amount":"1_000"}"#, r#"{"amount":" 1000 "}"#, r#"{"amount":true}"#, r#"{"amount":[1000]}"#] {
+    for odd in
+        [r#"{"amount":"1_000"}"#, r#"{"amount":" 1000 "}"#, r#"{"amount":true}"#, r#"{"amount":[1000]}"#]
+    {
         let said = say(odd);
         assert!(matches!(&said, Why::Arguments(text) if text.contains("/amount")), "{odd}: {said:?}");
     }
@@ -74,7 +94,10 @@ fn a_schema_that_cannot_be_used_denies_where_arguments_are_read() {
 #[test]
 fn too_much_is_denied_unless_policies_look() {
     let many = format!(r#"{{"amount":1,"text":"{}"}}"#, "x".repeat(100_000));
-    let reads_text = LIMIT.replace("context.arguments.hasTag(\"/amount\") &&", "context.arguments.hasTag(\"/text\") && context.arguments.hasTag(\"/amount\") &&");
+    let reads_text = LIMIT.replace(
+        "context.arguments.hasTag(\"/amount\") &&",
+        "context.arguments.hasTag(\"/text\") && context.arguments.hasTag(\"/amount\") &&",
+    );
     assert_eq!(Stand::new(&reads_text).call(&anonymous(), "bank/pay", &many).why, Why::Incomplete);
     assert!(Stand::new(LIMIT).call(&anonymous(), "bank/pay", &many).allowed, "nobody reads the long one");
     let asks = reads_text.replace("unless {", "unless { !context.complete ||");
@@ -93,7 +116,11 @@ fn lists_and_paths_can_be_spoken_of() {
              && ["a@example.com", "b@example.com"].containsAll(context.arguments.getTag("/to").texts) };"#,
     );
     let may = |arguments: &str| stand.call(&anonymous(), "bank/send", arguments).allowed;
-    assert!(may(r#"{"path":"/srv/a"}"#) && !may(r#"{"path":"/srv/../etc/passwd"}"#) && !may(r#"{"path":"/srv/%2e%2e/x"}"#));
+    assert!(
+        may(r#"{"path":"/srv/a"}"#)
+            && !may(r#"{"path":"/srv/../etc/passwd"}"#)
+            && !may(r#"{"path":"/srv/%2e%2e/x"}"#)
+    );
     assert!(may(r#"{"to":["a@example.com"]}"#) && !may(r#"{"to":["a@example.com","c@example.com"]}"#));
     assert!(!may(r#"{"to":"a@example.com"}"#) && !may(r#"{"to":["a@example.com",1]}"#));
 }

@@ -11,12 +11,17 @@ fn faults(texts: &[&str]) -> String {
 
 #[test]
 fn each_fault_says_where_it_is() {
-    let text = faults(&["permit (principal, action, resource);\npermit (principal, action, resource)\nwhen { resource.nam == 1 };"]);
+    let text = faults(&[
+        "permit (principal, action, resource);\npermit (principal, action, resource)\nwhen { resource.nam == 1 };",
+    ]);
     assert!(text.starts_with("p0.cedar:3:8: ") && text.contains("nam"), "{text}");
     let text = faults(&["permit (principal action, resource);"]);
     assert!(text.starts_with("p0.cedar:1:19: ") && text.contains("action"), "{text}");
     // All of them, in all files.
-    let text = faults(&["permit (principal, action, resource) when { 1 };", "forbid (principal == Mcp::Nobody::\"a\", action, resource);"]);
+    let text = faults(&[
+        "permit (principal, action, resource) when { 1 };",
+        "forbid (principal == Mcp::Nobody::\"a\", action, resource);",
+    ]);
     assert!(text.contains("p0.cedar:1:") && text.contains("p1.cedar:1:"), "{text}");
 }
 
@@ -65,5 +70,8 @@ fn what_is_named_and_is_no_servers_is_known() {
         forbid (principal, action, resource in Mcp::Server::"bank");
         forbid (principal, action == Mcp::Action::"call", resource) when { resource.server == Mcp::Server::"wikki" };"#;
     let strangers = read(&plan(&[text])).unwrap().strangers();
-    assert_eq!(strangers.into_iter().collect::<Vec<_>>(), ["Mcp::Server::\"wikki\"", "Mcp::Tool::\"bnak/pay\""]);
+    assert_eq!(
+        strangers.into_iter().collect::<Vec<_>>(),
+        ["Mcp::Server::\"wikki\"", "Mcp::Tool::\"bnak/pay\""]
+    );
 }

@@ -34,7 +34,9 @@ fn conditions_that_do_not_vary_count_in_lists() {
 
 #[test]
 fn a_tool_that_was_changed_is_another() {
-    let stand = Stand::new("permit (principal, action == Mcp::Action::\"call\", resource) when { resource.read_only };");
+    let stand = Stand::new(
+        "permit (principal, action == Mcp::Action::\"call\", resource) when { resource.read_only };",
+    );
     let (reads, writes) = (tool("x", r#","annotations":{"readOnlyHint":true}"#), tool("x", ""));
     assert!(stand.lists(&anonymous(), "bank/x", Some(&reads)));
     assert!(!stand.lists(&anonymous(), "bank/x", Some(&writes)));

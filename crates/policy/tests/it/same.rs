@@ -93,8 +93,12 @@ fn value() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(2, 8, 3, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            prop::collection::btree_map(prop_oneof![Just("a/b".to_owned()), Just("n".to_owned())], inner, 0..3)
-                .prop_map(|members| members.into_iter().collect::<serde_json::Map<_, _>>().into()),
+            prop::collection::btree_map(
+                prop_oneof![Just("a/b".to_owned()), Just("n".to_owned())],
+                inner,
+                0..3
+            )
+            .prop_map(|members| members.into_iter().collect::<serde_json::Map<_, _>>().into()),
         ]
     })
 }

@@ -66,7 +66,9 @@ impl Stand {
     pub(crate) fn of(plan: &PolicyPlan) -> Self {
         match read(plan) {
             Ok(policies) => Self { route: RoutePolicies(Arc::new(policies)) },
-            Err(faults) => panic!("{}", faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")),
+            Err(faults) => {
+                panic!("{}", faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+            }
         }
     }
 
@@ -84,14 +86,18 @@ impl Stand {
     ) -> Verdict {
         let (server, name) = tool.split_once('/').unwrap();
         let server = server.into();
-        let known =
-            Known { claims: caller.claims.as_ref(), definition, arguments, ..Known::default() };
+        let known = Known { claims: caller.claims.as_ref(), definition, arguments, ..Known::default() };
         let action = Action { method: "tools/call", upstream: &server, name: Some(name), known };
         self.route.0.verdict(&caller.principal, &action).unwrap()
     }
 
     /// What is said of something else than a call.
-    pub(crate) fn ask(&self, caller: &Caller, method: &str, (sort, thing): (Sort, &str)) -> Result<(), Refusal> {
+    pub(crate) fn ask(
+        &self,
+        caller: &Caller,
+        method: &str,
+        (sort, thing): (Sort, &str),
+    ) -> Result<(), Refusal> {
         let (server, name) = thing.split_once('/').unwrap();
         let server = server.into();
         let known = Known { claims: caller.claims.as_ref(), sort: Some(sort), ..Known::default() };

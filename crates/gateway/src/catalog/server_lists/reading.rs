@@ -54,7 +54,9 @@ impl Reading {
             current.tasks.extend(index.tasks.clone());
             // Nor is anything known of one that it lists and that cannot be read any more.
             unreadable.iter().for_each(|tool| drop(current.tools.remove(tool)));
+            unreadable.iter().for_each(|tool| drop(current.definitions.remove(tool)));
             current.tools.extend(index.tools.clone());
+            current.definitions.extend(index.definitions.clone());
             current.cut.extend(index.cut.clone());
             current.plain.retain(|(kind, _), _| !is_first || *kind != method.kind);
             current.plain.extend(index.plain.clone());
