@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use auth::{Claims, Identity, Principal};
 use bytes::Bytes;
 use http::HeaderMap;
+use identity::{Identifier, Lifetime};
 use mcp::meta::{ClientFacts, LogWish};
 use mcp::version::{self, Era, Revision};
 
@@ -65,6 +66,12 @@ impl Caller {
     /// Who it is, by parts.
     pub(crate) fn whose(&self) -> (&Principal, Option<&Arc<Claims>>) {
         (&self.principal, self.claims.as_ref())
+    }
+
+    /// How long a call of it may wait for its client, beside the call's own time: until what it came with is taken back. Nothing can
+    /// be where nobody has vouched for it. That it expires is no matter: whoever brings the answer has come with something good.
+    pub(crate) fn until_revoked(&self, identifier: Option<&Arc<Identifier>>) -> Option<Lifetime> {
+        Some(Lifetime::until_revoked(identifier?, self.claims.as_ref()?))
     }
 
     pub(crate) fn era(&self) -> Era {

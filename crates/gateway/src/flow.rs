@@ -339,7 +339,7 @@ impl Flow {
             || CallError::Internal("a call that cannot be suspended was asked for input".to_owned());
         let now = self.route.world.clock.now();
         let parked = relay.bond().cloned().ok_or_else(unbound);
-        let lifetime = self.route.until_revoked(&self.caller);
+        let lifetime = self.caller.until_revoked(self.route.identifier.as_ref());
         let parked = parked.and_then(|bond| self.route.suspended.park(relay, &bond, asks, (now, lifetime)));
         let answer = parked.and_then(|text| reply::own_result(&self.id, &text));
         self.state = State::Closing(record, answer.map(|message| (message, "input_required")));

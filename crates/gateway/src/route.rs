@@ -90,13 +90,6 @@ impl Route {
         self.identifier.as_ref().map(|identifier| Lifetime::new(identifier, whose, headers))
     }
 
-    /// How long a call may wait for its client, beside its own time: until what its caller came with is taken back. That it expires
-    /// is no matter, for whoever brings the answer has come with something good.
-    pub(crate) fn until_revoked(&self, caller: &Caller) -> Option<Lifetime> {
-        let until = |identifier| Lifetime::until_revoked(identifier, caller.claims.as_ref());
-        self.identifier.as_ref().map(until)
-    }
-
     pub(crate) fn new(
         (plan, left_out): (&RoutePlan, &[LeftOut]),
         servers: &[(Arc<Upstream>, Arc<Watch>)],

@@ -59,13 +59,17 @@ impl Lifetime {
         Self {
             until: until.map(|until| now + left(until)),
             asked: opaque.map(Asked::new),
-            ..Self::until_revoked(identifier, claims)
+            ..Self::standing(identifier, claims)
         }
     }
 
     /// The same for what outlives the credentials that it was begun with, as long as nobody takes them back.
     #[must_use]
-    pub fn until_revoked(identifier: &Arc<Identifier>, claims: Option<&Arc<Claims>>) -> Self {
+    pub fn until_revoked(identifier: &Arc<Identifier>, claims: &Arc<Claims>) -> Self {
+        Self::standing(identifier, Some(claims))
+    }
+
+    fn standing(identifier: &Arc<Identifier>, claims: Option<&Arc<Claims>>) -> Self {
         Self {
             claims: claims.cloned(),
             until: None,

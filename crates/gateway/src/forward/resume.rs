@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use base::error::CallError;
 use base::reply;
-use identity::{Identifier, Lifetime};
+use identity::Identifier;
 use mcp::call::Call;
 use mcp::method::Kind;
 use mcp::mrtr;
@@ -82,8 +82,7 @@ impl Resumption {
         let bond = Bond::new(&self.sender.route, &caller.principal, call, upstream.plan().deadlines.input);
         // So that whoever ends the server waits for it, as for any other call.
         let place = upstream.place().await?;
-        let until = |identifier| Lifetime::until_revoked(identifier, caller.claims.as_ref());
-        let lifetime = self.identifier.as_ref().map(until);
+        let lifetime = caller.until_revoked(self.identifier.as_ref());
         Ok(match self.suspended.resume(call, caller, (&bond, now(), lifetime)).await? {
             Resumed::Goes(mut relay) => {
                 relay.seat(place);
