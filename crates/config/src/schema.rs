@@ -1,9 +1,11 @@
 //! What the format is, made of the comments in `file`: for editors (JSON Schema), and for people (Markdown).
 
+use std::collections::BTreeMap;
+
 use schemars::Schema;
 use schemars::generate::SchemaSettings;
 use schemars::transform::{Transform, transform_subschemas};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::file::Config;
 
@@ -52,6 +54,20 @@ impl Transform for Polish {
                 schema.insert(key, value);
             }
         }
+        // In one order, whatever other crates have serde_json's objects do.
+        for names in ["properties", "$defs"] {
+            if let Some(Value::Object(members)) = schema.get_mut(names) {
+                sort(members);
+            }
+        }
+        if let Some(members) = schema.as_object_mut() {
+            sort(members);
+        }
         transform_subschemas(self, schema);
     }
+}
+
+fn sort(members: &mut Map<String, Value>) {
+    let sorted: BTreeMap<String, Value> = std::mem::take(members).into_iter().collect();
+    members.extend(sorted);
 }

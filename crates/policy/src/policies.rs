@@ -4,7 +4,7 @@
 //! call by those policies alone that look at it and whose scope fits. A policy that errs denies: Cedar itself would skip it.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::SystemTime;
 
 use auth::definition::Sort;
@@ -43,7 +43,12 @@ pub struct Policies {
     id: String,
     /// All that any of them looks at.
     reads: Reads,
-    named: HashSet<EntityUid>,
+    /// The groups that they name.
+    groups: HashSet<EntityUid>,
+    /// The things that they name, by server.
+    things: Vec<HashSet<String>>,
+    /// Whoever nobody vouches for.
+    nobody: OnceLock<Arc<Who>>,
     standings: Memory<Key, Shared>,
     callers: Memory<usize, (Weak<Claims>, Arc<Who>)>,
 }
@@ -93,15 +98,14 @@ impl Policies {
         let rules = load(&plan.sources)?;
         let mut reads = Reads::default();
         rules.iter().for_each(|rule| reads.add(&rule.reads));
-        let of_type = |name: &str| match name.strip_prefix("Mcp::") {
-            Some("Group") => Some("Group"),
-            Some("Tool") => Some("Tool"),
-            Some("Prompt") => Some("Prompt"),
-            Some("Resource") => Some("Resource"),
-            _ => None,
+        let groups = reads.named.iter().filter(|(of, _)| of == "Mcp::Group");
+        let groups = groups.map(|(_, id)| vocabulary().uid("Group", id)).collect();
+        let of_server = |server: &ServerFacts| {
+            let begins = format!("{}/", server.name);
+            let names = reads.named.iter().filter_map(|(_, id)| id.strip_prefix(&begins));
+            names.map(str::to_owned).collect()
         };
-        let named =
-            reads.named.iter().filter_map(|(of, id)| Some(vocabulary().uid(of_type(of)?, id))).collect();
+        let things = ground.servers.iter().map(of_server).collect();
         let texts = plan.sources.iter().flat_map(|source| [source.name.as_str(), &source.text]);
         let facts = format!("{:?}", (plan.enforce, plan.explain, ground));
         let id = Digest::of(texts.chain([facts.as_str()])).to_string();
@@ -116,7 +120,9 @@ impl Policies {
             clock,
             id,
             reads,
-            named,
+            groups,
+            things,
+            nobody: OnceLock::new(),
             standings: Memory::new(MOST_STANDINGS),
             callers: Memory::new(MOST_CALLERS),
         })
@@ -138,15 +144,19 @@ impl Policies {
     pub(crate) fn who(&self, principal: &Principal, claims: Option<&Arc<Claims>>) -> Arc<Who> {
         let make = || {
             let whose = (principal, claims.map(Arc::as_ref));
-            Arc::new(Who::new(whose, &self.issuers, (self.reads.caller, &self.named)))
+            Arc::new(Who::new(whose, &self.issuers, (self.reads.caller, &self.groups)))
         };
-        let Some(claims) = claims else { return make() };
+        let is_it = |who: &Who| who.uid.id().unescaped() == principal.id();
+        let Some(claims) = claims else {
+            let nobody = self.nobody.get_or_init(make);
+            return if is_it(nobody) { Arc::clone(nobody) } else { make() };
+        };
         let key = Arc::as_ptr(claims).addr();
         let known = || (Arc::downgrade(claims), make());
         let (of, who) = self.callers.get_or(&key, known);
         // The same place may have held another's. Whose uid differs is another, too.
-        let is_it = std::ptr::eq(of.as_ptr(), Arc::as_ptr(claims)) && of.strong_count() > 0;
-        if is_it && who.uid.id().unescaped() == principal.id() { who } else { make() }
+        let is_theirs = std::ptr::eq(of.as_ptr(), Arc::as_ptr(claims)) && of.strong_count() > 0;
+        if is_theirs && is_it(&who) { who } else { make() }
     }
 
     /// The thing that an action is about, if policies have a word for it.
@@ -172,7 +182,8 @@ impl Policies {
 
     fn class(&self, server: usize, thing: &Thing<'_>) -> Class {
         let is_tool = thing.sort == Sort::Tool;
-        let is_named = self.reads.name || self.named.contains(&thing.uid());
+        let is_named =
+            self.reads.name || self.things.get(server).is_some_and(|names| names.contains(thing.name));
         // What a tool takes is looked at where arguments are.
         let defined = self.reads.name || !self.reads.arguments.is_empty();
         let digest = thing.definition.filter(|_| defined).map(|of| Arc::clone(&of.digest));

@@ -20,7 +20,7 @@ use tokio::time::Duration;
 use upstream::{Answer, Order};
 
 use crate::caller::Caller;
-use crate::catalog::sight::sort;
+use crate::catalog::sight::{other_spelling, sort};
 use crate::catalog::{Catalog, Target};
 use crate::forward::filter::Admitted;
 use crate::forward::relay::{Errand, Relay};
@@ -63,7 +63,11 @@ impl Sender {
             era: Some(caller.era().name()),
             trace: trace.id(),
         };
-        Ok(self.gate.permit(&caller.principal, &Action { known, ..action })?)
+        let action = Action { known, ..action };
+        if let Some(other) = known.sort.and_then(|sort| other_spelling(sort, name?)) {
+            self.gate.permit(&caller.principal, &Action { name: Some(&other), ..action })?;
+        }
+        Ok(self.gate.permit(&caller.principal, &action)?)
     }
 
     /// Sends a call to its target. A refusal over mirrored headers means that our idea of the tool's schema is old:

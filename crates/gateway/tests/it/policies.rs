@@ -124,6 +124,7 @@ async fn every_way_leads_to_one_decision() {
             ("resources/read", r#""uri":"t://open""#, true),
             ("resources/read", r#""uri":"t://secret""#, false),
             ("resources/read", r#""uri":"t://secret/more""#, false),
+            ("resources/read", r#""uri":"T://secret""#, false),
             (
                 "completion/complete",
                 r#""ref":{"type":"ref/prompt","name":"admin"},"argument":{"name":"x","value":""}"#,
