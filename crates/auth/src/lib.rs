@@ -119,7 +119,10 @@ impl Gate {
             Rules::Testing(denials) => denials.of(principal).map_or_else(View::everything, View::without),
         };
         let decided = self.decides.as_ref().and_then(|decides| decides.view(principal, claims));
-        decided.map_or(view.clone(), |decided| view.decided(decided))
+        match decided {
+            Some(decided) => view.decided(decided),
+            None => view,
+        }
     }
 
     /// What leads anywhere for the principal: what it sees, and what it is told that it may not use.

@@ -249,7 +249,7 @@ impl Policies {
     /// What those say that look at what only a call has.
     fn vary(&self, varying: &Varying, (who, deed): (&Who, Deed), action: &Action<'_>) -> Verdict {
         let text = action.known.arguments.unwrap_or("{}");
-        let arguments = match self.arguments(varying, text) {
+        let arguments = match Self::arguments(varying, text) {
             Ok(arguments) => arguments,
             Err(why) => return Verdict::denied(why),
         };
@@ -287,7 +287,7 @@ impl Policies {
     }
 
     /// The arguments as policies see them, if any of those asked looks at them.
-    fn arguments(&self, varying: &Varying, text: &str) -> Result<Option<Arguments>, Why> {
+    fn arguments(varying: &Varying, text: &str) -> Result<Option<Arguments>, Why> {
         if varying.reads.arguments.is_empty() {
             return Ok(None);
         }

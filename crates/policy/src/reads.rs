@@ -8,6 +8,7 @@ use crate::pointers::Pointers;
 
 /// What a policy looks at beside its scope.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each says something of its own")]
 pub(crate) struct Reads {
     /// Which arguments.
     pub(crate) arguments: Pointers,
@@ -144,7 +145,7 @@ fn is_arguments(expression: &Value) -> bool {
 /// The entities that an expression is, if it is nothing but entities.
 fn entities(expression: &Value) -> Option<Vec<(String, String)>> {
     if let Some(all) = expression["Set"].as_array() {
-        return all.iter().map(|each| Some(entities(each)?.pop()?)).collect();
+        return all.iter().map(|each| entities(each)?.pop()).collect();
     }
     Some(vec![entity(&expression["Value"]["__entity"])?])
 }

@@ -64,10 +64,11 @@ impl Standing {
                 context(who, question.route, None),
                 None,
             );
+            let request = request.map_err(|error| error.to_string());
             request.map(|request| Authorizer::new().is_authorized(&request, set, &entities))
         };
         let fixed = set(rules.iter().filter(|rule| !rule.reads.varies()).map(|rule| &rule.policy));
-        let fixed = ask(&fixed).map_or_else(|error| erred("", &error.to_string()), |said| read(&said));
+        let fixed = ask(&fixed).map_or_else(|error| erred("", &error), |said| read(&said));
         let varying: Vec<&Rule> = rules.into_iter().filter(|rule| rule.reads.varies()).collect();
         if varying.is_empty() || matches!(fixed.why, Why::Forbidden(_) | Why::Erred { .. }) {
             let may_be = fixed.allowed;

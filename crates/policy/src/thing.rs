@@ -22,6 +22,7 @@ pub(crate) struct Thing<'a> {
 
 /// What a tool does, as policies see it: by the word of a trusted server, or else the worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(clippy::struct_excessive_bools, reason = "each says something of its own")]
 pub(crate) struct Flags {
     pub(crate) read_only: bool,
     pub(crate) destructive: bool,

@@ -7,10 +7,13 @@ use serde_json::{Value, json};
 
 use crate::stand::{Caller, Stand, anonymous, user};
 
+/// Whether a condition holds for a caller and arguments.
+type Holds = Box<dyn Fn(&Caller, &Value) -> bool>;
+
 /// A condition, and what it means.
 struct Meaning {
     text: String,
-    holds: Box<dyn Fn(&Caller, &Value) -> bool>,
+    holds: Holds,
 }
 
 fn at<'a>(arguments: &'a Value, pointer: &str) -> Option<&'a Value> {
@@ -28,7 +31,7 @@ fn of(number: usize, k: i64) -> Meaning {
         let tag = format!("context.arguments.getTag(\"{pointer}\")");
         format!("context.arguments.hasTag(\"{pointer}\") && {tag} has {member} && {tag}.{member}{rest}")
     };
-    let meaning = |text: String, holds: Box<dyn Fn(&Caller, &Value) -> bool>| Meaning { text, holds };
+    let meaning = |text: String, holds: Holds| Meaning { text, holds };
     match number % 9 {
         0 => meaning(
             tag("/n", "integer", &format!(" <= {k}")),

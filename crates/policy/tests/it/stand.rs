@@ -64,12 +64,7 @@ impl Stand {
     }
 
     pub(crate) fn of(plan: &PolicyPlan) -> Self {
-        match read(plan) {
-            Ok(policies) => Self { route: RoutePolicies(Arc::new(policies)) },
-            Err(faults) => {
-                panic!("{}", faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
-            }
-        }
+        Self { route: RoutePolicies(Arc::new(read(plan).unwrap())) }
     }
 
     /// What is said of a call: `bank/pay`.
