@@ -1,6 +1,6 @@
 //! What policies say, seen from outside.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 mod arguments;
 mod decisions;
