@@ -4,7 +4,7 @@
 use crate::node::At;
 use crate::read::{Entries, choice, table};
 use crate::template::Template;
-use crate::value::{Command, Count, Lasting, Moment, Size};
+use crate::value::{Command, Count, Lasting, Moment, Policies, Size};
 
 mod scopes;
 
@@ -13,6 +13,10 @@ pub(crate) use self::scopes::{Scope, WithoutScope};
 mod certificates;
 
 pub(crate) use self::certificates::{CertificateForm, CertificateName, Certificates, Proxy};
+
+mod route;
+
+pub(crate) use self::route::{Alphabet, Denials, Naming, PolicyMode, Prefix, Route};
 
 /// A list of plain texts.
 pub(crate) type Texts = Vec<At<String>>;
@@ -36,6 +40,15 @@ table! {
         /// machine, `"postgres://USER:PASSWORD@HOST:PORT/DATABASE"` for many. Without it, nothing is. It stands above the
         /// first table.
         store: Template,
+        /// Which policies say who may do what on routes that name none: the name of one that is built in, `"allow-all"`,
+        /// `"annotated"` or `"read-only"` (`portolan policy show` shows them); the path of a `.cedar` file, or of a directory, whose
+        /// `.cedar` files are read in the order of their names; or a list of these. With references. Without it, everybody who is let in
+        /// may use everything that a route shows. It stands above the first table, as the next two do.
+        policy: Policies,
+        /// What becomes of what policies deny.
+        policy_mode: PolicyMode = "enforce",
+        /// What callers are told of what policies deny.
+        denials: Denials = "hide",
         /// The keys that seal what is handed out.
         keys: Keys,
         /// Where the other processes that share the store reach this one.
@@ -158,6 +171,11 @@ table! {
         health_check: Lasting,
         /// At which replicas a server that is a program serves clients, where several share a store.
         replicas: Where = "each",
+        /// Whether policies may believe what it says of its tools in their annotations: that one only reads, for example. Without it,
+        /// they take each tool for one that may destroy something.
+        trusted: bool = false,
+        /// Words for all that it has, by which policies can speak of it.
+        tags: Texts,
         /// Leave the server out.
         disabled: bool = false,
     }
@@ -174,6 +192,8 @@ table! {
         rename: Names,
         /// The server's own name → the description that is shown.
         describe: Names,
+        /// Only of tools: a word → globs of the names of those that have it, so that policies can speak of them.
+        tags: Entries<Texts>,
     }
 }
 
@@ -281,54 +301,6 @@ choice! {
 }
 
 table! {
-    /// A path that leads to servers.
-    Route {
-        /// The path. One listener has each path once.
-        path: String = "/mcp",
-        /// The path at which clients of HTTP+SSE, the transport of 2024-11-05, open their streams. Without it, that
-        /// transport is not served. They are counted among `limits.streams`.
-        sse_path: String,
-        /// Names of the listeners that serve it. Without it, all.
-        listeners: Texts,
-        /// Names of its servers, in the order in which lists show them. Without it, all, in the order of the file.
-        upstreams: Texts,
-        /// How the names of several servers are told apart.
-        naming: Naming,
-        /// The most entries on one page of a list. Without it, a list of several servers is one page.
-        page_size: Count,
-        /// Whether what legacy clients are told in answer to a call is kept in the store, so that they can come back for it
-        /// (`Last-Event-ID`) when the replica that carried the call is gone. Each event then waits for the store.
-        durable_streams: bool = false,
-        /// How many objects and arrays of a message may lie in each other here. Without it, `limits.json_depth`.
-        json_depth: Count,
-        /// The URL at which clients reach it from outside, with references: what tokens are made for, and what proofs of possession are bound to.
-        /// With it, nothing is answered here without a token or a key that is good.
-        public_url: Template,
-        /// Names of the issuers that vouch for its callers.
-        issuers: Texts,
-        /// What else tokens may have as `aud` that are meant for it.
-        also_audiences: Texts,
-        /// Whether what its one issuer says of itself is shown at the origin, at `/.well-known/oauth-authorization-server`: there clients of
-        /// 2025-03-26 look for it. They do not say what a token is for, so that `audiences` or `also_audiences` must.
-        issuer_at_origin: bool = false,
-        /// The scopes that a client asks for when it logs in. Without it, none: it asks for more when it needs them.
-        initial_scopes: Texts,
-        /// Scope → what needs it.
-        scopes: Entries<Scope>,
-        /// What lists do with what a token lacks a scope for.
-        without_scope: WithoutScope = "hide",
-        /// Whether keys of Portolan's own are good here, which `portolan api-keys create` makes. They are kept in the store.
-        api_keys: bool = false,
-        /// Names of the certificates by which callers are known that send no token.
-        certificates: Texts,
-        /// Names of the proxies in front that say who calls.
-        proxies: Texts,
-        /// What becomes of proofs of possession (DPoP, RFC 9449).
-        dpop: Dpop = "accept",
-    }
-}
-
-table! {
     /// An authorization server, or another maker of signed tokens.
     #[schemars(extend("required" = ["url"]))]
     Issuer {
@@ -424,44 +396,6 @@ choice! {
         "require-nonce" => RequireNonce,
         /// Tokens that are bound to a key are not good.
         "off" => Off,
-    }
-}
-
-table! {
-    /// How public names are made of the servers' own names.
-    Naming {
-        /// Whether names begin with their server's prefix.
-        prefix: Prefix = "auto",
-        /// What stands between the prefix and the name.
-        separator: String = "__",
-        /// The most characters that a public name may have where a route has several servers. Longer ones are cut, and end
-        /// in a digest. If it is not written, a long prefix makes it longer, up to 64.
-        max_length: Count = 45,
-        /// Which characters public names have where a route has several servers.
-        alphabet: Alphabet = "safe",
-    }
-}
-
-choice! {
-    /// Which characters public names have.
-    Alphabet {
-        /// Letters, digits, `_` and `-`. A name with others is spelled with `_` in their place, and ends in a digest; so does
-        /// one of two names that differ only in case or in `-` and `_`, because clients take those for the same.
-        "safe" => Safe,
-        /// Those of the servers' own names.
-        "any" => Any,
-    }
-}
-
-choice! {
-    /// Whether names begin with their server's prefix.
-    Prefix {
-        /// If the route has several servers.
-        "auto" => Auto,
-        /// In any case.
-        "always" => Always,
-        /// In no case. A name that two servers have is then served by neither.
-        "never" => Never,
     }
 }
 

@@ -22,6 +22,7 @@ mod http;
 mod identity;
 mod listener;
 mod naming;
+mod policy;
 mod proxies;
 mod replicas;
 mod route;
@@ -74,7 +75,9 @@ impl Lowering<'_, '_> {
         let mut upstreams = self.upstreams(config);
         let issuers = self.issuers(config);
         self.identity_is_not_forwarded(config);
-        let routes = self.routes(config, &upstreams, limits.json_depth);
+        let server_facts = self.server_facts(config);
+        let routes = self.routes(config, (&upstreams, &server_facts), limits.json_depth);
+        self.policies_see(config, &routes);
         upstreams.retain(|upstream| self.findings.fault_of(&upstream.name.value).is_none());
         for plan in upstreams.iter_mut().filter_map(|upstream| upstream.plan.as_mut()) {
             // What one route lets through cannot be refused to its server because of another.
@@ -98,7 +101,7 @@ impl Lowering<'_, '_> {
             limits,
             // Known when everything has been looked at.
             left_out: Vec::new(),
-            server_facts: Vec::new(),
+            server_facts,
         }
     }
 

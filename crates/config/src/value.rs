@@ -32,6 +32,12 @@ pub(crate) struct Command {
     pub(crate) words: Vec<At<Template>>,
 }
 
+/// The name of a policy, or names of several.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Policies {
+    pub(crate) names: Vec<At<Template>>,
+}
+
 /// A value that has bounds.
 pub(crate) trait Bounded: Copy {
     /// What the plan takes.
@@ -212,6 +218,18 @@ impl Read for Command {
     }
 }
 
+impl Read for Policies {
+    const EXPECTED: &'static str = "the name or the path of a policy, or a list of these";
+
+    fn read(node: &Node, findings: &mut Findings<'_>) -> Result<Option<Self>, WrongKind> {
+        match &node.value {
+            Value::Text(_) => Ok(At::read(node, findings).map(|name| Self { names: vec![name] })),
+            Value::List(_) => Ok(At::<Vec<_>>::read(node, findings).map(|names| Self { names: names.value })),
+            _ => Err(WrongKind),
+        }
+    }
+}
+
 /// A schema of a few lines, which needs no name of its own.
 macro_rules! inline {
     ($kind:ty, $schema:tt) => {
@@ -236,6 +254,7 @@ inline!(Moment, { "type": "string", "format": "date-time" });
 inline!(Size, { "type": ["string", "integer"], "title": "size", "pattern": "^[0-9]+ *(B|KiB|MiB|GiB|kB|KB|MB|GB)?$", "minimum": 0 });
 inline!(Count, { "type": "integer", "minimum": 0 });
 inline!(Command, { "type": ["string", "array"], "items": { "type": "string" }, "minItems": 1 });
+inline!(Policies, { "type": ["string", "array"], "items": { "type": "string" }, "minItems": 1 });
 inline!(Template, { "type": "string" });
 
 #[cfg(test)]

@@ -4,12 +4,13 @@
 //! of a policy), `standing` (what is known before a call), `arguments` (what they see of a call).
 
 mod arguments;
-pub mod builtin;
+mod attach;
 mod context;
 mod fault;
 mod load;
 mod memory;
 mod number;
+mod places;
 mod pointers;
 mod policies;
 mod reads;
@@ -22,7 +23,9 @@ mod thing;
 mod verdict;
 mod who;
 
+pub use self::attach::{Attached, attach};
 pub use self::fault::PolicyFault;
+pub use self::places::PolicyPlace;
 pub use self::policies::{Ground, Policies};
 pub use self::schema::SCHEMA;
 pub use self::sight::{RoutePolicies, method_of};

@@ -8,6 +8,22 @@ use auth::definition::Sort;
 
 use crate::globs::Globs;
 
+/// The policies that are built in, from the widest: their names, and their texts.
+pub const BUILT_IN: [(&str, &str); 3] = [
+    ("allow-all", include_str!("policy/allow-all.cedar")),
+    ("annotated", include_str!("policy/annotated.cedar")),
+    ("read-only", include_str!("policy/read-only.cedar")),
+];
+
+/// How policies call Portolan's own keys: what callers that have one are vouched for by.
+pub const OWN_KEYS: &str = "api-keys";
+
+/// The text of the built-in policies of that name.
+#[must_use]
+pub fn built_in(name: &str) -> Option<&'static str> {
+    BUILT_IN.iter().find(|(of, _)| *of == name).map(|(_, text)| *text)
+}
+
 /// The policies of a route. Two that are the same decide the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyPlan {

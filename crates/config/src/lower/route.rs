@@ -1,6 +1,7 @@
 //! Routes: what they point at, and whether anything leads where it should.
 
 use base::plan::identity::{CertificatesPlan, ProxyPlan};
+use base::plan::policy::ServerFacts;
 use base::plan::{Naming, PrefixRule, RoutePlan};
 
 use super::identity::texts;
@@ -45,13 +46,14 @@ impl Lowering<'_, '_> {
     pub(super) fn routes(
         &mut self,
         config: &Config,
-        upstreams: &[Upstream],
+        (upstreams, facts): (&[Upstream], &[ServerFacts]),
         json_depth: usize,
     ) -> Vec<RoutePlan> {
         let entries = config.route.as_ref().map(|given| given.value.0.as_slice()).unwrap_or_default();
         let mut routes = Vec::new();
         let certificates = self.certificates(config);
         let proxies = self.proxies(config, &certificates);
+        let common = self.common_policy(config);
         if entries.is_empty() {
             let all: Vec<_> = upstreams.iter().filter(|upstream| !upstream.disabled).collect();
             let mut naming = Naming::default();
@@ -81,6 +83,10 @@ impl Lowering<'_, '_> {
                 decides: None,
             };
             plan.upstreams = names(&self.prefixes(&plan.naming, &all, None));
+            if let Some(named) = common.clone() {
+                self.something_is_trusted((DEFAULT_NAME, &named), &plan.upstreams, facts);
+                plan.policy = Some(named.0);
+            }
             routes.push(Written { plan, path: NOWHERE, sse_path: None, issuer_at_origin: None });
         }
         for entry in entries {
@@ -88,12 +94,14 @@ impl Lowering<'_, '_> {
             let Some(At { value: given, .. }) = &entry.value else { continue };
             let mut depth = json_depth;
             self.set(&mut depth, given.json_depth.as_ref(), JSON_DEPTHS);
-            routes.extend(self.route(
-                &entry.name,
-                given,
-                (config, upstreams, (&certificates, &proxies)),
-                depth,
-            ));
+            let named = self.route_policy(config, given, common.as_ref());
+            let around = (config, upstreams, (&*certificates, &*proxies));
+            let Some(mut route) = self.route(&entry.name, given, around, depth) else { continue };
+            if let Some(named) = named {
+                self.something_is_trusted((&entry.name.value, &named), &route.plan.upstreams, facts);
+                route.plan.policy = Some(named.0);
+            }
+            routes.push(route);
         }
         self.paths_are_single(&routes);
         self.origins_are_single(&routes);

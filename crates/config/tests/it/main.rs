@@ -23,6 +23,7 @@ mod listeners;
 mod mistakes;
 mod names;
 mod panics;
+mod policies;
 mod processes;
 mod reading;
 mod secrets;

@@ -45,7 +45,7 @@ fn a_key_that_resembles_none_is_told_with_all() {
       |
     3 | tools = { colour = 1 }
       |           ^^^^^^
-      = help: known here: "include", "exclude", "rename" and "describe"
+      = help: known here: "include", "exclude", "rename", "describe" and "tags"
     "#);
 }
 
