@@ -16,6 +16,8 @@ use crate::fault::Fault;
 use crate::keys::Keys;
 use crate::list::List;
 use crate::log::{Log, Voice};
+#[cfg(feature = "policy")]
+use crate::policy_command::PolicyCommand;
 use crate::print::Colours;
 use crate::prompt::Prompt;
 use crate::read::Read;
@@ -60,6 +62,8 @@ pub(crate) enum Command {
     Stdio(Stdio),
     Check(Check),
     Convert(Convert),
+    #[cfg(feature = "policy")]
+    Policy(PolicyCommand),
     Keys(Keys),
     ApiKeys(ApiKeys),
     #[command(visible_alias = "tokens")]
@@ -107,6 +111,8 @@ impl Command {
             Self::Stdio(stdio) => Box::pin(stdio.run(voice)).await,
             Self::Check(check) => Box::pin(check.run()).await,
             Self::Convert(convert) => convert.run(),
+            #[cfg(feature = "policy")]
+            Self::Policy(policy) => policy.run(voice),
             Self::Keys(keys) => Box::pin(keys.run(voice)).await,
             Self::ApiKeys(keys) => Box::pin(keys.run(voice)).await,
             Self::Token(token) => Box::pin(token.run(voice)).await,

@@ -180,7 +180,7 @@ fn whole(text: &str) -> Result<Vec<(String, String)>, Fault> {
 }
 
 /// The text that a value of an option stands for: itself, a file's, or stdin's.
-fn text_of(given: &str) -> Result<String, Fault> {
+pub(crate) fn text_of(given: &str) -> Result<String, Fault> {
     match given.strip_prefix('@') {
         Some(path) => file(path),
         None if given == "-" => stdin(),

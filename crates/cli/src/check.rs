@@ -1,13 +1,13 @@
 //! `portolan check`: every mistake of a configuration at once, and, if asked, whether its servers are there.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use base::fault::Why;
 use base::lasting::Lasting;
 use base::plan::{LeftOut, Plan, SchemaRule, UpstreamPlan};
-use config::Severity;
+use config::{Loaded, Severity};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use mcp::discover::Discovered;
@@ -20,6 +20,7 @@ use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::gated::{self, Offered};
 use crate::inherit::Inheriting;
+use crate::policies::{self, Decided};
 use crate::print::{self, Paint};
 use crate::serve::configuration::left_out;
 use crate::{discover, issuers, list, outside};
@@ -51,7 +52,8 @@ impl Check {
     /// Checks.
     pub(crate) async fn run(self) -> Result<Exit, Fault> {
         let inherit = self.inheriting.inherit();
-        let loaded = config::load_with(&self.config, &outside::ProcessEnvironment, &inherit);
+        let mut loaded = config::load_with(&self.config, &outside::ProcessEnvironment, &inherit);
+        let decided = decide(&mut loaded, &self.config);
         let colour = Paint::stderr().is_on();
         for found in &loaded.diagnostics {
             print::err(&format!("{}\n", found.render(colour)));
@@ -68,9 +70,36 @@ impl Check {
         let servers = number(plan.upstreams.len(), "server").unwrap_or_default();
         let with = if found.is_empty() { String::new() } else { format!(", with {found}") };
         let left_out = left_out(&plan).map(|names| format!("; left out: {names}")).unwrap_or_default();
-        print::out(format!("{path} can be used{with}: {servers}{left_out}\n"))?;
+        let policies: String = decided.iter().map(said).collect();
+        print::out(format!("{path} can be used{with}: {servers}{left_out}{policies}\n"))?;
         if self.connect { connect(plan).await } else { Ok(Exit::Ok) }
     }
+}
+
+/// Lets policies decide, and adds what is wrong with them to what was found.
+fn decide(loaded: &mut Loaded, config: &Path) -> Vec<Decided> {
+    let Some(plan) = &mut loaded.plan else { return Vec::new() };
+    let decided = match policies::attach(plan, config) {
+        Ok(decided) => decided,
+        Err(faults) => {
+            loaded.plan = None;
+            loaded.diagnostics.extend(faults);
+            return Vec::new();
+        }
+    };
+    for one in &decided {
+        let warnings = one.strangers.iter().map(|stranger| one.warning(stranger, config));
+        loaded.diagnostics.extend(warnings);
+    }
+    decided
+}
+
+fn said(decided: &Decided) -> String {
+    let policies = match decided.count {
+        1 => "1 policy".to_owned(),
+        count => format!("{count} policies"),
+    };
+    format!("; {policies} for route {:?}", decided.route)
 }
 
 fn number(count: usize, what: &str) -> Option<String> {

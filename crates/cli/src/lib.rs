@@ -38,6 +38,9 @@ mod machine;
 mod meant;
 mod outside;
 mod peer;
+mod policies;
+#[cfg(feature = "policy")]
+mod policy_command;
 mod print;
 mod prompt;
 mod read;

@@ -13,7 +13,8 @@ use crate::fault::Fault;
 use crate::inherit::Inheriting;
 use crate::log::Voice;
 use crate::meant::instead;
-use crate::serve::configuration::Configuration;
+use crate::policies;
+use crate::serve::configuration::{Configuration, say};
 use crate::words::{Target, Words, find_program};
 
 /// The servers that a command speaks to.
@@ -29,6 +30,11 @@ pub(crate) struct Targets {
 
 /// A plan with one route to these servers.
 fn over(upstreams: Vec<UpstreamPlan>, naming: Naming) -> Plan {
+    under(None, upstreams, naming)
+}
+
+/// The same, of which only that can be used which is decided so for the route that they are of.
+fn under(of: Option<&RoutePlan>, upstreams: Vec<UpstreamPlan>, naming: Naming) -> Plan {
     let route = RoutePlan {
         name: "only".to_owned(),
         listeners: Vec::new(),
@@ -41,8 +47,8 @@ fn over(upstreams: Vec<UpstreamPlan>, naming: Naming) -> Plan {
         json_depth: Limits::JSON_DEPTH,
         tells_of_changes: false,
         resource: None,
-        policy: None,
-        decides: None,
+        policy: of.and_then(|of| of.policy.clone()),
+        decides: of.and_then(|of| of.decides.clone()),
     };
     Plan { routes: vec![route], upstreams, ..Plan::default() }
 }
@@ -63,7 +69,11 @@ impl Targets {
         let configuration = Configuration { inheriting: inheriting.clone(), ..Configuration::at(path) };
         let loaded = configuration.read();
         // Warnings are for who serves it: who asks one thing of it hears what is in the way of that.
-        if let Some(whole) = loaded.plan {
+        if let Some(mut whole) = loaded.plan {
+            if let Err(faults) = policies::attach(&mut whole, path) {
+                say(&faults, Voice::Person);
+                return Err(Fault::Config(path.display().to_string()));
+            }
             let plan = first_route(&whole)?;
             let is_route = whole.routes.len() > 1;
             return Ok(Self { plan, file: Some((path.clone(), whole)), is_route });
@@ -119,8 +129,9 @@ impl Targets {
             )));
         };
         let of = |route: &&RoutePlan| route.upstreams.iter().any(|one| one == name);
-        let naming = whole.routes.iter().find(of).map(|route| route.naming.clone()).unwrap_or_default();
-        self.plan = over(vec![server.clone()], Naming { prefix: PrefixRule::Never, ..naming });
+        let route = whole.routes.iter().find(of);
+        let naming = route.map(|route| route.naming.clone()).unwrap_or_default();
+        self.plan = under(route, vec![server.clone()], Naming { prefix: PrefixRule::Never, ..naming });
         self.is_route = false;
         Ok(())
     }
@@ -139,7 +150,7 @@ impl Targets {
         let mut owners = self.plan.upstreams.iter().filter(owns);
         if let (Some(owner), None) = (owners.next(), owners.next()) {
             let naming = Naming { prefix: PrefixRule::Always, ..route.naming.clone() };
-            self.plan = over(vec![owner.clone()], naming);
+            self.plan = under(Some(route), vec![owner.clone()], naming);
             self.is_route = false;
         }
     }
@@ -250,6 +261,7 @@ fn first_route(whole: &Plan) -> Result<Plan, Fault> {
         return Err(Fault::usage("the configuration has no route").hint("name one of its servers"));
     };
     let named = |name: &String| whole.upstreams.iter().find(|one| one.name == *name).cloned();
-    let plan = over(route.upstreams.iter().filter_map(named).collect(), route.naming.clone());
+    let servers = route.upstreams.iter().filter_map(named).collect();
+    let plan = under(Some(route), servers, route.naming.clone());
     Ok(Plan { left_out: whole.left_out.clone(), ..plan })
 }

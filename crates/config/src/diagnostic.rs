@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// One mistake, or one thing that is allowed and hardly meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,6 +104,26 @@ fn floor(text: &str, at: usize) -> usize {
 }
 
 impl Diagnostic {
+    /// An error in another file than the configuration: its text, and line and column there, from 1.
+    #[must_use]
+    pub fn elsewhere(
+        path: &Path,
+        (text, at): (&str, Option<(usize, usize)>),
+        message: String,
+        help: Option<String>,
+    ) -> Self {
+        let place = at.map(|(line, column)| {
+            let before = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum::<usize>();
+            let rest = text.get(before..).unwrap_or_default();
+            let within =
+                rest.char_indices().nth(column.saturating_sub(1)).map_or(rest.len(), |(offset, _)| offset);
+            let start = before + within;
+            Place::locate(text, start..start, &[])
+        });
+        let (severity, labels) = (Severity::Error, Vec::new());
+        Self { severity, message, help, path: path.to_owned(), place, labels }
+    }
+
     /// Where and what, in one line, for a log.
     #[must_use]
     pub fn line(&self) -> String {

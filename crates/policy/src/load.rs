@@ -46,6 +46,11 @@ pub(crate) fn load(sources: &[PolicySource]) -> Result<Vec<Rule>, Vec<PolicyFaul
             help: Some("`portolan policy new` writes one to begin with".to_owned()),
         });
     }
+    // The validator has no order of its own.
+    faults.sort_by(|one, other| {
+        let place = |fault: &PolicyFault| sources.iter().position(|source| source.name == fault.source);
+        (place(one), one.at, &one.text).cmp(&(place(other), other.at, &other.text))
+    });
     if faults.is_empty() { Ok(rules) } else { Err(faults) }
 }
 

@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use base::plan::Plan;
-use config::{Loaded, Severity};
+use config::{Diagnostic, Loaded, Severity};
 use transport::net::Address;
 
 use crate::fault::Fault;
 use crate::inherit::Inheriting;
 use crate::log::Voice;
-use crate::{outside, print};
+use crate::{outside, policies, print};
 
 /// A file, and what is to be put in the place of what it says.
 #[derive(Debug)]
@@ -54,15 +54,13 @@ impl Configuration {
 
     /// Says everything that is wrong with what was read.
     pub(crate) fn judge(&self, loaded: Loaded, voice: Voice) -> Result<Plan, Fault> {
-        let colour = print::Paint::stderr().is_on();
-        for found in &loaded.diagnostics {
-            match (voice, found.severity) {
-                (Voice::Person, _) => print::err(&format!("{}\n", found.render(colour))),
-                (Voice::Machine, Severity::Error) => tracing::error!(help = found.help, "{}", found.line()),
-                (Voice::Machine, Severity::Warning) => tracing::warn!(help = found.help, "{}", found.line()),
-            }
+        say(&loaded.diagnostics, voice);
+        let unusable = || Fault::Config(self.path.display().to_string());
+        let mut plan = loaded.plan.ok_or_else(unusable)?;
+        if let Err(faults) = policies::attach(&mut plan, &self.path) {
+            say(&faults, voice);
+            return Err(unusable());
         }
-        let mut plan = loaded.plan.ok_or_else(|| Fault::Config(self.path.display().to_string()))?;
         if let Some(names) = left_out(&plan).filter(|_| self.strict) {
             let path = self.path.display();
             return Err(Fault::Config(format!("{path}, of which --strict does not leave out {names},")));
@@ -96,6 +94,18 @@ impl Configuration {
             plan.limits.drain_delay = delay;
         }
         Ok(plan)
+    }
+}
+
+/// Says what is wrong with a configuration.
+pub(crate) fn say(found: &[Diagnostic], voice: Voice) {
+    let colour = print::Paint::stderr().is_on();
+    for found in found {
+        match (voice, found.severity) {
+            (Voice::Person, _) => print::err(&format!("{}\n", found.render(colour))),
+            (Voice::Machine, Severity::Error) => tracing::error!(help = found.help, "{}", found.line()),
+            (Voice::Machine, Severity::Warning) => tracing::warn!(help = found.help, "{}", found.line()),
+        }
     }
 }
 

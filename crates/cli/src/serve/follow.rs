@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::hash::{DefaultHasher, Hasher as _};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -145,6 +145,9 @@ fn nothing(error: &io::Error) -> Look {
 fn find(path: &Path, before: Option<&Look>) -> io::Result<Look> {
     // Asked before it is opened: to open a pipe would wait for somebody to write.
     let found = fs::metadata(path)?;
+    if found.is_dir() {
+        return Ok(Look { content: Content::Text(names(path)?), mark: None });
+    }
     if !found.is_file() {
         return Ok(Look { content: Content::Stream, mark: None });
     }
@@ -156,6 +159,18 @@ fn find(path: &Path, before: Option<&Look>) -> io::Result<Look> {
     let age = now().duration_since(SystemTime::UNIX_EPOCH + changed).unwrap_or_default();
     let content = Content::Text(digest(File::open(path)?)?);
     Ok(Look { content, mark: (age > SETTLED).then_some(mark) })
+}
+
+/// Stands for which files are in a directory that a configuration reads, which are policies. What else is there, such as what an
+/// editor leaves for a moment, is no matter.
+fn names(directory: &Path) -> io::Result<u64> {
+    let names = fs::read_dir(directory)?.map(|entry| entry.map(|entry| entry.file_name()));
+    let mut names = names.collect::<io::Result<Vec<_>>>()?;
+    names.retain(|name| Path::new(name).extension().is_some_and(|ending| ending == "cedar"));
+    names.sort();
+    let mut hasher = DefaultHasher::new();
+    names.hash(&mut hasher);
+    Ok(hasher.finish())
 }
 
 /// Stands for a text. Nobody gains anything by finding two with the same digest: who can write the file can write anything.
@@ -264,6 +279,18 @@ mod tests {
         let content = Content::Text(7);
         scene.followed.read.insert(scene.file.clone(), Look { content, mark: Some(mark) });
         assert!(!scene.look() && !scene.look(), "what was known of it still holds");
+    }
+
+    #[tokio::test]
+    async fn of_a_directory_the_policies_count() {
+        let mut scene = Scene::new("unused");
+        fs::remove_file(&scene.file).unwrap();
+        fs::create_dir(&scene.file).unwrap();
+        assert!(!scene.look() && scene.look());
+        fs::write(scene.file.join(".a.cedar.swp"), "").unwrap();
+        assert!(!scene.look() && !scene.look());
+        fs::write(scene.file.join("a.cedar"), "").unwrap();
+        assert!(!scene.look() && scene.look());
     }
 
     #[tokio::test]

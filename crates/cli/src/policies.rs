@@ -1,0 +1,95 @@
+//! Lets the policies of a configuration decide on its routes. A build without the feature `policy` refuses a configuration that
+//! has some: to serve it without them would allow what they deny.
+
+use std::path::Path;
+
+use base::plan::Plan;
+use config::{Diagnostic, Severity};
+
+/// The policies of a route, for who checks them.
+#[derive(Debug)]
+pub(crate) struct Decided {
+    /// The route's name.
+    pub(crate) route: String,
+    /// How many there are.
+    pub(crate) count: usize,
+    /// What they name that no server of the configuration can have.
+    pub(crate) strangers: Vec<String>,
+}
+
+impl Decided {
+    /// What there is to say of a name that no server can have.
+    pub(crate) fn warning(&self, stranger: &str, config: &Path) -> Diagnostic {
+        let text =
+            format!("the policies of route {:?} name {stranger}, which is of no server here", self.route);
+        let help = "they call a server by the name of its table, and a tool SERVER/TOOL";
+        let found = Diagnostic::elsewhere(config, ("", None), text, Some(help.to_owned()));
+        Diagnostic { severity: Severity::Warning, ..found }
+    }
+}
+
+/// Lets them decide; `config` is the file that names them.
+///
+/// # Errors
+/// Everything that is wrong with them.
+#[cfg(feature = "policy")]
+pub(crate) fn attach(plan: &mut Plan, config: &Path) -> Result<Vec<Decided>, Vec<Diagnostic>> {
+    use std::sync::Arc;
+
+    let clock: Arc<dyn base::clock::Clock> = Arc::new(base::clock::SystemClock);
+    let attached = match policy::attach(plan, store::revocations::API_KEYS, &clock) {
+        Ok(attached) => attached,
+        Err(faults) => {
+            let sources: Vec<_> = (plan.routes.iter())
+                .filter_map(|route| route.policy.as_ref())
+                .flat_map(|policy| policy.sources.iter().cloned())
+                .collect();
+            return Err(faults.iter().map(|fault| told(fault, &sources, config)).collect());
+        }
+    };
+    let has = |stranger: &String| {
+        let named = stranger.split_once("::\"").map_or("", |(_, rest)| rest.trim_end_matches('"'));
+        plan.server_facts.iter().any(|server| named.split('/').next() == Some(&server.name))
+    };
+    let decided = |one: policy::Attached| Decided {
+        route: one.route,
+        count: one.policies.ids().count(),
+        strangers: one.policies.strangers().into_iter().filter(|name| !has(name)).collect(),
+    };
+    Ok(attached.into_iter().map(decided).collect())
+}
+
+/// Lets them decide; `config` is the file that names them.
+///
+/// # Errors
+/// When there are any.
+#[cfg(not(feature = "policy"))]
+pub(crate) fn attach(plan: &mut Plan, config: &Path) -> Result<Vec<Decided>, Vec<Diagnostic>> {
+    let Some(route) = plan.routes.iter().find(|route| route.policy.is_some()) else { return Ok(Vec::new()) };
+    let text =
+        format!("route {:?} has policies, and this build of Portolan knows nothing of policies", route.name);
+    let help = "take the usual build of Portolan; this one was made without the feature `policy`";
+    Err(vec![Diagnostic::elsewhere(config, ("", None), text, Some(help.to_owned()))])
+}
+
+/// What is wrong with policies, as mistakes of a configuration are told.
+#[cfg(feature = "policy")]
+pub(crate) fn told(
+    fault: &policy::PolicyFault,
+    sources: &[base::plan::policy::PolicySource],
+    config: &Path,
+) -> Diagnostic {
+    let text = sources.iter().find(|source| source.name == fault.source).map(|source| &*source.text);
+    let place = (text.unwrap_or_default(), fault.at);
+    Diagnostic::elsewhere(&beside(config, &fault.source), place, fault.text.clone(), fault.help.clone())
+}
+
+/// The path of a file that a configuration names.
+#[cfg(feature = "policy")]
+pub(crate) fn beside(config: &Path, name: &str) -> std::path::PathBuf {
+    match config.parent() {
+        _ if base::plan::policy::built_in(name).is_some() => name.into(),
+        Some(directory) => directory.join(name),
+        None => name.into(),
+    }
+}

@@ -1,0 +1,183 @@
+//! `portolan policy`: who may do what, looked at without serving anybody.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use base::clock::SystemClock;
+use base::plan::policy::{BUILT_IN, PolicyPlan, PolicySource, built_in};
+use config::Diagnostic;
+
+use crate::exit::Exit;
+use crate::fault::Fault;
+use crate::log::Voice;
+use crate::meant::instead;
+use crate::serve::configuration::{Configuration, say};
+use crate::{policies, print};
+
+mod explain;
+mod question;
+mod starter;
+mod table;
+
+use self::explain::Explain;
+use self::starter::New;
+use self::table::Test;
+
+/// Write, check and try out policies: who may do what
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  portolan policy show read-only
+  portolan policy new rules.cedar
+  portolan policy check portolan.toml
+  portolan policy explain portolan.toml --as alice --tool github/create_issue
+  portolan policy test cases.toml")]
+pub(crate) struct PolicyCommand {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    Show(ShowBuiltIn),
+    New(New),
+    Check(CheckPolicies),
+    Explain(Box<Explain>),
+    Test(Test),
+    /// Print what policies can speak of: the schema, for editors and the tools of Cedar
+    #[command(after_help = "Example:\n  portolan policy schema > portolan.cedarschema")]
+    Schema,
+}
+
+/// Show the policies that are built in, as Cedar text
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  portolan policy show
+  portolan policy show read-only > rules.cedar")]
+struct ShowBuiltIn {
+    /// Which; without it, all
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
+}
+
+/// Check policies: say every mistake, with its line
+///
+/// Ends with 0 if they are good and with 3 if not.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  portolan policy check portolan.toml
+  portolan policy check rules.cedar")]
+struct CheckPolicies {
+    /// A configuration with policies, or .cedar files
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+}
+
+impl PolicyCommand {
+    /// Does it.
+    pub(crate) fn run(self, voice: Voice) -> Result<Exit, Fault> {
+        match self.what {
+            What::Schema => print::out(policy::SCHEMA).map(|()| Exit::Ok),
+            What::Show(show) => show.run(),
+            What::New(new) => new.run(),
+            What::Check(check) => check.run(voice),
+            What::Explain(explain) => explain.run(voice),
+            What::Test(test) => test.run(voice),
+        }
+    }
+}
+
+impl ShowBuiltIn {
+    fn run(self) -> Result<Exit, Fault> {
+        match self.name.as_deref() {
+            Some(name) => {
+                let text = built_in(name).ok_or_else(|| {
+                    let known = BUILT_IN.map(|(name, _)| name);
+                    Fault::usage(format!("no policy {name:?} is built in")).hint(instead(
+                        name,
+                        &known,
+                        "there are",
+                    ))
+                })?;
+                print::out(text)?;
+            }
+            None => {
+                let all = BUILT_IN.map(|(name, text)| format!("// policy = {name:?}\n{text}"));
+                print::out(all.join("\n"))?;
+            }
+        }
+        Ok(Exit::Ok)
+    }
+}
+
+impl CheckPolicies {
+    fn run(self, voice: Voice) -> Result<Exit, Fault> {
+        let mut bad = None;
+        for path in &self.files {
+            let checked = if path.extension().is_some_and(|ending| ending == "cedar") {
+                check_file(path, voice)?
+            } else {
+                check_configuration(path, voice)?
+            };
+            match checked {
+                Some(said) => print::out(format!("{}: {said}\n", path.display()))?,
+                None => bad = Some(path),
+            }
+        }
+        match bad {
+            Some(path) => Err(Fault::Config(path.display().to_string())),
+            None => Ok(Exit::Ok),
+        }
+    }
+}
+
+/// What there is to say of a file of policies, unless something is wrong with it, which is said.
+fn check_file(path: &Path, voice: Voice) -> Result<Option<String>, Fault> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Fault::usage(format!("{} cannot be read: {error}", path.display())))?;
+    let source = PolicySource { name: path.display().to_string(), text: text.into() };
+    let plan = PolicyPlan { sources: vec![source], enforce: true, explain: false };
+    let ground = policy::Ground { route: "", servers: &[], issuers: &[] };
+    match policy::Policies::new(&plan, ground, Arc::new(SystemClock)) {
+        Ok(policies) => Ok(Some(number(policies.ids().count()))),
+        Err(faults) => {
+            // Its name is its path already.
+            let told: Vec<Diagnostic> =
+                faults.iter().map(|fault| policies::told(fault, &plan.sources, Path::new(""))).collect();
+            say(&told, voice);
+            Ok(None)
+        }
+    }
+}
+
+/// The same of those of a configuration.
+fn check_configuration(path: &Path, voice: Voice) -> Result<Option<String>, Fault> {
+    let configuration = Configuration::at(path);
+    let loaded = configuration.read();
+    let Some(mut plan) = loaded.plan else {
+        say(&loaded.diagnostics, voice);
+        return Ok(None);
+    };
+    let decided = match policies::attach(&mut plan, path) {
+        Ok(decided) => decided,
+        Err(faults) => {
+            say(&faults, voice);
+            return Ok(None);
+        }
+    };
+    if decided.is_empty() {
+        let fault = Fault::usage(format!("{} has no policies", path.display()));
+        return Err(fault.hint("policy = \"read-only\" above the first table, or in a route"));
+    }
+    let said = |one: &policies::Decided| format!("{} for route {:?}", number(one.count), one.route);
+    for (one, stranger) in decided.iter().flat_map(|one| one.strangers.iter().map(move |name| (one, name))) {
+        say(&[one.warning(stranger, path)], voice);
+    }
+    Ok(Some(decided.iter().map(said).collect::<Vec<_>>().join(", ")))
+}
+
+fn number(count: usize) -> String {
+    if count == 1 { "1 policy is good".to_owned() } else { format!("{count} policies are good") }
+}

@@ -1,0 +1,216 @@
+//! Something that somebody would do, and what policies say of it.
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use auth::definition::Sort;
+use auth::{Action, Claims, Known, Principal};
+use base::clock::{Clock, SystemClock};
+use base::define::define;
+use base::plan::Plan;
+use base::plan::policy::OWN_KEYS;
+use mcp::json::quote;
+use policy::{Attached, Policies, Verdict, method_of};
+use store::revocations::API_KEYS;
+
+use crate::fault::Fault;
+use crate::log::Voice;
+use crate::meant::instead;
+use crate::serve::configuration::Configuration;
+
+/// A question to policies.
+#[derive(Debug, Default)]
+pub(crate) struct Question {
+    pub(crate) route: Option<String>,
+    /// Nobody is known without it.
+    pub(crate) subject: Option<String>,
+    pub(crate) issuer: Option<String>,
+    pub(crate) client: Option<String>,
+    pub(crate) groups: Vec<String>,
+    pub(crate) scopes: Vec<String>,
+    pub(crate) acr: Option<String>,
+    pub(crate) tool: Option<String>,
+    pub(crate) prompt: Option<String>,
+    pub(crate) resource: Option<String>,
+    /// JSON.
+    pub(crate) args: Option<String>,
+    /// JSON.
+    pub(crate) annotations: Option<String>,
+    pub(crate) address: Option<IpAddr>,
+    pub(crate) now: Option<SystemTime>,
+}
+
+/// What policies say.
+#[derive(Debug)]
+pub(crate) struct Decision {
+    pub(crate) verdict: Verdict,
+    pub(crate) route: String,
+    pub(crate) enforced: bool,
+    pub(crate) policies: Arc<Policies>,
+    /// Who would do what.
+    pub(crate) deed: String,
+}
+
+/// A configuration whose policies can be asked.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    plan: Plan,
+    attached: Vec<Attached>,
+    clock: Arc<Stopped>,
+}
+
+/// A clock that can be set.
+#[derive(Debug, Default)]
+struct Stopped(Mutex<Option<SystemTime>>);
+
+impl Clock for Stopped {
+    fn now(&self) -> SystemTime {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).unwrap_or_else(|| SystemClock.now())
+    }
+}
+
+impl Opened {
+    /// Reads it.
+    pub(crate) fn read(path: &Path, voice: Voice) -> Result<Self, Fault> {
+        let mut plan = Configuration::at(path).load(voice)?;
+        let clock = Arc::new(Stopped::default());
+        let shared: Arc<dyn Clock> = Arc::<Stopped>::clone(&clock);
+        // What is wrong with them was said above.
+        let attached = policy::attach(&mut plan, API_KEYS, &shared)
+            .map_err(|_told| Fault::Config(path.display().to_string()))?;
+        if attached.is_empty() {
+            return Err(Fault::usage(format!("{} has no policies", path.display()))
+                .hint("policy = \"read-only\" above the first table, or in a route"));
+        }
+        Ok(Self { plan, attached, clock })
+    }
+
+    /// Asks.
+    pub(crate) fn ask(&self, question: &Question) -> Result<Decision, Fault> {
+        let attached = self.route(question.route.as_deref())?;
+        let (sort, word, thing) = question.thing()?;
+        let (server, name) = thing.split_once('/').filter(|(_, name)| !name.is_empty()).ok_or_else(|| {
+            Fault::usage(format!("{thing:?} does not say of which server")).hint("write SERVER/NAME")
+        })?;
+        let claims = question.claims(&self.plan)?.map(Arc::new);
+        let principal = claims.as_ref().map_or_else(Principal::anonymous, |claims| self.principal(claims));
+        let upstream: Arc<str> = server.into();
+        let annotations = question.annotations.as_deref().unwrap_or("{}");
+        let definition =
+            Arc::new(define(&format!("{{\"name\":{},\"annotations\":{annotations}}}", quote(name))));
+        let known = Known {
+            claims: claims.as_ref(),
+            sort: Some(sort),
+            definition: Some(&definition),
+            arguments: question.args.as_deref(),
+            address: question.address,
+            ..Known::default()
+        };
+        *self.clock.0.lock().unwrap_or_else(PoisonError::into_inner) = question.now;
+        let action = Action { known, ..Action::new(method_of(sort), &upstream, Some(name)) };
+        let verdict = attached.policies.verdict(&principal, &action).ok_or_else(|| {
+            let route = self.plan.routes.iter().find(|route| route.name == attached.route);
+            let servers: Vec<_> =
+                route.iter().flat_map(|route| &route.upstreams).map(String::as_str).collect();
+            Fault::usage(format!("route {:?} has no server {server:?}", attached.route)).hint(instead(
+                server,
+                &servers,
+                "its servers are",
+            ))
+        })?;
+        let who = question.subject.as_deref().unwrap_or("somebody unknown");
+        let route = self.plan.routes.iter().find(|route| route.name == attached.route);
+        Ok(Decision {
+            verdict,
+            enforced: route.and_then(|route| route.policy.as_ref()).is_none_or(|policy| policy.enforce),
+            route: attached.route.clone(),
+            policies: Arc::clone(&attached.policies),
+            deed: format!("{who} {word} {thing} on route {}", attached.route),
+        })
+    }
+
+    fn route(&self, named: Option<&str>) -> Result<&Attached, Fault> {
+        let names: Vec<_> = self.attached.iter().map(|one| one.route.as_str()).collect();
+        match (named, self.attached.as_slice()) {
+            (None, [only]) => Ok(only),
+            (None, _) => Err(Fault::usage("several routes have policies")
+                .hint(format!("say which, with --route: {}", names.join(", ")))),
+            (Some(named), all) => all.iter().find(|one| one.route == named).ok_or_else(|| {
+                Fault::usage(format!("no route {named:?} has policies")).hint(instead(
+                    named,
+                    &names,
+                    "those that have some are",
+                ))
+            }),
+        }
+    }
+
+    fn principal(&self, claims: &Claims) -> Principal {
+        if claims.issuer == API_KEYS {
+            return Principal::of_key(&claims.subject);
+        }
+        let issuer = self.plan.issuers.iter().find(|issuer| issuer.issuer == claims.issuer);
+        let by_client = issuer.is_some_and(|issuer| issuer.principal_by_client);
+        Principal::of(&claims.issuer, &claims.subject, claims.client.as_deref().filter(|_| by_client))
+    }
+}
+
+impl Question {
+    fn thing(&self) -> Result<(Sort, &'static str, &str), Fault> {
+        let tool = self.tool.as_deref().map(|name| (Sort::Tool, "calls", name));
+        let prompt = self.prompt.as_deref().map(|name| (Sort::Prompt, "gets", name));
+        let resource = self.resource.as_deref().map(|uri| (Sort::Resource, "reads", uri));
+        let mut all = [tool, prompt, resource].into_iter().flatten();
+        match (all.next(), all.next()) {
+            (Some(one), None) => Ok(one),
+            _ => Err(Fault::usage("it is about one tool, prompt or resource")
+                .hint("--tool SERVER/NAME, --prompt SERVER/NAME or --resource SERVER/URI")),
+        }
+    }
+
+    /// What would be said of who asks.
+    fn claims(&self, plan: &Plan) -> Result<Option<Claims>, Fault> {
+        let Some(subject) = &self.subject else {
+            let is_said = self.issuer.is_some() || !self.groups.is_empty() || !self.scopes.is_empty();
+            return if is_said {
+                Err(Fault::usage("of somebody unknown nothing is known")
+                    .hint("say who it is, with --as NAME"))
+            } else {
+                Ok(None)
+            };
+        };
+        let issuer = match (self.issuer.as_deref(), plan.issuers.as_slice()) {
+            (Some(OWN_KEYS), _) => API_KEYS.to_owned(),
+            // By these names policies know who is vouched for so.
+            (Some(named), _) if named.starts_with("certificates:") || named.starts_with("proxy:") => {
+                named.to_owned()
+            }
+            (Some(named), all) => {
+                let known: Vec<_> = all.iter().map(|issuer| issuer.name.as_str()).collect();
+                let found = all.iter().find(|issuer| issuer.name == named);
+                found.map(|issuer| issuer.issuer.clone()).ok_or_else(|| {
+                    let help = "beside api-keys, certificates:NAME and proxy:NAME there are";
+                    Fault::usage(format!("there is no issuer {named:?}")).hint(instead(named, &known, help))
+                })?
+            }
+            (None, [only]) => only.issuer.clone(),
+            (None, _) => {
+                let names: Vec<_> = plan.issuers.iter().map(|issuer| issuer.name.as_str()).collect();
+                let names = names.into_iter().chain([OWN_KEYS]).collect::<Vec<_>>().join(", ");
+                return Err(Fault::usage("nobody is said to vouch for that one")
+                    .hint(format!("say who, with --issuer: {names}")));
+            }
+        };
+        Ok(Some(Claims {
+            issuer,
+            subject: subject.clone(),
+            client: self.client.clone(),
+            groups: self.groups.clone(),
+            scopes: self.scopes.clone(),
+            acr: self.acr.clone(),
+            ..Claims::default()
+        }))
+    }
+}
