@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
-use base::clock::SystemClock;
+use base::clock::{Clock, SystemClock};
 use base::plan::{Plan, Reach};
 use base::sink::Sinks;
 use base::world::World;
@@ -78,6 +78,7 @@ fn beside() -> &'static Path {
             ("cert.pem", own.pem()),
             ("key.pem", own.key_pem()),
             ("clients.pem", authority.pem()),
+            ("rules.cedar", include_str!("../src/policy_command/starter.cedar").to_owned()),
         ];
         for (name, text) in texts {
             std::fs::write(files.path().join(name), text).unwrap();
@@ -91,7 +92,11 @@ fn load(block: &Block, name: &str) -> Plan {
     let source = config::Source { path: beside().join(name), text: block.text.clone() };
     let loaded = config::load_text(source, &variable);
     let said: String = loaded.diagnostics.iter().map(ToString::to_string).collect();
-    loaded.plan.unwrap_or_else(|| panic!("{}:\n{said}", block.at))
+    let mut plan = loaded.plan.unwrap_or_else(|| panic!("{}:\n{said}", block.at));
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let attached = policy::attach(&mut plan, "api-key", &clock);
+    assert!(attached.is_ok(), "{}: {attached:?}", block.at);
+    plan
 }
 
 fn world(plan: &Plan) -> World {

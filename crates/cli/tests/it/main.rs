@@ -18,6 +18,8 @@ mod issued;
 mod lists;
 mod mistakes;
 mod odd_http;
+#[cfg(feature = "policy")]
+mod policies;
 mod processes;
 mod program;
 mod reloading;
