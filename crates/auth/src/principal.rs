@@ -1,6 +1,7 @@
 //! Who makes a call, and what says so.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::SystemTime;
 
@@ -94,24 +95,26 @@ pub enum Peer<'a> {
 pub struct Identity {
     /// Who it is.
     pub principal: Principal,
-    /// Until when the credentials are good. Nothing ends by it yet: there is no gate whose credentials end.
+    /// Until when the credentials are good.
     pub until: Option<SystemTime>,
     /// What was said of the caller by whoever vouches for it; nothing where nobody does.
     pub claims: Option<Arc<Claims>>,
+    /// Where its connection comes from, where somebody decides by it.
+    pub address: Option<IpAddr>,
 }
 
 impl Identity {
     /// The one identity of an endpoint without identity.
     #[must_use]
     pub fn anonymous() -> Self {
-        Self { principal: Principal::anonymous(), until: None, claims: None }
+        Self { principal: Principal::anonymous(), until: None, claims: None, address: None }
     }
 
     /// An identity that another replica has found out, and says under the seal of all replicas: credentials may be good
     /// once only, so they are not looked at twice.
     #[must_use]
     pub fn told_by_replica(principal: &str, until: Option<SystemTime>, claims: Option<Claims>) -> Self {
-        Self { principal: Principal::named(principal), until, claims: claims.map(Arc::new) }
+        Self { principal: Principal::named(principal), until, claims: claims.map(Arc::new), address: None }
     }
 }
 

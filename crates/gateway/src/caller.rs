@@ -1,5 +1,6 @@
 //! Who makes a call: found once per request by its listener, and borrowed by everything below.
 
+use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::SystemTime;
 
@@ -18,6 +19,8 @@ pub(crate) struct Caller {
     pub(crate) until: Option<SystemTime>,
     /// What is known of who it is.
     pub(crate) claims: Option<Arc<Claims>>,
+    /// Where its connection comes from, where somebody decides by it.
+    pub(crate) address: Option<IpAddr>,
     /// What the client has declared, as far as the route carries it.
     pub(crate) facts: ClientFacts,
     /// All that it has declared, if that is more.
@@ -48,6 +51,7 @@ impl Caller {
             principal: identity.principal.clone(),
             until: identity.until,
             claims: identity.claims.clone(),
+            address: identity.address,
             facts,
             declared: None,
             revision,
@@ -84,6 +88,7 @@ impl Caller {
             principal: self.principal.clone(),
             until: self.until,
             claims: self.claims.clone(),
+            address: self.address,
             facts: self.facts.clone(),
             declared: None,
             revision: self.revision,

@@ -119,7 +119,7 @@ impl Listener {
                 let connection = protected::connection(exchange);
                 let credentials = Credentials { headers, method, target, connection };
                 match endpoint.route.gate.identify(credentials).await {
-                    Ok(identity) => identity,
+                    Ok(identity) => protected::with_address(&endpoint.route, identity, &exchange.peer),
                     Err(refusal) => return protected::refuse(&endpoint.route, refusal, opens_sse),
                 }
             }

@@ -185,7 +185,12 @@ impl Heard {
             jti: Some(facts.id.clone()),
             ..Claims::default()
         };
-        Ok(Identity { principal: Principal::of_key(&facts.principal), until, claims: Some(Arc::new(claims)) })
+        Ok(Identity {
+            principal: Principal::of_key(&facts.principal),
+            until,
+            claims: Some(Arc::new(claims)),
+            address: None,
+        })
     }
 }
 

@@ -101,7 +101,7 @@ pub(crate) fn take(
     let issuer = issuer_name(&plan.name);
     let principal = Principal::of(&issuer, &says.subject, None);
     let claims = Claims { issuer, subject: says.subject, scopes: plan.scopes.clone(), ..Claims::default() };
-    Ok((Identity { principal, until: Some(until), claims: Some(Arc::new(claims)) }, until))
+    Ok((Identity { principal, until: Some(until), claims: Some(Arc::new(claims)), address: None }, until))
 }
 
 /// What vouches for callers by certificates has no URL for a name, so it is no issuer of tokens.

@@ -135,7 +135,7 @@ impl Fronting {
             groups: groups.map(str::to_owned).collect(),
             ..Claims::default()
         };
-        Ok(Some(Identity { principal, until: None, claims: Some(Arc::new(claims)) }))
+        Ok(Some(Identity { principal, until: None, claims: Some(Arc::new(claims)), address: None }))
     }
 }
 

@@ -90,7 +90,10 @@ impl Measure<'_> {
             }
             _ => Principal::of(&claims.issuer, &claims.subject, None),
         };
-        Ok(Verified { identity: Identity { principal, until, claims: Some(Arc::new(claims)) }, bound })
+        Ok(Verified {
+            identity: Identity { principal, until, claims: Some(Arc::new(claims)), address: None },
+            bound,
+        })
     }
 
     pub(crate) fn issuer_matches(&self, members: &Object<'_>, word: Word) -> Result<(), TokenFault> {

@@ -152,7 +152,8 @@ mod tests {
     fn known(subject: &str, until: u64, generation: u64) -> Known {
         let claims = Claims { subject: subject.to_owned(), ..Claims::default() };
         let principal = Principal::of("issuer", subject, None);
-        let identity = Identity { principal, until: Some(at(until)), claims: Some(Arc::new(claims)) };
+        let identity =
+            Identity { principal, until: Some(at(until)), claims: Some(Arc::new(claims)), address: None };
         let verified = Arc::new(Verified { identity, bound: Binding::default() });
         Known { verified, until: at(until), issuer: 0, generation: Some(generation) }
     }

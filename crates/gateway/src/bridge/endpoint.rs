@@ -386,7 +386,8 @@ impl Endpoint {
             let of = (principal, said.map(Arc::as_ref));
             identifier.lacks_for_uri(of, Kind::Resource, uri).map_or(Ok(()), Err)?;
         }
-        let known = Known { claims: said, era: Some("legacy"), ..Known::default() };
+        let address = claims.identity.address;
+        let known = Known { claims: said, address, era: Some("legacy"), ..Known::default() };
         let upstream = member.upstream.label();
         let action = Action { method: "resources/subscribe", upstream, name: Some(&own), known };
         drop(gate.permit(principal, &action)?);

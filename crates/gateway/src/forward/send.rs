@@ -59,7 +59,7 @@ impl Sender {
             definition: name.and_then(|name| index.definition(call.kind(), name)),
             arguments: call.arguments(),
             as_task: tasks::is_wanted(call),
-            address: None,
+            address: caller.address,
             era: Some(caller.era().name()),
             trace: trace.id(),
         };

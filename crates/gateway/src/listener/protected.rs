@@ -67,6 +67,18 @@ pub(super) fn connection(exchange: &Exchange) -> Connection<'_> {
     }
 }
 
+/// The same with where the connection comes from, where somebody decides by that.
+pub(super) fn with_address(route: &Route, identity: Identity, peer: &Address) -> Identity {
+    if !route.gate.decides() {
+        return identity;
+    }
+    let address = match peer {
+        Address::Tcp(host, _) => host.parse().ok(),
+        Address::Unix(_) => None,
+    };
+    Identity { address, ..identity }
+}
+
 /// What is answered to whom the gate does not let in, at the path of the route's HTTP+SSE streams or at its own.
 pub(super) fn refuse(route: &Route, refusal: Refusal, at_sse: bool) -> Response<ReplyBody> {
     let challenge = route.identifier.as_ref().and_then(|identifier| identifier.challenge(&refusal, at_sse));

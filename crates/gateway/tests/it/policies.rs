@@ -257,3 +257,30 @@ async fn other_policies_count_from_the_next_call_on() {
     assert!(json::at(&answer(&mut door, "tools/call", drop).await, &["result"]).is_some());
     assert_eq!(names(&mut door, "tools/list", "tools", "name").await, ["look", "pay", "drop"]);
 }
+
+/// Where a connection comes from, and what its client speaks.
+#[tokio::test(start_paused = true)]
+async fn what_only_a_call_has_reaches_policies() {
+    let text = r#"
+        permit (principal, action == Mcp::Action::"call", resource == Mcp::Tool::"a/look")
+        when { context has address && context.address.isLoopback() };
+        permit (principal, action == Mcp::Action::"call", resource == Mcp::Tool::"a/pay")
+        when { context.era == "legacy" };
+        permit (principal, action == Mcp::Action::"call", resource == Mcp::Tool::"a/drop")
+        when { context has trace && context.trace == "0af7651916cd43dd8448eb211c80319c" };"#;
+    let (running, _servers) = behind(&["a"], decider(text, (true, false))).await;
+    for kind in Kind::ALL {
+        let mut door = Door::open(kind, &running).await;
+        let over_http = matches!(kind, Kind::ModernHttp | Kind::LegacyHttp);
+        for (tool, is_allowed) in [("look", over_http), ("pay", !kind.is_modern()), ("drop", false)] {
+            let text = answer(&mut door, "tools/call", &format!(r#""name":"{tool}""#)).await;
+            assert_eq!(json::at(&text, &["error"]).is_none(), is_allowed, "{kind:?} {tool}: {text}");
+        }
+    }
+    let body = ask::body("1", "tools/call", r#""name":"drop""#);
+    let mut headers = ask::mirrored(&body);
+    headers.push(("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()));
+    let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let text = running.client.post(&headers, body.as_bytes()).await.response().await;
+    assert!(json::at(&text, &["result"]).is_some(), "{text}");
+}

@@ -2,7 +2,8 @@
 
 use auth::Refusal;
 use auth::definition::Sort;
-use policy::{Why, builtin};
+use base::plan::policy::built_in;
+use policy::Why;
 
 use crate::stand::{Stand, anonymous, plan, tool, user};
 
@@ -48,7 +49,7 @@ fn two_who_have_one_place_in_memory_one_after_the_other_are_two() {
 
 #[test]
 fn what_is_built_in_says_what_its_name_does() {
-    let of = |name: &str| Stand::new(builtin::text(name).unwrap());
+    let of = |name: &str| Stand::new(built_in(name).unwrap());
     let (all, annotated, reading) = (of("allow-all"), of("annotated"), of("read-only"));
     let tools = [("get", READS), ("add", HARMLESS), ("pay", "")];
     let may = |stand: &Stand, server: &str| {

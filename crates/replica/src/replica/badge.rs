@@ -70,7 +70,7 @@ pub fn show(
     }
     let until = identity.until.and_then(|until| until.duration_since(SystemTime::UNIX_EPOCH).ok());
     let payload = format!(
-        r#"{{"from":{},"digest":"{}","principal":{}{}{}}}"#,
+        r#"{{"from":{},"digest":"{}","principal":{}{}{}{}}}"#,
         json::quote(&replica.id()),
         digest(to, &headers, body),
         json::quote(identity.principal.id()),
@@ -79,7 +79,8 @@ pub fn show(
             .claims
             .as_ref()
             .map(|claims| format!(r#","claims":{}"#, claims.to_json()))
-            .unwrap_or_default()
+            .unwrap_or_default(),
+        identity.address.map(|address| format!(r#","address":"{address}""#)).unwrap_or_default(),
     );
     let bound = Bound { purpose: &purpose(receiver), principal: EVERYBODY };
     let token = replica.world.seal.seal(bound, replica.world.clock.now() + GOOD, payload.as_bytes())?;
@@ -153,7 +154,8 @@ impl SeenBadges {
         let identity = match member("principal") {
             Some(principal) => {
                 let until = until.map(|until| SystemTime::UNIX_EPOCH + until);
-                Identity::told_by_replica(&principal, until, claims)
+                let address = member("address").and_then(|address| address.parse().ok());
+                Identity { address, ..Identity::told_by_replica(&principal, until, claims) }
             }
             None => Identity::anonymous(),
         };
@@ -236,6 +238,7 @@ mod tests {
         let post = (&Method::POST, "/mcp");
         let until = SystemTime::UNIX_EPOCH + Duration::from_secs(2_000_000_000);
         let whose = Identity::told_by_replica("https://id.example#\"a\"", Some(until), Some(claims()));
+        let whose = Identity { address: Some("192.0.2.1".parse().unwrap()), ..whose };
         let mut sent = HeaderMap::new();
         sent.insert(HOST, HeaderValue::from_static("client.example"));
         sent.insert("mcp-session-id", HeaderValue::from_static("s"));
