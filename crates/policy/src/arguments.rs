@@ -4,6 +4,7 @@
 //! Nothing a caller writes may mean two things: a member that stands twice in one object, however it is spelled, is refused, at
 //! any depth. Nothing is dropped in silence: what is too much is said.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use mcp::json::{self, JsonFault, Step};
@@ -47,9 +48,18 @@ pub(crate) struct Value {
 pub(crate) enum ArgumentsFault {
     #[error("{0}")]
     Json(#[from] JsonFault),
-    /// Two readers could read two things.
-    #[error("the member {0:?} stands more than once")]
-    Twice(String),
+    /// Two readers could read two things: some do not look at capitals.
+    #[error("a member stands more than once in one object")]
+    Twice,
+    /// Some servers take it for the other.
+    #[error("a member is one that a policy reads, but for its capitals")]
+    Capitals,
+    /// It is as good as a whole number to many servers, and to policies it is none.
+    #[error("a number is written so that it can be read as two")]
+    Number,
+    /// Some servers take the first element of a list for the object.
+    #[error("the arguments are no object")]
+    NoObject,
 }
 
 impl Value {
@@ -73,10 +83,32 @@ impl Arguments {
         Self { values: BTreeMap::new(), complete: true }
     }
 
+    /// Those of a call: an object, if there are any.
+    pub(crate) fn of_call(text: &str, wanted: &Pointers) -> Result<Self, ArgumentsFault> {
+        match json::Kind::of(text.trim_start()) {
+            json::Kind::Object => Self::read(text, wanted),
+            json::Kind::Null => Ok(Self::none()),
+            _ => Err(ArgumentsFault::NoObject),
+        }
+    }
+
+    /// Whether a number is none of the decimals that policies can have.
+    pub(crate) fn lacks_a_decimal(&self) -> bool {
+        self.values
+            .values()
+            .any(|value| ["integer", "number"].contains(&value.kind) && value.decimal.is_none())
+    }
+
     /// Reads what is wanted of the arguments that `text` holds.
     pub(crate) fn read(text: &str, wanted: &Pointers) -> Result<Self, ArgumentsFault> {
-        let mut reading =
-            Reading { wanted, found: Self::none(), open: Vec::new(), pointer: String::new(), bytes: 0 };
+        let mut reading = Reading {
+            wanted,
+            folded: wanted.named.iter().map(|pointer| pointer.to_lowercase()).collect(),
+            found: Self::none(),
+            open: Vec::new(),
+            pointer: String::new(),
+            bytes: 0,
+        };
         json::walk(text, |step| reading.take(step))?;
         Ok(reading.found)
     }
@@ -85,6 +117,8 @@ impl Arguments {
 /// What is known in mid-text.
 struct Reading<'w, 'a> {
     wanted: &'w Pointers,
+    /// The pointers that are wanted, in small letters.
+    folded: BTreeSet<String>,
     found: Arguments,
     open: Vec<Open<'a>>,
     /// Where the next value stands.
@@ -108,13 +142,13 @@ struct Open<'a> {
 /// The names of one object so far.
 #[derive(Default)]
 struct Names<'a> {
-    few: Vec<std::borrow::Cow<'a, str>>,
-    many: BTreeSet<std::borrow::Cow<'a, str>>,
+    few: Vec<Cow<'a, str>>,
+    many: BTreeSet<Cow<'a, str>>,
 }
 
 impl<'a> Names<'a> {
     /// Whether it is new.
-    fn add(&mut self, name: std::borrow::Cow<'a, str>) -> bool {
+    fn add(&mut self, name: Cow<'a, str>) -> bool {
         if self.many.is_empty() && self.few.len() < FEW {
             let is_new = !self.few.contains(&name);
             self.few.push(name);
@@ -133,7 +167,7 @@ impl<'a> Reading<'_, 'a> {
             Step::Array => self.begin(false),
             Step::Scalar(raw) => {
                 self.enter();
-                self.scalar(raw);
+                self.scalar(raw)?;
             }
             Step::End => self.end(),
         }
@@ -151,7 +185,13 @@ impl<'a> Reading<'_, 'a> {
         pointers::push(&mut self.pointer, &name);
         open.size += 1;
         self.found.complete &= is_text || !self.wanted.all;
-        if open.names.add(name.clone()) { Ok(()) } else { Err(ArgumentsFault::Twice(name.into_owned())) }
+        if !open.names.add(fold(name)) {
+            return Err(ArgumentsFault::Twice);
+        }
+        if !self.wants() && self.folded.contains(&*fold(self.pointer.as_str().into())) {
+            return Err(ArgumentsFault::Capitals);
+        }
+        Ok(())
     }
 
     /// A value begins: of an array, the next element.
@@ -199,15 +239,15 @@ impl<'a> Reading<'_, 'a> {
         }
     }
 
-    fn scalar(&mut self, raw: &str) {
+    fn scalar(&mut self, raw: &str) -> Result<(), ArgumentsFault> {
         let kind = json::Kind::of(raw);
         if kind == json::Kind::String {
             self.string(raw);
-            return;
+            return Ok(());
         }
         self.no_text();
         if !self.wants() {
-            return;
+            return Ok(());
         }
         let mut value = Value::of("null");
         match kind {
@@ -220,14 +260,19 @@ impl<'a> Reading<'_, 'a> {
                 value.kind = if number.integer.is_some() { "integer" } else { "number" };
                 value.integer = number.integer;
                 value.decimal = number.decimal;
+                let float: f64 = raw.parse().unwrap_or(f64::NAN);
+                if number.integer.is_none() && (float.fract() == 0.0 || !float.is_finite()) {
+                    return Err(ArgumentsFault::Number);
+                }
                 if !self.pays(raw.len()) {
-                    return;
+                    return Ok(());
                 }
                 value.text = Some(raw.to_owned());
             }
             _ => {}
         }
         self.show(value);
+        Ok(())
     }
 
     fn string(&mut self, raw: &str) {
@@ -243,7 +288,9 @@ impl<'a> Reading<'_, 'a> {
             return;
         };
         if collects {
-            if self.pays(text.len()) {
+            let size = self.open.last().map_or(0, |open| open.size);
+            self.found.complete &= size <= MOST_LEAVES;
+            if size <= MOST_LEAVES && self.pays(text.len()) {
                 let texts = self.open.last_mut().and_then(|open| open.texts.as_mut());
                 texts.map(|texts| texts.insert(text.clone().into_owned())).unwrap_or_default();
             } else {
@@ -277,6 +324,11 @@ impl<'a> Reading<'_, 'a> {
             self.found.complete = false;
         }
     }
+}
+
+/// The name in small letters.
+fn fold(name: Cow<'_, str>) -> Cow<'_, str> {
+    if name.chars().any(char::is_uppercase) { name.to_lowercase().into() } else { name }
 }
 
 /// Whether nothing in a path or URL leads elsewhere than it seems: no `..`, no empty part but after the scheme, no escaped dot,
@@ -367,16 +419,36 @@ mod tests {
             r#"{"a":1,"\u0061":1}"#,
             r#"{"x":[{"y":{"b":1,"c":2,"b":3}}]}"#,
             r#"{"\ud800":1,"\ud800":2}"#,
+            r#"{"a":1,"A":1}"#,
+            r#"{"x":{"\u00e4":1,"\u00c4":1}}"#,
         ] {
-            let fault = Arguments::read(text, &of(&["/other"])).unwrap_err();
-            assert!(matches!(fault, ArgumentsFault::Twice(_)), "{text}: {fault}");
+            assert_eq!(Arguments::read(text, &of(&["/other"])), Err(ArgumentsFault::Twice), "{text}");
         }
         let names: Vec<_> = (0..40).map(|n| format!("\"m{n}\":0")).collect();
         assert!(Arguments::read(&format!("{{{}}}", names.join(",")), &all()).is_ok());
         let twice = format!("{{{},\"m3\":0}}", names.join(","));
-        assert_eq!(Arguments::read(&twice, &all()), Err(ArgumentsFault::Twice("m3".to_owned())));
+        assert_eq!(Arguments::read(&twice, &all()), Err(ArgumentsFault::Twice));
         // Two objects may have the same names.
         assert!(Arguments::read(r#"[{"a":1},{"a":{"a":1}}]"#, &all()).is_ok());
+    }
+
+    #[test]
+    fn what_some_servers_take_for_another_is_refused() {
+        let fault = |text: &str, pointer: &str| Arguments::of_call(text, &of(&[pointer])).err();
+        assert_eq!(fault(r#"{"AMOUNT":1}"#, "/amount"), Some(ArgumentsFault::Capitals));
+        assert_eq!(fault(r#"{"to":{"Name":1}}"#, "/to/name"), Some(ArgumentsFault::Capitals));
+        assert_eq!(fault(r#"{"amount":1,"Other":1}"#, "/amount"), None);
+        for number in ["2000.00000000000000000001", "18446744073709551616", "1e400", "9223372036854775808"] {
+            assert_eq!(fault(&format!(r#"{{"n":{number}}}"#), "/n"), Some(ArgumentsFault::Number), "{number}");
+            assert_eq!(fault(&format!(r#"{{"m":{number}}}"#), "/n"), None, "nobody reads it");
+        }
+        for number in ["1.5", "1e3", "2000.0", "0.30000000000000004"] {
+            assert_eq!(fault(&format!(r#"{{"n":{number}}}"#), "/n"), None, "{number}");
+        }
+        assert!(read(r#"{"n":0.30000000000000004}"#, &of(&["/n"])).lacks_a_decimal());
+        assert!(!read(r#"{"n":0.3,"m":0.30000000000000004}"#, &of(&["/n"])).lacks_a_decimal());
+        assert_eq!(fault(r#"[{"n":1}]"#, "/n"), Some(ArgumentsFault::NoObject));
+        assert_eq!(fault("null", "/n"), None);
     }
 
     #[test]

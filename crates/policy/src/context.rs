@@ -19,14 +19,17 @@ pub(crate) struct Moment<'a> {
 }
 
 /// The context of a request: that of the caller, and of the call, if there is one.
-pub(crate) fn context(who: &Who, route: &str, moment: Option<&Moment<'_>>) -> Context {
+///
+/// # Errors
+/// When a value is none that Cedar can have: nothing may be decided without it.
+pub(crate) fn context(who: &Who, route: &str, moment: Option<&Moment<'_>>) -> Result<Context, String> {
     let text = |value: &str| Expression::new_string(value.to_owned());
     let set = |values: &[String]| Expression::new_set(values.iter().map(|value| text(value)));
     let mut members = vec![("scopes", set(&who.scopes)), ("amr", set(&who.amr)), ("route", text(route))];
     members.extend(who.acr.as_deref().map(|acr| ("acr", text(acr))));
     if let Some(moment) = moment {
         members.push(("now", Expression::new_datetime(base::moment::write(moment.now))));
-        members.extend(moment.address.map(|address| ("address", Expression::new_ip(address.to_string()))));
+        members.extend(moment.address.map(|address| ("address", Expression::new_ip(address.to_canonical().to_string()))));
         members.push(("era", text(moment.era)));
         members.extend(moment.trace.map(|trace| ("trace", text(trace))));
         if let Some((uid, complete)) = moment.arguments {
@@ -34,8 +37,6 @@ pub(crate) fn context(who: &Who, route: &str, moment: Option<&Moment<'_>>) -> Co
             members.push(("complete", Expression::new_bool(complete)));
         }
     }
-    // Names stand once, and none of the values can err: times and addresses are written as Cedar reads them. If one did, what
-    // looks at it would err, and deny.
     Context::from_pairs(members.into_iter().map(|(name, value)| (name.to_owned(), value)))
-        .unwrap_or_else(|_impossible| Context::empty())
+        .map_err(|error| error.to_string())
 }

@@ -30,6 +30,8 @@ use crate::who::{Issuers, Who};
 /// How many decisions, and how many callers, are remembered at least.
 const MOST_STANDINGS: usize = 32 * 1024;
 const MOST_CALLERS: usize = 8 * 1024;
+/// What has a longer name is decided anew each time.
+const LONGEST_NAME: usize = 1024;
 
 /// The policies of one route.
 #[derive(Debug)]
@@ -177,6 +179,10 @@ impl Policies {
         let class = self.class(server, &thing);
         let key = Key { who: Arc::clone(&who.key), deed, class };
         let question = Question { rules: &self.rules, who, deed, thing, route: &self.route };
+        // Callers can make up names; what a server lists, they cannot.
+        if thing.name.len() > LONGEST_NAME || (thing.definition.is_none() && key.class.itself.is_some()) {
+            return Arc::new(Standing::of(&question));
+        }
         self.standings.get_or(&key, || Arc::new(Standing::of(&question)))
     }
 
@@ -254,20 +260,22 @@ impl Policies {
             Err(why) => return Verdict::denied(why),
         };
         let uid = vocabulary().uid("Arguments", "");
-        let mut entities = varying.entities.clone();
+        let erred = |text: String| Verdict::denied(Why::Erred { id: String::new(), text });
         let complete = arguments.as_ref().is_none_or(|arguments| arguments.complete);
+        // Who calls is told at each call: others share what is remembered.
+        let mut more = vec![who.entity.clone()];
         if let Some(arguments) = &arguments {
             let tags = arguments.values.iter().map(|(pointer, value)| (pointer.clone(), expression(value)));
             let none: [(String, Expression); 0] = [];
-            let entity = Entity::new_with_tags(uid.clone(), none, [], tags);
-            let added = entity
-                .map_err(|error| error.to_string())
-                .and_then(|entity| entities.add_entities([entity], None).map_err(|error| error.to_string()));
-            entities = match added {
-                Ok(entities) => entities,
-                Err(text) => return Verdict::denied(Why::Erred { id: String::new(), text }),
-            };
+            match Entity::new_with_tags(uid.clone(), none, [], tags) {
+                Ok(entity) => more.push(entity),
+                Err(error) => return erred(error.to_string()),
+            }
         }
+        let entities = match standing::with(&varying.entities, more) {
+            Ok(entities) => entities,
+            Err(text) => return erred(text),
+        };
         let moment = Moment {
             now: self.clock.now(),
             address: action.known.address,
@@ -275,14 +283,17 @@ impl Policies {
             trace: action.known.trace,
             arguments: Some((&uid, complete)),
         };
-        let context = context(who, &self.route, Some(&moment));
+        let context = match context(who, &self.route, Some(&moment)) {
+            Ok(context) => context,
+            Err(text) => return erred(text),
+        };
         let action = vocabulary().action(deed);
         match Request::new(who.uid.clone(), action, varying.what.clone(), context, None) {
             Ok(request) => {
                 let said = Authorizer::new().is_authorized(&request, &varying.set, &entities);
                 standing::read(&said)
             }
-            Err(error) => Verdict::denied(Why::Erred { id: String::new(), text: error.to_string() }),
+            Err(error) => erred(error.to_string()),
         }
     }
 
@@ -291,10 +302,13 @@ impl Policies {
         if varying.reads.arguments.is_empty() {
             return Ok(None);
         }
-        let arguments = Arguments::read(text, &varying.reads.arguments)
+        let arguments = Arguments::of_call(text, &varying.reads.arguments)
             .map_err(|fault| Why::Arguments(fault.to_string()))?;
+        if varying.reads.decimals && arguments.lacks_a_decimal() {
+            return Err(Why::Arguments("a number has more than four digits after the point".to_owned()));
+        }
         match &varying.shape {
-            Some(Ok(shape)) => shape.check(text).map_err(Why::Arguments)?,
+            Some(Ok(shape)) => shape.check(&arguments).map_err(Why::Arguments)?,
             Some(Err(fault)) => return Err(Why::Schema(fault.clone())),
             None => {}
         }

@@ -12,6 +12,8 @@ use crate::pointers::Pointers;
 pub(crate) struct Reads {
     /// Which arguments.
     pub(crate) arguments: Pointers,
+    /// Whether any of them as a decimal.
+    pub(crate) decimals: bool,
     /// Whether it asks if they are all there.
     pub(crate) complete: bool,
     /// Whether something else that only a call has: its time, its place, its client's era.
@@ -38,6 +40,7 @@ impl Reads {
 
     pub(crate) fn add(&mut self, other: &Self) {
         self.arguments.add(&other.arguments);
+        self.decimals |= other.decimals;
         self.complete |= other.complete;
         self.call |= other.call;
         self.caller |= other.caller;
@@ -78,6 +81,10 @@ impl Reads {
             "." | "has" if is_var(left, "resource") => {
                 self.name |= !operands["attr"].as_str().is_some_and(|attr| COMMON.contains(&attr));
             }
+            "." | "has" if operands["attr"].as_str() == Some("decimal") => {
+                self.decimals = true;
+                self.look(left);
+            }
             "getTag" | "hasTag" if is_arguments(left) => match right["Value"].as_str() {
                 Some(pointer) => {
                     self.arguments.named.insert(pointer.to_owned());
@@ -90,11 +97,14 @@ impl Reads {
             // Which groups and tags there are is looked at where what is named is compared.
             "in" | "==" | "!=" if is_var(left, "principal") && names_groups(right) => self.look(right),
             "in" | "==" | "!=" if is_var(left, "resource") && names_things(right) => self.look(right),
-            "is" if is_var(left, "principal") || is_var(left, "resource") => match &operands["in"] {
-                Value::Null => {}
-                within if names_groups(within) || names_things(within) => self.look(within),
-                _ => self.look(&operands["in"]),
-            },
+            "is" if is_var(left, "principal") => {
+                self.caller |= !operands["in"].is_null() && !names_groups(&operands["in"]);
+                self.look(&operands["in"]);
+            }
+            "is" if is_var(left, "resource") => {
+                self.name |= !operands["in"].is_null() && !names_things(&operands["in"]);
+                self.look(&operands["in"]);
+            }
             _ => self.look(operands),
         }
     }
@@ -190,6 +200,8 @@ mod tests {
         let groups = of(r#"principal in [Mcp::Group::"a/x", Mcp::Group::"a/y"]"#);
         assert!(!groups.caller && groups.named.len() == 2);
         assert!(of(r#"principal in Mcp::User::"x""#).caller);
+        assert!(of(r#"principal is Mcp::User in Mcp::User::"x""#).caller);
+        assert!(!of(r#"principal is Mcp::User in Mcp::Group::"a/x""#).caller);
         assert!(of("[principal].contains(principal)").caller);
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use auth::definition::Sort;
-use cedar_policy::{Authorizer, Decision, Entities, EntityUid, PolicySet, Request, Response};
+use cedar_policy::{Authorizer, Decision, Entities, Entity, EntityUid, PolicySet, Request, Response};
 
 use crate::context::context;
 use crate::reads::Reads;
@@ -30,7 +30,7 @@ pub(crate) struct Standing {
 pub(crate) struct Varying {
     pub(crate) set: PolicySet,
     pub(crate) reads: Reads,
-    /// Whether all that read arguments ask if they are all there.
+    /// Whether all that read arguments permit, and ask if they are all there.
     pub(crate) all_ask: bool,
     pub(crate) entities: Entities,
     pub(crate) what: EntityUid,
@@ -54,14 +54,14 @@ impl Standing {
         let concerns =
             |rule: &&Rule| rule.deeds.contains(&question.deed) && rule.may_concern(&who.names, &names);
         let rules: Vec<&Rule> = question.rules.iter().filter(concerns).collect();
-        let entities = entities(who, &thing);
+        let fixed_entities = entities(&thing);
+        let entities = with(&fixed_entities, [who.entity.clone()]).unwrap_or_else(|_impossible| Entities::empty());
         let ask = |set: &PolicySet| {
-            let uid = who.uid.clone();
             let request = Request::new(
-                uid,
+                who.uid.clone(),
                 vocabulary().action(question.deed),
                 thing.uid(),
-                context(who, question.route, None),
+                context(who, question.route, None)?,
                 None,
             );
             let request = request.map_err(|error| error.to_string());
@@ -88,24 +88,37 @@ impl Standing {
         let may_be = fixed.allowed || at_best();
         let mut reads = Reads::default();
         varying.iter().for_each(|rule| reads.add(&rule.reads));
-        let all_ask = varying.iter().all(|rule| rule.reads.complete || rule.reads.arguments.is_empty());
-        let shape = thing.definition.filter(|_| thing.sort == Sort::Tool && !reads.arguments.is_empty());
-        let shape = shape.and_then(|of| of.input.as_deref()).map(Shape::read);
+        let asks = |rule: &&Rule| rule.reads.arguments.is_empty() || (rule.permits && rule.reads.complete);
+        let all_ask = varying.iter().all(asks);
+        let is_read = thing.sort == Sort::Tool && !reads.arguments.is_empty();
+        let shape = is_read.then(|| match thing.definition.map(|of| of.input.as_deref()) {
+            Some(Some(input)) => Shape::read(input, &reads.arguments),
+            Some(None) => Err("there is none that can be read".to_owned()),
+            None => Err("it is not known, since the server does not list the tool".to_owned()),
+        });
         let set = set(varying.iter().map(|rule| &rule.policy));
         let what = thing.uid();
         Self {
             fixed,
-            varying: Some(Box::new(Varying { set, reads, all_ask, entities, what, shape })),
+            varying: Some(Box::new(Varying { set, reads, all_ask, entities: fixed_entities, what, shape })),
             may_be,
         }
     }
 }
 
-/// All that policies look at, but for arguments.
-pub(crate) fn entities(who: &Who, thing: &Thing<'_>) -> Entities {
-    let all = vocabulary().actions.iter().cloned().chain([who.entity.clone(), thing.entity()]);
+/// All that policies look at, but for who calls and the arguments.
+fn entities(thing: &Thing<'_>) -> Entities {
+    let all = vocabulary().actions.iter().cloned().chain([thing.entity(), thing.server_entity()]);
     // No entity stands twice, and none is in itself.
     Entities::from_entities(all, None).unwrap_or_else(|_impossible| Entities::empty())
+}
+
+/// The same with some more.
+///
+/// # Errors
+/// When one stands twice.
+pub(crate) fn with(entities: &Entities, more: impl IntoIterator<Item = Entity>) -> Result<Entities, String> {
+    entities.clone().add_entities(more, None).map_err(|error| error.to_string())
 }
 
 fn set<'a>(policies: impl Iterator<Item = &'a cedar_policy::Policy>) -> PolicySet {

@@ -69,6 +69,13 @@ impl Thing<'_> {
         tags.chain([self.uid(), words.uid("Server", &self.server.name)]).collect()
     }
 
+    /// Its server, with the words for all that it has.
+    pub(crate) fn server_entity(&self) -> Entity {
+        let words = vocabulary();
+        let tags = self.server.tags.iter().map(|tag| words.uid("Tag", tag)).collect();
+        Entity::new_no_attrs(words.uid("Server", &self.server.name), tags)
+    }
+
     pub(crate) fn entity(&self) -> Entity {
         let words = vocabulary();
         let server = words.uid("Server", &self.server.name);
