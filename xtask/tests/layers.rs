@@ -56,7 +56,7 @@ const FLOORS: &[(&str, &str)] = &[
     ),
     (
         "policy",
-        "fault pointers number arguments reads rule schema builtin memory verdict who thing context shape standing load policies sight lib",
+        "fault pointers number arguments reads rule schema memory verdict who thing context shape standing load policies places sight attach lib",
     ),
     ("portolan-fuzz", "targets lib"),
     (

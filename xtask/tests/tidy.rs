@@ -89,12 +89,21 @@ const DUPLICATES: &[(&str, &str)] = &[
         "getrandom",
         "0.4 is that of tokio-postgres; 0.2 is that of ring, which cargo metadata lists and nothing builds",
     ),
+    ("hashbrown", LISTED_BY_SERDE_WITH),
+    ("indexmap", LISTED_BY_SERDE_WITH),
+    ("jiff", LISTED_BY_SERDE_WITH),
+    ("jiff-core", LISTED_BY_SERDE_WITH),
+    ("schemars", LISTED_BY_SERDE_WITH),
     ("syn", "the macros of asn1-rs, which x509-parser stands on, still take 2; they are not in the program"),
     (
         "untrusted",
         "aws-lc-rs still takes 0.7 where rustls-webpki has gone to 0.9; 300 lines without dependencies",
     ),
+    ("unicode-width", "miette, whose places of mistakes Cedar has, stays at 0.1; a table and no code"),
 ];
+
+/// Why several have two versions.
+const LISTED_BY_SERDE_WITH: &str = "its old version is optional to serde_with, which Cedar stands on: cargo metadata lists it and nothing builds it";
 
 /// Files that may be longer than the cap: flat tables of like things, and what is generated.
 const LONG: &[&str] = &[];

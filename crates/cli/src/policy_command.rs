@@ -34,11 +34,11 @@ Examples:
   portolan policy test cases.toml")]
 pub(crate) struct PolicyCommand {
     #[command(subcommand)]
-    what: What,
+    what: Wanted,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum What {
+enum Wanted {
     Show(ShowBuiltIn),
     New(New),
     Check(CheckPolicies),
@@ -79,12 +79,12 @@ impl PolicyCommand {
     /// Does it.
     pub(crate) fn run(self, voice: Voice) -> Result<Exit, Fault> {
         match self.what {
-            What::Schema => print::out(policy::SCHEMA).map(|()| Exit::Ok),
-            What::Show(show) => show.run(),
-            What::New(new) => new.run(),
-            What::Check(check) => check.run(voice),
-            What::Explain(explain) => explain.run(voice),
-            What::Test(test) => test.run(voice),
+            Wanted::Schema => print::out(policy::SCHEMA).map(|()| Exit::Ok),
+            Wanted::Show(show) => show.run(),
+            Wanted::New(new) => new.run(),
+            Wanted::Check(check) => check.run(voice),
+            Wanted::Explain(explain) => explain.run(voice),
+            Wanted::Test(test) => test.run(voice),
         }
     }
 }
@@ -133,7 +133,7 @@ impl CheckPolicies {
     }
 }
 
-/// What there is to say of a file of policies, unless something is wrong with it, which is said.
+/// Wanted there is to say of a file of policies, unless something is wrong with it, which is said.
 fn check_file(path: &Path, voice: Voice) -> Result<Option<String>, Fault> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| Fault::usage(format!("{} cannot be read: {error}", path.display())))?;

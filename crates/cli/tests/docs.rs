@@ -128,6 +128,8 @@ async fn run(at: &str, mut plan: Plan) {
     // Nobody has to notice anything.
     plan.limits.drain_delay = std::time::Duration::ZERO;
     let serves = plan.upstreams.iter().any(|upstream| matches!(upstream.reach, Reach::Stdio(_)));
+    // What the server in memory has may be hidden by policies.
+    let denies = plan.routes.iter().filter_map(|route| route.policy.as_ref()).any(|policy| policy.enforce);
     let gateway = Gateway::new(plan.clone(), world(&plan));
     let bound = gateway.listen().await.unwrap_or_else(|fault| panic!("{at}: {fault}"));
     assert!(!bound.is_empty(), "{at} listens nowhere");
@@ -148,7 +150,7 @@ async fn run(at: &str, mut plan: Plan) {
         if serves {
             assert!(answer.contains(r#""result""#), "{at}: {method}: {answer}");
         }
-        if serves && method == "tools/list" {
+        if serves && method == "tools/list" && !denies {
             assert!(answer.contains(r#""inputSchema""#), "{at}: {answer}");
         }
     }
