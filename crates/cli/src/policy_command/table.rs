@@ -92,7 +92,7 @@ impl Test {
         if table.cases.is_empty() {
             return Err(Fault::usage(format!("{shown} has no case")).hint("each begins with [[case]]"));
         }
-        let beside = self.table.parent().unwrap_or(Path::new(""));
+        let beside = self.table.parent().unwrap_or_else(|| Path::new(""));
         let named = table.config.unwrap_or_else(|| "portolan.toml".into());
         let config = self.config.unwrap_or_else(|| beside.join(named));
         let opened = Opened::read(&config, voice)?;
