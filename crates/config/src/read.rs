@@ -192,6 +192,11 @@ pub(crate) fn unknown_key(key: &At<String>, known: &[&'static str], findings: &m
         findings.error(key.span, format!("unknown key {name:?}")).help(help);
         return;
     }
+    if ["policy", "policy_mode", "denials"].contains(&name) && !known.contains(&name) {
+        let help = "it is a key of a route, or of the whole file: then write it above the first table";
+        findings.error(key.span, format!("unknown key {name:?}")).help(help);
+        return;
+    }
     let alias = ALIASES.iter().find(|(alias, _)| *alias == name).map(|(_, key)| *key);
     let meant = alias.filter(|alias| known.contains(alias)).or_else(|| nearest(name, known.iter().copied()));
     let help = match meant {

@@ -176,6 +176,29 @@ fn what_policies_cannot_see_is_warned_of() {
 }
 
 #[test]
+fn a_policy_below_a_table_is_told_where_it_belongs() {
+    assert_snapshot!(check(&format!("{SERVERS}policy = \"read-only\"\n")), @r#"
+    portolan.toml:3:11: warning: trusted is for policies, and no route to "a" has any
+      |
+    3 | trusted = true
+      |           ^^^^
+      = help: policy = "annotated", above the first table
+
+    portolan.toml:6:11: warning: trusted is for policies, and no route to "b" has any
+      |
+    6 | trusted = true
+      |           ^^^^
+      = help: policy = "annotated", above the first table
+
+    portolan.toml:7:1: error: unknown key "policy"
+      |
+    7 | policy = "read-only"
+      | ^^^^^^
+      = help: it is a key of a route, or of the whole file: then write it above the first table
+    "#);
+}
+
+#[test]
 fn names_that_policies_could_take_for_others_are_refused() {
     assert_snapshot!(
         check(
