@@ -30,8 +30,6 @@ pub struct Known<'a> {
     pub definition: Option<&'a Arc<Definition>>,
     /// The arguments of a call: JSON, as they will be sent.
     pub arguments: Option<&'a str>,
-    /// Whether a tool is called as a task.
-    pub as_task: bool,
     /// Where the connection comes from.
     pub address: Option<IpAddr>,
     /// The client's era.

@@ -9,6 +9,38 @@ use crate::principal::Principal;
 use crate::refusal::Refusal;
 use crate::view::Narrow;
 
+/// Allows nothing: where there should be policies and nobody has read them.
+#[derive(Debug, Clone, Copy)]
+pub struct Nothing;
+
+impl Decide for Nothing {
+    fn id(&self) -> &'static str {
+        "nothing"
+    }
+
+    fn decide(&self, _: &Principal, _: &Action<'_>) -> Result<(), Refusal> {
+        Err(Refusal::Policy(None))
+    }
+
+    fn view(&self, _: &Principal, _: Option<&Arc<Claims>>) -> Option<Arc<dyn Narrow>> {
+        Some(Arc::new(Self))
+    }
+
+    fn hides(&self) -> bool {
+        false
+    }
+}
+
+impl Narrow for Nothing {
+    fn id(&self) -> Arc<str> {
+        "nothing".into()
+    }
+
+    fn shows(&self, _: &Action<'_>) -> bool {
+        false
+    }
+}
+
 /// Decides who may do what on one route. It says the same of the same, and does no I/O.
 pub trait Decide: fmt::Debug + Send + Sync {
     /// Stands for what it decides by: two of one id decide the same.

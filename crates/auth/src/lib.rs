@@ -20,7 +20,7 @@ mod view;
 
 pub use self::action::{Action, Known};
 pub use self::claims::Claims;
-pub use self::decide::Decide;
+pub use self::decide::{Decide, Nothing};
 pub use self::identify::{Identified, Identify};
 pub use self::principal::{Connection, Credentials, Identity, Peer, Principal};
 pub use self::refusal::{Refusal, Why};

@@ -6,8 +6,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use auth::Decide;
 use http::{HeaderName, HeaderValue};
 use store::Place;
 use store::seal::key::Key;
@@ -170,6 +172,17 @@ pub struct RoutePlan {
 }
 
 impl RoutePlan {
+    /// Who decides what its callers may do, if anybody does. Where there are policies, and whoever made the plan has not made what
+    /// decides by them, nothing is allowed.
+    #[must_use]
+    pub fn decider(&self) -> Option<Arc<dyn Decide>> {
+        match (&self.decides, &self.policy) {
+            (Some(decider), _) => Some(Arc::clone(&decider.0)),
+            (None, Some(_)) => Some(Arc::new(auth::Nothing)),
+            (None, None) => None,
+        }
+    }
+
     /// Whether the listener of that name serves it.
     #[must_use]
     pub fn is_at(&self, listener: &str) -> bool {

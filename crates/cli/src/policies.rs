@@ -68,7 +68,7 @@ pub(crate) fn attach(plan: &mut Plan, config: &Path) -> Result<Vec<Decided>, Vec
     let Some(route) = plan.routes.iter().find(|route| route.policy.is_some()) else { return Ok(Vec::new()) };
     let text =
         format!("route {:?} has policies, and this build of Portolan knows nothing of policies", route.name);
-    let help = "take the usual build of Portolan; this one was made without the feature `policy`";
+    let help = "build it with them: cargo install --locked --path crates/cli --features policy";
     Err(vec![Diagnostic::elsewhere(config, ("", None), text, Some(help.to_owned()))])
 }
 

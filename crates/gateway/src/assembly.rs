@@ -240,9 +240,8 @@ impl Gateway {
             Some(identifier) => (Gate::of(Arc::<Identifier>::clone(&identifier)), Some(identifier)),
             None => (self.gate.clone(), None),
         };
-        let decides = |route: &RoutePlan| route.decides.as_ref().map(|decider| Arc::clone(&decider.0));
         let with =
-            |route: &RoutePlan, (gate, identifier): RouteGate| (gate.deciding(decides(route)), identifier);
+            |route: &RoutePlan, (gate, identifier): RouteGate| (gate.deciding(route.decider()), identifier);
         plan.routes.iter().map(|route| with(route, of(route))).collect()
     }
 

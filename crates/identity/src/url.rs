@@ -86,6 +86,23 @@ fn without_dots(path: &str) -> String {
     format!("/{}", kept.join("/"))
 }
 
+/// A URI as its server may read it, if that is another text: without space around it, with slashes of one kind, and of a file by
+/// its one form (WHATWG URL Standard §4.4). What the one may not be, the other may not be, either.
+#[must_use]
+pub fn other_spelling(uri: &str) -> Option<String> {
+    let plain = uri.trim_matches(|c: char| c.is_whitespace() || c.is_control()).replace('\\', "/");
+    let is_file = plain.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("file:"));
+    let plain = match plain.get(5..).filter(|_| is_file) {
+        Some(rest) => {
+            let rest = rest.strip_prefix("//localhost/").or_else(|| rest.strip_prefix("//")).unwrap_or(rest);
+            let parts: Vec<&str> = rest.split('/').filter(|part| !part.is_empty()).collect();
+            format!("file:///{}", parts.join("/"))
+        }
+        None => plain,
+    };
+    Some(likened(&plain)).filter(|likened| likened != uri)
+}
+
 /// A URI as it is written, and as its server may read it.
 pub(crate) fn spellings(uri: &str) -> [String; 2] {
     [uri.to_owned(), likened(uri)]
@@ -112,6 +129,25 @@ mod tests {
         assert_eq!(normal("http://[::1]:80"), Some("http://[::1]/".to_owned()));
         assert_eq!(normal("http://[::1]:8080/x/.."), Some("http://[::1]:8080/".to_owned()));
         assert_eq!(normal("https://a/%2f%c3"), Some("https://a/%2F%C3".to_owned()));
+    }
+
+    #[test]
+    fn a_file_has_one_other_spelling() {
+        for same in [
+            "file:/etc/passwd",
+            "file://localhost/etc/passwd",
+            " file:///etc/passwd",
+            "file:///etc\\passwd",
+            "file:///etc//passwd",
+            "FILE:///etc/./passwd",
+            "file:etc/passwd\n",
+            "file:///%65tc/passwd",
+        ] {
+            assert_eq!(other_spelling(same).as_deref(), Some("file:///etc/passwd"), "{same}");
+        }
+        for only in ["file:///etc/passwd", "https://example.com/a//b", "mem:x", "t://open", ""] {
+            assert_eq!(other_spelling(only), None, "{only}");
+        }
     }
 
     #[test]

@@ -439,7 +439,11 @@ mod tests {
         assert_eq!(fault(r#"{"to":{"Name":1}}"#, "/to/name"), Some(ArgumentsFault::Capitals));
         assert_eq!(fault(r#"{"amount":1,"Other":1}"#, "/amount"), None);
         for number in ["2000.00000000000000000001", "18446744073709551616", "1e400", "9223372036854775808"] {
-            assert_eq!(fault(&format!(r#"{{"n":{number}}}"#), "/n"), Some(ArgumentsFault::Number), "{number}");
+            assert_eq!(
+                fault(&format!(r#"{{"n":{number}}}"#), "/n"),
+                Some(ArgumentsFault::Number),
+                "{number}"
+            );
             assert_eq!(fault(&format!(r#"{{"m":{number}}}"#), "/n"), None, "nobody reads it");
         }
         for number in ["1.5", "1e3", "2000.0", "0.30000000000000004"] {

@@ -29,7 +29,9 @@ pub(crate) fn context(who: &Who, route: &str, moment: Option<&Moment<'_>>) -> Re
     members.extend(who.acr.as_deref().map(|acr| ("acr", text(acr))));
     if let Some(moment) = moment {
         members.push(("now", Expression::new_datetime(base::moment::write(moment.now))));
-        members.extend(moment.address.map(|address| ("address", Expression::new_ip(address.to_canonical().to_string()))));
+        members.extend(
+            moment.address.map(|address| ("address", Expression::new_ip(address.to_canonical().to_string()))),
+        );
         members.push(("era", text(moment.era)));
         members.extend(moment.trace.map(|trace| ("trace", text(trace))));
         if let Some((uid, complete)) = moment.arguments {

@@ -213,7 +213,7 @@ impl Policies {
     }
 
     /// Whether what goes with something that is allowed is forbidden by itself.
-    pub(crate) fn forbids(&self, who: &Who, deed: Deed, of: (usize, Thing<'_>)) -> bool {
+    fn forbids(&self, who: &Who, deed: Deed, of: (usize, Thing<'_>)) -> bool {
         if deed == deed.rests_on(of.1.sort) {
             return false;
         }
@@ -228,18 +228,23 @@ impl Policies {
         let deed = Deed::of(action.method)?;
         let of = self.thing(action)?;
         let who = self.who(principal, action.known.claims);
-        let first = self.say(&who, deed.rests_on(of.1.sort), of, action);
-        let also = (deed != deed.rests_on(of.1.sort)).then_some(deed);
-        let as_task = action.known.as_task.then_some(Deed::Task);
-        for deed in also.into_iter().chain(as_task).filter(|_| first.allowed) {
-            if self.rules.iter().any(|rule| !rule.permits && rule.deeds.contains(&deed)) {
-                let said = self.say(&who, deed, of, action);
-                if !said.allowed && said.why != Why::NotPermitted {
-                    return Some(said);
-                }
-            }
+        Some(self.judge(&who, deed, of, action))
+    }
+
+    /// Whether an action is allowed to somebody, as far as it is known.
+    pub(crate) fn allows(&self, who: &Who, deed: Deed, of: (usize, Thing<'_>), action: &Action<'_>) -> bool {
+        self.judge(who, deed, of, action).allowed
+    }
+
+    fn judge(&self, who: &Who, deed: Deed, of: (usize, Thing<'_>), action: &Action<'_>) -> Verdict {
+        let first = self.say(who, deed.rests_on(of.1.sort), of, action);
+        let is_spoken_of = || self.rules.iter().any(|rule| !rule.permits && rule.deeds.contains(&deed));
+        if !first.allowed || deed == deed.rests_on(of.1.sort) || !is_spoken_of() {
+            return first;
         }
-        Some(first)
+        // It goes with what is allowed, unless it is forbidden by itself.
+        let also = self.say(who, deed, of, action);
+        if also.allowed || also.why == Why::NotPermitted { first } else { also }
     }
 
     fn say(&self, who: &Who, deed: Deed, of: (usize, Thing<'_>), action: &Action<'_>) -> Verdict {

@@ -19,12 +19,11 @@ pub(crate) enum Deed {
     List,
     Subscribe,
     Complete,
-    Task,
 }
 
 impl Deed {
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Call, Self::Get, Self::Read, Self::List, Self::Subscribe, Self::Complete, Self::Task];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Call, Self::Get, Self::Read, Self::List, Self::Subscribe, Self::Complete];
 
     /// Its name in the schema.
     pub(crate) fn name(self) -> &'static str {
@@ -35,7 +34,6 @@ impl Deed {
             Self::List => "list",
             Self::Subscribe => "subscribe",
             Self::Complete => "complete",
-            Self::Task => "task",
         }
     }
 

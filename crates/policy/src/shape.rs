@@ -33,9 +33,13 @@ impl Types {
     const ANY: Self = Self(u8::MAX);
 
     fn of(name: &str) -> Self {
-        let bit = NAMES.iter().position(|of| *of == name).map_or(0, |place| 1 << place);
         // What is a number may be an integer.
-        Self(if name == "number" { bit | 1 << 6 } else { bit })
+        let also = if name == "number" { Self::only("integer").0 } else { 0 };
+        Self(Self::only(name).0 | also)
+    }
+
+    fn only(name: &str) -> Self {
+        Self(NAMES.iter().position(|of| *of == name).map_or(0, |place| 1 << place))
     }
 
     fn read(value: &Value) -> Option<Self> {
@@ -50,7 +54,7 @@ impl Types {
     }
 
     fn has(self, kind: &str) -> bool {
-        self.0 & Self::of(kind).0 != 0
+        self.0 & Self::only(kind).0 != 0
     }
 }
 
@@ -183,12 +187,21 @@ mod tests {
         let mut chain = r##"{"$ref":"#/$defs/d0","$defs":{"##.to_owned();
         for number in 0..40 {
             let next = number + 1;
-            chain += &format!(r##""d{number}":{{"allOf":[{{"$ref":"#/$defs/d{next}"}},{{"$ref":"#/$defs/d{next}"}}]}},"##);
+            chain += &format!(
+                r##""d{number}":{{"allOf":[{{"$ref":"#/$defs/d{next}"}},{{"$ref":"#/$defs/d{next}"}}]}},"##
+            );
         }
         chain += r#""d40":{}}}"#;
         let circle = r##"{"$ref":"#"}"##.to_owned();
         let outside = r#"{"$ref":"https://example.com/schema.json"}"#.to_owned();
-        for schema in [chain, circle, outside, "[]".to_owned(), "{".to_owned(), format!("{{\"x\":\"{}\"}}", "x".repeat(LONGEST))] {
+        for schema in [
+            chain,
+            circle,
+            outside,
+            "[]".to_owned(),
+            "{".to_owned(),
+            format!("{{\"x\":\"{}\"}}", "x".repeat(LONGEST)),
+        ] {
             assert!(check(&schema, "{}", &["/a"]).is_err());
         }
         assert_eq!(check("{}", "{}", &["/a"]), Ok(()));

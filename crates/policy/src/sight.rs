@@ -30,7 +30,11 @@ impl Narrow for PolicySight {
     fn shows(&self, action: &Action<'_>) -> bool {
         let Some(deed) = Deed::of(action.method) else { return true };
         let Some(of) = self.policies.thing(action) else { return true };
-        self.policies.may_be(&self.who, of) && !self.policies.forbids(&self.who, deed, of)
+        match deed {
+            // Nobody is asked again before a change is told: it must be allowed as things stand.
+            Deed::Subscribe => self.policies.allows(&self.who, deed, of, action),
+            _ => self.policies.may_be(&self.who, of),
+        }
     }
 }
 

@@ -55,7 +55,8 @@ impl Standing {
             |rule: &&Rule| rule.deeds.contains(&question.deed) && rule.may_concern(&who.names, &names);
         let rules: Vec<&Rule> = question.rules.iter().filter(concerns).collect();
         let fixed_entities = entities(&thing);
-        let entities = with(&fixed_entities, [who.entity.clone()]).unwrap_or_else(|_impossible| Entities::empty());
+        let entities =
+            with(&fixed_entities, [who.entity.clone()]).unwrap_or_else(|_impossible| Entities::empty());
         let ask = |set: &PolicySet| {
             let request = Request::new(
                 who.uid.clone(),

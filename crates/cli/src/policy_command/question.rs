@@ -98,8 +98,10 @@ impl Opened {
         let principal = claims.as_ref().map_or_else(Principal::anonymous, |claims| self.principal(claims));
         let upstream: Arc<str> = server.into();
         let annotations = question.annotations.as_deref().unwrap_or("{}");
-        let definition =
-            Arc::new(define(&format!("{{\"name\":{},\"annotations\":{annotations}}}", quote(name))));
+        let definition = Arc::new(define(&format!(
+            "{{\"name\":{},\"annotations\":{annotations},\"inputSchema\":{{}}}}",
+            quote(name)
+        )));
         let known = Known {
             claims: claims.as_ref(),
             sort: Some(sort),

@@ -32,6 +32,12 @@ impl Index {
         self.definitions.get(name).filter(|_| kind == Kind::Tool)
     }
 
+    /// Forgets what its server has said of its tools.
+    pub(crate) fn forget_tools(&mut self) {
+        self.definitions.clear();
+        self.complete.retain(|list| *list != "tools/list");
+    }
+
     /// Forgets what is known of a list that is being read again, if that is more than `most` things: a server may list others
     /// each time.
     pub(crate) fn make_room(&mut self, method: &Method, most: usize) {

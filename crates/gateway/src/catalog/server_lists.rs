@@ -346,7 +346,14 @@ impl ServerLists {
 
     /// A list changed, for clients of one era or of both: what was fetched before this moment is stale.
     pub(crate) fn changed(&self, kind: Kind, clients: Option<Era>) {
-        let changed = |known: &Known| known.generation(kind).fetch_add(1, Ordering::AcqRel);
+        let decides = self.gate.decides();
+        let changed = |known: &Known| {
+            if decides && kind == Kind::Tool {
+                // Nobody decides by what a tool was: before the next call they are read again.
+                known.learn(Index::forget_tools);
+            }
+            known.generation(kind).fetch_add(1, Ordering::AcqRel)
+        };
         match clients {
             Some(client) => changed(self.known(client)),
             None => changed(&self.eras.modern).max(changed(&self.eras.legacy)),

@@ -45,14 +45,15 @@ impl<'a> Sight<'a> {
         let shows = |name: &str| {
             self.view.shows(&Action { method, upstream: self.upstream, name: Some(name), known })
         };
-        self.is_whole() || (shows(name) && other_spelling(sort, name).is_none_or(|other| shows(&other)))
+        let other = || (sort == Sort::Resource).then(|| identity::other_spelling(name))?;
+        self.is_whole() || (shows(name) && other().is_none_or(|other| shows(&other)))
     }
 
     /// Whether it shows a resource, and lets its changes be heard of.
     pub(crate) fn watches(self, uri: &str) -> bool {
         let watches =
             |uri: &str| self.view.shows(&Action::new("resources/subscribe", self.upstream, Some(uri)));
-        let other = || other_spelling(Sort::Resource, uri);
+        let other = || identity::other_spelling(uri);
         self.is_whole()
             || (self.has(Kind::Resource, uri) && watches(uri) && other().is_none_or(|other| watches(&other)))
     }
@@ -62,12 +63,6 @@ impl<'a> Sight<'a> {
         let method = super::list_name(kind);
         self.view.shows(&Action::new(method, self.upstream, None))
     }
-}
-
-/// The URI as its server may read it, if that is another text: what one of them may not be, the other may not.
-pub(crate) fn other_spelling(sort: Sort, name: &str) -> Option<String> {
-    let likened = || identity::likened(name);
-    (sort == Sort::Resource).then(likened).filter(|likened| likened != name)
 }
 
 /// What a thing of that kind is to whoever decides; nothing where nobody does.

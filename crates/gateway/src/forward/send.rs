@@ -8,7 +8,6 @@ use base::plan::Deadlines;
 use base::world::World;
 use http::{HeaderName, HeaderValue};
 use mcp::call::Call;
-use mcp::legacy::tasks;
 use mcp::method::Kind;
 use mcp::mirror::MirrorFault;
 use mcp::mrtr;
@@ -20,7 +19,7 @@ use tokio::time::Duration;
 use upstream::{Answer, Order};
 
 use crate::caller::Caller;
-use crate::catalog::sight::{other_spelling, sort};
+use crate::catalog::sight::sort;
 use crate::catalog::{Catalog, Target};
 use crate::forward::filter::Admitted;
 use crate::forward::relay::{Errand, Relay};
@@ -58,13 +57,13 @@ impl Sender {
             sort: sort(call.kind()),
             definition: name.and_then(|name| index.definition(call.kind(), name)),
             arguments: call.arguments(),
-            as_task: tasks::is_wanted(call),
             address: caller.address,
             era: Some(caller.era().name()),
             trace: trace.id(),
         };
         let action = Action { known, ..action };
-        if let Some(other) = known.sort.and_then(|sort| other_spelling(sort, name?)) {
+        let uri = name.filter(|_| call.kind() == Kind::Resource);
+        if let Some(other) = uri.and_then(identity::other_spelling) {
             self.gate.permit(&caller.principal, &Action { name: Some(&other), ..action })?;
         }
         Ok(self.gate.permit(&caller.principal, &action)?)

@@ -203,9 +203,10 @@ async fn a_tool_that_says_another_thing_of_itself_is_another() {
     *servers[0].persona() = changed;
     servers[0].tell("notifications/tools/list_changed", "").await;
     assert!(stream.event().await.unwrap().contains("list_changed"));
+    // Also where nobody lists before they call.
+    assert!(json::at(&call().await, &["error"]).is_some());
     let list = ask::modern(&running.client, "tools/list", "").await.response().await;
     assert!(!list.contains("look"), "{list}");
-    assert!(json::at(&call().await, &["error"]).is_some());
     assert_eq!(servers[0].seen_of("tools/call").len(), 1);
 }
 
@@ -283,4 +284,32 @@ async fn what_only_a_call_has_reaches_policies() {
     let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let text = running.client.post(&headers, body.as_bytes()).await.response().await;
     assert!(json::at(&text, &["result"]).is_some(), "{text}");
+}
+
+/// Where there should be policies and nobody has read them, nothing is allowed.
+#[tokio::test(start_paused = true)]
+async fn policies_that_nobody_has_read_allow_nothing() {
+    let (running, servers, mut plan) = planned(&["a"], decider(POLICIES, (true, false))).await;
+    let sources = vec![PolicySource { name: "p.cedar".to_owned(), text: POLICIES.into() }];
+    plan.routes[0].policy = Some(PolicyPlan { sources, enforce: true, explain: false });
+    plan.routes[0].decides = None;
+    running.gateway.reload(plan);
+    let text = ask::modern(&running.client, "tools/call", r#""name":"look""#).await.response().await;
+    assert!(json::at(&text, &["error"]).is_some(), "{text}");
+    let list = ask::modern(&running.client, "tools/list", "").await.response().await;
+    assert!(!list.contains("look"), "{list}");
+    assert!(servers[0].seen_of("tools/call").is_empty());
+}
+
+/// A change is told without anybody being asked again, so that it must be allowed as things stand.
+#[tokio::test(start_paused = true)]
+async fn a_subscription_is_decided_by_what_varies() {
+    let text = r#"permit (principal, action, resource);
+        forbid (principal, action == Mcp::Action::"subscribe", resource) when { context.now > datetime("2000-01-01") };
+        forbid (principal, action == Mcp::Action::"read", resource) when { context.now > datetime("2000-01-01") && resource.uri == "t://open" };"#;
+    let (running, _servers) = behind(&["a"], decider(text, (true, false))).await;
+    let wish = r#""notifications":{"resourceSubscriptions":["t://secret","t://open"]}"#;
+    let mut stream = ask::modern(&running.client, "subscriptions/listen", wish).await;
+    let acknowledged = stream.event().await.unwrap();
+    assert!(!acknowledged.contains("t://"), "{acknowledged}");
 }

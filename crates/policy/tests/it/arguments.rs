@@ -74,7 +74,7 @@ fn what_the_tool_does_not_take_is_refused_before_policies_read_it() {
         [r#"{"amount":"1_000"}"#, r#"{"amount":" 1000 "}"#, r#"{"amount":true}"#, r#"{"amount":[1000]}"#]
     {
         let said = say(odd);
-        assert!(matches!(&said, Why::Arguments(text) if text.contains("/amount")), "{odd}: {said:?}");
+        assert!(matches!(&said, Why::Arguments(_)), "{odd}: {said:?}");
     }
     // What is wrong is said without what was sent.
     let Why::Arguments(text) = say(r#"{"amount":"hunter2"}"#) else { panic!("refused") };
@@ -84,11 +84,33 @@ fn what_the_tool_does_not_take_is_refused_before_policies_read_it() {
 #[test]
 fn a_schema_that_cannot_be_used_denies_where_arguments_are_read() {
     let stand = Stand::new(LIMIT);
-    for schema in [r#"{"type":7}"#, r#"{"$ref":"https://example.com/schema.json"}"#, r#"{"pattern":"("}"#] {
-        let pay = tool("pay", &format!(",\"inputSchema\":{schema}"));
+    for schema in [
+        r#","inputSchema":{"$ref":"https://example.com/schema.json"}"#,
+        r##","inputSchema":{"$ref":"#"}"##,
+        r#","inputSchema":7"#,
+        r#","inputSchema":{},"inputSchema":{}"#,
+        "",
+    ] {
+        let pay = tool("pay", schema);
         let said = stand.call_defined(&anonymous(), "bank/pay", Some(r#"{"amount":1}"#), Some(&pay));
         assert!(matches!(&said.why, Why::Schema(_)), "{schema}: {said:?}");
     }
+    let said = stand.call_defined(&anonymous(), "bank/pay", Some(r#"{"amount":1}"#), None);
+    assert!(matches!(&said.why, Why::Schema(_)), "nobody knows what it takes: {said:?}");
+}
+
+#[test]
+fn a_number_that_is_read_as_a_decimal_must_be_one() {
+    let stand = Stand::new(
+        r#"permit (principal, action, resource);
+           forbid (principal, action == Mcp::Action::"call", resource)
+           when { context.arguments.hasTag("/n") && context.arguments.getTag("/n") has decimal
+                  && context.arguments.getTag("/n").decimal.greaterThan(decimal("10.0")) };"#,
+    );
+    let say = |arguments: &str| stand.call(&anonymous(), "bank/pay", arguments).why;
+    assert!(matches!(say(r#"{"n":9.5}"#), Why::Permitted(_)));
+    assert!(matches!(say(r#"{"n":10.5}"#), Why::Forbidden(_)));
+    assert!(matches!(say(r#"{"n":10.50001}"#), Why::Arguments(_)));
 }
 
 #[test]
@@ -100,8 +122,12 @@ fn too_much_is_denied_unless_policies_look() {
     );
     assert_eq!(Stand::new(&reads_text).call(&anonymous(), "bank/pay", &many).why, Why::Incomplete);
     assert!(Stand::new(LIMIT).call(&anonymous(), "bank/pay", &many).allowed, "nobody reads the long one");
+    // What forbids is never padded away.
     let asks = reads_text.replace("unless {", "unless { !context.complete ||");
-    assert!(Stand::new(&asks).call(&anonymous(), "bank/pay", &many).allowed);
+    assert_eq!(Stand::new(&asks).call(&anonymous(), "bank/pay", &many).why, Why::Incomplete);
+    let permits = r#"permit (principal, action == Mcp::Action::"call", resource)
+        when { !context.complete || context.arguments.hasTag("/text") };"#;
+    assert!(Stand::new(permits).call(&anonymous(), "bank/pay", &many).allowed);
 }
 
 #[test]

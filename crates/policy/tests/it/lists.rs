@@ -25,7 +25,7 @@ fn conditions_that_do_not_vary_count_in_lists() {
            when { resource.read_only && context.arguments.hasTag("/n") }
            unless { principal.subject == "bob" || context.now > datetime("2030-01-01") };"#,
     );
-    let reads = tool("get", r#","annotations":{"readOnlyHint":true}"#);
+    let reads = tool("get", r#","annotations":{"readOnlyHint":true},"inputSchema":{}"#);
     assert!(stand.lists(&user("ann", &[]), "bank/get", Some(&reads)));
     assert!(!stand.lists(&user("bob", &[]), "bank/get", Some(&reads)));
     assert!(!stand.lists(&user("ann", &[]), "bank/set", Some(&tool("set", ""))));

@@ -69,7 +69,9 @@ impl Stand {
 
     /// What is said of a call: `bank/pay`.
     pub(crate) fn call(&self, caller: &Caller, tool: &str, arguments: &str) -> Verdict {
-        self.call_defined(caller, tool, Some(arguments), None)
+        let name = tool.split_once('/').unwrap().1;
+        let definition = crate::stand::tool(name, r#","inputSchema":{"type":"object"}"#);
+        self.call_defined(caller, tool, Some(arguments), Some(&definition))
     }
 
     pub(crate) fn call_defined(

@@ -55,6 +55,9 @@ impl Reading {
             // Nor is anything known of one that it lists and that cannot be read any more.
             unreadable.iter().for_each(|tool| drop(current.tools.remove(tool)));
             unreadable.iter().for_each(|tool| drop(current.definitions.remove(tool)));
+            if is_first && method.kind == Kind::Tool {
+                current.definitions.clear();
+            }
             current.tools.extend(index.tools.clone());
             current.definitions.extend(index.definitions.clone());
             current.cut.extend(index.cut.clone());
