@@ -37,6 +37,7 @@ impl Reading {
     ) -> Result<(Page, Vec<Entry>, Vec<Remark>), AnswerFault> {
         let page = Page::read(message, entries)?;
         let (known, method, is_first) = (self.known.of(self.era), self.method, self.is_first);
+        let is_whole = is_first && page.next_cursor.is_none();
         // What this page says, and how the names of earlier ones look.
         let mut index = Index { plain: known.index.load().plain.clone(), ..Index::default() };
         self.filter.compare(method.kind, &page.entries, is_first, &mut index);
@@ -55,7 +56,8 @@ impl Reading {
             // Nor is anything known of one that it lists and that cannot be read any more.
             unreadable.iter().for_each(|tool| drop(current.tools.remove(tool)));
             unreadable.iter().for_each(|tool| drop(current.definitions.remove(tool)));
-            if is_first && method.kind == Kind::Tool {
+            // What the one page does not name is not there any more. Of several, the others are still to come.
+            if is_whole && method.kind == Kind::Tool {
                 current.definitions.clear();
             }
             current.tools.extend(index.tools.clone());
