@@ -43,7 +43,6 @@ mod origin;
 mod own_session;
 mod pages;
 mod pipes;
-mod policies;
 mod pool;
 mod processes;
 mod properties;

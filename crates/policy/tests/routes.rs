@@ -1,4 +1,17 @@
 //! One decision for lists and calls: whatever policies say of a thing, every client hears the same of it, by every way.
+//!
+//! It stands here and not beside the gateway's tests, whose world it has: the gateway is built for many things without Cedar.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+#[path = "../../gateway/tests/it/ask.rs"]
+mod ask;
+#[expect(dead_code, reason = "the gateway's tests need more of it")]
+#[path = "../../gateway/tests/it/doors.rs"]
+mod doors;
+#[expect(dead_code, reason = "the gateway's tests need more of it")]
+#[path = "../../gateway/tests/it/stand.rs"]
+mod stand;
 
 use std::sync::Arc;
 
@@ -11,7 +24,6 @@ use testkit::json;
 use testkit::net::MemoryNetwork;
 use testkit::server::{Persona, ScriptedServer};
 
-use crate::ask;
 use crate::doors::{Door, Kind};
 use crate::stand::{Over, Running, Stand};
 
