@@ -55,4 +55,4 @@ pub use self::proof::PROOF_ALGORITHMS;
 pub use self::resource::WELL_KNOWN;
 pub use self::scoped::Views;
 pub use self::scoped::all_names;
-pub use self::url::{likened, other_spelling};
+pub use self::url::other_spelling;

@@ -35,11 +35,13 @@ pub(crate) fn normal(text: &str) -> Option<String> {
     Some(format!("{scheme}://{host}{port}{}", without_dots(&spelled(path)?)))
 }
 
-/// A URI as a server may read it: scheme and authority in lower case, percent signs in one spelling, without dots (RFC 3986
-/// §6.2.2). What is no URI stays as it is.
-#[must_use]
-pub fn likened(uri: &str) -> String {
-    let Some((scheme, rest)) = uri.split_once("://") else { return uri.to_owned() };
+/// A URI as a server may read it: without space around it, slashes of one kind, scheme and authority in lower case, percent signs in
+/// one spelling, without dots (RFC 3986 §6.2.2); of a file of this machine with three slashes (WHATWG URL Standard §4.4). What is no
+/// URI stays as it is.
+fn likened(uri: &str) -> String {
+    let plain = uri.trim_matches(|c: char| c.is_whitespace() || c.is_control()).replace('\\', "/");
+    let plain = local_file(&plain).unwrap_or(plain);
+    let Some((scheme, rest)) = plain.split_once("://") else { return uri.to_owned() };
     let at = rest.find('/').unwrap_or(rest.len());
     let (Some(authority), Some(path)) = (rest.get(..at), rest.get(at..)) else { return uri.to_owned() };
     let Some(path) = spelled(path) else { return uri.to_owned() };
@@ -47,24 +49,42 @@ pub fn likened(uri: &str) -> String {
     format!("{}://{}{path}", scheme.to_ascii_lowercase(), authority.to_ascii_lowercase())
 }
 
+/// A file of this machine, with no slash twice; nothing where it is none, or another machine's.
+fn local_file(uri: &str) -> Option<String> {
+    let (scheme, rest) = uri.split_once(':')?;
+    let path = match rest.strip_prefix("//") {
+        Some(rest) => rest.strip_prefix("localhost").unwrap_or(rest),
+        None => rest,
+    };
+    let is_ours = !rest.starts_with("//") || path.starts_with('/');
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    (scheme.eq_ignore_ascii_case("file") && is_ours).then(|| format!("file:///{}", parts.join("/")))
+}
+
+/// The same, if it is another text than what is written. What the one may not be, the other may not be, either.
+#[must_use]
+pub fn other_spelling(uri: &str) -> Option<String> {
+    Some(likened(uri)).filter(|likened| likened != uri)
+}
+
 /// Percent signs in one spelling (RFC 3986 §6.2.2.1 and §6.2.2.2).
 fn spelled(path: &str) -> Option<String> {
-    let (mut out, mut rest) = (String::with_capacity(path.len()), path.as_bytes());
+    let (mut out, mut rest) = (Vec::with_capacity(path.len()), path.as_bytes());
     while let Some((&first, others)) = rest.split_first() {
         if first != b'%' {
-            out.push(char::from(first));
+            out.push(first);
             rest = others;
             continue;
         }
         let meant = percent::byte(others.get(..2)?)?;
         if meant.is_ascii_alphanumeric() || b"-._~".contains(&meant) {
-            out.push(char::from(meant));
+            out.push(meant);
         } else {
-            out.push_str(&format!("%{meant:02X}"));
+            out.extend(format!("%{meant:02X}").bytes());
         }
         rest = others.get(2..)?;
     }
-    Some(out)
+    String::from_utf8(out).ok()
 }
 
 /// RFC 3986 §5.2.4, of a path that begins with a slash or is empty.
@@ -84,23 +104,6 @@ fn without_dots(path: &str) -> String {
         }
     }
     format!("/{}", kept.join("/"))
-}
-
-/// A URI as its server may read it, if that is another text: without space around it, with slashes of one kind, and of a file by
-/// its one form (WHATWG URL Standard §4.4). What the one may not be, the other may not be, either.
-#[must_use]
-pub fn other_spelling(uri: &str) -> Option<String> {
-    let plain = uri.trim_matches(|c: char| c.is_whitespace() || c.is_control()).replace('\\', "/");
-    let is_file = plain.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("file:"));
-    let plain = match plain.get(5..).filter(|_| is_file) {
-        Some(rest) => {
-            let rest = rest.strip_prefix("//localhost/").or_else(|| rest.strip_prefix("//")).unwrap_or(rest);
-            let parts: Vec<&str> = rest.split('/').filter(|part| !part.is_empty()).collect();
-            format!("file:///{}", parts.join("/"))
-        }
-        None => plain,
-    };
-    Some(likened(&plain)).filter(|likened| likened != uri)
 }
 
 /// A URI as it is written, and as its server may read it.
@@ -145,7 +148,19 @@ mod tests {
         ] {
             assert_eq!(other_spelling(same).as_deref(), Some("file:///etc/passwd"), "{same}");
         }
-        for only in ["file:///etc/passwd", "https://example.com/a//b", "mem:x", "t://open", ""] {
+        assert_eq!(
+            other_spelling("file://host/a/../b").as_deref(),
+            Some("file://host/b"),
+            "another machine's"
+        );
+        for only in [
+            "file:///etc/passwd",
+            "https://example.com/a//b",
+            "mem:x",
+            "t://open",
+            "",
+            "file:///h\u{e4}/\u{20ac}",
+        ] {
             assert_eq!(other_spelling(only), None, "{only}");
         }
     }
