@@ -133,7 +133,7 @@ impl CheckPolicies {
     }
 }
 
-/// Wanted there is to say of a file of policies, unless something is wrong with it, which is said.
+/// What there is to say of a file of policies, unless something is wrong with it, which is said.
 fn check_file(path: &Path, voice: Voice) -> Result<Option<String>, Fault> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| Fault::usage(format!("{} cannot be read: {error}", path.display())))?;

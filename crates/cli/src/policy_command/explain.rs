@@ -1,8 +1,6 @@
 //! `portolan policy explain`.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
-use std::time::SystemTime;
 
 use policy::Why;
 
@@ -28,61 +26,16 @@ pub(crate) struct Explain {
     /// The configuration
     #[arg(value_name = "CONFIG")]
     config: PathBuf,
-    /// The route, where several have policies
-    #[arg(long, value_name = "NAME")]
-    route: Option<String>,
-    /// Who it is: `sub` of a token, the name of a key. Without it, somebody of whom nothing is known
-    #[arg(long = "as", value_name = "SUBJECT")]
-    subject: Option<String>,
-    /// Who vouches for that one: the name of its table, or api-keys. Without it, the only issuer
-    #[arg(long, value_name = "NAME")]
-    issuer: Option<String>,
-    /// The client by which that one acts
-    #[arg(long, value_name = "ID")]
-    client: Option<String>,
-    /// A group of that one; may be given several times
-    #[arg(long = "group", value_name = "GROUP")]
-    groups: Vec<String>,
-    /// What the token is good for; may be given several times
-    #[arg(long = "scope", value_name = "SCOPE")]
-    scopes: Vec<String>,
-    /// How that one has logged in
-    #[arg(long, value_name = "ACR")]
-    acr: Option<String>,
-    /// The tool to be called, by its server's own name
-    #[arg(long, value_name = "SERVER/NAME")]
-    tool: Option<String>,
-    /// The prompt to be got
-    #[arg(long, value_name = "SERVER/NAME")]
-    prompt: Option<String>,
-    /// The resource to be read
-    #[arg(long, value_name = "SERVER/URI")]
-    resource: Option<String>,
-    /// The arguments; @FILE is what a file says
-    #[arg(long, value_name = "JSON")]
-    args: Option<String>,
-    /// What the server says of the tool, as in '{"readOnlyHint": true}'
-    #[arg(long, value_name = "JSON")]
-    annotations: Option<String>,
-    /// Where the connection comes from
-    #[arg(long, value_name = "IP")]
-    address: Option<IpAddr>,
-    /// When, such as 2026-11-30T12:00:00Z. Without it, now
-    #[arg(long, value_name = "TIME", value_parser = moment)]
-    now: Option<SystemTime>,
-}
-
-/// Reads a time.
-pub(crate) fn moment(text: &str) -> Result<SystemTime, String> {
-    base::moment::read(text).ok_or_else(|| "a time is written 2026-11-30T12:00:00Z".to_owned())
+    #[command(flatten)]
+    question: Question,
 }
 
 impl Explain {
     /// Explains.
     pub(crate) fn run(self, voice: Voice) -> Result<Exit, Fault> {
         let opened = Opened::read(&self.config, voice)?;
-        let config = self.config.clone();
-        let question = self.question()?;
+        let Self { config, mut question } = self;
+        question.args = question.args.as_deref().map(text_of).transpose()?;
         let answer = opened.ask(&question)?;
         let place = |id: &str| {
             let place = answer.policies.place(id)?;
@@ -91,25 +44,6 @@ impl Explain {
         };
         print::out(print::safe_out(&text(&answer, &question, place)).as_bytes())?;
         Ok(if answer.verdict.allowed { Exit::Ok } else { Exit::Findings })
-    }
-
-    fn question(self) -> Result<Question, Fault> {
-        Ok(Question {
-            route: self.route,
-            subject: self.subject,
-            issuer: self.issuer,
-            client: self.client,
-            groups: self.groups,
-            scopes: self.scopes,
-            acr: self.acr,
-            tool: self.tool,
-            prompt: self.prompt,
-            resource: self.resource,
-            args: self.args.as_deref().map(text_of).transpose()?,
-            annotations: self.annotations,
-            address: self.address,
-            now: self.now,
-        })
     }
 }
 

@@ -12,7 +12,7 @@ use base::define::define;
 use base::plan::Plan;
 use base::plan::policy::OWN_KEYS;
 use mcp::json::quote;
-use policy::{Attached, Policies, Verdict, method_of};
+use policy::{Attached, Policies, Verdict};
 use store::revocations::API_KEYS;
 
 use crate::fault::Fault;
@@ -21,25 +21,55 @@ use crate::meant::instead;
 use crate::serve::configuration::Configuration;
 
 /// A question to policies.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, clap::Args)]
 pub(crate) struct Question {
+    /// The route, where several have policies
+    #[arg(long, value_name = "NAME")]
     pub(crate) route: Option<String>,
-    /// Nobody is known without it.
+    /// Who it is: `sub` of a token, the name of a key. Without it, somebody of whom nothing is known
+    #[arg(long = "as", value_name = "SUBJECT")]
     pub(crate) subject: Option<String>,
+    /// Who vouches for that one: the name of its table, or api-keys. Without it, the only issuer
+    #[arg(long, value_name = "NAME")]
     pub(crate) issuer: Option<String>,
+    /// The client by which that one acts
+    #[arg(long, value_name = "ID")]
     pub(crate) client: Option<String>,
+    /// A group of that one; may be given several times
+    #[arg(long = "group", value_name = "GROUP")]
     pub(crate) groups: Vec<String>,
+    /// What the token is good for; may be given several times
+    #[arg(long = "scope", value_name = "SCOPE")]
     pub(crate) scopes: Vec<String>,
+    /// How that one has logged in
+    #[arg(long, value_name = "ACR")]
     pub(crate) acr: Option<String>,
+    /// The tool to be called, by its server's own name
+    #[arg(long, value_name = "SERVER/NAME")]
     pub(crate) tool: Option<String>,
+    /// The prompt to be got
+    #[arg(long, value_name = "SERVER/NAME")]
     pub(crate) prompt: Option<String>,
+    /// The resource to be read
+    #[arg(long, value_name = "SERVER/URI")]
     pub(crate) resource: Option<String>,
-    /// JSON.
+    /// The arguments; @FILE is what a file says
+    #[arg(long, value_name = "JSON")]
     pub(crate) args: Option<String>,
-    /// JSON.
+    /// What the server says of the tool, as in '{"readOnlyHint": true}'
+    #[arg(long, value_name = "JSON")]
     pub(crate) annotations: Option<String>,
+    /// Where the connection comes from
+    #[arg(long, value_name = "IP")]
     pub(crate) address: Option<IpAddr>,
+    /// When, such as 2026-11-30T12:00:00Z. Without it, now
+    #[arg(long, value_name = "TIME", value_parser = moment)]
     pub(crate) now: Option<SystemTime>,
+}
+
+/// Reads a time.
+pub(crate) fn moment(text: &str) -> Result<SystemTime, String> {
+    base::moment::read(text).ok_or_else(|| "a time is written 2026-11-30T12:00:00Z".to_owned())
 }
 
 /// What policies say.
@@ -111,7 +141,7 @@ impl Opened {
             ..Known::default()
         };
         *self.clock.0.lock().unwrap_or_else(PoisonError::into_inner) = question.now;
-        let action = Action { known, ..Action::new(method_of(sort), &upstream, Some(name)) };
+        let action = Action { known, ..Action::new(sort.method(), &upstream, Some(name)) };
         let verdict = attached.policies.verdict(&principal, &action).ok_or_else(|| {
             let route = self.plan.routes.iter().find(|route| route.name == attached.route);
             let servers: Vec<_> =

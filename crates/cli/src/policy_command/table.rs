@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::explain::moment;
-use super::question::{Opened, Question};
+use super::question::{Opened, Question, moment};
 use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::log::Voice;
