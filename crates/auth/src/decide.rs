@@ -9,6 +9,24 @@ use crate::principal::Principal;
 use crate::refusal::Refusal;
 use crate::view::Narrow;
 
+/// Decides who may do what on one route. It says the same of the same, and does no I/O.
+pub trait Decide: fmt::Debug + Send + Sync {
+    /// Stands for what it decides by: two of one id decide the same.
+    fn id(&self) -> &str;
+
+    /// Whether the action may be done.
+    ///
+    /// # Errors
+    /// When it may not.
+    fn decide(&self, principal: &Principal, action: &Action<'_>) -> Result<(), Refusal>;
+
+    /// What somebody may see; nothing where that is everything.
+    fn view(&self, principal: &Principal, claims: Option<&Arc<Claims>>) -> Option<Arc<dyn Narrow>>;
+
+    /// Whether what nobody may use is to its caller as if it were not there. Else it is refused, and said why.
+    fn hides(&self) -> bool;
+}
+
 /// Allows nothing: where there should be policies and nobody has read them.
 #[derive(Debug, Clone, Copy)]
 pub struct Nothing;
@@ -39,22 +57,4 @@ impl Narrow for Nothing {
     fn shows(&self, _: &Action<'_>) -> bool {
         false
     }
-}
-
-/// Decides who may do what on one route. It says the same of the same, and does no I/O.
-pub trait Decide: fmt::Debug + Send + Sync {
-    /// Stands for what it decides by: two of one id decide the same.
-    fn id(&self) -> &str;
-
-    /// Whether the action may be done.
-    ///
-    /// # Errors
-    /// When it may not.
-    fn decide(&self, principal: &Principal, action: &Action<'_>) -> Result<(), Refusal>;
-
-    /// What somebody may see; nothing where that is everything.
-    fn view(&self, principal: &Principal, claims: Option<&Arc<Claims>>) -> Option<Arc<dyn Narrow>>;
-
-    /// Whether what nobody may use is to its caller as if it were not there. Else it is refused, and said why.
-    fn hides(&self) -> bool;
 }

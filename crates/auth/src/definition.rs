@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use mcp::method::Kind;
+
 /// What a thing is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Sort {
@@ -13,6 +15,30 @@ pub enum Sort {
     Resource,
     /// It stands for resources.
     Template,
+}
+
+impl Sort {
+    /// What a thing of that kind is; nothing where nobody decides about it.
+    #[must_use]
+    pub fn of(kind: Kind) -> Option<Self> {
+        match kind {
+            Kind::Tool => Some(Self::Tool),
+            Kind::Prompt => Some(Self::Prompt),
+            Kind::Resource => Some(Self::Resource),
+            Kind::Template => Some(Self::Template),
+            Kind::Server | Kind::Task => None,
+        }
+    }
+
+    /// The method by which it is used: whoever may do that sees it.
+    #[must_use]
+    pub fn method(self) -> &'static str {
+        match self {
+            Self::Tool => "tools/call",
+            Self::Prompt => "prompts/get",
+            Self::Resource | Self::Template => "resources/read",
+        }
+    }
 }
 
 /// What a server says of a thing in its lists.

@@ -11,7 +11,7 @@ use base::clock::SystemClock;
 use base::define::define;
 use base::plan::policy::{PolicyPlan, PolicySource, ServerFacts};
 use divan::Bencher;
-use policy::{Ground, Policies, RoutePolicies, method_of};
+use policy::{Ground, Policies, RoutePolicies};
 
 const ARGUMENTS: &str = r#"{"path":"/srv/data/report.txt","amount":42,"to":["a@example.com"],"dry":true,"text":"twenty words or so that no policy looks at, as most arguments are"}"#;
 const SERVERS: usize = 10;
@@ -130,7 +130,7 @@ fn ten_thousand_tools(bencher: Bencher<'_, '_>, (policies, is_first): (usize, bo
         let shows = |(number, (server, name)): (usize, &(Arc<str>, String))| {
             let known =
                 Known { sort: Some(Sort::Tool), definition: definitions.get(number % 3), ..Known::default() };
-            view.shows(&Action { method: method_of(Sort::Tool), upstream: server, name: Some(name), known })
+            view.shows(&Action { method: Sort::Tool.method(), upstream: server, name: Some(name), known })
         };
         names.iter().enumerate().filter(|each| shows(*each)).count()
     };

@@ -28,5 +28,5 @@ pub use self::fault::PolicyFault;
 pub use self::places::PolicyPlace;
 pub use self::policies::{Ground, Policies};
 pub use self::schema::SCHEMA;
-pub use self::sight::{RoutePolicies, method_of};
+pub use self::sight::RoutePolicies;
 pub use self::verdict::{Verdict, Why};

@@ -75,6 +75,10 @@ fn policies(source: &PolicySource) -> Result<Vec<(String, Policy)>, Vec<PolicyFa
             Some((id.strip_prefix("policy")?.parse().ok()?, policy))
         })
         .collect();
+    if by_position.len() != set.policies().count() {
+        let text = "its policies cannot be told apart".to_owned();
+        return Err(vec![PolicyFault { source: source.name.clone(), at: None, text, help: None }]);
+    }
     let named = |(position, policy): (usize, &Policy)| {
         let id = policy.annotation("id").map(str::to_owned).filter(|id| !id.is_empty());
         (id.unwrap_or_else(|| format!("{}#{}", source.name, position + 1)), policy.clone())
@@ -88,7 +92,13 @@ fn invalid(rules: &[Rule], sources: &[PolicySource]) -> Vec<PolicyFault> {
     let mut faults = Vec::new();
     for rule in rules {
         let Some(source) = sources.get(rule.source) else { continue };
-        let Ok(set) = PolicySet::from_policies([rule.policy.clone()]) else { continue };
+        let set = match PolicySet::from_policies([rule.policy.clone()]) {
+            Ok(set) => set,
+            Err(error) => {
+                faults.push(fault(source, &error, error.to_string()));
+                continue;
+            }
+        };
         let result = validator.validate(&set, ValidationMode::Strict);
         let found = result.validation_errors().map(|error| fault(source, error, error.to_string()));
         faults.extend(found);

@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::SystemTime;
 
 use auth::definition::Sort;
 use auth::{Action, Claims, Principal};
@@ -22,7 +21,7 @@ use crate::memory::Memory;
 use crate::reads::Reads;
 use crate::rule::{Deed, Rule};
 use crate::schema::vocabulary;
-use crate::standing::{self, Question, Shared, Standing, Varying};
+use crate::standing::{self, Question, Standing, Varying};
 use crate::thing::{Flags, Thing};
 use crate::verdict::{Verdict, Why};
 use crate::who::{Issuers, Who};
@@ -51,7 +50,9 @@ pub struct Policies {
     things: Vec<HashSet<String>>,
     /// Whoever nobody vouches for.
     nobody: OnceLock<Arc<Who>>,
-    standings: Memory<Key, Shared>,
+    /// What one of them forbids, whatever.
+    forbidden: BTreeSet<Deed>,
+    standings: Memory<Key, Arc<Standing>>,
     callers: Memory<usize, (Weak<Claims>, Arc<Who>)>,
 }
 
@@ -107,6 +108,8 @@ impl Policies {
             let names = reads.named.iter().filter_map(|(_, id)| id.strip_prefix(&begins));
             names.map(str::to_owned).collect()
         };
+        let forbids = rules.iter().filter(|rule| !rule.permits);
+        let forbidden = forbids.flat_map(|rule| rule.deeds.iter().copied()).collect();
         let things = ground.servers.iter().map(of_server).collect();
         let texts = plan.sources.iter().flat_map(|source| [source.name.as_str(), &source.text]);
         let facts = format!("{:?}", (plan.enforce, plan.explain, ground));
@@ -125,6 +128,7 @@ impl Policies {
             groups,
             things,
             nobody: OnceLock::new(),
+            forbidden,
             standings: Memory::new(MOST_STANDINGS),
             callers: Memory::new(MOST_CALLERS),
         })
@@ -175,7 +179,12 @@ impl Policies {
     }
 
     /// What is known before a call.
-    pub(crate) fn standing(&self, who: &Who, deed: Deed, (server, thing): (usize, Thing<'_>)) -> Shared {
+    pub(crate) fn standing(
+        &self,
+        who: &Who,
+        deed: Deed,
+        (server, thing): (usize, Thing<'_>),
+    ) -> Arc<Standing> {
         let class = self.class(server, &thing);
         let key = Key { who: Arc::clone(&who.key), deed, class };
         let question = Question { rules: &self.rules, who, deed, thing, route: &self.route };
@@ -206,20 +215,14 @@ impl Policies {
         }
     }
 
-    /// Whether something may be allowed, whatever else is known at a call.
+    /// Whether something may be allowed, whatever else is known at a call, and is not kept out of lists.
     pub(crate) fn may_be(&self, who: &Who, of: (usize, Thing<'_>)) -> bool {
-        let deed = Deed::List.rests_on(of.1.sort);
-        self.standing(who, deed, of).may_be && !self.forbids(who, Deed::List, of)
-    }
-
-    /// Whether what goes with something that is allowed is forbidden by itself.
-    fn forbids(&self, who: &Who, deed: Deed, of: (usize, Thing<'_>)) -> bool {
-        if deed == deed.rests_on(of.1.sort) {
-            return false;
-        }
-        let is_spoken_of = self.rules.iter().any(|rule| !rule.permits && rule.deeds.contains(&deed));
-        is_spoken_of
-            && matches!(self.standing(who, deed, of).fixed.why, Why::Forbidden(_) | Why::Erred { .. })
+        let is_kept_out = || {
+            let standing = self.standing(who, Deed::List, of);
+            matches!(standing.fixed.why, Why::Forbidden(_) | Why::Erred { .. })
+        };
+        self.standing(who, Deed::List.rests_on(of.1.sort), of).may_be
+            && !(self.forbidden.contains(&Deed::List) && is_kept_out())
     }
 
     /// What they say of an action; nothing where it is none of theirs.
@@ -231,15 +234,17 @@ impl Policies {
         Some(self.judge(&who, deed, of, action))
     }
 
-    /// Whether an action is allowed to somebody, as far as it is known.
-    pub(crate) fn allows(&self, who: &Who, deed: Deed, of: (usize, Thing<'_>), action: &Action<'_>) -> bool {
-        self.judge(who, deed, of, action).allowed
-    }
-
-    fn judge(&self, who: &Who, deed: Deed, of: (usize, Thing<'_>), action: &Action<'_>) -> Verdict {
-        let first = self.say(who, deed.rests_on(of.1.sort), of, action);
-        let is_spoken_of = || self.rules.iter().any(|rule| !rule.permits && rule.deeds.contains(&deed));
-        if !first.allowed || deed == deed.rests_on(of.1.sort) || !is_spoken_of() {
+    /// What they say of a deed.
+    pub(crate) fn judge(
+        &self,
+        who: &Who,
+        deed: Deed,
+        of: (usize, Thing<'_>),
+        action: &Action<'_>,
+    ) -> Verdict {
+        let rests_on = deed.rests_on(of.1.sort);
+        let first = self.say(who, rests_on, of, action);
+        if !first.allowed || deed == rests_on || !self.forbidden.contains(&deed) {
             return first;
         }
         // It goes with what is allowed, unless it is forbidden by itself.
@@ -265,7 +270,7 @@ impl Policies {
             Err(why) => return Verdict::denied(why),
         };
         let uid = vocabulary().uid("Arguments", "");
-        let erred = |text: String| Verdict::denied(Why::Erred { id: String::new(), text });
+        let erred = Verdict::erred;
         let complete = arguments.as_ref().is_none_or(|arguments| arguments.complete);
         // Who calls is told at each call: others share what is remembered.
         let mut more = vec![who.entity.clone()];
@@ -342,12 +347,6 @@ impl Policies {
             all.push(("(not all)".to_owned(), "too many or too long".to_owned()));
         }
         Ok(all)
-    }
-
-    /// The moment that policies take for now.
-    #[must_use]
-    pub fn now(&self) -> SystemTime {
-        self.clock.now()
     }
 
     /// The ids of all of them, in their order.

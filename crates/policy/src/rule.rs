@@ -53,7 +53,7 @@ impl Deed {
             "tools/call" => Self::Call,
             "prompts/get" => Self::Get,
             "resources/read" => Self::Read,
-            "resources/subscribe" | "subscriptions/listen" => Self::Subscribe,
+            "resources/subscribe" => Self::Subscribe,
             "completion/complete" => Self::Complete,
             _ => return None,
         })
@@ -78,14 +78,15 @@ pub(crate) struct Rule {
 impl Rule {
     pub(crate) fn new(policy: Policy, source: usize) -> Self {
         let deeds = deeds(&policy.action_constraint());
-        let json = policy.to_json().unwrap_or(Value::Null);
-        let mut reads = Reads::of(&json["conditions"]);
+        let json = policy.to_json().ok();
+        // Of what nobody can read it is not known what it looks at.
+        let mut reads = json.as_ref().map_or_else(Reads::anything, |json| Reads::of(&json["conditions"]));
         let permits = policy.effect() == Effect::Permit;
         name_scope(&policy, &mut reads);
         let at_best = match (reads.varies(), permits) {
             (false, _) => Some(policy.clone()),
             (true, false) => None,
-            (true, true) => at_best(json, policy.id()),
+            (true, true) => json.and_then(|json| at_best(json, policy.id())),
         };
         Self { policy, source, permits, deeds, reads, at_best }
     }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use auth::definition::Sort;
 use auth::{Action, Claims, Decide, Narrow, Principal, Refusal};
 
 use crate::policies::Policies;
@@ -32,7 +31,7 @@ impl Narrow for PolicySight {
         let Some(of) = self.policies.thing(action) else { return true };
         match deed {
             // Nobody is asked again before a change is told: it must be allowed as things stand.
-            Deed::Subscribe => self.policies.allows(&self.who, deed, of, action),
+            Deed::Subscribe => self.policies.judge(&self.who, deed, of, action).allowed,
             _ => self.policies.may_be(&self.who, of),
         }
     }
@@ -81,15 +80,5 @@ impl Decide for RoutePolicies {
 
     fn hides(&self) -> bool {
         !self.0.plan.explain
-    }
-}
-
-/// What is listed under a method of use.
-#[must_use]
-pub fn method_of(sort: Sort) -> &'static str {
-    match sort {
-        Sort::Tool => "tools/call",
-        Sort::Prompt => "prompts/get",
-        Sort::Resource | Sort::Template => "resources/read",
     }
 }

@@ -1,9 +1,7 @@
 //! What policies say of one caller and one thing, as far as it can be known before a call.
 
-use std::sync::Arc;
-
 use auth::definition::Sort;
-use cedar_policy::{Authorizer, Decision, Entities, Entity, EntityUid, PolicySet, Request, Response};
+use cedar_policy::{Authorizer, Decision, Entities, Entity, EntityUid, Policy, PolicySet, Request, Response};
 
 use crate::context::context;
 use crate::reads::Reads;
@@ -48,70 +46,66 @@ pub(crate) struct Question<'a> {
 }
 
 impl Standing {
+    /// What is known; nothing is allowed where it cannot be found out.
     pub(crate) fn of(question: &Question<'_>) -> Self {
+        Self::found(question).unwrap_or_else(|text| Self::fixed(Verdict::erred(text)))
+    }
+
+    fn fixed(verdict: Verdict) -> Self {
+        let may_be = verdict.allowed;
+        Self { fixed: verdict, varying: None, may_be }
+    }
+
+    fn found(question: &Question<'_>) -> Result<Self, String> {
         let (who, thing) = (question.who, question.thing);
         let names = thing.names();
         let concerns =
             |rule: &&Rule| rule.deeds.contains(&question.deed) && rule.may_concern(&who.names, &names);
-        let rules: Vec<&Rule> = question.rules.iter().filter(concerns).collect();
-        let fixed_entities = entities(&thing);
-        let entities =
-            with(&fixed_entities, [who.entity.clone()]).unwrap_or_else(|_impossible| Entities::empty());
-        let ask = |set: &PolicySet| {
-            let request = Request::new(
-                who.uid.clone(),
-                vocabulary().action(question.deed),
-                thing.uid(),
-                context(who, question.route, None)?,
-                None,
-            );
-            let request = request.map_err(|error| error.to_string());
-            request.map(|request| Authorizer::new().is_authorized(&request, set, &entities))
-        };
-        let fixed = set(rules.iter().filter(|rule| !rule.reads.varies()).map(|rule| &rule.policy));
-        let fixed = ask(&fixed).map_or_else(|error| erred("", &error), |said| read(&said));
-        let varying: Vec<&Rule> = rules.into_iter().filter(|rule| rule.reads.varies()).collect();
+        let (varying, fixed): (Vec<&Rule>, Vec<&Rule>) =
+            question.rules.iter().filter(concerns).partition(|rule| rule.reads.varies());
+        let of_thing = entities(&thing)?;
+        let entities = with(&of_thing, [who.entity.clone()])?;
+        let action = vocabulary().action(question.deed);
+        let context = context(who, question.route, None)?;
+        let request = Request::new(who.uid.clone(), action, thing.uid(), context, None)
+            .map_err(|error| error.to_string())?;
+        let ask = |set: &PolicySet| Authorizer::new().is_authorized(&request, set, &entities);
+        let fixed = read(&ask(&set(fixed.iter().map(|rule| &rule.policy))?));
         if varying.is_empty() || matches!(fixed.why, Why::Forbidden(_) | Why::Erred { .. }) {
-            let may_be = fixed.allowed;
-            return Self { fixed, varying: None, may_be };
+            return Ok(Self::fixed(fixed));
         }
-        let at_best = || {
-            let permits = varying.iter().filter(|rule| rule.permits);
-            // One of which nobody knows what it says at best may permit.
-            if permits.clone().any(|rule| rule.at_best.is_none()) {
-                return true;
-            }
-            let said = ask(&set(permits.filter_map(|rule| rule.at_best.as_ref())));
-            said.is_ok_and(|said| {
-                said.decision() == Decision::Allow || said.diagnostics().errors().next().is_some()
-            })
+        let permits = varying.iter().filter(|rule| rule.permits);
+        // One of which nobody knows what it says at best may permit.
+        let is_open = permits.clone().any(|rule| rule.at_best.is_none());
+        let may_be = fixed.allowed || is_open || {
+            let said = ask(&set(permits.filter_map(|rule| rule.at_best.as_ref()))?);
+            said.decision() == Decision::Allow || said.diagnostics().errors().next().is_some()
         };
-        let may_be = fixed.allowed || at_best();
+        let varying = Box::new(Varying::of(&varying, &thing, of_thing)?);
+        Ok(Self { fixed, varying: Some(varying), may_be })
+    }
+}
+
+impl Varying {
+    fn of(rules: &[&Rule], thing: &Thing<'_>, entities: Entities) -> Result<Self, String> {
         let mut reads = Reads::default();
-        varying.iter().for_each(|rule| reads.add(&rule.reads));
+        rules.iter().for_each(|rule| reads.add(&rule.reads));
         let asks = |rule: &&Rule| rule.reads.arguments.is_empty() || (rule.permits && rule.reads.complete);
-        let all_ask = varying.iter().all(asks);
         let is_read = thing.sort == Sort::Tool && !reads.arguments.is_empty();
         let shape = is_read.then(|| match thing.definition.map(|of| of.input.as_deref()) {
             Some(Some(input)) => Shape::read(input, &reads.arguments),
             Some(None) => Err("there is none that can be read".to_owned()),
             None => Err("it is not known, since the server does not list the tool".to_owned()),
         });
-        let set = set(varying.iter().map(|rule| &rule.policy));
-        let what = thing.uid();
-        Self {
-            fixed,
-            varying: Some(Box::new(Varying { set, reads, all_ask, entities: fixed_entities, what, shape })),
-            may_be,
-        }
+        let (set, all_ask) = (set(rules.iter().map(|rule| &rule.policy))?, rules.iter().all(asks));
+        Ok(Self { set, reads, all_ask, entities, what: thing.uid(), shape })
     }
 }
 
 /// All that policies look at, but for who calls and the arguments.
-fn entities(thing: &Thing<'_>) -> Entities {
+fn entities(thing: &Thing<'_>) -> Result<Entities, String> {
     let all = vocabulary().actions.iter().cloned().chain([thing.entity(), thing.server_entity()]);
-    // No entity stands twice, and none is in itself.
-    Entities::from_entities(all, None).unwrap_or_else(|_impossible| Entities::empty())
+    Entities::from_entities(all, None).map_err(|error| error.to_string())
 }
 
 /// The same with some more.
@@ -122,24 +116,16 @@ pub(crate) fn with(entities: &Entities, more: impl IntoIterator<Item = Entity>) 
     entities.clone().add_entities(more, None).map_err(|error| error.to_string())
 }
 
-fn set<'a>(policies: impl Iterator<Item = &'a cedar_policy::Policy>) -> PolicySet {
-    let mut set = PolicySet::new();
-    for policy in policies {
-        // Ids stand once: loading sees to it.
-        let _twice = set.add(policy.clone());
-    }
-    set
-}
-
-fn erred(id: &str, text: &str) -> Verdict {
-    Verdict::denied(Why::Erred { id: id.to_owned(), text: text.to_owned() })
+fn set<'a>(policies: impl Iterator<Item = &'a Policy>) -> Result<PolicySet, String> {
+    PolicySet::from_policies(policies.cloned()).map_err(|error| error.to_string())
 }
 
 /// What a response says. One that has erred anywhere denies: Cedar leaves out what errs, a `forbid` as well.
 pub(crate) fn read(said: &Response) -> Verdict {
     if let Some(error) = said.diagnostics().errors().next() {
         let cedar_policy::AuthorizationError::PolicyEvaluationError(error) = error;
-        return erred(error.policy_id().as_ref(), &error.inner().to_string());
+        let id = Some(error.policy_id().to_string());
+        return Verdict::denied(Why::Erred { id, text: error.inner().to_string() });
     }
     let mut by: Vec<String> = said.diagnostics().reason().map(ToString::to_string).collect();
     by.sort();
@@ -149,6 +135,3 @@ pub(crate) fn read(said: &Response) -> Verdict {
         Decision::Deny => Verdict::denied(Why::Forbidden(by)),
     }
 }
-
-/// A standing that several share.
-pub(crate) type Shared = Arc<Standing>;

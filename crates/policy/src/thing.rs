@@ -111,8 +111,10 @@ impl Thing<'_> {
         }
         let tags = self.tags().into_iter().map(|tag| words.uid("Tag", tag));
         let parents = tags.chain([server]).collect();
-        // Nothing in these values could err.
-        Entity::new(self.uid(), attributes, parents)
-            .unwrap_or_else(|_impossible| Entity::new_no_attrs(self.uid(), Default::default()))
+        #[expect(
+            clippy::expect_used,
+            reason = "texts, booleans and names are values already: nothing is evaluated"
+        )]
+        Entity::new(self.uid(), attributes, parents).expect("values")
     }
 }

@@ -20,8 +20,8 @@ pub enum Why {
     Forbidden(Vec<String>),
     /// This one has erred, so that nobody knows what it would have said.
     Erred {
-        /// The policy.
-        id: String,
+        /// The policy, if it is one's fault alone.
+        id: Option<String>,
         /// What went wrong.
         text: String,
     },
@@ -38,6 +38,11 @@ impl Verdict {
         Self { allowed: true, why: Why::Permitted(by) }
     }
 
+    /// Policies cannot be asked, so nothing is allowed.
+    pub(crate) fn erred(text: String) -> Self {
+        Self::denied(Why::Erred { id: None, text })
+    }
+
     pub(crate) fn denied(why: Why) -> Self {
         Self { allowed: false, why }
     }
@@ -47,7 +52,7 @@ impl Verdict {
     pub fn by(&self) -> &[String] {
         match &self.why {
             Why::Permitted(ids) | Why::Forbidden(ids) => ids,
-            Why::Erred { id, .. } => std::slice::from_ref(id),
+            Why::Erred { id, .. } => id.as_slice(),
             Why::NotPermitted | Why::Incomplete | Why::Arguments(_) | Why::Schema(_) => &[],
         }
     }
@@ -59,7 +64,8 @@ impl std::fmt::Display for Why {
             Self::Permitted(ids) => write!(f, "permitted by {}", ids.join(", ")),
             Self::NotPermitted => f.write_str("no policy permits it"),
             Self::Forbidden(ids) => write!(f, "forbidden by {}", ids.join(", ")),
-            Self::Erred { id, text } => write!(f, "the policy {id} has erred: {text}"),
+            Self::Erred { id: Some(id), text } => write!(f, "the policy {id} has erred: {text}"),
+            Self::Erred { id: None, text } => write!(f, "policies cannot be asked: {text}"),
             Self::Incomplete => {
                 f.write_str("the arguments are too many or too long for the policies that read them")
             }

@@ -50,9 +50,8 @@ impl Who {
             attributes.insert("client".to_owned(), text(client));
         }
         let parents = groups.iter().cloned().collect();
-        // Texts and booleans are values already: there is nothing in them that could err.
-        let entity = Entity::new(uid.clone(), attributes, parents)
-            .unwrap_or_else(|_impossible| Entity::new_no_attrs(uid.clone(), HashSet::new()));
+        #[expect(clippy::expect_used, reason = "texts and booleans are values already: nothing is evaluated")]
+        let entity = Entity::new(uid.clone(), attributes, parents).expect("values");
         let list = |of: fn(&Claims) -> &Vec<String>| claims.map(of).cloned().unwrap_or_default();
         let (scopes, amr) = (list(|claims| &claims.scopes), list(|claims| &claims.amr));
         let acr = claims.and_then(|claims| claims.acr.clone());

@@ -325,3 +325,24 @@ async fn a_subscription_is_decided_by_what_varies() {
     let acknowledged = stream.event().await.unwrap();
     assert!(!acknowledged.contains("t://"), "{acknowledged}");
 }
+
+/// What a server may take for a URI that is forbidden is forbidden, also where denials speak.
+#[tokio::test(start_paused = true)]
+async fn a_uri_is_held_to_what_its_server_may_read() {
+    for explain in [false, true] {
+        let (running, servers) = behind(&["a"], decider(POLICIES, (true, explain))).await;
+        for kind in [Kind::ModernHttp, Kind::LegacyHttp] {
+            let mut door = Door::open(kind, &running).await;
+            for uri in ["T://secret", " t://secret", "t:\\\\\\\\secret"] {
+                let params = format!(r#""uri":"{uri}""#);
+                let text = answer(&mut door, "resources/read", &params).await;
+                assert!(json::at(&text, &["error"]).is_some(), "{kind:?} {uri}: {text}");
+                if kind == Kind::LegacyHttp {
+                    let text = answer(&mut door, "resources/subscribe", &params).await;
+                    assert!(json::at(&text, &["error"]).is_some(), "{kind:?} {uri}: {text}");
+                }
+            }
+        }
+        assert!(servers[0].seen_of("resources/read").is_empty());
+    }
+}

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
+use auth::definition::Sort;
 use auth::{Action, Claims, Identity, Known, Principal};
 use base::error::CallError;
 use base::plan::Limits;
@@ -32,6 +33,7 @@ use upstream::{UnsolicitedMessage, Upstream};
 
 use crate::bridge::session::{SessionClaims, SessionState, Sessions, fits};
 use crate::caller::Caller;
+use crate::catalog::sight;
 use crate::changes::subscription::Subscription;
 use crate::changes::watch::Interest;
 use crate::flow::Flow;
@@ -387,10 +389,11 @@ impl Endpoint {
             identifier.lacks_for_uri(of, Kind::Resource, uri).map_or(Ok(()), Err)?;
         }
         let address = claims.identity.address;
-        let known = Known { claims: said, address, era: Some("legacy"), ..Known::default() };
+        let (sort, era) = (Some(Sort::Resource), Some(Era::Legacy.name()));
+        let known = Known { claims: said, sort, address, era, ..Known::default() };
         let upstream = member.upstream.label();
         let action = Action { method: "resources/subscribe", upstream, name: Some(&own), known };
-        drop(gate.permit(principal, &action)?);
+        drop(sight::permit(gate, principal, &action)?);
         let is_one_too_many = |interests: &BTreeMap<String, Interest>| {
             interests.len() >= MOST_URIS && !interests.contains_key(uri)
         };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use auth::definition::{Definition, Sort};
-use auth::{Action, Known, View};
+use auth::{Action, Gate, Known, Permit, Principal, Refusal, View};
 use mcp::method::Kind;
 
 /// One server as a view shows it.
@@ -35,27 +35,23 @@ impl<'a> Sight<'a> {
 
     /// The same of what its server says this of.
     pub(crate) fn has_defined(self, kind: Kind, name: &str, definition: Option<&Arc<Definition>>) -> bool {
-        let Some(sort) = sort(kind) else { return true };
-        let method = match sort {
-            Sort::Tool => "tools/call",
-            Sort::Prompt => "prompts/get",
-            Sort::Resource | Sort::Template => "resources/read",
-        };
+        let Some(sort) = Sort::of(kind) else { return true };
         let known = Known { sort: Some(sort), definition, ..Known::default() };
-        let shows = |name: &str| {
-            self.view.shows(&Action { method, upstream: self.upstream, name: Some(name), known })
-        };
-        let other = || (sort == Sort::Resource).then(|| identity::other_spelling(name))?;
-        self.is_whole() || (shows(name) && other().is_none_or(|other| shows(&other)))
+        self.shows(&Action { known, ..Action::new(sort.method(), self.upstream, Some(name)) })
     }
 
     /// Whether it shows a resource, and lets its changes be heard of.
     pub(crate) fn watches(self, uri: &str) -> bool {
-        let watches =
-            |uri: &str| self.view.shows(&Action::new("resources/subscribe", self.upstream, Some(uri)));
-        let other = || identity::other_spelling(uri);
+        let known = Known { sort: Some(Sort::Resource), ..Known::default() };
+        let watch = Action { known, ..Action::new("resources/subscribe", self.upstream, Some(uri)) };
+        self.has(Kind::Resource, uri) && self.shows(&watch)
+    }
+
+    fn shows(self, action: &Action<'_>) -> bool {
+        let other = || other_spelling(action);
         self.is_whole()
-            || (self.has(Kind::Resource, uri) && watches(uri) && other().is_none_or(|other| watches(&other)))
+            || (self.view.shows(action)
+                && other().is_none_or(|other| self.view.shows(&Action { name: Some(&other), ..*action })))
     }
 
     /// Whether it shows anything of a kind: who may not list does not hear, either, that the list has changed.
@@ -65,13 +61,14 @@ impl<'a> Sight<'a> {
     }
 }
 
-/// What a thing of that kind is to whoever decides; nothing where nobody does.
-pub(crate) fn sort(kind: Kind) -> Option<Sort> {
-    match kind {
-        Kind::Tool => Some(Sort::Tool),
-        Kind::Prompt => Some(Sort::Prompt),
-        Kind::Resource => Some(Sort::Resource),
-        Kind::Template => Some(Sort::Template),
-        Kind::Server | Kind::Task => None,
+/// Asks the gate, about a resource under each URI that its server may take for it.
+pub(crate) fn permit(gate: &Gate, principal: &Principal, action: &Action<'_>) -> Result<Permit, Refusal> {
+    if let Some(other) = other_spelling(action).filter(|_| gate.decides()) {
+        gate.permit(principal, &Action { name: Some(&other), ..*action })?;
     }
+    gate.permit(principal, action)
+}
+
+fn other_spelling(action: &Action<'_>) -> Option<String> {
+    action.name.filter(|_| action.known.sort == Some(Sort::Resource)).and_then(identity::other_spelling)
 }

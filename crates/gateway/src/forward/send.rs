@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use auth::definition::Sort;
 use auth::{Action, Gate, Known, Permit};
 use base::error::CallError;
 use base::plan::Deadlines;
@@ -19,7 +20,7 @@ use tokio::time::Duration;
 use upstream::{Answer, Order};
 
 use crate::caller::Caller;
-use crate::catalog::sight::sort;
+use crate::catalog::sight;
 use crate::catalog::{Catalog, Target};
 use crate::forward::filter::Admitted;
 use crate::forward::relay::{Errand, Relay};
@@ -54,19 +55,14 @@ impl Sender {
         let trace = Trace::read(&caller.headers);
         let known = Known {
             claims: caller.claims.as_ref(),
-            sort: sort(call.kind()),
+            sort: Sort::of(call.kind()),
             definition: name.and_then(|name| index.definition(call.kind(), name)),
             arguments: call.arguments(),
             address: caller.address,
             era: Some(caller.era().name()),
             trace: trace.id(),
         };
-        let action = Action { known, ..action };
-        let uri = name.filter(|_| call.kind() == Kind::Resource);
-        if let Some(other) = uri.and_then(identity::other_spelling) {
-            self.gate.permit(&caller.principal, &Action { name: Some(&other), ..action })?;
-        }
-        Ok(self.gate.permit(&caller.principal, &action)?)
+        Ok(sight::permit(&self.gate, &caller.principal, &Action { known, ..action })?)
     }
 
     /// Sends a call to its target. A refusal over mirrored headers means that our idea of the tool's schema is old:

@@ -119,7 +119,7 @@ fn a_policy_that_errs_denies() {
                   && context.arguments.getTag("/n").integer + 9223372036854775807 > 0 };"#,
     );
     let said = stand.call(&anonymous(), "bank/pay", r#"{"n":1}"#);
-    assert!(matches!(&said.why, Why::Erred { id, .. } if id == "sum"), "{said:?}");
+    assert!(matches!(&said.why, Why::Erred { id: Some(id), .. } if id == "sum"), "{said:?}");
     assert!(!said.allowed);
     assert!(stand.call(&anonymous(), "bank/pay", r#"{"n":-9223372036854775807}"#).allowed);
     assert!(stand.call(&anonymous(), "bank/pay", "{}").allowed);

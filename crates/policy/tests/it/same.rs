@@ -131,7 +131,9 @@ proptest! {
         sent in prop::collection::vec(arguments(), 1..8),
     ) {
         let stand = Stand::new(&policies.iter().copied().map(text).collect::<String>());
-        for caller in [anonymous(), user("ann", &["staff"]), user("bob", &["guests"])] {
+        for caller in
+            [anonymous(), user("ann", &["staff"]), user("bob", &["guests"]), user("cid", &["staff"])]
+        {
             let listed = stand.lists(&caller, "bank/pay", None);
             for arguments in &sent {
                 let satisfied = |&(number, k, _, unless): &Drawn| (of(number, k).holds)(&caller, arguments) != unless;

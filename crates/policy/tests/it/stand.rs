@@ -115,7 +115,7 @@ impl Stand {
         let (server, name) = thing.split_once('/').unwrap();
         let server = server.into();
         let known = Known { sort: Some(sort), definition, ..Known::default() };
-        let method = policy::method_of(sort);
+        let method = sort.method();
         let view = self.route.view(&caller.principal, caller.claims.as_ref());
         view.is_none_or(|view| view.shows(&Action { method, upstream: &server, name: Some(name), known }))
     }
