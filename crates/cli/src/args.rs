@@ -64,6 +64,13 @@ pub(crate) enum Command {
     Convert(Convert),
     #[cfg(feature = "policy")]
     Policy(PolicyCommand),
+    /// Write, check and try out policies (not in this build)
+    #[cfg(not(feature = "policy"))]
+    #[command(hide = true, disable_help_flag = true)]
+    Policy {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        _words: Vec<String>,
+    },
     Keys(Keys),
     ApiKeys(ApiKeys),
     #[command(visible_alias = "tokens")]
@@ -113,6 +120,11 @@ impl Command {
             Self::Convert(convert) => convert.run(),
             #[cfg(feature = "policy")]
             Self::Policy(policy) => policy.run(voice),
+            #[cfg(not(feature = "policy"))]
+            Self::Policy { .. } => {
+                Err(Fault::usage("this build of Portolan knows nothing of policies")
+                    .hint(crate::policies::BUILD))
+            }
             Self::Keys(keys) => Box::pin(keys.run(voice)).await,
             Self::ApiKeys(keys) => Box::pin(keys.run(voice)).await,
             Self::Token(token) => Box::pin(token.run(voice)).await,

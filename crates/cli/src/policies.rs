@@ -6,6 +6,11 @@ use std::path::Path;
 use base::plan::Plan;
 use config::{Diagnostic, Severity};
 
+/// What to do with a build that has none.
+#[cfg(not(feature = "policy"))]
+pub(crate) const BUILD: &str =
+    "build it with them: cargo install --locked --path crates/cli --features policy";
+
 /// The policies of a route, for who checks them.
 #[derive(Debug)]
 pub(crate) struct Decided {
@@ -68,8 +73,7 @@ pub(crate) fn attach(plan: &mut Plan, config: &Path) -> Result<Vec<Decided>, Vec
     let Some(route) = plan.routes.iter().find(|route| route.policy.is_some()) else { return Ok(Vec::new()) };
     let text =
         format!("route {:?} has policies, and this build of Portolan knows nothing of policies", route.name);
-    let help = "build it with them: cargo install --locked --path crates/cli --features policy";
-    Err(vec![Diagnostic::elsewhere(config, ("", None), text, Some(help.to_owned()))])
+    Err(vec![Diagnostic::elsewhere(config, ("", None), text, Some(BUILD.to_owned()))])
 }
 
 /// What is wrong with policies, as mistakes of a configuration are told.
