@@ -29,6 +29,7 @@ const FLOORS: &[(&str, &str)] = &[
          under_way lib",
     ),
     ("bench", "wire say look fault process load echo cases yard report run main"),
+    ("catalog", "caller catalog changes lib"),
     ("chaos", "say record fault servers dice judge report client ground load blows run main"),
     (
         "cli",
@@ -41,10 +42,7 @@ const FLOORS: &[(&str, &str)] = &[
         "source node secret diagnostic findings syntax read outside template value file schema lower \
          foreign convert load lib",
     ),
-    (
-        "gateway",
-        "caller catalog changes forward tasks own outcome route call flow bridge live listener assembly lib",
-    ),
+    ("gateway", "forward tasks own outcome route call flow bridge live listener assembly lib"),
     (
         "identity",
         "fault percent spiffe x509 url strict shown jwk api_key revocations jws replays nonce token proof tokens refused certificates carried proxies testing fetch discover introspect missing_keys issuer resource identifier lifetime scoped inspect identities lib",

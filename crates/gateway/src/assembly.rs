@@ -10,6 +10,8 @@ use base::bulkhead::Bulkhead;
 use base::plan::{OWN_SERVER, Plan, RoutePlan, UpstreamPlan};
 use base::sync::lock;
 use base::world::World;
+use catalog::caller::Caller;
+use catalog::changes::watch::Watch;
 use futures_util::future::join_all;
 use identity::{Identifier, Identities};
 use replay::ReplayBudget;
@@ -27,8 +29,6 @@ use upstream::{Health, Upstream};
 
 use crate::bridge::endpoint::Endpoint;
 use crate::bridge::session::Sessions;
-use crate::caller::Caller;
-use crate::changes::watch::Watch;
 use crate::forward::state::StateSeal;
 use crate::forward::suspend::Suspended;
 use crate::listener::Listener;

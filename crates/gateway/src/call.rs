@@ -1,20 +1,20 @@
 //! The spine: the whole way of a call, read aloud.
 //!
-//! A listener has found out who calls ([`crate::caller`]) and made a modern call of what came in ([`mcp::inbound`]). Here it is
+//! A listener has found out who calls ([`catalog::caller`]) and made a modern call of what came in ([`mcp::inbound`]). Here it is
 //! counted, located, taken through its route's filters, and sent; [`crate::forward::relay`] carries the answer back. No method
 //! has a branch of its own: the method table says whether a call goes to the owner of its subject or to all servers.
 
 use std::sync::Arc;
 
 use base::error::CallError;
+use catalog::caller::Caller;
+use catalog::changes::subscription::Subscription;
 use mcp::call::Call;
 use mcp::listen::Filter;
 use mcp::method::{Kind, Method, Reach};
 use mcp::reject::Reject;
 use mcp::version::Era;
 
-use crate::caller::Caller;
-use crate::changes::subscription::Subscription;
 use crate::forward::filter::Answered;
 use crate::forward::record::CallRecord;
 use crate::outcome::Outcome;

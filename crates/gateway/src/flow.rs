@@ -7,6 +7,8 @@ use std::sync::Arc;
 use base::error::CallError;
 use base::reply::{self, ErrorRow};
 use bytes::Bytes;
+use catalog::caller::Caller;
+use catalog::changes::subscription::Subscription;
 use http::StatusCode;
 use mcp::answer;
 use mcp::call::Call;
@@ -23,8 +25,6 @@ use tokio_util::sync::CancellationToken;
 use transport::http::body::Pieces;
 use upstream::Ask;
 
-use crate::caller::Caller;
-use crate::changes::subscription::Subscription;
 use crate::forward::questions::{Asking, Questions};
 use crate::forward::record::{self, CallRecord};
 use crate::forward::relay::{Passed, Relay};

@@ -8,9 +8,6 @@
 pub mod assembly;
 mod bridge;
 mod call;
-mod caller;
-mod catalog;
-mod changes;
 mod flow;
 mod forward;
 mod listener;

@@ -11,6 +11,7 @@ use base::aside::client_message;
 use base::checks::{self, HostCheck, Readable, Rejected};
 use base::error::CallError;
 use bytes::Bytes;
+use catalog::caller::Caller;
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, VARY};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use mcp::answer::{error_message, result_message};
@@ -28,7 +29,6 @@ use transport::memory::Memory;
 
 use crate::bridge::endpoint::{Disposition, Endpoint};
 use crate::bridge::session::SessionClaims;
-use crate::caller::Caller;
 use crate::flow::{Flow, Steps};
 use crate::live::Live;
 

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use base::fault::BreakerState;
 use base::plan::{Plan, RoutePlan};
+use catalog::changes::watch::Watch;
 use identity::{Identifier, Issuer, WELL_KNOWN};
 use tokio_util::sync::CancellationToken;
 use upstream::{Health, Upstream};
 
 use crate::bridge::endpoint::Endpoint;
-use crate::changes::watch::Watch;
 
 /// One generation.
 #[derive(Debug)]

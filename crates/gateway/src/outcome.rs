@@ -1,10 +1,10 @@
 //! How a call goes on when it was carried to where it is answered.
 
+use catalog::changes::subscription::Subscription;
+use catalog::listing::Listed;
 use mcp::jsonrpc::Message;
 use transport::http::body::Pieces;
 
-use crate::catalog::listing::Listed;
-use crate::changes::subscription::Subscription;
 use crate::forward::record::{self, CallRecord};
 use crate::forward::relay::Relay;
 use crate::forward::round::Rounds;

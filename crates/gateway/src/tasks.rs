@@ -14,6 +14,8 @@ use auth::Principal;
 use base::bulkhead::Bulkhead;
 use base::cache::{Bounds, Cache};
 use base::error::CallError;
+use catalog::Target;
+use catalog::caller::Caller;
 use mcp::answer::TASKS_EXTENSION;
 use mcp::call::Call;
 use mcp::jsonrpc::{Message, MessageKind};
@@ -25,8 +27,6 @@ use mcp::version::Era;
 use replica::Replica;
 use store::seal::Seal;
 
-use crate::caller::Caller;
-use crate::catalog::Target;
 use crate::forward::filter::{Answered, At, Verdict};
 use crate::forward::send::Sender;
 use base::uris::Mapping;

@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use base::error::CallError;
 use bytes::Bytes;
+use catalog::changes::subscription::StreamSlot;
 use mcp::jsonrpc::Id;
 use replay::{Recorder, Recordings, ResumePoint, StoredStreams, Stream, StreamReader};
 
 use crate::bridge::endpoint::{Endpoint, Notifications};
 use crate::bridge::session::SessionClaims;
-use crate::changes::subscription::StreamSlot;
 
 /// Who reads a stream of a session; one of notifications is counted among the streams to clients until it is dropped.
 #[derive(Debug)]

@@ -10,6 +10,8 @@ use base::plan::Limits;
 use base::random;
 use base::sync::lock;
 use bytes::Bytes;
+use catalog::caller::Caller;
+use catalog::changes::watch::Interest;
 use mcp::json::{self, Object};
 use mcp::jsonrpc::Id;
 use mcp::legacy::initialize::Opening;
@@ -20,8 +22,6 @@ use replica::Homed;
 use store::seal::{Bound, Seal, SealFault};
 use tokio::sync::watch;
 
-use crate::caller::Caller;
-use crate::changes::watch::Interest;
 use crate::flow::in_flight::{CallsInFlight, InFlight};
 use crate::forward::questions::Questions;
 

@@ -2,11 +2,11 @@
 //! neither a task nor a queue, for what waits for a slow client waits where it waits for all of them.
 
 use bytes::Bytes;
+use catalog::changes::subscription::Subscription;
 use identity::Lifetime;
 use tokio_util::sync::CancellationToken;
 
 use super::{Flow, State};
-use crate::changes::subscription::Subscription;
 
 /// An open subscription stream. Dropping it ends it.
 #[derive(Debug)]

@@ -8,6 +8,8 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use base::error::CallError;
+use catalog::Target;
+use catalog::caller::Caller;
 use futures_util::future::BoxFuture;
 use mcp::call::Call;
 use mcp::jsonrpc::Message;
@@ -16,8 +18,6 @@ use upstream::Answer;
 use super::edit::Edit;
 use super::relay::Relay;
 use super::round::Rounds;
-use crate::caller::Caller;
-use crate::catalog::Target;
 
 /// The place of a filter among the others of its route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

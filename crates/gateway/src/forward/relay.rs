@@ -5,6 +5,7 @@ use base::bulkhead::Slot;
 use base::error::CallError;
 use base::plan::Deadlines;
 use bytes::Bytes;
+use catalog::caller::Caller;
 use http::StatusCode;
 use mcp::answer::{self, AnswerFault, ResultType};
 use mcp::call::Call;
@@ -24,7 +25,6 @@ use tokio::time::{Duration, Instant, timeout_at};
 use transport::http::body::Pieces;
 use upstream::{Answer, Arrival, Ask, Response};
 
-use crate::caller::Caller;
 use crate::forward::edit::{Edit, Heard};
 use crate::forward::questions::Asking;
 use crate::forward::record::{self, CallRecord};

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use base::error::CallError;
 use base::reply;
+use catalog::Target;
+use catalog::caller::Caller;
 use identity::Identifier;
 use mcp::call::Call;
 use mcp::method::Kind;
@@ -19,8 +21,6 @@ use super::filter::{Admit, Answered, At, Filter, Stage, Verdict};
 use super::send::Sender;
 use super::state::{Binding, Bond};
 use super::suspend::{Resumed, Suspended};
-use crate::caller::Caller;
-use crate::catalog::Target;
 
 /// For how long a state is good that a modern server has given. Whether it still is, its server says.
 const BOUND: Duration = Duration::from_secs(24 * 3600);

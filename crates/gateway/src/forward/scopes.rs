@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
+use catalog::Catalog;
 use identity::Identifier;
 use mcp::method::Kind;
 
 use super::filter::{Admit, At, Filter, Stage};
-use crate::catalog::Catalog;
 
 /// Refuses what a caller's token is not good for.
 #[derive(Debug)]

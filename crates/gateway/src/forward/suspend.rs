@@ -14,6 +14,7 @@ use base::error::CallError;
 use base::owned_task::OwnedTask;
 use base::random;
 use base::sync::lock;
+use catalog::caller::Caller;
 use identity::Lifetime;
 use mcp::call::Call;
 use mcp::json::{self, Object};
@@ -23,7 +24,6 @@ use store::seal::SealFault;
 use tokio::sync::{Notify, oneshot};
 use upstream::{Ask, PendingReply};
 
-use crate::caller::Caller;
 use crate::forward::relay::Relay;
 use crate::forward::state::{Bond, StateSeal};
 

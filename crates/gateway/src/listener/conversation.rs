@@ -12,6 +12,8 @@ use base::error::CallError;
 use base::reply;
 use base::sync::lock;
 use bytes::Bytes;
+use catalog::caller::Caller;
+use catalog::changes::subscription::StreamSlot;
 use futures_util::future::join_all;
 use http::HeaderMap;
 use mcp::answer::error_message;
@@ -27,8 +29,6 @@ use tokio_util::task::TaskTracker;
 
 use crate::bridge::endpoint::{Disposition, Endpoint};
 use crate::bridge::session::SessionClaims;
-use crate::caller::Caller;
-use crate::changes::subscription::StreamSlot;
 use crate::flow::in_flight::InFlight;
 use crate::flow::{Flow, Last, Step, Steps};
 use crate::listener::batch::{Taken, take as take_member};

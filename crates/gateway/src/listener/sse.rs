@@ -15,6 +15,7 @@ use base::plan::Limits;
 use base::random;
 use base::sync::lock;
 use bytes::{Bytes, BytesMut};
+use catalog::changes::subscription::StreamSlot;
 use futures_util::StreamExt as _;
 use http::header::ALLOW;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
@@ -31,7 +32,6 @@ use transport::http::body::ReplyBody;
 use transport::http::server::Exchange;
 
 use crate::bridge::endpoint::Endpoint;
-use crate::changes::subscription::StreamSlot;
 use crate::listener::Listener;
 use crate::listener::conversation::Conversation;
 use crate::listener::events;

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use auth::{Action, Gate};
 use base::error::CallError;
+use catalog::Target;
+use catalog::caller::Caller;
 use mcp::call::Call;
 use mcp::json;
 use mcp::jsonrpc::Message;
@@ -12,8 +14,6 @@ use mcp::trace::Trace;
 use mcp::version::{Era, Revision};
 use upstream::{Answer, Arrival, Order, Upstream};
 
-use crate::caller::Caller;
-use crate::catalog::Target;
 use crate::forward::send::{self, Sender};
 
 /// Sends requests to one server on behalf of one client.

@@ -1,6 +1,7 @@
 //! How a tool call goes that has to do with tasks.
 
 use base::error::CallError;
+use catalog::Catalog;
 use mcp::jsonrpc::MessageKind;
 use mcp::legacy::tasks::{self as shapes, Form, Task};
 use mcp::method::Kind;
@@ -11,7 +12,6 @@ use super::RouteTasks;
 use super::client::Courier;
 use super::edit::{Abandon, Reshape, TaskEdit};
 use super::ids::Ids;
-use crate::catalog::Catalog;
 use crate::forward::edit::Edit;
 use crate::forward::filter::{Admit, Answered, At, Filter, Stage, Verdict};
 

@@ -46,7 +46,7 @@ const SUBSCRIBING: usize = 16;
 
 /// Hears of one server's changes.
 #[derive(Debug)]
-pub(crate) struct Watch {
+pub struct Watch {
     upstream: Arc<Upstream>,
     /// The era of the clients that it is for: it listens in the conversation that is theirs.
     era: Era,
@@ -83,7 +83,7 @@ struct Wanted {
 }
 
 impl Watch {
-    pub(crate) fn new(upstream: &Arc<Upstream>, gate: &Gate, replica: Option<&Arc<Replica>>) -> Arc<Self> {
+    pub fn new(upstream: &Arc<Upstream>, gate: &Gate, replica: Option<&Arc<Replica>>) -> Arc<Self> {
         let (feeds, all_lists, readers) = (Arc::default(), Arc::default(), Arc::default());
         let of = |era, legacy| Self {
             upstream: Arc::clone(upstream),
@@ -105,7 +105,7 @@ impl Watch {
     }
 
     /// Who listens for clients of an era.
-    pub(crate) fn of(self: &Arc<Self>, client: Era) -> &Arc<Self> {
+    pub fn of(self: &Arc<Self>, client: Era) -> &Arc<Self> {
         match &self.legacy {
             Some(legacy) if self.upstream.listener(client) == Era::Legacy => legacy,
             _ => self,
@@ -128,27 +128,23 @@ impl Watch {
     }
 
     /// Makes the caches of a server's lists end with the server's changes.
-    pub(crate) fn guard(&self, server_lists: &Arc<ServerLists>) {
+    pub fn guard(&self, server_lists: &Arc<ServerLists>) {
         lock(&self.all_lists).push(Arc::downgrade(server_lists));
     }
 
     /// Makes a reader tell when the server goes and is back.
-    pub(crate) fn tells_of_absence(&self, reader: &Arc<Reader>) {
+    pub fn tells_of_absence(&self, reader: &Arc<Reader>) {
         lock(&self.readers).push(Arc::downgrade(reader));
     }
 
     /// Tells a route of the server's changes, under the server's place in it.
-    pub(crate) fn feed(&self, place: usize, feed: &Arc<ChangeFeed>) {
+    pub fn feed(&self, place: usize, feed: &Arc<ChangeFeed>) {
         lock(&self.feeds).push((place, Arc::downgrade(feed)));
     }
 
     /// Wants to hear of these resources until the interest is dropped; says which of them, and which lists, the server
     /// will tell of, or nothing if it is away and cannot say.
-    pub(crate) async fn want(
-        self: &Arc<Self>,
-        uris: Vec<String>,
-        until: Instant,
-    ) -> (Interest, Option<Filter>) {
+    pub async fn want(self: &Arc<Self>, uris: Vec<String>, until: Instant) -> (Interest, Option<Filter>) {
         let version = {
             let mut wanted = lock(&self.wanted);
             for uri in &uris {
@@ -180,7 +176,7 @@ impl Watch {
     }
 
     /// Listens until stopped.
-    pub(crate) async fn run(self: Arc<Self>, stop: CancellationToken) {
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let legacy = async {
             match &self.legacy {
                 Some(legacy) => legacy.run_while_both().await,
@@ -491,7 +487,7 @@ impl Watch {
     }
 
     /// Why its legacy server does not watch a resource, in its own words.
-    pub(crate) fn refusal(&self, uri: &str) -> Option<Message> {
+    pub fn refusal(&self, uri: &str) -> Option<Message> {
         lock(&self.refused).get(uri).cloned()
     }
 
@@ -539,13 +535,13 @@ impl Watch {
 
 /// Wants to hear of some resources as long as it lives.
 #[derive(Debug)]
-pub(crate) struct Interest {
+pub struct Interest {
     watch: Arc<Watch>,
     uris: Vec<String>,
 }
 
 impl Interest {
-    pub(crate) fn uris(&self) -> &[String] {
+    pub fn uris(&self) -> &[String] {
         &self.uris
     }
 }

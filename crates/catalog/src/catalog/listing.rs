@@ -44,7 +44,7 @@ const MOST_CURSOR: usize = 4096;
 
 /// The lists of one route.
 #[derive(Debug)]
-pub(crate) struct Lists {
+pub struct Lists {
     catalog: Arc<Catalog>,
     memory: Memory,
     listings: Cache<ListKey, Arc<Listing>, Infallible>,
@@ -126,7 +126,7 @@ impl Listing {
 }
 
 impl Lists {
-    pub(crate) fn new(catalog: &Arc<Catalog>, memory: &Memory) -> Self {
+    pub fn new(catalog: &Arc<Catalog>, memory: &Memory) -> Self {
         let bounds = Bounds { bytes: BOUNDS.bytes.min(memory.limit() / 16), ..BOUNDS };
         let own = |member: &Member| member.upstream.plan().sessions == SessionRule::PerClient;
         Self {
@@ -145,7 +145,7 @@ impl Lists {
     }
 
     /// Answers a list request.
-    pub(crate) async fn list(
+    pub async fn list(
         &self,
         call: &Call,
         method: &'static Method,
@@ -304,7 +304,7 @@ impl Lists {
 
 /// What a list request is answered with.
 #[derive(Debug)]
-pub(crate) enum Listed {
+pub enum Listed {
     /// The only server's own error.
     Theirs(Message),
     /// The list, with nothing left to be done about it.

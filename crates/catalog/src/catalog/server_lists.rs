@@ -54,21 +54,21 @@ const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Until when something is fresh, and for whom: [`Hints`], however much time has passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Freshness {
-    pub(crate) until: Instant,
-    pub(crate) scope: Scope,
+pub struct Freshness {
+    pub until: Instant,
+    pub scope: Scope,
 }
 
 impl Freshness {
     /// The term of what is made of two.
-    pub(crate) fn and(self, other: Self) -> Self {
+    pub fn and(self, other: Self) -> Self {
         Self { until: self.until.min(other.until), scope: self.scope.max(other.scope) }
     }
 }
 
 /// For whom a list is fetched. Lists may depend on the client's capabilities, and private ones on its principal.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Audience {
+pub struct Audience {
     whose: Option<(Principal, Option<Arc<str>>)>,
     capabilities: Mark,
     /// The era of the clients; where a server is asked for both in one, that one.
@@ -77,7 +77,7 @@ pub(crate) struct Audience {
 
 impl Audience {
     /// `session` is the downstream session, where each has a conversation of its own with the server.
-    pub(crate) fn of(caller: &Caller, session: Option<&Arc<str>>) -> Self {
+    pub fn of(caller: &Caller, session: Option<&Arc<str>>) -> Self {
         let whose = (caller.principal.clone(), session.cloned());
         Self { whose: Some(whose), capabilities: Mark::of(&caller.facts.capabilities), era: caller.era() }
     }
@@ -88,14 +88,14 @@ impl Audience {
     }
 
     /// All who have declared the same.
-    pub(crate) fn everyone(&self) -> Self {
+    pub fn everyone(&self) -> Self {
         Self { whose: None, ..self.clone() }
     }
 }
 
 /// Why a list is not there.
 #[derive(Debug, Clone)]
-pub(crate) enum ListFault {
+pub enum ListFault {
     /// The server could not be asked, or its answer is none.
     Call(CallError),
     /// The server's own error response.
@@ -104,7 +104,7 @@ pub(crate) enum ListFault {
 
 impl ListFault {
     /// What clients may read of it.
-    pub(crate) fn public(&self) -> String {
+    pub fn public(&self) -> String {
         match self {
             Self::Call(error) => base::reply::wire(error).text,
             Self::Theirs(message) => match message.kind() {
@@ -117,17 +117,17 @@ impl ListFault {
 
 /// A page as the route shows it.
 #[derive(Debug)]
-pub(crate) struct CachedPage {
+pub struct CachedPage {
     /// The page as it came.
-    pub(crate) page: Page,
+    pub page: Page,
     /// The revision that its server wrote it in.
-    pub(crate) revision: &'static Revision,
+    pub revision: &'static Revision,
     /// Whether its server makes tasks as the extension has them.
     makes_tasks: bool,
     /// Its entries with public names, without those that are not shown.
-    pub(crate) entries: Vec<Entry>,
+    pub entries: Vec<Entry>,
     /// What was odd in it.
-    pub(crate) remarks: Vec<Remark>,
+    pub remarks: Vec<Remark>,
     received: Instant,
     generation: u64,
     /// What the server had counted of calls that may change something, when it was asked for.
@@ -151,30 +151,30 @@ enum Grace {
 
 /// The pages of a list.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Pages {
-    pub(crate) pages: Vec<Arc<CachedPage>>,
+pub struct Pages {
+    pub pages: Vec<Arc<CachedPage>>,
     /// Where the next one begins, if they end before the list does.
-    pub(crate) next: Option<String>,
+    pub next: Option<String>,
     /// Why they are not all.
-    pub(crate) lacks: Option<Arc<str>>,
+    pub lacks: Option<Arc<str>>,
     /// Whether they are what was known before, and are given because there is nothing newer.
-    pub(crate) is_old: bool,
+    pub is_old: bool,
 }
 
 impl Pages {
     /// Whether any of them was asked for after that moment.
-    pub(crate) fn came_after(&self, moment: Instant) -> bool {
+    pub fn came_after(&self, moment: Instant) -> bool {
         self.pages.iter().any(|page| page.received >= moment)
     }
 
     /// They are good for all who ask for so long.
-    pub(crate) fn keep(&self, time: Duration) {
+    pub fn keep(&self, time: Duration) {
         let until = Instant::now() + time;
         self.pages.iter().for_each(|page| *lock(&page.grace) = Grace::All(until));
     }
 
     /// They are good for the first who asks within so long, unless they are for all.
-    pub(crate) fn spare(&self, time: Duration) {
+    pub fn spare(&self, time: Duration) {
         let until = Instant::now() + time;
         for page in &self.pages {
             let mut grace = lock(&page.grace);
@@ -185,12 +185,12 @@ impl Pages {
     }
 
     /// About how many bytes they are.
-    pub(crate) fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         self.pages.iter().map(|page| page.page.message.bytes().len()).sum()
     }
 
     /// Whether a client sees no difference.
-    pub(crate) fn shows_the_same_as(&self, other: &Self) -> bool {
+    pub fn shows_the_same_as(&self, other: &Self) -> bool {
         let entries = |pages: &Self| -> Vec<Bytes> {
             let entries = pages.pages.iter().flat_map(|page| &page.entries);
             entries.map(|entry| entry.text.clone()).collect()
@@ -199,7 +199,7 @@ impl Pages {
     }
 
     /// For somebody who waits no longer, and why.
-    pub(crate) fn known_before(self, why: &str) -> Self {
+    pub fn known_before(self, why: &str) -> Self {
         let age = self.pages.iter().map(|page| page.received.elapsed()).max().unwrap_or_default();
         let lacks = format!("{why}; what is shown of it is {}s old", age.as_secs());
         Self { lacks: Some(lacks.into()), is_old: true, ..self }
@@ -215,7 +215,7 @@ fn made_of(page: &Page, shown: &[Entry]) -> usize {
 
 impl CachedPage {
     /// Its entries as far as they are shown.
-    pub(crate) fn entries_in<'p>(
+    pub fn entries_in<'p>(
         &'p self,
         sight: Sight<'p>,
         kind: Kind,
@@ -227,12 +227,12 @@ impl CachedPage {
     }
 
     /// What was odd about things that are shown.
-    pub(crate) fn remarks_in<'p>(&'p self, sight: Sight<'p>) -> impl Iterator<Item = &'p Remark> + use<'p> {
+    pub fn remarks_in<'p>(&'p self, sight: Sight<'p>) -> impl Iterator<Item = &'p Remark> + use<'p> {
         self.remarks.iter().filter(move |remark| remark.is_in(sight))
     }
 
     /// The text of one of its entries as a client of a revision can read it.
-    pub(crate) fn text_for(&self, entry: &Entry, method: &Method, to: &'static Revision) -> Bytes {
+    pub fn text_for(&self, entry: &Entry, method: &Method, to: &'static Revision) -> Bytes {
         let known = entry.narrow.as_ref().filter(|_| to.structured < Structured::Any);
         let text = known.unwrap_or(&entry.text);
         let text = downgrade::entry(text, method, Gap { from: self.revision, to });
@@ -245,7 +245,7 @@ impl CachedPage {
     }
 
     /// Until when it is fresh, and for whom.
-    pub(crate) fn term(&self) -> Freshness {
+    pub fn term(&self) -> Freshness {
         let until = self.received.checked_add(self.hints.ttl);
         Freshness { until: until.unwrap_or_else(|| self.received + LONGEST), scope: self.hints.scope }
     }
@@ -303,7 +303,7 @@ impl Known {
 
 /// The lists of one server.
 #[derive(Debug)]
-pub(crate) struct ServerLists {
+pub struct ServerLists {
     upstream: Arc<Upstream>,
     gate: Gate,
     filter: Arc<dyn EntryFilter>,
@@ -323,7 +323,7 @@ struct Known {
 }
 
 impl ServerLists {
-    pub(crate) fn new(upstream: Arc<Upstream>, gate: Gate, filter: Arc<dyn EntryFilter>) -> Self {
+    pub fn new(upstream: Arc<Upstream>, gate: Gate, filter: Arc<dyn EntryFilter>) -> Self {
         // What is kept must leave room for what is under way.
         let bytes = BOUNDS.bytes.min(upstream.world().memory.limit() / 16);
         let pages = Cache::new(Bounds { bytes, ..BOUNDS });
@@ -331,12 +331,12 @@ impl ServerLists {
     }
 
     /// What is known for clients of an era.
-    pub(crate) fn index(&self, client: Era) -> Arc<Index> {
+    pub fn index(&self, client: Era) -> Arc<Index> {
         self.known(client).index.load_full()
     }
 
     /// Has the log say what is odd, once.
-    pub(crate) fn tell(&self, remarks: &[Remark]) {
+    pub fn tell(&self, remarks: &[Remark]) {
         self.told.tell(&self.upstream, remarks);
     }
 
@@ -345,7 +345,7 @@ impl ServerLists {
     }
 
     /// A list changed, for clients of one era or of both: what was fetched before this moment is stale.
-    pub(crate) fn changed(&self, kind: Kind, clients: Option<Era>) {
+    pub fn changed(&self, kind: Kind, clients: Option<Era>) {
         let decides = self.gate.decides();
         let changed = |known: &Known| {
             if decides && kind == Kind::Tool {
@@ -361,13 +361,13 @@ impl ServerLists {
     }
 
     /// Counts the changes of a list as clients of an era see it.
-    pub(crate) fn changes(&self, kind: Kind, client: Era) -> u64 {
+    pub fn changes(&self, kind: Kind, client: Era) -> u64 {
         self.known(client).generation(kind).load(Ordering::Acquire)
     }
 
     /// The pages of a list from a cursor on, one after the other, and so many at most; what has come of them if there is no
     /// more until then. A cursor that was sent before says nothing new, so the list ends there.
-    pub(crate) async fn all(
+    pub async fn all(
         &self,
         method: &'static Method,
         (from, most): (Option<&str>, usize),
@@ -438,7 +438,7 @@ impl ServerLists {
     }
 
     /// For whom a list is fetched.
-    pub(crate) fn audience(&self, caller: &Caller) -> Audience {
+    pub fn audience(&self, caller: &Caller) -> Audience {
         let own = self.upstream.plan().sessions == SessionRule::PerClient;
         Audience::of(caller, caller.session.as_ref().filter(|_| own))
             .in_era(self.upstream.link_era(caller.era()))

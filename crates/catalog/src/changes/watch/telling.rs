@@ -61,7 +61,7 @@ impl Watch {
     }
 
     /// A process of another replica has told it of a change.
-    pub(crate) fn hear_from_others(&self, message: &Bytes) {
+    pub fn hear_from_others(&self, message: &Bytes) {
         let message = Message::parse(message.clone()).ok();
         if let Some((message, seen)) = message.and_then(|m| notify::see(&m).ok().map(|seen| (m, seen))) {
             let change = Arc::new((message, seen));
@@ -72,7 +72,7 @@ impl Watch {
     }
 
     /// What other replicas' processes have told of was missed.
-    pub(crate) fn missed(&self) {
+    pub fn missed(&self) {
         self.everything_changed();
         self.legacy
             .iter()

@@ -27,11 +27,11 @@ const HERE: &[u8] = b"\0";
 const QUIET: Duration = Duration::from_millis(250);
 
 /// A change that a server told of, as it told it.
-pub(crate) type Change = Arc<(Message, Seen)>;
+pub type Change = Arc<(Message, Seen)>;
 
 /// Tells all who subscribe to a route.
 #[derive(Debug)]
-pub(crate) struct ChangeFeed {
+pub struct ChangeFeed {
     names: Arc<Names>,
     news: broadcast::Sender<Arc<RouteChange>>,
     /// Of tools, prompts and resources.
@@ -59,19 +59,19 @@ struct Waits {
 }
 
 impl ChangeFeed {
-    pub(crate) fn new(names: Arc<Names>) -> Arc<Self> {
+    pub fn new(names: Arc<Names>) -> Arc<Self> {
         Arc::new(Self { names, news: broadcast::Sender::new(WAITING), lists: Mutex::default() })
     }
 
     /// What is told from now on.
-    pub(crate) fn subscribe(&self) -> broadcast::Receiver<Arc<RouteChange>> {
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<RouteChange>> {
         self.news.subscribe()
     }
 
     /// Tells of a change at the server in this place of the route.
     ///
     /// `heard_by` is the era of the clients that it concerns; it concerns all, where the server is not spoken to in both.
-    pub(crate) fn tell(self: &Arc<Self>, place: usize, heard_by: Option<Era>, change: &Change) {
+    pub fn tell(self: &Arc<Self>, place: usize, heard_by: Option<Era>, change: &Change) {
         if self.news.receiver_count() == 0 {
             return;
         }
@@ -155,7 +155,7 @@ fn of_kind(lists: &mut [Lately; 3], kind: Kind) -> &mut Lately {
 }
 
 /// That a list has changed, as its server would say it.
-pub(crate) fn list_changed(kind: Kind) -> Option<Change> {
+pub fn list_changed(kind: Kind) -> Option<Change> {
     let kind = if kind == Kind::Template { Kind::Resource } else { kind };
     let message = Message::parse(notification_message(notify::list_changed_method(kind)?, None)).ok()?;
     Some(Arc::new((message, Seen { notice: Notice::ListChanged(kind), subscription: None })))
@@ -163,7 +163,7 @@ pub(crate) fn list_changed(kind: Kind) -> Option<Change> {
 
 /// A change as a route's clients hear of it.
 #[derive(Debug)]
-pub(crate) struct RouteChange {
+pub struct RouteChange {
     /// The server's place in the route; of a list, the places of all whose change it tells of.
     places: Vec<usize>,
     heard_by: Option<Era>,
@@ -176,22 +176,22 @@ pub(crate) struct RouteChange {
 
 impl RouteChange {
     /// The places in the route of the servers that it is of.
-    pub(crate) fn places(&self) -> impl Iterator<Item = usize> {
+    pub fn places(&self) -> impl Iterator<Item = usize> {
         self.places.iter().copied()
     }
 
     /// Whether it concerns clients of an era.
-    pub(crate) fn concerns(&self, client: Era) -> bool {
+    pub fn concerns(&self, client: Era) -> bool {
         self.heard_by.is_none_or(|era| era == client)
     }
 
     /// What changed, in the server's own names.
-    pub(crate) fn notice(&self) -> &Notice {
+    pub fn notice(&self) -> &Notice {
         &self.change.1.notice
     }
 
     /// The notification for a stream, or for a client that has no such streams; none if it has no public name.
-    pub(crate) fn text(&self, stream: Option<&Id>) -> Option<Bytes> {
+    pub fn text(&self, stream: Option<&Id>) -> Option<Bytes> {
         let Some(stream) = stream else {
             return self.plain.get_or_init(|| self.write(None)).clone();
         };

@@ -29,13 +29,13 @@ const EARLY: Duration = Duration::from_secs(5);
 const TRY_AGAIN: Duration = Duration::from_secs(60);
 
 /// What one server of a route gave of a list, or why it gave nothing.
-pub(crate) type Part = Result<Pages, ListFault>;
+pub type Part = Result<Pages, ListFault>;
 /// What it says of itself, or why it does not.
 type Description = Result<(Era, Arc<Discovered>), CallError>;
 
 /// How long somebody waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Patience {
+pub enum Patience {
     /// As long as the server may take.
     Whole,
     /// Not longer than is fair to the other servers.
@@ -43,14 +43,14 @@ pub(crate) enum Patience {
 }
 
 /// Who is told when what clients see of a list has changed, though its server said nothing.
-pub(crate) trait ListChanges: Send + Sync + std::fmt::Debug {
+pub trait ListChanges: Send + Sync + std::fmt::Debug {
     /// The list of a kind, of the server at this place of the route.
     fn list_changed(self: Arc<Self>, place: usize, kind: Kind);
 }
 
 /// Reads for one server of a route.
 #[derive(Debug)]
-pub(crate) struct Reader {
+pub struct Reader {
     upstream: Arc<Upstream>,
     server_lists: Arc<ServerLists>,
     lists: UnderWay<(&'static str, Audience), Read>,
@@ -100,7 +100,7 @@ struct Debt {
 }
 
 impl Reader {
-    pub(crate) fn new(upstream: Arc<Upstream>, server_lists: Arc<ServerLists>) -> Arc<Self> {
+    pub fn new(upstream: Arc<Upstream>, server_lists: Arc<ServerLists>) -> Arc<Self> {
         Arc::new(Self {
             upstream,
             server_lists,
@@ -114,17 +114,12 @@ impl Reader {
     }
 
     /// Tells of what comes late to those who subscribe there.
-    pub(crate) fn tell(&self, place: usize, feed: Weak<dyn ListChanges>) {
+    pub fn tell(&self, place: usize, feed: Weak<dyn ListChanges>) {
         self.told.get_or_init(|| (place, feed));
     }
 
     /// All pages of a list, as far as it has them; none from a server that says it has no such things.
-    pub(crate) async fn list(
-        self: &Arc<Self>,
-        method: &'static Method,
-        caller: &Caller,
-        wait: Patience,
-    ) -> Part {
+    pub async fn list(self: &Arc<Self>, method: &'static Method, caller: &Caller, wait: Patience) -> Part {
         let mut arrived = self.state(method, caller.era());
         let until = self.until(method, caller, wait);
         loop {
@@ -152,7 +147,7 @@ impl Reader {
 
     /// Pages of the only server's list, for a client who waits for them as it would at the server itself, unless that is
     /// known to be in vain.
-    pub(crate) async fn pages(
+    pub async fn pages(
         self: &Arc<Self>,
         method: &'static Method,
         (from, most): (Option<&str>, usize),
@@ -193,7 +188,7 @@ impl Reader {
     }
 
     /// Reads a list before anybody asks, for the first who does.
-    pub(crate) async fn read_early(self: &Arc<Self>, method: &'static Method, caller: &Caller) -> Part {
+    pub async fn read_early(self: &Arc<Self>, method: &'static Method, caller: &Caller) -> Part {
         let part = self.list(method, caller, Patience::Whole).await;
         if let Ok(pages) = &part {
             pages.spare(EARLY);
@@ -202,7 +197,7 @@ impl Reader {
     }
 
     /// What the server says of itself, as far as that can be known without waiting for long.
-    pub(crate) async fn describe(self: &Arc<Self>, caller: &Caller, wait: Patience) -> Description {
+    pub async fn describe(self: &Arc<Self>, caller: &Caller, wait: Patience) -> Description {
         if let Some(known) = self.upstream.known_link(caller.era()) {
             return Ok(known);
         }
@@ -249,7 +244,7 @@ impl Reader {
     }
 
     /// The server is there (again): what is owed is asked for, and announced when it comes.
-    pub(crate) fn back(self: &Arc<Self>) {
+    pub fn back(self: &Arc<Self>) {
         let owed: Vec<_> = lock(&self.owed).iter().map(|(name, debt)| (*name, debt.caller.clone())).collect();
         for (name, caller) in owed {
             let Some(method) = method::find(name) else { continue };
@@ -267,7 +262,7 @@ impl Reader {
     }
 
     /// Whoever was given a list without it has been told to ask again.
-    pub(crate) fn owes_nothing(&self) {
+    pub fn owes_nothing(&self) {
         lock(&self.owed).clear();
     }
 
@@ -290,7 +285,7 @@ impl Reader {
     }
 
     /// The server has been away for longer than a moment, and whoever lists now is told so.
-    pub(crate) fn gone(&self) {
+    pub fn gone(&self) {
         let known = self.upstream.known_link(Era::Modern).or_else(|| self.upstream.known_link(Era::Legacy));
         let Some((_, discovered)) = known else { return };
         for (list, kind) in

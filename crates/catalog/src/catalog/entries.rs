@@ -20,7 +20,7 @@ use base::names::{Names, fold};
 use base::uris::map_app_uris;
 
 /// Makes entries of what a server lists.
-pub(crate) trait EntryFilter: Send + Sync + std::fmt::Debug {
+pub trait EntryFilter: Send + Sync + std::fmt::Debug {
     /// Sees which of the names on a page look the same to clients. On a list's first page, what was known of that is
     /// forgotten.
     fn compare(&self, kind: Kind, entries: &[Bytes], is_first: bool, index: &mut Index);
@@ -31,51 +31,51 @@ pub(crate) trait EntryFilter: Send + Sync + std::fmt::Debug {
 
 /// What became of something that a server lists.
 #[derive(Debug, Default)]
-pub(crate) struct FilteredEntry {
+pub struct FilteredEntry {
     /// The entry, if it is shown.
-    pub(crate) entry: Option<Entry>,
+    pub entry: Option<Entry>,
     /// What was odd about it.
-    pub(crate) remark: Option<Remark>,
+    pub remark: Option<Remark>,
 }
 
 impl FilteredEntry {
-    pub(crate) fn left_out(remark: Remark) -> Self {
+    pub fn left_out(remark: Remark) -> Self {
         Self { entry: None, remark: Some(remark) }
     }
 }
 
 /// An entry as it is shown.
 #[derive(Debug, Clone)]
-pub(crate) struct Entry {
+pub struct Entry {
     /// Its public name, URI or URI template.
-    pub(crate) name: String,
+    pub name: String,
     /// Its whole text.
-    pub(crate) text: Bytes,
+    pub text: Bytes,
     /// Its text with its server's own name of it.
-    pub(crate) own: Bytes,
+    pub own: Bytes,
     /// What its server says of it, where somebody decides by that.
-    pub(crate) definition: Option<Arc<Definition>>,
+    pub definition: Option<Arc<Definition>>,
     /// The same for clients that know only schemas of objects, where its server has written another one by mistake.
-    pub(crate) narrow: Option<Bytes>,
+    pub narrow: Option<Bytes>,
 }
 
 impl Entry {
     /// How many bytes it takes, or a few more: its text may be a part of the page.
-    pub(crate) fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         self.name.len() + self.text.len() + self.narrow.as_ref().map_or(0, Bytes::len) + 128
     }
 }
 
 /// Shows the entries of the server at one place of a route.
 #[derive(Debug)]
-pub(crate) struct RouteFilter {
-    pub(crate) names: Arc<Names>,
-    pub(crate) server: usize,
-    pub(crate) plan: UpstreamPlan,
+pub struct RouteFilter {
+    pub names: Arc<Names>,
+    pub server: usize,
+    pub plan: UpstreamPlan,
     /// What becomes of entries that clients would refuse.
-    pub(crate) schema: SchemaRule,
+    pub schema: SchemaRule,
     /// Whether somebody decides by what it says of its tools.
-    pub(crate) defines: bool,
+    pub defines: bool,
 }
 
 /// The entry as it is shown, none if the configuration does not show it, or why it cannot be.

@@ -14,13 +14,13 @@ use crate::changes::feed::ChangeFeed;
 use crate::changes::watch::Watch;
 use base::names::Names;
 
-pub(crate) mod feed;
-pub(crate) mod subscription;
-pub(crate) mod watch;
+pub mod feed;
+pub mod subscription;
+pub mod watch;
 
 /// The changes of one route: what its servers tell of, for all who subscribe here.
 #[derive(Debug)]
-pub(crate) struct Changes {
+pub struct Changes {
     names: Arc<Names>,
     views: Views,
     /// In the order of the catalog's members.
@@ -33,12 +33,12 @@ pub(crate) struct Changes {
     streams: Arc<Bulkhead>,
     metrics: Arc<Metrics>,
     /// Cancelled when a new plan has another route in this one's place.
-    pub(crate) replaced: CancellationToken,
+    pub replaced: CancellationToken,
 }
 
 impl Changes {
     /// `watches` stand in the order of the catalog's members.
-    pub(crate) fn new(
+    pub fn new(
         catalog: &Catalog,
         watches: Vec<Arc<Watch>>,
         streams: Arc<Bulkhead>,
@@ -59,7 +59,7 @@ impl Changes {
     }
 
     /// Who listens to the server in this place of the route.
-    pub(crate) fn watch(&self, server: usize) -> Option<&Arc<Watch>> {
+    pub fn watch(&self, server: usize) -> Option<&Arc<Watch>> {
         self.watches.get(server)
     }
 }

@@ -8,40 +8,40 @@ use mcp::method::Kind;
 
 /// One server as a view shows it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Sight<'a> {
+pub struct Sight<'a> {
     upstream: &'a Arc<str>,
     view: &'a View,
 }
 
 impl<'a> Sight<'a> {
-    pub(crate) fn of(upstream: &'a Arc<str>, view: &'a View) -> Self {
+    pub fn of(upstream: &'a Arc<str>, view: &'a View) -> Self {
         Self { upstream, view }
     }
 
     /// The server's name.
-    pub(crate) fn upstream(self) -> &'a str {
+    pub fn upstream(self) -> &'a str {
         self.upstream
     }
 
     /// Whether all of it is shown, so that nobody need ask for each thing.
-    pub(crate) fn is_whole(self) -> bool {
+    pub fn is_whole(self) -> bool {
         self.view.shows_everything()
     }
 
     /// Whether it shows the server's thing of that kind and own name: who may not use it does not see it.
-    pub(crate) fn has(self, kind: Kind, name: &str) -> bool {
+    pub fn has(self, kind: Kind, name: &str) -> bool {
         self.has_defined(kind, name, None)
     }
 
     /// The same of what its server says this of.
-    pub(crate) fn has_defined(self, kind: Kind, name: &str, definition: Option<&Arc<Definition>>) -> bool {
+    pub fn has_defined(self, kind: Kind, name: &str, definition: Option<&Arc<Definition>>) -> bool {
         let Some(sort) = Sort::of(kind) else { return true };
         let known = Known { sort: Some(sort), definition, ..Known::default() };
         self.shows(&Action { known, ..Action::new(sort.method(), self.upstream, Some(name)) })
     }
 
     /// Whether it shows a resource, and lets its changes be heard of.
-    pub(crate) fn watches(self, uri: &str) -> bool {
+    pub fn watches(self, uri: &str) -> bool {
         let known = Known { sort: Some(Sort::Resource), ..Known::default() };
         let watch = Action { known, ..Action::new("resources/subscribe", self.upstream, Some(uri)) };
         self.has(Kind::Resource, uri) && self.shows(&watch)
@@ -55,14 +55,14 @@ impl<'a> Sight<'a> {
     }
 
     /// Whether it shows anything of a kind: who may not list does not hear, either, that the list has changed.
-    pub(crate) fn lists(self, kind: Kind) -> bool {
+    pub fn lists(self, kind: Kind) -> bool {
         let method = super::list_name(kind);
         self.view.shows(&Action::new(method, self.upstream, None))
     }
 }
 
 /// Asks the gate, about a resource under each URI that its server may take for it.
-pub(crate) fn permit(gate: &Gate, principal: &Principal, action: &Action<'_>) -> Result<Permit, Refusal> {
+pub fn permit(gate: &Gate, principal: &Principal, action: &Action<'_>) -> Result<Permit, Refusal> {
     if let Some(other) = other_spelling(action).filter(|_| gate.decides()) {
         gate.permit(principal, &Action { name: Some(&other), ..*action })?;
     }

@@ -24,14 +24,14 @@ use tokio::time::Instant;
 use upstream::{Health, Upstream};
 
 mod cursor;
-pub(crate) mod describe;
-mod entries;
-mod index;
-pub(crate) mod listing;
-pub(crate) mod reading;
-pub(crate) mod remarks;
-pub(crate) mod server_lists;
-pub(crate) mod sight;
+pub mod describe;
+pub mod entries;
+pub mod index;
+pub mod listing;
+pub mod reading;
+pub mod remarks;
+pub mod server_lists;
+pub mod sight;
 
 use self::entries::RouteFilter;
 use self::index::Index;
@@ -49,9 +49,9 @@ const LONGEST_TERM: Duration = Duration::from_secs(24 * 3600);
 
 /// The catalog of one route.
 #[derive(Debug)]
-pub(crate) struct Catalog {
-    pub(crate) names: Arc<Names>,
-    pub(crate) members: Vec<Member>,
+pub struct Catalog {
+    pub names: Arc<Names>,
+    pub members: Vec<Member>,
     /// Portolan itself, for what it answers as a server does. It has nothing to list.
     own: Member,
     /// Servers that were configured and cannot be served, and why.
@@ -59,17 +59,17 @@ pub(crate) struct Catalog {
     /// Whether somebody decides by what servers say of their tools.
     decides: bool,
     /// What each caller may see.
-    pub(crate) views: Views,
+    pub views: Views,
     /// How many entries a page of a merged list has.
-    pub(crate) page_size: Option<usize>,
+    pub page_size: Option<usize>,
 }
 
 /// One server of a route.
 #[derive(Debug)]
-pub(crate) struct Member {
-    pub(crate) upstream: Arc<Upstream>,
-    pub(crate) server_lists: Arc<ServerLists>,
-    pub(crate) reader: Arc<Reader>,
+pub struct Member {
+    pub upstream: Arc<Upstream>,
+    pub server_lists: Arc<ServerLists>,
+    pub reader: Arc<Reader>,
     health: watch::Receiver<Health>,
     /// When it was last asked for its tools before a call and did not give them.
     in_vain: Mutex<Option<Instant>>,
@@ -79,30 +79,30 @@ pub(crate) struct Member {
 
 /// Where a call goes.
 #[derive(Debug)]
-pub(crate) struct Target<'c> {
+pub struct Target<'c> {
     /// The server's place in the route.
-    pub(crate) server: usize,
-    pub(crate) member: &'c Member,
+    pub server: usize,
+    pub member: &'c Member,
     /// The server's own name of what the call is about, if the call has a subject and it differs.
-    pub(crate) name: Option<ByteString>,
+    pub name: Option<ByteString>,
 }
 
 /// A list over all servers.
 #[derive(Debug)]
-pub(crate) struct Merged {
+pub struct Merged {
     /// The entries' texts.
-    pub(crate) entries: Vec<Bytes>,
-    pub(crate) term: Freshness,
+    pub entries: Vec<Bytes>,
+    pub term: Freshness,
     /// Whether each server gave a page, which says for whom it is.
-    pub(crate) is_told: bool,
+    pub is_told: bool,
     /// The servers whose entries are missing, or not all there, and why.
-    pub(crate) degraded: BTreeMap<String, String>,
+    pub degraded: BTreeMap<String, String>,
     /// What was odd about entries.
-    pub(crate) remarks: Remarks,
+    pub remarks: Remarks,
     /// Whom it is for, as clients are told.
-    pub(crate) scope: Scope,
+    pub scope: Scope,
     /// What cursors call it.
-    pub(crate) digest: OnceLock<String>,
+    pub digest: OnceLock<String>,
 }
 
 impl Merged {
@@ -115,7 +115,7 @@ impl Merged {
 }
 
 impl Catalog {
-    pub(crate) fn new(
+    pub fn new(
         plan: &RoutePlan,
         upstreams: &[Arc<Upstream>],
         (own, left_out): (&Arc<Upstream>, &[LeftOut]),
@@ -151,7 +151,7 @@ impl Catalog {
     }
 
     /// The only server, if the route passes it through.
-    pub(crate) fn only(&self) -> Option<&Member> {
+    pub fn only(&self) -> Option<&Member> {
         match self.members.as_slice() {
             [only] => Some(only),
             _ => None,
@@ -159,17 +159,17 @@ impl Catalog {
     }
 
     /// Servers that were configured and cannot be served, and why.
-    pub(crate) fn left_out(&self) -> &BTreeMap<String, String> {
+    pub fn left_out(&self) -> &BTreeMap<String, String> {
         &self.left_out
     }
 
     /// Portolan itself, as the server of something that it calls so.
-    pub(crate) fn own(&self, name: ByteString) -> Target<'_> {
+    pub fn own(&self, name: ByteString) -> Target<'_> {
         Target { server: self.members.len(), member: &self.own, name: Some(name) }
     }
 
     /// Which server a call goes to, and what it calls the subject. A name that is not shown to the caller leads nowhere.
-    pub(crate) async fn locate(&self, call: &Call, caller: &Caller) -> Result<Target<'_>, CallError> {
+    pub async fn locate(&self, call: &Call, caller: &Caller) -> Result<Target<'_>, CallError> {
         let Some(subject) = call.subject() else {
             // A method without a subject, in no table or for one server: only a route with one server can tell whose.
             let unknown = || mcp::reject::Reject::UnknownMethod(call.method_name().to_owned());
@@ -296,7 +296,7 @@ impl Catalog {
     }
 
     /// What each server lists. Who may not list there is not told that the server is there.
-    pub(crate) async fn parts(&self, method: &'static Method, caller: &Caller, view: &View) -> Vec<Part> {
+    pub async fn parts(&self, method: &'static Method, caller: &Caller, view: &View) -> Vec<Part> {
         let part = |member| async move {
             if !Member::sight(member, view).lists(method.kind) {
                 return Ok(Pages::default());
@@ -308,7 +308,7 @@ impl Catalog {
 
     /// A list over all servers, for a client of a revision: what is there, in the order of the route, and for what is
     /// missing the reason. What the view does not show is left out first.
-    pub(crate) fn merge(
+    pub fn merge(
         &self,
         parts: &[Part],
         (method, to): (&'static Method, &'static Revision),
@@ -364,22 +364,22 @@ impl Catalog {
 
     /// Whom a list is for, as clients are told of one that is for these: what depends on a token is for nobody else, whatever is
     /// hidden from this one (MCP 2026-07-28 `server/utilities/caching`).
-    pub(crate) fn told(&self, scope: Scope) -> Scope {
+    pub fn told(&self, scope: Scope) -> Scope {
         if self.views.differ() { Scope::Private } else { scope }
     }
 
     /// How often each server's list has changed for clients of an era, in the order of the route.
-    pub(crate) fn changes(&self, kind: Kind, client: Era) -> impl Iterator<Item = u64> {
+    pub fn changes(&self, kind: Kind, client: Era) -> impl Iterator<Item = u64> {
         self.members.iter().map(move |member| member.server_lists.changes(kind, client))
     }
 
     /// Whether any server was found to be down.
-    pub(crate) fn any_is_down(&self) -> bool {
+    pub fn any_is_down(&self) -> bool {
         self.members.iter().any(|member| matches!(*member.health.borrow(), Health::Down { .. }))
     }
 
     /// Whether a tool can only be called as a task of the legacy era, as far as its server's list is known.
-    pub(crate) async fn requires_task(
+    pub async fn requires_task(
         &self,
         target: &Target<'_>,
         tool: &str,
@@ -390,13 +390,13 @@ impl Catalog {
     }
 
     /// The same as far as it is known already.
-    pub(crate) fn known_to_require_task(target: &Target<'_>, tool: &str, client: Era) -> Option<bool> {
+    pub fn known_to_require_task(target: &Target<'_>, tool: &str, client: Era) -> Option<bool> {
         let index = target.member.server_lists.index(client);
         index.complete.contains(&"tools/list").then(|| index.tasks.contains(tool))
     }
 
     /// The mirrored parameters of a tool, as far as its server's list is known.
-    pub(crate) async fn mirrored_params(
+    pub async fn mirrored_params(
         &self,
         target: &Target<'_>,
         tool: &str,
@@ -409,7 +409,7 @@ impl Catalog {
 
 impl Member {
     /// What a view shows of it.
-    pub(crate) fn sight<'a>(&'a self, view: &'a View) -> Sight<'a> {
+    pub fn sight<'a>(&'a self, view: &'a View) -> Sight<'a> {
         Sight::of(self.upstream.label(), view)
     }
 
@@ -495,14 +495,14 @@ impl Member {
     }
 
     /// Reads the tools before the first client asks.
-    pub(crate) async fn warm(&self, caller: &Caller) {
+    pub async fn warm(&self, caller: &Caller) {
         if let Some(method) = method::find("tools/list").filter(|_| !self.knows_tools(caller.era())) {
             drop(self.reader.read_early(method, caller).await);
         }
     }
 
     /// How many tools it lists, once they were read to their end.
-    pub(crate) fn count_tools(&self) -> Option<usize> {
+    pub fn count_tools(&self) -> Option<usize> {
         let discovered = self.upstream.known_link(Era::Modern);
         if discovered.is_some_and(|(_, discovered)| !discovered.capabilities.tools) {
             return Some(0);
@@ -517,7 +517,7 @@ impl Member {
     }
 
     /// Reads a list again, because what is known of it has proved to be old.
-    pub(crate) async fn relearn(&self, caller: &Caller) {
+    pub async fn relearn(&self, caller: &Caller) {
         self.server_lists.changed(Kind::Tool, Some(caller.era()));
         if let Some(method) = method::find("tools/list")
             && let Err(fault) = self.reader.list(method, caller, Patience::Whole).await

@@ -21,7 +21,7 @@ const MOST_NAME: usize = 128;
 
 /// What became of an odd entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Done {
+pub enum Done {
     /// It was mended.
     Repaired,
     /// It is not shown.
@@ -43,7 +43,7 @@ impl Done {
 
 /// Something odd about one entry of a list, or about a list.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Remark {
+pub struct Remark {
     kind: Kind,
     /// The server's own name of the entry, as far as it has one.
     name: String,
@@ -52,12 +52,12 @@ pub(crate) struct Remark {
 }
 
 impl Remark {
-    pub(crate) fn new(kind: Kind, name: &str, done: Done, why: String) -> Self {
+    pub fn new(kind: Kind, name: &str, done: Done, why: String) -> Self {
         Self { kind, name: name.chars().take(MOST_NAME).collect(), done, why }
     }
 
     /// Whether it is about something that is shown. Of a name that was too long for it, that is not known.
-    pub(crate) fn is_in(&self, sight: Sight<'_>) -> bool {
+    pub fn is_in(&self, sight: Sight<'_>) -> bool {
         let is_whole = || self.name.chars().nth(MOST_NAME - 1).is_none();
         sight.is_whole() || self.name.is_empty() || (is_whole() && sight.has(self.kind, &self.name))
     }
@@ -81,12 +81,12 @@ impl fmt::Display for Remark {
 
 /// What of a server's remarks was told already: each is, once.
 #[derive(Debug, Default)]
-pub(crate) struct ToldRemarks {
+pub struct ToldRemarks {
     before: Mutex<HashSet<Remark>>,
 }
 
 impl ToldRemarks {
-    pub(crate) fn tell(&self, upstream: &Upstream, remarks: &[Remark]) {
+    pub fn tell(&self, upstream: &Upstream, remarks: &[Remark]) {
         for remark in remarks {
             let mut before = lock(&self.before);
             if before.len() >= MOST_TOLD || !before.insert(remark.clone()) {
@@ -105,13 +105,13 @@ impl ToldRemarks {
 
 /// What a list says of its odd entries.
 #[derive(Debug, Default)]
-pub(crate) struct Remarks {
+pub struct Remarks {
     repaired: Vec<String>,
     left_out: Vec<String>,
 }
 
 impl Remarks {
-    pub(crate) fn add<'r>(&mut self, server: &str, remarks: impl IntoIterator<Item = &'r Remark>) {
+    pub fn add<'r>(&mut self, server: &str, remarks: impl IntoIterator<Item = &'r Remark>) {
         for remark in remarks {
             let list = match remark.done {
                 Done::Repaired => &mut self.repaired,
@@ -126,7 +126,7 @@ impl Remarks {
     }
 
     /// The members of the list's `_meta`, with their values.
-    pub(crate) fn members(&self) -> Vec<(&'static str, String)> {
+    pub fn members(&self) -> Vec<(&'static str, String)> {
         [(REPAIRED, &self.repaired), (LEFT_OUT, &self.left_out)]
             .into_iter()
             .filter(|(_, list)| !list.is_empty())
@@ -136,13 +136,13 @@ impl Remarks {
 }
 
 /// The member of a result's `_meta` that says which servers it lacks, and why: `"dev.portolan/degraded":[{"server":…,"reason":…}]`.
-pub(crate) fn degraded(servers: &BTreeMap<String, String>) -> String {
+pub fn degraded(servers: &BTreeMap<String, String>) -> String {
     let (name, value) = degradation(servers);
     format!("{}:{value}", json::quote(name))
 }
 
 /// Its name and its value.
-pub(crate) fn degradation(servers: &BTreeMap<String, String>) -> (&'static str, String) {
+pub fn degradation(servers: &BTreeMap<String, String>) -> (&'static str, String) {
     let each = |(server, reason): (&String, &String)| {
         format!(r#"{{"server":{},"reason":{}}}"#, json::quote(server), json::quote(reason))
     };

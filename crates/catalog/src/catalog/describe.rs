@@ -39,7 +39,7 @@ const DESCRIPTIONS: Bounds = Bounds { values: 64, bytes: 4 * 1024 * 1024 };
 
 /// The descriptions of one route.
 #[derive(Debug)]
-pub(crate) struct Descriptions {
+pub struct Descriptions {
     catalog: Arc<Catalog>,
     gate: Gate,
     /// The JSON object of our `Implementation`.
@@ -53,7 +53,7 @@ pub(crate) struct Descriptions {
 }
 
 impl Descriptions {
-    pub(crate) fn new(catalog: &Arc<Catalog>, gate: &Gate, identity: &str, tells_of_changes: bool) -> Self {
+    pub fn new(catalog: &Arc<Catalog>, gate: &Gate, identity: &str, tells_of_changes: bool) -> Self {
         Self {
             catalog: Arc::clone(catalog),
             gate: gate.clone(),
@@ -65,7 +65,7 @@ impl Descriptions {
     }
 
     /// Answers `server/discover`. One modern server describes itself; only the revisions are ours to say.
-    pub(crate) async fn describe(&self, call: &Call, caller: &Caller) -> Result<Message, CallError> {
+    pub async fn describe(&self, call: &Call, caller: &Caller) -> Result<Message, CallError> {
         if let Some(member) = self.catalog.only() {
             let (era, _) = member.reader.describe(caller, Patience::Whole).await?;
             if era == Era::Modern {
@@ -180,7 +180,7 @@ impl Descriptions {
     }
 
     /// What the servers say of themselves, as one: with the reasons of those that could not be asked.
-    pub(crate) async fn discovered(
+    pub async fn discovered(
         &self,
         caller: &Caller,
     ) -> Result<(Discovered, BTreeMap<String, String>), CallError> {

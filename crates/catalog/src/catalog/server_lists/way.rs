@@ -10,7 +10,7 @@ use crate::caller::Caller;
 
 impl ServerLists {
     /// What was last known of a list, however old.
-    pub(crate) fn last(&self, method: &'static Method, caller: &Caller) -> Option<Pages> {
+    pub fn last(&self, method: &'static Method, caller: &Caller) -> Option<Pages> {
         let mut all = Pages::default();
         let (mut cursor, mut sent): (Option<String>, _) = (None, HashSet::new());
         loop {

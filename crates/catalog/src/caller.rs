@@ -13,28 +13,28 @@ use mcp::version::{self, Era, Revision};
 
 /// Who makes a call, and what it came with.
 #[derive(Debug, Clone)]
-pub(crate) struct Caller {
-    pub(crate) principal: Principal,
+pub struct Caller {
+    pub principal: Principal,
     /// Until when its credentials are good.
-    pub(crate) until: Option<SystemTime>,
+    pub until: Option<SystemTime>,
     /// What is known of who it is.
-    pub(crate) claims: Option<Arc<Claims>>,
+    pub claims: Option<Arc<Claims>>,
     /// Where its connection comes from, where somebody decides by it.
-    pub(crate) address: Option<IpAddr>,
+    pub address: Option<IpAddr>,
     /// What the client has declared, as far as the route carries it.
-    pub(crate) facts: ClientFacts,
+    pub facts: ClientFacts,
     /// All that it has declared, if that is more.
-    pub(crate) declared: Option<Box<ClientFacts>>,
+    pub declared: Option<Box<ClientFacts>>,
     /// The revision that the client speaks.
-    pub(crate) revision: &'static Revision,
+    pub revision: &'static Revision,
     /// The client's headers; none over stdio.
-    pub(crate) headers: HeaderMap,
+    pub headers: HeaderMap,
     /// Whether its requests mirror their bodies in headers: modern, over HTTP.
-    pub(crate) mirrors: bool,
+    pub mirrors: bool,
     /// Its legacy session.
-    pub(crate) session: Option<Arc<str>>,
+    pub session: Option<Arc<str>>,
     /// The client, where it is known which calls are the same one's.
-    pub(crate) client: Option<Arc<str>>,
+    pub client: Option<Arc<str>>,
 }
 
 /// A client that declares nothing.
@@ -46,7 +46,7 @@ static NOTHING_DECLARED: LazyLock<ClientFacts> = LazyLock::new(|| ClientFacts {
 
 impl Caller {
     /// A modern client, or one that is nothing but what it has declared.
-    pub(crate) fn new(identity: &Identity, facts: ClientFacts, revision: &'static Revision) -> Self {
+    pub fn new(identity: &Identity, facts: ClientFacts, revision: &'static Revision) -> Self {
         Self {
             principal: identity.principal.clone(),
             until: identity.until,
@@ -63,27 +63,27 @@ impl Caller {
     }
 
     /// Portolan itself, for nobody in particular.
-    pub(crate) fn nobody() -> Self {
+    pub fn nobody() -> Self {
         Self::new(&Identity::anonymous(), NOTHING_DECLARED.clone(), version::newest(Era::Modern))
     }
 
     /// Who it is, by parts.
-    pub(crate) fn whose(&self) -> (&Principal, Option<&Arc<Claims>>) {
+    pub fn whose(&self) -> (&Principal, Option<&Arc<Claims>>) {
         (&self.principal, self.claims.as_ref())
     }
 
     /// How long a call of it may wait for its client, beside the call's own time: until what it came with is taken back. Nothing can
     /// be where nobody has vouched for it. That it expires is no matter: whoever brings the answer has come with something good.
-    pub(crate) fn until_revoked(&self, identifier: Option<&Arc<Identifier>>) -> Option<Lifetime> {
+    pub fn until_revoked(&self, identifier: Option<&Arc<Identifier>>) -> Option<Lifetime> {
         Some(Lifetime::until_revoked(identifier?, self.claims.as_ref()?))
     }
 
-    pub(crate) fn era(&self) -> Era {
+    pub fn era(&self) -> Era {
         self.revision.era
     }
 
     /// The same with nothing that belongs to one request: for what goes on when that is over.
-    pub(crate) fn beyond_the_request(&self) -> Self {
+    pub fn beyond_the_request(&self) -> Self {
         Self {
             principal: self.principal.clone(),
             until: self.until,

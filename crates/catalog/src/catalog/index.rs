@@ -9,38 +9,38 @@ use mcp::mirror::MirroredParams;
 
 /// What is known of a server's tools and prompts by name.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Index {
+pub struct Index {
     /// The mirrored parameters of each tool that was seen; by the upstream name.
-    pub(crate) tools: HashMap<String, Arc<MirroredParams>>,
+    pub tools: HashMap<String, Arc<MirroredParams>>,
     /// What it says of its tools, where somebody decides by that; by the upstream name.
-    pub(crate) definitions: HashMap<String, Arc<Definition>>,
+    pub definitions: HashMap<String, Arc<Definition>>,
     /// The tools that can only be called as tasks of the legacy era; by the upstream name.
-    pub(crate) tasks: HashSet<String>,
+    pub tasks: HashSet<String>,
     /// The upstream name of each public name that has a digest or might get one; by kind and public name.
-    pub(crate) cut: HashMap<(Kind, String), String>,
+    pub cut: HashMap<(Kind, String), String>,
     /// Of public names that look the same to clients, the one that has no digest; by kind and by what it looks like.
-    pub(crate) plain: HashMap<(Kind, String), String>,
+    pub plain: HashMap<(Kind, String), String>,
     /// All public names and URIs that were seen; by kind.
-    pub(crate) seen: HashMap<(Kind, String), ()>,
+    pub seen: HashMap<(Kind, String), ()>,
     /// Which lists were read to their end.
-    pub(crate) complete: Vec<&'static str>,
+    pub complete: Vec<&'static str>,
 }
 
 impl Index {
     /// What its server says of a thing of that own name, as far as somebody decides by it.
-    pub(crate) fn definition(&self, kind: Kind, name: &str) -> Option<&Arc<Definition>> {
+    pub fn definition(&self, kind: Kind, name: &str) -> Option<&Arc<Definition>> {
         self.definitions.get(name).filter(|_| kind == Kind::Tool)
     }
 
     /// Forgets what its server has said of its tools.
-    pub(crate) fn forget_tools(&mut self) {
+    pub fn forget_tools(&mut self) {
         self.definitions.clear();
         self.complete.retain(|list| *list != "tools/list");
     }
 
     /// Forgets what is known of a list that is being read again, if that is more than `most` things: a server may list others
     /// each time.
-    pub(crate) fn make_room(&mut self, method: &Method, most: usize) {
+    pub fn make_room(&mut self, method: &Method, most: usize) {
         let kind = method.kind;
         if self.seen.keys().filter(|(of, _)| *of == kind).count() <= most {
             return;

@@ -29,7 +29,7 @@ use base::names::{Names, Owner};
 type Whose<'a> = (&'a Principal, Option<&'a Arc<Claims>>);
 
 /// A subscription that is open as long as it lives.
-pub(crate) struct Subscription {
+pub struct Subscription {
     names: Arc<Names>,
     terms: Honoured,
     news: broadcast::Receiver<Arc<RouteChange>>,
@@ -50,14 +50,14 @@ pub(crate) struct Subscription {
 
 /// One stream to a client, counted and bounded, until dropped.
 #[derive(Debug)]
-pub(crate) struct StreamSlot {
+pub struct StreamSlot {
     _place: Slot,
     _count: StreamCount,
 }
 
 impl StreamSlot {
     /// Takes one, if there are not too many streams.
-    pub(crate) async fn take(changes: &Changes) -> Result<Self, CallError> {
+    pub async fn take(changes: &Changes) -> Result<Self, CallError> {
         Ok(Self { _place: changes.streams.take().await?, _count: changes.metrics.stream() })
     }
 }
@@ -123,7 +123,7 @@ impl Honoured {
 
 impl Subscription {
     /// Opens a subscription on all servers of a route, and finds out what of it they honour.
-    pub(crate) async fn open(
+    pub async fn open(
         changes: &Changes,
         wanted: Filter,
         (whose, era): (Whose<'_>, Era),
@@ -133,7 +133,7 @@ impl Subscription {
     }
 
     /// Opens a subscription for a stream that is counted elsewhere.
-    pub(crate) async fn aside(changes: &Changes, wanted: Filter, (whose, era): (Whose<'_>, Era)) -> Self {
+    pub async fn aside(changes: &Changes, wanted: Filter, (whose, era): (Whose<'_>, Era)) -> Self {
         // Listening begins before the answer of what is honoured, so that nothing falls between.
         let (news, view) = (changes.feed.subscribe(), changes.views.of(whose));
         Self {
@@ -153,13 +153,13 @@ impl Subscription {
 
     /// Wants something else from now on. What has come meanwhile waits, so nothing is missed and nothing told twice.
     /// It is for the view of whoever wants it now.
-    pub(crate) async fn change(&mut self, changes: &Changes, wanted: Filter, whose: Whose<'_>) {
+    pub async fn change(&mut self, changes: &Changes, wanted: Filter, whose: Whose<'_>) {
         self.view = changes.views.of(whose);
         self.terms = Honoured::settle(changes, &wanted, self.era, &self.view).await;
     }
 
     /// For a modern `subscriptions/listen`: each notification names the stream, and the first is the acknowledgement.
-    pub(crate) fn for_stream(mut self, stream: Id) -> Self {
+    pub fn for_stream(mut self, stream: Id) -> Self {
         let params = self.terms.honoured.acknowledgement(&stream);
         self.waiting.push(notification_message("notifications/subscriptions/acknowledged", Some(&params)));
         self.stream = Some(stream);
@@ -167,7 +167,7 @@ impl Subscription {
     }
 
     /// The result that ends the stream in good order.
-    pub(crate) fn end(&self) -> Option<Bytes> {
+    pub fn end(&self) -> Option<Bytes> {
         let stream = self.stream.as_ref()?;
         let result =
             format!(r#"{{"resultType":"complete","_meta":{{"{SUBSCRIPTION_ID}":{}}}}}"#, stream.raw());
@@ -175,7 +175,7 @@ impl Subscription {
     }
 
     /// Waits for the next notification; none when nothing can come any more. Cancel safe.
-    pub(crate) async fn next(&mut self) -> Option<Bytes> {
+    pub async fn next(&mut self) -> Option<Bytes> {
         loop {
             if let Some(first) = self.waiting.pop() {
                 return Some(first);
@@ -223,7 +223,7 @@ impl Subscription {
 
     /// What a server said of a resource in its client's own session, for that client; nothing if that comes as what it
     /// subscribed to.
-    pub(crate) fn unasked(&self, place: usize, message: &Message, seen: &Seen) -> Option<Bytes> {
+    pub fn unasked(&self, place: usize, message: &Message, seen: &Seen) -> Option<Bytes> {
         let Notice::ResourceUpdated { uri, uri_at } = &seen.notice else { return None };
         if self.terms.own.get(place)?.covers(uri) || !self.shows(place, uri) {
             return None;
@@ -237,7 +237,7 @@ impl Subscription {
     }
 
     /// Says that everything may have changed that the client wants to hear of.
-    pub(crate) fn tell_everything(&mut self) {
+    pub fn tell_everything(&mut self) {
         (0..self.terms.own.len()).for_each(|server| self.tell_all(server));
     }
 
