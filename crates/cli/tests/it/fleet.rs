@@ -23,7 +23,7 @@ fn serve(config: &Path) -> Gateway {
     Gateway::spawn(serving.arg(config).env("STATE_DIRECTORY", config.parent().unwrap()))
 }
 
-fn client(at: &Gateway) -> Client {
+pub(crate) fn client(at: &Gateway) -> Client {
     let (host, port) = at.url.split('/').nth(2).unwrap().rsplit_once(':').unwrap();
     Client::new(Arc::new(SystemNetwork), Address::Tcp(host.to_owned(), port.parse().unwrap()))
 }

@@ -10,6 +10,8 @@ mod calls;
 mod checks;
 mod conversations;
 mod crowded;
+#[cfg(feature = "policy")]
+mod deciding;
 mod demo;
 mod files;
 mod fleet;

@@ -104,7 +104,7 @@ pub(crate) fn ask(
 }
 
 /// A key of that principal, and its id.
-fn key(config: &Path, principal: &str) -> (String, String) {
+pub(crate) fn key(config: &Path, principal: &str) -> (String, String) {
     let made = with(config, &["api-keys", "create", "--principal", principal]);
     (made.stdout.trim().to_owned(), made.stderr.split(' ').next().unwrap().to_owned())
 }
