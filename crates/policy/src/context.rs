@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use cedar_policy::{Context, EntityUid, RestrictedExpression as Expression};
 
+use crate::reads::Reads;
 use crate::who::Who;
 
 /// What only a call has.
@@ -18,22 +19,33 @@ pub(crate) struct Moment<'a> {
     pub(crate) arguments: Option<(&'a EntityUid, bool)>,
 }
 
-/// The context of a request: that of the caller, and of the call, if there is one.
+/// The context of a request: that of the caller, and of the call, if there is one, as far as it is read: what nobody looks at need
+/// not be made.
 ///
 /// # Errors
 /// When a value is none that Cedar can have: nothing may be decided without it.
-pub(crate) fn context(who: &Who, route: &str, moment: Option<&Moment<'_>>) -> Result<Context, String> {
+pub(crate) fn context(
+    who: &Who,
+    route: &str,
+    moment: Option<(&Moment<'_>, &Reads)>,
+) -> Result<Context, String> {
     let text = |value: &str| Expression::new_string(value.to_owned());
     let set = |values: &[String]| Expression::new_set(values.iter().map(|value| text(value)));
-    let mut members = vec![("scopes", set(&who.scopes)), ("amr", set(&who.amr)), ("route", text(route))];
-    members.extend(who.acr.as_deref().map(|acr| ("acr", text(acr))));
-    if let Some(moment) = moment {
-        members.push(("now", Expression::new_datetime(base::moment::write(moment.now))));
-        members.extend(
-            moment.address.map(|address| ("address", Expression::new_ip(address.to_canonical().to_string()))),
-        );
-        members.push(("era", text(moment.era)));
-        members.extend(moment.trace.map(|trace| ("trace", text(trace))));
+    let mut members = Vec::with_capacity(10);
+    if moment.is_none_or(|(_, reads)| reads.caller) {
+        members.extend([("scopes", set(&who.scopes)), ("amr", set(&who.amr)), ("route", text(route))]);
+        members.extend(who.acr.as_deref().map(|acr| ("acr", text(acr))));
+    }
+    if let Some((moment, reads)) = moment {
+        if reads.now {
+            members.push(("now", Expression::new_datetime(base::moment::write(moment.now))));
+        }
+        if reads.call {
+            let address = moment.address.map(|address| address.to_canonical().to_string());
+            members.extend(address.map(|address| ("address", Expression::new_ip(address))));
+            members.push(("era", text(moment.era)));
+            members.extend(moment.trace.map(|trace| ("trace", text(trace))));
+        }
         if let Some((uid, complete)) = moment.arguments {
             members.push(("arguments", Expression::new_entity_uid(uid.clone())));
             members.push(("complete", Expression::new_bool(complete)));

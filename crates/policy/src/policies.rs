@@ -18,7 +18,7 @@ use crate::context::{Moment, context};
 use crate::fault::PolicyFault;
 use crate::load::load;
 use crate::memory::Memory;
-use crate::reads::Reads;
+use crate::reads::{Members, Reads};
 use crate::rule::{Deed, Rule};
 use crate::schema::vocabulary;
 use crate::standing::{self, Question, Standing, Varying};
@@ -64,9 +64,9 @@ struct Key {
     class: Class,
 }
 
-/// Things that are one to the policies at hand.
+/// Things that are one to the policies at hand, if they are listed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Class {
+pub(crate) struct Class {
     sort: Sort,
     server: usize,
     /// The numbers of its words among those of its server.
@@ -195,7 +195,7 @@ impl Policies {
         self.standings.get_or(&key, || Arc::new(Standing::of(&question)))
     }
 
-    fn class(&self, server: usize, thing: &Thing<'_>) -> Class {
+    pub(crate) fn class(&self, server: usize, thing: &Thing<'_>) -> Class {
         let is_tool = thing.sort == Sort::Tool;
         let is_named =
             self.reads.name || self.things.get(server).is_some_and(|names| names.contains(thing.name));
@@ -273,9 +273,12 @@ impl Policies {
         let erred = Verdict::erred;
         let complete = arguments.as_ref().is_none_or(|arguments| arguments.complete);
         // Who calls is told at each call: others share what is remembered.
-        let mut more = vec![who.entity.clone()];
+        let mut more = vec![if varying.reads.caller { &who.entity } else { &who.nameless }.clone()];
         if let Some(arguments) = &arguments {
-            let tags = arguments.values.iter().map(|(pointer, value)| (pointer.clone(), expression(value)));
+            let tags = arguments
+                .values
+                .iter()
+                .map(|(pointer, value)| (pointer.clone(), expression(value, &varying.reads.members)));
             let none: [(String, Expression); 0] = [];
             match Entity::new_with_tags(uid.clone(), none, [], tags) {
                 Ok(entity) => more.push(entity),
@@ -293,7 +296,7 @@ impl Policies {
             trace: action.known.trace,
             arguments: Some((&uid, complete)),
         };
-        let context = match context(who, &self.route, Some(&moment)) {
+        let context = match context(who, &self.route, Some((&moment, &varying.reads))) {
             Ok(context) => context,
             Err(text) => return erred(text),
         };
@@ -369,19 +372,23 @@ impl Policies {
     }
 }
 
-fn expression(value: &Value) -> Expression {
+fn expression(value: &Value, members: &Members) -> Expression {
     let text = |text: &str| Expression::new_string(text.to_owned());
-    let mut members = vec![("kind".to_owned(), text(value.kind))];
-    let mut add = |name: &str, expression: Option<Expression>| {
-        members.extend(expression.map(|expression| (name.to_owned(), expression)));
+    let mut all = Vec::new();
+    // What nobody looks at need not be made.
+    let mut add = |name: &str, expression: &dyn Fn() -> Option<Expression>| {
+        let expression = if members.has(name) { expression() } else { None };
+        all.extend(expression.map(|expression| (name.to_owned(), expression)));
     };
-    add("text", value.text.as_deref().map(text));
-    add("integer", value.integer.map(Expression::new_long));
-    add("decimal", value.decimal.as_deref().map(Expression::new_decimal));
-    add("flag", value.flag.map(Expression::new_bool));
-    add("size", value.size.map(Expression::new_long));
-    add("texts", value.texts.as_ref().map(|texts| Expression::new_set(texts.iter().map(|each| text(each)))));
-    add("clean", value.clean.map(Expression::new_bool));
+    add("kind", &|| Some(text(value.kind)));
+    add("text", &|| value.text.as_deref().map(text));
+    add("integer", &|| value.integer.map(Expression::new_long));
+    add("decimal", &|| value.decimal.as_deref().map(Expression::new_decimal));
+    add("flag", &|| value.flag.map(Expression::new_bool));
+    add("size", &|| value.size.map(Expression::new_long));
+    let texts = |texts: &BTreeSet<String>| Expression::new_set(texts.iter().map(|each| text(each)));
+    add("texts", &|| value.texts.as_ref().map(texts));
+    add("clean", &|| value.clean.map(Expression::new_bool));
     // Names stand once.
-    Expression::new_record(members).unwrap_or_else(|_impossible| Expression::new_bool(false))
+    Expression::new_record(all).unwrap_or_else(|_impossible| Expression::new_bool(false))
 }

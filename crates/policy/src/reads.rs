@@ -14,16 +14,39 @@ pub(crate) struct Reads {
     pub(crate) arguments: Pointers,
     /// Whether any of them as a decimal.
     pub(crate) decimals: bool,
+    /// Which members of them; nothing where they are looked at as a whole.
+    pub(crate) members: Members,
     /// Whether it asks if they are all there.
     pub(crate) complete: bool,
     /// Whether something else that only a call has: its time, its place, its client's era.
     pub(crate) call: bool,
+    /// Whether its time, which costs most.
+    pub(crate) now: bool,
     /// Whether who calls, beyond groups that it names.
     pub(crate) caller: bool,
     /// Whether what the thing is called, or what its definition is, beyond what it names.
     pub(crate) name: bool,
     /// Entities that it names, by type and id.
     pub(crate) named: BTreeSet<(String, String)>,
+}
+
+/// Which members of arguments are looked at.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Members {
+    all: bool,
+    named: BTreeSet<String>,
+}
+
+impl Members {
+    /// Whether it may be looked at.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.all || self.named.contains(name)
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.all |= other.all;
+        self.named.extend(other.named.iter().cloned());
+    }
 }
 
 /// Members of the context that are the same for each call of a caller on a route.
@@ -41,8 +64,10 @@ impl Reads {
     pub(crate) fn add(&mut self, other: &Self) {
         self.arguments.add(&other.arguments);
         self.decimals |= other.decimals;
+        self.members.add(&other.members);
         self.complete |= other.complete;
         self.call |= other.call;
+        self.now |= other.now;
         self.caller |= other.caller;
         self.name |= other.name;
         self.named.extend(other.named.iter().cloned());
@@ -88,19 +113,23 @@ impl Reads {
             "." | "has" if is_var(left, "resource") => {
                 self.name |= !operands["attr"].as_str().is_some_and(|attr| COMMON.contains(&attr));
             }
-            "." | "has" if operands["attr"].as_str() == Some("decimal") => {
-                self.decimals = true;
-                self.look(left);
+            "." | "has" => {
+                let attr = operands["attr"].as_str();
+                self.decimals |= attr == Some("decimal");
+                let tag = &left["getTag"];
+                match attr.filter(|_| is_arguments(&tag["left"])) {
+                    Some(attr) => {
+                        self.members.named.insert(attr.to_owned());
+                        self.argument(&tag["right"]);
+                    }
+                    None => self.look(left),
+                }
             }
-            "getTag" | "hasTag" if is_arguments(left) => match right["Value"].as_str() {
-                Some(pointer) => {
-                    self.arguments.named.insert(pointer.to_owned());
-                }
-                None => {
-                    self.arguments.all = true;
-                    self.look(right);
-                }
-            },
+            "hasTag" if is_arguments(left) => self.argument(right),
+            "getTag" if is_arguments(left) => {
+                self.members.all = true;
+                self.argument(right);
+            }
             // Which groups and tags there are is looked at where what is named is compared.
             "in" | "==" | "!=" if is_var(left, "principal") && names_groups(right) => self.look(right),
             "in" | "==" | "!=" if is_var(left, "resource") && names_things(right) => self.look(right),
@@ -116,18 +145,39 @@ impl Reads {
         }
     }
 
+    /// One of the arguments, by its pointer.
+    fn argument(&mut self, pointer: &Value) {
+        match pointer["Value"].as_str() {
+            Some(pointer) => {
+                self.arguments.named.insert(pointer.to_owned());
+            }
+            None => {
+                self.arguments.all = true;
+                self.look(pointer);
+            }
+        }
+    }
+
     fn context(&mut self, attr: &Value) {
         match attr.as_str() {
-            Some("arguments") => self.arguments.all = true,
+            Some("arguments") => {
+                self.arguments.all = true;
+                self.members.all = true;
+            }
             Some("complete") => self.complete = true,
             Some(attr) if OF_CALLER.contains(&attr) => self.caller = true,
-            _ => self.call = true,
+            attr => {
+                self.call = true;
+                self.now |= attr.is_none_or(|attr| attr == "now");
+            }
         }
     }
 
     fn everything(&mut self) {
         self.arguments.all = true;
+        self.members.all = true;
         self.call = true;
+        self.now = true;
         self.caller = true;
     }
 
@@ -198,6 +248,18 @@ mod tests {
         assert!(of("context.arguments.hasTag(principal.subject)").arguments.all);
         assert!(of("context.arguments == context.arguments").arguments.all);
         assert!(of("{\"x\": context}.x.complete").arguments.all);
+        assert!(reads.members.has("integer") && !reads.members.has("kind"));
+        let decimal = of(r#"context.arguments.getTag("/n") has decimal"#);
+        assert!(decimal.decimals && decimal.members.has("decimal") && !decimal.members.has("text"));
+        for whole in [
+            r#"context.arguments.getTag("/a") == context.arguments.getTag("/b")"#,
+            r#"{"x": context.arguments.getTag("/a")}.x.kind == "string""#,
+            r#"(if principal.anonymous then context.arguments.getTag("/a") else context.arguments.getTag("/b")).kind == "null""#,
+            r#"[context.arguments.getTag("/a")].contains(context.arguments.getTag("/b"))"#,
+            r#"{"x": context}.x.arguments.getTag("/a").kind == "null""#,
+        ] {
+            assert!(of(whole).members.has("kind") && of(whole).members.has("clean"), "{whole}");
+        }
     }
 
     #[test]
@@ -235,5 +297,7 @@ mod tests {
             assert!(of(condition).varies(), "{condition}");
         }
         assert!(!of("context.route == \"a\" && context has acr").varies());
+        assert!(of("context has now").now && of("{\"x\": context}.x.now < datetime(\"2026-01-01\")").now);
+        assert!(!of("context.era == \"modern\"").now);
     }
 }

@@ -1,11 +1,13 @@
 //! What somebody sees of a route with policies: what may be allowed.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use auth::{Action, Claims, Decide, Narrow, Principal, Refusal};
 
-use crate::policies::Policies;
+use crate::policies::{Class, Policies};
 use crate::rule::Deed;
+use crate::thing::Thing;
 use crate::verdict::Why;
 use crate::who::Who;
 
@@ -19,6 +21,27 @@ struct PolicySight {
     policies: Arc<Policies>,
     who: Arc<Who>,
     id: Arc<str>,
+    /// What was found in this list: its entries are of few classes, and each is asked for by itself.
+    found: Mutex<HashMap<Class, bool>>,
+}
+
+/// So many classes of one list are known at a time.
+const MOST_FOUND: usize = 4096;
+
+impl PolicySight {
+    fn may_be(&self, of: (usize, Thing<'_>)) -> bool {
+        let class = self.policies.class(of.0, &of.1);
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(shown) = found.get(&class) {
+            return *shown;
+        }
+        let shown = self.policies.may_be(&self.who, of);
+        if found.len() >= MOST_FOUND {
+            found.clear();
+        }
+        found.insert(class, shown);
+        shown
+    }
 }
 
 impl Narrow for PolicySight {
@@ -32,7 +55,7 @@ impl Narrow for PolicySight {
         match deed {
             // Nobody is asked again before a change is told: it must be allowed as things stand.
             Deed::Subscribe => self.policies.judge(&self.who, deed, of, action).allowed,
-            _ => self.policies.may_be(&self.who, of),
+            _ => self.may_be(of),
         }
     }
 }
@@ -74,7 +97,8 @@ impl Decide for RoutePolicies {
         self.0.plan.enforce.then(|| {
             let who = self.0.who(principal, claims);
             let id = format!("{}\n{}", self.0.id(), who.key).into();
-            Arc::new(PolicySight { policies: Arc::clone(&self.0), who, id }) as Arc<dyn Narrow>
+            let (policies, found) = (Arc::clone(&self.0), Mutex::default());
+            Arc::new(PolicySight { policies, who, id, found }) as Arc<dyn Narrow>
         })
     }
 

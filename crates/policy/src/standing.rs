@@ -63,7 +63,7 @@ impl Standing {
             |rule: &&Rule| rule.deeds.contains(&question.deed) && rule.may_concern(&who.names, &names);
         let (varying, fixed): (Vec<&Rule>, Vec<&Rule>) =
             question.rules.iter().filter(concerns).partition(|rule| rule.reads.varies());
-        let of_thing = entities(&thing)?;
+        let of_thing = entities(question.deed, &thing)?;
         let entities = with(&of_thing, [who.entity.clone()])?;
         let action = vocabulary().action(question.deed);
         let context = context(who, question.route, None)?;
@@ -102,9 +102,12 @@ impl Varying {
     }
 }
 
-/// All that policies look at, but for who calls and the arguments.
-fn entities(thing: &Thing<'_>) -> Result<Entities, String> {
-    let all = vocabulary().actions.iter().cloned().chain([thing.entity(), thing.server_entity()]);
+/// All that policies look at, but for who calls and the arguments. Of the actions it is the one at hand, with those that it is in:
+/// what is here is gone through at each call whose arguments are read.
+fn entities(deed: Deed, thing: &Thing<'_>) -> Result<Entities, String> {
+    let uid = vocabulary().action(deed);
+    let action = vocabulary().actions.iter().find(|action| action.uid() == uid);
+    let all = action.cloned().into_iter().chain([thing.entity(), thing.server_entity()]);
     Entities::from_entities(all, None).map_err(|error| error.to_string())
 }
 

@@ -15,6 +15,8 @@ pub(crate) struct Who {
     pub(crate) key: Arc<str>,
     pub(crate) uid: EntityUid,
     pub(crate) entity: Entity,
+    /// The same for policies that look at nothing of it but its groups.
+    pub(crate) nameless: Entity,
     /// Its own name and those of its groups.
     pub(crate) names: BTreeSet<EntityUid>,
     pub(crate) scopes: Vec<String>,
@@ -49,7 +51,8 @@ impl Who {
         if let Some(client) = claims.and_then(|claims| claims.client.as_deref()) {
             attributes.insert("client".to_owned(), text(client));
         }
-        let parents = groups.iter().cloned().collect();
+        let parents: HashSet<EntityUid> = groups.iter().cloned().collect();
+        let nameless = Entity::new_no_attrs(uid.clone(), parents.clone());
         #[expect(clippy::expect_used, reason = "texts and booleans are values already: nothing is evaluated")]
         let entity = Entity::new(uid.clone(), attributes, parents).expect("values");
         let list = |of: fn(&Claims) -> &Vec<String>| claims.map(of).cloned().unwrap_or_default();
@@ -63,6 +66,6 @@ impl Who {
             format!("{:?}", (claims.is_none(), seen))
         };
         let names = groups.into_iter().chain([uid.clone()]).collect();
-        Self { key: key.into(), uid, entity, names, scopes, acr, amr }
+        Self { key: key.into(), uid, entity, nameless, names, scopes, acr, amr }
     }
 }
