@@ -90,7 +90,7 @@ impl Upstream {
             self.shared.acted();
         }
         let takes_none = order.is_own() || order.call.waits();
-        let place = if takes_none { None } else { Some(self.places.take().await?) };
+        let place = if takes_none { None } else { Some(self.places.take_for(&whose.principal).await?) };
         self.begin(order, whose, place).await
     }
 

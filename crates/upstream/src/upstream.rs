@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
+use auth::Principal;
 use base::bulkhead::{Bulkhead, Slot};
 use base::error::CallError;
 use base::fault::BreakerState;
@@ -152,9 +153,9 @@ impl Upstream {
         self.shared.health()
     }
 
-    /// A place for a call that was begun and suspended.
-    pub async fn place(&self) -> Result<Slot, CallError> {
-        self.places.take().await
+    /// A place for a call of that principal that was begun and suspended.
+    pub async fn place(&self, whose: &Principal) -> Result<Slot, CallError> {
+        self.places.take_for(whose).await
     }
 
     /// Waits until no call is under way.

@@ -81,7 +81,7 @@ impl Resumption {
         self.sender.permit(call, target, caller)?;
         let bond = Bond::new(&self.sender.route, &caller.principal, call, upstream.plan().deadlines.input);
         // So that whoever ends the server waits for it, as for any other call.
-        let place = upstream.place().await?;
+        let place = upstream.place(&caller.principal).await?;
         let lifetime = caller.until_revoked(self.identifier.as_ref());
         Ok(match self.suspended.resume(call, caller, (&bond, now(), lifetime)).await? {
             Resumed::Goes(mut relay) => {
