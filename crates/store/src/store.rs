@@ -56,6 +56,12 @@ impl Store {
         }
     }
 
+    /// Whether processes on several machines may have it open.
+    #[must_use]
+    pub fn is_for_many(&self) -> bool {
+        matches!(self.backend, Backend::Postgres(_))
+    }
+
     /// Whether it is there.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use store::api_keys::ApiKeyFacts;
 use store::keys::{Master, SharedKeysFault};
+use store::limits::{Lease, Leased};
 use store::replicas::{Beat, Registration};
 use store::revocations::{API_KEYS, MOST_REVOCATIONS, Revoked};
 use store::seal::turns::{self, KeyState, Rotation};
@@ -37,6 +38,7 @@ on_both!(
     api_keys_are_good_until_they_are_taken_back,
     what_is_revoked_is_known_until_it_is_forgotten,
     only_so_much_can_be_revoked,
+    replicas_are_given_no_more_of_a_rate_than_there_is,
     what_has_expired_is_swept,
     what_was_acknowledged_is_there_when_it_is_opened_again,
     many_operations_at_once_are_all_answered,
@@ -292,6 +294,35 @@ async fn keys_are_worthless_without_their_master(stand: &Stand) {
     assert_eq!(stranger, SharedKeysFault::Master(SealFault::UnknownKey));
     assert!(store.rotate_keys(&master(2), Rotation::REVOKE).await.is_err());
     assert_eq!(store.keys(&master(1)).await.unwrap().0.len(), 1);
+}
+
+async fn replicas_are_given_no_more_of_a_rate_than_there_is(stand: &Stand) {
+    let (ours, theirs) = (stand.open().await, stand.open().await);
+    // Ten at once, and then one an hour.
+    let asked = |most| Lease { every: HOUR, slack: 9 * HOUR, most };
+    let leases = (0..20).map(|number| {
+        let store = if number % 2 == 0 { &ours } else { &theirs };
+        async move { store.lease("a", asked(3)).await.unwrap() }
+    });
+    let leases = join_all(leases).await;
+    assert_eq!(leases.iter().map(|leased| leased.given).sum::<u32>(), 10);
+    let empty = leases.iter().filter(|leased| leased.given == 0);
+    assert!(empty.clone().count() >= 16, "{leases:?}");
+    for Leased { wait, .. } in empty {
+        // Who asked earlier may be answered later.
+        assert!(wait.abs_diff(HOUR) < testkit::PATIENCE, "{wait:?}");
+    }
+    // Others are counted by themselves, and nobody is given more at once than anybody may have.
+    assert_eq!(theirs.lease("b", asked(100)).await.unwrap().given, 10);
+    assert_eq!(ours.lease("c", asked(1)).await.unwrap(), Leased { given: 1, wait: NO_TIME });
+    // Time that has passed is paid back, up to what may come at once.
+    let quick = Lease { every: Duration::from_nanos(1), slack: Duration::from_nanos(4), most: 100 };
+    assert_eq!(ours.lease("d", quick).await.unwrap().given, 5);
+    let mut again = theirs.lease("d", quick).await.unwrap();
+    while again.given < 5 {
+        again = theirs.lease("d", quick).await.unwrap();
+    }
+    assert_eq!(again.given, 5);
 }
 
 async fn what_has_expired_is_swept(stand: &Stand) {
