@@ -47,6 +47,7 @@ const FLOORS: &[(&str, &str)] = &[
         "identity",
         "fault percent spiffe x509 url strict shown jwk api_key revocations jws replays nonce token proof tokens refused certificates carried proxies testing fetch discover introspect missing_keys issuer resource identifier lifetime scoped inspect identities lib",
     ),
+    ("limits", "pace key lease tally replicas limit loops limiter lib"),
     (
         "mcp",
         "version template sse method json uris headers mirror trace repair reject cache meta tolerant jsonrpc notify \
@@ -67,7 +68,7 @@ const FLOORS: &[(&str, &str)] = &[
     ("rmcp-peer", "resources ask tasks tools prompts fixture main bin"),
     (
         "store",
-        "seal place fault sql store sweep streams migrate sessions revocations api_keys replicas notices sqlite postgres keys keeper lib",
+        "seal place fault sql store sweep streams migrate sessions revocations api_keys limits replicas notices sqlite postgres keys keeper lib",
     ),
     ("testkit", "authority spawn net postgres lines json clock http server transcript lib"),
     ("transport", "workers wire tls spell descriptors net memory child lines http lib"),

@@ -10,7 +10,7 @@ use mcp::reject::Reject;
 use store::StoreFault;
 use transport::memory::Full;
 
-use crate::fault::{Fault, Refused, Why};
+use crate::fault::{Fault, Limited, Refused, Why};
 
 /// Why a call has no answer from a server.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -145,6 +145,9 @@ pub enum CallError {
         /// The most there may be.
         limit: usize,
     },
+    /// The caller takes more than a limit of the configuration allows. Nothing was sent.
+    #[error("over the limit {:?} ({}); try again in {}s", .0.name, .0.allows, seconds(.0.retry_after))]
+    RateLimited(Box<Limited>),
     /// There is no memory for the answer.
     #[error("the answer of upstream {upstream:?} cannot be taken: {full}")]
     NoRoom {
@@ -215,7 +218,11 @@ impl CallError {
     pub fn is_ours(&self) -> bool {
         matches!(
             self,
-            Self::Overloaded { .. } | Self::NoRoom { .. } | Self::OutOfDescriptors { .. } | Self::Draining
+            Self::Overloaded { .. }
+                | Self::RateLimited(_)
+                | Self::NoRoom { .. }
+                | Self::OutOfDescriptors { .. }
+                | Self::Draining
         )
     }
 

@@ -142,3 +142,20 @@ impl BreakerState {
         }
     }
 }
+
+/// How a call was over a limit of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limited {
+    /// The limit's name.
+    pub name: String,
+    /// What of it: `rate`, `concurrent`, `result_bytes` or `loop`.
+    pub by: &'static str,
+    /// What it allows, for people.
+    pub allows: String,
+    /// When to come again.
+    pub retry_after: Duration,
+    /// The most, where it is a number of calls.
+    pub limit: Option<u64>,
+    /// How many of these are left.
+    pub remaining: Option<u64>,
+}

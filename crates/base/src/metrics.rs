@@ -57,6 +57,12 @@ struct RefusalLabels {
     outcome: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LimitLabels {
+    limit: String,
+    by: &'static str,
+}
+
 /// What is counted. Cheap to count; read by [`Metrics::text`].
 #[derive(Debug)]
 pub struct Metrics {
@@ -74,6 +80,7 @@ pub struct Metrics {
     progress: Family<UpstreamLabels, Counter>,
     forwards: Family<OutcomeLabels, Counter>,
     refusals: Family<RefusalLabels, Counter>,
+    limited: Family<LimitLabels, Counter>,
     breaker: Family<UpstreamLabels, Gauge>,
     opened: Family<UpstreamLabels, Counter>,
     retries: Family<UpstreamLabels, Counter>,
@@ -149,6 +156,12 @@ impl Metrics {
             "Requests whose sender was not let in, by route and outcome",
             refusals.clone(),
         );
+        let limited = Family::default();
+        registry.register(
+            "limited",
+            "Calls that were over a limit of the configuration, by its name and by what of it",
+            limited.clone(),
+        );
         registry.register(
             "upstream_breaker",
             "Whether the breaker lets calls through: 0 closed, all; 1 half-open, one as a trial; 2 open, none",
@@ -184,6 +197,7 @@ impl Metrics {
             progress,
             forwards,
             refusals,
+            limited,
             breaker,
             opened,
             retries,
@@ -249,6 +263,11 @@ impl Metrics {
     /// A request was refused for what its sender has shown, or not shown.
     pub fn refused(&self, route: &str, outcome: &'static str) {
         self.refusals.get_or_create(&RefusalLabels { route: route.to_owned(), outcome }).inc();
+    }
+
+    /// A call was over a limit.
+    pub fn limited(&self, limit: &str, by: &'static str) {
+        self.limited.get_or_create(&LimitLabels { limit: limit.to_owned(), by }).inc();
     }
 
     /// How many streams are open now.

@@ -21,10 +21,12 @@ use transport::net::Address;
 use crate::globs::Globs;
 use crate::masks::Masks;
 use crate::plan::identity::{IssuerPlan, ResourcePlan};
+use crate::plan::limit::LimitingPlan;
 use crate::plan::policy::{Decider, PolicyPlan, ServerFacts};
 use crate::withheld::Withheld;
 
 pub mod identity;
+pub mod limit;
 pub mod policy;
 
 /// One generation of configuration.
@@ -44,6 +46,8 @@ pub struct Plan {
     pub upstreams: Vec<UpstreamPlan>,
     /// Bounds on what clients may do.
     pub limits: Limits,
+    /// How much callers may take.
+    pub limiting: LimitingPlan,
     /// Where durable facts are kept, if anywhere.
     pub store: Option<Place>,
     /// The keys of what is handed out, as far as they are given.

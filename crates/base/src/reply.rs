@@ -16,6 +16,7 @@ use mcp::version::Era;
 use tracing::Level;
 
 use crate::error::CallError;
+use crate::fault::Limited;
 use LegacyStatus::{Answered, Same, Unasked};
 
 /// What a fault is called everywhere outside.
@@ -33,6 +34,8 @@ pub struct ErrorRow {
     pub data: Option<String>,
     /// `Retry-After`, in seconds.
     pub retry_after: Option<u64>,
+    /// `RateLimit-Limit` and `RateLimit-Remaining`, as far as they are known.
+    pub allowance: [Option<u64>; 2],
     /// How loud the log is.
     pub level: Level,
     /// The outcome's name in metrics and in `data.reason`.
@@ -80,6 +83,7 @@ mod own {
     pub(super) const UNAUTHENTICATED: i64 = -31401;
     pub(super) const DENIED: i64 = -31403;
     pub(super) const OVERLOADED: i64 = -31429;
+    pub(super) const RATE_LIMITED: i64 = -31430;
     pub(super) const NOT_BRIDGED: i64 = -31501;
     pub(super) const INVALID_ANSWER: i64 = -31502;
     pub(super) const UNAVAILABLE: i64 = -31503;
@@ -103,8 +107,19 @@ mod own {
 pub fn wire(error: &CallError) -> ErrorRow {
     let text = error.to_string();
     let row = |status: StatusCode, legacy: LegacyStatus, code: i64, level: Level, label: &'static str| {
-        let (data, retry_after, scopes) = (None, None, Vec::new());
-        ErrorRow { status, legacy, code, text: text.clone(), data, retry_after, level, label, scopes }
+        let (data, retry_after, allowance, scopes) = (None, None, [None; 2], Vec::new());
+        ErrorRow {
+            status,
+            legacy,
+            code,
+            text: text.clone(),
+            data,
+            retry_after,
+            allowance,
+            level,
+            label,
+            scopes,
+        }
     };
     match error {
         CallError::Reject(reject) => {
@@ -195,6 +210,22 @@ pub fn wire(error: &CallError) -> ErrorRow {
                 own::OVERLOADED,
                 Level::WARN,
                 "overloaded",
+            )
+        },
+        CallError::RateLimited(limited) => ErrorRow {
+            data: Some(limited_data(limited)),
+            // What is rounded down would come too early.
+            retry_after: Some(
+                limited.retry_after.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX).max(1),
+            ),
+            allowance: [limited.limit, limited.remaining],
+            ..row(
+                StatusCode::TOO_MANY_REQUESTS,
+                Unasked(StatusCode::TOO_MANY_REQUESTS),
+                own::RATE_LIMITED,
+                // Who calls too often would fill the log, too. There is a count.
+                Level::DEBUG,
+                "rate_limited",
             )
         },
         CallError::NoRoom { upstream, .. } => ErrorRow {
@@ -369,6 +400,31 @@ pub fn own_result(id: &Id, result: &str) -> Result<Message, CallError> {
 
 fn data(reason: &str, upstream: &str, retry: Retry) -> String {
     format!(r#"{{"reason":"{reason}","upstream":{},{}}}"#, json::quote(upstream), retry.members())
+}
+
+/// What SEP-3304 (draft of 2026-08-25) has callers told. Its code, -32023, is given to something else by another draft, so that the code
+/// is ours.
+pub mod rate_limited {
+    /// In how many milliseconds to come again; it is more exact than `Retry-After`, and comes before that.
+    pub(super) const RETRY_AFTER: &str = "retryAfterMs";
+    /// The most, and how many of these are left.
+    pub(super) const ALLOWANCE: [&str; 2] = ["limit", "remaining"];
+    /// The headers that say the same.
+    pub const HEADERS: [&str; 2] = ["ratelimit-limit", "ratelimit-remaining"];
+}
+
+fn limited_data(limited: &Limited) -> String {
+    let wait = limited.retry_after.as_nanos().div_ceil(1_000_000);
+    let numbers = rate_limited::ALLOWANCE.iter().zip([limited.limit, limited.remaining]);
+    let numbers = numbers.filter_map(|(name, number)| Some(format!(r#""{name}":{},"#, number?)));
+    format!(
+        r#"{{"reason":"rate_limited","name":{},"by":"{}","{}":{wait},{}{}}}"#,
+        json::quote(&limited.name),
+        limited.by,
+        rate_limited::RETRY_AFTER,
+        numbers.collect::<String>(),
+        Retry::Safe.members()
+    )
 }
 
 #[cfg(test)]

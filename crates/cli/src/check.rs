@@ -71,7 +71,10 @@ impl Check {
         let with = if found.is_empty() { String::new() } else { format!(", with {found}") };
         let left_out = left_out(&plan).map(|names| format!("; left out: {names}")).unwrap_or_default();
         let policies: String = decided.iter().map(said).collect();
-        print::out(format!("{path} can be used{with}: {servers}{left_out}{policies}\n"))?;
+        let limits = number(plan.limiting.limits.len(), "limit")
+            .map(|limits| format!("; {limits}"))
+            .unwrap_or_default();
+        print::out(format!("{path} can be used{with}: {servers}{left_out}{policies}{limits}\n"))?;
         if self.connect { connect(plan).await } else { Ok(Exit::Ok) }
     }
 }

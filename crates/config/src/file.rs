@@ -14,6 +14,10 @@ mod certificates;
 
 pub(crate) use self::certificates::{CertificateForm, CertificateName, Certificates, Proxy};
 
+mod limit;
+
+pub(crate) use self::limit::{Limit, LoopAction, Loops, Per};
+
 mod route;
 
 pub(crate) use self::route::{Alphabet, Denials, Naming, PolicyMode, Prefix, Route};
@@ -69,6 +73,10 @@ table! {
         listener: Entries<Listener>,
         /// Health and metrics.
         admin: Admin,
+        /// How much callers may take, each limit under a name.
+        limit: Entries<Limit>,
+        /// When the same call again and again is taken for a loop. Without it, never.
+        loops: Loops,
         /// Bounds on what clients may do.
         limits: Limits,
     }

@@ -20,6 +20,7 @@ mod certificates;
 mod hints;
 mod http;
 mod identity;
+mod limit;
 mod listener;
 mod naming;
 mod policy;
@@ -78,6 +79,7 @@ impl Lowering<'_, '_> {
         let server_facts = self.server_facts(config);
         let routes = self.routes(config, (&upstreams, &server_facts), limits.json_depth);
         self.policies_see(config, &routes);
+        let limiting = self.limiting(config, &routes);
         upstreams.retain(|upstream| self.findings.fault_of(&upstream.name.value).is_none());
         for plan in upstreams.iter_mut().filter_map(|upstream| upstream.plan.as_mut()) {
             // What one route lets through cannot be refused to its server because of another.
@@ -99,6 +101,7 @@ impl Lowering<'_, '_> {
             issuers,
             upstreams: upstreams.into_iter().filter_map(|upstream| upstream.plan).collect(),
             limits,
+            limiting,
             // Known when everything has been looked at.
             left_out: Vec::new(),
             server_facts,

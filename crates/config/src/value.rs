@@ -26,6 +26,17 @@ pub(crate) struct Size(pub(crate) usize);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Count(pub(crate) usize);
 
+/// How often: `"10/s"`, `"60/min"`, `"500/h"`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Frequency {
+    pub(crate) times: u32,
+    pub(crate) within: Duration,
+}
+
+/// How many bytes in an hour: `"100MB/h"`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Hourly(pub(crate) usize);
+
 /// A program, or a program and its first arguments.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Command {
@@ -76,6 +87,18 @@ impl Bounded for Size {
             .iter()
             .find(fits)
             .map_or_else(|| plain.to_string(), |(unit, one)| format!("{}{unit}", plain / one))
+    }
+}
+
+impl Bounded for Hourly {
+    type Plain = usize;
+
+    fn plain(self) -> usize {
+        self.0
+    }
+
+    fn spell(plain: usize) -> String {
+        format!("{}/h", Size::spell(plain))
     }
 }
 
@@ -134,6 +157,51 @@ fn size(text: &str) -> Option<usize> {
         _ => return None,
     };
     usize::try_from(number.checked_mul(one)?).ok()
+}
+
+fn frequency(text: &str) -> Option<Frequency> {
+    let (number, unit) = digits(text)?;
+    let within = match unit.trim_start().strip_prefix('/')?.trim_start() {
+        "s" => 1,
+        "m" | "min" => 60,
+        "h" => 3600,
+        _ => return None,
+    };
+    Some(Frequency { times: number.try_into().ok()?, within: Duration::from_secs(within) })
+}
+
+impl Read for Frequency {
+    const EXPECTED: &'static str = "a rate such as \"10/s\", \"60/min\" or \"500/h\"";
+
+    fn read(node: &Node, findings: &mut Findings<'_>) -> Result<Option<Self>, WrongKind> {
+        let found = match &node.value {
+            Value::Text(text) => frequency(text),
+            Value::Whole(_) => None,
+            _ => return Err(WrongKind),
+        };
+        if found.is_none() {
+            let finding = findings.error(node.span, format!("expected {}", Self::EXPECTED));
+            finding.help("a whole number in quotes, and in what time: /s, /min or /h");
+        }
+        Ok(found)
+    }
+}
+
+impl Read for Hourly {
+    const EXPECTED: &'static str = "bytes in an hour such as \"100MB/h\"";
+
+    fn read(node: &Node, findings: &mut Findings<'_>) -> Result<Option<Self>, WrongKind> {
+        let found = match &node.value {
+            Value::Text(text) => text.trim_end().strip_suffix("/h").and_then(|text| size(text.trim_end())),
+            Value::Whole(_) => None,
+            _ => return Err(WrongKind),
+        };
+        if found.is_none() {
+            let finding = findings.error(node.span, format!("expected {}", Self::EXPECTED));
+            finding.help("a size and \"/h\", in quotes; the units are kB, MB and GB, and KiB, MiB and GiB");
+        }
+        Ok(found.map(Self))
+    }
 }
 
 impl Read for Lasting {
@@ -252,6 +320,8 @@ macro_rules! inline {
 inline!(Lasting, { "type": "string", "title": "duration", "pattern": "^([0-9]+(ms|s|m|h|d))+$" });
 inline!(Moment, { "type": "string", "format": "date-time" });
 inline!(Size, { "type": ["string", "integer"], "title": "size", "pattern": "^[0-9]+ *(B|KiB|MiB|GiB|kB|KB|MB|GB)?$", "minimum": 0 });
+inline!(Frequency, { "type": "string", "title": "rate", "pattern": "^[0-9]+ */ *(s|m|min|h)$" });
+inline!(Hourly, { "type": "string", "title": "bytes in an hour", "pattern": "^[0-9]+ *(B|KiB|MiB|GiB|kB|KB|MB|GB)? */h$" });
 inline!(Count, { "type": "integer", "minimum": 0 });
 inline!(Command, { "type": ["string", "array"], "items": { "type": "string" }, "minItems": 1 });
 inline!(Policies, { "type": ["string", "array"], "items": { "type": "string" }, "minItems": 1 });
@@ -274,6 +344,18 @@ mod tests {
         for right in ["250ms", "15s", "90s", "5m", "24h", "7d", "0s"] {
             let normal = Lasting::spell(lasting(right).unwrap());
             assert_eq!(lasting(&normal), lasting(right), "{right} {normal}");
+        }
+    }
+
+    #[test]
+    fn rates_are_read_as_they_are_spelled() {
+        let read = |text| frequency(text).map(|rate| (rate.times, rate.within.as_secs()));
+        assert_eq!(read("10/s"), Some((10, 1)));
+        assert_eq!(read("60 / min"), Some((60, 60)));
+        assert_eq!(read("5/m"), Some((5, 60)));
+        assert_eq!(read("500/h"), Some((500, 3600)));
+        for wrong in ["", "10", "/s", "10/", "1.5/s", "-1/s", "10/d", "10s", "5000000000/s"] {
+            assert_eq!(read(wrong), None, "{wrong}");
         }
     }
 

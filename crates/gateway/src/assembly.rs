@@ -14,9 +14,10 @@ use catalog::caller::Caller;
 use catalog::changes::watch::Watch;
 use futures_util::future::join_all;
 use identity::{Identifier, Identities};
+use limits::{Limiter, Shared};
 use replay::ReplayBudget;
 use replica::Replica;
-use store::StoreFault;
+use store::{Store, StoreFault};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
 use tokio::time::Duration;
@@ -156,11 +157,12 @@ impl Gateway {
         let serve = Arc::new(OwnServer::new(&tasks));
         let own = Arc::new(Upstream::own(UpstreamPlan::own(OWN_SERVER), serve, world.clone()));
         let (places, streams) = (Arc::new(places), Arc::new(streams));
+        let limiter = Arc::new(limiter(&plan, &world, replica.as_ref()));
         let identities = match &replica {
             Some(_) => Identities::among_replicas(world.clone()),
             None => Identities::new(world.clone()),
         };
-        let shares = Shares { places, streams, suspended, tasks, own, replica };
+        let shares = Shares { places, streams, suspended, tasks, limiter, own, replica };
         let gateway = Arc::new(Self {
             identities,
             world,
@@ -202,6 +204,7 @@ impl Gateway {
             servers.insert(upstream.name.clone(), server);
         }
         let gates = self.gates(&plan);
+        self.shares.limiter.follow(&plan.limiting);
         let endpoints = plan
             .routes
             .iter()
@@ -260,6 +263,7 @@ impl Gateway {
             .map(|server| (Arc::clone(&server.upstream), Arc::clone(&server.watch)))
             .collect();
         if plan.limits == before.plan.limits
+            && plan.limiting == before.plan.limiting
             && plan.left_out == before.plan.left_out
             && let Some((_, endpoint)) = before.endpoints.iter().find(|(known, _)| known == route)
             && endpoint.route.has_members(&members)
@@ -446,4 +450,16 @@ impl Gateway {
 #[must_use]
 pub fn child_places(plan: &Plan) -> Arc<Semaphore> {
     Arc::new(Semaphore::new(plan.limits.children))
+}
+
+/// Counts what callers take; with the other replicas, where there may be any.
+fn limiter(plan: &Plan, world: &World, replica: Option<&Arc<Replica>>) -> Limiter {
+    let is_shared = |store: &&Arc<Store>| store.is_for_many() || plan.replicas.is_some();
+    let shared = world.store.as_ref().filter(is_shared).map(|store| {
+        let replica = replica.cloned();
+        // The list of replicas has the others only.
+        let replicas = move || replica.as_ref().map_or(1, |replica| replica.peers().count() + 1);
+        Shared::new(Arc::clone(store), replicas)
+    });
+    Limiter::new(Arc::clone(&world.metrics), shared)
 }

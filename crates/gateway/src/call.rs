@@ -43,13 +43,20 @@ impl Route {
         caller: &Arc<Caller>,
         record: &mut CallRecord,
     ) -> Result<Outcome, CallError> {
+        let counted = match &self.limiting {
+            Some(limiting) => limiting.enter(&call, caller).await?,
+            None => None,
+        };
         record.hold(self.places.take().await?);
         if self.reach(&call, caller.era())? == Reach::All {
-            return self.over_all(&call, caller).await;
+            let outcome = self.over_all(&call, caller).await?;
+            counted.into_iter().for_each(|mut counted| counted.arrived(outcome.bytes()));
+            return Ok(outcome);
         }
         let target = self.locate(&call, caller).await?;
         record.goes_to(target.member.upstream.label());
         let mut admitted = self.filters.admit(&call, caller, &target).await?;
+        admitted.edits.extend(counted);
         if matches!(admitted.answer.as_deref(), Some(Answered::Own(_) | Answered::Rounds(_))) {
             // We answer instead of its target: the gate is asked as if it were sent.
             self.sender.permit(&call, &target, caller)?;
@@ -58,7 +65,7 @@ impl Route {
             None => self.sender.send(admitted.call.as_deref().unwrap_or(&call), caller, &target).await?,
             Some(Answered::Server(answer)) => answer,
             Some(Answered::Own(message)) => return Ok(Outcome::Own(message)),
-            Some(Answered::Resumed(relay)) => return Ok(Outcome::Relay(relay)),
+            Some(Answered::Resumed(relay)) => return Ok(Outcome::Relay(relay.go_on(admitted.edits))),
             Some(Answered::Rounds(rounds)) => return Ok(Outcome::Rounds(rounds, None)),
         };
         Ok(Outcome::Relay(self.sender.relay(answer, (call, admitted), caller, &target)))

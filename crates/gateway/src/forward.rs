@@ -6,6 +6,7 @@
 
 pub(crate) mod edit;
 pub(crate) mod filter;
+pub(crate) mod limits;
 pub(crate) mod questions;
 pub(crate) mod record;
 pub(crate) mod relay;

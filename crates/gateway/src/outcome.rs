@@ -25,6 +25,15 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
+    /// How many bytes an answer of ours has.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Own(message) => message.bytes().len(),
+            Self::Built(text) => text.len().try_into().unwrap_or(usize::MAX),
+            Self::Relay(_) | Self::Rounds(..) | Self::Listen(_) => 0,
+        }
+    }
+
     /// Closes the record of a call that has its answer, and gives it to what answers later.
     pub(crate) async fn keep(&mut self, mut record: CallRecord) {
         match self {

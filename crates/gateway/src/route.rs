@@ -16,6 +16,7 @@ use catalog::listing::Lists;
 use catalog::{Catalog, Member, Target};
 use http::HeaderMap;
 use identity::{Identifier, Lifetime};
+use limits::Limiter;
 use mcp::answer::{APPS_EXTENSION, TASKS_EXTENSION};
 use mcp::call::Call;
 use mcp::json::{Object, Patch};
@@ -26,6 +27,7 @@ use replica::Replica;
 use upstream::Upstream;
 
 use crate::forward::filter::{Filter, Filters};
+use crate::forward::limits::Limiting;
 use crate::forward::resume::Resumption;
 use crate::forward::scopes::Scopes;
 use crate::forward::send::Sender;
@@ -57,6 +59,8 @@ pub(crate) struct Route {
     /// Calls that wait for their clients.
     pub(crate) suspended: Arc<Suspended>,
     pub(crate) tasks: Arc<RouteTasks>,
+    /// How much its callers may take, if that is limited.
+    pub(crate) limiting: Option<Arc<Limiting>>,
     /// What calls pass before they are sent.
     pub(crate) filters: Filters,
     pub(crate) sender: Arc<Sender>,
@@ -74,6 +78,7 @@ pub(crate) struct Shares {
     pub(crate) streams: Arc<Bulkhead>,
     pub(crate) suspended: Arc<Suspended>,
     pub(crate) tasks: Arc<Tasks>,
+    pub(crate) limiter: Arc<Limiter>,
     /// Portolan itself as a server.
     pub(crate) own: Arc<Upstream>,
     pub(crate) replica: Option<Arc<Replica>>,
@@ -95,7 +100,7 @@ impl Route {
         servers: &[(Arc<Upstream>, Arc<Watch>)],
         (gate, identifier): (Gate, Option<Arc<Identifier>>),
         world: World,
-        Shares { places, streams, suspended, tasks, own, replica }: Shares,
+        Shares { places, streams, suspended, tasks, limiter, own, replica }: Shares,
     ) -> Self {
         let upstreams: Vec<_> = servers.iter().map(|(upstream, _)| Arc::clone(upstream)).collect();
         let catalog =
@@ -121,8 +126,11 @@ impl Route {
             let (identifier, catalog) = (Arc::clone(identifier), Arc::clone(&catalog));
             Arc::new(Scopes { identifier, catalog }) as Arc<dyn Filter>
         });
+        let limiting = Limiting::of_route(&plan.name, &limiter);
+        let limits = limiting.iter().filter(|limiting| limiting.is_filter());
+        let limits = limits.map(|limiting| Arc::<Limiting>::clone(limiting) as Arc<dyn Filter>);
         let others: [Arc<dyn Filter>; 2] = [Arc::new(resumption), Arc::<RouteTasks>::clone(&tasks)];
-        let filters = Filters::new(others.into_iter().chain(scopes).collect());
+        let filters = Filters::new(others.into_iter().chain(scopes).chain(limits).collect());
         Self {
             name: plan.name.clone(),
             durable_streams: plan.durable_streams,
@@ -130,6 +138,7 @@ impl Route {
             single: upstreams.iter().any(|upstream| upstream.plan().single).then(|| SINGLE.into()),
             suspended,
             tasks,
+            limiting,
             filters,
             sender,
             replica,

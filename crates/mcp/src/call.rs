@@ -32,6 +32,7 @@ pub struct Call {
     method: Option<&'static Method>,
     params: Params,
     client: ClientFacts,
+    again: bool,
 }
 
 /// The places in `params` that an intermediary reads or changes.
@@ -58,6 +59,7 @@ impl Call {
             params,
             client,
             message,
+            again: false,
         }
     }
 
@@ -158,6 +160,16 @@ impl Call {
     #[must_use]
     pub fn continues(&self) -> bool {
         self.params.continues
+    }
+
+    /// Whether it is one of ours: a client's call, to be sent again with what the client has answered. No client can make one.
+    #[must_use]
+    pub fn is_again(&self) -> bool {
+        self.again
+    }
+
+    pub(crate) fn again(self) -> Self {
+        Self { again: true, ..self }
     }
 
     /// The client's progress token, as written, if it wants progress.

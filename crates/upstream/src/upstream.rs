@@ -194,7 +194,7 @@ impl Upstream {
     }
 
     /// The era of our own questions: that of the conversation that there is, where each costs a process.
-    pub async fn own_era(&self, principal: &auth::Principal) -> Era {
+    pub async fn own_era(&self, principal: &Principal) -> Era {
         let has = |era| Box::pin(self.is_connected(principal, era));
         if self.is_process() && !has(Era::Modern).await && has(Era::Legacy).await {
             return Era::Legacy;
@@ -213,7 +213,7 @@ impl Upstream {
     }
 
     /// Whether it is connected now, for clients of an era.
-    pub async fn is_connected(&self, principal: &auth::Principal, era: Era) -> bool {
+    pub async fn is_connected(&self, principal: &Principal, era: Era) -> bool {
         let whose = self.whose(principal, era, None, NOTHING);
         match &self.wire {
             Wire::Stdio(wire) => wire.current(&whose).await.is_some(),
@@ -226,7 +226,7 @@ impl Upstream {
     /// goes to [`Upstream::notices`] while the stream is being read.
     pub async fn notification_stream(
         &self,
-        principal: &auth::Principal,
+        principal: &Principal,
         era: Era,
     ) -> Result<Option<NotificationStream>, CallError> {
         let Wire::Http(wire) = &self.wire else { return Ok(None) };
@@ -243,7 +243,7 @@ impl Upstream {
     /// declared, and hears the end of what it was given to visit. `place` is this server's in its route.
     pub fn can_ask(
         &self,
-        (principal, place): (&auth::Principal, usize),
+        (principal, place): (&Principal, usize),
         (session, client): (&Arc<str>, &ClientFacts),
         asides: &mpsc::Sender<UnsolicitedMessage>,
     ) {
@@ -254,7 +254,7 @@ impl Upstream {
     /// A legacy client has other roots now, of which its legacy server was told that there are some.
     pub fn roots_changed(
         &self,
-        principal: &auth::Principal,
+        principal: &Principal,
         (session, client): (&Arc<str>, &ClientFacts),
         word: &Bytes,
     ) {
@@ -266,7 +266,7 @@ impl Upstream {
     /// A legacy client says something in the session that its legacy server has with it.
     pub fn tell_own(
         &self,
-        principal: &auth::Principal,
+        principal: &Principal,
         (session, client): (&Arc<str>, &ClientFacts),
         word: &Bytes,
     ) {
@@ -291,7 +291,7 @@ impl Upstream {
     /// What it says of itself to a client of an era, or to nobody in particular; it is reached for that if it was not yet.
     pub async fn discovered(
         &self,
-        principal: &auth::Principal,
+        principal: &Principal,
         era: Era,
         client: Option<&ClientFacts>,
     ) -> Result<(Era, Arc<Discovered>), CallError> {
@@ -358,7 +358,7 @@ impl Upstream {
     }
 
     /// Ends what it holds for one downstream session.
-    pub async fn forget(&self, principal: &auth::Principal, session: &Arc<str>) {
+    pub async fn forget(&self, principal: &Principal, session: &Arc<str>) {
         if !self.is_per_client() {
             return;
         }
@@ -387,7 +387,7 @@ impl Upstream {
     /// Whose conversation a client of that era has with it; `session` is the downstream one.
     pub(crate) fn whose_of(
         &self,
-        principal: &auth::Principal,
+        principal: &Principal,
         era: Era,
         (session, client): (Option<&Arc<str>>, &ClientFacts),
     ) -> Whose {
@@ -405,7 +405,7 @@ impl Upstream {
 
     pub(crate) fn whose(
         &self,
-        principal: &auth::Principal,
+        principal: &Principal,
         era: Era,
         own: Option<(&Arc<str>, Option<&Bytes>)>,
         declared: &str,

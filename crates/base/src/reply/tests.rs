@@ -14,7 +14,7 @@ use transport::memory::Full;
 
 use super::wire;
 use crate::error::CallError;
-use crate::fault::{Fault, Refused};
+use crate::fault::{Fault, Limited, Refused};
 
 fn every() -> Vec<CallError> {
     let upstream = || "files".to_owned();
@@ -70,6 +70,14 @@ fn every() -> Vec<CallError> {
         CallError::InputRefused { why: "the client did not answer roots/list within 600s".to_owned() },
         CallError::Deadline { upstream: upstream(), after: Duration::from_secs(5) },
         CallError::Overloaded { what: "calls".to_owned(), limit: 7 },
+        CallError::RateLimited(Box::new(Limited {
+            name: "each caller".to_owned(),
+            by: "rate",
+            allows: "60/min".to_owned(),
+            retry_after: Duration::from_millis(2500),
+            limit: Some(60),
+            remaining: Some(0),
+        })),
         CallError::NoRoom { upstream: upstream(), full: Full { wanted: 5_000_000, limit: 1_000_000 } },
         CallError::OutOfDescriptors { why: "cannot connect to 10.0.0.1: too many open files".to_owned() },
         CallError::Draining,

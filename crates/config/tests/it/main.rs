@@ -18,6 +18,7 @@ mod foreign;
 mod generated;
 mod identity;
 mod left_out;
+mod limiting;
 mod limits;
 mod listeners;
 mod mistakes;

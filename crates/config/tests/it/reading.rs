@@ -6,16 +6,16 @@ use crate::{Files, check, env, load, names, usable};
 
 #[test]
 fn a_key_that_nobody_knows_is_told_with_the_one_that_was_meant() {
-    assert_snapshot!(check("[upstream.a]\nurl = \"http://localhost/mcp\"\ntimout = { call = \"3s\" }\n[limit]\n"), @r#"
+    assert_snapshot!(check("[upstream.a]\nurl = \"http://localhost/mcp\"\ntimout = { call = \"3s\" }\n[limts]\n"), @r#"
     portolan.toml:3:1: error: unknown key "timout"
       |
     3 | timout = { call = "3s" }
       | ^^^^^^
       = help: did you mean "timeouts"?
 
-    portolan.toml:4:2: error: unknown key "limit"
+    portolan.toml:4:2: error: unknown key "limts"
       |
-    4 | [limit]
+    4 | [limts]
       |  ^^^^^
       = help: did you mean "limits"?
     "#);

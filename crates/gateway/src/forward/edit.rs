@@ -41,6 +41,15 @@ pub(crate) trait Edit: Send + Debug {
         Ok(response)
     }
 
+    /// A response of so many bytes has come.
+    fn arrived(&mut self, _bytes: usize) {}
+
+    /// The call is left open until its client comes back.
+    fn suspend(&mut self) {}
+
+    /// The call is not sent: one that was left open goes on, with this edit.
+    fn go_on(&mut self) {}
+
     /// Whether it leaves responses alone, so that a long result may pass uncopied, and a legacy one unconverted.
     fn leaves_responses(&self) -> bool {
         true

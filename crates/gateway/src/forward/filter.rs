@@ -24,6 +24,8 @@ use super::round::Rounds;
 pub(crate) enum Stage {
     /// The caller's token is good for it.
     Scopes,
+    /// The caller takes no more than it may.
+    Limits,
     /// A retry goes on with what its call has left open.
     Resume,
     /// A call becomes a task, or is about one.
@@ -31,7 +33,7 @@ pub(crate) enum Stage {
 }
 
 /// All of them, in the order in which calls pass. The edits of answers come in reverse. ARCHITECTURE.md draws it.
-pub(crate) const ORDER: &[Stage] = &[Stage::Scopes, Stage::Resume, Stage::Tasks];
+pub(crate) const ORDER: &[Stage] = &[Stage::Scopes, Stage::Limits, Stage::Resume, Stage::Tasks];
 
 impl Stage {
     /// Its name, and what stands in it: a line of the drawing in ARCHITECTURE.md.
@@ -39,6 +41,9 @@ impl Stage {
     fn says(self) -> (&'static str, &'static str) {
         match self {
             Self::Scopes => ("scopes", "a token that is not good for it is refused"),
+            Self::Limits => {
+                ("limits", "a call that is over a limit is refused, or waits; it is counted to its end")
+            }
             Self::Resume => {
                 ("resume", "a retry finds the call left open; a state is bound to its caller and replica")
             }

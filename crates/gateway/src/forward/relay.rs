@@ -158,6 +158,7 @@ impl Relay {
     /// The client has its answer, which asks for something; the server has not.
     pub(crate) fn suspend(&mut self) {
         self.answer.give_up_place();
+        self.edits.iter_mut().for_each(|edit| edit.suspend());
     }
 
     /// Whether the server has said all, and nobody has heard it yet.
@@ -191,6 +192,13 @@ impl Relay {
         }
         // The rest waits where it comes from.
         std::future::pending::<()>().await;
+    }
+
+    /// Goes on with the edits of a retry, too.
+    pub(crate) fn go_on(mut self: Box<Self>, edits: Vec<Box<dyn Edit>>) -> Box<Self> {
+        self.edits.extend(edits);
+        self.edits.iter_mut().for_each(|edit| edit.go_on());
+        self
     }
 
     /// Goes on for a retry of its client.
@@ -350,6 +358,9 @@ impl Relay {
         let Response { message, status } = response;
         if let Some(requests) = self.urls_to_visit(&message)? {
             return Ok(Passed::Visit(requests));
+        }
+        for edit in &mut self.edits {
+            edit.arrived(message.bytes().len());
         }
         self.check_error(&message)?;
         let mut patch = Patch::new();

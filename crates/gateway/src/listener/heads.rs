@@ -2,13 +2,13 @@
 
 use base::checks::Rejected;
 use base::error::CallError;
-use base::reply::{self, ErrorRow};
+use base::reply::{self, ErrorRow, rate_limited};
 use bytes::Bytes;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_MAX_AGE,
     ACCESS_CONTROL_REQUEST_HEADERS, ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER,
 };
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use mcp::answer::error_message;
 use mcp::jsonrpc::Id;
 use mcp::reject::{Reject, code};
@@ -44,6 +44,11 @@ pub(crate) fn error_of(wire: &ErrorRow, id: Option<&Id>, era: Era) -> Response<R
     let mut response = json(status, wire.body(id));
     if let Some(seconds) = wire.retry_after {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    for (name, number) in rate_limited::HEADERS.into_iter().zip(wire.allowance) {
+        response
+            .headers_mut()
+            .extend(number.map(|number| (HeaderName::from_static(name), HeaderValue::from(number))));
     }
     if !wire.scopes.is_empty() {
         response.extensions_mut().insert(Needed(wire.scopes.clone()));

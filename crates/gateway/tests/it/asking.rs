@@ -14,6 +14,7 @@ use crate::doors::{Door, Kind};
 use crate::stand::{Over, Running, Stand};
 
 mod carried;
+mod counted;
 mod ends;
 mod interleaved;
 mod owners;

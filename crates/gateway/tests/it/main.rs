@@ -47,6 +47,7 @@ mod pool;
 mod processes;
 mod properties;
 mod protected;
+mod rates;
 mod records;
 mod refusals;
 mod repairs;

@@ -115,6 +115,11 @@ impl Peers {
         self.known.load().get(id).cloned()
     }
 
+    /// How many were alive when the list was last read.
+    pub fn count(&self) -> usize {
+        self.known.load().len()
+    }
+
     /// One that can take something over.
     pub fn any(&self) -> Option<Arc<Peer>> {
         self.known.load().values().find(|peer| !peer.drains && peer.at.is_some()).cloned()

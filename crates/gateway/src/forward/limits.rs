@@ -1,0 +1,106 @@
+//! How much callers may take: a call is counted when it is known who calls, and again when it is known where it goes. What is counted
+//! to its end goes with its answer.
+//!
+//! A retry of a modern client counts as a call, because only its server can tell whether it is one, and anybody could say so; where
+//! it goes on with a call that was left open here, it was counted with that. What we send again ourselves counts once.
+
+use std::sync::Arc;
+
+use base::error::CallError;
+use catalog::caller::Caller;
+use limits::{Entered, Entry, Held, Limiter, Repeated, RouteLimits, Subject, Turn};
+use mcp::call::Call;
+use mcp::method::Kind;
+
+use super::edit::Edit;
+use super::filter::{Admit, At, Filter, Stage, Verdict};
+
+/// The limits of a route.
+#[derive(Debug)]
+pub(crate) struct Limiting {
+    route: String,
+    limits: RouteLimits,
+}
+
+impl Limiting {
+    /// Those of the route of that name, if there are any.
+    pub(crate) fn of_route(name: &str, limiter: &Limiter) -> Option<Arc<Self>> {
+        let limits = limiter.of_route(name)?;
+        Some(Arc::new(Self { route: name.to_owned(), limits }))
+    }
+
+    /// Whether any of them wants to know where calls go.
+    pub(crate) fn is_filter(&self) -> bool {
+        self.limits.look_at_targets()
+    }
+
+    /// Counts a call by who makes it. Cancel safe.
+    pub(crate) async fn enter(
+        &self,
+        call: &Call,
+        caller: &Caller,
+    ) -> Result<Option<Box<dyn Edit>>, CallError> {
+        let entered = match self.limits.enter(&self.subject(caller), turn(call)) {
+            Entry::Now(entered) => entered?,
+            Entry::Later(entered) => entered.await?,
+        };
+        Ok(entered.map(counted))
+    }
+
+    fn subject<'a>(&'a self, caller: &'a Caller) -> Subject<'a> {
+        let client = caller.claims.as_ref().and_then(|claims| claims.client.as_deref());
+        Subject { principal: &caller.principal, client, route: &self.route, server: None, tool: None }
+    }
+}
+
+impl Filter for Limiting {
+    fn stage(&self) -> Stage {
+        Stage::Limits
+    }
+
+    fn admit<'a>(&'a self, At { call, caller, target }: At<'a>) -> Admit<'a> {
+        let is_tool = call.kind() == Kind::Tool;
+        let name = || target.name.as_deref().or_else(|| call.subject().map(|subject| &*subject.text));
+        let tool = if is_tool { name() } else { None };
+        let server = Some(target.member.upstream.name());
+        let subject = Subject { server, tool, ..self.subject(caller) };
+        let repeated = Repeated {
+            session: caller.session.as_deref().or(caller.client.as_deref()),
+            arguments: call.arguments(),
+        };
+        match self.limits.enter_target(subject, is_tool.then_some(repeated), turn(call)) {
+            Entry::Now(entered) => Admit::Now(entered.map(verdict)),
+            Entry::Later(entered) => Admit::Later(Box::pin(async { entered.await.map(verdict) })),
+        }
+    }
+}
+
+fn turn(call: &Call) -> Turn {
+    match call {
+        call if call.is_again() => Turn::Again,
+        call if call.continues() => Turn::Retry,
+        _ => Turn::New,
+    }
+}
+
+fn verdict(entered: Entered) -> Verdict {
+    entered.map_or(Verdict::Pass, |held| Verdict::With { call: None, edit: Some(counted(held)) })
+}
+
+fn counted(held: Box<Held>) -> Box<dyn Edit> {
+    held
+}
+
+impl Edit for Held {
+    fn arrived(&mut self, bytes: usize) {
+        self.count(bytes);
+    }
+
+    fn suspend(&mut self) {
+        Self::suspend(self);
+    }
+
+    fn go_on(&mut self) {
+        self.goes_on();
+    }
+}

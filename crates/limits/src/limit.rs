@@ -1,0 +1,215 @@
+//! One limit and its counts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::digest::Digest;
+use base::fault::Limited;
+use base::plan::limit::{LimitPlan, Per};
+
+use crate::key::{Key, Keys, Subject};
+use crate::lease::Leased;
+use crate::pace::{Nanos, Pace, Quota};
+use crate::replicas::Shared;
+use crate::tally::Tallies;
+
+/// How soon to come again where nobody can know.
+const SOON: Duration = Duration::from_secs(1);
+
+/// A limit.
+#[derive(Debug)]
+pub(crate) struct Limit {
+    pub(crate) plan: LimitPlan,
+    pace: Option<Pace>,
+    quota: Option<Quota>,
+    pub(crate) tallies: Tallies,
+    /// Where its rate is counted that replicas share.
+    pub(crate) shared: Option<Arc<Shared>>,
+}
+
+/// What a limit says of a call.
+#[derive(Debug)]
+pub(crate) enum Said {
+    /// It may go on.
+    Within,
+    /// Not now.
+    Not(Box<Limited>),
+    /// The store is to be asked.
+    Ask,
+}
+
+impl Limit {
+    pub(crate) fn new(plan: LimitPlan, shared: Option<Arc<Shared>>) -> Self {
+        let (pace, quota) = (plan.rate.map(Pace::new), plan.result_bytes.map(Quota::new));
+        let shared = shared.filter(|_| pace.is_some());
+        Self { plan, pace, quota, tallies: Tallies::default(), shared }
+    }
+
+    pub(crate) fn pace(&self) -> Option<Pace> {
+        self.pace
+    }
+
+    /// Whether it concerns a call.
+    pub(crate) fn concerns(&self, subject: &Subject<'_>) -> bool {
+        let is_of_server = |name| self.plan.servers.as_ref().is_none_or(|globs| globs.is_match(name));
+        let is_of_tool = |name| self.plan.tools.as_ref().is_none_or(|globs| globs.is_match(name));
+        subject.server.is_none_or(is_of_server)
+            && match subject.tool {
+                Some(tool) => is_of_tool(tool),
+                None => !self.plan.is_of_tools(),
+            }
+    }
+
+    fn parts<'s>(&'s self, subject: &'s Subject<'s>) -> impl Iterator<Item = Option<&'s [u8]>> + Clone {
+        let parts = self.plan.per.iter().flat_map(|per: &Per| subject.parts(*per));
+        parts.map(|part| part.map(str::as_bytes))
+    }
+
+    /// Whose count it is.
+    pub(crate) fn key(&self, keys: &Keys, subject: &Subject<'_>) -> Key {
+        keys.of(&self.parts(subject))
+    }
+
+    /// The same for all replicas.
+    pub(crate) fn name(&self, subject: &Subject<'_>) -> Digest {
+        let parts = self.parts(subject).map(|part| (part.is_some(), part.unwrap_or_default()));
+        let parts = parts.flat_map(|(is_there, part)| [if is_there { &b"+"[..] } else { b"-" }, part]);
+        Digest::of(std::iter::once(self.plan.name.as_bytes()).chain(parts))
+    }
+
+    /// Whether anything of a call is to be counted at its end.
+    pub(crate) fn holds(&self) -> bool {
+        self.plan.concurrent.is_some() || self.quota.is_some()
+    }
+
+    /// The most at once here.
+    fn concurrent(&self, replicas: usize) -> Option<usize> {
+        Some((self.plan.concurrent? / replicas.max(1)).max(1))
+    }
+
+    fn quota(&self, replicas: usize) -> Option<Quota> {
+        Some(Quota::new(self.plan.result_bytes? / replicas.max(1)))
+    }
+
+    /// Counts one more call of one, if it is within the limit.
+    pub(crate) fn enter(&self, key: Key, now: Nanos, replicas: usize) -> Said {
+        let counted = self.tallies.of(key, now, |tally| {
+            let most = self.concurrent(replicas);
+            if let Some(most) = most.filter(|most| tally.running >= *most) {
+                return Said::Not(Box::new(self.too_many_at_once(most)));
+            }
+            if self.quota.is_some()
+                && let Err(wait) = Quota::check(tally.bytes, now)
+            {
+                return Said::Not(Box::new(self.too_many_bytes(wait)));
+            }
+            let said = match self.pace {
+                Some(pace) if self.shared.is_none() => match pace.take(&mut tally.next, now) {
+                    Ok(_) => Said::Within,
+                    Err(wait) => Said::Not(Box::new(self.too_fast(wait))),
+                },
+                Some(_) => match tally.lease.get_or_insert_with(Box::default).spend(now) {
+                    Leased::Spent => Said::Within,
+                    Leased::None(wait) => Said::Not(Box::new(self.too_fast(wait))),
+                    Leased::Ask => Said::Ask,
+                },
+                None => Said::Within,
+            };
+            tally.running += usize::from(self.holds() && !matches!(said, Said::Not(_)));
+            said
+        });
+        counted.unwrap_or(Said::Within)
+    }
+
+    /// Counts a call that goes on which was counted before.
+    pub(crate) fn go_on(&self, key: Key, now: Nanos) {
+        self.tallies.of(key, now, |tally| tally.running += usize::from(self.holds()));
+    }
+
+    /// The store has given so many, or none for so long; one of them is spent.
+    pub(crate) fn put(&self, key: Key, now: Nanos, given: (u64, Nanos)) -> Result<(), Box<Limited>> {
+        let said = self.tallies.of(key, now, |tally| {
+            let lease = tally.lease.get_or_insert_with(Box::default);
+            lease.put(given, now);
+            lease.spend(now)
+        });
+        match said {
+            Some(Leased::None(wait)) => Err(Box::new(self.too_fast(wait))),
+            _ => Ok(()),
+        }
+    }
+
+    /// The store is away: a share of the rate is counted here.
+    pub(crate) fn alone(&self, key: Key, now: Nanos, replicas: usize) -> Result<(), Box<Limited>> {
+        let Some(pace) = self.pace else { return Ok(()) };
+        let pace = pace.shared_by(replicas);
+        let taken = self.tallies.of(key, now, |tally| pace.take(&mut tally.next, now));
+        match taken {
+            Some(Err(wait)) => Err(Box::new(self.too_fast(wait))),
+            _ => Ok(()),
+        }
+    }
+
+    /// A lease of somebody, for who asks the store.
+    pub(crate) fn asking(&self, key: Key, now: Nanos) -> Option<Arc<tokio::sync::Mutex<()>>> {
+        self.tallies.of(key, now, |tally| Arc::clone(&tally.lease.get_or_insert_with(Box::default).asking))
+    }
+
+    /// Spends of a lease that somebody else has asked for meanwhile.
+    pub(crate) fn spend(&self, key: Key, now: Nanos) -> Said {
+        let lease =
+            self.tallies.of(key, now, |tally| tally.lease.get_or_insert_with(Box::default).spend(now));
+        match lease {
+            Some(Leased::Ask) => Said::Ask,
+            Some(Leased::None(wait)) => Said::Not(Box::new(self.too_fast(wait))),
+            Some(Leased::Spent) | None => Said::Within,
+        }
+    }
+
+    /// A call that was counted is not made: another limit refuses it.
+    pub(crate) fn give_back(&self, key: Key) {
+        self.tallies.of_known(key, |tally| match (self.pace, &mut tally.lease) {
+            (Some(_), Some(lease)) if self.shared.is_some() => lease.give_back(),
+            (Some(pace), _) => pace.give_back(&mut tally.next),
+            (None, _) => {}
+        });
+    }
+
+    /// Results of so many bytes have come.
+    pub(crate) fn count(&self, key: Key, now: Nanos, bytes: usize, replicas: usize) {
+        if let Some(quota) = self.quota(replicas) {
+            self.tallies.of(key, now, |tally| quota.count(&mut tally.bytes, now, bytes));
+        }
+    }
+
+    /// A call is over.
+    pub(crate) fn leave(&self, key: Key) {
+        self.tallies.of_known(key, |tally| tally.running = tally.running.saturating_sub(1));
+    }
+
+    fn limited(&self, by: &'static str, allows: String, wait: Duration) -> Limited {
+        Limited { name: self.plan.name.clone(), by, allows, retry_after: wait, limit: None, remaining: None }
+    }
+
+    fn too_fast(&self, wait: Nanos) -> Limited {
+        let rate = self.plan.rate;
+        let allows = rate.map(|rate| rate.to_string()).unwrap_or_default();
+        let limit = rate.map(|rate| u64::from(rate.times));
+        let limited = self.limited("rate", allows, Duration::from_nanos(wait));
+        Limited { limit, remaining: Some(0), ..limited }
+    }
+
+    fn too_many_at_once(&self, most: usize) -> Limited {
+        let limited = self.limited("concurrent", format!("{most} at once"), SOON);
+        Limited { limit: u64::try_from(most).ok(), remaining: Some(0), ..limited }
+    }
+
+    fn too_many_bytes(&self, wait: Nanos) -> Limited {
+        let bytes = self.plan.result_bytes.unwrap_or_default();
+        self.limited(
+            "result_bytes",
+            format!("{bytes} bytes of results in an hour"),
+            Duration::from_nanos(wait),
+        )
+    }
+}

@@ -1,0 +1,333 @@
+//! All limits of a configuration, with their counts, which outlive a reload.
+
+use std::sync::{Arc, Mutex};
+
+use base::digest::Digest;
+use base::error::CallError;
+use base::fault::Limited;
+use base::metrics::Metrics;
+use base::plan::limit::LimitingPlan;
+use base::sync::lock;
+use futures_util::future::BoxFuture;
+use smallvec::SmallVec;
+use tokio::time::{Instant, sleep_until};
+
+use crate::key::{Key, Keys, Subject};
+use crate::limit::{Limit, Said};
+use crate::loops::{Loops, Repeated};
+use crate::pace::{Nanos, nanos};
+use crate::replicas::Shared;
+
+/// Counts calls for all routes.
+#[derive(Debug)]
+pub struct Limiter {
+    counts: Arc<Counts>,
+    current: Mutex<Current>,
+}
+
+/// What all counts have in common.
+#[derive(Debug)]
+struct Counts {
+    keys: Keys,
+    began: Instant,
+    metrics: Arc<Metrics>,
+    shared: Option<Arc<Shared>>,
+}
+
+#[derive(Debug, Default)]
+struct Current {
+    limits: Vec<Arc<Limit>>,
+    loops: Option<Arc<Loops>>,
+}
+
+/// The limits that concern one route.
+#[derive(Debug, Clone)]
+pub struct RouteLimits {
+    counts: Arc<Counts>,
+    /// Those that a call is counted by before it is known where it goes.
+    by_caller: Arc<[Arc<Limit>]>,
+    /// Those for which that must be known.
+    by_target: Arc<[Arc<Limit>]>,
+    loops: Option<Arc<Loops>>,
+}
+
+/// Whether a call is a new one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// It is, and counts as one.
+    New,
+    /// It may turn out to go on with one that was counted.
+    Retry,
+    /// We send it again with what its client has answered. It was counted.
+    Again,
+}
+
+/// What a call is counted by until it is over, if anything of it is.
+pub type Entered = Option<Box<Held>>;
+
+/// Whether a call may go on: known at once, or when the store has been asked.
+pub enum Entry<'a> {
+    /// Known.
+    Now(Result<Entered, CallError>),
+    /// Cancel safe.
+    Later(BoxFuture<'a, Result<Entered, CallError>>),
+}
+
+impl std::fmt::Debug for Entry<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Now(_) => "Now",
+            Self::Later(_) => "Later",
+        })
+    }
+}
+
+/// A call that is counted. Dropped, it is over.
+#[derive(Debug)]
+pub struct Held {
+    counts: Arc<Counts>,
+    of: SmallVec<[(Arc<Limit>, Key); 2]>,
+    /// What is given back if it turns out to go on with another.
+    taken: SmallVec<[(Arc<Limit>, Key); 2]>,
+    repeated: Option<(Arc<Loops>, Key)>,
+}
+
+impl Held {
+    /// Its result has so many bytes.
+    pub fn count(&self, bytes: usize) {
+        let (now, replicas) = (self.counts.now(), self.counts.replicas());
+        for (limit, key) in &self.of {
+            limit.count(*key, now, bytes, replicas);
+        }
+    }
+
+    /// Its client is asked something, and comes back with the answer: until then it takes nothing.
+    pub fn suspend(&mut self) {
+        for (limit, key) in self.of.drain(..) {
+            limit.leave(key);
+        }
+    }
+
+    /// It goes on with a call that was counted, so that it does not count as one.
+    pub fn goes_on(&mut self) {
+        for (limit, key) in self.taken.drain(..) {
+            limit.give_back(key);
+        }
+        if let Some((loops, key)) = self.repeated.take() {
+            loops.give_back(key);
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        for (limit, key) in &self.of {
+            limit.leave(*key);
+        }
+    }
+}
+
+impl Counts {
+    fn now(&self) -> Nanos {
+        // Not from 0 on, when everything would be in the future.
+        nanos(self.began.elapsed()).saturating_add(1)
+    }
+
+    fn replicas(&self) -> usize {
+        self.shared.as_ref().map_or(1, |shared| shared.replicas())
+    }
+
+    fn refused(&self, limited: Box<Limited>) -> CallError {
+        self.metrics.limited(&limited.name, limited.by);
+        CallError::RateLimited(limited)
+    }
+}
+
+impl Limiter {
+    /// Nothing is limited yet. What replicas share is counted there.
+    #[must_use]
+    pub fn new(metrics: Arc<Metrics>, shared: Option<Shared>) -> Self {
+        let shared = shared.map(Arc::new);
+        let counts = Counts { keys: Keys::default(), began: Instant::now(), metrics, shared };
+        Self { counts: Arc::new(counts), current: Mutex::default() }
+    }
+
+    /// From now on these are the limits. One that is the same keeps its counts.
+    pub fn follow(&self, plan: &LimitingPlan) {
+        let mut current = lock(&self.current);
+        let before = std::mem::take(&mut *current);
+        let limit = |plan: &base::plan::limit::LimitPlan| {
+            let known = before.limits.iter().find(|limit| limit.plan == *plan);
+            let new = || Arc::new(Limit::new(plan.clone(), self.counts.shared.clone()));
+            known.map_or_else(new, Arc::clone)
+        };
+        current.limits = plan.limits.iter().map(limit).collect();
+        current.loops = plan.loops.map(|plan| {
+            let known = before.loops.filter(|loops| loops.plan == plan);
+            known.unwrap_or_else(|| Arc::new(Loops::new(plan)))
+        });
+    }
+
+    /// Those that concern a route; nothing if none does.
+    #[must_use]
+    pub fn of_route(&self, name: &str) -> Option<RouteLimits> {
+        let current = lock(&self.current);
+        let concerns =
+            |limit: &&Arc<Limit>| limit.plan.routes.as_ref().is_none_or(|routes| routes.is_match(name));
+        let (by_target, by_caller): (Vec<_>, Vec<_>) =
+            current.limits.iter().filter(concerns).cloned().partition(|limit| limit.plan.needs_target());
+        if by_target.is_empty() && by_caller.is_empty() && current.loops.is_none() {
+            return None;
+        }
+        let (by_caller, by_target) = (by_caller.into(), by_target.into());
+        let (counts, loops) = (Arc::clone(&self.counts), current.loops.clone());
+        Some(RouteLimits { counts, by_caller, by_target, loops })
+    }
+}
+
+impl RouteLimits {
+    /// Whether any of them looks at where a call goes.
+    #[must_use]
+    pub fn look_at_targets(&self) -> bool {
+        !self.by_target.is_empty() || self.loops.is_some()
+    }
+
+    /// Counts a call of which it is known who makes it.
+    #[must_use]
+    pub fn enter(&self, subject: &Subject<'_>, turn: Turn) -> Entry<'static> {
+        self.enter_all(&self.by_caller, subject, Entering::new(&self.counts, turn))
+    }
+
+    /// Counts a call of which it is known where it goes, too; of a tool's call, what it repeats. It waits if that makes it slow.
+    #[must_use]
+    pub fn enter_target<'a>(
+        &'a self,
+        subject: Subject<'a>,
+        repeated: Option<Repeated<'a>>,
+        turn: Turn,
+    ) -> Entry<'a> {
+        let mut entering = Entering::new(&self.counts, turn);
+        if let (Some(loops), Some(repeated)) = (&self.loops, repeated.filter(|_| turn != Turn::Again)) {
+            let key = Loops::key(&self.counts.keys, &subject, repeated);
+            match loops.enter(key, self.counts.now()) {
+                Ok(wait) => {
+                    entering.held.repeated = (turn == Turn::Retry).then(|| (Arc::clone(loops), key));
+                    if !wait.is_zero() {
+                        let until = Instant::now() + wait;
+                        return Entry::Later(Box::pin(async move {
+                            sleep_until(until).await;
+                            match self.enter_all(&self.by_target, &subject, entering) {
+                                Entry::Now(entered) => entered,
+                                Entry::Later(entered) => entered.await,
+                            }
+                        }));
+                    }
+                }
+                Err(limited) => return Entry::Now(Err(self.counts.refused(limited))),
+            }
+        }
+        self.enter_all(&self.by_target, &subject, entering)
+    }
+
+    fn enter_all(
+        &self,
+        limits: &[Arc<Limit>],
+        subject: &Subject<'_>,
+        mut entering: Entering,
+    ) -> Entry<'static> {
+        let (now, replicas) = (self.counts.now(), self.counts.replicas());
+        for limit in limits.iter().filter(|limit| limit.concerns(subject)) {
+            let key = limit.key(&self.counts.keys, subject);
+            if entering.turn == Turn::Again {
+                limit.go_on(key, now);
+                entering.hold(limit, key);
+                continue;
+            }
+            match limit.enter(key, now, replicas) {
+                Said::Within => entering.passed(limit, key),
+                Said::Not(limited) => return Entry::Now(Err(entering.refused(limited))),
+                Said::Ask => {
+                    entering.hold(limit, key);
+                    entering.to_ask.push((Arc::clone(limit), key, limit.name(subject)));
+                }
+            }
+        }
+        if entering.to_ask.is_empty() { Entry::Now(Ok(entering.entered())) } else { entering.later() }
+    }
+}
+
+/// A call that is being counted.
+struct Entering {
+    turn: Turn,
+    held: Held,
+    /// Those that have counted it, and take it back when another refuses it.
+    passed: SmallVec<[(Arc<Limit>, Key); 2]>,
+    /// Those that the store counts.
+    to_ask: Vec<(Arc<Limit>, Key, Digest)>,
+}
+
+impl Entering {
+    fn new(counts: &Arc<Counts>, turn: Turn) -> Self {
+        let (of, taken) = (SmallVec::new(), SmallVec::new());
+        let held = Held { counts: Arc::clone(counts), of, taken, repeated: None };
+        Self { turn, held, passed: SmallVec::new(), to_ask: Vec::new() }
+    }
+
+    fn hold(&mut self, limit: &Arc<Limit>, key: Key) {
+        if limit.holds() {
+            self.held.of.push((Arc::clone(limit), key));
+        }
+    }
+
+    fn passed(&mut self, limit: &Arc<Limit>, key: Key) {
+        self.hold(limit, key);
+        self.passed.push((Arc::clone(limit), key));
+    }
+
+    fn refused(&self, limited: Box<Limited>) -> CallError {
+        for (limit, key) in &self.passed {
+            limit.give_back(*key);
+        }
+        self.held.counts.refused(limited)
+    }
+
+    fn entered(mut self) -> Entered {
+        if self.turn == Turn::Retry {
+            self.held.taken = self.passed;
+        }
+        let Held { of, taken, repeated, .. } = &self.held;
+        let is_counted = !of.is_empty() || !taken.is_empty() || repeated.is_some();
+        is_counted.then(|| Box::new(self.held))
+    }
+
+    fn later(mut self) -> Entry<'static> {
+        Entry::Later(Box::pin(async move {
+            for (limit, key, name) in std::mem::take(&mut self.to_ask) {
+                match ask(&self.held.counts, &limit, key, name).await {
+                    Ok(()) => self.passed.push((limit, key)),
+                    Err(limited) => return Err(self.refused(limited)),
+                }
+            }
+            Ok(self.entered())
+        }))
+    }
+}
+
+/// Asks the store, one at a time for each who is counted: what it gives is for all who wait here. Cancel safe.
+async fn ask(counts: &Arc<Counts>, limit: &Arc<Limit>, key: Key, name: Digest) -> Result<(), Box<Limited>> {
+    let (Some(shared), Some(pace)) = (&limit.shared, limit.pace()) else { return Ok(()) };
+    let Some(asking) = limit.asking(key, counts.now()) else { return Ok(()) };
+    let _turn = asking.lock().await;
+    match limit.spend(key, counts.now()) {
+        Said::Within => return Ok(()),
+        Said::Not(limited) => return Err(limited),
+        Said::Ask => {}
+    }
+    match shared.lease(name, pace, counts.now()).await {
+        Some(given) => limit.put(key, counts.now(), given),
+        None => limit.alone(key, counts.now(), shared.replicas()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

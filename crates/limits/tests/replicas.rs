@@ -1,0 +1,105 @@
+//! What three replicas allow together, with a real PostgreSQL between them.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use auth::Principal;
+use base::metrics::Metrics;
+use base::plan::limit::{LimitPlan, LimitingPlan, Per, Rate};
+use futures_util::future::join_all;
+use limits::{Entry, Limiter, RouteLimits, Shared, Subject, Turn};
+use store::{Place, Settings, Store};
+use testkit::postgres::Postgres;
+
+const REPLICAS: usize = 3;
+
+/// Replicas that allow each principal this rate.
+async fn replicas(postgres: &Postgres, rate: Rate) -> Vec<RouteLimits> {
+    let place = Place::parse(&postgres.url(), Path::new("/")).unwrap();
+    let mut replicas = Vec::new();
+    for _ in 0..REPLICAS {
+        let settings = Settings { limit: testkit::PATIENCE, ..Settings::default() };
+        let store = Arc::new(Store::open(&place, settings).await.unwrap());
+        assert!(store.is_for_many());
+        let limiter = Limiter::new(Arc::new(Metrics::new()), Some(Shared::new(store, || REPLICAS)));
+        let limit = LimitPlan {
+            name: "each".to_owned(),
+            per: vec![Per::Principal],
+            routes: None,
+            servers: None,
+            tools: None,
+            rate: Some(rate),
+            concurrent: None,
+            result_bytes: None,
+        };
+        limiter.follow(&LimitingPlan { limits: vec![limit], loops: None });
+        replicas.push(limiter.of_route("main").unwrap());
+    }
+    replicas
+}
+
+async fn passes(limits: &RouteLimits, principal: &Principal) -> bool {
+    let subject = Subject { principal, client: None, route: "main", server: None, tool: None };
+    let entered = match limits.enter(&subject, Turn::New) {
+        Entry::Now(entered) => entered,
+        Entry::Later(entered) => entered.await,
+    };
+    entered.is_ok()
+}
+
+/// How many of so many calls pass, all at once, at all of them.
+async fn passed(replicas: &[RouteLimits], principal: &Principal, calls: usize) -> usize {
+    let calls = (0..calls).map(|number| passes(&replicas[number % REPLICAS], principal));
+    join_all(calls).await.into_iter().filter(|passed| *passed).count()
+}
+
+#[tokio::test]
+async fn they_allow_together_what_one_would() {
+    let postgres = Postgres::start();
+    // More than passes here would take hours.
+    let rate = Rate { times: 30, within: Duration::from_secs(24 * 3600), burst: 30 };
+    let replicas = replicas(&postgres, rate).await;
+    let (a, b) = (Principal::of("i", "a", None), Principal::of("i", "b", None));
+    assert_eq!(passed(&replicas, &a, 200).await, 30);
+    assert_eq!(passed(&replicas, &a, 20).await, 0);
+    assert_eq!(passed(&replicas[..], &b, 10).await, 10);
+    assert_eq!(passed(&replicas[..], &b, 100).await, 20);
+}
+
+/// Many in a short time, of which each replica is given a few at a time: never more than the burst and what the time that has
+/// passed allows.
+#[tokio::test]
+async fn they_never_allow_more_than_rate_and_burst() {
+    let postgres = Postgres::start();
+    let rate = Rate { times: 2000, within: Duration::from_secs(1), burst: 100 };
+    let replicas = replicas(&postgres, rate).await;
+    let a = Principal::of("i", "a", None);
+    let (began, mut all) = (Instant::now(), 0);
+    for _ in 0..40 {
+        all += passed(&replicas, &a, 300).await;
+    }
+    // The database's clock ticks in milliseconds.
+    let most = 100 + 2000 * (began.elapsed() + Duration::from_millis(2)).as_millis() / 1000;
+    assert!(all > 100 && all as u128 <= most, "{all} in {:?}", began.elapsed());
+}
+
+/// Without the store each allows its part, and no replica refuses everybody.
+#[tokio::test]
+async fn without_the_store_each_allows_its_part() {
+    let mut postgres = Postgres::start();
+    let rate = Rate { times: 30, within: Duration::from_secs(24 * 3600), burst: 30 };
+    let replicas = replicas(&postgres, rate).await;
+    let a = Principal::of("i", "a", None);
+    assert!(passes(&replicas[0], &a).await);
+    postgres.stop();
+    for limits in &replicas {
+        let mut all = 0;
+        for _ in 0..20 {
+            all += usize::from(passes(limits, &a).await);
+        }
+        assert_eq!(all, 10);
+    }
+}
