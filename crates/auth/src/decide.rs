@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::action::Action;
+use crate::allowance::Allowance;
 use crate::claims::Claims;
 use crate::principal::Principal;
 use crate::refusal::Refusal;
@@ -19,6 +20,12 @@ pub trait Decide: fmt::Debug + Send + Sync {
     /// # Errors
     /// When it may not.
     fn decide(&self, principal: &Principal, action: &Action<'_>) -> Result<(), Refusal>;
+
+    /// How often an action may be done that was allowed, by the word of each that allows it: within one of these is enough. Nothing
+    /// where it is any number of times.
+    fn allowances(&self, _principal: &Principal, _action: &Action<'_>) -> Vec<Allowance> {
+        Vec::new()
+    }
 
     /// What somebody may see; nothing where that is everything.
     fn view(&self, principal: &Principal, claims: Option<&Arc<Claims>>) -> Option<Arc<dyn Narrow>>;

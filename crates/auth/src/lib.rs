@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 mod action;
+mod allowance;
 mod claims;
 mod decide;
 pub mod definition;
@@ -19,6 +20,7 @@ pub mod testing;
 mod view;
 
 pub use self::action::{Action, Known};
+pub use self::allowance::Allowance;
 pub use self::claims::Claims;
 pub use self::decide::{Decide, Nothing};
 pub use self::identify::{Identified, Identify};
@@ -108,7 +110,9 @@ impl Gate {
         {
             return Err(Refusal::Denied);
         }
-        Ok(Permit { principal: principal.clone(), upstream: Arc::clone(action.upstream) })
+        let allowances =
+            self.decides.as_ref().map(|decides| decides.allowances(principal, action)).unwrap_or_default();
+        Ok(Permit { principal: principal.clone(), upstream: Arc::clone(action.upstream), allowances })
     }
 
     /// What the principal may see, of whom this was said. What it may not see is to it as if it were not there.
@@ -162,9 +166,16 @@ impl Gate {
 pub struct Permit {
     principal: Principal,
     upstream: Arc<str>,
+    allowances: Vec<Allowance>,
 }
 
 impl Permit {
+    /// How often it may be used by its principal: within one of these is enough. Any number of times where there is none.
+    #[must_use]
+    pub fn allowances(&self) -> &[Allowance] {
+        &self.allowances
+    }
+
     /// Puts what was permitted under the permit.
     #[must_use]
     pub fn cover<T>(self, value: T) -> Permitted<T> {

@@ -18,15 +18,15 @@ use crate::sync::lock;
 #[derive(Debug)]
 pub struct Bulkhead {
     what: String,
-    places: Arc<Places>,
+    places: Arc<Slots>,
 }
 
 /// A place that is taken until it is dropped.
 #[derive(Debug)]
-pub struct Slot(Arc<Places>);
+pub struct Slot(Arc<Slots>);
 
 #[derive(Debug)]
-struct Places {
+struct Slots {
     free: AtomicUsize,
     size: usize,
     /// How many are in the queue. Who frees a place and sees none need not lock it. Each side first says what it does and then looks
@@ -58,7 +58,7 @@ struct Waiter {
 impl Bulkhead {
     /// So many places for what `what` names, and so many who may wait for one.
     pub fn new(what: String, size: usize, most_waiting: usize) -> Self {
-        let places = Places {
+        let places = Slots {
             free: AtomicUsize::new(size),
             size,
             waiting: AtomicUsize::new(0),
@@ -124,7 +124,7 @@ impl Bulkhead {
     }
 }
 
-impl Places {
+impl Slots {
     /// Whether there was one, which now is taken.
     fn take(&self) -> bool {
         let one_less = |free: usize| free.checked_sub(1);
@@ -205,13 +205,13 @@ impl Drop for Slot {
 
 /// One that waits; leaves the queue when dropped, so also when its client goes away.
 struct Queued<'p> {
-    places: &'p Arc<Places>,
+    places: &'p Arc<Slots>,
     whose: &'p Principal,
     ticket: u64,
 }
 
 impl<'p> Queued<'p> {
-    fn join(places: &'p Arc<Places>, whose: &'p Principal) -> Option<(Self, oneshot::Receiver<Slot>)> {
+    fn join(places: &'p Arc<Slots>, whose: &'p Principal) -> Option<(Self, oneshot::Receiver<Slot>)> {
         if places.most_waiting == 0 {
             return None;
         }

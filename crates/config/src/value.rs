@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use base::moment;
+use base::plan::limit::Rate;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::findings::Findings;
@@ -28,10 +29,7 @@ pub(crate) struct Count(pub(crate) usize);
 
 /// How often: `"10/s"`, `"60/min"`, `"500/h"`.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Frequency {
-    pub(crate) times: u32,
-    pub(crate) within: Duration,
-}
+pub(crate) struct Frequency(pub(crate) Rate);
 
 /// How many bytes in an hour: `"100MB/h"`.
 #[derive(Debug, Clone, Copy)]
@@ -159,31 +157,20 @@ fn size(text: &str) -> Option<usize> {
     usize::try_from(number.checked_mul(one)?).ok()
 }
 
-fn frequency(text: &str) -> Option<Frequency> {
-    let (number, unit) = digits(text)?;
-    let within = match unit.trim_start().strip_prefix('/')?.trim_start() {
-        "s" => 1,
-        "m" | "min" => 60,
-        "h" => 3600,
-        _ => return None,
-    };
-    Some(Frequency { times: number.try_into().ok()?, within: Duration::from_secs(within) })
-}
-
 impl Read for Frequency {
     const EXPECTED: &'static str = "a rate such as \"10/s\", \"60/min\" or \"500/h\"";
 
     fn read(node: &Node, findings: &mut Findings<'_>) -> Result<Option<Self>, WrongKind> {
         let found = match &node.value {
-            Value::Text(text) => frequency(text),
+            Value::Text(text) => Rate::read(text),
             Value::Whole(_) => None,
             _ => return Err(WrongKind),
         };
         if found.is_none() {
             let finding = findings.error(node.span, format!("expected {}", Self::EXPECTED));
-            finding.help("a whole number in quotes, and in what time: /s, /min or /h");
+            finding.help("a whole number from 1 to 1000000, and in what time: /s, /min or /h");
         }
-        Ok(found)
+        Ok(found.map(Self))
     }
 }
 
@@ -344,18 +331,6 @@ mod tests {
         for right in ["250ms", "15s", "90s", "5m", "24h", "7d", "0s"] {
             let normal = Lasting::spell(lasting(right).unwrap());
             assert_eq!(lasting(&normal), lasting(right), "{right} {normal}");
-        }
-    }
-
-    #[test]
-    fn rates_are_read_as_they_are_spelled() {
-        let read = |text| frequency(text).map(|rate| (rate.times, rate.within.as_secs()));
-        assert_eq!(read("10/s"), Some((10, 1)));
-        assert_eq!(read("60 / min"), Some((60, 60)));
-        assert_eq!(read("5/m"), Some((5, 60)));
-        assert_eq!(read("500/h"), Some((500, 3600)));
-        for wrong in ["", "10", "/s", "10/", "1.5/s", "-1/s", "10/d", "10s", "5000000000/s"] {
-            assert_eq!(read(wrong), None, "{wrong}");
         }
     }
 

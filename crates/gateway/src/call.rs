@@ -65,7 +65,7 @@ impl Route {
             None => self.sender.send(admitted.call.as_deref().unwrap_or(&call), caller, &target).await?,
             Some(Answered::Server(answer)) => answer,
             Some(Answered::Own(message)) => return Ok(Outcome::Own(message)),
-            Some(Answered::Resumed(relay)) => return Ok(Outcome::Relay(relay.go_on(admitted.edits))),
+            Some(Answered::Resumed(relay)) => return Ok(Outcome::Relay(relay)),
             Some(Answered::Rounds(rounds)) => return Ok(Outcome::Rounds(rounds, None)),
         };
         Ok(Outcome::Relay(self.sender.relay(answer, (call, admitted), caller, &target)))

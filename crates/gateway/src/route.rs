@@ -113,6 +113,7 @@ impl Route {
             gate: gate.clone(),
             catalog: Arc::clone(&catalog),
             world: world.clone(),
+            limiter: Arc::clone(&limiter),
         });
         let knows_callers = identifier.is_some();
         let tasks = Arc::new(RouteTasks { tasks, sender: Arc::clone(&sender), knows_callers });
@@ -127,8 +128,7 @@ impl Route {
             Arc::new(Scopes { identifier, catalog }) as Arc<dyn Filter>
         });
         let limiting = Limiting::of_route(&plan.name, &limiter);
-        let limits = limiting.iter().filter(|limiting| limiting.is_filter());
-        let limits = limits.map(|limiting| Arc::<Limiting>::clone(limiting) as Arc<dyn Filter>);
+        let limits = limiting.iter().map(|limiting| Arc::<Limiting>::clone(limiting) as Arc<dyn Filter>);
         let others: [Arc<dyn Filter>; 2] = [Arc::new(resumption), Arc::<RouteTasks>::clone(&tasks)];
         let filters = Filters::new(others.into_iter().chain(scopes).chain(limits).collect());
         Self {

@@ -151,7 +151,7 @@ impl RouteTasks {
     }
 
     /// A request about a task whose server is known.
-    async fn about(&self, At { call, caller, target }: At<'_>) -> Result<Verdict, CallError> {
+    async fn about(&self, At { call, caller, target, .. }: At<'_>) -> Result<Verdict, CallError> {
         let (Some(own), Some(subject)) = (&target.name, call.subject()) else {
             return self.pass(call, None, None).await;
         };

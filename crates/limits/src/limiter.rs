@@ -1,12 +1,15 @@
 //! All limits of a configuration, with their counts, which outlive a reload.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use auth::{Allowance, Principal};
 use base::digest::Digest;
 use base::error::CallError;
 use base::fault::Limited;
 use base::metrics::Metrics;
-use base::plan::limit::LimitingPlan;
+use base::plan::limit::{LimitPlan, LimitingPlan, Per, Rate};
 use base::sync::lock;
 use futures_util::future::BoxFuture;
 use smallvec::SmallVec;
@@ -17,6 +20,9 @@ use crate::limit::{Limit, Said};
 use crate::loops::{Loops, Repeated};
 use crate::pace::{Nanos, nanos};
 use crate::replicas::Shared;
+
+/// The policy, and its rate.
+type LimitName = (Arc<str>, u32, Duration);
 
 /// Counts calls for all routes.
 #[derive(Debug)]
@@ -34,8 +40,13 @@ struct Counts {
     shared: Option<Arc<Shared>>,
 }
 
+/// The most limits that policies have and that are remembered at a time, those before a reload among them.
+const MOST_ALLOWANCES: usize = 10_000;
+
 #[derive(Debug, Default)]
 struct Current {
+    /// What policies allow. Who changes them begins anew.
+    allowances: HashMap<LimitName, Arc<Limit>>,
     limits: Vec<Arc<Limit>>,
     loops: Option<Arc<Loops>>,
 }
@@ -56,8 +67,6 @@ pub struct RouteLimits {
 pub enum Turn {
     /// It is, and counts as one.
     New,
-    /// It may turn out to go on with one that was counted.
-    Retry,
     /// We send it again with what its client has answered. It was counted.
     Again,
 }
@@ -87,9 +96,7 @@ impl std::fmt::Debug for Entry<'_> {
 pub struct Held {
     counts: Arc<Counts>,
     of: SmallVec<[(Arc<Limit>, Key); 2]>,
-    /// What is given back if it turns out to go on with another.
-    taken: SmallVec<[(Arc<Limit>, Key); 2]>,
-    repeated: Option<(Arc<Loops>, Key)>,
+    is_suspended: bool,
 }
 
 impl Held {
@@ -101,28 +108,30 @@ impl Held {
         }
     }
 
-    /// Its client is asked something, and comes back with the answer: until then it takes nothing.
+    /// Its client is asked something, and comes back with the answer: until then it is not under way.
     pub fn suspend(&mut self) {
-        for (limit, key) in self.of.drain(..) {
-            limit.leave(key);
+        if !std::mem::replace(&mut self.is_suspended, true) {
+            self.leave();
         }
     }
 
-    /// It goes on with a call that was counted, so that it does not count as one.
-    pub fn goes_on(&mut self) {
-        for (limit, key) in self.taken.drain(..) {
-            limit.give_back(key);
+    /// Its client has come back.
+    pub fn go_on(&mut self) {
+        if std::mem::take(&mut self.is_suspended) {
+            let now = self.counts.now();
+            self.of.iter().for_each(|(limit, key)| limit.go_on(*key, now));
         }
-        if let Some((loops, key)) = self.repeated.take() {
-            loops.give_back(key);
-        }
+    }
+
+    fn leave(&self) {
+        self.of.iter().for_each(|(limit, key)| limit.leave(*key));
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        for (limit, key) in &self.of {
-            limit.leave(*key);
+        if !self.is_suspended {
+            self.leave();
         }
     }
 }
@@ -156,7 +165,8 @@ impl Limiter {
     pub fn follow(&self, plan: &LimitingPlan) {
         let mut current = lock(&self.current);
         let before = std::mem::take(&mut *current);
-        let limit = |plan: &base::plan::limit::LimitPlan| {
+        current.allowances = before.allowances;
+        let limit = |plan: &LimitPlan| {
             let known = before.limits.iter().find(|limit| limit.plan == *plan);
             let new = || Arc::new(Limit::new(plan.clone(), self.counts.shared.clone()));
             known.map_or_else(new, Arc::clone)
@@ -166,6 +176,62 @@ impl Limiter {
             let known = before.loops.filter(|loops| loops.plan == plan);
             known.unwrap_or_else(|| Arc::new(Loops::new(plan)))
         });
+    }
+
+    /// Counts a call that policies permit so often: within one of their limits is enough. Cancel safe.
+    ///
+    /// # Errors
+    /// When it is over all of them: what the one says that allows it soonest.
+    pub async fn allow(
+        &self,
+        (route, principal): (&str, &Principal),
+        allowances: &[Allowance],
+    ) -> Result<(), CallError> {
+        let subject = Subject { principal, client: None, route, server: None, tool: None };
+        let counts = &self.counts;
+        let mut soonest: Option<Box<Limited>> = None;
+        for allowance in allowances {
+            let limit = self.of_allowance(allowance);
+            let key = limit.key(&counts.keys, &subject);
+            let limited = match limit.enter(key, counts.now(), counts.replicas()) {
+                Said::Within => return Ok(()),
+                Said::Not(limited) => limited,
+                Said::Ask => match ask(counts, &limit, key, limit.name(&subject)).await {
+                    Ok(()) => return Ok(()),
+                    Err(limited) => limited,
+                },
+            };
+            if soonest.as_ref().is_none_or(|before| limited.retry_after < before.retry_after) {
+                soonest = Some(limited);
+            }
+        }
+        soonest.map_or(Ok(()), |limited| Err(counts.refused(limited)))
+    }
+
+    fn of_allowance(&self, allowance: &Allowance) -> Arc<Limit> {
+        let Allowance { by, times, within } = allowance;
+        let name = (Arc::clone(by), *times, *within);
+        let mut current = lock(&self.current);
+        if let Some(limit) = current.allowances.get(&name) {
+            return Arc::clone(limit);
+        }
+        if current.allowances.len() >= MOST_ALLOWANCES {
+            current.allowances.clear();
+        }
+        let rate = Rate { times: *times, within: *within, burst: *times };
+        let plan = LimitPlan {
+            name: format!("policy {by}"),
+            per: vec![Per::Principal, Per::Route],
+            routes: None,
+            servers: None,
+            tools: None,
+            rate: Some(rate),
+            concurrent: None,
+            result_bytes: None,
+        };
+        let limit = Arc::new(Limit::new(plan, self.counts.shared.clone()));
+        current.allowances.insert(name, Arc::clone(&limit));
+        limit
     }
 
     /// Those that concern a route; nothing if none does.
@@ -186,16 +252,10 @@ impl Limiter {
 }
 
 impl RouteLimits {
-    /// Whether any of them looks at where a call goes.
-    #[must_use]
-    pub fn look_at_targets(&self) -> bool {
-        !self.by_target.is_empty() || self.loops.is_some()
-    }
-
     /// Counts a call of which it is known who makes it.
     #[must_use]
     pub fn enter(&self, subject: &Subject<'_>, turn: Turn) -> Entry<'static> {
-        self.enter_all(&self.by_caller, subject, Entering::new(&self.counts, turn))
+        self.enter_all(self.by_caller.iter(), subject, turn)
     }
 
     /// Counts a call of which it is known where it goes, too; of a tool's call, what it repeats. It waits if that makes it slow.
@@ -206,39 +266,57 @@ impl RouteLimits {
         repeated: Option<Repeated<'a>>,
         turn: Turn,
     ) -> Entry<'a> {
-        let mut entering = Entering::new(&self.counts, turn);
-        if let (Some(loops), Some(repeated)) = (&self.loops, repeated.filter(|_| turn != Turn::Again)) {
-            let key = Loops::key(&self.counts.keys, &subject, repeated);
-            match loops.enter(key, self.counts.now()) {
-                Ok(wait) => {
-                    entering.held.repeated = (turn == Turn::Retry).then(|| (Arc::clone(loops), key));
-                    if !wait.is_zero() {
-                        let until = Instant::now() + wait;
-                        return Entry::Later(Box::pin(async move {
-                            sleep_until(until).await;
-                            match self.enter_all(&self.by_target, &subject, entering) {
-                                Entry::Now(entered) => entered,
-                                Entry::Later(entered) => entered.await,
-                            }
-                        }));
-                    }
-                }
-                Err(limited) => return Entry::Now(Err(self.counts.refused(limited))),
-            }
-        }
-        self.enter_all(&self.by_target, &subject, entering)
+        self.enter_slowly(self.by_target.iter(), (subject, repeated), turn)
     }
 
-    fn enter_all(
+    /// The same for a call that was not counted by who makes it.
+    #[must_use]
+    pub fn enter_late<'a>(
+        &'a self,
+        subject: Subject<'a>,
+        repeated: Option<Repeated<'a>>,
+        turn: Turn,
+    ) -> Entry<'a> {
+        self.enter_slowly(self.by_caller.iter().chain(self.by_target.iter()), (subject, repeated), turn)
+    }
+
+    fn enter_slowly<'a>(
+        &'a self,
+        limits: impl Iterator<Item = &'a Arc<Limit>> + Send + 'a,
+        (subject, repeated): (Subject<'a>, Option<Repeated<'a>>),
+        turn: Turn,
+    ) -> Entry<'a> {
+        let (Some(loops), Some(repeated)) = (&self.loops, repeated.filter(|_| turn == Turn::New)) else {
+            return self.enter_all(limits, &subject, turn);
+        };
+        let key = Loops::key(&self.counts.keys, &subject, repeated);
+        match loops.enter(key, self.counts.now()) {
+            Ok(wait) if wait.is_zero() => self.enter_all(limits, &subject, turn),
+            Ok(wait) => {
+                let until = Instant::now() + wait;
+                Entry::Later(Box::pin(async move {
+                    sleep_until(until).await;
+                    match self.enter_all(limits, &subject, turn) {
+                        Entry::Now(entered) => entered,
+                        Entry::Later(entered) => entered.await,
+                    }
+                }))
+            }
+            Err(limited) => Entry::Now(Err(self.counts.refused(limited))),
+        }
+    }
+
+    fn enter_all<'l>(
         &self,
-        limits: &[Arc<Limit>],
+        limits: impl Iterator<Item = &'l Arc<Limit>>,
         subject: &Subject<'_>,
-        mut entering: Entering,
+        turn: Turn,
     ) -> Entry<'static> {
         let (now, replicas) = (self.counts.now(), self.counts.replicas());
-        for limit in limits.iter().filter(|limit| limit.concerns(subject)) {
+        let mut entering = Entering::new(&self.counts);
+        for limit in limits.filter(|limit| limit.concerns(subject)) {
             let key = limit.key(&self.counts.keys, subject);
-            if entering.turn == Turn::Again {
+            if turn == Turn::Again {
                 limit.go_on(key, now);
                 entering.hold(limit, key);
                 continue;
@@ -258,7 +336,6 @@ impl RouteLimits {
 
 /// A call that is being counted.
 struct Entering {
-    turn: Turn,
     held: Held,
     /// Those that have counted it, and take it back when another refuses it.
     passed: SmallVec<[(Arc<Limit>, Key); 2]>,
@@ -267,10 +344,9 @@ struct Entering {
 }
 
 impl Entering {
-    fn new(counts: &Arc<Counts>, turn: Turn) -> Self {
-        let (of, taken) = (SmallVec::new(), SmallVec::new());
-        let held = Held { counts: Arc::clone(counts), of, taken, repeated: None };
-        Self { turn, held, passed: SmallVec::new(), to_ask: Vec::new() }
+    fn new(counts: &Arc<Counts>) -> Self {
+        let held = Held { counts: Arc::clone(counts), of: SmallVec::new(), is_suspended: false };
+        Self { held, passed: SmallVec::new(), to_ask: Vec::new() }
     }
 
     fn hold(&mut self, limit: &Arc<Limit>, key: Key) {
@@ -291,13 +367,8 @@ impl Entering {
         self.held.counts.refused(limited)
     }
 
-    fn entered(mut self) -> Entered {
-        if self.turn == Turn::Retry {
-            self.held.taken = self.passed;
-        }
-        let Held { of, taken, repeated, .. } = &self.held;
-        let is_counted = !of.is_empty() || !taken.is_empty() || repeated.is_some();
-        is_counted.then(|| Box::new(self.held))
+    fn entered(self) -> Entered {
+        (!self.held.of.is_empty()).then(|| Box::new(self.held))
     }
 
     fn later(mut self) -> Entry<'static> {

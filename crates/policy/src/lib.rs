@@ -3,6 +3,7 @@
 //! Read [`SCHEMA`] first, which is what policies can speak of; then `policies` (what they say), `rule` and `reads` (what is known
 //! of a policy), `standing` (what is known before a call), `arguments` (what they see of a call).
 
+mod allowances;
 mod arguments;
 mod attach;
 mod context;

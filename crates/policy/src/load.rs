@@ -6,6 +6,7 @@ use base::plan::policy::PolicySource;
 use cedar_policy::{Policy, PolicyId, PolicySet, ValidationMode, Validator};
 use miette::Diagnostic;
 
+use crate::allowances;
 use crate::fault::{PolicyFault, position};
 use crate::rule::Rule;
 use crate::schema::vocabulary;
@@ -92,6 +93,10 @@ fn invalid(rules: &[Rule], sources: &[PolicySource]) -> Vec<PolicyFault> {
     let mut faults = Vec::new();
     for rule in rules {
         let Some(source) = sources.get(rule.source) else { continue };
+        if let Some((text, help)) = allowances::fault(rule) {
+            let text = format!("{}: {text}", rule.id());
+            faults.push(PolicyFault { source: source.name.clone(), at: None, text, help: Some(help) });
+        }
         let set = match PolicySet::from_policies([rule.policy.clone()]) {
             Ok(set) => set,
             Err(error) => {

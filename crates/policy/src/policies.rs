@@ -7,12 +7,13 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, OnceLock, Weak};
 
 use auth::definition::Sort;
-use auth::{Action, Claims, Principal};
+use auth::{Action, Allowance, Claims, Principal};
 use base::clock::Clock;
 use base::digest::Digest;
 use base::plan::policy::{PolicyPlan, ServerFacts};
 use cedar_policy::{Authorizer, Entity, EntityUid, Request, RestrictedExpression as Expression};
 
+use crate::allowances;
 use crate::arguments::{Arguments, Value};
 use crate::context::{Moment, context};
 use crate::fault::PolicyFault;
@@ -52,6 +53,8 @@ pub struct Policies {
     nobody: OnceLock<Arc<Who>>,
     /// What one of them forbids, whatever.
     forbidden: BTreeSet<Deed>,
+    /// How often those permit that say so, by their ids.
+    pub(crate) limits: BTreeMap<String, Allowance>,
     standings: Memory<Key, Arc<Standing>>,
     callers: Memory<usize, (Weak<Claims>, Arc<Who>)>,
 }
@@ -116,7 +119,9 @@ impl Policies {
         let id = Digest::of(texts.chain([facts.as_str()])).to_string();
         let numbered =
             |(number, server): (usize, &ServerFacts)| (server.name.clone(), (number, server.clone()));
+        let limits = allowances::all(&rules);
         Ok(Self {
+            limits,
             rules,
             plan: plan.clone(),
             route: ground.route.to_owned(),

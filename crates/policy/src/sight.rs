@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use auth::{Action, Claims, Decide, Narrow, Principal, Refusal};
+use auth::{Action, Allowance, Claims, Decide, Narrow, Principal, Refusal};
 
 use crate::policies::{Class, Policies};
 use crate::rule::Deed;
@@ -60,6 +60,34 @@ impl Narrow for PolicySight {
     }
 }
 
+impl RoutePolicies {
+    /// How often an action may be done that is allowed: those of all that permit it, unless one of them has none.
+    fn permitted_as_often(&self, principal: &Principal, action: &Action<'_>) -> Vec<Allowance> {
+        if self.0.limits.is_empty() {
+            return Vec::new();
+        }
+        let (Some(deed), Some(of)) = (Deed::of(action.method), self.0.thing(action)) else {
+            return Vec::new();
+        };
+        let who = self.0.who(principal, action.known.claims);
+        let said = self.0.judge(&who, deed, of, action);
+        // Those that look at nothing of the call permit it beside those that do.
+        let standing = self.0.standing(&who, deed.rests_on(of.1.sort), of);
+        let all = [&said.why, &standing.fixed.why].into_iter().flat_map(|why| match why {
+            Why::Permitted(ids) => ids.as_slice(),
+            _ => &[],
+        });
+        let mut allowances: Vec<Allowance> = Vec::new();
+        for id in all {
+            let Some(allowance) = self.0.limits.get(id) else { return Vec::new() };
+            if !allowances.contains(allowance) {
+                allowances.push(allowance.clone());
+            }
+        }
+        allowances
+    }
+}
+
 impl Decide for RoutePolicies {
     fn id(&self) -> &str {
         self.0.id()
@@ -91,6 +119,10 @@ impl Decide for RoutePolicies {
         }
         let reason = verdict.by().iter().find_map(|id| self.0.annotation(id, "reason"));
         Err(Refusal::Policy(reason.map(Into::into)))
+    }
+
+    fn allowances(&self, principal: &Principal, action: &Action<'_>) -> Vec<Allowance> {
+        if self.0.plan.enforce { self.permitted_as_often(principal, action) } else { Vec::new() }
     }
 
     fn view(&self, principal: &Principal, claims: Option<&Arc<Claims>>) -> Option<Arc<dyn Narrow>> {

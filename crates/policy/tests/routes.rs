@@ -346,3 +346,52 @@ async fn a_uri_is_held_to_what_its_server_may_read() {
         assert!(servers[0].seen_of("resources/read").is_empty());
     }
 }
+
+/// Those who come by a policy come as often as it says, and any number of times by one that says nothing.
+#[tokio::test(start_paused = true)]
+async fn a_policy_says_how_often() {
+    let text = r#"
+        @id("some") @limit("2/min") permit (principal, action == Mcp::Action::"call", resource == Mcp::Tool::"a/pay");
+        @id("more") @limit("3/min") permit (principal, action == Mcp::Action::"call", resource == Mcp::Tool::"a/pay")
+        when { context.arguments.hasTag("/amount") };
+        @id("any") @limit("1/min") permit (principal, action == Mcp::Action::"call", resource == Mcp::Tool::"a/look");
+        @id("reads") permit (principal, action == Mcp::Action::"call", resource) when { resource.read_only };
+    "#;
+    for kind in Kind::ALL {
+        let (running, servers) = behind(&["a"], decider(text, (true, false))).await;
+        let mut door = Door::open(kind, &running).await;
+        for _ in 0..4 {
+            let text = answer(&mut door, "tools/call", r#""name":"look","arguments":{}"#).await;
+            assert!(text.contains("\"result\""), "{kind:?} {text}");
+        }
+        for (params, passes) in [
+            (r#""name":"pay","arguments":{}"#, 2),
+            // Two permit it, and one of them has nothing left.
+            (r#""name":"pay","arguments":{"amount":1}"#, 3),
+        ] {
+            for _ in 0..passes {
+                let text = answer(&mut door, "tools/call", params).await;
+                assert!(text.contains("\"result\""), "{kind:?} {text}");
+            }
+            let refused = answer(&mut door, "tools/call", params).await;
+            assert_eq!(json::at(&refused, &["error", "code"]), Some("-31430"), "{kind:?} {refused}");
+        }
+        let calls = servers[0].seen_of("tools/call").len();
+        assert_eq!(calls, 9, "{kind:?}");
+        tokio::time::advance(std::time::Duration::from_secs(30)).await;
+        let text = answer(&mut door, "tools/call", r#""name":"pay","arguments":{}"#).await;
+        assert!(text.contains("\"result\""), "{kind:?} {text}");
+    }
+}
+
+/// Who only tries policies out limits nothing.
+#[tokio::test(start_paused = true)]
+async fn policies_that_only_observe_limit_nothing() {
+    let text = r#"@id("some") @limit("1/h") permit (principal, action, resource);"#;
+    let (running, _servers) = behind(&["a"], decider(text, (false, false))).await;
+    let mut door = Door::open(Kind::ModernHttp, &running).await;
+    for _ in 0..3 {
+        let text = answer(&mut door, "tools/call", r#""name":"pay","arguments":{}"#).await;
+        assert!(text.contains("\"result\""), "{text}");
+    }
+}

@@ -83,6 +83,27 @@ pub struct Rate {
     pub burst: u32,
 }
 
+impl Rate {
+    /// The most that may be said.
+    pub const MOST: u32 = 1_000_000;
+
+    /// What a text says: `10/s`, `60/min`, `500/h`, with as many at once; nothing if it is none, or says none or too many.
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
+        let (times, unit) = text.split_once('/')?;
+        let within = match unit.trim_start() {
+            "s" => 1,
+            "m" | "min" => 60,
+            "h" => 3600,
+            _ => return None,
+        };
+        let times = times.trim_end();
+        let is_number = times.bytes().all(|byte| byte.is_ascii_digit());
+        let times: u32 = times.parse().ok().filter(|times| is_number && (1..=Self::MOST).contains(times))?;
+        Some(Self { times, within: Duration::from_secs(within), burst: times })
+    }
+}
+
 impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let unit = match self.within.as_secs() {
@@ -114,4 +135,21 @@ pub enum LoopAction {
     Refuse,
     /// Its calls wait.
     Slow,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_read_as_they_are_spelled() {
+        for text in ["10/s", "60/min", "500/h"] {
+            let rate = Rate::read(text).unwrap();
+            assert_eq!((rate.to_string().as_str(), rate.burst), (text, rate.times));
+        }
+        assert_eq!(Rate::read("60 / min"), Rate::read("60/m"));
+        for wrong in ["", "10", "/s", "10/", "1.5/s", "-1/s", "+1/s", "10/d", "10s", "0/s", "1000001/s"] {
+            assert_eq!(Rate::read(wrong), None, "{wrong}");
+        }
+    }
 }

@@ -104,6 +104,12 @@ const RECIPES: &[(&str, bool, &str)] = &[
            as = "kim" groups = ["interns"] tool = "files/read" expect = "allow""#,
     ),
     ("unlisted", true, r#"tool = "bank/audit" expect = "allow""#),
+    (
+        "trial",
+        false,
+        r#"as = "ann" groups = ["trial"] tool = "bank/pay" expect = "allow"
+           as = "ann" tool = "bank/pay" expect = "deny""#,
+    ),
 ];
 
 fn files(files: &[(&str, &str)]) -> TempDir {

@@ -12,6 +12,7 @@ use crate::file::{self, Config};
 use crate::findings::quoted;
 use crate::node::At;
 use crate::read::Entry;
+use crate::value::{Count, Frequency};
 
 /// The least that is worth counting, and the most that can come.
 const BYTES: std::ops::RangeInclusive<usize> = KIB..=1 << 44;
@@ -81,22 +82,11 @@ impl Lowering<'_, '_> {
         })
     }
 
-    fn rate(
-        &mut self,
-        given: &At<crate::value::Frequency>,
-        burst: Option<&At<crate::value::Count>>,
-    ) -> Option<Rate> {
-        let crate::value::Frequency { times, within } = given.value;
-        if times == 0 || times as usize > MANY {
-            let finding = self.findings.error(given.span, format!("must be from 1 to {MANY}"));
-            finding.help("what nobody may call is left out by a policy, or by tools.exclude");
-            return None;
-        }
-        let burst = match burst {
-            Some(burst) => u32::try_from(self.bounded(burst, 1..=MANY)?).unwrap_or(u32::MAX),
-            None => times,
-        };
-        Some(Rate { times, within, burst })
+    fn rate(&mut self, given: &At<Frequency>, burst: Option<&At<Count>>) -> Option<Rate> {
+        let rate = given.value.0;
+        let Some(burst) = burst else { return Some(rate) };
+        let burst = u32::try_from(self.bounded(burst, 1..=MANY)?).unwrap_or(u32::MAX);
+        Some(Rate { burst, ..rate })
     }
 
     fn per(&mut self, given: Option<&At<Vec<At<file::Per>>>>) -> Vec<Per> {

@@ -47,7 +47,7 @@ pub(crate) trait Edit: Send + Debug {
     /// The call is left open until its client comes back.
     fn suspend(&mut self) {}
 
-    /// The call is not sent: one that was left open goes on, with this edit.
+    /// Its client has come back.
     fn go_on(&mut self) {}
 
     /// Whether it leaves responses alone, so that a long result may pass uncopied, and a legacy one unconverted.

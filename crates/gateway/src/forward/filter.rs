@@ -24,16 +24,16 @@ use super::round::Rounds;
 pub(crate) enum Stage {
     /// The caller's token is good for it.
     Scopes,
-    /// The caller takes no more than it may.
-    Limits,
     /// A retry goes on with what its call has left open.
     Resume,
+    /// The caller takes no more than it may.
+    Limits,
     /// A call becomes a task, or is about one.
     Tasks,
 }
 
 /// All of them, in the order in which calls pass. The edits of answers come in reverse. ARCHITECTURE.md draws it.
-pub(crate) const ORDER: &[Stage] = &[Stage::Scopes, Stage::Limits, Stage::Resume, Stage::Tasks];
+pub(crate) const ORDER: &[Stage] = &[Stage::Scopes, Stage::Resume, Stage::Limits, Stage::Tasks];
 
 impl Stage {
     /// Its name, and what stands in it: a line of the drawing in ARCHITECTURE.md.
@@ -41,11 +41,11 @@ impl Stage {
     fn says(self) -> (&'static str, &'static str) {
         match self {
             Self::Scopes => ("scopes", "a token that is not good for it is refused"),
-            Self::Limits => {
-                ("limits", "a call that is over a limit is refused, or waits; it is counted to its end")
-            }
             Self::Resume => {
                 ("resume", "a retry finds the call left open; a state is bound to its caller and replica")
+            }
+            Self::Limits => {
+                ("limits", "a call that is over a limit is refused, or waits; it is counted to its end")
             }
             Self::Tasks => ("tasks", "a tool is called as a task, or not as one; a task is asked about"),
         }
@@ -57,6 +57,8 @@ impl Stage {
 pub(crate) struct At<'a> {
     /// The call as the filters before have left it.
     pub(crate) call: &'a Call,
+    /// The call as it came.
+    pub(crate) came: &'a Call,
     pub(crate) caller: &'a Arc<Caller>,
     pub(crate) target: &'a Target<'a>,
 }
@@ -139,8 +141,8 @@ impl Filters {
         let mut admitted = Admitted::default();
         for filter in &self.0 {
             let verdict = {
-                let call = admitted.call.as_deref().unwrap_or(call);
-                match filter.admit(At { call, caller, target }) {
+                let (came, call) = (call, admitted.call.as_deref().unwrap_or(call));
+                match filter.admit(At { call, came, caller, target }) {
                     Admit::Now(verdict) => verdict?,
                     Admit::Later(verdict) => verdict.await?,
                 }

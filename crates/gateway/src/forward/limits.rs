@@ -2,7 +2,8 @@
 //! to its end goes with its answer.
 //!
 //! A retry of a modern client counts as a call, because only its server can tell whether it is one, and anybody could say so; where
-//! it goes on with a call that was left open here, it was counted with that. What we send again ourselves counts once.
+//! it goes on with a call that was left open here, it was counted with that. So it is counted when that is known. What we send again
+//! ourselves counts once.
 
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use base::error::CallError;
 use catalog::caller::Caller;
 use limits::{Entered, Entry, Held, Limiter, Repeated, RouteLimits, Subject, Turn};
 use mcp::call::Call;
-use mcp::method::Kind;
+use mcp::method::{Kind, Reach};
 
 use super::edit::Edit;
 use super::filter::{Admit, At, Filter, Stage, Verdict};
@@ -29,17 +30,15 @@ impl Limiting {
         Some(Arc::new(Self { route: name.to_owned(), limits }))
     }
 
-    /// Whether any of them wants to know where calls go.
-    pub(crate) fn is_filter(&self) -> bool {
-        self.limits.look_at_targets()
-    }
-
     /// Counts a call by who makes it. Cancel safe.
     pub(crate) async fn enter(
         &self,
         call: &Call,
         caller: &Caller,
     ) -> Result<Option<Box<dyn Edit>>, CallError> {
+        if is_counted_late(call) {
+            return Ok(None);
+        }
         let entered = match self.limits.enter(&self.subject(caller), turn(call)) {
             Entry::Now(entered) => entered?,
             Entry::Later(entered) => entered.await?,
@@ -58,7 +57,7 @@ impl Filter for Limiting {
         Stage::Limits
     }
 
-    fn admit<'a>(&'a self, At { call, caller, target }: At<'a>) -> Admit<'a> {
+    fn admit<'a>(&'a self, At { call, came, caller, target }: At<'a>) -> Admit<'a> {
         let is_tool = call.kind() == Kind::Tool;
         let name = || target.name.as_deref().or_else(|| call.subject().map(|subject| &*subject.text));
         let tool = if is_tool { name() } else { None };
@@ -68,7 +67,13 @@ impl Filter for Limiting {
             session: caller.session.as_deref().or(caller.client.as_deref()),
             arguments: call.arguments(),
         };
-        match self.limits.enter_target(subject, is_tool.then_some(repeated), turn(call)) {
+        let repeated = is_tool.then_some(repeated);
+        let entry = if is_counted_late(came) {
+            self.limits.enter_late(subject, repeated, turn(came))
+        } else {
+            self.limits.enter_target(subject, repeated, turn(came))
+        };
+        match entry {
             Entry::Now(entered) => Admit::Now(entered.map(verdict)),
             Entry::Later(entered) => Admit::Later(Box::pin(async { entered.await.map(verdict) })),
         }
@@ -76,11 +81,13 @@ impl Filter for Limiting {
 }
 
 fn turn(call: &Call) -> Turn {
-    match call {
-        call if call.is_again() => Turn::Again,
-        call if call.continues() => Turn::Retry,
-        _ => Turn::New,
-    }
+    if call.is_again() { Turn::Again } else { Turn::New }
+}
+
+/// Whether it may go on with a call that was counted.
+fn is_counted_late(call: &Call) -> bool {
+    let has_owner = call.method().is_none_or(|method| method.reach != Reach::All);
+    call.continues() && !call.is_again() && has_owner
 }
 
 fn verdict(entered: Entered) -> Verdict {
@@ -101,6 +108,6 @@ impl Edit for Held {
     }
 
     fn go_on(&mut self) {
-        self.goes_on();
+        Self::go_on(self);
     }
 }

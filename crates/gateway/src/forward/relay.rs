@@ -194,13 +194,6 @@ impl Relay {
         std::future::pending::<()>().await;
     }
 
-    /// Goes on with the edits of a retry, too.
-    pub(crate) fn go_on(mut self: Box<Self>, edits: Vec<Box<dyn Edit>>) -> Box<Self> {
-        self.edits.extend(edits);
-        self.edits.iter_mut().for_each(|edit| edit.go_on());
-        self
-    }
-
     /// Goes on for a retry of its client.
     pub(crate) fn replace(mut self: Box<Self>, call: &Call, caller: &Arc<Caller>) -> Box<Self> {
         self.id = call.id().clone();
@@ -208,6 +201,7 @@ impl Relay {
         self.caller = Arc::clone(caller);
         self.told = None;
         self.last_progress = f64::NEG_INFINITY;
+        self.edits.iter_mut().for_each(|edit| edit.go_on());
         self
     }
 

@@ -64,7 +64,7 @@ fn edit(binding: Binding) -> Box<dyn Edit> {
 }
 
 impl Resumption {
-    async fn go_on(&self, At { call, caller, target }: At<'_>) -> Result<Verdict, CallError> {
+    async fn go_on(&self, At { call, caller, target, .. }: At<'_>) -> Result<Verdict, CallError> {
         let upstream = &target.member.upstream;
         let (era, _) = upstream.discovered(&caller.principal, Era::Modern, Some(call.client())).await?;
         let now = || self.sender.world.clock.now();

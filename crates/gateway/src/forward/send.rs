@@ -11,6 +11,7 @@ use catalog::caller::Caller;
 use catalog::sight;
 use catalog::{Catalog, Target};
 use http::{HeaderName, HeaderValue};
+use limits::Limiter;
 use mcp::call::Call;
 use mcp::method::Kind;
 use mcp::mirror::MirrorFault;
@@ -35,6 +36,7 @@ pub(crate) struct Sender {
     pub(crate) gate: Gate,
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) world: World,
+    pub(crate) limiter: Arc<Limiter>,
 }
 
 impl Sender {
@@ -75,7 +77,12 @@ impl Sender {
         target: &Target<'_>,
     ) -> Result<Box<Answer>, CallError> {
         let mirrored = self.mirror(call, caller, target).await?;
-        let answer = self.send_once(call, caller, target, &mirrored).await?;
+        let permit = self.permit(call, target, caller)?;
+        if !permit.allowances().is_empty() && !call.is_again() {
+            let whose = (self.route.as_str(), &caller.principal);
+            Box::pin(self.limiter.allow(whose, permit.allowances())).await?;
+        }
+        let answer = self.send_once(call, caller, (target, permit), &mirrored).await?;
         if !answer.refuses_headers() || call.kind() != Kind::Tool {
             return Ok(answer);
         }
@@ -86,18 +93,18 @@ impl Sender {
         if learned == mirrored {
             return Ok(Box::new(refused));
         }
-        Box::pin(self.send_once(call, caller, target, &learned)).await
+        let permit = self.permit(call, target, caller)?;
+        Box::pin(self.send_once(call, caller, (target, permit), &learned)).await
     }
 
     async fn send_once(
         &self,
         call: &Call,
         caller: &Caller,
-        target: &Target<'_>,
+        (target, permit): (&Target<'_>, Permit),
         mirrored: &[(HeaderName, HeaderValue)],
     ) -> Result<Box<Answer>, CallError> {
         let upstream = &target.member.upstream;
-        let permit = self.permit(call, target, caller)?;
         let order = Order {
             call,
             era: caller.era(),

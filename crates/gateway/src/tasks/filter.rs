@@ -55,7 +55,7 @@ impl RouteTasks {
     }
 
     async fn decide(&self, at: At<'_>) -> Result<Verdict, CallError> {
-        let At { call, caller, target } = at;
+        let At { call, caller, target, .. } = at;
         let wants = wants(at);
         // A legacy client that knows tasks and does not want one hears from its server that it must.
         let may_run = !caller.revision.core_tasks;
@@ -96,7 +96,7 @@ impl RouteTasks {
             (_, Some(Form::Core)) if required => {
                 let asking = Box::new(shapes::asking(call)?);
                 if !wants {
-                    return self.run(At { call: &asking, caller, target }).await;
+                    return self.run(At { call: &asking, ..at }).await;
                 }
                 let edit = created(Form::Core, Form::Extension, asking.client().clone());
                 Verdict::With { call: Some(asking), edit }
@@ -106,7 +106,7 @@ impl RouteTasks {
     }
 
     /// Runs a task for a client that cannot have one, and gives its result as the call's.
-    async fn run(&self, At { call, caller, target }: At<'_>) -> Result<Verdict, CallError> {
+    async fn run(&self, At { call, caller, target, .. }: At<'_>) -> Result<Verdict, CallError> {
         let place = self.tasks.waits.take().await?;
         let upstream = &target.member.upstream;
         let mut answer = self.sender.send(call, caller, target).await?;

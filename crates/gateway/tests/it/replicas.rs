@@ -22,6 +22,7 @@ use crate::stand::{Running, Stand, http_reach};
 
 mod calls;
 mod principals;
+mod rates;
 mod sessions;
 mod streams;
 mod upstreams;

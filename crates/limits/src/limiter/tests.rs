@@ -144,16 +144,23 @@ async fn tools_are_those_of_their_server_and_what_is_no_tool_is_not_counted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_retry_that_goes_on_was_counted_before() {
-    let limits = limiter(vec![LimitPlan { rate: rate(60, 2), ..limit("each", &[]) }], None);
+async fn a_call_whose_client_is_asked_is_not_under_way() {
+    let limits = limiter(vec![LimitPlan { concurrent: Some(1), ..limit("one", &[]) }], None);
     let limits = limits.of_route("main").unwrap();
     let a = principal("a");
-    now(limits.enter(&subject(&a), Turn::New)).unwrap();
-    for _ in 0..5 {
-        now(limits.enter(&subject(&a), Turn::Retry)).unwrap().unwrap().goes_on();
-    }
-    drop(now(limits.enter(&subject(&a), Turn::Retry)).unwrap());
-    now(limits.enter(&subject(&a), Turn::Retry)).unwrap_err();
+    let mut first = now(limits.enter(&subject(&a), Turn::New)).unwrap().unwrap();
+    first.suspend();
+    first.suspend();
+    let second = now(limits.enter(&subject(&a), Turn::New)).unwrap().unwrap();
+    // It comes back whether or not there is room.
+    first.go_on();
+    drop(second);
+    now(limits.enter(&subject(&a), Turn::New)).unwrap_err();
+    first.suspend();
+    drop(first);
+    let third = now(limits.enter(&subject(&a), Turn::New)).unwrap();
+    now(limits.enter(&subject(&a), Turn::New)).unwrap_err();
+    drop(third);
 }
 
 fn again<'a>(arguments: &'a str) -> Option<Repeated<'a>> {

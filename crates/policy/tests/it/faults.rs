@@ -75,3 +75,15 @@ fn what_is_named_and_is_no_servers_is_known() {
         ["Mcp::Server::\"wikki\"", "Mcp::Tool::\"bnak/pay\""]
     );
 }
+
+#[test]
+fn a_limit_is_a_rate_and_stands_on_a_permit() {
+    let text = faults(&[
+        "@id(\"a\") @limit(\"many\") permit (principal, action, resource);",
+        "@id(\"b\") @limit(\"5/s\") forbid (principal, action, resource);",
+        "@id(\"c\") @limit(\"0/s\") permit (principal, action, resource);",
+    ]);
+    assert!(text.contains("p0.cedar: a: @limit(\"many\") is no rate (write @limit(\"60/min\")"), "{text}");
+    assert!(text.contains("p1.cedar: b: @limit(\"5/s\") stands on a forbid"), "{text}");
+    assert!(text.contains("p2.cedar: c: @limit(\"0/s\") is no rate"), "{text}");
+}
