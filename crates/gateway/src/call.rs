@@ -9,12 +9,14 @@ use std::sync::Arc;
 use base::error::CallError;
 use catalog::caller::Caller;
 use catalog::changes::subscription::Subscription;
+use limits::Entry;
 use mcp::call::Call;
 use mcp::listen::Filter;
 use mcp::method::{Kind, Method, Reach};
 use mcp::reject::Reject;
 use mcp::version::Era;
 
+use crate::forward::edit::Edit;
 use crate::forward::filter::Answered;
 use crate::forward::record::CallRecord;
 use crate::outcome::Outcome;
@@ -43,20 +45,23 @@ impl Route {
         caller: &Arc<Caller>,
         record: &mut CallRecord,
     ) -> Result<Outcome, CallError> {
-        let counted = match &self.limiting {
-            Some(limiting) => limiting.enter(&call, caller).await?,
+        let counted = match self.limiting.as_ref().map(|limiting| limiting.enter(&call, caller)) {
             None => None,
+            Some(Entry::Now(counted)) => counted?,
+            Some(Entry::Later(counted)) => counted.await?,
         };
         record.hold(self.places.take().await?);
         if self.reach(&call, caller.era())? == Reach::All {
             let outcome = self.over_all(&call, caller).await?;
-            counted.into_iter().for_each(|mut counted| counted.arrived(outcome.bytes()));
+            if let Some(counted) = counted {
+                counted.count(outcome.bytes());
+            }
             return Ok(outcome);
         }
         let target = self.locate(&call, caller).await?;
         record.goes_to(target.member.upstream.label());
         let mut admitted = self.filters.admit(&call, caller, &target).await?;
-        admitted.edits.extend(counted);
+        admitted.edits.extend(counted.map(|counted| counted as Box<dyn Edit>));
         if matches!(admitted.answer.as_deref(), Some(Answered::Own(_) | Answered::Rounds(_))) {
             // We answer instead of its target: the gate is asked as if it were sent.
             self.sender.permit(&call, &target, caller)?;

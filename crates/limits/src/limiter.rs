@@ -82,6 +82,11 @@ pub enum Entry<'a> {
     Later(BoxFuture<'a, Result<Entered, CallError>>),
 }
 
+impl Entry<'_> {
+    /// It waits for nobody, and nothing of it is counted.
+    pub const FREE: Self = Self::Now(Ok(None));
+}
+
 impl std::fmt::Debug for Entry<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {

@@ -470,3 +470,15 @@ fn a_scope_that_gates_nothing_is_told() {
     let ended = finish(command(&["check", "c.toml", "--connect"]).current_dir(dir.path()));
     assert!(!ended.stdout.contains("needs the scope"), "{}", ended.stdout);
 }
+
+#[test]
+fn it_says_how_many_limits_there_are() {
+    let server = "[upstream.a]\nurl = \"http://127.0.0.1:1/mcp\"\n";
+    let text =
+        format!("{server}[limit.all]\nrate = \"10/s\"\n[limit.tools]\nper = [\"tool\"]\nconcurrent = 4\n");
+    assert_ended!(check(&text, "c.toml", &[]), @r#"
+    exit: 0
+    ----- stdout -----
+    c.toml can be used: 1 server; 2 limits
+    "#);
+}

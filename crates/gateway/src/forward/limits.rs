@@ -7,7 +7,6 @@
 
 use std::sync::Arc;
 
-use base::error::CallError;
 use catalog::caller::Caller;
 use limits::{Entered, Entry, Held, Limiter, Repeated, RouteLimits, Subject, Turn};
 use mcp::call::Call;
@@ -30,20 +29,9 @@ impl Limiting {
         Some(Arc::new(Self { route: name.to_owned(), limits }))
     }
 
-    /// Counts a call by who makes it. Cancel safe.
-    pub(crate) async fn enter(
-        &self,
-        call: &Call,
-        caller: &Caller,
-    ) -> Result<Option<Box<dyn Edit>>, CallError> {
-        if is_counted_late(call) {
-            return Ok(None);
-        }
-        let entered = match self.limits.enter(&self.subject(caller), turn(call)) {
-            Entry::Now(entered) => entered?,
-            Entry::Later(entered) => entered.await?,
-        };
-        Ok(entered.map(counted))
+    /// Counts a call by who makes it.
+    pub(crate) fn enter(&self, call: &Call, caller: &Caller) -> Entry<'static> {
+        if is_counted_late(call) { Entry::FREE } else { self.limits.enter(&self.subject(caller), turn(call)) }
     }
 
     fn subject<'a>(&'a self, caller: &'a Caller) -> Subject<'a> {
@@ -91,11 +79,7 @@ fn is_counted_late(call: &Call) -> bool {
 }
 
 fn verdict(entered: Entered) -> Verdict {
-    entered.map_or(Verdict::Pass, |held| Verdict::With { call: None, edit: Some(counted(held)) })
-}
-
-fn counted(held: Box<Held>) -> Box<dyn Edit> {
-    held
+    entered.map_or(Verdict::Pass, |held| Verdict::With { call: None, edit: Some(held) })
 }
 
 impl Edit for Held {

@@ -202,6 +202,21 @@ async fn bytes_of_results_have_a_quota() {
     served(&running, &mut desk, TOOL, "{}").await;
 }
 
+/// Lists are results, too.
+#[tokio::test(start_paused = true)]
+async fn bytes_of_lists_count_for_their_callers() {
+    let tool =
+        format!(r#"[{{"name":"t","description":"{}","inputSchema":{{"type":"object"}}}}]"#, "x".repeat(9000));
+    let persona = Persona::modern().listing("tools/list", &tool);
+    let per = vec![Per::Principal];
+    let limits = vec![LimitPlan { per, result_bytes: Some(10_000), ..limit("bytes") }];
+    let (running, _server, _desk) = with(persona, limits, None).await;
+    for _ in 0..2 {
+        assert_eq!(ask::modern(&running.client, "tools/list", "").await.status, 200);
+    }
+    assert_eq!(refused(ask::modern(&running.client, "tools/list", "").await).await, "result_bytes");
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_same_call_again_and_again_is_refused() {
     let loops = LoopPlan { calls: 3, within: Duration::from_secs(60), action: LoopAction::Refuse };
