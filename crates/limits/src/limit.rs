@@ -11,8 +11,10 @@ use crate::key::{Key, Keys, Subject};
 use crate::lease::Leased;
 use crate::pace::{Nanos, Pace, Quota};
 use crate::replicas::Shared;
-use crate::tally::Tallies;
+use crate::tally::{Tallies, Tally};
 
+/// How often replicas tell each other of bytes at least, while there are calls.
+const TOLD: Nanos = 1_000_000_000;
 /// How soon to come again where nobody can know.
 const SOON: Duration = Duration::from_secs(1);
 
@@ -41,7 +43,7 @@ pub(crate) enum Said {
 impl Limit {
     pub(crate) fn new(plan: LimitPlan, shared: Option<Arc<Shared>>) -> Self {
         let (pace, quota) = (plan.rate.map(Pace::new), plan.result_bytes.map(Quota::new));
-        let shared = shared.filter(|_| pace.is_some());
+        let shared = shared.filter(|_| pace.is_some() || quota.is_some());
         Self { plan, pace, quota, tallies: Tallies::default(), shared }
     }
 
@@ -87,10 +89,6 @@ impl Limit {
         Some((self.plan.concurrent? / replicas.max(1)).max(1))
     }
 
-    fn quota(&self, replicas: usize) -> Option<Quota> {
-        Some(Quota::new(self.plan.result_bytes? / replicas.max(1)))
-    }
-
     /// Counts one more call of one, if it is within the limit.
     pub(crate) fn enter(&self, key: Key, now: Nanos, replicas: usize) -> Said {
         let counted = self.tallies.of(key, now, |tally| {
@@ -98,12 +96,16 @@ impl Limit {
             if let Some(most) = most.filter(|most| tally.running >= *most) {
                 return Said::Not(Box::new(self.too_many_at_once(most)));
             }
+            // Others hear of it even if this one is refused.
+            let has_news = self.has_news(tally, now);
             if self.quota.is_some()
+                && !has_news
                 && let Err(wait) = Quota::check(tally.bytes, now)
             {
                 return Said::Not(Box::new(self.too_many_bytes(wait)));
             }
             let said = match self.pace {
+                _ if has_news => Said::Ask,
                 Some(pace) if self.shared.is_none() => match pace.take(&mut tally.next, now) {
                     Ok(_) => Said::Within,
                     Err(wait) => Said::Not(Box::new(self.too_fast(wait))),
@@ -119,6 +121,38 @@ impl Limit {
             said
         });
         counted.unwrap_or(Said::Within)
+    }
+
+    /// Whether replicas are to be told how many bytes have come here, and to say how many have come elsewhere.
+    fn has_news(&self, tally: &Tally, now: Nanos) -> bool {
+        let (Some(quota), Some(_)) = (self.quota, &self.shared) else { return false };
+        tally.said.is_none_or(|said| now.saturating_sub(said) >= TOLD) || quota.is_much(tally.unsaid)
+    }
+
+    /// What is to be told, which then was: the time that it takes.
+    pub(crate) fn news(&self, key: Key, now: Nanos) -> Option<Nanos> {
+        let quota = self.quota?;
+        self.tallies.of(key, now, |tally| {
+            self.has_news(tally, now).then(|| {
+                tally.said = Some(now);
+                quota.takes(std::mem::take(&mut tally.unsaid))
+            })
+        })?
+    }
+
+    /// How far ahead of time the next bytes are, here and elsewhere.
+    pub(crate) fn heard(&self, key: Key, now: Nanos, ahead: Nanos) -> Result<(), Box<Limited>> {
+        let quota = self.quota.as_ref();
+        let checked = self.tallies.of(key, now, |tally| {
+            // What has come meanwhile is not known elsewhere.
+            let unsaid = quota.map_or(0, |quota| quota.takes(tally.unsaid));
+            tally.bytes = now.saturating_add(ahead).saturating_add(unsaid);
+            Quota::check(tally.bytes, now)
+        });
+        match checked {
+            Some(Err(wait)) => Err(Box::new(self.too_many_bytes(wait))),
+            _ => Ok(()),
+        }
     }
 
     /// Counts a call that goes on which was counted before.
@@ -176,10 +210,14 @@ impl Limit {
     }
 
     /// Results of so many bytes have come.
-    pub(crate) fn count(&self, key: Key, now: Nanos, bytes: usize, replicas: usize) {
-        if let Some(quota) = self.quota(replicas) {
-            self.tallies.of(key, now, |tally| quota.count(&mut tally.bytes, now, bytes));
-        }
+    pub(crate) fn count(&self, key: Key, now: Nanos, bytes: usize) {
+        let Some(quota) = self.quota else { return };
+        self.tallies.of(key, now, |tally| {
+            quota.count(&mut tally.bytes, now, bytes);
+            if self.shared.is_some() {
+                tally.unsaid = tally.unsaid.saturating_add(bytes);
+            }
+        });
     }
 
     /// A call is over.

@@ -107,9 +107,9 @@ pub struct Held {
 impl Held {
     /// Its result has so many bytes.
     pub fn count(&self, bytes: usize) {
-        let (now, replicas) = (self.counts.now(), self.counts.replicas());
+        let now = self.counts.now();
         for (limit, key) in &self.of {
-            limit.count(*key, now, bytes, replicas);
+            limit.count(*key, now, bytes);
         }
     }
 
@@ -391,9 +391,15 @@ impl Entering {
 
 /// Asks the store, one at a time for each who is counted: what it gives is for all who wait here. Cancel safe.
 async fn ask(counts: &Arc<Counts>, limit: &Arc<Limit>, key: Key, name: Digest) -> Result<(), Box<Limited>> {
-    let (Some(shared), Some(pace)) = (&limit.shared, limit.pace()) else { return Ok(()) };
+    let Some(shared) = &limit.shared else { return Ok(()) };
     let Some(asking) = limit.asking(key, counts.now()) else { return Ok(()) };
     let _turn = asking.lock().await;
+    if let Some(takes) = limit.news(key, counts.now())
+        && let Some(ahead) = shared.charge(name, takes, counts.now()).await
+    {
+        limit.heard(key, counts.now(), ahead)?;
+    }
+    let Some(pace) = limit.pace() else { return Ok(()) };
     match limit.spend(key, counts.now()) {
         Said::Within => return Ok(()),
         Said::Not(limited) => return Err(limited),

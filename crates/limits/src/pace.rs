@@ -94,8 +94,18 @@ impl Quota {
 
     /// So many have come.
     pub(crate) fn count(self, next: &mut Nanos, now: Nanos, bytes: usize) {
+        *next = (*next).max(now).saturating_add(self.takes(bytes));
+    }
+
+    /// In what time so many may come.
+    pub(crate) fn takes(self, bytes: usize) -> Nanos {
         let takes = (bytes as u128 * u128::from(HOUR)).div_ceil(u128::from(self.bytes));
-        *next = (*next).max(now).saturating_add(Nanos::try_from(takes).unwrap_or(Nanos::MAX));
+        Nanos::try_from(takes).unwrap_or(Nanos::MAX)
+    }
+
+    /// Whether that is so much that others should know of it soon.
+    pub(crate) fn is_much(self, bytes: usize) -> bool {
+        self.takes(bytes) > HOUR / 100
     }
 }
 

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use base::digest::Digest;
-use store::Store;
 use store::limits::{Lease as Asked, Leased};
+use store::{Store, StoreFault};
 use tokio::time::timeout;
 
 use crate::lease::portion;
@@ -55,13 +55,32 @@ impl Shared {
             slack: Duration::from_nanos(slack),
             most: u32::try_from(most).unwrap_or(u32::MAX),
         };
-        let name = name.to_string();
-        let why = match timeout(PATIENCE, Box::pin(self.store.lease(&name, asked))).await {
-            Ok(Ok(Leased { given, wait })) => {
+        let Leased { given, wait } = self.patiently(self.store.lease(&name.to_string(), asked), now).await?;
+        Some((u64::from(given), nanos(wait).max(1)))
+    }
+
+    /// Tells how much time bytes take that have come here: how far ahead of time those of all are. Nothing if the store is away; then
+    /// others do not hear of them.
+    pub(crate) async fn charge(&self, name: Digest, takes: Nanos, now: Nanos) -> Option<Nanos> {
+        if self.away_until.load(Ordering::Relaxed) > now {
+            return None;
+        }
+        let (name, takes) = (format!("{name}:bytes"), Duration::from_nanos(takes));
+        self.patiently(self.store.charge(&name, takes), now).await.map(nanos)
+    }
+
+    /// What the store says, if it is there and says it soon.
+    async fn patiently<T>(
+        &self,
+        asked: impl Future<Output = Result<T, StoreFault>>,
+        now: Nanos,
+    ) -> Option<T> {
+        let why = match timeout(PATIENCE, Box::pin(asked)).await {
+            Ok(Ok(said)) => {
                 if self.away_until.swap(0, Ordering::Relaxed) > 0 {
                     tracing::info!("the store is there again, and counts what replicas share");
                 }
-                return Some((u64::from(given), nanos(wait).max(1)));
+                return Some(said);
             }
             Ok(Err(fault)) => fault.to_string(),
             Err(_elapsed) => format!("it did not answer within {PATIENCE:?}"),

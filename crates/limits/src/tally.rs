@@ -24,6 +24,9 @@ pub(crate) struct Tally {
     pub(crate) next: Nanos,
     /// The same of its bytes.
     pub(crate) bytes: Nanos,
+    /// Bytes that other replicas do not know of, and when they were last told.
+    pub(crate) unsaid: usize,
+    pub(crate) said: Option<Nanos>,
     /// Calls under way.
     pub(crate) running: usize,
     /// What it was given of a rate that replicas share.
@@ -33,6 +36,7 @@ pub(crate) struct Tally {
 impl Tally {
     fn counts(&self, now: Nanos) -> bool {
         self.running > 0
+            || self.unsaid > 0
             || self.next > now
             || self.bytes > now
             || self.lease.as_ref().is_some_and(|lease| lease.counts(now))

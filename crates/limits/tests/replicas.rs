@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use auth::Principal;
+use base::error::CallError;
 use base::metrics::Metrics;
 use base::plan::limit::{LimitPlan, LimitingPlan, Per, Rate};
 use futures_util::future::join_all;
-use limits::{Entry, Limiter, RouteLimits, Shared, Subject, Turn};
+use limits::{Entered, Entry, Limiter, RouteLimits, Shared, Subject, Turn};
 use store::{Place, Settings, Store};
 use testkit::postgres::Postgres;
 
@@ -18,6 +19,14 @@ const REPLICAS: usize = 3;
 
 /// Replicas that allow each principal this rate.
 async fn replicas(postgres: &Postgres, rate: Rate) -> Vec<RouteLimits> {
+    replicas_with(postgres, (Some(rate), None)).await
+}
+
+/// The same with a quota of bytes.
+async fn replicas_with(
+    postgres: &Postgres,
+    (rate, bytes): (Option<Rate>, Option<usize>),
+) -> Vec<RouteLimits> {
     let place = Place::parse(&postgres.url(), Path::new("/")).unwrap();
     let mut replicas = Vec::new();
     for _ in 0..REPLICAS {
@@ -31,9 +40,9 @@ async fn replicas(postgres: &Postgres, rate: Rate) -> Vec<RouteLimits> {
             routes: None,
             servers: None,
             tools: None,
-            rate: Some(rate),
+            rate,
             concurrent: None,
-            result_bytes: None,
+            result_bytes: bytes,
         };
         limiter.follow(&LimitingPlan { limits: vec![limit], loops: None });
         replicas.push(limiter.of_route("main").unwrap());
@@ -41,13 +50,16 @@ async fn replicas(postgres: &Postgres, rate: Rate) -> Vec<RouteLimits> {
     replicas
 }
 
-async fn passes(limits: &RouteLimits, principal: &Principal) -> bool {
+async fn enter(limits: &RouteLimits, principal: &Principal) -> Result<Entered, CallError> {
     let subject = Subject { principal, client: None, route: "main", server: None, tool: None };
-    let entered = match limits.enter(&subject, Turn::New) {
+    match limits.enter(&subject, Turn::New) {
         Entry::Now(entered) => entered,
         Entry::Later(entered) => entered.await,
-    };
-    entered.is_ok()
+    }
+}
+
+async fn passes(limits: &RouteLimits, principal: &Principal) -> bool {
+    enter(limits, principal).await.is_ok()
 }
 
 /// How many of so many calls pass, all at once, at all of them.
@@ -84,6 +96,22 @@ async fn they_never_allow_more_than_rate_and_burst() {
     // The database's clock ticks in milliseconds.
     let most = 100 + 2000 * (began.elapsed() + Duration::from_millis(2)).as_millis() / 1000;
     assert!(all > 100 && all as u128 <= most, "{all} in {:?}", began.elapsed());
+}
+
+/// What has come at one is known to the others when they are next asked, or when it is little, within a second.
+#[tokio::test]
+async fn bytes_that_come_at_one_count_at_all() {
+    let postgres = Postgres::start();
+    let replicas = replicas_with(&postgres, (None, Some(1_000_000))).await;
+    let (a, b) = (Principal::of("i", "a", None), Principal::of("i", "b", None));
+    let held = enter(&replicas[0], &a).await.unwrap().unwrap();
+    held.count(600_000);
+    assert!(passes(&replicas[0], &a).await, "it has told the others");
+    let held = enter(&replicas[1], &a).await.unwrap().unwrap();
+    held.count(600_000);
+    assert!(!passes(&replicas[1], &a).await);
+    assert!(!passes(&replicas[2], &a).await);
+    assert!(passes(&replicas[2], &b).await);
 }
 
 /// Without the store each allows its part, and no replica refuses everybody.

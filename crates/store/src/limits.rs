@@ -94,7 +94,35 @@ const LEASE: &str = concat!(
     now!()
 );
 
+/// `$1` is who is counted, `$2` what it takes, `$3` for how long it is kept that the next is due, in milliseconds.
+const CHARGE: &str = concat!(
+    "INSERT INTO portolan_limit (name, next_at, given, expires_at) VALUES (CAST($1 AS TEXT), ",
+    now!(),
+    " + CAST($2 AS {integer}), 0, {now} + CAST($2 AS {integer}) / 1000000 + CAST($3 AS {integer})) ",
+    "ON CONFLICT (name) DO UPDATE SET next_at = ",
+    now!(),
+    " + ",
+    ahead!(),
+    " + CAST($2 AS {integer}), expires_at = (",
+    now!(),
+    " + ",
+    ahead!(),
+    " + CAST($2 AS {integer})) / 1000000 + CAST($3 AS {integer}) RETURNING next_at - ",
+    now!()
+);
+
 impl Store {
+    /// Counts something of somebody in any case, by the time that it takes: how far ahead of time the next is then.
+    ///
+    /// # Errors
+    /// When the store is away.
+    pub async fn charge(&self, name: &str, takes: Duration) -> Result<Duration, StoreFault> {
+        let takes = i64::try_from(takes.as_nanos()).unwrap_or(i64::MAX).min(i64::MAX / 8);
+        let mut row = self.one(CHARGE, cells![name, takes, millis(KEEP)]).await?;
+        let ahead = row.as_mut().map_or(Ok(0), Row::integer)?;
+        Ok(Duration::from_nanos(u64::try_from(ahead).unwrap_or(0)))
+    }
+
     /// Takes a few of a rate, as far as there are any. `name` is who is counted. Replicas that ask at once are given them one after
     /// the other.
     ///

@@ -315,6 +315,11 @@ async fn replicas_are_given_no_more_of_a_rate_than_there_is(stand: &Stand) {
     // Others are counted by themselves, and nobody is given more at once than anybody may have.
     assert_eq!(theirs.lease("b", asked(100)).await.unwrap().given, 10);
     assert_eq!(ours.lease("c", asked(1)).await.unwrap(), Leased { given: 1, wait: NO_TIME });
+    // What is counted afterwards is counted whatever it makes.
+    assert_eq!(ours.charge("e", NO_TIME).await.unwrap(), NO_TIME);
+    assert!(ours.charge("e", HOUR).await.unwrap().abs_diff(HOUR) < testkit::PATIENCE);
+    assert!(theirs.charge("e", HOUR).await.unwrap().abs_diff(2 * HOUR) < testkit::PATIENCE);
+    assert!(ours.charge("e", Duration::MAX).await.unwrap() > 1000 * HOUR);
     // Time that has passed is paid back, up to what may come at once.
     let quick = Lease { every: Duration::from_nanos(1), slack: Duration::from_nanos(4), most: 100 };
     assert_eq!(ours.lease("d", quick).await.unwrap().given, 5);
