@@ -1,4 +1,5 @@
--- Rates that replicas share.
+-- Rates that replicas share. There is no index but that of names: what is changed so often is changed in its place only where no
+-- index has it, and what has expired is looked for seldom.
 CREATE TABLE portolan_limit (
   -- Who is counted by which limit: what SHA-256 makes of it.
   name TEXT PRIMARY KEY NOT NULL,
@@ -7,5 +8,4 @@ CREATE TABLE portolan_limit (
   -- What was given to who asked last.
   given {integer} NOT NULL,
   expires_at {integer} NOT NULL
-) {strict};
-CREATE INDEX portolan_limit_expires ON portolan_limit (expires_at)
+) {strict}

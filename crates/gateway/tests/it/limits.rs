@@ -13,6 +13,7 @@ use transport::net::Address;
 
 use crate::ask;
 use crate::doors::{Door, Kind};
+use crate::protected::{Issuer, resource};
 use crate::stand::{Over, Running, Stand};
 
 fn call(client: &Client, id: u64) -> JoinHandle<Reply> {
@@ -303,4 +304,51 @@ async fn a_session_watches_so_many_resources_and_no_more() {
     let all = asking.join_all().await;
     let done = all.iter().filter(|text| json::at(text, &["result"]).is_some()).count();
     assert_eq!(done, MOST_URIS, "{:?}", all.last());
+}
+
+/// One agent has 64 calls against four places of a server when another comes with one: that is the next but one to be served.
+#[tokio::test(start_paused = true)]
+async fn callers_that_wait_for_a_server_take_turns() {
+    let company = Issuer::new("https://id.example");
+    let (mut stand, _server, mut desk) = stand(Persona::modern()).await;
+    let now = stand.clock.now();
+    stand.plan.issuers = vec![company.plan("company")];
+    stand.plan.routes[0].resource = Some(resource(&["company"]));
+    (stand.upstream("up").concurrent_calls, stand.upstream("up").queued_calls) = (4, 1024);
+    let running = stand.start().await;
+    running.gateway.settled().await;
+    testkit::idle().await;
+    let call = |who: &str| {
+        let bearer = format!("Bearer {}", company.token(who, "", now));
+        let body = ask::body("1", "tools/call", &format!(r#""name":"t","arguments":{{"who":"{who}"}}"#));
+        let client = running.client.clone();
+        tokio::spawn(async move {
+            let mut headers = ask::mirrored(&body);
+            headers.push(("authorization", bearer));
+            let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            client.post(&headers, body.as_bytes()).await
+        })
+    };
+    let mut under_way: Vec<_> = (0..64).map(|_| call("noisy")).collect();
+    let mut held = Vec::new();
+    for _ in 0..4 {
+        held.push(desk.asked("tools/call").await);
+    }
+    testkit::idle().await;
+    under_way.push(call("quiet"));
+    testkit::idle().await;
+    let mut served = Vec::new();
+    for asked in held {
+        asked.result("{}").await;
+        let next = desk.asked("tools/call").await;
+        served.push(json::at(next.seen.param("arguments").unwrap(), &["who"]).map(str::to_owned));
+        next.result("{}").await;
+        // That freed another place.
+        let after = desk.asked("tools/call").await;
+        served.push(json::at(after.seen.param("arguments").unwrap(), &["who"]).map(str::to_owned));
+        after.result("{}").await;
+    }
+    let turn = served.iter().position(|who| who.as_deref() == Some("\"quiet\""));
+    assert_eq!(turn, Some(1), "{served:?}");
+    under_way.iter().for_each(JoinHandle::abort);
 }
