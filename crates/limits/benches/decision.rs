@@ -10,11 +10,13 @@ use std::time::Duration;
 
 use auth::Principal;
 use base::bulkhead::Bulkhead;
+use base::error::CallError;
 use base::metrics::Metrics;
 use base::plan::limit::{LimitPlan, LimitingPlan, LoopAction, LoopPlan, Per, Rate};
 use divan::Bencher;
 use futures_util::FutureExt as _;
 use limits::{Entered, Entry, Limiter, Repeated, RouteLimits, Subject, Turn};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 const ARGUMENTS: &str = r#"{"path":"/srv/data/report.txt","amount":42,"to":["a@example.com"],"dry":true,"text":"twenty words or so, as most arguments are"}"#;
 
@@ -137,8 +139,15 @@ fn place(bencher: Bencher<'_, '_>) {
 /// The same by a semaphore of tokio, which the places were before there were turns.
 #[divan::bench]
 fn place_of_a_semaphore(bencher: Bencher<'_, '_>) {
-    let places = Arc::new(tokio::sync::Semaphore::new(256));
-    let held = Arc::clone(&places).try_acquire_owned().unwrap();
-    bencher.bench_local(|| Arc::clone(black_box(&places)).try_acquire_owned().unwrap());
+    let places = Arc::new(Semaphore::new(256));
+    let held = take(&places).now_or_never();
+    bencher.bench_local(|| take(black_box(&places)).now_or_never().unwrap().unwrap());
     drop(held);
+}
+
+async fn take(places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, CallError> {
+    if let Ok(place) = Arc::clone(places).try_acquire_owned() {
+        return Ok(place);
+    }
+    Arc::clone(places).acquire_owned().await.map_err(|_closed| CallError::Draining)
 }

@@ -106,17 +106,19 @@ fn canonical(arguments: &str) -> Cow<'_, str> {
 
 /// A JSON value without the blanks outside of its texts.
 fn push_dense(value: &str, text: &mut String) {
-    let (mut in_text, mut escaped) = (false, false);
-    for c in value.chars() {
+    let (mut in_text, mut escaped, mut from) = (false, false, 0);
+    // All that counts is ASCII, so that what lies between is whole.
+    for (at, byte) in value.bytes().enumerate() {
         if in_text {
-            (in_text, escaped) = (escaped || c != '"', !escaped && c == '\\');
-        } else if matches!(c, ' ' | '\t' | '\n' | '\r') {
-            continue;
+            (in_text, escaped) = (escaped || byte != b'"', !escaped && byte == b'\\');
+        } else if matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
+            text.push_str(value.get(from..at).unwrap_or_default());
+            from = at + 1;
         } else {
-            in_text = c == '"';
+            in_text = byte == b'"';
         }
-        text.push(c);
     }
+    text.push_str(value.get(from..).unwrap_or_default());
 }
 
 #[cfg(test)]
