@@ -51,14 +51,32 @@ macro_rules! ahead {
     };
 }
 
+/// The same of a rate, of which it is never further than all that may come at once: where it is, the database's clock was set
+/// back, and nobody is to wait until it is as late again. (Who has waited for another asks at an earlier time than was counted by,
+/// which is no more than a moment.)
+macro_rules! early {
+    () => {
+        concat!(
+            "(CASE WHEN portolan_limit.next_at <= ",
+            now!(),
+            " THEN 0 WHEN portolan_limit.next_at - ",
+            now!(),
+            " > CAST($3 AS {integer}) + CAST($2 AS {integer}) + 1000000000",
+            " THEN CAST($3 AS {integer}) + CAST($2 AS {integer}) ELSE portolan_limit.next_at - ",
+            now!(),
+            " END)"
+        )
+    };
+}
+
 /// How many there are for somebody who is known, from 0 on, and may be more than are wanted.
 macro_rules! left {
     () => {
         concat!(
             "(CASE WHEN ",
-            ahead!(),
+            early!(),
             " > CAST($3 AS {integer}) THEN 0 ELSE (CAST($3 AS {integer}) - ",
-            ahead!(),
+            early!(),
             ") / CAST($2 AS {integer}) + 1 END)"
         )
     };
@@ -85,12 +103,14 @@ const LEASE: &str = concat!(
     "ON CONFLICT (name) DO UPDATE SET next_at = ",
     now!(),
     " + ",
-    ahead!(),
+    early!(),
     " + ",
     given!(),
     " * CAST($2 AS {integer}), given = ",
     given!(),
-    ", expires_at = excluded.expires_at RETURNING given, next_at - ",
+    // It stands in an index, which is not written each time: a row is kept for half of `KEEP` longer at least.
+    ", expires_at = CASE WHEN excluded.expires_at > portolan_limit.expires_at + 30000 THEN excluded.expires_at ",
+    "ELSE portolan_limit.expires_at END RETURNING given, next_at - ",
     now!()
 );
 

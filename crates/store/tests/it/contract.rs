@@ -320,6 +320,13 @@ async fn replicas_are_given_no_more_of_a_rate_than_there_is(stand: &Stand) {
     assert!(ours.charge("e", HOUR).await.unwrap().abs_diff(HOUR) < testkit::PATIENCE);
     assert!(theirs.charge("e", HOUR).await.unwrap().abs_diff(2 * HOUR) < testkit::PATIENCE);
     assert!(ours.charge("e", Duration::MAX).await.unwrap() > 1000 * HOUR);
+    // A clock that was set back, or a rate that was another, keeps nobody waiting for longer than what there is at once takes.
+    let slow = Lease { every: 24 * HOUR, slack: 240 * HOUR, most: 11 };
+    assert_eq!(ours.lease("f", slow).await.unwrap().given, 11);
+    let fast = Lease { every: Duration::from_secs(60), slack: Duration::from_secs(60), most: 1 };
+    let Leased { given, wait } = theirs.lease("f", fast).await.unwrap();
+    assert_eq!(given, 0);
+    assert!(wait <= Duration::from_secs(60), "{wait:?}");
     // Time that has passed is paid back, up to what may come at once.
     let quick = Lease { every: Duration::from_nanos(1), slack: Duration::from_nanos(4), most: 100 };
     assert_eq!(ours.lease("d", quick).await.unwrap().given, 5);
