@@ -22,6 +22,10 @@ impl Lowering<'_, '_> {
         let mut limits = Vec::new();
         for Entry { name, value } in config.limit.iter().flat_map(|given| &given.value.0) {
             self.name("a limit", name);
+            if name.value == "loops" || name.value.starts_with("policy ") {
+                let text = format!("{:?} is what refusals call something else", name.value);
+                self.findings.error(name.span, text).help("call the limit something else");
+            }
             let Some(At { value: given, .. }) = value else { continue };
             limits.extend(self.limit(name, given, config, routes));
         }

@@ -89,3 +89,13 @@ action = \"stop\"
 fn who_counts_by_callers_that_nobody_knows_is_told() {
     assert_snapshot!(check(&format!("{SERVER}[limit.each]\nper = [\"principal\"]\nrate = \"1/s\"\n")));
 }
+
+/// A refusal names what refuses, and must not name two things by one name.
+#[test]
+fn names_that_refusals_have_for_something_else_are_refused() {
+    for name in ["loops", "\"policy trial\""] {
+        let text = check(&format!("{SERVER}[limit.{name}]\nconcurrent = 1\n"));
+        assert!(text.contains("is what refusals call something else"), "{text}");
+    }
+    usable(&format!("{SERVER}[limit.loop]\nconcurrent = 1\n"));
+}
