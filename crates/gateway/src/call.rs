@@ -9,16 +9,17 @@ use std::sync::Arc;
 use base::error::CallError;
 use catalog::caller::Caller;
 use catalog::changes::subscription::Subscription;
-use limits::Entry;
+use limits::{Entry, Held};
 use mcp::call::Call;
 use mcp::listen::Filter;
 use mcp::method::{Kind, Method, Reach};
 use mcp::reject::Reject;
 use mcp::version::Era;
 
-use crate::forward::edit::Edit;
+use crate::forward::edit::{self, Edit};
 use crate::forward::filter::Answered;
 use crate::forward::record::CallRecord;
+use crate::forward::round;
 use crate::outcome::Outcome;
 use crate::route::Route;
 
@@ -45,7 +46,9 @@ impl Route {
         caller: &Arc<Caller>,
         record: &mut CallRecord,
     ) -> Result<Outcome, CallError> {
-        let counted = match self.limiting.as_ref().map(|limiting| limiting.enter(&call, caller)) {
+        let mut counted = match self.limiting.as_ref().map(|limiting| {
+            limiting.enter(&call, caller, || self.suspended.goes_on(&self.name, &call, caller, &self.world))
+        }) {
             None => None,
             Some(Entry::Now(counted)) => counted?,
             Some(Entry::Later(counted)) => counted.await?,
@@ -60,19 +63,37 @@ impl Route {
         }
         let target = self.locate(&call, caller).await?;
         record.goes_to(target.member.upstream.label());
-        let mut admitted = self.filters.admit(&call, caller, &target).await?;
-        admitted.edits.extend(counted.map(|counted| counted as Box<dyn Edit>));
+        let admitted = self.filters.admit(&call, caller, &target).await;
+        let mut admitted = admitted.inspect_err(|error| not_counted(error, counted.as_deref_mut()))?;
         if matches!(admitted.answer.as_deref(), Some(Answered::Own(_) | Answered::Rounds(_))) {
             // We answer instead of its target: the gate is asked as if it were sent.
-            self.sender.permit(&call, &target, caller)?;
+            let permit = self.sender.permit(&call, &target, caller);
+            permit.inspect_err(|error| edit::not_sent(error, &mut admitted.edits))?;
         }
         let answer = match admitted.answer.take().map(|answer| *answer) {
-            None => self.sender.send(admitted.call.as_deref().unwrap_or(&call), caller, &target).await?,
+            None => {
+                let sent = (admitted.call.as_deref().unwrap_or(&call), &*call);
+                let answer = self.sender.send(sent, caller, &target).await;
+                answer.inspect_err(|error| {
+                    edit::not_sent(error, &mut admitted.edits);
+                    not_counted(error, counted.as_deref_mut());
+                })?
+            }
             Some(Answered::Server(answer)) => answer,
-            Some(Answered::Own(message)) => return Ok(Outcome::Own(message)),
+            Some(Answered::Own(message)) => {
+                let bytes = message.bytes().len();
+                admitted.edits.extend(counted.map(|counted| counted as Box<dyn Edit>));
+                admitted.edits.iter_mut().for_each(|edit| edit.arrived(bytes));
+                return Ok(Outcome::Own(message));
+            }
+            // It was counted when it was begun.
             Some(Answered::Resumed(relay)) => return Ok(Outcome::Relay(relay)),
-            Some(Answered::Rounds(rounds)) => return Ok(Outcome::Rounds(rounds, None)),
+            Some(Answered::Rounds(rounds)) => {
+                admitted.edits.extend(counted.map(|counted| counted as Box<dyn Edit>));
+                return Ok(Outcome::Rounds(round::with_edits(rounds, admitted.edits), None));
+            }
         };
+        admitted.edits.extend(counted.map(|counted| counted as Box<dyn Edit>));
         Ok(Outcome::Relay(self.sender.relay(answer, (call, admitted), caller, &target)))
     }
 
@@ -106,6 +127,13 @@ impl Route {
         let whose = (caller.whose(), caller.era());
         let subscription = Box::pin(Subscription::open(&self.changes, wanted, whose)).await?;
         Ok(Outcome::Listen(Box::new(subscription.for_stream(call.id().clone()))))
+    }
+}
+
+/// Another limit than those by its caller refuses a call: it costs nothing of them.
+fn not_counted(error: &CallError, counted: Option<&mut Held>) {
+    if let (CallError::RateLimited(_), Some(counted)) = (error, counted) {
+        counted.give_back();
     }
 }
 

@@ -23,8 +23,8 @@ pub(crate) struct Lease {
 /// What a lease says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Leased {
-    /// One was spent.
-    Spent,
+    /// One was spent, of those that are good until then.
+    Spent(Nanos),
     /// There are none for so long.
     None(Nanos),
     /// The store knows.
@@ -40,14 +40,14 @@ impl Lease {
     pub(crate) fn spend(&mut self, now: Nanos) -> Leased {
         if self.tokens > 0 && self.until > now {
             self.tokens -= 1;
-            return Leased::Spent;
+            return Leased::Spent(self.until);
         }
         if self.none_until > now { Leased::None(self.none_until - now) } else { Leased::Ask }
     }
 
-    /// One that was spent is not needed.
-    pub(crate) fn give_back(&mut self) {
-        self.tokens += 1;
+    /// One that was spent is not needed. It is lost if it was of an earlier lease.
+    pub(crate) fn give_back(&mut self, until: Nanos) {
+        self.tokens += u64::from(self.until == until);
     }
 
     /// The store has given so many, or none for so long.
@@ -78,11 +78,15 @@ mod tests {
         let mut lease = Lease::default();
         assert_eq!(lease.spend(5), Leased::Ask);
         lease.put((2, 0), 5);
-        assert_eq!(lease.spend(6), Leased::Spent);
+        assert_eq!(lease.spend(6), Leased::Spent(5 + GOOD));
         assert_eq!(lease.spend(5 + GOOD), Leased::Ask);
         lease.put((1, 0), 10);
-        assert_eq!(lease.spend(11), Leased::Spent);
+        assert_eq!(lease.spend(11), Leased::Spent(10 + GOOD));
         assert_eq!(lease.spend(12), Leased::Ask);
+        lease.give_back(5 + GOOD);
+        assert_eq!(lease.spend(12), Leased::Ask, "it was of an earlier one");
+        lease.give_back(10 + GOOD);
+        assert_eq!(lease.spend(12), Leased::Spent(10 + GOOD));
         lease.put((0, 100), 20);
         assert_eq!(lease.spend(30), Leased::None(90));
         assert_eq!(lease.spend(120), Leased::Ask);

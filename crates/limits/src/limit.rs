@@ -27,24 +27,40 @@ pub(crate) struct Limit {
     pub(crate) tallies: Tallies,
     /// Where its rate is counted that replicas share.
     pub(crate) shared: Option<Arc<Shared>>,
+    /// All of it that says what is counted, and how fast.
+    what: String,
 }
 
 /// What a limit says of a call.
 #[derive(Debug)]
 pub(crate) enum Said {
     /// It may go on.
-    Within,
+    Within(Charged),
     /// Not now.
     Not(Box<Limited>),
     /// The store is to be asked.
     Ask,
 }
 
+/// Where a call was counted that a limit has a rate for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Charged {
+    /// Nowhere.
+    Nowhere,
+    /// In this process.
+    Here(Pace),
+    /// In the store: of a lease that is good until then.
+    There(Nanos),
+}
+
 impl Limit {
-    pub(crate) fn new(plan: LimitPlan, shared: Option<Arc<Shared>>) -> Self {
+    /// `kind` tells those of one name apart that stand in different places.
+    pub(crate) fn new(kind: &str, plan: LimitPlan, shared: Option<Arc<Shared>>) -> Self {
+        let LimitPlan { per, routes, servers, tools, rate, result_bytes, .. } = &plan;
+        let what = format!("{kind} {rate:?} {per:?} {routes:?} {servers:?} {tools:?} {result_bytes:?}");
         let (pace, quota) = (plan.rate.map(Pace::new), plan.result_bytes.map(Quota::new));
         let shared = shared.filter(|_| pace.is_some() || quota.is_some());
-        Self { plan, pace, quota, tallies: Tallies::default(), shared }
+        Self { plan, pace, quota, tallies: Tallies::default(), shared, what }
     }
 
     pub(crate) fn pace(&self) -> Option<Pace> {
@@ -72,11 +88,12 @@ impl Limit {
         keys.of(&self.parts(subject))
     }
 
-    /// The same for all replicas.
+    /// The same for all replicas. Whatever else is counted has another, a limit that was changed for one: what the store says of
+    /// that means nothing at another rate.
     pub(crate) fn name(&self, subject: &Subject<'_>) -> Digest {
         let parts = self.parts(subject).map(|part| (part.is_some(), part.unwrap_or_default()));
         let parts = parts.flat_map(|(is_there, part)| [if is_there { &b"+"[..] } else { b"-" }, part]);
-        Digest::of(std::iter::once(self.plan.name.as_bytes()).chain(parts))
+        Digest::of([self.plan.name.as_bytes(), self.what.as_bytes()].into_iter().chain(parts))
     }
 
     /// Whether anything of a call is to be counted at its end.
@@ -107,20 +124,24 @@ impl Limit {
             let said = match self.pace {
                 _ if has_news => Said::Ask,
                 Some(pace) if self.shared.is_none() => match pace.take(&mut tally.next, now) {
-                    Ok(_) => Said::Within,
+                    Ok(_) => Said::Within(Charged::Here(pace)),
                     Err(wait) => Said::Not(Box::new(self.too_fast(wait))),
                 },
-                Some(_) => match tally.lease.get_or_insert_with(Box::default).spend(now) {
-                    Leased::Spent => Said::Within,
-                    Leased::None(wait) => Said::Not(Box::new(self.too_fast(wait))),
-                    Leased::Ask => Said::Ask,
-                },
-                None => Said::Within,
+                Some(_) => self.leased(tally.lease.get_or_insert_with(Box::default).spend(now)),
+                None => Said::Within(Charged::Nowhere),
             };
             tally.running += usize::from(self.holds() && !matches!(said, Said::Not(_)));
             said
         });
-        counted.unwrap_or(Said::Within)
+        counted.unwrap_or(Said::Within(Charged::Nowhere))
+    }
+
+    fn leased(&self, leased: Leased) -> Said {
+        match leased {
+            Leased::Spent(until) => Said::Within(Charged::There(until)),
+            Leased::None(wait) => Said::Not(Box::new(self.too_fast(wait))),
+            Leased::Ask => Said::Ask,
+        }
     }
 
     /// Whether replicas are to be told how many bytes have come here, and to say how many have come elsewhere.
@@ -138,6 +159,14 @@ impl Limit {
                 quota.takes(std::mem::take(&mut tally.unsaid))
             })
         })?
+    }
+
+    /// Whether bytes are left, as far as is known here.
+    pub(crate) fn has_bytes(&self, key: Key, now: Nanos) -> Result<(), Box<Limited>> {
+        match self.quota.and_then(|_| self.tallies.of(key, now, |tally| Quota::check(tally.bytes, now))) {
+            Some(Err(wait)) => Err(Box::new(self.too_many_bytes(wait))),
+            _ => Ok(()),
+        }
     }
 
     /// How far ahead of time the next bytes are, here and elsewhere.
@@ -161,26 +190,27 @@ impl Limit {
     }
 
     /// The store has given so many, or none for so long; one of them is spent.
-    pub(crate) fn put(&self, key: Key, now: Nanos, given: (u64, Nanos)) -> Result<(), Box<Limited>> {
+    pub(crate) fn put(&self, key: Key, now: Nanos, given: (u64, Nanos)) -> Said {
         let said = self.tallies.of(key, now, |tally| {
             let lease = tally.lease.get_or_insert_with(Box::default);
             lease.put(given, now);
             lease.spend(now)
         });
-        match said {
-            Some(Leased::None(wait)) => Err(Box::new(self.too_fast(wait))),
-            _ => Ok(()),
+        match said.map(|leased| self.leased(leased)) {
+            None | Some(Said::Ask) => Said::Within(Charged::Nowhere),
+            Some(said) => said,
         }
     }
 
     /// The store is away: a share of the rate is counted here.
-    pub(crate) fn alone(&self, key: Key, now: Nanos, replicas: usize) -> Result<(), Box<Limited>> {
-        let Some(pace) = self.pace else { return Ok(()) };
+    pub(crate) fn alone(&self, key: Key, now: Nanos, replicas: usize) -> Said {
+        let Some(pace) = self.pace else { return Said::Within(Charged::Nowhere) };
         let pace = pace.shared_by(replicas);
         let taken = self.tallies.of(key, now, |tally| pace.take(&mut tally.next, now));
         match taken {
-            Some(Err(wait)) => Err(Box::new(self.too_fast(wait))),
-            _ => Ok(()),
+            Some(Err(wait)) => Said::Not(Box::new(self.too_fast(wait))),
+            Some(Ok(_)) => Said::Within(Charged::Here(pace)),
+            None => Said::Within(Charged::Nowhere),
         }
     }
 
@@ -193,19 +223,15 @@ impl Limit {
     pub(crate) fn spend(&self, key: Key, now: Nanos) -> Said {
         let lease =
             self.tallies.of(key, now, |tally| tally.lease.get_or_insert_with(Box::default).spend(now));
-        match lease {
-            Some(Leased::Ask) => Said::Ask,
-            Some(Leased::None(wait)) => Said::Not(Box::new(self.too_fast(wait))),
-            Some(Leased::Spent) | None => Said::Within,
-        }
+        lease.map_or(Said::Within(Charged::Nowhere), |leased| self.leased(leased))
     }
 
-    /// A call that was counted is not made: another limit refuses it.
-    pub(crate) fn give_back(&self, key: Key) {
-        self.tallies.of_known(key, |tally| match (self.pace, &mut tally.lease) {
-            (Some(_), Some(lease)) if self.shared.is_some() => lease.give_back(),
-            (Some(pace), _) => pace.give_back(&mut tally.next),
-            (None, _) => {}
+    /// A call that was counted is not made.
+    pub(crate) fn give_back(&self, key: Key, charged: Charged) {
+        self.tallies.of_known(key, |tally| match (charged, &mut tally.lease) {
+            (Charged::Here(pace), _) => pace.give_back(&mut tally.next),
+            (Charged::There(until), Some(lease)) => lease.give_back(until),
+            (Charged::There(_), None) | (Charged::Nowhere, _) => {}
         });
     }
 

@@ -16,7 +16,7 @@ use smallvec::SmallVec;
 use tokio::time::{Instant, sleep_until};
 
 use crate::key::{Key, Keys, Subject};
-use crate::limit::{Limit, Said};
+use crate::limit::{Charged, Limit, Said};
 use crate::loops::{Loops, Repeated};
 use crate::pace::{Nanos, nanos};
 use crate::replicas::Shared;
@@ -82,11 +82,6 @@ pub enum Entry<'a> {
     Later(BoxFuture<'a, Result<Entered, CallError>>),
 }
 
-impl Entry<'_> {
-    /// It waits for nobody, and nothing of it is counted.
-    pub const FREE: Self = Self::Now(Ok(None));
-}
-
 impl std::fmt::Debug for Entry<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
@@ -101,10 +96,30 @@ impl std::fmt::Debug for Entry<'_> {
 pub struct Held {
     counts: Arc<Counts>,
     of: SmallVec<[(Arc<Limit>, Key); 2]>,
+    taken: SmallVec<[Taken; 2]>,
     is_suspended: bool,
 }
 
+/// What has counted a call, and takes it back if the call is not made.
+#[derive(Debug)]
+enum Taken {
+    /// By a limit.
+    Of(Arc<Limit>, Key, Charged),
+    /// As one that may be the same as others.
+    Repeated(Arc<Loops>, Key),
+}
+
 impl Held {
+    /// The call is not made, and no fault of its client's: it costs nothing of any rate.
+    pub fn give_back(&mut self) {
+        for taken in self.taken.drain(..) {
+            match taken {
+                Taken::Of(limit, key, charged) => limit.give_back(key, charged),
+                Taken::Repeated(loops, key) => loops.give_back(key),
+            }
+        }
+    }
+
     /// Its result has so many bytes.
     pub fn count(&self, bytes: usize) {
         let now = self.counts.now();
@@ -173,7 +188,7 @@ impl Limiter {
         current.allowances = before.allowances;
         let limit = |plan: &LimitPlan| {
             let known = before.limits.iter().find(|limit| limit.plan == *plan);
-            let new = || Arc::new(Limit::new(plan.clone(), self.counts.shared.clone()));
+            let new = || Arc::new(Limit::new("limit", plan.clone(), self.counts.shared.clone()));
             known.map_or_else(new, Arc::clone)
         };
         current.limits = plan.limits.iter().map(limit).collect();
@@ -199,10 +214,10 @@ impl Limiter {
             let limit = self.of_allowance(allowance);
             let key = limit.key(&counts.keys, &subject);
             let limited = match limit.enter(key, counts.now(), counts.replicas()) {
-                Said::Within => return Ok(()),
+                Said::Within(_) => return Ok(()),
                 Said::Not(limited) => limited,
                 Said::Ask => match ask(counts, &limit, key, limit.name(&subject)).await {
-                    Ok(()) => return Ok(()),
+                    Ok(_) => return Ok(()),
                     Err(limited) => limited,
                 },
             };
@@ -234,7 +249,7 @@ impl Limiter {
             concurrent: None,
             result_bytes: None,
         };
-        let limit = Arc::new(Limit::new(plan, self.counts.shared.clone()));
+        let limit = Arc::new(Limit::new("policy", plan, self.counts.shared.clone()));
         current.allowances.insert(name, Arc::clone(&limit));
         limit
     }
@@ -260,7 +275,7 @@ impl RouteLimits {
     /// Counts a call of which it is known who makes it.
     #[must_use]
     pub fn enter(&self, subject: &Subject<'_>, turn: Turn) -> Entry<'static> {
-        self.enter_all(self.by_caller.iter(), subject, turn)
+        self.enter_all(&self.by_caller, (subject, turn), Entering::new(&self.counts))
     }
 
     /// Counts a call of which it is known where it goes, too; of a tool's call, what it repeats. It waits if that makes it slow.
@@ -271,55 +286,37 @@ impl RouteLimits {
         repeated: Option<Repeated<'a>>,
         turn: Turn,
     ) -> Entry<'a> {
-        self.enter_slowly(self.by_target.iter(), (subject, repeated), turn)
-    }
-
-    /// The same for a call that was not counted by who makes it.
-    #[must_use]
-    pub fn enter_late<'a>(
-        &'a self,
-        subject: Subject<'a>,
-        repeated: Option<Repeated<'a>>,
-        turn: Turn,
-    ) -> Entry<'a> {
-        self.enter_slowly(self.by_caller.iter().chain(self.by_target.iter()), (subject, repeated), turn)
-    }
-
-    fn enter_slowly<'a>(
-        &'a self,
-        limits: impl Iterator<Item = &'a Arc<Limit>> + Send + 'a,
-        (subject, repeated): (Subject<'a>, Option<Repeated<'a>>),
-        turn: Turn,
-    ) -> Entry<'a> {
+        let mut entering = Entering::new(&self.counts);
         let (Some(loops), Some(repeated)) = (&self.loops, repeated.filter(|_| turn == Turn::New)) else {
-            return self.enter_all(limits, &subject, turn);
+            return self.enter_all(&self.by_target, (&subject, turn), entering);
         };
         let key = Loops::key(&self.counts.keys, &subject, repeated);
-        match loops.enter(key, self.counts.now()) {
-            Ok(wait) if wait.is_zero() => self.enter_all(limits, &subject, turn),
-            Ok(wait) => {
-                let until = Instant::now() + wait;
-                Entry::Later(Box::pin(async move {
-                    sleep_until(until).await;
-                    match self.enter_all(limits, &subject, turn) {
-                        Entry::Now(entered) => entered,
-                        Entry::Later(entered) => entered.await,
-                    }
-                }))
-            }
-            Err(limited) => Entry::Now(Err(self.counts.refused(limited))),
+        let wait = match loops.enter(key, self.counts.now()) {
+            Ok(wait) => wait,
+            Err(limited) => return Entry::Now(Err(self.counts.refused(limited))),
+        };
+        entering.held.taken.push(Taken::Repeated(Arc::clone(loops), key));
+        if wait.is_zero() {
+            return self.enter_all(&self.by_target, (&subject, turn), entering);
         }
+        let until = Instant::now() + wait;
+        Entry::Later(Box::pin(async move {
+            sleep_until(until).await;
+            match self.enter_all(&self.by_target, (&subject, turn), entering) {
+                Entry::Now(entered) => entered,
+                Entry::Later(entered) => entered.await,
+            }
+        }))
     }
 
-    fn enter_all<'l>(
+    fn enter_all(
         &self,
-        limits: impl Iterator<Item = &'l Arc<Limit>>,
-        subject: &Subject<'_>,
-        turn: Turn,
+        limits: &[Arc<Limit>],
+        (subject, turn): (&Subject<'_>, Turn),
+        mut entering: Entering,
     ) -> Entry<'static> {
         let (now, replicas) = (self.counts.now(), self.counts.replicas());
-        let mut entering = Entering::new(&self.counts);
-        for limit in limits.filter(|limit| limit.concerns(subject)) {
+        for limit in limits.iter().filter(|limit| limit.concerns(subject)) {
             let key = limit.key(&self.counts.keys, subject);
             if turn == Turn::Again {
                 limit.go_on(key, now);
@@ -327,8 +324,8 @@ impl RouteLimits {
                 continue;
             }
             match limit.enter(key, now, replicas) {
-                Said::Within => entering.passed(limit, key),
-                Said::Not(limited) => return Entry::Now(Err(entering.refused(limited))),
+                Said::Within(charged) => entering.passed(limit, key, charged),
+                Said::Not(limited) => return Entry::Now(Err(self.counts.refused(limited))),
                 Said::Ask => {
                     entering.hold(limit, key);
                     entering.to_ask.push((Arc::clone(limit), key, limit.name(subject)));
@@ -339,19 +336,18 @@ impl RouteLimits {
     }
 }
 
-/// A call that is being counted.
+/// A call that is being counted. Dropped before it has entered, it is not made.
 struct Entering {
     held: Held,
-    /// Those that have counted it, and take it back when another refuses it.
-    passed: SmallVec<[(Arc<Limit>, Key); 2]>,
     /// Those that the store counts.
     to_ask: Vec<(Arc<Limit>, Key, Digest)>,
 }
 
 impl Entering {
     fn new(counts: &Arc<Counts>) -> Self {
-        let held = Held { counts: Arc::clone(counts), of: SmallVec::new(), is_suspended: false };
-        Self { held, passed: SmallVec::new(), to_ask: Vec::new() }
+        let counts = Arc::clone(counts);
+        let held = Held { counts, of: SmallVec::new(), taken: SmallVec::new(), is_suspended: false };
+        Self { held, to_ask: Vec::new() }
     }
 
     fn hold(&mut self, limit: &Arc<Limit>, key: Key) {
@@ -360,28 +356,32 @@ impl Entering {
         }
     }
 
-    fn passed(&mut self, limit: &Arc<Limit>, key: Key) {
+    fn passed(&mut self, limit: &Arc<Limit>, key: Key, charged: Charged) {
         self.hold(limit, key);
-        self.passed.push((Arc::clone(limit), key));
+        self.took(limit, key, charged);
     }
 
-    fn refused(&self, limited: Box<Limited>) -> CallError {
-        for (limit, key) in &self.passed {
-            limit.give_back(*key);
+    fn took(&mut self, limit: &Arc<Limit>, key: Key, charged: Charged) {
+        if !matches!(charged, Charged::Nowhere) {
+            self.held.taken.push(Taken::Of(Arc::clone(limit), key, charged));
         }
-        self.held.counts.refused(limited)
     }
 
-    fn entered(self) -> Entered {
-        (!self.held.of.is_empty()).then(|| Box::new(self.held))
+    fn entered(mut self) -> Entered {
+        if self.held.of.is_empty() && self.held.taken.is_empty() {
+            return None;
+        }
+        let Held { counts, of, taken, is_suspended } = &mut self.held;
+        let (of, taken) = (std::mem::take(of), std::mem::take(taken));
+        Some(Box::new(Held { counts: Arc::clone(counts), of, taken, is_suspended: *is_suspended }))
     }
 
     fn later(mut self) -> Entry<'static> {
         Entry::Later(Box::pin(async move {
             for (limit, key, name) in std::mem::take(&mut self.to_ask) {
                 match ask(&self.held.counts, &limit, key, name).await {
-                    Ok(()) => self.passed.push((limit, key)),
-                    Err(limited) => return Err(self.refused(limited)),
+                    Ok(charged) => self.took(&limit, key, charged),
+                    Err(limited) => return Err(self.held.counts.refused(limited)),
                 }
             }
             Ok(self.entered())
@@ -389,25 +389,49 @@ impl Entering {
     }
 }
 
+impl Drop for Entering {
+    fn drop(&mut self) {
+        self.held.give_back();
+    }
+}
+
 /// Asks the store, one at a time for each who is counted: what it gives is for all who wait here. Cancel safe.
-async fn ask(counts: &Arc<Counts>, limit: &Arc<Limit>, key: Key, name: Digest) -> Result<(), Box<Limited>> {
-    let Some(shared) = &limit.shared else { return Ok(()) };
-    let Some(asking) = limit.asking(key, counts.now()) else { return Ok(()) };
+async fn ask(
+    counts: &Arc<Counts>,
+    limit: &Arc<Limit>,
+    key: Key,
+    name: Digest,
+) -> Result<Charged, Box<Limited>> {
+    let Some(shared) = &limit.shared else { return Ok(Charged::Nowhere) };
+    if shared.is_away(counts.now()) {
+        // Who looks whether it is there again may stand in the queue: nobody waits for that.
+        limit.has_bytes(key, counts.now())?;
+        return charged(limit.alone(key, counts.now(), shared.replicas()));
+    }
+    let Some(asking) = limit.asking(key, counts.now()) else { return Ok(Charged::Nowhere) };
     let _turn = asking.lock().await;
-    if let Some(takes) = limit.news(key, counts.now())
-        && let Some(ahead) = shared.charge(name, takes, counts.now()).await
-    {
-        limit.heard(key, counts.now(), ahead)?;
+    if let Some(takes) = limit.news(key, counts.now()) {
+        match shared.charge(name, takes, counts.now()).await {
+            Some(ahead) => limit.heard(key, counts.now(), ahead)?,
+            None => limit.has_bytes(key, counts.now())?,
+        }
     }
-    let Some(pace) = limit.pace() else { return Ok(()) };
+    let Some(pace) = limit.pace() else { return Ok(Charged::Nowhere) };
     match limit.spend(key, counts.now()) {
-        Said::Within => return Ok(()),
-        Said::Not(limited) => return Err(limited),
         Said::Ask => {}
+        said => return charged(said),
     }
-    match shared.lease(name, pace, counts.now()).await {
+    charged(match shared.lease(name, pace, counts.now()).await {
         Some(given) => limit.put(key, counts.now(), given),
         None => limit.alone(key, counts.now(), shared.replicas()),
+    })
+}
+
+fn charged(said: Said) -> Result<Charged, Box<Limited>> {
+    match said {
+        Said::Within(charged) => Ok(charged),
+        Said::Not(limited) => Err(limited),
+        Said::Ask => Ok(Charged::Nowhere),
     }
 }
 

@@ -73,6 +73,11 @@ impl Loops {
         wait.unwrap_or(Ok(0)).map(Duration::from_nanos).map_err(|wait| Box::new(self.limited(wait)))
     }
 
+    /// A call that was counted is not made.
+    pub(crate) fn give_back(&self, key: Key) {
+        self.tallies.of_known(key, |tally| self.pace.give_back(&mut tally.next));
+    }
+
     fn limited(&self, wait: Nanos) -> Limited {
         let LoopPlan { calls, within, .. } = self.plan;
         Limited {

@@ -114,6 +114,19 @@ async fn bytes_that_come_at_one_count_at_all() {
     assert!(passes(&replicas[2], &b).await);
 }
 
+/// Who has used up a limit that is changed is not held to what it was.
+#[tokio::test]
+async fn a_limit_that_is_changed_begins_anew() {
+    let postgres = Postgres::start();
+    let hour = Duration::from_secs(3600);
+    let before = replicas(&postgres, Rate { times: 3, within: hour, burst: 3 }).await;
+    let a = Principal::of("i", "a", None);
+    assert_eq!(passed(&before, &a, 20).await, 3);
+    let after = replicas(&postgres, Rate { times: 4, within: hour, burst: 4 }).await;
+    assert_eq!(passed(&after, &a, 20).await, 4);
+    assert_eq!(passed(&before, &a, 20).await, 0, "and the other one is still the other one");
+}
+
 /// Without the store each allows its part, and no replica refuses everybody.
 #[tokio::test]
 async fn without_the_store_each_allows_its_part() {

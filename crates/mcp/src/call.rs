@@ -162,13 +162,16 @@ impl Call {
         self.params.continues
     }
 
-    /// Whether it is one of ours: a client's call, to be sent again with what the client has answered. No client can make one.
+    /// Whether it was marked by [`Self::again`].
     #[must_use]
     pub fn is_again(&self) -> bool {
         self.again
     }
 
-    pub(crate) fn again(self) -> Self {
+    /// Marks a call that we make again ourselves, with what its client has answered to requests. It was counted before, so no client may
+    /// come to make one.
+    #[must_use]
+    pub fn again(self) -> Self {
         Self { again: true, ..self }
     }
 

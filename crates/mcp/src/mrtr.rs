@@ -396,7 +396,7 @@ pub fn again(call: &Call, responses: &[(String, String)], state: Option<&str>) -
         let comma = if empty { "" } else { "," };
         patch.insert(at.start + 1, format!("{members}{comma}").as_bytes());
     }
-    crate::inbound::legacy(reread(&patch, &message)?, call.client().clone()).map(Call::again)
+    crate::inbound::legacy(reread(&patch, &message)?, call.client().clone())
 }
 
 /// Whether a member of params is about input that was asked for.

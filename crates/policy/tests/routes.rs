@@ -384,6 +384,23 @@ async fn a_policy_says_how_often() {
     }
 }
 
+/// Whoever says that a call is a retry makes it as often as others, and no oftener.
+#[tokio::test(start_paused = true)]
+async fn a_retry_is_limited_by_its_policy_as_any_call() {
+    let text = r#"@id("some") @limit("2/min") permit (principal, action == Mcp::Action::"call", resource);"#;
+    for members in [r#","inputResponses":{}"#, r#","inputResponses":{"a":{}}"#] {
+        let (running, servers) = behind(&["a"], decider(text, (true, false))).await;
+        let mut door = Door::open(Kind::ModernHttp, &running).await;
+        let params = format!(r#""name":"pay","arguments":{{}}{members}"#);
+        let mut refused = 0;
+        for _ in 0..5 {
+            let text = answer(&mut door, "tools/call", &params).await;
+            refused += usize::from(json::at(&text, &["error", "code"]) == Some("-31430"));
+        }
+        assert_eq!((refused, servers[0].seen_of("tools/call").len()), (3, 2), "{members}");
+    }
+}
+
 /// Who only tries policies out limits nothing.
 #[tokio::test(start_paused = true)]
 async fn policies_that_only_observe_limit_nothing() {

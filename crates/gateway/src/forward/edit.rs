@@ -16,6 +16,14 @@ pub(crate) enum Heard {
     Instead(Message),
 }
 
+/// A call was not sent: what has counted it by its target takes that back, where others are counted with it who may make it, or where
+/// another limit is to blame.
+pub(crate) fn not_sent(error: &CallError, edits: &mut [Box<dyn Edit>]) {
+    if matches!(error, CallError::RateLimited(_) | CallError::Refused(_)) {
+        edits.iter_mut().for_each(|edit| edit.give_back());
+    }
+}
+
 /// A change of an answer. A filter gives it to its call, and it ends with the answer.
 pub(crate) trait Edit: Send + Debug {
     /// A notification of the call.
@@ -43,6 +51,9 @@ pub(crate) trait Edit: Send + Debug {
 
     /// A response of so many bytes has come.
     fn arrived(&mut self, _bytes: usize) {}
+
+    /// The call is not sent, and costs nothing.
+    fn give_back(&mut self) {}
 
     /// The call is left open until its client comes back.
     fn suspend(&mut self) {}

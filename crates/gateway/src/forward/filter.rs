@@ -15,7 +15,7 @@ use mcp::call::Call;
 use mcp::jsonrpc::Message;
 use upstream::Answer;
 
-use super::edit::Edit;
+use super::edit::{self, Edit};
 use super::relay::Relay;
 use super::round::Rounds;
 
@@ -143,11 +143,11 @@ impl Filters {
             let verdict = {
                 let (came, call) = (call, admitted.call.as_deref().unwrap_or(call));
                 match filter.admit(At { call, came, caller, target }) {
-                    Admit::Now(verdict) => verdict?,
-                    Admit::Later(verdict) => verdict.await?,
+                    Admit::Now(verdict) => verdict,
+                    Admit::Later(verdict) => verdict.await,
                 }
             };
-            match verdict {
+            match verdict.inspect_err(|error| edit::not_sent(error, &mut admitted.edits))? {
                 Verdict::Pass => {}
                 Verdict::With { call, edit } => {
                     admitted.call = call.or(admitted.call);

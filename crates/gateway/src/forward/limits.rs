@@ -1,16 +1,16 @@
 //! How much callers may take: a call is counted when it is known who calls, and again when it is known where it goes. What is counted
 //! to its end goes with its answer.
 //!
-//! A retry of a modern client counts as a call, because only its server can tell whether it is one, and anybody could say so; where
-//! it goes on with a call that was left open here, it was counted with that. So it is counted when that is known. What we send again
-//! ourselves counts once.
+//! A retry of a modern client counts as a call, because only its server can tell whether it is one, and anybody could say so; unless
+//! its state opens, and leads to a call that is open here and goes on with it: that was counted. What we send again ourselves counts once. A call that a limit refuses, or a policy's, is given back by all others; one that policies deny, by those of
+//! its target, which callers may share who are allowed it.
 
 use std::sync::Arc;
 
 use catalog::caller::Caller;
 use limits::{Entered, Entry, Held, Limiter, Repeated, RouteLimits, Subject, Turn};
 use mcp::call::Call;
-use mcp::method::{Kind, Reach};
+use mcp::method::Kind;
 
 use super::edit::Edit;
 use super::filter::{Admit, At, Filter, Stage, Verdict};
@@ -29,9 +29,15 @@ impl Limiting {
         Some(Arc::new(Self { route: name.to_owned(), limits }))
     }
 
-    /// Counts a call by who makes it.
-    pub(crate) fn enter(&self, call: &Call, caller: &Caller) -> Entry<'static> {
-        if is_counted_late(call) { Entry::FREE } else { self.limits.enter(&self.subject(caller), turn(call)) }
+    /// Counts a call by who makes it. `goes_on` says whether it goes on with one that was counted.
+    pub(crate) fn enter(
+        &self,
+        call: &Call,
+        caller: &Caller,
+        goes_on: impl FnOnce() -> bool,
+    ) -> Entry<'static> {
+        let turn = if call.continues() && goes_on() { Turn::Again } else { turn(call) };
+        self.limits.enter(&self.subject(caller), turn)
     }
 
     fn subject<'a>(&'a self, caller: &'a Caller) -> Subject<'a> {
@@ -56,12 +62,7 @@ impl Filter for Limiting {
             arguments: call.arguments(),
         };
         let repeated = is_tool.then_some(repeated);
-        let entry = if is_counted_late(came) {
-            self.limits.enter_late(subject, repeated, turn(came))
-        } else {
-            self.limits.enter_target(subject, repeated, turn(came))
-        };
-        match entry {
+        match self.limits.enter_target(subject, repeated, turn(came)) {
             Entry::Now(entered) => Admit::Now(entered.map(verdict)),
             Entry::Later(entered) => Admit::Later(Box::pin(async { entered.await.map(verdict) })),
         }
@@ -72,12 +73,6 @@ fn turn(call: &Call) -> Turn {
     if call.is_again() { Turn::Again } else { Turn::New }
 }
 
-/// Whether it may go on with a call that was counted.
-fn is_counted_late(call: &Call) -> bool {
-    let has_owner = call.method().is_none_or(|method| method.reach != Reach::All);
-    call.continues() && !call.is_again() && has_owner
-}
-
 fn verdict(entered: Entered) -> Verdict {
     entered.map_or(Verdict::Pass, |held| Verdict::With { call: None, edit: Some(held) })
 }
@@ -85,6 +80,10 @@ fn verdict(entered: Entered) -> Verdict {
 impl Edit for Held {
     fn arrived(&mut self, bytes: usize) {
         self.count(bytes);
+    }
+
+    fn give_back(&mut self) {
+        Self::give_back(self);
     }
 
     fn suspend(&mut self) {

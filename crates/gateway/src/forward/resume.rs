@@ -14,6 +14,7 @@ use identity::Identifier;
 use mcp::call::Call;
 use mcp::method::Kind;
 use mcp::mrtr;
+use mcp::reject::Reject;
 use mcp::version::Era;
 
 use super::edit::Edit;
@@ -80,19 +81,23 @@ impl Resumption {
         }
         self.sender.permit(call, target, caller)?;
         let bond = Bond::new(&self.sender.route, &caller.principal, call, upstream.plan().deadlines.input);
+        let retry = mrtr::Retry::read(call.params())
+            .map_err(|fault| CallError::Reject(Reject::member("inputResponses", &fault)))?;
+        // Who comes with anything else takes no place, and waits for none.
+        let Some(handle) = self.suspended.leads(&retry, &bond, now())? else {
+            return Ok(Verdict::With { call: Some(Box::new(mrtr::again(call, &[], None)?)), edit: None });
+        };
         // So that whoever ends the server waits for it, as for any other call.
         let place = upstream.place(&caller.principal).await?;
         let lifetime = caller.until_revoked(self.identifier.as_ref());
-        Ok(match self.suspended.resume(call, caller, (&bond, now(), lifetime)).await? {
+        let resumed = self.suspended.resume(&handle, (call, caller), &retry, (&bond, now(), lifetime));
+        Ok(match resumed.await? {
             Resumed::Goes(mut relay) => {
                 relay.seat(place);
                 Verdict::Answer(Box::new(Answered::Resumed(relay)), None)
             }
             Resumed::Asks(result) => {
                 Verdict::Answer(Box::new(Answered::Own(reply::own_result(call.id(), &result)?)), None)
-            }
-            Resumed::Anew => {
-                Verdict::With { call: Some(Box::new(mrtr::again(call, &[], None)?)), edit: None }
             }
         })
     }

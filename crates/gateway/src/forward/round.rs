@@ -15,6 +15,7 @@ use mcp::mrtr::{self, InputRequest, InputRequired};
 use tokio::sync::oneshot;
 use tokio::time::{Duration, Instant, sleep_until, timeout_at};
 
+use crate::forward::edit::Edit;
 use crate::forward::questions::{self, Asking};
 
 /// How often a server may ask again in one call.
@@ -45,6 +46,35 @@ pub(crate) trait Rounds: Send + Debug {
 
     /// Ids of elicitations by URL that were asked for meanwhile; they end with the answer.
     fn urls(&mut self) -> &mut Vec<String>;
+}
+
+/// An answer of ours with what counts it to its end.
+#[derive(Debug)]
+struct Counted {
+    rounds: Box<dyn Rounds>,
+    edits: Vec<Box<dyn Edit>>,
+}
+
+/// The same, counted to its end.
+pub(crate) fn with_edits(rounds: Box<dyn Rounds>, edits: Vec<Box<dyn Edit>>) -> Box<dyn Rounds> {
+    if edits.is_empty() { rounds } else { Box::new(Counted { rounds, edits }) }
+}
+
+impl Rounds for Counted {
+    fn next<'a>(&'a mut self, asking: &'a mut Asking) -> BoxFuture<'a, Result<Waited, CallError>> {
+        Box::pin(async move {
+            let waited = self.rounds.next(asking).await;
+            if let Ok(Waited::Over(message)) = &waited {
+                let bytes = message.bytes().len();
+                self.edits.iter_mut().for_each(|edit| edit.arrived(bytes));
+            }
+            waited
+        })
+    }
+
+    fn urls(&mut self) -> &mut Vec<String> {
+        self.rounds.urls()
+    }
 }
 
 /// The next thing for the client.
@@ -117,6 +147,6 @@ impl Round {
             self.waiting.pop_front();
         }
         let again = mrtr::again(&self.call, &self.answers, self.state.as_deref())?;
-        Ok(RoundStep::Again(Box::new(again)))
+        Ok(RoundStep::Again(Box::new(again.again())))
     }
 }

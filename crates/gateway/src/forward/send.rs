@@ -69,16 +69,16 @@ impl Sender {
 
     /// Sends a call to its target. A refusal over mirrored headers means that our idea of the tool's schema is old:
     /// the list is read again and the call, which was not carried out, sent once more. Cancel safe: dropped, it cancels the
-    /// call.
+    /// call. `came` is the call as it came.
     pub(crate) async fn send(
         &self,
-        call: &Call,
+        (call, came): (&Call, &Call),
         caller: &Caller,
         target: &Target<'_>,
     ) -> Result<Box<Answer>, CallError> {
         let mirrored = self.mirror(call, caller, target).await?;
         let permit = self.permit(call, target, caller)?;
-        if !permit.allowances().is_empty() && !call.is_again() {
+        if !permit.allowances().is_empty() && !came.is_again() {
             let whose = (self.route.as_str(), &caller.principal);
             Box::pin(self.limiter.allow(whose, permit.allowances())).await?;
         }

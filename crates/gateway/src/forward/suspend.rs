@@ -14,12 +14,14 @@ use base::error::CallError;
 use base::owned_task::OwnedTask;
 use base::random;
 use base::sync::lock;
+use base::world::World;
 use catalog::caller::Caller;
 use identity::Lifetime;
 use mcp::call::Call;
 use mcp::json::{self, Object};
+use mcp::method::Kind;
 use mcp::mrtr::{self, InputRequest, Retry};
-use mcp::reject::Reject;
+use mcp::version::Era;
 use store::seal::SealFault;
 use tokio::sync::{Notify, oneshot};
 use upstream::{Ask, PendingReply};
@@ -75,8 +77,6 @@ pub(crate) enum Resumed {
     Goes(Box<Relay>),
     /// Something was left unanswered: this is the result that asks for it.
     Asks(String),
-    /// It is a call like any other.
-    Anew,
 }
 
 impl Suspended {
@@ -169,16 +169,18 @@ impl Suspended {
         self.fewer.notify_waiters();
     }
 
-    /// What a retry means. It is taken only if it is the right principal's, of the same call, in time, and the first.
-    pub(crate) async fn resume(
-        self: &Arc<Self>,
-        call: &Call,
-        caller: &Arc<Caller>,
-        (bond, now, lifetime): (&Bond, SystemTime, Option<Lifetime>),
-    ) -> Result<Resumed, CallError> {
-        let retry = Retry::read(call.params())
-            .map_err(|fault| CallError::Reject(Reject::member("inputResponses", &fault)))?;
-        let Some(state) = &retry.state else { return Ok(Resumed::Anew) };
+    /// The open call that a retry leads to, if it is the right principal's, of the same call, and in time; nothing if it is a call like
+    /// any other.
+    ///
+    /// # Errors
+    /// When its state is not good.
+    pub(crate) fn leads(
+        &self,
+        retry: &Retry<'_>,
+        bond: &Bond,
+        now: SystemTime,
+    ) -> Result<Option<String>, CallError> {
+        let Some(state) = &retry.state else { return Ok(None) };
         let payload = self.seals.open(bond, now, state).map_err(|fault| match fault {
             SealFault::Expired => {
                 CallError::RequestState("its time is over; what the call had done by then is done")
@@ -189,45 +191,54 @@ impl Suspended {
             || CallError::Internal("a request state that was sealed here cannot be read".to_owned());
         let text = std::str::from_utf8(&payload).map_err(|_not_utf8| unreadable())?;
         let sealed = Object::parse(text).map_err(|_fault| unreadable())?;
-        let member = |name| sealed.string(name).ok().flatten();
         bond.is_of(&sealed)?;
-        match member("call") {
-            Some(handle) => self.take(&handle, (call, caller), &retry, (bond, now, lifetime)).await,
-            None => {
-                let keys = sealed.get("visit").ok().flatten().map(json::array).transpose();
-                let keys = keys.ok().flatten().ok_or_else(unreadable)?;
-                visited(&keys, &retry)
-            }
+        if let Some(handle) = sealed.string("call").ok().flatten() {
+            return match lock(&self.calls).get(&*handle) {
+                Some(parked) if parked.call == *bond.call() => Ok(Some(handle.into_owned())),
+                _ => Err(gone()),
+            };
         }
+        let keys = sealed.get("visit").ok().flatten().map(json::array).transpose();
+        let keys = keys.ok().flatten().ok_or_else(unreadable)?;
+        visited(&keys, retry).map(|()| None)
     }
 
-    async fn take(
+    /// Whether a call goes on with an open one of its caller's, and brings all that was asked for.
+    pub(crate) fn goes_on(&self, route: &str, call: &Call, caller: &Caller, world: &World) -> bool {
+        if caller.era() != Era::Modern || call.kind() == Kind::Task {
+            return false;
+        }
+        let Ok(retry) = Retry::read(call.params()) else { return false };
+        let bond = Bond::new(route, &caller.principal, call, Duration::ZERO);
+        let Ok(Some(handle)) = self.leads(&retry, &bond, world.clock.now()) else { return false };
+        let brings = |(request, _): &(InputRequest, PendingReply)| retry.response(&request.key).is_some();
+        lock(&self.calls).get(&handle).is_some_and(|parked| parked.debts.iter().all(brings))
+    }
+
+    /// Goes on with an open call. It is taken only if this is the first retry.
+    pub(crate) async fn resume(
         self: &Arc<Self>,
         handle: &str,
         (call, caller): (&Call, &Arc<Caller>),
         retry: &Retry<'_>,
         (bond, now, lifetime): (&Bond, SystemTime, Option<Lifetime>),
     ) -> Result<Resumed, CallError> {
-        let gone = CallError::RequestState(
-            "the call is not open any more: it was resumed before, its token was revoked, or its server or Portolan was \
-             restarted; what it had done by then is done",
-        );
         let parked = {
             let mut calls = lock(&self.calls);
             if calls.get(handle).is_none_or(|parked| parked.call != *bond.call()) {
-                return Err(gone);
+                return Err(gone());
             }
             let parked = calls.remove(handle);
             self.fewer.notify_waiters();
             parked
         };
-        let Some(Parked { wanted, debts, until, keeper, .. }) = parked else { return Err(gone) };
+        let Some(Parked { wanted, debts, until, keeper, .. }) = parked else { return Err(gone()) };
         let (giver, taker) = oneshot::channel();
         // That it is over is known a moment before it is taken off.
         if wanted.send(giver).is_err() {
-            return Err(gone);
+            return Err(gone());
         }
-        let Ok(relay) = taker.await else { return Err(gone) };
+        let Ok(relay) = taker.await else { return Err(gone()) };
         // It has given the call back, and nothing is left to look after.
         drop(keeper);
         let mut left = Vec::new();
@@ -264,8 +275,15 @@ impl Suspended {
     }
 }
 
-/// Whether all URLs were visited, so that the call can be made again.
-fn visited(keys: &[&str], retry: &Retry<'_>) -> Result<Resumed, CallError> {
+fn gone() -> CallError {
+    CallError::RequestState(
+        "the call is not open any more: it was resumed before, its token was revoked, or its server or Portolan was \
+         restarted; what it had done by then is done",
+    )
+}
+
+/// Whether all URLs were visited, so that the call can be made again. Who says nothing of one is asked again.
+fn visited(keys: &[&str], retry: &Retry<'_>) -> Result<(), CallError> {
     let action = |key: &&str| {
         let key = json::string(key).ok()?;
         let answer = Object::parse(retry.response(&key)?).ok()?;
@@ -279,8 +297,8 @@ fn visited(keys: &[&str], retry: &Retry<'_>) -> Result<Resumed, CallError> {
                 return Err(CallError::InputRefused { why: why.to_owned() });
             }
             // Calling again asks again.
-            None => return Ok(Resumed::Anew),
+            None => return Ok(()),
         }
     }
-    Ok(Resumed::Anew)
+    Ok(())
 }

@@ -284,3 +284,43 @@ async fn a_limit_is_of_its_route() {
         served(&running, &mut desk, TOOL, "{}").await;
     }
 }
+
+/// What says that it goes on with a call counts as long as nothing shows that it does; of whatever leads nowhere, too.
+#[tokio::test(start_paused = true)]
+async fn who_only_says_that_it_comes_back_is_counted() {
+    for (persona, name, answered) in
+        [(Persona::legacy(), "t", 400), (Persona::modern(), "none", 200), (Persona::legacy(), "none", 400)]
+    {
+        let limits = vec![LimitPlan { per: vec![Per::Principal], rate: rate(3), ..limit("callers") }];
+        let tools = format!(r#"[{{"name":"{name}","inputSchema":{{"type":"object"}}}}]"#);
+        let persona = persona.listing("tools/list", &tools);
+        let (running, _server, mut desk) = with(persona, limits, None).await;
+        let params = format!(r#""name":"{name}","requestState":"x""#);
+        for n in 0..20 {
+            let called = call(&running.client, &params);
+            if n < 3 && answered == 200 {
+                desk.asked("tools/call").await.result("{}").await;
+            }
+            let reply = called.await.unwrap();
+            assert_eq!(reply.status, if n < 3 { answered } else { 429 }, "{name} {n}");
+        }
+    }
+}
+
+/// A limit of the target that refuses a call costs nothing of those of its caller, nor is the call one that was made again.
+#[tokio::test(start_paused = true)]
+async fn a_limit_of_a_tool_that_refuses_costs_nothing_of_its_callers_limits() {
+    let callers = LimitPlan { per: vec![Per::Principal], rate: rate(4), ..limit("callers") };
+    let tools = LimitPlan { tools: globs("t"), rate: rate(1), ..limit("tools") };
+    let loops = LoopPlan { calls: 2, within: Duration::from_secs(60), action: LoopAction::Refuse };
+    let (running, _server, mut desk) = with(Persona::modern(), vec![callers, tools], Some(loops)).await;
+    served(&running, &mut desk, TOOL, "{}").await;
+    for _ in 0..10 {
+        assert_eq!(refused(call(&running.client, TOOL).await.unwrap()).await, "rate");
+    }
+    // Those of its caller's that are left pass, and no more.
+    for n in 0..3 {
+        served(&running, &mut desk, &format!(r#""name":"u","arguments":{{"n":{n}}}"#), "{}").await;
+    }
+    assert_eq!(refused(call(&running.client, r#""name":"u""#).await.unwrap()).await, "rate");
+}

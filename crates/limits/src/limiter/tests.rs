@@ -53,7 +53,7 @@ async fn each_principal_has_a_rate_of_its_own() {
     let limits = limits.of_route("main").unwrap();
     let (a, b) = (principal("a"), principal("b"));
     for _ in 0..2 {
-        assert!(now(limits.enter(&subject(&a), Turn::New)).unwrap().is_none(), "nothing is held");
+        now(limits.enter(&subject(&a), Turn::New)).unwrap();
     }
     let refused = ("each".to_owned(), "rate", Duration::from_secs(1));
     assert_eq!(now(limits.enter(&subject(&a), Turn::New)).unwrap_err(), refused);
@@ -211,4 +211,30 @@ async fn the_same_call_again_and_again_is_made_slow_and_then_refused() {
         waits.push(began.elapsed().as_secs());
     }
     assert_eq!(waits, [10, 20, 30]);
+}
+
+/// What is given back can be taken again, by whichever limit it was counted.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_not_made_costs_nothing() {
+    let each = LimitPlan { rate: rate(60, 1), ..limit("each", &[Per::Principal]) };
+    let tools = LimitPlan { rate: rate(60, 1), concurrent: Some(1), ..limit("tools", &[Per::Tool]) };
+    let loops = LoopPlan { calls: 1, within: Duration::from_secs(60), action: LoopAction::Refuse };
+    let limits = limiter(vec![each, tools], Some(loops)).of_route("main").unwrap();
+    let a = principal("a");
+    for _ in 0..5 {
+        let mut by_caller = now(limits.enter(&subject(&a), Turn::New)).unwrap().unwrap();
+        let call = || now(limits.enter_target(tool(&a, "x", "add"), again("{}"), Turn::New));
+        call().unwrap().unwrap().give_back();
+        by_caller.give_back();
+        by_caller.give_back();
+    }
+    drop(now(limits.enter_target(tool(&a, "x", "add"), again("{}"), Turn::New)).unwrap().unwrap());
+    // One that a tool's limit refuses is no loop.
+    for n in 0..3 {
+        let arguments = format!("{{\"n\":{}}}", n / 2);
+        let refused = now(limits.enter_target(tool(&a, "x", "add"), again(&arguments), Turn::New));
+        assert_eq!(refused.unwrap_err().1, "rate");
+    }
+    now(limits.enter(&subject(&a), Turn::New)).unwrap();
+    now(limits.enter(&subject(&a), Turn::New)).unwrap_err();
 }
