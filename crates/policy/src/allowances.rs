@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use auth::Allowance;
 use base::plan::limit::Rate;
 
-use crate::rule::Rule;
+use crate::rule::{Deed, Rule};
 
 /// The annotation.
 pub(crate) const NAME: &str = "limit";
@@ -16,6 +16,10 @@ pub(crate) fn fault(rule: &Rule) -> Option<(String, String)> {
     if !rule.permits {
         let text = format!("@limit({text:?}) stands on a forbid, and what is forbidden has no rate");
         return Some((text, "let it stand on the permit".to_owned()));
+    }
+    if !rule.deeds.iter().any(|deed| !matches!(deed, Deed::List | Deed::Subscribe)) {
+        let text = format!("@limit({text:?}) stands on a permit of what is not counted: lists and subscriptions");
+        return Some((text, "leave it out, or give their callers a [limit]".to_owned()));
     }
     if Rate::read(text).is_some() {
         return None;

@@ -108,9 +108,7 @@ const LEASE: &str = concat!(
     given!(),
     " * CAST($2 AS {integer}), given = ",
     given!(),
-    // It stands in an index, which is not written each time: a row is kept for half of `KEEP` longer at least.
-    ", expires_at = CASE WHEN excluded.expires_at > portolan_limit.expires_at + 30000 THEN excluded.expires_at ",
-    "ELSE portolan_limit.expires_at END RETURNING given, next_at - ",
+    ", expires_at = excluded.expires_at RETURNING given, next_at - ",
     now!()
 );
 

@@ -82,8 +82,10 @@ fn a_limit_is_a_rate_and_stands_on_a_permit() {
         "@id(\"a\") @limit(\"many\") permit (principal, action, resource);",
         "@id(\"b\") @limit(\"5/s\") forbid (principal, action, resource);",
         "@id(\"c\") @limit(\"0/s\") permit (principal, action, resource);",
+        "@id(\"d\") @limit(\"1/s\") permit (principal, action == Mcp::Action::\"subscribe\", resource);",
     ]);
     assert!(text.contains("p0.cedar: a: @limit(\"many\") is no rate (write @limit(\"60/min\")"), "{text}");
     assert!(text.contains("p1.cedar: b: @limit(\"5/s\") stands on a forbid"), "{text}");
     assert!(text.contains("p2.cedar: c: @limit(\"0/s\") is no rate"), "{text}");
+    assert!(text.contains("p3.cedar: d: @limit(\"1/s\") stands on a permit of what is not counted"), "{text}");
 }
