@@ -177,8 +177,7 @@ mod tests {
         }
         advance(Duration::from_secs(16)).await;
         // Who was to look has gone away: another does, soon.
-        drop(Box::pin(hangs()).as_mut());
-        let gone = tokio::time::timeout(Duration::from_millis(10), hangs()).await;
+        let gone = timeout(Duration::from_millis(10), hangs()).await;
         assert!(gone.is_err());
         advance(Duration::from_secs(1)).await;
         assert_eq!(away.ask(now(), ready(Ok(7))).await, Ok(7));

@@ -18,7 +18,8 @@ pub(crate) fn fault(rule: &Rule) -> Option<(String, String)> {
         return Some((text, "let it stand on the permit".to_owned()));
     }
     if !rule.deeds.iter().any(|deed| !matches!(deed, Deed::List | Deed::Subscribe)) {
-        let text = format!("@limit({text:?}) stands on a permit of what is not counted: lists and subscriptions");
+        let text =
+            format!("@limit({text:?}) stands on a permit of what is not counted: lists and subscriptions");
         return Some((text, "leave it out, or give their callers a [limit]".to_owned()));
     }
     if Rate::read(text).is_some() {

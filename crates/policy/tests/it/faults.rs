@@ -87,5 +87,8 @@ fn a_limit_is_a_rate_and_stands_on_a_permit() {
     assert!(text.contains("p0.cedar: a: @limit(\"many\") is no rate (write @limit(\"60/min\")"), "{text}");
     assert!(text.contains("p1.cedar: b: @limit(\"5/s\") stands on a forbid"), "{text}");
     assert!(text.contains("p2.cedar: c: @limit(\"0/s\") is no rate"), "{text}");
-    assert!(text.contains("p3.cedar: d: @limit(\"1/s\") stands on a permit of what is not counted"), "{text}");
+    assert!(
+        text.contains("p3.cedar: d: @limit(\"1/s\") stands on a permit of what is not counted"),
+        "{text}"
+    );
 }
