@@ -21,7 +21,7 @@ pub(crate) struct Lease {
 }
 
 /// What a lease says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Leased {
     /// One was spent, of those that are good until then.
     Spent(Nanos),
