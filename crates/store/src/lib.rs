@@ -3,7 +3,7 @@
 //!
 //! Reading order: [`seal`] (everything that is handed out and comes back, and the keys of it), [`place`] (where the store
 //! is), [`Store`], [`StoreFault`] (away, refused or broken); then one module a kind of fact: [`replicas`], [`sessions`],
-//! [`streams`], [`notices`], [`api_keys`], [`revocations`], [`limits`], [`keys`] (and [`keeper`]), [`sweep`]; then the ground: `sql` (one text for both databases), `sqlite`,
+//! [`streams`], [`notices`], [`api_keys`], [`revocations`], [`limits`], [`pins`], [`keys`] (and [`keeper`]), [`sweep`]; then the ground: `sql` (one text for both databases), `sqlite`,
 //! `postgres`, `migrate`.
 
 pub mod api_keys;
@@ -13,6 +13,7 @@ pub mod keys;
 pub mod limits;
 mod migrate;
 pub mod notices;
+pub mod pins;
 pub mod place;
 mod postgres;
 pub mod replicas;

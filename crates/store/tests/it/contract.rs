@@ -9,6 +9,7 @@ use futures_util::future::join_all;
 use store::api_keys::ApiKeyFacts;
 use store::keys::{Master, SharedKeysFault};
 use store::limits::{Lease, Leased};
+use store::pins::StoredWaiting;
 use store::replicas::{Beat, Registration};
 use store::revocations::{API_KEYS, MOST_REVOCATIONS, Revoked};
 use store::seal::turns::{self, KeyState, Rotation};
@@ -39,6 +40,8 @@ on_both!(
     what_is_revoked_is_known_until_it_is_forgotten,
     only_so_much_can_be_revoked,
     replicas_are_given_no_more_of_a_rate_than_there_is,
+    pins_are_changed_by_one_at_a_time,
+    what_waits_is_noted_once_until_it_is_settled,
     what_has_expired_is_swept,
     what_was_acknowledged_is_there_when_it_is_opened_again,
     many_operations_at_once_are_all_answered,
@@ -498,4 +501,46 @@ async fn only_so_much_can_be_revoked(stand: &Stand) {
     assert_eq!(store.revocations().await.unwrap().len(), MOST_REVOCATIONS + 1);
     assert!(store.allow("https://id.example", (Revoked::Token, "t1")).await.unwrap());
     assert!(revoke("more").await && !revoke("another").await);
+}
+
+async fn pins_are_changed_by_one_at_a_time(stand: &Stand) {
+    let (ours, theirs) = (stand.open().await, stand.open().await);
+    assert_eq!(ours.pins_of("a").await.unwrap(), None);
+    let before = theirs.pins_mark().await.unwrap();
+    assert!(ours.put_pins("a", 0, "one").await.unwrap());
+    assert!(!theirs.put_pins("a", 0, "other").await.unwrap(), "somebody was there before");
+    assert_ne!(theirs.pins_mark().await.unwrap(), before);
+    let stored = theirs.pins_of("a").await.unwrap().unwrap();
+    assert_eq!((stored.version, stored.pins.as_str()), (1, "one"));
+    assert!(theirs.put_pins("a", 1, "two").await.unwrap());
+    assert!(!ours.put_pins("a", 1, "three").await.unwrap(), "there are others by now");
+    assert_eq!(ours.pins_of("a").await.unwrap().unwrap().pins, "two");
+    assert_eq!(ours.pins_of("b").await.unwrap(), None);
+}
+
+async fn what_waits_is_noted_once_until_it_is_settled(stand: &Stand) {
+    let (ours, theirs) = (stand.open().await, stand.open().await);
+    let one = |name: &str, digest: &str| StoredWaiting {
+        kind: "tool".to_owned(),
+        name: name.to_owned(),
+        digest: digest.to_owned(),
+        definition: "{}".to_owned(),
+        why: "changed".to_owned(),
+        seen_at: 0,
+    };
+    assert!(ours.note_waiting("a", &one("x", "1")).await.unwrap());
+    assert!(!theirs.note_waiting("a", &one("x", "1")).await.unwrap(), "it was known");
+    let before = ours.pins_mark().await.unwrap();
+    assert!(theirs.note_waiting("a", &one("x", "2")).await.unwrap());
+    assert!(theirs.note_waiting("b", &one("x", "1")).await.unwrap());
+    assert_ne!(ours.pins_mark().await.unwrap(), before);
+    let digests = async || {
+        let all = ours.waiting_of("a").await.unwrap();
+        all.into_iter().map(|one| one.digest).collect::<Vec<_>>()
+    };
+    assert_eq!(digests().await, ["1", "2"]);
+    assert!(ours.waiting_of("a").await.unwrap()[0].seen_at > 0);
+    assert_eq!(theirs.settle_waiting("a", "tool", "x").await.unwrap(), 2);
+    assert_eq!(theirs.settle_waiting("a", "tool", "x").await.unwrap(), 0);
+    assert_eq!((digests().await.len(), ours.waiting_of("b").await.unwrap().len()), (0, 1));
 }
