@@ -9,6 +9,12 @@ use mcp::json::{self, Object};
 /// Reads an entry of a server's list, as its server wrote it. What cannot be read says nothing.
 #[must_use]
 pub fn define(entry: &str) -> Definition {
+    define_as(entry, None)
+}
+
+/// The same of an entry that was mended since its digest was taken, if it was: it goes by what its server wrote.
+#[must_use]
+pub fn define_as(entry: &str, written: Option<Arc<str>>) -> Definition {
     let object = Object::parse(entry).ok();
     let hint = |name: &str| {
         let annotations = object.as_ref()?.object("annotations").ok()??;
@@ -21,14 +27,15 @@ pub fn define(entry: &str) -> Definition {
         open_world: hint("openWorldHint"),
     };
     let input = object.as_ref().and_then(|object| object.get("inputSchema").ok()?).map(Arc::from);
-    Definition { hints, digest: digest(entry), input }
+    Definition { hints, digest: written.unwrap_or_else(|| digest(entry)), input }
 }
 
 /// So deep what a server says is looked at; what lies deeper counts as it is written.
 const DEEPEST: usize = 128;
 
 /// Stands for a definition, however its members are ordered and its text is spaced.
-fn digest(entry: &str) -> Arc<str> {
+#[must_use]
+pub fn digest(entry: &str) -> Arc<str> {
     let mut text = String::with_capacity(entry.len());
     write(entry.trim(), &mut text, 0);
     format!("sha256:{}", Digest::of([text])).into()

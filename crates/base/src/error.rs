@@ -29,6 +29,18 @@ pub enum CallError {
         /// Its public name or URI.
         name: String,
     },
+    /// It is not what was pinned, and held until somebody approves it. Nothing was sent.
+    #[error("{} {name:?} of upstream {upstream:?} is quarantined: {why}", noun(*.kind))]
+    Quarantined {
+        /// The server.
+        upstream: String,
+        /// What kind of thing it is.
+        kind: Kind,
+        /// The server's own name of it.
+        name: String,
+        /// What is not as it was pinned.
+        why: String,
+    },
     /// The cursor is not one of ours, or the list has changed since.
     #[error("the cursor is not valid (any more); list again from the start")]
     BadCursor,
@@ -69,6 +81,12 @@ pub enum CallError {
     /// The server is a program that is to be started when others have been. Nothing was sent.
     #[error("upstream {upstream:?} waits to be started: as many others are starting as may at a time")]
     WaitsToStart {
+        /// The server.
+        upstream: String,
+    },
+    /// The server was reached anew, and what it offers now is to be found out first. Nothing was sent.
+    #[error("upstream {upstream:?} was begun anew, and nobody knows yet what its tools are now")]
+    BegunAnew {
         /// The server.
         upstream: String,
     },
@@ -223,6 +241,7 @@ impl CallError {
                 | Self::NoRoom { .. }
                 | Self::OutOfDescriptors { .. }
                 | Self::Draining
+                | Self::BegunAnew { .. }
         )
     }
 

@@ -4,7 +4,7 @@
 //! Reading order: [`plan`] (the configuration, checked: what `config` makes and `gateway` carries out), [`world`] and
 //! [`clock`] (all that comes from outside), [`error`] and [`fault`] (what can go wrong, and what that says of a server),
 //! [`mod@reply`] (the error table: what callers are told of it), [`metrics`] (what is counted), [`descriptors`] (how many files
-//! a plan may have open). Then tools that know nothing of calls: [`bulkhead`], [`cache`] (bounded, with single flight),
+//! a plan may have open), [`pin`] (what was pinned of what servers list). Then tools that know nothing of calls: [`bulkhead`], [`cache`] (bounded, with single flight),
 //! [`masks`] (secrets in foreign text), [`globs`], [`digest`], [`random`], [`mod@aside`] (large work off the threads that carry
 //! connections), [`under_way`] (asked for once, for all who want it), [`sync`].
 #![warn(missing_docs)]
@@ -27,6 +27,7 @@ pub mod metrics;
 pub mod moment;
 pub mod names;
 pub mod owned_task;
+pub mod pin;
 pub mod plan;
 pub mod random;
 pub mod reply;

@@ -72,6 +72,7 @@ pub struct Metrics {
     up: Family<UpstreamLabels, Gauge>,
     degraded: Family<UpstreamLabels, Counter>,
     odd: Family<OddLabels, Counter>,
+    unpinned: Family<UpstreamLabels, Gauge>,
     restarts: Family<UpstreamLabels, Counter>,
     sessions: Family<UpstreamLabels, Counter>,
     lost: Family<UpstreamLabels, Counter>,
@@ -133,6 +134,12 @@ impl Metrics {
             "Entries of lists that clients would refuse, each counted once, by what was done",
             odd.clone(),
         );
+        let unpinned = Family::default();
+        registry.register(
+            "pins_waiting",
+            "Tools and prompts that are not as they were pinned, and wait for somebody to approve or deny them",
+            unpinned.clone(),
+        );
         registry.register("child_starts", "Child processes started", restarts.clone());
         registry.register("upstream_sessions", "Legacy sessions opened", sessions.clone());
         registry.register("upstream_sessions_lost", "Legacy sessions that the server has lost", lost.clone());
@@ -189,6 +196,7 @@ impl Metrics {
             up,
             degraded,
             odd,
+            unpinned,
             restarts,
             sessions,
             lost,
@@ -328,6 +336,12 @@ impl Metrics {
         self.odd.get_or_create(&OddLabels { upstream: upstream.into(), done }).inc();
     }
 
+    /// So many tools and prompts of a server are not as they were pinned.
+    pub fn pins_waiting(&self, upstream: &str, count: usize) {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.unpinned.get_or_create(&UpstreamLabels { upstream: upstream.into() }).set(count);
+    }
+
     /// A child process was started.
     pub fn child_started(&self, upstream: &str) {
         self.restarts.get_or_create(&UpstreamLabels { upstream: upstream.into() }).inc();
@@ -377,6 +391,7 @@ impl Metrics {
     pub fn forget(&self, upstream: &str) {
         self.up.remove(&UpstreamLabels { upstream: upstream.into() });
         self.breaker.remove(&UpstreamLabels { upstream: upstream.into() });
+        self.unpinned.remove(&UpstreamLabels { upstream: upstream.into() });
     }
 
     /// All counts in Prometheus' (OpenMetrics) text format.

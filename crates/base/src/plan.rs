@@ -27,6 +27,7 @@ use crate::withheld::Withheld;
 
 pub mod identity;
 pub mod limit;
+pub mod pins;
 pub mod policy;
 
 /// One generation of configuration.
@@ -58,6 +59,8 @@ pub struct Plan {
     pub left_out: Vec<LeftOut>,
     /// What policies are told of each server. A change of it restarts none.
     pub server_facts: Vec<ServerFacts>,
+    /// Which servers are held to what was pinned of their tools. A change of it restarts none, either.
+    pub pins: pins::PinsPlan,
 }
 
 /// A server that was configured and cannot be served.

@@ -82,6 +82,7 @@ mod own {
     pub(super) const BAD_CREDENTIALS: i64 = -31400;
     pub(super) const UNAUTHENTICATED: i64 = -31401;
     pub(super) const DENIED: i64 = -31403;
+    pub(super) const QUARANTINED: i64 = -31409;
     pub(super) const OVERLOADED: i64 = -31429;
     pub(super) const RATE_LIMITED: i64 = -31430;
     pub(super) const NOT_BRIDGED: i64 = -31501;
@@ -137,6 +138,14 @@ pub fn wire(error: &CallError) -> ErrorRow {
                 ..row(StatusCode::OK, Answered, code::INVALID_PARAMS, Level::DEBUG, "unknown_name")
             }
         }
+        CallError::Quarantined { upstream, name, .. } => ErrorRow {
+            text: format!(
+                "{text}; whoever runs Portolan can look at it: portolan pins diff{}",
+                meant(upstream, name)
+            ),
+            data: Some(data("quarantined", upstream, Retry::No)),
+            ..row(StatusCode::OK, Answered, own::QUARANTINED, Level::INFO, "quarantined")
+        },
         CallError::BadCursor => {
             row(StatusCode::OK, Answered, code::INVALID_PARAMS, Level::DEBUG, "bad_cursor")
         }
@@ -159,6 +168,10 @@ pub fn wire(error: &CallError) -> ErrorRow {
             data: Some(data("upstream_starting", upstream, Retry::Safe)),
             // That it takes long was said once.
             ..row(StatusCode::OK, Answered, own::UNAVAILABLE, Level::DEBUG, "upstream_starting")
+        },
+        CallError::BegunAnew { upstream } => ErrorRow {
+            data: Some(data("upstream_begun_anew", upstream, Retry::Safe)),
+            ..row(StatusCode::OK, Answered, own::UNAVAILABLE, Level::INFO, "upstream_begun_anew")
         },
         CallError::Unauthorized { upstream, status, .. } => ErrorRow {
             text: format!("upstream {upstream:?} refuses our credentials (HTTP {status})"),
@@ -396,6 +409,17 @@ pub fn with_id(message: &Message, id: &Id) -> Result<Message, CallError> {
 /// The response with a result that Portolan itself gives.
 pub fn own_result(id: &Id, result: &str) -> Result<Message, CallError> {
     Message::parse(answer::result_message(id, result)).map_err(|fault| CallError::Internal(fault.to_string()))
+}
+
+/// What `portolan pins` takes for a thing, as words of a command line: the thing, or its server where its name would be read
+/// otherwise by a shell.
+fn meant(upstream: &str, name: &str) -> String {
+    let is_plain = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "_-.:@+".contains(c));
+    match (is_plain(upstream), is_plain(name)) {
+        (true, true) => format!(" {upstream}/{name}"),
+        (true, false) => format!(" {upstream}"),
+        (false, _) => String::new(),
+    }
 }
 
 fn data(reason: &str, upstream: &str, retry: Retry) -> String {

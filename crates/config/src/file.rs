@@ -53,6 +53,9 @@ table! {
         policy_mode: PolicyMode = "enforce",
         /// What callers are told of what policies deny.
         denials: Denials = "hide",
+        /// The lock file that says what the tools and prompts of servers with `pins` were approved as, with references; such as
+        /// `"portolan.lock"`. Without it, the store has that. It stands above the first table. `portolan pins lock` writes it.
+        pins_file: Template,
         /// The keys that seal what is handed out.
         keys: Keys,
         /// Where the other processes that share the store reach this one.
@@ -93,6 +96,10 @@ table! {
         /// lower case; CURL_CA_BUNDLE, NODE_EXTRA_CA_CERTS, NODE_USE_ENV_PROXY, NODE_USE_SYSTEM_CA, REQUESTS_CA_BUNDLE,
         /// SSL_CERT_DIR and SSL_CERT_FILE; and all that begin with `npm_config_` or `UV_`, but for `UV_PUBLISH_`.
         network_env: bool = true,
+        /// `pins` of each upstream that does not say it.
+        pins: Pins = "off",
+        /// `quarantined` of each upstream that does not say it.
+        quarantined: Quarantined = "withheld",
     }
 }
 
@@ -184,8 +191,35 @@ table! {
         trusted: bool = false,
         /// Words for all that it has, by which policies can speak of it.
         tags: Texts,
+        /// What becomes of its tools and prompts when they are not what was pinned: changed, new, renamed or gone. Without it, what
+        /// `[defaults]` say.
+        pins: Pins = "off",
+        /// What becomes of what is quarantined. Without it, what `[defaults]` say.
+        quarantined: Quarantined = "withheld",
         /// Leave the server out.
         disabled: bool = false,
+    }
+}
+
+choice! {
+    /// What becomes of tools and prompts that are not what was pinned.
+    Pins {
+        /// Nobody looks.
+        "off" => Off,
+        /// Lists, the log and the metrics say so; they are shown as they are.
+        "warn" => Warn,
+        /// They are held until somebody approves them (`portolan pins approve`), also if the server takes it back.
+        "quarantine" => Quarantine,
+    }
+}
+
+choice! {
+    /// What becomes of what is quarantined.
+    Quarantined {
+        /// It is not shown, and calls of it are refused.
+        "withheld" => Withheld,
+        /// It is shown as it was pinned, and may be called so. What was never pinned is withheld.
+        "as-pinned" => AsPinned,
     }
 }
 

@@ -23,6 +23,7 @@ mod identity;
 mod limit;
 mod listener;
 mod naming;
+mod pins;
 mod policy;
 mod proxies;
 mod replicas;
@@ -88,6 +89,7 @@ impl Lowering<'_, '_> {
         }
         let store = self.store(config.store.as_ref());
         let keys = self.keys(config, store.as_ref());
+        let pins = self.pins(config, store.as_ref());
         self.durable_streams(config);
         let replicas = config.replicas.as_ref().and_then(|given| self.replicas(given, store.as_ref()));
         Plan {
@@ -105,6 +107,7 @@ impl Lowering<'_, '_> {
             // Known when everything has been looked at.
             left_out: Vec::new(),
             server_facts,
+            pins,
         }
     }
 

@@ -16,6 +16,15 @@ use super::wire;
 use crate::error::CallError;
 use crate::fault::{Fault, Limited, Refused};
 
+fn quarantined() -> CallError {
+    CallError::Quarantined {
+        upstream: "files".to_owned(),
+        kind: Kind::Tool,
+        name: "read_file".to_owned(),
+        why: "it has changed since it was pinned".to_owned(),
+    }
+}
+
 fn every() -> Vec<CallError> {
     let upstream = || "files".to_owned();
     vec![
@@ -38,6 +47,7 @@ fn every() -> Vec<CallError> {
         CallError::Refused(Refusal::Unavailable { retry_after: Duration::from_secs(5) }),
         CallError::UnknownName { kind: Kind::Tool, name: "add".to_owned() },
         CallError::UnknownName { kind: Kind::Resource, name: "file:///x".to_owned() },
+        quarantined(),
         CallError::BadCursor,
         CallError::NotDeclared {
             required: r#"{"extensions":{"io.modelcontextprotocol/tasks":{}}}"#.to_owned(),
@@ -56,6 +66,7 @@ fn every() -> Vec<CallError> {
                 fault: Fault::Status(503),
             }),
         },
+        CallError::BegunAnew { upstream: upstream() },
         CallError::WaitsToStart { upstream: "github".to_owned() },
         CallError::Starting {
             upstream: upstream(),

@@ -24,6 +24,7 @@ mod listeners;
 mod mistakes;
 mod names;
 mod panics;
+mod pins;
 mod policies;
 mod processes;
 mod reading;
