@@ -1,0 +1,41 @@
+//! Characters that nobody sees, and texts in which everything can be seen.
+
+use mcp::json;
+
+/// A JSON string in which everything can be seen.
+#[must_use]
+pub fn visible(text: &str) -> String {
+    let quoted = json::quote(text);
+    if !quoted.chars().any(is_hidden) {
+        return quoted;
+    }
+    let mut seen = String::with_capacity(quoted.len());
+    for c in quoted.chars() {
+        if is_hidden(c) {
+            let mut units = [0; 2];
+            c.encode_utf16(&mut units).iter().for_each(|unit| seen.push_str(&format!("\\u{unit:04x}")));
+        } else {
+            seen.push(c);
+        }
+    }
+    seen
+}
+
+/// Whether a character cannot be seen, or turns the direction of what is read.
+pub(crate) fn is_hidden(c: char) -> bool {
+    is_invisible(c) || is_bidirectional(c)
+}
+
+/// Whether a character cannot be seen: controls, joiners, fillers, variations, tags.
+pub(crate) fn is_invisible(c: char) -> bool {
+    matches!(c,
+        '\u{0}'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{ad}' | '\u{34f}'
+        | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200d}'
+        | '\u{2028}' | '\u{2029}' | '\u{2060}'..='\u{2065}' | '\u{206a}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}'
+        | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// Whether a character turns the direction of what is read.
+pub(crate) fn is_bidirectional(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
