@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use auth::{Gate, View};
 use base::error::CallError;
+use base::pin::Pins;
 use base::plan::{LeftOut, RoutePlan, SchemaRule};
 use base::sync::lock;
 use bytes::Bytes;
@@ -26,6 +27,7 @@ use upstream::{Health, Upstream};
 mod cursor;
 pub mod describe;
 pub mod entries;
+mod held;
 pub mod index;
 pub mod listing;
 pub mod reading;
@@ -34,6 +36,7 @@ pub mod server_lists;
 pub mod sight;
 
 use self::entries::RouteFilter;
+use self::held::Followed;
 use self::index::Index;
 use self::reading::{Part, Patience, Reader};
 use self::remarks::{Done, Remark, Remarks};
@@ -70,6 +73,10 @@ pub struct Member {
     pub upstream: Arc<Upstream>,
     pub server_lists: Arc<ServerLists>,
     pub reader: Arc<Reader>,
+    /// What was pinned of what it lists, if it is held to that.
+    pins: Option<Arc<dyn Pins>>,
+    /// What of that was last looked at anew.
+    followed: Followed,
     health: watch::Receiver<Health>,
     /// When it was last asked for its tools before a call and did not give them.
     in_vain: Mutex<Option<Instant>>,
@@ -120,6 +127,7 @@ impl Catalog {
         upstreams: &[Arc<Upstream>],
         (own, left_out): (&Arc<Upstream>, &[LeftOut]),
         (gate, identifier): (&Gate, Option<&Arc<Identifier>>),
+        pins: impl Fn(&str) -> Option<Arc<dyn Pins>>,
     ) -> Self {
         let prefixes = upstreams.iter().map(|upstream| upstream.plan().prefix.as_str());
         let names = Arc::new(Names::new(&plan.naming, prefixes));
@@ -128,14 +136,18 @@ impl Catalog {
             // In front of one server, its entries are the client's to judge.
             let schema = if upstreams.len() > 1 { SchemaRule::Repair } else { SchemaRule::Pass };
             let schema = plan.schema.unwrap_or(schema);
-            let defines = gate.decides();
-            let filter = RouteFilter { names: Arc::clone(&names), server, plan, schema, defines };
-            let server_lists =
-                Arc::new(ServerLists::new(Arc::clone(upstream), gate.clone(), Arc::new(filter)));
+            let pins = pins(upstream.name());
+            let defines = gate.decides() || pins.is_some();
+            let (names, pinned) = (Arc::clone(&names), pins.clone());
+            let filter = Arc::new(RouteFilter { names, server, plan, schema, defines, pins: pinned });
+            let server_lists = ServerLists::new(Arc::clone(upstream), gate.clone(), (filter, pins.clone()));
+            let server_lists = Arc::new(server_lists);
             Member {
                 upstream: Arc::clone(upstream),
                 reader: Reader::new(Arc::clone(upstream), Arc::clone(&server_lists)),
                 server_lists,
+                followed: Followed::new(pins.as_deref()),
+                pins,
                 health: upstream.health_changes(),
                 in_vain: Mutex::default(),
                 missing: Mutex::default(),
@@ -189,11 +201,15 @@ impl Catalog {
             Kind::Task | Kind::Server => return Err(unknown()),
         };
         let member = self.members.get(server).ok_or_else(unknown)?;
-        if self.decides && call.kind() == Kind::Tool {
+        let is_held = member.server_lists.holds();
+        if (self.decides || is_held) && call.kind() == Kind::Tool {
             member.know_tools(caller).await?;
         }
         if !member.shows(call.kind(), &name, (&self.views.leading(caller.whose()), caller.era())) {
             return Err(unknown());
+        }
+        if is_held {
+            Box::pin(member.hold(call.kind(), (&name, public), caller)).await?;
         }
         Ok(Target { server, member, name: Some(name).filter(|name| **name != **public) })
     }
@@ -328,9 +344,12 @@ impl Catalog {
         for (member, part) in self.members.iter().zip(parts) {
             let sight = member.sight(view);
             match part {
-                Ok(Pages { pages, lacks, is_old, .. }) => {
+                Ok(Pages { pages, lacks, is_old, beside, .. }) => {
                     merged.is_told &= !pages.is_empty();
                     member.missing(None);
+                    merged
+                        .remarks
+                        .add(member.upstream.name(), beside.iter().filter(|remark| remark.is_in(sight)));
                     // What one server lists twice, on different pages, is one thing.
                     let mut names = HashSet::new();
                     for page in pages {
@@ -462,6 +481,7 @@ impl Member {
         }
         match Box::pin(self.know(Kind::Tool, caller, Patience::Whole)).await {
             Ok(()) if known() => Ok(()),
+            Ok(()) if self.knows_at_last(caller).await => Ok(()),
             Err(ListFault::Call(
                 error @ (CallError::BreakerOpen { .. } | CallError::OutOfDescriptors { .. }),
             )) => Err(error),
@@ -517,9 +537,9 @@ impl Member {
     }
 
     /// Reads a list again, because what is known of it has proved to be old.
-    pub async fn relearn(&self, caller: &Caller) {
-        self.server_lists.changed(Kind::Tool, Some(caller.era()));
-        if let Some(method) = method::find("tools/list")
+    pub async fn relearn(&self, kind: Kind, caller: &Caller) {
+        self.server_lists.changed(kind, Some(caller.era()));
+        if let Some(method) = method::find(list_name(kind))
             && let Err(fault) = self.reader.list(method, caller, Patience::Whole).await
         {
             tracing::debug!(

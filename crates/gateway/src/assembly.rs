@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use arc_swap::ArcSwap;
 use auth::Gate;
 use base::bulkhead::Bulkhead;
+use base::owned_task::OwnedTask;
 use base::plan::{OWN_SERVER, Plan, RoutePlan, UpstreamPlan};
 use base::sync::lock;
 use base::world::World;
@@ -15,6 +16,7 @@ use catalog::changes::watch::Watch;
 use futures_util::future::join_all;
 use identity::{Identifier, Identities};
 use limits::{Limiter, Shared};
+use pins::AllPins;
 use replay::ReplayBudget;
 use replica::Replica;
 use store::{Store, StoreFault};
@@ -43,6 +45,7 @@ mod admin;
 mod binding;
 mod ending;
 mod joining;
+mod pinning;
 
 /// What the listener for other replicas is called.
 pub const REPLICAS: &str = "replicas";
@@ -129,6 +132,8 @@ pub struct Gateway {
     recorded: Arc<ReplayBudget>,
     /// HTTP+SSE sessions; so do they.
     sse: Arc<crate::listener::sse::SseSessions>,
+    /// Has lists looked at anew when what was pinned has changed.
+    _following_pins: Option<OwnedTask>,
 }
 
 impl Gateway {
@@ -162,11 +167,14 @@ impl Gateway {
             Some(_) => Identities::among_replicas(world.clone()),
             None => Identities::new(world.clone()),
         };
-        let shares = Shares { places, streams, suspended, tasks, limiter, own, replica };
+        let pins = Arc::new(AllPins::new(&world));
+        let live = Arc::new(ArcSwap::from_pointee(empty));
+        let following = pinning::follow(&pins, &live);
+        let shares = Shares { places, streams, suspended, tasks, limiter, own, replica, pins };
         let gateway = Arc::new(Self {
             identities,
             world,
-            live: Arc::new(ArcSwap::from_pointee(empty)),
+            live,
             gate,
             shares,
             leave: CancellationToken::new(),
@@ -176,6 +184,7 @@ impl Gateway {
             sessions: Arc::default(),
             recorded: Arc::default(),
             sse: Arc::default(),
+            _following_pins: following,
         });
         gateway.swap(plan);
         gateway
@@ -191,6 +200,8 @@ impl Gateway {
     fn swap(&self, mut plan: Plan) {
         // What is kept for later must leave room for what is under way.
         plan.limits.replay_total = plan.limits.replay_total.min(self.world.memory.limit() / 4);
+        // Before the first list is read by it.
+        self.shares.pins.carry_out(&plan.pins);
         let before = self.live.load_full();
         let mut servers = BTreeMap::new();
         let mut begun = Vec::new();
@@ -267,6 +278,7 @@ impl Gateway {
             && plan.left_out == before.plan.left_out
             && let Some((_, endpoint)) = before.endpoints.iter().find(|(known, _)| known == route)
             && endpoint.route.has_members(&members)
+            && pinning::are_the_same(&self.shares.pins, &endpoint.route)
             && endpoint.route.gate.is_same(&gate)
         {
             return Arc::clone(endpoint);

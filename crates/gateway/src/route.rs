@@ -23,6 +23,7 @@ use mcp::json::{Object, Patch};
 use mcp::meta::ClientFacts;
 use mcp::method::{Kind, Reach};
 use mcp::version::Era;
+use pins::AllPins;
 use replica::Replica;
 use upstream::Upstream;
 
@@ -82,6 +83,8 @@ pub(crate) struct Shares {
     /// Portolan itself as a server.
     pub(crate) own: Arc<Upstream>,
     pub(crate) replica: Option<Arc<Replica>>,
+    /// What was pinned of what servers list.
+    pub(crate) pins: Arc<AllPins>,
 }
 
 impl Route {
@@ -100,11 +103,12 @@ impl Route {
         servers: &[(Arc<Upstream>, Arc<Watch>)],
         (gate, identifier): (Gate, Option<Arc<Identifier>>),
         world: World,
-        Shares { places, streams, suspended, tasks, limiter, own, replica }: Shares,
+        Shares { places, streams, suspended, tasks, limiter, own, replica, pins }: Shares,
     ) -> Self {
         let upstreams: Vec<_> = servers.iter().map(|(upstream, _)| Arc::clone(upstream)).collect();
         let catalog =
-            Arc::new(Catalog::new(plan, &upstreams, (&own, left_out), (&gate, identifier.as_ref())));
+            Catalog::new(plan, &upstreams, (&own, left_out), (&gate, identifier.as_ref()), |of| pins.of(of));
+        let catalog = Arc::new(catalog);
         let watches: Vec<_> = servers.iter().map(|(_, watch)| Arc::clone(watch)).collect();
         let changes = Changes::new(&catalog, watches, streams, Arc::clone(&world.metrics));
         let descriptions = Descriptions::new(&catalog, &gate, &world.identity, plan.tells_of_changes);

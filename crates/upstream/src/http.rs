@@ -332,11 +332,9 @@ impl HttpWire {
         }
         *lock(&self.unsure) = None;
         match verdict {
-            Verdict::Modern(revision, discovered) => Ok(Some(Link {
-                revision,
-                discovered: Arc::new(*discovered),
-                transport: Transport::StreamableHttp,
-            })),
+            Verdict::Modern(revision, discovered) => {
+                Ok(Some(Link::new(revision, Arc::new(*discovered), Transport::StreamableHttp)))
+            }
             Verdict::Legacy => Ok(None),
             Verdict::OtherRevisions(theirs) => {
                 Err(match era::common(&theirs) {

@@ -42,7 +42,7 @@ pub use crate::answer::Answer;
 pub use crate::arrival::{Arrival, Response};
 pub use crate::ask::{Ask, PendingReply};
 pub use crate::health_check::HealthCheck;
-pub use crate::link::{Health, Transport};
+pub use crate::link::{Health, Transport, links_begun};
 pub use crate::notices::Told;
 pub use crate::notification_stream::NotificationStream;
 pub use crate::order::Order;

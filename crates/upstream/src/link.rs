@@ -1,6 +1,7 @@
 //! What is known of a server that was reached, and for whom.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use auth::Principal;
 use base::error::CallError;
@@ -100,9 +101,28 @@ pub(crate) struct Link {
     pub(crate) discovered: Arc<Discovered>,
     /// What it is spoken to over.
     pub(crate) transport: Transport,
+    /// Counts them: of two, the one that was reached later has the larger number.
+    pub(crate) number: u64,
+}
+
+static LINKS: AtomicU64 = AtomicU64::new(0);
+
+/// How many times any server was reached until now: what was known before says nothing of who is reached later.
+#[must_use]
+pub fn links_begun() -> u64 {
+    LINKS.load(Ordering::Acquire)
 }
 
 impl Link {
+    pub(crate) fn new(
+        revision: &'static Revision,
+        discovered: Arc<Discovered>,
+        transport: Transport,
+    ) -> Self {
+        let number = LINKS.fetch_add(1, Ordering::AcqRel) + 1;
+        Self { revision, discovered, transport, number }
+    }
+
     pub(crate) fn era(&self) -> Era {
         self.revision.era
     }

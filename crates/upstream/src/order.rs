@@ -37,6 +37,9 @@ pub struct Order<'a> {
     pub probes: bool,
     /// An earlier request whose progress belongs here now: a call whose task this waits for.
     pub after: Option<u64>,
+    /// Where it must be known to whom it goes: how many times servers had been reached when that was found out
+    /// ([`crate::links_begun`]). To one that was reached later it is not sent.
+    pub known_at: Option<u64>,
 }
 
 static NO_HEADERS: LazyLock<HeaderMap> = LazyLock::new(HeaderMap::new);
@@ -58,6 +61,7 @@ impl<'a> Order<'a> {
             listens: false,
             probes: false,
             after: None,
+            known_at: None,
         }
     }
 }

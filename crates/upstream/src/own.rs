@@ -70,7 +70,8 @@ impl OwnWire {
 
     pub(crate) fn link(&self) -> Link {
         let revision = version::newest(Era::Modern);
-        Link { revision, discovered: self.0.discovered(), transport: Transport::Own }
+        // It is not reached, so it is not counted.
+        Link { revision, discovered: self.0.discovered(), transport: Transport::Own, number: 0 }
     }
 
     /// The response to a call that has this id. Cancel safe.

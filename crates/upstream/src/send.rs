@@ -104,6 +104,7 @@ impl Upstream {
             Wire::Stdio(wire) => {
                 let running = wire.running(whose, order.need()).await;
                 let running = self.note(whose, running, |running| &running.link)?;
+                self.is_known(order, &running.link)?;
                 match self.begin_pipe(order, &running, HeaderMap::new(), (&whose.declared, place)).await {
                     Begun::Answer(answer) => Ok(answer),
                     Begun::SessionLost(place) => Box::pin(self.begin_next(wire, order, whose, place)).await,
@@ -125,6 +126,16 @@ impl Upstream {
                     }
                 }
             }
+        }
+    }
+
+    /// Whether it is known who is at the other end, where that must be.
+    fn is_known(&self, order: &Order<'_>, link: &Link) -> Result<(), CallError> {
+        match order.known_at {
+            Some(known) if link.number > known => {
+                Err(CallError::BegunAnew { upstream: self.name().to_owned() })
+            }
+            _ => Ok(()),
         }
     }
 
@@ -152,6 +163,7 @@ impl Upstream {
     ) -> Result<Box<Answer>, Failed> {
         let running = wire.running(whose, order.need()).await;
         let running = self.note(whose, running, |running| &running.link)?;
+        self.is_known(order, &running.link)?;
         match self.begin_pipe(order, &running, HeaderMap::new(), (&whose.declared, place)).await {
             Begun::Answer(answer) => Ok(answer),
             Begun::SessionLost(_) => {
@@ -198,6 +210,7 @@ impl Upstream {
         place: Option<Slot>,
     ) -> Result<Begun, Failed> {
         let link = connection.link();
+        self.is_known(order, link)?;
         let id = self.shared.next_id();
         let mut headers = wire.forwarded(order.headers);
         let meta = order.call.meta().filter(|meta| meta.contains("traceparent"));

@@ -101,6 +101,7 @@ impl Descriptions {
             listens: false,
             probes: false,
             after: None,
+            known_at: None,
         };
         let mut answer = upstream.send(permit.cover(order)).await?;
         loop {

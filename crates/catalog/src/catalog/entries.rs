@@ -1,7 +1,8 @@
 //! How a server's entries are shown: under their public names, with the configured descriptions, or not at all.
 
 use auth::definition::Definition;
-use base::define::define;
+use base::define::{define_as, digest};
+use base::pin::{Pinned, Pins};
 use base::plan::{SchemaRule, Selection, UpstreamPlan};
 use bytes::Bytes;
 use mcp::json::JsonFault;
@@ -35,12 +36,12 @@ pub struct FilteredEntry {
     /// The entry, if it is shown.
     pub entry: Option<Entry>,
     /// What was odd about it.
-    pub remark: Option<Remark>,
+    pub remarks: Vec<Remark>,
 }
 
 impl FilteredEntry {
     pub fn left_out(remark: Remark) -> Self {
-        Self { entry: None, remark: Some(remark) }
+        Self { entry: None, remarks: vec![remark] }
     }
 }
 
@@ -76,6 +77,8 @@ pub struct RouteFilter {
     pub schema: SchemaRule,
     /// Whether somebody decides by what it says of its tools.
     pub defines: bool,
+    /// What was pinned of what it lists, if it is held to that.
+    pub pins: Option<Arc<dyn Pins>>,
 }
 
 /// The entry as it is shown, none if the configuration does not show it, or why it cannot be.
@@ -107,33 +110,31 @@ impl EntryFilter for RouteFilter {
     }
 
     fn filter(&self, kind: Kind, text: &Bytes, from: &Revision, index: &mut Index) -> FilteredEntry {
-        let checked = repair::check(kind, text, from);
-        let why = || checked.faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-        let left_out =
-            |why| FilteredEntry::left_out(Remark::new(kind, &own_name(kind, text), Done::LeftOut, why));
-        let is_odd = !checked.faults.is_empty();
-        let (wide, done) = match self.schema {
-            SchemaRule::Pass => (Some(text), Done::Passed),
-            SchemaRule::Repair => (checked.text.as_ref(), Done::Repaired),
-            SchemaRule::Drop => (checked.text.as_ref().filter(|_| !is_odd), Done::LeftOut),
+        let (Some(pins), Some(selection)) = (&self.pins, self.named_by(kind)) else {
+            return self.judge((kind, text), from, None, index);
         };
-        // What the configuration does not show is nobody's trouble.
-        let Some(wide) = wide else {
-            let shown = self.shown(kind, text, &mut Index::default());
-            return if matches!(shown, Ok(None)) { FilteredEntry::default() } else { left_out(why()) };
-        };
-        let mut entry = match self.shown(kind, wide, index) {
-            Ok(Some(entry)) => entry,
-            Ok(None) => return FilteredEntry::default(),
-            Err(fault) => return left_out(fault),
-        };
-        if self.schema == SchemaRule::Repair
-            && let Some(narrow) = &checked.narrow
-        {
-            entry.narrow = self.shown(kind, narrow, index).ok().flatten().map(|entry| entry.text);
+        let (name, entry) = (own_name(kind, text), String::from_utf8_lossy(text));
+        let listed = digest(&entry);
+        if !selection.shows(&name) {
+            return self.judge((kind, text), from, Some(&listed), index);
         }
-        let remark = is_odd.then(|| Remark::new(kind, &own_name(kind, text), done, why()));
-        FilteredEntry { entry: Some(entry), remark }
+        let remark = |done, why| Remark::new(kind, &name, done, why);
+        match pins.look(kind, &name, &entry, &listed) {
+            Pinned::Same => self.judge((kind, text), from, Some(&listed), index),
+            Pinned::Said(why) => {
+                let mut filtered = self.judge((kind, text), from, Some(&listed), index);
+                filtered.remarks.push(remark(Done::Changed, why));
+                filtered
+            }
+            // Whatever is known of it by its name is of what was pinned.
+            Pinned::AsPinned(pinned, why) => {
+                let text = Bytes::copy_from_slice(pinned.as_bytes());
+                let mut filtered = self.judge((kind, &text), from, Some(&digest(&pinned)), index);
+                filtered.remarks.push(remark(Done::AsPinned, why));
+                filtered
+            }
+            Pinned::Withheld(why) => FilteredEntry::left_out(remark(Done::Quarantined, why)),
+        }
     }
 }
 
@@ -149,6 +150,43 @@ pub(super) fn own_name(kind: Kind, text: &Bytes) -> String {
 }
 
 impl RouteFilter {
+    /// The entry as it is shown, of which that is the digest where somebody has asked for it.
+    fn judge(
+        &self,
+        (kind, text): (Kind, &Bytes),
+        from: &Revision,
+        digest: Option<&Arc<str>>,
+        index: &mut Index,
+    ) -> FilteredEntry {
+        let checked = repair::check(kind, text, from);
+        let why = || checked.faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        let left_out =
+            |why| FilteredEntry::left_out(Remark::new(kind, &own_name(kind, text), Done::LeftOut, why));
+        let is_odd = !checked.faults.is_empty();
+        let (wide, done) = match self.schema {
+            SchemaRule::Pass => (Some(text), Done::Passed),
+            SchemaRule::Repair => (checked.text.as_ref(), Done::Repaired),
+            SchemaRule::Drop => (checked.text.as_ref().filter(|_| !is_odd), Done::LeftOut),
+        };
+        // What the configuration does not show is nobody's trouble.
+        let Some(wide) = wide else {
+            let shown = self.shown((kind, text), digest, &mut Index::default());
+            return if matches!(shown, Ok(None)) { FilteredEntry::default() } else { left_out(why()) };
+        };
+        let mut entry = match self.shown((kind, wide), digest, index) {
+            Ok(Some(entry)) => entry,
+            Ok(None) => return FilteredEntry::default(),
+            Err(fault) => return left_out(fault),
+        };
+        if self.schema == SchemaRule::Repair
+            && let Some(narrow) = &checked.narrow
+        {
+            entry.narrow = self.shown((kind, narrow), digest, index).ok().flatten().map(|entry| entry.text);
+        }
+        let remark = is_odd.then(|| Remark::new(kind, &own_name(kind, text), done, why()));
+        FilteredEntry { entry: Some(entry), remarks: remark.into_iter().collect() }
+    }
+
     /// What is shown of the things of a kind, if they have names.
     fn named_by(&self, kind: Kind) -> Option<&Selection> {
         match kind {
@@ -158,9 +196,9 @@ impl RouteFilter {
         }
     }
 
-    fn shown(&self, kind: Kind, text: &Bytes, index: &mut Index) -> Shown {
+    fn shown(&self, (kind, text): (Kind, &Bytes), digest: Option<&Arc<str>>, index: &mut Index) -> Shown {
         match kind {
-            Kind::Tool => self.tool(text, index),
+            Kind::Tool => self.tool(text, digest, index),
             Kind::Prompt => self.named(Kind::Prompt, &self.plan.prompts, text, index),
             Kind::Resource => self.located("uri", text),
             Kind::Template => self.located("uriTemplate", text),
@@ -168,7 +206,7 @@ impl RouteFilter {
         }
     }
 
-    fn tool(&self, text: &Bytes, index: &mut Index) -> Shown {
+    fn tool(&self, text: &Bytes, digest: Option<&Arc<str>>, index: &mut Index) -> Shown {
         let entry = RawEntry::read(text).map_err(|fault| unreadable(&fault))?;
         let name = entry.string("name").map_err(|fault| unreadable(&fault))?.ok_or("it has no name")?;
         // MCP `streamable-http` §Custom Headers: a client of ours over HTTP must not be shown an invalid tool, and a
@@ -182,7 +220,8 @@ impl RouteFilter {
         } else {
             index.tasks.remove(&*name);
         }
-        let definition = self.defines.then(|| Arc::new(define(&String::from_utf8_lossy(text))));
+        let definition =
+            self.defines.then(|| Arc::new(define_as(&String::from_utf8_lossy(text), digest.cloned())));
         if let Some(definition) = &definition {
             index.definitions.insert(name.clone().into_owned(), Arc::clone(definition));
         }

@@ -38,6 +38,11 @@ impl Index {
         self.complete.retain(|list| *list != "tools/list");
     }
 
+    /// Forgets that all prompts are known.
+    pub fn forget_prompts(&mut self) {
+        self.complete.retain(|list| *list != "prompts/list");
+    }
+
     /// Forgets what is known of a list that is being read again, if that is more than `most` things: a server may list others
     /// each time.
     pub fn make_room(&mut self, method: &Method, most: usize) {

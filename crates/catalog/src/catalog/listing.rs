@@ -360,6 +360,7 @@ fn rewritten(
     let hints = Hints { ttl: Duration::ZERO, scope };
     let mut remarks = Remarks::default();
     pages.pages.iter().for_each(|page| remarks.add(sight.upstream(), page.remarks_in(sight)));
+    remarks.add(sight.upstream(), pages.beside.iter().filter(|remark| remark.is_in(sight)));
     // There is one, as whoever asks has seen.
     let first = pages.pages.first().ok_or(AnswerFault::NoEntries("pages"))?;
     let mut members = remarks.members();

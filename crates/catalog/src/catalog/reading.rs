@@ -302,6 +302,16 @@ impl Reader {
         }
     }
 
+    /// What was pinned of the server has changed, or what was seen to be something else: it is looked at anew, and who listens is told.
+    pub fn pins_changed(&self, is_decided: bool) {
+        for kind in [Kind::Tool, Kind::Prompt] {
+            if is_decided {
+                self.server_lists.changed(kind, None);
+            }
+            self.announce(kind);
+        }
+    }
+
     fn announce(&self, kind: Kind) {
         if let Some((place, feed)) = self.told.get()
             && let Some(feed) = feed.upgrade()
@@ -358,7 +368,7 @@ impl Reader {
             // What its start took is not time that its list takes, where that is waited out.
             let due = if self.upstream.is_waited_out() { Instant::now() } else { begun } + within;
             if method.capability.is_some_and(|capability| !discovered.capabilities.has(capability)) {
-                return Ok(Pages::default());
+                return Ok(self.server_lists.lists_nothing(method.kind).await);
             }
             let all = self.server_lists.all(method, (None, usize::MAX), caller, due);
             timeout_at(due, all).await.unwrap_or_else(|_elapsed| Err(late()))

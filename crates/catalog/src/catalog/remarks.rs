@@ -28,6 +28,12 @@ pub enum Done {
     LeftOut,
     /// It is shown as it came.
     Passed,
+    /// It is not what was pinned, and shown as it came.
+    Changed,
+    /// It is not what was pinned, and shown as that.
+    AsPinned,
+    /// It is not what was pinned, and not shown.
+    Quarantined,
 }
 
 impl Done {
@@ -37,6 +43,8 @@ impl Done {
             Self::Repaired => "repaired",
             Self::LeftOut => "left_out",
             Self::Passed => "passed",
+            Self::Changed => "changed",
+            Self::AsPinned | Self::Quarantined => "quarantined",
         }
     }
 }
@@ -70,6 +78,9 @@ impl fmt::Display for Remark {
             Done::Repaired => "repaired",
             Done::LeftOut => "left out",
             Done::Passed => "passed on as it is, though clients may refuse the whole list for it",
+            Done::Changed => "shown as it is",
+            Done::AsPinned => "quarantined, and shown as it was pinned",
+            Done::Quarantined => "quarantined",
         };
         if self.name.is_empty() {
             write!(f, "{of}s: {done}: {}", self.why)
@@ -96,6 +107,7 @@ impl ToldRemarks {
             upstream.world().metrics.odd_entry(upstream.name(), remark.done.label());
             let help = match remark.done {
                 Done::Passed => "; schema = \"repair\" of the upstream mends it",
+                Done::Changed | Done::AsPinned | Done::Quarantined => "; `portolan pins diff` shows it",
                 Done::Repaired | Done::LeftOut => "",
             };
             tracing::warn!(upstream = upstream.name(), "{remark}{help}");
@@ -108,6 +120,8 @@ impl ToldRemarks {
 pub struct Remarks {
     repaired: Vec<String>,
     left_out: Vec<String>,
+    changed: Vec<String>,
+    quarantined: Vec<String>,
 }
 
 impl Remarks {
@@ -116,6 +130,8 @@ impl Remarks {
             let list = match remark.done {
                 Done::Repaired => &mut self.repaired,
                 Done::LeftOut => &mut self.left_out,
+                Done::Changed => &mut self.changed,
+                Done::AsPinned | Done::Quarantined => &mut self.quarantined,
                 Done::Passed => continue,
             };
             if list.len() < MOST_SAID {
@@ -127,8 +143,13 @@ impl Remarks {
 
     /// The members of the list's `_meta`, with their values.
     pub fn members(&self) -> Vec<(&'static str, String)> {
-        [(REPAIRED, &self.repaired), (LEFT_OUT, &self.left_out)]
-            .into_iter()
+        let all = [
+            (REPAIRED, &self.repaired),
+            (LEFT_OUT, &self.left_out),
+            (CHANGED, &self.changed),
+            (QUARANTINED, &self.quarantined),
+        ];
+        all.into_iter()
             .filter(|(_, list)| !list.is_empty())
             .map(|(name, list)| (name, format!("[{}]", list.join(","))))
             .collect()
@@ -154,3 +175,7 @@ pub fn degradation(servers: &BTreeMap<String, String>) -> (&'static str, String)
 const REPAIRED: &str = "dev.portolan/repaired";
 /// The member of a list's `_meta` that says which entries are not shown.
 const LEFT_OUT: &str = "dev.portolan/left-out";
+/// The member of a list's `_meta` that says which entries are not what was pinned, and shown all the same.
+const CHANGED: &str = "dev.portolan/changed";
+/// The member of a list's `_meta` that says which entries are not what was pinned, and therefore not shown, or shown as that.
+const QUARANTINED: &str = "dev.portolan/quarantined";

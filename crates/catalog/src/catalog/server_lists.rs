@@ -15,6 +15,7 @@ use base::cache::{Bounds, Cache};
 use base::digest::{Digest, Mark};
 use base::era::PerEra;
 use base::error::CallError;
+use base::pin::Pins;
 use base::plan::SessionRule;
 use base::sync::lock;
 use bytes::Bytes;
@@ -30,7 +31,7 @@ use mcp::method::{Kind, Method};
 use mcp::version::{Era, Revision, Structured};
 use tokio::time::{Instant, timeout_at};
 use transport::memory::Held;
-use upstream::{Arrival, Order, Upstream};
+use upstream::{Arrival, Order, Upstream, links_begun};
 
 use crate::caller::Caller;
 use crate::catalog::entries::{Entry, EntryFilter, own_name};
@@ -38,7 +39,9 @@ use crate::catalog::index::Index;
 use crate::catalog::remarks::{Remark, ToldRemarks};
 use crate::catalog::sight::Sight;
 
+mod pinning;
 mod reading;
+mod renewal;
 mod way;
 
 use self::reading::Reading;
@@ -132,6 +135,8 @@ pub struct CachedPage {
     generation: u64,
     /// What the server had counted of calls that may change something, when it was asked for.
     acts: u64,
+    /// How many times servers had been reached then.
+    links: u64,
     hints: Hints,
     grace: Mutex<Grace>,
     /// What was made of the page counts beside it.
@@ -159,6 +164,8 @@ pub struct Pages {
     pub lacks: Option<Arc<str>>,
     /// Whether they are what was known before, and are given because there is nothing newer.
     pub is_old: bool,
+    /// What was pinned and is not among them.
+    pub beside: Vec<Remark>,
 }
 
 impl Pages {
@@ -292,12 +299,15 @@ impl Known {
     }
 
     fn generation(&self, kind: Kind) -> &AtomicU64 {
-        let [tools, prompts, resources] = &self.generations;
-        match kind {
-            Kind::Prompt => prompts,
-            Kind::Resource | Kind::Template => resources,
-            Kind::Server | Kind::Task | Kind::Tool => tools,
-        }
+        of_kind(&self.generations, kind)
+    }
+}
+
+fn of_kind([tools, prompts, resources]: &[AtomicU64; 3], kind: Kind) -> &AtomicU64 {
+    match kind {
+        Kind::Prompt => prompts,
+        Kind::Resource | Kind::Template => resources,
+        Kind::Server | Kind::Task | Kind::Tool => tools,
     }
 }
 
@@ -307,6 +317,8 @@ pub struct ServerLists {
     upstream: Arc<Upstream>,
     gate: Gate,
     filter: Arc<dyn EntryFilter>,
+    /// What was pinned of what it lists, if it is held to that.
+    pins: Option<Arc<dyn Pins>>,
     /// What is odd in its lists, as far as the log has it.
     told: ToldRemarks,
     pages: Cache<PageKey, Arc<CachedPage>, ListFault>,
@@ -319,15 +331,21 @@ pub struct ServerLists {
 struct Known {
     /// Counts `list_changed`, by kind: tools, prompts, resources.
     generations: [AtomicU64; 3],
+    /// By kind, how many times servers had been reached when the list was asked for that was last read to its end.
+    read_at: [AtomicU64; 3],
     index: ArcSwap<Index>,
 }
 
 impl ServerLists {
-    pub fn new(upstream: Arc<Upstream>, gate: Gate, filter: Arc<dyn EntryFilter>) -> Self {
+    pub fn new(
+        upstream: Arc<Upstream>,
+        gate: Gate,
+        (filter, pins): (Arc<dyn EntryFilter>, Option<Arc<dyn Pins>>),
+    ) -> Self {
         // What is kept must leave room for what is under way.
         let bytes = BOUNDS.bytes.min(upstream.world().memory.limit() / 16);
         let pages = Cache::new(Bounds { bytes, ..BOUNDS });
-        Self { upstream, gate, filter, told: ToldRemarks::default(), pages, eras: Arc::default() }
+        Self { upstream, gate, filter, pins, told: ToldRemarks::default(), pages, eras: Arc::default() }
     }
 
     /// What is known for clients of an era.
@@ -342,27 +360,6 @@ impl ServerLists {
 
     fn known(&self, client: Era) -> &Known {
         self.eras.of(self.upstream.link_era(client))
-    }
-
-    /// A list changed, for clients of one era or of both: what was fetched before this moment is stale.
-    pub fn changed(&self, kind: Kind, clients: Option<Era>) {
-        let decides = self.gate.decides();
-        let changed = |known: &Known| {
-            if decides && kind == Kind::Tool {
-                // Nobody decides by what a tool was: before the next call they are read again.
-                known.learn(Index::forget_tools);
-            }
-            known.generation(kind).fetch_add(1, Ordering::AcqRel)
-        };
-        match clients {
-            Some(client) => changed(self.known(client)),
-            None => changed(&self.eras.modern).max(changed(&self.eras.legacy)),
-        };
-    }
-
-    /// Counts the changes of a list as clients of an era see it.
-    pub fn changes(&self, kind: Kind, client: Era) -> u64 {
-        self.known(client).generation(kind).load(Ordering::Acquire)
     }
 
     /// The pages of a list from a cursor on, one after the other, and so many at most; what has come of them if there is no
@@ -400,7 +397,11 @@ impl ServerLists {
             cursor = page.page.next_cursor.clone().filter(|next| !sent.contains(next));
             all.pages.push(page);
             if cursor.is_none() {
-                self.completed(method, caller.era());
+                let links = all.pages.iter().map(|page| page.links).min().unwrap_or_default();
+                self.completed(method, caller.era(), links);
+                if from.is_none() {
+                    self.hold_to_pins(method.kind, &mut all).await;
+                }
                 return Ok(all);
             }
             if all.pages.len() >= most {
@@ -425,7 +426,8 @@ impl ServerLists {
     }
 
     /// A list was read to its end.
-    fn completed(&self, method: &'static Method, client: Era) {
+    fn completed(&self, method: &'static Method, client: Era, links: u64) {
+        of_kind(&self.known(client).read_at, method.kind).store(links, Ordering::Release);
         let is_known = |index: &Index| index.complete.contains(&method.name);
         if is_known(&self.index(client)) {
             return;
@@ -498,7 +500,10 @@ impl ServerLists {
         caller: &Caller,
         generation: u64,
     ) -> Result<CachedPage, ListFault> {
-        let acts = self.upstream.acts();
+        if let Some(pins) = &self.pins {
+            pins.ready().await;
+        }
+        let (acts, links) = (self.upstream.acts(), links_begun());
         let (message, revision) = self.ask(method, cursor, caller).await?;
         let Some(entries) = method.entries else {
             return Err(ListFault::Call(CallError::Internal(format!("{} is no list", method.name))));
@@ -519,6 +524,9 @@ impl ServerLists {
         let (page, shown, remarks) =
             read.map_err(|fault| ListFault::Call(CallError::invalid(self.upstream.name(), &fault)))?;
         self.tell(&remarks);
+        if let Some(pins) = &self.pins {
+            pins.settle().await;
+        }
         let hints = self.effective(page.hints);
         let made = self.upstream.world().memory.count(made_of(&page, &shown));
         let known = self.upstream.discovered(&caller.principal, caller.era(), Some(&caller.facts)).await;
@@ -533,6 +541,7 @@ impl ServerLists {
             received: Instant::now(),
             generation,
             acts,
+            links,
             hints,
             grace: Mutex::new(Grace::None),
             _made: made,

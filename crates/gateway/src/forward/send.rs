@@ -49,6 +49,10 @@ impl Sender {
     ) -> Result<Permit, CallError> {
         let name = target.name.as_deref().or_else(|| call.subject().map(|subject| &*subject.text));
         let upstream = target.member.upstream.label();
+        if let (Some(name), Some(subject)) = (name, call.subject()) {
+            // Its list may have been read again since it was found.
+            target.member.permit_pinned(call.kind(), (name, &subject.text), caller.era())?;
+        }
         let action = Action::new(call.method_name(), upstream, name);
         if !self.gate.decides() {
             return Ok(self.gate.permit(&caller.principal, &action)?);
@@ -82,13 +86,22 @@ impl Sender {
             let whose = (self.route.as_str(), &caller.principal);
             Box::pin(self.limiter.allow(whose, permit.allowances())).await?;
         }
-        let answer = self.send_once(call, caller, (target, permit), &mirrored).await?;
+        let answer = match self.send_once(call, caller, (target, permit), &mirrored).await {
+            // What it is now is found out in the conversation that has begun, and then it may be sent, or may not.
+            Err(CallError::BegunAnew { .. }) => {
+                Box::pin(target.member.relearn(call.kind(), caller)).await;
+                let learned = Box::pin(self.mirror(call, caller, target)).await?;
+                let permit = self.permit(call, target, caller)?;
+                return Box::pin(self.send_once(call, caller, (target, permit), &learned)).await;
+            }
+            answer => answer?,
+        };
         if !answer.refuses_headers() || call.kind() != Kind::Tool {
             return Ok(answer);
         }
         // The list and the second try need the place that the refused answer still holds.
         let refused = answer.release();
-        Box::pin(target.member.relearn(caller)).await;
+        Box::pin(target.member.relearn(Kind::Tool, caller)).await;
         let learned = Box::pin(self.mirror(call, caller, target)).await?;
         if learned == mirrored {
             return Ok(Box::new(refused));
@@ -119,6 +132,7 @@ impl Sender {
             listens: false,
             probes: false,
             after: None,
+            known_at: target.member.server_lists.known_at(call.kind(), caller.era()),
         };
         upstream.send(permit.cover(order)).await
     }

@@ -69,6 +69,7 @@ impl Courier {
             listens: false,
             probes: false,
             after,
+            known_at: None,
         };
         self.upstream.send(permit.cover(order)).await
     }

@@ -42,6 +42,7 @@ mod oracles;
 mod origin;
 mod own_session;
 mod pages;
+mod pins;
 mod pipes;
 mod pool;
 mod processes;

@@ -60,11 +60,7 @@ pub(super) async fn open(wire: &Arc<HttpWire>, whose: &Whose) -> Result<Opening,
             return Ok(Opening::Refused(Refused { error, is_older: false, lasts }));
         }
     };
-    let link = Link {
-        revision: opened.revision,
-        discovered: Arc::new(opened.discovered),
-        transport: Transport::StreamableHttp,
-    };
+    let link = Link::new(opened.revision, Arc::new(opened.discovered), Transport::StreamableHttp);
     let lasts = match &session_id {
         Some(id) => remembered::remember(wire, whose, id, &message).await,
         None => false,
@@ -208,11 +204,7 @@ fn refused(
 pub(super) async fn resume(wire: &HttpWire, whose: &Whose) -> Result<Option<Session>, CallError> {
     let Some((id, answer)) = remembered::recall(wire, whose).await? else { return Ok(None) };
     let Ok(opened) = Opened::read(&answer) else { return Ok(None) };
-    let link = Link {
-        revision: opened.revision,
-        discovered: Arc::new(opened.discovered),
-        transport: Transport::StreamableHttp,
-    };
+    let link = Link::new(opened.revision, Arc::new(opened.discovered), Transport::StreamableHttp);
     tracing::info!(
         upstream = wire.shared.plan.name,
         "goes on with a session that another replica has opened"

@@ -184,7 +184,7 @@ impl Judged {
 fn judge(message: &Message) -> Judged {
     match era::of_stdio(message) {
         Verdict::Modern(revision, discovered) => {
-            Judged::Modern(Link { revision, discovered: Arc::new(*discovered), transport: Transport::Stdio })
+            Judged::Modern(Link::new(revision, Arc::new(*discovered), Transport::Stdio))
         }
         Verdict::OtherRevisions(theirs) => match era::common(&theirs) {
             // It names a revision that it then refuses: asking again would go round in circles.
@@ -235,7 +235,7 @@ fn finish_legacy(
     pipe.say(answer::notification_message("notifications/initialized", None));
     shared.world.metrics.session_opened(name);
     let discovered: Discovered = opened.discovered;
-    Ok(Link { revision: opened.revision, discovered: Arc::new(discovered), transport })
+    Ok(Link::new(opened.revision, Arc::new(discovered), transport))
 }
 
 async fn response(mut stream: PipeStream) -> Result<Message, CallError> {

@@ -81,8 +81,8 @@ impl Reading {
         }
         let mut names = HashSet::new();
         for text in &page.entries {
-            let FilteredEntry { entry, remark } = self.filter.filter(kind, text, self.revision, index);
-            remarks.extend(remark);
+            let FilteredEntry { entry, remarks: odd } = self.filter.filter(kind, text, self.revision, index);
+            remarks.extend(odd);
             let Some(entry) = entry else { continue };
             if names.insert(entry.name.clone()) {
                 index.seen.insert((kind, entry.name.clone()), ());
