@@ -33,8 +33,8 @@ const FLOORS: &[(&str, &str)] = &[
     ("chaos", "say record fault servers dice judge report client ground load blows run main"),
     (
         "cli",
-        "columns print machine meant schema exit allocations fault arrivals texts signals show outside inherit shared log policies arguments replies given words \
-         reference serve targets client follow peer stdio keys api_keys revoke issuers token replicas demo ask list fetch read prompt discover gated check convert policy_command call \
+        "columns print machine meant schema exit allocations fault arrivals texts signals show outside inherit shared log policies locked arguments replies given words \
+         reference serve targets client follow peer stdio keys api_keys revoke issuers token replicas demo ask list fetch read prompt discover gated pins_command check convert policy_command call \
          args lib main",
     ),
     (

@@ -16,6 +16,7 @@ use crate::fault::Fault;
 use crate::keys::Keys;
 use crate::list::List;
 use crate::log::{Log, Voice};
+use crate::pins_command::PinsCommand;
 #[cfg(feature = "policy")]
 use crate::policy_command::PolicyCommand;
 use crate::print::Colours;
@@ -71,6 +72,7 @@ pub(crate) enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         _words: Vec<String>,
     },
+    Pins(PinsCommand),
     Keys(Keys),
     ApiKeys(ApiKeys),
     #[command(visible_alias = "tokens")]
@@ -125,6 +127,7 @@ impl Command {
                 Err(Fault::usage("this build of Portolan knows nothing of policies")
                     .hint(crate::policies::BUILD))
             }
+            Self::Pins(pins) => Box::pin(pins.run(voice)).await,
             Self::Keys(keys) => Box::pin(keys.run(voice)).await,
             Self::ApiKeys(keys) => Box::pin(keys.run(voice)).await,
             Self::Token(token) => Box::pin(token.run(voice)).await,

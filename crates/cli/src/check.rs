@@ -20,10 +20,13 @@ use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::gated::{self, Offered};
 use crate::inherit::Inheriting;
+use crate::pins_command::looked;
+use crate::pins_command::looked::Definitions;
 use crate::policies::{self, Decided};
 use crate::print::{self, Paint};
 use crate::serve::configuration::left_out;
-use crate::{discover, issuers, list, outside};
+use crate::targets::Targets;
+use crate::{discover, issuers, list, locked, outside};
 
 /// Check a configuration: say every mistake at once
 ///
@@ -90,6 +93,11 @@ fn decide(loaded: &mut Loaded, config: &Path) -> Vec<Decided> {
             return Vec::new();
         }
     };
+    if let Some(fault) = locked::wrong_lock(plan) {
+        loaded.plan = None;
+        loaded.diagnostics.push(fault);
+        return decided;
+    }
     for one in &decided {
         let warnings = one.strangers.iter().map(|stranger| one.warning(stranger, config));
         loaded.diagnostics.extend(warnings);
@@ -122,7 +130,7 @@ async fn connect(plan: Plan) -> Result<Exit, Fault> {
     let rules: Vec<_> = plan.upstreams.iter().map(|server| rule(&plan, server)).collect();
     let (servers, left_out, routes) = (plan.upstreams, plan.left_out, plan.routes);
     let prefixes: Vec<_> = servers.iter().map(|server| server.prefix.clone()).collect();
-    let mut offered = BTreeMap::new();
+    let (mut offered, mut definitions) = (BTreeMap::new(), BTreeMap::new());
     let names = servers.iter().map(|server| &server.name).chain(left_out.iter().map(|left| &left.name));
     let width = names.map(|name| name.chars().count()).max().unwrap_or_default();
     let paint = Paint::stdout();
@@ -150,8 +158,9 @@ async fn connect(plan: Plan) -> Result<Exit, Fault> {
     let (mut next, mut said) = (0, Ok(()));
     while let Some((at, took, reached)) = reaching.next().await {
         let (Some(name), Some(prefix)) = (names.get(at), prefixes.get(at)) else { continue };
-        let reached = reached.map(|(text, odd, offers)| {
+        let reached = reached.map(|(text, odd, (offers, said))| {
             offered.insert(name.clone(), (prefix.clone(), offers));
+            definitions.insert(name.clone(), said);
             (text, odd)
         });
         match &reached {
@@ -176,7 +185,8 @@ async fn connect(plan: Plan) -> Result<Exit, Fault> {
         }
     }
     said?;
-    for line in routes.iter().flat_map(|route| gated::idle(route, &offered)) {
+    let idle = routes.iter().flat_map(|route| gated::idle(route, &offered));
+    for line in idle.chain(looked::alike(&definitions)) {
         print::out(format!("  {}\n", print::safe_out(&line)))?;
     }
     if tally.count() > 1 {
@@ -186,7 +196,9 @@ async fn connect(plan: Plan) -> Result<Exit, Fault> {
 }
 
 /// How a server is, what is odd about it, and what it offers.
-type Reached = Result<(String, Vec<String>, Offered), Fault>;
+type Reached = Result<(String, Vec<String>, (Offered, Definitions)), Fault>;
+/// The same before it is known what it says of itself.
+type Described = Result<(String, Vec<String>, Offered), Fault>;
 /// The same without the last.
 type Told = Result<(String, Vec<String>), Fault>;
 
@@ -225,7 +237,8 @@ async fn reach(
     server.watched = false;
     // What is passed on is not told of in a list.
     server.schema = Some(if rule == SchemaRule::Pass { SchemaRule::Repair } else { rule });
-    let mut client = Client::open(server, None)?;
+    let name = server.name.clone();
+    let mut client = Client::of(&Targets::looked_at(server), None)?;
     let (servers, paint) = (client.gateway().servers(), Paint::stdout());
     let still = async {
         match servers.iter().find(|_| print::out_is_seen()) {
@@ -250,7 +263,10 @@ async fn reach(
         if let Some(server) = servers.first() {
             drop(Box::pin(server.reach()).await);
         }
-        describe(&mut client, rule).await
+        let (text, mut odd, offers) = describe(&mut client, rule).await?;
+        let said = looked::seen(&client, &name);
+        odd.extend(looked::strange(&said));
+        Ok((text, odd, (offers, said)))
     };
     let said = tokio::select! {
         said = said => said,
@@ -261,7 +277,7 @@ async fn reach(
     said
 }
 
-async fn describe(client: &mut Client, rule: SchemaRule) -> Reached {
+async fn describe(client: &mut Client, rule: SchemaRule) -> Described {
     let answer = client.get("server/discover", &[], &mut Deaf).await?;
     let found = Discovered::read(answer.message())
         .map_err(|fault| Fault::Unreachable(format!("its description cannot be read: {fault}")))?;

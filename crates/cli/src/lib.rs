@@ -33,11 +33,13 @@ mod inherit;
 mod issuers;
 mod keys;
 mod list;
+mod locked;
 mod log;
 mod machine;
 mod meant;
 mod outside;
 mod peer;
+mod pins_command;
 mod policies;
 #[cfg(feature = "policy")]
 mod policy_command;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use base::error::CallError;
 use base::fault::Absence;
 use base::masks::Masks;
+use base::plan::pins::{PinMode, PinRule, Quarantined};
 use base::plan::{Limits, Naming, Plan, PrefixRule, Reach, RoutePlan, StdioReach, UpstreamPlan};
 use http::header::AUTHORIZATION;
 
@@ -57,6 +58,15 @@ impl Targets {
     /// The one server.
     pub(crate) fn one(server: UpstreamPlan) -> Self {
         Self { plan: over(vec![server], Naming::default()), file: None, is_route: false }
+    }
+
+    /// The same, of which is remembered what it says of its tools and prompts.
+    pub(crate) fn looked_at(server: UpstreamPlan) -> Self {
+        let rule =
+            PinRule { server: server.name.clone(), mode: PinMode::Warn, quarantined: Quarantined::Withheld };
+        let mut one = Self::one(server);
+        one.plan.pins.servers.push(rule);
+        one
     }
 
     /// What the command line names. A configuration that cannot be used is said in full.

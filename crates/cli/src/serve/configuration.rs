@@ -10,7 +10,7 @@ use transport::net::Address;
 use crate::fault::Fault;
 use crate::inherit::Inheriting;
 use crate::log::Voice;
-use crate::{outside, policies, print};
+use crate::{locked, outside, policies, print};
 
 /// A file, and what is to be put in the place of what it says.
 #[derive(Debug)]
@@ -59,6 +59,10 @@ impl Configuration {
         let mut plan = loaded.plan.ok_or_else(unusable)?;
         if let Err(faults) = policies::attach(&mut plan, &self.path) {
             say(&faults, voice);
+            return Err(unusable());
+        }
+        if let Some(fault) = locked::wrong_lock(&plan) {
+            say(&[fault], voice);
             return Err(unusable());
         }
         if let Some(names) = left_out(&plan).filter(|_| self.strict) {

@@ -21,6 +21,7 @@ mod lists;
 mod mistakes;
 mod odd_http;
 #[cfg(feature = "policy")]
+mod pins;
 mod policies;
 mod processes;
 mod program;
