@@ -69,10 +69,64 @@ fn write(value: &str, text: &mut String, depth: usize) {
         }
         json::Kind::String => match json::string(value) {
             Ok(plain) => text.push_str(&json::quote(&plain)),
-            Err(_lone_surrogate) => text.push_str(value),
+            Err(_lone_surrogate) => text.push_str(&spell(value, json::quote)),
         },
         _ => text.push_str(value),
     }
+}
+
+/// A JSON string that is no Unicode text, since half a character stands in it, in one spelling: what is text is quoted by `quote`, and
+/// the halves are escapes.
+#[must_use]
+pub fn spell(string: &str, quote: impl Fn(&str) -> String) -> String {
+    let mut spelled = String::with_capacity(string.len());
+    let mut plain = String::new();
+    let flush = |plain: &mut String, spelled: &mut String| {
+        let quoted = quote(plain);
+        spelled.push_str(quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default());
+        plain.clear();
+    };
+    for read in char::decode_utf16(units(string)) {
+        match read {
+            Ok(c) => plain.push(c),
+            Err(half) => {
+                flush(&mut plain, &mut spelled);
+                spelled.push_str(&format!("\\u{:04x}", half.unpaired_surrogate()));
+            }
+        }
+    }
+    flush(&mut plain, &mut spelled);
+    format!("\"{spelled}\"")
+}
+
+/// What a JSON string means, in UTF-16: that can say half a character.
+#[must_use]
+pub fn units(string: &str) -> Vec<u16> {
+    let inner = string.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(string);
+    let mut units = Vec::with_capacity(inner.len());
+    let mut rest = inner.chars();
+    while let Some(c) = rest.next() {
+        let mut pair = [0; 2];
+        if c != '\\' {
+            units.extend_from_slice(c.encode_utf16(&mut pair));
+            continue;
+        }
+        match rest.next() {
+            Some('u') => {
+                let digits: String = rest.by_ref().take(4).collect();
+                // It was read before as JSON, so there are four.
+                units.push(u16::from_str_radix(&digits, 16).unwrap_or(0xfffd));
+            }
+            Some('n') => units.push(0x0a),
+            Some('t') => units.push(0x09),
+            Some('r') => units.push(0x0d),
+            Some('b') => units.push(0x08),
+            Some('f') => units.push(0x0c),
+            Some(c) => units.extend_from_slice(c.encode_utf16(&mut pair)),
+            None => {}
+        }
+    }
+    units
 }
 
 #[cfg(test)]
@@ -98,5 +152,12 @@ mod tests {
             assert_ne!(define(changed).digest, one.digest, "{changed}");
         }
         assert_eq!(define("no").hints, Hints::default());
+    }
+
+    #[test]
+    fn half_a_character_is_spelled_in_one_way() {
+        assert_eq!(spell(r#""a\uD800\n\u0062\/\ud83d\ude00""#, json::quote), "\"a\\ud800\\nb/\u{1f600}\"");
+        assert_eq!(digest(r#"{"a":"\ud800\u0062"}"#), digest(r#"{"a":"\uD800b"}"#));
+        assert_ne!(digest(r#"{"a":"\ud800"}"#), digest(r#"{"a":"\ud801"}"#));
     }
 }

@@ -1,9 +1,10 @@
 //! One text for one definition: members in the order of their names, texts in one spelling, numbers as they came. The same
 //! order as that of the digest ([`base::define::digest`]).
 
+use base::define::spell;
 use mcp::json::{self, Kind, Object};
 
-use crate::hidden::visible;
+use crate::hidden::{escaped, visible};
 
 /// So deep a definition is looked at, as for its digest; what lies deeper stays as it is written.
 const DEEPEST: usize = 128;
@@ -22,7 +23,41 @@ pub fn compact(definition: &str) -> String {
 pub fn pretty(definition: &str, level: usize) -> String {
     let mut text = String::with_capacity(2 * definition.len());
     write(definition.trim(), &mut text, 0, Some(level));
-    text
+    // What lies deeper, or cannot be read, is as it was written until here.
+    escaped(text)
+}
+
+/// How deep a value goes: 0 of what has no parts. Nothing if a part of it cannot be read, or if it goes deeper than `most`.
+pub(crate) fn depth(value: &str, most: usize) -> Option<usize> {
+    let parts: Vec<&str> = match Kind::of(value) {
+        Kind::Object => Object::parse(value).ok()?.iter().map(|member| member.value).collect(),
+        Kind::Array => json::array(value).ok()?,
+        _ => return Some(0),
+    };
+    let below = most.checked_sub(1)?;
+    let mut deepest = 0;
+    for part in parts {
+        deepest = deepest.max(depth(part, below)?);
+    }
+    Some(deepest + 1)
+}
+
+/// Whether a member stands twice in an object, at any depth.
+pub(crate) fn has_duplicates(value: &str) -> bool {
+    repeats(value.trim(), DEEPEST)
+}
+
+fn repeats(value: &str, most: usize) -> bool {
+    let Some(below) = most.checked_sub(1) else { return false };
+    match Kind::of(value) {
+        Kind::Object => Object::parse(value).is_ok_and(|object| {
+            object.deny_duplicates().is_err() || object.iter().any(|member| repeats(member.value, below))
+        }),
+        Kind::Array => {
+            json::array(value).is_ok_and(|elements| elements.into_iter().any(|one| repeats(one, below)))
+        }
+        _ => false,
+    }
 }
 
 fn write(value: &str, text: &mut String, depth: usize, level: Option<usize>) {
@@ -56,7 +91,8 @@ fn write(value: &str, text: &mut String, depth: usize, level: Option<usize>) {
         }
         Kind::String => match json::string(value) {
             Ok(plain) => text.push_str(&quoted(&plain, level)),
-            Err(_lone_surrogate) => text.push_str(value),
+            Err(_lone_surrogate) if level.is_some() => text.push_str(&spell(value, visible)),
+            Err(_lone_surrogate) => text.push_str(&spell(value, json::quote)),
         },
         _ => text.push_str(value),
     }
@@ -109,6 +145,20 @@ mod tests {
         let text = format!("{{\"a\":\"x{}y{}\"}}", '\u{202e}', '\u{e0041}');
         assert_eq!(pretty(&text, 0), "{\n  \"a\": \"x\\u202ey\\udb40\\udc41\"\n}");
         assert_eq!(digest(&pretty(&text, 3)), digest(&text));
+        // A text with half a character in it is no way round that, nor is what lies deep.
+        let half = format!(r#"{{"a":"\ud800{}{}{}"}}"#, '\u{202e}', '\u{9b}', '\u{e0041}');
+        assert!(pretty(&half, 0).is_ascii(), "{}", pretty(&half, 0));
+        assert_eq!(digest(&pretty(&half, 3)), digest(&half));
+        let deep = format!("{}\"\u{202e}\"{}", "[".repeat(200), "]".repeat(200));
+        assert!(pretty(&deep, 0).is_ascii());
+    }
+
+    #[test]
+    fn how_deep_it_goes_and_what_stands_twice_is_known() {
+        assert_eq!(depth("1", 3), Some(0));
+        assert_eq!(depth(r#"{"a":[{}]}"#, 3), Some(3));
+        assert_eq!(depth(r#"{"a":[{}]}"#, 2), None);
+        assert!(has_duplicates(r#"{"a":[{"b":1,"b":2}]}"#) && !has_duplicates(r#"{"a":[{"b":1},{"b":2}]}"#));
     }
 
     fn value() -> impl Strategy<Value = String> {
@@ -116,6 +166,10 @@ mod tests {
             Just("null".to_owned()),
             Just("1.50".to_owned()),
             Just(r#""\ud800""#.to_owned()),
+            ".{0,4}".prop_map(|text| {
+                let quoted = json::quote(&text);
+                format!("{}\\uDBFF\"", &quoted[..quoted.len() - 1])
+            }),
             ".*".prop_map(|text| json::quote(&text)),
         ];
         leaf.prop_recursive(4, 32, 4, |inner| {

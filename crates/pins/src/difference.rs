@@ -1,6 +1,7 @@
 //! What differs between two definitions, for people: member by member, and in texts word by word.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use mcp::json::{self, Kind, Object};
 use similar::{ChangeTag, DiffTag, TextDiff};
@@ -13,7 +14,11 @@ const DEEPEST: usize = 128;
 /// Around words that have changed, so many others are shown, the spaces between them counted.
 const AROUND: usize = 16;
 /// Longer texts are not compared word by word.
-const LONGEST: usize = 200_000;
+const LONGEST: usize = 40_000;
+/// For so long words are compared; what is found until then is right, and not the least.
+const PATIENCE: Duration = Duration::from_millis(250);
+/// So many characters of a place are told.
+pub(crate) const MOST_PLACE: usize = 160;
 
 /// Something that differs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +57,10 @@ fn compare(place: &str, (before, after): (&str, &str), depth: usize, all: &mut V
         return;
     }
     match (Object::parse(before), Object::parse(after)) {
-        (Ok(one), Ok(other)) if depth < DEEPEST => {
+        // Where a member stands twice, which one counts is for whoever reads it: nothing of it is left out.
+        (Ok(one), Ok(other))
+            if depth < DEEPEST && one.deny_duplicates().is_ok() && other.deny_duplicates().is_ok() =>
+        {
             let mut members: BTreeMap<String, (Option<&str>, Option<&str>)> = BTreeMap::new();
             one.iter().for_each(|member| {
                 members.entry(member.name.into_owned()).or_default().0 = Some(member.value);
@@ -77,7 +85,15 @@ fn inner(place: &str, name: &str) -> String {
     let is_plain =
         !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-' || c == '$');
     let name = if is_plain { name } else { &quoted };
-    if place.is_empty() { name.to_owned() } else { format!("{place}.{name}") }
+    cut(if place.is_empty() { name.to_owned() } else { format!("{place}.{name}") })
+}
+
+/// A place that is no longer than people read.
+pub(crate) fn cut(place: String) -> String {
+    match place.char_indices().nth(MOST_PLACE) {
+        Some((at, _)) => format!("{}…", place.get(..at).unwrap_or_default()),
+        None => place,
+    }
 }
 
 fn difference(place: &str, before: Option<&str>, after: Option<&str>) -> Difference {
@@ -106,7 +122,7 @@ pub fn words<'t>(before: &'t str, after: &'t str) -> Vec<Part<'t>> {
     if before.len() + after.len() > LONGEST {
         return vec![Part::Removed(before), Part::Added(after)];
     }
-    let diff = TextDiff::from_words(before, after);
+    let diff = TextDiff::configure().timeout(PATIENCE).diff_words(before, after);
     let groups = diff.grouped_ops(AROUND);
     let mut parts = Vec::new();
     let mut reached = 0;
@@ -198,6 +214,25 @@ mod tests {
         assert_eq!(all[2].before, None);
         assert_eq!(all[0].texts(), Some(("string".to_owned(), "number".to_owned())));
         assert_eq!(differences(before, before), []);
+    }
+
+    #[test]
+    fn a_member_that_stands_twice_hides_no_change() {
+        let before = r#"{"inputSchema":{"description":"x"}}"#;
+        let after = r#"{"inputSchema":{"description":"EVIL","description":"x"}}"#;
+        let all = differences(before, after);
+        assert_eq!(all.len(), 1);
+        assert_eq!(all[0].place, "inputSchema");
+        assert!(all[0].after.as_ref().unwrap().contains("EVIL"), "{all:?}");
+        let swapped = r#"{"inputSchema":{"description":"x","description":"EVIL"}}"#;
+        assert_eq!(differences(after, swapped).len(), 1, "which is the last makes a difference");
+    }
+
+    #[test]
+    fn a_long_name_is_cut() {
+        let after = format!(r#"{{"{}":1}}"#, "n".repeat(100_000));
+        let all = differences("{}", &after);
+        assert_eq!(all[0].place.chars().count(), MOST_PLACE + 1);
     }
 
     #[test]

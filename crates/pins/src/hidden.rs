@@ -5,12 +5,17 @@ use mcp::json;
 /// A JSON string in which everything can be seen.
 #[must_use]
 pub fn visible(text: &str) -> String {
-    let quoted = json::quote(text);
-    if !quoted.chars().any(is_hidden) {
-        return quoted;
+    escaped(json::quote(text))
+}
+
+/// A text in which everything can be seen: what cannot is escaped as in a JSON string.
+#[must_use]
+pub fn escaped(text: String) -> String {
+    if !text.chars().any(is_hidden) {
+        return text;
     }
-    let mut seen = String::with_capacity(quoted.len());
-    for c in quoted.chars() {
+    let mut seen = String::with_capacity(2 * text.len());
+    for c in text.chars() {
         if is_hidden(c) {
             let mut units = [0; 2];
             c.encode_utf16(&mut units).iter().for_each(|unit| seen.push_str(&format!("\\u{unit:04x}")));

@@ -22,7 +22,7 @@ pub mod waiting;
 mod words;
 
 pub use book::{Book, PinnedDefinition};
-pub use hidden::visible;
+pub use hidden::{escaped, visible};
 pub use lock::{LockFault, LockFile};
 pub use pins::AllPins;
 pub use waiting::{Seen, Why, compare};
