@@ -195,6 +195,24 @@ impl Book {
     }
 }
 
+/// So many bytes a name has at most that is pinned, or remembered, written as JSON: a database takes no longer keys.
+const MOST_NAME: usize = 1_000;
+/// So deep goes what is pinned. What keeps it is deeper by a few levels, and must be read again.
+const DEEPEST: usize = 100;
+
+/// Whether an entry can be pinned under a name: what is kept must be read again as what it was.
+#[must_use]
+pub fn can_be_pinned(name: &str, entry: &str) -> bool {
+    let Ok(object) = object(entry.trim(), "") else { return false };
+    let is_named = object.string("name").is_ok_and(|own| own.is_some_and(|own| own == name));
+    is_named && can_be_kept(name) && canonical::depth(entry.trim(), DEEPEST).is_some()
+}
+
+/// Whether something can be remembered under a name.
+pub(crate) fn can_be_kept(name: &str) -> bool {
+    !name.is_empty() && name.len() <= MOST_NAME && json::quote(name).len() <= MOST_NAME
+}
+
 /// An object of which no member stands twice: nobody must see one definition where another one counts.
 pub(crate) fn object<'a>(text: &'a str, place: &str) -> Result<Object<'a>, BookFault> {
     let object = Object::parse(text).map_err(|fault| BookFault::form(place, fault))?;
@@ -263,6 +281,61 @@ mod tests {
         assert_eq!(Book::parse(&text), Err(BookFault::Digest("tools.\"b\"".to_owned())));
         let twice = r#"{"tools":{"a":{"digest":"x","definition":{"name":"a","name":"b"}}}}"#;
         assert!(matches!(Book::parse(twice), Err(BookFault::Form { .. })));
+    }
+
+    #[test]
+    fn what_could_not_be_read_again_is_not_pinned() {
+        let deep = |levels| format!(r#"{{"name":"a","x":{}{}}}"#, "[".repeat(levels), "]".repeat(levels));
+        assert!(can_be_pinned("a", r#" {"name":"\u0061","x":[{"y":1,"y":2}]} "#) && can_be_pinned("a", &deep(90)));
+        let long = "n".repeat(MOST_NAME);
+        for (name, entry) in [
+            ("", "7".to_owned()),
+            ("", "{}".to_owned()),
+            ("a", r#"{"name":"a","description":"x","description":"y"}"#.to_owned()),
+            ("a", r#"{"name":"b"}"#.to_owned()),
+            ("a", r#"{"name":"a","name":"a"}"#.to_owned()),
+            ("a", deep(100)),
+            (&long, format!(r#"{{"name":"{long}"}}"#)),
+        ] {
+            assert!(!can_be_pinned(name, &entry), "{entry}");
+        }
+    }
+
+    mod any {
+        use proptest::prelude::*;
+
+        use super::*;
+
+        fn entry() -> impl Strategy<Value = String> {
+            let member = prop_oneof![
+                ".{0,6}".prop_map(|text| format!(r#""name":{}"#, json::quote(&text))),
+                ".{0,6}".prop_map(|text| format!(r#""description":{}"#, json::quote(&text))),
+                Just(r#""x":{"y":"\ud800","y":[]}"#.to_owned()),
+                (0..120usize).prop_map(|deep| format!(r#""z":{}{}"#, "[".repeat(deep), "]".repeat(deep))),
+            ];
+            prop_oneof![
+                proptest::collection::vec(member, 0..4).prop_map(|all| format!("{{{}}}", all.join(","))),
+                Just("7".to_owned()),
+            ]
+        }
+
+        proptest! {
+            /// A list may have anything in it, and what is kept of it must be read again.
+            #[test]
+            fn what_is_pinned_is_read_as_it_was(entries in proptest::collection::vec(entry(), 0..4)) {
+                let mut book = Book::default();
+                for entry in &entries {
+                    let object = Object::parse(entry).ok();
+                    let name = object.and_then(|object| Some(object.string("name").ok()??.into_owned()));
+                    let name = name.unwrap_or_default();
+                    if can_be_pinned(&name, entry) {
+                        book.pin(Kind::Tool, &name, PinnedDefinition::of(entry));
+                    }
+                }
+                prop_assert_eq!(Book::parse(&book.render(0)), Ok(book.clone()));
+                prop_assert_eq!(Book::parse(&book.render(2)), Ok(book));
+            }
+        }
     }
 
     #[test]

@@ -17,11 +17,12 @@ pub mod difference;
 mod hidden;
 pub mod lock;
 pub mod pins;
+mod place;
 pub mod server;
 pub mod waiting;
 mod words;
 
-pub use book::{Book, PinnedDefinition};
+pub use book::{Book, PinnedDefinition, can_be_pinned};
 pub use hidden::{escaped, visible};
 pub use lock::{LockFault, LockFile};
 pub use pins::AllPins;
