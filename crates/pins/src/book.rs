@@ -17,7 +17,7 @@ use crate::words;
 pub struct PinnedDefinition {
     /// Stands for it: `sha256:` and 64 hexadecimal digits ([`base::define::digest`]).
     pub digest: Arc<str>,
-    /// The definition, a JSON object in one line ([`canonical::compact`]).
+    /// The definition, a JSON object in one line ([`canonical::compact`]); nothing where it was too much to keep.
     pub text: Arc<str>,
 }
 
@@ -26,6 +26,18 @@ impl PinnedDefinition {
     #[must_use]
     pub fn of(entry: &str) -> Self {
         Self { digest: digest(entry), text: canonical::compact(entry).into() }
+    }
+
+    /// What is known by its digest alone, since it was too much to keep.
+    #[must_use]
+    pub fn unkept(digest: &str) -> Self {
+        Self { digest: digest.into(), text: "".into() }
+    }
+
+    /// Whether there is more of it than its digest.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        !self.text.is_empty()
     }
 }
 

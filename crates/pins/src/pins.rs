@@ -65,7 +65,13 @@ impl AllPins {
             })
         });
         let mut servers = lock(&self.inner.servers);
-        servers.retain(|name, _| plan.servers.iter().any(|rule| rule.server == *name));
+        servers.retain(|name, _| {
+            let stays = plan.servers.iter().any(|rule| rule.server == *name);
+            if !stays {
+                self.inner.common.metrics.pins_waiting(name, 0);
+            }
+            stays
+        });
         for rule in &plan.servers {
             let new = || Arc::new(ServerPins::new(&rule.server, &self.inner.common));
             let server = servers.entry(rule.server.clone()).or_insert_with(new);
@@ -129,19 +135,31 @@ impl Inner {
 
     async fn keep_up(&self, store: &Store, mark: &mut Option<PinsMark>) -> Result<(), StoreFault> {
         let servers: Vec<_> = lock(&self.servers).values().cloned().collect();
+        // What goes wrong with one server holds up no other.
+        let mut failed = None;
         for server in servers.iter().filter(|server| server.has_unsent()) {
-            server.send(store).await?;
+            match server.send(store).await {
+                Ok(()) => {}
+                Err(fault) if fault.is_away() => return Err(fault),
+                Err(fault) => failed = Some(fault),
+            }
         }
         // Before the rest: what changes meanwhile is read the next time.
         let now = store.pins_mark().await?;
-        if *mark == Some(now) {
-            return Ok(());
+        if *mark != Some(now) {
+            let mut is_all = true;
+            for server in &servers {
+                match server.read(store).await {
+                    Ok(()) => {}
+                    Err(fault) if fault.is_away() => return Err(fault),
+                    Err(fault) => (failed, is_all) = (Some(fault), false),
+                }
+            }
+            if is_all {
+                *mark = Some(now);
+            }
         }
-        for server in &servers {
-            server.read(store).await?;
-        }
-        *mark = Some(now);
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 }
 

@@ -3,7 +3,7 @@
 //! Whatever is looked at once is a copy of a moment ([`State`]). It is changed by whoever looks at lists (what was seen), by a reload
 //! (the lock file, the rule) and by what other processes put into the store.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -20,8 +20,8 @@ use store::Store;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::alike::Others;
-use crate::book::{Book, PinnedDefinition};
+use crate::alike::{self, Others};
+use crate::book::{Book, PinnedDefinition, can_be_kept, can_be_pinned};
 use crate::canonical;
 use crate::checks::{self, Finding};
 use crate::hidden::visible;
@@ -29,10 +29,16 @@ use crate::waiting::{AllSeen, Seen, Why, said};
 use crate::words;
 
 mod keeping;
+#[cfg(test)]
+mod tests;
 
 /// When to ask the store again for what was never read.
 const RETRY: Duration = Duration::from_secs(1);
-/// So many things of one server are remembered before they are pinned, and so many bytes of them.
+/// Why something is held that could not be kept and read again.
+const UNREADABLE: &str = "it cannot be read, or its name is too long, so that it cannot be pinned";
+/// Why everything is held.
+const UNKNOWN: &str = "what was pinned cannot be found out now";
+/// So many things of one kind of one server are remembered before they are pinned, and so many bytes of them.
 const MOST_FIRST: usize = 20_000;
 const MOST_FIRST_BYTES: usize = 64 * 1024 * 1024;
 
@@ -60,8 +66,13 @@ pub struct ServerPins {
     /// What was seen since it was last settled.
     noted: Mutex<Vec<Seen>>,
     /// What the store is yet to be told.
-    unsent: Mutex<Vec<Unsent>>,
-    /// One reads at a time. When it last went wrong.
+    unsent: Mutex<VecDeque<Unsent>>,
+    /// What the store does not take, and is remembered by this process alone.
+    unkept: Mutex<Vec<Seen>>,
+    /// One talks with the store at a time: what is read late is not older than what was read before, and nothing is taken for told
+    /// that was not.
+    storing: tokio::sync::Mutex<()>,
+    /// One reads at a time before a list. When it last went wrong.
     reading: tokio::sync::Mutex<Option<Instant>>,
 }
 
@@ -86,17 +97,34 @@ struct State {
 
 #[derive(Default)]
 struct First {
-    kinds: BTreeMap<Kind, HashMap<String, PinnedDefinition>>,
+    kinds: BTreeMap<Kind, FirstThings>,
+}
+
+#[derive(Default)]
+struct FirstThings {
+    things: HashMap<String, PinnedDefinition>,
     bytes: usize,
+}
+
+impl First {
+    fn get(&self, kind: Kind, name: &str) -> Option<&PinnedDefinition> {
+        self.kinds.get(&kind)?.things.get(name)
+    }
 }
 
 #[derive(Debug, Clone)]
 enum Unsent {
-    Seen(Seen),
+    /// And whether something is pinned under its name.
+    Seen(Seen, bool),
     Settled(Kind, String),
 }
 
 impl State {
+    /// What is pinned, if that is known and what was seen to be something else, too.
+    fn known(&self) -> Option<&Arc<Book>> {
+        self.book.as_ref().filter(|_| self.is_read)
+    }
+
     /// What becomes of a thing that is not as it was pinned.
     fn held(&self, pin: Option<&PinnedDefinition>, why: String) -> Pinned {
         match (self.mode, self.quarantined, pin) {
@@ -120,13 +148,13 @@ impl State {
     }
 }
 
-/// Why something is held, with what is odd about it.
+/// Why something is held, with what is odd about it. Clients and their models read this: nothing of what was found stands in it.
 fn said_of(why: &Why, found: &[Finding]) -> String {
     if found.is_empty() {
         return why.to_string();
     }
-    let found: Vec<_> = found.iter().map(ToString::to_string).collect();
-    format!("{why} ({})", found.join("; "))
+    let found: BTreeSet<_> = found.iter().map(|finding| finding.what.said()).collect();
+    format!("{why} ({})", found.into_iter().collect::<Vec<_>>().join("; "))
 }
 
 impl ServerPins {
@@ -152,6 +180,8 @@ impl ServerPins {
             first: Mutex::default(),
             noted: Mutex::default(),
             unsent: Mutex::default(),
+            unkept: Mutex::default(),
+            storing: tokio::sync::Mutex::default(),
             reading: tokio::sync::Mutex::default(),
         }
     }
@@ -163,7 +193,7 @@ impl ServerPins {
         let first = lock(&self.first);
         let mut all = Vec::new();
         for (kind, things) in &first.kinds {
-            all.extend(things.iter().map(|(name, pin)| (*kind, name.clone(), pin.clone())));
+            all.extend(things.things.iter().map(|(name, pin)| (*kind, name.clone(), pin.clone())));
         }
         let book = state.book.iter().flat_map(|book| book.iter());
         all.extend(book.map(|(kind, name, pin)| (kind, name.to_owned(), pin.clone())));
@@ -254,8 +284,17 @@ impl ServerPins {
         tools.for_each(|(_, name, _)| others.add(&self.server, name));
     }
 
-    fn note(&self, seen: Seen) {
-        lock(&self.noted).push(seen);
+    /// Something was seen that is not pinned. Of what cannot be read, the digest is remembered; of what has no name, nothing.
+    fn note(&self, (kind, name): (Kind, &str), entry: &str, digest: &Arc<str>, why: Why) {
+        if !can_be_kept(name) {
+            return;
+        }
+        let definition = if can_be_pinned(name, entry) {
+            PinnedDefinition { digest: Arc::clone(digest), text: canonical::compact(entry).into() }
+        } else {
+            PinnedDefinition::unkept(digest)
+        };
+        lock(&self.noted).push(Seen { kind, name: name.to_owned(), definition, why });
     }
 
     /// Something that a server without pins shows.
@@ -267,41 +306,32 @@ impl ServerPins {
         digest: &Arc<str>,
     ) -> Pinned {
         let mut first = lock(&self.first);
-        let new = |why| Seen {
-            kind,
-            name: name.to_owned(),
-            definition: PinnedDefinition {
-                digest: Arc::clone(digest),
-                text: canonical::compact(entry).into(),
-            },
-            why,
-        };
-        if let Some(before) = first.kinds.get(&kind).and_then(|things| things.get(name)) {
+        if let Some(before) = first.get(kind, name) {
             if before.digest == *digest && state.waiting.of(kind, name).is_empty() {
                 return Pinned::Same;
             }
             let before = before.clone();
             if before.digest != *digest {
-                self.note(new(Why::Changed));
+                self.note((kind, name), entry, digest, Why::Changed);
             }
             return state.held(Some(&before), Why::Changed.to_string());
         }
+        if !can_be_pinned(name, entry) {
+            return state.held(None, UNREADABLE.to_owned());
+        }
         let found = self.odd(kind, name, entry);
         if !found.is_empty() {
-            self.note(new(Why::Odd));
+            self.note((kind, name), entry, digest, Why::Odd);
             return state.held(None, said_of(&Why::Odd, &found));
         }
-        let things = first.kinds.entry(kind).or_default();
-        if things.len() >= MOST_FIRST {
-            return state.held(None, Why::New.to_string());
-        }
-        let pin = new(Why::New).definition;
-        let bytes = pin.text.len() + name.len();
-        things.insert(name.to_owned(), pin);
-        first.bytes += bytes;
-        if first.bytes > MOST_FIRST_BYTES {
+        let of = first.kinds.entry(kind).or_default();
+        let pin = PinnedDefinition { digest: Arc::clone(digest), text: canonical::compact(entry).into() };
+        let bytes = of.bytes + pin.text.len() + name.len();
+        if of.things.len() >= MOST_FIRST || bytes > MOST_FIRST_BYTES {
             return state.held(None, "its server lists too much to be pinned".to_owned());
         }
+        of.things.insert(name.to_owned(), pin);
+        of.bytes = bytes;
         Pinned::Same
     }
 
@@ -309,8 +339,10 @@ impl ServerPins {
     fn odd(&self, kind: Kind, name: &str, entry: &str) -> Vec<Finding> {
         let mut found = checks::check(entry);
         if kind == Kind::Tool {
+            // What takes long is done before: the tools of all servers are looked up in one place.
+            let said = alike::mentions(entry);
             let mut others = lock(&self.common.others);
-            found.extend(others.check(&self.server, name, entry));
+            found.extend(others.check_mentions((&self.server, name), &said));
             others.add(&self.server, name);
         }
         found
@@ -324,8 +356,8 @@ impl ServerPins {
             let mut book = Book::clone(book);
             book.begin(kind);
             let things = lock(&self.first).kinds.remove(&kind).unwrap_or_default();
-            count = things.len();
-            things.into_iter().for_each(|(name, pin)| book.pin(kind, &name, pin));
+            count = things.things.len();
+            things.things.into_iter().for_each(|(name, pin)| book.pin(kind, &name, pin));
             Some(State {
                 book: Some(Arc::new(book)),
                 is_unsaved: true,
@@ -348,28 +380,32 @@ impl ServerPins {
         if noted.is_empty() {
             return;
         }
+        let has_store = self.common.store.is_some();
         let mut news = Vec::new();
         self.change(|state| {
             let mut waiting = AllSeen::clone(&state.waiting);
             for seen in noted {
-                if waiting.add(seen.clone()) {
-                    news.push(seen);
+                let pin = state.book.as_ref().and_then(|book| book.get(seen.kind, &seen.name));
+                let is_pinned = pin.is_some() || lock(&self.first).get(seen.kind, &seen.name).is_some();
+                if waiting.add(seen.clone(), is_pinned) {
+                    news.push((seen, is_pinned));
                 }
+            }
+            if has_store {
+                // With the change: whoever reads the store meanwhile finds it in one place or the other.
+                self.keep_for_store(news.iter().map(|(seen, of_pinned)| Unsent::Seen(seen.clone(), *of_pinned)));
             }
             (!news.is_empty()).then(|| State { waiting: Arc::new(waiting), ..state.copy() })
         });
-        if news.is_empty() {
-            return;
-        }
-        for Seen { kind, name, definition, .. } in &news {
+        for (Seen { kind, name, definition, .. }, _) in &news {
             let odd = self.odd(*kind, name, &definition.text);
             let (of, name) = (words::one(*kind), visible(name));
             odd.iter().for_each(|finding| tracing::warn!(upstream = self.server, "{of} {name}: {finding}"));
         }
-        if self.common.store.is_some() {
-            self.keep_for_store(news.into_iter().map(Unsent::Seen).collect());
+        // What is new is in no other list either, so a server that makes up names makes nobody list again.
+        if news.iter().any(|(_, is_pinned)| *is_pinned) {
+            self.renew();
         }
-        self.renew();
     }
 }
 
@@ -416,9 +452,7 @@ impl Pins for ServerPins {
             return Pinned::Same;
         }
         let state = self.state.load();
-        let Some(book) = &state.book else {
-            return state.held(None, "what was pinned cannot be found out now".to_owned());
-        };
+        let Some(book) = state.known() else { return state.held(None, UNKNOWN.to_owned()) };
         if !state.is_locked && !book.has_kind(kind) {
             return self.first_seen(&state, (kind, name), entry, digest);
         }
@@ -434,6 +468,9 @@ impl Pins for ServerPins {
         if book.is_denied(kind, name, digest) {
             return state.held(pin, "it is not what was pinned, and was denied".to_owned());
         }
+        if pin.is_none() && !can_be_pinned(name, entry) {
+            return state.held(None, UNREADABLE.to_owned());
+        }
         let known = state.waiting.of(kind, name).iter().find(|seen| seen.definition.digest == *digest);
         let why = match (known, pin) {
             (Some(seen), _) => seen.why.clone(),
@@ -443,9 +480,7 @@ impl Pins for ServerPins {
         let found = if why == Why::Odd { self.odd(kind, name, entry) } else { Vec::new() };
         let said = said_of(&why, &found);
         if known.is_none() {
-            let definition =
-                PinnedDefinition { digest: Arc::clone(digest), text: canonical::compact(entry).into() };
-            self.note(Seen { kind, name: name.to_owned(), definition, why });
+            self.note((kind, name), entry, digest, why);
         }
         state.held(pin, said)
     }
@@ -483,12 +518,12 @@ impl Pins for ServerPins {
             return Ok(());
         }
         let held = |why: &dyn fmt::Display| Err(Unpinned::Held(why.to_string()));
-        let Some(book) = &state.book else { return held(&"what was pinned cannot be found out now") };
+        let Some(book) = state.known() else { return held(&UNKNOWN) };
         let first;
         let pin = if state.is_locked || book.has_kind(kind) {
             book.get(kind, name)
         } else {
-            first = lock(&self.first).kinds.get(&kind).and_then(|things| things.get(name)).cloned();
+            first = lock(&self.first).get(kind, name).cloned();
             first.as_ref()
         };
         let waiting = state.waiting.of(kind, name).first();
@@ -500,11 +535,13 @@ impl Pins for ServerPins {
             };
         };
         match listed {
-            Listed::No if waiting.is_none() => held(&"its server does not list it any more"),
+            Listed::Unknown => held(&"its server does not give its list, so that nobody knows what it is now"),
+            Listed::No if waiting.is_some() => held(&Why::Changed),
+            Listed::No => held(&"its server does not list it any more, or as something that is held"),
             _ if state.quarantined == Quarantined::AsPinned => Ok(()),
             _ if waiting.is_some() => held(&Why::Changed),
             Listed::As(digest) if *digest != *pin.digest => held(&Why::Changed),
-            _ => Ok(()),
+            Listed::As(_) => Ok(()),
         }
     }
 }

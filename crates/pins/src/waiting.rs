@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use base::digest::Digest;
-use mcp::json::Object;
+use mcp::json::{self, Object};
 use mcp::method::Kind;
-use store::pins::{MOST_WAITING, StoredWaiting};
+use store::pins::{MOST_TEXT, MOST_WAITING, StoredWaiting};
 
 use crate::book::{Book, PinnedDefinition};
 use crate::canonical;
@@ -16,6 +16,9 @@ use crate::words;
 
 /// So many definitions of one thing are remembered.
 const MOST_OF_ONE: usize = 4;
+/// Of a longer definition the digest alone is remembered: that is enough to hold it, and whoever is to approve it sees it by asking its
+/// server.
+const LONGEST: usize = 256 * 1024;
 
 /// What is not as it was pinned.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +39,7 @@ impl Why {
     pub fn word(&self) -> String {
         match self {
             Self::New => "new".to_owned(),
-            Self::Renamed(from) => format!("renamed {from}"),
+            Self::Renamed(from) => format!("renamed {}", key(from)),
             Self::Changed => "changed".to_owned(),
             Self::Odd => "odd".to_owned(),
         }
@@ -44,7 +47,7 @@ impl Why {
 
     pub(crate) fn of_word(word: &str) -> Self {
         match word.split_once(' ') {
-            Some(("renamed", from)) => Self::Renamed(from.to_owned()),
+            Some(("renamed", from)) => Self::Renamed(name_of(from)),
             _ if word == "new" => Self::New,
             _ if word == "odd" => Self::Odd,
             _ => Self::Changed,
@@ -83,7 +86,7 @@ impl Seen {
     pub(crate) fn stored(&self) -> StoredWaiting {
         StoredWaiting {
             kind: words::one(self.kind).to_owned(),
-            name: self.name.clone(),
+            name: key(&self.name),
             digest: self.definition.digest.to_string(),
             definition: self.definition.text.to_string(),
             why: self.why.word(),
@@ -94,15 +97,31 @@ impl Seen {
     /// What the store has; nothing of what is kept wrong.
     #[must_use]
     pub fn of_stored(stored: &StoredWaiting) -> Option<Self> {
-        let definition = PinnedDefinition::of(&stored.definition);
+        let definition = if stored.definition.is_empty() {
+            PinnedDefinition::unkept(&stored.digest)
+        } else {
+            PinnedDefinition::of(&stored.definition)
+        };
         let kind = words::of_one(&stored.kind)?;
         (*definition.digest == *stored.digest).then(|| Self {
             kind,
-            name: stored.name.clone(),
+            name: name_of(&stored.name),
             definition,
             why: Why::of_word(&stored.why),
         })
     }
+}
+
+/// What the store keeps a thing of that name under: the name, quoted where it has what a database does not take.
+#[must_use]
+pub fn key(name: &str) -> String {
+    if name.starts_with('"') || name.chars().any(char::is_control) { json::quote(name) } else { name.to_owned() }
+}
+
+/// The name that is kept so.
+fn name_of(key: &str) -> String {
+    let quoted = if key.starts_with('"') { json::string(key).ok() } else { None };
+    quoted.map_or_else(|| key.to_owned(), std::borrow::Cow::into_owned)
 }
 
 /// Stands for what a thing says to a model, without its name; of what says nothing nothing.
@@ -148,6 +167,10 @@ pub fn compare(
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct AllSeen {
     by: BTreeMap<Kind, HashMap<String, Vec<Seen>>>,
+    /// How many things of which nothing is pinned.
+    unpinned: usize,
+    /// How many bytes their definitions have.
+    bytes: usize,
 }
 
 impl AllSeen {
@@ -166,22 +189,29 @@ impl AllSeen {
         self.by.values().flat_map(HashMap::values).flatten()
     }
 
-    /// Adds one. False if it is there, or if there is no room.
-    pub(crate) fn add(&mut self, seen: Seen) -> bool {
-        let count = self.count();
-        let names = self.by.entry(seen.kind).or_default();
-        let Some(of) = names.get_mut(&seen.name) else {
-            if count >= MOST_WAITING {
-                return false;
-            }
-            names.insert(seen.name.clone(), vec![seen]);
-            return true;
+    /// Adds one. False if it is there, or if there is no room. Of a thing that is pinned there is always room for the first: whatever
+    /// else its server makes up, that it was seen to be something else is remembered.
+    pub(crate) fn add(&mut self, mut seen: Seen, is_pinned: bool) -> bool {
+        let of = self.of(seen.kind, &seen.name);
+        let is_known = of.iter().any(|other| other.definition.digest == seen.definition.digest);
+        let has_room = if of.is_empty() {
+            is_pinned || self.unpinned < MOST_WAITING
+        } else {
+            of.len() < MOST_OF_ONE
         };
-        let is_new = of.len() < MOST_OF_ONE && !of.iter().any(|other| other.definition == seen.definition);
-        if is_new {
-            of.push(seen);
+        if is_known || !has_room {
+            return false;
         }
-        is_new
+        let is_first = of.is_empty();
+        self.unpinned += usize::from(is_first && !is_pinned);
+        let bytes = seen.definition.text.len();
+        if bytes > LONGEST || self.bytes + bytes > MOST_TEXT {
+            seen.definition = PinnedDefinition::unkept(&seen.definition.digest);
+        } else {
+            self.bytes += bytes;
+        }
+        self.by.entry(seen.kind).or_default().entry(seen.name.clone()).or_default().push(seen);
+        true
     }
 
     /// Without what is pinned by now or not wanted, and without what is no matter for another reason.
@@ -189,11 +219,61 @@ impl AllSeen {
         let mut rest = Self::default();
         for seen in self.iter() {
             let Seen { kind, name, definition, .. } = seen;
-            let is_pinned = book.get(*kind, name).is_some_and(|pin| pin.digest == definition.digest);
-            if !is_pinned && !book.is_denied(*kind, name, &definition.digest) && !goes(*kind, name) {
-                rest.add(seen.clone());
+            let pin = book.get(*kind, name);
+            let is_that = pin.is_some_and(|pin| pin.digest == definition.digest);
+            if !is_that && !book.is_denied(*kind, name, &definition.digest) && !goes(*kind, name) {
+                rest.add(seen.clone(), pin.is_some());
             }
         }
         rest
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(name: &str, description: &str) -> Seen {
+        let entry = format!(r#"{{"name":{},"description":{}}}"#, json::quote(name), json::quote(description));
+        let definition = PinnedDefinition::of(&entry);
+        Seen { kind: Kind::Tool, name: name.to_owned(), definition, why: Why::Changed }
+    }
+
+    #[test]
+    fn what_a_server_makes_up_takes_no_place_of_what_is_pinned() {
+        let mut all = AllSeen::default();
+        for n in 0..2 * MOST_WAITING {
+            assert_eq!(all.add(seen(&format!("made-up-{n}"), ""), false), n < MOST_WAITING);
+        }
+        assert!(all.add(seen("pinned", "x"), true) && !all.add(seen("pinned", "x"), true));
+        assert_eq!(all.of(Kind::Tool, "pinned").len(), 1);
+    }
+
+    #[test]
+    fn what_waits_has_a_bound_in_bytes() {
+        let mut all = AllSeen::default();
+        let mut bytes = 0;
+        for n in 0..200 {
+            assert!(all.add(seen(&n.to_string(), &"x".repeat(LONGEST - 1000)), n % 2 == 0));
+        }
+        assert!(all.add(seen("long", &"x".repeat(LONGEST)), true));
+        for one in all.iter() {
+            bytes += one.definition.text.len();
+        }
+        assert!(bytes <= MOST_TEXT && bytes > MOST_TEXT / 2, "{bytes}");
+        let long = all.of(Kind::Tool, "long").first().unwrap();
+        assert!(!long.definition.is_kept() && long.definition.digest.starts_with("sha256:"));
+        assert_eq!(Seen::of_stored(&long.stored()).as_ref(), Some(long));
+    }
+
+    /// A database takes no text with a zero in it.
+    #[test]
+    fn any_name_is_kept_and_read() {
+        for name in ["plain", "a\u{0}b", "\"a\"", "\"", "é"] {
+            let one = Seen { why: Why::Renamed(name.to_owned()), ..seen(name, "x") };
+            let stored = one.stored();
+            assert!(!format!("{stored:?}").contains("\\0") && !stored.name.contains('\0'), "{stored:?}");
+            assert_eq!(Seen::of_stored(&stored), Some(one));
+        }
     }
 }

@@ -12,8 +12,11 @@ CREATE TABLE portolan_pin_waiting (
   kind TEXT NOT NULL,
   name TEXT NOT NULL,
   digest TEXT NOT NULL,
+  -- Empty where it is too large, or too much waits already.
   definition TEXT NOT NULL,
   why TEXT NOT NULL,
+  -- 1 where something of that name is pinned: for these there is always room.
+  of_pinned {integer} NOT NULL,
   seen_at {integer} NOT NULL,
   PRIMARY KEY (server, kind, name, digest)
 ) {strict}

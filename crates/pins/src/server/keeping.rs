@@ -3,25 +3,36 @@
 use std::sync::{Arc, OnceLock};
 
 use base::sync::lock;
+use store::pins::{Noted, StoredWaiting};
 use store::{Store, StoreFault};
 
 use super::{ServerPins, State, Unsent};
 use crate::book::Book;
-use crate::waiting::{AllSeen, Seen};
+use crate::waiting::{AllSeen, Seen, key};
 use crate::words;
 
-/// So much is kept for the store while it is away.
+/// So much of what is not pinned is kept for the store while it is away. Of what is, everything: there is a bound to that.
 const MOST_UNSENT: usize = 4_000;
+/// So much is remembered of what the store does not take.
+const MOST_UNKEPT: usize = 4_000;
 
 impl ServerPins {
-    pub(super) fn keep_for_store(&self, more: Vec<Unsent>) {
+    pub(super) fn keep_for_store(&self, more: impl IntoIterator<Item = Unsent>) {
         let mut unsent = lock(&self.unsent);
-        let room = MOST_UNSENT.saturating_sub(unsent.len());
-        unsent.extend(more.into_iter().take(room));
+        for one in more {
+            if !matches!(one, Unsent::Seen(_, false)) || unsent.len() < MOST_UNSENT {
+                unsent.push_back(one);
+            }
+        }
     }
 
     /// Reads what the store has.
     pub(crate) async fn read(&self, store: &Store) -> Result<(), StoreFault> {
+        let _alone = self.storing.lock().await;
+        self.read_alone(store).await
+    }
+
+    async fn read_alone(&self, store: &Store) -> Result<(), StoreFault> {
         let is_locked = self.state.load().is_locked;
         let stored = if is_locked { None } else { store.pins_of(&self.server).await? };
         let waiting = store.waiting_of(&self.server).await?;
@@ -37,20 +48,6 @@ impl ServerPins {
                 None
             }
         };
-        let mut seen = AllSeen::default();
-        waiting.iter().filter_map(Seen::of_stored).for_each(|one| {
-            seen.add(one);
-        });
-        for one in &*lock(&self.unsent) {
-            match one {
-                Unsent::Seen(one) => {
-                    seen.add(one.clone());
-                }
-                Unsent::Settled(kind, name) => {
-                    seen = seen.without(&Book::default(), |of, other| (of, other) == (*kind, name));
-                }
-            }
-        }
         let (mut is_news, mut is_decided) = (false, false);
         self.change(|state| {
             // A reload came between.
@@ -67,8 +64,7 @@ impl ServerPins {
                 });
                 (next.stored, next.is_unsaved) = (version, false);
             }
-            let nothing = Book::default();
-            next.waiting = Arc::new(seen.without(next.book.as_deref().unwrap_or(&nothing), |_, _| false));
+            next.waiting = Arc::new(self.waiting_of(&waiting, next.book.as_deref()));
             is_decided = next.book != state.book;
             is_news = next.waiting != state.waiting;
             next.says = OnceLock::new();
@@ -83,25 +79,70 @@ impl ServerPins {
         Ok(())
     }
 
-    /// Tells the store what it is yet to be told.
-    pub(crate) async fn send(&self, store: &Store) -> Result<(), StoreFault> {
-        self.save(store).await?;
-        loop {
-            let Some(next) = lock(&self.unsent).first().cloned() else { return Ok(()) };
-            match &next {
-                Unsent::Seen(seen) => {
-                    store.note_waiting(&self.server, &seen.stored()).await?;
+    /// What waits by what the store has and what it is yet to be told. Whoever notes more waits meanwhile, since the state is being
+    /// changed; and nothing is told to the store while it is read.
+    fn waiting_of(&self, stored: &[StoredWaiting], book: Option<&Book>) -> AllSeen {
+        let nothing = Book::default();
+        let book = book.unwrap_or(&nothing);
+        let is_pinned = |seen: &Seen| book.get(seen.kind, &seen.name).is_some();
+        let mut all = AllSeen::default();
+        for seen in stored.iter().filter_map(Seen::of_stored).chain(lock(&self.unkept).iter().cloned()) {
+            let is_pinned = is_pinned(&seen);
+            all.add(seen, is_pinned);
+        }
+        for one in &*lock(&self.unsent) {
+            match one {
+                Unsent::Seen(seen, of_pinned) => {
+                    all.add(seen.clone(), *of_pinned || is_pinned(seen));
                 }
                 Unsent::Settled(kind, name) => {
-                    store.settle_waiting(&self.server, words::one(*kind), name).await?;
+                    all = all.without(&nothing, |of, other| (of, other) == (*kind, name));
                 }
             }
-            // Told twice, by two who have begun at once, it is told once.
-            let mut unsent = lock(&self.unsent);
-            if !unsent.is_empty() {
-                unsent.remove(0);
+        }
+        all.without(book, |_, _| false)
+    }
+
+    /// Tells the store what it is yet to be told. One does so at a time, so that what is taken away was told.
+    pub(crate) async fn send(&self, store: &Store) -> Result<(), StoreFault> {
+        let _alone = self.storing.lock().await;
+        self.save(store).await?;
+        loop {
+            let Some(next) = lock(&self.unsent).front().cloned() else { return Ok(()) };
+            match (self.tell(store, &next).await, next) {
+                (Ok(()), _) => {}
+                (Err(fault @ (StoreFault::Away(_) | StoreFault::Refused(_))), _) => return Err(fault),
+                // What it will never take must not stand before what it takes.
+                (Err(fault), next) => {
+                    tracing::error!(
+                        upstream = self.server,
+                        "the store does not take what was seen of it, so that other processes do not know it: {fault}"
+                    );
+                    let mut unkept = lock(&self.unkept);
+                    match next {
+                        Unsent::Seen(seen, _) if unkept.len() < MOST_UNKEPT => unkept.push(seen),
+                        Unsent::Seen(..) | Unsent::Settled(..) => {}
+                    }
+                }
+            }
+            lock(&self.unsent).pop_front();
+        }
+    }
+
+    async fn tell(&self, store: &Store, what: &Unsent) -> Result<(), StoreFault> {
+        match what {
+            Unsent::Seen(seen, of_pinned) => {
+                let noted = store.note_waiting(&self.server, &seen.stored(), *of_pinned).await?;
+                if noted == Noted::Full {
+                    tracing::debug!(upstream = self.server, "too much of it waits already");
+                }
+            }
+            Unsent::Settled(kind, name) => {
+                let of = (words::one(*kind), &*key(name));
+                store.settle_waiting(&self.server, of, None).await?;
             }
         }
+        Ok(())
     }
 
     /// Keeps what was pinned as it was first seen.
@@ -121,7 +162,7 @@ impl ServerPins {
         }
         // Another process was there before: what it has pinned counts.
         self.change(|now| Some(State { is_unsaved: false, ..now.copy() }));
-        self.read(store).await
+        self.read_alone(store).await
     }
 
     /// Whether there is anything to tell the store.

@@ -6,10 +6,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use store::Store;
 use store::api_keys::ApiKeyFacts;
 use store::keys::{Master, SharedKeysFault};
 use store::limits::{Lease, Leased};
-use store::pins::StoredWaiting;
+use store::pins::{MOST_TEXT, MOST_WAITING, Noted, StoredWaiting};
 use store::replicas::{Beat, Registration};
 use store::revocations::{API_KEYS, MOST_REVOCATIONS, Revoked};
 use store::seal::turns::{self, KeyState, Rotation};
@@ -42,6 +43,7 @@ on_both!(
     replicas_are_given_no_more_of_a_rate_than_there_is,
     pins_are_changed_by_one_at_a_time,
     what_waits_is_noted_once_until_it_is_settled,
+    what_a_server_makes_up_takes_no_place_of_what_is_pinned,
     what_has_expired_is_swept,
     what_was_acknowledged_is_there_when_it_is_opened_again,
     many_operations_at_once_are_all_answered,
@@ -520,19 +522,16 @@ async fn pins_are_changed_by_one_at_a_time(stand: &Stand) {
 
 async fn what_waits_is_noted_once_until_it_is_settled(stand: &Stand) {
     let (ours, theirs) = (stand.open().await, stand.open().await);
-    let one = |name: &str, digest: &str| StoredWaiting {
-        kind: "tool".to_owned(),
-        name: name.to_owned(),
-        digest: digest.to_owned(),
-        definition: "{}".to_owned(),
-        why: "changed".to_owned(),
-        seen_at: 0,
+    let note = async |store: &Store, server: &str, name: &str, digest: &str| {
+        store.note_waiting(server, &waiting(name, digest, "{}"), true).await.unwrap()
     };
-    assert!(ours.note_waiting("a", &one("x", "1")).await.unwrap());
-    assert!(!theirs.note_waiting("a", &one("x", "1")).await.unwrap(), "it was known");
+    assert_eq!(note(&ours, "a", "x", "1").await, Noted::New);
     let before = ours.pins_mark().await.unwrap();
-    assert!(theirs.note_waiting("a", &one("x", "2")).await.unwrap());
-    assert!(theirs.note_waiting("b", &one("x", "1")).await.unwrap());
+    assert_eq!(note(&theirs, "a", "x", "1").await, Noted::Known);
+    assert_ne!(ours.pins_mark().await.unwrap(), before, "who has noted it may not have said so");
+    let before = ours.pins_mark().await.unwrap();
+    assert_eq!(note(&theirs, "a", "x", "2").await, Noted::New);
+    assert_eq!(note(&theirs, "b", "x", "1").await, Noted::New);
     assert_ne!(ours.pins_mark().await.unwrap(), before);
     let digests = async || {
         let all = ours.waiting_of("a").await.unwrap();
@@ -540,7 +539,46 @@ async fn what_waits_is_noted_once_until_it_is_settled(stand: &Stand) {
     };
     assert_eq!(digests().await, ["1", "2"]);
     assert!(ours.waiting_of("a").await.unwrap()[0].seen_at > 0);
-    assert_eq!(theirs.settle_waiting("a", "tool", "x").await.unwrap(), 2);
-    assert_eq!(theirs.settle_waiting("a", "tool", "x").await.unwrap(), 0);
+    assert_eq!(note(&ours, "a", "x", "3").await, Noted::New);
+    let x = ("tool", "x");
+    assert_eq!(theirs.settle_waiting("a", x, Some("1")).await.unwrap(), 1);
+    assert_eq!(digests().await, ["2", "3"], "of the others nobody has said anything");
+    assert_eq!(theirs.settle_waiting("a", x, None).await.unwrap(), 2);
+    let before = ours.pins_mark().await.unwrap();
+    assert_eq!(theirs.settle_waiting("a", x, None).await.unwrap(), 0);
+    assert_ne!(ours.pins_mark().await.unwrap(), before);
     assert_eq!((digests().await.len(), ours.waiting_of("b").await.unwrap().len()), (0, 1));
+}
+
+fn waiting(name: &str, digest: &str, definition: &str) -> StoredWaiting {
+    StoredWaiting {
+        kind: "tool".to_owned(),
+        name: name.to_owned(),
+        digest: digest.to_owned(),
+        definition: definition.to_owned(),
+        why: "changed".to_owned(),
+        seen_at: 0,
+    }
+}
+
+async fn what_a_server_makes_up_takes_no_place_of_what_is_pinned(stand: &Stand) {
+    let store = stand.open().await;
+    let note = async |name: &str, digest: &str, definition: &str, of_pinned| {
+        store.note_waiting("a", &waiting(name, digest, definition), of_pinned).await.unwrap()
+    };
+    let before = store.pins_mark().await.unwrap();
+    for n in 0..MOST_WAITING {
+        assert_eq!(note(&format!("made-up-{n}"), "1", "{}", false).await, Noted::New);
+    }
+    assert_eq!(note("one-more", "1", "{}", false).await, Noted::Full);
+    assert_eq!(store.pins_mark().await.unwrap(), before, "nobody need hear of them");
+    let large = "x".repeat(MOST_TEXT);
+    assert_eq!(note("pinned", "1", &large, true).await, Noted::New);
+    let kept = store.waiting_of("a").await.unwrap();
+    let kept = kept.iter().find(|one| one.name == "pinned").unwrap();
+    assert_eq!((kept.digest.as_str(), kept.definition.as_str()), ("1", ""), "that it was seen, is kept");
+    for n in 2..=8 {
+        assert_eq!(note("pinned", &n.to_string(), "{}", true).await, Noted::New);
+    }
+    assert_eq!(note("pinned", "9", "{}", true).await, Noted::Full);
 }
