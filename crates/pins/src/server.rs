@@ -106,6 +106,19 @@ struct FirstThings {
     bytes: usize,
 }
 
+impl FirstThings {
+    /// Adds one that is not there. False if there is no room.
+    fn add(&mut self, name: &str, pin: PinnedDefinition) -> bool {
+        let bytes = self.bytes + pin.text.len() + name.len();
+        let has_room = self.things.len() < MOST_FIRST && bytes <= MOST_FIRST_BYTES;
+        if has_room {
+            self.things.insert(name.to_owned(), pin);
+            self.bytes = bytes;
+        }
+        has_room
+    }
+}
+
 impl First {
     fn get(&self, kind: Kind, name: &str) -> Option<&PinnedDefinition> {
         self.kinds.get(&kind)?.things.get(name)
@@ -326,13 +339,11 @@ impl ServerPins {
         }
         let of = first.kinds.entry(kind).or_default();
         let pin = PinnedDefinition { digest: Arc::clone(digest), text: canonical::compact(entry).into() };
-        let bytes = of.bytes + pin.text.len() + name.len();
-        if of.things.len() >= MOST_FIRST || bytes > MOST_FIRST_BYTES {
-            return state.held(None, "its server lists too much to be pinned".to_owned());
+        if of.add(name, pin) {
+            Pinned::Same
+        } else {
+            state.held(None, "its server lists too much to be pinned".to_owned())
         }
-        of.things.insert(name.to_owned(), pin);
-        of.bytes = bytes;
-        Pinned::Same
     }
 
     /// What is odd about an entry.

@@ -73,23 +73,16 @@ async fn what_nobody_can_read_again_is_never_pinned() {
     assert!(matches!(looked(&server, "look", PINNED), Pinned::Withheld(_)));
 }
 
-/// What a server without pins lists has a bound; what is beyond is not pinned.
-#[tokio::test]
-async fn what_is_too_much_to_be_pinned_is_not() {
-    let server = server(None);
-    held_by(&server, None);
-    let long = "x".repeat(MOST_FIRST_BYTES / 4);
-    for n in 0..5 {
-        let name = format!("n{n}");
-        let is_held = matches!(looked(&server, &name, &named(&name, &long)), Pinned::Withheld(_));
-        assert_eq!(is_held, n > 2, "{n}");
+/// What a server without pins lists has a bound, and what is beyond is not kept.
+#[test]
+fn what_is_too_much_to_be_pinned_is_not() {
+    let mut first = FirstThings::default();
+    let pin = PinnedDefinition { digest: "sha256:0".into(), text: "x".repeat(MOST_FIRST_BYTES / 4).into() };
+    for n in 0..6 {
+        assert_eq!(first.add(&format!("n{n}"), pin.clone()), n < 3, "{n}");
     }
-    assert!(server.permit(Kind::Tool, "n4", Listed::No).is_err());
-    // Prompts have their own.
-    let prompt = named("p", "x");
-    assert_eq!(server.look(Kind::Prompt, "p", &prompt, &digest(&prompt)), Pinned::Same);
-    server.ended(Kind::Tool, HashSet::new()).await;
-    assert_eq!(server.state.load().book.as_ref().unwrap().iter().count(), 3);
+    assert_eq!(first.things.len(), 3);
+    assert!(first.add("small", PinnedDefinition::unkept("sha256:0")));
 }
 
 #[test]
