@@ -201,7 +201,7 @@ impl Catalog {
             Kind::Task | Kind::Server => return Err(unknown()),
         };
         let member = self.members.get(server).ok_or_else(unknown)?;
-        let is_held = member.server_lists.holds();
+        let is_held = member.is_held(call.kind(), caller);
         if (self.decides || is_held) && call.kind() == Kind::Tool {
             member.know_tools(caller).await?;
         }

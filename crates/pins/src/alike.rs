@@ -61,7 +61,12 @@ impl Others {
         let alike = self.looks.get(&looks(name)).into_iter().flatten();
         // The same name at two servers is usual, and they are told apart.
         if let Some((of, other)) = alike.into_iter().find(|(of, other)| of != server && other != name) {
-            find(&mut found, Oddity::LookAlike, &Place::ROOT.inner("name"), &visible(&format!("{of}/{other}")));
+            find(
+                &mut found,
+                Oddity::LookAlike,
+                &Place::ROOT.inner("name"),
+                &visible(&format!("{of}/{other}")),
+            );
         }
         for (place, name) in &said.0 {
             if found.len() >= MOST {

@@ -298,7 +298,9 @@ mod tests {
     #[test]
     fn what_could_not_be_read_again_is_not_pinned() {
         let deep = |levels| format!(r#"{{"name":"a","x":{}{}}}"#, "[".repeat(levels), "]".repeat(levels));
-        assert!(can_be_pinned("a", r#" {"name":"\u0061","x":[{"y":1,"y":2}]} "#) && can_be_pinned("a", &deep(90)));
+        assert!(
+            can_be_pinned("a", r#" {"name":"\u0061","x":[{"y":1,"y":2}]} "#) && can_be_pinned("a", &deep(90))
+        );
         let long = "n".repeat(MOST_NAME);
         for (name, entry) in [
             ("", "7".to_owned()),

@@ -221,7 +221,9 @@ impl fmt::Display for Finding {
             Oddity::Secret => write!(f, "{place} asks for a secret: {shown}"),
             Oddity::OtherTool => write!(f, "{place} names another server's tool: {shown}"),
             Oddity::LookAlike => write!(f, "its {place} looks like that of {shown}"),
-            Oddity::Twice => f.write_str("a member of it stands twice, so that who reads it differ in what it says"),
+            Oddity::Twice => {
+                f.write_str("a member of it stands twice, so that who reads it differ in what it says")
+            }
         }
     }
 }

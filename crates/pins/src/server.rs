@@ -404,7 +404,9 @@ impl ServerPins {
             }
             if has_store {
                 // With the change: whoever reads the store meanwhile finds it in one place or the other.
-                self.keep_for_store(news.iter().map(|(seen, of_pinned)| Unsent::Seen(seen.clone(), *of_pinned)));
+                self.keep_for_store(
+                    news.iter().map(|(seen, of_pinned)| Unsent::Seen(seen.clone(), *of_pinned)),
+                );
             }
             (!news.is_empty()).then(|| State { waiting: Arc::new(waiting), ..state.copy() })
         });
@@ -546,7 +548,9 @@ impl Pins for ServerPins {
             };
         };
         match listed {
-            Listed::Unknown => held(&"its server does not give its list, so that nobody knows what it is now"),
+            Listed::Unknown => {
+                held(&"its server does not give its list, so that nobody knows what it is now")
+            }
             Listed::No if waiting.is_some() => held(&Why::Changed),
             Listed::No => held(&"its server does not list it any more, or as something that is held"),
             _ if state.quarantined == Quarantined::AsPinned => Ok(()),

@@ -115,7 +115,11 @@ impl Seen {
 /// What the store keeps a thing of that name under: the name, quoted where it has what a database does not take.
 #[must_use]
 pub fn key(name: &str) -> String {
-    if name.starts_with('"') || name.chars().any(char::is_control) { json::quote(name) } else { name.to_owned() }
+    if name.starts_with('"') || name.chars().any(char::is_control) {
+        json::quote(name)
+    } else {
+        name.to_owned()
+    }
 }
 
 /// The name that is kept so.
@@ -194,11 +198,8 @@ impl AllSeen {
     pub(crate) fn add(&mut self, mut seen: Seen, is_pinned: bool) -> bool {
         let of = self.of(seen.kind, &seen.name);
         let is_known = of.iter().any(|other| other.definition.digest == seen.definition.digest);
-        let has_room = if of.is_empty() {
-            is_pinned || self.unpinned < MOST_WAITING
-        } else {
-            of.len() < MOST_OF_ONE
-        };
+        let has_room =
+            if of.is_empty() { is_pinned || self.unpinned < MOST_WAITING } else { of.len() < MOST_OF_ONE };
         if is_known || !has_room {
             return false;
         }

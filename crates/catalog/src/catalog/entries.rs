@@ -119,7 +119,8 @@ impl EntryFilter for RouteFilter {
             return self.judge((kind, text), from, Some(&listed), index);
         }
         let remark = |done, why| Remark::new(kind, &name, done, why);
-        match pins.look(kind, &name, &entry, &listed) {
+        let mut known_as = Arc::clone(&listed);
+        let filtered = match pins.look(kind, &name, &entry, &listed) {
             Pinned::Same => self.judge((kind, text), from, Some(&listed), index),
             Pinned::Said(why) => {
                 let mut filtered = self.judge((kind, text), from, Some(&listed), index);
@@ -129,12 +130,17 @@ impl EntryFilter for RouteFilter {
             // Whatever is known of it by its name is of what was pinned.
             Pinned::AsPinned(pinned, why) => {
                 let text = Bytes::copy_from_slice(pinned.as_bytes());
-                let mut filtered = self.judge((kind, &text), from, Some(&digest(&pinned)), index);
+                known_as = digest(&pinned);
+                let mut filtered = self.judge((kind, &text), from, Some(&known_as), index);
                 filtered.remarks.push(remark(Done::AsPinned, why));
                 filtered
             }
             Pinned::Withheld(why) => FilteredEntry::left_out(remark(Done::Quarantined, why)),
+        };
+        if kind == Kind::Prompt && filtered.entry.is_some() {
+            index.prompts.insert(name, known_as);
         }
+        filtered
     }
 }
 

@@ -7,7 +7,6 @@ use base::error::CallError;
 use base::pin::{Listed, Pins, Unpinned};
 use base::sync::lock;
 use mcp::method::Kind;
-use mcp::version::Era;
 
 use super::Member;
 use super::reading::Patience;
@@ -40,6 +39,15 @@ impl Member {
             && self.knows_tools(caller.era())
     }
 
+    /// Whether it is held to what was pinned. What it said of things of a kind long ago is forgotten then.
+    pub(super) fn is_held(&self, kind: Kind, caller: &Caller) -> bool {
+        let is_held = self.server_lists.holds();
+        if is_held && matches!(kind, Kind::Tool | Kind::Prompt) {
+            self.server_lists.forget_what_is_due(kind, caller);
+        }
+        is_held
+    }
+
     /// Whether a thing may be used; of prompts, too, it must be known what they are. The names are the server's own and the public one.
     pub(super) async fn hold(
         &self,
@@ -48,10 +56,17 @@ impl Member {
         caller: &Caller,
     ) -> Result<(), CallError> {
         if kind == Kind::Prompt {
-            // If they cannot be read, getting one will say why.
+            // What is not known then may not be used.
             drop(self.know(Kind::Prompt, caller, Patience::Whole).await);
         }
-        self.permit_pinned(kind, (name, public), caller.era())
+        let permitted = self.permit_pinned(kind, (name, public), caller);
+        let is_held = matches!(permitted, Err(CallError::Quarantined { .. }));
+        if is_held && self.server_lists.is_of_another(kind, caller) {
+            // Somebody else was listed other things.
+            self.relearn(kind, caller).await;
+            return self.permit_pinned(kind, (name, public), caller);
+        }
+        permitted
     }
 
     /// Whether a thing may be used, by what is known: what is not as it was pinned may not, nor what its server does not list.
@@ -62,17 +77,21 @@ impl Member {
         &self,
         kind: Kind,
         (name, public): (&str, &str),
-        client: Era,
+        caller: &Caller,
     ) -> Result<(), CallError> {
         let Some(pins) = self.pins.as_ref().filter(|pins| pins.holds()) else { return Ok(()) };
-        let permitted = match kind {
-            Kind::Tool => {
-                let index = self.server_lists.index(client);
-                let listed = index.definition(kind, name).map(|definition| &*definition.digest);
-                pins.permit(kind, name, listed.map_or(Listed::No, Listed::As))
-            }
-            _ => pins.permit(kind, name, Listed::Unknown),
+        let index = self.server_lists.index(caller.era());
+        let is_known = index.complete.contains(&super::list_name(kind));
+        let listed = match index.digest(kind, name) {
+            Some(digest) => Listed::As(digest),
+            None if is_known => Listed::No,
+            None => Listed::Unknown,
         };
+        let mut permitted = pins.permit(kind, name, listed);
+        if permitted.is_ok() && self.server_lists.is_withheld(kind, name, caller) {
+            let why = "in this session its server says something else than what was pinned";
+            permitted = Err(Unpinned::Held(why.to_owned()));
+        }
         permitted.map_err(|unpinned| match unpinned {
             Unpinned::Unknown => CallError::UnknownName { kind, name: public.to_owned() },
             Unpinned::Held(why) => CallError::Quarantined {

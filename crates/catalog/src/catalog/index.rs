@@ -14,6 +14,8 @@ pub struct Index {
     pub tools: HashMap<String, Arc<MirroredParams>>,
     /// What it says of its tools, where somebody decides by that; by the upstream name.
     pub definitions: HashMap<String, Arc<Definition>>,
+    /// The digest of what it says of each prompt, where it is held to what was pinned; by the upstream name.
+    pub prompts: HashMap<String, Arc<str>>,
     /// The tools that can only be called as tasks of the legacy era; by the upstream name.
     pub tasks: HashSet<String>,
     /// The upstream name of each public name that has a digest or might get one; by kind and public name.
@@ -38,8 +40,36 @@ impl Index {
         self.complete.retain(|list| *list != "tools/list");
     }
 
-    /// Forgets that all prompts are known.
+    /// The digest of what its server says of a thing of that own name, where it is held to what was pinned.
+    pub fn digest(&self, kind: Kind, name: &str) -> Option<&str> {
+        match kind {
+            Kind::Tool => self.definitions.get(name).map(|definition| &*definition.digest),
+            Kind::Prompt => self.prompts.get(name).map(|digest| &**digest),
+            Kind::Resource | Kind::Server | Kind::Task | Kind::Template => None,
+        }
+    }
+
+    /// Forgets what is known of things of a kind that are not among these.
+    pub fn keep_only(&mut self, kind: Kind, names: &HashSet<String>) {
+        match kind {
+            Kind::Tool => self.definitions.retain(|name, _| names.contains(name)),
+            Kind::Prompt => self.prompts.retain(|name, _| names.contains(name)),
+            Kind::Resource | Kind::Server | Kind::Task | Kind::Template => {}
+        }
+    }
+
+    /// Whether anything is known of things of a kind that are not among these.
+    pub fn has_others(&self, kind: Kind, names: &HashSet<String>) -> bool {
+        match kind {
+            Kind::Tool => self.definitions.keys().any(|name| !names.contains(name)),
+            Kind::Prompt => self.prompts.keys().any(|name| !names.contains(name)),
+            Kind::Resource | Kind::Server | Kind::Task | Kind::Template => false,
+        }
+    }
+
+    /// Forgets what its server has said of its prompts.
     pub fn forget_prompts(&mut self) {
+        self.prompts.clear();
         self.complete.retain(|list| *list != "prompts/list");
     }
 
@@ -56,6 +86,9 @@ impl Index {
             self.tools.clear();
             self.definitions.clear();
             self.tasks.clear();
+        }
+        if kind == Kind::Prompt {
+            self.prompts.clear();
         }
         self.complete.retain(|list| *list != method.name);
     }

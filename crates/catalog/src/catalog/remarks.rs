@@ -49,6 +49,11 @@ impl Done {
     }
 }
 
+/// As much of a name as is told.
+pub fn told_name(name: &str) -> &str {
+    name.char_indices().nth(MOST_NAME).and_then(|(end, _)| name.get(..end)).unwrap_or(name)
+}
+
 /// Something odd about one entry of a list, or about a list.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Remark {
@@ -61,7 +66,12 @@ pub struct Remark {
 
 impl Remark {
     pub fn new(kind: Kind, name: &str, done: Done, why: String) -> Self {
-        Self { kind, name: name.chars().take(MOST_NAME).collect(), done, why }
+        Self { kind, name: told_name(name).to_owned(), done, why }
+    }
+
+    /// The name of the thing that is not shown because it is not what was pinned, as far as it is told ([`told_name`]).
+    pub fn quarantined(&self) -> Option<&str> {
+        (self.done == Done::Quarantined).then_some(self.name.as_str())
     }
 
     /// Whether it is about something that is shown. Of a name that was too long for it, that is not known.

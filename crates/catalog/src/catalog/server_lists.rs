@@ -4,7 +4,7 @@
 //! Source: MCP 2026-07-28 `server/utilities/caching`.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -44,7 +44,8 @@ mod reading;
 mod renewal;
 mod way;
 
-use self::reading::Reading;
+use self::pinning::Wholes;
+use self::reading::{Reading, made_of};
 
 /// What is kept of one server's pages. Cursors and capability sets are the client's to choose.
 const BOUNDS: Bounds = Bounds { values: 1024, bytes: 64 * 1024 * 1024 };
@@ -137,6 +138,8 @@ pub struct CachedPage {
     acts: u64,
     /// How many times servers had been reached then.
     links: u64,
+    /// In whose conversation.
+    audience: Audience,
     hints: Hints,
     grace: Mutex<Grace>,
     /// What was made of the page counts beside it.
@@ -211,13 +214,6 @@ impl Pages {
         let lacks = format!("{why}; what is shown of it is {}s old", age.as_secs());
         Self { lacks: Some(lacks.into()), is_old: true, ..self }
     }
-}
-
-/// How many bytes of entries are not a part of the page that they were made of.
-fn made_of(page: &Page, shown: &[Entry]) -> usize {
-    let page = page.message.bytes().as_ptr_range();
-    let shared = |entry: &Entry| if page.contains(&entry.text.as_ptr()) { entry.text.len() } else { 0 };
-    shown.iter().map(|entry| entry.bytes() - shared(entry)).sum()
 }
 
 impl CachedPage {
@@ -331,8 +327,8 @@ pub struct ServerLists {
 struct Known {
     /// Counts `list_changed`, by kind: tools, prompts, resources.
     generations: [AtomicU64; 3],
-    /// By kind, how many times servers had been reached when the list was asked for that was last read to its end.
-    read_at: [AtomicU64; 3],
+    /// The lists that were last read to their end.
+    wholes: Wholes,
     index: ArcSwap<Index>,
 }
 
@@ -397,10 +393,11 @@ impl ServerLists {
             cursor = page.page.next_cursor.clone().filter(|next| !sent.contains(next));
             all.pages.push(page);
             if cursor.is_none() {
-                let links = all.pages.iter().map(|page| page.links).min().unwrap_or_default();
-                self.completed(method, caller.era(), links);
-                if from.is_none() {
-                    self.hold_to_pins(method.kind, &mut all).await;
+                match from {
+                    None => self.read_whole(method, caller, &mut all).await,
+                    // What came before it may be of another conversation, or of before a change.
+                    Some(_) if self.holds() => {}
+                    Some(_) => self.completed(method, caller.era()),
                 }
                 return Ok(all);
             }
@@ -426,8 +423,7 @@ impl ServerLists {
     }
 
     /// A list was read to its end.
-    fn completed(&self, method: &'static Method, client: Era, links: u64) {
-        of_kind(&self.known(client).read_at, method.kind).store(links, Ordering::Release);
+    fn completed(&self, method: &'static Method, client: Era) {
         let is_known = |index: &Index| index.complete.contains(&method.name);
         if is_known(&self.index(client)) {
             return;
@@ -542,6 +538,7 @@ impl ServerLists {
             generation,
             acts,
             links,
+            audience: self.audience(caller),
             hints,
             grace: Mutex::new(Grace::None),
             _made: made,

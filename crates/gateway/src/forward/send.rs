@@ -51,7 +51,7 @@ impl Sender {
         let upstream = target.member.upstream.label();
         if let (Some(name), Some(subject)) = (name, call.subject()) {
             // Its list may have been read again since it was found.
-            target.member.permit_pinned(call.kind(), (name, &subject.text), caller.era())?;
+            target.member.permit_pinned(call.kind(), (name, &subject.text), caller)?;
         }
         let action = Action::new(call.method_name(), upstream, name);
         if !self.gate.decides() {
@@ -132,7 +132,7 @@ impl Sender {
             listens: false,
             probes: false,
             after: None,
-            known_at: target.member.server_lists.known_at(call.kind(), caller.era()),
+            known_at: target.member.server_lists.known_at(call.kind(), caller),
         };
         upstream.send(permit.cover(order)).await
     }

@@ -28,6 +28,23 @@ pub(super) struct Reading {
     pub(super) is_first: bool,
 }
 
+/// How many bytes of entries are not a part of the page that they were made of.
+pub(super) fn made_of(page: &Page, shown: &[Entry]) -> usize {
+    let page = page.message.bytes().as_ptr_range();
+    let shared = |entry: &Entry| if page.contains(&entry.text.as_ptr()) { entry.text.len() } else { 0 };
+    shown.iter().map(|entry| entry.bytes() - shared(entry)).sum()
+}
+
+/// The own names of tools and prompts on a page of which nothing is known now.
+fn unknown(page: &Page, kind: Kind, index: &Index) -> Vec<String> {
+    let is_known = |name: &String| match kind {
+        Kind::Tool => index.tools.contains_key(name),
+        _ => index.prompts.contains_key(name),
+    };
+    let entries = page.entries.iter().filter(|_| matches!(kind, Kind::Prompt | Kind::Tool));
+    entries.map(|text| own_name(kind, text)).filter(|name| !is_known(name)).collect()
+}
+
 impl Reading {
     /// Reads a page, whose entries stand in that member: the page, its entries as they are shown, and what is odd in it.
     pub(super) fn read(
@@ -42,9 +59,7 @@ impl Reading {
         let mut index = Index { plain: known.index.load().plain.clone(), ..Index::default() };
         self.filter.compare(method.kind, &page.entries, is_first, &mut index);
         let (shown, remarks) = self.labelled(&page, &mut index);
-        let names =
-            page.entries.iter().filter(|_| method.kind == Kind::Tool).map(|text| own_name(Kind::Tool, text));
-        let unreadable: Vec<_> = names.filter(|name| !index.tools.contains_key(name)).collect();
+        let unreadable = unknown(&page, method.kind, &index);
         known.learn(|current| {
             if is_first {
                 current.make_room(method, 2 * MOST_ENTRIES);
@@ -54,12 +69,21 @@ impl Reading {
             current.tasks.retain(seen);
             current.tasks.extend(index.tasks.clone());
             // Nor is anything known of one that it lists and that cannot be read any more.
-            unreadable.iter().for_each(|tool| drop(current.tools.remove(tool)));
-            unreadable.iter().for_each(|tool| drop(current.definitions.remove(tool)));
-            // What the one page does not name is not there any more. Of several, the others are still to come.
-            if is_whole && method.kind == Kind::Tool {
-                current.definitions.clear();
+            for name in &unreadable {
+                if method.kind == Kind::Tool {
+                    current.tools.remove(name);
+                    current.definitions.remove(name);
+                } else {
+                    current.prompts.remove(name);
+                }
             }
+            // What the one page does not name is not there any more. Of several, the others are still to come.
+            match method.kind {
+                Kind::Tool if is_whole => current.definitions.clear(),
+                Kind::Prompt if is_whole => current.prompts.clear(),
+                _ => {}
+            }
+            current.prompts.extend(index.prompts.clone());
             current.tools.extend(index.tools.clone());
             current.definitions.extend(index.definitions.clone());
             current.cut.extend(index.cut.clone());
