@@ -1,6 +1,7 @@
 //! `portolan pins`: what servers' tools and prompts were approved as, and what they are now.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use base::globs::Globs;
 use globset::GlobBuilder;
@@ -325,6 +326,12 @@ impl PinDecision {
         let (mut kept, all_there) = self.which.open(voice).await?;
         let globs = self.which.globs()?;
         let chosen = self.choose(&kept, globs.as_ref())?;
+        let unkept = chosen.iter().find(|(_, seen)| !seen.definition.is_kept());
+        if let (Some((server, seen)), Judgement::Approve) = (unkept, judgement) {
+            let what =
+                format!("{}/{} is too long to be kept while it waits", plain(server), plain(&seen.name));
+            return Err(Fault::usage(what).hint("--connect asks its server what it says"));
+        }
         let mut said = String::new();
         for (server, seen) in &chosen {
             let Some(of) = kept.servers.get_mut(server) else { continue };
@@ -345,7 +352,11 @@ impl PinDecision {
         servers.dedup();
         for server in servers {
             let mine = chosen.iter().filter(|(of, _)| of == server);
-            let settled: Vec<_> = mine.map(|(_, seen)| (seen.kind, seen.name.clone())).collect();
+            // What else was seen under the same name waits on.
+            let settled = |(_, seen): &(String, Seen)| {
+                (seen.kind, seen.name.clone(), Some(Arc::clone(&seen.definition.digest)))
+            };
+            let settled: Vec<_> = mine.map(settled).collect();
             kept.keep(server, &settled).await?;
         }
         print::out(said)?;
@@ -357,7 +368,9 @@ impl PinDecision {
         let wanted = self.digest.as_deref().map(|digest| digest.trim_start_matches("sha256:"));
         let mut chosen: Vec<(String, Seen)> = Vec::new();
         for (server, of) in &kept.servers {
-            for seen in of.waiting.iter().filter(|seen| fits(globs, server, &seen.name)) {
+            // What was denied is meant only where it is named.
+            let denied = of.denied.iter().filter(|_| wanted.is_some());
+            for seen in of.waiting.iter().chain(denied).filter(|seen| fits(globs, server, &seen.name)) {
                 let digest = seen.definition.digest.trim_start_matches("sha256:");
                 if wanted.is_some_and(|wanted| wanted.is_empty() || !digest.starts_with(wanted)) {
                     continue;
@@ -393,21 +406,31 @@ impl Forget {
         let names: Vec<_> = kept.servers.keys().cloned().collect();
         for server in names {
             let Some(of) = kept.servers.get_mut(&server) else { continue };
-            let things = of.book.iter().map(|(kind, name, _)| (kind, name.to_owned()));
-            let things: Vec<_> = things.filter(|(_, name)| fits(Some(&globs), &server, name)).collect();
+            if of.is_broken && self.words.iter().any(|word| *word == server || *word == format!("{server}/*"))
+            {
+                said.push_str(&format!("{}: all that was pinned\n", plain(&server)));
+                kept.keep(&server, &[]).await?;
+                continue;
+            }
+            let pinned = of.book.iter().map(|(kind, name, _)| (kind, name.to_owned()));
+            let denied = of.book.denied().map(|(kind, name, _)| (kind, name.to_owned()));
+            let things = pinned.chain(denied).filter(|(_, name)| fits(Some(&globs), &server, name));
+            let things: std::collections::BTreeSet<_> = things.collect();
             if things.is_empty() {
                 continue;
             }
             for (kind, name) in &things {
                 of.book.forget(*kind, name);
                 said.push_str(&format!(
-                    "{}/{} ({}) is pinned no more\n",
+                    "{}/{} ({}) is pinned or denied no more\n",
                     plain(&server),
                     plain(name),
                     word(*kind)
                 ));
             }
-            kept.keep(&server, &[]).await?;
+            // It is new when it is seen again, and not changed.
+            let settled: Vec<_> = things.into_iter().map(|(kind, name)| (kind, name, None)).collect();
+            kept.keep(&server, &settled).await?;
         }
         if said.is_empty() {
             return Err(Fault::usage("nothing of that is pinned").hint("`portolan pins list` shows what is"));
@@ -436,8 +459,9 @@ async fn lock(place: &PinPlace, voice: Voice) -> Result<Exit, Fault> {
         for seen in of.waiting.clone() {
             let found = looked::findings(&others, &server, (seen.kind, &seen.name, &seen.definition.text));
             if begun.contains(&seen.kind) && found.is_empty() {
+                let digest = Arc::clone(&seen.definition.digest);
                 of.book.pin(seen.kind, &seen.name, seen.definition);
-                settled.push((seen.kind, seen.name));
+                settled.push((seen.kind, seen.name, Some(digest)));
             } else {
                 held += 1;
                 said.push_str(&told::text(&server, &seen, of.book.get(seen.kind, &seen.name), &found));

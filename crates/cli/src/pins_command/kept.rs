@@ -7,12 +7,19 @@ use std::sync::Arc;
 
 use base::plan::Plan;
 use mcp::method::Kind;
-use pins::{Book, LockFile, PinnedDefinition, Seen, compare};
+use pins::waiting::key;
+use pins::{Book, LockFile, PinnedDefinition, Seen, Why, compare};
 use store::Store;
 
 use super::word;
 use crate::fault::Fault;
-use crate::shared;
+use crate::{print, shared};
+
+/// So long a lock file may be that a gateway reads.
+const LONGEST: usize = 16 * 1024 * 1024;
+
+/// Something of which somebody has said what it may be: kind, own name, and the digest that was meant, if not all.
+pub(super) type Settled = (Kind, String, Option<Arc<str>>);
 
 /// What is kept of one server.
 #[derive(Debug, Default)]
@@ -22,16 +29,22 @@ pub(super) struct OfServer {
     version: i64,
     /// What is not as it was pinned, as far as the store knows it or the server was asked.
     pub(super) waiting: Vec<Seen>,
+    /// The same of what was denied before.
+    pub(super) denied: Vec<Seen>,
     /// What was pinned and the server does not list; known of a server that was asked.
     pub(super) gone: Vec<(Kind, String)>,
     /// Whether it was asked, and has answered.
     pub(super) is_asked: bool,
+    /// Whether what the store has of it cannot be read.
+    pub(super) is_broken: bool,
 }
 
 /// The pins of a configuration.
 pub(super) struct Kept {
     pub(super) plan: Plan,
     file: Option<PathBuf>,
+    /// What the lock file had when it was last read or written.
+    text: Arc<str>,
     store: Option<Arc<Store>>,
     /// By the names of the servers that are held to pins.
     pub(super) servers: BTreeMap<String, OfServer>,
@@ -60,14 +73,18 @@ impl Kept {
                     if let Some(stored) =
                         store.pins_of(&rule.server).await.map_err(|fault| shared::away(&fault))?
                     {
-                        let unreadable = |fault| {
-                            Fault::Outside(format!(
-                                "what is pinned of {:?} cannot be read: {fault}",
-                                rule.server
-                            ))
-                        };
-                        (of.book, of.version) =
-                            (Book::parse(&stored.pins).map_err(unreadable)?, stored.version);
+                        of.version = stored.version;
+                        // What is wrong with one server is in the way of no other.
+                        match Book::parse(&stored.pins) {
+                            Ok(book) => of.book = book,
+                            Err(fault) => {
+                                of.is_broken = true;
+                                let name = &rule.server;
+                                print::err(&print::safe_err(&format!(
+                                    "what is pinned of {name:?} cannot be read: {fault}; `portolan pins forget '{name}/*'` begins anew\n"
+                                )));
+                            }
+                        }
                     }
                 }
                 (None, None) => {}
@@ -79,8 +96,9 @@ impl Kept {
             of.settle();
             servers.insert(rule.server.clone(), of);
         }
+        let text = file.map_or_else(|| Arc::from(""), |file| Arc::clone(&file.text));
         let file = file.map(|file| file.path.clone());
-        Ok(Self { plan, file, store, servers })
+        Ok(Self { plan, file, text, store, servers })
     }
 
     /// Whether what waits is known without asking the servers.
@@ -89,17 +107,25 @@ impl Kept {
     }
 
     /// Keeps what has become of a server's things.
-    pub(super) async fn keep(&mut self, server: &str, settled: &[(Kind, String)]) -> Result<(), Fault> {
+    pub(super) async fn keep(&mut self, server: &str, settled: &[Settled]) -> Result<(), Fault> {
         if let Some(path) = &self.file {
-            let mut lock = LockFile::default();
-            // What is pinned of servers that are not held to it now stays.
-            if let Some(file) = &self.plan.pins.file {
-                lock = LockFile::parse(&file.text).unwrap_or_default();
+            let now = std::fs::read_to_string(path).unwrap_or_default();
+            if *now != *self.text {
+                let what = format!("{} has changed in the meantime; nothing was done", path.display());
+                return Err(Fault::Outside(what).hint("look at it again: `portolan pins diff --connect`"));
             }
+            // What is pinned of servers that are not held to it now stays.
+            let mut lock = LockFile::parse(&self.text).unwrap_or_default();
             for (name, of) in &self.servers {
                 lock.servers.insert(name.clone(), of.book.clone());
             }
-            write(path, &lock.render())?;
+            let text = lock.render();
+            if text.len() > LONGEST {
+                let what = format!("{} would be longer than a gateway reads (16 MiB)", path.display());
+                return Err(Fault::Outside(what).hint("a store holds more: store = \"sqlite:portolan.db\""));
+            }
+            write(path, &text)?;
+            self.text = text.into();
         } else if let (Some(store), Some(of)) = (&self.store, self.servers.get_mut(server)) {
             let text = of.book.render(0);
             if !store.put_pins(server, of.version, &text).await.map_err(|fault| shared::away(&fault))? {
@@ -110,9 +136,10 @@ impl Kept {
             of.version += 1;
         }
         if let Some(store) = &self.store {
-            for (kind, name) in settled {
-                let of = word(*kind);
-                store.settle_waiting(server, of, name).await.map_err(|fault| shared::away(&fault))?;
+            for (kind, name, digest) in settled {
+                let of = (word(*kind), &*key(name));
+                let settled = store.settle_waiting(server, of, digest.as_deref()).await;
+                settled.map_err(|fault| shared::away(&fault))?;
             }
         }
         Ok(())
@@ -123,7 +150,18 @@ impl OfServer {
     /// The server says this of itself now.
     pub(super) fn asked(&mut self, definitions: &[(Kind, String, PinnedDefinition)]) {
         let (waiting, gone) = compare(&self.book, definitions);
-        for seen in waiting {
+        let denied = definitions
+            .iter()
+            .filter(|(kind, name, definition)| self.book.is_denied(*kind, name, &definition.digest));
+        let denied = denied.map(|(kind, name, definition)| Seen {
+            kind: *kind,
+            name: name.clone(),
+            definition: definition.clone(),
+            why: Why::Changed,
+        });
+        for seen in waiting.into_iter().chain(denied) {
+            // Of what was too much to keep, the server has said all now.
+            self.waiting.retain(|other| other.definition.is_kept() || !same(other, &seen));
             if !self.waiting.iter().any(|other| same(other, &seen)) {
                 self.waiting.push(seen);
             }
@@ -137,16 +175,18 @@ impl OfServer {
     pub(super) fn settle(&mut self) {
         let book = &self.book;
         self.waiting.retain(|seen| {
-            let Seen { kind, name, definition, .. } = seen;
-            let is_pinned = book.get(*kind, name).is_some_and(|pin| pin.digest == definition.digest);
-            !is_pinned && !book.is_denied(*kind, name, &definition.digest)
+            let pin = book.get(seen.kind, &seen.name);
+            pin.is_none_or(|pin| pin.digest != seen.definition.digest)
         });
+        let is_denied = |seen: &mut Seen| book.is_denied(seen.kind, &seen.name, &seen.definition.digest);
+        self.denied.extend(self.waiting.extract_if(.., is_denied));
         self.waiting.sort_by(|one, other| (one.kind, &one.name).cmp(&(other.kind, &other.name)));
     }
 }
 
 fn same(one: &Seen, other: &Seen) -> bool {
-    (one.kind, &one.name, &one.definition) == (other.kind, &other.name, &other.definition)
+    let digest = |seen: &Seen| Arc::clone(&seen.definition.digest);
+    (one.kind, &one.name, digest(one)) == (other.kind, &other.name, digest(other))
 }
 
 /// Writes a file whole: whoever reads it sees the one before or this one.

@@ -4,10 +4,10 @@ use mcp::json::quote;
 use mcp::method::Kind;
 use pins::checks::Finding;
 use pins::difference::{self, Part, differences};
-use pins::{PinnedDefinition, Seen, canonical, visible};
+use pins::{PinnedDefinition, Seen, canonical, escaped, visible};
 
 use super::word;
-use crate::print::{self, Paint};
+use crate::print::Paint;
 
 /// How a thing is, for a list of all.
 #[derive(Debug)]
@@ -65,6 +65,10 @@ pub(super) fn json(
     let [of, kind, name, why, digest] =
         [server, word(*kind), name, &why.word(), &definition.digest].map(quote);
     let before = pin.map_or("null", |pin| &pin.text);
+    let (after, changed) = match definition.is_kept() {
+        true => (&*definition.text, pin),
+        false => ("null", None),
+    };
     let each = |one: difference::Difference| {
         let side = |text: Option<String>| text.unwrap_or_else(|| "null".to_owned());
         let had = one.before.is_some();
@@ -74,10 +78,9 @@ pub(super) fn json(
         format!(r#"{{"member":{place},"had":{had},"has":{has},"before":{before},"after":{after}}}"#)
     };
     let changes: Vec<_> =
-        pin.map(|pin| differences(&pin.text, &definition.text)).into_iter().flatten().map(each).collect();
+        changed.map(|pin| differences(&pin.text, &definition.text)).into_iter().flatten().map(each).collect();
     format!(
-        r#"{{"server":{of},"kind":{kind},"name":{name},"why":{why},"digest":{digest},"pinned":{before},"definition":{},"changes":[{}],"findings":{}}}"#,
-        definition.text,
+        r#"{{"server":{of},"kind":{kind},"name":{name},"why":{why},"digest":{digest},"pinned":{before},"definition":{after},"changes":[{}],"findings":{}}}"#,
         changes.join(","),
         in_json(findings)
     )
@@ -93,15 +96,21 @@ pub(super) fn text(
     let paint = Paint::stdout();
     let Seen { kind, name, definition, why } = seen;
     let mut out = format!(
-        "{}{}/{}{} ({}): {why}\n  {}\n",
+        "{}{}/{}{} ({}): {}\n  {}\n",
         paint.bold,
         plain(server),
         plain(name),
         paint.off,
         word(*kind),
-        definition.digest
+        escaped(why.to_string()),
+        escaped(definition.digest.to_string())
     );
     match pin {
+        _ if !definition.is_kept() => {
+            out.push_str(
+                "  it is too long to be kept while it waits: --connect asks its server what it says\n",
+            );
+        }
         None => {
             for line in canonical::pretty(&definition.text, 0).lines() {
                 out.push_str(&format!("  {}+ {line}{}\n", paint.good, paint.off));
@@ -109,7 +118,7 @@ pub(super) fn text(
         }
         Some(pin) => {
             for one in differences(&pin.text, &definition.text) {
-                out.push_str(&format!("  {}\n", one.place));
+                out.push_str(&format!("  {}\n", if one.place.is_empty() { "(all)" } else { &one.place }));
                 if let Some((before, after)) = one.texts() {
                     out.push_str(&format!("    {}\n", words(&before, &after, &paint)));
                     continue;
@@ -123,10 +132,10 @@ pub(super) fn text(
         }
     }
     for finding in findings {
-        out.push_str(&format!("  {}! {finding}{}\n", paint.error, paint.off));
+        out.push_str(&format!("  {}! {}{}\n", paint.error, escaped(finding.to_string()), paint.off));
     }
-    // Each text is escaped where it can do anything; this is for what was forgotten.
-    if paint.is_on() { out } else { print::safe_out(&out).into_owned() }
+    // Each text was made visible before it was painted.
+    out
 }
 
 fn pretty_lines(text: &str) -> Vec<String> {
@@ -147,4 +156,25 @@ fn words(before: &str, after: &str, paint: &Paint) -> String {
         }
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use pins::Why;
+
+    use super::*;
+
+    /// On a terminal, too: nothing but what is painted here moves its cursor or its reading.
+    #[test]
+    fn nothing_hidden_is_told() {
+        let half = format!(r#"{{"name":"a","description":"\ud800{}{}x"}}"#, '\u{202e}', '\u{9b}');
+        let (pin, definition) =
+            (PinnedDefinition::of(r#"{"name":"a","description":"x"}"#), PinnedDefinition::of(&half));
+        let seen = Seen { kind: Kind::Tool, name: "a\u{202e}".to_owned(), definition, why: Why::Changed };
+        for pin in [None, Some(&pin)] {
+            let text = text("a", &seen, pin, &pins::checks::check(&half));
+            let hides = |c: char| matches!(c, '\u{202e}' | '\u{9b}' | '\u{1b}');
+            assert!(!text.contains(hides) && text.contains("\\u202e"), "{text:?}");
+        }
+    }
 }
