@@ -101,6 +101,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_not_among_the_names_of_a_whole_list_is_forgotten() {
+        let mut index = Index::default();
+        for name in ["stays", "goes"] {
+            index.prompts.insert(name.to_owned(), "sha256:0".into());
+        }
+        let names = HashSet::from(["stays".to_owned()]);
+        assert!(index.has_others(Kind::Prompt, &names) && !index.has_others(Kind::Tool, &names));
+        index.keep_only(Kind::Prompt, &names);
+        assert!(!index.has_others(Kind::Prompt, &names));
+        assert_eq!(index.digest(Kind::Prompt, "stays"), Some("sha256:0"));
+        assert_eq!(index.digest(Kind::Prompt, "goes"), None);
+    }
+
+    #[test]
     fn names_that_are_listed_no_more_are_forgotten_when_they_are_many() {
         let mut index = Index::default();
         for n in 0..5 {

@@ -181,3 +181,32 @@ fn what_is_odd_is_told_by_check() {
     let denied = pins(&path, &["list"]);
     assert!(denied.stdout.contains("denied"), "{denied:?}");
 }
+
+#[test]
+fn what_was_denied_by_mistake_is_approved_by_its_digest_or_forgotten() {
+    let (dir, path) = configured("store = \"sqlite:portolan.db\"", "Looks at one file");
+    let gateway = Gateway::serve(&path);
+    assert_eq!(names(&gateway), ["look", "change"]);
+    drop(gateway);
+    write(dir.path(), "Looks at two files");
+    let denied = pins(&path, &["deny", "local/look", "--connect"]);
+    let digest = denied.stdout.trim().rsplit("sha256:").next().unwrap().to_owned();
+    assert_eq!(digest.len(), 64, "{denied:?}");
+    let refused = pins(&path, &["approve", "local/look", "--connect"]);
+    assert!(refused.stderr.contains("nothing of that waits"), "{refused:?}");
+    let approved = pins(&path, &["approve", "local/look", "--connect", "--digest", &digest]);
+    assert!(approved.stdout.contains(&digest), "{approved:?}");
+    // One that was never pinned has nothing but that.
+    let new = scripted::server(
+        dir.path(),
+        r#"{"tools":{}}"#,
+        &[("tools/list", r#"{"tools":[{"name":"new","inputSchema":{"type":"object"}}]}"#)],
+    );
+    assert!(new.contains(' '));
+    let denied = pins(&path, &["deny", "local/new", "--connect"]);
+    assert!(denied.stdout.contains("is not wanted"), "{denied:?}");
+    let forgotten = pins(&path, &["forget", "local/new"]);
+    assert!(forgotten.stdout.contains("local/new (tool)"), "{forgotten:?}");
+    let approved = pins(&path, &["approve", "local/new", "--connect"]);
+    assert!(approved.stdout.contains("is pinned as"), "{approved:?}");
+}

@@ -14,6 +14,8 @@ use crate::ask;
 use crate::doors::{Door, Kind};
 use crate::stand::{Over, Running, Stand};
 
+mod sly;
+
 const ABLE: &str = r#"{"tools":{"listChanged":true},"prompts":{"listChanged":true}}"#;
 const OTHER: &str = r#"{"name":"other","description":"Does another thing","inputSchema":{"type":"object"}}"#;
 const PROMPT: &str = r#"{"name":"open","description":"Opens it"}"#;
@@ -115,9 +117,25 @@ fn answer(server: &ScriptedServer, desk: Desk) {
             if here.has_lost_session(&asked) {
                 return asked.respond(404, "text/plain", &[], b"no such session").await;
             }
-            asked.result(r#"{"content":[],"messages":[]}"#).await;
+            match asked.seen.method().as_str() {
+                "prompts/list" => asked.error(-32603, "not now", None).await,
+                "tools/list" => {
+                    let is_first = asked.seen.param("cursor").is_none();
+                    asked.result(&page(is_first)).await;
+                }
+                _ => asked.result(r#"{"content":[],"messages":[]}"#).await,
+            }
         }
     });
+}
+
+/// A list of two pages, for a persona that leaves it to the test.
+fn page(is_first: bool) -> String {
+    let (entry, next) = match is_first {
+        true => (look("Looks"), r#","nextCursor":"2""#),
+        false => (OTHER.to_owned(), ""),
+    };
+    format!(r#"{{"resultType":"complete","ttlMs":0,"cacheScope":"public","tools":[{entry}]{next}}}"#)
 }
 
 async fn said(door: &mut Door, method: &str, params: &str) -> String {

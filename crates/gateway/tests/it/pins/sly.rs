@@ -1,0 +1,127 @@
+//! Ways round what is pinned that do not go by a change in sight: what was denied, lists that are not given, sessions that were
+//! never looked at, and what nobody says has changed.
+
+use std::time::Duration;
+
+use mcp::method::Kind::{Prompt, Tool};
+
+use super::*;
+
+fn denying(kind: mcp::method::Kind, name: &str, entry: &str) -> PinsPlan {
+    let mut book = Book::default();
+    book.pin(Tool, "look", PinnedDefinition::of(&look("Looks")));
+    book.pin(Tool, "other", PinnedDefinition::of(OTHER));
+    book.pin(Prompt, "open", PinnedDefinition::of(PROMPT));
+    book.deny(kind, name, &PinnedDefinition::of(entry).digest);
+    let lock = LockFile { servers: [("a".to_owned(), book)].into() };
+    let file = LockText { path: "portolan.lock".into(), text: lock.render().into() };
+    PinsPlan { file: Some(file), ..locked() }
+}
+
+async fn prompt(door: &mut Door) -> String {
+    said(door, "prompts/get", r#""name":"open""#).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_prompt_that_was_denied_is_not_got() {
+    let denied = r#"{"name":"open","description":"Opens all"}"#;
+    let persona = honest(Era::Modern).listing("prompts/list", &format!("[{denied}]"));
+    let scene = Scene::begin(denying(Prompt, "open", denied), persona, |_| {}).await;
+    let mut door = Door::open(Kind::ModernHttp, &scene.running).await;
+    let text = prompt(&mut door).await;
+    assert_eq!(reason(&text), Some(r#""quarantined""#), "{text}");
+    assert!(scene.server.seen_of("prompts/get").is_empty());
+}
+
+/// A server that does not give its prompts, or does not list one any more, has none that may be got.
+#[tokio::test(start_paused = true)]
+async fn a_prompt_of_which_nobody_knows_what_it_is_is_not_got() {
+    let silent = honest(Era::Modern).scripted(&["prompts/list"]);
+    let gone = honest(Era::Modern).listing("prompts/list", "[]");
+    for persona in [silent, gone] {
+        let scene = Scene::begin(locked(), honest(Era::Modern), |_| {}).await;
+        let mut door = Door::open(Kind::ModernHttp, &scene.running).await;
+        let text = prompt(&mut door).await;
+        assert!(json::at(&text, &["result"]).is_some(), "{text}");
+        scene.server.listened_to(1).await;
+        *scene.server.persona() = persona;
+        scene.server.tell_in(Era::Modern, "notifications/prompts/list_changed", "").await;
+        testkit::idle().await;
+        let text = prompt(&mut door).await;
+        assert_eq!(reason(&text), Some(r#""quarantined""#), "{text}");
+        assert_eq!(scene.server.seen_of("prompts/get").len(), 1);
+    }
+}
+
+/// A client that never lists is not sent by what was true long ago.
+#[tokio::test(start_paused = true)]
+async fn what_changes_and_is_not_told_is_looked_at_in_time() {
+    for era in [Era::Modern, Era::Legacy] {
+        let scene = Scene::begin(locked(), honest(era), |_| {}).await;
+        let mut door = Door::open(Kind::ModernHttp, &scene.running).await;
+        let text = call(&mut door, "look").await;
+        assert!(json::at(&text, &["result"]).is_some(), "{text}");
+        *scene.server.persona() = turned(era, &tools(&look("Looks elsewhere")));
+        tokio::time::advance(Duration::from_secs(61)).await;
+        assert_eq!(reason(&call(&mut door, "look").await), Some(r#""quarantined""#), "{era:?}");
+        assert_eq!(scene.calls(), 1, "{era:?}");
+    }
+}
+
+/// A session of one's own may be another program, whatever was begun in it first, and whoever has listed since.
+#[tokio::test(start_paused = true)]
+async fn a_session_of_ones_own_is_looked_at_before_its_first_call() {
+    let scene = Scene::begin(locked(), honest(Era::Legacy), |stand| {
+        stand.upstream("a").sessions = SessionRule::PerClient;
+    })
+    .await;
+    let mut one = Door::open(Kind::LegacyHttp, &scene.running).await;
+    assert_eq!(names(&list(&mut one).await), ["look", "other"]);
+    let mut other = Door::open(Kind::LegacyHttp, &scene.running).await;
+    let text = prompt(&mut other).await;
+    assert!(json::at(&text, &["result"]).is_some(), "{text}");
+    assert_eq!(names(&list(&mut one).await), ["look", "other"]);
+    *scene.server.persona() = turned(Era::Legacy, &tools(&look("Looks elsewhere")));
+    assert_eq!(reason(&call(&mut other, "look").await), Some(r#""quarantined""#));
+    assert_eq!(scene.calls(), 0);
+}
+
+/// What was denied is no longer waited for, and held where it is shown.
+#[tokio::test(start_paused = true)]
+async fn whoever_is_shown_what_was_denied_is_not_sent_by_what_others_are_shown() {
+    let denied = look("Looks elsewhere");
+    let scene = Scene::begin(denying(Tool, "look", &denied), honest(Era::Legacy), |stand| {
+        stand.upstream("a").sessions = SessionRule::PerClient;
+    })
+    .await;
+    let bad_says = || turned(Era::Legacy, &tools(&look("Looks elsewhere")));
+    let mut bad = Door::open(Kind::LegacyHttp, &scene.running).await;
+    *scene.server.persona() = bad_says();
+    assert_eq!(names(&list(&mut bad).await), ["other"]);
+    *scene.server.persona() = honest(Era::Legacy);
+    let mut good = Door::open(Kind::LegacyHttp, &scene.running).await;
+    assert_eq!(names(&list(&mut good).await), ["look", "other"]);
+    let text = call(&mut good, "look").await;
+    assert!(json::at(&text, &["result"]).is_some(), "{text}");
+    *scene.server.persona() = bad_says();
+    let before = scene.calls();
+    assert_eq!(reason(&call(&mut bad, "look").await), Some(r#""quarantined""#));
+    assert_eq!(scene.calls(), before);
+}
+
+/// Of a list that was begun before a change, the end alone is no list.
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_list_is_not_the_list() {
+    let scene = Scene::begin(locked(), honest(Era::Modern).scripted(&["tools/list"]), |_| {}).await;
+    let mut door = Door::open(Kind::ModernHttp, &scene.running).await;
+    let first = list(&mut door).await;
+    assert_eq!(names(&first), ["look"]);
+    let cursor = json::at(&first, &["result", "nextCursor"]).unwrap().to_owned();
+    scene.turn(honest(Era::Modern).scripted(&["tools/list"])).await;
+    let rest = said(&mut door, "tools/list", &format!(r#""cursor":{cursor}"#)).await;
+    assert_eq!(names(&rest), ["other"]);
+    for tool in ["look", "other"] {
+        let text = call(&mut door, tool).await;
+        assert!(json::at(&text, &["result"]).is_some(), "{tool} {text}");
+    }
+}
