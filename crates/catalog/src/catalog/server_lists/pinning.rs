@@ -42,6 +42,8 @@ impl Wholes {
 struct Whole {
     /// How many times servers had been reached when it was asked for.
     links: u64,
+    /// How often it had been decided then what is pinned.
+    decisions: u64,
     /// What of it is not shown, because it is not what was pinned.
     withheld: Arc<HashSet<String>>,
     /// For whom it was asked, if it is for nobody else.
@@ -97,6 +99,10 @@ impl ServerLists {
         }
     }
 
+    fn decisions(&self) -> u64 {
+        self.pins.as_ref().map_or(0, |pins| pins.decisions())
+    }
+
     /// The conversation that a caller has for itself with the server, where each has one.
     fn own_conversation(&self, caller: &Caller) -> Option<Audience> {
         (self.upstream.plan().sessions == SessionRule::PerClient).then(|| self.audience(caller))
@@ -104,7 +110,10 @@ impl ServerLists {
 
     fn whole(&self, kind: Kind, caller: &Caller) -> Option<Whole> {
         let key = (self.own_conversation(caller), kind);
-        lock(&self.known(caller.era()).wholes.0).get(&key).cloned()
+        let decisions = self.decisions();
+        let whole = lock(&self.known(caller.era()).wholes.0).get(&key).cloned();
+        // What is known of all is forgotten after a decision; what is known of one conversation is when it is used.
+        whole.filter(|whole| key.0.is_none() || whole.decisions == decisions)
     }
 
     /// A list was read from its beginning to its end.
@@ -122,7 +131,8 @@ impl ServerLists {
             all().flat_map(|page| &page.remarks).filter_map(Remark::quarantined).map(str::to_owned);
         let private_of = is_private(pages).then(|| self.audience(caller));
         let due = all().map(|page| page.received + page.hints.ttl.clamp(LEAST_TERM, LONGEST_TERM)).min();
-        let whole = Whole { links, withheld: Arc::new(withheld.collect()), private_of, due };
+        let (decisions, withheld) = (self.decisions(), Arc::new(withheld.collect()));
+        let whole = Whole { links, decisions, withheld, private_of, due };
         self.known(caller.era()).wholes.remember((conversation, kind), whole);
         let names: HashSet<String> =
             all().flat_map(|page| &page.page.entries).map(|entry| own_name(kind, entry)).collect();
