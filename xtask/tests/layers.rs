@@ -53,7 +53,7 @@ const FLOORS: &[(&str, &str)] = &[
         "version template sse method json uris headers mirror trace repair reject cache meta tolerant jsonrpc notify \
          listen glance lines call outbound inbound answer prebuilt mrtr list discover era legacy lib",
     ),
-    ("pins", "words hidden checks alike canonical book lock difference waiting server pins lib"),
+    ("pins", "words hidden canonical book lock difference place checks alike waiting server pins lib"),
     (
         "policy",
         "fault pointers number arguments reads rule allowances schema memory verdict who thing context shape standing load policies places sight attach lib",

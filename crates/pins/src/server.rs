@@ -246,7 +246,8 @@ impl ServerPins {
                 (Some(_), _) => false,
                 (None, _) => !state.is_locked,
             };
-            if same_book && (mode, quarantined) == (state.mode, state.quarantined) {
+            let is_known = has_store || state.book.is_some();
+            if same_book && is_known && (mode, quarantined) == (state.mode, state.quarantined) {
                 return None;
             }
             let mut next = State {

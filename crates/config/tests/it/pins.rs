@@ -51,6 +51,7 @@ fn one_that_is_yet_to_be_written_is_followed_too() {
 #[test]
 fn mistakes_say_what_to_do() {
     assert_snapshot!("nowhere", check(&format!("{A}pins = \"quarantine\"\n")));
-    assert_snapshot!("nobody", check(&format!("pins_file = \"x.lock\"\n{A}quarantined = \"as-pinned\"\n")));
+    let nobody = format!("pins_file = \"/none/x.lock\"\n{A}quarantined = \"as-pinned\"\n");
+    assert_snapshot!("nobody", check(&nobody));
     assert_snapshot!("unknown", check(&format!("{A}pins = \"quarantined\"\n")));
 }

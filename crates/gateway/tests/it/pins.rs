@@ -469,7 +469,7 @@ async fn another_replica_holds_it_too_until_it_is_approved() {
     let mut book = Book::parse(&stored.pins).unwrap();
     book.pin(mcp::method::Kind::Tool, "look", PinnedDefinition::of(&waiting[0].definition));
     assert!(kept.put_pins("a", stored.version, &book.render(0)).await.unwrap());
-    kept.settle_waiting("a", "tool", "look").await.unwrap();
+    kept.settle_waiting("a", ("tool", "look"), None).await.unwrap();
     becomes(&mut there, &other, &["look", "other"]).await;
     let text = call(&mut there, "look").await;
     assert!(json::at(&text, &["result"]).is_some(), "{text}");
