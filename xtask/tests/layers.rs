@@ -25,7 +25,7 @@ const FLOORS: &[(&str, &str)] = &[
     ("auth", "claims refusal principal identify definition action allowance testing view decide lib"),
     (
         "base",
-        "sync digest clock era start_places lasting moment withheld fault globs define pin masks plan checks names uris descriptors aside owned_task metrics sink world error random reply cache bulkhead \
+        "sync visible digest clock era start_places lasting moment withheld fault globs define pin masks plan checks names uris descriptors aside owned_task metrics sink world error random reply cache bulkhead \
          under_way lib",
     ),
     ("bench", "wire say look fault process load echo cases yard report run main"),

@@ -36,5 +36,6 @@ pub mod start_places;
 pub mod sync;
 pub mod under_way;
 pub mod uris;
+pub mod visible;
 pub mod withheld;
 pub mod world;
