@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::approval::Approved;
 use crate::claims::Claims;
 use crate::definition::{Definition, Sort};
 
@@ -36,6 +37,8 @@ pub struct Known<'a> {
     pub era: Option<&'static str>,
     /// The id of the trace that it belongs to.
     pub trace: Option<&'a str>,
+    /// The proof that it was approved, if it was.
+    pub approved: Option<&'a Approved>,
 }
 
 impl<'a> Action<'a> {

@@ -32,6 +32,11 @@ pub trait Decide: fmt::Debug + Send + Sync {
 
     /// Whether what nobody may use is to its caller as if it were not there. Else it is refused, and said why.
     fn hides(&self) -> bool;
+
+    /// Whether something may have to be approved first ([`Refusal::Approval`]).
+    fn asks(&self) -> bool {
+        false
+    }
 }
 
 /// Allows nothing: where there should be policies and nobody has read them.

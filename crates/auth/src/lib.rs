@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 mod action;
 mod allowance;
+pub mod approval;
 mod claims;
 mod decide;
 pub mod definition;
@@ -21,6 +22,7 @@ mod view;
 
 pub use self::action::{Action, Known};
 pub use self::allowance::Allowance;
+pub use self::approval::{Approved, Approver, Asked};
 pub use self::claims::Claims;
 pub use self::decide::{Decide, Nothing};
 pub use self::identify::{Identified, Identify};
@@ -67,6 +69,12 @@ impl Gate {
     #[must_use]
     pub fn deciding(self, decides: Option<Arc<dyn Decide>>) -> Self {
         Self { decides, ..self }
+    }
+
+    /// Whether something may have to be approved first.
+    #[must_use]
+    pub fn asks(&self) -> bool {
+        self.decides.as_ref().is_some_and(|decides| decides.asks())
     }
 
     /// Whether somebody decides by what is known of an action.

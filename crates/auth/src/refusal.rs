@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::approval::Asked;
+
 /// Why something is not done. What it says holds nothing that a caller has sent, and none of `=`, `"` and `\`: official
 /// clients take a challenge's parameters from wherever their names stand first, also from within a description.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -13,6 +15,9 @@ pub enum Refusal {
     /// A policy does not allow it, with the reason that the policy gives to callers.
     #[error("a policy does not allow this{}", .0.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default())]
     Policy(Option<Box<str>>),
+    /// Somebody has to approve it first.
+    #[error("a policy wants this to be approved first{}", after(&.0.reason))]
+    Approval(Box<Asked>),
     /// Policies must know the arguments, which are not what the tool takes, or can be read in two ways.
     #[error("{0}")]
     Arguments(String),
@@ -31,6 +36,10 @@ pub enum Refusal {
         /// When to try again.
         retry_after: Duration,
     },
+}
+
+fn after(reason: &str) -> String {
+    if reason.is_empty() { String::new() } else { format!(": {}", reason.replace('\n', "; ")) }
 }
 
 /// Why nobody knows who calls.

@@ -52,6 +52,10 @@ pub(crate) fn attach(plan: &mut Plan, config: &Path) -> Result<Vec<Decided>, Vec
             return Err(faults.iter().map(|fault| told(fault, &sources, config)).collect());
         }
     };
+    let faults: Vec<_> = attached.iter().filter_map(|one| nowhere(one, plan, config)).collect();
+    if !faults.is_empty() {
+        return Err(faults);
+    }
     let has = |stranger: &String| {
         let named = stranger.split_once("::\"").map_or("", |(_, rest)| rest.trim_end_matches('"'));
         plan.server_facts.iter().any(|server| named.split('/').next() == Some(&server.name))
@@ -62,6 +66,20 @@ pub(crate) fn attach(plan: &mut Plan, config: &Path) -> Result<Vec<Decided>, Vec
         strangers: one.policies.strangers().into_iter().filter(|name| !has(name)).collect(),
     };
     Ok(attached.into_iter().map(decided).collect())
+}
+
+/// What is wrong with policies that ask for approvals, where there is no place to keep those.
+#[cfg(feature = "policy")]
+fn nowhere(one: &policy::Attached, plan: &Plan, config: &Path) -> Option<Diagnostic> {
+    if plan.store.is_some() || !one.policies.asks() {
+        return None;
+    }
+    let text = format!(
+        "policies of route {:?} ask for approvals, which are kept in a store, and the configuration has none",
+        one.route
+    );
+    let help = "store = \"sqlite:portolan.db\", above the first table".to_owned();
+    Some(Diagnostic::elsewhere(config, ("", None), text, Some(help)))
 }
 
 /// Lets them decide; `config` is the file that names them.

@@ -1,10 +1,12 @@
 //! Who may do what: policies in Cedar over callers, what servers have, and the arguments of calls.
 //!
-//! Read [`SCHEMA`] first, which is what policies can speak of; then `policies` (what they say), `rule` and `reads` (what is known
+//! Read [`SCHEMA`] first, which is what policies can speak of; then `policies` (what they say), `rule`, `ask` and `reads` (what is known
 //! of a policy), `standing` (what is known before a call), `arguments` (what they see of a call).
 
 mod allowances;
+mod approval;
 mod arguments;
+mod ask;
 mod attach;
 mod context;
 mod fault;
@@ -16,6 +18,7 @@ mod pointers;
 mod policies;
 mod reads;
 mod rule;
+mod said;
 mod schema;
 mod shape;
 mod sight;

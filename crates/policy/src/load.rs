@@ -7,6 +7,7 @@ use cedar_policy::{Policy, PolicyId, PolicySet, ValidationMode, Validator};
 use miette::Diagnostic;
 
 use crate::allowances;
+use crate::ask::AskFault;
 use crate::fault::{PolicyFault, position};
 use crate::rule::Rule;
 use crate::schema::vocabulary;
@@ -22,7 +23,13 @@ pub(crate) fn load(sources: &[PolicySource]) -> Result<Vec<Rule>, Vec<PolicyFaul
     for (number, source) in sources.iter().enumerate() {
         match policies(source) {
             Ok(policies) => {
+                // Two policies may have the same text: each is looked for behind the one before it.
+                let mut from = 0;
                 for (id, policy) in policies {
+                    let written = policy.to_string();
+                    let found = source.text.get(from..).and_then(|rest| rest.find(&written));
+                    let at = found.map_or(from, |found| found + from);
+                    from = at + written.len();
                     if let Some(before) = places.insert(id.clone(), source.name.clone()) {
                         faults.push(PolicyFault {
                             source: source.name.clone(),
@@ -31,7 +38,10 @@ pub(crate) fn load(sources: &[PolicySource]) -> Result<Vec<Rule>, Vec<PolicyFaul
                             help: Some("each @id(\"…\") stands once".to_owned()),
                         });
                     }
-                    rules.push(Rule::new(policy.new_id(PolicyId::new(id)), number));
+                    match Rule::new(policy.new_id(PolicyId::new(id)), number) {
+                        Ok(rule) => rules.push(rule),
+                        Err(wrong) => faults.push(annotation(source, (at, &written), &wrong)),
+                    }
                 }
             }
             Err(found) => faults.extend(found),
@@ -53,6 +63,23 @@ pub(crate) fn load(sources: &[PolicySource]) -> Result<Vec<Rule>, Vec<PolicyFaul
         (place(one), one.at, &one.text).cmp(&(place(other), other.at, &other.text))
     });
     if faults.is_empty() { Ok(rules) } else { Err(faults) }
+}
+
+/// What is wrong with an annotation of the policy that is written so, and stands there.
+fn annotation(source: &PolicySource, (at, written): (usize, &str), wrong: &AskFault) -> PolicyFault {
+    let name = format!("@{}", wrong.annotation);
+    // Of two names of which one begins as the other, the whole one.
+    let is_whole = |(place, _): &(usize, &str)| {
+        let behind = written.get(place + name.len()..).unwrap_or_default();
+        !behind.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
+    };
+    let offset = written.match_indices(&name).find(is_whole).map_or(0, |(place, _)| place);
+    PolicyFault {
+        source: source.name.clone(),
+        at: Some(position(&source.text, at + offset)),
+        text: wrong.text.clone(),
+        help: Some(wrong.help.to_owned()),
+    }
 }
 
 /// The policies of one text with their ids, in their order.

@@ -11,7 +11,7 @@ use auth::{Action, Allowance, Claims, Principal};
 use base::clock::Clock;
 use base::digest::Digest;
 use base::plan::policy::{PolicyPlan, ServerFacts};
-use cedar_policy::{Authorizer, Entity, EntityUid, Request, RestrictedExpression as Expression};
+use cedar_policy::{Entity, EntityUid, Request, RestrictedExpression as Expression};
 
 use crate::allowances;
 use crate::arguments::{Arguments, Value};
@@ -21,6 +21,7 @@ use crate::load::load;
 use crate::memory::Memory;
 use crate::reads::{Members, Reads};
 use crate::rule::{Deed, Rule};
+use crate::said::Said;
 use crate::schema::vocabulary;
 use crate::standing::{self, Question, Standing, Varying};
 use crate::thing::{Flags, Thing};
@@ -38,9 +39,9 @@ const LONGEST_NAME: usize = 1024;
 pub struct Policies {
     pub(crate) rules: Vec<Rule>,
     pub(crate) plan: PolicyPlan,
-    route: String,
+    pub(crate) route: String,
     servers: BTreeMap<String, (usize, ServerFacts)>,
-    issuers: Issuers,
+    pub(crate) issuers: Issuers,
     clock: Arc<dyn Clock>,
     id: String,
     /// All that any of them looks at.
@@ -260,22 +261,33 @@ impl Policies {
     fn say(&self, who: &Who, deed: Deed, of: (usize, Thing<'_>), action: &Action<'_>) -> Verdict {
         let standing = self.standing(who, deed, of);
         let Some(varying) = &standing.varying else { return standing.fixed.clone() };
-        let said = self.vary(varying, (who, deed), action);
-        match said.why {
-            Why::NotPermitted => standing.fixed.clone(),
-            _ => said,
+        self.vary(varying, (who, deed), action).over(&standing.said).verdict()
+    }
+
+    /// Those that permit a deed, whether or not somebody has to approve it.
+    pub(crate) fn permitting(
+        &self,
+        who: &Who,
+        deed: Deed,
+        of: (usize, Thing<'_>),
+        action: &Action<'_>,
+    ) -> Vec<String> {
+        let standing = self.standing(who, deed, of);
+        match &standing.varying {
+            None => standing.said.permitting(),
+            Some(varying) => self.vary(varying, (who, deed), action).over(&standing.said).permitting(),
         }
     }
 
     /// What those say that look at what only a call has.
-    fn vary(&self, varying: &Varying, (who, deed): (&Who, Deed), action: &Action<'_>) -> Verdict {
+    fn vary(&self, varying: &Varying, (who, deed): (&Who, Deed), action: &Action<'_>) -> Said {
         let text = action.known.arguments.unwrap_or("{}");
         let arguments = match Self::arguments(varying, text) {
             Ok(arguments) => arguments,
-            Err(why) => return Verdict::denied(why),
+            Err(why) => return Said::denied(why),
         };
         let uid = vocabulary().uid("Arguments", "");
-        let erred = Verdict::erred;
+        let erred = |text| Said::denied(Why::Erred { id: None, text });
         let complete = arguments.as_ref().is_none_or(|arguments| arguments.complete);
         // Who calls is told at each call: others share what is remembered.
         let mut more = vec![if varying.reads.caller { &who.entity } else { &who.nameless }.clone()];
@@ -307,10 +319,7 @@ impl Policies {
         };
         let action = vocabulary().action(deed);
         match Request::new(who.uid.clone(), action, varying.what.clone(), context, None) {
-            Ok(request) => {
-                let said = Authorizer::new().is_authorized(&request, &varying.set, &entities);
-                standing::read(&said)
-            }
+            Ok(request) => varying.asked.ask(&request, &entities),
             Err(error) => erred(error.to_string()),
         }
     }

@@ -8,6 +8,7 @@ use cedar_policy::{
 };
 use serde_json::Value;
 
+use crate::ask::{self, AskFault, AskRule};
 use crate::reads::Reads;
 
 /// What can be done, as policies have it.
@@ -47,6 +48,11 @@ impl Deed {
         }
     }
 
+    /// Whether somebody can be asked in the midst of it (MCP 2026-07-28 `basic/patterns/mrtr`).
+    pub(crate) fn can_be_asked(self) -> bool {
+        matches!(self, Self::Call | Self::Get | Self::Read)
+    }
+
     /// What a method does, if policies have a word for it.
     pub(crate) fn of(method: &str) -> Option<Self> {
         Some(match method {
@@ -73,11 +79,16 @@ pub(crate) struct Rule {
     /// The same without what only a call has: it permits whatever this may permit at all. None of what forbids, since that may
     /// forbid or not.
     pub(crate) at_best: Option<Policy>,
+    /// Whether it asks for an approval, in place of what it does else: to forbid, or to permit.
+    pub(crate) asks: Option<AskRule>,
 }
 
 impl Rule {
-    pub(crate) fn new(policy: Policy, source: usize) -> Self {
+    /// # Errors
+    /// When its annotations say nothing, or what cannot be.
+    pub(crate) fn new(policy: Policy, source: usize) -> Result<Self, AskFault> {
         let deeds = deeds(&policy.action_constraint());
+        let asks = ask::read(&policy, deeds.iter().any(|deed| deed.can_be_asked()))?;
         let json = policy.to_json().ok();
         // Of what nobody can read it is not known what it looks at.
         let mut reads = json.as_ref().map_or_else(Reads::anything, |json| Reads::of(&json["conditions"]));
@@ -88,7 +99,7 @@ impl Rule {
             (true, false) => None,
             (true, true) => json.and_then(|json| at_best(json, policy.id())),
         };
-        Self { policy, source, permits, deeds, reads, at_best }
+        Ok(Self { policy, source, permits, deeds, reads, at_best, asks })
     }
 
     pub(crate) fn id(&self) -> &str {

@@ -73,10 +73,13 @@ impl RoutePolicies {
         let said = self.0.judge(&who, deed, of, action);
         // Those that look at nothing of the call permit it beside those that do.
         let standing = self.0.standing(&who, deed.rests_on(of.1.sort), of);
+        // What was approved is permitted by those that would have without, and by those that wait for that.
+        let approved = if said.asks() { self.0.permitting(&who, deed, of, action) } else { Vec::new() };
         let all = [&said.why, &standing.fixed.why].into_iter().flat_map(|why| match why {
             Why::Permitted(ids) => ids.as_slice(),
             _ => &[],
         });
+        let all = all.chain(&approved);
         let mut allowances: Vec<Allowance> = Vec::new();
         for id in all {
             let Some(allowance) = self.0.limits.get(id) else { return Vec::new() };
@@ -117,6 +120,15 @@ impl Decide for RoutePolicies {
         if let Why::Arguments(fault) = verdict.why {
             return Err(Refusal::Arguments(fault));
         }
+        if let Why::Asks(ids) = &verdict.why {
+            let asked = self.0.asked(principal, action, ids);
+            if action.known.approved.is_some_and(|approved| approved.covers(&asked.binding)) {
+                return Ok(());
+            }
+            if Deed::of(action.method).is_some_and(Deed::can_be_asked) {
+                return Err(Refusal::Approval(Box::new(asked)));
+            }
+        }
         let reason = verdict.by().iter().find_map(|id| self.0.annotation(id, "reason"));
         Err(Refusal::Policy(reason.map(Into::into)))
     }
@@ -136,5 +148,9 @@ impl Decide for RoutePolicies {
 
     fn hides(&self) -> bool {
         !self.0.plan.explain
+    }
+
+    fn asks(&self) -> bool {
+        self.0.plan.enforce && self.0.asks()
     }
 }

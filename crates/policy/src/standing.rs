@@ -1,11 +1,12 @@
 //! What policies say of one caller and one thing, as far as it can be known before a call.
 
 use auth::definition::Sort;
-use cedar_policy::{Authorizer, Decision, Entities, Entity, EntityUid, Policy, PolicySet, Request, Response};
+use cedar_policy::{Authorizer, Decision, Entities, Entity, EntityUid, Request};
 
 use crate::context::context;
 use crate::reads::Reads;
 use crate::rule::{Deed, Rule};
+use crate::said::{self, Concerned, Said, set};
 use crate::schema::vocabulary;
 use crate::shape::Shape;
 use crate::thing::Thing;
@@ -17,6 +18,8 @@ use crate::who::Who;
 pub(crate) struct Standing {
     /// What those say that look at nothing which only a call has.
     pub(crate) fixed: Verdict,
+    /// The same, to be put together with what the others say.
+    pub(crate) said: Said,
     /// Those that do.
     pub(crate) varying: Option<Box<Varying>>,
     /// Whether a call may be allowed at all.
@@ -26,7 +29,7 @@ pub(crate) struct Standing {
 /// The policies that are asked at each call.
 #[derive(Debug)]
 pub(crate) struct Varying {
-    pub(crate) set: PolicySet,
+    pub(crate) asked: Concerned,
     pub(crate) reads: Reads,
     /// Whether all that read arguments permit, and ask if they are all there.
     pub(crate) all_ask: bool,
@@ -48,19 +51,20 @@ pub(crate) struct Question<'a> {
 impl Standing {
     /// What is known; nothing is allowed where it cannot be found out.
     pub(crate) fn of(question: &Question<'_>) -> Self {
-        Self::found(question).unwrap_or_else(|text| Self::fixed(Verdict::erred(text)))
+        let erred = |text| Self::fixed(Said::denied(Why::Erred { id: None, text }));
+        Self::found(question).unwrap_or_else(erred)
     }
 
-    fn fixed(verdict: Verdict) -> Self {
-        let may_be = verdict.allowed;
-        Self { fixed: verdict, varying: None, may_be }
+    fn fixed(said: Said) -> Self {
+        let may_be = said.permits();
+        Self { fixed: said.clone().verdict(), said, varying: None, may_be }
     }
 
     fn found(question: &Question<'_>) -> Result<Self, String> {
         let (who, thing) = (question.who, question.thing);
         let names = thing.names();
         let concerns =
-            |rule: &&Rule| rule.deeds.contains(&question.deed) && rule.may_concern(&who.names, &names);
+            |rule: &&Rule| said::concerns(rule, question.deed) && rule.may_concern(&who.names, &names);
         let (varying, fixed): (Vec<&Rule>, Vec<&Rule>) =
             question.rules.iter().filter(concerns).partition(|rule| rule.reads.varies());
         let of_thing = entities(question.deed, &thing)?;
@@ -69,25 +73,25 @@ impl Standing {
         let context = context(who, question.route, None)?;
         let request = Request::new(who.uid.clone(), action, thing.uid(), context, None)
             .map_err(|error| error.to_string())?;
-        let ask = |set: &PolicySet| Authorizer::new().is_authorized(&request, set, &entities);
-        let fixed = read(&ask(&set(fixed.iter().map(|rule| &rule.policy))?));
-        if varying.is_empty() || matches!(fixed.why, Why::Forbidden(_) | Why::Erred { .. }) {
-            return Ok(Self::fixed(fixed));
+        let said = Concerned::new(&fixed, question.deed)?.ask(&request, &entities);
+        if varying.is_empty() || said.denied.is_some() {
+            return Ok(Self::fixed(said));
         }
         let permits = varying.iter().filter(|rule| rule.permits);
         // One of which nobody knows what it says at best may permit.
         let is_open = permits.clone().any(|rule| rule.at_best.is_none());
-        let may_be = fixed.allowed || is_open || {
-            let said = ask(&set(permits.filter_map(|rule| rule.at_best.as_ref()))?);
+        let may_be = said.permits() || is_open || {
+            let at_best = set(permits.filter_map(|rule| rule.at_best.as_ref()))?;
+            let said = Authorizer::new().is_authorized(&request, &at_best, &entities);
             said.decision() == Decision::Allow || said.diagnostics().errors().next().is_some()
         };
-        let varying = Box::new(Varying::of(&varying, &thing, of_thing)?);
-        Ok(Self { fixed, varying: Some(varying), may_be })
+        let varying = Box::new(Varying::of(&varying, (&thing, question.deed), of_thing)?);
+        Ok(Self { fixed: said.clone().verdict(), said, varying: Some(varying), may_be })
     }
 }
 
 impl Varying {
-    fn of(rules: &[&Rule], thing: &Thing<'_>, entities: Entities) -> Result<Self, String> {
+    fn of(rules: &[&Rule], (thing, deed): (&Thing<'_>, Deed), entities: Entities) -> Result<Self, String> {
         let mut reads = Reads::default();
         rules.iter().for_each(|rule| reads.add(&rule.reads));
         let asks = |rule: &&Rule| rule.reads.arguments.is_empty() || (rule.permits && rule.reads.complete);
@@ -97,8 +101,8 @@ impl Varying {
             Some(None) => Err("there is none that can be read".to_owned()),
             None => Err("it is not known, since the server does not list the tool".to_owned()),
         });
-        let (set, all_ask) = (set(rules.iter().map(|rule| &rule.policy))?, rules.iter().all(asks));
-        Ok(Self { set, reads, all_ask, entities, what: thing.uid(), shape })
+        let (asked, all_ask) = (Concerned::new(rules, deed)?, rules.iter().all(asks));
+        Ok(Self { asked, reads, all_ask, entities, what: thing.uid(), shape })
     }
 }
 
@@ -117,24 +121,4 @@ fn entities(deed: Deed, thing: &Thing<'_>) -> Result<Entities, String> {
 /// When one stands twice.
 pub(crate) fn with(entities: &Entities, more: impl IntoIterator<Item = Entity>) -> Result<Entities, String> {
     entities.clone().add_entities(more, None).map_err(|error| error.to_string())
-}
-
-fn set<'a>(policies: impl Iterator<Item = &'a Policy>) -> Result<PolicySet, String> {
-    PolicySet::from_policies(policies.cloned()).map_err(|error| error.to_string())
-}
-
-/// What a response says. One that has erred anywhere denies: Cedar leaves out what errs, a `forbid` as well.
-pub(crate) fn read(said: &Response) -> Verdict {
-    if let Some(error) = said.diagnostics().errors().next() {
-        let cedar_policy::AuthorizationError::PolicyEvaluationError(error) = error;
-        let id = Some(error.policy_id().to_string());
-        return Verdict::denied(Why::Erred { id, text: error.inner().to_string() });
-    }
-    let mut by: Vec<String> = said.diagnostics().reason().map(ToString::to_string).collect();
-    by.sort();
-    match said.decision() {
-        Decision::Allow => Verdict::allowed(by),
-        Decision::Deny if by.is_empty() => Verdict::denied(Why::NotPermitted),
-        Decision::Deny => Verdict::denied(Why::Forbidden(by)),
-    }
 }

@@ -14,6 +14,8 @@ pub struct Verdict {
 pub enum Why {
     /// These permit it, and none forbids it.
     Permitted(Vec<String>),
+    /// It is permitted, and these want it to be approved first.
+    Asks(Vec<String>),
     /// None permits it.
     NotPermitted,
     /// These forbid it.
@@ -38,20 +40,21 @@ impl Verdict {
         Self { allowed: true, why: Why::Permitted(by) }
     }
 
-    /// Policies cannot be asked, so nothing is allowed.
-    pub(crate) fn erred(text: String) -> Self {
-        Self::denied(Why::Erred { id: None, text })
-    }
-
     pub(crate) fn denied(why: Why) -> Self {
         Self { allowed: false, why }
+    }
+
+    /// Whether it is allowed once it is approved.
+    #[must_use]
+    pub fn asks(&self) -> bool {
+        matches!(self.why, Why::Asks(_))
     }
 
     /// The policies that have decided.
     #[must_use]
     pub fn by(&self) -> &[String] {
         match &self.why {
-            Why::Permitted(ids) | Why::Forbidden(ids) => ids,
+            Why::Permitted(ids) | Why::Asks(ids) | Why::Forbidden(ids) => ids,
             Why::Erred { id, .. } => id.as_slice(),
             Why::NotPermitted | Why::Incomplete | Why::Arguments(_) | Why::Schema(_) => &[],
         }
@@ -62,6 +65,7 @@ impl std::fmt::Display for Why {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Permitted(ids) => write!(f, "permitted by {}", ids.join(", ")),
+            Self::Asks(ids) => write!(f, "to be approved first, by {}", ids.join(", ")),
             Self::NotPermitted => f.write_str("no policy permits it"),
             Self::Forbidden(ids) => write!(f, "forbidden by {}", ids.join(", ")),
             Self::Erred { id: Some(id), text } => write!(f, "the policy {id} has erred: {text}"),

@@ -15,7 +15,7 @@ use crate::print::{self, Paint};
 /// Say why something is allowed or denied
 ///
 /// No server is asked, so a tool's annotations are those of `--annotations`, and arguments are not compared with its
-/// inputSchema. Ends with 0 if it is allowed and with 1 if not.
+/// inputSchema. Ends with 0 if it is allowed and with 1 if not, or not without an approval.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -50,7 +50,11 @@ impl Explain {
 fn text(answer: &Decision, question: &Question, place: impl Fn(&str) -> Option<(String, String)>) -> String {
     let paint = Paint::stdout();
     let verdict = &answer.verdict;
-    let (tint, word) = if verdict.allowed { (paint.good, "allowed") } else { (paint.error, "denied") };
+    let (tint, word) = match (verdict.allowed, verdict.asks()) {
+        (true, _) => (paint.good, "allowed"),
+        (false, true) => (paint.hint, "ask"),
+        (false, false) => (paint.error, "denied"),
+    };
     let mut text = format!("{tint}{word}{}: {}\n{}\n", paint.off, answer.deed, verdict.why);
     for id in verdict.by() {
         if let Some((at, line)) = place(id) {
@@ -58,7 +62,14 @@ fn text(answer: &Decision, question: &Question, place: impl Fn(&str) -> Option<(
         }
     }
     let reason = verdict.by().iter().find_map(|id| answer.policies.annotation(id, "reason"));
-    if let Some(reason) = reason.filter(|_| !verdict.allowed) {
+    for id in verdict.by().iter().filter(|_| verdict.asks()) {
+        let said = |name| answer.policies.annotation(id, name);
+        let approvers =
+            said("approvers").map_or_else(|| "the caller".to_owned(), |who| format!("one of {who}"));
+        let reason = said("approval").unwrap_or_default();
+        text.push_str(&format!("{approvers} is asked to approve it: {reason}\n"));
+    }
+    if let Some(reason) = reason.filter(|_| !verdict.allowed && !verdict.asks()) {
         text.push_str(&format!("the caller is told: {reason}\n"));
     }
     match answer.policies.leaves(question.args.as_deref().unwrap_or("{}")) {
@@ -101,6 +112,7 @@ fn cure(why: &Why, count: usize) -> String {
         Why::Incomplete => "the arguments must be fewer or shorter".to_owned(),
         Why::Arguments(_) => "the arguments must be what the tool takes, each member once".to_owned(),
         Why::Schema(_) => "the server must say what its tool takes in a schema that can be read".to_owned(),
+        Why::Asks(_) => "somebody must approve it; what is approved is done once".to_owned(),
         Why::Permitted(_) => String::new(),
     }
 }

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use policy::Verdict;
 use serde::Deserialize;
 
 use super::question::{Opened, Question, moment};
@@ -26,7 +27,7 @@ The table:
   groups = [\"clerks\"]
   tool = \"bank/pay\"           # or prompt, or resource
   args = { amount = 250 }
-  expect = \"deny\"             # or \"allow\"
+  expect = \"deny\"             # or \"allow\", or \"ask\": allowed once it is approved
 
   Also: route, issuer, client, scopes, acr, annotations, address, now.
 
@@ -73,11 +74,31 @@ struct Case {
     expect: Expected,
 }
 
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Expected {
     Allow,
+    Ask,
     Deny,
+}
+
+impl Expected {
+    /// What is expected where this is what is said.
+    fn of(verdict: &Verdict) -> Self {
+        match (verdict.allowed, verdict.asks()) {
+            (true, _) => Self::Allow,
+            (false, true) => Self::Ask,
+            (false, false) => Self::Deny,
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Ask => "ask",
+            Self::Deny => "deny",
+        }
+    }
 }
 
 impl Test {
@@ -107,19 +128,19 @@ impl Test {
                 let hint = fault.next_step().map(str::to_owned).unwrap_or_default();
                 Fault::usage(format!("{shown}: {case_of}: {fault}")).hint(hint)
             })?;
-            if answer.verdict.allowed == matches!(expected, Expected::Allow) {
+            let found = Expected::of(&answer.verdict);
+            if found == expected {
                 continue;
             }
             wrong += 1;
-            let word = |allowed: bool| if allowed { "allow" } else { "deny" };
             let text = format!(
                 "{case_of}: {}\n{}- {}{}\n{}+ {}{}  ({})\n",
                 answer.deed,
                 paint.good,
-                word(!answer.verdict.allowed),
+                expected.word(),
                 paint.off,
                 paint.error,
-                word(answer.verdict.allowed),
+                found.word(),
                 paint.off,
                 answer.verdict.why
             );

@@ -67,6 +67,7 @@ impl Sender {
             address: caller.address,
             era: Some(caller.era().name()),
             trace: trace.id(),
+            approved: None,
         };
         Ok(sight::permit(&self.gate, &caller.principal, &Action { known, ..action })?)
     }

@@ -1,8 +1,9 @@
 //! What policies say, seen from outside.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod arguments;
+mod asks;
 mod decisions;
 mod faults;
 mod lists;
