@@ -22,6 +22,8 @@ const EXPIRED: &[&str] = &[
      ORDER BY expires_at LIMIT $1) RETURNING id",
     "DELETE FROM portolan_revocation WHERE (issuer, kind, name) IN (SELECT issuer, kind, name FROM portolan_revocation \
      WHERE expires_at <= {now} ORDER BY expires_at LIMIT $1) RETURNING name",
+    "DELETE FROM portolan_approval WHERE id IN (SELECT id FROM portolan_approval WHERE forgotten_at <= {now} \
+     ORDER BY forgotten_at LIMIT $1) RETURNING id",
     "DELETE FROM portolan_limit WHERE name IN (SELECT name FROM portolan_limit WHERE expires_at <= {now} \
      ORDER BY expires_at LIMIT $1) RETURNING name",
 ];

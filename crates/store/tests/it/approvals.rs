@@ -1,0 +1,161 @@
+//! What is approved is used once, by one, in time.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use store::approvals::{MOST_OF_ONE, Question, Standing};
+
+use crate::stand::{Stand, on_both};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+on_both!(
+    a_question_is_answered_once,
+    what_was_approved_is_used_by_one,
+    a_question_is_open_once,
+    what_is_over_makes_way,
+    what_was_approved_goes_on_one_turn_at_a_time,
+    only_so_many_are_open,
+    they_are_listed_and_forgotten,
+);
+
+fn question(id: &str, binding: &str) -> Question {
+    Question {
+        id: id.to_owned(),
+        binding: binding.to_owned(),
+        principal: "ann".to_owned(),
+        whose: ("https://id".to_owned(), "ann".to_owned()),
+        what: ["main", "bank", "tools/call", "pay"].map(str::to_owned),
+        arguments: r#"{"n":1}"#.to_owned(),
+        reason: "a\nb".to_owned(),
+        policies: "p".to_owned(),
+        approvers: "[]".to_owned(),
+        lasts: HOUR,
+    }
+}
+
+async fn a_question_is_answered_once(stand: &Stand) {
+    let (ours, theirs) = (stand.open().await, stand.open().await);
+    let asked = question("1", "b");
+    assert!(ours.ask_approval(&asked).await.unwrap());
+    let found = theirs.approval("1").await.unwrap().unwrap();
+    assert_eq!((&found.question, found.standing), (&asked, Standing::Pending));
+    assert_eq!(found.expires_at - found.made_at, 3_600_000);
+    assert_eq!(theirs.approval_of("b").await.unwrap().unwrap(), found);
+    let deciding = (0..8).map(|n| {
+        let store = if n % 2 == 0 { &ours } else { &theirs };
+        async move { store.decide_approval("1", n < 4, &format!("by {n}")).await.unwrap() }
+    });
+    let done: Vec<bool> = join_all(deciding).await;
+    assert_eq!(done.iter().filter(|done| **done).count(), 1, "{done:?}");
+    let winner = done.iter().position(|done| *done).unwrap();
+    let found = ours.approval("1").await.unwrap().unwrap();
+    assert_eq!(found.decided_by, format!("by {winner}"));
+    assert_eq!(found.standing, if winner < 4 { Standing::Approved } else { Standing::Denied });
+    assert!(!ours.decide_approval("2", true, "x").await.unwrap(), "there is none");
+}
+
+async fn what_was_approved_is_used_by_one(stand: &Stand) {
+    let (ours, theirs) = (stand.open().await, stand.open().await);
+    assert!(ours.ask_approval(&question("1", "b")).await.unwrap());
+    assert!(!ours.use_approval("1", "b").await.unwrap(), "nobody has approved it");
+    assert!(ours.decide_approval("1", true, "bob").await.unwrap());
+    assert!(!ours.use_approval("1", "c").await.unwrap(), "it is for something else");
+    let using = (0..8).map(|n| {
+        let store = if n % 2 == 0 { &ours } else { &theirs };
+        async move { store.use_approval("1", "b").await.unwrap() }
+    });
+    assert_eq!(join_all(using).await.into_iter().filter(|used| *used).count(), 1);
+    let found = theirs.approval("1").await.unwrap().unwrap();
+    assert_eq!(found.standing, Standing::Used);
+    assert!(found.used_at >= found.decided_at && found.decided_at > 0);
+    assert_eq!(theirs.approval_of("b").await.unwrap(), None);
+    // The same again is another question.
+    assert!(ours.ask_approval(&question("2", "b")).await.unwrap());
+    let using = (0..4).map(|_| async { ours.approve_and_use("2", "b", "ann").await.unwrap() });
+    assert_eq!(join_all(using).await.into_iter().filter(|used| *used).count(), 1);
+    // What was denied is no more.
+    assert!(ours.ask_approval(&question("3", "b")).await.unwrap());
+    assert!(ours.decide_approval("3", false, "bob").await.unwrap());
+    assert!(
+        !ours.use_approval("3", "b").await.unwrap() && !ours.approve_and_use("3", "b", "ann").await.unwrap()
+    );
+    assert_eq!(ours.approval_of("b").await.unwrap().unwrap().standing, Standing::Denied);
+}
+
+async fn a_question_is_open_once(stand: &Stand) {
+    let (ours, theirs) = (stand.open().await, stand.open().await);
+    let names: Vec<_> = (0..8).map(|n| question(&n.to_string(), "b")).collect();
+    let asking = names.iter().enumerate().map(|(n, asked)| {
+        let store = if n % 2 == 0 { &ours } else { &theirs };
+        async move { store.ask_approval(asked).await.unwrap() }
+    });
+    let new = join_all(asking).await;
+    assert_eq!(new.iter().filter(|new| **new).count(), 1);
+    let id = new.iter().position(|new| *new).unwrap().to_string();
+    assert_eq!(ours.approval_of("b").await.unwrap().unwrap().question.id, id);
+    assert!(ours.decide_approval(&id, true, "bob").await.unwrap());
+    assert!(!theirs.ask_approval(&question("9", "b")).await.unwrap(), "it is approved");
+}
+
+async fn what_is_over_makes_way(stand: &Stand) {
+    let store = stand.open().await;
+    let short = |id: &str| Question { lasts: Duration::ZERO, ..question(id, "b") };
+    assert!(store.ask_approval(&short("1")).await.unwrap());
+    assert_eq!(store.approval("1").await.unwrap().unwrap().standing, Standing::Expired);
+    assert_eq!(store.approval_of("b").await.unwrap(), None);
+    assert!(!store.decide_approval("1", true, "bob").await.unwrap(), "too late");
+    assert!(!store.approve_and_use("1", "b", "ann").await.unwrap(), "too late");
+    assert!(store.ask_approval(&question("2", "b")).await.unwrap());
+    assert_eq!(store.approval_of("b").await.unwrap().unwrap().question.id, "2");
+}
+
+async fn what_was_approved_goes_on_one_turn_at_a_time(stand: &Stand) {
+    let store = stand.open().await;
+    assert!(store.ask_approval(&question("1", "b")).await.unwrap());
+    assert!(!store.go_on_approved("1", "b", 0).await.unwrap(), "it has not begun");
+    assert!(store.approve_and_use("1", "b", "ann").await.unwrap());
+    let going = (0..4).map(|_| async { store.go_on_approved("1", "b", 1).await.unwrap() });
+    assert_eq!(join_all(going).await.into_iter().filter(|gone| *gone).count(), 1);
+    assert!(
+        !store.go_on_approved("1", "b", 1).await.unwrap()
+            && !store.go_on_approved("1", "c", 2).await.unwrap()
+    );
+    assert!(store.go_on_approved("1", "b", 2).await.unwrap());
+}
+
+async fn only_so_many_are_open(stand: &Stand) {
+    let store = stand.open().await;
+    for n in 0..MOST_OF_ONE {
+        assert!(store.ask_approval(&question(&format!("{n}"), &format!("b{n}"))).await.unwrap());
+    }
+    assert!(!store.ask_approval(&question("more", "more")).await.unwrap());
+    let other = Question { principal: "bob".to_owned(), ..question("other", "other") };
+    assert!(store.ask_approval(&other).await.unwrap(), "one caller leaves room for others");
+    assert!(store.decide_approval("0", false, "bob").await.unwrap());
+    assert!(store.ask_approval(&question("more", "more")).await.unwrap());
+}
+
+async fn they_are_listed_and_forgotten(stand: &Stand) {
+    let store = stand.open().await;
+    assert!(store.ask_approval(&question("1", "a")).await.unwrap());
+    assert!(store.ask_approval(&question("2", "b")).await.unwrap());
+    assert!(store.approve_and_use("1", "a", "ann").await.unwrap());
+    let ids = async |all| {
+        let mut ids: Vec<_> =
+            store.approvals(all).await.unwrap().into_iter().map(|one| one.question.id).collect();
+        ids.sort();
+        ids
+    };
+    assert_eq!(
+        (ids(false).await, ids(true).await),
+        (vec!["2".to_owned()], vec!["1".to_owned(), "2".to_owned()])
+    );
+    // A caller that asks again and again leaves no more than so many.
+    for n in 0..520 {
+        let asked = Question { lasts: Duration::ZERO, ..question(&format!("n{n:03}"), &format!("n{n}")) };
+        assert!(store.ask_approval(&asked).await.unwrap());
+    }
+    assert_eq!(store.approvals(true).await.unwrap().len(), 501, "those that are over, and the open one");
+    assert_eq!(ids(false).await, ["2"]);
+}
