@@ -3,10 +3,12 @@
 Reading order: base (what a group of tests has), clients (each client in front of each server, compared with going there
 directly), aggregate (six servers behind one gateway), counting (what a hundred clients cause), recovery (servers that
 go away), idle (connections that a server closes in the last moment), refusals (what clients see that are still writing),
-sse (servers and clients of the transport of 2024), signing_in (an endpoint that knows its callers).
+sse (servers and clients of the transport of 2024), signing_in (an endpoint that knows its callers), approving (calls that somebody
+has to approve first).
 """
 
 from .aggregate import Aggregate
+from .approving import Approving
 from .base import PeerTest
 from .clients import CLIENT_GROUPS
 from .counting import Lifetimes, PerClientSessions, SharedSessions
@@ -31,4 +33,5 @@ GROUPS: list[type[PeerTest]] = [
     Refusals,
     SigningIn,
     SigningInOpaquely,
+    Approving,
 ]

@@ -16,6 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("store", &[]),
     ("auth", &["mcp"]),
     ("transport", &["mcp"]),
+    ("approvals", &["auth", "base", "mcp", "store"]),
     ("base", &["auth", "mcp", "store", "transport"]),
     ("upstream", &["auth", "base", "mcp", "store", "transport"]),
     ("replay", &["base", "mcp", "store", "transport"]),
@@ -24,6 +25,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "gateway",
         &[
+            "approvals",
             "auth",
             "base",
             "catalog",
@@ -48,6 +50,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "approvals",
             "auth",
             "base",
             "config",

@@ -66,6 +66,18 @@ impl HostCheck {
 
     /// Checks whom a request is addressed to and which page sent it.
     pub fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Rejected> {
+        self.check_host(uri, headers)?;
+        if self.origin(headers).is_some_and(|allowed| !allowed) {
+            return Err(Rejected {
+                status: StatusCode::FORBIDDEN,
+                why: "this Origin may not use the listener; allowed_origins names more",
+            });
+        }
+        Ok(())
+    }
+
+    /// Checks whom a request is addressed to. Which page has sent it, who asks this must look at itself.
+    pub fn check_host(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Rejected> {
         if headers.get_all(HOST).iter().nth(1).is_some() {
             // RFC 9112 §3.2.
             return Err(Rejected { status: StatusCode::BAD_REQUEST, why: "there is more than one Host" });
@@ -84,12 +96,6 @@ impl HostCheck {
             return Err(Rejected {
                 status: StatusCode::FORBIDDEN,
                 why: "this Host is not one of the listener's; allowed_hosts names more",
-            });
-        }
-        if self.origin(headers).is_some_and(|allowed| !allowed) {
-            return Err(Rejected {
-                status: StatusCode::FORBIDDEN,
-                why: "this Origin may not use the listener; allowed_origins names more",
             });
         }
         Ok(())

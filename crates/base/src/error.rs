@@ -11,6 +11,7 @@ use store::StoreFault;
 use transport::memory::Full;
 
 use crate::fault::{Fault, Limited, Refused, Why};
+use crate::lasting::Lasting;
 
 /// Why a call has no answer from a server.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -21,6 +22,18 @@ pub enum CallError {
     /// The gate refuses.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// Somebody has to approve it first, and the client cannot be asked here and now. Nothing was sent.
+    #[error(
+        "this is to be approved first: {}. Ask {} to approve it ({}), then make the very same call again; it is open for {}",
+        .0.reason, .0.who, place(.0), Lasting(.0.open)
+    )]
+    ApprovalNeeded(Box<ApprovalNeeded>),
+    /// Somebody was asked to approve it, and does not. Nothing was sent.
+    #[error("this was not approved: {reason}")]
+    ApprovalDenied {
+        /// Why it was to be approved.
+        reason: String,
+    },
     /// No server of this route has it.
     #[error("no {} {name:?} here", noun(*.kind))]
     UnknownName {
@@ -224,6 +237,21 @@ pub enum CallError {
     Internal(String),
 }
 
+/// What is to be approved before a call is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApprovalNeeded {
+    /// What the question is called.
+    pub id: String,
+    /// Why it is to be approved.
+    pub reason: String,
+    /// Who may.
+    pub who: String,
+    /// The page where they can.
+    pub url: Option<String>,
+    /// For how long.
+    pub open: Duration,
+}
+
 impl From<Full> for CallError {
     /// For a request that there is no memory for.
     fn from(full: Full) -> Self {
@@ -279,6 +307,10 @@ impl CallError {
             _ => None,
         }
     }
+}
+
+fn place(needed: &ApprovalNeeded) -> String {
+    needed.url.clone().unwrap_or_else(|| format!("portolan approvals approve {}", needed.id))
 }
 
 fn after_colon(text: Option<&str>) -> String {

@@ -80,6 +80,7 @@ pub struct Metrics {
     dropped: Family<UpstreamLabels, Counter>,
     progress: Family<UpstreamLabels, Counter>,
     forwards: Family<OutcomeLabels, Counter>,
+    approvals: Family<OutcomeLabels, Counter>,
     refusals: Family<RefusalLabels, Counter>,
     limited: Family<LimitLabels, Counter>,
     breaker: Family<UpstreamLabels, Gauge>,
@@ -157,6 +158,12 @@ impl Metrics {
         );
         let forwards = Family::default();
         registry.register("forwards", "Requests forwarded to other replicas, by outcome", forwards.clone());
+        let approvals = Family::default();
+        registry.register(
+            "approvals",
+            "What was asked for, approved, denied and used of what policies want to be approved",
+            approvals.clone(),
+        );
         let refusals = Family::default();
         registry.register(
             "requests_refused",
@@ -204,6 +211,7 @@ impl Metrics {
             dropped,
             progress,
             forwards,
+            approvals,
             refusals,
             limited,
             breaker,
@@ -266,6 +274,11 @@ impl Metrics {
     /// A request was forwarded to another replica.
     pub fn forwarded(&self, outcome: &'static str) {
         self.forwards.get_or_create(&OutcomeLabels { outcome }).inc();
+    }
+
+    /// This has become of a question that policies ask.
+    pub fn approval(&self, outcome: &'static str) {
+        self.approvals.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 
     /// A request was refused for what its sender has shown, or not shown.

@@ -83,6 +83,7 @@ mod own {
     pub(super) const UNAUTHENTICATED: i64 = -31401;
     pub(super) const DENIED: i64 = -31403;
     pub(super) const QUARANTINED: i64 = -31409;
+    pub(super) const APPROVAL_NEEDED: i64 = -31428;
     pub(super) const OVERLOADED: i64 = -31429;
     pub(super) const RATE_LIMITED: i64 = -31430;
     pub(super) const NOT_BRIDGED: i64 = -31501;
@@ -130,6 +131,20 @@ pub fn wire(error: &CallError) -> ErrorRow {
         }
         // A denied name answers exactly like an unknown one where names are concerned; this is what is left.
         CallError::Refused(refusal) => refused(refusal, &row),
+        CallError::ApprovalNeeded(needed) => {
+            let page =
+                needed.url.as_deref().map(|url| format!(",\"url\":{}", json::quote(url))).unwrap_or_default();
+            let id = json::quote(&needed.id);
+            let retry = Retry::Safe.members();
+            ErrorRow {
+                data: Some(format!(r#"{{"reason":"approval_needed","approval":{id}{page},{retry}}}"#)),
+                ..row(StatusCode::OK, Answered, own::APPROVAL_NEEDED, Level::INFO, "approval_needed")
+            }
+        }
+        CallError::ApprovalDenied { .. } => ErrorRow {
+            data: Some(format!(r#"{{"reason":"approval_denied",{}}}"#, Retry::No.members())),
+            ..row(StatusCode::OK, Answered, own::DENIED, Level::INFO, "approval_denied")
+        },
         CallError::UnknownName { kind, name } => {
             let uri = matches!(kind, Kind::Resource | Kind::Template);
             let data = uri.then(|| format!(r#"{{"uri":{}}}"#, json::quote(name)));
@@ -344,6 +359,11 @@ fn refused(
         Refusal::Policy(_) => ErrorRow {
             data: Some(format!(r#"{{"reason":"policy",{}}}"#, Retry::No.members())),
             ..row(StatusCode::OK, Same, own::DENIED, Level::INFO, "policy")
+        },
+        // Where nobody can be asked: of a call that can, its client is told whom to ask (`CallError::ApprovalNeeded`).
+        Refusal::Approval(_) => ErrorRow {
+            data: Some(format!(r#"{{"reason":"approval_needed",{}}}"#, Retry::No.members())),
+            ..row(StatusCode::OK, Same, own::APPROVAL_NEEDED, Level::INFO, "approval_needed")
         },
         Refusal::Arguments(_) => ErrorRow {
             data: Some(format!(r#"{{"reason":"arguments",{}}}"#, Retry::No.members())),

@@ -6,6 +6,7 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::api_keys::ApiKeys;
+use crate::approvals::Approvals;
 use crate::call::Call;
 use crate::check::Check;
 use crate::convert::Convert;
@@ -75,6 +76,7 @@ pub(crate) enum Command {
     Pins(PinsCommand),
     Keys(Keys),
     ApiKeys(ApiKeys),
+    Approvals(Approvals),
     #[command(visible_alias = "tokens")]
     Token(Token),
     Replicas(Replicas),
@@ -130,6 +132,7 @@ impl Command {
             Self::Pins(pins) => Box::pin(pins.run(voice)).await,
             Self::Keys(keys) => Box::pin(keys.run(voice)).await,
             Self::ApiKeys(keys) => Box::pin(keys.run(voice)).await,
+            Self::Approvals(approvals) => Box::pin(approvals.run(voice)).await,
             Self::Token(token) => Box::pin(token.run(voice)).await,
             Self::Replicas(replicas) => Box::pin(replicas.run(voice)).await,
             Self::Discover(discover) => Box::pin(discover.run()).await,

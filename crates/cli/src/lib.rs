@@ -12,6 +12,7 @@
 #[cfg(feature = "count-allocations")]
 mod allocations;
 mod api_keys;
+mod approvals;
 mod args;
 mod arguments;
 mod arrivals;

@@ -52,7 +52,8 @@ pub(crate) fn attach(plan: &mut Plan, config: &Path) -> Result<Vec<Decided>, Vec
             return Err(faults.iter().map(|fault| told(fault, &sources, config)).collect());
         }
     };
-    let faults: Vec<_> = attached.iter().filter_map(|one| nowhere(one, plan, config)).collect();
+    let nowhere = attached.iter().filter_map(|one| nowhere(one, plan, config));
+    let faults: Vec<_> = nowhere.chain(attached.iter().filter_map(|one| nobody(one, plan, config))).collect();
     if !faults.is_empty() {
         return Err(faults);
     }
@@ -79,6 +80,30 @@ fn nowhere(one: &policy::Attached, plan: &Plan, config: &Path) -> Option<Diagnos
         one.route
     );
     let help = "store = \"sqlite:portolan.db\", above the first table".to_owned();
+    Some(Diagnostic::elsewhere(config, ("", None), text, Some(help)))
+}
+
+/// What is wrong with policies that name approvers for whom nothing vouches on their route: nobody could ever answer.
+#[cfg(feature = "policy")]
+fn nobody(one: &policy::Attached, plan: &Plan, config: &Path) -> Option<Diagnostic> {
+    let resource = plan.routes.iter().find(|route| route.name == one.route)?.resource.as_ref();
+    let mut known: Vec<String> = Vec::new();
+    if let Some(resource) = resource {
+        known.extend(resource.issuers.iter().cloned());
+        known.extend(resource.api_keys.then(|| base::plan::policy::OWN_KEYS.to_owned()));
+        known.extend(resource.certificates.iter().map(|of| format!("certificates:{}", of.name)));
+        known.extend(resource.proxies.iter().map(|of| format!("proxy:{}", of.name)));
+    }
+    let (issuer, shown) =
+        one.policies.approvers().find(|(issuer, _)| !known.iter().any(|of| of == issuer))?;
+    let text = format!(
+        "@approvers of the policies of route {:?} has {shown:?}, and nothing of that route vouches for {issuer:?}",
+        one.route
+    );
+    let help = match known.as_slice() {
+        [] => "the route knows nobody: issuers = [\"…\"], or policies without @approvers".to_owned(),
+        known => format!("there ISSUER is one of: {}", known.join(", ")),
+    };
     Some(Diagnostic::elsewhere(config, ("", None), text, Some(help)))
 }
 

@@ -79,6 +79,7 @@ fn beside() -> &'static Path {
             ("key.pem", own.key_pem()),
             ("clients.pem", authority.pem()),
             ("rules.cedar", include_str!("../src/policy_command/starter.cedar").to_owned()),
+            ("approvals.cedar", approvals()),
         ];
         for (name, text) in texts {
             std::fs::write(files.path().join(name), text).unwrap();
@@ -86,6 +87,13 @@ fn beside() -> &'static Path {
         files
     });
     FILES.path()
+}
+
+/// The policies of the page about approvals.
+fn approvals() -> String {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/approvals.md");
+    let texts = blocks(&page).into_iter().filter(|block| block.language == "cedar");
+    texts.map(|block| block.text).collect()
 }
 
 fn load(block: &Block, name: &str) -> Plan {

@@ -32,6 +32,7 @@ use upstream::{Health, Upstream};
 
 use crate::bridge::endpoint::Endpoint;
 use crate::bridge::session::Sessions;
+use crate::forward::approval::Waits;
 use crate::forward::state::StateSeal;
 use crate::forward::suspend::Suspended;
 use crate::listener::Listener;
@@ -170,7 +171,8 @@ impl Gateway {
         let pins = Arc::new(AllPins::new(&world));
         let live = Arc::new(ArcSwap::from_pointee(empty));
         let following = pinning::follow(&pins, &live);
-        let shares = Shares { places, streams, suspended, tasks, limiter, own, replica, pins };
+        let waits = Waits::new(plan.limits.suspended_calls);
+        let shares = Shares { places, streams, suspended, tasks, limiter, own, waits, replica, pins };
         let gateway = Arc::new(Self {
             identities,
             world,

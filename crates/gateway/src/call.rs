@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use auth::Refusal;
 use base::error::CallError;
 use catalog::caller::Caller;
 use catalog::changes::subscription::Subscription;
@@ -20,15 +21,21 @@ use crate::forward::edit::{self, Edit};
 use crate::forward::filter::Answered;
 use crate::forward::record::CallRecord;
 use crate::forward::round;
+use crate::forward::state::Proof;
 use crate::outcome::Outcome;
 use crate::route::Route;
 
 impl Route {
     /// Carries a call to where it is answered, and has it written down however that ends. Cancel safe: dropped, the call is
     /// cancelled.
-    pub(crate) async fn run(&self, call: Box<Call>, caller: &Arc<Caller>) -> Result<Outcome, CallError> {
+    pub(crate) async fn run(
+        &self,
+        call: Box<Call>,
+        caller: &Arc<Caller>,
+        approved: Option<Box<Proof>>,
+    ) -> Result<Outcome, CallError> {
         let mut record = CallRecord::open(&self.world, &caller.principal, call.method_label());
-        match self.go(call, caller, &mut record).await {
+        match self.go((call, approved), caller, &mut record).await {
             Ok(mut outcome) => {
                 outcome.keep(record).await;
                 Ok(outcome)
@@ -42,12 +49,13 @@ impl Route {
 
     async fn go(
         &self,
-        call: Box<Call>,
+        (call, approved): (Box<Call>, Option<Box<Proof>>),
         caller: &Arc<Caller>,
         record: &mut CallRecord,
     ) -> Result<Outcome, CallError> {
         let mut counted = match self.limiting.as_ref().map(|limiting| {
-            limiting.enter(&call, caller, || self.suspended.goes_on(&self.name, &call, caller, &self.world))
+            let goes_on = || self.suspended.goes_on(&self.name, &call, caller, &self.world);
+            limiting.enter((&call, approved.as_deref()), caller, goes_on)
         }) {
             None => None,
             Some(Entry::Now(counted)) => counted?,
@@ -63,17 +71,23 @@ impl Route {
         }
         let target = self.locate(&call, caller).await?;
         record.goes_to(target.member.upstream.label());
-        let admitted = self.filters.admit(&call, caller, &target).await;
+        let admitted = self.filters.admit(&call, caller, (&target, approved)).await;
         let mut admitted = admitted.inspect_err(|error| not_counted(error, counted.as_deref_mut()))?;
+        let proof = admitted.approved.as_deref();
         if matches!(admitted.answer.as_deref(), Some(Answered::Own(_) | Answered::Rounds(_))) {
-            // We answer instead of its target: the gate is asked as if it were sent.
-            let permit = self.sender.permit(&call, &target, caller);
-            permit.inspect_err(|error| edit::not_sent(error, &mut admitted.edits))?;
+            // We answer instead of its target: the gate is asked as if it were sent. What is yet to be approved is not.
+            match self.sender.permit(&call, &target, caller, proof.map(|proof| &proof.approved)) {
+                Ok(_) | Err(CallError::Refused(Refusal::Approval(_))) => {}
+                Err(error) => {
+                    edit::not_sent(&error, &mut admitted.edits);
+                    return Err(error);
+                }
+            }
         }
         let answer = match admitted.answer.take().map(|answer| *answer) {
             None => {
                 let sent = (admitted.call.as_deref().unwrap_or(&call), &*call);
-                let answer = self.sender.send(sent, caller, &target).await;
+                let answer = self.sender.send(sent, caller, (&target, admitted.approved.as_deref())).await;
                 answer.inspect_err(|error| {
                     edit::not_sent(error, &mut admitted.edits);
                     not_counted(error, counted.as_deref_mut());

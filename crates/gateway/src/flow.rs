@@ -29,6 +29,7 @@ use crate::forward::questions::{Asking, Questions};
 use crate::forward::record::{self, CallRecord};
 use crate::forward::relay::{Passed, Relay};
 use crate::forward::round::{Round, RoundStep, Rounds, Waited};
+use crate::forward::state::Proof;
 use crate::outcome::Outcome;
 use crate::route::Route;
 
@@ -107,6 +108,8 @@ pub(crate) struct Flow {
     /// How often a modern server has asked, and the ids of the elicitations by URL in it.
     rounds: u32,
     urls: Vec<String>,
+    /// The proof that the call was approved: it is still, when it is sent again with what its server asks for.
+    approved: Option<Box<Proof>>,
     /// Ends subscription streams in good order.
     drain: CancellationToken,
 }
@@ -126,8 +129,9 @@ impl Flow {
         }
         let (id, method, caller) = (call.id().clone(), call.method(), Arc::new(caller));
         let asking = questions.cloned().map(Asking::new);
-        let state = State::Starting(start(Arc::clone(&route), call, Arc::clone(&caller)));
-        Self { id, method, state, route, caller, asking, rounds: 0, urls: Vec::new(), drain }
+        let state = State::Starting(start(Arc::clone(&route), (call, None), Arc::clone(&caller)));
+        let urls = Vec::new();
+        Self { id, method, state, route, caller, asking, rounds: 0, urls, approved: None, drain }
     }
 
     pub(crate) fn id(&self) -> &Id {
@@ -198,13 +202,15 @@ impl Flow {
                 };
                 self.turn(turn)
             }
-            State::Rounds(rounds, _) => {
+            State::Rounds(rounds, record) => {
                 let Some(asking) = &mut self.asking else {
                     let error = CallError::Internal("a client cannot be asked".to_owned());
                     return Some(self.fail(&error));
                 };
-                let waited = rounds.next(asking).await;
+                let waited = waits(rounds.as_mut(), asking, &self.drain).await;
                 self.urls.append(rounds.urls());
+                // What is rare lies in a box of its own.
+                Box::pin(written(&waited, record.as_deref_mut())).await;
                 self.waited(waited)
             }
             State::Ending(unsaid, _) => {
@@ -234,6 +240,11 @@ impl Flow {
     fn waited(&mut self, waited: Result<Waited, CallError>) -> Option<Step> {
         let answer = match waited {
             Ok(Waited::Ask(bytes)) => return Some(Step::Ask(bytes)),
+            Ok(Waited::Goes(call, proof)) => {
+                self.rounds += 1;
+                self.again(call, Some(proof));
+                return None;
+            }
             Ok(Waited::Over(message)) => {
                 let outcome = record::outcome_of(&message);
                 Ok((message, outcome))
@@ -370,7 +381,8 @@ impl Flow {
 
     /// A modern server asks a legacy client.
     fn ask(&mut self, input: InputRequired, call: Box<Call>) {
-        let State::Relay(relay) = std::mem::replace(&mut self.state, State::Over) else { return };
+        let State::Relay(mut relay) = std::mem::replace(&mut self.state, State::Over) else { return };
+        self.approved = relay.take_proof();
         let Some(asking) = &mut self.asking else {
             self.state = State::Failed(CallError::Internal("a client cannot be asked".to_owned()));
             return;
@@ -389,12 +401,18 @@ impl Flow {
         match turn {
             Ok(RoundStep::Say(bytes)) => Some(Step::Ask(bytes)),
             Ok(RoundStep::Again(call)) => {
-                let started = start(Arc::clone(&self.route), call, Arc::clone(&self.caller));
-                self.state = State::Starting(started);
+                let approved = self.approved.take();
+                self.again(call, approved);
                 None
             }
             Err(error) => Some(self.fail(&error)),
         }
+    }
+
+    /// The call is sent, or sent again.
+    fn again(&mut self, call: Box<Call>, approved: Option<Box<Proof>>) {
+        let started = start(Arc::clone(&self.route), (call, approved), Arc::clone(&self.caller));
+        self.state = State::Starting(started);
     }
 
     /// The server's response as the client can read it. If nobody can tell what it says, because a member stands twice,
@@ -473,9 +491,33 @@ impl Flow {
     }
 }
 
+/// Waits for the next thing of an answer of ours; where there is an end to waiting, no longer than the process is to last.
+async fn waits(
+    rounds: &mut dyn Rounds,
+    asking: &mut Asking,
+    drain: &CancellationToken,
+) -> Result<Waited, CallError> {
+    let Some(error) = rounds.leave() else { return rounds.next(asking).await };
+    tokio::select! {
+        waited = rounds.next(asking) => waited,
+        () = drain.cancelled() => Err(error),
+    }
+}
+
+/// That a client was asked is written down before its call goes on, which has a record of its own.
+async fn written(waited: &Result<Waited, CallError>, record: Option<&mut CallRecord>) {
+    if let (Ok(Waited::Goes(..)), Some(record)) = (waited, record) {
+        record.close("input_required").await;
+    }
+}
+
 /// Carries a call to where it is answered.
-fn start(route: Arc<Route>, call: Box<Call>, caller: Arc<Caller>) -> Starting {
-    Box::pin(async move { route.run(call, &caller).await })
+fn start(
+    route: Arc<Route>,
+    (call, approved): (Box<Call>, Option<Box<Proof>>),
+    caller: Arc<Caller>,
+) -> Starting {
+    Box::pin(async move { route.run(call, &caller, approved).await })
 }
 
 impl std::fmt::Debug for Flow {

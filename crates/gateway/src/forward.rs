@@ -4,6 +4,8 @@
 //! may change either: `filter` and `edit`; [`suspend`] and [`round`] are the two ways to ask a client in mid-call, and
 //! [`record`] is what is written of each call.
 
+pub(crate) mod approval;
+pub(crate) mod desk;
 pub(crate) mod edit;
 pub(crate) mod filter;
 pub(crate) mod limits;

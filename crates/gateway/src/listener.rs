@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use ::approvals::page::PLACE;
 use arc_swap::ArcSwap;
 use auth::{Credentials, Identity};
 use base::aside::client_message;
@@ -32,6 +33,7 @@ use crate::bridge::session::SessionClaims;
 use crate::flow::{Flow, Steps};
 use crate::live::Live;
 
+mod approvals;
 mod batch;
 mod conversation;
 pub(crate) mod events;
@@ -85,6 +87,11 @@ impl Service for Listener {
 
 impl Listener {
     async fn answer_checked(&self, exchange: &mut Exchange) -> Response<ReplyBody> {
+        if exchange.uri.path().starts_with(PLACE)
+            && let Some(page) = Box::pin(self.approval_page(exchange)).await
+        {
+            return page;
+        }
         if let Err(refused) = self.keeper.check(&exchange.uri, &exchange.headers) {
             return refuse(refused);
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use approvals::page::PLACE;
 use auth::{Claims, Gate};
 use base::bulkhead::Bulkhead;
 use base::error::CallError;
@@ -27,6 +28,7 @@ use pins::AllPins;
 use replica::Replica;
 use upstream::Upstream;
 
+use crate::forward::approval::{Approvals, Waits};
 use crate::forward::filter::{Filter, Filters};
 use crate::forward::limits::Limiting;
 use crate::forward::resume::Resumption;
@@ -52,6 +54,8 @@ pub(crate) struct Route {
     pub(crate) json_depth: usize,
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) gate: Gate,
+    /// Where the pages of approvals are for everybody outside, if anybody knows.
+    pub(crate) pages: Option<Arc<str>>,
     /// Who finds out who calls, if the gate is not open.
     pub(crate) identifier: Option<Arc<Identifier>>,
     pub(crate) world: World,
@@ -82,6 +86,8 @@ pub(crate) struct Shares {
     pub(crate) limiter: Arc<Limiter>,
     /// Portolan itself as a server.
     pub(crate) own: Arc<Upstream>,
+    /// The places for calls that wait for an approval.
+    pub(crate) waits: Arc<Waits>,
     pub(crate) replica: Option<Arc<Replica>>,
     /// What was pinned of what servers list.
     pub(crate) pins: Arc<AllPins>,
@@ -103,7 +109,7 @@ impl Route {
         servers: &[(Arc<Upstream>, Arc<Watch>)],
         (gate, identifier): (Gate, Option<Arc<Identifier>>),
         world: World,
-        Shares { places, streams, suspended, tasks, limiter, own, replica, pins }: Shares,
+        Shares { places, streams, suspended, tasks, limiter, own, waits, replica, pins }: Shares,
     ) -> Self {
         let upstreams: Vec<_> = servers.iter().map(|(upstream, _)| Arc::clone(upstream)).collect();
         let catalog =
@@ -133,8 +139,15 @@ impl Route {
         });
         let limiting = Limiting::of_route(&plan.name, &limiter);
         let limits = limiting.iter().map(|limiting| Arc::<Limiting>::clone(limiting) as Arc<dyn Filter>);
+        let pages = pages(plan);
+        let approvals = gate.asks().then(|| {
+            let (sender, seals) = (Arc::clone(&sender), Arc::clone(&suspended.seals));
+            let (pages, limiting) = (pages.clone(), limiting.clone());
+            Arc::new(Approvals { sender, seals, pages, waits, limiting }) as Arc<dyn Filter>
+        });
         let others: [Arc<dyn Filter>; 2] = [Arc::new(resumption), Arc::<RouteTasks>::clone(&tasks)];
-        let filters = Filters::new(others.into_iter().chain(scopes).chain(limits).collect());
+        let filters = others.into_iter().chain(scopes).chain(limits).chain(approvals);
+        let filters = Filters::new(filters.collect());
         Self {
             name: plan.name.clone(),
             durable_streams: plan.durable_streams,
@@ -149,6 +162,7 @@ impl Route {
             lists: Lists::new(&catalog, &world.memory),
             catalog,
             gate,
+            pages,
             identifier,
             world,
             places,
@@ -219,4 +233,16 @@ impl Route {
         let carried = || ClientFacts { capabilities: patch.apply(text.as_bytes()), ..client.clone() };
         (!patch.is_empty()).then(carried)
     }
+}
+
+/// Where pages for people are, beside a route of which everybody outside knows where it is: it is told by its own path what stands
+/// before that.
+fn pages(plan: &RoutePlan) -> Option<Arc<str>> {
+    let url = plan.resource.as_ref()?.resource.trim_end_matches('/');
+    let before = url.strip_suffix(plan.path.trim_end_matches('/')).or_else(|| {
+        let (scheme, rest) = url.split_once("://")?;
+        let host = rest.split(['/', '?']).next()?;
+        url.get(..scheme.len() + 3 + host.len())
+    })?;
+    Some(format!("{}{PLACE}", before.trim_end_matches('/')).into())
 }

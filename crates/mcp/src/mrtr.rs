@@ -399,6 +399,15 @@ pub fn again(call: &Call, responses: &[(String, String)], state: Option<&str>) -
     crate::inbound::legacy(reread(&patch, &message)?, call.client().clone())
 }
 
+/// The same call as it would have come without what it brings back: as new as it is.
+///
+/// # Errors
+/// As [`again`].
+pub fn bare(call: &Call) -> Result<Call, Reject> {
+    let bare = again(call, &[], None)?;
+    Ok(if call.is_again() { bare.again() } else { bare })
+}
+
 /// Whether a member of params is about input that was asked for.
 #[must_use]
 pub fn is_ours(name: &str) -> bool {

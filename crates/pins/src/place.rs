@@ -9,7 +9,7 @@ const MOST_NAME: usize = 80;
 /// A member within a member.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place<'p> {
-    outer: Option<&'p Place<'p>>,
+    outer: Option<&'p Self>,
     name: &'p str,
 }
 

@@ -16,6 +16,12 @@ impl Policies {
         self.rules.iter().any(|rule| rule.asks.is_some())
     }
 
+    /// Whom policies name that may approve, with what is to vouch for them: the name of a table, or what stands for one.
+    pub fn approvers(&self) -> impl Iterator<Item = (&str, &str)> {
+        let asks = self.rules.iter().filter_map(|rule| rule.asks.as_ref());
+        asks.flat_map(|ask| &ask.approvers).map(|named| (named.issuer.as_str(), named.shown.as_str()))
+    }
+
     /// What is to be approved where the policies of these ids ask. All of them must be satisfied at once: whoever approves is among
     /// the approvers of each that names any, and the shortest time counts.
     pub(crate) fn asked(&self, principal: &Principal, action: &Action<'_>, ids: &[String]) -> Asked {
@@ -72,6 +78,9 @@ impl Policies {
         ];
         for rule in rules {
             texts.extend([rule.id().to_owned(), format!("{:?}", rule.asks)]);
+            // Whom they mean, too: a table of that name may come to stand for another issuer.
+            let named = rule.asks.iter().flat_map(|ask| &ask.approvers);
+            texts.extend(named.map(|named| format!("{:?}", self.approver(named))));
         }
         Digest::of(texts).to_string()
     }

@@ -112,7 +112,8 @@ impl Store {
                     AND (SELECT COUNT(*) FROM portolan_approval WHERE state = 'pending' AND expires_at > {now}) \
                     < CAST($17 AS {integer}) \
                     ON CONFLICT (binding) WHERE state IN ('pending', 'approved') DO UPDATE SET id = excluded.id, \
-                    arguments = excluded.arguments, lasts = excluded.lasts, made_at = excluded.made_at, \
+                    issuer = excluded.issuer, subject = excluded.subject, reason = excluded.reason, \
+                    policies = excluded.policies, approvers = excluded.approvers, arguments = excluded.arguments, lasts = excluded.lasts, made_at = excluded.made_at, \
                     expires_at = excluded.expires_at, forgotten_at = excluded.forgotten_at, state = 'pending', \
                     decided_by = '', decided_at = 0 \
                     WHERE portolan_approval.expires_at <= {now} RETURNING id";
@@ -144,11 +145,13 @@ impl Store {
         Ok(is_new)
     }
 
-    /// A caller can ask and take back as often as it likes: only so many are remembered.
+    /// A caller can ask and take back as often as it likes: only so many are remembered. What somebody else has denied stays as long
+    /// as it is denied, and what was used, which a call may still go on with, stays before what was not.
     async fn forget_approvals_of(&self, principal: &str) -> Result<(), StoreFault> {
         let text = "DELETE FROM portolan_approval WHERE id IN (SELECT id FROM portolan_approval WHERE principal = $1 \
-                    AND NOT (state IN ('pending', 'approved') AND expires_at > {now}) \
-                    ORDER BY made_at DESC, id LIMIT 1000 OFFSET CAST($2 AS {integer})) RETURNING id";
+                    AND NOT (expires_at > {now} AND (state IN ('pending', 'approved') \
+                    OR (state = 'denied' AND decided_by <> principal))) \
+                    ORDER BY CASE WHEN state = 'used' THEN 0 ELSE 1 END, made_at DESC, id LIMIT 1000 OFFSET CAST($2 AS {integer})) RETURNING id";
         self.query(text, cells![principal, MOST_REMEMBERED]).await.map(drop)
     }
 
@@ -201,6 +204,18 @@ impl Store {
         Ok(self.one(text, cells![id, state, by, millis(REMEMBERED)]).await?.is_some())
     }
 
+    /// Takes a question back for who wants it, even if it is approved, as long as that is not used. False if there is nothing to
+    /// take back.
+    ///
+    /// # Errors
+    /// When the store is away.
+    pub async fn take_back_approval(&self, id: &str, principal: &str) -> Result<bool, StoreFault> {
+        let text = "UPDATE portolan_approval SET state = 'denied', decided_by = $2, decided_at = {now}, \
+                    expires_at = {now} + lasts, forgotten_at = {now} + lasts + CAST($3 AS {integer}) \
+                    WHERE id = $1 AND principal = $2 AND state IN ('pending', 'approved') AND expires_at > {now} RETURNING id";
+        Ok(self.one(text, cells![id, principal, millis(REMEMBERED)]).await?.is_some())
+    }
+
     /// Uses what was approved. True for one alone of all that try.
     ///
     /// # Errors
@@ -211,14 +226,24 @@ impl Store {
         Ok(self.one(text, cells![id, binding]).await?.is_some())
     }
 
-    /// Approves and uses at once: who was asked is who calls. True for one alone of all that try.
+    /// Approves and uses at once: who was asked is who calls. What somebody has approved meanwhile is used. Who has approved it, for
+    /// one alone of all that try.
     ///
     /// # Errors
     /// When the store is away. Then it may be used.
-    pub async fn approve_and_use(&self, id: &str, binding: &str, by: &str) -> Result<bool, StoreFault> {
-        let text = "UPDATE portolan_approval SET state = 'used', decided_by = $3, decided_at = {now}, used_at = {now}, turn = 1 \
-                    WHERE id = $1 AND binding = $2 AND state = 'pending' AND expires_at > {now} RETURNING id";
-        Ok(self.one(text, cells![id, binding, by]).await?.is_some())
+    pub async fn approve_and_use(
+        &self,
+        id: &str,
+        binding: &str,
+        by: &str,
+    ) -> Result<Option<String>, StoreFault> {
+        let text = "UPDATE portolan_approval SET \
+                    decided_by = CASE WHEN state = 'pending' THEN CAST($3 AS TEXT) ELSE decided_by END, \
+                    decided_at = CASE WHEN state = 'pending' THEN {now} ELSE decided_at END, \
+                    state = 'used', used_at = {now}, turn = 1 \
+                    WHERE id = $1 AND binding = $2 AND state IN ('pending', 'approved') AND expires_at > {now} \
+                    RETURNING decided_by";
+        self.one(text, cells![id, binding, by]).await?.map(|mut row| row.text()).transpose()
     }
 
     /// A call that was approved goes on with what its server has asked for, at that turn. True for one alone of all that try.

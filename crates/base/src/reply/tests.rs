@@ -13,7 +13,7 @@ use mcp::version::Era;
 use transport::memory::Full;
 
 use super::wire;
-use crate::error::CallError;
+use crate::error::{ApprovalNeeded, CallError};
 use crate::fault::{Fault, Limited, Refused};
 
 fn quarantined() -> CallError {
@@ -26,6 +26,31 @@ fn quarantined() -> CallError {
 }
 
 fn every() -> Vec<CallError> {
+    rest().into_iter().chain(approvals()).collect()
+}
+
+/// Those about what is to be approved.
+fn approvals() -> Vec<CallError> {
+    vec![
+        CallError::Refused(Refusal::Approval(Box::new(auth::Asked {
+            binding: "b".into(),
+            reason: "it cannot be undone".to_owned(),
+            policies: vec!["drop".to_owned()],
+            approvers: Vec::new(),
+            lasts: Duration::from_secs(900),
+        }))),
+        CallError::ApprovalNeeded(Box::new(ApprovalNeeded {
+            id: "3f2a7b1c9d8e4f50".to_owned(),
+            reason: "it cannot be undone".to_owned(),
+            who: "company/leads".to_owned(),
+            url: Some("https://mcp.example.com/.portolan/approvals/3f2a7b1c9d8e4f50".to_owned()),
+            open: Duration::from_secs(900),
+        })),
+        CallError::ApprovalDenied { reason: "it cannot be undone".to_owned() },
+    ]
+}
+
+fn rest() -> Vec<CallError> {
     let upstream = || "files".to_owned();
     vec![
         CallError::Reject(Reject::UnknownMethod("x/y".to_owned())),

@@ -8,8 +8,8 @@ use tempfile::TempDir;
 use crate::program::{assert_ended, command, eventually, finish, finish_with_input};
 use crate::revoking::{ask, serve, with};
 
-const KEYS: &str = r#"{"keys":[{"crv":"Ed25519","x":"Sd19SYihOj_OGwixOmxG8rCoWC84ZuN4_6CUR2WZJo8","kty":"OKP","kid":"k","alg":"EdDSA"}]}"#;
-const ALICE: &str = "eyJhbGciOiJFZERTQSIsImtpZCI6ImsiLCJ0eXAiOiJhdCtqd3QifQ.eyJpc3MiOiJodHRwczovL2lkLmV4YW1wbGU\
+pub(crate) const KEYS: &str = r#"{"keys":[{"crv":"Ed25519","x":"Sd19SYihOj_OGwixOmxG8rCoWC84ZuN4_6CUR2WZJo8","kty":"OKP","kid":"k","alg":"EdDSA"}]}"#;
+pub(crate) const ALICE: &str = "eyJhbGciOiJFZERTQSIsImtpZCI6ImsiLCJ0eXAiOiJhdCtqd3QifQ.eyJpc3MiOiJodHRwczovL2lkLmV4YW1wbGU\
     uY29tIiwiYXVkIjoiaHR0cDovLzEyNy4wLjAuMS9tY3AiLCJzdWIiOiJhbGljZSIsImp0aSI6Im9mLWFsaWNlIiwia\
     WF0IjoxNzY3MjI1NjAwLCJleHAiOjQxMDI0NDQ4MDB9.qDNqdz9xqCv9XIy-6gMIbtkfquoSC5Pjy3CzfVpWaTq6rW\
     H1L-aP3pVcaj01dLpLtMrlQEJ15f48uTrACt8UCA";

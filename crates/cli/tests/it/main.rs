@@ -5,6 +5,8 @@
     reason = "clippy.toml allows it in tests, but does not take these modules for tests"
 )]
 
+#[cfg(feature = "policy")]
+mod approving;
 mod asks;
 mod calls;
 mod checks;

@@ -10,7 +10,8 @@ use crate::scripted;
 use crate::serving::Gateway;
 
 /// Everything that the recipes speak of.
-const CONFIG: &str = r#"policy = ["BASE", "rules.cedar"]
+const CONFIG: &str = r#"store = "sqlite:portolan.db"
+policy = ["BASE", "rules.cedar"]
 [issuer.company]
 url = "https://id.example.com"
 [upstream.bank]
@@ -102,6 +103,12 @@ const RECIPES: &[(&str, bool, &str)] = &[
         r#"as = "ann" tool = "bank/pay" expect = "allow"
            as = "kim" groups = ["interns"] tool = "bank/pay" expect = "deny"
            as = "kim" groups = ["interns"] tool = "files/read" expect = "allow""#,
+    ),
+    (
+        "ask-first",
+        true,
+        r#"as = "ann" tool = "bank/pay" expect = "ask"
+           tool = "bank/balance" expect = "allow""#,
     ),
     ("unlisted", true, r#"tool = "bank/audit" expect = "allow""#),
     (
@@ -312,6 +319,22 @@ fn a_decision_is_explained() {
     what policies see of the arguments:
       /amount  string "1000"
     to be allowed: what is above must not match; whatever permits it, a forbid wins
+    "#);
+    let asks = files(&[
+        ("portolan.toml", &CONFIG.replace("BASE", "allow-all")),
+        (
+            "rules.cedar",
+            "@id(\"a\") @approval(\"it is money\") @approvers(\"company/leads\")\nforbid (principal, action == Mcp::Action::\"call\", resource == Mcp::Tool::\"bank/pay\");\n",
+        ),
+    ]);
+    assert_ended!(policy_in(&asks, &["explain", "portolan.toml", "--as", "ann", "--tool", "bank/pay"]), @r#"
+    exit: 1
+    ----- stdout -----
+    ask: ann calls bank/pay on route main
+    to be approved first, by a
+      rules.cedar:1:1: forbid (principal, action == Mcp::Action::"call", resource == Mcp::Tool::"bank/pay");
+    one of company/leads is asked to approve it: it is money
+    to be allowed: somebody must approve it; what is approved is done once
     "#);
     assert_ended!(explain(&["--tool", "bnak/pay"]), @r#"
     exit: 2

@@ -92,11 +92,13 @@ pub(crate) fn ask(
     let body = format!(
         r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{{params}"_meta":{{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{{}}}}}}}}"#
     );
+    let name = params.strip_prefix(r#""name":""#).and_then(|rest| rest.split('"').next());
+    let named = name.map(|name| format!("mcp-name: {name}\r\n")).unwrap_or_default();
     write!(
         stream,
         "POST /mcp HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\nauthorization: Bearer {token}\r\n\
          content-type: application/json\r\naccept: application/json, text/event-stream\r\n\
-         mcp-protocol-version: 2026-07-28\r\nmcp-method: {method}\r\ncontent-length: {}\r\n\r\n{body}",
+         mcp-protocol-version: 2026-07-28\r\nmcp-method: {method}\r\n{named}content-length: {}\r\n\r\n{body}",
         body.len()
     )
     .unwrap();

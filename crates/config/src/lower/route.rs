@@ -14,6 +14,8 @@ use crate::read::{Entries, Entry};
 
 const DEFAULT_NAME: &str = "main";
 const DEFAULT_PATH: &str = "/mcp";
+/// Below it are pages for people, such as those of approvals: no route can be there.
+const OWN_PATHS: &str = "/.portolan";
 /// A route, and where it is written.
 struct Written {
     plan: RoutePlan,
@@ -177,6 +179,11 @@ impl Lowering<'_, '_> {
                     finding.help("a path begins with '/', and has no query, no spaces and no empty parts")
                 }
             };
+            return None;
+        }
+        if text == OWN_PATHS || text.strip_prefix(OWN_PATHS).is_some_and(|rest| rest.starts_with('/')) {
+            let text = format!("{OWN_PATHS} is for pages of Portolan's own");
+            self.findings.error(given.span, text).help("give the route another path");
             return None;
         }
         if text.len() > 1 && text.ends_with('/') {

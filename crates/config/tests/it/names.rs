@@ -173,6 +173,18 @@ path = \"/mcp/\"
 }
 
 #[test]
+fn no_route_stands_where_pages_are() {
+    let routes = "[route.a]\npath = \"/.portolan/approvals\"\n[route.b]\npath = \"/.portolans\"\n";
+    assert_snapshot!(check(&format!("{THREE}{routes}")), @r#"
+    portolan.toml:5:8: error: /.portolan is for pages of Portolan's own
+      |
+    5 | path = "/.portolan/approvals"
+      |        ^^^^^^^^^^^^^^^^^^^^^^
+      = help: give the route another path
+    "#);
+}
+
+#[test]
 fn paths_are_checked() {
     let routes = ["mcp", "/a b", "/a?b", "http://localhost:8808/mcp", "", "/a//b", "/ä#c"];
     let routes: String =

@@ -18,12 +18,15 @@ use upstream::Answer;
 use super::edit::{self, Edit};
 use super::relay::Relay;
 use super::round::Rounds;
+use super::state::Proof;
 
 /// The place of a filter among the others of its route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Stage {
     /// The caller's token is good for it.
     Scopes,
+    /// Somebody approves it, where policies want that.
+    Approval,
     /// A retry goes on with what its call has left open.
     Resume,
     /// The caller takes no more than it may.
@@ -33,7 +36,8 @@ pub(crate) enum Stage {
 }
 
 /// All of them, in the order in which calls pass. The edits of answers come in reverse. ARCHITECTURE.md draws it.
-pub(crate) const ORDER: &[Stage] = &[Stage::Scopes, Stage::Resume, Stage::Limits, Stage::Tasks];
+pub(crate) const ORDER: &[Stage] =
+    &[Stage::Scopes, Stage::Approval, Stage::Resume, Stage::Limits, Stage::Tasks];
 
 impl Stage {
     /// Its name, and what stands in it: a line of the drawing in ARCHITECTURE.md.
@@ -41,6 +45,10 @@ impl Stage {
     fn says(self) -> (&'static str, &'static str) {
         match self {
             Self::Scopes => ("scopes", "a token that is not good for it is refused"),
+            Self::Approval => (
+                "approval",
+                "what policies want to be approved is, by its caller or somebody else, before it goes on",
+            ),
             Self::Resume => {
                 ("resume", "a retry finds the call left open; a state is bound to its caller and replica")
             }
@@ -61,6 +69,8 @@ pub(crate) struct At<'a> {
     pub(crate) came: &'a Call,
     pub(crate) caller: &'a Arc<Caller>,
     pub(crate) target: &'a Target<'a>,
+    /// The proof that it was approved, if it was.
+    pub(crate) approved: Option<&'a Proof>,
 }
 
 /// What a filter says: at once, as nearly all do, or when it knows.
@@ -82,6 +92,8 @@ pub(crate) enum Verdict {
     Pass,
     /// It goes on as another call, or its answer is changed on the way back, or both.
     With { call: Option<Box<Call>>, edit: Option<Box<dyn Edit>> },
+    /// It was approved, and goes on as it is, or as another call.
+    Approved { call: Option<Box<Call>>, proof: Box<Proof>, edit: Option<Box<dyn Edit>> },
     /// It has its answer. A server's may be changed on the way back; what is ours is as it is to be.
     /// It lies in a box of its own: nearly all calls have none.
     Answer(Box<Answered>, Option<Box<dyn Edit>>),
@@ -118,6 +130,8 @@ pub(crate) struct Filters(Box<[Arc<dyn Filter>]>);
 pub(crate) struct Admitted {
     /// The call as it is to be sent, if it was changed.
     pub(crate) call: Option<Box<Call>>,
+    /// The proof that it was approved, if it was.
+    pub(crate) approved: Option<Box<Proof>>,
     /// In the order of the filters that want them.
     pub(crate) edits: Vec<Box<dyn Edit>>,
     /// Its answer, if it is not to be sent.
@@ -136,13 +150,14 @@ impl Filters {
         &self,
         call: &Call,
         caller: &Arc<Caller>,
-        target: &Target<'_>,
+        (target, approved): (&Target<'_>, Option<Box<Proof>>),
     ) -> Result<Admitted, CallError> {
-        let mut admitted = Admitted::default();
+        let mut admitted = Admitted { approved, ..Admitted::default() };
         for filter in &self.0 {
             let verdict = {
                 let (came, call) = (call, admitted.call.as_deref().unwrap_or(call));
-                match filter.admit(At { call, came, caller, target }) {
+                let approved = admitted.approved.as_deref();
+                match filter.admit(At { call, came, caller, target, approved }) {
                     Admit::Now(verdict) => verdict,
                     Admit::Later(verdict) => verdict.await,
                 }
@@ -152,6 +167,11 @@ impl Filters {
                 Verdict::With { call, edit } => {
                     admitted.call = call.or(admitted.call);
                     admitted.edits.extend(edit);
+                }
+                Verdict::Approved { call, proof, edit } => {
+                    admitted.call = call.or(admitted.call);
+                    admitted.edits.extend(edit);
+                    admitted.approved = Some(proof);
                 }
                 Verdict::Answer(answer, edit) => {
                     admitted.edits.extend(edit);

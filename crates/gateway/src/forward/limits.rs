@@ -2,11 +2,13 @@
 //! to its end goes with its answer.
 //!
 //! A retry of a modern client counts as a call, because only its server can tell whether it is one, and anybody could say so; unless
-//! its state opens, and leads to a call that is open here and goes on with it: that was counted. What we send again ourselves counts once. A call that a limit refuses, or a policy's, is given back by all others; one that policies deny, by those of
-//! its target, which callers may share who are allowed it.
+//! its state opens, and leads to a call that is open here and goes on with it: that was counted. What we send again ourselves counts once.
+//! A call that a limit refuses, or a policy's, is given back by all others; one that policies deny, by those of its target, which callers
+//! may share who are allowed it. A call that somebody is to approve first is counted before anybody is asked, however that ends.
 
 use std::sync::Arc;
 
+use base::error::CallError;
 use catalog::caller::Caller;
 use limits::{Entered, Entry, Held, Limiter, Repeated, RouteLimits, Subject, Turn};
 use mcp::call::Call;
@@ -14,6 +16,7 @@ use mcp::method::Kind;
 
 use super::edit::Edit;
 use super::filter::{Admit, At, Filter, Stage, Verdict};
+use super::state::{Counted, Proof};
 
 /// The limits of a route.
 #[derive(Debug)]
@@ -32,12 +35,24 @@ impl Limiting {
     /// Counts a call by who makes it. `goes_on` says whether it goes on with one that was counted.
     pub(crate) fn enter(
         &self,
-        call: &Call,
+        (call, approved): (&Call, Option<&Proof>),
         caller: &Caller,
         goes_on: impl FnOnce() -> bool,
     ) -> Entry<'static> {
-        let turn = if call.continues() && goes_on() { Turn::Again } else { turn(call) };
+        let turn = if call.continues() && goes_on() { Turn::Again } else { turn(call, approved) };
         self.limits.enter(&self.subject(caller), turn)
+    }
+
+    /// Counts a call whose approval is looked at, by where it goes. Cancel safe.
+    pub(crate) async fn count(&self, at: At<'_>) -> Result<Option<Box<dyn Edit>>, CallError> {
+        let verdict = match self.admit(at) {
+            Admit::Now(verdict) => verdict?,
+            Admit::Later(verdict) => verdict.await?,
+        };
+        Ok(match verdict {
+            Verdict::With { edit, .. } => edit,
+            _ => None,
+        })
     }
 
     fn subject<'a>(&'a self, caller: &'a Caller) -> Subject<'a> {
@@ -51,7 +66,10 @@ impl Filter for Limiting {
         Stage::Limits
     }
 
-    fn admit<'a>(&'a self, At { call, came, caller, target }: At<'a>) -> Admit<'a> {
+    fn admit<'a>(&'a self, At { call, came, caller, target, approved }: At<'a>) -> Admit<'a> {
+        if approved.is_some_and(|proof| proof.counted == Counted::Here) {
+            return Admit::PASS;
+        }
         let is_tool = call.kind() == Kind::Tool;
         let name = || target.name.as_deref().or_else(|| call.subject().map(|subject| &*subject.text));
         let tool = if is_tool { name() } else { None };
@@ -62,15 +80,16 @@ impl Filter for Limiting {
             arguments: call.arguments(),
         };
         let repeated = is_tool.then_some(repeated);
-        match self.limits.enter_target(subject, repeated, turn(came)) {
+        match self.limits.enter_target(subject, repeated, turn(came, approved)) {
             Entry::Now(entered) => Admit::Now(entered.map(verdict)),
             Entry::Later(entered) => Admit::Later(Box::pin(async { entered.await.map(verdict) })),
         }
     }
 }
 
-fn turn(call: &Call) -> Turn {
-    if call.is_again() { Turn::Again } else { Turn::New }
+fn turn(call: &Call, approved: Option<&Proof>) -> Turn {
+    let is_counted = approved.is_some_and(|proof| proof.counted == Counted::Before);
+    if call.is_again() || is_counted { Turn::Again } else { Turn::New }
 }
 
 fn verdict(entered: Entered) -> Verdict {

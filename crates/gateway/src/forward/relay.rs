@@ -28,7 +28,7 @@ use upstream::{Answer, Arrival, Ask, Response};
 use crate::forward::edit::{Edit, Heard};
 use crate::forward::questions::Asking;
 use crate::forward::record::{self, CallRecord};
-use crate::forward::state::Bond;
+use crate::forward::state::{Bond, Proof};
 use base::uris::{Mapping, map_error_uri, map_result_uris};
 
 /// How much of what comes while a call is suspended is kept.
@@ -45,6 +45,8 @@ pub(crate) struct Relay {
     caller: Arc<Caller>,
     /// What the server was told of the client, where that is something else.
     told: Option<ClientFacts>,
+    /// The proof that the call was approved: it is still, when it is sent again with what its server asks for.
+    approved: Option<Box<Proof>>,
     token: Option<Box<str>>,
     last_progress: f64,
     mapping: Option<Mapping>,
@@ -82,6 +84,8 @@ pub(crate) struct Errand {
     pub(crate) edits: Vec<Box<dyn Edit>>,
     /// What the server was told of the client, where that is something else.
     pub(crate) told: Option<ClientFacts>,
+    /// The proof that the call was approved, if it was.
+    pub(crate) approved: Option<Box<Proof>>,
 }
 
 /// The next thing for the client.
@@ -105,7 +109,7 @@ pub(crate) enum Passed {
 
 impl Relay {
     pub(crate) fn new(answer: Box<Answer>, call: Box<Call>, errand: Errand) -> Self {
-        let Errand { caller, mapping, deadlines, bond, edits, told } = errand;
+        let Errand { caller, mapping, deadlines, bond, edits, told, approved } = errand;
         let is_quiet = edits.iter().any(|edit| edit.may_be_quiet());
         let idle = if is_quiet { deadlines.call_max } else { deadlines.call };
         let now = Instant::now();
@@ -119,6 +123,7 @@ impl Relay {
             method: call.method(),
             method_name: call.method_label(),
             told,
+            approved,
             caller,
             token: call.progress_token().map(Into::into),
             last_progress: f64::NEG_INFINITY,
@@ -133,6 +138,11 @@ impl Relay {
             record: None,
             last: None,
         }
+    }
+
+    /// The proof that the call was approved, for when it is sent again.
+    pub(crate) fn take_proof(&mut self) -> Option<Box<Proof>> {
+        self.approved.take().map(|proof| Box::new(proof.counted_before()))
     }
 
     /// The server's name.

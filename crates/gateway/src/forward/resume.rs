@@ -6,10 +6,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use auth::Refusal;
 use base::error::CallError;
 use base::reply;
-use catalog::Target;
-use catalog::caller::Caller;
 use identity::Identifier;
 use mcp::call::Call;
 use mcp::method::Kind;
@@ -49,7 +48,7 @@ impl Filter for Resumption {
         if at.call.continues() {
             return Admit::Later(Box::pin(self.go_on(at)));
         }
-        match self.binding(at.call, at.caller, at.target) {
+        match self.binding(at) {
             None => Admit::PASS,
             Some(binding) => Admit::Now(Ok(Verdict::With { call: None, edit: Some(edit(binding)) })),
         }
@@ -65,12 +64,13 @@ fn edit(binding: Binding) -> Box<dyn Edit> {
 }
 
 impl Resumption {
-    async fn go_on(&self, At { call, caller, target, .. }: At<'_>) -> Result<Verdict, CallError> {
+    async fn go_on(&self, at: At<'_>) -> Result<Verdict, CallError> {
+        let At { call, caller, target, approved, .. } = at;
         let upstream = &target.member.upstream;
         let (era, _) = upstream.discovered(&caller.principal, Era::Modern, Some(call.client())).await?;
         let now = || self.sender.world.clock.now();
         if era == Era::Modern {
-            let Some(binding) = self.binding(call, caller, target) else { return Ok(Verdict::Pass) };
+            let Some(binding) = self.binding(at) else { return Ok(Verdict::Pass) };
             let unbound = self.suspended.seals.unbound(call, &binding.bond, now())?.map(Box::new);
             if unbound.is_none() && self.identifier.is_some() && has_state(call) {
                 // It was given to somebody else, for something else, or long ago.
@@ -79,7 +79,11 @@ impl Resumption {
             let call = unbound;
             return Ok(Verdict::With { call, edit: Some(edit(binding)) });
         }
-        self.sender.permit(call, target, caller)?;
+        match self.sender.permit(call, target, caller, approved.map(|proof| &proof.approved)) {
+            // Before it was sent it was approved; should it be sent again, it is not any more.
+            Ok(_) | Err(CallError::Refused(Refusal::Approval(_))) => {}
+            Err(error) => return Err(error),
+        }
         let bond = Bond::new(&self.sender.route, &caller.principal, call, upstream.plan().deadlines.input);
         let retry = mrtr::Retry::read(call.params())
             .map_err(|fault| CallError::Reject(Reject::member("inputResponses", &fault)))?;
@@ -104,14 +108,14 @@ impl Resumption {
 
     /// What binds a modern server's state: to this replica, where a client may come to another one and each has a process of
     /// its own; and to its principal, where there are several.
-    fn binding(&self, call: &Call, caller: &Caller, target: &Target<'_>) -> Option<Binding> {
+    fn binding(&self, At { call, caller, target, approved, .. }: At<'_>) -> Option<Binding> {
         let asks = || call.method().is_some_and(|method| method.may_ask);
         let is_of_a_process = self.suspended.seals.has_replicas() && target.member.upstream.is_process();
-        if !(is_of_a_process || self.identifier.is_some()) || !asks() {
+        if !(is_of_a_process || self.identifier.is_some() || approved.is_some()) || !asks() {
             return None;
         }
         let bond = Bond::new(&self.sender.route, &caller.principal, call, BOUND);
         let (seals, clock) = (Arc::clone(&self.suspended.seals), Arc::clone(&self.sender.world.clock));
-        Some(Binding { seals, bond, clock })
+        Some(Binding { seals, bond, clock, approved: approved.cloned() })
     }
 }

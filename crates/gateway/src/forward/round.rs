@@ -17,6 +17,7 @@ use tokio::time::{Duration, Instant, sleep_until, timeout_at};
 
 use crate::forward::edit::Edit;
 use crate::forward::questions::{self, Asking};
+use crate::forward::state::Proof;
 
 /// How often a server may ask again in one call.
 const MOST_ROUNDS: u32 = 32;
@@ -44,23 +45,28 @@ pub(crate) trait Rounds: Send + Debug {
     /// Waits for the next thing for the client. Cancel safe.
     fn next<'a>(&'a mut self, asking: &'a mut Asking) -> BoxFuture<'a, Result<Waited, CallError>>;
 
+    /// What the client is told if Portolan shuts down meanwhile; nothing if that waits for the answer.
+    fn leave(&self) -> Option<CallError> {
+        None
+    }
+
     /// Ids of elicitations by URL that were asked for meanwhile; they end with the answer.
     fn urls(&mut self) -> &mut Vec<String>;
 }
 
 /// An answer of ours with what counts it to its end.
 #[derive(Debug)]
-struct Counted {
+struct CountedRounds {
     rounds: Box<dyn Rounds>,
     edits: Vec<Box<dyn Edit>>,
 }
 
 /// The same, counted to its end.
 pub(crate) fn with_edits(rounds: Box<dyn Rounds>, edits: Vec<Box<dyn Edit>>) -> Box<dyn Rounds> {
-    if edits.is_empty() { rounds } else { Box::new(Counted { rounds, edits }) }
+    if edits.is_empty() { rounds } else { Box::new(CountedRounds { rounds, edits }) }
 }
 
-impl Rounds for Counted {
+impl Rounds for CountedRounds {
     fn next<'a>(&'a mut self, asking: &'a mut Asking) -> BoxFuture<'a, Result<Waited, CallError>> {
         Box::pin(async move {
             let waited = self.rounds.next(asking).await;
@@ -70,6 +76,10 @@ impl Rounds for Counted {
             }
             waited
         })
+    }
+
+    fn leave(&self) -> Option<CallError> {
+        self.rounds.leave()
     }
 
     fn urls(&mut self) -> &mut Vec<String> {
@@ -84,6 +94,8 @@ pub(crate) enum Waited {
     Ask(Bytes),
     /// The response.
     Over(Message),
+    /// It is approved: the call goes on.
+    Goes(Box<Call>, Box<Proof>),
 }
 
 /// What comes next in a round.
@@ -148,5 +160,39 @@ impl Round {
         }
         let again = mrtr::again(&self.call, &self.answers, self.state.as_deref())?;
         Ok(RoundStep::Again(Box::new(again.again())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Leaving(Vec<String>);
+
+    impl Rounds for Leaving {
+        fn next<'a>(&'a mut self, _: &'a mut Asking) -> BoxFuture<'a, Result<Waited, CallError>> {
+            Box::pin(std::future::pending())
+        }
+
+        fn leave(&self) -> Option<CallError> {
+            Some(CallError::InputRefused { why: "it ends".to_owned() })
+        }
+
+        fn urls(&mut self) -> &mut Vec<String> {
+            &mut self.0
+        }
+    }
+
+    #[derive(Debug)]
+    struct Nothing;
+
+    impl Edit for Nothing {}
+
+    #[test]
+    fn what_is_counted_stops_waiting_as_what_is_not() {
+        for edits in [Vec::new(), vec![Box::new(Nothing) as Box<dyn Edit>]] {
+            assert!(with_edits(Box::new(Leaving(Vec::new())), edits).leave().is_some());
+        }
     }
 }

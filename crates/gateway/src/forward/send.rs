@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use auth::definition::Sort;
-use auth::{Action, Gate, Known, Permit};
+use auth::{Action, Approved, Gate, Known, Permit};
 use base::error::CallError;
 use base::plan::Deadlines;
 use base::world::World;
@@ -23,9 +23,10 @@ use mcp::version::Era;
 use tokio::time::Duration;
 use upstream::{Answer, Order};
 
+use crate::forward::desk;
 use crate::forward::filter::Admitted;
 use crate::forward::relay::{Errand, Relay};
-use crate::forward::state::Bond;
+use crate::forward::state::{Bond, Proof};
 use base::uris::Mapping;
 
 /// Sends the calls of one route.
@@ -46,6 +47,7 @@ impl Sender {
         call: &Call,
         target: &Target<'_>,
         caller: &Caller,
+        approved: Option<&Approved>,
     ) -> Result<Permit, CallError> {
         let name = target.name.as_deref().or_else(|| call.subject().map(|subject| &*subject.text));
         let upstream = target.member.upstream.label();
@@ -67,32 +69,37 @@ impl Sender {
             address: caller.address,
             era: Some(caller.era().name()),
             trace: trace.id(),
-            approved: None,
+            approved,
         };
         Ok(sight::permit(&self.gate, &caller.principal, &Action { known, ..action })?)
     }
 
     /// Sends a call to its target. A refusal over mirrored headers means that our idea of the tool's schema is old:
     /// the list is read again and the call, which was not carried out, sent once more. Cancel safe: dropped, it cancels the
-    /// call. `came` is the call as it came.
+    /// call. `came` is the call as it came. What was approved is used in the moment before.
     pub(crate) async fn send(
         &self,
         (call, came): (&Call, &Call),
         caller: &Caller,
-        target: &Target<'_>,
+        (target, proof): (&Target<'_>, Option<&Proof>),
     ) -> Result<Box<Answer>, CallError> {
+        let approved = proof.map(|proof| &proof.approved);
         let mirrored = self.mirror(call, caller, target).await?;
-        let permit = self.permit(call, target, caller)?;
+        let permit = self.permit(call, target, caller, approved)?;
         if !permit.allowances().is_empty() && !came.is_again() {
             let whose = (self.route.as_str(), &caller.principal);
             Box::pin(self.limiter.allow(whose, permit.allowances())).await?;
+        }
+        if let Some(proof) = proof {
+            // What is refused here needs no approval again.
+            Box::pin(desk::spend(&self.world, proof, caller.principal.id())).await?;
         }
         let answer = match self.send_once(call, caller, (target, permit), &mirrored).await {
             // What it is now is found out in the conversation that has begun, and then it may be sent, or may not.
             Err(CallError::BegunAnew { .. }) => {
                 Box::pin(target.member.relearn(call.kind(), caller)).await;
                 let learned = Box::pin(self.mirror(call, caller, target)).await?;
-                let permit = self.permit(call, target, caller)?;
+                let permit = self.permit(call, target, caller, approved)?;
                 return Box::pin(self.send_once(call, caller, (target, permit), &learned)).await;
             }
             answer => answer?,
@@ -107,7 +114,7 @@ impl Sender {
         if learned == mirrored {
             return Ok(Box::new(refused));
         }
-        let permit = self.permit(call, target, caller)?;
+        let permit = self.permit(call, target, caller, approved)?;
         Box::pin(self.send_once(call, caller, (target, permit), &learned)).await
     }
 
@@ -188,6 +195,7 @@ impl Sender {
             bond,
             edits: admitted.edits,
             told: admitted.call.map(|call| call.client().clone()),
+            approved: admitted.approved,
         };
         Box::new(Relay::new(answer, call, errand))
     }

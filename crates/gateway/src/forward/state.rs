@@ -4,13 +4,14 @@
 //! Source: MCP 2026-07-28 `basic/patterns/mrtr`.
 
 use std::borrow::Cow;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, SystemTime};
 
-use auth::Principal;
+use auth::{Approved, Principal};
 use base::clock::Clock;
 use base::digest::Digest;
 use base::error::CallError;
+use base::sync::lock;
 use bytes::Bytes;
 use mcp::call::Call;
 use mcp::json::{self, Object, Patch};
@@ -92,6 +93,73 @@ fn digest(method: &str, params: Option<&[u8]>) -> Digest {
     Digest::of(std::iter::once(method).chain(texts))
 }
 
+/// The proof that a call was approved, and where that is written down.
+#[derive(Debug, Clone)]
+pub(crate) struct Proof {
+    pub(crate) approved: Approved,
+    /// What the question is called.
+    pub(crate) id: String,
+    /// How often the call was sent, or sent on: a state is good for one turn.
+    pub(crate) turn: i64,
+    /// Whether limits have counted the call already.
+    pub(crate) counted: Counted,
+    due: Arc<Mutex<Option<Due>>>,
+}
+
+/// What is to be written down in the moment before a call is sent that was approved. As long as that is not done, the proof is of
+/// something that another may do at the same time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// What somebody has approved is used.
+    Use,
+    /// Who was asked and calls has said yes: it is approved, and used.
+    Approve,
+    /// What was used goes on at that turn.
+    GoOn(i64),
+}
+
+/// Whether limits have counted a call that is approved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Counted {
+    /// They count it as any other.
+    Not,
+    /// When it was found out how it stands with the approval.
+    Here,
+    /// When it came; since then its client was asked something.
+    Before,
+}
+
+impl Proof {
+    pub(crate) fn new((approved, id): (Approved, String), turn: i64, due: Due, counted: Counted) -> Self {
+        Self { approved, id, turn, counted, due: Arc::new(Mutex::new(Some(due))) }
+    }
+
+    /// The proof of a call that limits have counted, for when it is sent again.
+    pub(crate) fn counted_before(self) -> Self {
+        Self { counted: Counted::Before, ..self }
+    }
+
+    /// What is to be written down: once, for the first who asks.
+    pub(crate) fn take_due(&self) -> Option<Due> {
+        lock(&self.due).take()
+    }
+}
+
+/// What a call brings back that was given for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Carried {
+    /// Nothing.
+    Nothing,
+    /// The question of that name, which somebody is to answer first.
+    Question(String),
+    /// It was approved under that name, and sent so often.
+    Approved { id: String, turn: i64 },
+    /// It was sent, and is open.
+    Open,
+    /// Something else, which may be a server's own.
+    Other,
+}
+
 /// Makes states, and reads them.
 #[derive(Debug)]
 pub(crate) struct StateSeal {
@@ -143,6 +211,29 @@ impl StateSeal {
         self.seal.open(bond.bound(), now, state)
     }
 
+    /// What a call brings back.
+    ///
+    /// # Errors
+    /// When it cannot be read, or was given for other params.
+    pub(crate) fn carried(&self, call: &Call, bond: &Bond, now: SystemTime) -> Result<Carried, CallError> {
+        let retry = Retry::read(call.params())
+            .map_err(|fault| CallError::Reject(Reject::member("inputResponses", &fault)))?;
+        let Some(state) = &retry.state else { return Ok(Carried::Nothing) };
+        let payload = self.open(bond, now, state).ok().and_then(|payload| String::from_utf8(payload).ok());
+        let Some(payload) = payload else { return Ok(Carried::Other) };
+        let Ok(sealed) = Object::parse(&payload) else { return Ok(Carried::Other) };
+        let text = |of: &Object<'_>, name| of.string(name).ok().flatten().map(Cow::into_owned);
+        if let Some(id) = text(&sealed, "approval") {
+            return bond.is_of(&sealed).map(|()| Carried::Question(id));
+        }
+        if let Some(approved) = sealed.object("approved").ok().flatten() {
+            let turn = approved.get("turn").ok().flatten().and_then(json::integer);
+            let (Some(id), Some(turn)) = (text(&approved, "id"), turn) else { return Ok(Carried::Other) };
+            return bond.is_of(&sealed).map(|()| Carried::Approved { id, turn });
+        }
+        Ok(if text(&sealed, "call").is_some() { Carried::Open } else { Carried::Other })
+    }
+
     /// The call with the state that a process of this replica has given, if it comes with one that was bound.
     pub(crate) fn unbound(
         &self,
@@ -171,6 +262,8 @@ pub(crate) struct Binding {
     pub(crate) seals: Arc<StateSeal>,
     pub(crate) bond: Bond,
     pub(crate) clock: Arc<dyn Clock>,
+    /// That the call was approved, if it was: it need not be again when it goes on.
+    pub(crate) approved: Option<Proof>,
 }
 
 impl Edit for Binding {
@@ -181,7 +274,10 @@ impl Edit for Binding {
         patch: &mut Patch,
     ) -> Result<(), CallError> {
         let Some(own) = &input.state else { return Ok(()) };
-        let named = format!(r#""own":{own}{}"#, self.seals.at());
+        let approved = self.approved.as_ref().map(|Proof { id, turn, .. }| {
+            format!(r#","approved":{{"id":{},"turn":{turn}}}"#, json::quote(id))
+        });
+        let named = format!(r#""own":{own}{}{}"#, self.seals.at(), approved.unwrap_or_default());
         let state = json::quote(&self.seals.state(&self.bond, self.clock.now(), &named)?);
         let set = result.set("requestState", state.as_bytes(), offset, patch);
         set.map_err(|fault| CallError::Internal(fault.to_string()))

@@ -106,10 +106,10 @@ impl RouteTasks {
     }
 
     /// Runs a task for a client that cannot have one, and gives its result as the call's.
-    async fn run(&self, At { call, came, caller, target }: At<'_>) -> Result<Verdict, CallError> {
+    async fn run(&self, At { call, came, caller, target, approved }: At<'_>) -> Result<Verdict, CallError> {
         let place = self.tasks.waits.take().await?;
         let upstream = &target.member.upstream;
-        let mut answer = self.sender.send((call, came), caller, target).await?;
+        let mut answer = self.sender.send((call, came), caller, (target, approved)).await?;
         let within = upstream.plan().deadlines.call;
         let begun = async {
             loop {

@@ -7,6 +7,7 @@
 )]
 
 mod admin;
+mod approvals;
 mod ask;
 mod asking;
 mod batches;

@@ -18,7 +18,7 @@ use crate::ask;
 use crate::doors::{Door, Kind};
 use crate::stand::{Over, Running, Stand};
 
-fn limit(name: &str) -> LimitPlan {
+pub(crate) fn limit(name: &str) -> LimitPlan {
     LimitPlan {
         name: name.to_owned(),
         per: Vec::new(),
@@ -31,7 +31,7 @@ fn limit(name: &str) -> LimitPlan {
     }
 }
 
-fn rate(times: u32) -> Option<Rate> {
+pub(crate) fn rate(times: u32) -> Option<Rate> {
     Some(Rate { times, within: Duration::from_secs(60), burst: times })
 }
 

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use auth::definition::{Definition, Sort};
 use auth::{Action, Approved, Approver, Asked, Decide as _, Known, Refusal};
-use policy::Why;
+use policy::{RoutePolicies, Why};
 use proptest::prelude::*;
 
-use crate::stand::{Caller, Stand, anonymous, plan, read, tool, user};
+use crate::stand::{Caller, Stand, anonymous, plan, read, read_on, tool, user};
 
 const ASKS: &str = r#"@id("all") permit (principal, action, resource);
 @id("large") @approval("more than 100") @approvers("company/leads, user company/eve") @expires("1 h")
@@ -134,6 +134,31 @@ fn an_approval_is_for_the_very_call() {
     // What is forbidden stays so.
     let forbid = Stand::new(&format!("{ASKS} forbid (principal, action, resource);"));
     assert_eq!(decide(&forbid, &ann, large, (&pay(), Some(&proof))), Err(Refusal::Policy(None)));
+}
+
+/// Of another server, by another method, or on another route it is another call.
+#[test]
+fn an_approval_is_for_its_route_server_and_method() {
+    let text = r#"permit (principal, action, resource);
+        @id("all") @approval("x")
+        forbid (principal, action in [Mcp::Action::"call", Mcp::Action::"get"], resource);"#;
+    let ann = user("ann", &["staff"]);
+    let on = |route: &RoutePolicies, (server, method): (&str, &str), approved: Option<&Approved>| {
+        let server = server.into();
+        let sort = Some(if method == "tools/call" { Sort::Tool } else { Sort::Prompt });
+        let arguments = Some("{}");
+        let known = Known { claims: ann.claims.as_ref(), sort, arguments, approved, ..Known::default() };
+        route.decide(&ann.principal, &Action { method, upstream: &server, name: Some("pay"), known })
+    };
+    let route = |name| RoutePolicies(Arc::new(read_on(name, &plan(&[text])).unwrap()));
+    let (main, other) = (route("main"), route("other"));
+    let call = ("bank", "tools/call");
+    let proof = asked(on(&main, call, None)).approved();
+    assert_eq!(on(&main, call, Some(&proof)), Ok(()));
+    for (route, call) in [(&main, ("wiki", "tools/call")), (&main, ("bank", "prompts/get")), (&other, call)] {
+        let refused = on(route, call, Some(&proof));
+        assert!(matches!(refused, Err(Refusal::Approval(_))), "{call:?}: {refused:?}");
+    }
 }
 
 #[test]

@@ -46,6 +46,10 @@ pub(crate) fn plan(texts: &[&str]) -> PolicyPlan {
 }
 
 pub(crate) fn read(plan: &PolicyPlan) -> Result<Policies, Vec<PolicyFault>> {
+    read_on("main", plan)
+}
+
+pub(crate) fn read_on(route: &str, plan: &PolicyPlan) -> Result<Policies, Vec<PolicyFault>> {
     let globs = Globs::new(vec![Glob::new("delete_*").unwrap()]).unwrap();
     let bank = ServerFacts {
         name: "bank".to_owned(),
@@ -55,7 +59,7 @@ pub(crate) fn read(plan: &PolicyPlan) -> Result<Policies, Vec<PolicyFault>> {
     };
     let wiki = ServerFacts { name: "wiki".to_owned(), ..ServerFacts::default() };
     let issuers = [("https://id.example".to_owned(), "company".to_owned())];
-    Policies::new(plan, Ground { route: "main", servers: &[bank, wiki], issuers: &issuers }, Arc::new(Noon))
+    Policies::new(plan, Ground { route, servers: &[bank, wiki], issuers: &issuers }, Arc::new(Noon))
 }
 
 impl Stand {

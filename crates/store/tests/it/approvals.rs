@@ -17,6 +17,10 @@ on_both!(
     what_was_approved_goes_on_one_turn_at_a_time,
     only_so_many_are_open,
     they_are_listed_and_forgotten,
+    what_is_approved_and_over_is_good_for_nothing,
+    a_caller_takes_back_what_is_not_used,
+    who_was_asked_may_use_what_another_approved,
+    what_somebody_else_denied_outlives_what_its_caller_takes_back,
 );
 
 fn question(id: &str, binding: &str) -> Question {
@@ -72,13 +76,14 @@ async fn what_was_approved_is_used_by_one(stand: &Stand) {
     assert_eq!(theirs.approval_of("b").await.unwrap(), None);
     // The same again is another question.
     assert!(ours.ask_approval(&question("2", "b")).await.unwrap());
-    let using = (0..4).map(|_| async { ours.approve_and_use("2", "b", "ann").await.unwrap() });
+    let using = (0..4).map(|_| async { ours.approve_and_use("2", "b", "ann").await.unwrap().is_some() });
     assert_eq!(join_all(using).await.into_iter().filter(|used| *used).count(), 1);
     // What was denied is no more.
     assert!(ours.ask_approval(&question("3", "b")).await.unwrap());
     assert!(ours.decide_approval("3", false, "bob").await.unwrap());
     assert!(
-        !ours.use_approval("3", "b").await.unwrap() && !ours.approve_and_use("3", "b", "ann").await.unwrap()
+        !ours.use_approval("3", "b").await.unwrap()
+            && ours.approve_and_use("3", "b", "ann").await.unwrap().is_none()
     );
     assert_eq!(ours.approval_of("b").await.unwrap().unwrap().standing, Standing::Denied);
 }
@@ -105,16 +110,22 @@ async fn what_is_over_makes_way(stand: &Stand) {
     assert_eq!(store.approval("1").await.unwrap().unwrap().standing, Standing::Expired);
     assert_eq!(store.approval_of("b").await.unwrap(), None);
     assert!(!store.decide_approval("1", true, "bob").await.unwrap(), "too late");
-    assert!(!store.approve_and_use("1", "b", "ann").await.unwrap(), "too late");
-    assert!(store.ask_approval(&question("2", "b")).await.unwrap());
-    assert_eq!(store.approval_of("b").await.unwrap().unwrap().question.id, "2");
+    assert_eq!(store.approve_and_use("1", "b", "ann").await.unwrap(), None, "too late");
+    let other = Question {
+        whose: ("https://other".to_owned(), "nan".to_owned()),
+        reason: "c".to_owned(),
+        approvers: "[[]]".to_owned(),
+        ..question("2", "b")
+    };
+    assert!(store.ask_approval(&other).await.unwrap());
+    assert_eq!(store.approval_of("b").await.unwrap().unwrap().question, other, "nothing is left of it");
 }
 
 async fn what_was_approved_goes_on_one_turn_at_a_time(stand: &Stand) {
     let store = stand.open().await;
     assert!(store.ask_approval(&question("1", "b")).await.unwrap());
     assert!(!store.go_on_approved("1", "b", 0).await.unwrap(), "it has not begun");
-    assert!(store.approve_and_use("1", "b", "ann").await.unwrap());
+    assert!(store.approve_and_use("1", "b", "ann").await.unwrap().is_some());
     let going = (0..4).map(|_| async { store.go_on_approved("1", "b", 1).await.unwrap() });
     assert_eq!(join_all(going).await.into_iter().filter(|gone| *gone).count(), 1);
     assert!(
@@ -140,7 +151,7 @@ async fn they_are_listed_and_forgotten(stand: &Stand) {
     let store = stand.open().await;
     assert!(store.ask_approval(&question("1", "a")).await.unwrap());
     assert!(store.ask_approval(&question("2", "b")).await.unwrap());
-    assert!(store.approve_and_use("1", "a", "ann").await.unwrap());
+    assert!(store.approve_and_use("1", "a", "ann").await.unwrap().is_some());
     let ids = async |all| {
         let mut ids: Vec<_> =
             store.approvals(all).await.unwrap().into_iter().map(|one| one.question.id).collect();
@@ -158,4 +169,75 @@ async fn they_are_listed_and_forgotten(stand: &Stand) {
     }
     assert_eq!(store.approvals(true).await.unwrap().len(), 501, "those that are over, and the open one");
     assert_eq!(ids(false).await, ["2"]);
+}
+
+/// How long what is short lasts.
+const SHORT: Duration = Duration::from_millis(300);
+
+async fn what_is_approved_and_over_is_good_for_nothing(stand: &Stand) {
+    let store = stand.open().await;
+    let mut tries = 0;
+    let id = loop {
+        let id = format!("try {tries}");
+        store.ask_approval(&Question { lasts: SHORT, ..question(&id, "b") }).await.unwrap();
+        // Where everything is slow it may be over before.
+        if store.decide_approval(&id, true, "bob").await.unwrap() {
+            break id;
+        }
+        tries += 1;
+    };
+    let standing = async || store.approval(&id).await.unwrap().unwrap().standing;
+    while standing().await == Standing::Approved {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(standing().await, Standing::Expired);
+    assert!(!store.use_approval(&id, "b").await.unwrap(), "too late");
+    assert_eq!(store.approve_and_use(&id, "b", "ann").await.unwrap(), None, "too late");
+    assert!(!store.take_back_approval(&id, "ann").await.unwrap(), "there is nothing to take back");
+    assert_eq!(store.approval_of("b").await.unwrap(), None);
+    assert!(store.ask_approval(&question("2", "b")).await.unwrap(), "it makes way");
+}
+
+async fn a_caller_takes_back_what_is_not_used(stand: &Stand) {
+    let store = stand.open().await;
+    for (id, is_approved) in [("1", false), ("2", true)] {
+        assert!(store.ask_approval(&question(id, id)).await.unwrap());
+        assert!(!is_approved || store.decide_approval(id, true, "bob").await.unwrap());
+        assert!(!store.take_back_approval(id, "eve").await.unwrap(), "it is not hers");
+        assert!(store.take_back_approval(id, "ann").await.unwrap());
+        let found = store.approval(id).await.unwrap().unwrap();
+        assert_eq!((found.standing, found.decided_by.as_str()), (Standing::Denied, "ann"));
+        assert!(!store.use_approval(id, id).await.unwrap());
+    }
+    assert!(store.ask_approval(&question("3", "3")).await.unwrap());
+    assert!(store.approve_and_use("3", "3", "ann").await.unwrap().is_some());
+    assert!(!store.take_back_approval("3", "ann").await.unwrap(), "it is used");
+}
+
+async fn who_was_asked_may_use_what_another_approved(stand: &Stand) {
+    let store = stand.open().await;
+    assert!(store.ask_approval(&question("1", "b")).await.unwrap());
+    assert!(store.decide_approval("1", true, "operator").await.unwrap());
+    assert_eq!(store.approve_and_use("1", "b", "ann").await.unwrap().as_deref(), Some("operator"));
+    assert_eq!(store.approve_and_use("1", "b", "ann").await.unwrap(), None, "once");
+    let found = store.approval("1").await.unwrap().unwrap();
+    assert_eq!((found.standing, found.decided_by.as_str()), (Standing::Used, "operator"));
+    assert!(store.ask_approval(&question("2", "b")).await.unwrap());
+    assert_eq!(store.approve_and_use("2", "b", "ann").await.unwrap().as_deref(), Some("ann"));
+}
+
+async fn what_somebody_else_denied_outlives_what_its_caller_takes_back(stand: &Stand) {
+    let store = stand.open().await;
+    assert!(store.ask_approval(&question("denied", "b")).await.unwrap());
+    assert!(store.decide_approval("denied", false, "bob").await.unwrap());
+    assert!(store.ask_approval(&question("used", "u")).await.unwrap());
+    assert!(store.approve_and_use("used", "u", "ann").await.unwrap().is_some());
+    for n in 0..510 {
+        let id = format!("n{n:03}");
+        assert!(store.ask_approval(&question(&id, &id)).await.unwrap());
+        assert!(store.take_back_approval(&id, "ann").await.unwrap());
+    }
+    assert_eq!(store.approvals(true).await.unwrap().len(), 502, "it is bounded all the same");
+    assert_eq!(store.approval_of("b").await.unwrap().unwrap().standing, Standing::Denied);
+    assert!(store.go_on_approved("used", "u", 1).await.unwrap(), "a call may go on with it");
 }
