@@ -1,6 +1,6 @@
 //! The pins of one server, as the data plane asks for them.
 //!
-//! Whatever is looked at once is a copy of a moment ([`State`]). It is changed by whoever looks at lists (what was seen), by a reload
+//! Whatever is looked at once is a copy of a moment (`State`). It is changed by whoever looks at lists (what was seen), by a reload
 //! (the lock file, the rule) and by what other processes put into the store.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
