@@ -22,7 +22,7 @@ pub fn write(lists: &[Vec<Approver>]) -> String {
     format!("[{}]", lists.iter().map(list).collect::<Vec<_>>().join(","))
 }
 
-/// What [`write`] has written. What cannot be read names nobody, so that nobody may answer.
+/// What [`write()`] has written. What cannot be read names nobody, so that nobody may answer.
 #[must_use]
 pub fn read(text: &str) -> Vec<Vec<Approver>> {
     let one = |text: &str| -> Result<Option<Approver>, JsonFault> {
