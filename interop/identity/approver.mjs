@@ -86,5 +86,6 @@ try {
   socket.close();
   browser.kill();
   await new Promise((resolve) => browser.once('exit', resolve));
-  rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
+  // Its children write there for a moment longer.
+  rmSync(profile, { recursive: true, force: true, maxRetries: 25 });
 }
