@@ -14,6 +14,8 @@ const profile = mkdtempSync(join(tmpdir(), 'approver-'));
 const flags = ['--headless=new', '--no-sandbox', '--disable-gpu', '--remote-debugging-port=0', '--window-size=900,1000'];
 const browser = spawn(process.env.CHROMIUM ?? 'chromium', [...flags, `--user-data-dir=${profile}`, 'about:blank'], {
   stdio: ['ignore', 'ignore', 'pipe'],
+  // A group of its own, so that its children end with it.
+  detached: true,
 });
 
 /** Where it listens for us. */
@@ -84,8 +86,19 @@ try {
   console.log(JSON.stringify({ pages, complaints, error: String(error) }));
 } finally {
   socket.close();
-  browser.kill();
-  await new Promise((resolve) => browser.once('exit', resolve));
-  // Its children write there for a moment longer.
-  rmSync(profile, { recursive: true, force: true, maxRetries: 25 });
+  const ended = new Promise((resolve) => browser.once('exit', resolve));
+  process.kill(-browser.pid, 'SIGKILL');
+  await ended;
+  await removed(profile);
+}
+
+/** Removes the profile, to which children that are ending may still write: what came meanwhile is looked for again each time. */
+async function removed(folder) {
+  for (let tries = 0; tries < 50; tries++) {
+    try {
+      return rmSync(folder, { recursive: true, force: true });
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
 }
