@@ -31,58 +31,67 @@ pub fn define_as(entry: &str, written: Option<Arc<str>>) -> Definition {
 }
 
 /// So deep what a server says is looked at; what lies deeper counts as it is written.
-const DEEPEST: usize = 128;
+pub const DEEPEST: usize = 128;
 
-/// Stands for a definition, however its members are ordered and its text is spaced.
+/// Stands for a definition: SHA-256 of its one text ([`canonical`]).
 #[must_use]
 pub fn digest(entry: &str) -> Arc<str> {
-    let mut text = String::with_capacity(entry.len());
-    write(entry.trim(), &mut text, 0);
-    format!("sha256:{}", Digest::of([text])).into()
+    format!("sha256:{}", Digest::of([canonical(entry)])).into()
 }
 
-/// The value with its members in the order of their names, and its texts in one spelling.
+/// The one text of a definition, however its members are ordered and its text is spaced: in one line, members in the order of their
+/// names, texts in one spelling, numbers as they came. Of members that stand twice, the order counts.
+#[must_use]
+pub fn canonical(entry: &str) -> String {
+    let mut text = String::with_capacity(entry.len());
+    write(entry.trim(), &mut text, 0);
+    text
+}
+
 fn write(value: &str, text: &mut String, depth: usize) {
-    let kind = json::Kind::of(value);
-    match kind {
+    match json::Kind::of(value) {
         json::Kind::Object if depth < DEEPEST => {
             let Ok(object) = Object::parse(value) else { return text.push_str(value) };
             let mut members: Vec<_> = object.iter().collect();
             members.sort_by(|one, other| one.name.cmp(&other.name));
             text.push('{');
-            for member in members {
+            for (place, member) in members.into_iter().enumerate() {
+                separate(text, place);
                 text.push_str(&json::quote(&member.name));
                 text.push(':');
                 write(member.value, text, depth + 1);
-                text.push(',');
             }
             text.push('}');
         }
         json::Kind::Array if depth < DEEPEST => {
             let Ok(elements) = json::array(value) else { return text.push_str(value) };
             text.push('[');
-            for element in elements {
+            for (place, element) in elements.into_iter().enumerate() {
+                separate(text, place);
                 write(element, text, depth + 1);
-                text.push(',');
             }
             text.push(']');
         }
         json::Kind::String => match json::string(value) {
             Ok(plain) => text.push_str(&json::quote(&plain)),
-            Err(_lone_surrogate) => text.push_str(&spell(value, json::quote)),
+            Err(_lone_surrogate) => text.push_str(&spell(value)),
         },
         _ => text.push_str(value),
     }
 }
 
-/// A JSON string that is no Unicode text, since half a character stands in it, in one spelling: what is text is quoted by `quote`, and
-/// the halves are escapes.
-#[must_use]
-pub fn spell(string: &str, quote: impl Fn(&str) -> String) -> String {
+fn separate(text: &mut String, place: usize) {
+    if place > 0 {
+        text.push(',');
+    }
+}
+
+/// A JSON string that is no Unicode text, since half a character stands in it, in one spelling: the halves are escapes.
+fn spell(string: &str) -> String {
     let mut spelled = String::with_capacity(string.len());
     let mut plain = String::new();
     let flush = |plain: &mut String, spelled: &mut String| {
-        let quoted = quote(plain);
+        let quoted = json::quote(plain);
         spelled.push_str(quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default());
         plain.clear();
     };

@@ -26,6 +26,7 @@ pub mod masks;
 pub mod metrics;
 pub mod moment;
 pub mod names;
+pub mod nearest;
 pub mod owned_task;
 pub mod pin;
 pub mod plan;

@@ -238,7 +238,7 @@ impl Client {
         if absent && let Some(why) = self.why_down(name) {
             return Fault::Down(why);
         }
-        let details = error.data.map(|data| format!("\ndata: {}", crate::show::pretty::pretty(data, 0)));
+        let details = error.data.map(|data| format!("\ndata: {}", mcp::json::laid_out(data, 0)));
         let text = self.without_name(error.message.into_owned());
         let text = format!("{text} ({}){}", error.code, details.unwrap_or_default());
         match reason.as_deref() {

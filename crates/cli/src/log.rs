@@ -92,7 +92,7 @@ fn filter_of(filter: &str) -> Result<EnvFilter, Fault> {
         part.is_empty() || LEVELS.iter().chain(MODULES).any(|known| known.eq_ignore_ascii_case(part))
     };
     if let Some(word) = bare.into_iter().find(|part| !is_known(part)) {
-        let meant = config::nearest(word, LEVELS.iter().copied());
+        let meant = base::nearest::nearest(word, LEVELS.iter().copied());
         let meant = meant.map(|meant| format!("; did you mean {meant:?}?")).unwrap_or_default();
         return Err(Fault::usage(format!("{word:?} is no level of the log{meant}"))
             .hint("off, error, warn, info, debug or trace; of one module, such as gateway=debug"));

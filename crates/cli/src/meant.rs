@@ -14,7 +14,7 @@ pub(crate) fn instead(written: &str, names: &[&str], there_are: &str) -> String 
     if !prefixed.is_empty() {
         return format!("did you mean {}?", prefixed.join(" or "));
     }
-    if let Some(meant) = config::nearest(written, names.iter().copied()) {
+    if let Some(meant) = base::nearest::nearest(written, names.iter().copied()) {
         return format!("did you mean {meant:?}?");
     }
     let more = if names.len() > MOST_NAMES { ", …" } else { "" };

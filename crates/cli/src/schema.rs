@@ -27,7 +27,7 @@ pub(crate) fn faults(schema: &Object<'_>, arguments: &Object<'_>) -> Vec<String>
         match property(name) {
             Some(shape) => faults.extend(fault_of(name, argument.value, &shape)),
             None if is_closed && !known.iter().any(|known| known == name) => {
-                let meant = config::nearest(name, known.iter().map(AsRef::as_ref));
+                let meant = base::nearest::nearest(name, known.iter().map(AsRef::as_ref));
                 let meant = meant.map(|meant| format!("; did you mean {meant:?}?")).unwrap_or_default();
                 faults.push(format!("{name:?} is none of its arguments{meant}"));
             }
@@ -43,7 +43,8 @@ pub(crate) fn strange(schema: &Object<'_>, arguments: &Object<'_>) -> Vec<(Strin
     let known: Vec<_> = properties.iter().flat_map(Object::iter).map(|member| member.name).collect();
     let of = |argument: json::Member<'_>| {
         let is_known = known.contains(&argument.name);
-        let meant = config::nearest(&argument.name, known.iter().map(AsRef::as_ref)).filter(|_| !is_known)?;
+        let meant =
+            base::nearest::nearest(&argument.name, known.iter().map(AsRef::as_ref)).filter(|_| !is_known)?;
         // One that was given, too, was not meant.
         (!has(arguments, meant)).then(|| (argument.name.to_string(), meant.to_owned()))
     };

@@ -14,10 +14,7 @@ use crate::print;
 
 pub(crate) mod entries;
 mod lossy;
-pub(crate) mod pretty;
 pub(crate) mod wire;
-
-use pretty::pretty;
 
 /// What to do with results.
 #[derive(Debug, clap::Args)]
@@ -66,7 +63,7 @@ impl Shown {
         }
         let structured = result.get("structuredContent").ok().flatten();
         if let Some(structured) = structured.filter(|_| !has_text) {
-            self.line(&pretty(structured, 0));
+            self.line(&mcp::json::laid_out(structured, 0));
         }
     }
 
@@ -115,7 +112,7 @@ impl Shown {
                     None => self.blob(&resource, "blob", &uri),
                 }
             }
-            _ => self.line(&pretty(block.text(), 0)),
+            _ => self.line(&mcp::json::laid_out(block.text(), 0)),
         }
     }
 

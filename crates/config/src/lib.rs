@@ -27,7 +27,6 @@ mod value;
 
 pub use convert::Converted;
 pub use diagnostic::{Diagnostic, Severity};
-pub use findings::nearest;
 pub use load::{Loaded, convert, load, load_text, load_text_with, load_with};
 pub use outside::{Environment, Inherit};
 pub use schema::{reference, schema};

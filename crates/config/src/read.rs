@@ -2,7 +2,9 @@
 
 use schemars::JsonSchema;
 
-use crate::findings::{Findings, nearest, quoted};
+use base::nearest::nearest;
+
+use crate::findings::{Findings, quoted};
 use crate::node::{At, Node, Span, Value};
 
 /// Can be read from a node.

@@ -12,6 +12,7 @@ use memchr::memchr2;
 use self::scan::Scanner;
 
 mod fault;
+mod layout;
 mod object;
 mod outline;
 mod patch;
@@ -19,6 +20,7 @@ mod scan;
 mod spelling;
 mod walk;
 
+pub use self::layout::laid_out;
 pub use self::object::{Member, Object};
 pub(crate) use self::outline::Outline;
 pub use self::patch::{LONG, Patch};

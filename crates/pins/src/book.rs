@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use base::define::digest;
+use base::define::{self, digest};
 use mcp::json::{self, Object};
 use mcp::method::Kind;
 
@@ -17,7 +17,7 @@ use crate::words;
 pub struct PinnedDefinition {
     /// Stands for it: `sha256:` and 64 hexadecimal digits ([`base::define::digest`]).
     pub digest: Arc<str>,
-    /// The definition, a JSON object in one line ([`canonical::compact`]); nothing where it was too much to keep.
+    /// The definition, a JSON object in one line ([`base::define::canonical`]); nothing where it was too much to keep.
     pub text: Arc<str>,
 }
 
@@ -25,7 +25,7 @@ impl PinnedDefinition {
     /// The pin of an entry of a server's list, as it came.
     #[must_use]
     pub fn of(entry: &str) -> Self {
-        Self { digest: digest(entry), text: canonical::compact(entry).into() }
+        Self { digest: digest(entry), text: define::canonical(entry).into() }
     }
 
     /// What is known by its digest alone, since it was too much to keep.

@@ -1,30 +1,15 @@
-//! One text for one definition: members in the order of their names, texts in one spelling, numbers as they came. The same
-//! order as that of the digest ([`base::define::digest`]).
+//! Definitions as people read and compare them, and what of them can be.
 
-use base::define::spell;
+use base::define::{self, DEEPEST};
 use mcp::json::{self, Kind, Object};
 
-use crate::hidden::{escaped, visible};
+use crate::hidden::escaped;
 
-/// So deep a definition is looked at, as for its digest; what lies deeper stays as it is written.
-const DEEPEST: usize = 128;
-
-/// The definition in one line.
-#[must_use]
-pub fn compact(definition: &str) -> String {
-    let mut text = String::with_capacity(definition.len());
-    write(definition.trim(), &mut text, 0, None);
-    text
-}
-
-/// The definition as people read and compare it: a member a line, two spaces for each level from `level` on. What cannot be
-/// seen is escaped.
+/// The definition ([`define::canonical`]) with a member a line, two spaces for each level from `level` on. What cannot be seen is
+/// escaped.
 #[must_use]
 pub fn pretty(definition: &str, level: usize) -> String {
-    let mut text = String::with_capacity(2 * definition.len());
-    write(definition.trim(), &mut text, 0, Some(level));
-    // What lies deeper, or cannot be read, is as it was written until here.
-    escaped(text)
+    escaped(json::laid_out(&define::canonical(definition), level))
 }
 
 /// How deep a value goes: 0 of what has no parts. Nothing if a part of it cannot be read, or if it goes deeper than `most`.
@@ -60,72 +45,9 @@ fn repeats(value: &str, most: usize) -> bool {
     }
 }
 
-fn write(value: &str, text: &mut String, depth: usize, level: Option<usize>) {
-    let inner = level.map(|level| level + 1);
-    let kind = Kind::of(value);
-    match kind {
-        Kind::Object if depth < DEEPEST => {
-            let Ok(object) = Object::parse(value) else { return text.push_str(value) };
-            let mut members: Vec<_> = object.iter().collect();
-            // Of members that stand twice, the order counts.
-            members.sort_by(|one, other| one.name.cmp(&other.name));
-            let is_empty = members.is_empty();
-            text.push('{');
-            for (place, member) in members.into_iter().enumerate() {
-                separate(text, place, inner);
-                text.push_str(&quoted(&member.name, level));
-                text.push_str(if level.is_some() { ": " } else { ":" });
-                write(member.value, text, depth + 1, inner);
-            }
-            close(text, '}', is_empty, level);
-        }
-        Kind::Array if depth < DEEPEST => {
-            let Ok(elements) = json::array(value) else { return text.push_str(value) };
-            let is_empty = elements.is_empty();
-            text.push('[');
-            for (place, element) in elements.into_iter().enumerate() {
-                separate(text, place, inner);
-                write(element, text, depth + 1, inner);
-            }
-            close(text, ']', is_empty, level);
-        }
-        Kind::String => match json::string(value) {
-            Ok(plain) => text.push_str(&quoted(&plain, level)),
-            Err(_lone_surrogate) if level.is_some() => text.push_str(&spell(value, visible)),
-            Err(_lone_surrogate) => text.push_str(&spell(value, json::quote)),
-        },
-        _ => text.push_str(value),
-    }
-}
-
-fn quoted(text: &str, level: Option<usize>) -> String {
-    if level.is_some() { visible(text) } else { json::quote(text) }
-}
-
-fn separate(text: &mut String, place: usize, level: Option<usize>) {
-    if place > 0 {
-        text.push(',');
-    }
-    new_line(text, level);
-}
-
-fn close(text: &mut String, bracket: char, is_empty: bool, level: Option<usize>) {
-    if !is_empty {
-        new_line(text, level);
-    }
-    text.push(bracket);
-}
-
-fn new_line(text: &mut String, level: Option<usize>) {
-    if let Some(level) = level {
-        text.push('\n');
-        text.extend(std::iter::repeat_n("  ", level));
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use base::define::digest;
+    use base::define::{canonical, digest};
     use proptest::prelude::*;
 
     use super::*;
@@ -133,7 +55,7 @@ mod tests {
     #[test]
     fn a_definition_is_written_in_one_way() {
         let text = r#" {"name" : "a\u0062","n":[1.0,  2e70,{}],"b":{"z":null,"a":true}} "#;
-        assert_eq!(compact(text), r#"{"b":{"a":true,"z":null},"n":[1.0,2e70,{}],"name":"ab"}"#);
+        assert_eq!(canonical(text), r#"{"b":{"a":true,"z":null},"n":[1.0,2e70,{}],"name":"ab"}"#);
         assert_eq!(
             pretty(r#"{"b":[],"a":[1,{"c":"x"}]}"#, 1),
             "{\n    \"a\": [\n      1,\n      {\n        \"c\": \"x\"\n      }\n    ],\n    \"b\": []\n  }"
@@ -188,9 +110,9 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_kept_has_the_digest_of_what_came(text in value()) {
-            prop_assert_eq!(digest(&compact(&text)), digest(&text));
+            prop_assert_eq!(digest(&canonical(&text)), digest(&text));
             prop_assert_eq!(digest(&pretty(&text, 2)), digest(&text));
-            prop_assert_eq!(compact(&pretty(&text, 0)), compact(&text));
+            prop_assert_eq!(canonical(&pretty(&text, 0)), canonical(&text));
         }
     }
 }

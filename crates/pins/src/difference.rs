@@ -1,12 +1,12 @@
 //! What differs between two definitions, for people: member by member, and in texts word by word.
 
+use base::define;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use mcp::json::{self, Kind, Object};
 use similar::{ChangeTag, DiffTag, TextDiff};
 
-use crate::canonical;
 use crate::hidden::visible;
 
 /// So deep a definition is taken apart.
@@ -53,7 +53,7 @@ pub fn differences(before: &str, after: &str) -> Vec<Difference> {
 }
 
 fn compare(place: &str, (before, after): (&str, &str), depth: usize, all: &mut Vec<Difference>) {
-    if canonical::compact(before) == canonical::compact(after) {
+    if define::canonical(before) == define::canonical(after) {
         return;
     }
     match (Object::parse(before), Object::parse(after)) {
@@ -99,8 +99,8 @@ pub(crate) fn cut(place: String) -> String {
 fn difference(place: &str, before: Option<&str>, after: Option<&str>) -> Difference {
     Difference {
         place: place.to_owned(),
-        before: before.map(canonical::compact),
-        after: after.map(canonical::compact),
+        before: before.map(define::canonical),
+        after: after.map(define::canonical),
     }
 }
 

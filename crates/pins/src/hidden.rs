@@ -31,13 +31,9 @@ pub(crate) fn is_hidden(c: char) -> bool {
     is_invisible(c) || is_bidirectional(c)
 }
 
-/// Whether a character cannot be seen: controls, joiners, fillers, variations, tags.
+/// Whether a character cannot be seen: controls, joiners, fillers, variations, tags. Line breaks and tabs can.
 pub(crate) fn is_invisible(c: char) -> bool {
-    matches!(c,
-        '\u{0}'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{ad}' | '\u{34f}'
-        | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200d}'
-        | '\u{2028}' | '\u{2029}' | '\u{2060}'..='\u{2065}' | '\u{206a}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}'
-        | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+    base::visible::is_hidden(c) && !is_bidirectional(c) && !matches!(c, '\t' | '\n' | '\r')
 }
 
 /// Whether a character turns the direction of what is read.

@@ -3,6 +3,7 @@
 //! Whatever is looked at once is a copy of a moment (`State`). It is changed by whoever looks at lists (what was seen), by a reload
 //! (the lock file, the rule) and by what other processes put into the store.
 
+use base::define;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,7 +23,6 @@ use tokio::time::Instant;
 
 use crate::alike::{self, Others};
 use crate::book::{Book, PinnedDefinition, can_be_kept, can_be_pinned};
-use crate::canonical;
 use crate::checks::{self, Finding};
 use crate::hidden::visible;
 use crate::waiting::{AllSeen, Seen, Why, said};
@@ -304,7 +304,7 @@ impl ServerPins {
             return;
         }
         let definition = if can_be_pinned(name, entry) {
-            PinnedDefinition { digest: Arc::clone(digest), text: canonical::compact(entry).into() }
+            PinnedDefinition { digest: Arc::clone(digest), text: define::canonical(entry).into() }
         } else {
             PinnedDefinition::unkept(digest)
         };
@@ -339,7 +339,7 @@ impl ServerPins {
             return state.held(None, said_of(&Why::Odd, &found));
         }
         let of = first.kinds.entry(kind).or_default();
-        let pin = PinnedDefinition { digest: Arc::clone(digest), text: canonical::compact(entry).into() };
+        let pin = PinnedDefinition { digest: Arc::clone(digest), text: define::canonical(entry).into() };
         if of.add(name, pin) {
             Pinned::Same
         } else {

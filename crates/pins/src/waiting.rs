@@ -1,6 +1,7 @@
 //! What was seen of a server and is not pinned. It is not forgotten when the server shows the pinned thing again: a server that
 //! shows one thing to some sessions and another one to others is not to be believed by either.
 
+use base::define;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
@@ -10,7 +11,6 @@ use mcp::method::Kind;
 use store::pins::{MOST_TEXT, MOST_WAITING, StoredWaiting};
 
 use crate::book::{Book, PinnedDefinition};
-use crate::canonical;
 use crate::hidden::visible;
 use crate::words;
 
@@ -131,7 +131,7 @@ fn name_of(key: &str) -> String {
 /// Stands for what a thing says to a model, without its name; of what says nothing nothing.
 pub(crate) fn said(kind: Kind, entry: &str) -> Option<Digest> {
     let object = Object::parse(entry.trim()).ok()?;
-    let part = |name: &str| object.get(name).ok().flatten().map(canonical::compact).unwrap_or_default();
+    let part = |name: &str| object.get(name).ok().flatten().map(define::canonical).unwrap_or_default();
     let parts = ["description", "inputSchema", "outputSchema", "arguments"].map(part);
     let says = parts.first().is_some_and(|description| description.len() > 2);
     says.then(|| Digest::of(parts.iter().map(String::as_str).chain([words::one(kind)])))

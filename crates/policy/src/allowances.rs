@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use auth::Allowance;
+use base::nearest::nearest;
 use base::plan::limit::Rate;
 
 use crate::rule::{Deed, Rule};
@@ -12,6 +13,11 @@ pub(crate) const NAME: &str = "limit";
 
 /// What is wrong with the limit of a policy, if anything is.
 pub(crate) fn fault(rule: &Rule) -> Option<(String, String)> {
+    // One that is misspelt would limit nothing.
+    let misspelt = |name: &&str| *name != NAME && nearest(name, [NAME]).is_some();
+    if let Some(name) = rule.policy.annotations().map(|(name, _)| name).find(misspelt) {
+        return Some((format!("@{name} says nothing"), "write @limit(\"60/min\")".to_owned()));
+    }
     let text = rule.policy.annotation(NAME)?;
     if !rule.permits {
         let text = format!("@limit({text:?}) stands on a forbid, and what is forbidden has no rate");

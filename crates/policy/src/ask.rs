@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use base::nearest::nearest;
 use cedar_policy::Policy;
 
 /// How long a question is open, and what was approved is good, if the policy does not say.
@@ -16,6 +17,7 @@ const MOST_APPROVERS: usize = 32;
 const APPROVAL: &str = "approval";
 const APPROVERS: &str = "approvers";
 const EXPIRES: &str = "expires";
+const WORDS: [&str; 3] = [APPROVAL, APPROVERS, EXPIRES];
 
 /// That a policy asks for an approval.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +57,7 @@ pub(crate) fn read(policy: &Policy, can_be_asked: bool) -> Result<Option<AskRule
         |annotation: &str, text: String, help| AskFault { annotation: annotation.to_owned(), text, help };
     for (name, _) in policy.annotations() {
         // One that is misspelt would permit what it was to ask about.
-        if let Some(meant) = [APPROVAL, APPROVERS, EXPIRES].into_iter().find(|word| is_near(name, word)) {
+        if let Some(meant) = nearest(name, WORDS).filter(|meant| *meant != name) {
             return Err(fault(name, format!("@{name} says nothing"), HELP[usize::from(meant != APPROVAL)]));
         }
     }
@@ -129,27 +131,6 @@ fn time(text: &str) -> Option<Duration> {
         _ => return None,
     };
     Some(Duration::from_secs(number.parse::<u64>().ok()?.checked_mul(seconds)?))
-}
-
-/// Whether a name is not the word, and was meant to be by all appearances.
-fn is_near(name: &str, word: &str) -> bool {
-    if [APPROVAL, APPROVERS, EXPIRES].contains(&name) || name.len().abs_diff(word.len()) > 2 {
-        return false;
-    }
-    let (name, word): (Vec<char>, Vec<char>) =
-        (name.to_lowercase().chars().collect(), word.chars().collect());
-    let mut before: Vec<usize> = (0..=word.len()).collect();
-    for (at, c) in name.iter().enumerate() {
-        let mut row = vec![at + 1];
-        for (other, w) in word.iter().enumerate() {
-            let changed = before.get(other).copied().unwrap_or_default() + usize::from(c != w);
-            let added = row.last().copied().unwrap_or_default() + 1;
-            let left = before.get(other + 1).copied().unwrap_or_default() + 1;
-            row.push(changed.min(added).min(left));
-        }
-        before = row;
-    }
-    before.last().is_some_and(|distance| *distance <= 2)
 }
 
 #[cfg(test)]

@@ -3,7 +3,9 @@
 use super::client::Client;
 use super::env_file;
 use crate::file::{Selection, Texts, Transport, Upstream};
-use crate::findings::{Findings, nearest};
+use base::nearest::nearest;
+
+use crate::findings::Findings;
 use crate::node::{At, Member, Node, Span, Value};
 use crate::outside::{self, Outside};
 use crate::read::{self, Entries, Entry, Read};

@@ -10,7 +10,9 @@ use base::plan::policy::{self, PolicyPlan, PolicySource, ServerFacts};
 use super::Lowering;
 use super::route::entries;
 use crate::file::{self, Config};
-use crate::findings::{nearest, quoted};
+use base::nearest::nearest;
+
+use crate::findings::quoted;
 use crate::node::{At, Span};
 use crate::outside;
 use crate::read::Entry;

@@ -8,7 +8,9 @@ use super::identity::texts;
 use super::upstream::Upstream;
 use super::{JSON_DEPTHS, Lowering, listener};
 use crate::file::{self, Config};
-use crate::findings::{nearest, quoted};
+use base::nearest::nearest;
+
+use crate::findings::quoted;
 use crate::node::{At, NOWHERE, Span};
 use crate::read::{Entries, Entry};
 

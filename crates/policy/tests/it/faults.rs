@@ -83,7 +83,9 @@ fn a_limit_is_a_rate_and_stands_on_a_permit() {
         "@id(\"b\") @limit(\"5/s\") forbid (principal, action, resource);",
         "@id(\"c\") @limit(\"0/s\") permit (principal, action, resource);",
         "@id(\"d\") @limit(\"1/s\") permit (principal, action == Mcp::Action::\"subscribe\", resource);",
+        "@id(\"e\") @limits(\"5/s\") permit (principal, action, resource);",
     ]);
+    assert!(text.contains("p4.cedar: e: @limits says nothing (write @limit"), "{text}");
     assert!(text.contains("p0.cedar: a: @limit(\"many\") is no rate (write @limit(\"60/min\")"), "{text}");
     assert!(text.contains("p1.cedar: b: @limit(\"5/s\") stands on a forbid"), "{text}");
     assert!(text.contains("p2.cedar: c: @limit(\"0/s\") is no rate"), "{text}");
