@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn half_a_character_is_spelled_in_one_way() {
-        assert_eq!(spell(r#""a\uD800\n\u0062\/\ud83d\ude00""#, json::quote), "\"a\\ud800\\nb/\u{1f600}\"");
+        assert_eq!(spell(r#""a\uD800\n\u0062\/\ud83d\ude00""#), "\"a\\ud800\\nb/\u{1f600}\"");
         assert_eq!(digest(r#"{"a":"\ud800\u0062"}"#), digest(r#"{"a":"\uD800b"}"#));
         assert_ne!(digest(r#"{"a":"\ud800"}"#), digest(r#"{"a":"\ud801"}"#));
     }

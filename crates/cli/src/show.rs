@@ -63,7 +63,7 @@ impl Shown {
         }
         let structured = result.get("structuredContent").ok().flatten();
         if let Some(structured) = structured.filter(|_| !has_text) {
-            self.line(&mcp::json::laid_out(structured, 0));
+            self.line(&json::laid_out(structured, 0));
         }
     }
 
@@ -112,7 +112,7 @@ impl Shown {
                     None => self.blob(&resource, "blob", &uri),
                 }
             }
-            _ => self.line(&mcp::json::laid_out(block.text(), 0)),
+            _ => self.line(&json::laid_out(block.text(), 0)),
         }
     }
 

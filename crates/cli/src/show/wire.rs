@@ -78,7 +78,7 @@ fn body_lines(bytes: &[u8]) -> Vec<String> {
 fn if_json(text: &str) -> Option<Vec<String>> {
     let text = text.trim();
     let is_json = Object::parse(text).is_ok() || json::array(text).is_ok();
-    is_json.then(|| mcp::json::laid_out(text, 0).lines().map(str::to_owned).collect())
+    is_json.then(|| json::laid_out(text, 0).lines().map(str::to_owned).collect())
 }
 
 fn lead(mark: char, lines: &[String]) -> String {
