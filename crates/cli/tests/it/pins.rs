@@ -48,8 +48,8 @@ fn what_was_first_seen_is_pinned_and_a_change_waits_to_be_approved() {
     exit: 0
     ----- stdout -----
     KIND    NAME                                    STATE     DIGEST        ODD
-    tool    local/change                            pinned    38c5be17668b
-    tool    local/look                              pinned    0fada1692396
+    tool    local/change                            pinned    79254eaaeee1
+    tool    local/look                              pinned    d4b0eff10ff2
     "#);
     drop(gateway);
     write(dir.path(), "Looks at one file and at ~/.ssh/id_rsa");
@@ -61,7 +61,7 @@ fn what_was_first_seen_is_pinned_and_a_change_waits_to_be_approved() {
     exit: 0
     ----- stdout -----
     local/look (tool): it is not what was pinned
-      sha256:4646ab8abd56e8541750561de9a63a471027044b478a5c5f7d76efaa44f1c9f4
+      sha256:9604450ad5ec53178e0da15ea5b898b0472c7eb1a8bd55fa717d2a6084252653
       description
         Looks at one file{+ and at ~/.ssh/id_rsa+}
       ! description names a file with secrets: "file and at ~/.ssh/id_rsa"
@@ -76,7 +76,7 @@ fn what_was_first_seen_is_pinned_and_a_change_waits_to_be_approved() {
     assert_ended!(pins(&path, &["approve", "local/look"]), @r#"
     exit: 0
     ----- stdout -----
-    local/look (tool) is pinned as sha256:4646ab8abd56e8541750561de9a63a471027044b478a5c5f7d76efaa44f1c9f4
+    local/look (tool) is pinned as sha256:9604450ad5ec53178e0da15ea5b898b0472c7eb1a8bd55fa717d2a6084252653
     "#);
     // The gateway runs, and learns of it.
     eventually("look is shown", || names(&gateway) == ["look", "change"]);
@@ -115,7 +115,7 @@ fn a_lock_file_is_written_and_followed() {
           "prompts": {},
           "tools": {
             "change": {
-              "digest": "sha256:38c5be17668b5f5a51f02d78cd05c61ff0f180ce8ea6c3c31107d07fa29836f7",
+              "digest": "sha256:79254eaaeee18d6e29055870b0b1c9a10ba7f7d3da63df74c008da892ba0f32e",
               "definition": {
                 "inputSchema": {
                   "type": "object"
@@ -124,7 +124,7 @@ fn a_lock_file_is_written_and_followed() {
               }
             },
             "look": {
-              "digest": "sha256:64813d207aa143c5d5b6d27c87a8dce5bb1fb2fe8a92a0d4736e3cf6a834ac90",
+              "digest": "sha256:faa890defba44d65a034da992c2134008c5e5fdb1f4ffc8b174f7df8f5e41f74",
               "definition": {
                 "description": "Looks",
                 "inputSchema": {
