@@ -42,7 +42,7 @@ pub(crate) struct Run {
     #[arg(long)]
     others: Option<PathBuf>,
     /// The binary of Portolan
-    #[arg(long, default_value = "target/release/portolan")]
+    #[arg(long, default_value = "target/dist/portolan")]
     portolan: PathBuf,
     /// An argument for `portolan serve`; may be given more than once
     #[arg(long = "portolan-arg", allow_hyphen_values = true)]
