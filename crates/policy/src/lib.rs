@@ -24,6 +24,7 @@ mod shape;
 mod sight;
 mod standing;
 mod thing;
+mod unmet;
 mod verdict;
 mod who;
 
@@ -33,4 +34,5 @@ pub use self::places::PolicyPlace;
 pub use self::policies::{Ground, Policies};
 pub use self::schema::SCHEMA;
 pub use self::sight::RoutePolicies;
+pub use self::unmet::{Part, Unmet};
 pub use self::verdict::{Verdict, Why};

@@ -3,14 +3,17 @@
 use std::collections::{BTreeMap, HashMap};
 
 use base::plan::policy::PolicySource;
-use cedar_policy::{Policy, PolicyId, PolicySet, ValidationMode, Validator};
+use cedar_policy::{Policy, PolicyId, PolicySet, ValidationError, ValidationMode, Validator};
 use miette::Diagnostic;
 
 use crate::allowances;
 use crate::ask::AskFault;
 use crate::fault::{PolicyFault, position};
 use crate::rule::Rule;
-use crate::schema::vocabulary;
+use crate::schema::{SCHEMA, vocabulary};
+
+/// What to do about a policy that looks at what only some actions have.
+const WIDE: &str = "the policy is about several actions, and not all have that: say which it is about, as in action == Mcp::Action::\"call\"";
 
 /// Reads all policies of some texts. They are good together, or not at all.
 ///
@@ -132,13 +135,45 @@ fn invalid(rules: &[Rule], sources: &[PolicySource]) -> Vec<PolicyFault> {
             }
         };
         let result = validator.validate(&set, ValidationMode::Strict);
-        let found = result.validation_errors().map(|error| fault(source, error, error.to_string()));
-        faults.extend(found);
+        faults.extend(lacking(result.validation_errors(), rule, source));
         // What can never be satisfied says nothing, and whoever wrote it meant something.
         let odd = result.validation_warnings().map(|warning| fault(source, warning, warning.to_string()));
         faults.extend(odd);
     }
     faults
+}
+
+/// The same, where a policy is about several actions and not all of them have what it looks at: said once, and what to do.
+fn lacking<'a>(
+    errors: impl Iterator<Item = &'a ValidationError>,
+    rule: &Rule,
+    source: &PolicySource,
+) -> Vec<PolicyFault> {
+    let mut faults: Vec<PolicyFault> = Vec::new();
+    let mut errors: Vec<_> = errors.map(|error| (error.to_string(), error)).collect();
+    // In an order, of which tools come before prompts.
+    errors.sort_by(|(one, _), (other, _)| other.cmp(one));
+    for (text, error) in errors {
+        let mut found = fault(source, error, text);
+        if rule.deeds.len() > 1 && matches!(error, ValidationError::UnsafeAttributeAccess(_)) {
+            if faults.iter().any(|known| known.at == found.at) {
+                continue;
+            }
+            if found.text.split('`').any(is_member) {
+                found.help = Some(WIDE.to_owned());
+            }
+        }
+        faults.push(found);
+    }
+    faults
+}
+
+/// Whether something in the schema has a member of that name.
+fn is_member(name: &str) -> bool {
+    let mut lines = SCHEMA.lines().map(str::trim_start);
+    lines.any(|line| {
+        line.strip_prefix(name).is_some_and(|rest| rest.starts_with(": ") || rest.starts_with("?: "))
+    })
 }
 
 fn fault(source: &PolicySource, of: &dyn Diagnostic, text: String) -> PolicyFault {

@@ -42,7 +42,7 @@ pub struct Policies {
     pub(crate) route: String,
     servers: BTreeMap<String, (usize, ServerFacts)>,
     pub(crate) issuers: Issuers,
-    clock: Arc<dyn Clock>,
+    pub(crate) clock: Arc<dyn Clock>,
     id: String,
     /// All that any of them looks at.
     reads: Reads,
@@ -386,7 +386,7 @@ impl Policies {
     }
 }
 
-fn expression(value: &Value, members: &Members) -> Expression {
+pub(crate) fn expression(value: &Value, members: &Members) -> Expression {
     let text = |text: &str| Expression::new_string(text.to_owned());
     let mut all = Vec::new();
     // What nobody looks at need not be made.

@@ -38,6 +38,11 @@ pub(crate) struct Members {
 }
 
 impl Members {
+    /// All of them.
+    pub(crate) fn all() -> Self {
+        Self { all: true, ..Self::default() }
+    }
+
     /// Whether it may be looked at.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.all || self.named.contains(name)

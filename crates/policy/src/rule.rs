@@ -115,7 +115,12 @@ impl Rule {
             }
             PrincipalConstraint::Is(_) => true,
         };
-        whom && match self.policy.resource_constraint() {
+        whom && self.is_about(what)
+    }
+
+    /// Whether its scope has room for something of these names.
+    pub(crate) fn is_about(&self, what: &BTreeSet<EntityUid>) -> bool {
+        match self.policy.resource_constraint() {
             ResourceConstraint::Any => true,
             ResourceConstraint::In(of) | ResourceConstraint::Eq(of) | ResourceConstraint::IsIn(_, of) => {
                 what.contains(&of)

@@ -108,7 +108,7 @@ impl Varying {
 
 /// All that policies look at, but for who calls and the arguments. Of the actions it is the one at hand, with those that it is in:
 /// what is here is gone through at each call whose arguments are read.
-fn entities(deed: Deed, thing: &Thing<'_>) -> Result<Entities, String> {
+pub(crate) fn entities(deed: Deed, thing: &Thing<'_>) -> Result<Entities, String> {
     let uid = vocabulary().action(deed);
     let action = vocabulary().actions.iter().find(|action| action.uid() == uid);
     let all = action.cloned().into_iter().chain([thing.entity(), thing.server_entity()]);

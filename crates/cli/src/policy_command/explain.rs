@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use policy::Why;
+use policy::{Part, Unmet, Why};
 
 use super::question::{Decision, Opened, Question};
 use crate::arguments::text_of;
@@ -29,6 +29,12 @@ pub(crate) struct Explain {
     #[command(flatten)]
     question: Question,
 }
+
+/// What policies have of a tool's annotations.
+const HINTS: [&str; 4] =
+    ["resource.read_only", "resource.destructive", "resource.idempotent", "resource.open_world"];
+/// So many policies are told of that say what they want.
+const MOST_UNMET: usize = 5;
 
 impl Explain {
     /// Explains.
@@ -87,11 +93,42 @@ fn text(answer: &Decision, question: &Question, place: impl Fn(&str) -> Option<(
     }
     if !verdict.allowed {
         text.push_str(&format!("to be allowed: {}\n", cure(&verdict.why, answer.policies.ids().count())));
+        for unmet in answer.unmet.iter().take(MOST_UNMET) {
+            text.push_str(&missing(unmet, &place));
+        }
+        if answer.unmet.len() > MOST_UNMET {
+            text.push_str(&format!("  and {} more\n", answer.unmet.len() - MOST_UNMET));
+        }
+        let said = |part: &Part| HINTS.iter().any(|hint| part.text.contains(hint));
+        if question.annotations.is_none() && answer.unmet.iter().flat_map(|unmet| &unmet.parts).any(said) {
+            text.push_str("what its server says of the tool is not known here: --annotations '{\"readOnlyHint\": true}'\n");
+        }
         if !answer.enforced {
             text.push_str(&format!(
                 "route {} only observes: it is said in the log, and carried out\n",
                 answer.route
             ));
+        }
+    }
+    text
+}
+
+/// What of a policy would have to differ.
+fn missing(unmet: &Unmet, place: impl Fn(&str) -> Option<(String, String)>) -> String {
+    let at = place(&unmet.id).map(|(at, _)| format!(" ({at})")).unwrap_or_default();
+    let mut text = match (unmet.permits, unmet.parts.len()) {
+        (true, _) => format!("  {}{at} would permit it with\n", unmet.id),
+        (false, 1) => format!("  {}{at} would not match with\n", unmet.id),
+        (false, _) => format!("  {}{at} would not match with one of\n", unmet.id),
+    };
+    for part in &unmet.parts {
+        let word = if part.must { "" } else { "not: " };
+        text.push_str(&format!("    {word}{}\n", part.text));
+        for (read, value) in &part.values {
+            text.push_str(&format!("      {read}: {value}\n"));
+        }
+        if let Some(fault) = &part.erred {
+            text.push_str(&format!("      it errs: {fault}\n"));
         }
     }
     text

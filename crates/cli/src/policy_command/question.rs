@@ -12,7 +12,7 @@ use base::define::define;
 use base::plan::Plan;
 use base::plan::policy::OWN_KEYS;
 use mcp::json::quote;
-use policy::{Attached, Policies, Verdict};
+use policy::{Attached, Policies, Unmet, Verdict};
 use store::revocations::API_KEYS;
 
 use crate::fault::Fault;
@@ -81,6 +81,8 @@ pub(crate) struct Decision {
     pub(crate) policies: Arc<Policies>,
     /// Who would do what.
     pub(crate) deed: String,
+    /// What would have to differ for it to be allowed.
+    pub(crate) unmet: Vec<Unmet>,
 }
 
 /// A configuration whose policies can be asked.
@@ -155,6 +157,7 @@ impl Opened {
         let who = question.subject.as_deref().unwrap_or("somebody unknown");
         let route = self.plan.routes.iter().find(|route| route.name == attached.route);
         Ok(Decision {
+            unmet: attached.policies.unmet(&principal, &action, &verdict),
             verdict,
             enforced: route.and_then(|route| route.policy.as_ref()).is_none_or(|policy| policy.enforce),
             route: attached.route.clone(),

@@ -239,21 +239,9 @@ fn mistakes_in_policies_are_told_with_their_lines() {
         ("rules.cedar", wrong),
         ("broken.cedar", "permit (principal, action, resource)\n"),
     ]);
-    assert_ended!(policy_in(&dir, &["check", "portolan.toml"]), @r#"
+    assert_ended!(policy_in(&dir, &["check", "portolan.toml"]), @r##"
     exit: 3
     ----- stderr -----
-    rules.cedar:2:8: error: for policy `rules.cedar#1`, attribute `colour` on entity type `Mcp::Prompt` not found
-      |
-    2 | when { resource.colour == "red" };
-      |        ^
-      = help: did you mean `server`?
-
-    rules.cedar:2:8: error: for policy `rules.cedar#1`, attribute `colour` on entity type `Mcp::Resource` not found
-      |
-    2 | when { resource.colour == "red" };
-      |        ^
-      = help: did you mean `clean`?
-
     rules.cedar:2:8: error: for policy `rules.cedar#1`, attribute `colour` on entity type `Mcp::Tool` not found
       |
     2 | when { resource.colour == "red" };
@@ -261,7 +249,7 @@ fn mistakes_in_policies_are_told_with_their_lines() {
       = help: did you mean `server`?
 
     error: portolan.toml cannot be used
-    "#);
+    "##);
     assert_ended!(policy_in(&dir, &["check", "broken.cedar"]), @r#"
     exit: 3
     ----- stderr -----
@@ -309,7 +297,7 @@ fn a_decision_is_explained() {
     what policies see of the arguments:
       /amount  integer 100
     "#);
-    assert_ended!(explain(&[&pay[..], &[r#"{"amount": "1000"}"#]].concat()), @r#"
+    assert_ended!(explain(&[&pay[..], &[r#"{"amount": "1000"}"#]].concat()), @r##"
     exit: 1
     ----- stdout -----
     denied: ann calls bank/pay on route main
@@ -319,7 +307,9 @@ fn a_decision_is_explained() {
     what policies see of the arguments:
       /amount  string "1000"
     to be allowed: what is above must not match; whatever permits it, a forbid wins
-    "#);
+      small-amounts (rules.cedar:1:1) would not match with
+        context.arguments.getTag("/amount") has integer
+    "##);
     let asks = files(&[
         ("portolan.toml", &CONFIG.replace("BASE", "allow-all")),
         (

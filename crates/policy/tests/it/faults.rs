@@ -94,3 +94,16 @@ fn a_limit_is_a_rate_and_stands_on_a_permit() {
         "{text}"
     );
 }
+
+/// Whoever leaves `action` open reads once what to do, and not once for each action.
+#[test]
+fn what_only_some_actions_have_is_said_once() {
+    for text in [
+        r#"permit (principal, action, resource) when { context.arguments.hasTag("/a") };"#,
+        "permit (principal, action, resource) when { resource.read_only };",
+    ] {
+        let faults = read(&plan(&[text])).unwrap_err();
+        let help = faults[0].help.as_deref().unwrap();
+        assert!(faults.len() == 1 && help.contains(r#"action == Mcp::Action::"call""#), "{faults:?}");
+    }
+}

@@ -9,3 +9,4 @@ mod faults;
 mod lists;
 mod same;
 mod stand;
+mod unmet;
