@@ -22,7 +22,7 @@ pub(crate) fn table(widths: &[usize], rows: &[Vec<String>], for_terminal: bool) 
     let mut out = String::new();
     for row in rows {
         let mut line: String =
-            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+            row.iter().zip(&widths).map(|(cell, width)| padded(cell, *width)).collect();
         let last = row.get(widths.len()).map(String::as_str).unwrap_or_default();
         if !for_terminal || before + last.chars().count() <= WIDTH {
             line.push_str(last);
@@ -40,6 +40,12 @@ pub(crate) fn table(widths: &[usize], rows: &[Vec<String>], for_terminal: bool) 
         wrap(&mut out, last.split(' '), if is_beside { before - 1 } else { WIDTH }, next);
     }
     out
+}
+
+/// A cell with what is between it and the next: a space at least, however long it is.
+fn padded(cell: &str, width: usize) -> String {
+    let room = width.saturating_sub(1);
+    format!("{cell:<room$} ")
 }
 
 /// Puts words on lines, from this column on; the next lines begin at another.
@@ -83,6 +89,8 @@ mod tests {
         let kept = table(&[20, 20], &rows, false);
         assert_eq!(kept.lines().count(), 3, "{kept}");
         assert!(kept.starts_with("ID                  STATE               WHERE\n"), "{kept}");
+        let tight = table(&[3, 3], &[row(&["abc", "abcd", "e"])], false);
+        assert_eq!(tight, "abc abcd e\n");
         let wide = [row(&["x".repeat(70).as_str(), "WHERE"]), row(&["y", long.trim()])];
         let seen = table(&[70], &wide, true);
         assert!(seen.lines().all(|line| line.chars().count() <= WIDTH), "{seen}");
