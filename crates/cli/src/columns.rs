@@ -21,8 +21,7 @@ pub(crate) fn table(widths: &[usize], rows: &[Vec<String>], for_terminal: bool) 
     let before: usize = widths.iter().sum();
     let mut out = String::new();
     for row in rows {
-        let mut line: String =
-            row.iter().zip(&widths).map(|(cell, width)| padded(cell, *width)).collect();
+        let mut line: String = row.iter().zip(&widths).map(|(cell, width)| padded(cell, *width)).collect();
         let last = row.get(widths.len()).map(String::as_str).unwrap_or_default();
         if !for_terminal || before + last.chars().count() <= WIDTH {
             line.push_str(last);

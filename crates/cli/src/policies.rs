@@ -20,11 +20,19 @@ pub(crate) struct Decided {
     pub(crate) count: usize,
     /// What they name that no server of the configuration can have.
     pub(crate) strangers: Vec<String>,
+    /// What in them is seldom meant.
+    pub(crate) doubts: Vec<Diagnostic>,
 }
 
 impl Decided {
+    /// What there is to say of them, none of which keeps them from deciding.
+    pub(crate) fn warnings(&self, config: &Path) -> Vec<Diagnostic> {
+        let strangers = self.strangers.iter().map(|stranger| self.warning(stranger, config));
+        strangers.chain(self.doubts.iter().cloned()).collect()
+    }
+
     /// What there is to say of a name that no server can have.
-    pub(crate) fn warning(&self, stranger: &str, config: &Path) -> Diagnostic {
+    fn warning(&self, stranger: &str, config: &Path) -> Diagnostic {
         let text =
             format!("the policies of route {:?} name {stranger}, which is of no server here", self.route);
         let help = "they call a server by the name of its table, and a tool SERVER/TOOL";
@@ -45,10 +53,7 @@ pub(crate) fn attach(plan: &mut Plan, config: &Path) -> Result<Vec<Decided>, Vec
     let attached = match policy::attach(plan, store::revocations::API_KEYS, &clock) {
         Ok(attached) => attached,
         Err(faults) => {
-            let sources: Vec<_> = (plan.routes.iter())
-                .filter_map(|route| route.policy.as_ref())
-                .flat_map(|policy| policy.sources.iter().cloned())
-                .collect();
+            let sources = sources(plan);
             return Err(faults.iter().map(|fault| told(fault, &sources, config)).collect());
         }
     };
@@ -61,12 +66,39 @@ pub(crate) fn attach(plan: &mut Plan, config: &Path) -> Result<Vec<Decided>, Vec
         let named = stranger.split_once("::\"").map_or("", |(_, rest)| rest.trim_end_matches('"'));
         plan.server_facts.iter().any(|server| named.split('/').next() == Some(&server.name))
     };
+    let sources = sources(plan);
+    // Routes share policies, and each doubt is told once.
+    let mut told: Vec<policy::PolicyFault> = Vec::new();
+    let mut doubts = |one: &policy::Attached| {
+        let mut doubts = one.policies.doubts();
+        doubts.retain(|doubt| !told.contains(doubt));
+        told.extend(doubts.iter().cloned());
+        doubts.iter().map(|doubt| doubted(doubt, &sources, config)).collect()
+    };
     let decided = |one: policy::Attached| Decided {
+        doubts: doubts(&one),
         route: one.route,
         count: one.policies.ids().count(),
         strangers: one.policies.strangers().into_iter().filter(|name| !has(name)).collect(),
     };
     Ok(attached.into_iter().map(decided).collect())
+}
+
+/// All texts of policies.
+#[cfg(feature = "policy")]
+fn sources(plan: &Plan) -> Vec<base::plan::policy::PolicySource> {
+    let all = plan.routes.iter().filter_map(|route| route.policy.as_ref());
+    all.flat_map(|policy| policy.sources.iter().cloned()).collect()
+}
+
+/// What is seldom meant, told as a warning.
+#[cfg(feature = "policy")]
+pub(crate) fn doubted(
+    doubt: &policy::PolicyFault,
+    sources: &[base::plan::policy::PolicySource],
+    config: &Path,
+) -> Diagnostic {
+    Diagnostic { severity: Severity::Warning, ..told(doubt, sources, config) }
 }
 
 /// What is wrong with policies that ask for approvals, where there is no place to keep those.

@@ -63,7 +63,7 @@ struct ShowBuiltIn {
 
 /// Check policies: say every mistake, with its line
 ///
-/// Ends with 0 if they are good and with 3 if not.
+/// What is seldom meant is a warning. Ends with 0 if they are good and with 3 if not.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -73,6 +73,9 @@ struct CheckPolicies {
     /// A configuration with policies, or .cedar files
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
+    /// End with 1 where there are warnings
+    #[arg(long)]
+    strict: bool,
 }
 
 impl PolicyCommand {
@@ -114,7 +117,7 @@ impl ShowBuiltIn {
 
 impl CheckPolicies {
     fn run(self, voice: Voice) -> Result<Exit, Fault> {
-        let mut bad = None;
+        let (mut bad, mut is_doubted) = (None, false);
         for path in &self.files {
             let checked = if path.extension().is_some_and(|ending| ending == "cedar") {
                 check_file(path, voice)?
@@ -122,26 +125,43 @@ impl CheckPolicies {
                 check_configuration(path, voice)?
             };
             match checked {
-                Some(said) => print::out(format!("{}: {said}\n", path.display()))?,
+                Some(Checked { said, warnings }) => {
+                    print::out(format!("{}: {said}\n", path.display()))?;
+                    is_doubted |= warnings > 0;
+                }
                 None => bad = Some(path),
             }
         }
         match bad {
             Some(path) => Err(Fault::Config(path.display().to_string())),
+            None if is_doubted && self.strict => Ok(Exit::Findings),
             None => Ok(Exit::Ok),
         }
     }
 }
 
+/// What there is to say of policies that can be used.
+struct Checked {
+    said: String,
+    /// How many warnings were said.
+    warnings: usize,
+}
+
 /// What there is to say of a file of policies, unless something is wrong with it, which is said.
-fn check_file(path: &Path, voice: Voice) -> Result<Option<String>, Fault> {
+fn check_file(path: &Path, voice: Voice) -> Result<Option<Checked>, Fault> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| Fault::usage(format!("{} cannot be read: {error}", path.display())))?;
     let source = PolicySource { name: path.display().to_string(), text: text.into() };
     let plan = PolicyPlan { sources: vec![source], enforce: true, explain: false };
     let ground = policy::Ground { route: "", servers: &[], issuers: &[] };
     match policy::Policies::new(&plan, ground, Arc::new(SystemClock)) {
-        Ok(policies) => Ok(Some(number(policies.ids().count()))),
+        Ok(policies) => {
+            let doubts = policies.doubts();
+            for doubt in &doubts {
+                say(&[policies::doubted(doubt, &plan.sources, Path::new(""))], voice);
+            }
+            Ok(Some(Checked { said: number(policies.ids().count()), warnings: doubts.len() }))
+        }
         Err(faults) => {
             // Its name is its path already.
             let told: Vec<Diagnostic> =
@@ -153,7 +173,7 @@ fn check_file(path: &Path, voice: Voice) -> Result<Option<String>, Fault> {
 }
 
 /// The same of those of a configuration.
-fn check_configuration(path: &Path, voice: Voice) -> Result<Option<String>, Fault> {
+fn check_configuration(path: &Path, voice: Voice) -> Result<Option<Checked>, Fault> {
     let configuration = Configuration::at(path);
     let loaded = configuration.read();
     let Some(mut plan) = loaded.plan else {
@@ -172,10 +192,12 @@ fn check_configuration(path: &Path, voice: Voice) -> Result<Option<String>, Faul
         return Err(fault.hint("policy = \"read-only\" above the first table, or in a route"));
     }
     let said = |one: &policies::Decided| format!("{} for route {:?}", number(one.count), one.route);
-    for (one, stranger) in decided.iter().flat_map(|one| one.strangers.iter().map(move |name| (one, name))) {
-        say(&[one.warning(stranger, path)], voice);
+    let warnings: Vec<_> = decided.iter().flat_map(|one| one.warnings(path)).collect();
+    for warning in &warnings {
+        say(std::slice::from_ref(warning), voice);
     }
-    Ok(Some(decided.iter().map(said).collect::<Vec<_>>().join(", ")))
+    let said = decided.iter().map(said).collect::<Vec<_>>().join(", ");
+    Ok(Some(Checked { said, warnings: warnings.len() }))
 }
 
 fn number(count: usize) -> String {

@@ -9,6 +9,7 @@ mod arguments;
 mod ask;
 mod attach;
 mod context;
+mod doubts;
 mod fault;
 mod load;
 mod memory;

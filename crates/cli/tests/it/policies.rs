@@ -283,6 +283,33 @@ fn mistakes_in_policies_are_told_with_their_lines() {
 }
 
 #[test]
+fn what_is_seldom_meant_is_a_warning() {
+    let text = "permit (principal, action, resource);\n\nforbid (principal, action == Mcp::Action::\"call\", resource)\nwhen {\n  \
+                context.arguments.hasTag(\"/n\") &&\n  context.arguments.getTag(\"/n\") == context.arguments.getTag(\"/n\")\n};\n";
+    let dir = files(&[("rules.cedar", text)]);
+    assert_ended!(policy_in(&dir, &["check", "--strict", "rules.cedar"]), @r##"
+    exit: 1
+    ----- stdout -----
+    rules.cedar: 2 policies are good
+    ----- stderr -----
+    rules.cedar:3:1: warning: rules.cedar#2: a forbid with `when` forbids nothing where the argument is missing or of another type
+      |
+    3 | forbid (principal, action == Mcp::Action::"call", resource)
+      | ^
+      = help: say with `unless` what is right: then everything else is forbidden
+    "##);
+    assert_eq!(policy_in(&dir, &["check", "rules.cedar"]).code, Some(0));
+    // What the docs show, and what a first file has, is meant.
+    for recipe in recipes() {
+        fs::write(dir.path().join("recipe.cedar"), recipe).unwrap();
+        let ended = policy_in(&dir, &["check", "--strict", "recipe.cedar"]);
+        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{ended:?}");
+    }
+    assert_eq!(policy_in(&dir, &["new", "new.cedar"]).code, Some(0));
+    assert_eq!(policy_in(&dir, &["check", "--strict", "new.cedar"]).code, Some(0));
+}
+
+#[test]
 fn a_decision_is_explained() {
     let text = recipes().into_iter().find(|text| text.contains("small-amounts")).unwrap();
     let dir = files(&[("portolan.toml", &CONFIG.replace("BASE", "allow-all")), ("rules.cedar", &text)]);

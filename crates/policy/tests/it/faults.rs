@@ -107,3 +107,41 @@ fn what_only_some_actions_have_is_said_once() {
         assert!(faults.len() == 1 && help.contains(r#"action == Mcp::Action::"call""#), "{faults:?}");
     }
 }
+
+/// Each is good, and told of.
+#[test]
+fn what_is_seldom_meant_is_doubted() {
+    let doubts = |text: &str| {
+        let doubts = read(&plan(&[text])).unwrap().doubts();
+        doubts.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    };
+    let of = |effect: &str, kind: &str, body: &str| {
+        doubts(&format!(
+            "permit (principal, action, resource);\n{effect} (principal, action == Mcp::Action::\"call\", resource) {kind} {{ {body} }};"
+        ))
+    };
+    let amount = r#"context.arguments.hasTag("/n") && context.arguments.getTag("/n") has integer && context.arguments.getTag("/n").integer > 3"#;
+    let told = of("forbid", "when", amount);
+    assert!(
+        told.starts_with("p0.cedar:2:1: p0.cedar#2: a forbid with `when`") && told.contains("unless"),
+        "{told}"
+    );
+    let path = r#"context.arguments.hasTag("/p") && context.arguments.getTag("/p") has text && context.arguments.getTag("/p").text like "/srv/*""#;
+    let told = of("permit", "when", path);
+    assert!(told.starts_with("p0.cedar:2:1: p0.cedar#2: `like`") && told.contains("clean"), "{told}");
+    let told = doubts(
+        r#"permit (principal, action == Mcp::Action::"read", resource) when { resource.uri like "file:///srv/*" };"#,
+    );
+    assert!(told.contains("clean"), "{told}");
+    assert_eq!(of("forbid", "unless", amount), "");
+    assert_eq!(of("permit", "when", amount), "");
+    assert_eq!(of("forbid", "when", r#"context.arguments.hasTag("/force")"#), "");
+    let clean = format!(
+        r#"{path} && context.arguments.getTag("/p") has clean && context.arguments.getTag("/p").clean"#
+    );
+    assert_eq!(of("permit", "when", &clean), "");
+    assert_eq!(of("permit", "when", r#"resource.name like "get_*""#), "");
+    for (_, text) in base::plan::policy::BUILT_IN {
+        assert_eq!(doubts(text), "");
+    }
+}
