@@ -110,16 +110,15 @@ impl Gate {
     /// # Errors
     /// When it may not.
     pub fn permit(&self, principal: &Principal, action: &Action<'_>) -> Result<Permit, Refusal> {
-        if let Some(decides) = &self.decides {
-            decides.decide(principal, action)?;
-        }
+        let allowances = match &self.decides {
+            Some(decides) => decides.allow(principal, action)?,
+            None => Vec::new(),
+        };
         if let Rules::Testing(denials) = &self.rules
             && denials.of(principal).is_some_and(|denied| denied.covers(action))
         {
             return Err(Refusal::Denied);
         }
-        let allowances =
-            self.decides.as_ref().map(|decides| decides.allowances(principal, action)).unwrap_or_default();
         Ok(Permit { principal: principal.clone(), upstream: Arc::clone(action.upstream), allowances })
     }
 

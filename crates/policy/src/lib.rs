@@ -1,7 +1,7 @@
 //! Who may do what: policies in Cedar over callers, what servers have, and the arguments of calls.
 //!
 //! Read [`SCHEMA`] first, which is what policies can speak of; then `policies` (what they say), `rule`, `ask` and `reads` (what is known
-//! of a policy), `standing` (what is known before a call), `arguments` (what they see of a call).
+//! of a policy), `standing` (what is known before a call), `arguments` (what they see of a call), `near` (how they are asked about it).
 
 mod allowances;
 mod approval;
@@ -10,8 +10,10 @@ mod ask;
 mod attach;
 mod context;
 mod fault;
+mod leaf;
 mod load;
 mod memory;
+mod near;
 mod number;
 mod places;
 mod pointers;

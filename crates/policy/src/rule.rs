@@ -9,6 +9,7 @@ use cedar_policy::{
 use serde_json::Value;
 
 use crate::ask::{self, AskFault, AskRule};
+use crate::near::near;
 use crate::reads::Reads;
 
 /// What can be done, as policies have it.
@@ -79,6 +80,8 @@ pub(crate) struct Rule {
     /// The same without what only a call has: it permits whatever this may permit at all. None of what forbids, since that may
     /// forbid or not.
     pub(crate) at_best: Option<Policy>,
+    /// The same as it is asked; nothing where it must be asked as it stands.
+    pub(crate) near: Option<Policy>,
     /// Whether it asks for an approval, in place of what it does else: to forbid, or to permit.
     pub(crate) asks: Option<AskRule>,
 }
@@ -94,12 +97,13 @@ impl Rule {
         let mut reads = json.as_ref().map_or_else(Reads::anything, |json| Reads::of(&json["conditions"]));
         let permits = policy.effect() == Effect::Permit;
         name_scope(&policy, &mut reads);
+        let near = near(&policy, &reads, json.as_ref());
         let at_best = match (reads.varies(), permits) {
             (false, _) => Some(policy.clone()),
             (true, false) => None,
             (true, true) => json.and_then(|json| at_best(json, policy.id())),
         };
-        Ok(Self { policy, source, permits, deeds, reads, at_best, asks })
+        Ok(Self { policy, source, permits, deeds, reads, at_best, near, asks })
     }
 
     pub(crate) fn id(&self) -> &str {
