@@ -83,6 +83,12 @@ impl Gate {
         self.decides.is_some()
     }
 
+    /// Whether what nobody may use is to its caller as if it were not there. Else it is refused, and said why.
+    #[must_use]
+    pub fn hides(&self) -> bool {
+        self.decides.as_ref().is_none_or(|decides| decides.hides())
+    }
+
     /// Who sends a request. It is asked once per request, and may have to ask others. Cancel safe.
     ///
     /// # Errors

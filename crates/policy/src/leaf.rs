@@ -33,8 +33,7 @@ pub(crate) fn expression(value: &Value, members: &Members) -> Expression {
 /// # Errors
 /// When a value is none that Cedar can have.
 pub(crate) fn entity(uid: EntityUid, arguments: &Arguments, members: &Members) -> Result<Entity, String> {
-    let tags =
-        arguments.values.iter().map(|(pointer, value)| (pointer.clone(), expression(value, members)));
+    let tags = arguments.values.iter().map(|(pointer, value)| (pointer.clone(), expression(value, members)));
     let none: [(String, Expression); 0] = [];
     Entity::new_with_tags(uid, none, [], tags).map_err(|error| error.to_string())
 }

@@ -32,7 +32,7 @@ mod who;
 pub use self::attach::{Attached, attach};
 pub use self::fault::PolicyFault;
 pub use self::places::PolicyPlace;
-pub use self::policies::{Ground, Policies};
+pub use self::policies::{Ground, Policies, is_decided};
 pub use self::schema::SCHEMA;
 pub use self::sight::RoutePolicies;
 pub use self::verdict::{Verdict, Why};

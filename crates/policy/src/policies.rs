@@ -83,6 +83,12 @@ pub(crate) struct Class {
     itself: Option<(Box<str>, Option<Arc<str>>)>,
 }
 
+/// Whether policies have a word for what a method does.
+#[must_use]
+pub fn is_decided(method: &str) -> bool {
+    Deed::of(method).is_some()
+}
+
 /// What they say of an action.
 #[derive(Debug)]
 pub(crate) struct Found {
@@ -187,6 +193,8 @@ impl Policies {
             (Some(sort), _) => sort,
             (None, "tools/call") => Sort::Tool,
             (None, "prompts/get") => Sort::Prompt,
+            // It is about a tool, which whoever asks must know; the name is the task's.
+            (None, method) if Deed::of(method) == Some(Deed::Task) => return None,
             (None, _) => Sort::Resource,
         };
         // What is no server of the route is Portolan itself.
@@ -255,16 +263,44 @@ impl Policies {
         Some(self.judge(&who, deed, of, action))
     }
 
+    /// Whether what they say of an action may depend on its arguments.
+    #[must_use]
+    pub fn needs_arguments(&self, principal: &Principal, action: &Action<'_>) -> bool {
+        let (Some(deed), Some(of)) = (Deed::of(action.method), self.thing(action)) else { return false };
+        if deed == Deed::Task {
+            return false;
+        }
+        let who = self.who(principal, action.known.claims);
+        let standing = self.standing(&who, deed.rests_on(of.1.sort), of);
+        let reads = |varying: &Varying| varying.reads.complete || !varying.reads.arguments.is_empty();
+        standing.may_be && standing.varying.as_deref().is_some_and(reads)
+    }
+
     /// What they say of a deed.
     pub(crate) fn judge(&self, who: &Who, deed: Deed, of: (usize, Thing<'_>), action: &Action<'_>) -> Found {
         let rests_on = deed.rests_on(of.1.sort);
-        let first = self.say(who, rests_on, of, action);
+        // With which arguments it was begun is not known any more: it rests on whether the tool may be called at all.
+        let first = match deed {
+            Deed::Task => self.at_all(who, rests_on, of),
+            _ => self.say(who, rests_on, of, action),
+        };
         if !first.verdict.allowed || deed == rests_on || !self.forbidden.contains(&deed) {
             return first;
         }
         // It goes with what is allowed, unless it is forbidden by itself.
         let also = self.say(who, deed, of, action);
         if also.verdict.allowed || also.verdict.why == Why::NotPermitted { first } else { also }
+    }
+
+    /// What they say of it, whatever else is known at a call.
+    fn at_all(&self, who: &Who, deed: Deed, of: (usize, Thing<'_>)) -> Found {
+        let standing = self.standing(who, deed, of);
+        let verdict = match &standing.fixed.why {
+            _ if standing.may_be => Verdict::allowed(standing.said.permitting(&standing.said)),
+            Why::Permitted(_) | Why::Asks(_) => Verdict::denied(Why::NotPermitted),
+            why => Verdict::denied(why.clone()),
+        };
+        Found { verdict, permitting: Vec::new() }
     }
 
     fn say(&self, who: &Who, deed: Deed, of: (usize, Thing<'_>), action: &Action<'_>) -> Found {
@@ -327,8 +363,8 @@ impl Policies {
         if varying.reads.arguments.is_empty() {
             return Ok(None);
         }
-        let arguments = Arguments::of_call(text, &varying.wanted)
-            .map_err(|fault| Why::Arguments(fault.to_string()))?;
+        let arguments =
+            Arguments::of_call(text, &varying.wanted).map_err(|fault| Why::Arguments(fault.to_string()))?;
         if varying.reads.decimals && arguments.lacks_a_decimal() {
             return Err(Why::Arguments("a number has more than four digits after the point".to_owned()));
         }

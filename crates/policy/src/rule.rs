@@ -21,11 +21,12 @@ pub(crate) enum Deed {
     List,
     Subscribe,
     Complete,
+    Task,
 }
 
 impl Deed {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Call, Self::Get, Self::Read, Self::List, Self::Subscribe, Self::Complete];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Call, Self::Get, Self::Read, Self::List, Self::Subscribe, Self::Complete, Self::Task];
 
     /// Its name in the schema.
     pub(crate) fn name(self) -> &'static str {
@@ -36,6 +37,7 @@ impl Deed {
             Self::List => "list",
             Self::Subscribe => "subscribe",
             Self::Complete => "complete",
+            Self::Task => "task",
         }
     }
 
@@ -62,6 +64,7 @@ impl Deed {
             "resources/read" => Self::Read,
             "resources/subscribe" => Self::Subscribe,
             "completion/complete" => Self::Complete,
+            "tasks/get" | "tasks/update" | "tasks/cancel" | "tasks/result" => Self::Task,
             _ => return None,
         })
     }

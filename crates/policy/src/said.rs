@@ -32,11 +32,13 @@ pub(crate) struct Said {
     pub(crate) denied: Option<Why>,
 }
 
-/// Whether a policy has a say about a deed: nobody is asked to approve what is listed, and what nobody can be asked about is not
-/// permitted by way of it.
+/// Whether a policy has a say about a deed: nobody is asked to approve what is listed, or the task of a call that was approved; and
+/// what nobody can be asked about is not permitted by way of it.
 pub(crate) fn concerns(rule: &Rule, deed: Deed) -> bool {
     rule.deeds.contains(&deed)
-        && (rule.asks.is_none() || deed.can_be_asked() || (!rule.permits && deed != Deed::List))
+        && (rule.asks.is_none()
+            || deed.can_be_asked()
+            || (!rule.permits && !matches!(deed, Deed::List | Deed::Task)))
 }
 
 impl Concerned {
