@@ -21,10 +21,13 @@ pub trait Decide: fmt::Debug + Send + Sync {
     /// When it may not.
     fn decide(&self, principal: &Principal, action: &Action<'_>) -> Result<(), Refusal>;
 
-    /// How often an action may be done that was allowed, by the word of each that allows it: within one of these is enough. Nothing
+    /// The same, and how often the action may be done, by the word of each that allows it: within one of these is enough. Nothing
     /// where it is any number of times.
-    fn allowances(&self, _principal: &Principal, _action: &Action<'_>) -> Vec<Allowance> {
-        Vec::new()
+    ///
+    /// # Errors
+    /// When it may not be done.
+    fn allow(&self, principal: &Principal, action: &Action<'_>) -> Result<Vec<Allowance>, Refusal> {
+        self.decide(principal, action).map(|()| Vec::new())
     }
 
     /// What somebody may see; nothing where that is everything.

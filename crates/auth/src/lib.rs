@@ -83,6 +83,12 @@ impl Gate {
         self.decides.is_some()
     }
 
+    /// Whether what nobody may use is to its caller as if it were not there. Else it is refused, and said why.
+    #[must_use]
+    pub fn hides(&self) -> bool {
+        self.decides.as_ref().is_none_or(|decides| decides.hides())
+    }
+
     /// Who sends a request. It is asked once per request, and may have to ask others. Cancel safe.
     ///
     /// # Errors
@@ -110,16 +116,15 @@ impl Gate {
     /// # Errors
     /// When it may not.
     pub fn permit(&self, principal: &Principal, action: &Action<'_>) -> Result<Permit, Refusal> {
-        if let Some(decides) = &self.decides {
-            decides.decide(principal, action)?;
-        }
+        let allowances = match &self.decides {
+            Some(decides) => decides.allow(principal, action)?,
+            None => Vec::new(),
+        };
         if let Rules::Testing(denials) = &self.rules
             && denials.of(principal).is_some_and(|denied| denied.covers(action))
         {
             return Err(Refusal::Denied);
         }
-        let allowances =
-            self.decides.as_ref().map(|decides| decides.allowances(principal, action)).unwrap_or_default();
         Ok(Permit { principal: principal.clone(), upstream: Arc::clone(action.upstream), allowances })
     }
 

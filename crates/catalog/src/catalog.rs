@@ -474,7 +474,7 @@ impl Member {
 
     /// Sees to it, before a call, that the tools were read once. A server that cannot be reached need not be tried twice
     /// for one call, and one that does not give its tools must not hold up every call.
-    async fn know_tools(&self, caller: &Caller) -> Result<(), CallError> {
+    pub async fn know_tools(&self, caller: &Caller) -> Result<(), CallError> {
         let known = || self.knows_tools(caller.era());
         if known() || lock(&self.in_vain).is_some_and(|at| at.elapsed() < ASK_AGAIN) {
             return Ok(());

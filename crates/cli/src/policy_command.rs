@@ -16,10 +16,12 @@ use crate::{policies, print};
 
 mod explain;
 mod question;
+mod simulate;
 mod starter;
 mod table;
 
 use self::explain::Explain;
+use self::simulate::Simulate;
 use self::starter::New;
 use self::table::Test;
 
@@ -31,7 +33,8 @@ Examples:
   portolan policy new rules.cedar
   portolan policy check portolan.toml
   portolan policy explain portolan.toml --as alice --tool github/create_issue
-  portolan policy test cases.toml")]
+  portolan policy test cases.toml
+  portolan policy simulate portolan.toml --audit audit/")]
 pub(crate) struct PolicyCommand {
     #[command(subcommand)]
     what: Wanted,
@@ -44,6 +47,7 @@ enum Wanted {
     Check(CheckPolicies),
     Explain(Box<Explain>),
     Test(Test),
+    Simulate(Box<Simulate>),
     /// Print what policies can speak of: the schema, for editors and the tools of Cedar
     #[command(after_help = "Example:\n  portolan policy schema > portolan.cedarschema")]
     Schema,
@@ -88,6 +92,7 @@ impl PolicyCommand {
             Wanted::Check(check) => check.run(voice),
             Wanted::Explain(explain) => explain.run(voice),
             Wanted::Test(test) => test.run(voice),
+            Wanted::Simulate(simulate) => simulate.run(voice),
         }
     }
 }

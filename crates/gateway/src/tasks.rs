@@ -108,9 +108,12 @@ pub(crate) struct RouteTasks {
 
 impl RouteTasks {
     /// Whether ids pass as they are between a client and a server of that era. A legacy server knows a task in the session or
-    /// the process that it was made in, which is one principal's; a modern one may give it to whoever knows its id.
+    /// the process that it was made in, which is one principal's; a modern one may give it to whoever knows its id. Where policies
+    /// decide, an id must say which tool its task runs.
     fn passes_ids(&self, era: Era) -> bool {
-        self.sender.catalog.names.is_transparent() && (!self.knows_callers || era == Era::Legacy)
+        self.sender.catalog.names.is_transparent()
+            && (!self.knows_callers || era == Era::Legacy)
+            && !self.sender.gate.decides()
     }
 
     /// The replica that knows the task that a request is about; none where any does.
@@ -138,16 +141,27 @@ impl RouteTasks {
                 Era::Modern => not_declared(),
             });
         }
-        let ids = Ids::new(self, &caller.principal);
-        let (task, server) = match ids.open(public)? {
-            Name::Finished { handle } => return Ok(catalog.own(handle.into())),
-            Name::Of { server, task, .. } => (task, server),
-        };
+        let name = Ids::new(self, &caller.principal).open(public)?;
+        let (server, tool) = name.tool();
+        let no_such = || CallError::UnknownName { kind: Kind::Task, name: public.to_string() };
         let mut members = catalog.members.iter().enumerate();
         let found = members.find(|(_, member)| member.upstream.name() == server);
-        let no_such = || CallError::UnknownName { kind: Kind::Task, name: public.to_string() };
-        let (server, member) = found.ok_or_else(no_such)?;
-        Ok(Target { server, member, name: Some(task.into()) })
+        if self.sender.gate.decides() {
+            let (_, member) = found.ok_or_else(no_such)?;
+            // What an earlier version has handed out does not say.
+            let is_allowed =
+                !tool.is_empty() && self.sender.permit_task(call, (member, tool), caller).await?;
+            if !is_allowed {
+                return Err(no_such());
+            }
+        }
+        match name {
+            Name::Finished { handle, .. } => Ok(catalog.own(handle.into())),
+            Name::Of { task, .. } => {
+                let (server, member) = found.ok_or_else(no_such)?;
+                Ok(Target { server, member, name: Some(task.into()) })
+            }
+        }
     }
 
     /// A request about a task whose server is known.

@@ -23,9 +23,10 @@ pub(crate) fn fault(rule: &Rule) -> Option<(String, String)> {
         let text = format!("@limit({text:?}) stands on a forbid, and what is forbidden has no rate");
         return Some((text, "let it stand on the permit".to_owned()));
     }
-    if !rule.deeds.iter().any(|deed| !matches!(deed, Deed::List | Deed::Subscribe)) {
-        let text =
-            format!("@limit({text:?}) stands on a permit of what is not counted: lists and subscriptions");
+    if !rule.deeds.iter().any(|deed| !matches!(deed, Deed::List | Deed::Subscribe | Deed::Task)) {
+        let text = format!(
+            "@limit({text:?}) stands on a permit of what is not counted: lists, subscriptions and tasks"
+        );
         return Some((text, "leave it out, or give their callers a [limit]".to_owned()));
     }
     if Rate::read(text).is_some() {

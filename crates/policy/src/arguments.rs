@@ -43,6 +43,21 @@ pub(crate) struct Value {
     pub(crate) clean: Option<bool>,
 }
 
+/// Which of them are looked for, made ready once.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    pointers: Pointers,
+    /// Those that are named, in small letters.
+    folded: BTreeSet<String>,
+}
+
+impl Wanted {
+    pub(crate) fn of(pointers: &Pointers) -> Self {
+        let folded = pointers.named.iter().map(|pointer| pointer.to_lowercase()).collect();
+        Self { pointers: pointers.clone(), folded }
+    }
+}
+
 /// Why arguments cannot be shown to policies.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ArgumentsFault {
@@ -84,9 +99,9 @@ impl Arguments {
     }
 
     /// Those of a call: an object, if there are any.
-    pub(crate) fn of_call(text: &str, wanted: &Pointers) -> Result<Self, ArgumentsFault> {
+    pub(crate) fn of_call(text: &str, wanted: &Wanted) -> Result<Self, ArgumentsFault> {
         match json::Kind::of(text.trim_start()) {
-            json::Kind::Object => Self::read(text, wanted),
+            json::Kind::Object => Self::look(text, wanted),
             json::Kind::Null => Ok(Self::none()),
             _ => Err(ArgumentsFault::NoObject),
         }
@@ -101,9 +116,13 @@ impl Arguments {
 
     /// Reads what is wanted of the arguments that `text` holds.
     pub(crate) fn read(text: &str, wanted: &Pointers) -> Result<Self, ArgumentsFault> {
+        Self::look(text, &Wanted::of(wanted))
+    }
+
+    fn look(text: &str, wanted: &Wanted) -> Result<Self, ArgumentsFault> {
         let mut reading = Reading {
-            wanted,
-            folded: wanted.named.iter().map(|pointer| pointer.to_lowercase()).collect(),
+            wanted: &wanted.pointers,
+            folded: &wanted.folded,
             found: Self::none(),
             open: Vec::new(),
             pointer: String::new(),
@@ -118,7 +137,7 @@ impl Arguments {
 struct Reading<'w, 'a> {
     wanted: &'w Pointers,
     /// The pointers that are wanted, in small letters.
-    folded: BTreeSet<String>,
+    folded: &'w BTreeSet<String>,
     found: Arguments,
     open: Vec<Open<'a>>,
     /// Where the next value stands.
@@ -434,7 +453,7 @@ mod tests {
 
     #[test]
     fn what_some_servers_take_for_another_is_refused() {
-        let fault = |text: &str, pointer: &str| Arguments::of_call(text, &of(&[pointer])).err();
+        let fault = |text: &str, pointer: &str| Arguments::of_call(text, &Wanted::of(&of(&[pointer]))).err();
         assert_eq!(fault(r#"{"AMOUNT":1}"#, "/amount"), Some(ArgumentsFault::Capitals));
         assert_eq!(fault(r#"{"to":{"Name":1}}"#, "/to/name"), Some(ArgumentsFault::Capitals));
         assert_eq!(fault(r#"{"amount":1,"Other":1}"#, "/amount"), None);

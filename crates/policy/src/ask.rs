@@ -67,7 +67,7 @@ pub(crate) fn read(policy: &Policy, can_be_asked: bool) -> Result<Option<AskRule
         return alone.map_or(Ok(None), |name| Err(fault(name, text(name), HELP[0])));
     };
     if !can_be_asked {
-        let text = "nobody can be asked about lists, subscriptions and completions".to_owned();
+        let text = "nobody can be asked about lists, subscriptions, completions and tasks".to_owned();
         return Err(fault(APPROVAL, text, "let the policy be about call, get or read"));
     }
     // It is told in errors, where a challenge's parameters are looked for (`auth::Refusal`).

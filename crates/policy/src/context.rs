@@ -15,12 +15,14 @@ pub(crate) struct Moment<'a> {
     pub(crate) address: Option<IpAddr>,
     pub(crate) era: &'a str,
     pub(crate) trace: Option<&'a str>,
-    /// Where the arguments are, and whether they are all there.
-    pub(crate) arguments: Option<(&'a EntityUid, bool)>,
+    /// Where the arguments are, if they are an entity.
+    pub(crate) arguments: Option<&'a EntityUid>,
+    /// Whether they are all there.
+    pub(crate) complete: bool,
 }
 
 /// The context of a request: that of the caller, and of the call, if there is one, as far as it is read: what nobody looks at need
-/// not be made.
+/// not be made. `more` are further members.
 ///
 /// # Errors
 /// When a value is none that Cedar can have: nothing may be decided without it.
@@ -28,6 +30,7 @@ pub(crate) fn context(
     who: &Who,
     route: &str,
     moment: Option<(&Moment<'_>, &Reads)>,
+    more: impl IntoIterator<Item = (String, Expression)>,
 ) -> Result<Context, String> {
     let text = |value: &str| Expression::new_string(value.to_owned());
     let set = |values: &[String]| Expression::new_set(values.iter().map(|value| text(value)));
@@ -46,11 +49,11 @@ pub(crate) fn context(
             members.push(("era", text(moment.era)));
             members.extend(moment.trace.map(|trace| ("trace", text(trace))));
         }
-        if let Some((uid, complete)) = moment.arguments {
-            members.push(("arguments", Expression::new_entity_uid(uid.clone())));
-            members.push(("complete", Expression::new_bool(complete)));
+        if reads.complete {
+            members.push(("complete", Expression::new_bool(moment.complete)));
         }
+        members.extend(moment.arguments.map(|uid| ("arguments", Expression::new_entity_uid(uid.clone()))));
     }
-    Context::from_pairs(members.into_iter().map(|(name, value)| (name.to_owned(), value)))
+    Context::from_pairs(members.into_iter().map(|(name, value)| (name.to_owned(), value)).chain(more))
         .map_err(|error| error.to_string())
 }

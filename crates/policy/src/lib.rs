@@ -1,7 +1,7 @@
 //! Who may do what: policies in Cedar over callers, what servers have, and the arguments of calls.
 //!
 //! Read [`SCHEMA`] first, which is what policies can speak of; then `policies` (what they say), `rule`, `ask` and `reads` (what is known
-//! of a policy), `standing` (what is known before a call), `arguments` (what they see of a call).
+//! of a policy), `standing` (what is known before a call), `arguments` (what they see of a call), `near` (how they are asked about it).
 
 mod allowances;
 mod approval;
@@ -11,8 +11,10 @@ mod attach;
 mod context;
 mod doubts;
 mod fault;
+mod leaf;
 mod load;
 mod memory;
+mod near;
 mod number;
 mod places;
 mod pointers;
@@ -32,7 +34,7 @@ mod who;
 pub use self::attach::{Attached, attach};
 pub use self::fault::PolicyFault;
 pub use self::places::PolicyPlace;
-pub use self::policies::{Ground, Policies};
+pub use self::policies::{Ground, Policies, is_decided};
 pub use self::schema::SCHEMA;
 pub use self::sight::RoutePolicies;
 pub use self::unmet::{Part, Unmet};

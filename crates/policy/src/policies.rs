@@ -11,15 +11,17 @@ use auth::{Action, Allowance, Claims, Principal};
 use base::clock::Clock;
 use base::digest::Digest;
 use base::plan::policy::{PolicyPlan, ServerFacts};
-use cedar_policy::{Entity, EntityUid, Request, RestrictedExpression as Expression};
+use cedar_policy::EntityUid;
 
 use crate::allowances;
 use crate::arguments::{Arguments, Value};
 use crate::context::{Moment, context};
 use crate::fault::PolicyFault;
+use crate::leaf;
 use crate::load::load;
 use crate::memory::Memory;
-use crate::reads::{Members, Reads};
+use crate::near;
+use crate::reads::Reads;
 use crate::rule::{Deed, Rule};
 use crate::said::Said;
 use crate::schema::vocabulary;
@@ -79,6 +81,20 @@ pub(crate) struct Class {
     flags: Flags,
     /// Its name, and its definition, where policies look at them.
     itself: Option<(Box<str>, Option<Arc<str>>)>,
+}
+
+/// Whether policies have a word for what a method does.
+#[must_use]
+pub fn is_decided(method: &str) -> bool {
+    Deed::of(method).is_some()
+}
+
+/// What they say of an action.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) verdict: Verdict,
+    /// Those that permit it, where it is allowed or is once it is approved; nothing where none of them says how often.
+    pub(crate) permitting: Vec<String>,
 }
 
 /// What the policies of a route are made of.
@@ -177,6 +193,8 @@ impl Policies {
             (Some(sort), _) => sort,
             (None, "tools/call") => Sort::Tool,
             (None, "prompts/get") => Sort::Prompt,
+            // It is about a tool, which whoever asks must know; the name is the task's.
+            (None, method) if Deed::of(method) == Some(Deed::Task) => return None,
             (None, _) => Sort::Resource,
         };
         // What is no server of the route is Portolan itself.
@@ -234,49 +252,69 @@ impl Policies {
     /// What they say of an action; nothing where it is none of theirs.
     #[must_use]
     pub fn verdict(&self, principal: &Principal, action: &Action<'_>) -> Option<Verdict> {
+        self.found(principal, action).map(|found| found.verdict)
+    }
+
+    /// The same, with what there is to know of those that permit it.
+    pub(crate) fn found(&self, principal: &Principal, action: &Action<'_>) -> Option<Found> {
         let deed = Deed::of(action.method)?;
         let of = self.thing(action)?;
         let who = self.who(principal, action.known.claims);
         Some(self.judge(&who, deed, of, action))
     }
 
+    /// Whether what they say of an action may depend on its arguments.
+    #[must_use]
+    pub fn needs_arguments(&self, principal: &Principal, action: &Action<'_>) -> bool {
+        let (Some(deed), Some(of)) = (Deed::of(action.method), self.thing(action)) else { return false };
+        if deed == Deed::Task {
+            return false;
+        }
+        let who = self.who(principal, action.known.claims);
+        let standing = self.standing(&who, deed.rests_on(of.1.sort), of);
+        let reads = |varying: &Varying| varying.reads.complete || !varying.reads.arguments.is_empty();
+        standing.may_be && standing.varying.as_deref().is_some_and(reads)
+    }
+
     /// What they say of a deed.
-    pub(crate) fn judge(
-        &self,
-        who: &Who,
-        deed: Deed,
-        of: (usize, Thing<'_>),
-        action: &Action<'_>,
-    ) -> Verdict {
+    pub(crate) fn judge(&self, who: &Who, deed: Deed, of: (usize, Thing<'_>), action: &Action<'_>) -> Found {
         let rests_on = deed.rests_on(of.1.sort);
-        let first = self.say(who, rests_on, of, action);
-        if !first.allowed || deed == rests_on || !self.forbidden.contains(&deed) {
+        // With which arguments it was begun is not known any more: it rests on whether the tool may be called at all.
+        let first = match deed {
+            Deed::Task => self.at_all(who, rests_on, of),
+            _ => self.say(who, rests_on, of, action),
+        };
+        if !first.verdict.allowed || deed == rests_on || !self.forbidden.contains(&deed) {
             return first;
         }
         // It goes with what is allowed, unless it is forbidden by itself.
         let also = self.say(who, deed, of, action);
-        if also.allowed || also.why == Why::NotPermitted { first } else { also }
+        if also.verdict.allowed || also.verdict.why == Why::NotPermitted { first } else { also }
     }
 
-    fn say(&self, who: &Who, deed: Deed, of: (usize, Thing<'_>), action: &Action<'_>) -> Verdict {
+    /// What they say of it, whatever else is known at a call.
+    fn at_all(&self, who: &Who, deed: Deed, of: (usize, Thing<'_>)) -> Found {
         let standing = self.standing(who, deed, of);
-        let Some(varying) = &standing.varying else { return standing.fixed.clone() };
-        self.vary(varying, (who, deed), action).over(&standing.said).verdict()
+        let verdict = match &standing.fixed.why {
+            _ if standing.may_be => Verdict::allowed(standing.said.permitting(&standing.said)),
+            Why::Permitted(_) | Why::Asks(_) => Verdict::denied(Why::NotPermitted),
+            why => Verdict::denied(why.clone()),
+        };
+        Found { verdict, permitting: Vec::new() }
     }
 
-    /// Those that permit a deed, whether or not somebody has to approve it.
-    pub(crate) fn permitting(
-        &self,
-        who: &Who,
-        deed: Deed,
-        of: (usize, Thing<'_>),
-        action: &Action<'_>,
-    ) -> Vec<String> {
+    fn say(&self, who: &Who, deed: Deed, of: (usize, Thing<'_>), action: &Action<'_>) -> Found {
         let standing = self.standing(who, deed, of);
-        match &standing.varying {
-            None => standing.said.permitting(),
-            Some(varying) => self.vary(varying, (who, deed), action).over(&standing.said).permitting(),
-        }
+        let said = match &standing.varying {
+            Some(varying) => self.vary(varying, (who, deed), action).over(&standing.said),
+            None if self.limits.is_empty() => {
+                return Found { verdict: standing.fixed.clone(), permitting: Vec::new() };
+            }
+            None => standing.said.clone(),
+        };
+        // Those that look at nothing of the call permit it beside those that do.
+        let permitting = if self.limits.is_empty() { Vec::new() } else { said.permitting(&standing.said) };
+        Found { verdict: said.verdict(), permitting }
     }
 
     /// What those say that look at what only a call has.
@@ -286,42 +324,38 @@ impl Policies {
             Ok(arguments) => arguments,
             Err(why) => return Said::denied(why),
         };
-        let uid = vocabulary().uid("Arguments", "");
         let erred = |text| Said::denied(Why::Erred { id: None, text });
-        let complete = arguments.as_ref().is_none_or(|arguments| arguments.complete);
-        // Who calls is told at each call: others share what is remembered.
-        let mut more = vec![if varying.reads.caller { &who.entity } else { &who.nameless }.clone()];
-        if let Some(arguments) = &arguments {
-            let tags = arguments
-                .values
-                .iter()
-                .map(|(pointer, value)| (pointer.clone(), expression(value, &varying.reads.members)));
-            let none: [(String, Expression); 0] = [];
-            match Entity::new_with_tags(uid.clone(), none, [], tags) {
-                Ok(entity) => more.push(entity),
-                Err(error) => return erred(error.to_string()),
-            }
-        }
-        let entities = match standing::with(&varying.entities, more) {
-            Ok(entities) => entities,
-            Err(text) => return erred(text),
-        };
-        let moment = Moment {
+        let mut moment = Moment {
             now: self.clock.now(),
             address: action.known.address,
             era: action.known.era.unwrap_or("modern"),
             trace: action.known.trace,
-            arguments: Some((&uid, complete)),
+            arguments: None,
+            complete: arguments.as_ref().is_none_or(|arguments| arguments.complete),
         };
-        let context = match context(who, &self.route, Some((&moment, &varying.reads))) {
-            Ok(context) => context,
-            Err(text) => return erred(text),
-        };
-        let action = vocabulary().action(deed);
-        match Request::new(who.uid.clone(), action, varying.what.clone(), context, None) {
-            Ok(request) => varying.asked.ask(&request, &entities),
-            Err(error) => erred(error.to_string()),
+        if let Some(near) = &varying.near {
+            let members = arguments.iter().flat_map(|all| near::members(all, &varying.reads.members));
+            let said = context(who, &self.route, Some((&moment, &varying.reads)), members)
+                .and_then(|context| varying.request(deed, context))
+                .map(|request| near.ask(&request, &varying.entities));
+            // What has erred tells why in the words of what was written.
+            match said {
+                Ok(said) if !matches!(said.denied, Some(Why::Erred { .. })) => return said,
+                Ok(_) => {}
+                Err(text) => return erred(text),
+            }
         }
+        let uid = vocabulary().uid("Arguments", "");
+        moment.arguments = Some(&uid);
+        let entity = arguments.iter().map(|all| leaf::entity(uid.clone(), all, &varying.reads.members));
+        let said = entity
+            .collect::<Result<Vec<_>, _>>()
+            .and_then(|entity| standing::with(&varying.entities, entity))
+            .and_then(|entities| {
+                let context = context(who, &self.route, Some((&moment, &varying.reads)), [])?;
+                Ok(varying.asked.ask(&varying.request(deed, context)?, &entities))
+            });
+        said.unwrap_or_else(erred)
     }
 
     /// The arguments as policies see them, if any of those asked looks at them.
@@ -329,8 +363,8 @@ impl Policies {
         if varying.reads.arguments.is_empty() {
             return Ok(None);
         }
-        let arguments = Arguments::of_call(text, &varying.reads.arguments)
-            .map_err(|fault| Why::Arguments(fault.to_string()))?;
+        let arguments =
+            Arguments::of_call(text, &varying.wanted).map_err(|fault| Why::Arguments(fault.to_string()))?;
         if varying.reads.decimals && arguments.lacks_a_decimal() {
             return Err(Why::Arguments("a number has more than four digits after the point".to_owned()));
         }
@@ -384,25 +418,4 @@ impl Policies {
         });
         named.filter(|(_, id)| !of_server(id)).map(|(of, id)| format!("{of}::\"{id}\"")).collect()
     }
-}
-
-pub(crate) fn expression(value: &Value, members: &Members) -> Expression {
-    let text = |text: &str| Expression::new_string(text.to_owned());
-    let mut all = Vec::new();
-    // What nobody looks at need not be made.
-    let mut add = |name: &str, expression: &dyn Fn() -> Option<Expression>| {
-        let expression = if members.has(name) { expression() } else { None };
-        all.extend(expression.map(|expression| (name.to_owned(), expression)));
-    };
-    add("kind", &|| Some(text(value.kind)));
-    add("text", &|| value.text.as_deref().map(text));
-    add("integer", &|| value.integer.map(Expression::new_long));
-    add("decimal", &|| value.decimal.as_deref().map(Expression::new_decimal));
-    add("flag", &|| value.flag.map(Expression::new_bool));
-    add("size", &|| value.size.map(Expression::new_long));
-    let texts = |texts: &BTreeSet<String>| Expression::new_set(texts.iter().map(|each| text(each)));
-    add("texts", &|| value.texts.as_ref().map(texts));
-    add("clean", &|| value.clean.map(Expression::new_bool));
-    // Names stand once.
-    Expression::new_record(all).unwrap_or_else(|_impossible| Expression::new_bool(false))
 }

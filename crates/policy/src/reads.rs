@@ -210,7 +210,7 @@ fn is_var(expression: &Value, name: &str) -> bool {
 }
 
 /// `context.arguments`
-fn is_arguments(expression: &Value) -> bool {
+pub(crate) fn is_arguments(expression: &Value) -> bool {
     is_var(&expression["."]["left"], "context") && expression["."]["attr"].as_str() == Some("arguments")
 }
 

@@ -9,6 +9,7 @@ use cedar_policy::{
 use serde_json::Value;
 
 use crate::ask::{self, AskFault, AskRule};
+use crate::near::near;
 use crate::reads::Reads;
 
 /// What can be done, as policies have it.
@@ -20,11 +21,12 @@ pub(crate) enum Deed {
     List,
     Subscribe,
     Complete,
+    Task,
 }
 
 impl Deed {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Call, Self::Get, Self::Read, Self::List, Self::Subscribe, Self::Complete];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Call, Self::Get, Self::Read, Self::List, Self::Subscribe, Self::Complete, Self::Task];
 
     /// Its name in the schema.
     pub(crate) fn name(self) -> &'static str {
@@ -35,6 +37,7 @@ impl Deed {
             Self::List => "list",
             Self::Subscribe => "subscribe",
             Self::Complete => "complete",
+            Self::Task => "task",
         }
     }
 
@@ -61,6 +64,7 @@ impl Deed {
             "resources/read" => Self::Read,
             "resources/subscribe" => Self::Subscribe,
             "completion/complete" => Self::Complete,
+            "tasks/get" | "tasks/update" | "tasks/cancel" | "tasks/result" => Self::Task,
             _ => return None,
         })
     }
@@ -79,6 +83,8 @@ pub(crate) struct Rule {
     /// The same without what only a call has: it permits whatever this may permit at all. None of what forbids, since that may
     /// forbid or not.
     pub(crate) at_best: Option<Policy>,
+    /// The same as it is asked; nothing where it must be asked as it stands.
+    pub(crate) near: Option<Policy>,
     /// Whether it asks for an approval, in place of what it does else: to forbid, or to permit.
     pub(crate) asks: Option<AskRule>,
 }
@@ -94,12 +100,13 @@ impl Rule {
         let mut reads = json.as_ref().map_or_else(Reads::anything, |json| Reads::of(&json["conditions"]));
         let permits = policy.effect() == Effect::Permit;
         name_scope(&policy, &mut reads);
+        let near = near(&policy, &reads, json.as_ref());
         let at_best = match (reads.varies(), permits) {
             (false, _) => Some(policy.clone()),
             (true, false) => None,
             (true, true) => json.and_then(|json| at_best(json, policy.id())),
         };
-        Ok(Self { policy, source, permits, deeds, reads, at_best, asks })
+        Ok(Self { policy, source, permits, deeds, reads, at_best, near, asks })
     }
 
     pub(crate) fn id(&self) -> &str {

@@ -32,22 +32,29 @@ pub(crate) struct Said {
     pub(crate) denied: Option<Why>,
 }
 
-/// Whether a policy has a say about a deed: nobody is asked to approve what is listed, and what nobody can be asked about is not
-/// permitted by way of it.
+/// Whether a policy has a say about a deed: nobody is asked to approve what is listed, or the task of a call that was approved; and
+/// what nobody can be asked about is not permitted by way of it.
 pub(crate) fn concerns(rule: &Rule, deed: Deed) -> bool {
     rule.deeds.contains(&deed)
-        && (rule.asks.is_none() || deed.can_be_asked() || (!rule.permits && deed != Deed::List))
+        && (rule.asks.is_none()
+            || deed.can_be_asked()
+            || (!rule.permits && !matches!(deed, Deed::List | Deed::Task)))
 }
 
 impl Concerned {
-    pub(crate) fn new(rules: &[&Rule], deed: Deed) -> Result<Self, String> {
+    /// `form` says which of the forms of a policy is asked.
+    pub(crate) fn new<'a>(
+        rules: &[&'a Rule],
+        deed: Deed,
+        form: impl Fn(&'a Rule) -> &'a Policy,
+    ) -> Result<Self, String> {
         let asks = |rule: &&Rule| rule.asks.is_some() && deed.can_be_asked();
-        let (unless, rest): (Vec<&Rule>, Vec<&Rule>) =
+        let (unless, rest): (Vec<&'a Rule>, Vec<&'a Rule>) =
             rules.iter().partition(|rule| !rule.permits && asks(rule));
         let once_approved = rest.iter().filter(|rule| asks(rule)).map(|rule| rule.id().to_owned()).collect();
-        let unless_approved = (!unless.is_empty()).then(|| set(unless.iter().map(|rule| &rule.policy)));
+        let unless_approved = (!unless.is_empty()).then(|| set(unless.iter().map(|rule| form(rule))));
         Ok(Self {
-            set: set(rest.iter().map(|rule| &rule.policy))?,
+            set: set(rest.iter().map(|rule| form(rule)))?,
             unless_approved: unless_approved.transpose()?,
             once_approved,
         })
@@ -86,9 +93,15 @@ impl Said {
         self.denied.is_none() && !(self.permit.is_empty() && self.once_approved.is_empty())
     }
 
-    /// Those that permit it, approved or not.
-    pub(crate) fn permitting(&self) -> Vec<String> {
-        self.permit.iter().chain(&self.once_approved).cloned().collect()
+    /// Those that permit it, together with those that did `before` and look at nothing of a call. Those that wait for an approval
+    /// count where it takes one: once there is none to wait for, they say nothing.
+    pub(crate) fn permitting(&self, before: &Self) -> Vec<String> {
+        let waits = self.permit.is_empty() || !self.unless_approved.is_empty();
+        let waiting = self.once_approved.iter().filter(|_| waits);
+        let mut all: Vec<String> = self.permit.iter().chain(&before.permit).chain(waiting).cloned().collect();
+        all.sort();
+        all.dedup();
+        all
     }
 
     /// The same together with what was said before.

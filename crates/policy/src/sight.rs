@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use auth::{Action, Allowance, Claims, Decide, Narrow, Principal, Refusal};
 
-use crate::policies::{Class, Policies};
+use crate::policies::{Class, Found, Policies};
 use crate::rule::Deed;
 use crate::thing::Thing;
 use crate::verdict::Why;
@@ -54,34 +54,17 @@ impl Narrow for PolicySight {
         let Some(of) = self.policies.thing(action) else { return true };
         match deed {
             // Nobody is asked again before a change is told: it must be allowed as things stand.
-            Deed::Subscribe => self.policies.judge(&self.who, deed, of, action).allowed,
+            Deed::Subscribe => self.policies.judge(&self.who, deed, of, action).verdict.allowed,
             _ => self.may_be(of),
         }
     }
 }
 
 impl RoutePolicies {
-    /// How often an action may be done that is allowed: those of all that permit it, unless one of them has none.
-    fn permitted_as_often(&self, principal: &Principal, action: &Action<'_>) -> Vec<Allowance> {
-        if self.0.limits.is_empty() {
-            return Vec::new();
-        }
-        let (Some(deed), Some(of)) = (Deed::of(action.method), self.0.thing(action)) else {
-            return Vec::new();
-        };
-        let who = self.0.who(principal, action.known.claims);
-        let said = self.0.judge(&who, deed, of, action);
-        // Those that look at nothing of the call permit it beside those that do.
-        let standing = self.0.standing(&who, deed.rests_on(of.1.sort), of);
-        // What was approved is permitted by those that would have without, and by those that wait for that.
-        let approved = if said.asks() { self.0.permitting(&who, deed, of, action) } else { Vec::new() };
-        let all = [&said.why, &standing.fixed.why].into_iter().flat_map(|why| match why {
-            Why::Permitted(ids) => ids.as_slice(),
-            _ => &[],
-        });
-        let all = all.chain(&approved);
+    /// How often these let somebody do what they permit: nothing where one of them says nothing of it.
+    fn permitted_as_often(&self, permitting: &[String]) -> Vec<Allowance> {
         let mut allowances: Vec<Allowance> = Vec::new();
-        for id in all {
+        for id in permitting {
             let Some(allowance) = self.0.limits.get(id) else { return Vec::new() };
             if !allowances.contains(allowance) {
                 allowances.push(allowance.clone());
@@ -89,17 +72,13 @@ impl RoutePolicies {
         }
         allowances
     }
-}
 
-impl Decide for RoutePolicies {
-    fn id(&self) -> &str {
-        self.0.id()
-    }
-
-    fn decide(&self, principal: &Principal, action: &Action<'_>) -> Result<(), Refusal> {
-        let Some(verdict) = self.0.verdict(principal, action).filter(|verdict| !verdict.allowed) else {
+    /// Why an action is refused of which that was found, if it is.
+    fn refused(&self, principal: &Principal, action: &Action<'_>, found: &Found) -> Result<(), Refusal> {
+        let verdict = &found.verdict;
+        if verdict.allowed {
             return Ok(());
-        };
+        }
         let server = &**action.upstream;
         if !self.0.plan.enforce {
             tracing::info!(
@@ -117,8 +96,8 @@ impl Decide for RoutePolicies {
             }
             _ => tracing::debug!(server, name = action.name, why = %verdict.why, "denied by policies"),
         }
-        if let Why::Arguments(fault) = verdict.why {
-            return Err(Refusal::Arguments(fault));
+        if let Why::Arguments(fault) = &verdict.why {
+            return Err(Refusal::Arguments(fault.clone()));
         }
         if let Why::Asks(ids) = &verdict.why {
             let asked = self.0.asked(principal, action, ids);
@@ -132,9 +111,21 @@ impl Decide for RoutePolicies {
         let reason = verdict.by().iter().find_map(|id| self.0.annotation(id, "reason"));
         Err(Refusal::Policy(reason.map(Into::into)))
     }
+}
 
-    fn allowances(&self, principal: &Principal, action: &Action<'_>) -> Vec<Allowance> {
-        if self.0.plan.enforce { self.permitted_as_often(principal, action) } else { Vec::new() }
+impl Decide for RoutePolicies {
+    fn id(&self) -> &str {
+        self.0.id()
+    }
+
+    fn decide(&self, principal: &Principal, action: &Action<'_>) -> Result<(), Refusal> {
+        self.allow(principal, action).map(|_as_often| ())
+    }
+
+    fn allow(&self, principal: &Principal, action: &Action<'_>) -> Result<Vec<Allowance>, Refusal> {
+        let Some(found) = self.0.found(principal, action) else { return Ok(Vec::new()) };
+        self.refused(principal, action, &found)?;
+        Ok(if self.0.plan.enforce { self.permitted_as_often(&found.permitting) } else { Vec::new() })
     }
 
     fn view(&self, principal: &Principal, claims: Option<&Arc<Claims>>) -> Option<Arc<dyn Narrow>> {

@@ -1,8 +1,9 @@
 //! What policies say of one caller and one thing, as far as it can be known before a call.
 
 use auth::definition::Sort;
-use cedar_policy::{Authorizer, Decision, Entities, Entity, EntityUid, Request};
+use cedar_policy::{Authorizer, Context, Decision, Entities, Entity, EntityUid, Request};
 
+use crate::arguments::Wanted;
 use crate::context::context;
 use crate::reads::Reads;
 use crate::rule::{Deed, Rule};
@@ -30,10 +31,16 @@ pub(crate) struct Standing {
 #[derive(Debug)]
 pub(crate) struct Varying {
     pub(crate) asked: Concerned,
+    /// The same as they are asked; nothing where one of them must be asked as it stands.
+    pub(crate) near: Option<Concerned>,
     pub(crate) reads: Reads,
+    /// Which arguments, ready to be looked for.
+    pub(crate) wanted: Wanted,
     /// Whether all that read arguments permit, and ask if they are all there.
     pub(crate) all_ask: bool,
     pub(crate) entities: Entities,
+    /// Who calls. Others of whom policies see the same share it: what they do not look at is that of whoever came first.
+    pub(crate) who: EntityUid,
     pub(crate) what: EntityUid,
     /// What a tool takes.
     pub(crate) shape: Option<Result<Shape, String>>,
@@ -70,10 +77,10 @@ impl Standing {
         let of_thing = entities(question.deed, &thing)?;
         let entities = with(&of_thing, [who.entity.clone()])?;
         let action = vocabulary().action(question.deed);
-        let context = context(who, question.route, None)?;
+        let context = context(who, question.route, None, [])?;
         let request = Request::new(who.uid.clone(), action, thing.uid(), context, None)
             .map_err(|error| error.to_string())?;
-        let said = Concerned::new(&fixed, question.deed)?.ask(&request, &entities);
+        let said = Concerned::new(&fixed, question.deed, |rule| &rule.policy)?.ask(&request, &entities);
         if varying.is_empty() || said.denied.is_some() {
             return Ok(Self::fixed(said));
         }
@@ -85,13 +92,17 @@ impl Standing {
             let said = Authorizer::new().is_authorized(&request, &at_best, &entities);
             said.decision() == Decision::Allow || said.diagnostics().errors().next().is_some()
         };
-        let varying = Box::new(Varying::of(&varying, (&thing, question.deed), of_thing)?);
+        let varying = Box::new(Varying::of(&varying, (who, &thing, question.deed), &of_thing)?);
         Ok(Self { fixed: said.clone().verdict(), said, varying: Some(varying), may_be })
     }
 }
 
 impl Varying {
-    fn of(rules: &[&Rule], (thing, deed): (&Thing<'_>, Deed), entities: Entities) -> Result<Self, String> {
+    fn of(
+        rules: &[&Rule],
+        (who, thing, deed): (&Who, &Thing<'_>, Deed),
+        of_thing: &Entities,
+    ) -> Result<Self, String> {
         let mut reads = Reads::default();
         rules.iter().for_each(|rule| reads.add(&rule.reads));
         let asks = |rule: &&Rule| rule.reads.arguments.is_empty() || (rule.permits && rule.reads.complete);
@@ -101,8 +112,31 @@ impl Varying {
             Some(None) => Err("there is none that can be read".to_owned()),
             None => Err("it is not known, since the server does not list the tool".to_owned()),
         });
-        let (asked, all_ask) = (Concerned::new(rules, deed)?, rules.iter().all(asks));
-        Ok(Self { asked, reads, all_ask, entities, what: thing.uid(), shape })
+        let is_near = rules.iter().all(|rule| rule.near.is_some());
+        let near = is_near
+            .then(|| Concerned::new(rules, deed, |rule| rule.near.as_ref().unwrap_or(&rule.policy)))
+            .transpose()?;
+        let caller = if reads.caller { &who.entity } else { &who.nameless };
+        Ok(Self {
+            asked: Concerned::new(rules, deed, |rule| &rule.policy)?,
+            near,
+            wanted: Wanted::of(&reads.arguments),
+            reads,
+            all_ask: rules.iter().all(asks),
+            entities: with(of_thing, [caller.clone()])?,
+            who: who.uid.clone(),
+            what: thing.uid(),
+            shape,
+        })
+    }
+}
+
+impl Varying {
+    /// What they are asked.
+    pub(crate) fn request(&self, deed: Deed, context: Context) -> Result<Request, String> {
+        let action = vocabulary().action(deed);
+        Request::new(self.who.clone(), action, self.what.clone(), context, None)
+            .map_err(|error| error.to_string())
     }
 }
 

@@ -5,16 +5,14 @@
 use std::str::FromStr as _;
 
 use auth::{Action, Principal};
-use cedar_policy::{
-    Entities, Entity, EvalResult, Expression, Policy, PrincipalConstraint, Request, RestrictedExpression,
-    eval_expression,
-};
+use cedar_policy::{Entities, EvalResult, Expression, Policy, PrincipalConstraint, Request, eval_expression};
 use serde_json::{Value, json};
 
 use crate::arguments::Arguments;
 use crate::context::{Moment, context};
+use crate::leaf;
 use crate::pointers::Pointers;
-use crate::policies::{Policies, expression};
+use crate::policies::Policies;
 use crate::reads::{Members, Reads};
 use crate::rule::{Deed, Rule};
 use crate::schema::vocabulary;
@@ -93,20 +91,18 @@ impl Policies {
         let arguments = Arguments::read(action.known.arguments.unwrap_or("{}"), &wanted);
         let arguments = arguments.map_err(|fault| fault.to_string())?;
         let uid = vocabulary().uid("Arguments", "");
-        let members = Members::all();
-        let tags =
-            arguments.values.iter().map(|(pointer, value)| (pointer.clone(), expression(value, &members)));
-        let none: [(String, RestrictedExpression); 0] = [];
-        let tagged = Entity::new_with_tags(uid.clone(), none, [], tags).map_err(|error| error.to_string())?;
+        let tagged = leaf::entity(uid.clone(), &arguments, &Members::all())?;
         let entities = standing::with(&standing::entities(deed, &thing)?, [who.entity.clone(), tagged])?;
         let moment = Moment {
             now: self.clock.now(),
             address: action.known.address,
             era: action.known.era.unwrap_or("modern"),
             trace: action.known.trace,
-            arguments: Some((&uid, arguments.complete)),
+            arguments: Some(&uid),
+            complete: arguments.complete,
         };
-        let context = context(&who, &self.route, Some((&moment, &Reads::anything())))?;
+        let reads = Reads { complete: true, ..Reads::anything() };
+        let context = context(&who, &self.route, Some((&moment, &reads)), [])?;
         let request = Request::new(who.uid.clone(), vocabulary().action(deed), thing.uid(), context, None)
             .map_err(|error| error.to_string())?;
         let whose = who.names.iter().map(ToString::to_string).collect();

@@ -12,6 +12,8 @@ mod doors;
 #[expect(dead_code, reason = "the gateway's tests need more of it")]
 #[path = "../../gateway/tests/it/stand.rs"]
 mod stand;
+#[path = "routes/tasks.rs"]
+mod tasks;
 
 use std::sync::Arc;
 

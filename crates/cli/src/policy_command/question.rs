@@ -93,6 +93,15 @@ pub(crate) struct Opened {
     clock: Arc<Stopped>,
 }
 
+/// What decides on a route.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Deciding<'a> {
+    Policies(&'a Policies),
+    /// It has no policies.
+    Nobody,
+    NoSuchRoute,
+}
+
 /// A clock that can be set.
 #[derive(Debug, Default)]
 struct Stopped(Mutex<Option<SystemTime>>);
@@ -117,6 +126,29 @@ impl Opened {
                 .hint("policy = \"read-only\" above the first table, or in a route"));
         }
         Ok(Self { plan, attached, clock })
+    }
+
+    /// What decides on a route.
+    pub(crate) fn deciding_on(&self, route: &str) -> Deciding<'_> {
+        match self.attached.iter().find(|one| one.route == route) {
+            Some(one) => Deciding::Policies(&one.policies),
+            None if self.plan.routes.iter().any(|one| one.name == route) => Deciding::Nobody,
+            None => Deciding::NoSuchRoute,
+        }
+    }
+
+    /// How the configuration calls an issuer.
+    pub(crate) fn name_of_issuer<'a>(&'a self, issuer: &'a str) -> &'a str {
+        if issuer == API_KEYS {
+            return OWN_KEYS;
+        }
+        let named = self.plan.issuers.iter().find(|one| one.issuer == issuer);
+        named.map_or(issuer, |one| one.name.as_str())
+    }
+
+    /// Sets what is now.
+    pub(crate) fn set(&self, now: SystemTime) {
+        *self.clock.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
     }
 
     /// Asks.

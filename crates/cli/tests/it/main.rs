@@ -34,6 +34,8 @@ mod scripted;
 mod serving;
 mod sharing;
 mod shown;
+#[cfg(feature = "policy")]
+mod simulating;
 mod socket;
 mod terminal;
 mod wire;

@@ -172,7 +172,11 @@ impl Endpoint {
             )));
         }
         let caller = Caller::new(identity, opening.client.clone(), opening.revision);
-        let (discovered, _) = self.route.descriptions.discovered(&caller).await?;
+        let (mut discovered, _) = self.route.descriptions.discovered(&caller).await?;
+        if self.route.tasks.sender.gate.decides() {
+            // A list does not say which tools its tasks run.
+            discovered.raw_capabilities = initialize::without_task_list(&discovered.raw_capabilities);
+        }
         let now = self.now();
         let (id, claims) = self
             .sessions

@@ -9,7 +9,7 @@ use base::plan::Deadlines;
 use base::world::World;
 use catalog::caller::Caller;
 use catalog::sight;
-use catalog::{Catalog, Target};
+use catalog::{Catalog, Member, Target};
 use http::{HeaderName, HeaderValue};
 use limits::Limiter;
 use mcp::call::Call;
@@ -72,6 +72,33 @@ impl Sender {
             approved,
         };
         Ok(sight::permit(&self.gate, &caller.principal, &Action { known, ..action })?)
+    }
+
+    /// Whether a request about a task of this tool may go on: the gate is asked about the tool. Where a denial speaks, it is an error.
+    pub(crate) async fn permit_task(
+        &self,
+        call: &Call,
+        (member, tool): (&Member, &str),
+        caller: &Caller,
+    ) -> Result<bool, CallError> {
+        member.know_tools(caller).await?;
+        let index = member.server_lists.index(caller.era());
+        let trace = Trace::read(&caller.headers);
+        let known = Known {
+            claims: caller.claims.as_ref(),
+            sort: Some(Sort::Tool),
+            definition: index.definition(Kind::Tool, tool),
+            address: caller.address,
+            era: Some(caller.era().name()),
+            trace: trace.id(),
+            ..Known::default()
+        };
+        let action = Action { known, ..Action::new(call.method_name(), member.upstream.label(), Some(tool)) };
+        match self.gate.permit(&caller.principal, &action) {
+            Ok(_permit) => Ok(true),
+            Err(_) if self.gate.hides() => Ok(false),
+            Err(refusal) => Err(refusal.into()),
+        }
     }
 
     /// Sends a call to its target. A refusal over mirrored headers means that our idea of the tool's schema is old:

@@ -61,9 +61,9 @@ impl Edit for TaskEdit {
 /// How tasks in an answer are put for the client.
 #[derive(Debug)]
 pub(super) enum Reshape {
-    /// The call may have become a task, whose id the client does not know yet. `client` is what its server knows of the
-    /// client.
-    Created { from: Form, to: Form, server: String, ids: Ids, client: ClientFacts },
+    /// The call may have become a task, whose id the client does not know yet. `tool` is its server and the server's own
+    /// name of it, `client` what the server knows of the client.
+    Created { from: Form, to: Form, tool: (String, String), ids: Ids, client: ClientFacts },
     /// The answer is about a task that the client knows under another id.
     Known { own: String, public: String },
     /// The answer is a task's result, for a client that knows of no task.
@@ -82,8 +82,8 @@ impl Reshape {
         let (text, at) = (message.at(parts.result), parts.result);
         let mut patch = Patch::new();
         match self {
-            Self::Created { from, to, server, ids, client } => {
-                let created = Created { from: *from, to: *to, server, ids, client };
+            Self::Created { from, to, tool: (server, tool), ids, client } => {
+                let created = Created { from: *from, to: *to, server, tool, ids, client };
                 match created.result(text)? {
                     Some(result) => patch.replace(at, result.as_bytes()),
                     None => return Ok(message),
@@ -132,6 +132,7 @@ struct Created<'a> {
     from: Form,
     to: Form,
     server: &'a str,
+    tool: &'a str,
     ids: &'a Ids,
     client: &'a ClientFacts,
 }
@@ -146,15 +147,15 @@ impl Created<'_> {
             Form::Extension => match answer::result_type(&result, self.client).map_err(invalid)? {
                 ResultType::Task => Some(Task::read(text).map_err(invalid)?),
                 ResultType::Complete if self.to == Form::Core => {
-                    return self.ids.finish(text).map(Some);
+                    return self.ids.finish((self.server, self.tool), text).map(Some);
                 }
                 ResultType::Complete | ResultType::InputRequired => None,
             },
         };
         let Some(task) = created else { return Ok(None) };
         let name = match self.from {
-            Form::Core => Name::of_legacy(self.server, &task.id, self.client.capabilities()),
-            Form::Extension => Name::of_modern(self.server, &task.id),
+            Form::Core => Name::of_legacy((self.server, self.tool), &task.id, self.client.capabilities()),
+            Form::Extension => Name::of_modern((self.server, self.tool), &task.id),
         };
         let public = self.ids.give(&name, task.ttl().map(Duration::from_millis))?;
         Ok(Some(match (self.from, self.to) {

@@ -68,8 +68,9 @@ impl RouteTasks {
         let (theirs, discovered) =
             upstream.discovered(&caller.principal, caller.era(), Some(&caller.facts)).await?;
         let created = |from, to, client| {
-            let (server, ids) = (upstream.name().to_owned(), Ids::new(self, &caller.principal));
-            Some(TaskEdit::of(Reshape::Created { from, to, server, ids, client }))
+            let tool = (upstream.name().to_owned(), tool_of(at).to_owned());
+            let ids = Ids::new(self, &caller.principal);
+            Some(TaskEdit::of(Reshape::Created { from, to, tool, ids, client }))
         };
         let facts = || call.client().clone();
         let transparent = self.passes_ids(caller.era());

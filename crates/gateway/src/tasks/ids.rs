@@ -22,24 +22,27 @@ pub(super) enum Name {
         server: String,
         /// The server's own name of it.
         task: String,
+        /// The tool that it runs, by the server's own name: who may use that may ask about the task.
+        tool: String,
         /// What the client had declared that it can be asked, where the server is legacy.
         declared: Option<String>,
     },
-    /// The result of a call that became no task at its server.
-    Finished { handle: String },
+    /// The result of a call of a tool that became no task at its server.
+    Finished { handle: String, server: String, tool: String },
 }
 
 impl Name {
     /// A task of a legacy server, made for a client with these capabilities.
-    pub(super) fn of_legacy(server: &str, task: &str, capabilities: &str) -> Self {
+    pub(super) fn of_legacy((server, tool): (&str, &str), task: &str, capabilities: &str) -> Self {
         // It tells which session or process knows the task, and is short however much the client says.
         let declared = Some(mrtr::askable(capabilities));
-        Self::Of { server: server.to_owned(), task: task.to_owned(), declared }
+        Self::Of { server: server.to_owned(), task: task.to_owned(), tool: tool.to_owned(), declared }
     }
 
     /// A task of a modern server.
-    pub(super) fn of_modern(server: &str, task: &str) -> Self {
-        Self::Of { server: server.to_owned(), task: task.to_owned(), declared: None }
+    pub(super) fn of_modern((server, tool): (&str, &str), task: &str) -> Self {
+        let (server, task, tool) = (server.to_owned(), task.to_owned(), tool.to_owned());
+        Self::Of { server, task, tool, declared: None }
     }
 
     /// Whether one replica alone knows it.
@@ -47,25 +50,33 @@ impl Name {
         matches!(self, Self::Finished { .. } | Self::Of { declared: Some(_), .. })
     }
 
+    /// The server, and its own name of the tool that the task runs. Earlier versions did not say the tool.
+    pub(super) fn tool(&self) -> (&str, &str) {
+        let (Self::Of { server, tool, .. } | Self::Finished { server, tool, .. }) = self;
+        (server, tool)
+    }
+
     fn text(&self) -> String {
+        let (server, tool) = self.tool();
+        let of = format!(r#""server":{},"tool":{}"#, json::quote(server), json::quote(tool));
         match self {
-            Self::Of { server, task, declared } => {
+            Self::Of { task, declared, .. } => {
                 let declared = declared.as_ref().map(|text| format!(",\"declared\":{text}"));
-                let (server, task) = (json::quote(server), json::quote(task));
-                format!(r#"{{"server":{server},"task":{task}{}}}"#, declared.unwrap_or_default())
+                format!(r#"{{{of},"task":{}{}}}"#, json::quote(task), declared.unwrap_or_default())
             }
-            Self::Finished { handle } => format!(r#"{{"finished":{}}}"#, json::quote(handle)),
+            Self::Finished { handle, .. } => format!(r#"{{{of},"finished":{}}}"#, json::quote(handle)),
         }
     }
 
     fn read(text: &str) -> Option<Self> {
         let object = Object::parse(text).ok()?;
         let member = |name| object.string(name).ok().flatten().map(|text| text.into_owned());
+        let tool = member("tool").unwrap_or_default();
         if let Some(handle) = member("finished") {
-            return Some(Self::Finished { handle });
+            return Some(Self::Finished { handle, server: member("server").unwrap_or_default(), tool });
         }
         let declared = object.get("declared").ok().flatten().map(str::to_owned);
-        Some(Self::Of { server: member("server")?, task: member("task")?, declared })
+        Some(Self::Of { server: member("server")?, task: member("task")?, tool, declared })
     }
 }
 
@@ -139,18 +150,23 @@ mod tests {
 
     #[test]
     fn an_id_says_what_it_was_told() {
-        let legacy = Name::of_legacy("a\"b", "t\u{1}", r#"{"roots":{"listChanged":true},"x":1}"#);
+        let legacy = Name::of_legacy(("a\"b", "to\"ol"), "t\u{1}", r#"{"roots":{"listChanged":true},"x":1}"#);
         assert_eq!(
             legacy,
             Name::Of {
                 server: "a\"b".to_owned(),
                 task: "t\u{1}".to_owned(),
+                tool: "to\"ol".to_owned(),
                 declared: Some(r#"{"roots":{"listChanged":true}}"#.to_owned())
             }
         );
-        for name in [legacy, Name::of_modern("a", "b"), Name::Finished { handle: "h".to_owned() }] {
+        let (server, tool) = ("a".to_owned(), "t".to_owned());
+        let finished = Name::Finished { handle: "h".to_owned(), server, tool };
+        for name in [legacy, Name::of_modern(("a", "t"), "b"), finished] {
             assert_eq!(Name::read(&name.text()), Some(name));
         }
+        let before = Name::read(r#"{"server":"a","task":"b"}"#);
+        assert_eq!(before, Some(Name::of_modern(("a", ""), "b")), "of an earlier version");
         assert_eq!(Name::read("{}"), None);
     }
 }

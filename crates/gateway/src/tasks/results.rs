@@ -39,10 +39,11 @@ impl Finished {
 }
 
 impl Ids {
-    /// Keeps a result: the `CreateTaskResult` for it.
-    pub(super) fn finish(&self, result: &str) -> Result<String, CallError> {
+    /// Keeps a result of a server's tool: the `CreateTaskResult` for it.
+    pub(super) fn finish(&self, (server, tool): (&str, &str), result: &str) -> Result<String, CallError> {
         let handle = random::hex::<16>()?;
-        let name = Name::Finished { handle: handle.clone() };
+        let (server, tool) = (server.to_owned(), tool.to_owned());
+        let name = Name::Finished { handle: handle.clone(), server, tool };
         let public = self.give(&name, Some(KEEP))?;
         let now = json::quote(&moment::write(self.now()));
         let task = format!(

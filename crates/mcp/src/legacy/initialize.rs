@@ -111,6 +111,16 @@ fn capabilities(discovered: &Discovered, revision: &Revision) -> String {
     String::from_utf8_lossy(&patch.apply(told.as_bytes())).into_owned()
 }
 
+/// Capabilities without what a server said of its tasks: they are offered as several servers' are, without a list.
+#[must_use]
+pub fn without_task_list(raw: &str) -> String {
+    let mut patch = Patch::new();
+    if let Ok(object) = Object::parse(raw) {
+        object.remove(|name| name == "tasks", 0, &mut patch);
+    }
+    String::from_utf8_lossy(&patch.apply(raw.as_bytes())).into_owned()
+}
+
 /// The members of an `InitializeResult` that are none of its own.
 fn beyond(result: &Object<'_>) -> String {
     let known = ["protocolVersion", "capabilities", "serverInfo", "instructions"];

@@ -215,7 +215,10 @@ fn an_approval_lifts_no_limit() {
         let (stand, server, definition) = (Stand::new(text), "bank".into(), pay());
         let known = Known { definition: Some(&definition), arguments: Some("{}"), ..Known::default() };
         let action = Action { method: "tools/call", upstream: &server, name: Some("pay"), known };
-        let allowances = stand.route.allowances(&anonymous().principal, &action);
+        let nobody = anonymous().principal;
+        let proof = asked(stand.route.allow(&nobody, &action).map(|_as_often| ())).approved();
+        let known = Known { approved: Some(&proof), ..known };
+        let allowances = stand.route.allow(&nobody, &Action { known, ..action }).unwrap();
         assert_eq!(allowances.iter().map(|one| (&*one.by, one.times)).collect::<Vec<_>>(), [("p", 2)]);
     }
 }

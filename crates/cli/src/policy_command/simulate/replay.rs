@@ -1,0 +1,161 @@
+//! One recorded call after the other, decided anew.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use auth::definition::{Hints, Sort};
+use auth::{Action, Claims, Identity, Known, Principal};
+use policy::{Policies, Verdict};
+
+use super::super::question::{Deciding, Opened};
+use super::record::{Caller, Decided, Record, unknown};
+use super::tally::{Change, Word};
+
+/// So many callers are known at a time.
+const MOST_CALLERS: usize = 4096;
+/// What was denied for this was denied by what was not recorded.
+const BY_ARGUMENTS: [&str; 3] =
+    ["the arguments are not good", "the arguments are too many", "the tool's inputSchema"];
+
+/// Decides them.
+pub(super) struct Replay<'a> {
+    opened: &'a Opened,
+    callers: HashMap<String, Arc<KnownCaller>>,
+}
+
+/// Somebody who has called.
+struct KnownCaller {
+    principal: Principal,
+    claims: Option<Arc<Claims>>,
+    shown: String,
+}
+
+/// What became of one.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    Same,
+    Changed(Change),
+    /// It depends on what was not recorded.
+    Unknown,
+    /// Policies have no word for it, or it was somewhere else.
+    NotDecided,
+}
+
+impl<'a> Replay<'a> {
+    pub(super) fn new(opened: &'a Opened) -> Self {
+        Self { opened, callers: HashMap::new() }
+    }
+
+    pub(super) fn decide(&mut self, record: &Record<'_>) -> Outcome {
+        let Some((server, sort, name)) = &record.thing else { return Outcome::NotDecided };
+        let Some(caller) = self.caller(record.principal) else { return Outcome::NotDecided };
+        let would = match self.opened.deciding_on(&record.route) {
+            Deciding::Policies(policies) => {
+                self.opened.set(record.time);
+                match asked(policies, record, (server, *sort, name), &caller) {
+                    Some(Ok(verdict)) => verdict,
+                    Some(Err(Unknowable)) => return Outcome::Unknown,
+                    None => return Outcome::NotDecided,
+                }
+            }
+            // A route without policies allows all of it, where policies would have a word.
+            Deciding::Nobody if policy::is_decided(&record.method) => (Word::Allow, Vec::new()),
+            Deciding::Nobody | Deciding::NoSuchRoute => return Outcome::NotDecided,
+        };
+        let was = was(record);
+        if was == would.0 || (was == Word::Nothing && would.0 == Word::Allow) {
+            return Outcome::Same;
+        }
+        if was == Word::Deny && record.arguments.is_none() && by_arguments(record.was.as_ref()) {
+            return Outcome::Unknown;
+        }
+        Outcome::Changed(Change {
+            principal: caller.shown.clone(),
+            thing: format!("{} {server}/{name}", record.method),
+            was,
+            would: would.0,
+            by: would.1,
+        })
+    }
+
+    fn caller(&mut self, text: &str) -> Option<Arc<KnownCaller>> {
+        if let Some(known) = self.callers.get(text) {
+            return Some(Arc::clone(known));
+        }
+        let caller = Caller::read(text)?;
+        let claims = caller.claims();
+        let shown = match &claims {
+            None => "anonymous".to_owned(),
+            Some(claims) if claims.subject.is_empty() => caller.id.clone(),
+            Some(claims) => {
+                format!("{} ({})", claims.subject, self.opened.name_of_issuer(&claims.issuer))
+            }
+        };
+        let Identity { principal, claims, .. } = Identity::told_by_replica(&caller.id, None, claims);
+        let known = Arc::new(KnownCaller { principal, claims, shown });
+        if self.callers.len() >= MOST_CALLERS {
+            self.callers.clear();
+        }
+        self.callers.insert(text.to_owned(), Arc::clone(&known));
+        Some(known)
+    }
+}
+
+/// It depends on what was not recorded.
+struct Unknowable;
+
+/// What policies say of it; nothing where they have no word for it.
+fn asked(
+    policies: &Policies,
+    record: &Record<'_>,
+    (server, sort, name): (&Arc<str>, Sort, &str),
+    caller: &KnownCaller,
+) -> Option<Result<(Word, Vec<String>), Unknowable>> {
+    let known = Known {
+        claims: caller.claims.as_ref(),
+        sort: Some(sort),
+        definition: record.definition.as_ref(),
+        arguments: record.arguments.as_deref(),
+        address: record.address,
+        era: Some(record.era),
+        trace: record.trace.as_deref(),
+        approved: None,
+    };
+    let action = Action { known, ..Action::new(&record.method, server, Some(name)) };
+    let verdict = policies.verdict(&caller.principal, &action)?;
+    if record.arguments.is_none() && policies.needs_arguments(&caller.principal, &action) {
+        return Some(Err(Unknowable));
+    }
+    if sort == Sort::Tool && record.definition.is_none() {
+        // It may not have been listed, or nobody has noted what its server said of it.
+        let listed = Arc::new(unknown(Hints::default(), String::new()));
+        let known = Known { definition: Some(&listed), ..known };
+        let other = policies.verdict(&caller.principal, &Action { known, ..action })?;
+        if word(&other) != word(&verdict) {
+            return Some(Err(Unknowable));
+        }
+    }
+    Some(Ok((word(&verdict), verdict.by().to_vec())))
+}
+
+fn word(verdict: &Verdict) -> Word {
+    match (verdict.allowed, verdict.asks()) {
+        (true, _) => Word::Allow,
+        (false, true) => Word::Ask,
+        (false, false) => Word::Deny,
+    }
+}
+
+fn was(record: &Record<'_>) -> Word {
+    match &record.was {
+        None => Word::Nothing,
+        Some(_) if record.approved => Word::Ask,
+        Some(decided) if decided.allowed => Word::Allow,
+        Some(decided) if decided.why.starts_with("to be approved") => Word::Ask,
+        Some(_) => Word::Deny,
+    }
+}
+
+fn by_arguments(was: Option<&Decided>) -> bool {
+    was.is_some_and(|was| was.by.is_empty() && BY_ARGUMENTS.iter().any(|why| was.why.starts_with(why)))
+}
