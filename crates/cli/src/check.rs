@@ -98,10 +98,7 @@ fn decide(loaded: &mut Loaded, config: &Path) -> Vec<Decided> {
         loaded.diagnostics.push(fault);
         return decided;
     }
-    for one in &decided {
-        let warnings = one.strangers.iter().map(|stranger| one.warning(stranger, config));
-        loaded.diagnostics.extend(warnings);
-    }
+    loaded.diagnostics.extend(policies::warnings(&decided));
     decided
 }
 

@@ -67,16 +67,21 @@ struct ShowBuiltIn {
 
 /// Check policies: say every mistake, with its line
 ///
-/// Ends with 0 if they are good and with 3 if not.
+/// What is odd is said, too: names of what the configuration does not have, a permit that leaves nothing for others to say. Ends with 0
+/// if they are good and with 3 if not.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   portolan policy check portolan.toml
+  portolan policy check portolan.toml --strict
   portolan policy check rules.cedar")]
 struct CheckPolicies {
     /// A configuration with policies, or .cedar files
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
+    /// Take what is odd for a mistake
+    #[arg(long)]
+    strict: bool,
 }
 
 impl PolicyCommand {
@@ -124,7 +129,7 @@ impl CheckPolicies {
             let checked = if path.extension().is_some_and(|ending| ending == "cedar") {
                 check_file(path, voice)?
             } else {
-                check_configuration(path, voice)?
+                check_configuration(path, self.strict, voice)?
             };
             match checked {
                 Some(said) => print::out(format!("{}: {said}\n", path.display()))?,
@@ -158,7 +163,7 @@ fn check_file(path: &Path, voice: Voice) -> Result<Option<String>, Fault> {
 }
 
 /// The same of those of a configuration.
-fn check_configuration(path: &Path, voice: Voice) -> Result<Option<String>, Fault> {
+fn check_configuration(path: &Path, is_strict: bool, voice: Voice) -> Result<Option<String>, Fault> {
     let configuration = Configuration::at(path);
     let loaded = configuration.read();
     let Some(mut plan) = loaded.plan else {
@@ -177,8 +182,10 @@ fn check_configuration(path: &Path, voice: Voice) -> Result<Option<String>, Faul
         return Err(fault.hint("policy = \"read-only\" above the first table, or in a route"));
     }
     let said = |one: &policies::Decided| format!("{} for route {:?}", number(one.count), one.route);
-    for (one, stranger) in decided.iter().flat_map(|one| one.strangers.iter().map(move |name| (one, name))) {
-        say(&[one.warning(stranger, path)], voice);
+    let warnings = policies::warnings(&decided);
+    say(&warnings, voice);
+    if is_strict && !warnings.is_empty() {
+        return Ok(None);
     }
     Ok(Some(decided.iter().map(said).collect::<Vec<_>>().join(", ")))
 }

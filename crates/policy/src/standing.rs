@@ -92,7 +92,7 @@ impl Standing {
             let said = Authorizer::new().is_authorized(&request, &at_best, &entities);
             said.decision() == Decision::Allow || said.diagnostics().errors().next().is_some()
         };
-        let varying = Box::new(Varying::of(&varying, (who, &thing, question.deed), of_thing)?);
+        let varying = Box::new(Varying::of(&varying, (who, &thing, question.deed), &of_thing)?);
         Ok(Self { fixed: said.clone().verdict(), said, varying: Some(varying), may_be })
     }
 }
@@ -101,7 +101,7 @@ impl Varying {
     fn of(
         rules: &[&Rule],
         (who, thing, deed): (&Who, &Thing<'_>, Deed),
-        of_thing: Entities,
+        of_thing: &Entities,
     ) -> Result<Self, String> {
         let mut reads = Reads::default();
         rules.iter().for_each(|rule| reads.add(&rule.reads));
@@ -123,7 +123,7 @@ impl Varying {
             wanted: Wanted::of(&reads.arguments),
             reads,
             all_ask: rules.iter().all(asks),
-            entities: with(&of_thing, [caller.clone()])?,
+            entities: with(of_thing, [caller.clone()])?,
             who: who.uid.clone(),
             what: thing.uid(),
             shape,

@@ -74,7 +74,7 @@ impl Simulate {
                 Found::TooLong => Err("it is longer than any record".to_owned()),
             };
             match read {
-                Ok(Read::Call(record)) if self.wants(&record) => self.take(&record, &mut replay, &mut tally),
+                Ok(Read::Call(record)) if self.wants(&record) => take(&record, &mut replay, &mut tally),
                 Ok(Read::Call(_) | Read::Other) => tally.passed_over += 1,
                 Err(why) => {
                     tally.unreadable += 1;
@@ -104,14 +104,14 @@ impl Simulate {
             && self.since.is_none_or(|since| record.time >= since)
             && self.until.is_none_or(|until| record.time < until)
     }
+}
 
-    fn take(&self, record: &Record<'_>, replay: &mut Replay<'_>, tally: &mut Tally) {
-        match replay.decide(record) {
-            Outcome::Same => tally.same += 1,
-            Outcome::Unknown => tally.unknown += 1,
-            Outcome::NotDecided => tally.not_decided += 1,
-            Outcome::Changed(change) => tally.add(change, record.time),
-        }
+fn take(record: &Record<'_>, replay: &mut Replay<'_>, tally: &mut Tally) {
+    match replay.decide(record) {
+        Outcome::Same => tally.same += 1,
+        Outcome::Unknown => tally.unknown += 1,
+        Outcome::NotDecided => tally.not_decided += 1,
+        Outcome::Changed(change) => tally.add(change, record.time),
     }
 }
 
