@@ -1,9 +1,12 @@
 //! What a verified token, or what stands for one, says of who sends it.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use mcp::json::{self, Object};
+
+use crate::said_claim::SaidClaim;
 
 /// What was said of a caller by whoever vouches for it. Every member was verified; none is the caller's own word.
 #[derive(Clone, PartialEq, Eq, Default)]
@@ -26,6 +29,8 @@ pub struct Claims {
     pub jti: Option<String>,
     /// When it was issued (RFC 7519 §4.1.6).
     pub issued: Option<SystemTime>,
+    /// What else the configuration wants policies to see, by the names that it has for it.
+    pub more: Vec<(Arc<str>, SaidClaim)>,
 }
 
 impl Claims {
@@ -40,6 +45,11 @@ impl Claims {
             + self.subject.capacity()
             + [&self.client, &self.acr, &self.jti].into_iter().map(optional).sum::<usize>()
             + lists.into_iter().flatten().map(one).sum::<usize>()
+            + self
+                .more
+                .iter()
+                .map(|(_, said)| size_of::<(Arc<str>, SaidClaim)>() + said.bytes())
+                .sum::<usize>()
     }
 
     /// Those of `needed` that it does not have; each once, in their order.
@@ -70,6 +80,14 @@ impl Claims {
             [("client", &self.client), ("acr", &self.acr), ("jti", &self.jti), ("issued", &issued)];
         members.extend(optional.iter().filter_map(|(name, value)| Some(text(name, value.as_deref()?))));
         members.extend([list("scopes", &self.scopes), list("groups", &self.groups), list("amr", &self.amr)]);
+        if !self.more.is_empty() {
+            let more: Vec<_> = self
+                .more
+                .iter()
+                .map(|(name, said)| format!("{}:{}", json::quote(name), said.to_json()))
+                .collect();
+            members.push(format!("\"more\":{{{}}}", more.join(",")));
+        }
         format!("{{{}}}", members.join(","))
     }
 
@@ -82,7 +100,12 @@ impl Claims {
             let texts = json::array(object.get(name).ok()??).ok()?;
             texts.into_iter().map(|text| Some(json::string(text).ok()?.into_owned())).collect()
         };
+        let more = match object.get("more").ok()? {
+            Some(text) => Self::read_more(text)?,
+            None => Vec::new(),
+        };
         Some(Self {
+            more,
             issuer: text("issuer")?,
             subject: text("subject")?,
             client: text("client"),
@@ -95,6 +118,15 @@ impl Claims {
                 SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(millis.parse().ok()?))
             }),
         })
+    }
+}
+
+impl Claims {
+    /// Reads [`Self::more`]: an object of JSON. Nothing where something in it is no such claim.
+    #[must_use]
+    pub fn read_more(text: &str) -> Option<Vec<(Arc<str>, SaidClaim)>> {
+        let object = Object::parse(text).ok()?;
+        object.iter().map(|member| Some((Arc::from(&*member.name), SaidClaim::read(member.value)?))).collect()
     }
 }
 
@@ -130,6 +162,12 @@ mod tests {
             amr: vec!["pwd".to_owned()],
             jti: Some("j".to_owned()),
             issued: Some(SystemTime::UNIX_EPOCH + Duration::from_millis(1_785_196_800_500)),
+            more: vec![
+                ("org.\"unit".into(), SaidClaim::Text("\u{e4}".to_owned())),
+                ("level".into(), SaidClaim::Integer(-3)),
+                ("vip".into(), SaidClaim::Flag(true)),
+                ("teams".into(), SaidClaim::Texts(vec!["a".to_owned(), String::new()])),
+            ],
         };
         assert_eq!(Claims::of_json(&claims.to_json()), Some(claims));
         assert_eq!(Claims::of_json(&Claims::default().to_json()), Some(Claims::default()));

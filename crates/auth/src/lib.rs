@@ -16,6 +16,7 @@ pub mod definition;
 mod identify;
 mod principal;
 mod refusal;
+mod said_claim;
 #[doc(hidden)]
 pub mod testing;
 mod view;
@@ -28,6 +29,7 @@ pub use self::decide::{Decide, Nothing};
 pub use self::identify::{Identified, Identify};
 pub use self::principal::{Connection, Credentials, Identity, Peer, Principal};
 pub use self::refusal::{Refusal, Why};
+pub use self::said_claim::SaidClaim;
 pub use self::view::{Narrow, View, ViewId};
 
 /// Decides. Decisions are pure functions of principal and action.

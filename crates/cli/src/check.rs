@@ -98,7 +98,7 @@ fn decide(loaded: &mut Loaded, config: &Path) -> Vec<Decided> {
         loaded.diagnostics.push(fault);
         return decided;
     }
-    loaded.diagnostics.extend(decided.iter().flat_map(|one| one.warnings(config)));
+    loaded.diagnostics.extend(policies::warnings(&decided));
     decided
 }
 

@@ -18,27 +18,19 @@ pub(crate) struct Decided {
     pub(crate) route: String,
     /// How many there are.
     pub(crate) count: usize,
-    /// What they name that no server of the configuration can have.
-    pub(crate) strangers: Vec<String>,
-    /// What in them is seldom meant.
-    pub(crate) doubts: Vec<Diagnostic>,
+    /// What is odd about them.
+    pub(crate) warnings: Vec<Diagnostic>,
 }
 
-impl Decided {
-    /// What there is to say of them, none of which keeps them from deciding.
-    pub(crate) fn warnings(&self, config: &Path) -> Vec<Diagnostic> {
-        let strangers = self.strangers.iter().map(|stranger| self.warning(stranger, config));
-        strangers.chain(self.doubts.iter().cloned()).collect()
+/// What is odd about the policies of all routes; of a file that several have, each thing once.
+pub(crate) fn warnings(decided: &[Decided]) -> Vec<Diagnostic> {
+    let mut all: Vec<Diagnostic> = Vec::new();
+    for warning in decided.iter().flat_map(|one| &one.warnings) {
+        if !all.contains(warning) {
+            all.push(warning.clone());
+        }
     }
-
-    /// What there is to say of a name that no server can have.
-    fn warning(&self, stranger: &str, config: &Path) -> Diagnostic {
-        let text =
-            format!("the policies of route {:?} name {stranger}, which is of no server here", self.route);
-        let help = "they call a server by the name of its table, and a tool SERVER/TOOL";
-        let found = Diagnostic::elsewhere(config, ("", None), text, Some(help.to_owned()));
-        Diagnostic { severity: Severity::Warning, ..found }
-    }
+    all
 }
 
 /// Lets them decide; `config` is the file that names them.
@@ -53,7 +45,10 @@ pub(crate) fn attach(plan: &mut Plan, config: &Path) -> Result<Vec<Decided>, Vec
     let attached = match policy::attach(plan, store::revocations::API_KEYS, &clock) {
         Ok(attached) => attached,
         Err(faults) => {
-            let sources = sources(plan);
+            let sources: Vec<_> = (plan.routes.iter())
+                .filter_map(|route| route.policy.as_ref())
+                .flat_map(|policy| policy.sources.iter().cloned())
+                .collect();
             return Err(faults.iter().map(|fault| told(fault, &sources, config)).collect());
         }
     };
@@ -62,43 +57,12 @@ pub(crate) fn attach(plan: &mut Plan, config: &Path) -> Result<Vec<Decided>, Vec
     if !faults.is_empty() {
         return Err(faults);
     }
-    let has = |stranger: &String| {
-        let named = stranger.split_once("::\"").map_or("", |(_, rest)| rest.trim_end_matches('"'));
-        plan.server_facts.iter().any(|server| named.split('/').next() == Some(&server.name))
-    };
-    let sources = sources(plan);
-    // Routes share policies, and each doubt is told once.
-    let mut told: Vec<policy::PolicyFault> = Vec::new();
-    let mut doubts = |one: &policy::Attached| {
-        let mut doubts = one.policies.doubts();
-        doubts.retain(|doubt| !told.contains(doubt));
-        told.extend(doubts.iter().cloned());
-        doubts.iter().map(|doubt| doubted(doubt, &sources, config)).collect()
-    };
     let decided = |one: policy::Attached| Decided {
-        doubts: doubts(&one),
-        route: one.route,
         count: one.policies.ids().count(),
-        strangers: one.policies.strangers().into_iter().filter(|name| !has(name)).collect(),
+        warnings: odd(&one, plan, config),
+        route: one.route,
     };
     Ok(attached.into_iter().map(decided).collect())
-}
-
-/// All texts of policies.
-#[cfg(feature = "policy")]
-fn sources(plan: &Plan) -> Vec<base::plan::policy::PolicySource> {
-    let all = plan.routes.iter().filter_map(|route| route.policy.as_ref());
-    all.flat_map(|policy| policy.sources.iter().cloned()).collect()
-}
-
-/// What is seldom meant, told as a warning.
-#[cfg(feature = "policy")]
-pub(crate) fn doubted(
-    doubt: &policy::PolicyFault,
-    sources: &[base::plan::policy::PolicySource],
-    config: &Path,
-) -> Diagnostic {
-    Diagnostic { severity: Severity::Warning, ..told(doubt, sources, config) }
 }
 
 /// What is wrong with policies that ask for approvals, where there is no place to keep those.
@@ -115,17 +79,44 @@ fn nowhere(one: &policy::Attached, plan: &Plan, config: &Path) -> Option<Diagnos
     Some(Diagnostic::elsewhere(config, ("", None), text, Some(help)))
 }
 
-/// What is wrong with policies that name approvers for whom nothing vouches on their route: nobody could ever answer.
+/// What is odd about policies.
 #[cfg(feature = "policy")]
-fn nobody(one: &policy::Attached, plan: &Plan, config: &Path) -> Option<Diagnostic> {
-    let resource = plan.routes.iter().find(|route| route.name == one.route)?.resource.as_ref();
+fn odd(one: &policy::Attached, plan: &Plan, config: &Path) -> Vec<Diagnostic> {
+    let Some(route) = plan.routes.iter().find(|route| route.name == one.route) else { return Vec::new() };
+    let sources = route.policy.iter().flat_map(|policy| policy.sources.iter().cloned()).collect::<Vec<_>>();
+    let vouching = vouching(route);
+    let around = policy::Surroundings { servers: &plan.server_facts, vouching: &vouching };
+    let remarks = one.policies.remarks(around);
+    let doubts = one.policies.doubts();
+    remarks.iter().chain(&doubts).map(|odd| warning(odd, (&sources, config))).collect()
+}
+
+/// What is odd about policies, as a warning.
+#[cfg(feature = "policy")]
+pub(crate) fn warning(
+    odd: &policy::PolicyFault,
+    (sources, config): (&[base::plan::policy::PolicySource], &Path),
+) -> Diagnostic {
+    Diagnostic { severity: Severity::Warning, ..told(odd, sources, config) }
+}
+
+/// Who may vouch for the callers of a route, as policies name them.
+#[cfg(feature = "policy")]
+fn vouching(route: &base::plan::RoutePlan) -> Vec<String> {
     let mut known: Vec<String> = Vec::new();
-    if let Some(resource) = resource {
+    if let Some(resource) = &route.resource {
         known.extend(resource.issuers.iter().cloned());
         known.extend(resource.api_keys.then(|| base::plan::policy::OWN_KEYS.to_owned()));
         known.extend(resource.certificates.iter().map(|of| format!("certificates:{}", of.name)));
         known.extend(resource.proxies.iter().map(|of| format!("proxy:{}", of.name)));
     }
+    known
+}
+
+/// What is wrong with policies that name approvers for whom nothing vouches on their route: nobody could ever answer.
+#[cfg(feature = "policy")]
+fn nobody(one: &policy::Attached, plan: &Plan, config: &Path) -> Option<Diagnostic> {
+    let known = vouching(plan.routes.iter().find(|route| route.name == one.route)?);
     let (issuer, shown) =
         one.policies.approvers().find(|(issuer, _)| !known.iter().any(|of| of == issuer))?;
     let text = format!(

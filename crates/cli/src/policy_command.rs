@@ -67,17 +67,19 @@ struct ShowBuiltIn {
 
 /// Check policies: say every mistake, with its line
 ///
-/// What is seldom meant is a warning. Ends with 0 if they are good and with 3 if not.
+/// What is odd is said, too: names of what the configuration does not have, a permit that leaves nothing for others to say. Ends with 0
+/// if they are good and with 3 if not.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   portolan policy check portolan.toml
+  portolan policy check portolan.toml --strict
   portolan policy check rules.cedar")]
 struct CheckPolicies {
     /// A configuration with policies, or .cedar files
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
-    /// End with 1 where there are warnings
+    /// Take what is odd for a mistake
     #[arg(long)]
     strict: bool,
 }
@@ -122,55 +124,45 @@ impl ShowBuiltIn {
 
 impl CheckPolicies {
     fn run(self, voice: Voice) -> Result<Exit, Fault> {
-        let (mut bad, mut is_doubted) = (None, false);
+        let mut bad = None;
         for path in &self.files {
             let checked = if path.extension().is_some_and(|ending| ending == "cedar") {
-                check_file(path, voice)?
+                check_file(path, self.strict, voice)?
             } else {
-                check_configuration(path, voice)?
+                check_configuration(path, self.strict, voice)?
             };
             match checked {
-                Some(Checked { said, warnings }) => {
-                    print::out(format!("{}: {said}\n", path.display()))?;
-                    is_doubted |= warnings > 0;
-                }
+                Some(said) => print::out(format!("{}: {said}\n", path.display()))?,
                 None => bad = Some(path),
             }
         }
         match bad {
             Some(path) => Err(Fault::Config(path.display().to_string())),
-            None if is_doubted && self.strict => Ok(Exit::Findings),
             None => Ok(Exit::Ok),
         }
     }
 }
 
-/// What there is to say of policies that can be used.
-struct Checked {
-    said: String,
-    /// How many warnings were said.
-    warnings: usize,
-}
-
 /// What there is to say of a file of policies, unless something is wrong with it, which is said.
-fn check_file(path: &Path, voice: Voice) -> Result<Option<Checked>, Fault> {
+fn check_file(path: &Path, is_strict: bool, voice: Voice) -> Result<Option<String>, Fault> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| Fault::usage(format!("{} cannot be read: {error}", path.display())))?;
     let source = PolicySource { name: path.display().to_string(), text: text.into() };
     let plan = PolicyPlan { sources: vec![source], enforce: true, explain: false };
     let ground = policy::Ground { route: "", servers: &[], issuers: &[] };
+    // Its name is its path already.
+    let at = (plan.sources.as_slice(), Path::new(""));
     match policy::Policies::new(&plan, ground, Arc::new(SystemClock)) {
         Ok(policies) => {
-            let doubts = policies.doubts();
-            for doubt in &doubts {
-                say(&[policies::doubted(doubt, &plan.sources, Path::new(""))], voice);
-            }
-            Ok(Some(Checked { said: number(policies.ids().count()), warnings: doubts.len() }))
+            let warnings: Vec<_> =
+                policies.doubts().iter().map(|doubt| policies::warning(doubt, at)).collect();
+            say(&warnings, voice);
+            let is_good = !is_strict || warnings.is_empty();
+            Ok(is_good.then(|| number(policies.ids().count())))
         }
         Err(faults) => {
-            // Its name is its path already.
             let told: Vec<Diagnostic> =
-                faults.iter().map(|fault| policies::told(fault, &plan.sources, Path::new(""))).collect();
+                faults.iter().map(|fault| policies::told(fault, at.0, at.1)).collect();
             say(&told, voice);
             Ok(None)
         }
@@ -178,7 +170,7 @@ fn check_file(path: &Path, voice: Voice) -> Result<Option<Checked>, Fault> {
 }
 
 /// The same of those of a configuration.
-fn check_configuration(path: &Path, voice: Voice) -> Result<Option<Checked>, Fault> {
+fn check_configuration(path: &Path, is_strict: bool, voice: Voice) -> Result<Option<String>, Fault> {
     let configuration = Configuration::at(path);
     let loaded = configuration.read();
     let Some(mut plan) = loaded.plan else {
@@ -197,12 +189,12 @@ fn check_configuration(path: &Path, voice: Voice) -> Result<Option<Checked>, Fau
         return Err(fault.hint("policy = \"read-only\" above the first table, or in a route"));
     }
     let said = |one: &policies::Decided| format!("{} for route {:?}", number(one.count), one.route);
-    let warnings: Vec<_> = decided.iter().flat_map(|one| one.warnings(path)).collect();
-    for warning in &warnings {
-        say(std::slice::from_ref(warning), voice);
+    let warnings = policies::warnings(&decided);
+    say(&warnings, voice);
+    if is_strict && !warnings.is_empty() {
+        return Ok(None);
     }
-    let said = decided.iter().map(said).collect::<Vec<_>>().join(", ");
-    Ok(Some(Checked { said, warnings: warnings.len() }))
+    Ok(Some(decided.iter().map(said).collect::<Vec<_>>().join(", ")))
 }
 
 fn number(count: usize) -> String {

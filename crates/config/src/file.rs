@@ -401,6 +401,9 @@ table! {
         groups: String = "groups",
         /// The scopes. Without it, `scope` or `scp`.
         scopes: String,
+        /// Further claims that policies may look at, such as `["department"]`: each is a tag of the principal. Of what a claim can be, they
+        /// see texts, whole numbers, truth values and lists of texts.
+        policy: Texts,
     }
 }
 

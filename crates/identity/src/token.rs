@@ -1,9 +1,10 @@
 //! What a token says, once it is known that its issuer says so.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use auth::{Claims, Identity, Principal};
+use auth::{Claims, Identity, Principal, SaidClaim};
 use base::plan::identity::{ClaimRule, IssuerPlan, ResourcePlan, TokenTypes};
 use mcp::json::{self, Kind, Object};
 
@@ -180,6 +181,14 @@ impl Measure<'_> {
                 words.push(word.to_owned());
             }
         }
+        let mut more = Vec::new();
+        for (name, path) in &names.more {
+            let Some(value) = found(members, path)? else { continue };
+            match SaidClaim::read(value) {
+                Some(said) => more.push((Arc::clone(name), said)),
+                None => left_out(&self.issuer.name, name),
+            }
+        }
         let optional = |name| strict::text(members, name).map(|value| value.map(|text| text.into_owned()));
         Ok(Claims {
             issuer: self.issuer.issuer.clone(),
@@ -191,7 +200,23 @@ impl Measure<'_> {
             amr: list(members.get("amr").map_err(TokenFault::from)?)?,
             jti: optional("jti")?,
             issued: strict::time(members, "iat")?,
+            more,
         })
+    }
+}
+
+/// The claims that have been left out before. Their names are the configuration's, so there are few.
+static LEFT_OUT: Mutex<BTreeSet<(String, Arc<str>)>> = Mutex::new(BTreeSet::new());
+
+/// Says once that a claim is none that policies can see.
+fn left_out(issuer: &str, claim: &Arc<str>) {
+    let mut before = LEFT_OUT.lock().unwrap_or_else(PoisonError::into_inner);
+    if before.insert((issuer.to_owned(), Arc::clone(claim))) {
+        tracing::warn!(
+            issuer,
+            claim = &**claim,
+            "a token has another thing there than a text, a whole number, a truth value or a list of texts, or too much: policies do not see it"
+        );
     }
 }
 

@@ -35,6 +35,11 @@ fn bring(expression: &mut Json) {
         }
         return;
     };
+    if let Some(Json::Object(record)) = members.get_mut("Record") {
+        // Its members have names, and no operators.
+        record.values_mut().for_each(bring);
+        return;
+    }
     for (tag, member) in [("hasTag", "has"), ("getTag", ".")] {
         let operands = &members.get(tag).unwrap_or(&Json::Null);
         let pointer = operands["right"]["Value"].as_str().filter(|_| is_arguments(&operands["left"]));
@@ -88,5 +93,7 @@ mod tests {
         assert!(of("principal in Mcp::Group::\"a/b\"").is_some());
         let record = of(r#"{"getTag": context.arguments.hasTag("/a")}.getTag"#).unwrap();
         assert!(record.contains("getTag") && record.contains("@/a"), "{record}");
+        let record = of(r#"{"Value": context.arguments.hasTag("/a")}["Value"]"#).unwrap();
+        assert!(record.contains("@/a") && !record.contains("hasTag"), "{record}");
     }
 }

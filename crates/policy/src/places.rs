@@ -19,19 +19,25 @@ impl Policies {
     /// Where the policy of that id stands.
     #[must_use]
     pub fn place(&self, id: &str) -> Option<PolicyPlace> {
-        let wanted = self.rules.iter().find(|rule| rule.id() == id)?;
+        let rule = self.rules.iter().find(|rule| rule.id() == id)?;
+        let source = self.plan.sources.get(rule.source)?;
+        Some(PolicyPlace {
+            source: source.name.clone(),
+            at: position(&source.text, self.start(rule)?),
+            line: first_line(rule, &rule.policy.to_string()),
+        })
+    }
+
+    /// Where it begins in its source, in bytes.
+    pub(crate) fn start(&self, wanted: &Rule) -> Option<usize> {
         let source = self.plan.sources.get(wanted.source)?;
         let mut from = 0;
         // Two policies may have the same text: each is looked for behind the one before it.
         for rule in self.rules.iter().filter(|rule| rule.source == wanted.source) {
             let text = rule.policy.to_string();
             let found = source.text.get(from..)?.find(&text)? + from;
-            if rule.id() == id {
-                return Some(PolicyPlace {
-                    source: source.name.clone(),
-                    at: position(&source.text, found),
-                    line: first_line(rule, &text),
-                });
+            if rule.id() == wanted.id() {
+                return Some(found);
             }
             from = found + text.len();
         }

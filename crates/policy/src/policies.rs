@@ -23,7 +23,7 @@ use crate::memory::Memory;
 use crate::near;
 use crate::reads::Reads;
 use crate::rule::{Deed, Rule};
-use crate::said::Said;
+use crate::said::{self, Said};
 use crate::schema::vocabulary;
 use crate::standing::{self, Question, Standing, Varying};
 use crate::thing::{Flags, Thing};
@@ -276,6 +276,21 @@ impl Policies {
         standing.may_be && standing.varying.as_deref().is_some_and(reads)
     }
 
+    /// Whether what they say of an action may depend on claims of who wants it that are not known of everybody
+    /// ([`Claims::more`]).
+    #[must_use]
+    pub fn needs_claims(&self, principal: &Principal, action: &Action<'_>) -> bool {
+        let (Some(deed), Some((_, thing))) = (Deed::of(action.method), self.thing(action)) else {
+            return false;
+        };
+        let (who, names) = (self.who(principal, action.known.claims), thing.names());
+        let deeds = [deed, deed.rests_on(thing.sort)];
+        self.rules.iter().any(|rule| {
+            let concerns = deeds.iter().any(|deed| said::concerns(rule, *deed));
+            rule.reads.claims && concerns && rule.may_concern(&who.names, &names)
+        })
+    }
+
     /// What they say of a deed.
     pub(crate) fn judge(&self, who: &Who, deed: Deed, of: (usize, Thing<'_>), action: &Action<'_>) -> Found {
         let rests_on = deed.rests_on(of.1.sort);
@@ -403,19 +418,5 @@ impl Policies {
     /// The ids of all of them, in their order.
     pub fn ids(&self) -> impl Iterator<Item = &str> {
         self.rules.iter().map(Rule::id)
-    }
-
-    /// The tools that they name and that are none of these servers', for who checks them.
-    #[must_use]
-    pub fn strangers(&self) -> BTreeSet<String> {
-        let of_server = |id: &str| {
-            self.servers.keys().any(|server| {
-                id.strip_prefix(server.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-            })
-        };
-        let named = self.reads.named.iter().filter(|(of, _)| {
-            ["Mcp::Tool", "Mcp::Prompt", "Mcp::Resource", "Mcp::Server"].contains(&of.as_str())
-        });
-        named.filter(|(_, id)| !of_server(id)).map(|(of, id)| format!("{of}::\"{id}\"")).collect()
     }
 }

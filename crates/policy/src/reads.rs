@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::pointers::Pointers;
 
@@ -24,6 +24,8 @@ pub(crate) struct Reads {
     pub(crate) now: bool,
     /// Whether who calls, beyond groups that it names.
     pub(crate) caller: bool,
+    /// Whether what tokens say of who calls beside what they all do.
+    pub(crate) claims: bool,
     /// Whether what the thing is called, or what its definition is, beyond what it names.
     pub(crate) name: bool,
     /// Entities that it names, by type and id.
@@ -74,6 +76,7 @@ impl Reads {
         self.call |= other.call;
         self.now |= other.now;
         self.caller |= other.caller;
+        self.claims |= other.claims;
         self.name |= other.name;
         self.named.extend(other.named.iter().cloned());
     }
@@ -108,6 +111,10 @@ impl Reads {
         let (left, right) = (&operands["left"], &operands["right"]);
         match operator {
             "Value" => self.literal(operands),
+            // Its members have names, and no operators.
+            "Record" => {
+                operands.as_object().into_iter().flat_map(Map::values).for_each(|each| self.look(each));
+            }
             "Var" => match operands.as_str() {
                 Some("context") => self.everything(),
                 Some("principal") => self.caller = true,
@@ -130,8 +137,13 @@ impl Reads {
                     None => self.look(left),
                 }
             }
-            "hasTag" if is_arguments(left) => self.argument(right),
-            "getTag" if is_arguments(left) => {
+            // Arguments have tags, and callers have.
+            "hasTag" | "getTag" if !is_arguments(left) => {
+                (self.caller, self.claims) = (true, true);
+                self.look(operands);
+            }
+            "hasTag" => self.argument(right),
+            "getTag" => {
                 self.members.all = true;
                 self.argument(right);
             }
@@ -184,6 +196,7 @@ impl Reads {
         self.call = true;
         self.now = true;
         self.caller = true;
+        self.claims = true;
     }
 
     /// A value that stands there: an entity is named, wherever it is within it.
@@ -277,6 +290,16 @@ mod tests {
         assert!(of(r#"principal is Mcp::User in Mcp::User::"x""#).caller);
         assert!(!of(r#"principal is Mcp::User in Mcp::Group::"a/x""#).caller);
         assert!(of("[principal].contains(principal)").caller);
+        assert!(of(r#"{"Value": principal.subject == "bob"}["Value"]"#).caller);
+        assert!(of(r#"{"has": principal.subject == "bob", ".": true}["has"]"#).caller);
+        assert!(!of("principal.subject == \"a\"").claims);
+        for claims in [
+            "principal.hasTag(\"department\")",
+            "principal.getTag(\"department\").text == \"x\"",
+            "(if principal.anonymous then principal else principal).hasTag(\"a\")",
+        ] {
+            assert!(of(claims).claims && of(claims).caller && of(claims).arguments.is_empty(), "{claims}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::str::FromStr as _;
 
 use auth::{Action, Principal};
 use cedar_policy::{Entities, EvalResult, Expression, Policy, PrincipalConstraint, Request, eval_expression};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::arguments::Arguments;
 use crate::context::{Moment, context};
@@ -19,9 +19,13 @@ use crate::schema::vocabulary;
 use crate::standing;
 use crate::verdict::{Verdict, Why};
 
+use self::Operator::{And, Or};
+
 /// The longest value that is shown, in characters, and how many of them of one part.
 const LONGEST: usize = 200;
 const MOST_VALUES: usize = 8;
+/// So many parts of a policy are told of.
+const MOST_PARTS: usize = 16;
 
 /// A policy for which something would have to differ.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,10 +125,11 @@ impl Scene {
         for condition in json["conditions"].as_array().into_iter().flatten() {
             let (body, is_when) = (&condition["body"], condition["kind"].as_str() == Some("when"));
             match (rule.permits, is_when) {
-                (true, true) => parts.extend(self.that_are(&split(body, "&&"), false)),
-                (true, false) => parts.extend(self.that_are(&split(body, "||"), true)),
-                (false, true) => parts.extend(self.that_are(&split(body, "&&"), true)),
-                (false, false) => parts.extend(self.that_are(&split(body, "&&"), false)),
+                (true, true) => parts.extend(self.that_are(body, And)),
+                (true, false) => parts.extend(self.that_are(body, Or)),
+                (false, true) => parts.extend(self.that_hold(body)),
+                // All of it has to be so.
+                (false, false) => parts.extend(joined(self.that_are(body, And))),
             }
         }
         Unmet { id: rule.id().to_owned(), permits: rule.permits, parts }
@@ -147,29 +152,36 @@ impl Scene {
         })
     }
 
-    /// Those of the parts that say this, or nothing. One that errs behind one that is false is not asked: that is what the one
-    /// before it is for.
-    fn that_are(&self, parts: &[&Value], said: bool) -> Vec<Part> {
-        let mut all = Vec::new();
-        let mut is_open = true;
-        for part in parts {
+    /// Those parts because of which `a && b` is not so, or `a || b` is, as Cedar goes through them: what stands behind the first is
+    /// told of where it says the same, and what errs only where Cedar comes to it.
+    fn that_are(&self, body: &Value, operator: Operator) -> Vec<Part> {
+        let (mut all, mut is_reached) = (Vec::new(), true);
+        for part in split(body, operator) {
             let Some(text) = text(part) else { continue };
-            let found = self.ask(&text);
-            let erred = match found {
-                Ok(EvalResult::Bool(is)) => {
-                    is_open &= is;
-                    if is != said {
-                        continue;
-                    }
+            let erred = match self.ask(&text) {
+                Ok(EvalResult::Bool(is)) if is != operator.decides_by() => continue,
+                Ok(EvalResult::Bool(_)) => {
+                    is_reached = false;
                     None
                 }
                 Ok(_) => continue,
-                Err(_) if !is_open => continue,
-                Err(fault) => Some(fault),
+                Err(_) if !is_reached => continue,
+                Err(fault) => Some(short(&fault)),
             };
-            all.push(Part { text, must: !said, values: self.values(part), erred });
+            all.push(Part { text: short(&text), must: operator == And, values: self.values(part), erred });
         }
+        all.truncate(MOST_PARTS);
         all
+    }
+
+    /// Those parts of `a && b`, all of which are so, each of which would do if it were not.
+    fn that_hold(&self, body: &Value) -> Vec<Part> {
+        let parts = split(body, And).into_iter().filter_map(|part| {
+            let text = text(part)?;
+            let erred = self.ask(&text).err().map(|fault| short(&fault));
+            Some(Part { text: short(&text), must: false, values: self.values(part), erred })
+        });
+        parts.take(MOST_PARTS).collect()
     }
 
     fn ask(&self, text: &str) -> Result<EvalResult, String> {
@@ -196,6 +208,13 @@ impl Scene {
             let of = operands["left"]["Var"].as_str();
             match (operator.as_str(), of) {
                 ("Value", _) => {}
+                ("Record", _) => {
+                    operands
+                        .as_object()
+                        .into_iter()
+                        .flat_map(Map::values)
+                        .for_each(|each| self.look(each, all));
+                }
                 // All arguments are told of by themselves (`Policies::leaves`).
                 (".", Some("context")) if operands["attr"].as_str() == Some("arguments") => {}
                 (".", _) => {
@@ -207,10 +226,10 @@ impl Scene {
                     }
                 }
                 ("in" | "==" | "!=" | "is", Some("principal")) => {
-                    all.push(("principal in".to_owned(), list(&self.whose)));
+                    note(all, "principal in", &self.whose);
                 }
                 ("in" | "==" | "!=" | "is", Some("resource")) => {
-                    all.push(("resource in".to_owned(), list(&self.what)));
+                    note(all, "resource in", &self.what);
                 }
                 _ => self.look(operands, all),
             }
@@ -218,9 +237,43 @@ impl Scene {
     }
 }
 
+/// What joins parts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Operator {
+    And,
+    Or,
+}
+
+impl Operator {
+    fn name(self) -> &'static str {
+        if self == And { "&&" } else { "||" }
+    }
+
+    /// What a part says after which the others are not asked.
+    fn decides_by(self) -> bool {
+        self == Or
+    }
+}
+
+/// Several parts all of which have to be so, as one.
+fn joined(parts: Vec<Part>) -> Option<Part> {
+    let mut parts = parts.into_iter();
+    let first = parts.next()?;
+    Some(parts.fold(first, |mut all, part| {
+        all.text = format!("{} && {}", all.text, part.text);
+        for value in part.values {
+            if !all.values.contains(&value) {
+                all.values.push(value);
+            }
+        }
+        all.erred = all.erred.or(part.erred);
+        all
+    }))
+}
+
 /// `a && b && c` → a, b, c
-fn split<'a>(body: &'a Value, operator: &str) -> Vec<&'a Value> {
-    match body.get(operator) {
+fn split(body: &Value, operator: Operator) -> Vec<&Value> {
+    match body.get(operator.name()) {
         Some(operands) => {
             let mut parts = split(&operands["left"], operator);
             parts.extend(split(&operands["right"], operator));
@@ -241,6 +294,12 @@ fn text(expression: &Value) -> Option<String> {
     let (_, body) = text.split_once("when")?;
     let body = body.trim().strip_prefix('{')?.strip_suffix("};")?;
     Some(body.lines().map(str::trim).collect::<Vec<_>>().join(" ").trim().to_owned())
+}
+
+fn note(all: &mut Vec<(String, String)>, read: &str, names: &[String]) {
+    if !all.iter().any(|(known, _)| known == read) {
+        all.push((read.to_owned(), list(names)));
+    }
 }
 
 fn list(all: &[String]) -> String {

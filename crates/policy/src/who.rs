@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use auth::{Claims, Principal};
+use auth::{Claims, Principal, SaidClaim};
 use cedar_policy::{Entity, EntityUid, RestrictedExpression as Expression};
 
 use crate::schema::vocabulary;
@@ -51,16 +51,21 @@ impl Who {
         if let Some(client) = claims.and_then(|claims| claims.client.as_deref()) {
             attributes.insert("client".to_owned(), text(client));
         }
+        let more: Vec<_> = claims.iter().flat_map(|claims| &claims.more).map(tag).collect();
         let parents: HashSet<EntityUid> = groups.iter().cloned().collect();
         let nameless = Entity::new_no_attrs(uid.clone(), parents.clone());
-        #[expect(clippy::expect_used, reason = "texts and booleans are values already: nothing is evaluated")]
-        let entity = Entity::new(uid.clone(), attributes, parents).expect("values");
+        #[expect(
+            clippy::expect_used,
+            reason = "texts, booleans and what is made of them are values already: nothing is evaluated"
+        )]
+        let entity = Entity::new_with_tags(uid.clone(), attributes, parents, more).expect("values");
         let list = |of: fn(&Claims) -> &Vec<String>| claims.map(of).cloned().unwrap_or_default();
         let (scopes, amr) = (list(|claims| &claims.scopes), list(|claims| &claims.amr));
         let acr = claims.and_then(|claims| claims.acr.clone());
         let key = if looks {
             let client = claims.and_then(|claims| claims.client.as_deref());
-            format!("{:?}", (principal.id(), issuer, client, &groups, &scopes, &acr, &amr))
+            let more = claims.map(|claims| &claims.more);
+            format!("{:?}", (principal.id(), issuer, client, &groups, &scopes, &acr, &amr, more))
         } else {
             let seen: Vec<_> = groups.iter().filter(|group| named.contains(group)).collect();
             format!("{:?}", (claims.is_none(), seen))
@@ -68,4 +73,19 @@ impl Who {
         let names = groups.into_iter().chain([uid.clone()]).collect();
         Self { key: key.into(), uid, entity, nameless, names, scopes, acr, amr }
     }
+}
+
+/// A claim as the schema has it.
+fn tag((name, said): &(Arc<str>, SaidClaim)) -> (String, Expression) {
+    let text = |text: &String| Expression::new_string(text.clone());
+    let (kind, member, value) = match said {
+        SaidClaim::Text(said) => ("string", "text", text(said)),
+        SaidClaim::Integer(number) => ("integer", "integer", Expression::new_long(*number)),
+        SaidClaim::Flag(flag) => ("boolean", "flag", Expression::new_bool(*flag)),
+        SaidClaim::Texts(texts) => ("array", "texts", Expression::new_set(texts.iter().map(text))),
+    };
+    let members = [("kind".to_owned(), Expression::new_string(kind.to_owned())), (member.to_owned(), value)];
+    // Names stand once.
+    let record = Expression::new_record(members).unwrap_or_else(|_impossible| Expression::new_bool(false));
+    (name.to_string(), record)
 }

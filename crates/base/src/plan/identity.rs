@@ -203,12 +203,14 @@ pub struct ClaimNames {
     pub groups: Vec<String>,
     /// The scopes; if not said, `scope` or `scp`.
     pub scopes: Option<Vec<String>>,
+    /// Those that policies may look at beside, by the names that policies have for them.
+    pub more: Vec<(Arc<str>, Vec<String>)>,
 }
 
 impl Default for ClaimNames {
     fn default() -> Self {
         let one = |name: &str| vec![name.to_owned()];
-        Self { subject: one("sub"), client: None, groups: one("groups"), scopes: None }
+        Self { subject: one("sub"), client: None, groups: one("groups"), scopes: None, more: Vec::new() }
     }
 }
 

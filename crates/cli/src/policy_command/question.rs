@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use auth::definition::Sort;
-use auth::{Action, Claims, Known, Principal};
+use auth::{Action, Claims, Known, Principal, SaidClaim};
 use base::clock::{Clock, SystemClock};
 use base::define::define;
 use base::plan::Plan;
@@ -44,6 +44,9 @@ pub(crate) struct Question {
     /// How that one has logged in
     #[arg(long, value_name = "ACR")]
     pub(crate) acr: Option<String>,
+    /// A claim that policies look at, with its value in JSON or a text; may be given several times
+    #[arg(long = "claim", value_name = "NAME=VALUE", value_parser = claim)]
+    pub(crate) claims: Vec<(String, SaidClaim)>,
     /// The tool to be called, by its server's own name
     #[arg(long, value_name = "SERVER/NAME")]
     pub(crate) tool: Option<String>,
@@ -70,6 +73,23 @@ pub(crate) struct Question {
 /// Reads a time.
 pub(crate) fn moment(text: &str) -> Result<SystemTime, String> {
     base::moment::read(text).ok_or_else(|| "a time is written 2026-11-30T12:00:00Z".to_owned())
+}
+
+/// Reads a claim: what is no JSON is a text.
+fn claim(text: &str) -> Result<(String, SaidClaim), String> {
+    let (name, value) = text.split_once('=').ok_or("a claim is written NAME=VALUE")?;
+    Ok((name.to_owned(), claim_of(value)?))
+}
+
+/// What a claim says: JSON, or else a text.
+pub(crate) fn claim_of(value: &str) -> Result<SaidClaim, String> {
+    let is_json = mcp::json::walk(value, |_| Ok::<_, mcp::json::JsonFault>(())).is_ok();
+    let said = if is_json { SaidClaim::read(value) } else { Some(SaidClaim::Text(value.to_owned())) };
+    said.ok_or_else(|| {
+        format!(
+            "policies see texts, whole numbers, true, false and lists of texts, and {value} is none of these"
+        )
+    })
 }
 
 /// What policies say.
@@ -240,7 +260,10 @@ impl Question {
     /// What would be said of who asks.
     fn claims(&self, plan: &Plan) -> Result<Option<Claims>, Fault> {
         let Some(subject) = &self.subject else {
-            let is_said = self.issuer.is_some() || !self.groups.is_empty() || !self.scopes.is_empty();
+            let is_said = self.issuer.is_some()
+                || !self.groups.is_empty()
+                || !self.claims.is_empty()
+                || !self.scopes.is_empty();
             return if is_said {
                 Err(Fault::usage("of somebody unknown nothing is known")
                     .hint("say who it is, with --as NAME"))
@@ -277,6 +300,7 @@ impl Question {
             groups: self.groups.clone(),
             scopes: self.scopes.clone(),
             acr: self.acr.clone(),
+            more: self.claims.iter().map(|(name, said)| (name.as_str().into(), said.clone())).collect(),
             ..Claims::default()
         }))
     }

@@ -3,10 +3,11 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use auth::SaidClaim;
 use policy::Verdict;
 use serde::Deserialize;
 
-use super::question::{Opened, Question, moment};
+use super::question::{Opened, Question, claim_of, moment};
 use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::log::Voice;
@@ -29,7 +30,7 @@ The table:
   args = { amount = 250 }
   expect = \"deny\"             # or \"allow\", or \"ask\": allowed once it is approved
 
-  Also: route, issuer, client, scopes, acr, annotations, address, now.
+  Also: route, issuer, client, scopes, acr, claims, annotations, address, now.
 
 Example:
   portolan policy test cases.toml")]
@@ -64,6 +65,8 @@ struct Case {
     #[serde(default)]
     scopes: Vec<String>,
     acr: Option<String>,
+    #[serde(default)]
+    claims: std::collections::BTreeMap<String, toml::Value>,
     tool: Option<String>,
     prompt: Option<String>,
     resource: Option<String>,
@@ -161,6 +164,11 @@ impl Case {
             groups: self.groups,
             scopes: self.scopes,
             acr: self.acr,
+            claims: self
+                .claims
+                .into_iter()
+                .map(|(name, value)| Ok((name, said(value)?)))
+                .collect::<Result<_, String>>()?,
             tool: self.tool,
             prompt: self.prompt,
             resource: self.resource,
@@ -169,6 +177,14 @@ impl Case {
             address: self.address,
             now: self.now.as_deref().map(moment).transpose()?,
         })
+    }
+}
+
+/// A claim: a text is one.
+fn said(value: toml::Value) -> Result<SaidClaim, String> {
+    match value {
+        toml::Value::String(text) => Ok(SaidClaim::Text(text)),
+        other => claim_of(&json(other)?),
     }
 }
 

@@ -40,6 +40,15 @@ const RECIPES: &[(&str, bool, &str)] = &[
            as = "build" tool = "bank/pay" expect = "deny""#,
     ),
     (
+        "sales",
+        true,
+        r#"as = "ann" claims = { department = "sales" } tool = "bank/pay" expect = "allow"
+           as = "ann" claims = { department = "it" } tool = "bank/pay" expect = "deny"
+           as = "ann" claims = { department = ["sales"] } tool = "bank/pay" expect = "deny"
+           as = "ann" tool = "bank/pay" expect = "deny"
+           tool = "bank/balance" expect = "allow""#,
+    ),
+    (
         "one-tool",
         false,
         r#"as = "ann" groups = ["support"] tool = "bank/balance" expect = "allow"
@@ -141,8 +150,20 @@ fn recipes() -> Vec<String> {
 
 /// Members in lines are cases.
 fn table(cases: &str) -> String {
-    let keys =
-        ["as", "groups", "issuer", "tool", "prompt", "args", "annotations", "scopes", "acr", "now", "expect"];
+    let keys = [
+        "as",
+        "groups",
+        "issuer",
+        "claims",
+        "tool",
+        "prompt",
+        "args",
+        "annotations",
+        "scopes",
+        "acr",
+        "now",
+        "expect",
+    ];
     let mut table = String::new();
     for case in cases.lines() {
         let mut line = case.trim().to_owned();
@@ -269,7 +290,10 @@ fn mistakes_in_policies_are_told_with_their_lines() {
     ----- stdout -----
     portolan.toml can be used, with 1 warning: 2 servers; 2 policies for route "main"
     ----- stderr -----
-    portolan.toml: warning: the policies of route "main" name Mcp::Tool::"bnak/pay", which is of no server here
+    rules.cedar:2:40: warning: Mcp::Tool::"bnak/pay" is of no server here
+      |
+    2 | forbid (principal, action, resource == Mcp::Tool::"bnak/pay");
+      |                                        ^
       = help: they call a server by the name of its table, and a tool SERVER/TOOL
     "#);
     assert_ended!(policy_in(&dir, &["check", "portolan.toml"]), @r#"
@@ -277,9 +301,15 @@ fn mistakes_in_policies_are_told_with_their_lines() {
     ----- stdout -----
     portolan.toml: 2 policies are good for route "main"
     ----- stderr -----
-    portolan.toml: warning: the policies of route "main" name Mcp::Tool::"bnak/pay", which is of no server here
+    rules.cedar:2:40: warning: Mcp::Tool::"bnak/pay" is of no server here
+      |
+    2 | forbid (principal, action, resource == Mcp::Tool::"bnak/pay");
+      |                                        ^
       = help: they call a server by the name of its table, and a tool SERVER/TOOL
     "#);
+    assert_eq!(policy_in(&dir, &["check", "portolan.toml", "--strict"]).code, Some(3));
+    fs::write(dir.path().join("rules.cedar"), stranger.replace("bnak", "bank")).unwrap();
+    assert_eq!(policy_in(&dir, &["check", "portolan.toml", "--strict"]).code, Some(0));
 }
 
 #[test]
@@ -288,15 +318,15 @@ fn what_is_seldom_meant_is_a_warning() {
                 context.arguments.hasTag(\"/n\") &&\n  context.arguments.getTag(\"/n\") == context.arguments.getTag(\"/n\")\n};\n";
     let dir = files(&[("rules.cedar", text)]);
     assert_ended!(policy_in(&dir, &["check", "--strict", "rules.cedar"]), @r##"
-    exit: 1
-    ----- stdout -----
-    rules.cedar: 2 policies are good
+    exit: 3
     ----- stderr -----
     rules.cedar:3:1: warning: rules.cedar#2: a forbid with `when` forbids nothing where the argument is missing or of another type
       |
     3 | forbid (principal, action == Mcp::Action::"call", resource)
       | ^
       = help: say with `unless` what is right: then everything else is forbidden
+
+    error: rules.cedar cannot be used
     "##);
     assert_eq!(policy_in(&dir, &["check", "rules.cedar"]).code, Some(0));
     // What the docs show, and what a first file has, is meant.
@@ -399,7 +429,7 @@ fn a_table_says_which_decisions_are_others() {
       |
     3 | tol = "bank/balance"
       | ^^^
-    unknown field `tol`, expected one of `name`, `route`, `as`, `issuer`, `client`, `groups`, `scopes`, `acr`, `tool`, `prompt`, `resource`, `args`, `annotations`, `address`, `now`, `expect`
+    unknown field `tol`, expected one of `name`, `route`, `as`, `issuer`, `client`, `groups`, `scopes`, `acr`, `claims`, `tool`, `prompt`, `resource`, `args`, `annotations`, `address`, `now`, `expect`
     "#);
 }
 

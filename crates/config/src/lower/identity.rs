@@ -83,6 +83,7 @@ impl Lowering<'_, '_> {
         };
         if let Some(At { value: claims, .. }) = &given.claims {
             plan.claims = claim_names(claims);
+            self.policy_claims(claims);
         }
         for Entry { name, value } in given.require.iter().flat_map(|given| &given.value.0) {
             let Some(values) = value else { continue };
@@ -447,6 +448,31 @@ impl Lowering<'_, '_> {
         }
     }
 
+    /// Which claims policies may look at beside those that they know.
+    fn policy_claims(&mut self, given: &file::ClaimNames) {
+        let mut before: Vec<&str> = Vec::new();
+        for name in given.policy.iter().flat_map(|names| &names.value) {
+            let text = name.value.as_str();
+            let wrong = if text.split('.').any(str::is_empty) || text.chars().any(char::is_control) {
+                Some("this is the name of no claim")
+            } else if before.contains(&text) {
+                Some("this claim stands here twice")
+            } else if before.len() >= MOST_CLAIMS {
+                Some("these are too many claims")
+            } else {
+                None
+            };
+            if let Some(wrong) = wrong {
+                let finding = self.findings.error(name.span, wrong);
+                finding.help(format!(
+                    "up to {MOST_CLAIMS} names, \"a.b\" for the claim b in the claim a, each once"
+                ));
+                return;
+            }
+            before.push(text);
+        }
+    }
+
     /// RFC 6749 §3.3.
     pub(super) fn scope_name(&mut self, name: &At<String>) {
         let is_scope = |byte: u8| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
@@ -456,6 +482,9 @@ impl Lowering<'_, '_> {
         }
     }
 }
+
+/// The most claims of one issuer that policies may look at.
+const MOST_CLAIMS: usize = 32;
 
 /// Whether there is a key in a key set. Whether it can be used is found out later; one that is half written has none.
 fn holds_keys(text: &str) -> bool {
@@ -482,6 +511,7 @@ fn claim_names(given: &file::ClaimNames) -> ClaimNames {
     }
     names.client = given.client.as_ref().map(|name| path(&name.value));
     names.scopes = given.scopes.as_ref().map(|name| path(&name.value));
+    names.more = texts(given.policy.as_ref()).iter().map(|name| (name.as_str().into(), path(name))).collect();
     names
 }
 

@@ -25,7 +25,7 @@ token_header = \"Cf-Access-Jwt-Assertion\"
 leeway = \"1m\"
 not_before = \"2026-11-30T12:00:00Z\"
 types = \"access-tokens\"
-claims = {{ subject = \"oid\", groups = \"realm_access.roles\", client = \"https://x.example/client\" }}
+claims = {{ subject = \"oid\", groups = \"realm_access.roles\", client = \"https://x.example/client\", policy = [\"department\", \"org.unit\"] }}
 require = {{ tid = [\"t1\", \"t2\"] }}
 principal_by_client = true
 [issuer.workloads]
@@ -63,6 +63,8 @@ without_scope = \"show\"
     assert_eq!(entra.algorithms, [Algorithm::Rs256, Algorithm::EdDsa]);
     assert_eq!(entra.claims.groups, ["realm_access", "roles"]);
     assert_eq!(entra.claims.client.as_ref().unwrap(), &["https://x.example/client"]);
+    let more: Vec<_> = entra.claims.more.iter().map(|(name, path)| (&**name, path.join(">"))).collect();
+    assert_eq!(more, [("department", "department".to_owned()), ("org.unit", "org>unit".to_owned())]);
     assert_eq!(entra.required[0].values, ["t1", "t2"]);
     assert!(entra.principal_by_client && entra.leeway.as_secs() == 60);
     assert_eq!(opaque.introspection.as_ref().unwrap().secret, "t0ken");
@@ -171,6 +173,26 @@ proxies = [\"edge\", \"front\"]
         (front.user.as_ref().unwrap().as_str(), front.groups.as_ref().unwrap().as_str()),
         ("x-user", "x-groups")
     );
+}
+
+#[test]
+fn claims_for_policies_are_names_each_once() {
+    let of = |names: &str| {
+        check(&format!(
+            "{SERVER}[issuer.id]\nurl = \"https://id.example\"\nclaims = {{ policy = [{names}] }}\n"
+        ))
+    };
+    let many: Vec<_> = (0..33).map(|number| format!("\"c{number}\"")).collect();
+    for (names, said) in [
+        (r#""""#, "the name of no claim"),
+        (r#""a..b""#, "the name of no claim"),
+        (r#""a", "b", "a""#, "stands here twice"),
+        (many.join(", ").as_str(), "too many claims"),
+    ] {
+        let found = of(names);
+        assert!(found.contains(said) && found.contains("each once"), "{found}");
+    }
+    assert!(!of(&many[1..].join(", ")).contains("claim"));
 }
 
 #[test]

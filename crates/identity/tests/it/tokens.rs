@@ -8,6 +8,7 @@ use base::plan::identity::{
 };
 use identity::TokenFault;
 
+use crate::logs::Written;
 use crate::signer::{Signer, signed};
 use crate::stand::{ISSUER, RESOURCE, Request, Stand};
 
@@ -264,4 +265,43 @@ async fn an_operator_is_told_all_that_is_wrong_with_a_token() {
     let nobody = stand.token(&[("sub", ""), ("client_id", "")]);
     assert_eq!(faults(&nobody).await, [("as a whole", TokenFault::NoSubject.text())]);
     assert_eq!(identifier.held().0, 0, "nothing is remembered");
+}
+
+/// A token can say anything; policies see what they can compare.
+#[tokio::test(start_paused = true)]
+async fn what_policies_are_to_see_is_read_and_what_is_odd_is_left_out() {
+    let written = Written::default();
+    let guard = written.begin();
+    let stand = Stand::new().await;
+    let names = ["department", "org.unit", "level", "vip", "teams", "gone", "odd", "huge", "nested", "half"];
+    let way = |name: &str| (name.into(), name.split('.').map(str::to_owned).collect());
+    let claims = ClaimNames { more: names.map(way).to_vec(), ..ClaimNames::default() };
+    let identifier = stand.identifier(IssuerPlan { claims, ..Stand::issuer() }, Stand::resource());
+    let huge = format!("\"{}\"", "x".repeat(2000));
+    let token = stand.token(&[
+        ("department", "\"sales\""),
+        ("org", r#"{"unit":"north"}"#),
+        ("level", "3"),
+        ("vip", "true"),
+        ("teams", r#"["a","b"]"#),
+        ("odd", "1.5"),
+        ("huge", &huge),
+        ("nested", r#"{"text":"sales"}"#),
+        ("half", r#"["a",{"text":"b"}]"#),
+    ]);
+    for _ in 0..2 {
+        let who = Request::bearer(&token).at(&identifier).await.unwrap();
+        let more = who.claims.as_ref().unwrap().more.clone();
+        let said: Vec<_> = more.iter().map(|(name, said)| format!("{name}={}", said.to_json())).collect();
+        assert_eq!(
+            said,
+            [r#"department="sales""#, r#"org.unit="north""#, "level=3", "vip=true", r#"teams=["a","b"]"#]
+        );
+    }
+    drop(guard);
+    let text = written.text();
+    for name in ["odd", "huge", "nested", "half"] {
+        assert_eq!(text.matches(&format!("claim=\"{name}\"")).count(), 1, "{name}: {text}");
+    }
+    assert!(!text.contains("1.5") && !text.contains("xxxx"), "what it says is nobody's business");
 }

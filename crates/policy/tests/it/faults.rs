@@ -1,6 +1,7 @@
 //! What is wrong with policies, and where.
 
-use base::plan::policy::PolicyPlan;
+use base::plan::policy::{PolicyPlan, ServerFacts, built_in};
+use policy::Surroundings;
 
 use crate::stand::{plan, read, source};
 
@@ -65,14 +66,31 @@ fn what_can_never_be_is_a_fault() {
 }
 
 #[test]
-fn what_is_named_and_is_no_servers_is_known() {
+fn what_is_odd_is_told_with_its_place() {
     let text = r#"permit (principal, action, resource == Mcp::Tool::"bnak/pay");
         forbid (principal, action, resource in Mcp::Server::"bank");
-        forbid (principal, action == Mcp::Action::"call", resource) when { resource.server == Mcp::Server::"wikki" };"#;
-    let strangers = read(&plan(&[text])).unwrap().strangers();
+        forbid (principal in Mcp::Group::"company/staff", action, resource in Mcp::Tag::"money");
+        forbid (principal, action == Mcp::Action::"call", resource)
+        when { resource.server == Mcp::Server::"wikki" || resource in Mcp::Tag::"danger" || principal in Mcp::Group::"compny/staff" };
+        @limit("1/s") permit (principal, action, resource);
+        permit (principal, action, resource);"#;
+    let mut plan = plan(&[text]);
+    plan.sources.push(source("read-only", built_in("read-only").unwrap()));
+    let policies = read(&plan).unwrap();
+    let bank =
+        ServerFacts { name: "bank".to_owned(), tags: vec!["money".to_owned()], ..ServerFacts::default() };
+    let (servers, vouching) = ([bank], ["company".to_owned()]);
+    let around = Surroundings { servers: &servers, vouching: &vouching };
+    let said: Vec<_> = policies.remarks(around).iter().map(ToString::to_string).collect();
     assert_eq!(
-        strangers.into_iter().collect::<Vec<_>>(),
-        ["Mcp::Server::\"wikki\"", "Mcp::Tool::\"bnak/pay\""]
+        said,
+        [
+            r#"p0.cedar:1:40: Mcp::Tool::"bnak/pay" is of no server here (they call a server by the name of its table, and a tool SERVER/TOOL)"#,
+            r#"p0.cedar:5:106: nobody is of the group "compny/staff": nothing of the route vouches for it (a group is ISSUER/GROUP, where ISSUER is one of: company)"#,
+            r#"p0.cedar:5:35: there is no server "wikki" (they are: bank)"#,
+            r#"p0.cedar:5:71: nothing has the tag "danger" (there are: money)"#,
+            r#"p0.cedar:7:9: this permits everything, so that "read-only" limits nothing (say here who may do what, or leave "read-only" out)"#,
+        ]
     );
 }
 
@@ -141,6 +159,12 @@ fn what_is_seldom_meant_is_doubted() {
     );
     assert_eq!(of("permit", "when", &clean), "");
     assert_eq!(of("permit", "when", r#"resource.name like "get_*""#), "");
+    let other = format!(
+        r#"{path} && context.arguments.hasTag("/q") && context.arguments.getTag("/q") has clean && context.arguments.getTag("/q").clean"#
+    );
+    assert!(of("permit", "when", &other).contains("clean"), "{other}");
+    assert_eq!(of("forbid", "when", &format!("!({amount})")), "");
+    assert_eq!(of("permit", "when", &path.replace("/srv/*", "image/*")), "");
     for (_, text) in base::plan::policy::BUILT_IN {
         assert_eq!(doubts(text), "");
     }

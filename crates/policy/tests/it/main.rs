@@ -4,6 +4,7 @@
 
 mod arguments;
 mod asks;
+mod claims;
 mod decisions;
 mod faults;
 mod lists;

@@ -112,6 +112,42 @@ fn what_errs_and_what_asks_are_told_of() {
 }
 
 #[test]
+fn what_only_helps_together_is_one_part() {
+    let text = r#"
+        permit (principal, action, resource);
+        @id("both") forbid (principal, action == Mcp::Action::"call", resource)
+        unless { principal.anonymous && resource.read_only && resource.server == Mcp::Server::"bank" };"#;
+    insta::assert_snapshot!(unmet(text, &user("ann", &[]), "{}", ""), @r##"
+    both not with one of
+      principal.anonymous && resource.read_only
+        principal.anonymous: false
+        resource.read_only: false
+    "##);
+}
+
+#[test]
+fn what_stands_behind_what_decides_is_not_asked() {
+    let overflow = r#"(context.arguments.hasTag("/n") && context.arguments.getTag("/n") has integer && context.arguments.getTag("/n").integer + 9223372036854775807 > 3)"#;
+    let of = |condition: &str| {
+        let text = format!(
+            "@id(\"a\") permit (principal, action == Mcp::Action::\"call\", resource) unless {{ {condition} }};"
+        );
+        unmet(&text, &user("ann", &[]), r#"{"n":5}"#, "")
+    };
+    insta::assert_snapshot!(of(&format!("principal.anonymous || {overflow}")), @r##"
+    a permits with all of
+      not: context.arguments.hasTag("/n") && (context.arguments.getTag("/n") has integer) && (!((context.arguments.getTag("/n").integer + 9223372036854775807) <= 3))
+        context.arguments.getTag("/n").integer: 5
+        errs: integer overflow while attempting to add the values `5` and `9223372036854775807`
+    "##);
+    insta::assert_snapshot!(of(&format!("principal.subject == \"ann\" || {overflow}")), @r##"
+    a permits with all of
+      not: principal.subject == "ann"
+        principal.subject: "ann"
+    "##);
+}
+
+#[test]
 fn long_values_are_cut() {
     let text = r#"permit (principal, action == Mcp::Action::"call", resource) when { context.arguments.hasTag("/a") && context.arguments.getTag("/a") has text && context.arguments.getTag("/a").text == "b" };"#;
     let told = unmet(text, &anonymous(), &format!(r#"{{"a": "{}"}}"#, "é".repeat(5000)), "");

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use auth::Claims;
 use auth::definition::{Definition, Hints, Sort};
+use auth::{Claims, SaidClaim};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
@@ -125,6 +125,8 @@ pub(super) struct Caller {
     acr: Option<String>,
     #[serde(default)]
     amr: Vec<String>,
+    /// What else policies look at; nothing where that was not recorded.
+    claims: Option<Box<RawValue>>,
 }
 
 impl<'a> Record<'a> {
@@ -196,6 +198,16 @@ impl Caller {
         serde_json::from_str(text).ok()
     }
 
+    /// What else policies look at, if it was recorded as they see it.
+    fn more(&self) -> Option<Vec<(Arc<str>, SaidClaim)>> {
+        self.claims.as_deref().and_then(|text| Claims::read_more(text.get()))
+    }
+
+    /// Whether all was recorded that policies may look at.
+    pub(super) fn is_known(&self) -> bool {
+        self.anonymous || self.more().is_some()
+    }
+
     /// What was said of them by whoever vouches.
     pub(super) fn claims(&self) -> Option<Claims> {
         (!self.anonymous).then(|| Claims {
@@ -206,6 +218,7 @@ impl Caller {
             scopes: self.scopes.clone(),
             acr: self.acr.clone(),
             amr: self.amr.clone(),
+            more: self.more().unwrap_or_default(),
             ..Claims::default()
         })
     }

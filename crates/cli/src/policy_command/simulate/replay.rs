@@ -28,6 +28,8 @@ struct KnownCaller {
     principal: Principal,
     claims: Option<Arc<Claims>>,
     shown: String,
+    /// Whether all is known that policies may look at.
+    is_known: bool,
 }
 
 /// What became of one.
@@ -92,7 +94,7 @@ impl<'a> Replay<'a> {
             }
         };
         let Identity { principal, claims, .. } = Identity::told_by_replica(&caller.id, None, claims);
-        let known = Arc::new(KnownCaller { principal, claims, shown });
+        let known = Arc::new(KnownCaller { principal, claims, shown, is_known: caller.is_known() });
         if self.callers.len() >= MOST_CALLERS {
             self.callers.clear();
         }
@@ -124,6 +126,9 @@ fn asked(
     let action = Action { known, ..Action::new(&record.method, server, Some(name)) };
     let verdict = policies.verdict(&caller.principal, &action)?;
     if record.arguments.is_none() && policies.needs_arguments(&caller.principal, &action) {
+        return Some(Err(Unknowable));
+    }
+    if !caller.is_known && policies.needs_claims(&caller.principal, &action) {
         return Some(Err(Unknowable));
     }
     if sort == Sort::Tool && record.definition.is_none() {
