@@ -25,7 +25,7 @@ const FLOORS: &[(&str, &str)] = &[
     ("approvals", "text people question form visit page lib"),
     (
         "auth",
-        "claims principal approval refusal identify definition action allowance testing view decide lib",
+        "said_claim claims principal approval refusal identify definition action allowance testing view decide lib",
     ),
     (
         "base",
@@ -60,7 +60,7 @@ const FLOORS: &[(&str, &str)] = &[
     ("pins", "words hidden canonical book lock difference place checks alike waiting server pins lib"),
     (
         "policy",
-        "fault pointers number arguments reads ask rule allowances schema memory verdict said who thing context shape standing load policies approval places sight attach lib",
+        "fault pointers number arguments reads leaf near ask rule allowances schema memory verdict said who thing context shape standing load policies approval places remarks sight attach lib",
     ),
     ("portolan-fuzz", "targets lib"),
     (

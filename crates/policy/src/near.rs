@@ -12,12 +12,13 @@ use crate::arguments::Arguments;
 use crate::leaf::expression;
 use crate::reads::{Members, Reads, is_arguments};
 
-/// No member of the context begins so.
+/// No member of the context begins so. That a policy asks for one that does must go on meaning nothing.
 const MARK: char = '@';
+const MARKED: &str = r#""attr":"@"#;
 
 /// The policy as it is asked; nothing where it must be asked as it stands.
 pub(crate) fn near(policy: &Policy, reads: &Reads, json: Option<&Json>) -> Option<Policy> {
-    if reads.arguments.all {
+    if reads.arguments.all || json.is_none_or(|json| json["conditions"].to_string().contains(MARKED)) {
         return None;
     }
     if reads.arguments.is_empty() {
@@ -91,6 +92,8 @@ mod tests {
         assert!(of("context.arguments.getTag(principal.subject).kind == \"null\"").is_none());
         assert!(of("context.arguments == context.arguments").is_none());
         assert!(of("principal in Mcp::Group::\"a/b\"").is_some());
+        assert!(of(r#"context.arguments.hasTag("/a") && context has "@/a""#).is_none());
+        assert!(of(r#"context has "@/a""#).is_none());
         let record = of(r#"{"getTag": context.arguments.hasTag("/a")}.getTag"#).unwrap();
         assert!(record.contains("getTag") && record.contains("@/a"), "{record}");
         let record = of(r#"{"Value": context.arguments.hasTag("/a")}["Value"]"#).unwrap();

@@ -17,9 +17,9 @@ mod replay;
 mod tally;
 
 use self::lines::{Found, Sources};
-use self::record::{Read, Record};
+use self::record::{Record, RecordedLine};
 use self::replay::{Outcome, Replay};
-use self::tally::Tally;
+use self::tally::Changes;
 
 /// So many lines that cannot be read are named; the others are counted.
 const MOST_NAMED: u64 = 20;
@@ -63,7 +63,7 @@ impl Simulate {
     pub(crate) fn run(self, voice: Voice) -> Result<Exit, Fault> {
         let opened = Opened::read(&self.config, voice)?;
         let sources = Sources::of(&self.audit)?;
-        let (mut replay, mut tally) = (Replay::new(&opened), Tally::default());
+        let (mut replay, mut tally) = (Replay::new(&opened), Changes::default());
         let bar = bar(sources.bytes());
         sources.each(|at, line| {
             if at.line % STEP == 1 {
@@ -74,8 +74,10 @@ impl Simulate {
                 Found::TooLong => Err("it is longer than any record".to_owned()),
             };
             match read {
-                Ok(Read::Call(record)) if self.wants(&record) => take(&record, &mut replay, &mut tally),
-                Ok(Read::Call(_) | Read::Other) => tally.passed_over += 1,
+                Ok(RecordedLine::Call(record)) if self.wants(&record) => {
+                    take(&record, &mut replay, &mut tally)
+                }
+                Ok(RecordedLine::Call(_) | RecordedLine::Other) => tally.passed_over += 1,
                 Err(why) => {
                     tally.unreadable += 1;
                     if tally.unreadable <= MOST_NAMED {
@@ -106,7 +108,7 @@ impl Simulate {
     }
 }
 
-fn take(record: &Record<'_>, replay: &mut Replay<'_>, tally: &mut Tally) {
+fn take(record: &Record<'_>, replay: &mut Replay<'_>, tally: &mut Changes) {
     match replay.decide(record) {
         Outcome::Same => tally.same += 1,
         Outcome::Unknown => tally.unknown += 1,

@@ -12,6 +12,7 @@ use testkit::postgres::Postgres;
 use crate::fleet::client;
 use crate::program::PORTOLAN;
 use crate::revoking::{key, serve};
+use crate::scripted;
 use crate::serving::Gateway;
 
 /// What they say is said again by [`allows`], without Cedar.
@@ -79,14 +80,22 @@ struct Fleet {
 }
 
 fn fleet(size: usize) -> Fleet {
+    fleet_of(size, POLICIES, |_| {
+        vec![PORTOLAN.to_owned(), "reference-server".to_owned(), "--stdio".to_owned()]
+    })
+}
+
+/// The same with other policies, and another server.
+fn fleet_of(size: usize, policies: &str, local: impl Fn(&Path) -> Vec<String>) -> Fleet {
     let server = Postgres::start();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("portolan.toml");
-    fs::write(dir.path().join("rules.cedar"), POLICIES).unwrap();
+    fs::write(dir.path().join("rules.cedar"), policies).unwrap();
+    let local = local(dir.path());
     let text = format!(
         "store = {:?}\npolicy = [\"rules.cedar\"]\n[keys]\nmaster = {:?}\n[replicas]\nlisten = \"127.0.0.1:0\"\n\
          [route.main]\npublic_url = \"http://127.0.0.1/mcp\"\napi_keys = true\n\
-         [upstream.local]\ncommand = [{PORTOLAN:?}, \"reference-server\", \"--stdio\"]\n",
+         [upstream.local]\ncommand = {local:?}\n",
         server.url(),
         "ab".repeat(32)
     );
@@ -128,8 +137,10 @@ impl Asking {
 
     async fn post(&self, method: &str, members: &str) -> Reply {
         let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{{members}}}}}"#);
-        let name =
-            ["name", "uri"].iter().find_map(|name| json::at(&body, &["params", name])).map(json::unescaped);
+        let name = ["name", "uri", "taskId"]
+            .iter()
+            .find_map(|name| json::at(&body, &["params", name]))
+            .map(json::unescaped);
         let mut headers = vec![("authorization", self.bearer.as_str())];
         if self.era == Era::Modern {
             headers.extend([("mcp-protocol-version", "2026-07-28"), ("mcp-method", method)]);
@@ -217,6 +228,96 @@ async fn policies_that_change_meanwhile_count_from_the_next_call_on() {
             let listed = asking.listed("tools/list", ("tools", "name")).await;
             assert_eq!(!listed.is_empty(), *who == "bob", "{who}: {listed:?}");
         }
+    }
+}
+
+const TASKS: &str = r#"
+@id("call") permit (principal, action == Mcp::Action::"call", resource == Mcp::Tool::"local/long")
+when { principal.subject != "cid" && context.arguments.hasTag("/n") };
+@id("untasked") forbid (principal, action == Mcp::Action::"task", resource) when { principal.subject == "bob" };
+"#;
+
+/// A server whose tool is a task.
+fn long(dir: &Path) -> Vec<String> {
+    let task = r#"{"taskId":"own","status":"working","createdAt":"2026-11-30T12:00:00Z","lastUpdatedAt":"2026-11-30T12:00:00Z","ttl":60000}"#;
+    let results = [
+        (
+            "\"tools/list\"",
+            r#"{"tools":[{"name":"long","inputSchema":{"type":"object"},"execution":{"taskSupport":"required"}}]}"#,
+        ),
+        ("\"tools/call\"", &format!(r#"{{"task":{task}}}"#)),
+        ("\"tasks/get\"", task),
+        ("\"tasks/cancel\"", &task.replace("working", "cancelled")),
+    ];
+    let offers = r#"{"tools":{},"tasks":{"list":{},"cancel":{},"requests":{"tools":{"call":{}}}}}"#;
+    let command = scripted::server(dir, offers, &results);
+    let script = dir.join("server.sh");
+    fs::write(&script, fs::read_to_string(&script).unwrap().replace("2025-06-18", "2025-11-25")).unwrap();
+    command.split(' ').map(str::to_owned).collect()
+}
+
+/// Begins a task, and asks about it.
+struct Tasked<'a>(&'a Asking);
+
+impl Tasked<'_> {
+    const META: &'static str = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{"extensions":{"io.modelcontextprotocol/tasks":{}}}}"#;
+
+    async fn send(&self, method: &str, params: &str) -> String {
+        let members = match self.0.era {
+            Era::Modern => format!("{params},{}", Self::META),
+            Era::Legacy => params.to_owned(),
+        };
+        self.0.post(method, &members).await.response().await
+    }
+
+    async fn begin(&self) -> Result<String, String> {
+        let wants = if self.0.era == Era::Modern { "" } else { r#","task":{"ttl":60000}"# };
+        let text = self.send("tools/call", &format!(r#""name":"long","arguments":{{"n":1}}{wants}"#)).await;
+        let path: &[&str] =
+            if self.0.era == Era::Modern { &["result", "taskId"] } else { &["result", "task", "taskId"] };
+        json::at(&text, path).map(json::unescaped).ok_or(text)
+    }
+
+    /// Whether the task is there, as each method sees it; what is said of one that is not.
+    async fn about(&self, method: &str, id: &str) -> Result<(), String> {
+        let text = self.send(method, &format!(r#""taskId":"{id}""#)).await;
+        if json::at(&text, &["result"]).is_some() { Ok(()) } else { Err(text.replace(id, "ID")) }
+    }
+}
+
+/// Whoever may not ask about a task hears what they would hear of one that is not there, at each replica.
+#[tokio::test]
+async fn a_task_is_decided_as_its_tool_is_at_each_replica() {
+    let mut fleet = fleet_of(3, TASKS, long);
+    for era in [Era::Modern, Era::Legacy] {
+        for (who, key) in WHO.iter().zip(&fleet.keys) {
+            let mut asking = Asking::of(key, era, &fleet.replicas[0]).await;
+            let begun = Tasked(&asking).begin().await;
+            let Ok(id) = begun else {
+                assert_eq!(*who, "cid", "{era:?} {begun:?}");
+                continue;
+            };
+            for (number, replica) in fleet.replicas.iter().enumerate() {
+                asking.client = client(replica);
+                let unknown = Tasked(&asking).about("tasks/get", "made-up").await.unwrap_err();
+                for method in ["tasks/get", "tasks/cancel"] {
+                    let said = Tasked(&asking).about(method, &id).await;
+                    let expected = if *who == "ann" { Ok(()) } else { Err(unknown.clone()) };
+                    assert_eq!(said, expected, "{who} {era:?} {number} {method}");
+                }
+            }
+        }
+    }
+    let asking = Asking::of(&fleet.keys[0], Era::Modern, &fleet.replicas[0]).await;
+    let id = Tasked(&asking).begin().await.unwrap();
+    rewrite(&fleet.path, "permit (principal, action, resource) when { principal.subject == \"bob\" };");
+    for replica in &mut fleet.replicas {
+        replica.running.stderr.find("\"reloaded\"");
+    }
+    for replica in &fleet.replicas {
+        let asking = Asking::of(&fleet.keys[0], Era::Modern, replica).await;
+        let unknown = Tasked(&asking).about("tasks/get", "made-up").await;
+        assert_eq!(Tasked(&asking).about("tasks/get", &id).await, unknown);
     }
 }
 

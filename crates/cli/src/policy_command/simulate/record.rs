@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 const VERSION: u64 = 1;
 
 /// A line.
-pub(super) enum Read<'a> {
+pub(super) enum RecordedLine<'a> {
     Call(Box<Record<'a>>),
     /// Something else that is recorded.
     Other,
@@ -38,14 +38,14 @@ pub(super) struct Record<'a> {
     pub(super) era: &'static str,
     pub(super) trace: Option<String>,
     /// What was decided.
-    pub(super) was: Option<Decided>,
+    pub(super) was: Option<PastDecision>,
     /// Whether somebody had approved it.
     pub(super) approved: bool,
 }
 
 /// What was decided.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub(super) struct Decided {
+pub(super) struct PastDecision {
     pub(super) allowed: bool,
     #[serde(default)]
     pub(super) by: Vec<String>,
@@ -61,7 +61,7 @@ struct Line<'a> {
 }
 
 #[derive(Deserialize)]
-struct Written<'a> {
+struct Recorded<'a> {
     time: String,
     #[serde(borrow)]
     principal: &'a RawValue,
@@ -75,7 +75,7 @@ struct Written<'a> {
     address: Option<String>,
     era: Option<String>,
     trace: Option<String>,
-    decision: Option<Decided>,
+    decision: Option<PastDecision>,
     approval: Option<IgnoredAny>,
 }
 
@@ -131,20 +131,20 @@ pub(super) struct Caller {
 
 impl<'a> Record<'a> {
     /// Reads a line.
-    pub(super) fn read(bytes: &'a [u8]) -> Result<Read<'a>, String> {
+    pub(super) fn read(bytes: &'a [u8]) -> Result<RecordedLine<'a>, String> {
         let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
         let line: Line<'a> = serde_json::from_str(text).map_err(|error| error.to_string())?;
         if line.v != VERSION {
             return Err(format!("it is of version {}, and this Portolan knows {VERSION}", line.v));
         }
         if line.kind != "call" {
-            return Ok(Read::Other);
+            return Ok(RecordedLine::Other);
         }
-        let written: Written<'a> = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        Self::of(written).map(Box::new).map(Read::Call)
+        let written: Recorded<'a> = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        Self::of(written).map(Box::new).map(RecordedLine::Call)
     }
 
-    fn of(written: Written<'a>) -> Result<Self, String> {
+    fn of(written: Recorded<'a>) -> Result<Self, String> {
         let time = base::moment::read(&written.time);
         let time = time.ok_or_else(|| format!("its time {:?} is none", written.time))?;
         let address =

@@ -8,11 +8,13 @@ use auth::{Action, Claims, Identity, Known, Principal};
 use policy::{Policies, Verdict};
 
 use super::super::question::{Deciding, Opened};
-use super::record::{Caller, Decided, Record, unknown};
+use super::record::{Caller, PastDecision, Record, unknown};
 use super::tally::{Change, Word};
 
 /// So many callers are known at a time.
 const MOST_CALLERS: usize = 4096;
+/// Of whom more is said, is read anew each time.
+const LONGEST_CALLER: usize = 16 * 1024;
 /// What was denied for this was denied by what was not recorded.
 const BY_ARGUMENTS: [&str; 3] =
     ["the arguments are not good", "the arguments are too many", "the tool's inputSchema"];
@@ -95,10 +97,12 @@ impl<'a> Replay<'a> {
         };
         let Identity { principal, claims, .. } = Identity::told_by_replica(&caller.id, None, claims);
         let known = Arc::new(KnownCaller { principal, claims, shown, is_known: caller.is_known() });
-        if self.callers.len() >= MOST_CALLERS {
-            self.callers.clear();
+        if text.len() <= LONGEST_CALLER {
+            if self.callers.len() >= MOST_CALLERS {
+                self.callers.clear();
+            }
+            self.callers.insert(text.to_owned(), Arc::clone(&known));
         }
-        self.callers.insert(text.to_owned(), Arc::clone(&known));
         Some(known)
     }
 }
@@ -161,6 +165,6 @@ fn was(record: &Record<'_>) -> Word {
     }
 }
 
-fn by_arguments(was: Option<&Decided>) -> bool {
+fn by_arguments(was: Option<&PastDecision>) -> bool {
     was.is_some_and(|was| was.by.is_empty() && BY_ARGUMENTS.iter().any(|why| was.why.starts_with(why)))
 }

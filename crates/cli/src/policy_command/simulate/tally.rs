@@ -54,7 +54,7 @@ struct Times {
 
 /// What was counted.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
+pub(super) struct Changes {
     pub(super) same: u64,
     pub(super) unknown: u64,
     pub(super) not_decided: u64,
@@ -64,7 +64,7 @@ pub(super) struct Tally {
     changes: BTreeMap<Change, Times>,
 }
 
-impl Tally {
+impl Changes {
     pub(super) fn add(&mut self, mut change: Change, time: SystemTime) {
         for text in [&mut change.principal, &mut change.thing].into_iter().chain(&mut change.by) {
             cut(text);
