@@ -157,7 +157,7 @@ def traffic() -> Json:
               limits=steps((0.8, "orange"), (0.95, "red")), most=1),
         panel("timeseries", "What the process could not give",
               {"no memory": rate("portolan_memory_refusals_total", WHERE), "client took nothing": rate("portolan_write_stalls_total", WHERE), "no file descriptor": rate("portolan_descriptors_lacking_total", WHERE)},
-              "No memory: limits.memory. Client took nothing: its connection was ended after limits.write_stall. No file descriptor: raise LimitNOFILE of the unit, or ulimit -n.", "ops", 12, limits=steps((0.1, "red"))),
+              "No memory: limits.memory. Client took nothing: its connection was ended after limits.write_stall. No file descriptor: raise the hard limit (LimitNOFILE of the unit, ulimit -Hn).", "ops", 12, limits=steps((0.1, "red"))),
         panel("timeseries", "Forwarded to other replicas", {"{{outcome}}": rate("portolan_forwards_total", WHERE, "outcome")},
               "What one replica alone has, such as a legacy session. «unreached» and «lost»: replicas do not reach each other's port; see docs/scale-out.md. Empty with one replica.", "reqps", 12),
         panel("timeseries", "Notifications that went nowhere",
