@@ -171,6 +171,18 @@ impl Opened {
         *self.clock.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
     }
 
+    /// Whether there is a route of that name.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(crate) fn has_route(&self, name: &str) -> Result<(), Fault> {
+        let names: Vec<_> = self.plan.routes.iter().map(|route| route.name.as_str()).collect();
+        if names.contains(&name) {
+            return Ok(());
+        }
+        Err(Fault::usage(format!("there is no route {name:?}")).hint(instead(name, &names, "there are")))
+    }
+
     /// Asks.
     pub(crate) fn ask(&self, question: &Question) -> Result<Decision, Fault> {
         let attached = self.route(question.route.as_deref())?;

@@ -30,7 +30,8 @@ const STEP: u64 = 1024;
 ///
 /// Each call is decided as if it were made now as it was then: by the same caller, at the same time. What depends on arguments that
 /// were not recorded is counted as unknown. Limits (`@limit`) are not counted, and arguments are not compared with a tool's
-/// inputSchema. Ends with 0 if nothing would change, with 1 if something would, and with 2 if that cannot be said.
+/// inputSchema. Calls to routes and servers that the configuration does not have
+/// count as changes. Ends with 0 if nothing would change, with 1 if something would, and with 2 if that cannot be said.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -62,6 +63,9 @@ impl Simulate {
     /// Decides them.
     pub(crate) fn run(self, voice: Voice) -> Result<Exit, Fault> {
         let opened = Opened::read(&self.config, voice)?;
+        if let Some(route) = &self.route {
+            opened.has_route(route)?;
+        }
         let sources = Sources::of(&self.audit)?;
         let (mut replay, mut tally) = (Replay::new(&opened), Changes::default());
         let bar = bar(sources.bytes());
@@ -73,17 +77,18 @@ impl Simulate {
                 Found::Text(bytes) => Record::read(bytes),
                 Found::TooLong => Err("it is longer than any record".to_owned()),
             };
-            match read {
-                Ok(RecordedLine::Call(record)) if self.wants(&record) => {
-                    take(&record, &mut replay, &mut tally)
+            let taken = read.and_then(|read| match read {
+                RecordedLine::Call(record) if self.wants(&record) => take(&record, &mut replay, &mut tally),
+                RecordedLine::Call(_) | RecordedLine::Other => {
+                    tally.passed_over += 1;
+                    Ok(())
                 }
-                Ok(RecordedLine::Call(_) | RecordedLine::Other) => tally.passed_over += 1,
-                Err(why) => {
-                    tally.unreadable += 1;
-                    if tally.unreadable <= MOST_NAMED {
-                        let said = format!("{}:{}: it cannot be read: {why}\n", at.file, at.line);
-                        bar.suspend(|| print::err(&print::safe_err(&said)));
-                    }
+            });
+            if let Err(why) = taken {
+                tally.unreadable += 1;
+                if tally.unreadable <= MOST_NAMED {
+                    let said = format!("{}:{}: it cannot be read: {why}\n", at.file, at.line);
+                    bar.suspend(|| print::err(&print::safe_err(&said)));
                 }
             }
             Ok(())
@@ -98,7 +103,15 @@ impl Simulate {
         }
         let text = if self.json { tally.json() } else { tally.text(print::out_is_seen()) };
         print::out(print::safe_out(&text).as_bytes())?;
-        Ok(if tally.changed() == 0 { Exit::Ok } else { Exit::Findings })
+        if tally.changed() + tally.not_served > 0 {
+            return Ok(Exit::Findings);
+        }
+        match vain(&tally) {
+            None => Ok(Exit::Ok),
+            Some((what, hint)) => {
+                Err(Fault::usage(format!("whether something would change is not known: {what}")).hint(hint))
+            }
+        }
     }
 
     fn wants(&self, record: &Record<'_>) -> bool {
@@ -108,13 +121,34 @@ impl Simulate {
     }
 }
 
-fn take(record: &Record<'_>, replay: &mut Replay<'_>, tally: &mut Changes) {
-    match replay.decide(record) {
+fn take(record: &Record<'_>, replay: &mut Replay<'_>, tally: &mut Changes) -> Result<(), String> {
+    match replay.decide(record)? {
         Outcome::Same => tally.same += 1,
         Outcome::Unknown => tally.unknown += 1,
         Outcome::NotDecided => tally.not_decided += 1,
+        Outcome::NotServed => tally.not_served += 1,
         Outcome::Changed(change) => tally.add(change, record.time),
     }
+    Ok(())
+}
+
+/// Why what was counted says nothing certain, and what to do.
+fn vain(tally: &Changes) -> Option<(String, &'static str)> {
+    if tally.unreadable > 0 {
+        return Some((
+            format!("lines that cannot be read: {}", tally.unreadable),
+            "--audit takes what Portolan records",
+        ));
+    }
+    if tally.unknown > 0 {
+        let what = format!("calls that depend on what was not recorded: {}", tally.unknown);
+        return Some((
+            what,
+            "[audit] plain_arguments = [\"SERVER/TOOL\"] records the arguments of calls from then on",
+        ));
+    }
+    (tally.calls() == 0)
+        .then(|| ("no call was recorded there".to_owned(), "look at --audit, --since and --until"))
 }
 
 /// How far it is, where a person looks.

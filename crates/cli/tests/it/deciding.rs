@@ -285,6 +285,17 @@ impl Tasked<'_> {
     }
 }
 
+impl Tasked<'_> {
+    /// Whoever may not, hears what is said of one that is not there.
+    async fn is_decided(&self, id: &str, may: bool) {
+        let unknown = self.about("tasks/get", "made-up").await.unwrap_err();
+        for method in ["tasks/get", "tasks/cancel"] {
+            let expected = if may { Ok(()) } else { Err(unknown.clone()) };
+            assert_eq!(self.about(method, id).await, expected, "{:?} {method}", self.0.era);
+        }
+    }
+}
+
 /// Whoever may not ask about a task hears what they would hear of one that is not there, at each replica.
 #[tokio::test]
 async fn a_task_is_decided_as_its_tool_is_at_each_replica() {
@@ -297,14 +308,9 @@ async fn a_task_is_decided_as_its_tool_is_at_each_replica() {
                 assert_eq!(*who, "cid", "{era:?} {begun:?}");
                 continue;
             };
-            for (number, replica) in fleet.replicas.iter().enumerate() {
+            for replica in &fleet.replicas {
                 asking.client = client(replica);
-                let unknown = Tasked(&asking).about("tasks/get", "made-up").await.unwrap_err();
-                for method in ["tasks/get", "tasks/cancel"] {
-                    let said = Tasked(&asking).about(method, &id).await;
-                    let expected = if *who == "ann" { Ok(()) } else { Err(unknown.clone()) };
-                    assert_eq!(said, expected, "{who} {era:?} {number} {method}");
-                }
+                Tasked(&asking).is_decided(&id, *who == "ann").await;
             }
         }
     }

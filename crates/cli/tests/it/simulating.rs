@@ -129,8 +129,8 @@ fn what_would_change_is_said() {
         &["audit", "--json", "--since", "2026-11-30T04:00:00Z", "--until", "2026-11-30T12:00:00Z"],
     );
     assert_eq!(counts(&some), [1, 1, 0, 0, 0, 2], "{some:?}");
-    let none = simulate(&dir, &["audit", "--json", "--route", "other"]);
-    assert_eq!((none.code, counts(&none)), (Some(0), [0, 0, 0, 0, 0, 2]), "{none:?}");
+    let none = simulate(&dir, &["audit", "--json", "--route", "mian"]);
+    assert!(none.code == Some(2) && none.stderr.contains("\"main\""), "{none:?}");
 }
 
 #[test]
@@ -149,6 +149,42 @@ fn what_changes_nothing_ends_well_and_what_cannot_be_read_does_not() {
     let args = ["policy", "simulate", "portolan.toml", "--audit", "-", "a.jsonl", "--json"];
     let piped = finish_with_input(command(&args).current_dir(dir.path()), &format!("{before}\n"));
     assert_eq!((piped.code, counts(&piped)), (Some(0), [3, 0, 3, 0, 0, 0]), "{piped:?}");
+}
+
+/// Nothing is taken for certain that was not recorded.
+#[test]
+fn what_cannot_be_said_is_not_said() {
+    let no_definition = |line: String| line.replace(r#","definition":{"digest":"sha256:1","hints":{}}"#, "");
+    let refused = r#"{"allowed":false,"by":[],"why":"the arguments are not good: a value is not of the type that the tool takes"}"#;
+    let unknown = [
+        call(NOON, "pay", ALLOWED, ""),
+        // What the tool takes was not recorded.
+        call(NOON, "pay", refused, r#","arguments":{"json":"{\"n\":5}"}"#),
+        // Nor what its server said of it, by which it may have been allowed.
+        no_definition(call(NOON, "trusted", ALLOWED, "")),
+    ];
+    let read_only = r#"@id("r") permit (principal, action == Mcp::Action::"call", resource == Mcp::Tool::"bank/trusted") when { resource.read_only };"#;
+    for line in unknown {
+        let dir = dir(&[("a.jsonl", vec![line.clone()])]);
+        if line.contains("trusted") {
+            fs::write(dir.path().join("rules.cedar"), read_only).unwrap();
+        }
+        let ended = simulate(&dir, &["a.jsonl", "--json"]);
+        assert_eq!((ended.code, counts(&ended)), (Some(2), [1, 0, 0, 1, 0, 0]), "{line} {ended:?}");
+    }
+    // A call that would reach nothing is a change, and one of nobody cannot be read.
+    let moved = call(NOON, "balance", ALLOWED, "").replace(r#""route":"main""#, r#""route":"old""#);
+    let gone = call(NOON, "balance", ALLOWED, "").replace(r#""server":"bank""#, r#""server":"shop""#);
+    let nobody = call_by("[]", NOON, "balance", ALLOWED, "");
+    let dir = dir(&[("a.jsonl", vec![moved, gone]), ("b.jsonl", vec![nobody]), ("c.jsonl", Vec::new())]);
+    let ended = simulate(&dir, &["a.jsonl", "a.jsonl", "./a.jsonl", "--json"]);
+    assert_eq!(
+        (ended.code, number(&ended, "notServed"), number(&ended, "calls")),
+        (Some(1), 2, 2),
+        "{ended:?}"
+    );
+    assert_eq!(simulate(&dir, &["b.jsonl"]).code, Some(2));
+    assert_eq!(simulate(&dir, &["c.jsonl"]).code, Some(2));
 }
 
 /// However many lines there are, and whatever callers have made up.

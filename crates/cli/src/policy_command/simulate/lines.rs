@@ -1,5 +1,6 @@
 //! The lines of files, one after the other, however many there are and however long one is.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -57,6 +58,14 @@ impl Sources {
                 all.push(file(path)?);
             }
         }
+        // What is named twice, or is within a directory that is named, too, counts once.
+        let mut seen = HashSet::new();
+        all.retain(|source| match source {
+            Source::Stdin => true,
+            Source::File { path, .. } => {
+                seen.insert(fs::canonicalize(path).unwrap_or_else(|_gone| path.clone()))
+            }
+        });
         if all.iter().filter(|source| matches!(source, Source::Stdin)).count() > 1 {
             return Err(Fault::usage("stdin can be read once only"));
         }

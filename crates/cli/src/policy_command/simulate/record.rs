@@ -13,6 +13,9 @@ use serde_json::value::RawValue;
 /// The version of records that is known.
 const VERSION: u64 = 1;
 
+/// So many characters of what cannot be read are told.
+const LONGEST_TOLD: usize = 40;
+
 /// A line.
 pub(super) enum RecordedLine<'a> {
     Call(Box<Record<'a>>),
@@ -146,9 +149,10 @@ impl<'a> Record<'a> {
 
     fn of(written: Recorded<'a>) -> Result<Self, String> {
         let time = base::moment::read(&written.time);
-        let time = time.ok_or_else(|| format!("its time {:?} is none", written.time))?;
-        let address =
-            written.address.map(|text| text.parse().map_err(|_none| format!("its address {text:?} is none")));
+        let time = time.ok_or_else(|| format!("its time is none: {:?}", beginning(&written.time)))?;
+        let address = written
+            .address
+            .map(|text| text.parse().map_err(|_none| format!("its address is none: {:?}", beginning(&text))));
         let thing = written.server.zip(written.thing).and_then(|(server, thing)| {
             let sort = match thing.kind.as_str() {
                 "tool" => Sort::Tool,
@@ -174,6 +178,11 @@ impl<'a> Record<'a> {
             approved: written.approval.is_some(),
         })
     }
+}
+
+/// The beginning of a text, for who is told of it.
+fn beginning(text: &str) -> String {
+    text.chars().take(LONGEST_TOLD).collect()
 }
 
 impl DefinitionWritten {

@@ -19,6 +19,14 @@ const LONGEST_CALLER: usize = 16 * 1024;
 const BY_ARGUMENTS: [&str; 3] =
     ["the arguments are not good", "the arguments are too many", "the tool's inputSchema"];
 
+/// The best that a server can say of a tool.
+const BEST: Hints = Hints {
+    read_only: Some(true),
+    destructive: Some(false),
+    idempotent: Some(true),
+    open_world: Some(false),
+};
+
 /// Decides them.
 pub(super) struct Replay<'a> {
     opened: &'a Opened,
@@ -41,8 +49,10 @@ pub(super) enum Outcome {
     Changed(Change),
     /// It depends on what was not recorded.
     Unknown,
-    /// Policies have no word for it, or it was somewhere else.
+    /// Policies have no word for it.
     NotDecided,
+    /// It would reach no server: there is no such route, or no such server on it.
+    NotServed,
 }
 
 impl<'a> Replay<'a> {
@@ -50,27 +60,36 @@ impl<'a> Replay<'a> {
         Self { opened, callers: HashMap::new() }
     }
 
-    pub(super) fn decide(&mut self, record: &Record<'_>) -> Outcome {
+    /// # Errors
+    /// Why the record cannot be read.
+    pub(super) fn decide(&mut self, record: &Record<'_>) -> Result<Outcome, String> {
+        let caller = self.caller(record.principal).ok_or("its principal is none")?;
+        Ok(self.decide_of(record, &caller))
+    }
+
+    fn decide_of(&self, record: &Record<'_>, caller: &KnownCaller) -> Outcome {
         let Some((server, sort, name)) = &record.thing else { return Outcome::NotDecided };
-        let Some(caller) = self.caller(record.principal) else { return Outcome::NotDecided };
         let would = match self.opened.deciding_on(&record.route) {
             Deciding::Policies(policies) => {
                 self.opened.set(record.time);
-                match asked(policies, record, (server, *sort, name), &caller) {
+                match asked(policies, record, (server, *sort, name), caller) {
                     Some(Ok(verdict)) => verdict,
                     Some(Err(Unknowable)) => return Outcome::Unknown,
+                    None if policy::is_decided(&record.method) => return Outcome::NotServed,
                     None => return Outcome::NotDecided,
                 }
             }
             // A route without policies allows all of it, where policies would have a word.
             Deciding::Nobody if policy::is_decided(&record.method) => (Word::Allow, Vec::new()),
-            Deciding::Nobody | Deciding::NoSuchRoute => return Outcome::NotDecided,
+            Deciding::Nobody => return Outcome::NotDecided,
+            Deciding::NoSuchRoute => return Outcome::NotServed,
         };
         let was = was(record);
         if was == would.0 || (was == Word::Nothing && would.0 == Word::Allow) {
             return Outcome::Same;
         }
-        if was == Word::Deny && record.arguments.is_none() && by_arguments(record.was.as_ref()) {
+        // What is wrong with the arguments alone is found again. What their tool takes was not recorded.
+        if was == Word::Deny && by_arguments(record.was.as_ref()) {
             return Outcome::Unknown;
         }
         Outcome::Changed(Change {
@@ -129,19 +148,22 @@ fn asked(
     };
     let action = Action { known, ..Action::new(&record.method, server, Some(name)) };
     let verdict = policies.verdict(&caller.principal, &action)?;
-    if record.arguments.is_none() && policies.needs_arguments(&caller.principal, &action) {
-        return Some(Err(Unknowable));
-    }
-    if !caller.is_known && policies.needs_claims(&caller.principal, &action) {
+    let needs = |action: &Action<'_>| {
+        record.arguments.is_none() && policies.needs_arguments(&caller.principal, action)
+            || !caller.is_known && policies.needs_claims(&caller.principal, action)
+    };
+    if needs(&action) {
         return Some(Err(Unknowable));
     }
     if sort == Sort::Tool && record.definition.is_none() {
-        // It may not have been listed, or nobody has noted what its server said of it.
-        let listed = Arc::new(unknown(Hints::default(), String::new()));
-        let known = Known { definition: Some(&listed), ..known };
-        let other = policies.verdict(&caller.principal, &Action { known, ..action })?;
-        if word(&other) != word(&verdict) {
-            return Some(Err(Unknowable));
+        // It may not have been listed, or nobody has noted what its server said of it: that may have been the worst or the best.
+        for hints in [Hints::default(), BEST] {
+            let listed = Arc::new(unknown(hints, String::new()));
+            let known = Known { definition: Some(&listed), ..known };
+            let action = Action { known, ..action };
+            if needs(&action) || word(&policies.verdict(&caller.principal, &action)?) != word(&verdict) {
+                return Some(Err(Unknowable));
+            }
         }
     }
     Some(Ok((word(&verdict), verdict.by().to_vec())))

@@ -58,6 +58,8 @@ pub(super) struct Changes {
     pub(super) same: u64,
     pub(super) unknown: u64,
     pub(super) not_decided: u64,
+    /// Those that would reach no server: the configuration does not have the route, or the route not the server.
+    pub(super) not_served: u64,
     pub(super) unreadable: u64,
     /// Other records, and calls that nobody asks about.
     pub(super) passed_over: u64,
@@ -86,7 +88,7 @@ impl Changes {
 
     /// How many calls were read.
     pub(super) fn calls(&self) -> u64 {
-        self.same + self.unknown + self.not_decided + self.changed()
+        self.same + self.unknown + self.not_decided + self.not_served + self.changed()
     }
 
     /// The most frequent first.
@@ -132,6 +134,12 @@ impl Changes {
             self.unknown,
             self.not_decided
         ));
+        if self.not_served > 0 {
+            text.push_str(&format!(
+                "to routes and servers that this configuration does not have: {}\n",
+                self.not_served
+            ));
+        }
         if self.unreadable > 0 {
             text.push_str(&format!("lines that cannot be read: {}\n", self.unreadable));
         }
@@ -157,6 +165,7 @@ impl Changes {
             "same": self.same,
             "unknown": self.unknown,
             "notDecided": self.not_decided,
+            "notServed": self.not_served,
             "unreadable": self.unreadable,
             "changes": self.sorted().into_iter().map(change).collect::<Vec<_>>(),
         });
