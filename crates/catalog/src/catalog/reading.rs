@@ -181,6 +181,11 @@ impl Reader {
         let (begun, within) = (Instant::now(), self.upstream.plan().deadlines.list);
         let part = self.server_lists.all(method, (from, most), caller, begun + within).await;
         self.take_note(method, &part, begun);
+        let is_begun = from.is_none() && part.as_ref().is_ok_and(|pages| pages.next.is_some());
+        if is_begun && self.server_lists.wants_whole(method.kind, caller) {
+            // Nobody waits for it.
+            drop(self.begin(method, caller));
+        }
         if matches!(part, Err(ListFault::Call(_))) {
             self.owe(method, caller, true);
         }

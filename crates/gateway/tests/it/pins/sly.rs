@@ -125,3 +125,61 @@ async fn the_end_of_a_list_is_not_the_list() {
         assert!(json::at(&text, &["result"]).is_some(), "{tool} {text}");
     }
 }
+
+/// Clients that read page by page, and never to the end: what is pinned is the whole list all the same, and what changes then is told.
+#[tokio::test]
+async fn a_list_that_is_read_page_by_page_is_pinned() {
+    let dir = tempfile::tempdir().unwrap();
+    let kept = store(&dir).await;
+    let mut stand = Stand::new(Arc::new(MemoryNetwork::default()));
+    let persona = honest(Era::Modern).fresh(0, "public").scripted(&["prompts/list"]);
+    let (server, desk) = stand.add("a", Over::Http, persona).await;
+    let says = Arc::new(std::sync::Mutex::new("Closes it"));
+    let heard = Arc::clone(&says);
+    server.answer_all(desk, move |asked| {
+        let says = *heard.lock().unwrap();
+        async move {
+            let (entry, next) = match asked.seen.param("cursor") {
+                None => (PROMPT.to_owned(), r#","nextCursor":"2""#),
+                Some(_) => (format!(r#"{{"name":"close","description":"{says}"}}"#), ""),
+            };
+            let page = format!(
+                r#"{{"resultType":"complete","ttlMs":0,"cacheScope":"public","prompts":[{entry}]{next}}}"#
+            );
+            asked.result(&page).await;
+        }
+    });
+    stand.plan.pins = ruled(stored(), PinMode::Warn, Quarantined::Withheld);
+    stand.store = Some(Arc::clone(&kept));
+    let running = stand.start().await;
+    running.gateway.settled().await;
+    let mut door = Door::open(Kind::ModernHttp, &running).await;
+    let first = said(&mut door, "prompts/list", r#""x":1"#).await;
+    assert!(first.contains(r#""open""#) && !first.contains(r#""close""#), "{first}");
+    let pinned = async || {
+        let pins = kept.pins_of("a").await.unwrap()?;
+        let book = Book::parse(&pins.pins).unwrap();
+        let prompts = book.iter().filter(|(kind, ..)| *kind == mcp::method::Kind::Prompt);
+        Some(prompts.map(|(_, name, _)| name.to_owned()).collect::<Vec<_>>())
+    };
+    soon("both are pinned", async {
+        while pinned().await.is_none_or(|prompts| prompts != ["close", "open"]) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    *says.lock().unwrap() = "Closes all";
+    let last = said(
+        &mut door,
+        "prompts/list",
+        &format!(r#""cursor":{}"#, json::at(&first, &["result", "nextCursor"]).unwrap()),
+    )
+    .await;
+    assert!(last.contains("Closes all") && last.contains("dev.portolan/changed"), "{last}");
+    // Whoever reads the first page again and again does not have the whole read each time.
+    let asked = server.seen_of("prompts/list").len();
+    for _ in 0..3 {
+        said(&mut door, "prompts/list", r#""x":1"#).await;
+    }
+    assert_eq!(server.seen_of("prompts/list").len(), asked + 3);
+}
