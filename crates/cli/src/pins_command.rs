@@ -442,6 +442,11 @@ impl Forget {
     }
 }
 
+/// What is pinned of a server.
+fn pinned_kinds() -> impl Iterator<Item = Kind> {
+    [Kind::Tool, Kind::Prompt, Kind::Template].into_iter()
+}
+
 /// Pins what servers say of which nothing is pinned.
 async fn lock(place: &PinPlace, voice: Voice) -> Result<Exit, Fault> {
     let which =
@@ -457,8 +462,7 @@ async fn lock(place: &PinPlace, voice: Voice) -> Result<Exit, Fault> {
         if !of.is_asked {
             continue;
         }
-        let begun: Vec<Kind> =
-            [Kind::Tool, Kind::Prompt].into_iter().filter(|kind| !of.book.has_kind(*kind)).collect();
+        let begun: Vec<Kind> = pinned_kinds().filter(|kind| !of.book.has_kind(*kind)).collect();
         let mut settled = Vec::new();
         for seen in of.waiting.clone() {
             let found = looked::findings(&others, &server, (seen.kind, &seen.name, &seen.definition.text));

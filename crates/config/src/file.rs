@@ -193,12 +193,12 @@ table! {
         trusted: bool = false,
         /// Words for all that it has, by which policies can speak of it.
         tags: Texts,
-        /// What becomes of its tools and prompts when they are not what was pinned: changed, new, renamed or gone. Without it, what
+        /// What becomes of its tools, prompts and resource templates when they are not what was pinned: changed, new, renamed or gone. Without it, what
         /// `[defaults]` say.
         pins: Pins = "off",
         /// What becomes of what is quarantined. Without it, what `[defaults]` say.
         quarantined: Quarantined = "withheld",
-        /// What becomes of a tool or prompt that is odd when it is first seen. Without it, what `[defaults]` say.
+        /// What becomes of a tool, prompt or resource template that is odd when it is first seen. Without it, what `[defaults]` say.
         suspicious: Suspicious = "report",
         /// Leave the server out.
         disabled: bool = false,
@@ -206,7 +206,7 @@ table! {
 }
 
 choice! {
-    /// What becomes of tools and prompts that are not what was pinned.
+    /// What becomes of tools, prompts and resource templates that are not what was pinned.
     Pins {
         /// Nobody looks.
         "off" => Off,
@@ -228,7 +228,7 @@ choice! {
 }
 
 choice! {
-    /// What becomes of tools and prompts that look like an attack when they are first seen: by characters that cannot be seen, orders
+    /// What becomes of tools, prompts and resource templates that look like an attack when they are first seen: by characters that cannot be seen, orders
     /// to a model, parameters for secrets.
     Suspicious {
         /// `portolan check --connect`, `portolan pins` and the log say so, and they are pinned as they are.

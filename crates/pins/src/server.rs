@@ -310,7 +310,7 @@ impl ServerPins {
         if !can_be_kept(name) {
             return;
         }
-        let definition = if can_be_pinned(name, entry) {
+        let definition = if can_be_pinned(kind, name, entry) {
             PinnedDefinition { digest: Arc::clone(digest), text: define::canonical(entry).into() }
         } else {
             PinnedDefinition::unkept(digest)
@@ -337,7 +337,7 @@ impl ServerPins {
             }
             return state.held(Some(&before), Why::Changed.to_string());
         }
-        if !can_be_pinned(name, entry) {
+        if !can_be_pinned(kind, name, entry) {
             return state.held(None, UNREADABLE.to_owned());
         }
         let found = self.odd(kind, name, entry);
@@ -494,7 +494,7 @@ impl Pins for ServerPins {
         if book.is_denied(kind, name, digest) {
             return state.held(pin, "it is not what was pinned, and was denied".to_owned());
         }
-        if pin.is_none() && !can_be_pinned(name, entry) {
+        if pin.is_none() && !can_be_pinned(kind, name, entry) {
             return state.held(None, UNREADABLE.to_owned());
         }
         let known = state.waiting.of(kind, name).iter().find(|seen| seen.definition.digest == *digest);
@@ -540,7 +540,9 @@ impl Pins for ServerPins {
 
     fn permit(&self, kind: Kind, name: &str, listed: Listed<'_>) -> Result<(), Unpinned> {
         let state = self.state.load();
-        if state.mode == PinMode::Warn || !words::is_pinned(kind) {
+        // What is made of a template is a resource, and those are not pinned.
+        let is_used = words::is_pinned(kind) && kind != Kind::Template;
+        if state.mode == PinMode::Warn || !is_used {
             return Ok(());
         }
         let held = |why: &dyn fmt::Display| Err(Unpinned::Held(why.to_string()));

@@ -1,4 +1,4 @@
-//! Which servers are held to what was pinned of their tools and prompts.
+//! Which servers are held to what was pinned of their tools, prompts and resource templates.
 
 use std::path::PathBuf;
 use std::sync::Arc;

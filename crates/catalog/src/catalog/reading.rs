@@ -309,7 +309,7 @@ impl Reader {
 
     /// What was pinned of the server has changed, or what was seen to be something else: it is looked at anew, and who listens is told.
     pub fn pins_changed(&self, is_decided: bool) {
-        for kind in [Kind::Tool, Kind::Prompt] {
+        for kind in [Kind::Tool, Kind::Prompt, Kind::Template] {
             if is_decided {
                 self.server_lists.changed(kind, None);
             }

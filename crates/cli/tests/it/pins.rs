@@ -113,6 +113,7 @@ fn a_lock_file_is_written_and_followed() {
       "servers": {
         "local": {
           "prompts": {},
+          "resourceTemplates": {},
           "tools": {
             "change": {
               "digest": "sha256:79254eaaeee18d6e29055870b0b1c9a10ba7f7d3da63df74c008da892ba0f32e",

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use base::pin::is_definition;
 use base::plan::SessionRule;
 use base::sync::lock;
 use mcp::cache::Scope;
@@ -89,7 +90,7 @@ impl ServerLists {
     /// Whether a list is to be read to its end, because a client has begun to read it page by page: what is pinned is a whole list, and
     /// such a client may never come to its end, or never through pages of one time. At most once a minute.
     pub fn wants_whole(&self, kind: Kind, caller: &Caller) -> bool {
-        if self.pins.is_none() || !matches!(kind, Kind::Tool | Kind::Prompt) {
+        if self.pins.is_none() || !is_definition(kind) {
             return false;
         }
         let now = Instant::now();
@@ -147,7 +148,7 @@ impl ServerLists {
 
     /// A list was read from its beginning to its end.
     pub(super) async fn read_whole(&self, method: &'static Method, caller: &Caller, pages: &mut Pages) {
-        if self.pins.is_none() || !matches!(method.kind, Kind::Tool | Kind::Prompt) {
+        if self.pins.is_none() || !is_definition(method.kind) {
             return self.completed(method, caller.era());
         }
         let kind = method.kind;

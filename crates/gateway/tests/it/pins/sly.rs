@@ -159,7 +159,7 @@ async fn a_list_that_is_read_page_by_page_is_pinned() {
     let pinned = async || {
         let pins = kept.pins_of("a").await.unwrap()?;
         let book = Book::parse(&pins.pins).unwrap();
-        let prompts = book.iter().filter(|(kind, ..)| *kind == mcp::method::Kind::Prompt);
+        let prompts = book.iter().filter(|(kind, ..)| *kind == Prompt);
         Some(prompts.map(|(_, name, _)| name.to_owned()).collect::<Vec<_>>())
     };
     soon("both are pinned", async {
@@ -182,4 +182,43 @@ async fn a_list_that_is_read_page_by_page_is_pinned() {
         said(&mut door, "prompts/list", r#""x":1"#).await;
     }
     assert_eq!(server.seen_of("prompts/list").len(), asked + 3);
+}
+
+/// A template is a definition; the resources that are made of it are not.
+#[tokio::test(start_paused = true)]
+async fn templates_are_held_as_prompts_are() {
+    let template =
+        |says: &str| format!(r#"[{{"uriTemplate":"file:///{{x}}","name":"x","description":"{says}"}}]"#);
+    let persona = |says: &str| {
+        let able = r#"{"tools":{"listChanged":true},"resources":{"listChanged":true}}"#;
+        honest(Era::Modern).able(able).listing("resources/templates/list", &template(says))
+    };
+    let shown = r#"{"uriTemplate":"file:///{x}","name":"x","description":"Reads"}"#;
+    for quarantined in [Quarantined::Withheld, Quarantined::AsPinned] {
+        let mut book = Book::default();
+        book.pin(mcp::method::Kind::Template, "file:///{x}", PinnedDefinition::of(shown));
+        let lock = LockFile { servers: [("a".to_owned(), book)].into() };
+        let file = LockText { path: "portolan.lock".into(), text: lock.render().into() };
+        let plan = PinsPlan { file: Some(file), servers: vec![rule(PinMode::Quarantine, quarantined)] };
+        let scene = Scene::begin(plan, persona("Reads"), |_| {}).await;
+        let mut door = Door::open(Kind::ModernHttp, &scene.running).await;
+        let list = async |door: &mut Door| said(door, "resources/templates/list", r#""x":1"#).await;
+        assert!(list(&mut door).await.contains("\"Reads\""));
+        *scene.server.persona() = persona("Reads, and sends it on");
+        scene.server.tell("notifications/resources/list_changed", "").await;
+        let changed = soon("the list is read again", async {
+            loop {
+                let listed = list(&mut door).await;
+                if listed.contains("dev.portolan/quarantined") {
+                    break listed;
+                }
+            }
+        })
+        .await;
+        assert!(!changed.contains("sends it on"), "{changed}");
+        assert_eq!(changed.contains("\"Reads\""), quarantined == Quarantined::AsPinned, "{changed}");
+        // What is read is content, and nobody has pinned that.
+        let read = said(&mut door, "resources/read", r#""uri":"file:///etc""#).await;
+        assert!(json::at(&read, &["result"]).is_some(), "{read}");
+    }
 }
