@@ -2,7 +2,7 @@
 //! text.
 
 use std::borrow::Cow;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use base::lasting::Lasting;
 use base::visible::visible;
@@ -76,7 +76,7 @@ pub fn who_is_there(fault: Option<&str>) -> Response<Bytes> {
 
 /// Shows a question to somebody who may answer it.
 #[must_use]
-pub fn question(approval: &Approval, (by, proof): (&str, &str), now: SystemTime) -> Response<Bytes> {
+pub fn question(approval: &Approval, (by, proof): (&str, &str)) -> Response<Bytes> {
     let asked = &approval.question;
     let reasons: String =
         asked.reason.lines().map(|line| format!("<p class=\"reason\">{}</p>", escaped(line))).collect();
@@ -88,7 +88,7 @@ pub fn question(approval: &Approval, (by, proof): (&str, &str), now: SystemTime)
         raw(by),
         raw(proof)
     );
-    let facts = facts(approval, now);
+    let facts = facts(approval);
     let body = format!(
         "<h1>Do you approve this call?</h1>{reasons}{facts}\
          <p class=\"hint\">What you approve is done once, with exactly these arguments. You answer as <b>{}</b>.</p>{answer}",
@@ -99,7 +99,7 @@ pub fn question(approval: &Approval, (by, proof): (&str, &str), now: SystemTime)
 
 /// Says how it stands with a question to somebody who might have answered it.
 #[must_use]
-pub fn over(approval: &Approval, now: SystemTime) -> Response<Bytes> {
+pub fn over(approval: &Approval) -> Response<Bytes> {
     let (word, text) = match approval.standing {
         Standing::Approved => ("approved", "It is approved. Whoever asked can go on."),
         Standing::Used => ("approved", "It was approved, and the call was made."),
@@ -111,7 +111,7 @@ pub fn over(approval: &Approval, now: SystemTime) -> Response<Bytes> {
     let by = Some(&approval.decided_by).filter(|by| !by.is_empty());
     let by =
         by.map(|by| format!("<p class=\"hint\">Answered by <b>{}</b>.</p>", escaped(by))).unwrap_or_default();
-    let body = format!("<h1 class=\"{word}\">{text}</h1>{by}{}", facts(approval, now));
+    let body = format!("<h1 class=\"{word}\">{text}</h1>{by}{}", facts(approval));
     html(StatusCode::OK, text, &body)
 }
 
@@ -121,7 +121,7 @@ pub fn said(status: StatusCode, text: &str) -> Response<Bytes> {
     html(status, text, &format!("<h1>{}</h1>", escaped(text)))
 }
 
-fn facts(approval: &Approval, now: SystemTime) -> String {
+fn facts(approval: &Approval) -> String {
     let asked = &approval.question;
     let [route, server, method, name] = &asked.what;
     let what = match method.as_str() {
@@ -138,9 +138,6 @@ fn facts(approval: &Approval, now: SystemTime) -> String {
             escaped(&asked.whose.0)
         )
     };
-    let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
-    let left = u64::try_from(approval.expires_at).unwrap_or_default();
-    let left = left.saturating_sub(u64::try_from(now).unwrap_or(u64::MAX));
     let mut rows = vec![
         (what, format!("<code>{}</code>", escaped(name))),
         ("Server", format!("{} <span class=\"hint\">on route {}</span>", escaped(server), escaped(route))),
@@ -153,7 +150,7 @@ fn facts(approval: &Approval, now: SystemTime) -> String {
     rows.push(("Asked by policy", escaped(&asked.policies.replace('\n', ", ")).into_owned()));
     if matches!(approval.standing, Standing::Pending | Standing::Approved) {
         let name = if approval.standing == Standing::Pending { "Open for" } else { "Good for" };
-        rows.push((name, Lasting(Duration::from_millis(left / 1000 * 1000)).to_string()));
+        rows.push((name, Lasting(Duration::from_secs(approval.left().as_secs())).to_string()));
     }
     let rows: String = rows.iter().map(|(name, value)| format!("<dt>{name}</dt><dd>{value}</dd>")).collect();
     format!("<dl>{rows}</dl>")
@@ -238,16 +235,16 @@ mod tests {
             decided_by: text(),
             decided_at: 0,
             used_at: 0,
+            read_at: 18_500,
         }
     }
 
     #[test]
     fn nothing_of_others_is_markup() {
-        let now = SystemTime::UNIX_EPOCH;
         let hostile = "<script>\"'&\u{202e}";
         for page in [
-            question(&approval(Standing::Pending), (hostile, hostile), now),
-            over(&approval(Standing::Denied), now),
+            question(&approval(Standing::Pending), (hostile, hostile)),
+            over(&approval(Standing::Denied)),
             who_is_there(Some(hostile)),
             said(StatusCode::NOT_FOUND, hostile),
         ] {
@@ -260,6 +257,19 @@ mod tests {
                     && policy.contains("frame-ancestors 'none'"))
             );
         }
+    }
+
+    #[test]
+    fn it_is_said_how_much_of_the_time_is_left() {
+        for (page, says) in [
+            (question(&approval(Standing::Pending), ("a", "b")), "<dt>Open for</dt><dd>41 s</dd>"),
+            (over(&approval(Standing::Approved)), "<dt>Good for</dt><dd>41 s</dd>"),
+        ] {
+            let text = String::from_utf8(page.body().to_vec()).unwrap_or_default();
+            assert!(text.contains(says), "{text}");
+        }
+        let over = Approval { read_at: 70_000, ..approval(Standing::Pending) };
+        assert_eq!(over.left(), Duration::ZERO);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! [`mod@reply`] (the error table: what callers are told of it), [`metrics`] (what is counted), [`descriptors`] (how many files
 //! a plan may have open), [`pin`] (what was pinned of what servers list). Then tools that know nothing of calls: [`bulkhead`], [`cache`] (bounded, with single flight),
 //! [`masks`] (secrets in foreign text), [`globs`], [`digest`], [`random`], [`mod@aside`] (large work off the threads that carry
-//! connections), [`under_way`] (asked for once, for all who want it), [`sync`].
+//! connections), [`under_way`] (asked for once, for all who want it), [`expiry`] (questions whose time is over), [`sync`].
 #![warn(missing_docs)]
 
 pub mod aside;
@@ -19,6 +19,7 @@ pub mod descriptors;
 pub mod digest;
 pub mod era;
 pub mod error;
+pub mod expiry;
 pub mod fault;
 pub mod globs;
 pub mod lasting;

@@ -44,6 +44,12 @@ pub enum Unpinned {
     Held(String),
 }
 
+/// Whether things of a kind are definitions, which are pinned: resources come and go.
+#[must_use]
+pub fn is_definition(kind: Kind) -> bool {
+    matches!(kind, Kind::Tool | Kind::Prompt | Kind::Template)
+}
+
 /// The pins of one server.
 pub trait Pins: fmt::Debug + Send + Sync {
     /// How often anything has changed that a list is made by: a list of another version is old.

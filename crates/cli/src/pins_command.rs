@@ -1,9 +1,11 @@
 //! `portolan pins`: what servers' tools and prompts were approved as, and what they are now.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use base::globs::Globs;
+use base::plan::pins::Suspicious;
 use globset::GlobBuilder;
 use mcp::method::Kind;
 use pins::Seen;
@@ -50,7 +52,7 @@ enum PinTask {
     /// Forget what things were pinned as, because they are gone for good
     #[command(after_help = "Example:\n  portolan pins forget github/old_tool")]
     Forget(Forget),
-    /// Pin what servers say now of which nothing is pinned yet, but for what is odd: writes the lock file for the first time
+    /// Pin what servers say now of which nothing is pinned yet: writes the lock file for the first time
     #[command(after_help = "Example:\n  portolan pins lock")]
     Lock(PinPlace),
 }
@@ -440,28 +442,38 @@ impl Forget {
     }
 }
 
+/// What is pinned of a server.
+fn pinned_kinds() -> impl Iterator<Item = Kind> {
+    [Kind::Tool, Kind::Prompt, Kind::Template].into_iter()
+}
+
 /// Pins what servers say of which nothing is pinned.
 async fn lock(place: &PinPlace, voice: Voice) -> Result<Exit, Fault> {
     let which =
         WhichPins { words: Vec::new(), place: PinPlace { config: place.config.clone() }, connect: true };
     let (mut kept, all_there) = which.open(voice).await?;
     let others = others(&kept);
-    let (mut said, mut held) = (String::new(), 0);
+    let rules = kept.plan.pins.servers.iter();
+    let suspicious: BTreeMap<_, _> = rules.map(|rule| (rule.server.clone(), rule.suspicious)).collect();
+    let (mut said, mut odd, mut held) = (String::new(), Vec::new(), 0);
     let names: Vec<_> = kept.servers.keys().cloned().collect();
     for server in names {
         let Some(of) = kept.servers.get_mut(&server) else { continue };
         if !of.is_asked {
             continue;
         }
-        let begun: Vec<Kind> =
-            [Kind::Tool, Kind::Prompt].into_iter().filter(|kind| !of.book.has_kind(*kind)).collect();
+        let begun: Vec<Kind> = pinned_kinds().filter(|kind| !of.book.has_kind(*kind)).collect();
         let mut settled = Vec::new();
         for seen in of.waiting.clone() {
             let found = looked::findings(&others, &server, (seen.kind, &seen.name, &seen.definition.text));
-            if begun.contains(&seen.kind) && found.is_empty() {
+            let withholds = suspicious.get(&server) == Some(&Suspicious::Withhold);
+            if begun.contains(&seen.kind) && (found.is_empty() || !withholds) {
                 let digest = Arc::clone(&seen.definition.digest);
-                of.book.pin(seen.kind, &seen.name, seen.definition);
-                settled.push((seen.kind, seen.name, Some(digest)));
+                of.book.pin(seen.kind, &seen.name, seen.definition.clone());
+                settled.push((seen.kind, seen.name.clone(), Some(digest)));
+                let (kind, name) = (word(seen.kind), plain(&seen.name));
+                let line = |finding| format!("{}/{name} ({kind}): {finding}\n", plain(&server));
+                odd.extend(found.iter().map(line));
             } else {
                 held += 1;
                 said.push_str(&told::text(&server, &seen, of.book.get(seen.kind, &seen.name), &found));
@@ -475,6 +487,9 @@ async fn lock(place: &PinPlace, voice: Voice) -> Result<Exit, Fault> {
         said.push_str(&format!("{}: {count} pinned\n", plain(&server)));
     }
     print::out(said)?;
+    if !odd.is_empty() {
+        print::err(&print::safe_err(&odd.concat()));
+    }
     if held > 0 {
         print::err(&format!("{held} not pinned: `portolan pins approve --connect` pins what is to be\n"));
     }

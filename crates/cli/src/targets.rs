@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use base::error::CallError;
 use base::fault::Absence;
 use base::masks::Masks;
-use base::plan::pins::{PinMode, PinRule, Quarantined};
+use base::plan::pins::{PinMode, PinRule, Quarantined, Suspicious};
 use base::plan::{Limits, Naming, Plan, PrefixRule, Reach, RoutePlan, StdioReach, UpstreamPlan};
 use http::header::AUTHORIZATION;
 
@@ -62,8 +62,12 @@ impl Targets {
 
     /// The same, of which is remembered what it says of its tools and prompts.
     pub(crate) fn looked_at(server: UpstreamPlan) -> Self {
-        let rule =
-            PinRule { server: server.name.clone(), mode: PinMode::Warn, quarantined: Quarantined::Withheld };
+        let rule = PinRule {
+            server: server.name.clone(),
+            mode: PinMode::Warn,
+            quarantined: Quarantined::Withheld,
+            suspicious: Suspicious::Report,
+        };
         let mut one = Self::one(server);
         one.plan.pins.servers.push(rule);
         one

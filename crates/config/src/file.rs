@@ -100,6 +100,8 @@ table! {
         pins: Pins = "off",
         /// `quarantined` of each upstream that does not say it.
         quarantined: Quarantined = "withheld",
+        /// `suspicious` of each upstream that does not say it.
+        suspicious: Suspicious = "report",
     }
 }
 
@@ -191,18 +193,20 @@ table! {
         trusted: bool = false,
         /// Words for all that it has, by which policies can speak of it.
         tags: Texts,
-        /// What becomes of its tools and prompts when they are not what was pinned: changed, new, renamed or gone. Without it, what
+        /// What becomes of its tools, prompts and resource templates when they are not what was pinned: changed, new, renamed or gone. Without it, what
         /// `[defaults]` say.
         pins: Pins = "off",
         /// What becomes of what is quarantined. Without it, what `[defaults]` say.
         quarantined: Quarantined = "withheld",
+        /// What becomes of a tool, prompt or resource template that is odd when it is first seen. Without it, what `[defaults]` say.
+        suspicious: Suspicious = "report",
         /// Leave the server out.
         disabled: bool = false,
     }
 }
 
 choice! {
-    /// What becomes of tools and prompts that are not what was pinned.
+    /// What becomes of tools, prompts and resource templates that are not what was pinned.
     Pins {
         /// Nobody looks.
         "off" => Off,
@@ -220,6 +224,17 @@ choice! {
         "withheld" => Withheld,
         /// It is shown as it was pinned, and may be called so. What was never pinned is withheld.
         "as-pinned" => AsPinned,
+    }
+}
+
+choice! {
+    /// What becomes of tools, prompts and resource templates that look like an attack when they are first seen: by characters that cannot be seen, orders
+    /// to a model, parameters for secrets.
+    Suspicious {
+        /// `portolan check --connect`, `portolan pins` and the log say so, and they are pinned as they are.
+        "report" => Report,
+        /// They are not pinned: they are quarantined until somebody approves them.
+        "withhold" => Withhold,
     }
 }
 

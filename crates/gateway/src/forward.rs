@@ -9,6 +9,7 @@ pub(crate) mod desk;
 pub(crate) mod edit;
 pub(crate) mod filter;
 pub(crate) mod limits;
+pub(crate) mod outlasting;
 pub(crate) mod questions;
 pub(crate) mod record;
 pub(crate) mod relay;

@@ -126,6 +126,7 @@ impl Route {
             limiter: Arc::clone(&limiter),
         });
         let knows_callers = identifier.is_some();
+        let outlasting = Arc::clone(&tasks.outlasting);
         let tasks = Arc::new(RouteTasks { tasks, sender: Arc::clone(&sender), knows_callers });
         let resumption = Resumption {
             sender: Arc::clone(&sender),
@@ -137,7 +138,7 @@ impl Route {
             let (identifier, catalog) = (Arc::clone(identifier), Arc::clone(&catalog));
             Arc::new(Scopes { identifier, catalog }) as Arc<dyn Filter>
         });
-        let limiting = Limiting::of_route(&plan.name, &limiter);
+        let limiting = Limiting::of_route(&plan.name, &limiter, &outlasting);
         let limits = limiting.iter().map(|limiting| Arc::<Limiting>::clone(limiting) as Arc<dyn Filter>);
         let pages = pages(plan);
         let approvals = gate.asks().then(|| {

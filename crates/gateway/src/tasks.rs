@@ -19,7 +19,7 @@ use catalog::caller::Caller;
 use mcp::answer::TASKS_EXTENSION;
 use mcp::call::Call;
 use mcp::jsonrpc::{Message, MessageKind};
-use mcp::legacy::tasks::{self as shapes, Form};
+use mcp::legacy::tasks::{self as shapes, Form, Status, Task};
 use mcp::meta::ClientFacts;
 use mcp::method::Kind;
 use mcp::reject::{Reject, code};
@@ -28,6 +28,7 @@ use replica::Replica;
 use store::seal::Seal;
 
 use crate::forward::filter::{Answered, At, Verdict};
+use crate::forward::outlasting::{Outlasting, TaskOf};
 use crate::forward::send::Sender;
 use base::uris::Mapping;
 
@@ -62,6 +63,8 @@ pub(crate) struct Tasks {
     finished: Finished,
     /// Tasks of legacy servers that wait for modern clients.
     held: OpenTasks,
+    /// The places among the calls of a tool that tasks hold.
+    pub(crate) outlasting: Arc<Outlasting>,
     /// This process among others: an id names who knows its task.
     replica: Option<Arc<Replica>>,
 }
@@ -76,6 +79,7 @@ impl Tasks {
             cancelled: Cache::new(CANCELLED),
             finished: Finished::new(),
             held: OpenTasks::default(),
+            outlasting: Arc::default(),
             replica,
         })
     }
@@ -95,6 +99,33 @@ struct Subject {
     /// The client's.
     public: String,
     mapping: Option<Mapping>,
+    ending: Ending,
+}
+
+/// What is to be done when a task is over.
+#[derive(Debug, Clone)]
+struct Ending {
+    outlasting: Arc<Outlasting>,
+    task: TaskOf,
+}
+
+impl Ending {
+    /// A task was seen like that.
+    fn saw(&self, status: Status) {
+        if status.is_over() {
+            self.outlasting.over(&self.task);
+        }
+    }
+
+    /// A server has answered a request about the task. That it refuses one says nothing: anybody can ask so that it does.
+    fn answered(&self, method: &str, response: &Message) {
+        let MessageKind::Result(parts) = response.kind() else { return };
+        let status = match method {
+            "tasks/result" => Some(Status::Completed),
+            _ => Task::read(response.at(parts.result)).ok().map(|task| task.status),
+        };
+        status.into_iter().for_each(|status| self.saw(status));
+    }
 }
 
 /// The tasks of one route's clients.
@@ -167,7 +198,9 @@ impl RouteTasks {
     /// A request about a task whose server is known.
     async fn about(&self, At { call, caller, target, .. }: At<'_>) -> Result<Verdict, CallError> {
         let (Some(own), Some(subject)) = (&target.name, call.subject()) else {
-            return self.pass(call, None, None).await;
+            let own = call.subject().map(|subject| subject.text.to_string());
+            let ending = own.map(|own| self.ending((caller, target), &own));
+            return self.pass(call, None, (None, ending)).await;
         };
         let (own, public, era) = (own.to_string(), subject.text.to_string(), caller.era());
         let Name::Of { declared, .. } = Ids::new(self, &caller.principal).open(&public)? else {
@@ -186,11 +219,15 @@ impl RouteTasks {
         let (theirs, _) = upstream.discovered(&caller.principal, era, Some(&client)).await?;
         if era == theirs {
             let changed = Box::new(call.clone().with_client(client));
-            return self.pass(call, Some(changed), Some(Reshape::Known { own, public })).await;
+            let ending = self.ending((caller, target), &own);
+            return self
+                .pass(call, Some(changed), (Some(Reshape::Known { own, public }), Some(ending)))
+                .await;
         }
         let facts = if theirs == Era::Modern { shapes::declaring(&client) } else { client };
         let courier = Courier::new(&self.sender, target, (caller, facts));
-        let subject = Subject { courier, own, public, mapping: self.sender.mapping(target) };
+        let ending = self.ending((caller, target), &own);
+        let subject = Subject { courier, own, public, mapping: self.sender.mapping(target), ending };
         let answered = match theirs {
             Era::Modern => self.task_of_modern(call, caller.revision, subject).await?,
             Era::Legacy => Answered::Own(self.task_of_legacy(call, subject).await?),
@@ -203,10 +240,23 @@ impl RouteTasks {
         &self,
         call: &Call,
         changed: Option<Box<Call>>,
-        reshape: Option<Reshape>,
+        (reshape, ending): (Option<Reshape>, Option<Ending>),
     ) -> Result<Verdict, CallError> {
         let place = if call.waits() { Some(self.tasks.waits.take().await?) } else { None };
-        Ok(Verdict::With { call: changed, edit: Some(Box::new(TaskEdit { reshape, place })) })
+        Ok(Verdict::With {
+            call: changed,
+            edit: Some(Box::new(TaskEdit {
+                reshape,
+                place,
+                ending: ending.map(|ending| (ending, call.method_name().to_owned())),
+            })),
+        })
+    }
+
+    fn ending(&self, (caller, target): (&Caller, &Target<'_>), own: &str) -> Ending {
+        let server = target.member.upstream.name().to_owned();
+        let task = TaskOf { server, principal: caller.principal.clone(), task: own.to_owned() };
+        Ending { outlasting: Arc::clone(&self.tasks.outlasting), task }
     }
 }
 

@@ -101,6 +101,11 @@ impl Limit {
         self.plan.concurrent.is_some() || self.quota.is_some()
     }
 
+    /// Whether it counts calls of tools, and nothing else, at once.
+    pub(crate) fn counts_tools_at_once(&self) -> bool {
+        self.plan.concurrent.is_some() && self.plan.is_of_tools()
+    }
+
     /// The most at once here.
     fn concurrent(&self, replicas: usize) -> Option<usize> {
         Some((self.plan.concurrent? / replicas.max(1)).max(1))

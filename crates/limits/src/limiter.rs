@@ -128,6 +128,25 @@ impl Held {
         }
     }
 
+    /// Whether it counts calls of tools at once.
+    #[must_use]
+    pub fn counts_tools_at_once(&self) -> bool {
+        self.of.iter().any(|(limit, _)| limit.counts_tools_at_once())
+    }
+
+    /// It has its result, and goes on all the same: what counts it among the calls of a tool at once until that is dropped. By others
+    /// it is counted no longer than its answer lasts, since what is asked about it meanwhile is counted by those, too.
+    #[must_use]
+    pub fn outlast(&mut self) -> Option<Self> {
+        if self.is_suspended || !self.counts_tools_at_once() {
+            return None;
+        }
+        let (stay, go) = self.of.drain(..).partition(|(limit, _)| limit.counts_tools_at_once());
+        self.of = go;
+        let counts = Arc::clone(&self.counts);
+        Some(Self { counts, of: stay, taken: SmallVec::new(), is_suspended: false })
+    }
+
     /// Its client is asked something, and comes back with the answer: until then it is not under way.
     pub fn suspend(&mut self) {
         if !std::mem::replace(&mut self.is_suspended, true) {

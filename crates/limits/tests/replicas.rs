@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 
+use std::cell::RefCell;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,8 +24,14 @@ async fn replicas(postgres: &Postgres, rate: Rate) -> Vec<RouteLimits> {
 }
 
 /// The same with a quota of bytes.
-async fn replicas_with(
+async fn replicas_with(postgres: &Postgres, most: (Option<Rate>, Option<usize>)) -> Vec<RouteLimits> {
+    replicas_named(postgres, "each", most).await
+}
+
+/// The same under another name.
+async fn replicas_named(
     postgres: &Postgres,
+    name: &str,
     (rate, bytes): (Option<Rate>, Option<usize>),
 ) -> Vec<RouteLimits> {
     let place = Place::parse(&postgres.url(), Path::new("/")).unwrap();
@@ -35,7 +42,7 @@ async fn replicas_with(
         assert!(store.is_for_many());
         let limiter = Limiter::new(Arc::new(Metrics::new()), Some(Shared::new(store, || REPLICAS)));
         let limit = LimitPlan {
-            name: "each".to_owned(),
+            name: name.to_owned(),
             per: vec![Per::Principal],
             routes: None,
             servers: None,
@@ -96,6 +103,82 @@ async fn they_never_allow_more_than_rate_and_burst() {
     // The database's clock ticks in milliseconds.
     let most = 100 + 2000 * (began.elapsed() + Duration::from_millis(2)).as_millis() / 1000;
     assert!(all > 100 && all as u128 <= most, "{all} in {:?}", began.elapsed());
+}
+
+/// How callers come.
+#[derive(Debug, Clone, Copy)]
+enum Coming {
+    /// All the time.
+    Always,
+    /// First one at each replica, which keeps what it was given besides; and just before that is lost all, when the burst is back.
+    WhenLeasesAreHeld,
+}
+
+/// When the calls pass of clients that hammer at all replicas for some seconds, in order.
+async fn hammered(replicas: &[RouteLimits], principal: &Principal, coming: Coming) -> Vec<Duration> {
+    const CLIENTS: usize = 4;
+    let (began, passed) = (Instant::now(), RefCell::new(Vec::new()));
+    let call = async |number: usize| {
+        if passes(&replicas[number % REPLICAS], principal).await {
+            passed.borrow_mut().push(began.elapsed());
+        }
+        tokio::task::yield_now().await;
+    };
+    let all_for = async |millis: u64| {
+        let until = Instant::now() + Duration::from_millis(millis);
+        let client = async |number: usize| {
+            while Instant::now() < until {
+                call(number).await;
+            }
+        };
+        join_all((0..REPLICAS * CLIENTS).map(client)).await;
+    };
+    let pause = async |millis: u64| tokio::time::sleep(Duration::from_millis(millis)).await;
+    while began.elapsed() < Duration::from_secs(3) {
+        match coming {
+            Coming::Always => all_for(3000).await,
+            Coming::WhenLeasesAreHeld => {
+                pause(300).await;
+                join_all((0..REPLICAS).map(call)).await;
+                pause(900).await;
+                all_for(1100).await;
+            }
+        }
+    }
+    let mut passed = passed.into_inner();
+    passed.sort();
+    passed
+}
+
+/// The most in any second, wherever it begins.
+fn most_in_a_second(passed: &[Duration]) -> usize {
+    let second = Duration::from_secs(1);
+    let from = |begin: usize| passed[begin..].iter().take_while(|at| **at - passed[begin] < second).count();
+    (0..passed.len()).map(from).max().unwrap_or_default()
+}
+
+/// What is promised of replicas: in no second do more pass than the rate and the burst, and a tenth of that. `--no-capture` shows by
+/// how much.
+#[tokio::test]
+async fn in_no_second_do_more_than_a_tenth_too_many_pass() {
+    let postgres = Postgres::start();
+    let a = Principal::of("i", "a", None);
+    for (times, burst) in [(20, 1), (100, 10), (1000, 100)] {
+        for coming in [Coming::Always, Coming::WhenLeasesAreHeld] {
+            let rate = Rate { times, within: Duration::from_secs(1), burst };
+            // Limits of other names count by themselves.
+            let replicas = replicas_named(&postgres, &format!("{coming:?}"), (Some(rate), None)).await;
+            let passed = hammered(&replicas, &a, coming).await;
+            let (most, allowed) = (most_in_a_second(&passed), times as usize + burst as usize);
+            println!(
+                "{times}/s, burst {burst}, {coming:?}: {} passed; at most {most} in a second of {allowed} ({:+.1} %)",
+                passed.len(),
+                (most as f64 / allowed as f64 - 1.0) * 100.0
+            );
+            assert!(most * 10 <= allowed * 11, "{most} of {allowed} at {times}/s, burst {burst}, {coming:?}");
+            assert!(passed.len() > burst as usize, "it was more than a burst");
+        }
+    }
 }
 
 /// What has come at one is known to the others when they are next asked, or when it is little, within a second.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use base::define::digest;
 use base::pin::{Listed, Pins};
-use base::plan::pins::{LockText, PinMode, PinRule, PinsPlan, Quarantined};
+use base::plan::pins::{LockText, PinMode, PinRule, PinsPlan, Quarantined, Suspicious};
 use mcp::method::Kind;
 use pins::server::ServerPins;
 use pins::{Book, LockFile, PinnedDefinition};
@@ -34,8 +34,12 @@ fn held() -> (Arc<ServerPins>, Vec<(String, String)>) {
     }
     let lock = LockFile { servers: [("a".to_owned(), book)].into() };
     let file = LockText { path: "portolan.lock".into(), text: lock.render().into() };
-    let rule =
-        PinRule { server: "a".to_owned(), mode: PinMode::Quarantine, quarantined: Quarantined::Withheld };
+    let rule = PinRule {
+        server: "a".to_owned(),
+        mode: PinMode::Quarantine,
+        quarantined: Quarantined::Withheld,
+        suspicious: Suspicious::Report,
+    };
     let pins = pins::AllPins::alone();
     pins.carry_out(&PinsPlan { file: Some(file), servers: vec![rule] });
     (pins.server("a").expect("a server"), entries)

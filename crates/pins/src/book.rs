@@ -198,8 +198,9 @@ impl Book {
                 book.denied = denied(member.value)?;
                 continue;
             }
-            let kind = words::of_many(&member.name)
-                .ok_or_else(|| BookFault::form(&member.name, "expected tools, prompts or denied"))?;
+            let kind = words::of_many(&member.name).ok_or_else(|| {
+                BookFault::form(&member.name, "expected tools, prompts, resourceTemplates or denied")
+            })?;
             let read = pins(member.value).map_err(|fault| fault.within(&member.name))?;
             book.kinds.insert(kind, read);
         }
@@ -214,9 +215,9 @@ const DEEPEST: usize = 100;
 
 /// Whether an entry can be pinned under a name: what is kept must be read again as what it was.
 #[must_use]
-pub fn can_be_pinned(name: &str, entry: &str) -> bool {
+pub fn can_be_pinned(kind: Kind, name: &str, entry: &str) -> bool {
     let Ok(object) = object(entry.trim(), "") else { return false };
-    let is_named = object.string("name").is_ok_and(|own| own.is_some_and(|own| own == name));
+    let is_named = object.string(words::naming(kind)).is_ok_and(|own| own.is_some_and(|own| own == name));
     is_named && can_be_kept(name) && canonical::depth(entry.trim(), DEEPEST).is_some()
 }
 
@@ -299,7 +300,8 @@ mod tests {
     fn what_could_not_be_read_again_is_not_pinned() {
         let deep = |levels| format!(r#"{{"name":"a","x":{}{}}}"#, "[".repeat(levels), "]".repeat(levels));
         assert!(
-            can_be_pinned("a", r#" {"name":"\u0061","x":[{"y":1,"y":2}]} "#) && can_be_pinned("a", &deep(90))
+            can_be_pinned(Kind::Tool, "a", r#" {"name":"\u0061","x":[{"y":1,"y":2}]} "#)
+                && can_be_pinned(Kind::Tool, "a", &deep(90))
         );
         let long = "n".repeat(MOST_NAME);
         for (name, entry) in [
@@ -311,8 +313,15 @@ mod tests {
             ("a", deep(100)),
             (&long, format!(r#"{{"name":"{long}"}}"#)),
         ] {
-            assert!(!can_be_pinned(name, &entry), "{entry}");
+            assert!(!can_be_pinned(Kind::Tool, name, &entry), "{entry}");
         }
+    }
+
+    #[test]
+    fn a_template_is_named_by_its_uris() {
+        let entry = r#"{"uriTemplate":"file:///{x}","name":"a"}"#;
+        assert!(can_be_pinned(Kind::Template, "file:///{x}", entry));
+        assert!(!can_be_pinned(Kind::Template, "a", entry) && can_be_pinned(Kind::Prompt, "a", entry));
     }
 
     mod any {
@@ -342,7 +351,7 @@ mod tests {
                     let object = Object::parse(entry).ok();
                     let name = object.and_then(|object| Some(object.string("name").ok()??.into_owned()));
                     let name = name.unwrap_or_default();
-                    if can_be_pinned(&name, entry) {
+                    if can_be_pinned(Kind::Tool, &name, entry) {
                         book.pin(Kind::Tool, &name, PinnedDefinition::of(entry));
                     }
                 }

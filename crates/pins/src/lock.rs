@@ -135,7 +135,7 @@ mod tests {
         assert_eq!(said(r#"{"servers":{}}"#), "version: is missing");
         assert_eq!(
             said(r#"{"version":1,"servers":{"a":{"tool":{}}}}"#),
-            "servers.\"a\".tool: expected tools, prompts or denied"
+            "servers.\"a\".tool: expected tools, prompts, resourceTemplates or denied"
         );
         assert_eq!(
             said(r#"{"version":1,"servers":{"a":{"tools":{"x":{"digest":"sha256:0","definition":{}}}}}}"#),

@@ -77,7 +77,7 @@ impl AllPins {
             let server = servers.entry(rule.server.clone()).or_insert_with(new);
             let book =
                 locked.as_ref().map(|locked| locked.servers.get(&rule.server).cloned().unwrap_or_default());
-            server.carry_out((rule.mode, rule.quarantined), book.map(Arc::new));
+            server.carry_out(rule, book.map(Arc::new));
         }
         let is_needed = !servers.is_empty();
         drop(servers);

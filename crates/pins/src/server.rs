@@ -14,7 +14,7 @@ use arc_swap::ArcSwap;
 use base::digest::Digest;
 use base::metrics::Metrics;
 use base::pin::{Listed, Pending, Pinned, Pins, Unpinned};
-use base::plan::pins::{PinMode, Quarantined};
+use base::plan::pins::{PinMode, PinRule, Quarantined, Suspicious};
 use base::sync::lock;
 use mcp::method::Kind;
 use store::Store;
@@ -80,6 +80,7 @@ pub struct ServerPins {
 struct State {
     mode: PinMode,
     quarantined: Quarantined,
+    suspicious: Suspicious,
     /// Whether a lock file has the pins.
     is_locked: bool,
     /// Whether the store was read, as far as there is one.
@@ -175,6 +176,7 @@ impl ServerPins {
         let state = State {
             mode: PinMode::Quarantine,
             quarantined: Quarantined::Withheld,
+            suspicious: Suspicious::Report,
             is_locked: false,
             is_read: false,
             book: None,
@@ -236,7 +238,8 @@ impl ServerPins {
     }
 
     /// What the configuration says from now on; `book` where a lock file has the pins.
-    pub(crate) fn carry_out(&self, (mode, quarantined): (PinMode, Quarantined), book: Option<Arc<Book>>) {
+    pub(crate) fn carry_out(&self, rule: &PinRule, book: Option<Arc<Book>>) {
+        let PinRule { mode, quarantined, suspicious, .. } = *rule;
         let has_store = self.common.store.is_some();
         let mut settled = Vec::new();
         let changed = self.change(|state| {
@@ -247,12 +250,16 @@ impl ServerPins {
                 (None, _) => !state.is_locked,
             };
             let is_known = has_store || state.book.is_some();
-            if same_book && is_known && (mode, quarantined) == (state.mode, state.quarantined) {
+            if same_book
+                && is_known
+                && (mode, quarantined, suspicious) == (state.mode, state.quarantined, state.suspicious)
+            {
                 return None;
             }
             let mut next = State {
                 mode,
                 quarantined,
+                suspicious,
                 is_locked,
                 is_read: state.is_read,
                 says: OnceLock::new(),
@@ -303,7 +310,7 @@ impl ServerPins {
         if !can_be_kept(name) {
             return;
         }
-        let definition = if can_be_pinned(name, entry) {
+        let definition = if can_be_pinned(kind, name, entry) {
             PinnedDefinition { digest: Arc::clone(digest), text: define::canonical(entry).into() }
         } else {
             PinnedDefinition::unkept(digest)
@@ -330,14 +337,15 @@ impl ServerPins {
             }
             return state.held(Some(&before), Why::Changed.to_string());
         }
-        if !can_be_pinned(name, entry) {
+        if !can_be_pinned(kind, name, entry) {
             return state.held(None, UNREADABLE.to_owned());
         }
         let found = self.odd(kind, name, entry);
-        if !found.is_empty() {
+        if !found.is_empty() && state.suspicious == Suspicious::Withhold {
             self.note((kind, name), entry, digest, Why::Odd);
             return state.held(None, said_of(&Why::Odd, &found));
         }
+        self.log((kind, name), &found);
         let of = first.kinds.entry(kind).or_default();
         let pin = PinnedDefinition { digest: Arc::clone(digest), text: define::canonical(entry).into() };
         if of.add(name, pin) {
@@ -358,6 +366,12 @@ impl ServerPins {
             others.add(&self.server, name);
         }
         found
+    }
+
+    /// Has the log say what was found.
+    fn log(&self, (kind, name): (Kind, &str), found: &[Finding]) {
+        let (of, name) = (words::one(kind), visible(name));
+        found.iter().for_each(|finding| tracing::warn!(upstream = self.server, "{of} {name}: {finding}"));
     }
 
     /// Pins what was seen until now of a kind, if nothing is pinned of it yet.
@@ -412,9 +426,7 @@ impl ServerPins {
             (!news.is_empty()).then(|| State { waiting: Arc::new(waiting), ..state.copy() })
         });
         for (Seen { kind, name, definition, .. }, _) in &news {
-            let odd = self.odd(*kind, name, &definition.text);
-            let (of, name) = (words::one(*kind), visible(name));
-            odd.iter().for_each(|finding| tracing::warn!(upstream = self.server, "{of} {name}: {finding}"));
+            self.log((*kind, name), &self.odd(*kind, name, &definition.text));
         }
         // What is new is in no other list either, so a server that makes up names makes nobody list again.
         if news.iter().any(|(_, is_pinned)| *is_pinned) {
@@ -482,7 +494,7 @@ impl Pins for ServerPins {
         if book.is_denied(kind, name, digest) {
             return state.held(pin, "it is not what was pinned, and was denied".to_owned());
         }
-        if pin.is_none() && !can_be_pinned(name, entry) {
+        if pin.is_none() && !can_be_pinned(kind, name, entry) {
             return state.held(None, UNREADABLE.to_owned());
         }
         let known = state.waiting.of(kind, name).iter().find(|seen| seen.definition.digest == *digest);
@@ -528,7 +540,9 @@ impl Pins for ServerPins {
 
     fn permit(&self, kind: Kind, name: &str, listed: Listed<'_>) -> Result<(), Unpinned> {
         let state = self.state.load();
-        if state.mode == PinMode::Warn || !words::is_pinned(kind) {
+        // What is made of a template is a resource, and those are not pinned.
+        let is_used = words::is_pinned(kind) && kind != Kind::Template;
+        if state.mode == PinMode::Warn || !is_used {
             return Ok(());
         }
         let held = |why: &dyn fmt::Display| Err(Unpinned::Held(why.to_string()));

@@ -3,12 +3,20 @@
 use mcp::method::Kind;
 
 /// The kinds that are pinned, as a lock file has them and as the store has them.
-pub(crate) const PINNED: [(Kind, &str, &str); 2] =
-    [(Kind::Prompt, "prompts", "prompt"), (Kind::Tool, "tools", "tool")];
+pub(crate) const PINNED: [(Kind, &str, &str); 3] = [
+    (Kind::Prompt, "prompts", "prompt"),
+    (Kind::Template, "resourceTemplates", "template"),
+    (Kind::Tool, "tools", "tool"),
+];
 
 /// Whether things of that kind are pinned.
 pub(crate) fn is_pinned(kind: Kind) -> bool {
     PINNED.iter().any(|(of, ..)| *of == kind)
+}
+
+/// The member by which an entry of a kind is named.
+pub(crate) fn naming(kind: Kind) -> &'static str {
+    if kind == Kind::Template { "uriTemplate" } else { "name" }
 }
 
 /// What many of a kind are called.

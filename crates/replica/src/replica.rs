@@ -10,6 +10,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use base::expiry;
 use base::sync::lock;
 use base::world::World;
 use store::replicas::{Beat, Registration};
@@ -184,11 +185,17 @@ impl Replica {
             // What one run leaves, a later one or another replica sweeps.
             if !is_away
                 && beats.is_multiple_of(SWEEP_BEATS)
-                && let Err(fault) = self.store.sweep(SWEEP_ROWS, BURIED).await
+                && let Err(fault) = self.sweep().await
             {
                 tracing::debug!("nothing was swept: {fault}");
             }
         }
+    }
+
+    async fn sweep(&self) -> Result<(), StoreFault> {
+        // Before anything of them is forgotten.
+        expiry::tell(&self.store, &self.world.metrics, None).await?;
+        self.store.sweep(SWEEP_ROWS, BURIED).await.map(drop)
     }
 
     /// Takes note of how the store is, and says so when that is new. Whether it is away.

@@ -22,7 +22,7 @@ CREATE TABLE portolan_approval (
   made_at {integer} NOT NULL,
   expires_at {integer} NOT NULL,
   forgotten_at {integer} NOT NULL,
-  -- 'pending', 'approved', 'denied', 'used'.
+  -- 'pending', 'approved', 'denied', 'used'; 'expired' as soon as somebody has noticed.
   state TEXT NOT NULL,
   decided_by TEXT NOT NULL,
   decided_at {integer} NOT NULL,

@@ -76,6 +76,16 @@ pub struct Approval {
     pub decided_at: Millis,
     /// When it was used; 0 if it was not.
     pub used_at: Millis,
+    /// When this was read.
+    pub read_at: Millis,
+}
+
+impl Approval {
+    /// For how long it could still be answered, or used, when it was read.
+    #[must_use]
+    pub fn left(&self) -> Duration {
+        Duration::from_millis(u64::try_from(self.expires_at.saturating_sub(self.read_at)).unwrap_or_default())
+    }
 }
 
 impl Standing {
@@ -93,12 +103,12 @@ impl Standing {
 }
 
 impl Store {
-    /// Opens a question. False if there is one of its binding that is open or approved, or if too many are open.
+    /// Opens a question. False if there is one of its binding that is open or approved, or over and not noticed yet
+    /// ([`Self::expire_approvals`]), or if too many are open.
     ///
     /// # Errors
     /// When the store is away.
     pub async fn ask_approval(&self, question: &Question) -> Result<bool, StoreFault> {
-        // One of the same binding that is over makes way.
         let text = "INSERT INTO portolan_approval (id, binding, principal, issuer, subject, route, server, method, thing, \
                     arguments, reason, policies, approvers, lasts, made_at, expires_at, forgotten_at, state, decided_by, \
                     decided_at, used_at, turn) \
@@ -111,12 +121,7 @@ impl Store {
                     AND principal = CAST($3 AS TEXT)) < CAST($16 AS {integer}) \
                     AND (SELECT COUNT(*) FROM portolan_approval WHERE state = 'pending' AND expires_at > {now}) \
                     < CAST($17 AS {integer}) \
-                    ON CONFLICT (binding) WHERE state IN ('pending', 'approved') DO UPDATE SET id = excluded.id, \
-                    issuer = excluded.issuer, subject = excluded.subject, reason = excluded.reason, \
-                    policies = excluded.policies, approvers = excluded.approvers, arguments = excluded.arguments, lasts = excluded.lasts, made_at = excluded.made_at, \
-                    expires_at = excluded.expires_at, forgotten_at = excluded.forgotten_at, state = 'pending', \
-                    decided_by = '', decided_at = 0 \
-                    WHERE portolan_approval.expires_at <= {now} RETURNING id";
+                    ON CONFLICT (binding) WHERE state IN ('pending', 'approved') DO NOTHING RETURNING id";
         let of = question;
         let [route, server, method, thing] = of.what.each_ref().map(String::as_str);
         let parameters = cells![
@@ -190,6 +195,27 @@ impl Store {
                     ORDER BY made_at DESC, id LIMIT CAST($2 AS {integer})";
         let rows = self.query(text, cells![i64::from(all), MOST_LISTED]).await?;
         rows.into_iter().map(approval).collect()
+    }
+
+    /// Notices that the time of questions is over, of one binding or of all, and of so many at most. Each is given to one alone of all
+    /// that look.
+    ///
+    /// # Errors
+    /// When the store is away. Then they may have been noticed.
+    pub async fn expire_approvals(
+        &self,
+        binding: Option<&str>,
+        most: usize,
+    ) -> Result<Vec<Approval>, StoreFault> {
+        let text = "UPDATE portolan_approval SET state = 'expired' WHERE state IN ('pending', 'approved') AND id IN \
+                    (SELECT id FROM portolan_approval WHERE state IN ('pending', 'approved') AND expires_at <= {now} \
+                    AND (CAST($1 AS {integer}) = 0 OR binding = CAST($2 AS TEXT)) ORDER BY expires_at, id \
+                    LIMIT CAST($3 AS {integer})) \
+                    RETURNING id, binding, principal, issuer, subject, route, server, method, thing, arguments, reason, policies, \
+                    approvers, lasts, made_at, expires_at, state, decided_by, decided_at, used_at, {now}";
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let of = cells![i64::from(binding.is_some()), binding.unwrap_or_default(), most];
+        self.query(text, of).await?.into_iter().map(approval).collect()
     }
 
     /// Answers a question. What is approved is good for as long as the question was open at most. False if it is not open.
@@ -272,13 +298,15 @@ fn approval(mut row: Row) -> Result<Approval, StoreFault> {
     };
     let (made_at, expires_at, state) = (row.integer()?, row.integer()?, row.text()?);
     let (decided_by, decided_at, used_at) = (row.text()?, row.integer()?, row.integer()?);
-    let is_over = expires_at <= row.integer()?;
+    let read_at = row.integer()?;
+    let is_over = expires_at <= read_at;
     let standing = match state.as_str() {
         "denied" => Standing::Denied,
         "used" => Standing::Used,
+        "expired" => Standing::Expired,
         _ if is_over => Standing::Expired,
         "approved" => Standing::Approved,
         _ => Standing::Pending,
     };
-    Ok(Approval { question, standing, made_at, expires_at, decided_by, decided_at, used_at })
+    Ok(Approval { question, standing, made_at, expires_at, decided_by, decided_at, used_at, read_at })
 }

@@ -1,4 +1,4 @@
-//! Which servers are held to what was pinned of their tools and prompts.
+//! Which servers are held to what was pinned of their tools, prompts and resource templates.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -30,6 +30,8 @@ pub struct PinRule {
     pub mode: PinMode,
     /// What becomes of those that are held.
     pub quarantined: Quarantined,
+    /// What becomes of one that is odd when it is first seen.
+    pub suspicious: Suspicious,
 }
 
 /// Whether what is not as it was pinned is held.
@@ -49,4 +51,14 @@ pub enum Quarantined {
     Withheld,
     /// It is shown as it was pinned, and may be used so. What was never pinned is withheld.
     AsPinned,
+}
+
+/// What becomes of something that is odd when it is first seen. Of what was pinned, another definition is held whether it is odd or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Suspicious {
+    /// It is said, and it is pinned as all others.
+    #[default]
+    Report,
+    /// It is not pinned, so that it is held until somebody approves it.
+    Withhold,
 }

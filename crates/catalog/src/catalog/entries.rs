@@ -110,7 +110,7 @@ impl EntryFilter for RouteFilter {
     }
 
     fn filter(&self, kind: Kind, text: &Bytes, from: &Revision, index: &mut Index) -> FilteredEntry {
-        let (Some(pins), Some(selection)) = (&self.pins, self.named_by(kind)) else {
+        let (Some(pins), Some(selection)) = (&self.pins, self.pinned_by(kind)) else {
             return self.judge((kind, text), from, None, index);
         };
         let (name, entry) = (own_name(kind, text), String::from_utf8_lossy(text));
@@ -191,6 +191,11 @@ impl RouteFilter {
         }
         let remark = is_odd.then(|| Remark::new(kind, &own_name(kind, text), done, why()));
         FilteredEntry { entry: Some(entry), remarks: remark.into_iter().collect() }
+    }
+
+    /// What is shown of the things of a kind, if they are pinned.
+    fn pinned_by(&self, kind: Kind) -> Option<&Selection> {
+        if kind == Kind::Template { Some(&self.plan.resources) } else { self.named_by(kind) }
     }
 
     /// What is shown of the things of a kind, if they have names.

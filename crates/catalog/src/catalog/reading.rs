@@ -181,6 +181,11 @@ impl Reader {
         let (begun, within) = (Instant::now(), self.upstream.plan().deadlines.list);
         let part = self.server_lists.all(method, (from, most), caller, begun + within).await;
         self.take_note(method, &part, begun);
+        let is_begun = from.is_none() && part.as_ref().is_ok_and(|pages| pages.next.is_some());
+        if is_begun && self.server_lists.wants_whole(method.kind, caller) {
+            // Nobody waits for it.
+            drop(self.begin(method, caller));
+        }
         if matches!(part, Err(ListFault::Call(_))) {
             self.owe(method, caller, true);
         }
@@ -304,7 +309,7 @@ impl Reader {
 
     /// What was pinned of the server has changed, or what was seen to be something else: it is looked at anew, and who listens is told.
     pub fn pins_changed(&self, is_decided: bool) {
-        for kind in [Kind::Tool, Kind::Prompt] {
+        for kind in [Kind::Tool, Kind::Prompt, Kind::Template] {
             if is_decided {
                 self.server_lists.changed(kind, None);
             }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use base::pin::is_definition;
 use base::plan::UpstreamPlan;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
@@ -33,9 +34,16 @@ async fn lists(client: &mut Client, name: &str) -> Result<Definitions, Fault> {
     let found = Discovered::read(answer.message())
         .map_err(|fault| Fault::Unreachable(format!("its description cannot be read: {fault}")))?;
     for listing in list::LISTINGS {
-        let is_pinned = matches!(listing.names().0, Kind::Tool | Kind::Prompt);
-        if is_pinned && listing.is_of(&found) {
-            list::fetch(client, listing, &mut Deaf).await?;
+        let kind = listing.names().0;
+        if !is_definition(kind) || !listing.is_of(&found) {
+            continue;
+        }
+        match list::fetch(client, listing, &mut Deaf).await {
+            // Many servers have resources, and know no request for templates of them.
+            Err(fault) if kind == Kind::Template => {
+                tracing::debug!(server = name, "it does not list its resource templates: {fault}");
+            }
+            fetched => drop(fetched?),
         }
     }
     Ok(seen(client, name))

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use base::plan::pins::{LockText, PinMode, PinRule, PinsPlan, Quarantined};
+use base::plan::pins::{LockText, PinMode, PinRule, PinsPlan, Quarantined, Suspicious};
 use store::Place;
 
 use super::Lowering;
@@ -38,13 +38,24 @@ impl Lowering<'_, '_> {
                 let text = format!("nothing of upstream {:?} is quarantined", name.value);
                 self.findings.warning(own.span, text).help("pins = \"quarantine\"");
             }
+            let own = given.suspicious.as_ref().filter(|own| own.value == file::Suspicious::Withhold);
+            if let (Some(own), None) = (own, mode) {
+                let text = format!("nobody looks whether anything of upstream {:?} is odd", name.value);
+                self.findings.warning(own.span, text).help("pins = \"quarantine\"");
+            }
             let Some(mode) = mode else { continue };
             first = first.or_else(|| pins.map(|pins| pins.span));
             let quarantined = match quarantined.map(|given| given.value) {
                 None | Some(file::Quarantined::Withheld) => Quarantined::Withheld,
                 Some(file::Quarantined::AsPinned) => Quarantined::AsPinned,
             };
-            servers.push(PinRule { server: name.value.clone(), mode, quarantined });
+            let suspicious = given.suspicious.as_ref();
+            let suspicious = suspicious.or_else(|| defaults.and_then(|given| given.suspicious.as_ref()));
+            let suspicious = match suspicious.map(|given| given.value) {
+                None | Some(file::Suspicious::Report) => Suspicious::Report,
+                Some(file::Suspicious::Withhold) => Suspicious::Withhold,
+            };
+            servers.push(PinRule { server: name.value.clone(), mode, quarantined, suspicious });
         }
         let file = config.pins_file.as_ref().and_then(|given| self.lock_text(given));
         match (first, &config.pins_file) {

@@ -1,6 +1,6 @@
 //! Pins: which servers are held to them, and where they are kept.
 
-use base::plan::pins::{PinMode, Quarantined};
+use base::plan::pins::{PinMode, Quarantined, Suspicious};
 use insta::assert_snapshot;
 
 use crate::{Files, check, usable};
@@ -24,6 +24,12 @@ fn what_is_said_for_all_holds_for_those_that_say_nothing() {
             ("c", PinMode::Quarantine, Quarantined::Withheld),
         ]
     );
+    let odd = usable(&format!(
+        "store = \"sqlite:portolan.db\"\n[defaults]\npins = \"warn\"\nsuspicious = \"withhold\"\n{A}{B}suspicious = \"report\"\n"
+    ));
+    let said: Vec<_> = odd.pins.servers.iter().map(|rule| rule.suspicious).collect();
+    assert_eq!(said, [Suspicious::Withhold, Suspicious::Report]);
+    assert!(plan.pins.servers.iter().all(|rule| rule.suspicious == Suspicious::Report));
     assert_eq!(plan.pins.file, None);
     assert!(usable(A).pins.servers.is_empty(), "nobody looks unless that is said");
 }
@@ -53,5 +59,7 @@ fn mistakes_say_what_to_do() {
     assert_snapshot!("nowhere", check(&format!("{A}pins = \"quarantine\"\n")));
     let nobody = format!("pins_file = \"/none/x.lock\"\n{A}quarantined = \"as-pinned\"\n");
     assert_snapshot!("nobody", check(&nobody));
+    let unseen = check(&format!("{A}suspicious = \"withhold\"\n"));
+    assert!(unseen.contains("nobody looks whether anything of upstream \"a\" is odd"), "{unseen}");
     assert_snapshot!("unknown", check(&format!("{A}pins = \"quarantined\"\n")));
 }

@@ -11,9 +11,11 @@ use approvals::form::{self, Answered as Said};
 use approvals::people;
 use approvals::question::{Wanted, question};
 use auth::{Approved, Asked, Refusal};
+use base::digest::Digest;
 use base::error::{ApprovalNeeded, CallError};
 use base::reply;
 use mcp::json;
+use mcp::method::Kind;
 use mcp::mrtr::{self, InputRequest, Retry};
 use mcp::reject::Reject;
 use mcp::version::Era;
@@ -89,7 +91,7 @@ pub(crate) fn needed(approval: &Approval, pages: Option<&str>) -> CallError {
         reason: question.reason.replace('\n', "; "),
         who: people::who(question),
         url: page_of(question, pages),
-        open: question.lasts,
+        open: approval.left(),
     }))
 }
 
@@ -164,21 +166,29 @@ impl Approvals {
             (Standing::Approved, _) => goes(at, (&approval.question, Due::Use), counted),
             (Standing::Denied, _) => Err(denied(&approval.question)),
             (_, Era::Modern) => self.modern(at, (&desk, &approval), (way, said), (&bond, counted)).await,
-            (_, Era::Legacy) if way == Way::None => Err(needed(&approval, self.pages.as_deref())),
-            (_, Era::Legacy) => {
-                let place = self.waits.take(&at.caller.principal).await?;
-                let patience = at.target.member.upstream.plan().deadlines.input;
-                let call = Box::new(at.call.clone());
-                let at_desk = (desk, Arc::clone(&self.waits));
-                let waiting = ApprovalRounds::new(
-                    at_desk,
-                    (approval, self.pages.clone()),
-                    (call, way, place),
-                    patience,
-                );
-                Ok(Verdict::Answer(Box::new(Answered::Rounds(Box::new(waiting))), None))
-            }
+            (_, Era::Legacy) => self.legacy(at, (desk, approval), way).await,
         }
+    }
+
+    async fn legacy(
+        &self,
+        at: At<'_>,
+        (desk, approval): (Desk, Approval),
+        way: Way,
+    ) -> Result<Verdict, CallError> {
+        let by_form = matches!(way, Way::Form(_));
+        let (Way::Form(request) | Way::Page(request)) = way else {
+            return Err(needed(&approval, self.pages.as_deref()));
+        };
+        let place = self.waits.take(&at.caller.principal).await?;
+        let patience = at.target.member.upstream.plan().deadlines.input;
+        let waiting = ApprovalRounds::new(
+            (desk, Arc::clone(&self.waits)),
+            (approval, self.pages.clone()),
+            (Box::new(at.call.clone()), place),
+            (request, by_form, patience),
+        );
+        Ok(Verdict::Answer(Box::new(Answered::Rounds(Box::new(waiting))), None))
     }
 
     /// All that is asked: a resource may be meant under another URI, too, and what stands behind that has to be approved with it.
@@ -187,6 +197,11 @@ impl Approvals {
         for _ in 0..MOST_SPELLINGS {
             let approved = asked.approved();
             match self.sender.permit(at.call, at.target, at.caller, Some(&approved)) {
+                Ok(_) if at.call.kind() == Kind::Resource => {
+                    // Policies may have looked at what it means alone; what is approved is that it is read as it is written.
+                    let uri = Digest::of(["uri", name_of(at)]);
+                    return Ok(Asked { binding: format!("{} {uri}", asked.binding).into(), ..asked });
+                }
                 Ok(_) => return Ok(asked),
                 Err(CallError::Refused(Refusal::Approval(other))) => asked = asked.with(*other),
                 Err(error) => return Err(error),
@@ -197,12 +212,11 @@ impl Approvals {
 
     fn question(&self, at: At<'_>, asked: &Asked) -> Result<Question, CallError> {
         let upstream = &at.target.member.upstream;
-        let subject = || at.call.subject().map(|subject| &*subject.text);
         let wanted = Wanted {
             route: &self.sender.route,
             server: upstream.name(),
             method: at.call.method_name(),
-            name: at.target.name.as_deref().or_else(subject).unwrap_or_default(),
+            name: name_of(at),
             arguments: at.call.arguments(),
             principal: &at.caller.principal,
             claims: at.caller.claims.as_deref(),
@@ -247,6 +261,12 @@ impl Approvals {
         drop(watching);
         decided
     }
+}
+
+/// The server's own name of what a call is about.
+fn name_of<'a>(at: At<'a>) -> &'a str {
+    let subject = || at.call.subject().map(|subject| &*subject.text);
+    at.target.name.as_deref().or_else(subject).unwrap_or_default()
 }
 
 /// The call goes on as its client would have sent it first.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use base::error::CallError;
+use base::expiry;
 use base::metrics::Metrics;
 use base::world::World;
 use store::approvals::{Approval, MOST_OF_ONE, Question, Standing};
@@ -55,6 +56,7 @@ impl Desk {
         if let Some(found) = self.standing(&question).await? {
             return Ok(found);
         }
+        self.tell_over(&question.binding).await?;
         if self.store.ask_approval(&question).await.map_err(|fault| away(&fault))? {
             let [route, server, method, name] = &question.what;
             let (principal, policies) = (&question.principal, question.policies.replace('\n', ", "));
@@ -67,6 +69,12 @@ impl Desk {
         // Another may have opened it in the same moment.
         let full = || CallError::Overloaded { what: "open approvals".to_owned(), limit: MOST_OF_ONE };
         self.standing(&question).await?.ok_or_else(full)
+    }
+
+    /// A question that is over makes way for the next of its binding, and it is said that it is.
+    async fn tell_over(&self, binding: &str) -> Result<(), CallError> {
+        let told = expiry::tell(&self.store, &self.metrics, Some(binding)).await;
+        told.map(drop).map_err(|fault| away(&fault))
     }
 
     async fn standing(&self, question: &Question) -> Result<Option<Approval>, CallError> {
@@ -133,10 +141,19 @@ impl Desk {
         Err(CallError::RequestState("what was approved went on before, or is another call"))
     }
 
+    /// How it stands with a question. Of one that is over it is said that it is.
+    pub(crate) async fn standing_of(&self, id: &str) -> Result<Standing, CallError> {
+        let Some(found) = self.read(id).await? else { return Ok(Standing::Expired) };
+        if found.standing == Standing::Expired {
+            self.tell_over(&found.question.binding).await?;
+        }
+        Ok(found.standing)
+    }
+
     /// Waits until somebody has answered, or for so long: nothing as long as nobody has. Cancel safe.
     pub(crate) async fn decided(&self, id: &str, until: Instant) -> Result<Option<Standing>, CallError> {
         loop {
-            let standing = self.read(id).await?.map_or(Standing::Expired, |found| found.standing);
+            let standing = self.standing_of(id).await?;
             if standing != Standing::Pending {
                 return Ok(Some(standing));
             }

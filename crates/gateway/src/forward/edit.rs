@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use base::error::CallError;
 use mcp::json::{Object, Patch};
 use mcp::jsonrpc::Message;
+use mcp::legacy::tasks::Task;
 use mcp::mrtr::InputRequired;
 
 /// What becomes of a notification.
@@ -51,6 +52,14 @@ pub(crate) trait Edit: Send + Debug {
 
     /// A response of so many bytes has come.
     fn arrived(&mut self, _bytes: usize) {}
+
+    /// Whether it must know if the call has become a task.
+    fn outlasts(&self) -> bool {
+        false
+    }
+
+    /// The call has become a task, and has its answer.
+    fn began(&mut self, _task: &Task<'_>) {}
 
     /// The call is not sent, and costs nothing.
     fn give_back(&mut self) {}

@@ -3,6 +3,7 @@
 //!
 //! A retry of a modern client counts as a call, because only its server can tell whether it is one, and anybody could say so; unless
 //! its state opens, and leads to a call that is open here and goes on with it: that was counted. What we send again ourselves counts once.
+//! A tool's call that becomes a task is counted among those at once until its task is over ([`super::outlasting`]).
 //! A call that a limit refuses, or a policy's, is given back by all others; one that policies deny, by those of its target, which callers
 //! may share who are allowed it. A call that somebody is to approve first is counted before anybody is asked, however that ends.
 
@@ -12,10 +13,12 @@ use base::error::CallError;
 use catalog::caller::Caller;
 use limits::{Entered, Entry, Held, Limiter, Repeated, RouteLimits, Subject, Turn};
 use mcp::call::Call;
+use mcp::legacy::tasks::Task;
 use mcp::method::Kind;
 
 use super::edit::Edit;
 use super::filter::{Admit, At, Filter, Stage, Verdict};
+use super::outlasting::{Outlasting, TaskOf};
 use super::state::{Counted, Proof};
 
 /// The limits of a route.
@@ -23,13 +26,14 @@ use super::state::{Counted, Proof};
 pub(crate) struct Limiting {
     route: String,
     limits: RouteLimits,
+    outlasting: Arc<Outlasting>,
 }
 
 impl Limiting {
     /// Those of the route of that name, if there are any.
-    pub(crate) fn of_route(name: &str, limiter: &Limiter) -> Option<Arc<Self>> {
+    pub(crate) fn of_route(name: &str, limiter: &Limiter, outlasting: &Arc<Outlasting>) -> Option<Arc<Self>> {
         let limits = limiter.of_route(name)?;
-        Some(Arc::new(Self { route: name.to_owned(), limits }))
+        Some(Arc::new(Self { route: name.to_owned(), limits, outlasting: Arc::clone(outlasting) }))
     }
 
     /// Counts a call by who makes it. `goes_on` says whether it goes on with one that was counted.
@@ -81,8 +85,10 @@ impl Filter for Limiting {
         };
         let repeated = is_tool.then_some(repeated);
         match self.limits.enter_target(subject, repeated, turn(came, approved)) {
-            Entry::Now(entered) => Admit::Now(entered.map(verdict)),
-            Entry::Later(entered) => Admit::Later(Box::pin(async { entered.await.map(verdict) })),
+            Entry::Now(entered) => Admit::Now(entered.map(|entered| self.verdict(entered, (caller, server)))),
+            Entry::Later(entered) => Admit::Later(Box::pin(async move {
+                entered.await.map(|entered| self.verdict(entered, (caller, server)))
+            })),
         }
     }
 }
@@ -92,8 +98,58 @@ fn turn(call: &Call, approved: Option<&Proof>) -> Turn {
     if call.is_again() || is_counted { Turn::Again } else { Turn::New }
 }
 
-fn verdict(entered: Entered) -> Verdict {
-    entered.map_or(Verdict::Pass, |held| Verdict::With { call: None, edit: Some(held) })
+impl Limiting {
+    fn verdict(&self, entered: Entered, (caller, server): (&Caller, Option<&str>)) -> Verdict {
+        let Some(held) = entered else { return Verdict::Pass };
+        let edit: Box<dyn Edit> = if held.counts_tools_at_once() {
+            let (server, principal) = (server.unwrap_or_default().to_owned(), caller.principal.clone());
+            let task = TaskOf { server, principal, task: String::new() };
+            Box::new(ToolHeld { held, task, outlasting: Arc::clone(&self.outlasting) })
+        } else {
+            held
+        };
+        Verdict::With { call: None, edit: Some(edit) }
+    }
+}
+
+/// A tool's call that is counted among those at once, and may become a task.
+#[derive(Debug)]
+struct ToolHeld {
+    held: Box<Held>,
+    /// The task that it may become, but for its name.
+    task: TaskOf,
+    outlasting: Arc<Outlasting>,
+}
+
+impl Edit for ToolHeld {
+    fn arrived(&mut self, bytes: usize) {
+        self.held.count(bytes);
+    }
+
+    fn outlasts(&self) -> bool {
+        true
+    }
+
+    fn began(&mut self, task: &Task<'_>) {
+        if !task.status.is_over()
+            && let Some(held) = self.held.outlast()
+        {
+            let name = TaskOf { task: task.id.clone().into_owned(), ..self.task.clone() };
+            self.outlasting.hold(name, held, task.ttl());
+        }
+    }
+
+    fn give_back(&mut self) {
+        self.held.give_back();
+    }
+
+    fn suspend(&mut self) {
+        self.held.suspend();
+    }
+
+    fn go_on(&mut self) {
+        self.held.go_on();
+    }
 }
 
 impl Edit for Held {

@@ -11,6 +11,7 @@ use mcp::answer::{self, AnswerFault, ResultType};
 use mcp::call::Call;
 use mcp::json::{JsonFault, LONG, Object, Patch};
 use mcp::jsonrpc::{Id, Message, MessageKind};
+use mcp::legacy::tasks::Task;
 use mcp::meta::ClientFacts;
 use mcp::method::{Kind, Method};
 use mcp::mrtr::{self, InputRequest, InputRequired};
@@ -372,6 +373,11 @@ impl Relay {
         if let MessageKind::Result(parts) = message.kind() {
             let unreadable = |fault: JsonFault| CallError::invalid(self.answer.upstream(), &fault.into());
             let result = message.object(parts.result).map_err(unreadable)?;
+            if self.edits.iter().any(|edit| edit.outlasts())
+                && let Some(task) = task_begun(&result, message.at(parts.result))
+            {
+                self.edits.iter_mut().for_each(|edit| edit.began(&task));
+            }
             let input = if self.answer.is_as_it_came() { None } else { self.check_type(&result)? };
             if let Some(input) = input {
                 // A legacy client cannot answer that; it can answer requests.
@@ -503,6 +509,17 @@ impl Relay {
 
 fn is_progress(arrival: &Result<Arrival, CallError>) -> bool {
     matches!(arrival, Ok(Arrival::Notice(_, Seen { notice: Notice::Progress { .. }, .. })))
+}
+
+/// The task that a call has become, by its result in either era. A legacy result beside a task is that of a tool that has just such a
+/// member.
+fn task_begun<'r>(result: &Object<'_>, text: &'r str) -> Option<Task<'r>> {
+    let is_task = result.string("resultType").ok()?.as_deref() == Some("task");
+    if is_task {
+        return Task::read(text).ok();
+    }
+    let is_created = result.get("content").ok()?.is_none();
+    if is_created { Task::read_created(text).ok()? } else { None }
 }
 
 fn tells_of_task(message: &Message) -> bool {

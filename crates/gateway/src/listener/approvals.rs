@@ -88,7 +88,7 @@ impl Listener {
                     return Ok(page::who_is_there(Some("This page was open for too long, or is not yours.")));
                 }
                 desk.decide(id, approves, &by).await?;
-                Ok(desk.read(id).await?.map_or_else(unknown, |approval| page::over(&approval, now)))
+                Ok(desk.read(id).await?.map_or_else(unknown, |approval| page::over(&approval)))
             }
         }
     }
@@ -160,10 +160,10 @@ fn shown(route: &Route, approval: &Approval, identity: &Identity) -> Response<By
         return page::who_is_there(Some(&format!("{principal} may not answer this. It is for: {who}.")));
     }
     if approval.standing != Standing::Pending {
-        return page::over(approval, now);
+        return page::over(approval);
     }
     match visit::proof(&route.world.seal, &question.id, principal, now) {
-        Ok(proof) => page::question(approval, (principal.id(), &proof), now),
+        Ok(proof) => page::question(approval, (principal.id(), &proof)),
         Err(fault) => sorry(&CallError::Internal(fault.to_string())),
     }
 }

@@ -11,6 +11,7 @@ use mcp::meta::ClientFacts;
 use std::time::Duration;
 use tokio_util::task::TaskTracker;
 
+use super::Ending;
 use super::client::Courier;
 use super::ids::{Ids, Name};
 use crate::forward::edit::{Edit, Heard};
@@ -22,11 +23,13 @@ pub(super) struct TaskEdit {
     pub(super) reshape: Option<Reshape>,
     /// The place of one who waits for the end of a task.
     pub(super) place: Option<Slot>,
+    /// What is done when the answer to a request of that method says that the task is over.
+    pub(super) ending: Option<(Ending, String)>,
 }
 
 impl TaskEdit {
     pub(super) fn of(reshape: Reshape) -> Box<dyn Edit> {
-        Box::new(Self { reshape: Some(reshape), place: None })
+        Box::new(Self { reshape: Some(reshape), place: None, ending: None })
     }
 }
 
@@ -43,6 +46,9 @@ impl Edit for TaskEdit {
     }
 
     fn response(&mut self, response: Message) -> Result<Message, CallError> {
+        if let Some((ending, method)) = &self.ending {
+            ending.answered(method, &response);
+        }
         match &mut self.reshape {
             Some(reshape) => reshape.response(response),
             None => Ok(response),

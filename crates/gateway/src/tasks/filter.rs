@@ -140,7 +140,7 @@ impl RouteTasks {
         // The token of the call is good for as long as the task goes on (2025-11-25 §Task Progress Notifications).
         let answer = courier.send(&wait, Some(answer.id())).await?;
         let reshape = Some(Reshape::Final { abandon: Some(Box::new(abandon)) });
-        let edit: Box<dyn Edit> = Box::new(TaskEdit { reshape, place: Some(place) });
+        let edit: Box<dyn Edit> = Box::new(TaskEdit { reshape, place: Some(place), ending: None });
         Ok(Verdict::Answer(Box::new(Answered::Server(answer)), Some(edit)))
     }
 }

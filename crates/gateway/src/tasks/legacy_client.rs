@@ -66,12 +66,13 @@ async fn cancel(tasks: &Tasks, subject: &Subject) -> Result<String, Failed> {
 
 /// Gets the task, and makes of it what the client is to have.
 async fn read(
-    Subject { courier, own, .. }: &Subject,
+    Subject { courier, own, ending, .. }: &Subject,
     made: impl Fn(&Task<'_>) -> Result<String, CallError>,
 ) -> Result<String, Failed> {
     let (message, _) = courier.ask(&courier.about("tasks/get", own, "")?).await?;
     let text = result_of(&message, courier.to(), Era::Legacy)?;
     let task = Task::read(text).map_err(|fault| CallError::invalid(courier.to(), &fault))?;
+    ending.saw(task.status);
     Ok(made(&task)?)
 }
 

@@ -185,10 +185,11 @@ impl RouteTasks {
     }
 
     async fn get_of_legacy(&self, call: &Call, subject: &Subject) -> Result<String, Failed> {
-        let Subject { courier, own, public, mapping } = subject;
+        let Subject { courier, own, public, mapping, ending } = subject;
         let (message, _) = courier.ask(&courier.about("tasks/get", own, "")?).await?;
         let text = result_of(&message, courier.to(), Era::Modern)?;
         let task = Task::read(text).map_err(|fault| CallError::invalid(courier.to(), &fault))?;
+        ending.saw(task.status);
         Ok(match task.status {
             Status::Working | Status::Cancelled => task.detailed(public, &Outcome::Nothing),
             Status::Completed | Status::Failed => {
@@ -243,8 +244,9 @@ impl RouteTasks {
     }
 
     async fn cancel_at_legacy(&self, subject: &Subject) -> Result<String, Failed> {
-        let Subject { courier, own, public, .. } = subject;
+        let Subject { courier, own, public, ending, .. } = subject;
         let (message, _) = courier.ask(&courier.about("tasks/cancel", own, "")?).await?;
+        ending.answered("tasks/cancel", &message);
         if let Err(failed) = result_of(&message, courier.to(), Era::Modern) {
             // In the extension a task that is over can be cancelled to no effect.
             let (message, _) = courier.ask(&courier.about("tasks/get", own, "")?).await?;

@@ -181,6 +181,7 @@ impl About {
         let text = result_of(&message, courier.to(), Era::Legacy)?;
         let invalid = |fault| CallError::invalid(courier.to(), &fault);
         let task = Task::read(text).map_err(invalid)?;
+        self.subject.ending.saw(task.status);
         let pause = task.poll_interval().map_or(PAUSE, Duration::from_millis);
         let pause = pause.clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
         let lacks = |what| {

@@ -7,10 +7,9 @@ use std::time::{Duration, SystemTime};
 
 use auth::{Action, Approver, Asked, Claims, Decide, Narrow, Principal, Refusal};
 use base::digest::Digest;
-use base::plan::Reach;
-use base::plan::UpstreamPlan;
 use base::plan::limit::{LimitPlan, Per};
 use base::plan::policy::Decider;
+use base::plan::{Plan, Reach, UpstreamPlan};
 use store::approvals::Standing;
 use store::{Place, Settings, Store};
 use tempfile::TempDir;
@@ -26,8 +25,12 @@ use crate::rates::{limit, rate};
 use crate::stand::{Running, Stand, http_reach};
 
 mod approver;
+mod known;
 mod legacy;
 mod modern;
+mod over;
+mod things;
+mod void;
 
 const FORM: &str = r#"{"elicitation":{"form":{}}}"#;
 const PAGE: &str = r#"{"elicitation":{"form":{},"url":{}}}"#;
@@ -37,31 +40,54 @@ const DONE: &str = r#"{"resultType":"complete","content":[{"type":"text","text":
 const YES: &str = r#""approval":{"action":"accept","content":{"approve":true}}"#;
 const VISITED: &str = r#""approval":{"action":"accept"}"#;
 
-/// Asks about the tool `pay`.
+/// What is asked about, by the servers' own names.
+const ASKED: [&str; 4] = ["pay", "letter", "file:///a/b", "file:///a/./b"];
+
+/// Asks about these.
 #[derive(Debug)]
-struct Asker(Vec<Vec<Approver>>);
+struct Asker {
+    approvers: Vec<Vec<Approver>>,
+    /// Stands for what the policies are now.
+    policies: &'static str,
+    lasts: Duration,
+}
+
+impl Asker {
+    fn of(approvers: &[Vec<Approver>]) -> Self {
+        Self { approvers: approvers.to_vec(), policies: "payments", lasts: Duration::from_secs(900) }
+    }
+}
 
 impl Decide for Asker {
-    fn id(&self) -> &'static str {
-        "asker"
+    fn id(&self) -> &str {
+        self.policies
     }
 
     fn decide(&self, principal: &Principal, action: &Action<'_>) -> Result<(), Refusal> {
-        if action.name != Some("pay") {
+        if !action.name.is_some_and(|name| ASKED.contains(&name)) {
             return Ok(());
         }
         let digest = action.known.definition.map_or("-", |definition| &*definition.digest);
         let arguments = action.known.arguments.unwrap_or("-");
-        let binding = Digest::of([principal.id(), action.upstream, arguments, digest]).to_string();
+        let binding = Digest::of([
+            principal.id(),
+            action.upstream,
+            action.method,
+            action.name.unwrap_or_default(),
+            arguments,
+            digest,
+            self.policies,
+        ])
+        .to_string();
         if action.known.approved.is_some_and(|approved| approved.covers(&binding)) {
             return Ok(());
         }
         Err(Refusal::Approval(Box::new(Asked {
             binding: binding.into(),
             reason: "it is money".to_owned(),
-            policies: vec!["payments".to_owned()],
-            approvers: self.0.clone(),
-            lasts: Duration::from_secs(900),
+            policies: vec![self.policies.to_owned()],
+            approvers: self.approvers.clone(),
+            lasts: self.lasts,
         })))
     }
 
@@ -87,6 +113,7 @@ struct Scene {
     desk: Option<Desk>,
     issuer: Issuer,
     now: SystemTime,
+    plan: Plan,
     _dir: TempDir,
 }
 
@@ -120,6 +147,11 @@ impl Scene {
 
     /// The same with these limits.
     async fn limited(persona: Persona, approvers: &[Vec<Approver>], limits: &[LimitPlan]) -> Self {
+        Self::asking(persona, Arc::new(Asker::of(approvers)), limits).await
+    }
+
+    /// The same where this asks.
+    async fn asking(persona: Persona, asker: Arc<Asker>, limits: &[LimitPlan]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let place = Place::Sqlite(dir.path().join("store.db"));
         let settings = Settings { limit: testkit::PATIENCE, ..Settings::default() };
@@ -129,7 +161,7 @@ impl Scene {
         let any = Address::Tcp("127.0.0.1".to_owned(), 0);
         let reach = http_reach(&server.serve_http(&*network, &any).await);
         let issuer = Issuer::new(ISSUER);
-        let (mut running, mut now) = (Vec::new(), None);
+        let (mut running, mut now, mut plan) = (Vec::new(), None, None);
         for _ in 0..2 {
             let mut stand = Stand::new(Arc::clone(&network) as _);
             now = Some(stand.clock.now());
@@ -139,14 +171,15 @@ impl Scene {
             stand.plan.issuers = vec![issuer.plan("id")];
             let route = &mut stand.plan.routes[0];
             route.resource = Some(resource(&["id"]));
-            route.decides = Some(Decider(Arc::new(Asker(approvers.to_vec()))));
+            route.decides = Some(Decider(Arc::clone(&asker) as _));
+            plan = Some(stand.plan.clone());
             let started = stand.start().await;
             started.gateway.settled().await;
             running.push(started);
         }
         let two = running.pop().unwrap();
         let (one, desk) = (running.pop().unwrap(), Some(desk));
-        Self { one, two, store, server, desk, issuer, now: now.unwrap(), _dir: dir }
+        Self { one, two, store, server, desk, issuer, now: now.unwrap(), plan: plan.unwrap(), _dir: dir }
     }
 
     fn bearer(&self, who: &str) -> String {
@@ -155,11 +188,20 @@ impl Scene {
 
     /// A modern call of somebody who can be asked so.
     async fn call(&self, at: &Running, who: &str, able: &str, params: &str) -> String {
+        self.request(at, (who, able), ("tools/call", params)).await
+    }
+
+    /// A modern request.
+    async fn request(
+        &self,
+        at: &Running,
+        (who, able): (&str, &str),
+        (method, params): (&str, &str),
+    ) -> String {
         let meta = format!(
             r#""_meta":{{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{able}}}"#
         );
-        let body =
-            format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{{params},{meta}}}}}"#);
+        let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{{params},{meta}}}}}"#);
         let (bearer, mirrored) = (self.bearer(who), ask::mirrored(&body));
         let mut headers: Vec<_> = mirrored.iter().map(|(name, value)| (*name, value.as_str())).collect();
         headers.push(("authorization", &bearer));

@@ -23,10 +23,10 @@ const AGENT: &str = "spiffe://example.com/agents/planner";
 const LISTS: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}"#;
 
 /// A gateway that speaks TLS, whose route lets in by certificates of one authority.
-struct Guarded {
+pub(crate) struct Guarded {
     network: MemoryNetwork,
-    running: Running,
-    clients: Authority,
+    pub(crate) running: Running,
+    pub(crate) clients: Authority,
     server: Authority,
     /// The listener of the same route that asks nobody for a certificate.
     other: Address,
@@ -35,10 +35,18 @@ struct Guarded {
 
 impl Guarded {
     async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// The same, changed.
+    pub(crate) async fn with(change: impl FnOnce(&mut Stand)) -> Self {
         let network = MemoryNetwork::default();
         let (clients, server) = (Authority::new("clients"), Authority::new("server"));
         let mut stand = Stand::new(Arc::new(network.clone()));
-        stand.add("a", Over::Http, Persona::modern().tools(&["t"])).await;
+        let (up, desk) = stand.add("a", Over::Http, Persona::modern().tools(&["t", "pay"])).await;
+        up.answer_all(desk, |asked| async move {
+            asked.result(r#"{"resultType":"complete","content":[{"type":"text","text":"paid"}]}"#).await;
+        });
         let own = server.sign(&Certificate::default().dns("gw.example").of_a_server().for_long());
         let files = tempfile::tempdir().unwrap();
         let (certificate, key) = (files.path().join("cert.pem"), files.path().join("key.pem"));
@@ -64,13 +72,18 @@ impl Guarded {
             certificate_bound: true,
             ..ResourcePlan::new("main", "https://gw.example/mcp", "/mcp", &[])
         });
+        change(&mut stand);
         let running = stand.start().await;
         running.gateway.settled().await;
         Self { network, running, clients, server, other, _files: files }
     }
 
     /// How a client connects that has this certificate, or none.
-    fn client(&self, own: Option<&Signed>, version: &'static SupportedProtocolVersion) -> Arc<ClientConfig> {
+    pub(crate) fn client(
+        &self,
+        own: Option<&Signed>,
+        version: &'static SupportedProtocolVersion,
+    ) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from(self.server.der())).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -90,24 +103,42 @@ impl Guarded {
     }
 
     async fn lists(&self, client: &Arc<ClientConfig>) -> (Reply, HandshakeKind) {
-        self.send(client).await.unwrap()
+        self.send_lists(client).await.unwrap()
     }
 
     /// Asks for the tools over a new connection; nothing where it is not taken.
-    async fn send(&self, client: &Arc<ClientConfig>) -> Option<(Reply, HandshakeKind)> {
+    async fn send_lists(&self, client: &Arc<ClientConfig>) -> Option<(Reply, HandshakeKind)> {
         self.send_to(self.running.client.address(), client).await
     }
 
     async fn send_to(&self, address: &Address, client: &Arc<ClientConfig>) -> Option<(Reply, HandshakeKind)> {
+        let headers = ask::mirrored(LISTS);
+        let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let request = self.running.client.request("POST /mcp", &headers, LISTS.as_bytes());
+        self.over(address, client, &request).await
+    }
+
+    /// Sends a request over a new connection; nothing where that is not taken.
+    pub(crate) async fn send(
+        &self,
+        client: &Arc<ClientConfig>,
+        request: &[u8],
+    ) -> Option<(Reply, HandshakeKind)> {
+        self.over(self.running.client.address(), client, request).await
+    }
+
+    async fn over(
+        &self,
+        address: &Address,
+        client: &Arc<ClientConfig>,
+        request: &[u8],
+    ) -> Option<(Reply, HandshakeKind)> {
         let io = self.network.connect(address).await.unwrap();
         let name = ServerName::try_from("gw.example").unwrap();
         let io = TlsConnector::from(Arc::clone(client)).connect(name, io).await.ok()?;
         let kind = io.get_ref().1.handshake_kind().unwrap();
-        let headers = ask::mirrored(LISTS);
-        let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let mut connection = Connection::over(Box::new(io));
-        let request = self.running.client.request("POST /mcp", &headers, LISTS.as_bytes());
-        connection.write(&request).await;
+        connection.write(request).await;
         Some((connection.reply().await?, kind))
     }
 }
@@ -160,7 +191,7 @@ async fn a_certificate_of_somebody_else_opens_nothing() {
         for (shown, is_its_own) in [(&right, true), (&stolen, false)] {
             let mut client = (*stand.client(None, version)).clone();
             client.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(shown.clone()));
-            let reply = stand.send(&Arc::new(client)).await;
+            let reply = stand.send_lists(&Arc::new(client)).await;
             assert_eq!(
                 reply.map(|(reply, _)| reply.status),
                 is_its_own.then_some(200),
@@ -187,7 +218,7 @@ async fn more_than_a_few_certificates_are_not_taken() {
             let mut client = (*stand.client(None, version)).clone();
             client.client_auth_cert_resolver =
                 Arc::new(SingleCertAndKey::from(CertifiedKey::new(chain, key)));
-            let reply = stand.send(&Arc::new(client)).await;
+            let reply = stand.send_lists(&Arc::new(client)).await;
             assert_eq!(reply.map(|(reply, _)| reply.status), is_taken.then_some(200), "{others}");
         }
     }

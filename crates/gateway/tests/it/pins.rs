@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use base::plan::pins::{LockText, PinMode, PinRule, PinsPlan, Quarantined};
+use base::plan::pins::{LockText, PinMode, PinRule, PinsPlan, Quarantined, Suspicious};
 use base::plan::{Plan, SessionRule};
 use pins::{Book, LockFile, PinnedDefinition};
 use store::{Place, Settings, Store};
@@ -63,7 +63,7 @@ fn locked() -> PinsPlan {
 }
 
 fn rule(mode: PinMode, quarantined: Quarantined) -> PinRule {
-    PinRule { server: "a".to_owned(), mode, quarantined }
+    PinRule { server: "a".to_owned(), mode, quarantined, suspicious: Suspicious::Withhold }
 }
 
 fn ruled(mut plan: PinsPlan, mode: PinMode, quarantined: Quarantined) -> PinsPlan {

@@ -35,7 +35,7 @@ pub(crate) fn rate(times: u32) -> Option<Rate> {
     Some(Rate { times, within: Duration::from_secs(60), burst: times })
 }
 
-fn globs(glob: &str) -> Option<Globs> {
+pub(crate) fn globs(glob: &str) -> Option<Globs> {
     Some(Globs::new(vec![Glob::new(glob).unwrap()]).unwrap())
 }
 

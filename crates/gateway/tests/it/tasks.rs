@@ -14,6 +14,7 @@ use crate::stand::{Over, Running, Stand};
 mod bounds;
 mod legacy_client;
 mod legacy_server;
+mod limited;
 mod same_era;
 
 /// A client that has the extension.

@@ -14,6 +14,7 @@ on_both!(
     what_was_approved_is_used_by_one,
     a_question_is_open_once,
     what_is_over_makes_way,
+    that_one_is_over_is_noticed_once,
     what_was_approved_goes_on_one_turn_at_a_time,
     only_so_many_are_open,
     they_are_listed_and_forgotten,
@@ -45,7 +46,12 @@ async fn a_question_is_answered_once(stand: &Stand) {
     let found = theirs.approval("1").await.unwrap().unwrap();
     assert_eq!((&found.question, found.standing), (&asked, Standing::Pending));
     assert_eq!(found.expires_at - found.made_at, 3_600_000);
-    assert_eq!(theirs.approval_of("b").await.unwrap().unwrap(), found);
+    let same = theirs.approval_of("b").await.unwrap().unwrap();
+    assert_eq!(
+        (&same.question, same.standing, same.expires_at),
+        (&found.question, found.standing, found.expires_at)
+    );
+    assert!(found.left() <= HOUR && found.left() > HOUR / 2, "{:?}", found.left());
     let deciding = (0..8).map(|n| {
         let store = if n % 2 == 0 { &ours } else { &theirs };
         async move { store.decide_approval("1", n < 4, &format!("by {n}")).await.unwrap() }
@@ -117,8 +123,39 @@ async fn what_is_over_makes_way(stand: &Stand) {
         approvers: "[[]]".to_owned(),
         ..question("2", "b")
     };
+    assert!(!store.ask_approval(&other).await.unwrap(), "nobody has noticed yet");
+    assert_eq!(store.expire_approvals(Some("b"), 10).await.unwrap().len(), 1);
     assert!(store.ask_approval(&other).await.unwrap());
     assert_eq!(store.approval_of("b").await.unwrap().unwrap().question, other, "nothing is left of it");
+    assert_eq!(store.approval("1").await.unwrap().unwrap().standing, Standing::Expired, "it is remembered");
+}
+
+async fn that_one_is_over_is_noticed_once(stand: &Stand) {
+    let (ours, theirs) = (stand.open().await, stand.open().await);
+    for n in 0..20 {
+        let id = format!("n{n:02}");
+        assert!(ours.ask_approval(&Question { lasts: Duration::ZERO, ..question(&id, &id) }).await.unwrap());
+    }
+    assert!(ours.ask_approval(&question("open", "open")).await.unwrap());
+    let looking = (0..8).map(|n| {
+        let store = if n % 2 == 0 { &ours } else { &theirs };
+        async move { store.expire_approvals(None, 5).await.unwrap() }
+    });
+    let mut noticed: Vec<_> =
+        join_all(looking).await.into_iter().flatten().map(|one| (one.question.id, one.standing)).collect();
+    loop {
+        let more = ours.expire_approvals(None, 5).await.unwrap();
+        assert!(more.len() <= 5);
+        if more.is_empty() {
+            break;
+        }
+        noticed.extend(more.into_iter().map(|one| (one.question.id, one.standing)));
+    }
+    noticed.sort_by(|one, other| one.0.cmp(&other.0));
+    let all: Vec<_> = (0..20).map(|n| (format!("n{n:02}"), Standing::Expired)).collect();
+    assert_eq!(noticed, all);
+    assert!(!ours.decide_approval("n00", true, "bob").await.unwrap(), "it stays over");
+    assert_eq!(ours.approval_of("open").await.unwrap().unwrap().standing, Standing::Pending);
 }
 
 async fn what_was_approved_goes_on_one_turn_at_a_time(stand: &Stand) {
@@ -179,6 +216,7 @@ async fn what_is_approved_and_over_is_good_for_nothing(stand: &Stand) {
     let mut tries = 0;
     let id = loop {
         let id = format!("try {tries}");
+        store.expire_approvals(Some("b"), 10).await.unwrap();
         store.ask_approval(&Question { lasts: SHORT, ..question(&id, "b") }).await.unwrap();
         // Where everything is slow it may be over before.
         if store.decide_approval(&id, true, "bob").await.unwrap() {
@@ -195,6 +233,9 @@ async fn what_is_approved_and_over_is_good_for_nothing(stand: &Stand) {
     assert_eq!(store.approve_and_use(&id, "b", "ann").await.unwrap(), None, "too late");
     assert!(!store.take_back_approval(&id, "ann").await.unwrap(), "there is nothing to take back");
     assert_eq!(store.approval_of("b").await.unwrap(), None);
+    let over = store.expire_approvals(Some("b"), 10).await.unwrap();
+    let noticed = over.iter().find(|one| one.question.id == id).map(|one| one.decided_by.as_str());
+    assert_eq!(noticed, Some("bob"), "and it is known who had approved it");
     assert!(store.ask_approval(&question("2", "b")).await.unwrap(), "it makes way");
 }
 

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use base::pin::is_definition;
 use base::plan::SessionRule;
 use base::sync::lock;
 use mcp::cache::Scope;
@@ -24,9 +25,25 @@ const MOST_WHOLES: usize = 10_000;
 
 /// What was found out when lists were last read to their end, by the conversation, where each caller has its own, and by kind.
 #[derive(Debug, Default)]
-pub(super) struct Wholes(Mutex<HashMap<(Option<Audience>, Kind), Whole>>);
+pub(super) struct Wholes(Mutex<HashMap<(Option<Audience>, Kind), Whole>>, Tried);
+
+/// When somebody has last gone to the end of a list for its pins alone.
+type Tried = Mutex<HashMap<(Option<Audience>, Kind), Instant>>;
 
 impl Wholes {
+    /// Whether nobody has tried that lately.
+    fn may_try(&self, key: (Option<Audience>, Kind), now: Instant) -> bool {
+        let mut tried = lock(&self.1);
+        if tried.get(&key).is_some_and(|at| now.saturating_duration_since(*at) < LEAST_TERM) {
+            return false;
+        }
+        if tried.len() >= MOST_WHOLES {
+            tried.clear();
+        }
+        tried.insert(key, now);
+        true
+    }
+
     fn remember(&self, key: (Option<Audience>, Kind), whole: Whole) {
         let mut wholes = lock(&self.0);
         if wholes.len() >= MOST_WHOLES {
@@ -68,6 +85,19 @@ impl ServerLists {
     pub fn known_at(&self, kind: Kind, caller: &Caller) -> Option<u64> {
         let is_asked = matches!(kind, Kind::Tool | Kind::Prompt) && self.holds();
         is_asked.then(|| self.whole(kind, caller).map_or(0, |whole| whole.links))
+    }
+
+    /// Whether a list is to be read to its end, because a client has begun to read it page by page: what is pinned is a whole list, and
+    /// such a client may never come to its end, or never through pages of one time. At most once a minute.
+    pub fn wants_whole(&self, kind: Kind, caller: &Caller) -> bool {
+        if self.pins.is_none() || !is_definition(kind) {
+            return false;
+        }
+        let now = Instant::now();
+        let whole = self.whole(kind, caller);
+        let is_due = whole.is_none_or(|whole| whole.due.is_none_or(|due| due <= now));
+        let key = (self.own_conversation(caller), kind);
+        is_due && self.known(caller.era()).wholes.may_try(key, now)
     }
 
     /// Whether, in the conversation of a caller's own, a thing was last seen to be something that is not shown.
@@ -118,7 +148,7 @@ impl ServerLists {
 
     /// A list was read from its beginning to its end.
     pub(super) async fn read_whole(&self, method: &'static Method, caller: &Caller, pages: &mut Pages) {
-        if self.pins.is_none() || !matches!(method.kind, Kind::Tool | Kind::Prompt) {
+        if self.pins.is_none() || !is_definition(method.kind) {
             return self.completed(method, caller.era());
         }
         let kind = method.kind;

@@ -1,4 +1,6 @@
 //! A legacy client's call that waits for an approval: its client is asked on the stream of the call, and the call goes on.
+//!
+//! To a page it is sent by one call alone of all that want the same: one that is made again meanwhile waits for what comes of that.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,8 +15,8 @@ use store::approvals::{Approval, Standing};
 use tokio::sync::oneshot;
 use tokio::time::{Duration, Instant, timeout_at};
 
-use super::waits::{StreamPlace, Waits};
-use super::{Way, denied, needed, proof};
+use super::waits::{StreamPlace, Waits, Watching};
+use super::{denied, needed, proof};
 use crate::forward::desk::Desk;
 use crate::forward::questions::{self, Asking};
 use crate::forward::round::{Rounds, Waited};
@@ -23,13 +25,14 @@ use crate::forward::state::{Counted, Due, Proof};
 /// Waits for the approval of a call.
 pub(crate) struct ApprovalRounds {
     desk: Desk,
-    waits: Arc<Waits>,
     approval: Arc<Approval>,
     pages: Option<Arc<str>>,
     /// The call, until it goes on.
     call: Option<Box<Call>>,
     doing: ApprovalStep,
     by_form: bool,
+    /// Its client is the one that is sent to the page.
+    watching: Option<Watching>,
     /// Ids of elicitations by URL, which end with the call.
     urls: Vec<String>,
     until: Instant,
@@ -39,6 +42,9 @@ pub(crate) struct ApprovalRounds {
 
 /// What it does now. Who waits may be dropped and ask again, so what is under way is kept here.
 enum ApprovalStep {
+    /// Another call has sent its client to the page, and is waited for: what has become of the question, and the page, if it is
+    /// still to be answered.
+    Following(BoxFuture<'static, Result<(Standing, Watching), CallError>>, InputRequest),
     /// The client is to be asked.
     Asking(InputRequest),
     /// It was asked.
@@ -51,19 +57,20 @@ impl ApprovalRounds {
     pub(super) fn new(
         (desk, waits): (Desk, Arc<Waits>),
         (approval, pages): (Approval, Option<Arc<str>>),
-        (call, way, place): (Box<Call>, Way, StreamPlace),
-        patience: Duration,
+        (call, place): (Box<Call>, StreamPlace),
+        (request, by_form, patience): (InputRequest, bool, Duration),
     ) -> Self {
-        let by_form = matches!(way, Way::Form(_));
         let approval = Arc::new(approval);
         let until = Instant::now() + patience;
-        let doing = match way {
-            Way::Form(request) | Way::Page(request) => ApprovalStep::Asking(request),
-            Way::None => ApprovalStep::Deciding(somebody((&desk, &waits), &approval, (pages.clone(), until))),
+        let watching = if by_form { None } else { waits.watch_from_stream(&approval.question.id) };
+        let doing = if by_form || watching.is_some() {
+            ApprovalStep::Asking(request)
+        } else {
+            let next = next((desk.clone(), waits), Arc::clone(&approval), (pages.clone(), until));
+            ApprovalStep::Following(Box::pin(next), request)
         };
-        let urls = Vec::new();
-        let call = Some(call);
-        Self { desk, waits, approval, pages, call, doing, by_form, urls, until, patience, _place: place }
+        let (call, urls) = (Some(call), Vec::new());
+        Self { desk, approval, pages, call, doing, by_form, watching, urls, until, patience, _place: place }
     }
 
     /// Waits for the next thing. Cancel safe.
@@ -71,6 +78,18 @@ impl ApprovalRounds {
         let refused = |why: String| CallError::InputRefused { why };
         loop {
             match &mut self.doing {
+                ApprovalStep::Following(next, request) => {
+                    let (standing, watching) = next.await?;
+                    let request = request.clone();
+                    if standing == Standing::Pending {
+                        // Whoever was asked is gone.
+                        self.watching = Some(watching);
+                        self.doing = ApprovalStep::Asking(request);
+                        continue;
+                    }
+                    let decided = decided(&self.approval, self.pages.as_deref(), Some(standing));
+                    self.doing = ApprovalStep::Deciding(Box::pin(std::future::ready(decided)));
+                }
                 ApprovalStep::Asking(request) => {
                     let (mut requests, mut urls) = questions::aged(vec![request.clone()])
                         .map_err(|fault| CallError::Internal(fault.to_string()))?;
@@ -112,12 +131,14 @@ impl ApprovalRounds {
     }
 
     /// What comes of the client's answer.
-    fn decide(&self, said: Said) -> BoxFuture<'static, Result<Proof, CallError>> {
+    fn decide(&mut self, said: Said) -> BoxFuture<'static, Result<Proof, CallError>> {
         let (desk, approval, by_form) = (self.desk.clone(), Arc::clone(&self.approval), self.by_form);
+        let watching = self.watching.take();
         if said == Said::Yes && !by_form {
-            return somebody((&desk, &self.waits), &approval, (self.pages.clone(), self.until));
+            return Box::pin(somebody((desk, watching), approval, (self.pages.clone(), self.until)));
         }
         Box::pin(async move {
+            let _watching = watching;
             let question = &approval.question;
             if said == Said::Yes {
                 return Ok(proof(question, Due::Approve, Counted::Before));
@@ -128,30 +149,42 @@ impl ApprovalRounds {
     }
 }
 
-/// Waits for somebody else.
-fn somebody(
-    (desk, waits): (&Desk, &Arc<Waits>),
-    approval: &Arc<Approval>,
+/// Waits until whoever was sent to the page by another call has an answer, or is gone.
+async fn next(
+    (desk, waits): (Desk, Arc<Waits>),
+    approval: Arc<Approval>,
     (pages, until): (Option<Arc<str>>, Instant),
-) -> BoxFuture<'static, Result<Proof, CallError>> {
-    let (desk, waits, approval) = (desk.clone(), Arc::clone(waits), Arc::clone(approval));
-    Box::pin(async move {
-        let question = &approval.question;
-        // Another call of its caller that waits for the same is enough: one of them can go.
-        let Some(_watching) = waits.watch_from_stream(&question.id) else {
-            return Err(needed(&approval, pages.as_deref()));
-        };
-        match desk.decided(&question.id, until).await? {
-            Some(Standing::Approved) => Ok(proof(question, Due::Use, Counted::Before)),
-            Some(Standing::Denied) => Err(denied(question)),
-            None | Some(Standing::Pending) => Err(needed(&approval, pages.as_deref())),
-            // There is nobody to ask any more about that question.
-            Some(standing @ (Standing::Used | Standing::Expired)) => {
-                let why = format!("the approval of this call is {}: make it again", standing.word());
-                Err(CallError::InputRefused { why })
-            }
+) -> Result<(Standing, Watching), CallError> {
+    let question = &approval.question;
+    let watching = timeout_at(until, waits.watch_next(&question.id)).await;
+    let watching = watching.map_err(|_elapsed| needed(&approval, pages.as_deref()))?;
+    Ok((desk.standing_of(&question.id).await?, watching))
+}
+
+/// Waits for somebody else.
+async fn somebody(
+    (desk, watching): (Desk, Option<Watching>),
+    approval: Arc<Approval>,
+    (pages, until): (Option<Arc<str>>, Instant),
+) -> Result<Proof, CallError> {
+    let _watching = watching;
+    let standing = desk.decided(&approval.question.id, until).await?;
+    decided(&approval, pages.as_deref(), standing)
+}
+
+/// What comes of what somebody has answered, if anybody has.
+fn decided(approval: &Approval, pages: Option<&str>, standing: Option<Standing>) -> Result<Proof, CallError> {
+    let question = &approval.question;
+    match standing {
+        Some(Standing::Approved) => Ok(proof(question, Due::Use, Counted::Before)),
+        Some(Standing::Denied) => Err(denied(question)),
+        None | Some(Standing::Pending) => Err(needed(approval, pages)),
+        // There is nobody to ask any more about that question.
+        Some(standing @ (Standing::Used | Standing::Expired)) => {
+            let why = format!("the approval of this call is {}: make it again", standing.word());
+            Err(CallError::InputRefused { why })
         }
-    })
+    }
 }
 
 impl Rounds for ApprovalRounds {

@@ -1,6 +1,7 @@
 //! The places of calls that wait for an approval, shared fairly: by caller, and by what they wait for.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
 
 use auth::Principal;
@@ -8,12 +9,20 @@ use base::bulkhead::{Bulkhead, Slot};
 use base::error::CallError;
 use base::sync::lock;
 use store::approvals::MOST_OF_ONE;
+use tokio::sync::Notify;
 
 /// How many of the places that all calls share one caller takes by waiting.
 const MOST_WATCHING: usize = 4;
 
 /// How many have each of these; who has none is not in it.
-type ByWhom = Arc<Mutex<HashMap<String, usize>>>;
+type ByWhom = Arc<Taken>;
+
+#[derive(Debug, Default)]
+struct Taken {
+    of: Mutex<HashMap<String, usize>>,
+    /// One was given back.
+    freed: Notify,
+}
 
 /// The places.
 #[derive(Debug)]
@@ -75,11 +84,24 @@ impl Waits {
     pub(super) fn watch_from_stream(&self, question: &str) -> Option<Watching> {
         Some(Watching { _of: None, _question: Share::one_more(&self.watched, question, 1)? })
     }
+
+    /// Waits until nobody else looks at that question. Cancel safe.
+    pub(super) async fn watch_next(&self, question: &str) -> Watching {
+        loop {
+            // Whoever is done in between is heard.
+            let mut freed = pin!(self.watched.freed.notified());
+            freed.as_mut().enable();
+            if let Some(watching) = self.watch_from_stream(question) {
+                return watching;
+            }
+            freed.await;
+        }
+    }
 }
 
 impl Share {
     fn one_more(taken: &ByWhom, whose: &str, most: usize) -> Option<Self> {
-        let mut all = lock(taken);
+        let mut all = lock(&taken.of);
         let count = all.get(whose).copied().unwrap_or_default();
         if count >= most {
             return None;
@@ -91,13 +113,16 @@ impl Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        let mut all = lock(&self.taken);
-        if let Some(count) = all.get_mut(&self.whose) {
-            *count -= 1;
-            if *count == 0 {
-                all.remove(&self.whose);
+        {
+            let mut all = lock(&self.taken.of);
+            if let Some(count) = all.get_mut(&self.whose) {
+                *count -= 1;
+                if *count == 0 {
+                    all.remove(&self.whose);
+                }
             }
         }
+        self.taken.freed.notify_waiters();
     }
 }
 
@@ -118,7 +143,7 @@ mod tests {
         hers.pop();
         assert!(waits.take(&ann).await.is_ok(), "it is given back");
         drop((hers, his));
-        assert!(lock(&waits.streams).is_empty(), "who has none is forgotten");
+        assert!(lock(&waits.streams.of).is_empty(), "who has none is forgotten");
     }
 
     #[test]
@@ -133,6 +158,25 @@ mod tests {
         assert!(waits.watch(&ann, "more").is_none() && waits.watch(&bob, "more").is_some());
         assert!(waits.watch_from_stream("more").is_some(), "it has a place of its own");
         drop(hers);
-        assert!(lock(&waits.watching).is_empty() && lock(&waits.watched).is_empty());
+        assert!(lock(&waits.watching.of).is_empty() && lock(&waits.watched.of).is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_next_looks_when_the_first_is_done() {
+        let waits = Waits::new(10);
+        let (first, other) = (waits.watch_from_stream("0").unwrap(), waits.watch_from_stream("1").unwrap());
+        let ((), next) = tokio::join!(
+            async {
+                tokio::task::yield_now().await;
+                drop(other);
+                tokio::task::yield_now().await;
+                assert!(waits.watch_from_stream("0").is_none(), "the first still looks");
+                drop(first);
+            },
+            waits.watch_next("0"),
+        );
+        assert!(waits.watch_from_stream("0").is_none(), "and now it is the next");
+        drop(next);
+        assert!(lock(&waits.watched.of).is_empty());
     }
 }

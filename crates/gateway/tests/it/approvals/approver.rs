@@ -11,14 +11,18 @@ struct Page {
     policy: String,
 }
 
-async fn page(at: &Running, (id, body): (&str, Option<&str>), more: &[(&str, &str)]) -> Page {
+/// A browser's request for a page, or with a form of it.
+pub(super) fn read(at: &Running, (id, body): (&str, Option<&str>), more: &[(&str, &str)]) -> Vec<u8> {
     let mut headers = vec![("accept", "text/html")];
     let is_said = more.iter().any(|(name, _)| *name == "content-type");
     headers.extend(body.filter(|_| !is_said).map(|_| ("content-type", "application/x-www-form-urlencoded")));
     headers.extend_from_slice(more);
     let line = format!("{} /.portolan/approvals/{id}", if body.is_some() { "POST" } else { "GET" });
-    let request = at.client.request(&line, &headers, body.unwrap_or_default().as_bytes());
-    let mut reply = at.client.send(&request).await;
+    at.client.request(&line, &headers, body.unwrap_or_default().as_bytes())
+}
+
+async fn page(at: &Running, asked: (&str, Option<&str>), more: &[(&str, &str)]) -> Page {
+    let mut reply = at.client.send(&read(at, asked, more)).await;
     let policy = reply.header("content-security-policy").unwrap_or_default().to_owned();
     Page { status: reply.status, text: reply.body().await, policy }
 }
@@ -28,7 +32,7 @@ fn encoded(text: &str) -> String {
 }
 
 /// The form that a page has, with an answer.
-fn form(text: &str, answer: &str) -> String {
+pub(super) fn form(text: &str, answer: &str) -> String {
     let field = |name: &str| {
         let rest =
             text.split_once(&format!("name=\"{name}\" value=\"")).unwrap_or_else(|| panic!("{text}")).1;

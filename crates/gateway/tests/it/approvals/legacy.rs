@@ -3,13 +3,13 @@
 use super::*;
 
 /// A session of somebody who can be asked so.
-struct Session {
+pub(super) struct Session {
     id: String,
     bearer: String,
 }
 
 impl Session {
-    async fn open(scene: &Scene, at: &Running, who: &str, able: &str) -> Self {
+    pub(super) async fn open(scene: &Scene, at: &Running, who: &str, able: &str) -> Self {
         let bearer = scene.bearer(who);
         let hello = format!(
             r#"{{"jsonrpc":"2.0","id":0,"method":"initialize","params":{{"protocolVersion":"2025-11-25","capabilities":{able},"clientInfo":{{"name":"c","version":"1"}}}}}}"#
@@ -31,12 +31,27 @@ impl Session {
         at.client.post(&headers, body.as_bytes()).await
     }
 
-    async fn pay(&self, at: &Running) -> Reply {
-        self.post(at, &format!(r#"{{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{{{PAY}}}}}"#))
+    pub(super) async fn pay(&self, at: &Running) -> Reply {
+        self.pay_as(at, 7).await
+    }
+
+    /// The same call under another id.
+    async fn pay_as(&self, at: &Running, id: u32) -> Reply {
+        self.post(at, &format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{{PAY}}}}}"#))
             .await
     }
 
-    async fn answer(&self, at: &Running, question: &str, result: &str) {
+    /// What comes of it, as soon as there is a place for it.
+    async fn pays(&self, at: &Running, id: u32) -> String {
+        loop {
+            let came = last(&mut self.pay_as(at, id).await).await;
+            if reason(&came) != "rate_limited" {
+                return came;
+            }
+        }
+    }
+
+    pub(super) async fn answer(&self, at: &Running, question: &str, result: &str) {
         let id = json::at(question, &["id"]).unwrap();
         let reply = self.post(at, &format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#)).await;
         assert_eq!(reply.status, 202);
@@ -174,4 +189,109 @@ async fn a_call_that_was_asked_about_counts_once() {
     assert!(is_done(&last), "{last}");
     let refused = session.pay(&scene.one).await.response().await;
     assert_eq!(reason(&refused), "rate_limited", "{refused}");
+}
+
+/// The same call again, in the same session and in another one, while its page is open: nobody is asked a second time, and what
+/// was approved is done once.
+#[tokio::test]
+async fn a_call_that_is_sent_again_waits_for_the_page_that_is_open() {
+    for is_visited in [true, false] {
+        let limits = [LimitPlan { concurrent: Some(3), ..limit("all") }];
+        let mut scene = Scene::limited(persona(true), &bob(), &limits).await;
+        let desk = scene.desk.take().unwrap();
+        scene.server.answer_all(desk, |asked| async move { asked.result(DONE).await });
+        let session = Session::open(&scene, &scene.one, "ann", PAGE).await;
+        let other = Session::open(&scene, &scene.one, "ann", PAGE).await;
+        let mut first = session.pay(&scene.one).await;
+        let question = first.event().await.unwrap();
+        let id = scene.open().await;
+        if is_visited {
+            session.answer(&scene.one, &question, r#"{"action":"accept"}"#).await;
+        }
+        let decided = async {
+            all_places_are_taken(&scene).await;
+            assert_eq!(scene.open().await, id, "there is one question");
+            assert!(scene.store.decide_approval(&id, true, "bob").await.unwrap());
+            if !is_visited {
+                session.answer(&scene.one, &question, r#"{"action":"accept"}"#).await;
+            }
+            last(&mut first).await
+        };
+        let again = async |session: &Session| session.pays(&scene.one, 8).await;
+        let (one, two, three) = tokio::join!(decided, again(&session), again(&other));
+        let all = [one, two, three];
+        assert!(all.iter().all(|text| !text.contains("elicitation/create")), "{all:?}");
+        assert_eq!(all.iter().filter(|text| is_done(text)).count(), 1, "{all:?}");
+        let sent = scene.server.seen_of("tools/call");
+        assert_eq!(sent.iter().filter(|seen| seen.param("name") == Some("\"pay\"")).count(), 1);
+        assert_eq!(scene.standing(&id).await, Standing::Used);
+        assert_eq!(scene.store.approvals(true).await.unwrap().len(), 1);
+    }
+}
+
+/// Waits until as many calls are under way as there may be at once.
+async fn all_places_are_taken(scene: &Scene) {
+    let look = async || scene.call(&scene.one, "eve", NOTHING, r#""name":"look","arguments":{}"#).await;
+    testkit::soon("all places are taken", async {
+        while is_done(&look().await) {
+            // That one has taken a place, too: the others come in between.
+            for _ in 0..50 {
+                tokio::task::yield_now().await;
+            }
+        }
+    })
+    .await;
+}
+
+/// What comes beside the end of a page that was open.
+pub(super) async fn last(reply: &mut Reply) -> String {
+    if reply.media() != "text/event-stream" {
+        return reply.body().await;
+    }
+    loop {
+        let event = reply.event().await.unwrap();
+        if !event.contains("notifications/elicitation/complete") {
+            return event;
+        }
+    }
+}
+
+/// Whoever was sent to the page is gone: the next one is.
+#[tokio::test]
+async fn a_call_that_is_sent_again_is_asked_when_the_first_is_given_up() {
+    let scene = Scene::new(&bob()).await;
+    let session = Session::open(&scene, &scene.one, "ann", PAGE).await;
+    let mut first = session.pay(&scene.one).await;
+    let question = first.event().await.unwrap();
+    assert!(question.contains("elicitation/create"), "{question}");
+    let id = scene.open().await;
+    let gone = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":7}}"#;
+    assert_eq!(session.post(&scene.one, gone).await.status, 202);
+    let mut again = session.pay_as(&scene.one, 8).await;
+    let question = again.event().await.unwrap();
+    assert!(question.contains("elicitation/create") && question.contains(&id), "{question}");
+    session.answer(&scene.one, &question, r#"{"action":"accept"}"#).await;
+    assert!(scene.store.decide_approval(&id, true, "bob").await.unwrap());
+    let done = last(&mut again).await;
+    assert!(is_done(&done) && scene.calls() == 1, "{done}");
+}
+
+/// A no to the page is one for all who wait for it.
+#[tokio::test]
+async fn a_call_that_is_sent_again_hears_the_no() {
+    let limits = [LimitPlan { concurrent: Some(2), ..limit("all") }];
+    let mut scene = Scene::limited(persona(true), &bob(), &limits).await;
+    let desk = scene.desk.take().unwrap();
+    scene.server.answer_all(desk, |asked| async move { asked.result(DONE).await });
+    let session = Session::open(&scene, &scene.one, "ann", PAGE).await;
+    let mut first = session.pay(&scene.one).await;
+    let question = first.event().await.unwrap();
+    let declined = async {
+        all_places_are_taken(&scene).await;
+        session.answer(&scene.one, &question, r#"{"action":"decline"}"#).await;
+        last(&mut first).await
+    };
+    let again = async { session.pays(&scene.one, 8).await };
+    let (one, two) = tokio::join!(declined, again);
+    assert_eq!([reason(&one), reason(&two)], ["approval_denied", "approval_denied"], "{one} {two}");
 }

@@ -1,0 +1,90 @@
+//! Places among the calls of a tool at once that tasks hold: a call that became a task has its answer, and is under way until its task
+//! is over. When that is, is known by what passes about the task, and at the latest when its server has promised no longer to keep it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, Weak};
+
+use auth::Principal;
+use base::owned_task::OwnedTask;
+use base::sync::lock;
+use limits::Held;
+use tokio::time::{Duration, sleep};
+
+/// So long a place is held at most, and where a server does not say how long it keeps a task.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+const UNSAID: Duration = Duration::from_secs(3600);
+/// So many are held at once; there are bounds to each limit, but not to how many callers are counted by it.
+const MOST: usize = 65_536;
+
+/// The places that tasks hold.
+#[derive(Debug, Default)]
+pub(crate) struct Outlasting(Mutex<Places>);
+
+#[derive(Debug, Default)]
+struct Places {
+    /// Sessions of one caller may know several tasks under one name.
+    by: HashMap<Arc<TaskOf>, Vec<Lasting>>,
+    count: usize,
+    number: u64,
+}
+
+/// A task, as its server knows it, and whose it is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct TaskOf {
+    /// Its server's name.
+    pub(crate) server: String,
+    pub(crate) principal: Principal,
+    /// The server's own name of it.
+    pub(crate) task: String,
+}
+
+#[derive(Debug)]
+struct Lasting {
+    number: u64,
+    _held: Held,
+    _ending: OwnedTask,
+}
+
+impl Outlasting {
+    /// A task holds a place from now on. Beyond the bound, it holds none.
+    pub(crate) fn hold(self: &Arc<Self>, task: TaskOf, held: Held, ttl: Option<u64>) {
+        let lasts = ttl.map_or(UNSAID, Duration::from_millis).min(LONGEST);
+        let (task, here) = (Arc::new(task), Arc::downgrade(self));
+        let mut places = lock(&self.0);
+        if places.count >= MOST {
+            return;
+        }
+        places.number += 1;
+        places.count += 1;
+        let number = places.number;
+        let ending = OwnedTask::spawn(end_late(here, Arc::clone(&task), number, lasts));
+        places.by.entry(task).or_default().push(Lasting { number, _held: held, _ending: ending });
+    }
+
+    /// A task of that name is over.
+    pub(crate) fn over(&self, task: &TaskOf) {
+        self.give_back(task, None);
+    }
+
+    fn give_back(&self, task: &TaskOf, number: Option<u64>) {
+        let mut places = lock(&self.0);
+        let Some(held) = places.by.get_mut(task) else { return };
+        // Of several nobody knows which one it is.
+        let found = held.iter().position(|one| number.is_none_or(|number| one.number == number));
+        let given = found.map(|at| held.swap_remove(at));
+        if held.is_empty() {
+            places.by.remove(task);
+        }
+        places.count -= usize::from(given.is_some());
+        drop(places);
+        drop(given);
+    }
+}
+
+/// Nobody has seen the end of a task.
+async fn end_late(places: Weak<Outlasting>, task: Arc<TaskOf>, number: u64, lasts: Duration) {
+    sleep(lasts).await;
+    if let Some(places) = places.upgrade() {
+        places.give_back(&task, Some(number));
+    }
+}
