@@ -36,6 +36,11 @@ pub trait Decide: fmt::Debug + Send + Sync {
     /// Whether what nobody may use is to its caller as if it were not there. Else it is refused, and said why.
     fn hides(&self) -> bool;
 
+    /// Whether what it denies is refused. Else that is only said in the log.
+    fn enforces(&self) -> bool {
+        true
+    }
+
     /// Whether something may have to be approved first ([`Refusal::Approval`]).
     fn asks(&self) -> bool {
         false

@@ -91,6 +91,12 @@ impl Gate {
         self.decides.as_ref().is_none_or(|decides| decides.hides())
     }
 
+    /// Whether somebody decides, and what is denied is refused.
+    #[must_use]
+    pub fn enforces(&self) -> bool {
+        self.decides.as_ref().is_some_and(|decides| decides.enforces())
+    }
+
     /// Who sends a request. It is asked once per request, and may have to ask others. Cancel safe.
     ///
     /// # Errors

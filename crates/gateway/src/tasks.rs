@@ -140,11 +140,11 @@ pub(crate) struct RouteTasks {
 impl RouteTasks {
     /// Whether ids pass as they are between a client and a server of that era. A legacy server knows a task in the session or
     /// the process that it was made in, which is one principal's; a modern one may give it to whoever knows its id. Where policies
-    /// decide, an id must say which tool its task runs.
+    /// refuse what they deny, an id must say which tool its task runs.
     fn passes_ids(&self, era: Era) -> bool {
         self.sender.catalog.names.is_transparent()
             && (!self.knows_callers || era == Era::Legacy)
-            && !self.sender.gate.decides()
+            && !self.sender.gate.enforces()
     }
 
     /// The replica that knows the task that a request is about; none where any does.
@@ -178,10 +178,13 @@ impl RouteTasks {
         let mut members = catalog.members.iter().enumerate();
         let found = members.find(|(_, member)| member.upstream.name() == server);
         if self.sender.gate.decides() {
-            let (_, member) = found.ok_or_else(no_such)?;
-            // What an earlier version has handed out does not say.
-            let is_allowed =
-                !tool.is_empty() && self.sender.permit_task(call, (member, tool), caller).await?;
+            let is_allowed = match found {
+                // What an earlier version has handed out does not say.
+                Some((_, member)) if !tool.is_empty() => {
+                    self.sender.permit_task(call, (member, tool), caller).await?
+                }
+                _ => !self.sender.gate.enforces(),
+            };
             if !is_allowed {
                 return Err(no_such());
             }

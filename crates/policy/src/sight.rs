@@ -137,6 +137,10 @@ impl Decide for RoutePolicies {
         })
     }
 
+    fn enforces(&self) -> bool {
+        self.0.plan.enforce
+    }
+
     fn hides(&self) -> bool {
         !self.0.plan.explain
     }

@@ -173,7 +173,7 @@ impl Endpoint {
         }
         let caller = Caller::new(identity, opening.client.clone(), opening.revision);
         let (mut discovered, _) = self.route.descriptions.discovered(&caller).await?;
-        if self.route.tasks.sender.gate.decides() {
+        if self.route.tasks.sender.gate.enforces() {
             // A list does not say which tools its tasks run.
             discovered.raw_capabilities = initialize::without_task_list(&discovered.raw_capabilities);
         }

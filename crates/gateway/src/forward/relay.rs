@@ -51,6 +51,8 @@ pub(crate) struct Relay {
     token: Option<Box<str>>,
     last_progress: f64,
     mapping: Option<Mapping>,
+    /// Whether the client knows tasks by names of ours.
+    names_tasks: bool,
     idle: Duration,
     /// When it counts as dead unless the server shows a sign of life before.
     alive_until: Instant,
@@ -87,6 +89,8 @@ pub(crate) struct Errand {
     pub(crate) told: Option<ClientFacts>,
     /// The proof that the call was approved, if it was.
     pub(crate) approved: Option<Box<Proof>>,
+    /// Whether tasks have names of ours, whoever calls and however things are named.
+    pub(crate) names_tasks: bool,
 }
 
 /// The next thing for the client.
@@ -110,7 +114,7 @@ pub(crate) enum Passed {
 
 impl Relay {
     pub(crate) fn new(answer: Box<Answer>, call: Box<Call>, errand: Errand) -> Self {
-        let Errand { caller, mapping, deadlines, bond, edits, told, approved } = errand;
+        let Errand { caller, mapping, deadlines, bond, edits, told, approved, names_tasks } = errand;
         let is_quiet = edits.iter().any(|edit| edit.may_be_quiet());
         let idle = if is_quiet { deadlines.call_max } else { deadlines.call };
         let now = Instant::now();
@@ -125,9 +129,10 @@ impl Relay {
             method_name: call.method_label(),
             told,
             approved,
-            caller,
             token: call.progress_token().map(Into::into),
             last_progress: f64::NEG_INFINITY,
+            // A caller of whom something was said is one among others, who must not hear of each other's.
+            names_tasks: names_tasks || mapping.is_some() || caller.claims.is_some(),
             mapping,
             idle,
             alive_until: now + idle,
@@ -135,6 +140,7 @@ impl Relay {
             end: now + deadlines.call_max,
             call: (asked_again && call.method().is_some_and(|method| method.may_ask)).then_some(call),
             early: VecDeque::new(),
+            caller,
             edits,
             record: None,
             last: None,
@@ -344,7 +350,7 @@ impl Relay {
             | Notice::Acknowledged
             | Notice::Cancelled { .. } => None,
             // Of a task that the client does not know by that name.
-            _ if (self.mapping.is_some() || self.caller.claims.is_some()) && tells_of_task(message) => {
+            _ if self.names_tasks && tells_of_task(message) => {
                 self.edits.iter_mut().rev().find_map(|edit| match edit.notice(message) {
                     Heard::Instead(message) => Some(message.bytes().clone()),
                     Heard::Unknown => None,

@@ -223,6 +223,7 @@ impl Sender {
             edits: admitted.edits,
             told: admitted.call.map(|call| call.client().clone()),
             approved: admitted.approved,
+            names_tasks: self.gate.enforces(),
         };
         Box::new(Relay::new(answer, call, errand))
     }

@@ -131,6 +131,22 @@ async fn a_task_goes_with_its_tool() {
     }
 }
 
+/// Where policies only observe, ids pass as they did without.
+#[tokio::test(start_paused = true)]
+async fn what_is_only_observed_has_the_ids_of_its_server() {
+    for (server_is_modern, kind) in [(true, Kind::ModernHttp), (false, Kind::LegacyHttp)] {
+        let (running, _server, mut plan) = planned(server_is_modern, SMALL).await;
+        plan.routes[0].decides =
+            Some(decider("permit (principal, action == Mcp::Action::\"get\", resource);", (false, false)));
+        running.gateway.reload(plan);
+        let mut door = door(kind, &running).await;
+        let id = begin(&mut door).await;
+        assert_eq!(id, "own", "{kind:?}");
+        let open = about(&mut door, "tasks/get", "own").await;
+        assert!(passed(&open), "{kind:?}: {open}");
+    }
+}
+
 /// Nobody is asked again about the task of a call that was to be approved, and an approval that is asked for forbids no task.
 #[tokio::test(start_paused = true)]
 async fn what_is_to_be_approved_is_the_call() {
