@@ -25,7 +25,7 @@ use crate::reads::Reads;
 use crate::rule::{Deed, Rule};
 use crate::said::{self, Said};
 use crate::schema::vocabulary;
-use crate::standing::{self, Question, Standing, Varying};
+use crate::standing::{self, Question, Sets, Standing, Varying};
 use crate::thing::{Flags, Thing};
 use crate::verdict::{Verdict, Why};
 use crate::who::{Issuers, Who};
@@ -33,6 +33,8 @@ use crate::who::{Issuers, Who};
 /// How many decisions, and how many callers, are remembered at least.
 const MOST_STANDINGS: usize = 32 * 1024;
 const MOST_CALLERS: usize = 8 * 1024;
+/// And sets of policies that are asked together.
+const MOST_SETS: usize = 256;
 /// What has a longer name is decided anew each time.
 const LONGEST_NAME: usize = 1024;
 
@@ -59,6 +61,7 @@ pub struct Policies {
     /// How often those permit that say so, by their ids.
     pub(crate) limits: BTreeMap<String, Allowance>,
     standings: Memory<Key, Arc<Standing>>,
+    sets: Sets,
     callers: Memory<usize, (Weak<Claims>, Arc<Who>)>,
 }
 
@@ -152,6 +155,7 @@ impl Policies {
             nobody: OnceLock::new(),
             forbidden,
             standings: Memory::new(MOST_STANDINGS),
+            sets: Memory::new(MOST_SETS),
             callers: Memory::new(MOST_CALLERS),
         })
     }
@@ -211,7 +215,8 @@ impl Policies {
     ) -> Arc<Standing> {
         let class = self.class(server, &thing);
         let key = Key { who: Arc::clone(&who.key), deed, class };
-        let question = Question { rules: &self.rules, who, deed, thing, route: &self.route };
+        let question =
+            Question { rules: &self.rules, sets: &self.sets, who, deed, thing, route: &self.route };
         // Callers can make up names; what a server lists, they cannot.
         if thing.name.len() > LONGEST_NAME || (thing.definition.is_none() && key.class.itself.is_some()) {
             return Arc::new(Standing::of(&question));
@@ -272,7 +277,8 @@ impl Policies {
         }
         let who = self.who(principal, action.known.claims);
         let standing = self.standing(&who, deed.rests_on(of.1.sort), of);
-        let reads = |varying: &Varying| varying.reads.complete || !varying.reads.arguments.is_empty();
+        let reads =
+            |varying: &Varying| varying.asked.reads.complete || !varying.asked.reads.arguments.is_empty();
         standing.may_be && standing.varying.as_deref().is_some_and(reads)
     }
 
@@ -348,9 +354,9 @@ impl Policies {
             arguments: None,
             complete: arguments.as_ref().is_none_or(|arguments| arguments.complete),
         };
-        if let Some(near) = &varying.near {
-            let members = arguments.iter().flat_map(|all| near::members(all, &varying.reads.members));
-            let said = context(who, &self.route, Some((&moment, &varying.reads)), members)
+        if let Some(near) = &varying.asked.near {
+            let members = arguments.iter().flat_map(|all| near::members(all, &varying.asked.reads.members));
+            let said = context(who, &self.route, Some((&moment, &varying.asked.reads)), members)
                 .and_then(|context| varying.request(deed, context))
                 .map(|request| near.ask(&request, &varying.entities));
             // What has erred tells why in the words of what was written.
@@ -362,25 +368,25 @@ impl Policies {
         }
         let uid = vocabulary().uid("Arguments", "");
         moment.arguments = Some(&uid);
-        let entity = arguments.iter().map(|all| leaf::entity(uid.clone(), all, &varying.reads.members));
+        let entity = arguments.iter().map(|all| leaf::entity(uid.clone(), all, &varying.asked.reads.members));
         let said = entity
             .collect::<Result<Vec<_>, _>>()
             .and_then(|entity| standing::with(&varying.entities, entity))
             .and_then(|entities| {
-                let context = context(who, &self.route, Some((&moment, &varying.reads)), [])?;
-                Ok(varying.asked.ask(&varying.request(deed, context)?, &entities))
+                let context = context(who, &self.route, Some((&moment, &varying.asked.reads)), [])?;
+                Ok(varying.asked.written.ask(&varying.request(deed, context)?, &entities))
             });
         said.unwrap_or_else(erred)
     }
 
     /// The arguments as policies see them, if any of those asked looks at them.
     fn arguments(varying: &Varying, text: &str) -> Result<Option<Arguments>, Why> {
-        if varying.reads.arguments.is_empty() {
+        if varying.asked.reads.arguments.is_empty() {
             return Ok(None);
         }
-        let arguments =
-            Arguments::of_call(text, &varying.wanted).map_err(|fault| Why::Arguments(fault.to_string()))?;
-        if varying.reads.decimals && arguments.lacks_a_decimal() {
+        let arguments = Arguments::of_call(text, &varying.asked.wanted)
+            .map_err(|fault| Why::Arguments(fault.to_string()))?;
+        if varying.asked.reads.decimals && arguments.lacks_a_decimal() {
             return Err(Why::Arguments("a number has more than four digits after the point".to_owned()));
         }
         match &varying.shape {
@@ -388,7 +394,7 @@ impl Policies {
             Some(Err(fault)) => return Err(Why::Schema(fault.clone())),
             None => {}
         }
-        if !arguments.complete && !varying.all_ask {
+        if !arguments.complete && !varying.asked.all_ask {
             return Err(Why::Incomplete);
         }
         Ok(Some(arguments))

@@ -1,10 +1,13 @@
 //! What policies say of one caller and one thing, as far as it can be known before a call.
 
+use std::sync::Arc;
+
 use auth::definition::Sort;
 use cedar_policy::{Authorizer, Context, Decision, Entities, Entity, EntityUid, Request};
 
 use crate::arguments::Wanted;
 use crate::context::context;
+use crate::memory::Memory;
 use crate::reads::Reads;
 use crate::rule::{Deed, Rule};
 use crate::said::{self, Concerned, Said, set};
@@ -13,6 +16,9 @@ use crate::shape::Shape;
 use crate::thing::Thing;
 use crate::verdict::{Verdict, Why};
 use crate::who::Who;
+
+/// Larger sets are not remembered.
+const LARGEST_SET: usize = 128;
 
 /// What is known before a call.
 #[derive(Debug)]
@@ -27,17 +33,27 @@ pub(crate) struct Standing {
     pub(crate) may_be: bool,
 }
 
-/// The policies that are asked at each call.
+/// Policies that are asked together about a deed.
 #[derive(Debug)]
-pub(crate) struct Varying {
-    pub(crate) asked: Concerned,
-    /// The same as they are asked; nothing where one of them must be asked as it stands.
+pub(crate) struct Together {
+    /// As they are written.
+    pub(crate) written: Concerned,
+    /// As they are asked; nothing where one of them must be asked as it stands.
     pub(crate) near: Option<Concerned>,
     pub(crate) reads: Reads,
     /// Which arguments, ready to be looked for.
     pub(crate) wanted: Wanted,
     /// Whether all that read arguments permit, and ask if they are all there.
     pub(crate) all_ask: bool,
+}
+
+/// Those that were asked lately, by their numbers: a few sets of policies are asked about many callers and things.
+pub(crate) type Sets = Memory<(Deed, Vec<usize>), Result<Arc<Together>, String>>;
+
+/// The policies that are asked at each call.
+#[derive(Debug)]
+pub(crate) struct Varying {
+    pub(crate) asked: Arc<Together>,
     pub(crate) entities: Entities,
     /// Who calls. Others of whom policies see the same share it: what they do not look at is that of whoever came first.
     pub(crate) who: EntityUid,
@@ -49,6 +65,7 @@ pub(crate) struct Varying {
 /// Which policies are asked.
 pub(crate) struct Question<'a> {
     pub(crate) rules: &'a [Rule],
+    pub(crate) sets: &'a Sets,
     pub(crate) who: &'a Who,
     pub(crate) deed: Deed,
     pub(crate) thing: Thing<'a>,
@@ -71,20 +88,38 @@ impl Standing {
         let (who, thing) = (question.who, question.thing);
         let names = thing.names();
         let concerns =
-            |rule: &&Rule| said::concerns(rule, question.deed) && rule.may_concern(&who.names, &names);
-        let (varying, fixed): (Vec<&Rule>, Vec<&Rule>) =
-            question.rules.iter().filter(concerns).partition(|rule| rule.reads.varies());
+            |rule: &Rule| said::concerns(rule, question.deed) && rule.may_concern(&who.names, &names);
+        let concerned: Vec<usize> = question
+            .rules
+            .iter()
+            .enumerate()
+            .filter(|(_, rule)| concerns(rule))
+            .map(|(number, _)| number)
+            .collect();
+        let of = |numbers: &[usize]| -> Vec<&Rule> {
+            numbers.iter().filter_map(|number| question.rules.get(*number)).collect()
+        };
+        let varies = |number: &usize| question.rules.get(*number).is_some_and(|rule| rule.reads.varies());
+        let (varying, fixed): (Vec<usize>, Vec<usize>) = concerned.into_iter().partition(varies);
+        let together = |numbers: Vec<usize>| {
+            let make = || Together::of(&of(&numbers), question.deed).map(Arc::new);
+            if numbers.len() > LARGEST_SET {
+                return make();
+            }
+            question.sets.get_or(&(question.deed, numbers.clone()), make)
+        };
         let of_thing = entities(question.deed, &thing)?;
         let entities = with(&of_thing, [who.entity.clone()])?;
         let action = vocabulary().action(question.deed);
         let context = context(who, question.route, None, [])?;
         let request = Request::new(who.uid.clone(), action, thing.uid(), context, None)
             .map_err(|error| error.to_string())?;
-        let said = Concerned::new(&fixed, question.deed, |rule| &rule.policy)?.ask(&request, &entities);
+        let said = together(fixed)?.written.ask(&request, &entities);
         if varying.is_empty() || said.denied.is_some() {
             return Ok(Self::fixed(said));
         }
-        let permits = varying.iter().filter(|rule| rule.permits);
+        let rules = of(&varying);
+        let permits = rules.iter().filter(|rule| rule.permits);
         // One of which nobody knows what it says at best may permit.
         let is_open = permits.clone().any(|rule| rule.at_best.is_none());
         let may_be = said.permits() || is_open || {
@@ -92,42 +127,46 @@ impl Standing {
             let said = Authorizer::new().is_authorized(&request, &at_best, &entities);
             said.decision() == Decision::Allow || said.diagnostics().errors().next().is_some()
         };
-        let varying = Box::new(Varying::of(&varying, (who, &thing, question.deed), &of_thing)?);
+        let varying = Box::new(Varying::of(together(varying)?, (who, &thing), &of_thing)?);
         Ok(Self { fixed: said.clone().verdict(), said, varying: Some(varying), may_be })
+    }
+}
+
+impl Together {
+    fn of(rules: &[&Rule], deed: Deed) -> Result<Self, String> {
+        let mut reads = Reads::default();
+        rules.iter().for_each(|rule| reads.add(&rule.reads));
+        let asks = |rule: &&Rule| rule.reads.arguments.is_empty() || (rule.permits && rule.reads.complete);
+        let is_near = reads.varies() && rules.iter().all(|rule| rule.near.is_some());
+        let near = is_near
+            .then(|| Concerned::new(rules, deed, |rule| rule.near.as_ref().unwrap_or(&rule.policy)))
+            .transpose()?;
+        Ok(Self {
+            written: Concerned::new(rules, deed, |rule| &rule.policy)?,
+            near,
+            wanted: Wanted::of(&reads.arguments),
+            reads,
+            all_ask: rules.iter().all(asks),
+        })
     }
 }
 
 impl Varying {
     fn of(
-        rules: &[&Rule],
-        (who, thing, deed): (&Who, &Thing<'_>, Deed),
+        asked: Arc<Together>,
+        (who, thing): (&Who, &Thing<'_>),
         of_thing: &Entities,
     ) -> Result<Self, String> {
-        let mut reads = Reads::default();
-        rules.iter().for_each(|rule| reads.add(&rule.reads));
-        let asks = |rule: &&Rule| rule.reads.arguments.is_empty() || (rule.permits && rule.reads.complete);
+        let reads = &asked.reads;
         let is_read = thing.sort == Sort::Tool && !reads.arguments.is_empty();
         let shape = is_read.then(|| match thing.definition.map(|of| of.input.as_deref()) {
             Some(Some(input)) => Shape::read(input, &reads.arguments),
             Some(None) => Err("there is none that can be read".to_owned()),
             None => Err("it is not known, since the server does not list the tool".to_owned()),
         });
-        let is_near = rules.iter().all(|rule| rule.near.is_some());
-        let near = is_near
-            .then(|| Concerned::new(rules, deed, |rule| rule.near.as_ref().unwrap_or(&rule.policy)))
-            .transpose()?;
         let caller = if reads.caller { &who.entity } else { &who.nameless };
-        Ok(Self {
-            asked: Concerned::new(rules, deed, |rule| &rule.policy)?,
-            near,
-            wanted: Wanted::of(&reads.arguments),
-            reads,
-            all_ask: rules.iter().all(asks),
-            entities: with(of_thing, [caller.clone()])?,
-            who: who.uid.clone(),
-            what: thing.uid(),
-            shape,
-        })
+        let entities = with(of_thing, [caller.clone()])?;
+        Ok(Self { asked, entities, who: who.uid.clone(), what: thing.uid(), shape })
     }
 }
 
