@@ -302,7 +302,7 @@ impl Policies {
         let rests_on = deed.rests_on(of.1.sort);
         // With which arguments it was begun is not known any more: it rests on whether the tool may be called at all.
         let first = match deed {
-            Deed::Task => self.at_all(who, rests_on, of),
+            Deed::Task => self.at_all(who, rests_on, of, action),
             _ => self.say(who, rests_on, of, action),
         };
         if !first.verdict.allowed || deed == rests_on || !self.forbidden.contains(&deed) {
@@ -313,13 +313,25 @@ impl Policies {
         if also.verdict.allowed || also.verdict.why == Why::NotPermitted { first } else { also }
     }
 
-    /// What they say of it, whatever else is known at a call.
-    fn at_all(&self, who: &Who, deed: Deed, of: (usize, Thing<'_>)) -> Found {
+    /// What they say of it, with whatever arguments: those that look at none are asked as things stand.
+    fn at_all(&self, who: &Who, deed: Deed, of: (usize, Thing<'_>), action: &Action<'_>) -> Found {
         let standing = self.standing(who, deed, of);
-        let verdict = match &standing.fixed.why {
-            _ if standing.may_be => Verdict::allowed(standing.said.permitting(&standing.said)),
-            Why::Permitted(_) | Why::Asks(_) => Verdict::denied(Why::NotPermitted),
-            why => Verdict::denied(why.clone()),
+        let question =
+            Question { rules: &self.rules, sets: &self.sets, who, deed, thing: of.1, route: &self.route };
+        let apart = match &standing.varying {
+            Some(_) => standing::without_arguments(&question),
+            None => Ok((None, false)),
+        };
+        let (said, may) = match apart {
+            Ok((Some(varying), may)) => (self.vary(&varying, (who, deed), action).over(&standing.said), may),
+            Ok((None, may)) => (standing.said.clone(), may),
+            Err(text) => (Said::denied(Why::Erred { id: None, text }), false),
+        };
+        // Whoever had to approve the call has.
+        let is_allowed = said.permits() || (said.denied.is_none() && may);
+        let verdict = match is_allowed {
+            true => Verdict::allowed(said.permitting(&standing.said)),
+            false => said.verdict(),
         };
         Found { verdict, permitting: Vec::new() }
     }

@@ -118,18 +118,45 @@ impl Standing {
         if varying.is_empty() || said.denied.is_some() {
             return Ok(Self::fixed(said));
         }
-        let rules = of(&varying);
-        let permits = rules.iter().filter(|rule| rule.permits);
-        // One of which nobody knows what it says at best may permit.
-        let is_open = permits.clone().any(|rule| rule.at_best.is_none());
-        let may_be = said.permits() || is_open || {
-            let at_best = set(permits.filter_map(|rule| rule.at_best.as_ref()))?;
-            let said = Authorizer::new().is_authorized(&request, &at_best, &entities);
-            said.decision() == Decision::Allow || said.diagnostics().errors().next().is_some()
-        };
+        let may_be = said.permits() || may_permit(&of(&varying), &request, &entities)?;
         let varying = Box::new(Varying::of(together(varying)?, (who, &thing), &of_thing)?);
         Ok(Self { fixed: said.clone().verdict(), said, varying: Some(varying), may_be })
     }
+}
+
+/// Whether one of them may permit it, whatever else is known at a call.
+fn may_permit(rules: &[&Rule], request: &Request, entities: &Entities) -> Result<bool, String> {
+    let permits = rules.iter().filter(|rule| rule.permits);
+    // One of which nobody knows what it says at best may.
+    if permits.clone().any(|rule| rule.at_best.is_none()) {
+        return Ok(true);
+    }
+    let at_best = set(permits.filter_map(|rule| rule.at_best.as_ref()))?;
+    let said = Authorizer::new().is_authorized(request, &at_best, entities);
+    Ok(said.decision() == Decision::Allow || said.diagnostics().errors().next().is_some())
+}
+
+/// What is asked about a deed when nobody knows its arguments any more: those that look at the call and at no arguments, if there
+/// are any; and whether one of those that do look at arguments may permit it.
+pub(crate) fn without_arguments(question: &Question<'_>) -> Result<(Option<Varying>, bool), String> {
+    let (who, thing) = (question.who, question.thing);
+    let names = thing.names();
+    let concerned = question.rules.iter().filter(|rule| {
+        rule.reads.varies() && said::concerns(rule, question.deed) && rule.may_concern(&who.names, &names)
+    });
+    let (reading, others): (Vec<&Rule>, Vec<&Rule>) =
+        concerned.partition(|rule| rule.reads.complete || !rule.reads.arguments.is_empty());
+    let of_thing = entities(question.deed, &thing)?;
+    let entities = with(&of_thing, [who.entity.clone()])?;
+    let (action, context) = (vocabulary().action(question.deed), context(who, question.route, None, [])?);
+    let request = Request::new(who.uid.clone(), action, thing.uid(), context, None)
+        .map_err(|error| error.to_string())?;
+    let may = may_permit(&reading, &request, &entities)?;
+    if others.is_empty() {
+        return Ok((None, may));
+    }
+    let asked = Together::of(&others, question.deed).map(Arc::new)?;
+    Ok((Some(Varying::of(asked, (who, &thing), &of_thing)?), may))
 }
 
 impl Together {

@@ -207,3 +207,44 @@ fn what_is_no_servers_of_the_route_is_not_decided() {
         );
     }
 }
+
+/// Of the call only its arguments are forgotten when its task is asked about.
+#[test]
+fn a_task_is_decided_by_what_there_is() {
+    let of = |text: &str| {
+        let stand = Stand::new(text);
+        let ask = |method: &str| stand.ask(&anonymous(), method, (Sort::Tool, "bank/pay")).is_ok();
+        ask("tasks/get")
+    };
+    let call = r#"(principal, action == Mcp::Action::"call", resource)"#;
+    let amount = r#"context.arguments.hasTag("/n")"#;
+    for (text, may) in [
+        (format!("permit {call} when {{ {amount} }};"), true),
+        (format!("permit {call} when {{ {amount} && principal.subject == \"ann\" }};"), false),
+        // It is noon.
+        (format!("permit {call} when {{ context.now.toTime() > duration(\"20h\") }};"), false),
+        (format!("permit {call} when {{ context.now.toTime() < duration(\"20h\") }};"), true),
+        (format!("permit {call}; forbid {call} when {{ context.now.toTime() < duration(\"20h\") }};"), false),
+        (format!("permit {call}; forbid {call} when {{ context.era == \"legacy\" }};"), true),
+        (format!("permit {call}; forbid {call} unless {{ {amount} }};"), true),
+        (
+            format!(
+                "permit {call}; forbid {call} when {{ context has address && context.address.isLoopback() }};"
+            ),
+            true,
+        ),
+        (
+            format!("permit {call}; @approval(\"x\") forbid {call} when {{ context.era == \"modern\" }};"),
+            true,
+        ),
+        (format!("@approval(\"x\") permit {call} when {{ context.era == \"modern\" }};"), true),
+        (format!("@approval(\"x\") permit {call} when {{ context.era == \"legacy\" }};"), false),
+        (format!("permit {call} when {{ {amount} }}; @approval(\"x\") forbid {call};"), true),
+        (
+            format!("permit {call} when {{ {amount} }}; forbid {call} when {{ context.era == \"modern\" }};"),
+            false,
+        ),
+    ] {
+        assert_eq!(of(&text), may, "{text}");
+    }
+}
