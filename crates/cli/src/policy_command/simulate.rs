@@ -75,7 +75,7 @@ impl Simulate {
             };
             match read {
                 Ok(RecordedLine::Call(record)) if self.wants(&record) => {
-                    take(&record, &mut replay, &mut tally)
+                    take(&record, &mut replay, &mut tally);
                 }
                 Ok(RecordedLine::Call(_) | RecordedLine::Other) => tally.passed_over += 1,
                 Err(why) => {

@@ -302,7 +302,7 @@ async fn a_task_is_decided_as_its_tool_is_at_each_replica() {
                 let unknown = Tasked(&asking).about("tasks/get", "made-up").await.unwrap_err();
                 for method in ["tasks/get", "tasks/cancel"] {
                     let said = Tasked(&asking).about(method, &id).await;
-                    let expected = if *who == "ann" { Ok(()) } else { Err(unknown.clone()) };
+                    let expected = (*who == "ann").then_some(()).ok_or_else(|| unknown.clone());
                     assert_eq!(said, expected, "{who} {era:?} {number} {method}");
                 }
             }
