@@ -4,7 +4,9 @@
 use std::path::Path;
 
 use base::plan::Plan;
-use config::{Diagnostic, Severity};
+use config::Diagnostic;
+#[cfg(feature = "policy")]
+use config::Severity;
 
 /// What to do with a build that has none.
 #[cfg(not(feature = "policy"))]

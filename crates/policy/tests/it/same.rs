@@ -122,6 +122,10 @@ fn text((number, k, permits, unless): Drawn) -> String {
     format!("{effect} (principal, action == Mcp::Action::\"call\", resource) {word} {{ {condition} }};\n")
 }
 
+/// It permits nothing that anybody asks for.
+const ANY: &str = r#"permit (principal, action == Mcp::Action::"call", resource)
+when { context.arguments.hasTag(principal.subject) && principal.subject == "nobody" };"#;
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
 
@@ -130,7 +134,10 @@ proptest! {
         policies in prop::collection::vec((0_usize..9, -2_i64..4, prop::bool::weighted(0.7), any::<bool>()), 1..7),
         sent in prop::collection::vec(arguments(), 1..8),
     ) {
-        let stand = Stand::new(&policies.iter().copied().map(text).collect::<String>());
+        let text = policies.iter().copied().map(text).collect::<String>();
+        let stand = Stand::new(&text);
+        // Beside one that looks at any argument, all are asked as they are written.
+        let as_written = Stand::new(&format!("{text}{ANY}"));
         for caller in
             [anonymous(), user("ann", &["staff"]), user("bob", &["guests"]), user("cid", &["staff"])]
         {
@@ -142,6 +149,8 @@ proptest! {
                 let said = stand.call(&caller, "bank/pay", &arguments.to_string());
                 prop_assert!(!matches!(said.why, Why::Erred { .. } | Why::Incomplete), "{said:?}");
                 prop_assert_eq!(said.allowed, expected, "{:?} {}", said, arguments);
+                let said = as_written.call(&caller, "bank/pay", &arguments.to_string());
+                prop_assert_eq!(said.allowed, expected, "as written: {:?} {}", said, arguments);
                 prop_assert!(listed || !said.allowed, "what is allowed is listed");
             }
         }
