@@ -10,7 +10,7 @@ use std::sync::Arc;
 use approvals::form::{self, Answered as Said};
 use approvals::people;
 use approvals::question::{Wanted, question};
-use auth::{Approved, Asked, Principal, Refusal};
+use auth::{Approved, Asked, Refusal};
 use base::digest::Digest;
 use base::error::{ApprovalNeeded, CallError};
 use base::reply;
@@ -186,8 +186,7 @@ impl Approvals {
             (desk, Arc::clone(&self.waits)),
             (approval, self.pages.clone()),
             (Box::new(at.call.clone()), place),
-            (request, by_form, !by_form && at.caller.principal != Principal::anonymous()),
-            patience,
+            (request, by_form, patience),
         );
         Ok(Verdict::Answer(Box::new(Answered::Rounds(Box::new(waiting))), None))
     }

@@ -1,7 +1,7 @@
 //! A legacy client's call that waits for an approval: its client is asked on the stream of the call, and the call goes on.
 //!
-//! To a page it is sent by one call alone of all that want the same of one caller: one that is made again meanwhile waits for what comes of
-//! that. Where nobody is asked who it is, all are one caller, and none waits for another's client.
+//! To a page it is sent by one call alone of all that want the same: one that is made again meanwhile waits for what comes of that.
+//! There are pages only where it is known who calls, so that nobody waits for another caller's client.
 
 use std::fmt;
 use std::sync::Arc;
@@ -59,13 +59,12 @@ impl ApprovalRounds {
         (desk, waits): (Desk, Arc<Waits>),
         (approval, pages): (Approval, Option<Arc<str>>),
         (call, place): (Box<Call>, StreamPlace),
-        (request, by_form, follows): (InputRequest, bool, bool),
-        patience: Duration,
+        (request, by_form, patience): (InputRequest, bool, Duration),
     ) -> Self {
         let approval = Arc::new(approval);
         let until = Instant::now() + patience;
-        let watching = if follows { waits.watch_from_stream(&approval.question.id) } else { None };
-        let doing = if !follows || watching.is_some() {
+        let watching = if by_form { None } else { waits.watch_from_stream(&approval.question.id) };
+        let doing = if by_form || watching.is_some() {
             ApprovalStep::Asking(request)
         } else {
             let next = next((desk.clone(), waits), Arc::clone(&approval), (pages.clone(), until));
