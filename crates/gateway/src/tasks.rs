@@ -256,10 +256,8 @@ impl RouteTasks {
         })
     }
 
-    fn ending(&self, (caller, target): (&Caller, &Target<'_>), own: &str) -> Ending {
-        let server = target.member.upstream.name().to_owned();
-        let task = TaskOf { server, principal: caller.principal.clone(), task: own.to_owned() };
-        Ending { outlasting: Arc::clone(&self.tasks.outlasting), task }
+    fn ending(&self, whose: (&Caller, &Target<'_>), own: &str) -> Ending {
+        Ending { outlasting: Arc::clone(&self.tasks.outlasting), task: TaskOf::new(whose, own) }
     }
 }
 

@@ -207,7 +207,9 @@ impl Store {
         binding: Option<&str>,
         most: usize,
     ) -> Result<Vec<Approval>, StoreFault> {
-        let text = "UPDATE portolan_approval SET state = 'expired' WHERE state IN ('pending', 'approved') AND id IN \
+        // One that is answered in the same moment has more time, and is not over any more.
+        let text = "UPDATE portolan_approval SET state = 'expired' WHERE state IN ('pending', 'approved') \
+                    AND expires_at <= {now} AND id IN \
                     (SELECT id FROM portolan_approval WHERE state IN ('pending', 'approved') AND expires_at <= {now} \
                     AND (CAST($1 AS {integer}) = 0 OR binding = CAST($2 AS TEXT)) ORDER BY expires_at, id \
                     LIMIT CAST($3 AS {integer})) \

@@ -10,6 +10,7 @@
 use std::sync::Arc;
 
 use base::error::CallError;
+use catalog::Target;
 use catalog::caller::Caller;
 use limits::{Entered, Entry, Held, Limiter, Repeated, RouteLimits, Subject, Turn};
 use mcp::call::Call;
@@ -85,9 +86,9 @@ impl Filter for Limiting {
         };
         let repeated = is_tool.then_some(repeated);
         match self.limits.enter_target(subject, repeated, turn(came, approved)) {
-            Entry::Now(entered) => Admit::Now(entered.map(|entered| self.verdict(entered, (caller, server)))),
+            Entry::Now(entered) => Admit::Now(entered.map(|entered| self.verdict(entered, (caller, target)))),
             Entry::Later(entered) => Admit::Later(Box::pin(async move {
-                entered.await.map(|entered| self.verdict(entered, (caller, server)))
+                entered.await.map(|entered| self.verdict(entered, (caller, target)))
             })),
         }
     }
@@ -99,12 +100,11 @@ fn turn(call: &Call, approved: Option<&Proof>) -> Turn {
 }
 
 impl Limiting {
-    fn verdict(&self, entered: Entered, (caller, server): (&Caller, Option<&str>)) -> Verdict {
+    fn verdict(&self, entered: Entered, whose: (&Caller, &Target<'_>)) -> Verdict {
         let Some(held) = entered else { return Verdict::Pass };
         let edit: Box<dyn Edit> = if held.counts_tools_at_once() {
-            let (server, principal) = (server.unwrap_or_default().to_owned(), caller.principal.clone());
-            let task = TaskOf { server, principal, task: String::new() };
-            Box::new(ToolHeld { held, task, outlasting: Arc::clone(&self.outlasting) })
+            let (task, outlasting) = (TaskOf::new(whose, ""), Arc::clone(&self.outlasting));
+            Box::new(ToolHeld { held, task, outlasting })
         } else {
             held
         };
@@ -134,8 +134,7 @@ impl Edit for ToolHeld {
         if !task.status.is_over()
             && let Some(held) = self.held.outlast()
         {
-            let name = TaskOf { task: task.id.clone().into_owned(), ..self.task.clone() };
-            self.outlasting.hold(name, held, task.ttl());
+            self.outlasting.hold(self.task.called(&task.id), held, task.ttl());
         }
     }
 

@@ -6,7 +6,10 @@ use std::sync::{Arc, Mutex, Weak};
 
 use auth::Principal;
 use base::owned_task::OwnedTask;
+use base::plan::SessionRule;
 use base::sync::lock;
+use catalog::Target;
+use catalog::caller::Caller;
 use limits::Held;
 use tokio::time::{Duration, sleep};
 
@@ -31,11 +34,30 @@ struct Places {
 /// A task, as its server knows it, and whose it is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct TaskOf {
-    /// Its server's name.
-    pub(crate) server: String,
-    pub(crate) principal: Principal,
+    server: String,
+    principal: Principal,
+    /// The caller's session, where each has one with the server.
+    session: Option<Arc<str>>,
     /// The server's own name of it.
-    pub(crate) task: String,
+    task: String,
+}
+
+impl TaskOf {
+    pub(crate) fn new((caller, target): (&Caller, &Target<'_>), task: &str) -> Self {
+        let upstream = &target.member.upstream;
+        let own = upstream.plan().sessions == SessionRule::PerClient;
+        Self {
+            server: upstream.name().to_owned(),
+            principal: caller.principal.clone(),
+            session: caller.session.clone().filter(|_| own),
+            task: task.to_owned(),
+        }
+    }
+
+    /// Another one of the same caller at the same server.
+    pub(crate) fn called(&self, task: &str) -> Self {
+        Self { task: task.to_owned(), ..self.clone() }
+    }
 }
 
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! A legacy client's call that waits for an approval: its client is asked on the stream of the call, and the call goes on.
 //!
 //! To a page it is sent by one call alone of all that want the same: one that is made again meanwhile waits for what comes of that.
+//! There are pages only where it is known who calls, so that nobody waits for another caller's client.
 
 use std::fmt;
 use std::sync::Arc;

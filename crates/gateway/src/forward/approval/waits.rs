@@ -15,10 +15,10 @@ use tokio::sync::Notify;
 const MOST_WATCHING: usize = 4;
 
 /// How many have each of these; who has none is not in it.
-type ByWhom = Arc<Taken>;
+type ByWhom = Arc<Takers>;
 
 #[derive(Debug, Default)]
-struct Taken {
+struct Takers {
     of: Mutex<HashMap<String, usize>>,
     /// One was given back.
     freed: Notify,
