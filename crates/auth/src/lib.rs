@@ -24,7 +24,7 @@ pub use self::action::{Action, Known};
 pub use self::allowance::Allowance;
 pub use self::approval::{Approved, Approver, Asked};
 pub use self::claims::Claims;
-pub use self::decide::{Decide, Nothing};
+pub use self::decide::{Decide, Decision, Nothing};
 pub use self::identify::{Identified, Identify};
 pub use self::principal::{Connection, Credentials, Identity, Peer, Principal};
 pub use self::refusal::{Refusal, Why};
@@ -113,6 +113,22 @@ impl Gate {
         if let Some(decides) = &self.decides {
             decides.decide(principal, action)?;
         }
+        self.permitted(principal, action)
+    }
+
+    /// The same, and what was decided, for who keeps records of that. Nothing where nobody decides.
+    pub fn permit_and_tell(
+        &self,
+        principal: &Principal,
+        action: &Action<'_>,
+    ) -> (Result<Permit, Refusal>, Option<Decision>) {
+        let Some(decides) = &self.decides else { return (self.permitted(principal, action), None) };
+        let (decided, told) = decides.decide_and_tell(principal, action);
+        (decided.and_then(|()| self.permitted(principal, action)), told)
+    }
+
+    /// The permit for what nobody who decides has denied.
+    fn permitted(&self, principal: &Principal, action: &Action<'_>) -> Result<Permit, Refusal> {
         if let Rules::Testing(denials) = &self.rules
             && denials.of(principal).is_some_and(|denied| denied.covers(action))
         {

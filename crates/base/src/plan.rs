@@ -25,6 +25,7 @@ use crate::plan::limit::LimitingPlan;
 use crate::plan::policy::{Decider, PolicyPlan, ServerFacts};
 use crate::withheld::Withheld;
 
+pub mod audit;
 pub mod identity;
 pub mod limit;
 pub mod pins;
@@ -61,6 +62,8 @@ pub struct Plan {
     pub server_facts: Vec<ServerFacts>,
     /// Which servers are held to what was pinned of their tools. A change of it restarts none, either.
     pub pins: pins::PinsPlan,
+    /// Where what was done is written down, if anywhere.
+    pub audit: Option<audit::AuditPlan>,
 }
 
 /// A server that was configured and cannot be served.

@@ -184,9 +184,15 @@ impl Flow {
             }
             State::Closing(record, answer) => {
                 if let Some(record) = record {
-                    match answer {
-                        Ok((_, outcome)) => record.close(outcome).await,
+                    let written = match answer {
+                        Ok((message, outcome)) => {
+                            record.answered(message);
+                            record.close(outcome).await
+                        }
                         Err(error) => record.failed(error).await,
+                    };
+                    if let Err(error) = written {
+                        *answer = Err(error);
                     }
                 }
                 self.closed()
@@ -207,10 +213,12 @@ impl Flow {
                     let error = CallError::Internal("a client cannot be asked".to_owned());
                     return Some(self.fail(&error));
                 };
-                let waited = waits(rounds.as_mut(), asking, &self.drain).await;
+                let mut waited = waits(rounds.as_mut(), asking, &self.drain).await;
                 self.urls.append(rounds.urls());
                 // What is rare lies in a box of its own.
-                Box::pin(written(&waited, record.as_deref_mut())).await;
+                if let Err(error) = Box::pin(written(&waited, record.as_deref_mut())).await {
+                    waited = Err(error);
+                }
                 self.waited(waited)
             }
             State::Ending(unsaid, _) => {
@@ -505,9 +513,13 @@ async fn waits(
 }
 
 /// That a client was asked is written down before its call goes on, which has a record of its own.
-async fn written(waited: &Result<Waited, CallError>, record: Option<&mut CallRecord>) {
-    if let (Ok(Waited::Goes(..)), Some(record)) = (waited, record) {
-        record.close("input_required").await;
+async fn written(
+    waited: &Result<Waited, CallError>,
+    record: Option<&mut CallRecord>,
+) -> Result<(), CallError> {
+    match (waited, record) {
+        (Ok(Waited::Goes(..)), Some(record)) => record.close("input_required").await,
+        _ => Ok(()),
     }
 }
 

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use auth::{Action, Allowance, Claims, Decide, Narrow, Principal, Refusal};
+use auth::{Action, Allowance, Claims, Decide, Decision, Narrow, Principal, Refusal};
 
 use crate::policies::{Class, Policies};
 use crate::rule::Deed;
 use crate::thing::Thing;
-use crate::verdict::Why;
+use crate::verdict::{Verdict, Why};
 use crate::who::Who;
 
 /// Decides on a route.
@@ -91,15 +91,15 @@ impl RoutePolicies {
     }
 }
 
-impl Decide for RoutePolicies {
-    fn id(&self) -> &str {
-        self.0.id()
-    }
-
-    fn decide(&self, principal: &Principal, action: &Action<'_>) -> Result<(), Refusal> {
-        let Some(verdict) = self.0.verdict(principal, action).filter(|verdict| !verdict.allowed) else {
-            return Ok(());
-        };
+impl RoutePolicies {
+    /// What becomes of an action of which this is said.
+    fn carry_out(
+        &self,
+        verdict: Option<Verdict>,
+        principal: &Principal,
+        action: &Action<'_>,
+    ) -> Result<(), Refusal> {
+        let Some(verdict) = verdict.filter(|verdict| !verdict.allowed) else { return Ok(()) };
         let server = &**action.upstream;
         if !self.0.plan.enforce {
             tracing::info!(
@@ -131,6 +131,32 @@ impl Decide for RoutePolicies {
         }
         let reason = verdict.by().iter().find_map(|id| self.0.annotation(id, "reason"));
         Err(Refusal::Policy(reason.map(Into::into)))
+    }
+}
+
+impl Decide for RoutePolicies {
+    fn id(&self) -> &str {
+        self.0.id()
+    }
+
+    fn decide(&self, principal: &Principal, action: &Action<'_>) -> Result<(), Refusal> {
+        self.carry_out(self.0.verdict(principal, action), principal, action)
+    }
+
+    fn decide_and_tell(
+        &self,
+        principal: &Principal,
+        action: &Action<'_>,
+    ) -> (Result<(), Refusal>, Option<Decision>) {
+        let verdict = self.0.verdict(principal, action);
+        let told = verdict.as_ref().map(|verdict| Decision {
+            allowed: verdict.allowed,
+            by: verdict.by().iter().map(|id| id.as_str().into()).collect(),
+            why: verdict.why.to_string().into(),
+            version: self.0.id().into(),
+            observed: !self.0.plan.enforce,
+        });
+        (self.carry_out(verdict, principal, action), told)
     }
 
     fn allowances(&self, principal: &Principal, action: &Action<'_>) -> Vec<Allowance> {

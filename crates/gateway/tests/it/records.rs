@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::sink::{Accept, CallFacts, Sink};
+use base::sink::{Accept, CallFacts, Sink, Untaken};
 use futures_util::FutureExt as _;
 use testkit::net::MemoryNetwork;
 use testkit::server::{Desk, Persona, ScriptedServer};
@@ -21,16 +21,14 @@ struct Slow {
 }
 
 impl Sink for Slow {
-    fn accept<'a>(&'a self, facts: &'a CallFacts) -> Accept<'a> {
+    fn accept(&self, facts: &CallFacts) -> Accept {
         let line = format!("{} {:?} {} {}", facts.principal, facts.upstream, facts.method, facts.outcome);
         self.told.send(line).unwrap();
-        Accept::Later(Box::pin(async {
-            self.let_go.acquire().await.unwrap().forget();
+        let let_go = Arc::clone(&self.let_go);
+        Accept::Later(Box::pin(async move {
+            let_go.acquire().await.map_err(|_closed| Untaken)?.forget();
+            Ok(())
         }))
-    }
-
-    fn waits(&self) -> bool {
-        true
     }
 }
 

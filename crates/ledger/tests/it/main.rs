@@ -1,0 +1,8 @@
+//! The ledger as its files: what is written, what is found out about what was done to it, and how it goes on after any end.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
+
+mod endings;
+mod stand;
+mod tamper;
+mod told;
