@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 
 mod endings;
+mod independent;
 mod stand;
 mod tamper;
 mod told;

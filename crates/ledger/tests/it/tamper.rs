@@ -16,10 +16,10 @@ use crate::stand::Stand;
 /// So many in the usual run; `MUTATIONS=100000` tries more.
 const MUTATIONS: usize = 1500;
 
-type Files = BTreeMap<PathBuf, Vec<u8>>;
+pub(crate) type Files = BTreeMap<PathBuf, Vec<u8>>;
 
 /// What somebody does to the files of a ledger, by some numbers.
-fn mutate(files: &mut Files, kind: u8, [a, b, c]: [usize; 3]) -> &'static str {
+pub(crate) fn mutate(files: &mut Files, kind: u8, [a, b, c]: [usize; 3]) -> &'static str {
     let paths: Vec<PathBuf> = files.keys().cloned().collect();
     let path = paths[a % paths.len()].clone();
     let other = paths[b % paths.len()].clone();
