@@ -42,13 +42,16 @@ pub struct Event {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Untaken;
 
+/// Done when a sink has taken a record.
+pub type WhenTaken = Pin<Box<dyn Future<Output = Result<(), Untaken>> + Send>>;
+
 /// Whether a sink has taken a record.
 #[expect(missing_debug_implementations, reason = "a future has nothing to show")]
 pub enum Accept {
     /// It has.
     Now,
     /// It has what it needs of it, whether or not anybody waits, and will have taken it when this is done.
-    Later(Pin<Box<dyn Future<Output = Result<(), Untaken>> + Send>>),
+    Later(WhenTaken),
 }
 
 /// Takes the record of each call that is over. The last thing of a call leaves when all sinks have taken it.
@@ -153,7 +156,7 @@ impl Sinks {
 /// The sinks that have not taken a record yet.
 #[derive(Default)]
 #[must_use = "the last thing of a call leaves when its record is taken"]
-pub struct Taking(Vec<Pin<Box<dyn Future<Output = Result<(), Untaken>> + Send>>>);
+pub struct Taking(Vec<WhenTaken>);
 
 impl Taking {
     /// Whether all of them have.

@@ -21,7 +21,7 @@ use crate::serve::configuration::Configuration;
 use crate::{print, shared};
 
 /// How often `tail` looks.
-const LOOK: Duration = Duration::from_millis(250);
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Read the ledger of what was done, and verify that nothing of it was changed
 #[derive(Debug, clap::Args)]
@@ -115,7 +115,7 @@ struct Wanted {
     /// Of this trace
     #[arg(long, value_name = "ID")]
     trace: Option<String>,
-    /// Of this type: call, login, configuration, checkpoint, start, end, gap, deleted
+    /// Of this type: call, approval, login, configuration, checkpoint, start, end, gap, deleted
     #[arg(long, value_name = "TYPE")]
     r#type: Option<String>,
 }

@@ -50,6 +50,11 @@ impl Disk {
         self.length
     }
 
+    /// Has what is written outlive the machine.
+    pub(crate) fn settle(&self) -> io::Result<()> {
+        self.file.as_ref().map_or(Ok(()), File::sync_data)
+    }
+
     /// What comes next stands in a new segment.
     pub(crate) fn turn(&mut self) {
         (self.number, self.file, self.length, self.spoilt) = (self.number + 1, None, 0, false);

@@ -39,7 +39,11 @@ impl Claim {
                 .truncate(false)
                 .open(directory.join(LOCK))?;
             match lock.try_lock() {
-                Ok(()) => return Ok(Self { directory, replica, _lock: lock }),
+                // The directory may be new.
+                Ok(()) => {
+                    settle(ledger)?;
+                    return Ok(Self { directory, replica, _lock: lock });
+                }
                 Err(TryLockError::WouldBlock) => {}
                 Err(TryLockError::Error(error)) => return Err(error),
             }

@@ -50,7 +50,7 @@ impl Filter {
         let is_in = |text: &str| memchr::memmem::find(line.as_bytes(), text.as_bytes()).is_some();
         let may_be =
             |text: &&Option<String>| text.as_deref().is_none_or(|text| is_in(text) || line.contains('\\'));
-        texts.iter().all(|text| may_be(text)) && Object::parse(line).is_ok_and(|object| self.fits(&object))
+        texts.iter().all(may_be) && Object::parse(line).is_ok_and(|object| self.fits(&object))
     }
 
     fn fits(&self, object: &Object<'_>) -> bool {

@@ -270,7 +270,7 @@ impl<'a> Verifying<'a> {
                 ));
             }
             "gap" => {
-                self.report.notes.push(format!("record {next} says that records are lacking: {}", head.rest))
+                self.report.notes.push(format!("record {next} says that records are lacking: {}", head.rest));
             }
             _ => {}
         }

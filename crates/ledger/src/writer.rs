@@ -107,8 +107,8 @@ impl Writer {
         if let Some(line) = checkpoint.and_then(|start| out.get(start..)) {
             self.tell_witness(line);
         }
-        for number in old {
-            self.delete(number);
+        if !old.is_empty() {
+            self.delete(&old);
         }
         if is_full {
             self.disk.turn();
@@ -187,13 +187,19 @@ impl Writer {
         old
     }
 
-    fn delete(&self, number: u64) {
-        let path = place::segment(&self.claim.directory, number);
-        match fs::remove_file(&path) {
-            Ok(()) => {
-                tracing::info!(segment = %path.display(), "deleted: all that is in it is older than audit.keep")
+    /// What says that they are deleted is on the disk before they are.
+    fn delete(&self, numbers: &[u64]) {
+        if let Err(error) = self.disk.settle() {
+            tracing::warn!("nothing of the ledger is deleted, however old: {error}");
+            return;
+        }
+        for path in numbers.iter().map(|number| place::segment(&self.claim.directory, *number)) {
+            match fs::remove_file(&path) {
+                Ok(()) => {
+                    tracing::info!(segment = %path.display(), "deleted: all that is in it is older than audit.keep");
+                }
+                Err(error) => tracing::warn!("{}: {error}", path.display()),
             }
-            Err(error) => tracing::warn!("{}: {error}", path.display()),
         }
     }
 }

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::program::{Ended, PORTOLAN, Running, command, eventually, finish, reference_server};
 use crate::serving::Gateway;
-use crate::socket::Socket;
+use crate::socket::{Socket, modern};
 
 /// A gateway's files, and the server behind it.
 struct Audited {
@@ -79,6 +79,10 @@ fn end(mut gateway: Gateway) {
 fn a_call_is_written_down_and_the_ledger_verifies() {
     let audited = Audited::new("witness = \"elsewhere/witness.jsonl\"", "");
     let gateway = audited.serve();
+    let mut socket = Socket::connect(&gateway.url).unwrap();
+    // What its server says of a tool is known when it was listed.
+    socket.ask("tools/list", None, &modern("tools/list", "")).unwrap();
+    socket.until("\"add\"").unwrap();
     let (answer, _) = Socket::connect(&gateway.url).unwrap().add("add", 20, 22).unwrap();
     assert!(answer.contains("42"), "{answer}");
     let calls = audited.records(&["--server", "bank", "--outcome", "ok", "--tool", "add", "--since", "1h"]);
@@ -107,10 +111,10 @@ fn a_call_is_written_down_and_the_ledger_verifies() {
         "{verified:?}"
     );
     let kinds: Vec<_> = audited.records(&[]).into_iter().map(|record| record["type"].clone()).collect();
-    assert_eq!(kinds, ["start", "configuration", "call", "end", "checkpoint"]);
+    assert_eq!(kinds, ["start", "configuration", "call", "call", "end", "checkpoint"]);
     let csv = audited.audit("export", &["--format", "csv"]).stdout;
     assert!(
-        csv.starts_with("time,replica,seq,") && csv.lines().count() == 2 && csv.contains(",bank,add,"),
+        csv.starts_with("time,replica,seq,") && csv.lines().count() == 3 && csv.contains(",bank,add,"),
         "{csv}"
     );
     let shown = audited.audit("query", &["--type", "call"]).stdout;
@@ -130,7 +134,7 @@ fn a_call_is_written_down_and_the_ledger_verifies() {
     tamper(&ledger);
     let verified = audited.audit("verify", &[]);
     assert!(
-        verified.code == Some(1) && verified.stdout.contains("line 4, record 3: record 2 was altered"),
+        verified.code == Some(1) && verified.stdout.contains("line 5, record 4: record 3 was altered"),
         "{verified:?}"
     );
 }

@@ -157,7 +157,7 @@ impl Sender {
         if learned == mirrored {
             return Ok(Box::new(refused));
         }
-        let permit = self.permit_in((call, target), caller, approved, record.as_deref_mut())?;
+        let permit = self.permit_in((call, target), caller, approved, record)?;
         Box::pin(self.send_once(call, caller, (target, permit), &learned)).await
     }
 
