@@ -93,7 +93,7 @@ struct VerifyAudit {
 }
 
 #[derive(Debug, clap::Args)]
-struct Wanted {
+struct WantedRecords {
     /// Made at this time or later: 2026-12-01T08:00:00Z, or 15m, 24h, 7d ago
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
@@ -125,7 +125,7 @@ struct QueryAudit {
     #[command(flatten)]
     place: AuditPlace,
     #[command(flatten)]
-    wanted: Wanted,
+    wanted: WantedRecords,
     /// The records as they are, a line each
     #[arg(long)]
     json: bool,
@@ -136,14 +136,14 @@ struct ExportAudit {
     #[command(flatten)]
     place: AuditPlace,
     #[command(flatten)]
-    wanted: Wanted,
+    wanted: WantedRecords,
     /// How
     #[arg(long, value_name = "FORMAT", default_value = "jsonl")]
-    format: Format,
+    format: ExportFormat,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Format {
+enum ExportFormat {
     /// The records as they are, a line each
     Jsonl,
     /// Calls as comma-separated values (RFC 4180), with a line of names
@@ -312,7 +312,7 @@ fn verified_json(report: &VerifyReport) -> String {
     )
 }
 
-impl Wanted {
+impl WantedRecords {
     fn filter(&self) -> Result<Filter, Fault> {
         Ok(Filter {
             since: self.since.as_deref().map(|text| time(text, "--since")).transpose()?,
@@ -426,8 +426,8 @@ impl ExportAudit {
         let (directory, _) = self.place.find(voice)?;
         let mut filter = self.wanted.filter()?;
         match self.format {
-            Format::Jsonl => write_all(&directory, &filter, |line| Some(format!("{line}\n")))?,
-            Format::Csv => {
+            ExportFormat::Jsonl => write_all(&directory, &filter, |line| Some(format!("{line}\n")))?,
+            ExportFormat::Csv => {
                 filter.kind = Some("call".to_owned());
                 let mut names = Some(format!("{}\r\n", COLUMNS.map(|(name, _)| name).join(",")));
                 write_all(&directory, &filter, |line| Some(names.take().unwrap_or_default() + &csv(line)?))?;
@@ -436,7 +436,7 @@ impl ExportAudit {
                 }
             }
         }
-        if io::stdout().is_terminal() && matches!(self.format, Format::Csv) {
+        if io::stdout().is_terminal() && matches!(self.format, ExportFormat::Csv) {
             print::err("write it into a file with > calls.csv\n");
         }
         Ok(Exit::Ok)
