@@ -53,7 +53,7 @@ const FLOORS: &[(&str, &str)] = &[
     ),
     (
         "ledger",
-        "hash merkle line key chain place disk recover witness queue writer record ledger verify query lib",
+        "hash merkle line key chain place disk recover witness queue writer record ledger verify query proof lib",
     ),
     ("limits", "pace key lease tally replicas limit loops limiter lib"),
     (

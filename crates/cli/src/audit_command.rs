@@ -8,6 +8,7 @@ use base::moment;
 use base::plan::Plan;
 use clap::ValueEnum;
 use ledger::key::{PublicKey, SigningKey};
+use ledger::proof::{Proof, prove};
 use ledger::query::{self, Filter, inner, text};
 use ledger::verify::{Against, Bad, ReplicaReport, VerifyReport, verify};
 use ledger::witness::Witnessed;
@@ -59,6 +60,12 @@ Examples:
         after_help = "Example:\n  portolan audit export portolan.toml --format csv --since 24h > calls.csv"
     )]
     Export(ExportAudit),
+    /// Prove one record to somebody who has no other
+    #[command(after_help = "Example:\n  portolan audit prove web-1/4711 portolan.toml > proof.json")]
+    Prove(ProveRecord),
+    /// Check the proof of a record, with nothing but a public key
+    #[command(after_help = "Example:\n  portolan audit check-proof proof.json --key ledger.pub")]
+    CheckProof(CheckProof),
     /// Print the public key that others verify the ledger with
     #[command(after_help = "Example:\n  portolan audit key > ledger.pub")]
     Key(KeyOfAudit),
@@ -157,6 +164,64 @@ struct KeyOfAudit {
     state_dir: Option<PathBuf>,
 }
 
+#[derive(Debug, clap::Args)]
+struct ProveRecord {
+    /// The record: its members replica and seq
+    #[arg(value_name = "REPLICA/SEQ")]
+    id: String,
+    #[command(flatten)]
+    place: AuditPlace,
+}
+
+#[derive(Debug, clap::Args)]
+struct CheckProof {
+    /// The proof
+    #[arg(value_name = "FILE")]
+    proof: PathBuf,
+    /// A public key, or a file with some, a line each: of whoever has written the ledger
+    #[arg(long, value_name = "FILE|KEY", required = true)]
+    key: Vec<String>,
+}
+
+impl ProveRecord {
+    fn run(self, voice: Voice) -> Result<Exit, Fault> {
+        let id = self.id.split_once('/').and_then(|(replica, seq)| Some((replica, seq.parse().ok()?)));
+        let is_one = |replica: &str| !replica.is_empty() && replica.bytes().all(ledger::line::is_name);
+        let Some((replica, seq)) = id.filter(|(replica, _)| is_one(replica) && *replica != "..") else {
+            return Err(Fault::usage(format!("{:?} names no record", self.id)).hint(
+                "write its replica and seq, such as web-1/4711; `portolan audit query --json` shows them",
+            ));
+        };
+        let (directory, _) = self.place.find(voice)?;
+        let proof =
+            prove(&directory, replica, seq).map_err(|error| unreadable(&directory.join(replica), &error))?;
+        let proof = proof.map_err(|fault| Fault::Outside(fault.to_string()))?;
+        print::out(proof.to_json())?;
+        Ok(Exit::Ok)
+    }
+}
+
+impl CheckProof {
+    fn run(&self) -> Result<Exit, Fault> {
+        let text = std::fs::read_to_string(&self.proof).map_err(|error| unreadable(&self.proof, &error))?;
+        let keys = keys_of(&self.key)?;
+        let checked = Proof::of_json(&text).and_then(|proof| proof.check(&keys).map(|()| proof));
+        match checked {
+            Ok(proof) => {
+                print::out(format!(
+                    "this record was signed as it is:\n{}\n",
+                    print::safe_out(&proof.record)
+                ))?;
+                Ok(Exit::Ok)
+            }
+            Err(fault) => {
+                print::out(format!("BAD: {fault}\n"))?;
+                Ok(Exit::Findings)
+            }
+        }
+    }
+}
+
 impl AuditCommand {
     /// Does it.
     pub(crate) async fn run(self, voice: Voice) -> Result<Exit, Fault> {
@@ -165,6 +230,8 @@ impl AuditCommand {
             AuditTask::Query(query) => query.run(voice),
             AuditTask::Tail(query) => query.follow(voice).await,
             AuditTask::Export(export) => export.run(voice),
+            AuditTask::Prove(prove) => prove.run(voice),
+            AuditTask::CheckProof(check) => check.run(),
             AuditTask::Key(key) => {
                 let key = SigningKey::at(&recording::key_file(key.state_dir.as_deref())?)?;
                 print::out(format!("{}\n", key.public()))?;
@@ -229,24 +296,28 @@ impl VerifyAudit {
             })?;
             return Ok(vec![key.public()]);
         }
-        let mut keys = Vec::new();
-        for given in &self.key {
-            if let Some(key) = PublicKey::of_text(given) {
-                keys.push(key);
-                continue;
-            }
-            let text =
-                std::fs::read_to_string(given).map_err(|error| unreadable(Path::new(given), &error))?;
-            for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
-                let no_key = || {
-                    Fault::usage(format!("{given}: {line:?} is no public key"))
-                        .hint("such as ed25519: and 64 hexadecimal digits")
-                };
-                keys.push(PublicKey::of_text(line).ok_or_else(no_key)?);
-            }
-        }
-        Ok(keys)
+        keys_of(&self.key)
     }
+}
+
+/// Public keys, each given as itself or in a file.
+fn keys_of(given: &[String]) -> Result<Vec<PublicKey>, Fault> {
+    let mut keys = Vec::new();
+    for given in given {
+        if let Some(key) = PublicKey::of_text(given) {
+            keys.push(key);
+            continue;
+        }
+        let text = std::fs::read_to_string(given).map_err(|error| unreadable(Path::new(given), &error))?;
+        for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            let no_key = || {
+                Fault::usage(format!("{given}: {line:?} is no public key"))
+                    .hint("such as ed25519: and 64 hexadecimal digits")
+            };
+            keys.push(PublicKey::of_text(line).ok_or_else(no_key)?);
+        }
+    }
+    Ok(keys)
 }
 
 fn verified(report: &VerifyReport, has_witness: bool) -> String {

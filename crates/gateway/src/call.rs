@@ -86,10 +86,10 @@ impl Route {
         }
         if matches!(admitted.answer.as_deref(), Some(Answered::Own(_) | Answered::Rounds(_))) {
             // We answer instead of its target: the gate is asked as if it were sent. What is yet to be approved is not.
-            match self.sender.permit(&call, &target, caller, proof.map(|proof| &proof.approved)) {
+            let approved = proof.map(|proof| &proof.approved);
+            match self.sender.permit_in((&call, &target), caller, approved, Some(record)) {
                 Ok(_) | Err(CallError::Refused(Refusal::Approval(_))) => {}
                 Err(error) => {
-                    self.sender.say_decision((&call, &target), caller, None, record);
                     edit::not_sent(&error, &mut admitted.edits);
                     return Err(error);
                 }

@@ -4,7 +4,7 @@
 //! before it), [`merkle`] and [`key`] (what checkpoints sign, and with what). Then how it comes to the disk: `place` (a directory for
 //! each process), `disk` (the segment that is written), `queue` and `writer` (one thread writes groups), `recover` (where it goes on
 //! after whatever end), [`witness`] (checkpoints kept elsewhere); and [`ledger`], which is all of that for the gateway. [`verify`] says
-//! whether a ledger is as it was written, [`query`] what is in it.
+//! whether a ledger is as it was written, [`query`] what is in it, and [`proof`] proves one record without the others.
 #![warn(missing_docs)]
 
 pub mod chain;
@@ -15,6 +15,7 @@ pub mod ledger;
 pub mod line;
 pub mod merkle;
 mod place;
+pub mod proof;
 pub mod query;
 mod queue;
 pub mod record;

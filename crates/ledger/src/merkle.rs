@@ -53,6 +53,55 @@ impl Tree {
     }
 }
 
+/// The root of some records. Its own way, since the tree that grows keeps no leaves.
+fn root_of(records: &[Hash]) -> Hash {
+    let mut tree = Tree::default();
+    records.iter().for_each(|record| tree.push(record));
+    tree.root()
+}
+
+/// The hashes by which one of some records leads to their root, from the leaf up (RFC 9162 §2.1.3.1).
+#[must_use]
+pub fn path(records: &[Hash], at: usize) -> Vec<Hash> {
+    let (mut path, mut records, mut at) = (Vec::new(), records, at);
+    while records.len() > 1 {
+        let (left, right) = records.split_at(records.len().next_power_of_two() / 2);
+        let other = if at < left.len() { right } else { left };
+        path.push(root_of(other));
+        if at < left.len() {
+            records = left;
+        } else {
+            at -= left.len();
+            records = right;
+        }
+    }
+    path.reverse();
+    path
+}
+
+/// The root that a record leads to by a path, as the one at this place among so many (RFC 9162 §2.1.3.2). Nothing where the path
+/// is not as long as it must be.
+#[must_use]
+pub fn climb(record: &Hash, (at, size): (u64, u64), path: &[Hash]) -> Option<Hash> {
+    let (mut place, mut last) = (at, size.checked_sub(1).filter(|last| at <= *last)?);
+    let mut hash = leaf(record);
+    for other in path {
+        if last == 0 {
+            return None;
+        }
+        if place & 1 == 1 || place == last {
+            hash = node(other, &hash);
+            while place & 1 == 0 && place != 0 {
+                (place, last) = (place >> 1, last >> 1);
+            }
+        } else {
+            hash = node(&hash, other);
+        }
+        (place, last) = (place >> 1, last >> 1);
+    }
+    (last == 0).then_some(hash)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,6 +127,27 @@ mod tests {
             let record = Hash::of(&[&number.to_be_bytes()]);
             tree.push(&record);
             records.push(record);
+        }
+    }
+
+    #[test]
+    fn each_record_leads_to_the_root_and_to_no_other() {
+        let records: Vec<_> = (0_u32..37).map(|number| Hash::of(&[&number.to_be_bytes()])).collect();
+        for size in 1..=records.len() {
+            let some = &records[..size];
+            for (at, record) in some.iter().enumerate() {
+                let path = path(some, at);
+                let climbed =
+                    |record, at: usize, path: &[Hash]| climb(record, (at as u64, size as u64), path);
+                assert_eq!(climbed(record, at, &path), Some(by_the_book(some)), "{at} of {size}");
+                assert_ne!(climbed(&Hash::NONE, at, &path), Some(by_the_book(some)));
+                assert_eq!(climbed(record, size, &path), None);
+                let longer = [&path[..], &[Hash::NONE]].concat();
+                assert_eq!(climbed(record, at, &longer), None);
+                if let Some((_, shorter)) = path.split_last() {
+                    assert_eq!(climbed(record, at, shorter), None);
+                }
+            }
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What is written of a call: docs/reference/audit-record.md has its members.
 
+use std::borrow::Cow;
+
 use auth::{Decision, Principal};
 use base::detail::{Detail, Examined};
 use base::sink::CallFacts;
@@ -9,6 +11,18 @@ use crate::line::push_quoted;
 
 /// The most bytes of arguments that are written down as they are. Of longer ones only the digest is.
 pub(crate) const MOST_PLAIN: usize = 1024 * 1024;
+
+/// The most bytes of what a client may choose: of more, the beginning.
+const MOST_CHOSEN: usize = 1024;
+
+/// So much of a text as is written down.
+fn short(text: &str) -> Cow<'_, str> {
+    if text.len() <= MOST_CHOSEN {
+        return Cow::Borrowed(text);
+    }
+    let end = text.floor_char_boundary(MOST_CHOSEN);
+    Cow::Owned(format!("{}…", text.get(..end).unwrap_or_default()))
+}
 
 /// Writes the members of a record, each with a comma before it.
 #[derive(Debug, Default)]
@@ -102,7 +116,7 @@ pub fn of_call(facts: &CallFacts) -> String {
     }
     if let Some((kind, name)) = &detail.thing {
         all.object("thing", |all| {
-            all.text("kind", kind).text("name", name);
+            all.text("kind", kind).text("name", &short(name));
         });
     }
     if let Some(definition) = &detail.definition {
@@ -157,8 +171,9 @@ fn principal(all: &mut Members, who: &Principal, detail: &Detail) {
 /// A client chooses it: a number stays as it is spelled, a text is written anew.
 fn client_id(all: &mut Members, id: &str) {
     match mcp::json::string(id) {
-        Ok(text) => all.text("id", &text),
-        Err(_) => all.raw("id", id),
+        Ok(text) => all.text("id", &short(&text)),
+        Err(_) if id.len() <= MOST_CHOSEN => all.raw("id", id),
+        Err(_) => all.text("id", &short(id)),
     };
 }
 
@@ -171,7 +186,7 @@ fn examined(all: &mut Members, text: &Examined) {
 fn decision(all: &mut Members, by: &Decision) {
     all.raw("allowed", if by.allowed { "true" } else { "false" });
     all.texts("by", by.by.iter().map(|id| &**id));
-    all.text("why", &by.why).text("version", &by.version);
+    all.text("why", &short(&by.why)).text("version", &by.version);
     if by.observed {
         all.raw("observed", "true");
     }

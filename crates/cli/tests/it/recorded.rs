@@ -129,6 +129,15 @@ fn a_call_is_written_down_and_the_ledger_verifies() {
         finish(verify.arg(&ledger).arg("--witness").arg(&witness))
     };
     assert_eq!(stranger(key.trim()).code, Some(0));
+    let id = format!("{}/{}", call["replica"].as_str().unwrap(), call["seq"]);
+    let mut prove = command(&["audit", "prove", &id]);
+    let proof = finish(prove.arg(audited.config())).stdout;
+    let file = audited.dir.path().join("proof.json");
+    fs::write(&file, &proof).unwrap();
+    let check = || finish(command(&["audit", "check-proof", "--key", key.trim()]).arg(&file));
+    assert!(check().code == Some(0) && check().stdout.contains("tools/call"), "{:?}", check());
+    fs::write(&file, proof.replace("durationUs", "durationus")).unwrap();
+    assert!(check().code == Some(1) && check().stdout.starts_with("BAD: "), "{:?}", check());
     let other = format!("ed25519:{}", "ab".repeat(32));
     assert_eq!(stranger(&other).code, Some(1));
     tamper(&ledger);

@@ -54,7 +54,7 @@ impl Sender {
     }
 
     /// The same, and what was decided is put into the call's record, if somebody wants it there.
-    fn permit_in(
+    pub(crate) fn permit_in(
         &self,
         of: (&Call, &Target<'_>),
         caller: &Caller,

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use ledger::hash::Hash;
 use ledger::key::SigningKey;
+use ledger::proof::{Proof, ProofFault, prove};
 use ledger::verify::verify;
 use proptest::prelude::Strategy as _;
 use proptest::strategy::ValueTree as _;
@@ -183,4 +184,37 @@ async fn a_cut_end_is_seen_by_the_witness_alone() {
     assert!(bad.why.contains("the witness has seen another checkpoint"), "{}", bad.why);
     let text = fs::read_to_string(&stand.segments("one")[0]).unwrap();
     assert!(text.contains("\"witnessed\":15"), "the process that began there has said so");
+}
+
+#[tokio::test]
+async fn one_record_is_proved_without_the_others() {
+    let stand = Stand::new();
+    stand.session("one", 40).await;
+    let keys = [stand.key.public()];
+    let mut proved = 0;
+    for seq in 0..44 {
+        let proof = match prove(stand.directory(), "one", seq).unwrap() {
+            Ok(proof) => proof,
+            // It signs, and is not signed for.
+            Err(ProofFault::NotThere) => continue,
+            Err(fault) => panic!("{seq}: {fault}"),
+        };
+        proved += 1;
+        let read = Proof::of_json(&proof.to_json()).unwrap();
+        assert_eq!(read, proof);
+        assert_eq!(read.check(&keys), Ok(()), "{seq}");
+        assert!(matches!(
+            read.check(&[SigningKey::random().unwrap().public()]),
+            Err(ProofFault::OtherKey(_))
+        ));
+        let altered = Proof { record: proof.record.replace("\"time\":\"2", "\"time\":\"1"), ..proof.clone() };
+        assert_eq!(altered.check(&keys), Err(ProofFault::Record), "{seq}");
+        let altered =
+            Proof { checkpoint: proof.checkpoint.replace("\"first\":", "\"first\":1"), ..proof.clone() };
+        assert_eq!(altered.check(&keys), Err(ProofFault::Signature), "{seq}");
+        let altered = Proof { path: proof.path.into_iter().skip(1).collect(), ..read };
+        assert_eq!(altered.check(&keys), Err(ProofFault::Record), "{seq}");
+    }
+    assert!(proved > 40 - 8, "{proved}");
+    assert_eq!(prove(stand.directory(), "one", 5000).unwrap(), Err(ProofFault::NotThere));
 }

@@ -61,6 +61,20 @@ fn a_record_says_all_that_is_known() {
     assert!(Object::parse(&format!("{{{}}}", &text[1..])).is_ok());
 }
 
+/// A client chooses names and ids, and must not choose how long records are.
+#[test]
+fn what_a_client_chooses_is_cut() {
+    let mut facts = full();
+    let detail = facts.detail.as_mut().unwrap();
+    detail.thing = Some(("tool", "\u{e4}".repeat(1_000_000).into()));
+    detail.id = Some(format!("\"{}\"", "x".repeat(1_000_000)).into());
+    let text = record::of_call(&facts);
+    assert!(text.len() < 8192 && text.contains("\u{e4}…\"}") && text.contains("x…\""), "{}", text.len());
+    facts.detail.as_mut().unwrap().id = Some("7".repeat(1_000_000).into());
+    assert!(Object::parse(&format!("{{{}}}", &record::of_call(&facts)[1..])).is_ok());
+    assert!(record::of_call(&facts).len() < 8192);
+}
+
 #[tokio::test]
 async fn records_are_found_in_the_order_of_time() {
     let stand = Stand::new();
