@@ -55,7 +55,10 @@ impl fmt::Debug for Hash {
 /// Bytes as digits in lower case.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut out = Vec::with_capacity(2 * bytes.len());
+    push_hex(&mut out, bytes);
+    // Digits are ASCII.
+    String::from_utf8(out).unwrap_or_default()
 }
 
 /// Writes bytes as digits in lower case.
