@@ -129,3 +129,24 @@ async fn what_a_legacy_client_asks_us_is_written_down() {
     assert!(door.response(&level).await.contains("\"error\""));
     assert!(bench.told.recv().await.unwrap().starts_with("anonymous \"\" logging/setLevel "));
 }
+
+/// Nobody hears of what is in no record, neither what a server has answered nor what we do.
+#[tokio::test(start_paused = true)]
+async fn an_answer_whose_record_cannot_be_taken_does_not_leave() {
+    let Bench { running, mut desk, mut told, let_go, .. } = bench(Persona::modern()).await;
+    let_go.close();
+    let client = running.client.clone();
+    let call =
+        tokio::spawn(
+            async move { ask::modern(&client, "tools/call", r#""name":"add""#).await.response().await },
+        );
+    desk.asked("tools/call").await.result(r#"{"resultType":"complete","content":["secret"]}"#).await;
+    assert_eq!(told.recv().await.unwrap(), "anonymous \"up\" tools/call ok");
+    let answer = call.await.unwrap();
+    assert!(answer.contains("audit_unavailable") && answer.contains("may have been done"), "{answer}");
+    assert!(!answer.contains("secret"), "{answer}");
+    for (method, params) in [("server/discover", ""), ("tools/call", r#""name":"none""#), ("x/y", "")] {
+        let answer = ask::modern(&running.client, method, params).await.response().await;
+        assert!(answer.contains("audit_unavailable"), "{method}: {answer}");
+    }
+}
