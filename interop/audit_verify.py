@@ -173,6 +173,9 @@ def main(args):
                 witness.setdefault(head[3], {})[int(head[4])] = line.rstrip("\n")
         else:
             directories.append(arg)
+    if not directories or not keys or any(directory.startswith("-") for directory in directories):
+        print(__doc__)
+        return 2
     status = 0
     for directory in directories:
         replicas = sorted(entry.name for entry in os.scandir(directory) if entry.is_dir())
