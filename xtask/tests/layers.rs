@@ -29,7 +29,7 @@ const FLOORS: &[(&str, &str)] = &[
     ),
     (
         "base",
-        "sync visible digest clock era start_places lasting moment withheld fault globs define pin masks plan checks names nearest uris descriptors aside owned_task metrics expiry sink world error random reply cache bulkhead \
+        "sync visible digest clock era start_places lasting moment withheld fault globs define pin masks plan checks names nearest uris descriptors aside owned_task metrics expiry detail sink world error random reply cache bulkhead \
          under_way lib",
     ),
     ("bench", "wire say look fault process load echo cases yard report run main"),
@@ -37,8 +37,8 @@ const FLOORS: &[(&str, &str)] = &[
     ("chaos", "say record fault servers dice judge report client ground load blows run main"),
     (
         "cli",
-        "columns print machine meant schema exit allocations fault arrivals texts signals show outside inherit shared log policies locked arguments replies given words \
-         reference serve targets client follow peer stdio keys api_keys approvals revoke issuers token replicas demo ask list fetch read prompt discover gated pins_command check convert policy_command call \
+        "columns print machine meant schema exit allocations fault arrivals texts signals show outside inherit recording shared log policies locked arguments replies given words \
+         reference serve targets client follow peer stdio keys api_keys approvals revoke issuers token replicas demo ask list fetch read prompt discover gated pins_command audit_command check convert policy_command call \
          args lib main",
     ),
     (
@@ -50,6 +50,10 @@ const FLOORS: &[(&str, &str)] = &[
     (
         "identity",
         "fault percent spiffe x509 url strict shown jwk api_key revocations jws replays nonce token proof tokens refused certificates carried proxies testing fetch discover introspect missing_keys issuer resource identifier lifetime scoped inspect identities lib",
+    ),
+    (
+        "ledger",
+        "hash merkle line key chain place disk recover witness queue writer record ledger verify query proof lib",
     ),
     ("limits", "pace key lease tally replicas limit loops limiter lib"),
     (
@@ -102,6 +106,7 @@ const SPAWNS: &[(&str, &str)] = &[
     ("crates/cli/src/replies.rs", "reads the terminal, and is waited for"),
     ("crates/cli/src/serve/follow.rs", "looks at files, and is waited for"),
     ("crates/base/src/aside.rs", "the room for long work: bounded, and waited for"),
+    ("crates/ledger/src/ledger.rs", "the one thread that writes, which is waited for at the end"),
     ("crates/base/src/owned_task.rs", "ends with its owner, who holds it"),
 ];
 

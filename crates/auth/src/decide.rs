@@ -10,6 +10,21 @@ use crate::principal::Principal;
 use crate::refusal::Refusal;
 use crate::view::Narrow;
 
+/// What was decided about an action, and by what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// Whether it is allowed.
+    pub allowed: bool,
+    /// The policies that have decided.
+    pub by: Vec<Box<str>>,
+    /// Why.
+    pub why: Box<str>,
+    /// Stands for all that was decided by ([`Decide::id`]).
+    pub version: Box<str>,
+    /// Whether it is only looked at, and was done whatever this says.
+    pub observed: bool,
+}
+
 /// Decides who may do what on one route. It says the same of the same, and does no I/O.
 pub trait Decide: fmt::Debug + Send + Sync {
     /// Stands for what it decides by: two of one id decide the same.
@@ -28,6 +43,15 @@ pub trait Decide: fmt::Debug + Send + Sync {
     /// When it may not be done.
     fn allow(&self, principal: &Principal, action: &Action<'_>) -> Result<Vec<Allowance>, Refusal> {
         self.decide(principal, action).map(|()| Vec::new())
+    }
+
+    /// The same, and what was decided, for who keeps records of that.
+    fn allow_and_tell(
+        &self,
+        principal: &Principal,
+        action: &Action<'_>,
+    ) -> (Result<Vec<Allowance>, Refusal>, Option<Decision>) {
+        (self.allow(principal, action), None)
     }
 
     /// What somebody may see; nothing where that is everything.

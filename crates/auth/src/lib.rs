@@ -25,7 +25,7 @@ pub use self::action::{Action, Known};
 pub use self::allowance::Allowance;
 pub use self::approval::{Approved, Approver, Asked};
 pub use self::claims::Claims;
-pub use self::decide::{Decide, Nothing};
+pub use self::decide::{Decide, Decision, Nothing};
 pub use self::identify::{Identified, Identify};
 pub use self::principal::{Connection, Credentials, Identity, Peer, Principal};
 pub use self::refusal::{Refusal, Why};
@@ -128,6 +128,29 @@ impl Gate {
             Some(decides) => decides.allow(principal, action)?,
             None => Vec::new(),
         };
+        self.permitted(principal, action, allowances)
+    }
+
+    /// The same, and what was decided, for who keeps records of that. Nothing where nobody decides.
+    pub fn permit_and_tell(
+        &self,
+        principal: &Principal,
+        action: &Action<'_>,
+    ) -> (Result<Permit, Refusal>, Option<Decision>) {
+        let Some(decides) = &self.decides else {
+            return (self.permitted(principal, action, Vec::new()), None);
+        };
+        let (allowed, told) = decides.allow_and_tell(principal, action);
+        (allowed.and_then(|allowances| self.permitted(principal, action, allowances)), told)
+    }
+
+    /// The permit for what nobody who decides has denied.
+    fn permitted(
+        &self,
+        principal: &Principal,
+        action: &Action<'_>,
+        allowances: Vec<Allowance>,
+    ) -> Result<Permit, Refusal> {
         if let Rules::Testing(denials) = &self.rules
             && denials.of(principal).is_some_and(|denied| denied.covers(action))
         {

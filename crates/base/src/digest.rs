@@ -10,6 +10,14 @@ use aws_lc_rs::digest::{Context, SHA256};
 pub struct Digest([u8; 32]);
 
 impl Digest {
+    /// The SHA-256 of one text, as other programs compute it.
+    #[must_use]
+    pub fn plain(text: &[u8]) -> Self {
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(aws_lc_rs::digest::digest(&SHA256, text).as_ref());
+        Self(bytes)
+    }
+
     /// The digest of some texts, one after the other.
     pub fn of<T: AsRef<[u8]>>(texts: impl IntoIterator<Item = T>) -> Self {
         let mut context = Context::new(&SHA256);

@@ -232,6 +232,12 @@ pub enum CallError {
     /// The replica that carried the call is gone.
     #[error("the replica that carried this call is gone; the call may have been carried out")]
     ReplicaLost,
+    /// No record can be written of what was done, and none may be done without.
+    #[error("{}", unrecorded(*sent))]
+    AuditUnavailable {
+        /// Whether it may have been carried out.
+        sent: bool,
+    },
     /// A bug.
     #[error("internal error: {0}")]
     Internal(String),
@@ -269,6 +275,7 @@ impl CallError {
                 | Self::NoRoom { .. }
                 | Self::OutOfDescriptors { .. }
                 | Self::Draining
+                | Self::AuditUnavailable { .. }
                 | Self::BegunAnew { .. }
         )
     }
@@ -306,6 +313,14 @@ impl CallError {
             Self::BrokeOff { .. } => Some(Fault::BrokeOff),
             _ => None,
         }
+    }
+}
+
+fn unrecorded(sent: bool) -> &'static str {
+    if sent {
+        "this may have been done, and no record of that can be written now; whoever runs Portolan must see to its ledger"
+    } else {
+        "this is not done, because no record of it can be written now; whoever runs Portolan must see to its ledger"
     }
 }
 

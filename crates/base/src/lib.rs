@@ -16,6 +16,7 @@ pub mod checks;
 pub mod clock;
 pub mod define;
 pub mod descriptors;
+pub mod detail;
 pub mod digest;
 pub mod era;
 pub mod error;

@@ -92,6 +92,7 @@ pub struct Metrics {
     streams: Gauge,
     listeners: Listeners,
     store_away: Gauge,
+    unrecorded: Counter,
     /// The label of calls that concern no upstream in particular.
     nobody: Arc<str>,
 }
@@ -194,9 +195,16 @@ impl Metrics {
         registry.register("streams", "Subscription and notification streams open", streams.clone());
         let store_away = Gauge::default();
         registry.register("store_away", "Whether there is a store, and it is away", store_away.clone());
+        let unrecorded = Counter::default();
+        registry.register(
+            "audit_records_lost",
+            "Records that the ledger could not take, of which only the number is in it",
+            unrecorded.clone(),
+        );
         Self {
             listeners: Listeners::shown(&mut registry),
             store_away,
+            unrecorded,
             registry,
             calls,
             durations,
@@ -289,6 +297,11 @@ impl Metrics {
     /// A call was over a limit.
     pub fn limited(&self, limit: &str, by: &'static str) {
         self.limited.get_or_create(&LimitLabels { limit: limit.to_owned(), by }).inc();
+    }
+
+    /// A record could not be taken.
+    pub fn unrecorded(&self) {
+        self.unrecorded.inc();
     }
 
     /// How many streams are open now.

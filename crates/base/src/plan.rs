@@ -25,10 +25,14 @@ use crate::plan::limit::LimitingPlan;
 use crate::plan::policy::{Decider, PolicyPlan, ServerFacts};
 use crate::withheld::Withheld;
 
+pub mod audit;
 pub mod identity;
 pub mod limit;
+mod naming;
 pub mod pins;
 pub mod policy;
+
+pub use self::naming::{Alphabet, Naming, PrefixRule};
 
 /// One generation of configuration.
 #[derive(Debug, Clone, Default)]
@@ -61,6 +65,8 @@ pub struct Plan {
     pub server_facts: Vec<ServerFacts>,
     /// Which servers are held to what was pinned of their tools. A change of it restarts none, either.
     pub pins: pins::PinsPlan,
+    /// Where what was done is written down, if anywhere.
+    pub audit: Option<audit::AuditPlan>,
 }
 
 /// A server that was configured and cannot be served.
@@ -195,54 +201,6 @@ impl RoutePlan {
     pub fn is_at(&self, listener: &str) -> bool {
         self.listeners.is_empty() || self.listeners.iter().any(|name| name == listener)
     }
-}
-
-/// How public names are made of a server's own names. A pure function of the configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Naming {
-    /// Whether names get the server's prefix.
-    pub prefix: PrefixRule,
-    /// What stands between prefix and name.
-    pub separator: String,
-    /// The most characters that a public name of a tool or prompt may have; longer ones are cut and get a digest.
-    pub max_length: usize,
-    /// The characters that it may have.
-    pub alphabet: Alphabet,
-}
-
-impl Naming {
-    /// The default of [`Self::max_length`]. Many clients put the name that they know us by before ours, as
-    /// `mcp__portolan__`, and models' providers take 64 characters.
-    pub const MAX_LENGTH: usize = 45;
-}
-
-impl Default for Naming {
-    fn default() -> Self {
-        let (prefix, alphabet) = (PrefixRule::Auto, Alphabet::Safe);
-        Self { prefix, separator: "__".to_owned(), max_length: Self::MAX_LENGTH, alphabet }
-    }
-}
-
-/// The characters of public names of tools and prompts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Alphabet {
-    /// Letters, digits, `_` and `-`: clients replace all others, and lose one of two names that then are the same.
-    #[default]
-    Safe,
-    /// Whatever a server's own names have.
-    Any,
-}
-
-/// Whether names get the server's prefix.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum PrefixRule {
-    /// When the route has several servers.
-    #[default]
-    Auto,
-    /// Always.
-    Always,
-    /// Never. A name that two servers have is then served by neither, and said to be ambiguous.
-    Never,
 }
 
 /// One configured MCP server. Two that are the same are one server, which a reload leaves alone.

@@ -99,6 +99,7 @@ mod own {
     pub(super) const STORE_AWAY: i64 = -31523;
     pub(super) const REPLICA_AWAY: i64 = -31533;
     pub(super) const IDENTITY_AWAY: i64 = -31553;
+    pub(super) const AUDIT_UNAVAILABLE: i64 = -31563;
     pub(super) const OUT_OF_DESCRIPTORS: i64 = -31543;
 }
 
@@ -318,6 +319,21 @@ pub fn wire(error: &CallError) -> ErrorRow {
                 own::REPLICA_LOST,
                 Level::WARN,
                 "replica_lost",
+            )
+        },
+        CallError::AuditUnavailable { sent } => ErrorRow {
+            data: Some(format!(
+                r#"{{"reason":"audit_unavailable",{}}}"#,
+                if *sent { Retry::Unknown } else { Retry::Safe }.members()
+            )),
+            retry_after: (!sent).then_some(2),
+            // That it cannot be written is said once, by who writes.
+            ..row(
+                StatusCode::SERVICE_UNAVAILABLE,
+                Unasked(StatusCode::SERVICE_UNAVAILABLE),
+                own::AUDIT_UNAVAILABLE,
+                Level::DEBUG,
+                "audit_unavailable",
             )
         },
         CallError::Internal(_) => ErrorRow {

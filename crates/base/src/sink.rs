@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use auth::Principal;
 
+use crate::detail::{Detail, Examine};
 use crate::metrics::Metrics;
 
 /// What is known of a call, or of another request, that is over.
@@ -24,30 +25,66 @@ pub struct CallFacts {
     pub outcome: &'static str,
     /// How long it took.
     pub took: Duration,
+    /// What else is known, where some sink wants it ([`Sink::examines`]).
+    pub detail: Option<Box<Detail>>,
 }
+
+/// Another thing that happens, than a call: for those sinks that keep records of that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// What it is a record of: `login`, `approval`, `configuration`.
+    pub kind: &'static str,
+    /// The members of its record.
+    pub members: Vec<(&'static str, String)>,
+}
+
+/// No record could be taken: nobody can say later that this was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Untaken;
+
+/// Done when a sink has taken a record.
+pub type WhenTaken = Pin<Box<dyn Future<Output = Result<(), Untaken>> + Send>>;
 
 /// Whether a sink has taken a record.
 #[expect(missing_debug_implementations, reason = "a future has nothing to show")]
-pub enum Accept<'a> {
+pub enum Accept {
     /// It has.
     Now,
-    /// It will have when this is done.
-    Later(Pin<Box<dyn Future<Output = ()> + Send + 'a>>),
+    /// It has what it needs of it, whether or not anybody waits, and will have taken it when this is done.
+    Later(WhenTaken),
 }
 
 /// Takes the record of each call that is over. The last thing of a call leaves when all sinks have taken it.
 pub trait Sink: Send + Sync + Debug {
     /// Takes a record.
-    fn accept<'a>(&'a self, facts: &'a CallFacts) -> Accept<'a>;
+    fn accept(&self, facts: &CallFacts) -> Accept;
 
-    /// Whether it ever says [`Accept::Later`].
-    fn waits(&self) -> bool {
+    /// Takes what is no call. Nobody waits for it.
+    fn note(&self, _event: Event) {}
+
+    /// Who looks at texts for it, if it wants more than what is counted.
+    fn examines(&self) -> Option<Arc<dyn Examine>> {
+        None
+    }
+
+    /// Whether it ever refuses calls ([`Self::refuse`]).
+    fn guards(&self) -> bool {
         false
+    }
+
+    /// Whether a new call is to be refused, because its record could not be taken. It counts those.
+    fn refuse(&self) -> bool {
+        false
+    }
+
+    /// What is amiss with it, for `/readyz`: a sentence without secrets.
+    fn amiss(&self) -> Option<String> {
+        None
     }
 }
 
 impl Sink for Metrics {
-    fn accept<'a>(&'a self, facts: &'a CallFacts) -> Accept<'a> {
+    fn accept(&self, facts: &CallFacts) -> Accept {
         self.call(&facts.upstream, &facts.method, facts.outcome, facts.took);
         Accept::Now
     }
@@ -57,14 +94,16 @@ impl Sink for Metrics {
 #[derive(Debug, Clone)]
 pub struct Sinks {
     all: Arc<[Arc<dyn Sink>]>,
-    waits: bool,
+    examines: Option<Arc<dyn Examine>>,
+    guards: bool,
 }
 
 impl Sinks {
     /// These, in this order.
     #[must_use]
     pub fn new(all: Vec<Arc<dyn Sink>>) -> Self {
-        Self { waits: all.iter().any(|sink| sink.waits()), all: all.into() }
+        let examines = all.iter().find_map(|sink| sink.examines());
+        Self { guards: all.iter().any(|sink| sink.guards()), examines, all: all.into() }
     }
 
     /// The metrics alone.
@@ -73,25 +112,74 @@ impl Sinks {
         Self::new(vec![Arc::clone(metrics) as Arc<dyn Sink>])
     }
 
-    /// Whether any of them takes its time.
+    /// The same and another one.
     #[must_use]
-    pub fn wait(&self) -> bool {
-        self.waits
+    pub fn with(&self, sink: Arc<dyn Sink>) -> Self {
+        Self::new(self.all.iter().cloned().chain([sink]).collect())
     }
 
-    /// Gives a record to all of them, which take it at once. Those that would not are left out: see [`Sinks::wait`].
-    pub fn tell(&self, facts: &CallFacts) {
-        for sink in &*self.all {
-            drop(sink.accept(facts));
-        }
+    /// Who looks at texts, if any of them wants more than what is counted.
+    #[must_use]
+    pub fn examines(&self) -> Option<&Arc<dyn Examine>> {
+        self.examines.as_ref()
     }
 
-    /// Gives a record to all of them, and waits until each has taken it.
-    pub async fn deliver(self, facts: CallFacts) {
+    /// Whether a new call is to be refused, because its record could not be taken.
+    #[must_use]
+    pub fn refuse(&self) -> bool {
+        self.guards && self.all.iter().any(|sink| sink.refuse())
+    }
+
+    /// What is amiss with any of them.
+    #[must_use]
+    pub fn amiss(&self) -> Option<String> {
+        if self.guards { self.all.iter().find_map(|sink| sink.amiss()) } else { None }
+    }
+
+    /// Tells all of them of what is no call.
+    pub fn note(&self, event: &Event) {
+        self.all.iter().for_each(|sink| sink.note(event.clone()));
+    }
+
+    /// Gives a record to all of them. Those that take their time are to be waited for.
+    pub fn tell(&self, facts: &CallFacts) -> Taking {
+        let mut taking = Vec::new();
         for sink in &*self.all {
-            if let Accept::Later(taken) = sink.accept(&facts) {
-                taken.await;
+            if let Accept::Later(taken) = sink.accept(facts) {
+                taking.push(taken);
             }
         }
+        Taking(taking)
+    }
+}
+
+/// The sinks that have not taken a record yet.
+#[derive(Default)]
+#[must_use = "the last thing of a call leaves when its record is taken"]
+pub struct Taking(Vec<WhenTaken>);
+
+impl Taking {
+    /// Whether all of them have.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Waits until all of them have. Cancel safe.
+    ///
+    /// # Errors
+    /// When one of them cannot.
+    pub async fn over(&mut self) -> Result<(), Untaken> {
+        while let Some(last) = self.0.last_mut() {
+            last.as_mut().await?;
+            self.0.pop();
+        }
+        Ok(())
+    }
+}
+
+impl Debug for Taking {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Taking").field(&self.0.len()).finish()
     }
 }

@@ -137,7 +137,7 @@ impl Catalog {
             let schema = if upstreams.len() > 1 { SchemaRule::Repair } else { SchemaRule::Pass };
             let schema = plan.schema.unwrap_or(schema);
             let pins = pins(upstream.name());
-            let defines = gate.decides() || pins.is_some();
+            let defines = gate.decides() || pins.is_some() || upstream.world().sinks.examines().is_some();
             let (names, pinned) = (Arc::clone(&names), pins.clone());
             let filter = Arc::new(RouteFilter { names, server, plan, schema, defines, pins: pinned });
             let server_lists = ServerLists::new(Arc::clone(upstream), gate.clone(), (filter, pins.clone()));

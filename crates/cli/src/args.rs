@@ -7,6 +7,7 @@ use clap::{Arg, ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, S
 
 use crate::api_keys::ApiKeys;
 use crate::approvals::Approvals;
+use crate::audit_command::AuditCommand;
 use crate::call::Call;
 use crate::check::Check;
 use crate::convert::Convert;
@@ -77,6 +78,7 @@ pub(crate) enum Command {
     Keys(Keys),
     ApiKeys(ApiKeys),
     Approvals(Approvals),
+    Audit(AuditCommand),
     #[command(visible_alias = "tokens")]
     Token(Token),
     Replicas(Replicas),
@@ -133,6 +135,7 @@ impl Command {
             Self::Keys(keys) => Box::pin(keys.run(voice)).await,
             Self::ApiKeys(keys) => Box::pin(keys.run(voice)).await,
             Self::Approvals(approvals) => Box::pin(approvals.run(voice)).await,
+            Self::Audit(audit) => Box::pin(audit.run(voice)).await,
             Self::Token(token) => Box::pin(token.run(voice)).await,
             Self::Replicas(replicas) => Box::pin(replicas.run(voice)).await,
             Self::Discover(discover) => Box::pin(discover.run()).await,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use base::fault::Why;
 use base::plan::Plan;
+use base::sink::Sinks;
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -26,7 +27,7 @@ use crate::print::{self, Paint};
 use crate::shared::{self, Shared};
 use crate::signals::{self, Ends};
 use crate::words::is_url;
-use crate::{given, outside};
+use crate::{given, outside, recording};
 
 pub(crate) mod configuration;
 mod descriptors;
@@ -111,6 +112,9 @@ impl Serve {
         let mut world = outside::world(&plan, shared.seal(), None, workers(self.threads)?)?;
         world.spawn = outside::spawn(descriptors.map(|limit| limit.before))?;
         world.store = shared.store();
+        let ledger = recording::open(&plan, self.state_dir.as_deref(), &mut world)?;
+        let sinks = world.sinks.clone();
+        recording::tell_configuration(&sinks, &configuration.path, "read");
         let replica = shared::replica(&world)?;
         let bound_by = listeners(&plan);
         let left_out = configuration::left_out(&plan);
@@ -136,13 +140,13 @@ impl Serve {
                 // What a reload has brought may be there before what the start has.
                 Some(is_start) = settling.next() => if is_start { notify::ready() },
                 _ = hangup.recv() => {
-                    let (read, settles) = reload(&gateway, &configuration, &bound_by, voice);
+                    let (read, settles) = reload(&gateway, (&configuration, &sinks), &bound_by, voice);
                     followed = read;
                     settling.extend(settles);
                 }
                 () = followed.changed(), if watched => {
                     tracing::info!("the configuration has changed");
-                    let (read, settles) = reload(&gateway, &configuration, &bound_by, voice);
+                    let (read, settles) = reload(&gateway, (&configuration, &sinks), &bound_by, voice);
                     followed = read;
                     settling.extend(settles);
                 }
@@ -152,6 +156,9 @@ impl Serve {
             stopped = stop(&gateway, &mut ends) => stopped,
             () = go_on(&shared) => Ok(Exit::Ok),
         };
+        if let Some(ledger) = ledger {
+            ledger.close().await;
+        }
         shared.close().await;
         stopped
     }
@@ -202,7 +209,7 @@ pub(crate) async fn stop(gateway: &Gateway, ends: &mut Ends) -> Result<Exit, Fau
 /// Reads it again; with what tells a person how the servers come up that are new, if there are any.
 fn reload<'g>(
     gateway: &'g Gateway,
-    configuration: &Configuration,
+    (configuration, sinks): (&Configuration, &Sinks),
     bound_by: &str,
     voice: Voice,
 ) -> (Followed, Option<LocalBoxFuture<'g, bool>>) {
@@ -211,16 +218,18 @@ fn reload<'g>(
         Ok(plan) => plan,
         Err(fault) => {
             tracing::error!("{fault}; the old configuration goes on");
+            recording::tell_configuration(sinks, &configuration.path, "refused");
             return (followed, None);
         }
     };
     if listeners(&plan) != bound_by {
         tracing::warn!(
-            "listeners, store and keys are as they were at the start: a change of theirs needs a restart"
+            "listeners, store, keys and ledger are as they were at the start: a change of theirs needs a restart"
         );
     }
     let (servers, before) = (plan.upstreams.len(), gateway.servers());
     gateway.reload(plan);
+    recording::tell_configuration(sinks, &configuration.path, "reloaded");
     let now = gateway.servers();
     let has = |all: &[Arc<Upstream>], name: &str| all.iter().any(|one| one.name() == name);
     let is_as_before = |one: &Arc<Upstream>| before.iter().any(|other| Arc::ptr_eq(one, other));
@@ -248,8 +257,8 @@ fn duration(text: &str) -> Result<Duration, &'static str> {
 
 /// What a reload does not change. The parts of a plan have no equality; their Debug form has.
 fn listeners(plan: &Plan) -> String {
-    let Plan { listeners, admin, limits, store, keys, replicas, .. } = plan;
-    format!("{listeners:?} {admin:?} {} {store:?} {keys:?} {replicas:?}", limits.children)
+    let Plan { listeners, admin, limits, store, keys, replicas, audit, .. } = plan;
+    format!("{listeners:?} {admin:?} {} {store:?} {keys:?} {replicas:?} {audit:?}", limits.children)
 }
 
 /// The names of the listeners at which some route asks nobody who calls.

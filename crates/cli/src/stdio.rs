@@ -14,7 +14,7 @@ use crate::peer::EraChoice;
 use crate::serve::configuration::Configuration;
 use crate::signals::Ends;
 use crate::words::is_url;
-use crate::{given, outside};
+use crate::{given, outside, recording};
 
 /// Serve one client over stdin and stdout
 ///
@@ -72,15 +72,22 @@ impl Stdio {
             }
         };
         let mut ends = Ends::listen()?;
-        let world = outside::world(&plan, outside::passing_seal()?, None, Workers::default())?;
+        let mut world = outside::world(&plan, outside::passing_seal()?, None, Workers::default())?;
+        let ledger = recording::open(&plan, None, &mut world)?;
         let gateway = Gateway::new(plan, world);
         let served = tokio::select! {
             served = gateway.serve_stdio(tokio::io::stdin(), tokio::io::stdout()) => served,
             () = ends.asked() => Ok(()),
         };
-        tokio::select! {
-            () = gateway.stop() => {}
-            () = ends.asked() => return Ok(Exit::Interrupted),
+        let in_order = tokio::select! {
+            () = gateway.stop() => true,
+            () = ends.asked() => false,
+        };
+        if let Some(ledger) = ledger {
+            ledger.close().await;
+        }
+        if !in_order {
+            return Ok(Exit::Interrupted);
         }
         served.map_err(|error| Fault::outside("the client's streams broke", &error))?;
         Ok(Exit::Ok)

@@ -6,6 +6,10 @@ use crate::read::{Entries, choice, table};
 use crate::template::Template;
 use crate::value::{Command, Count, Lasting, Moment, Policies, Size};
 
+mod audit;
+
+pub(crate) use self::audit::{Audit, Durability, OnFull};
+
 mod scopes;
 
 pub(crate) use self::scopes::{Scope, WithoutScope};
@@ -76,6 +80,8 @@ table! {
         listener: Entries<Listener>,
         /// Health and metrics.
         admin: Admin,
+        /// The ledger of what was done.
+        audit: Audit,
         /// How much callers may take, each limit under a name.
         limit: Entries<Limit>,
         /// When the same call again and again is taken for a loop. Without it, never.

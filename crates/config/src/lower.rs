@@ -16,6 +16,7 @@ use crate::template::{self, Template};
 use crate::value::Bounded;
 
 mod address;
+mod audit;
 mod certificates;
 mod hints;
 mod http;
@@ -90,6 +91,7 @@ impl Lowering<'_, '_> {
         let store = self.store(config.store.as_ref());
         let keys = self.keys(config, store.as_ref());
         let pins = self.pins(config, store.as_ref());
+        let audit = self.audit(config);
         self.durable_streams(config);
         let replicas = config.replicas.as_ref().and_then(|given| self.replicas(given, store.as_ref()));
         Plan {
@@ -108,6 +110,7 @@ impl Lowering<'_, '_> {
             left_out: Vec::new(),
             server_facts,
             pins,
+            audit,
         }
     }
 

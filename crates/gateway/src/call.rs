@@ -34,14 +34,14 @@ impl Route {
         caller: &Arc<Caller>,
         approved: Option<Box<Proof>>,
     ) -> Result<Outcome, CallError> {
-        let mut record = CallRecord::open(&self.world, &caller.principal, call.method_label());
+        let mut record = CallRecord::of_call(&self.world, (&call, caller), &self.name)?;
         match self.go((call, approved), caller, &mut record).await {
             Ok(mut outcome) => {
-                outcome.keep(record).await;
+                outcome.keep(record).await?;
                 Ok(outcome)
             }
             Err(error) => {
-                record.failed(&error).await;
+                record.failed(&error).await?;
                 Err(error)
             }
         }
@@ -70,13 +70,24 @@ impl Route {
             return Ok(outcome);
         }
         let target = self.locate(&call, caller).await?;
-        record.goes_to(target.member.upstream.label());
+        record.goes_to(&target, &call, caller);
         let admitted = self.filters.admit(&call, caller, (&target, approved)).await;
-        let mut admitted = admitted.inspect_err(|error| not_counted(error, counted.as_deref_mut()))?;
+        let mut admitted = admitted.inspect_err(|error| {
+            not_counted(error, counted.as_deref_mut());
+            if let CallError::Refused(_) | CallError::ApprovalNeeded(_) | CallError::ApprovalDenied { .. } =
+                error
+            {
+                self.sender.say_decision((&call, &target), caller, None, record);
+            }
+        })?;
         let proof = admitted.approved.as_deref();
+        if let (Some(proof), Some(detail)) = (proof, record.detail()) {
+            detail.approval = Some(proof.id.as_str().into());
+        }
         if matches!(admitted.answer.as_deref(), Some(Answered::Own(_) | Answered::Rounds(_))) {
             // We answer instead of its target: the gate is asked as if it were sent. What is yet to be approved is not.
-            match self.sender.permit(&call, &target, caller, proof.map(|proof| &proof.approved)) {
+            let approved = proof.map(|proof| &proof.approved);
+            match self.sender.permit_in((&call, &target), caller, approved, Some(record)) {
                 Ok(_) | Err(CallError::Refused(Refusal::Approval(_))) => {}
                 Err(error) => {
                     edit::not_sent(&error, &mut admitted.edits);
@@ -87,13 +98,18 @@ impl Route {
         let answer = match admitted.answer.take().map(|answer| *answer) {
             None => {
                 let sent = (admitted.call.as_deref().unwrap_or(&call), &*call);
-                let answer = self.sender.send(sent, caller, (&target, admitted.approved.as_deref())).await;
+                let to = (&target, admitted.approved.as_deref());
+                let answer = self.sender.send(sent, caller, to, Some(record)).await;
                 answer.inspect_err(|error| {
                     edit::not_sent(error, &mut admitted.edits);
                     not_counted(error, counted.as_deref_mut());
                 })?
             }
-            Some(Answered::Server(answer)) => answer,
+            Some(Answered::Server(answer)) => {
+                let approved = admitted.approved.as_deref().map(|proof| &proof.approved);
+                self.sender.say_decision((&call, &target), caller, approved, record);
+                answer
+            }
             Some(Answered::Own(message)) => {
                 let bytes = message.bytes().len();
                 admitted.edits.extend(counted.map(|counted| counted as Box<dyn Edit>));

@@ -183,12 +183,8 @@ impl Flow {
                 self.suspend()
             }
             State::Closing(record, answer) => {
-                if let Some(record) = record {
-                    match answer {
-                        Ok((_, outcome)) => record.close(outcome).await,
-                        Err(error) => record.failed(error).await,
-                    }
-                }
+                // What is rare lies in a box of its own.
+                Box::pin(write_down(record.as_deref_mut(), answer)).await;
                 self.closed()
             }
             State::Asking(round) => {
@@ -209,8 +205,7 @@ impl Flow {
                 };
                 let waited = waits(rounds.as_mut(), asking, &self.drain).await;
                 self.urls.append(rounds.urls());
-                // What is rare lies in a box of its own.
-                Box::pin(written(&waited, record.as_deref_mut())).await;
+                let waited = Box::pin(written(waited, record.as_deref_mut())).await;
                 self.waited(waited)
             }
             State::Ending(unsaid, _) => {
@@ -505,9 +500,31 @@ async fn waits(
 }
 
 /// That a client was asked is written down before its call goes on, which has a record of its own.
-async fn written(waited: &Result<Waited, CallError>, record: Option<&mut CallRecord>) {
-    if let (Ok(Waited::Goes(..)), Some(record)) = (waited, record) {
-        record.close("input_required").await;
+async fn written(
+    waited: Result<Waited, CallError>,
+    record: Option<&mut CallRecord>,
+) -> Result<Waited, CallError> {
+    if let (Ok(Waited::Goes(..)), Some(record)) = (&waited, record) {
+        record.close("input_required").await?;
+    }
+    waited
+}
+
+/// An answer of ours is written down, or nobody hears of it.
+async fn write_down(
+    record: Option<&mut CallRecord>,
+    answer: &mut Result<(Message, &'static str), CallError>,
+) {
+    let Some(record) = record else { return };
+    let written = match answer {
+        Ok((message, outcome)) => {
+            record.answered(message);
+            record.close(outcome).await
+        }
+        Err(error) => record.failed(error).await,
+    };
+    if let Err(error) = written {
+        *answer = Err(error);
     }
 }
 

@@ -1,5 +1,6 @@
 //! How a call goes on when it was carried to where it is answered.
 
+use base::error::CallError;
 use catalog::changes::subscription::Subscription;
 use catalog::listing::Listed;
 use mcp::jsonrpc::Message;
@@ -35,10 +36,16 @@ impl Outcome {
     }
 
     /// Closes the record of a call that has its answer, and gives it to what answers later.
-    pub(crate) async fn keep(&mut self, mut record: CallRecord) {
+    ///
+    /// # Errors
+    /// When it cannot be written down: then nobody may hear of the answer.
+    pub(crate) async fn keep(&mut self, mut record: CallRecord) -> Result<(), CallError> {
         match self {
-            Self::Own(message) => record.close(record::outcome_of(message)).await,
-            Self::Built(_) | Self::Listen(_) => record.close("ok").await,
+            Self::Own(message) => {
+                record.answered(message);
+                return record.close(record::outcome_of(message)).await;
+            }
+            Self::Built(_) | Self::Listen(_) => return record.close("ok").await,
             Self::Relay(relay) => relay.keep(record),
             // Who waits for a task has a place among those.
             Self::Rounds(_, kept) => {
@@ -46,6 +53,7 @@ impl Outcome {
                 *kept = Some(Box::new(record));
             }
         }
+        Ok(())
     }
 }
 

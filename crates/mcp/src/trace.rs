@@ -45,6 +45,14 @@ impl Trace {
         self.parent.as_deref()?.split('-').nth(1)
     }
 
+    /// The id of the trace that `_meta` names, or else of this one.
+    #[must_use]
+    pub fn id_with(&self, meta: Option<&Object<'_>>) -> Option<String> {
+        let parent = meta.and_then(|meta| meta.string("traceparent").ok().flatten());
+        let theirs = parent.as_deref().filter(|value| is_parent(value));
+        theirs.or(self.parent.as_deref())?.split('-').nth(1).map(str::to_owned)
+    }
+
     /// What of it `_meta` does not say yet. A `_meta` with a parent of its own has a trace of its own.
     pub fn missing_from(&self, meta: Option<&Object<'_>>) -> impl Iterator<Item = (&'static str, &str)> {
         let has = meta.is_some_and(|meta| meta.iter().any(|member| member.name == "traceparent"));

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use auth::{Action, Allowance, Claims, Decide, Narrow, Principal, Refusal};
+use auth::{Action, Allowance, Claims, Decide, Decision, Narrow, Principal, Refusal};
 
 use crate::policies::{Class, Found, Policies};
 use crate::rule::Deed;
@@ -73,6 +73,17 @@ impl RoutePolicies {
         allowances
     }
 
+    /// What becomes of an action of which that was found: how often it may be done.
+    fn carry_out(
+        &self,
+        found: &Found,
+        principal: &Principal,
+        action: &Action<'_>,
+    ) -> Result<Vec<Allowance>, Refusal> {
+        self.refused(principal, action, found)?;
+        Ok(if self.0.plan.enforce { self.permitted_as_often(&found.permitting) } else { Vec::new() })
+    }
+
     /// Why an action is refused of which that was found, if it is.
     fn refused(&self, principal: &Principal, action: &Action<'_>, found: &Found) -> Result<(), Refusal> {
         let verdict = &found.verdict;
@@ -123,9 +134,27 @@ impl Decide for RoutePolicies {
     }
 
     fn allow(&self, principal: &Principal, action: &Action<'_>) -> Result<Vec<Allowance>, Refusal> {
-        let Some(found) = self.0.found(principal, action) else { return Ok(Vec::new()) };
-        self.refused(principal, action, &found)?;
-        Ok(if self.0.plan.enforce { self.permitted_as_often(&found.permitting) } else { Vec::new() })
+        match self.0.found(principal, action) {
+            Some(found) => self.carry_out(&found, principal, action),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    fn allow_and_tell(
+        &self,
+        principal: &Principal,
+        action: &Action<'_>,
+    ) -> (Result<Vec<Allowance>, Refusal>, Option<Decision>) {
+        let Some(found) = self.0.found(principal, action) else { return (Ok(Vec::new()), None) };
+        let verdict = &found.verdict;
+        let told = Decision {
+            allowed: verdict.allowed,
+            by: verdict.by().iter().map(|id| id.as_str().into()).collect(),
+            why: verdict.why.to_string().into(),
+            version: self.0.id().into(),
+            observed: !self.0.plan.enforce,
+        };
+        (self.carry_out(&found, principal, action), Some(told))
     }
 
     fn view(&self, principal: &Principal, claims: Option<&Arc<Claims>>) -> Option<Arc<dyn Narrow>> {

@@ -117,6 +117,8 @@ fn rest() -> Vec<CallError> {
         CallError::NoRoom { upstream: upstream(), full: Full { wanted: 5_000_000, limit: 1_000_000 } },
         CallError::OutOfDescriptors { why: "cannot connect to 10.0.0.1: too many open files".to_owned() },
         CallError::Draining,
+        CallError::AuditUnavailable { sent: false },
+        CallError::AuditUnavailable { sent: true },
         CallError::NotBridged {
             what: "resources/subscribe".to_owned(),
             why: "upstream \"github\" does not tell of changes to this resource".to_owned(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use auth::definition::{Definition, Sort};
-use auth::{Action, Gate, Known, Permit, Principal, Refusal, View};
+use auth::{Action, Decision, Gate, Known, Permit, Principal, Refusal, View};
 use mcp::method::Kind;
 
 /// One server as a view shows it.
@@ -62,11 +62,26 @@ impl<'a> Sight<'a> {
 }
 
 /// Asks the gate, about a resource under each URI that its server may take for it.
-pub fn permit(gate: &Gate, principal: &Principal, action: &Action<'_>) -> Result<Permit, Refusal> {
+///
+/// `told` gets what was decided, the last time that it was asked.
+pub fn permit(
+    gate: &Gate,
+    principal: &Principal,
+    action: &Action<'_>,
+    mut told: Option<&mut Option<Decision>>,
+) -> Result<Permit, Refusal> {
+    let mut ask = |action: &Action<'_>| match told.as_deref_mut() {
+        None => gate.permit(principal, action),
+        Some(told) => {
+            let (permitted, decided) = gate.permit_and_tell(principal, action);
+            *told = decided;
+            permitted
+        }
+    };
     if let Some(other) = other_spelling(action).filter(|_| gate.decides()) {
-        gate.permit(principal, &Action { name: Some(&other), ..*action })?;
+        ask(&Action { name: Some(&other), ..*action })?;
     }
-    gate.permit(principal, action)
+    ask(action)
 }
 
 fn other_spelling(action: &Action<'_>) -> Option<String> {

@@ -27,6 +27,7 @@ mod pins;
 mod policies;
 mod processes;
 mod program;
+mod recorded;
 mod reloading;
 mod replacing;
 mod revoking;

@@ -6,8 +6,8 @@ use schemars::Schema;
 use serde_json::Value;
 
 use crate::file::{
-    Admin, Certificates, Config, Defaults, Filter, Issuer, Keys, Limits, Listener, Naming, Proxy, Route,
-    Selection, Timeouts, Tls, Upstream,
+    Admin, Audit, Certificates, Config, Defaults, Filter, Issuer, Keys, Limits, Listener, Naming, Proxy,
+    Route, Selection, Timeouts, Tls, Upstream,
 };
 
 const EXAMPLE: &str = include_str!("../../example.toml");
@@ -28,6 +28,7 @@ const TABLES: &[(&str, &str, &[&str])] = &[
     ("[certificates.NAME]", "Certificates", Certificates::KEYS),
     ("[proxy.NAME]", "Proxy", Proxy::KEYS),
     ("[admin]", "Admin", Admin::KEYS),
+    ("[audit]", "Audit", Audit::KEYS),
     ("[keys]", "Keys", Keys::KEYS),
     ("[limits]", "Limits", Limits::KEYS),
 ];

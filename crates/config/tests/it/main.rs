@@ -9,6 +9,7 @@ use std::path::Path;
 use config::{Loaded, Source};
 use tempfile::TempDir;
 
+mod audit;
 mod cases;
 mod clients;
 mod convert;

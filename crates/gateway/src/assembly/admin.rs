@@ -6,6 +6,7 @@ use arc_swap::ArcSwap;
 use base::fault::BreakerState;
 use base::metrics::Metrics;
 use base::plan::StoreAway;
+use base::sink::Sinks;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, Response, StatusCode};
@@ -29,6 +30,8 @@ pub(crate) struct Admin {
     pub(crate) leave: CancellationToken,
     /// Who knows how the store is, if there is one.
     pub(crate) replica: Option<Arc<Replica>>,
+    /// Who knows whether what is done can be written down.
+    pub(crate) sinks: Sinks,
 }
 
 impl Service for Admin {
@@ -67,8 +70,10 @@ impl Admin {
         let tried = health.iter().all(|(_, health)| *health != Health::Unknown);
         let away = self.replica.as_ref().map(|replica| replica.store_away());
         let is_away = matches!(away, Some(Some(_)));
+        let amiss = self.sinks.amiss();
         let (ready, why) = match (self.leave.is_cancelled(), up, tried) {
             (true, ..) => (false, "draining"),
+            (false, ..) if amiss.is_some() => (false, "audit_unavailable"),
             (false, true, true) if is_away && live.plan.store_away == StoreAway::Unready => {
                 (false, "the store is away")
             }
@@ -85,6 +90,9 @@ impl Admin {
                 format!(r#""store":{{"state":"away","seconds":{seconds},"why":{why}}},"#)
             }
         };
+        let audit = amiss.map_or_else(String::new, |why| {
+            format!(r#""audit":{{"state":"failing","why":{}}},"#, json::quote(&why))
+        });
         let others = live.breakers().zip(live.both_eras());
         let each = health.iter().zip(others).map(|((name, health), (breaker, speaks_both))| {
             let state = match health {
@@ -109,8 +117,10 @@ impl Admin {
             format!(r#"{name}:{{"state":"left out","why":{why}}}"#)
         });
         let servers: Vec<_> = each.chain(left_out).collect();
-        let body =
-            format!(r#"{{"ready":{ready},"why":"{why}",{store}"upstreams":{{{}}}}}"#, servers.join(","));
+        let body = format!(
+            r#"{{"ready":{ready},"why":"{why}",{store}{audit}"upstreams":{{{}}}}}"#,
+            servers.join(",")
+        );
         let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         heads::json(status, Bytes::from(body + "\n"))
     }

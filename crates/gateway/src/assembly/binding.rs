@@ -68,6 +68,7 @@ impl Gateway {
             metrics: Arc::clone(&self.world.metrics),
             leave: self.leave.clone(),
             replica: self.shares.replica.clone(),
+            sinks: self.world.sinks.clone(),
         };
         let limits = ServerLimits {
             connections: ADMIN_CONNECTIONS,

@@ -150,11 +150,11 @@ impl Endpoint {
         identity: &Identity,
         done: impl Future<Output = Result<T, CallError>>,
     ) -> Result<T, CallError> {
-        let mut record = CallRecord::open(&self.route.world, &identity.principal, method.into());
+        let mut record = CallRecord::open(&self.route.world, &identity.principal, method.into())?;
         let done = done.await;
         let outcome =
             done.as_ref().map_or_else(|error| reply::wire_for(error, Era::Legacy).label, Ended::outcome);
-        record.close(outcome).await;
+        record.close(outcome).await?;
         done
     }
 
@@ -397,7 +397,7 @@ impl Endpoint {
         let known = Known { claims: said, sort, address, era, ..Known::default() };
         let upstream = member.upstream.label();
         let action = Action { method: "resources/subscribe", upstream, name: Some(&own), known };
-        drop(sight::permit(gate, principal, &action)?);
+        drop(sight::permit(gate, principal, &action, None)?);
         let is_one_too_many = |interests: &BTreeMap<String, Interest>| {
             interests.len() >= MOST_URIS && !interests.contains_key(uri)
         };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use base::error::CallError;
 use base::expiry;
 use base::metrics::Metrics;
+use base::sink::{Event, Sinks};
 use base::world::World;
 use store::approvals::{Approval, MOST_OF_ONE, Question, Standing};
 use store::{Store, StoreFault};
@@ -20,6 +21,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 pub(crate) struct Desk {
     store: Arc<Store>,
     metrics: Arc<Metrics>,
+    sinks: Sinks,
 }
 
 fn away(fault: &StoreFault) -> CallError {
@@ -43,12 +45,23 @@ impl Desk {
     pub(crate) fn new(world: &World) -> Result<Self, CallError> {
         let none = || CallError::StoreAway { what: "an approval", why: "there is no store".to_owned() };
         let store = world.store.clone().ok_or_else(none)?;
-        Ok(Self { store, metrics: Arc::clone(&world.metrics) })
+        Ok(Self { store, metrics: Arc::clone(&world.metrics), sinks: world.sinks.clone() })
     }
 
     fn note(&self, id: &str, what: &'static str, by: &str) {
         self.metrics.approval(what);
         tracing::info!(target: "portolan::audit", approval = id, by, "an approval is {what}");
+        self.record(id, what, &[("by", by)]);
+    }
+
+    /// Has it written down for good, if anything is.
+    fn record(&self, id: &str, what: &'static str, more: &[(&'static str, &str)]) {
+        if self.sinks.examines().is_none() {
+            return;
+        }
+        let told = [("approval", id), ("outcome", what)];
+        let members = told.iter().chain(more).map(|(name, text)| (*name, (*text).to_owned())).collect();
+        self.sinks.note(&Event { kind: "approval", members });
     }
 
     /// The question that is open, or approved, or was denied by somebody else; or this one, which is opened.
@@ -65,6 +78,15 @@ impl Desk {
                 approval = question.id, principal, route, server, method, name, policies, "an approval is asked for"
             );
             self.metrics.approval("asked");
+            let more = [
+                ("principal", principal),
+                ("route", route),
+                ("server", server),
+                ("method", method),
+                ("name", name),
+            ];
+            let more = more.map(|(name, text)| (name, text.as_str()));
+            self.record(&question.id, "asked", &[&more[..], &[("policies", policies.as_str())]].concat());
         }
         // Another may have opened it in the same moment.
         let full = || CallError::Overloaded { what: "open approvals".to_owned(), limit: MOST_OF_ONE };
@@ -130,6 +152,7 @@ impl Desk {
         // An operator decides elsewhere, where this log is not written.
         let decided_by = self.read(id).await.ok().flatten().map(|found| found.decided_by).unwrap_or_default();
         tracing::info!(target: "portolan::audit", approval = id, by = principal, decided_by, "an approval is used");
+        self.record(id, "used", &[("by", principal), ("decidedBy", &decided_by)]);
         Ok(())
     }
 

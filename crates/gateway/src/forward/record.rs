@@ -3,40 +3,53 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use auth::Principal;
+use auth::{Decision, Principal};
 use base::bulkhead::Slot;
-use base::error::CallError;
+use base::detail::{Detail, Examine, Examined};
+use base::error::{self, CallError};
 use base::metrics::Metrics;
 use base::reply;
-use base::sink::{CallFacts, Sinks};
+use base::sink::{CallFacts, Sinks, Taking, Untaken};
 use base::world::World;
+use catalog::Target;
+use catalog::caller::Caller;
+use mcp::call::Call;
 use mcp::jsonrpc::{Message, MessageKind};
-use tokio::task::JoinHandle;
+use mcp::trace::Trace;
 use tokio::time::{Duration, Instant};
-use tokio_util::task::TaskTracker;
 
 /// What is written of one call. Dropped before it is closed, it is closed as cancelled.
 #[derive(Debug)]
 pub(crate) struct CallRecord {
     sinks: Sinks,
-    /// Owns what waits for the sinks, where any of them takes its time.
-    tasks: Option<TaskTracker>,
     metrics: Arc<Metrics>,
     /// Nothing more once it is closed.
     facts: Option<CallFacts>,
     began: Instant,
-    /// Until all sinks have it.
-    closing: Option<JoinHandle<()>>,
+    /// Those that are taking it.
+    closing: Taking,
     /// The call's place among all calls, free again when it ends.
     place: Option<Slot>,
 }
 
 impl CallRecord {
-    /// For a call that begins now. No server is known to be its target.
-    pub(crate) fn open(world: &World, principal: &Principal, method: Cow<'static, str>) -> Self {
-        Self {
+    /// For what begins now. No server is known to be its target.
+    ///
+    /// # Errors
+    /// When no record of it could be taken: then it must not begin.
+    pub(crate) fn open(
+        world: &World,
+        principal: &Principal,
+        method: Cow<'static, str>,
+    ) -> Result<Self, CallError> {
+        if world.sinks.refuse() {
+            let error = CallError::AuditUnavailable { sent: false };
+            // It is in no record, so that this is all that is known of it.
+            world.metrics.call(world.metrics.nobody(), &method, reply::wire(&error).label, Duration::ZERO);
+            return Err(error);
+        }
+        Ok(Self {
             sinks: world.sinks.clone(),
-            tasks: world.sinks.wait().then(|| world.tasks.clone()),
             metrics: Arc::clone(&world.metrics),
             facts: Some(CallFacts {
                 principal: principal.clone(),
@@ -44,18 +57,83 @@ impl CallRecord {
                 method,
                 outcome: "cancelled",
                 took: Duration::ZERO,
+                detail: None,
             }),
             began: Instant::now(),
-            closing: None,
+            closing: Taking::default(),
             place: None,
+        })
+    }
+
+    /// For a call on a route that begins now.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(crate) fn of_call(
+        world: &World,
+        (call, caller): (&Call, &Caller),
+        route: &str,
+    ) -> Result<Self, CallError> {
+        let mut record = Self::open(world, &caller.principal, call.method_label())?;
+        if let (Some(by), Some(facts)) = (world.sinks.examines(), &mut record.facts) {
+            facts.detail = Some(Box::new(detail(by.as_ref(), (call, caller), route)));
+        }
+        Ok(record)
+    }
+
+    /// What a sink wants to know beside what is counted, if any does, and the call is not over.
+    pub(crate) fn detail(&mut self) -> Option<&mut Detail> {
+        self.facts.as_mut()?.detail.as_deref_mut()
+    }
+
+    /// Whether any sink wants to know more than what is counted.
+    pub(crate) fn is_detailed(&self) -> bool {
+        self.facts.as_ref().is_some_and(|facts| facts.detail.is_some())
+    }
+
+    /// Where it goes is known.
+    pub(crate) fn goes_to(&mut self, target: &Target<'_>, call: &Call, caller: &Caller) {
+        let Some(facts) = &mut self.facts else { return };
+        let upstream = target.member.upstream.label();
+        facts.upstream = Arc::clone(upstream);
+        let Some(detail) = facts.detail.as_deref_mut() else { return };
+        if let (Some(name), Some((_, known))) = (&target.name, &mut detail.thing) {
+            *known = (&**name).into();
+        }
+        let Some((_, name)) = &detail.thing else { return };
+        let index = target.member.server_lists.index(caller.era());
+        detail.definition = index.definition(call.kind(), name).cloned();
+        if let (Some(by), Some(arguments)) = (self.sinks.examines(), &mut detail.arguments)
+            && arguments.bytes <= by.most_kept()
+            && by.keeps_arguments(upstream, name)
+        {
+            arguments.text = call.arguments().map(Into::into);
         }
     }
 
-    /// The server of that name is its target.
-    pub(crate) fn goes_to(&mut self, upstream: &Arc<str>) {
-        if let Some(facts) = &mut self.facts {
-            facts.upstream = Arc::clone(upstream);
+    /// Whether somebody wants to know what was decided about it, and does not yet.
+    pub(crate) fn lacks_decision(&self) -> bool {
+        let detail = self.facts.as_ref().and_then(|facts| facts.detail.as_ref());
+        detail.is_some_and(|detail| detail.decision.is_none())
+    }
+
+    /// What was decided about it, the last time that somebody was asked.
+    pub(crate) fn decided(&mut self, told: Option<Decision>) {
+        if let (Some(detail), Some(told)) = (self.detail(), told) {
+            detail.decision = Some(told);
         }
+    }
+
+    /// What its server, or we instead of it, have answered.
+    pub(crate) fn answered(&mut self, message: &Message) {
+        let Some(by) = self.sinks.examines().cloned() else { return };
+        let Some(detail) = self.detail() else { return };
+        let text = match message.kind() {
+            MessageKind::Result(parts) => message.at(parts.result),
+            MessageKind::Error(parts) => message.at(parts.error),
+            _ => return,
+        };
+        detail.result = Some(Examined::of(by.as_ref(), text.as_bytes()));
     }
 
     /// Keeps the call's place until it ends.
@@ -75,15 +153,21 @@ impl CallRecord {
     }
 
     /// Closes it, if it is not closed yet, and waits until all sinks have it. Cancel safe: asked again, it waits for the rest.
-    pub(crate) async fn close(&mut self, outcome: &'static str) {
+    ///
+    /// # Errors
+    /// When it cannot be taken: then nobody may hear what has come of the call.
+    pub(crate) async fn close(&mut self, outcome: &'static str) -> Result<(), CallError> {
         self.end(outcome);
-        self.written().await;
+        self.written().await
     }
 
     /// The same for a call that has failed.
-    pub(crate) async fn failed(&mut self, error: &CallError) {
+    ///
+    /// # Errors
+    /// As [`Self::close`].
+    pub(crate) async fn failed(&mut self, error: &CallError) -> Result<(), CallError> {
         self.end_failed(error);
-        self.written().await;
+        self.written().await
     }
 
     /// Closes it, if it is not closed yet.
@@ -91,11 +175,7 @@ impl CallRecord {
         let Some(facts) = self.facts.take() else { return };
         let facts = CallFacts { outcome, took: self.began.elapsed(), ..facts };
         self.place = None;
-        match &self.tasks {
-            // By itself, so that it is written whether or not anybody waits for that.
-            Some(tasks) => self.closing = Some(tasks.spawn(self.sinks.clone().deliver(facts))),
-            None => self.sinks.tell(&facts),
-        }
+        self.closing = self.sinks.tell(&facts);
     }
 
     /// The same for a call that has failed.
@@ -109,21 +189,42 @@ impl CallRecord {
 
     /// Whether nobody need wait for a sink.
     pub(crate) fn is_written(&self) -> bool {
-        self.closing.is_none()
+        self.closing.is_over()
     }
 
     /// Waits until all sinks have it. Cancel safe.
-    pub(crate) async fn written(&mut self) {
-        if let Some(closing) = &mut self.closing {
-            // An error means that the runtime is ending.
-            drop(closing.await);
-            self.closing = None;
+    ///
+    /// # Errors
+    /// When one of them cannot take it.
+    pub(crate) async fn written(&mut self) -> Result<(), CallError> {
+        if self.closing.is_over() {
+            return Ok(());
         }
+        let taken = self.closing.over().await;
+        self.closing = Taking::default();
+        taken.map_err(|Untaken| CallError::AuditUnavailable { sent: true })
     }
 
     /// What has come of it takes none of the places of calls: it has places of its own.
     pub(crate) fn release(&mut self) {
         self.place = None;
+    }
+}
+
+/// What is known of a call before anybody knows where it goes.
+fn detail(by: &dyn Examine, (call, caller): (&Call, &Caller), route: &str) -> Detail {
+    let trace = Trace::read(&caller.headers);
+    Detail {
+        claims: caller.claims.clone(),
+        route: Some(route.into()),
+        era: Some((caller.era().name(), caller.revision.name)),
+        address: caller.address,
+        trace: trace.id_with(call.meta_object().as_ref()).map(Into::into),
+        id: Some(call.id().raw().into()),
+        thing: call.subject().map(|subject| (error::noun(call.kind()), (&*subject.text).into())),
+        arguments: call.arguments().map(|text| Examined::of(by, text.as_bytes())),
+        again: call.is_again(),
+        ..Detail::default()
     }
 }
 

@@ -267,7 +267,11 @@ impl Relay {
         }
         // It is kept here meanwhile: whoever waits may stop waiting, and come back for it.
         self.last = Some(last);
-        record.written().await;
+        if let Err(error) = record.written().await {
+            // Nobody hears of what is in no record.
+            self.last = None;
+            return Err(error);
+        }
         let over = || CallError::Internal("a call was asked past its end".to_owned());
         self.last.take().unwrap_or_else(|| Err(over()))
     }
@@ -367,6 +371,9 @@ impl Relay {
 
     fn pass_response(&mut self, response: Response) -> Result<Passed, CallError> {
         let Response { message, status } = response;
+        if let Some(record) = &mut self.record {
+            record.answered(&message);
+        }
         if let Some(requests) = self.urls_to_visit(&message)? {
             return Ok(Passed::Visit(requests));
         }

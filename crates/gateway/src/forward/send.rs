@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use auth::definition::Sort;
-use auth::{Action, Approved, Gate, Known, Permit};
+use auth::{Action, Approved, Decision, Gate, Known, Permit};
 use base::error::CallError;
 use base::plan::Deadlines;
 use base::world::World;
@@ -25,6 +25,7 @@ use upstream::{Answer, Order};
 
 use crate::forward::desk;
 use crate::forward::filter::Admitted;
+use crate::forward::record::CallRecord;
 use crate::forward::relay::{Errand, Relay};
 use crate::forward::state::{Bond, Proof};
 use base::uris::Mapping;
@@ -49,6 +50,47 @@ impl Sender {
         caller: &Caller,
         approved: Option<&Approved>,
     ) -> Result<Permit, CallError> {
+        self.ask((call, target), caller, approved, None)
+    }
+
+    /// The same, and what was decided is put into the call's record, if somebody wants it there.
+    pub(crate) fn permit_in(
+        &self,
+        of: (&Call, &Target<'_>),
+        caller: &Caller,
+        approved: Option<&Approved>,
+        record: Option<&mut CallRecord>,
+    ) -> Result<Permit, CallError> {
+        let Some(record) = record.filter(|record| record.is_detailed()) else {
+            return self.ask(of, caller, approved, None);
+        };
+        let mut told = None;
+        let asked = self.ask(of, caller, approved, Some(&mut told));
+        record.decided(told);
+        asked
+    }
+
+    /// Puts what is decided about a call into its record that is refused before it would be sent.
+    pub(crate) fn say_decision(
+        &self,
+        of: (&Call, &Target<'_>),
+        caller: &Caller,
+        approved: Option<&Approved>,
+        record: &mut CallRecord,
+    ) {
+        if record.lacks_decision() {
+            // What is refused is refused already.
+            drop(self.permit_in(of, caller, approved, Some(record)));
+        }
+    }
+
+    fn ask(
+        &self,
+        (call, target): (&Call, &Target<'_>),
+        caller: &Caller,
+        approved: Option<&Approved>,
+        told: Option<&mut Option<Decision>>,
+    ) -> Result<Permit, CallError> {
         let name = target.name.as_deref().or_else(|| call.subject().map(|subject| &*subject.text));
         let upstream = target.member.upstream.label();
         if let (Some(name), Some(subject)) = (name, call.subject()) {
@@ -71,7 +113,7 @@ impl Sender {
             trace: trace.id(),
             approved,
         };
-        Ok(sight::permit(&self.gate, &caller.principal, &Action { known, ..action })?)
+        Ok(sight::permit(&self.gate, &caller.principal, &Action { known, ..action }, told)?)
     }
 
     /// Whether a request about a task of this tool may go on: the gate is asked about the tool. Where a denial speaks, it is an error.
@@ -109,10 +151,11 @@ impl Sender {
         (call, came): (&Call, &Call),
         caller: &Caller,
         (target, proof): (&Target<'_>, Option<&Proof>),
+        mut record: Option<&mut CallRecord>,
     ) -> Result<Box<Answer>, CallError> {
         let approved = proof.map(|proof| &proof.approved);
         let mirrored = self.mirror(call, caller, target).await?;
-        let permit = self.permit(call, target, caller, approved)?;
+        let permit = self.permit_in((call, target), caller, approved, record.as_deref_mut())?;
         if !permit.allowances().is_empty() && !came.is_again() {
             let whose = (self.route.as_str(), &caller.principal);
             Box::pin(self.limiter.allow(whose, permit.allowances())).await?;
@@ -126,7 +169,7 @@ impl Sender {
             Err(CallError::BegunAnew { .. }) => {
                 Box::pin(target.member.relearn(call.kind(), caller)).await;
                 let learned = Box::pin(self.mirror(call, caller, target)).await?;
-                let permit = self.permit(call, target, caller, approved)?;
+                let permit = self.permit_in((call, target), caller, approved, record.as_deref_mut())?;
                 return Box::pin(self.send_once(call, caller, (target, permit), &learned)).await;
             }
             answer => answer?,
@@ -141,7 +184,7 @@ impl Sender {
         if learned == mirrored {
             return Ok(Box::new(refused));
         }
-        let permit = self.permit(call, target, caller, approved)?;
+        let permit = self.permit_in((call, target), caller, approved, record)?;
         Box::pin(self.send_once(call, caller, (target, permit), &learned)).await
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use auth::{Connection, Identity, Peer, Refusal, Why};
 use base::error::CallError;
 use base::reply;
+use base::sink::Event;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -69,7 +70,7 @@ pub(super) fn connection(exchange: &Exchange) -> Connection<'_> {
 
 /// The same with where the connection comes from, where somebody decides by that.
 pub(super) fn with_address(route: &Route, identity: Identity, peer: &Address) -> Identity {
-    if !route.gate.decides() {
+    if !route.gate.decides() && route.world.sinks.examines().is_none() {
         return identity;
     }
     let address = match peer {
@@ -87,6 +88,14 @@ pub(super) fn refuse(route: &Route, refusal: Refusal, at_sse: bool) -> Response<
         _ => None,
     };
     let error = CallError::Refused(refusal);
+    if route.world.sinks.examines().is_some() {
+        let members = vec![
+            ("route", route.name.clone()),
+            ("outcome", reply::wire_for(&error, Era::Modern).label.to_owned()),
+            ("why", error.to_string()),
+        ];
+        route.world.sinks.note(&Event { kind: "login", members });
+    }
     if let Some(resource) = route.identifier.as_ref().map(|identifier| identifier.plan()) {
         route.world.metrics.refused(&resource.route, reply::wire_for(&error, Era::Modern).label);
     }

@@ -110,7 +110,7 @@ impl RouteTasks {
     async fn run(&self, At { call, came, caller, target, approved }: At<'_>) -> Result<Verdict, CallError> {
         let place = self.tasks.waits.take().await?;
         let upstream = &target.member.upstream;
-        let mut answer = self.sender.send((call, came), caller, (target, approved)).await?;
+        let mut answer = self.sender.send((call, came), caller, (target, approved), None).await?;
         let within = upstream.plan().deadlines.call;
         let begun = async {
             loop {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::sink::{Accept, CallFacts, Sink};
+use base::sink::{Accept, CallFacts, Sink, Untaken};
 use futures_util::FutureExt as _;
 use testkit::net::MemoryNetwork;
 use testkit::server::{Desk, Persona, ScriptedServer};
@@ -21,16 +21,14 @@ struct Slow {
 }
 
 impl Sink for Slow {
-    fn accept<'a>(&'a self, facts: &'a CallFacts) -> Accept<'a> {
+    fn accept(&self, facts: &CallFacts) -> Accept {
         let line = format!("{} {:?} {} {}", facts.principal, facts.upstream, facts.method, facts.outcome);
         self.told.send(line).unwrap();
-        Accept::Later(Box::pin(async {
-            self.let_go.acquire().await.unwrap().forget();
+        let let_go = Arc::clone(&self.let_go);
+        Accept::Later(Box::pin(async move {
+            let_go.acquire().await.map_err(|_closed| Untaken)?.forget();
+            Ok(())
         }))
-    }
-
-    fn waits(&self) -> bool {
-        true
     }
 }
 
@@ -130,4 +128,25 @@ async fn what_a_legacy_client_asks_us_is_written_down() {
     let level = door.body("2", "logging/setLevel", r#""level":"loud""#, "");
     assert!(door.response(&level).await.contains("\"error\""));
     assert!(bench.told.recv().await.unwrap().starts_with("anonymous \"\" logging/setLevel "));
+}
+
+/// Nobody hears of what is in no record, neither what a server has answered nor what we do.
+#[tokio::test(start_paused = true)]
+async fn an_answer_whose_record_cannot_be_taken_does_not_leave() {
+    let Bench { running, mut desk, mut told, let_go, .. } = bench(Persona::modern()).await;
+    let_go.close();
+    let client = running.client.clone();
+    let call =
+        tokio::spawn(
+            async move { ask::modern(&client, "tools/call", r#""name":"add""#).await.response().await },
+        );
+    desk.asked("tools/call").await.result(r#"{"resultType":"complete","content":["secret"]}"#).await;
+    assert_eq!(told.recv().await.unwrap(), "anonymous \"up\" tools/call ok");
+    let answer = call.await.unwrap();
+    assert!(answer.contains("audit_unavailable") && answer.contains("may have been done"), "{answer}");
+    assert!(!answer.contains("secret"), "{answer}");
+    for (method, params) in [("server/discover", ""), ("tools/call", r#""name":"none""#), ("x/y", "")] {
+        let answer = ask::modern(&running.client, method, params).await.response().await;
+        assert!(answer.contains("audit_unavailable"), "{method}: {answer}");
+    }
 }

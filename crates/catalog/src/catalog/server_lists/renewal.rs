@@ -17,6 +17,10 @@ impl ServerLists {
             match kind {
                 // Nobody decides by what a tool was: before the next call they are read again.
                 Kind::Tool if decides => known.learn(Index::forget_tools),
+                // Records do not say what it was, either.
+                Kind::Tool if self.upstream.world().sinks.examines().is_some() => {
+                    known.learn(|index| index.definitions.clear());
+                }
                 Kind::Prompt if holds => known.learn(Index::forget_prompts),
                 _ => {}
             }

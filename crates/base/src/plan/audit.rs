@@ -1,0 +1,45 @@
+//! The ledger: where what was done is written down, and what is promised of that.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::globs::Globs;
+
+/// All that is said of the ledger.
+#[derive(Debug, Clone)]
+pub struct AuditPlan {
+    /// Its directory.
+    pub directory: PathBuf,
+    /// What an accepted record outlives.
+    pub durability: Durability,
+    /// What becomes of calls whose record cannot be taken.
+    pub on_full: OnFull,
+    /// About how many bytes a file has.
+    pub segment_bytes: u64,
+    /// For how long records are kept; for ever, if not said.
+    pub keep: Option<Duration>,
+    /// The tools whose arguments are written down as they are: `SERVER/TOOL`.
+    pub plain_arguments: Globs,
+    /// The file that checkpoints are kept in beside the ledger.
+    pub witness: Option<PathBuf>,
+}
+
+/// What an accepted record outlives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// This process.
+    #[default]
+    Process,
+    /// This machine's power.
+    Disk,
+}
+
+/// What becomes of calls whose record cannot be taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnFull {
+    /// They are refused.
+    #[default]
+    Refuse,
+    /// They go on, and that records are lacking is written when it can be.
+    Drop,
+}

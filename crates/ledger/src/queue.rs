@@ -1,0 +1,182 @@
+//! What waits to be written: bounded, and honest about what it could not take.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use base::sync::lock;
+use tokio::sync::oneshot;
+
+/// How much may wait before new calls are refused. What is under way may still bring its records, so there may be as many more as there
+/// are calls at once.
+const MOST: usize = 8192;
+const MOST_BYTES: usize = 16 * 1024 * 1024;
+
+/// One record on its way.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) kind: &'static str,
+    pub(crate) at: SystemTime,
+    pub(crate) body: String,
+    /// Hears that it is written.
+    pub(crate) taken: Option<oneshot::Sender<()>>,
+}
+
+/// What is not in the ledger, and since when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Gap {
+    /// Records that were dropped.
+    pub(crate) lost: u64,
+    /// Calls that were refused because no record could be taken.
+    pub(crate) refused: u64,
+    pub(crate) since: SystemTime,
+}
+
+/// What is written next.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    pub(crate) entries: Vec<Entry>,
+    /// What could not be taken before.
+    pub(crate) gap: Option<Gap>,
+    /// Nothing comes any more.
+    pub(crate) last: bool,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    entries: VecDeque<Entry>,
+    bytes: usize,
+    closing: bool,
+    sleeping: bool,
+    gap: Option<Gap>,
+    failing: Option<String>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Queue {
+    waiting: Mutex<Waiting>,
+    wake: Condvar,
+    /// Whether new calls may come.
+    open: AtomicBool,
+    /// Whether what cannot be taken is dropped.
+    drops: bool,
+}
+
+impl Waiting {
+    fn is_full(&self) -> bool {
+        self.entries.len() >= MOST || self.bytes >= MOST_BYTES
+    }
+
+    fn lacks(&mut self, (lost, refused): (u64, u64), at: SystemTime) {
+        let gap = self.gap.get_or_insert(Gap { lost: 0, refused: 0, since: at });
+        (gap.lost, gap.refused) = (gap.lost + lost, gap.refused + refused);
+    }
+}
+
+impl Queue {
+    pub(crate) fn new(drops: bool) -> Self {
+        let (waiting, wake) = (Mutex::default(), Condvar::new());
+        Self { waiting, wake, open: AtomicBool::new(true), drops }
+    }
+
+    /// Whether there is place for the record of a new call.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// Why nothing can be written now.
+    pub(crate) fn failing(&self) -> Option<String> {
+        lock(&self.waiting).failing.clone()
+    }
+
+    /// A call was refused for want of a record.
+    pub(crate) fn refused(&self, at: SystemTime) {
+        lock(&self.waiting).lacks((0, 1), at);
+    }
+
+    /// Puts a record in; nothing where nobody need wait for it. `optional` is what may be left out where there is no place.
+    pub(crate) fn push(
+        &self,
+        (kind, body): (&'static str, String),
+        now: impl FnOnce() -> SystemTime,
+        optional: bool,
+    ) -> Option<oneshot::Receiver<()>> {
+        let mut waiting = lock(&self.waiting);
+        // Asked under the lock: the times of records are in their order.
+        let at = now();
+        let has_place = !waiting.is_full() && waiting.failing.is_none();
+        if waiting.closing || (!has_place && (self.drops || optional)) {
+            waiting.lacks((1, 0), at);
+            return None;
+        }
+        let (taken, hear) = oneshot::channel();
+        waiting.bytes += body.len();
+        waiting.entries.push_back(Entry { kind, at, body, taken: Some(taken) });
+        if waiting.is_full() {
+            self.open.store(false, Ordering::Relaxed);
+        }
+        if std::mem::take(&mut waiting.sleeping) {
+            drop(waiting);
+            self.wake.notify_one();
+        }
+        Some(hear)
+    }
+
+    /// Waits for records, at most so long, and takes about so many bytes of them.
+    pub(crate) fn take(&self, within: Duration, most_bytes: usize) -> Batch {
+        let mut waiting = lock(&self.waiting);
+        if waiting.entries.is_empty() && !waiting.closing {
+            waiting.sleeping = true;
+            let woken = self.wake.wait_timeout_while(waiting, within, |now| now.sleeping && !now.closing);
+            waiting = woken.unwrap_or_else(PoisonError::into_inner).0;
+            waiting.sleeping = false;
+        }
+        let (mut batch, mut bytes) = (Batch { gap: waiting.gap.take(), ..Batch::default() }, 0);
+        while bytes < most_bytes
+            && let Some(entry) = waiting.entries.pop_front()
+        {
+            bytes += entry.body.len();
+            batch.entries.push(entry);
+        }
+        waiting.bytes -= bytes;
+        batch.last = waiting.closing && waiting.entries.is_empty();
+        self.open.store(!waiting.is_full() && waiting.failing.is_none(), Ordering::Relaxed);
+        batch
+    }
+
+    /// Nothing can be written; true where that is new.
+    pub(crate) fn fail(&self, why: String) -> bool {
+        let mut waiting = lock(&self.waiting);
+        self.open.store(false, Ordering::Relaxed);
+        if self.drops {
+            // Nobody waits for what nobody promised.
+            waiting.entries.iter_mut().for_each(|entry| drop(entry.taken.take()));
+        }
+        waiting.failing.replace(why).is_none()
+    }
+
+    /// It can again; true where it could not.
+    pub(crate) fn recover(&self) -> bool {
+        let mut waiting = lock(&self.waiting);
+        let was_failing = waiting.failing.take().is_some();
+        self.open.store(!waiting.is_full(), Ordering::Relaxed);
+        was_failing
+    }
+
+    /// Waits before the next try, unless it is all to end.
+    pub(crate) fn pause(&self, time: Duration) {
+        let waiting = lock(&self.waiting);
+        drop(self.wake.wait_timeout_while(waiting, time, |now| !now.closing));
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        lock(&self.waiting).closing
+    }
+
+    /// Nothing is taken from now on.
+    pub(crate) fn close(&self) {
+        lock(&self.waiting).closing = true;
+        self.wake.notify_all();
+    }
+}

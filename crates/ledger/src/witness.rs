@@ -1,0 +1,82 @@
+//! Checkpoints kept elsewhere: who cuts off the end of a chain, or takes an older copy for it, would have to do the same there.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::line::Head;
+
+/// How much of the end of the file is looked at when a process begins.
+const TAIL: u64 = 1024 * 1024;
+
+/// A file with the checkpoints of all replicas, a line each. It is opened for each: somebody may move it away when it is large.
+#[derive(Debug)]
+pub(crate) struct Witness {
+    path: PathBuf,
+    lasts: bool,
+}
+
+impl Witness {
+    pub(crate) fn new(path: &Path, lasts: bool) -> Self {
+        Self { path: path.to_owned(), lasts }
+    }
+
+    /// Writes a checkpoint down, with its line break.
+    pub(crate) fn add(&self, line: &[u8]) -> io::Result<()> {
+        let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path)?;
+        // In one write: other replicas may write into the same file.
+        file.write_all(line)?;
+        if self.lasts { file.sync_data() } else { Ok(()) }
+    }
+
+    /// The last checkpoint of a replica that the end of the file has.
+    pub(crate) fn last_of(&self, replica: &str) -> io::Result<Option<u64>> {
+        let mut file = match File::open(&self.path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
+        let mut bytes = Vec::new();
+        file.take(TAIL).read_to_end(&mut bytes)?;
+        let text = String::from_utf8_lossy(&bytes);
+        let heads = text.lines().filter_map(Head::read).filter(|head| head.replica == replica);
+        Ok(heads.map(|head| head.seq).max())
+    }
+}
+
+/// What a witness has seen: by replica and place, the checkpoint's line.
+#[derive(Debug, Clone, Default)]
+pub struct Witnessed {
+    pub(crate) lines: BTreeMap<String, BTreeMap<u64, String>>,
+    /// Lines that are no checkpoints, or contradict one another: the number of each, and why.
+    pub(crate) odd: Vec<(usize, &'static str)>,
+}
+
+impl Witnessed {
+    /// Adds what a file of a witness has.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn read(&mut self, path: &Path) -> io::Result<()> {
+        let text = std::fs::read(path)?;
+        for (number, line) in String::from_utf8_lossy(&text).split('\n').enumerate() {
+            if line.is_empty() {
+                continue;
+            }
+            let Some(head) = Head::read(line).filter(|head| head.kind == crate::chain::CHECKPOINT) else {
+                self.odd.push((number + 1, "this is no checkpoint"));
+                continue;
+            };
+            let before =
+                self.lines.entry(head.replica.to_owned()).or_default().insert(head.seq, line.to_owned());
+            if before.is_some_and(|before| before != line) {
+                self.odd.push((number + 1, "the same place of the chain has another checkpoint above"));
+            }
+        }
+        Ok(())
+    }
+}

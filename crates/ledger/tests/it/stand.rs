@@ -1,0 +1,120 @@
+//! Ledgers of tests: real ones, in directories of their own.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use auth::Principal;
+use base::clock::SystemClock;
+use base::globs::Globs;
+use base::plan::audit::{AuditPlan, Durability, OnFull};
+use base::sink::{Accept, CallFacts, Sink as _};
+use ledger::key::SigningKey;
+use ledger::verify::{Against, Bad, VerifyReport, verify};
+use ledger::witness::Witnessed;
+use ledger::{Ledger, Who};
+use tempfile::TempDir;
+
+pub(crate) struct Stand {
+    root: TempDir,
+    pub(crate) key: Arc<SigningKey>,
+    pub(crate) plan: AuditPlan,
+}
+
+impl Stand {
+    pub(crate) fn new() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let plan = AuditPlan {
+            directory: root.path().join("audit"),
+            durability: Durability::Process,
+            on_full: OnFull::Refuse,
+            segment_bytes: 8 * 1024,
+            keep: None,
+            plain_arguments: Globs::new(Vec::new()).unwrap(),
+            witness: Some(root.path().join("witness.jsonl")),
+        };
+        Self { root, key: Arc::new(SigningKey::random().unwrap()), plan }
+    }
+
+    pub(crate) fn open(&self, name: &str) -> Arc<Ledger> {
+        let who = Who { name, version: "1" };
+        Ledger::open(&self.plan, who, Arc::clone(&self.key), (Arc::new(SystemClock), Arc::default())).unwrap()
+    }
+
+    /// Begins, writes so many records and ends in good order.
+    pub(crate) async fn session(&self, name: &str, records: usize) {
+        let ledger = self.open(name);
+        for number in 0..records {
+            call(&ledger, number).await;
+        }
+        ledger.close().await;
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        &self.plan.directory
+    }
+
+    pub(crate) fn witness(&self) -> PathBuf {
+        self.root.path().join("witness.jsonl")
+    }
+
+    pub(crate) fn against(&self, with_witness: bool) -> Against {
+        let mut witnessed = Witnessed::default();
+        if with_witness {
+            witnessed.read(&self.witness()).unwrap();
+        }
+        Against { keys: vec![self.key.public()], witnessed }
+    }
+
+    pub(crate) fn verify(&self) -> VerifyReport {
+        verify(self.directory(), &self.against(true)).unwrap()
+    }
+
+    /// What is wrong first.
+    pub(crate) fn bad(&self) -> Option<Bad> {
+        self.verify().bad.into_iter().next()
+    }
+
+    /// The segments of a chain, in their order.
+    pub(crate) fn segments(&self, replica: &str) -> Vec<PathBuf> {
+        let files = fs::read_dir(self.directory().join(replica)).unwrap();
+        let mut paths: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+        paths.retain(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
+        paths.sort();
+        paths
+    }
+
+    /// Every segment of every chain, as it is.
+    pub(crate) fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        let mut files = BTreeMap::new();
+        for replica in fs::read_dir(self.directory()).unwrap() {
+            let name = replica.unwrap().file_name().into_string().unwrap();
+            for path in self.segments(&name) {
+                let bytes = fs::read(&path).unwrap();
+                files.insert(path, bytes);
+            }
+        }
+        files
+    }
+}
+
+pub(crate) fn facts(number: usize) -> CallFacts {
+    CallFacts {
+        principal: Principal::of("https://id.example", &format!("alice-{number}"), None),
+        upstream: "bank".into(),
+        method: "tools/call".into(),
+        outcome: "ok",
+        took: Duration::from_micros(1234),
+        detail: None,
+    }
+}
+
+/// The record of a call is taken.
+pub(crate) async fn call(ledger: &Ledger, number: usize) {
+    match ledger.accept(&facts(number)) {
+        Accept::Now => {}
+        Accept::Later(taken) => taken.await.unwrap(),
+    }
+}
