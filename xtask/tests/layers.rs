@@ -64,7 +64,7 @@ const FLOORS: &[(&str, &str)] = &[
     ("pins", "words hidden canonical book lock difference place checks alike waiting server pins lib"),
     (
         "policy",
-        "fault pointers number arguments reads leaf near ask rule allowances schema memory verdict said who thing context shape standing load policies approval places remarks sight attach lib",
+        "fault pointers number arguments reads leaf near ask rule allowances schema memory verdict said who thing context shape standing load policies approval places remarks doubts unmet sight attach lib",
     ),
     ("portolan-fuzz", "targets lib"),
     (

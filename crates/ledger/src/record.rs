@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use auth::{Decision, Principal};
+use auth::{Decision, Principal, SaidClaim};
 use base::detail::{Detail, Examined};
 use base::sink::CallFacts;
 
@@ -166,6 +166,19 @@ fn principal(all: &mut Members, who: &Principal, detail: &Detail) {
     all.texts("scopes", claims.scopes.iter().map(String::as_str));
     all.optional("acr", claims.acr.as_deref());
     all.texts("amr", claims.amr.iter().map(String::as_str));
+    // Their names stand in the configuration, and may be any.
+    all.object("claims", |all| {
+        for (name, value) in &claims.more {
+            let mut quoted = String::new();
+            push_quoted(&mut quoted, name);
+            let name = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
+            match value {
+                SaidClaim::Text(text) => all.text(name, text),
+                SaidClaim::Texts(texts) => all.texts(name, texts.iter().map(String::as_str)),
+                SaidClaim::Integer(_) | SaidClaim::Flag(_) => all.raw(name, &value.to_json()),
+            };
+        }
+    });
 }
 
 /// A client chooses it: a number stays as it is spelled, a text is written anew.

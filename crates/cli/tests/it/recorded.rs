@@ -252,6 +252,35 @@ fn on_a_full_disk_calls_are_refused_and_then_not() {
     assert_eq!(audited.records(&["--type", "gap"])[0]["refused"], 1);
 }
 
+/// What was recorded can be decided anew.
+#[cfg(feature = "policy")]
+#[test]
+fn recorded_calls_are_simulated() {
+    let audited = Audited::new("", "policy = \"rules.cedar\"");
+    let rules = |text: &str| fs::write(audited.dir.path().join("rules.cedar"), text).unwrap();
+    rules("permit (principal, action, resource);");
+    let gateway = audited.serve();
+    for _ in 0..2 {
+        let (answer, _) = Socket::connect(&gateway.url).unwrap().add("add", 1, 2).unwrap();
+        assert!(answer.contains("\"result\""), "{answer}");
+    }
+    end(gateway);
+    let simulate = || {
+        let mut simulate = command(&["policy", "simulate"]);
+        simulate.arg(audited.config()).arg("--audit").arg(audited.dir.path().join("audit")).arg("--json");
+        finish(&mut simulate)
+    };
+    assert_eq!(simulate().code, Some(0), "{:?}", simulate());
+    rules(
+        r#"permit (principal, action, resource);
+           @id("small") forbid (principal, action == Mcp::Action::"call", resource == Mcp::Tool::"bank/add")
+           unless { context.arguments.hasTag("/a") && context.arguments.getTag("/a") has integer && context.arguments.getTag("/a").integer > 1 };"#,
+    );
+    let changed = simulate();
+    assert!(changed.code == Some(1) && changed.stdout.contains(r#""changed":2"#), "{changed:?}");
+    assert!(changed.stdout.contains(r#""policies":["small"]"#), "{changed:?}");
+}
+
 /// What is decided is written with what is refused.
 #[cfg(feature = "policy")]
 #[test]

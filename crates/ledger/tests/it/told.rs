@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use auth::{Claims, Decision};
+use auth::{Claims, Decision, SaidClaim};
 use base::detail::{Detail, Examined};
 use base::sink::{Event, Sink as _};
 use ledger::query::{Filter, read};
@@ -17,6 +17,12 @@ fn full() -> base::sink::CallFacts {
         subject: "alice\u{2028}".to_owned(),
         groups: vec!["staff".to_owned()],
         amr: vec!["pwd".to_owned()],
+        more: vec![
+            ("a\"".into(), SaidClaim::Text("\u{85}".to_owned())),
+            ("b".into(), SaidClaim::Texts(vec!["x".to_owned()])),
+            ("c".into(), SaidClaim::Integer(-7)),
+            ("d".into(), SaidClaim::Flag(true)),
+        ],
         ..Claims::default()
     };
     let detail = Detail {
@@ -48,7 +54,7 @@ fn a_record_says_all_that_is_known() {
     let text = record::of_call(&full());
     let expected = concat!(
         r#","trace":"0af7651916cd43dd8448eb211c80319c","principal":{"id":"https://id.example#\"alice-0\"","anonymous":false,"#,
-        r#""issuer":"https://id.example","subject":"alice\u2028","groups":["staff"],"scopes":[],"amr":["pwd"]},"#,
+        r#""issuer":"https://id.example","subject":"alice\u2028","groups":["staff"],"scopes":[],"amr":["pwd"],"claims":{"a\"":"\u0085","b":["x"],"c":-7,"d":true}},"#,
         r#""route":"main","era":"modern","revision":"2026-07-28","address":"10.0.0.1","method":"tools/call","id":"aA","#,
         r#""server":"bank","thing":{"kind":"tool","name":"pay"},"#,
         r#""arguments":{"digest":"hmac-sha256:0101010101010101010101010101010101010101010101010101010101010101","bytes":9,"#,
