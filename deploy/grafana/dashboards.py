@@ -20,7 +20,7 @@ Json = dict[str, Any]
 # Who has to do something, by the outcomes of docs/reference/errors.md; `check` wants each outcome in one of them.
 SERVERS = ("upstream_unreachable breaker_open upstream_begun_anew upstream_starting upstream_unauthorized upstream_broke_off "
            "upstream_invalid_answer upstream_deadline").split()
-OURS = "overloaded no_room out_of_descriptors draining store_away replica_away replica_lost identity_away internal".split()
+OURS = "overloaded no_room out_of_descriptors draining store_away audit_unavailable replica_away replica_lost identity_away internal".split()
 RIGHTS = "denied policy unauthenticated bad_credentials insufficient_scope quarantined approval_needed approval_denied rate_limited".split()
 CALLERS = ("rejected arguments unknown_name bad_cursor capability task request_state input_refused not_bridged not_resumable "
            "no_session").split()
@@ -207,6 +207,7 @@ def servers() -> Json:
               "Lost: the server restarted. Not opened: it loses each as soon as it was opened; often several processes behind a balancer that does not stick (docs/troubleshooting.md).", "ops", 12, limits=steps((0.1, "orange"))),
         panel("timeseries", "Lists without its entries", {"{{upstream}}": rate("portolan_lists_degraded_total", OF, "upstream")}, "How often clients saw a list without this server's tools.", "reqps", 12),
         panel("timeseries", "Store", {"{{instance}}": f"portolan_store_away{{{WHERE}}}"}, "1: there is a store, and this replica does not reach it. Modern calls go on; sessions, keys and approvals do not (docs/store.md).", "short", 12, limits=steps((1, "red")), most=1),
+        panel("timeseries", "Records lost", {"{{instance}}": increase("portolan_audit_records_lost_total", WHERE, "instance")}, "Records that the ledger could not take: of them only the number is in it. Its disk is full or broken: the log says what, and portolan audit verify what is there (docs/audit.md).", "short", 12, limits=steps((1, "red"))),
     ])
 
 
