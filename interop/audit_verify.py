@@ -155,6 +155,8 @@ def check_replica(directory, name, keys, seen):
             leaves.append(prev)
             if kind == "checkpoint":
                 leaves, first = [], following
+            if len(leaves) > 8192:
+                raise Bad("too many records that nobody has signed")
     if begins and begins not in deleted:
         raise Bad("what was before is missing, and nothing signed says that it was deleted")
     if seen and max(seen) >= following:

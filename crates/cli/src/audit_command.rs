@@ -272,10 +272,16 @@ impl VerifyAudit {
     fn run(self, voice: Voice) -> Result<Exit, Fault> {
         let (directory, plan) = self.place.find(voice)?;
         let mut witnesses = self.witness.clone();
-        if let Some(path) =
-            plan.and_then(|plan| plan.audit?.witness).filter(|path| witnesses.is_empty() && path.exists())
-        {
-            witnesses.push(path);
+        if let Some(path) = plan.and_then(|plan| plan.audit?.witness).filter(|_| witnesses.is_empty()) {
+            if path.exists() {
+                witnesses.push(path);
+            } else {
+                let said = format!(
+                    "warning: the witness {} is not there: an end that was cut off is not seen\n",
+                    path.display()
+                );
+                print::err(&print::safe_err(&said));
+            }
         }
         let mut witnessed = Witnessed::default();
         for path in &witnesses {
@@ -283,6 +289,11 @@ impl VerifyAudit {
         }
         let against = Against { keys: self.keys()?, witnessed };
         let report = verify(&directory, &against).map_err(|error| unreadable(&directory, &error))?;
+        if report.replicas.is_empty() && report.bad.is_empty() {
+            let what = format!("there is no ledger in {}", directory.display());
+            return Err(Fault::usage(what)
+                .hint("name the directory of [audit], in which each process has one of its own"));
+        }
         let said = if self.json { verified_json(&report) } else { verified(&report, !witnesses.is_empty()) };
         print::out(said)?;
         Ok(if report.bad.is_empty() { Exit::Ok } else { Exit::Findings })

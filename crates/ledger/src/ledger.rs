@@ -178,6 +178,11 @@ impl Ledger {
                 self.metrics.unrecorded();
                 Accept::Now
             }
+            // Where what cannot be taken is dropped, no call fails over it, and it waits for a moment only.
+            Some(taken) if self.plan.on_full == OnFull::Drop => Accept::Later(Box::pin(async {
+                drop(timeout(PATIENCE / 5, taken).await);
+                Ok(())
+            })),
             Some(taken) => Accept::Later(Box::pin(async {
                 match timeout(PATIENCE, taken).await {
                     Ok(Ok(())) => Ok(()),
@@ -211,7 +216,8 @@ impl Sink for Ledger {
     fn note(&self, event: Event) {
         let mut members = Members::default();
         for (name, value) in &event.members {
-            members.text(name, value);
+            // Some of it clients choose.
+            members.text(name, &record::short(value));
         }
         // Whoever is not let in must not fill the disk.
         if event.kind == "login" {

@@ -106,11 +106,12 @@ impl Queue {
         // Asked under the lock: the times of records are in their order.
         let at = now();
         let has_place = !waiting.is_full() && waiting.failing.is_none();
+        let (taken, hear) = oneshot::channel();
         if waiting.closing || (!has_place && (self.drops || optional)) {
             waiting.lacks((1, 0), at);
-            return None;
+            // After the end nobody writes any more, and what must be written cannot be: whoever waits hears so at once.
+            return (!self.drops && !optional).then_some(hear);
         }
-        let (taken, hear) = oneshot::channel();
         waiting.bytes += body.len();
         waiting.entries.push_back(Entry { kind, at, body, taken: Some(taken) });
         if waiting.is_full() {
@@ -141,7 +142,8 @@ impl Queue {
         }
         waiting.bytes -= bytes;
         batch.last = waiting.closing && waiting.entries.is_empty();
-        self.open.store(!waiting.is_full() && waiting.failing.is_none(), Ordering::Relaxed);
+        let is_open = !waiting.is_full() && waiting.failing.is_none() && !waiting.closing;
+        self.open.store(is_open, Ordering::Relaxed);
         batch
     }
 
@@ -160,7 +162,7 @@ impl Queue {
     pub(crate) fn recover(&self) -> bool {
         let mut waiting = lock(&self.waiting);
         let was_failing = waiting.failing.take().is_some();
-        self.open.store(!waiting.is_full(), Ordering::Relaxed);
+        self.open.store(!waiting.is_full() && !waiting.closing, Ordering::Relaxed);
         was_failing
     }
 
@@ -176,7 +178,10 @@ impl Queue {
 
     /// Nothing is taken from now on.
     pub(crate) fn close(&self) {
-        lock(&self.waiting).closing = true;
+        let mut waiting = lock(&self.waiting);
+        waiting.closing = true;
+        self.open.store(false, Ordering::Relaxed);
+        drop(waiting);
         self.wake.notify_all();
     }
 }

@@ -16,7 +16,7 @@ pub(crate) const MOST_PLAIN: usize = 1024 * 1024;
 const MOST_CHOSEN: usize = 1024;
 
 /// So much of a text as is written down.
-fn short(text: &str) -> Cow<'_, str> {
+pub(crate) fn short(text: &str) -> Cow<'_, str> {
     if text.len() <= MOST_CHOSEN {
         return Cow::Borrowed(text);
     }

@@ -8,6 +8,7 @@
 //! may share who are allowed it. A call that somebody is to approve first is counted before anybody is asked, however that ends.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use base::error::CallError;
 use catalog::Target;
@@ -104,7 +105,8 @@ impl Limiting {
         let Some(held) = entered else { return Verdict::Pass };
         let edit: Box<dyn Edit> = if held.counts_tools_at_once() {
             let (task, outlasting) = (TaskOf::new(whose, ""), Arc::clone(&self.outlasting));
-            Box::new(ToolHeld { held, task, outlasting })
+            let longest = whose.1.member.upstream.plan().deadlines.call;
+            Box::new(ToolHeld { held, task, outlasting, longest })
         } else {
             held
         };
@@ -119,6 +121,8 @@ struct ToolHeld {
     /// The task that it may become, but for its name.
     task: TaskOf,
     outlasting: Arc<Outlasting>,
+    /// So long a task counts of which nobody hears that it is over.
+    longest: Duration,
 }
 
 impl Edit for ToolHeld {
@@ -134,7 +138,7 @@ impl Edit for ToolHeld {
         if !task.status.is_over()
             && let Some(held) = self.held.outlast()
         {
-            self.outlasting.hold(self.task.called(&task.id), held, task.ttl());
+            self.outlasting.hold(self.task.called(&task.id), held, self.longest);
         }
     }
 

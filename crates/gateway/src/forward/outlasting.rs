@@ -1,10 +1,12 @@
 //! Places among the calls of a tool at once that tasks hold: a call that became a task has its answer, and is under way until its task
-//! is over. When that is, is known by what passes about the task, and at the latest when its server has promised no longer to keep it.
+//! is over. When that is, is known by what passes about the task. What nobody hears of is under way for so long as a call may be silent: how
+//! long a task is kept its client chooses, or its server, and neither may take a place from others for a day.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
 
 use auth::Principal;
+use base::digest::Digest;
 use base::owned_task::OwnedTask;
 use base::plan::SessionRule;
 use base::sync::lock;
@@ -13,9 +15,6 @@ use catalog::caller::Caller;
 use limits::Held;
 use tokio::time::{Duration, sleep};
 
-/// So long a place is held at most, and where a server does not say how long it keeps a task.
-const LONGEST: Duration = Duration::from_secs(24 * 3600);
-const UNSAID: Duration = Duration::from_secs(3600);
 /// So many are held at once; there are bounds to each limit, but not to how many callers are counted by it.
 const MOST: usize = 65_536;
 
@@ -38,8 +37,8 @@ pub(crate) struct TaskOf {
     principal: Principal,
     /// The caller's session, where each has one with the server.
     session: Option<Arc<str>>,
-    /// The server's own name of it.
-    task: String,
+    /// Stands for the server's own name of it, which may be long.
+    task: Digest,
 }
 
 impl TaskOf {
@@ -50,13 +49,13 @@ impl TaskOf {
             server: upstream.name().to_owned(),
             principal: caller.principal.clone(),
             session: caller.session.clone().filter(|_| own),
-            task: task.to_owned(),
+            task: Digest::of([task]),
         }
     }
 
     /// Another one of the same caller at the same server.
     pub(crate) fn called(&self, task: &str) -> Self {
-        Self { task: task.to_owned(), ..self.clone() }
+        Self { task: Digest::of([task]), ..self.clone() }
     }
 }
 
@@ -68,9 +67,8 @@ struct Lasting {
 }
 
 impl Outlasting {
-    /// A task holds a place from now on. Beyond the bound, it holds none.
-    pub(crate) fn hold(self: &Arc<Self>, task: TaskOf, held: Held, ttl: Option<u64>) {
-        let lasts = ttl.map_or(UNSAID, Duration::from_millis).min(LONGEST);
+    /// A task holds a place from now on, for so long at most. Beyond the bound, it holds none.
+    pub(crate) fn hold(self: &Arc<Self>, task: TaskOf, held: Held, lasts: Duration) {
         let (task, here) = (Arc::new(task), Arc::downgrade(self));
         let mut places = lock(&self.0);
         if places.count >= MOST {

@@ -15,6 +15,7 @@ use catalog::Target;
 use catalog::caller::Caller;
 use mcp::call::Call;
 use mcp::jsonrpc::{Message, MessageKind};
+use mcp::method::Kind;
 use mcp::trace::Trace;
 use tokio::time::{Duration, Instant};
 
@@ -104,6 +105,7 @@ impl CallRecord {
         let index = target.member.server_lists.index(caller.era());
         detail.definition = index.definition(call.kind(), name).cloned();
         if let (Some(by), Some(arguments)) = (self.sinks.examines(), &mut detail.arguments)
+            && call.kind() == Kind::Tool
             && arguments.bytes <= by.most_kept()
             && by.keeps_arguments(upstream, name)
         {

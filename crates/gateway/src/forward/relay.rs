@@ -386,12 +386,13 @@ impl Relay {
         if let MessageKind::Result(parts) = message.kind() {
             let unreadable = |fault: JsonFault| CallError::invalid(self.answer.upstream(), &fault.into());
             let result = message.object(parts.result).map_err(unreadable)?;
+            let input = if self.answer.is_as_it_came() { None } else { self.check_type(&result)? };
+            // What its client cannot read is no task of its.
             if self.edits.iter().any(|edit| edit.outlasts())
                 && let Some(task) = task_begun(&result, message.at(parts.result))
             {
                 self.edits.iter_mut().for_each(|edit| edit.began(&task));
             }
-            let input = if self.answer.is_as_it_came() { None } else { self.check_type(&result)? };
             if let Some(input) = input {
                 // A legacy client cannot answer that; it can answer requests.
                 if let Some(call) = self.call.take() {

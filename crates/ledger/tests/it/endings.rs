@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use base::plan::audit::{Durability, OnFull};
 use base::sink::{Accept, Sink as _, Untaken};
+use ledger::chain::Chain;
 
 use crate::stand::{Stand, call, facts};
 
@@ -122,7 +123,9 @@ async fn many_at_once_are_all_written() {
         .map(|bytes| String::from_utf8_lossy(bytes).matches("\"type\":\"call\"").count())
         .sum();
     assert_eq!(calls, 500);
-    assert!(matches!(ledger.accept(&facts(1)), Accept::Now), "after the end nothing waits");
+    let Accept::Later(taken) = ledger.accept(&facts(1)) else { panic!("it is not written") };
+    assert_eq!(taken.await, Err(Untaken), "after the end nothing is answered without its record");
+    assert!(ledger.refuse());
 }
 
 /// The directory is gone, as when a disk is unmounted; then it is there again.
@@ -172,8 +175,9 @@ async fn where_that_is_wanted_calls_go_on_and_the_gap_is_told() {
     fs::rename(&there, &away).unwrap();
     fs::remove_file(away.join("00000001.jsonl")).unwrap();
     assert!(!ledger.guards());
-    let Accept::Later(_taken) = ledger.accept(&facts(0)) else { panic!("nobody knows yet") };
+    let Accept::Later(taken) = ledger.accept(&facts(0)) else { panic!("nobody knows yet") };
     soon(|| ledger.amiss().is_some()).await;
+    assert_eq!(taken.await, Ok(()), "no call fails over it");
     assert!(
         matches!(ledger.accept(&facts(1)), Accept::Now) && matches!(ledger.accept(&facts(2)), Accept::Now)
     );
@@ -235,4 +239,28 @@ async fn a_clock_that_goes_back_is_noted() {
         report.bad.is_empty() && report.replicas[0].notes[0].contains("the clock went back"),
         "{report:?}"
     );
+}
+
+/// Whoever computes a chain anew and has no key cannot sign it, and needs no witness to be found out.
+#[tokio::test]
+async fn a_long_chain_that_nobody_signed_is_none() {
+    let stand = Stand::new();
+    stand.session("one", 1).await;
+    let path = stand.segments("one").remove(0);
+    for (records, is_good) in [(8_000, true), (9_000, false)] {
+        let (mut chain, mut bytes) = (Chain::new("one"), Vec::new());
+        for number in 0..records {
+            let body = format!(r#","outcome":"ok","number":{number}"#);
+            chain.record(
+                &mut bytes,
+                ("call", SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000)),
+                &body,
+            );
+        }
+        fs::write(&path, &bytes).unwrap();
+        fs::write(stand.witness(), "").unwrap();
+        let bad = stand.bad();
+        assert_eq!(bad.is_none(), is_good, "{bad:?}");
+        assert!(bad.is_none_or(|bad| bad.why.contains("nobody has signed")));
+    }
 }
