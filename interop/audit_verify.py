@@ -172,6 +172,8 @@ def main(args):
         elif arg == "--witness":
             for line in open(args.pop(0), encoding="utf-8", newline="\n"):
                 head = HEAD.fullmatch(line.rstrip("\n"))
+                if not head and line.startswith('{"v":1,"type":"checkpoint",') and not line.rstrip("\n").endswith("}"):
+                    continue  # the beginning of one, on a full disk
                 witness.setdefault(head[3], {})[int(head[4])] = line.rstrip("\n")
         else:
             directories.append(arg)

@@ -287,6 +287,12 @@ impl VerifyAudit {
         for path in &witnesses {
             witnessed.read(path).map_err(|error| unreadable(path, &error))?;
         }
+        if witnessed.torn > 0 {
+            print::err(&format!(
+                "warning: lines of the witness that are not whole, and say nothing: {}\n",
+                witnessed.torn
+            ));
+        }
         let against = Against { keys: self.keys()?, witnessed };
         let report = verify(&directory, &against).map_err(|error| unreadable(&directory, &error))?;
         if report.replicas.is_empty() && report.bad.is_empty() {

@@ -79,7 +79,12 @@ impl Disk {
         }
         if self.file.is_none() {
             let path = place::segment(&self.directory, self.number);
-            let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+            let mut opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+            let is_empty = || std::fs::symlink_metadata(&path).is_ok_and(|of| of.is_file() && of.len() == 0);
+            if opened.is_err() && is_empty() {
+                // Begun before, and then the directory could not be settled.
+                opened = OpenOptions::new().write(true).open(&path);
+            }
             if opened.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists) {
                 // Not of this process, which alone may write here: it is left for who looks into it.
                 self.number += 1;

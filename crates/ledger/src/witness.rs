@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::line::Head;
@@ -25,9 +25,11 @@ impl Witness {
 
     /// Writes a checkpoint down, with its line break.
     pub(crate) fn add(&self, line: &[u8]) -> io::Result<()> {
-        let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path)?;
-        // In one write: other replicas may write into the same file.
-        file.write_all(line)?;
+        let mut file =
+            OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&self.path)?;
+        // In one write: other replicas may write into the same file. What a full disk has torn gets an end before.
+        let begin: &[u8] = if is_torn(&file)? { b"\n" } else { b"" };
+        file.write_all(&[begin, line].concat())?;
         if self.lasts { file.sync_data() } else { Ok(()) }
     }
 
@@ -48,12 +50,25 @@ impl Witness {
     }
 }
 
+/// Whether the last line has no end.
+fn is_torn(file: &File) -> io::Result<bool> {
+    let Some(last) = file.metadata()?.len().checked_sub(1) else { return Ok(false) };
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, last)?;
+    Ok(byte != *b"\n")
+}
+
+/// What a checkpoint begins with, however little of it was written.
+const BEGINS: &str = "{\"v\":1,\"type\":\"checkpoint\",";
+
 /// What a witness has seen: by replica and place, the checkpoint's line.
 #[derive(Debug, Clone, Default)]
 pub struct Witnessed {
     pub(crate) lines: BTreeMap<String, BTreeMap<u64, String>>,
     /// Lines that are no checkpoints, or contradict one another: the number of each, and why.
     pub(crate) odd: Vec<(usize, &'static str)>,
+    /// How many lines are the beginnings of checkpoints: a disk was full, or a process writes. They say nothing.
+    pub torn: usize,
 }
 
 impl Witnessed {
@@ -68,6 +83,10 @@ impl Witnessed {
                 continue;
             }
             let Some(head) = Head::read(line).filter(|head| head.kind == crate::chain::CHECKPOINT) else {
+                if BEGINS.starts_with(line) || (line.starts_with(BEGINS) && !line.ends_with('}')) {
+                    self.torn += 1;
+                    continue;
+                }
                 self.odd.push((number + 1, "this is no checkpoint"));
                 continue;
             };

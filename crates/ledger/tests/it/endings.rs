@@ -264,3 +264,35 @@ async fn a_long_chain_that_nobody_signed_is_none() {
         assert!(bad.is_none_or(|bad| bad.why.contains("nobody has signed")));
     }
 }
+
+/// A witness on a disk that was full for a moment.
+#[tokio::test]
+async fn what_is_torn_in_the_witness_says_nothing() {
+    let stand = Stand::new();
+    stand.session("one", 1).await;
+    let line = fs::read_to_string(stand.witness()).unwrap();
+    let mut file = OpenOptions::new().append(true).open(stand.witness()).unwrap();
+    file.write_all(&line.as_bytes()[..100]).unwrap();
+    drop(file);
+    stand.session("one", 1).await;
+    assert_eq!(stand.bad(), None);
+    let text = fs::read_to_string(stand.witness()).unwrap();
+    assert!(text.lines().count() > 2 && text.ends_with('\n'), "{text}");
+}
+
+/// A segment that was made, and then something else failed.
+#[tokio::test]
+async fn an_empty_segment_is_gone_on_with() {
+    let stand = Stand::new();
+    stand.session("one", 60).await;
+    let last = stand.segments("one").len();
+    let ledger = stand.open("one");
+    for number in 1..3 {
+        fs::write(stand.directory().join(format!("one/{:08}.jsonl", last + number)), "").unwrap();
+    }
+    for number in 0..80 {
+        call(&ledger, number).await;
+    }
+    ledger.close().await;
+    assert_eq!(stand.bad(), None);
+}
