@@ -333,6 +333,10 @@ fn keys_of(given: &[String]) -> Result<Vec<PublicKey>, Fault> {
             };
             keys.push(PublicKey::of_text(line).ok_or_else(no_key)?);
         }
+        if keys.is_empty() {
+            return Err(Fault::usage(format!("{given} has no public key"))
+                .hint("`portolan audit key` prints it where the gateway runs"));
+        }
     }
     Ok(keys)
 }

@@ -115,12 +115,30 @@ fn vouching(route: &base::plan::RoutePlan) -> Vec<String> {
     known
 }
 
+/// What is wrong with policies that name groups of keys as approvers: keys are in none.
+#[cfg(feature = "policy")]
+fn groupless(one: &policy::Attached, config: &Path) -> Option<Diagnostic> {
+    let is_of_keys = |(issuer, shown): &(&str, &str)| {
+        *issuer == base::plan::policy::OWN_KEYS && !shown.starts_with("user ")
+    };
+    let (_, shown) = one.policies.approvers().find(is_of_keys)?;
+    let text = format!(
+        "@approvers of the policies of route {:?} has {shown:?}, and keys are in no groups: nobody could ever answer",
+        one.route
+    );
+    let help = "name a key: @approvers(\"user api-keys/NAME\")".to_owned();
+    Some(Diagnostic::elsewhere(config, ("", None), text, Some(help)))
+}
+
 /// What is wrong with policies that name approvers for whom nothing vouches on their route: nobody could ever answer.
 #[cfg(feature = "policy")]
 fn nobody(one: &policy::Attached, plan: &Plan, config: &Path) -> Option<Diagnostic> {
     let known = vouching(plan.routes.iter().find(|route| route.name == one.route)?);
-    let (issuer, shown) =
-        one.policies.approvers().find(|(issuer, _)| !known.iter().any(|of| of == issuer))?;
+    let Some((issuer, shown)) =
+        one.policies.approvers().find(|(issuer, _)| !known.iter().any(|of| of == issuer))
+    else {
+        return groupless(one, config);
+    };
     let text = format!(
         "@approvers of the policies of route {:?} has {shown:?}, and nothing of that route vouches for {issuer:?}",
         one.route

@@ -36,7 +36,7 @@ pub(crate) fn load(sources: &[PolicySource]) -> Result<Vec<Rule>, Vec<PolicyFaul
                     if let Some(before) = places.insert(id.clone(), source.name.clone()) {
                         faults.push(PolicyFault {
                             source: source.name.clone(),
-                            at: None,
+                            at: Some(position(&source.text, at)),
                             text: format!("the id {id:?} stands in {before}, too"),
                             help: Some("each @id(\"…\") stands once".to_owned()),
                         });

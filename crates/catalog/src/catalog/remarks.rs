@@ -117,7 +117,9 @@ impl ToldRemarks {
             upstream.world().metrics.odd_entry(upstream.name(), remark.done.label());
             let help = match remark.done {
                 Done::Passed => "; schema = \"repair\" of the upstream mends it",
-                Done::Changed | Done::AsPinned | Done::Quarantined => "; `portolan pins diff` shows it",
+                Done::Changed | Done::AsPinned | Done::Quarantined => {
+                    "; `portolan pins diff --connect` shows it"
+                }
                 Done::Repaired | Done::LeftOut => "",
             };
             tracing::warn!(upstream = upstream.name(), "{remark}{help}");

@@ -42,6 +42,11 @@ impl Explain {
         let opened = Opened::read(&self.config, voice)?;
         let Self { config, mut question } = self;
         question.args = question.args.as_deref().map(text_of).transpose()?;
+        if let Some(Err(fault)) = question.args.as_deref().map(serde_json::from_str::<serde::de::IgnoredAny>)
+        {
+            return Err(Fault::usage(format!("--args is no JSON: {fault}"))
+                .hint("--args '{\"amount\": 250}', or @FILE"));
+        }
         let answer = opened.ask(&question)?;
         let place = |id: &str| {
             let place = answer.policies.place(id)?;

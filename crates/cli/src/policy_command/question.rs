@@ -294,10 +294,16 @@ impl Question {
                 let found = all.iter().find(|issuer| issuer.name == named);
                 found.map(|issuer| issuer.issuer.clone()).ok_or_else(|| {
                     let help = "beside api-keys, certificates:NAME and proxy:NAME there are";
-                    Fault::usage(format!("there is no issuer {named:?}")).hint(instead(named, &known, help))
+                    let hint = match known.as_slice() {
+                        [] => "there are api-keys, certificates:NAME and proxy:NAME".to_owned(),
+                        known => instead(named, known, help),
+                    };
+                    Fault::usage(format!("there is no issuer {named:?}")).hint(hint)
                 })?
             }
             (None, [only]) => only.issuer.clone(),
+            // Nobody else that has no name of its own vouches.
+            (None, []) => API_KEYS.to_owned(),
             (None, _) => {
                 let names: Vec<_> = plan.issuers.iter().map(|issuer| issuer.name.as_str()).collect();
                 let names = names.into_iter().chain([OWN_KEYS]).collect::<Vec<_>>().join(", ");

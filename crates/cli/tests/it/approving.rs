@@ -104,6 +104,13 @@ fn what_asks_needs_a_store_and_annotations_that_say_something() {
         assert!(refused.stderr.contains(&said), "{refused:?}");
         assert!(refused.stderr.contains("ISSUER is one of: company"), "{refused:?}");
     }
+    let keys = RULES.replace("company/leads", "api-keys/leads");
+    let (dir, path) = configured("store = \"sqlite:portolan.db\"", &keys);
+    let text = fs::read_to_string(&path).unwrap().replace("issuers = [", "api_keys = true\nissuers = [");
+    fs::write(&path, text).unwrap();
+    let refused = with(&path, &["check"]);
+    assert!(refused.code == Some(3) && refused.stderr.contains("keys are in no groups"), "{refused:?}");
+    drop(dir);
     let soon = RULES.replace("@expires(\"2 h\")", "@expires(\"soon\")");
     let (_dir, path) = configured("store = \"sqlite:portolan.db\"", &soon);
     let refused = with(&path, &["policy", "check"]);

@@ -39,7 +39,7 @@ unless { context.arguments.getTag("/n").integer <= 3 };"#]);
 fn no_two_have_one_id() {
     let one = "@id(\"a\") permit (principal, action, resource);";
     let text = faults(&[one, one]);
-    assert!(text.contains("p1.cedar: the id \"a\" stands in p0.cedar, too"), "{text}");
+    assert!(text.contains("p1.cedar:1:1: the id \"a\" stands in p0.cedar, too"), "{text}");
     let twice = plan(&["permit (principal, action, resource);", "permit (principal, action, resource);"]);
     let ids: Vec<_> = read(&twice).unwrap().ids().map(str::to_owned).collect();
     assert_eq!(ids, ["p0.cedar#1", "p1.cedar#1"], "those without an id have the place for one");
