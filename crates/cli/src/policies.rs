@@ -88,9 +88,8 @@ fn odd(one: &policy::Attached, plan: &Plan, config: &Path) -> Vec<Diagnostic> {
     let sources = route.policy.iter().flat_map(|policy| policy.sources.iter().cloned()).collect::<Vec<_>>();
     let vouching = vouching(route);
     let around = policy::Surroundings { servers: &plan.server_facts, vouching: &vouching };
-    let remarks = one.policies.remarks(around);
-    let doubts = one.policies.doubts();
-    remarks.iter().chain(&doubts).map(|odd| warning(odd, (&sources, config))).collect()
+    let remarks = one.policies.remarks(Some(around));
+    remarks.iter().map(|remark| warning(remark, (&sources, config))).collect()
 }
 
 /// What is odd about policies, as a warning.

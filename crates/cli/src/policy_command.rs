@@ -155,7 +155,7 @@ fn check_file(path: &Path, is_strict: bool, voice: Voice) -> Result<Option<Strin
     match policy::Policies::new(&plan, ground, Arc::new(SystemClock)) {
         Ok(policies) => {
             let warnings: Vec<_> =
-                policies.doubts().iter().map(|doubt| policies::warning(doubt, at)).collect();
+                policies.remarks(None).iter().map(|remark| policies::warning(remark, at)).collect();
             say(&warnings, voice);
             let is_good = !is_strict || warnings.is_empty();
             Ok(is_good.then(|| number(policies.ids().count())))

@@ -1,58 +1,38 @@
-//! What is allowed in policies, and seldom meant: warnings of `portolan policy check`.
+//! What is allowed in a policy, and seldom meant.
 
 use serde_json::Value;
 
-use crate::fault::PolicyFault;
-use crate::policies::Policies;
 use crate::rule::Rule;
 
-impl Policies {
-    /// What in them is seldom meant, in their order.
-    #[must_use]
-    pub fn doubts(&self) -> Vec<PolicyFault> {
-        self.rules.iter().flat_map(|rule| self.of_rule(rule)).collect()
+/// What of a policy is seldom meant, and what to do.
+pub(crate) fn doubts(rule: &Rule) -> impl Iterator<Item = (String, &'static str)> {
+    let json = rule.policy.to_json().unwrap_or_default();
+    let conditions = &json["conditions"];
+    let all = conditions.as_array().into_iter().flatten();
+    let mut when = all.filter(|each| each["kind"].as_str() == Some("when")).map(|each| &each["body"]);
+    let mut found = Vec::new();
+    if !rule.permits && when.any(reads_argument) {
+        found.push((
+            format!(
+                "{}: a forbid with `when` forbids nothing where the argument is missing or of another type",
+                rule.id()
+            ),
+            "say with `unless` what is right: then everything else is forbidden",
+        ));
     }
-
-    fn of_rule(&self, rule: &Rule) -> Vec<PolicyFault> {
-        let Ok(json) = rule.policy.to_json() else { return Vec::new() };
-        let conditions = &json["conditions"];
-        let of_kind = |kind: &str| {
-            let all = conditions.as_array().into_iter().flatten();
-            all.filter(move |each| each["kind"].as_str() == Some(kind))
-                .map(|each| &each["body"])
-                .collect::<Vec<_>>()
-        };
-        let mut found = Vec::new();
-        if !rule.permits && of_kind("when").into_iter().any(reads_argument) {
-            found.push((
-                format!(
-                    "{}: a forbid with `when` forbids nothing where the argument is missing or of another type",
-                    rule.id()
-                ),
-                "say with `unless` what is right: then everything else is forbidden",
-            ));
-        }
-        let (mut patterns, mut clean) = (Vec::new(), Vec::new());
-        each(conditions, &mut |operator, operands| match operator {
-            "like" if is_path_pattern(operands) => patterns.push(&operands["left"]["."]["left"]),
-            "." if operands["attr"].as_str() == Some("clean") => clean.push(&operands["left"]),
-            _ => {}
-        });
-        if patterns.iter().any(|of| !clean.contains(of)) {
-            found.push((
-                format!("{}: `like` compares texts, and /a/../b begins with /a/", rule.id()),
-                "ask for `clean`, too: it says that no part of a path leads elsewhere",
-            ));
-        }
-        let place = self.place(rule.id());
-        let told = |(text, help): (String, &str)| PolicyFault {
-            source: self.plan.sources.get(rule.source).map(|source| source.name.clone()).unwrap_or_default(),
-            at: place.as_ref().map(|place| place.at),
-            text,
-            help: Some(help.to_owned()),
-        };
-        found.into_iter().map(told).collect()
+    let (mut patterns, mut clean) = (Vec::new(), Vec::new());
+    each(conditions, &mut |operator, operands| match operator {
+        "like" if is_path_pattern(operands) => patterns.push(&operands["left"]["."]["left"]),
+        "." if operands["attr"].as_str() == Some("clean") => clean.push(&operands["left"]),
+        _ => {}
+    });
+    if patterns.iter().any(|of| !clean.contains(of)) {
+        found.push((
+            format!("{}: `like` compares texts, and /a/../b begins with /a/", rule.id()),
+            "ask for `clean`, too: it says that no part of a path leads elsewhere",
+        ));
     }
+    found.into_iter()
 }
 
 /// Each operator within an expression, with its operands.

@@ -1,7 +1,8 @@
 //! Who may do what: policies in Cedar over callers, what servers have, and the arguments of calls.
 //!
 //! Read [`SCHEMA`] first, which is what policies can speak of; then `policies` (what they say), `rule`, `ask` and `reads` (what is known
-//! of a policy), `standing` (what is known before a call), `arguments` (what they see of a call), `near` (how they are asked about it).
+//! of a policy), `standing` (what is known before a call), `arguments` (what they see of a call), `near` and `leaf` (how they are asked about it). For people:
+//! `unmet` (what would have to differ), `remarks` and `doubts` (what is odd about policies that are good).
 
 mod allowances;
 mod approval;

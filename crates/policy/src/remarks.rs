@@ -3,6 +3,7 @@
 use base::plan::policy::{ServerFacts, built_in};
 use cedar_policy::{PrincipalConstraint, ResourceConstraint};
 
+use crate::doubts::doubts;
 use crate::fault::{PolicyFault, position};
 use crate::policies::Policies;
 use crate::rule::{Deed, Rule};
@@ -17,13 +18,15 @@ pub struct Surroundings<'a> {
 }
 
 impl Policies {
-    /// What is odd about them there, in their order. What cannot be right at all has been refused before.
+    /// What is odd about them, in their order, also by what there is around them, if that is known. What cannot be right at all has been
+    /// refused before.
     #[must_use]
-    pub fn remarks(&self, around: Surroundings<'_>) -> Vec<PolicyFault> {
+    pub fn remarks(&self, around: Option<Surroundings<'_>>) -> Vec<PolicyFault> {
         let mut remarks = Vec::new();
         for rule in &self.rules {
+            remarks.extend(doubts(rule).map(|(text, help)| self.remark(rule, "", text, help.to_owned())));
             for (of, id) in &rule.reads.named {
-                if let Some((text, help)) = stranger((of, id), around) {
+                if let Some((text, help)) = around.and_then(|around| stranger((of, id), around)) {
                     let literal = format!("{of}::{}", mcp::json::quote(id));
                     remarks.push(self.remark(rule, &literal, text, help));
                 }

@@ -81,7 +81,7 @@ fn what_is_odd_is_told_with_its_place() {
         ServerFacts { name: "bank".to_owned(), tags: vec!["money".to_owned()], ..ServerFacts::default() };
     let (servers, vouching) = ([bank], ["company".to_owned()]);
     let around = Surroundings { servers: &servers, vouching: &vouching };
-    let said: Vec<_> = policies.remarks(around).iter().map(ToString::to_string).collect();
+    let said: Vec<_> = policies.remarks(Some(around)).iter().map(ToString::to_string).collect();
     assert_eq!(
         said,
         [
@@ -130,7 +130,7 @@ fn what_only_some_actions_have_is_said_once() {
 #[test]
 fn what_is_seldom_meant_is_doubted() {
     let doubts = |text: &str| {
-        let doubts = read(&plan(&[text])).unwrap().doubts();
+        let doubts = read(&plan(&[text])).unwrap().remarks(None);
         doubts.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     };
     let of = |effect: &str, kind: &str, body: &str| {
