@@ -37,7 +37,7 @@ const FLOORS: &[(&str, &str)] = &[
     ("chaos", "say record fault servers dice judge report client ground load blows run main"),
     (
         "cli",
-        "columns print machine meant schema exit allocations fault arrivals texts signals show outside inherit recording shared log policies locked arguments replies given words \
+        "columns print machine meant schema exit allocations fault arrivals texts signals show outside inherit recording shared moments log policies locked arguments replies given words \
          reference serve targets client follow peer stdio keys api_keys approvals revoke issuers token replicas demo ask list fetch read prompt discover gated pins_command audit_command check convert policy_command call \
          args lib main",
     ),
@@ -64,7 +64,7 @@ const FLOORS: &[(&str, &str)] = &[
     ("pins", "words hidden canonical book lock difference place checks alike waiting server pins lib"),
     (
         "policy",
-        "fault pointers number arguments reads leaf near ask rule allowances schema memory verdict said who thing context shape standing load policies approval places remarks doubts unmet sight attach lib",
+        "fault pointers number arguments reads leaf near ask rule allowances schema memory verdict said who thing context shape standing load policies approval places doubts remarks unmet sight attach lib",
     ),
     ("portolan-fuzz", "targets lib"),
     (

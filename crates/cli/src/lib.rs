@@ -39,6 +39,7 @@ mod locked;
 mod log;
 mod machine;
 mod meant;
+mod moments;
 mod outside;
 mod peer;
 mod pins_command;

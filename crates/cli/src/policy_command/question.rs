@@ -18,6 +18,7 @@ use store::revocations::API_KEYS;
 use crate::fault::Fault;
 use crate::log::Voice;
 use crate::meant::instead;
+use crate::moments::moment;
 use crate::serve::configuration::Configuration;
 
 /// A question to policies.
@@ -65,14 +66,9 @@ pub(crate) struct Question {
     /// Where the connection comes from
     #[arg(long, value_name = "IP")]
     pub(crate) address: Option<IpAddr>,
-    /// When, such as 2026-11-30T12:00:00Z. Without it, now
+    /// When: 2026-11-30T12:00:00Z, or 24h for so long ago. Without it, now
     #[arg(long, value_name = "TIME", value_parser = moment)]
     pub(crate) now: Option<SystemTime>,
-}
-
-/// Reads a time.
-pub(crate) fn moment(text: &str) -> Result<SystemTime, String> {
-    base::moment::read(text).ok_or_else(|| "a time is written 2026-11-30T12:00:00Z".to_owned())
 }
 
 /// Reads a claim: what is no JSON is a text.

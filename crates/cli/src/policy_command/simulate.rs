@@ -5,10 +5,11 @@ use std::time::SystemTime;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::question::{Opened, moment};
+use super::question::Opened;
 use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::log::Voice;
+use crate::moments::moment;
 use crate::print;
 
 mod lines;
@@ -48,7 +49,7 @@ pub(crate) struct Simulate {
     /// Only calls on this route
     #[arg(long, value_name = "NAME")]
     route: Option<String>,
-    /// Only calls from this time on, such as 2026-11-30T12:00:00Z
+    /// Only calls from this time on: 2026-11-30T12:00:00Z, or 15m, 24h, 7d ago
     #[arg(long, value_name = "TIME", value_parser = moment)]
     since: Option<SystemTime>,
     /// Only calls before this time

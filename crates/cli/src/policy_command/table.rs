@@ -7,10 +7,11 @@ use auth::SaidClaim;
 use policy::Verdict;
 use serde::Deserialize;
 
-use super::question::{Opened, Question, claim_of, moment};
+use super::question::{Opened, Question, claim_of};
 use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::log::Voice;
+use crate::moments::moment;
 use crate::print::{self, Paint};
 
 /// Compare decisions with those that a table expects

@@ -325,4 +325,13 @@ fn mistakes_say_what_to_do() {
     assert!(no_key.code == Some(4) && no_key.stderr.contains("with --key"), "{no_key:?}");
     let no_time = ask(&["query", "--since", "yesterday"]);
     assert!(no_time.code == Some(2) && no_time.stderr.contains("is no time"), "{no_time:?}");
+    let logins = ask(&["export", "--format", "csv", "--type", "login"]);
+    assert!(logins.code == Some(2) && logins.stderr.contains("only calls"), "{logins:?}");
+    // One good key does not make up for a file that has none.
+    fs::write(dir.path().join("empty.pub"), "\n").unwrap();
+    let good = format!("ed25519:{}", "ab".repeat(32));
+    let keyless = ask(&["verify", "--key", &good, "--key", "empty.pub"]);
+    assert!(keyless.code == Some(2) && keyless.stderr.contains("has no public key"), "{keyless:?}");
+    let vain = ask(&["verify", "--key", &good]);
+    assert!(vain.code == Some(2) && vain.stderr.contains("there is no ledger in"), "{vain:?}");
 }

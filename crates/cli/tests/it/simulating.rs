@@ -129,6 +129,8 @@ fn what_would_change_is_said() {
         &["audit", "--json", "--since", "2026-11-30T04:00:00Z", "--until", "2026-11-30T12:00:00Z"],
     );
     assert_eq!(counts(&some), [1, 1, 0, 0, 0, 2], "{some:?}");
+    let lately = simulate(&dir, &["audit", "--json", "--until", "36500d"]);
+    assert_eq!(counts(&lately), [0, 0, 0, 0, 0, 2], "so long ago: {lately:?}");
     let none = simulate(&dir, &["audit", "--json", "--route", "mian"]);
     assert!(none.code == Some(2) && none.stderr.contains("\"main\""), "{none:?}");
 }

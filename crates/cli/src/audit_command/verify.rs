@@ -1,0 +1,144 @@
+//! `portolan audit verify`.
+
+use std::path::PathBuf;
+
+use ledger::key::{PublicKey, SigningKey};
+use ledger::verify::{Against, Bad, ReplicaReport, VerifyReport, verify};
+use ledger::witness::Witnessed;
+use mcp::json::quote;
+
+use super::{AuditPlace, keys_of, unreadable};
+use crate::exit::Exit;
+use crate::fault::Fault;
+use crate::log::Voice;
+use crate::{print, recording};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct VerifyAudit {
+    #[command(flatten)]
+    place: AuditPlace,
+    /// A public key, or a file with some, a line each: of whoever has written the ledger. Without it, this machine's
+    #[arg(long, value_name = "FILE|KEY")]
+    key: Vec<String>,
+    /// The file in which checkpoints were kept elsewhere. Without it, the configuration's
+    #[arg(long, value_name = "FILE")]
+    witness: Vec<PathBuf>,
+    /// The state directory that the gateway was given
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl VerifyAudit {
+    pub(super) fn run(self, voice: Voice) -> Result<Exit, Fault> {
+        let (directory, plan) = self.place.find(voice)?;
+        let mut witnesses = self.witness.clone();
+        if let Some(path) = plan.and_then(|plan| plan.audit?.witness).filter(|_| witnesses.is_empty()) {
+            if path.exists() {
+                witnesses.push(path);
+            } else {
+                let said = format!(
+                    "warning: the witness {} is not there: an end that was cut off is not seen\n",
+                    path.display()
+                );
+                print::err(&print::safe_err(&said));
+            }
+        }
+        let mut witnessed = Witnessed::default();
+        for path in &witnesses {
+            witnessed.read(path).map_err(|error| unreadable(path, &error))?;
+        }
+        if witnessed.torn > 0 {
+            print::err(&format!(
+                "warning: lines of the witness that are not whole, and say nothing: {}\n",
+                witnessed.torn
+            ));
+        }
+        let against = Against { keys: self.keys()?, witnessed };
+        let report = verify(&directory, &against).map_err(|error| unreadable(&directory, &error))?;
+        if report.replicas.is_empty() && report.bad.is_empty() {
+            let what = format!("there is no ledger in {}", directory.display());
+            return Err(Fault::usage(what)
+                .hint("name the directory of [audit], in which each process has one of its own"));
+        }
+        let said = if self.json { verified_json(&report) } else { verified(&report, !witnesses.is_empty()) };
+        print::out(said)?;
+        Ok(if report.bad.is_empty() { Exit::Ok } else { Exit::Findings })
+    }
+
+    fn keys(&self) -> Result<Vec<PublicKey>, Fault> {
+        if self.key.is_empty() {
+            let path = recording::key_file(self.state_dir.as_deref())?;
+            let key = SigningKey::at(&path).map_err(|fault| {
+                Fault::from(fault).hint("name the public key of whoever has written the ledger with --key; `portolan audit key` prints it there")
+            })?;
+            return Ok(vec![key.public()]);
+        }
+        keys_of(&self.key)
+    }
+}
+
+fn verified(report: &VerifyReport, has_witness: bool) -> String {
+    let mut out = String::new();
+    for one in &report.replicas {
+        let ReplicaReport { replica, segments, records, checkpoints, unsigned, witnessed, times, notes } =
+            one;
+        let times = times.as_ref().map(|(first, last)| format!(", {first} to {last}")).unwrap_or_default();
+        out.push_str(&format!("{replica}: {records} records in {segments} files{times}\n"));
+        out.push_str(&format!("  {checkpoints} checkpoints are good"));
+        out.push_str(&if has_witness {
+            format!(", the witness has seen {witnessed} of them\n")
+        } else {
+            "\n".to_owned()
+        });
+        if *unsigned > 0 {
+            out.push_str(&format!(
+                "  the last {unsigned} records follow each other, and no checkpoint covers them yet\n"
+            ));
+        }
+        notes.iter().for_each(|note| out.push_str(&format!("  note: {}\n", print::safe_out(note))));
+    }
+    for Bad { replica, segment, line, seq, why } in &report.bad {
+        let at = match segment {
+            Some(segment) => format!("{replica}/{segment}, line {line}, record {seq}"),
+            None if *line > 0 => format!("{replica}, line {line}"),
+            None => replica.clone(),
+        };
+        out.push_str(&format!("BAD: {at}: {}\n", print::safe_out(why)));
+    }
+    out.push_str(match (report.bad.is_empty(), has_witness) {
+        (false, _) => "this ledger is not as it was written\n",
+        (true, true) => "nothing was altered, removed, reordered or cut off\n",
+        (true, false) => "nothing was altered, removed or reordered; whether the end was cut off only a witness can say (audit.witness)\n",
+    });
+    out
+}
+
+fn verified_json(report: &VerifyReport) -> String {
+    let replicas = report.replicas.iter().map(|one| {
+        let notes: Vec<_> = one.notes.iter().map(|note| quote(note)).collect();
+        format!(
+            r#"{{"replica":{},"segments":{},"records":{},"checkpoints":{},"unsigned":{},"witnessed":{},"notes":[{}]}}"#,
+            quote(&one.replica), one.segments, one.records, one.checkpoints, one.unsigned, one.witnessed, notes.join(",")
+        )
+    });
+    let bad = report.bad.iter().map(|bad| {
+        let segment = bad.segment.as_deref().map_or_else(|| "null".to_owned(), quote);
+        format!(
+            r#"{{"replica":{},"segment":{segment},"line":{},"seq":{},"why":{}}}"#,
+            quote(&bad.replica),
+            bad.line,
+            bad.seq,
+            quote(&bad.why)
+        )
+    });
+    let (replicas, bad): (Vec<_>, Vec<_>) = (replicas.collect(), bad.collect());
+    format!(
+        "{{\"good\":{},\"replicas\":[{}],\"bad\":[{}]}}\n",
+        report.bad.is_empty(),
+        replicas.join(","),
+        bad.join(",")
+    )
+}
