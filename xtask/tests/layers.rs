@@ -38,7 +38,7 @@ const FLOORS: &[(&str, &str)] = &[
     (
         "cli",
         "columns print machine meant schema exit allocations fault arrivals texts signals show outside inherit recording shared moments log policies locked arguments replies given words \
-         reference serve targets client follow peer stdio keys api_keys approvals revoke issuers token replicas demo ask list fetch read prompt discover gated pins_command audit_command check convert policy_command call \
+         reference serve targets client follow peer stdio keys api_keys approvals revoke issuers token replicas top demo ask list fetch read prompt discover gated pins_command audit_command trace check convert policy_command call \
          args lib main",
     ),
     (

@@ -30,6 +30,8 @@ use crate::serve::Serve;
 use crate::stdio::Stdio;
 use crate::texts::{self, Completions, Guard, Man};
 use crate::token::Token;
+use crate::top::Top;
+use crate::trace::TraceCommand;
 use crate::words::is_url;
 
 /// The first hour.
@@ -82,6 +84,8 @@ pub(crate) enum Command {
     #[command(visible_alias = "tokens")]
     Token(Token),
     Replicas(Replicas),
+    Top(Top),
+    Trace(TraceCommand),
     Discover(Discover),
     List(List),
     Call(Box<Call>),
@@ -138,6 +142,8 @@ impl Command {
             Self::Audit(audit) => Box::pin(audit.run(voice)).await,
             Self::Token(token) => Box::pin(token.run(voice)).await,
             Self::Replicas(replicas) => Box::pin(replicas.run(voice)).await,
+            Self::Top(top) => Box::pin(top.run(voice)).await,
+            Self::Trace(trace) => trace.run(voice),
             Self::Discover(discover) => Box::pin(discover.run()).await,
             Self::List(list) => Box::pin(list.run()).await,
             Self::Call(call) => Box::pin(call.run()).await,

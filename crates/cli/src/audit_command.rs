@@ -70,7 +70,7 @@ Examples:
 }
 
 #[derive(Debug, clap::Args)]
-struct AuditPlace {
+pub(crate) struct AuditPlace {
     /// The configuration that the gateway serves, which names the ledger
     #[arg(value_name = "CONFIG", default_value = "portolan.toml")]
     config: PathBuf,
@@ -107,7 +107,7 @@ impl AuditCommand {
 
 impl AuditPlace {
     /// The ledger's directory, and the plan that names it.
-    fn find(&self, voice: Voice) -> Result<(PathBuf, Option<Plan>), Fault> {
+    pub(crate) fn find(&self, voice: Voice) -> Result<(PathBuf, Option<Plan>), Fault> {
         let (directory, plan) = match &self.dir {
             Some(directory) => (directory.clone(), None),
             None => {
@@ -128,7 +128,7 @@ impl AuditPlace {
     }
 }
 
-fn unreadable(path: &Path, error: &io::Error) -> Fault {
+pub(crate) fn unreadable(path: &Path, error: &io::Error) -> Fault {
     Fault::outside(&path.display().to_string(), error)
 }
 

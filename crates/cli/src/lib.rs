@@ -63,6 +63,8 @@ mod stdio;
 mod targets;
 mod texts;
 mod token;
+mod top;
+mod trace;
 mod words;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -39,4 +39,5 @@ mod shown;
 mod simulating;
 mod socket;
 mod terminal;
+mod watched;
 mod wire;
