@@ -55,6 +55,7 @@ const FLOORS: &[(&str, &str)] = &[
         "ledger",
         "hash merkle line key chain place disk recover witness queue writer record ledger verify query proof lib",
     ),
+    ("views", "exposition sample page waterfall lib"),
     ("sinks", "receiver lib"),
     ("limits", "pace key lease tally replicas limit loops limiter lib"),
     (

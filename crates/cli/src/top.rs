@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::plan::Plan;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use http::header::ACCEPT;
 use http::{HeaderMap, HeaderValue, Method, Uri};
 use mcp::json::{self, Object};
@@ -15,6 +16,9 @@ use transport::http::client::{ClientSettings, Destination, HttpClient, SendFault
 use transport::memory::Memory;
 use transport::net::{Address, SystemNetwork};
 use transport::workers::Workers;
+use views::exposition;
+use views::page::{Order, Page};
+use views::sample::{Sample, Scrape};
 
 use crate::exit::Exit;
 use crate::fault::Fault;
@@ -22,13 +26,6 @@ use crate::log::Voice;
 use crate::serve::configuration::Configuration;
 use crate::signals::Ends;
 use crate::{print, shared};
-
-mod exposition;
-mod sample;
-mod view;
-
-use self::sample::{Sample, Scrape};
-use self::view::{Order, Page};
 
 /// How long one replica may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -57,7 +54,7 @@ pub(crate) struct Top {
     #[arg(long)]
     once: bool,
     /// By what servers are ordered
-    #[arg(long, value_name = "WHAT", default_value = "calls")]
+    #[arg(long, value_name = "WHAT", default_value = "calls", value_parser = order_named())]
     order: Order,
 }
 
@@ -164,6 +161,15 @@ impl Top {
         }
         Ok(targets)
     }
+}
+
+fn order_named() -> impl TypedValueParser<Value = Order> {
+    PossibleValuesParser::new(["calls", "errors", "latency", "name"]).map(|name| match &*name {
+        "errors" => Order::Errors,
+        "latency" => Order::Latency,
+        "name" => Order::Name,
+        _ => Order::Calls,
+    })
 }
 
 /// The admin listener of a configuration.

@@ -4,37 +4,43 @@ use std::fmt::Write as _;
 
 use base::visible::visible;
 
-use super::sample::{Calls, Sample, Scrape, Server};
+use crate::sample::{Calls, Sample, Scrape, Server};
 
 /// By what servers are ordered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-pub(super) enum Order {
-    /// Most calls first
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Order {
+    /// Most calls first.
     #[default]
     Calls,
-    /// Most failures first
+    /// Most failures first.
     Errors,
-    /// The slowest first
+    /// The slowest first.
     Latency,
-    /// By name
+    /// By name.
     Name,
 }
 
 /// One page.
 #[derive(Debug)]
-pub(super) struct Page<'p> {
-    pub(super) targets: &'p [String],
-    pub(super) looks: &'p [Scrape],
-    pub(super) sample: &'p Sample,
-    pub(super) order: Order,
-    pub(super) time: &'p str,
+pub struct Page<'p> {
+    /// What was looked at, as whoever asked for it calls it.
+    pub targets: &'p [String],
+    /// What each of those has said last.
+    pub looks: &'p [Scrape],
+    /// What is between the last two looks.
+    pub sample: &'p Sample,
+    /// By what servers are ordered.
+    pub order: Order,
+    /// What time it is.
+    pub time: &'p str,
     /// Columns and lines; nothing where all is wanted, however long.
-    pub(super) size: Option<(usize, usize)>,
+    pub size: Option<(usize, usize)>,
 }
 
 impl Page<'_> {
     /// Its text.
-    pub(super) fn text(&self) -> String {
+    #[must_use]
+    pub fn text(&self) -> String {
         let mut lines = vec![self.title()];
         lines.extend(self.replicas());
         lines.push(String::new());
@@ -247,8 +253,8 @@ fn bytes(number: f64) -> String {
 mod tests {
     use std::time::Duration;
 
-    use super::super::exposition;
     use super::*;
+    use crate::exposition;
 
     #[test]
     fn a_page_has_what_fits() {

@@ -3,24 +3,24 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::exposition::{self, Numbers};
+use crate::exposition::{self, Numbers};
 
 /// One look at one replica.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Scrape {
+pub struct Scrape {
     /// Its numbers; none where it did not answer.
-    pub(super) numbers: Option<Numbers>,
+    pub numbers: Option<Numbers>,
     /// What `/readyz` says, or why nothing came.
-    pub(super) state: String,
+    pub state: String,
     /// Whether that is that it is ready.
-    pub(super) ready: bool,
+    pub ready: bool,
 }
 
 /// What came of calls, in the time between.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Calls {
-    pub(super) all: f64,
-    pub(super) failed: f64,
+pub(crate) struct Calls {
+    pub(crate) all: f64,
+    pub(crate) failed: f64,
     /// How many took up to so many seconds: the bounds of the histogram, and what is counted up to each.
     buckets: BTreeMap<Bound, f64>,
 }
@@ -30,37 +30,37 @@ type Bound = u64;
 
 /// What is known of one server.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Server {
-    pub(super) calls: Calls,
+pub(crate) struct Server {
+    pub(crate) calls: Calls,
     /// On how many replicas it is up, and on how many anybody knows.
-    pub(super) up: (usize, usize),
+    pub(crate) up: (usize, usize),
     /// The worst state of its breaker: 0 closed, 1 half-open, 2 open.
-    pub(super) breaker: f64,
-    pub(super) processes: f64,
+    pub(crate) breaker: f64,
+    pub(crate) processes: f64,
 }
 
 /// What is known of a sink of the ledger, over all replicas.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Lag {
-    pub(super) records: f64,
-    pub(super) seconds: f64,
-    pub(super) up: bool,
-    pub(super) lost: f64,
+pub(crate) struct Lag {
+    pub(crate) records: f64,
+    pub(crate) seconds: f64,
+    pub(crate) up: bool,
+    pub(crate) lost: f64,
 }
 
 /// All of it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Sample {
+pub struct Sample {
     /// How much time is between; nothing where there was only one look.
-    pub(super) between: Option<Duration>,
-    pub(super) calls: Calls,
-    pub(super) servers: BTreeMap<String, Server>,
-    pub(super) methods: BTreeMap<String, f64>,
+    pub(crate) between: Option<Duration>,
+    pub(crate) calls: Calls,
+    pub(crate) servers: BTreeMap<String, Server>,
+    pub(crate) methods: BTreeMap<String, f64>,
     /// What was not `ok`, by outcome: in the time between, and ever.
-    pub(super) outcomes: BTreeMap<String, (f64, f64)>,
-    pub(super) sinks: BTreeMap<String, Lag>,
+    pub(crate) outcomes: BTreeMap<String, (f64, f64)>,
+    pub(crate) sinks: BTreeMap<String, Lag>,
     /// Sums of what is held now, by name.
-    pub(super) held: BTreeMap<String, f64>,
+    pub(crate) held: BTreeMap<String, f64>,
 }
 
 /// What is no failure: it was answered, asked back, or its caller has gone.
@@ -80,7 +80,7 @@ const HELD: [&str; 9] = [
 
 impl Calls {
     /// The time that this share of calls took at most, in seconds: as Prometheus estimates it, on a line between two bounds.
-    pub(super) fn quantile(&self, share: f64) -> Option<f64> {
+    pub(crate) fn quantile(&self, share: f64) -> Option<f64> {
         let total = self.buckets.values().copied().fold(0.0, f64::max);
         if total <= 0.0 {
             return None;
@@ -116,7 +116,8 @@ fn bound_of(le: &str) -> Option<Bound> {
 
 impl Sample {
     /// What is between two looks at the same replicas, in the same order.
-    pub(super) fn between(before: Option<(&[Scrape], Duration)>, now: &[Scrape]) -> Self {
+    #[must_use]
+    pub fn between(before: Option<(&[Scrape], Duration)>, now: &[Scrape]) -> Self {
         let mut sample = Self { between: before.map(|(_, between)| between), ..Self::default() };
         for (at, look) in now.iter().enumerate() {
             let Some(numbers) = &look.numbers else { continue };
@@ -179,12 +180,12 @@ impl Sample {
     }
 
     /// A sum of what is held now.
-    pub(super) fn held(&self, name: &str) -> f64 {
+    pub(crate) fn held(&self, name: &str) -> f64 {
         self.held.get(&format!("portolan_{name}")).copied().unwrap_or_default()
     }
 
     /// So many in a second.
-    pub(super) fn rate(&self, number: f64) -> Option<f64> {
+    pub(crate) fn rate(&self, number: f64) -> Option<f64> {
         let between = self.between?.as_secs_f64();
         (between > 0.0).then(|| number / between)
     }

@@ -4,10 +4,11 @@
 use std::collections::HashMap;
 
 /// Numbers by their series: a name with its labels, as they stand in the text.
-pub(super) type Numbers = HashMap<String, f64>;
+pub type Numbers = HashMap<String, f64>;
 
 /// Reads a text. Lines that say nothing of a number are passed over.
-pub(super) fn read(text: &str) -> Numbers {
+#[must_use]
+pub fn read(text: &str) -> Numbers {
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     lines
         .filter_map(|line| {
@@ -36,12 +37,12 @@ fn series_end(line: &str) -> Option<usize> {
 }
 
 /// The name of a series.
-pub(super) fn name(series: &str) -> &str {
+pub(crate) fn name(series: &str) -> &str {
     series.split('{').next().unwrap_or_default()
 }
 
 /// A label of a series, without its escapes. Empty where it has none of that name.
-pub(super) fn label(series: &str, wanted: &str) -> String {
+pub(crate) fn label(series: &str, wanted: &str) -> String {
     let Some((_, mut rest)) = series.split_once('{') else { return String::new() };
     while let Some((name, behind)) = rest.split_once("=\"") {
         let mut value = String::new();
