@@ -12,6 +12,7 @@ use auth::Principal;
 use tokio::sync::{Notify, oneshot};
 
 use crate::error::CallError;
+use crate::metrics::Crowd;
 use crate::sync::lock;
 
 /// The places of one server.
@@ -105,6 +106,17 @@ impl Bulkhead {
         drop(queued);
         // Nobody gives one to who had to make room.
         place.map_err(|_made_room| full())
+    }
+
+    /// How many places are taken now, how many there are, and how many wait for one: each looked at on its own.
+    #[must_use]
+    pub fn crowd(&self) -> Crowd {
+        let places = &self.places;
+        Crowd {
+            inside: places.size.saturating_sub(places.free.load(Ordering::Relaxed)),
+            places: places.size,
+            waiting: places.waiting.load(Ordering::Relaxed),
+        }
     }
 
     /// Waits until no place is taken.

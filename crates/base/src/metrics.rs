@@ -17,8 +17,11 @@ use transport::http::server::places::Places;
 use transport::memory::Memory;
 
 mod listeners;
+mod standing;
 
 use listeners::Listeners;
+use standing::Standings;
+pub use standing::{Crowd, Standing};
 
 use crate::fault::BreakerState;
 
@@ -93,6 +96,7 @@ pub struct Metrics {
     listeners: Listeners,
     store_away: Gauge,
     unrecorded: Counter,
+    standings: Standings,
     /// The label of calls that concern no upstream in particular.
     nobody: Arc<str>,
 }
@@ -203,6 +207,7 @@ impl Metrics {
         );
         Self {
             listeners: Listeners::shown(&mut registry),
+            standings: Standings::shown(&mut registry),
             store_away,
             unrecorded,
             registry,
@@ -302,6 +307,11 @@ impl Metrics {
     /// A record could not be taken.
     pub fn unrecorded(&self) {
         self.unrecorded.inc();
+    }
+
+    /// How it stands now.
+    pub fn stands(&self, standing: &Standing) {
+        self.standings.set(standing);
     }
 
     /// How many streams are open now.
@@ -417,6 +427,7 @@ impl Metrics {
     pub fn forget(&self, upstream: &str) {
         self.up.remove(&UpstreamLabels { upstream: upstream.into() });
         self.breaker.remove(&UpstreamLabels { upstream: upstream.into() });
+        self.standings.forget(&UpstreamLabels { upstream: upstream.into() });
         self.unpinned.remove(&UpstreamLabels { upstream: upstream.into() });
     }
 

@@ -7,6 +7,7 @@ use auth::Principal;
 use base::bulkhead::{Bulkhead, Slot};
 use base::error::CallError;
 use base::fault::BreakerState;
+use base::metrics::Crowd;
 use base::plan::{Reach, UpstreamPlan};
 use base::sync::lock;
 use base::world::World;
@@ -156,6 +157,12 @@ impl Upstream {
     /// A place for a call of that principal that was begun and suspended.
     pub async fn place(&self, whose: &Principal) -> Result<Slot, CallError> {
         self.places.take_for(whose).await
+    }
+
+    /// How many of its places are taken, and how many calls wait for one.
+    #[must_use]
+    pub fn crowd(&self) -> Crowd {
+        self.places.crowd()
     }
 
     /// Waits until no call is under way.

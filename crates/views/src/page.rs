@@ -108,13 +108,13 @@ impl Page<'_> {
     fn held(&self) -> String {
         let held = |name| self.sample.held(name);
         let mut text = format!(
-            "connections {:.0} of {:.0}  streams {:.0}  processes {:.0}  memory {} of {}",
+            "open: calls {:.0}  connections {:.0}  streams {:.0}  sessions {:.0}  processes {:.0}  memory {:.0} %",
+            held("calls_open"),
             held("listener_connections"),
-            held("listener_connections_limit"),
             held("streams"),
+            held("sessions"),
             held("children"),
-            bytes(held("memory_held_bytes")),
-            bytes(held("memory_limit_bytes"))
+            100.0 * held("memory_held_bytes") / held("memory_limit_bytes").max(1.0)
         );
         let warned = [
             ("store_away", "the store is away"),
@@ -243,12 +243,6 @@ fn time(seconds: Option<f64>) -> String {
     }
 }
 
-fn bytes(number: f64) -> String {
-    let units = [(1024.0 * 1024.0 * 1024.0, "GiB"), (1024.0 * 1024.0, "MiB"), (1024.0, "KiB")];
-    let unit = units.into_iter().find(|(size, _)| number >= *size);
-    unit.map_or_else(|| format!("{number:.0} B"), |(size, name)| format!("{:.1} {name}", number / size))
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -266,7 +260,7 @@ mod tests {
                  portolan_call_duration_seconds_bucket{upstream=\"docs\",method=\"tools/call\",le=\"0.005\"} 30\n\
                  portolan_upstream_up{upstream=\"docs\"} 1\n\
                  portolan_upstream_breaker{upstream=\"docs\"} 2\n\
-                 portolan_memory_held_bytes 2048\nportolan_memory_limit_bytes 1073741824\n\
+                 portolan_memory_held_bytes 2048\nportolan_memory_limit_bytes 4096\n\
                  portolan_audit_sink_lag_records{sink=\"splunk\"} 12\nportolan_audit_sink_up{sink=\"splunk\"} 0\n",
             )),
             ..then.clone()
@@ -283,7 +277,7 @@ mod tests {
           127.0.0.1:8809  ready
 
         calls 17.0/s  failed 2.0/s (11.8 %)  p50 2.5 ms  p95 4.8 ms  p99 5.0 ms
-        connections 0 of 0  streams 0  processes 0  memory 2.0 KiB of 1.0 GiB
+        open: calls 0  connections 0  streams 0  sessions 0  processes 0  memory 50 %
 
         SERVER                   STATE      CALLS/S FAILED/S      P50      P95    PROCS
         files\u{1b}[2J with a n…                2.0      2.0        –        –

@@ -66,13 +66,14 @@ pub struct Sample {
 /// What is no failure: it was answered, asked back, or its caller has gone.
 const WELL: [&str; 3] = ["ok", "input_required", "cancelled"];
 const HISTOGRAM: &str = "portolan_call_duration_seconds_bucket";
-const HELD: [&str; 9] = [
+const HELD: [&str; 10] = [
+    "portolan_calls_open",
+    "portolan_sessions",
     "portolan_memory_held_bytes",
     "portolan_memory_limit_bytes",
     "portolan_streams",
     "portolan_children",
     "portolan_listener_connections",
-    "portolan_listener_connections_limit",
     "portolan_store_away",
     "portolan_audit_records_lost_total",
     "portolan_pins_waiting",

@@ -9,7 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::termios::{LocalFlags, tcgetattr};
 use nix::unistd::Pid;
 
-use crate::program::{command, finish, reference_server, run};
+use crate::program::{command, eventually, finish, reference_server, run};
 use crate::serving::Gateway;
 use crate::socket::{Socket, modern};
 
@@ -37,7 +37,7 @@ fn a_gateway_is_watched_by_its_admin_listener() {
     assert_eq!(page.code, Some(0), "{page:?}");
     let line = |begin: &str| page.stdout.lines().find(|line| line.starts_with(begin)).map(str::to_owned);
     assert!(line("portolan top  ready").is_some(), "{page:?}");
-    assert!(line("calls 0.0/s").is_some(), "{page:?}");
+    assert!(line("calls 0.0/s").is_some() && line("open: calls 0  ").is_some(), "{page:?}");
     assert!(line("bank").unwrap().contains(" up "), "{page:?}");
     assert!(line("gone").is_some_and(|line| line.contains(" down ") || line.contains(" open ")), "{page:?}");
     // A pipe gets text, and no colours or cursors.
@@ -98,6 +98,35 @@ fn a_trace_shows_what_the_ledger_has_of_it() {
         let said = trace(wrong, &[]);
         assert!(said.code == Some(2) && said.stderr.contains(says), "{said:?}");
     }
+}
+
+/// What stands at the moment is counted when somebody asks.
+#[test]
+fn what_is_under_way_is_counted() {
+    let (_server, url) = reference_server("both");
+    let dir = tempfile::tempdir().unwrap();
+    let limits = "concurrent_calls = 1\n";
+    let gateway = serve(dir.path(), &format!("[upstream.bank]\nurl = \"{url}\"\n{limits}"));
+    let call = || {
+        let mut socket = Socket::connect(&gateway.url).unwrap();
+        let params = r#""name":"test_cancellation","arguments":{"seconds":600},"#;
+        socket.ask("tools/call", Some("test_cancellation"), &modern("tools/call", params)).unwrap();
+        socket
+    };
+    let (one, other) = (call(), call());
+    let counted = |what: &str| gateway.ask_admin("/metrics").lines().any(|line| line == what);
+    eventually("one is there and one waits", || {
+        counted("portolan_upstream_calls{upstream=\"bank\"} 1")
+            && counted("portolan_upstream_waiting{upstream=\"bank\"} 1")
+            && counted("portolan_calls_open 2")
+    });
+    assert!(counted("portolan_ready 1") && counted("portolan_sessions 0"));
+    drop((one, other));
+    eventually("both have gone", || {
+        counted("portolan_upstream_calls{upstream=\"bank\"} 0")
+            && counted("portolan_upstream_waiting{upstream=\"bank\"} 0")
+            && counted("portolan_calls_open 0")
+    });
 }
 
 /// It is given back as it was, by a key and by a signal.

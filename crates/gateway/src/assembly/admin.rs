@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use base::bulkhead::Bulkhead;
 use base::fault::BreakerState;
-use base::metrics::Metrics;
+use base::metrics::{Metrics, Standing};
 use base::plan::StoreAway;
 use base::sink::Sinks;
 use bytes::Bytes;
@@ -32,6 +33,8 @@ pub(crate) struct Admin {
     pub(crate) replica: Option<Arc<Replica>>,
     /// Who knows whether what is done can be written down.
     pub(crate) sinks: Sinks,
+    /// The places of all calls.
+    pub(crate) places: Arc<Bulkhead>,
 }
 
 impl Service for Admin {
@@ -49,6 +52,7 @@ impl Service for Admin {
             "/healthz" => text(StatusCode::OK, "ok\n"),
             "/readyz" => self.ready(),
             "/metrics" => {
+                self.metrics.stands(&self.standing());
                 let mut response = text(StatusCode::OK, &self.metrics.text());
                 let openmetrics = "application/openmetrics-text; version=1.0.0; charset=utf-8";
                 response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(openmetrics));
@@ -63,17 +67,13 @@ impl Admin {
     /// Ready means that a client would be served: not draining, every server tried, and at least one of them up. One
     /// that is down costs its own entries only, so it is named and no more. Without its store it can carry modern calls, so it
     /// is for the plan to say whether that is enough.
-    fn ready(&self) -> Response<ReplyBody> {
-        let live = self.live.load_full();
-        let health = live.health();
+    fn readiness(&self, live: &Live, health: &[(String, Health)]) -> (bool, &'static str) {
         let up = health.iter().any(|(_, health)| matches!(health, Health::Up { .. }));
         let tried = health.iter().all(|(_, health)| *health != Health::Unknown);
-        let away = self.replica.as_ref().map(|replica| replica.store_away());
-        let is_away = matches!(away, Some(Some(_)));
-        let amiss = self.sinks.amiss();
-        let (ready, why) = match (self.leave.is_cancelled(), up, tried) {
+        let is_away = self.replica.as_ref().is_some_and(|replica| replica.store_away().is_some());
+        match (self.leave.is_cancelled(), up, tried) {
             (true, ..) => (false, "draining"),
-            (false, ..) if amiss.is_some() => (false, "audit_unavailable"),
+            (false, ..) if self.sinks.amiss().is_some() => (false, "audit_unavailable"),
             (false, true, true) if is_away && live.plan.store_away == StoreAway::Unready => {
                 (false, "the store is away")
             }
@@ -81,7 +81,26 @@ impl Admin {
             (false, true, true) => (true, "ready"),
             (false, _, false) => (false, "starting"),
             (false, false, true) => (false, "no server can be reached"),
-        };
+        }
+    }
+
+    fn standing(&self) -> Standing {
+        let live = self.live.load_full();
+        let upstreams = live.servers.values().map(|server| &server.upstream);
+        Standing {
+            ready: self.readiness(&live, &live.health()).0,
+            calls: self.places.crowd(),
+            upstreams: upstreams.map(|upstream| (Arc::clone(upstream.label()), upstream.crowd())).collect(),
+            sessions: live.endpoints.iter().map(|(_, endpoint)| endpoint.sessions.count()).sum(),
+        }
+    }
+
+    fn ready(&self) -> Response<ReplyBody> {
+        let live = self.live.load_full();
+        let health = live.health();
+        let (ready, why) = self.readiness(&live, &health);
+        let away = self.replica.as_ref().map(|replica| replica.store_away());
+        let amiss = self.sinks.amiss();
         let store = match away {
             None => String::new(),
             Some(None) => r#""store":{"state":"up"},"#.to_owned(),

@@ -69,6 +69,7 @@ impl Gateway {
             leave: self.leave.clone(),
             replica: self.shares.replica.clone(),
             sinks: self.world.sinks.clone(),
+            places: Arc::clone(&self.shares.places),
         };
         let limits = ServerLimits {
             connections: ADMIN_CONNECTIONS,

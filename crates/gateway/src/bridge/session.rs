@@ -189,6 +189,11 @@ impl Sessions {
         lock(&self.held).get(&claims.name).cloned()
     }
 
+    /// How many have something going on here.
+    pub(crate) fn count(&self) -> usize {
+        lock(&self.held).len()
+    }
+
     /// Lets go of a session whose home is elsewhere now. Calls under way go on; its streams end, and go on there.
     pub(crate) fn let_go(&self, name: &str) {
         if let Some(held) = lock(&self.held).remove(name) {
