@@ -58,6 +58,11 @@ struct RefusalLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WitnessLabels {
+    witness: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct LimitLabels {
     limit: String,
     by: &'static str,
@@ -93,6 +98,7 @@ pub struct Metrics {
     listeners: Listeners,
     store_away: Gauge,
     unrecorded: Counter,
+    witness_away: Family<WitnessLabels, Gauge>,
     /// The label of calls that concern no upstream in particular.
     nobody: Arc<str>,
 }
@@ -201,10 +207,17 @@ impl Metrics {
             "Records that the ledger could not take, of which only the number is in it",
             unrecorded.clone(),
         );
+        let witness_away = Family::default();
+        registry.register(
+            "audit_witness_away",
+            "Whether a witness of the ledger cannot be told of checkpoints",
+            witness_away.clone(),
+        );
         Self {
             listeners: Listeners::shown(&mut registry),
             store_away,
             unrecorded,
+            witness_away,
             registry,
             calls,
             durations,
@@ -302,6 +315,11 @@ impl Metrics {
     /// A record could not be taken.
     pub fn unrecorded(&self) {
         self.unrecorded.inc();
+    }
+
+    /// A witness of the ledger cannot be told of checkpoints, or can.
+    pub fn witness_away(&self, witness: &'static str, is_away: bool) {
+        self.witness_away.get_or_create(&WitnessLabels { witness }).set(i64::from(is_away));
     }
 
     /// How many streams are open now.

@@ -142,7 +142,9 @@ impl Reading {
             let from = match &mut self.from {
                 Some(from) => from,
                 None => match self.segments.next() {
-                    Some(path) => self.from.insert(BufReader::with_capacity(1024 * 1024, File::open(path)?)),
+                    Some(path) => {
+                        self.from.insert(BufReader::with_capacity(1024 * 1024, place::open(&path)?))
+                    }
                     None => return Ok(()),
                 },
             };

@@ -8,7 +8,10 @@
 )]
 
 mod endings;
+mod hanging;
 mod independent;
+mod mediums;
+mod power;
 mod stand;
 mod tamper;
 mod told;
