@@ -250,6 +250,7 @@ impl Ledger {
             unsigned_since: None,
             looked: None,
             mixed: found.mixed,
+            newest: clock.now(),
             _watched: watched,
         };
         writer.begin(&start, found.newest.as_deref().and_then(moment_of))?;

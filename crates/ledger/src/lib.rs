@@ -4,7 +4,7 @@
 //! before it), [`merkle`] and [`key`] (what checkpoints sign, and with what). Then how it comes to the disk: `place` (a directory for
 //! each process), [`medium`] and `disk` (the segment that is written), `queue` and `writer` (one thread writes groups), `recover` (where it goes on
 //! after whatever end), [`teller`] and `witness` (checkpoints kept elsewhere); and [`ledger`], which is all of that for the gateway. [`verify`] says
-//! whether a ledger is as it was written (`compare` by what witnesses have seen), [`query`] what is in it, and [`proof`] proves one record without the others.
+//! whether a ledger is as it was written (`compare` by what witnesses have seen), [`query`] what is in it and [`tail`] what comes, and [`proof`] proves one record without the others.
 #![warn(missing_docs)]
 
 pub mod chain;
@@ -23,6 +23,7 @@ mod queue;
 pub mod record;
 mod recover;
 mod seek;
+pub mod tail;
 pub mod teller;
 pub mod verify;
 mod witness;

@@ -19,10 +19,7 @@ pub(crate) fn first(file: &File, length: u64, is_before: impl Fn(&str, u64) -> b
         let begins = line_from(file, middle, found)?;
         let is_low = match begins {
             Some(begins) => {
-                let mut piece = [0; line::BEGIN];
-                let read = read_at(file, &mut piece, begins)?;
-                let piece = piece.get(..read).unwrap_or_default();
-                let is_low = line::begins(piece).is_some_and(|(time, seq)| is_before(time, seq));
+                let is_low = begins_at(file, begins)?.is_some_and(|(time, seq)| is_before(&time, seq));
                 if !is_low {
                     found = begins;
                 }
@@ -38,6 +35,33 @@ pub(crate) fn first(file: &File, length: u64, is_before: impl Fn(&str, u64) -> b
         }
     }
     Ok(found)
+}
+
+/// The time and place of the record that begins there.
+pub(crate) fn begins_at(file: &File, at: u64) -> io::Result<Option<(String, u64)>> {
+    let mut piece = [0; line::BEGIN];
+    let read = read_at(file, &mut piece, at)?;
+    let begins = line::begins(piece.get(..read).unwrap_or_default());
+    Ok(begins.map(|(time, seq)| (time.to_owned(), seq)))
+}
+
+/// Where the last line begins that has an end, and where it ends.
+pub(crate) fn last(file: &File, length: u64) -> io::Result<(u64, u64)> {
+    let (mut ends, mut from, mut piece) = (None, length, vec![0; 16 * PIECE]);
+    while from > 0 {
+        let size = from.min(u64::try_from(piece.len()).unwrap_or(u64::MAX));
+        from -= size;
+        let part = piece.get_mut(..usize::try_from(size).unwrap_or_default()).unwrap_or_default();
+        let read = read_at(file, part, from)?;
+        for at in memchr::memrchr_iter(b'\n', part.get(..read).unwrap_or_default()) {
+            let behind = from + u64::try_from(at).unwrap_or_default() + 1;
+            match ends {
+                None => ends = Some(behind),
+                Some(ends) => return Ok((behind, ends)),
+            }
+        }
+    }
+    Ok((0, ends.unwrap_or_default()))
 }
 
 /// Where the first line begins at or behind a place, and before an end.
@@ -103,5 +127,9 @@ mod tests {
         assert_eq!(first(&file, length, |_, _| true).unwrap(), length);
         assert_eq!(first(&file, length, |_, _| false).unwrap(), 0);
         assert_eq!(first(&file, 0, |_, _| true).unwrap(), 0);
+        assert_eq!(last(&file, length).unwrap(), (starts[299], length));
+        assert_eq!(last(&file, length - 1).unwrap(), (starts[298], starts[299]));
+        assert_eq!(last(&file, starts[1]).unwrap(), (0, starts[1]));
+        assert_eq!(last(&file, starts[1] - 1).unwrap(), (0, 0));
     }
 }

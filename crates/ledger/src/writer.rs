@@ -32,7 +32,11 @@ const LAST_TRIES: u32 = 8;
 /// How often somebody looks for what is too old.
 const LOOK: Duration = Duration::from_secs(3600);
 /// In a segment of more than that, times ascend ([`crate::line::is_back`]): who looks for some need not read all of it.
-const SORTED: u64 = 4 * 1024 * 1024;
+pub(crate) const SMALL: u64 = 1024 * 1024;
+/// When the clock goes back, a segment of so much comes to an end; a smaller one goes on up to it.
+const MIXED: u64 = 64 * 1024;
+/// About how much a record has beside its members.
+const AROUND: usize = 512;
 /// The most segments that are deleted at once.
 const MOST_DELETED: usize = 16;
 
@@ -51,6 +55,8 @@ pub(crate) struct Writer {
     pub(crate) looked: Option<Instant>,
     /// Whether times do not ascend in the segment that is written.
     pub(crate) mixed: bool,
+    /// The time of what was written last.
+    pub(crate) newest: SystemTime,
     /// As long as it is here, somebody looks how long things take.
     pub(crate) _watched: mpsc::Sender<()>,
 }
@@ -61,16 +67,15 @@ impl Writer {
         let (mut out, now) = (Vec::new(), self.clock.now());
         if let Some(newest) = newest.filter(|newest| now + BACK < *newest) {
             // While nobody was here, the clock went back.
-            if self.disk.length() >= SORTED {
+            self.newest = newest;
+            self.mixed = true;
+            if self.disk.length() >= MIXED {
                 self.chain.checkpoint(&mut out, newest, &self.key);
                 if !out.is_empty() {
                     self.disk.write(&out)?;
                 }
-                self.disk.turn();
-                self.mixed = false;
+                self.turn();
                 out.clear();
-            } else {
-                self.mixed = true;
             }
         }
         self.queue.goes_on_from(now);
@@ -97,9 +102,20 @@ impl Writer {
     fn group(&mut self, out: &mut Vec<u8>) -> bool {
         let segment = usize::try_from(self.plan.segment_bytes).unwrap_or(usize::MAX);
         let batch = self.queue.take(self.due_in(), GROUP.min(segment), || self.clock.now());
+        let bytes: usize = batch.entries.iter().map(|entry| entry.body.len() + AROUND).sum();
+        if self.mixed && self.disk.length().saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX)) > SMALL {
+            // What is mixed stays small, and what comes is not.
+            if self.chain.checkpoint(out, self.newest, &self.key).is_some() && !self.put(out) {
+                return false;
+            }
+            self.tellers.iter().filter(|_| !out.is_empty()).for_each(|teller| teller.tell(out));
+            out.clear();
+            self.turn();
+        }
         for entry in &batch.entries {
             self.chain.record(out, (entry.kind, entry.at), &entry.body);
         }
+        self.newest = batch.at;
         if let Some(gap) = batch.gap {
             self.chain.record(out, ("gap", batch.at), &told(gap));
         }
@@ -132,8 +148,7 @@ impl Writer {
             self.delete(&old);
         }
         if turns {
-            self.disk.turn();
-            self.mixed = false;
+            self.turn();
         }
         if self.queue.idle() {
             tracing::info!("the ledger's disk answers again");
@@ -141,10 +156,15 @@ impl Writer {
         batch.last.is_none()
     }
 
+    fn turn(&mut self) {
+        self.disk.turn();
+        self.mixed = false;
+    }
+
     /// Whether what comes next stands in a new segment. In one, times ascend, unless it is small.
     fn turns(&mut self, length: u64, back: bool) -> bool {
         self.mixed |= back && length > 0;
-        length >= self.plan.segment_bytes || (self.mixed && length >= SORTED)
+        length >= self.plan.segment_bytes || (self.mixed && length >= MIXED)
     }
 
     /// Writes lines, however long that takes. Nothing is given up before the process ends.

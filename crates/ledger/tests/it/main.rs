@@ -7,6 +7,7 @@
     reason = "a test that cannot go on must fail, and what is cut here is ASCII"
 )]
 
+mod clocks;
 mod endings;
 mod hanging;
 mod independent;

@@ -16,7 +16,7 @@ use crate::stand::{Stand, facts};
 const CUTS: u64 = 60;
 
 /// Numbers that look random, the same every time.
-fn dice(seed: u64) -> impl FnMut(u64) -> u64 {
+pub(crate) fn dice(seed: u64) -> impl FnMut(u64) -> u64 {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     move |below| {
         state ^= state << 13;

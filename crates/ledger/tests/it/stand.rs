@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth::Principal;
-use base::clock::SystemClock;
+use base::clock::{Clock, SystemClock};
 use base::globs::Globs;
 use base::metrics::Metrics;
 use base::plan::audit::{AuditPlan, Durability, OnFull};
@@ -56,6 +56,12 @@ impl Stand {
     pub(crate) fn try_open_on(&self, name: &str, ground: Ground) -> Option<Arc<Ledger>> {
         let outside = (Arc::new(SystemClock) as _, Arc::default());
         Ledger::open_on(&self.plan, Who { name, version: "1" }, Arc::clone(&self.key), outside, ground).ok()
+    }
+
+    /// At the times of a clock.
+    pub(crate) fn open_at(&self, name: &str, clock: Arc<dyn Clock>) -> Arc<Ledger> {
+        let who = Who { name, version: "1" };
+        Ledger::open(&self.plan, who, Arc::clone(&self.key), (clock, Arc::default())).unwrap()
     }
 
     /// All that is written, in the order of replicas and segments.
