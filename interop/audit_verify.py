@@ -11,11 +11,12 @@ import os
 import re
 import sys
 
+BEGINS = '{"v":1,"type":"checkpoint",'  # of which a full disk may have no more
 HEAD = re.compile(
     r'\{"v":1,"type":"([a-z0-9._-]+)","time":"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z)",'
     r'"replica":"([a-z0-9._-]+)","seq":(0|[1-9]\d{0,18}),"prev":"sha256:([0-9a-f]{64})"(.*\})', re.A | re.S)
 SIGNED = re.compile(r'(.*),"signature":"([0-9a-f]{128})"\}', re.S)
-PURPOSE = b"portolan ledger 1\n"
+PURPOSE, LONGEST = b"portolan ledger 1\n", 64 * 1024 * 1024
 
 # Ed25519, RFC 8032 section 6, verification only.
 P = 2**255 - 19
@@ -31,17 +32,13 @@ def recover(y, sign):
     if x2 == 0:
         return None if sign else 0
     x = pow(x2, (P + 3) // 8, P)
-    if (x * x - x2) % P:
-        x = x * ROOT % P
-    if (x * x - x2) % P:
-        return None
-    return P - x if x & 1 != sign else x
+    x = x * ROOT % P if (x * x - x2) % P else x
+    return None if (x * x - x2) % P else P - x if x & 1 != sign else x
 
 
 def point(data):
-    y = int.from_bytes(data, "little")
-    sign, y = y >> 255, y & (1 << 255) - 1
-    x = recover(y, sign)
+    y = int.from_bytes(data, "little") & (1 << 255) - 1
+    x = recover(y, data[31] >> 7)
     return None if x is None else (x, y, 1, x * y % P)
 
 
@@ -55,8 +52,7 @@ def add(a, b):
 def times(s, a):
     total = (0, 1, 1, 0)
     while s:
-        if s & 1:
-            total = add(total, a)
+        total = add(total, a) if s & 1 else total
         a, s = add(a, a), s >> 1
     return total
 
@@ -81,42 +77,48 @@ def sha(*parts):
 
 def root(leaves):
     """RFC 9162 section 2.1.1; a leaf is the hash of a record."""
-    if not leaves:
-        return sha()
-    if len(leaves) == 1:
-        return sha(b"\0", leaves[0])
+    if len(leaves) < 2:
+        return sha(b"\0", leaves[0]) if leaves else sha()
     split = 1 << (len(leaves) - 1).bit_length() - 1
     return sha(b"\1", root(leaves[:split]), root(leaves[split:]))
 
 
-class Bad(Exception):
-    pass
+class Bad(Exception): pass
 
 
 def check_signature(line, rest, keys):
     signed = SIGNED.fullmatch(line)
     if not signed:
         raise Bad("the signature is missing")
-    key = json.loads("{" + rest[1:]).get("key", "")
-    key = bytes.fromhex(key[len("ed25519:"):])
+    key = bytes.fromhex(json.loads("{" + rest[1:]).get("key", "")[len("ed25519:"):])
     if key not in keys:
         raise Bad("signed with a key that is none of those given")
     if not has_signed(key, PURPOSE + signed[1].encode(), bytes.fromhex(signed[2])):
         raise Bad("the signature is wrong")
 
 
+def hole(line, begins, whole):
+    """Zeros up to the end of a sector, or of the file: a power cut, and no record has any."""
+    return any((zeros.start() == 0 or (begins + zeros.start()) % 512 == 0 or len(zeros[0]) >= 16)
+               and ((begins + zeros.end()) % 512 == 0 or begins + zeros.end() == whole)
+               for zeros in re.finditer(b"\0+", line))
+
+
 def lines_of(path, is_last):
-    data = open(path, "rb").read()
+    if os.path.islink(path) or not os.path.isfile(path):
+        raise Bad("no file")
+    data, begins = open(path, "rb").read(), 0
     if not data and not is_last:
         raise Bad("an empty segment")
-    lines = data.split(b"\n")
-    if lines.pop() and not is_last:
-        raise Bad("a line without an end")
-    for line in lines:
-        try:
-            yield line.decode()
-        except UnicodeDecodeError:
-            raise Bad("no text")
+    for line in re.findall(rb"[^\n]*\n|[^\n]+", data):
+        if is_last and hole(line, begins, len(data)):
+            return
+        begins += len(line)
+        if line[-1:] != b"\n" or len(line) > LONGEST:
+            if is_last and len(line) < LONGEST:
+                return
+            raise Bad("a line without an end")
+        yield line[:-1].decode()
 
 
 def check_replica(directory, name, keys, seen):
@@ -137,11 +139,9 @@ def check_replica(directory, name, keys, seen):
             if is_first and (seq, before) != (0, bytes(32)):
                 begins, following, prev, first = (seq - 1, before), seq, before, seq
             is_first = False
-            if seq != following:
-                raise Bad(f"record {seq} instead of {following}")
-            if before != prev:
-                raise Bad(f"record {seq} does not follow the one before it")
-            if seen.get(seq, line) != line:
+            if (seq, before) != (following, prev):
+                raise Bad(f"record {seq} does not follow the one before it, which is {following - 1}")
+            if seen.get(seq, {line}) != {line}:
                 raise Bad(f"the witness has seen another checkpoint at {seq}")
             if kind == "checkpoint":
                 if not rest.startswith(f',"first":{first},"root":"sha256:{root(leaves).hex()}"'):
@@ -152,9 +152,7 @@ def check_replica(directory, name, keys, seen):
                 members = json.loads("{" + rest[1:])
                 deleted.add((members["last"], bytes.fromhex(members["hash"][len("sha256:"):])))
             prev, following = sha(line.encode()), seq + 1
-            leaves.append(prev)
-            if kind == "checkpoint":
-                leaves, first = [], following
+            leaves, first = ([], following) if kind == "checkpoint" else (leaves + [prev], first)
             if len(leaves) > 8192:
                 raise Bad("too many records that nobody has signed")
     if begins and begins not in deleted:
@@ -170,11 +168,12 @@ def main(args):
         if arg == "--key":
             keys.add(bytes.fromhex(args.pop(0).removeprefix("ed25519:")))
         elif arg == "--witness":
-            for line in open(args.pop(0), encoding="utf-8", newline="\n"):
-                head = HEAD.fullmatch(line.rstrip("\n"))
-                if not head and line.startswith('{"v":1,"type":"checkpoint",') and not line.rstrip("\n").endswith("}"):
-                    continue  # the beginning of one, on a full disk
-                witness.setdefault(head[3], {})[int(head[4])] = line.rstrip("\n")
+            for line in open(args.pop(0), "rb").read().decode(errors="replace").split("\n"):
+                head = HEAD.fullmatch(line)
+                if head and head[1] == "checkpoint":
+                    witness.setdefault(head[3], {}).setdefault(int(head[4]), set()).add(line)
+                elif not BEGINS.startswith(line) and not (line.startswith(BEGINS) and line[-1] != "}"):
+                    witness.setdefault("the witness", {})  # which is no replica
         else:
             directories.append(arg)
     if not directories or not keys or any(directory.startswith("-") for directory in directories):
@@ -182,14 +181,15 @@ def main(args):
         return 2
     status = 0
     for directory in directories:
-        replicas = sorted(entry.name for entry in os.scandir(directory) if entry.is_dir())
+        replicas = [entry.name for entry in os.scandir(directory)
+                    if entry.is_dir(follow_symlinks=False) and re.fullmatch("[a-z0-9._-]+", entry.name)]
         said = "good"
         for name in sorted(set(replicas) | set(witness)):
             try:
                 if name not in replicas:
                     raise Bad("all of it is missing")
                 check_replica(os.path.join(directory, name), name, keys, witness.get(name, {}))
-            except Bad as bad:
+            except (Bad, ValueError, TypeError, KeyError, AttributeError, RecursionError) as bad:
                 said, status = f"bad: {name}: {bad}", 1
                 break
         print(said)

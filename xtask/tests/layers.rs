@@ -53,7 +53,7 @@ const FLOORS: &[(&str, &str)] = &[
     ),
     (
         "ledger",
-        "hash merkle line key chain place disk recover witness queue writer record ledger verify query proof lib",
+        "hash merkle line key chain place medium recover disk teller witness queue writer record ledger seek compare verify query tail proof lib",
     ),
     ("views", "exposition sample page waterfall lib"),
     ("sinks", "receiver lib"),
@@ -108,7 +108,11 @@ const SPAWNS: &[(&str, &str)] = &[
     ("crates/cli/src/replies.rs", "reads the terminal, and is waited for"),
     ("crates/cli/src/serve/follow.rs", "looks at files, and is waited for"),
     ("crates/base/src/aside.rs", "the room for long work: bounded, and waited for"),
-    ("crates/ledger/src/ledger.rs", "the one thread that writes, which is waited for at the end"),
+    (
+        "crates/ledger/src/ledger.rs",
+        "the one thread that writes, which is waited for at the end, and one that watches it",
+    ),
+    ("crates/ledger/src/teller.rs", "tells a witness, which may hang for ever, and is waited for at the end"),
     ("crates/base/src/owned_task.rs", "ends with its owner, who holds it"),
 ];
 

@@ -61,6 +61,11 @@ struct RefusalLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WitnessLabels {
+    witness: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct LimitLabels {
     limit: String,
     by: &'static str,
@@ -97,6 +102,7 @@ pub struct Metrics {
     store_away: Gauge,
     unrecorded: Counter,
     standings: Standings,
+    witness_away: Family<WitnessLabels, Gauge>,
     /// The label of calls that concern no upstream in particular.
     nobody: Arc<str>,
 }
@@ -205,11 +211,18 @@ impl Metrics {
             "Records that the ledger could not take, of which only the number is in it",
             unrecorded.clone(),
         );
+        let witness_away = Family::default();
+        registry.register(
+            "audit_witness_away",
+            "Whether a witness of the ledger cannot be told of checkpoints",
+            witness_away.clone(),
+        );
         Self {
             listeners: Listeners::shown(&mut registry),
             standings: Standings::shown(&mut registry),
             store_away,
             unrecorded,
+            witness_away,
             registry,
             calls,
             durations,
@@ -312,6 +325,11 @@ impl Metrics {
     /// How it stands now.
     pub fn stands(&self, standing: &Standing) {
         self.standings.set(standing);
+    }
+
+    /// A witness of the ledger cannot be told of checkpoints, or can.
+    pub fn witness_away(&self, witness: &'static str, is_away: bool) {
+        self.witness_away.get_or_create(&WitnessLabels { witness }).set(i64::from(is_away));
     }
 
     /// How many streams are open now.

@@ -1,19 +1,21 @@
 //! The segment that is being written. Nothing of it is ever moved: what could not be written whole is cut off and written again at
 //! its place.
 
-use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use crate::medium::{Medium, Opening, SegmentFile};
 use crate::place;
+use crate::recover::Place;
 
 #[derive(Debug)]
 pub(crate) struct Disk {
+    medium: Arc<dyn Medium>,
     directory: PathBuf,
     number: u64,
     /// Nothing before the segment is there.
-    file: Option<File>,
+    file: Option<Box<dyn SegmentFile>>,
     /// How much of it is written and good.
     length: u64,
     /// Whether there may be something of ours behind that.
@@ -23,23 +25,34 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    /// Goes on in that segment behind so many bytes, or begins it.
-    pub(crate) fn at(
-        directory: &Path,
-        (number, length): (u64, Option<u64>),
-        lasts: bool,
-    ) -> io::Result<Self> {
-        let path = place::segment(directory, number);
-        let file = match length {
-            Some(length) => {
-                let file = OpenOptions::new().write(true).open(path)?;
-                file.set_len(length)?;
-                Some(file)
+    /// Goes on at that place.
+    pub(crate) fn at(medium: Arc<dyn Medium>, directory: &Path, at: Place, lasts: bool) -> io::Result<Self> {
+        let path = place::segment(directory, at.segment);
+        let (mut file, mut length) = (None, at.length.unwrap_or_default());
+        if at.length.is_some() {
+            let opened = medium.open(&path, Opening::There)?;
+            if opened.facts()?.1 != length {
+                opened.set_len(length)?;
             }
-            None => None,
-        };
-        let (directory, length) = (directory.to_owned(), length.unwrap_or_default());
-        Ok(Self { directory, number, file, length, spoilt: false, lasts })
+            if at.lacks_end {
+                opened.write_all_at(b"\n", length)?;
+                length += 1;
+            }
+            if lasts {
+                // What was cut off must not come back in the midst of what is written there next.
+                opened.sync()?;
+            }
+            file = Some(opened);
+        }
+        Ok(Self {
+            medium,
+            directory: directory.to_owned(),
+            number: at.segment,
+            file,
+            length,
+            spoilt: false,
+            lasts,
+        })
     }
 
     pub(crate) fn number(&self) -> u64 {
@@ -52,7 +65,7 @@ impl Disk {
 
     /// Has what is written outlive the machine.
     pub(crate) fn settle(&self) -> io::Result<()> {
-        self.file.as_ref().map_or(Ok(()), File::sync_data)
+        self.file.as_ref().map_or(Ok(()), |file| file.sync())
     }
 
     /// What comes next stands in a new segment.
@@ -67,8 +80,8 @@ impl Disk {
                 file.set_len(self.length)?;
                 self.spoilt = false;
             }
-            let facts = file.metadata()?;
-            if facts.nlink() == 0 || facts.len() != self.length {
+            let (links, length) = file.facts()?;
+            if links == 0 || length != self.length {
                 // Somebody else has been at it: what was written there is lost, and what is written there would be.
                 tracing::error!(
                     segment = %place::segment(&self.directory, self.number).display(),
@@ -78,30 +91,34 @@ impl Disk {
             }
         }
         if self.file.is_none() {
-            let path = place::segment(&self.directory, self.number);
-            let mut opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-            let is_empty = || std::fs::symlink_metadata(&path).is_ok_and(|of| of.is_file() && of.len() == 0);
-            if opened.is_err() && is_empty() {
-                // Begun before, and then the directory could not be settled.
-                opened = OpenOptions::new().write(true).open(&path);
-            }
-            if opened.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists) {
-                // Not of this process, which alone may write here: it is left for who looks into it.
-                self.number += 1;
-            }
-            let file = opened?;
-            place::settle(&self.directory)?;
-            self.file = Some(file);
+            self.file = Some(self.begin()?);
         }
         let Some(file) = &self.file else { return Err(io::Error::other("no segment")) };
         self.spoilt = true;
         file.write_all_at(lines, self.length)?;
         if self.lasts {
             // After a failure nobody knows what the system has kept: all of it is written again.
-            file.sync_data()?;
+            file.sync()?;
         }
         self.spoilt = false;
         self.length += u64::try_from(lines.len()).unwrap_or(u64::MAX);
         Ok(())
+    }
+
+    fn begin(&mut self) -> io::Result<Box<dyn SegmentFile>> {
+        let path = place::segment(&self.directory, self.number);
+        let mut opened = self.medium.open(&path, Opening::New);
+        let is_empty = || std::fs::symlink_metadata(&path).is_ok_and(|of| of.is_file() && of.len() == 0);
+        if opened.is_err() && is_empty() {
+            // Begun before, and then the directory could not be settled.
+            opened = self.medium.open(&path, Opening::There);
+        }
+        if opened.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists) {
+            // Not of this process, which alone may write here: it is left for who looks into it.
+            self.number += 1;
+        }
+        let file = opened?;
+        self.medium.settle(&self.directory)?;
+        Ok(file)
     }
 }

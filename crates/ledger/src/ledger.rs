@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime};
 
@@ -14,14 +14,17 @@ use base::plan::audit::{AuditPlan, Durability, OnFull};
 use base::sink::{Accept, CallFacts, Event, Sink, Untaken};
 use base::sync::lock;
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::{timeout, timeout_at};
 
 use crate::disk::Disk;
 use crate::key::SigningKey;
-use crate::place::Claim;
+use crate::line::moment_of;
+use crate::medium::{Medium, SystemFiles};
+use crate::place::{self, Claim, Loose};
 use crate::queue::Queue;
 use crate::record::{self, MOST_PLAIN, Members};
-use crate::recover::recover;
+use crate::recover::{Recovered, put_beside, recover};
+use crate::teller::{Elsewhere, Teller};
 use crate::witness::Witness;
 use crate::writer::Writer;
 
@@ -31,6 +34,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const PARTING: Duration = Duration::from_secs(5);
 /// So many logins that were refused are written down in one second; of more, how many.
 const MOST_LOGINS: u32 = 20;
+
+/// How long a disk or a witness may take to answer; beyond that it counts as one that fails.
+const HANGS: Duration = Duration::from_secs(2);
 
 /// Why there is no ledger.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +58,23 @@ pub struct Who<'a> {
     pub version: &'a str,
 }
 
+/// What a ledger stands on.
+#[derive(Debug)]
+pub struct Ground {
+    /// Where its segments are.
+    pub medium: Arc<dyn Medium>,
+    /// How long a disk or a witness may take to answer.
+    pub patience: Duration,
+    /// Who keeps its checkpoints, beside the file that the plan may name.
+    pub elsewhere: Vec<Box<dyn Elsewhere>>,
+}
+
+impl Default for Ground {
+    fn default() -> Self {
+        Self { medium: Arc::new(SystemFiles), patience: HANGS, elsewhere: Vec::new() }
+    }
+}
+
 /// The ledger of one process.
 pub struct Ledger {
     queue: Arc<Queue>,
@@ -60,7 +83,8 @@ pub struct Ledger {
     plan: AuditPlan,
     replica: String,
     thread: Mutex<Option<JoinHandle<()>>>,
-    ended: Mutex<Option<oneshot::Receiver<()>>>,
+    /// Of the thread that writes, and of those that tell.
+    ends: Mutex<Vec<oneshot::Receiver<()>>>,
     logins: Mutex<Logins>,
     metrics: Arc<Metrics>,
 }
@@ -74,6 +98,85 @@ struct Logins {
     more: u64,
 }
 
+/// What the first record of a process says.
+fn start(
+    who: Who<'_>,
+    key: &SigningKey,
+    claim: &Claim,
+    found: &Recovered,
+    seen: Option<u64>,
+) -> io::Result<String> {
+    let replica = claim.replica.as_str();
+    let mut start = Members::default();
+    start.text("version", who.version).text("key", &key.public().to_string());
+    start.number("process", std::process::id().into());
+    if found.torn > 0 {
+        tracing::warn!(
+            replica,
+            bytes = found.torn,
+            "the last record in the ledger was not whole, and is cut off"
+        );
+        start.number("torn", found.torn);
+    }
+    if found.holes {
+        let length = found.at.length.unwrap_or_default();
+        let name = put_beside(&claim.directory, found.at.segment, length)?;
+        tracing::warn!(replica, name, "what a power cut has left of the last records is put beside");
+        start.text("beside", &name);
+    }
+    if let Some(why) = &found.why {
+        tracing::error!("the ledger was changed by somebody else: {why}; it goes on in a new segment");
+        start.text("unreadable", why);
+    }
+    if let Some(seen) = seen.filter(|seen| *seen >= found.chain.next()) {
+        let next = found.chain.next();
+        tracing::error!(
+            replica,
+            "the ledger ends before record {next}, and the witness has seen record {seen}: what was between is lost"
+        );
+        start.number("witnessed", seen);
+    }
+    Ok(start.done())
+}
+
+/// Says so where others may do something with the ledger.
+fn tell_loose(ledger: &Path, chain: &Path) {
+    let segments = place::segments(chain).map(|(numbers, _)| numbers).unwrap_or_default();
+    let files = segments.iter().rev().take(1).map(|number| place::segment(chain, *number));
+    for path in [ledger.to_owned(), chain.to_owned()].into_iter().chain(files) {
+        match place::loose(&path) {
+            Some(Loose::Written) => tracing::error!(
+                path = %path.display(),
+                "others than its owner may write into the ledger, and so replace what is in it; chmod go-w"
+            ),
+            Some(Loose::Read) => tracing::warn!(
+                path = %path.display(),
+                "everybody on this machine may read the ledger; chmod o-rwx"
+            ),
+            None => {}
+        }
+    }
+}
+
+/// Has somebody look, for as long as what it gives is held, whether a disk or a witness does not answer.
+fn watch(
+    queue: &Arc<Queue>,
+    tellers: &Arc<Mutex<Vec<Arc<Teller>>>>,
+    patience: Duration,
+) -> io::Result<mpsc::Sender<()>> {
+    let (watched, over) = mpsc::channel();
+    let (queue, tellers) = (Arc::clone(queue), Arc::clone(tellers));
+    thread::Builder::new().name("ledger-watch".to_owned()).spawn(move || {
+        while over.recv_timeout(patience / 4) == Err(mpsc::RecvTimeoutError::Timeout) {
+            if let Some(since) = queue.look(patience) {
+                tracing::error!("the ledger's disk has not answered for {} seconds", since.as_secs());
+            }
+            lock(&tellers).iter().for_each(|teller| teller.look(patience));
+        }
+    })?;
+    Ok(watched)
+}
+
 impl Ledger {
     /// Takes a chain of that ledger and writes its next record.
     ///
@@ -83,40 +186,58 @@ impl Ledger {
         plan: &AuditPlan,
         who: Who<'_>,
         key: Arc<SigningKey>,
-        (clock, metrics): (Arc<dyn Clock>, Arc<Metrics>),
+        outside: (Arc<dyn Clock>, Arc<Metrics>),
+    ) -> Result<Arc<Self>, LedgerFault> {
+        Self::open_on(plan, who, key, outside, Ground::default())
+    }
+
+    /// The same on another ground than usual.
+    ///
+    /// # Errors
+    /// When that cannot be written.
+    pub fn open_on(
+        plan: &AuditPlan,
+        who: Who<'_>,
+        key: Arc<SigningKey>,
+        outside: (Arc<dyn Clock>, Arc<Metrics>),
+        ground: Ground,
     ) -> Result<Arc<Self>, LedgerFault> {
         let fault = |error| LedgerFault { directory: plan.directory.clone(), error };
+        Self::begin(plan, who, key, outside, ground).map_err(fault)
+    }
+
+    fn begin(
+        plan: &AuditPlan,
+        who: Who<'_>,
+        key: Arc<SigningKey>,
+        (clock, metrics): (Arc<dyn Clock>, Arc<Metrics>),
+        ground: Ground,
+    ) -> io::Result<Arc<Self>> {
         let lasts = plan.durability == Durability::Disk;
-        let claim = Claim::take(&plan.directory, who.name).map_err(fault)?;
-        let replica = claim.replica.clone();
-        let found = recover(&claim.directory, &replica).map_err(fault)?;
-        let witness = plan.witness.as_deref().map(|path| Witness::new(path, lasts));
-        let mut start = Members::default();
-        start.text("version", who.version).text("key", &key.public().to_string());
-        start.number("process", std::process::id().into());
-        if found.torn > 0 {
-            tracing::warn!(
-                replica,
-                bytes = found.torn,
-                "the last record in the ledger was not whole, and is cut off"
-            );
-            start.number("torn", found.torn);
-        }
-        if let Some(why) = &found.why {
-            tracing::error!("the ledger was changed by somebody else: {why}; it goes on in a new segment");
-            start.text("unreadable", why);
-        }
-        let seen = witness.as_ref().map(|witness| witness.last_of(&replica)).transpose().map_err(fault)?;
-        if let Some(seen) = seen.flatten().filter(|seen| *seen >= found.chain.next()) {
-            let next = found.chain.next();
-            tracing::error!(
-                replica,
-                "the ledger ends before record {next}, and the witness has seen record {seen}: what was between is lost"
-            );
-            start.number("witnessed", seen);
-        }
-        let disk = Disk::at(&claim.directory, found.at, lasts).map_err(fault)?;
         let queue = Arc::new(Queue::new(plan.on_full == OnFull::Drop));
+        let tellers = Arc::default();
+        let watched = watch(&queue, &tellers, ground.patience)?;
+        // From here on a disk that does not answer is told, if to the log only.
+        queue.busy();
+        let claim = Claim::take(&plan.directory, who.name)?;
+        let replica = claim.replica.clone();
+        tell_loose(&plan.directory, &claim.directory);
+        let found = recover(&claim.directory, &replica)?;
+        let mut elsewhere = ground.elsewhere;
+        if let Some(path) = plan.witness.as_deref() {
+            elsewhere.push(Box::new(Witness::new(path, lasts)));
+        }
+        let mut ends = Vec::new();
+        let mut last = None;
+        for one in elsewhere {
+            let told = Teller::begin(one, &replica, &metrics)?;
+            lock(&tellers).push(Arc::clone(&told.teller));
+            ends.push(told.ended);
+            // One that does not answer is not waited for: that is said by whoever watches.
+            last = last.max(told.seen.recv_timeout(ground.patience).unwrap_or(Ok(None))?);
+        }
+        let start = start(who, &key, &claim, &found, last)?;
+        let disk = Disk::at(ground.medium, &claim.directory, found.at, lasts)?;
         let mut writer = Writer {
             queue: Arc::clone(&queue),
             chain: found.chain,
@@ -124,28 +245,32 @@ impl Ledger {
             key: Arc::clone(&key),
             clock: Arc::clone(&clock),
             plan: plan.clone(),
-            witness,
+            tellers: lock(&tellers).clone(),
             claim,
             unsigned_since: None,
             looked: None,
-            witness_fails: false,
+            mixed: found.mixed,
+            newest: clock.now(),
+            _watched: watched,
         };
-        writer.begin(&start.done()).map_err(fault)?;
+        writer.begin(&start, found.newest.as_deref().and_then(moment_of))?;
+        queue.idle();
         let (over, ended) = oneshot::channel();
+        ends.insert(0, ended);
         let thread = thread::Builder::new().name("ledger".to_owned());
         let thread = thread.spawn(move || {
             writer.run();
             // Nobody may be waiting for that.
             let _unheard = over.send(());
-        });
+        })?;
         Ok(Arc::new(Self {
             queue,
             key,
             clock,
             plan: plan.clone(),
             replica,
-            thread: Mutex::new(Some(thread.map_err(fault)?)),
-            ended: Mutex::new(Some(ended)),
+            thread: Mutex::new(Some(thread)),
+            ends: Mutex::new(ends),
             logins: Mutex::default(),
             metrics,
         }))
@@ -157,15 +282,25 @@ impl Ledger {
         &self.replica
     }
 
-    /// Writes what there is, says that this is the end, and signs it. What comes later is not taken.
+    /// Writes what there is, says that this is the end, signs it and tells the witness. What comes later is not taken.
     pub async fn close(&self) {
-        self.queue.close();
-        let ended = lock(&self.ended).take();
-        if let Some(ended) = ended
-            && timeout(PARTING, ended).await.is_err()
-        {
-            tracing::error!("the ledger could not be ended in good order");
-            return;
+        let mut last = Members::default();
+        let more = std::mem::take(&mut lock(&self.logins).more);
+        if more > 0 {
+            last.number("more", more);
+        }
+        self.queue.close(last.done());
+        let ends = std::mem::take(&mut *lock(&self.ends));
+        let until = tokio::time::Instant::now() + PARTING;
+        for (at, ended) in ends.into_iter().enumerate() {
+            if timeout_at(until, ended).await.is_ok() {
+                continue;
+            }
+            if at == 0 {
+                tracing::error!("the ledger could not be ended in good order");
+                return;
+            }
+            tracing::error!("the ledger's witness was not told of the end in time");
         }
         let thread = lock(&self.thread).take();
         // It has said that it is over; should it have panicked, that was said, too.
@@ -262,7 +397,7 @@ impl fmt::Debug for Ledger {
 
 impl Drop for Ledger {
     fn drop(&mut self) {
-        self.queue.close();
+        self.queue.close(String::new());
     }
 }
 

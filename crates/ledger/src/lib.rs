@@ -2,17 +2,19 @@
 //!
 //! Reading order: [`record`] (what is written of a call), [`mod@line`] (one record is one line), [`chain`] (each has the hash of the one
 //! before it), [`merkle`] and [`key`] (what checkpoints sign, and with what). Then how it comes to the disk: `place` (a directory for
-//! each process), `disk` (the segment that is written), `queue` and `writer` (one thread writes groups), `recover` (where it goes on
-//! after whatever end), [`witness`] (checkpoints kept elsewhere); and [`ledger`], which is all of that for the gateway. [`verify`] says
-//! whether a ledger is as it was written, [`query`] what is in it, and [`proof`] proves one record without the others.
+//! each process), [`medium`] and `disk` (the segment that is written), `queue` and `writer` (one thread writes groups), `recover` (where it goes on
+//! after whatever end), [`teller`] and `witness` (checkpoints kept elsewhere); and [`ledger`], which is all of that for the gateway. [`verify`] says
+//! whether a ledger is as it was written (`compare` by what witnesses have seen), [`query`] what is in it and [`tail`] what comes, and [`proof`] proves one record without the others.
 #![warn(missing_docs)]
 
 pub mod chain;
+mod compare;
 mod disk;
 pub mod hash;
 pub mod key;
 pub mod ledger;
 pub mod line;
+pub mod medium;
 pub mod merkle;
 mod place;
 pub mod proof;
@@ -20,8 +22,11 @@ pub mod query;
 mod queue;
 pub mod record;
 mod recover;
+mod seek;
+pub mod tail;
+pub mod teller;
 pub mod verify;
-pub mod witness;
+mod witness;
 mod writer;
 
-pub use self::ledger::{Ledger, LedgerFault, Who};
+pub use self::ledger::{Ground, Ledger, LedgerFault, Who};

@@ -58,11 +58,44 @@ impl<'a> Head<'a> {
     }
 }
 
+/// So much of a line as tells its time and place.
+pub(crate) const BEGIN: usize = 512;
+
+/// The time and place of a record, of no more than the beginning of its line.
+pub(crate) fn begins(line: &[u8]) -> Option<(&str, u64)> {
+    let line = line.get(..BEGIN).unwrap_or(line);
+    let text = match std::str::from_utf8(line) {
+        Ok(text) => text,
+        Err(error) => std::str::from_utf8(line.get(..error.valid_up_to())?).ok()?,
+    };
+    let (_, rest) = text.strip_prefix(VERSION)?.split_once('"')?;
+    let (time, rest) = rest.strip_prefix(TIME.strip_prefix('"')?)?.split_at_checked(TIME_LENGTH)?;
+    let (_, rest) = rest.strip_prefix(REPLICA)?.split_once(SEQ)?;
+    let (seq, _) = rest.split_once(',')?;
+    is_time(time).then_some((time, seq.parse().ok()?))
+}
+
 fn is_time(text: &str) -> bool {
     text.bytes().zip(*b"0000-00-00T00:00:00.000000Z").all(|(byte, form)| match form {
         b'0' => byte.is_ascii_digit(),
         other => byte == other,
     })
+}
+
+/// So much earlier than one before it may a record be, and no clock went back: machines adjust their clocks by less all the time.
+pub(crate) const BACK: Duration = Duration::from_secs(1);
+
+/// When a record was made.
+pub(crate) fn moment_of(time: &str) -> Option<SystemTime> {
+    let second = moment::read(&format!("{}Z", time.get(..19)?))?;
+    let micros = time.get(20..26)?.parse().ok()?;
+    Some(second + Duration::from_micros(micros))
+}
+
+/// Whether a clock went back between a record and one behind it.
+pub(crate) fn is_back(before: &str, behind: &str) -> bool {
+    let moments = || Some((moment_of(before)?, moment_of(behind)?));
+    behind < before && moments().is_none_or(|(before, behind)| behind + BACK < before)
 }
 
 /// What types and replicas are called by. None of it is escaped in JSON or changed in a path.
@@ -165,6 +198,11 @@ mod tests {
         assert_eq!(head, Head { kind: "call", time, replica: "main-2", seq: 17, prev, rest: ",\"x\":1}" });
         assert_eq!(stamp.write(at + Duration::from_millis(999)), "2026-07-28T00:00:00.999042Z");
         assert_eq!(stamp.write(at + Duration::from_secs(1)), "2026-07-28T00:00:01.000042Z");
+        assert_eq!(begins(line.as_bytes()), Some((time, 17)));
+        assert_eq!(begins(&line.as_bytes()[..80]), None);
+        assert_eq!(moment_of(time), Some(at));
+        assert!(is_back("2026-07-28T00:00:10.000001Z", "2026-07-28T00:00:09.000000Z"));
+        assert!(!is_back("2026-07-28T00:00:10.000000Z", "2026-07-28T00:00:09.000000Z"));
         for wrong in
             ["", "{}", &line.replace("17", "017"), &line.replace("main", "m in"), line.trim_end_matches('}')]
         {

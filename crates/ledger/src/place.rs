@@ -4,13 +4,18 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+use rustix::io::Errno;
 
 use crate::line::is_name;
 
 const LOCK: &str = "lock";
 const EXTENSION: &str = ".jsonl";
+/// What was left of records that a power cut has torn begins with this: [`crate::recover`].
+pub(crate) const TORN: &str = "torn-";
 /// The most processes of one name.
 const MOST_OF_A_NAME: usize = 1024;
 /// The most characters of a name.
@@ -31,16 +36,13 @@ impl Claim {
         for number in 1..=MOST_OF_A_NAME {
             let replica = if number == 1 { name.clone() } else { format!("{name}-{number}") };
             let directory = ledger.join(&replica);
-            DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
-            let lock = OpenOptions::new()
-                .write(true)
-                .create(true)
-                .mode(0o600)
-                .truncate(false)
-                .open(directory.join(LOCK))?;
+            make(&directory)?;
+            let mut options = OpenOptions::new();
+            options.write(true).create(true).mode(0o600).truncate(false);
+            let lock = open_with(options, &directory.join(LOCK))?;
             match lock.try_lock() {
-                // The directory may be new.
                 Ok(()) => {
+                    // Whoever made it may have been killed before it was settled.
                     settle(ledger)?;
                     return Ok(Self { directory, replica, _lock: lock });
                 }
@@ -50,6 +52,63 @@ impl Claim {
         }
         Err(io::Error::other(format!("{MOST_OF_A_NAME} processes called {name} write here")))
     }
+}
+
+/// Makes a directory and those above it, so that they outlive the machine. What others have put in its place is not followed.
+fn make(directory: &Path) -> io::Result<()> {
+    let missing: Vec<_> = directory.ancestors().take_while(|path| !path.exists()).collect();
+    for path in missing.iter().rev().filter(|path| !path.as_os_str().is_empty()) {
+        match DirBuilder::new().mode(0o700).create(path) {
+            // Another process may begin at the same time.
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        let above = path.parent().filter(|above| !above.as_os_str().is_empty());
+        settle(above.unwrap_or_else(|| Path::new(".")))?;
+    }
+    if fs::symlink_metadata(directory)?.is_dir() {
+        return Ok(());
+    }
+    let what = "this must be a directory, and is a link or something else: somebody may have put it there to have the ledger \
+                written elsewhere; remove it";
+    Err(io::Error::new(io::ErrorKind::InvalidData, format!("{}: {what}", directory.display())))
+}
+
+/// Opens a file of a ledger. Whoever may write into its directory must not have us follow a link, or wait for a pipe.
+pub(crate) fn open_with(mut options: OpenOptions, path: &Path) -> io::Result<File> {
+    let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or_default();
+    let other = || {
+        let what = "this must be a file, and is a link, a pipe or something else";
+        io::Error::new(io::ErrorKind::InvalidData, format!("{}: {what}", path.display()))
+    };
+    let opened = options.custom_flags(flags).open(path);
+    let of_link = |error: &io::Error| {
+        [Errno::LOOP, Errno::NXIO].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+    };
+    let file = opened.map_err(|error| if of_link(&error) { other() } else { error })?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(other()) }
+}
+
+/// Opens a file of a ledger to read it.
+pub(crate) fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    open_with(options, path)
+}
+
+/// Who may do more with a file or directory of the ledger than its owner alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Loose {
+    /// Everybody may read it.
+    Read,
+    /// Others may write it.
+    Written,
+}
+
+/// Whether others may read or write it.
+pub(crate) fn loose(path: &Path) -> Option<Loose> {
+    let mode = fs::symlink_metadata(path).ok()?.mode();
+    if mode & 0o022 != 0 { Some(Loose::Written) } else { (mode & 0o004 != 0).then_some(Loose::Read) }
 }
 
 /// A name as a directory may have it.

@@ -3,7 +3,6 @@
 //! A proof is JSON: the record's line, the line of the checkpoint that covers it, and the hashes that lead from the one to the
 //! root in the other.
 
-use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::path::Path;
 
@@ -59,7 +58,8 @@ pub fn prove(ledger: &Path, replica: &str, seq: u64) -> io::Result<Result<Proof,
     let directory = ledger.join(replica);
     let (mut hashes, mut first, mut found) = (Vec::new(), None, None);
     for number in place::segments(&directory)?.0 {
-        let mut from = BufReader::with_capacity(1024 * 1024, File::open(place::segment(&directory, number))?);
+        let mut from =
+            BufReader::with_capacity(1024 * 1024, place::open(&place::segment(&directory, number))?);
         let mut bytes = Vec::new();
         loop {
             bytes.clear();

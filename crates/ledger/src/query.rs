@@ -1,15 +1,16 @@
 //! What is in a ledger: its records, one after the other, and those of them that somebody wants to see.
 
 use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, Read as _};
+use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Take};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use mcp::json::{self, Object};
 
-use crate::line::Head;
-use crate::place;
+use crate::line::{BACK, Head, Stamp, moment_of};
 use crate::recover::LONGEST_LINE;
-use crate::writer::first_line;
+use crate::writer::SMALL;
+use crate::{place, seek};
 
 /// Which records are wanted. What is not said does not matter.
 #[derive(Debug, Clone, Default)]
@@ -79,61 +80,91 @@ pub fn inner(object: &Object<'_>, outer: &str, name: &str) -> Option<String> {
     text(&Object::parse(object.get(outer).ok()??).ok()?, name)
 }
 
+/// A segment that is to be read, or a part of it.
+#[derive(Debug, Clone)]
+struct Part {
+    number: u64,
+    path: PathBuf,
+    from: u64,
+    to: Option<u64>,
+}
+
 /// One chain, as it is read.
-struct Reading {
-    segments: std::vec::IntoIter<PathBuf>,
-    from: Option<BufReader<File>>,
+#[derive(Debug)]
+pub(crate) struct Reading {
+    parts: std::vec::IntoIter<Part>,
+    from: Option<BufReader<Take<File>>>,
+    /// Behind which byte of which segment the last whole line ends.
+    at: (u64, u64),
     /// The next record that is wanted, and when it was made.
     next: Option<(String, String)>,
 }
 
-/// Reads a ledger in the order of time, over all replicas, and hands on what is wanted, until it is told to stop.
+/// Reads a ledger in the order of time, over all replicas, and hands on what is wanted, until it is told to stop. Where the clock of a
+/// replica went back, its records come in the order in which they were written.
 ///
 /// # Errors
 /// When it cannot be read, or whoever is told says so.
-pub fn read(
-    ledger: &Path,
+pub fn read(ledger: &Path, filter: &Filter, told: impl FnMut(&str) -> io::Result<bool>) -> io::Result<()> {
+    let (replicas, _) = place::replicas(ledger)?;
+    let all = replicas.iter().map(|replica| Reading::of(&ledger.join(replica), filter, None));
+    merge(&mut all.collect::<io::Result<Vec<_>>>()?, filter, told).map(drop)
+}
+
+/// Hands on what is wanted of some chains, in the order of time; false where it was told to stop.
+pub(crate) fn merge(
+    all: &mut [Reading],
     filter: &Filter,
     mut told: impl FnMut(&str) -> io::Result<bool>,
-) -> io::Result<()> {
-    let (replicas, _) = place::replicas(ledger)?;
-    let mut all = Vec::new();
-    for replica in replicas {
-        let mut reading = Reading::open(&ledger.join(replica), filter)?;
+) -> io::Result<bool> {
+    for reading in &mut *all {
         reading.advance(filter)?;
-        all.push(reading);
     }
     loop {
         let time = |reading: &Reading| reading.next.as_ref().map(|(time, _)| time.clone());
         let first =
             all.iter_mut().filter(|reading| reading.next.is_some()).min_by_key(|reading| time(reading));
-        let Some(first) = first else { return Ok(()) };
+        let Some(first) = first else { return Ok(true) };
         if let Some((_, line)) = first.next.take()
             && !told(&line)?
         {
-            return Ok(());
+            return Ok(false);
         }
         first.advance(filter)?;
     }
 }
 
 impl Reading {
-    fn open(directory: &Path, filter: &Filter) -> io::Result<Self> {
+    /// What of a chain may be wanted, up to a byte of a segment.
+    pub(crate) fn of(directory: &Path, filter: &Filter, end: Option<(u64, u64)>) -> io::Result<Self> {
         let (numbers, _) = place::segments(directory)?;
-        let paths: Vec<_> = numbers.into_iter().map(|number| place::segment(directory, number)).collect();
-        // Where each segment begins says which of them need not be read.
-        let begins: Vec<_> = paths.iter().map(|path| begin_of(path)).collect();
-        let is_over = |at: usize| {
-            let next = begins.get(at + 1).and_then(Option::as_deref);
-            next.zip(filter.since.as_deref()).is_some_and(|(next, since)| next < since)
-        };
-        let is_later = |at: usize| {
-            let begin = begins.get(at).and_then(Option::as_deref);
-            begin.zip(filter.until.as_deref()).is_some_and(|(begin, until)| begin >= until)
-        };
-        let wanted = paths.iter().enumerate().filter(|(at, _)| !is_over(*at) && !is_later(*at));
-        let segments = wanted.map(|(_, path)| path.clone()).collect::<Vec<_>>().into_iter();
-        Ok(Self { segments, from: None, next: None })
+        let mut parts = Vec::new();
+        for number in numbers {
+            let to = match end {
+                Some((last, _)) if number > last => break,
+                Some((last, length)) if number == last => Some(length),
+                _ => None,
+            };
+            let path = place::segment(directory, number);
+            parts.extend(wanted(&path, filter, to)?.map(|(from, to)| Part { number, path, from, to }));
+        }
+        Ok(Self { parts: parts.into_iter(), from: None, at: (0, 0), next: None })
+    }
+
+    /// All of a chain behind a byte of a segment.
+    pub(crate) fn behind(directory: &Path, (number, offset): (u64, u64)) -> io::Result<Self> {
+        let (numbers, _) = place::segments(directory)?;
+        let parts = numbers.into_iter().filter(|other| *other >= number).map(|other| {
+            let from = if other == number { offset } else { 0 };
+            Part { number: other, path: place::segment(directory, other), from, to: None }
+        });
+        let parts: Vec<_> = parts.collect();
+        Ok(Self { parts: parts.into_iter(), from: None, at: (number, offset), next: None })
+    }
+
+    /// Behind which byte of which segment it has come to an end.
+    pub(crate) fn at(&self) -> (u64, u64) {
+        self.at
     }
 
     fn advance(&mut self, filter: &Filter) -> io::Result<()> {
@@ -141,16 +172,31 @@ impl Reading {
         loop {
             let from = match &mut self.from {
                 Some(from) => from,
-                None => match self.segments.next() {
-                    Some(path) => self.from.insert(BufReader::with_capacity(1024 * 1024, File::open(path)?)),
-                    None => return Ok(()),
-                },
+                None => {
+                    let Some(Part { number, path, from, to }) = self.parts.next() else { return Ok(()) };
+                    let mut file = match place::open(&path) {
+                        // It was old, and was deleted since.
+                        Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                        opened => opened?,
+                    };
+                    let length = file.metadata()?.len();
+                    // What was there may have been cut off since: it was no whole record.
+                    let from = if length < from { seek::last(&file, length)?.1 } else { from };
+                    file.seek(SeekFrom::Start(from))?;
+                    self.at = (number, from);
+                    let file = file.take(to.map_or(u64::MAX, |to| to.saturating_sub(from)));
+                    self.from.insert(BufReader::with_capacity(1024 * 1024, file))
+                }
             };
             bytes.clear();
-            if from.take(LONGEST_LINE).read_until(b'\n', &mut bytes)? == 0 {
+            let size = from.take(LONGEST_LINE).read_until(b'\n', &mut bytes)?;
+            let size = u64::try_from(size).unwrap_or_default();
+            if bytes.last() != Some(&b'\n') && size < LONGEST_LINE {
+                // The end, or what is not whole yet.
                 self.from = None;
                 continue;
             }
+            self.at.1 += size;
             let line = bytes.strip_suffix(b"\n").and_then(|line| std::str::from_utf8(line).ok());
             // What is no record is for `verify` to say.
             let Some((head, line)) = line.and_then(|line| Some((Head::read(line)?, line))) else { continue };
@@ -162,6 +208,39 @@ impl Reading {
     }
 }
 
-fn begin_of(path: &Path) -> Option<String> {
-    Some(Head::read(&first_line(path)?)?.time.to_owned())
+/// From where to where of a segment there may be something that is wanted. In a large one times ascend, but for a second
+/// ([`BACK`]): what is before the first that is late enough need not be read.
+fn wanted(path: &Path, filter: &Filter, to: Option<u64>) -> io::Result<Option<(u64, Option<u64>)>> {
+    let shifted = |text: &Option<String>, shift: fn(SystemTime) -> Option<SystemTime>| {
+        Some(Stamp::default().write(shift(moment_of(text.as_deref()?)?)?).to_owned())
+    };
+    let since = shifted(&filter.since, |at| at.checked_sub(BACK));
+    let until = shifted(&filter.until, |at| at.checked_add(BACK));
+    if since.is_none() && until.is_none() {
+        return Ok(Some((0, to)));
+    }
+    let file = match place::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
+    let length = file.metadata()?.len();
+    if length <= SMALL {
+        return Ok(Some((0, to)));
+    }
+    let time_at = |at| seek::begins_at(&file, at).map(|begins| begins.map(|(time, _)| time));
+    let first = time_at(0)?;
+    let last = time_at(seek::last(&file, length)?.0)?;
+    let is_over = last.zip(since.as_deref()).is_some_and(|(last, since)| last.as_str() < since);
+    let is_later = first.zip(until.as_deref()).is_some_and(|(first, until)| first.as_str() >= until);
+    if is_over || is_later {
+        return Ok(None);
+    }
+    let place_of = |bound: &str| seek::first(&file, length, |time, _| time < bound);
+    let from = since.as_deref().map_or(Ok(0), place_of)?;
+    let end = until.as_deref().map(place_of).transpose()?;
+    let to = match (to, end) {
+        (Some(to), Some(end)) => Some(to.min(end)),
+        (to, end) => to.or(end),
+    };
+    Ok(Some((from, to)))
 }

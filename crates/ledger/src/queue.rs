@@ -1,12 +1,14 @@
-//! What waits to be written: bounded, and honest about what it could not take.
+//! What waits to be written: bounded, and honest about what it could not take, and about how long its writer has been at it.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use base::sync::lock;
 use tokio::sync::oneshot;
+
+use crate::line::BACK;
 
 /// How much may wait before new calls are refused. What is under way may still bring its records, so there may be as many more as there
 /// are calls at once.
@@ -33,24 +35,33 @@ pub(crate) struct Gap {
     pub(crate) since: SystemTime,
 }
 
-/// What is written next.
-#[derive(Debug, Default)]
+/// What is written next. Its records are in the order of time.
+#[derive(Debug)]
 pub(crate) struct Batch {
     pub(crate) entries: Vec<Entry>,
     /// What could not be taken before.
     pub(crate) gap: Option<Gap>,
-    /// Nothing comes any more.
-    pub(crate) last: bool,
+    /// When it was taken: not before what is in it or was in another one, nor behind what comes next.
+    pub(crate) at: SystemTime,
+    /// The clock has gone back: what comes next was made before what is here.
+    pub(crate) back: bool,
+    /// Nothing comes any more, and what the end says.
+    pub(crate) last: Option<String>,
 }
 
 #[derive(Debug, Default)]
 struct Waiting {
     entries: VecDeque<Entry>,
     bytes: usize,
-    closing: bool,
+    /// What the end says, as soon as there is to be one.
+    closing: Option<String>,
     sleeping: bool,
     gap: Option<Gap>,
     failing: Option<String>,
+    /// Since when the writer has not come back from the disk.
+    busy: Option<Instant>,
+    /// The time of the newest record that was taken.
+    newest: Option<SystemTime>,
 }
 
 #[derive(Debug)]
@@ -107,7 +118,7 @@ impl Queue {
         let at = now();
         let has_place = !waiting.is_full() && waiting.failing.is_none();
         let (taken, hear) = oneshot::channel();
-        if waiting.closing || (!has_place && (self.drops || optional)) {
+        if waiting.closing.is_some() || (!has_place && (self.drops || optional)) {
             waiting.lacks((1, 0), at);
             // After the end nobody writes any more, and what must be written cannot be: whoever waits hears so at once.
             return (!self.drops && !optional).then_some(hear);
@@ -125,31 +136,77 @@ impl Queue {
     }
 
     /// Waits for records, at most so long, and takes about so many bytes of them.
-    pub(crate) fn take(&self, within: Duration, most_bytes: usize) -> Batch {
+    pub(crate) fn take(
+        &self,
+        within: Duration,
+        most_bytes: usize,
+        now: impl FnOnce() -> SystemTime,
+    ) -> Batch {
         let mut waiting = lock(&self.waiting);
-        if waiting.entries.is_empty() && !waiting.closing {
+        if waiting.entries.is_empty() && waiting.closing.is_none() && waiting.gap.is_none() {
             waiting.sleeping = true;
-            let woken = self.wake.wait_timeout_while(waiting, within, |now| now.sleeping && !now.closing);
+            let woken =
+                self.wake.wait_timeout_while(waiting, within, |now| now.sleeping && now.closing.is_none());
             waiting = woken.unwrap_or_else(PoisonError::into_inner).0;
             waiting.sleeping = false;
         }
-        let (mut batch, mut bytes) = (Batch { gap: waiting.gap.take(), ..Batch::default() }, 0);
+        waiting.busy = Some(Instant::now());
+        let (mut entries, mut bytes, mut back) = (Vec::new(), 0, false);
         while bytes < most_bytes
-            && let Some(entry) = waiting.entries.pop_front()
+            && let Some(at) = waiting.entries.front().map(|entry| entry.at)
         {
-            bytes += entry.body.len();
-            batch.entries.push(entry);
+            let newest = waiting.newest.unwrap_or(at);
+            if at + BACK < newest {
+                back = true;
+                break;
+            }
+            waiting.newest = Some(newest.max(at));
+            let entry = waiting.entries.pop_front();
+            bytes += entry.as_ref().map_or(0, |entry| entry.body.len());
+            entries.extend(entry);
         }
         waiting.bytes -= bytes;
-        batch.last = waiting.closing && waiting.entries.is_empty();
-        let is_open = !waiting.is_full() && waiting.failing.is_none() && !waiting.closing;
+        let newest = waiting.newest;
+        // Asked under the lock: what comes later was made later.
+        let at = if waiting.entries.is_empty() { now() } else { newest.unwrap_or_else(now) };
+        let at = newest.map_or(at, |newest| newest.max(at));
+        waiting.newest = if back { waiting.entries.front().map(|entry| entry.at) } else { Some(at) };
+        let last = if waiting.entries.is_empty() { waiting.closing.clone() } else { None };
+        let is_open = !waiting.is_full() && waiting.failing.is_none() && waiting.closing.is_none();
         self.open.store(is_open, Ordering::Relaxed);
-        batch
+        Batch { entries, gap: waiting.gap.take(), at, back, last }
+    }
+
+    /// What the chain has already is so new.
+    pub(crate) fn goes_on_from(&self, newest: SystemTime) {
+        lock(&self.waiting).newest = Some(newest);
+    }
+
+    /// The writer is about to ask the disk for something.
+    pub(crate) fn busy(&self) {
+        lock(&self.waiting).busy = Some(Instant::now());
     }
 
     /// Nothing can be written; true where that is new.
     pub(crate) fn fail(&self, why: String) -> bool {
         let mut waiting = lock(&self.waiting);
+        // It has answered.
+        waiting.busy = None;
+        self.cannot(&mut waiting, why)
+    }
+
+    /// Looks whether the writer has been at one thing for longer than that. Says since when, where that is new.
+    pub(crate) fn look(&self, patience: Duration) -> Option<Duration> {
+        let mut waiting = lock(&self.waiting);
+        let since = waiting.busy?.elapsed();
+        if since <= patience {
+            return None;
+        }
+        let why = format!("its disk has not answered for {} seconds", since.as_secs());
+        self.cannot(&mut waiting, why).then_some(since)
+    }
+
+    fn cannot(&self, waiting: &mut Waiting, why: String) -> bool {
         self.open.store(false, Ordering::Relaxed);
         if self.drops {
             // Nobody waits for what nobody promised.
@@ -160,26 +217,36 @@ impl Queue {
 
     /// It can again; true where it could not.
     pub(crate) fn recover(&self) -> bool {
+        self.can(&mut lock(&self.waiting))
+    }
+
+    /// The writer has come back from the disk; true where it could not be asked before.
+    pub(crate) fn idle(&self) -> bool {
         let mut waiting = lock(&self.waiting);
+        waiting.busy = None;
+        self.can(&mut waiting)
+    }
+
+    fn can(&self, waiting: &mut Waiting) -> bool {
         let was_failing = waiting.failing.take().is_some();
-        self.open.store(!waiting.is_full() && !waiting.closing, Ordering::Relaxed);
+        self.open.store(!waiting.is_full() && waiting.closing.is_none(), Ordering::Relaxed);
         was_failing
     }
 
     /// Waits before the next try, unless it is all to end.
     pub(crate) fn pause(&self, time: Duration) {
         let waiting = lock(&self.waiting);
-        drop(self.wake.wait_timeout_while(waiting, time, |now| !now.closing));
+        drop(self.wake.wait_timeout_while(waiting, time, |now| now.closing.is_none()));
     }
 
     pub(crate) fn is_closing(&self) -> bool {
-        lock(&self.waiting).closing
+        lock(&self.waiting).closing.is_some()
     }
 
-    /// Nothing is taken from now on.
-    pub(crate) fn close(&self) {
+    /// Nothing is taken from now on. `last` are the members of the last record.
+    pub(crate) fn close(&self, last: String) {
         let mut waiting = lock(&self.waiting);
-        waiting.closing = true;
+        waiting.closing.get_or_insert(last);
         self.open.store(false, Ordering::Relaxed);
         drop(waiting);
         self.wake.notify_all();

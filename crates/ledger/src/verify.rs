@@ -1,23 +1,23 @@
 //! Whether a ledger is as it was written: of all replicas, over all segments, by nothing but its files and public keys.
 
-use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use mcp::json::{self, Object};
 
 use crate::chain::{CHECKPOINT, Chain, DELETED};
+use crate::compare::{self, Comparison, Known, Shown, Stretch};
 use crate::hash::Hash;
 use crate::key::PublicKey;
 use crate::line::{self, Head};
-use crate::place;
-use crate::recover::LONGEST_LINE;
-use crate::witness::Witnessed;
+use crate::place::{self, Loose};
+use crate::recover::{LONGEST_LINE, hole};
 
 /// So many records may stand behind the last checkpoint: one is written each thousand, and a group before it, and a process that was
 /// killed may have left as many.
 const MOST_UNSIGNED: u64 = 8192;
+/// So many notes are kept of one chain; of more, how many.
+const MOST_NOTES: usize = 100;
 
 /// The first thing that is wrong with one chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,8 +47,10 @@ pub struct ReplicaReport {
     pub checkpoints: u64,
     /// How many at the end no checkpoint covers yet.
     pub unsigned: u64,
-    /// Of so many the witness has seen the same.
+    /// Of so many a witness has seen the same.
     pub witnessed: u64,
+    /// The place of the last of these.
+    pub witnessed_to: Option<u64>,
     /// Which time it begins and ends at.
     pub times: Option<(String, String)>,
     /// What is worth knowing, and not wrong.
@@ -62,6 +64,10 @@ pub struct VerifyReport {
     pub replicas: Vec<ReplicaReport>,
     /// What is wrong; nothing where all is well.
     pub bad: Vec<Bad>,
+    /// What is worth knowing of the whole, and not wrong.
+    pub notes: Vec<String>,
+    /// Lines of witnesses that were never whole: a disk was full, or a process writes. They say nothing.
+    pub torn: u64,
 }
 
 /// What a ledger is held to.
@@ -69,8 +75,15 @@ pub struct VerifyReport {
 pub struct Against {
     /// The keys that may have signed.
     pub keys: Vec<PublicKey>,
-    /// The checkpoints that were kept elsewhere.
-    pub witnessed: Witnessed,
+    /// Files with the checkpoints that were kept elsewhere.
+    pub witnesses: Vec<PathBuf>,
+}
+
+/// A ledger whose chains are verified, and are yet to be compared with what others have seen.
+#[derive(Debug)]
+pub struct Verified {
+    report: VerifyReport,
+    comparison: Comparison,
 }
 
 /// Verifies a ledger.
@@ -78,28 +91,94 @@ pub struct Against {
 /// # Errors
 /// When it cannot be read.
 pub fn verify(ledger: &Path, against: &Against) -> io::Result<VerifyReport> {
-    let mut report = VerifyReport::default();
-    let (replicas, _) = place::replicas(ledger)?;
-    for (number, why) in &against.witnessed.odd {
-        report.bad.push(elsewhere(
-            "the witness",
-            (*number).try_into().unwrap_or_default(),
-            (*why).to_owned(),
-        ));
+    let verified = Verified::of(ledger, against)?;
+    Ok(verified.report())
+}
+
+impl Verified {
+    /// Verifies the chains, and compares them with files.
+    ///
+    /// # Errors
+    /// When the ledger, or one of the files, cannot be read.
+    pub fn of(ledger: &Path, Against { keys, witnesses }: &Against) -> io::Result<Self> {
+        let (mut report, mut comparison) = (VerifyReport::default(), Comparison::default());
+        let length = |path: &Path| std::fs::metadata(path).map(|facts| facts.len());
+        // What they see from now on is of records that may not be looked at.
+        let files = witnesses.iter().map(|path| Ok((compare::begins(path), length(path)?, path)));
+        let mut files = files.collect::<io::Result<Vec<_>>>()?;
+        files.sort();
+        let (replicas, others) = place::replicas(ledger)?;
+        if place::loose(ledger) == Some(Loose::Written) {
+            report.notes.push("others than its owner may write into the ledger's directory".to_owned());
+        }
+        for other in others.iter().take(MOST_NOTES) {
+            report.notes.push(format!("{other} is no replica's directory, and was not looked at"));
+        }
+        for replica in replicas {
+            let directory = ledger.join(&replica);
+            let (one, bad, segments, next) = Verifying::new(&replica, keys).run(&directory)?;
+            // Of a chain that is bad one knows enough.
+            let segments = if bad.is_none() { segments } else { Vec::new() };
+            let next = if bad.is_none() { next } else { u64::MAX };
+            comparison.chains.insert(replica, (Known { directory, segments, next }, Shown::default()));
+            report.replicas.push(one);
+            report.bad.extend(bad);
+        }
+        for (_, length, path) in files {
+            comparison.file(path, length)?;
+        }
+        Ok(Self { report, comparison })
     }
-    for (replica, lines) in &against.witnessed.lines {
-        if !replicas.contains(replica) {
-            let most = lines.keys().next_back().copied().unwrap_or_default();
-            let why = format!("all of its records are missing; the witness has a checkpoint at {most}");
+
+    /// Compares with a checkpoint that somebody has kept, the one of that number there.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn compare(&mut self, (whose, number): (&Path, u64), line: &str) -> io::Result<()> {
+        self.comparison.line(whose, number, line)
+    }
+
+    /// All of it.
+    #[must_use]
+    pub fn report(self) -> VerifyReport {
+        let Self { mut report, comparison } = self;
+        report.torn = comparison.torn;
+        for (path, line) in comparison.odd {
+            let why = "this is no checkpoint".to_owned();
+            report.bad.push(elsewhere(&format!("the witness {}", path.display()), line, why));
+        }
+        for (replica, last) in &comparison.absent {
+            let why = format!("all of its records are missing; the witness has a checkpoint at {last}");
             report.bad.push(elsewhere(replica, 0, why));
         }
+        if comparison.more > 0 {
+            let why = format!(
+                "so many of its lines are no checkpoints, or of replicas that are missing, too: {}",
+                comparison.more
+            );
+            report.bad.push(elsewhere("the witness", 0, why));
+        }
+        for one in &mut report.replicas {
+            let Some((known, shown)) = comparison.chains.get(&one.replica) else { continue };
+            (one.witnessed, one.witnessed_to) = (shown.same, shown.last);
+            let (seq, why) = match (shown.other, shown.beyond) {
+                (Some(other), _) => (
+                    other,
+                    "the witness has seen another checkpoint here: the chain was written anew".to_owned(),
+                ),
+                (None, Some(last)) => {
+                    let next = known.next;
+                    let why = format!(
+                        "the end was cut off: the witness has a checkpoint at {last}, and the ledger ends before {next}"
+                    );
+                    (next, why)
+                }
+                (None, None) => continue,
+            };
+            report.bad.push(Bad { replica: one.replica.clone(), segment: None, line: 0, seq, why });
+        }
+        report
     }
-    for replica in replicas {
-        let (one, bad) = Verifying::new(&replica, against).run(&ledger.join(&replica))?;
-        report.replicas.push(one);
-        report.bad.extend(bad);
-    }
-    Ok(report)
 }
 
 fn elsewhere(replica: &str, line: u64, why: String) -> Bad {
@@ -107,9 +186,15 @@ fn elsewhere(replica: &str, line: u64, why: String) -> Bad {
 }
 
 struct Verifying<'a> {
-    against: &'a Against,
-    seen: Option<&'a BTreeMap<u64, String>>,
+    keys: &'a [PublicKey],
     chain: Chain,
+    segments: Vec<Stretch>,
+    /// How much of the segment was read, and how long it is.
+    place: (u64, u64),
+    /// How often the clock went back, and of the first time between what.
+    back: (u64, Option<String>),
+    /// So many notes were too many.
+    more_notes: u64,
     /// Where the chain goes on behind what was deleted: the place and hash of the last record of each segment that is said to be.
     deleted: Vec<(u64, Hash)>,
     /// The record that the chain begins with, if that is not its first one: whether what was before was deleted is said further on.
@@ -127,11 +212,14 @@ enum Piece<'l> {
 }
 
 impl<'a> Verifying<'a> {
-    fn new(replica: &str, against: &'a Against) -> Self {
+    fn new(replica: &str, keys: &'a [PublicKey]) -> Self {
         Self {
-            against,
-            seen: against.witnessed.lines.get(replica),
+            keys,
             chain: Chain::new(replica),
+            segments: Vec::new(),
+            place: (0, 0),
+            back: (0, None),
+            more_notes: 0,
             deleted: Vec::new(),
             begins: None,
             report: ReplicaReport { replica: replica.to_owned(), ..ReplicaReport::default() },
@@ -140,7 +228,8 @@ impl<'a> Verifying<'a> {
         }
     }
 
-    fn run(mut self, directory: &Path) -> io::Result<(ReplicaReport, Option<Bad>)> {
+    /// What is there, what is wrong first, where each segment begins, and behind what the chain ends.
+    fn run(mut self, directory: &Path) -> io::Result<(ReplicaReport, Option<Bad>, Vec<Stretch>, u64)> {
         let bad = match self.all(directory)? {
             Ok(()) => None,
             Err(why) => Some(Bad {
@@ -152,14 +241,37 @@ impl<'a> Verifying<'a> {
             }),
         };
         self.report.unsigned = self.chain.unsigned();
-        Ok((self.report, bad))
+        if let (times, Some(first)) = self.back {
+            let more = if times > 1 { format!("; it did so {times} times in all") } else { String::new() };
+            self.report.notes.push(format!("{first}{more}"));
+        }
+        if self.more_notes > 0 {
+            self.report.notes.push(format!("notes that are not shown: {}", self.more_notes));
+        }
+        Ok((self.report, bad, self.segments, self.chain.next()))
+    }
+
+    fn note(&mut self, note: String) {
+        if self.report.notes.len() < MOST_NOTES {
+            self.report.notes.push(note);
+        } else {
+            self.more_notes += 1;
+        }
     }
 
     fn all(&mut self, directory: &Path) -> io::Result<Result<(), String>> {
         let (numbers, others) = place::segments(directory)?;
         for other in others {
-            self.report.notes.push(format!("{other} is nothing of the ledger's"));
+            self.note(if other.starts_with(place::TORN) {
+                format!("{other} is what a power cut has left of records that were never whole")
+            } else {
+                format!("{other} is nothing of the ledger's")
+            });
         }
+        if place::loose(directory) == Some(Loose::Written) {
+            self.note("others than its owner may write into its directory".to_owned());
+        }
+        let mut loose = 0_u64;
         let mut before = None;
         for (at, number) in numbers.iter().enumerate() {
             if let Some(before) = before.filter(|before| before + 1 != *number) {
@@ -170,9 +282,13 @@ impl<'a> Verifying<'a> {
             self.segment =
                 path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             self.report.segments += 1;
-            if let Err(why) = self.segment(&path, at + 1 == numbers.len())? {
+            loose += u64::from(place::loose(&path) == Some(Loose::Written));
+            if let Err(why) = self.segment(&path, *number, at + 1 == numbers.len())? {
                 return Ok(Err(why));
             }
+        }
+        if loose > 0 {
+            self.note(format!("others than its owner may write into so many of its files: {loose}"));
         }
         self.segment.clear();
         self.line = 0;
@@ -188,17 +304,18 @@ impl<'a> Verifying<'a> {
                 "the records before {seq} are missing, and no signed record says that they were deleted"
             ));
         }
-        let next = self.chain.next();
-        match self.seen.and_then(|seen| seen.keys().next_back()) {
-            Some(last) if *last >= next => Err(format!(
-                "the end was cut off: the witness has a checkpoint at {last}, and the ledger ends before {next}"
-            )),
-            _ => Ok(()),
-        }
+        Ok(())
     }
 
-    fn segment(&mut self, path: &Path, is_last: bool) -> io::Result<Result<(), String>> {
-        let mut from = BufReader::with_capacity(1024 * 1024, File::open(path)?);
+    fn segment(&mut self, path: &Path, number: u64, is_last: bool) -> io::Result<Result<(), String>> {
+        let file = match place::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                return Ok(Err("this is no file, but a link, a pipe or something else".to_owned()));
+            }
+            opened => opened?,
+        };
+        self.place = (0, file.metadata()?.len());
+        let mut from = BufReader::with_capacity(1024 * 1024, file);
         let mut bytes = Vec::new();
         self.line = 0;
         loop {
@@ -207,11 +324,20 @@ impl<'a> Verifying<'a> {
                 break;
             }
             self.line += 1;
+            let (begins, whole) = self.place;
             let checked = match piece(&bytes) {
+                // It may begin as a record and end as one.
+                _ if is_last && hole(&bytes, begins, whole) => {
+                    let left = whole.saturating_sub(begins);
+                    self.note(format!(
+                        "the last {left} bytes are what a power cut leaves of records: some of it was never written"
+                    ));
+                    break;
+                }
                 Piece::Whole(line) => self.record(line),
                 // A process was killed while it wrote, or is writing.
                 Piece::Torn(length) if is_last && (length as u64) < LONGEST_LINE => {
-                    self.report.notes.push(format!(
+                    self.note(format!(
                         "the last line is not whole ({length} bytes): a process writes, or was killed while it wrote"
                     ));
                     Ok(())
@@ -221,6 +347,14 @@ impl<'a> Verifying<'a> {
             };
             if checked.is_err() {
                 return Ok(checked);
+            }
+            self.place.0 += bytes.len() as u64;
+            if bytes.ends_with(b"\n") {
+                let (first, length) = (self.chain.next().saturating_sub(1), self.place.0);
+                match self.segments.last_mut().filter(|one| one.number == number) {
+                    Some(one) => one.length = length,
+                    None => self.segments.push(Stretch { first, number, length }),
+                }
             }
         }
         // A segment without a record is what a process leaves that is killed when it begins one.
@@ -254,27 +388,20 @@ impl<'a> Verifying<'a> {
                 "record {before} was altered, or this one: it does not follow the one that stands before it"
             ));
         }
-        if let Some(seen) = self.seen.and_then(|seen| seen.get(&next))
-            && seen != line
-        {
-            return Err("the witness has seen another checkpoint here: the chain was written anew".to_owned());
-        }
         match head.kind {
             CHECKPOINT => self.checkpoint(&head, line)?,
             DELETED => {
                 self.signature(&head, line)?;
                 self.deleted.push(deleted(&head).ok_or("it does not say what was deleted")?);
-                self.report
-                    .notes
-                    .push(format!("record {next} says that a segment was deleted because it was old"));
+                self.note(format!("record {next} says that a segment was deleted because it was old"));
             }
             "start" if head.rest.contains("\"torn\":") => {
-                self.report.notes.push(format!(
+                self.note(format!(
                     "before record {next} a process was killed while it wrote: what is no whole record was cut off"
                 ));
             }
             "gap" => {
-                self.report.notes.push(format!("record {next} says that records are lacking: {}", head.rest));
+                self.note(format!("record {next} says that records are lacking: {}", head.rest));
             }
             _ => {}
         }
@@ -293,12 +420,15 @@ impl<'a> Verifying<'a> {
         match &mut self.report.times {
             None => self.report.times = Some((head.time.to_owned(), head.time.to_owned())),
             Some((_, last)) => {
-                // What is equal but for fractions of the last second is what threads do.
-                if head.time < last.as_str() && head.time.get(..17) != last.get(..17) {
-                    self.report.notes.push(format!(
-                        "at record {} the clock went back from {last} to {}",
-                        head.seq, head.time
-                    ));
+                if line::is_back(last, head.time) {
+                    self.back.0 += 1;
+                    let (segment, line) = (&self.segment, self.line);
+                    self.back.1.get_or_insert_with(|| {
+                        format!(
+                            "at record {} ({segment}, line {line}) the clock went back from {last} to {}",
+                            head.seq, head.time
+                        )
+                    });
                 }
                 last.clear();
                 last.push_str(head.time);
@@ -317,7 +447,6 @@ impl<'a> Verifying<'a> {
         }
         self.signature(head, line)?;
         self.report.checkpoints += 1;
-        self.report.witnessed += u64::from(self.seen.is_some_and(|seen| seen.contains_key(&head.seq)));
         Ok(())
     }
 
@@ -327,7 +456,7 @@ impl<'a> Verifying<'a> {
         let named = member(head, "key")
             .and_then(|text| PublicKey::of_text(&text))
             .ok_or("it does not say by whom it is signed")?;
-        if !self.against.keys.contains(&named) {
+        if !self.keys.contains(&named) {
             return Err(format!("it is signed with a key that is none of those given: {named}"));
         }
         if named.has_signed(text.as_bytes(), &signature) {

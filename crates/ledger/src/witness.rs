@@ -1,12 +1,12 @@
 //! Checkpoints kept elsewhere: who cuts off the end of a chain, or takes an older copy for it, would have to do the same there.
 
-use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::line::Head;
+use crate::teller::Elsewhere;
 
 /// How much of the end of the file is looked at when a process begins.
 const TAIL: u64 = 1024 * 1024;
@@ -22,19 +22,23 @@ impl Witness {
     pub(crate) fn new(path: &Path, lasts: bool) -> Self {
         Self { path: path.to_owned(), lasts }
     }
+}
 
-    /// Writes a checkpoint down, with its line break.
-    pub(crate) fn add(&self, line: &[u8]) -> io::Result<()> {
+impl Elsewhere for Witness {
+    fn name(&self) -> &'static str {
+        "file"
+    }
+
+    fn add(&mut self, lines: &[Vec<u8>]) -> io::Result<()> {
         let mut file =
             OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&self.path)?;
         // In one write: other replicas may write into the same file. What a full disk has torn gets an end before.
         let begin: &[u8] = if is_torn(&file)? { b"\n" } else { b"" };
-        file.write_all(&[begin, line].concat())?;
+        file.write_all(&[begin, &lines.concat()].concat())?;
         if self.lasts { file.sync_data() } else { Ok(()) }
     }
 
-    /// The last checkpoint of a replica that the end of the file has.
-    pub(crate) fn last_of(&self, replica: &str) -> io::Result<Option<u64>> {
+    fn last_of(&mut self, replica: &str) -> io::Result<Option<u64>> {
         let mut file = match File::open(&self.path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -56,46 +60,4 @@ fn is_torn(file: &File) -> io::Result<bool> {
     let mut byte = [0];
     file.read_exact_at(&mut byte, last)?;
     Ok(byte != *b"\n")
-}
-
-/// What a checkpoint begins with, however little of it was written.
-const BEGINS: &str = "{\"v\":1,\"type\":\"checkpoint\",";
-
-/// What a witness has seen: by replica and place, the checkpoint's line.
-#[derive(Debug, Clone, Default)]
-pub struct Witnessed {
-    pub(crate) lines: BTreeMap<String, BTreeMap<u64, String>>,
-    /// Lines that are no checkpoints, or contradict one another: the number of each, and why.
-    pub(crate) odd: Vec<(usize, &'static str)>,
-    /// How many lines are the beginnings of checkpoints: a disk was full, or a process writes. They say nothing.
-    pub torn: usize,
-}
-
-impl Witnessed {
-    /// Adds what a file of a witness has.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub fn read(&mut self, path: &Path) -> io::Result<()> {
-        let text = std::fs::read(path)?;
-        for (number, line) in String::from_utf8_lossy(&text).split('\n').enumerate() {
-            if line.is_empty() {
-                continue;
-            }
-            let Some(head) = Head::read(line).filter(|head| head.kind == crate::chain::CHECKPOINT) else {
-                if BEGINS.starts_with(line) || (line.starts_with(BEGINS) && !line.ends_with('}')) {
-                    self.torn += 1;
-                    continue;
-                }
-                self.odd.push((number + 1, "this is no checkpoint"));
-                continue;
-            };
-            let before =
-                self.lines.entry(head.replica.to_owned()).or_default().insert(head.seq, line.to_owned());
-            if before.is_some_and(|before| before != line) {
-                self.odd.push((number + 1, "the same place of the chain has another checkpoint above"));
-            }
-        }
-        Ok(())
-    }
 }

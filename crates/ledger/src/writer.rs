@@ -1,10 +1,11 @@
 //! The one thread that writes a chain: groups of records, a checkpoint now and then, and what is too old is deleted.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::path::Path;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
 
 use base::clock::Clock;
 use base::plan::audit::AuditPlan;
@@ -12,11 +13,11 @@ use base::plan::audit::AuditPlan;
 use crate::chain::{Chain, DELETED};
 use crate::disk::Disk;
 use crate::key::SigningKey;
-use crate::line::Head;
+use crate::line::{BACK, Head};
 use crate::place::{self, Claim};
 use crate::queue::{Gap, Queue};
 use crate::recover::LONGEST_LINE;
-use crate::witness::Witness;
+use crate::teller::Teller;
 
 /// A checkpoint covers at most about so many records.
 const EVERY: u64 = 1024;
@@ -30,6 +31,12 @@ const RETRY: Duration = Duration::from_millis(250);
 const LAST_TRIES: u32 = 8;
 /// How often somebody looks for what is too old.
 const LOOK: Duration = Duration::from_secs(3600);
+/// In a segment of more than that, times ascend ([`crate::line::is_back`]): who looks for some need not read all of it.
+pub(crate) const SMALL: u64 = 1024 * 1024;
+/// When the clock goes back, a segment of so much comes to an end; a smaller one goes on up to it.
+const MIXED: u64 = 64 * 1024;
+/// About how much a record has beside its members.
+const AROUND: usize = 512;
 /// The most segments that are deleted at once.
 const MOST_DELETED: usize = 16;
 
@@ -41,20 +48,38 @@ pub(crate) struct Writer {
     pub(crate) key: Arc<SigningKey>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) plan: AuditPlan,
-    pub(crate) witness: Option<Witness>,
+    pub(crate) tellers: Vec<Arc<Teller>>,
     pub(crate) claim: Claim,
     /// Since when there are records that no checkpoint covers.
     pub(crate) unsigned_since: Option<Instant>,
     pub(crate) looked: Option<Instant>,
-    /// Whether the witness could be told the last time.
-    pub(crate) witness_fails: bool,
+    /// Whether times do not ascend in the segment that is written.
+    pub(crate) mixed: bool,
+    /// The time of what was written last.
+    pub(crate) newest: SystemTime,
+    /// As long as it is here, somebody looks how long things take.
+    pub(crate) _watched: mpsc::Sender<()>,
 }
 
 impl Writer {
-    /// Writes the first record of a process. Nothing can be done where that fails.
-    pub(crate) fn begin(&mut self, body: &str) -> io::Result<()> {
-        let mut out = Vec::new();
-        self.chain.record(&mut out, ("start", self.clock.now()), body);
+    /// Writes the first record of a process, behind one of that time. Nothing can be done where that fails.
+    pub(crate) fn begin(&mut self, body: &str, newest: Option<SystemTime>) -> io::Result<()> {
+        let (mut out, now) = (Vec::new(), self.clock.now());
+        if let Some(newest) = newest.filter(|newest| now + BACK < *newest) {
+            // While nobody was here, the clock went back.
+            self.newest = newest;
+            self.mixed = true;
+            if self.disk.length() >= MIXED {
+                self.chain.checkpoint(&mut out, newest, &self.key);
+                if !out.is_empty() {
+                    self.disk.write(&out)?;
+                }
+                self.turn();
+                out.clear();
+            }
+        }
+        self.queue.goes_on_from(now);
+        self.chain.record(&mut out, ("start", now), body);
         self.unsigned_since = Some(Instant::now());
         self.disk.write(&out)
     }
@@ -76,24 +101,36 @@ impl Writer {
     /// Writes what there is. Whether there may be more.
     fn group(&mut self, out: &mut Vec<u8>) -> bool {
         let segment = usize::try_from(self.plan.segment_bytes).unwrap_or(usize::MAX);
-        let batch = self.queue.take(self.due_in(), GROUP.min(segment));
-        if let Some(gap) = batch.gap {
-            self.chain.record(out, ("gap", self.clock.now()), &told(gap));
+        let batch = self.queue.take(self.due_in(), GROUP.min(segment), || self.clock.now());
+        let bytes: usize = batch.entries.iter().map(|entry| entry.body.len() + AROUND).sum();
+        if self.mixed && self.disk.length().saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX)) > SMALL {
+            // What is mixed stays small, and what comes is not.
+            if self.chain.checkpoint(out, self.newest, &self.key).is_some() && !self.put(out) {
+                return false;
+            }
+            self.tellers.iter().filter(|_| !out.is_empty()).for_each(|teller| teller.tell(out));
+            out.clear();
+            self.turn();
         }
         for entry in &batch.entries {
             self.chain.record(out, (entry.kind, entry.at), &entry.body);
         }
-        if batch.last {
-            self.chain.record(out, ("end", self.clock.now()), "");
+        self.newest = batch.at;
+        if let Some(gap) = batch.gap {
+            self.chain.record(out, ("gap", batch.at), &told(gap));
         }
-        let old = self.too_old(out);
+        if let Some(body) = &batch.last {
+            self.chain.record(out, ("end", batch.at), body);
+        }
+        let old = self.too_old(out, batch.at);
         if self.unsigned_since.is_none() && self.chain.unsigned() > 0 {
             self.unsigned_since = Some(Instant::now());
         }
-        let written = u64::try_from(out.len()).unwrap_or(u64::MAX);
-        let is_full = written > 0 && self.disk.length().saturating_add(written) >= self.plan.segment_bytes;
-        let is_due = batch.last || is_full || self.chain.unsigned() >= EVERY || self.due_in().is_zero();
-        let checkpoint = if is_due { self.chain.checkpoint(out, self.clock.now(), &self.key) } else { None };
+        let length = self.disk.length().saturating_add(u64::try_from(out.len()).unwrap_or(u64::MAX));
+        let turns = self.turns(length, batch.back) && length > 0;
+        let is_due =
+            batch.last.is_some() || turns || self.chain.unsigned() >= EVERY || self.due_in().is_zero();
+        let checkpoint = if is_due { self.chain.checkpoint(out, batch.at, &self.key) } else { None };
         if self.chain.unsigned() == 0 {
             self.unsigned_since = None;
         }
@@ -105,21 +142,36 @@ impl Writer {
             entry.taken.map(|taken| taken.send(()));
         }
         if let Some(line) = checkpoint.and_then(|start| out.get(start..)) {
-            self.tell_witness(line);
+            self.tellers.iter().for_each(|teller| teller.tell(line));
         }
         if !old.is_empty() {
             self.delete(&old);
         }
-        if is_full {
-            self.disk.turn();
+        if turns {
+            self.turn();
         }
-        !batch.last
+        if self.queue.idle() {
+            tracing::info!("the ledger's disk answers again");
+        }
+        batch.last.is_none()
+    }
+
+    fn turn(&mut self) {
+        self.disk.turn();
+        self.mixed = false;
+    }
+
+    /// Whether what comes next stands in a new segment. In one, times ascend, unless it is small.
+    fn turns(&mut self, length: u64, back: bool) -> bool {
+        self.mixed |= back && length > 0;
+        length >= self.plan.segment_bytes || (self.mixed && length >= MIXED)
     }
 
     /// Writes lines, however long that takes. Nothing is given up before the process ends.
     fn put(&mut self, lines: &[u8]) -> bool {
         let mut tries = 0;
         loop {
+            self.queue.busy();
             let Err(error) = self.disk.write(lines) else {
                 if self.queue.recover() {
                     tracing::info!("the ledger can be written again");
@@ -136,29 +188,15 @@ impl Writer {
                     tracing::error!("the last records could not be written into the ledger");
                     return false;
                 }
-                std::thread::park_timeout(RETRY / 4);
+                thread::park_timeout(RETRY / 4);
             } else {
                 self.queue.pause(RETRY);
             }
         }
     }
 
-    fn tell_witness(&mut self, line: &[u8]) {
-        let Some(witness) = &self.witness else { return };
-        match witness.add(line) {
-            Ok(()) => self.witness_fails = false,
-            Err(error) if !self.witness_fails => {
-                self.witness_fails = true;
-                tracing::error!(
-                    "a checkpoint of the ledger cannot be kept elsewhere (audit.witness): {error}"
-                );
-            }
-            Err(_) => {}
-        }
-    }
-
     /// Says of segments that they are deleted, because all that is in them is too old.
-    fn too_old(&mut self, out: &mut Vec<u8>) -> Vec<u64> {
+    fn too_old(&mut self, out: &mut Vec<u8>, at: SystemTime) -> Vec<u64> {
         let Some(keep) = self.plan.keep else { return Vec::new() };
         if self.looked.is_some_and(|looked| looked.elapsed() < LOOK) {
             return Vec::new();
@@ -181,7 +219,7 @@ impl Writer {
             let (first, last, hash) = (this.seq, behind.seq.saturating_sub(1), behind.prev);
             let body =
                 format!(",\"segment\":{number},\"first\":{first},\"last\":{last},\"hash\":\"sha256:{hash}\"");
-            self.chain.signed(out, (DELETED, self.clock.now()), &body, &self.key);
+            self.chain.signed(out, (DELETED, at), &body, &self.key);
             old.push(number);
         }
         old
@@ -204,6 +242,15 @@ impl Writer {
     }
 }
 
+impl Drop for Writer {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.queue.fail("the thread that writes has died".to_owned());
+        }
+        self.tellers.iter().for_each(|teller| teller.close());
+    }
+}
+
 fn told(gap: Gap) -> String {
     let mut since = crate::line::Stamp::default();
     let since = since.write(gap.since);
@@ -213,7 +260,7 @@ fn told(gap: Gap) -> String {
 /// The first line of a segment, if it has one.
 pub(crate) fn first_line(path: &Path) -> Option<String> {
     let mut line = Vec::new();
-    BufReader::new(File::open(path).ok()?).take(LONGEST_LINE).read_until(b'\n', &mut line).ok()?;
+    BufReader::new(place::open(path).ok()?).take(LONGEST_LINE).read_until(b'\n', &mut line).ok()?;
     line.pop_if(|byte| *byte == b'\n')?;
     String::from_utf8(line).ok()
 }

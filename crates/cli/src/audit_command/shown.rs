@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use ledger::query::{self, Filter, inner, text};
+use ledger::tail::Tail;
 use mcp::json::Object;
 
 use super::{AuditPlace, unreadable};
@@ -12,7 +13,7 @@ use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::log::Voice;
 use crate::moments::moment;
-use crate::{print, shared};
+use crate::print;
 
 /// How often `tail` looks.
 const LOOK: Duration = Duration::from_secs(1);
@@ -82,15 +83,21 @@ pub(super) fn write_all(
     filter: &Filter,
     mut shown: impl FnMut(&str) -> Option<String>,
 ) -> Result<(), Fault> {
+    let written = written(|told| query::read(directory, filter, |line| told(shown(line))));
+    written.map_err(|error| unreadable(directory, &error))?
+}
+
+/// Has somebody tell what is to be written to stdout, until nobody reads it.
+fn written(
+    tell: impl FnOnce(&mut dyn FnMut(Option<String>) -> io::Result<bool>) -> io::Result<()>,
+) -> io::Result<Result<(), Fault>> {
     let mut out = io::BufWriter::with_capacity(64 * 1024, io::stdout().lock());
     let mut unread = false;
-    let done = query::read(directory, filter, |line| {
-        let Some(text) = shown(line) else { return Ok(true) };
-        unread = out.write_all(text.as_bytes()).is_err();
+    tell(&mut |text| {
+        unread = text.is_some_and(|text| out.write_all(text.as_bytes()).is_err());
         Ok(!unread)
-    });
-    done.map_err(|error| unreadable(directory, &error))?;
-    if unread || out.flush().is_err() { Err(Fault::Unread) } else { Ok(()) }
+    })?;
+    Ok(if unread || out.flush().is_err() { Err(Fault::Unread) } else { Ok(()) })
 }
 
 impl QueryAudit {
@@ -102,26 +109,18 @@ impl QueryAudit {
 
     pub(super) async fn follow(self, voice: Voice) -> Result<Exit, Fault> {
         let (directory, _) = self.place.find(voice)?;
-        let mut filter = self.wanted.filter();
-        // What was written in the microsecond of the last one may come twice, and is known by its text.
-        let mut since = filter.since.take().unwrap_or_else(|| spelled(shared::now()));
-        let mut known: Vec<String> = Vec::new();
+        let wanted = self.wanted.filter();
+        let fault = |error: io::Error| unreadable(&directory, &error);
+        let mut tail = Tail::behind_all(&directory).map_err(fault)?;
+        if wanted.since.is_some() {
+            let written = written(|told| tail.before(&wanted, |line| told(self.shown(line))).map(drop));
+            written.map_err(fault)??;
+        }
+        // Whatever its clock says, a record that comes now is one that somebody wants who looks now.
+        let coming = Filter { since: None, ..wanted };
         loop {
-            let from = Filter { since: Some(since.clone()), ..filter.clone() };
-            let mut last = since.clone();
-            let mut now = known.clone();
-            write_all(&directory, &from, |line| {
-                let at = ledger::line::Head::read(line)?.time.to_owned();
-                if at > last {
-                    (last, now) = (at, Vec::new());
-                }
-                if now.iter().any(|known| known == line) || known.iter().any(|known| known == line) {
-                    return None;
-                }
-                now.push(line.to_owned());
-                self.shown(line)
-            })?;
-            (since, known) = (last, now);
+            let written = written(|told| tail.next(&coming, |line| told(self.shown(line))).map(drop));
+            written.map_err(fault)??;
             tokio::time::sleep(LOOK).await;
         }
     }

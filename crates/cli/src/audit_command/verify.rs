@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use ledger::key::{PublicKey, SigningKey};
 use ledger::verify::{Against, Bad, ReplicaReport, VerifyReport, verify};
-use ledger::witness::Witnessed;
 use mcp::json::quote;
 
 use super::{AuditPlace, keys_of, unreadable};
@@ -46,24 +45,24 @@ impl VerifyAudit {
                 print::err(&print::safe_err(&said));
             }
         }
-        let mut witnessed = Witnessed::default();
         for path in &witnesses {
-            witnessed.read(path).map_err(|error| unreadable(path, &error))?;
+            std::fs::File::open(path).map_err(|error| unreadable(path, &error))?;
         }
-        if witnessed.torn > 0 {
+        let against = Against { keys: self.keys()?, witnesses };
+        let report = verify(&directory, &against).map_err(|error| unreadable(&directory, &error))?;
+        if report.torn > 0 {
             print::err(&format!(
                 "warning: lines of the witness that are not whole, and say nothing: {}\n",
-                witnessed.torn
+                report.torn
             ));
         }
-        let against = Against { keys: self.keys()?, witnessed };
-        let report = verify(&directory, &against).map_err(|error| unreadable(&directory, &error))?;
         if report.replicas.is_empty() && report.bad.is_empty() {
             let what = format!("there is no ledger in {}", directory.display());
             return Err(Fault::usage(what)
                 .hint("name the directory of [audit], in which each process has one of its own"));
         }
-        let said = if self.json { verified_json(&report) } else { verified(&report, !witnesses.is_empty()) };
+        let said =
+            if self.json { verified_json(&report) } else { verified(&report, !against.witnesses.is_empty()) };
         print::out(said)?;
         Ok(if report.bad.is_empty() { Exit::Ok } else { Exit::Findings })
     }
@@ -82,36 +81,58 @@ impl VerifyAudit {
 
 fn verified(report: &VerifyReport, has_witness: bool) -> String {
     let mut out = String::new();
+    report.notes.iter().for_each(|note| out.push_str(&format!("note: {}\n", print::safe_out(note))));
     for one in &report.replicas {
-        let ReplicaReport { replica, segments, records, checkpoints, unsigned, witnessed, times, notes } =
-            one;
-        let times = times.as_ref().map(|(first, last)| format!(", {first} to {last}")).unwrap_or_default();
+        let times =
+            one.times.as_ref().map(|(first, last)| format!(", {first} to {last}")).unwrap_or_default();
+        let ReplicaReport { replica, segments, records, checkpoints, .. } = one;
         out.push_str(&format!("{replica}: {records} records in {segments} files{times}\n"));
         out.push_str(&format!("  {checkpoints} checkpoints are good"));
-        out.push_str(&if has_witness {
-            format!(", the witness has seen {witnessed} of them\n")
-        } else {
-            "\n".to_owned()
-        });
-        if *unsigned > 0 {
+        match one.witnessed_to {
+            _ if !has_witness => {}
+            Some(last) => {
+                let seen = one.witnessed;
+                out.push_str(&format!(", the witness has seen {seen} of them, the last at record {last}"));
+            }
+            None => {
+                out.push_str("; the witness has seen none of them: whether the end was cut off it cannot say")
+            }
+        }
+        out.push('\n');
+        if one.unsigned > 0 {
             out.push_str(&format!(
-                "  the last {unsigned} records follow each other, and no checkpoint covers them yet\n"
+                "  the last {} records follow each other, and no checkpoint covers them yet\n",
+                one.unsigned
             ));
         }
-        notes.iter().for_each(|note| out.push_str(&format!("  note: {}\n", print::safe_out(note))));
+        one.notes.iter().for_each(|note| out.push_str(&format!("  note: {}\n", print::safe_out(note))));
     }
     for Bad { replica, segment, line, seq, why } in &report.bad {
+        let replica = print::safe_out(replica);
         let at = match segment {
             Some(segment) => format!("{replica}/{segment}, line {line}, record {seq}"),
             None if *line > 0 => format!("{replica}, line {line}"),
-            None => replica.clone(),
+            None if *seq > 0 => format!("{replica}, record {seq}"),
+            None => replica.to_string(),
         };
         out.push_str(&format!("BAD: {at}: {}\n", print::safe_out(why)));
     }
-    out.push_str(match (report.bad.is_empty(), has_witness) {
-        (false, _) => "this ledger is not as it was written\n",
-        (true, true) => "nothing was altered, removed, reordered or cut off\n",
-        (true, false) => "nothing was altered, removed or reordered; whether the end was cut off only a witness can say (audit.witness)\n",
+    let unseen: Vec<_> = report.replicas.iter().filter(|one| one.witnessed == 0).collect();
+    out.push_str(&match (report.bad.is_empty(), has_witness) {
+        (false, _) => "this ledger is not as it was written\n".to_owned(),
+        (true, true) if unseen.is_empty() => "nothing was altered, removed, reordered or cut off\n".to_owned(),
+        (true, true) => {
+            let names: Vec<_> = unseen.iter().map(|one| one.replica.as_str()).collect();
+            let (few, more) = names.split_at(names.len().min(5));
+            let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+            format!(
+                "nothing was altered, removed or reordered; nothing that the witness has seen was cut off, and it has seen nothing of {}{more}\n",
+                few.join(", ")
+            )
+        }
+        (true, false) => {
+            "nothing was altered, removed or reordered; whether the end was cut off only a witness can say (audit.witness)\n".to_owned()
+        }
     });
     out
 }

@@ -11,7 +11,7 @@ use ledger::chain::Chain;
 use crate::stand::{Stand, call, facts};
 
 /// Waits for something that a thread does.
-async fn soon(what: impl Fn() -> bool) {
+pub(crate) async fn soon(what: impl Fn() -> bool) {
     for _ in 0..2000 {
         if what() {
             return;

@@ -7,8 +7,12 @@
     reason = "a test that cannot go on must fail, and what is cut here is ASCII"
 )]
 
+mod clocks;
 mod endings;
+mod hanging;
 mod independent;
+mod mediums;
+mod power;
 mod stand;
 mod tamper;
 mod told;

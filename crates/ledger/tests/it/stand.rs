@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth::Principal;
-use base::clock::SystemClock;
+use base::clock::{Clock, SystemClock};
 use base::globs::Globs;
+use base::metrics::Metrics;
 use base::plan::audit::{AuditPlan, Durability, OnFull};
 use base::sink::{Accept, CallFacts, Sink as _};
 use ledger::key::SigningKey;
 use ledger::verify::{Against, Bad, VerifyReport, verify};
-use ledger::witness::Witnessed;
-use ledger::{Ledger, Who};
+use ledger::{Ground, Ledger, Who};
 use tempfile::TempDir;
 
 pub(crate) struct Stand {
@@ -39,8 +39,34 @@ impl Stand {
     }
 
     pub(crate) fn open(&self, name: &str) -> Arc<Ledger> {
+        self.open_on(name, Ground::default())
+    }
+
+    pub(crate) fn open_on(&self, name: &str, ground: Ground) -> Arc<Ledger> {
+        self.open_with(name, &Arc::default(), ground)
+    }
+
+    pub(crate) fn open_with(&self, name: &str, metrics: &Arc<Metrics>, ground: Ground) -> Arc<Ledger> {
+        let outside = (Arc::new(SystemClock) as _, Arc::clone(metrics));
+        Ledger::open_on(&self.plan, Who { name, version: "1" }, Arc::clone(&self.key), outside, ground)
+            .unwrap()
+    }
+
+    /// Nothing where it cannot begin.
+    pub(crate) fn try_open_on(&self, name: &str, ground: Ground) -> Option<Arc<Ledger>> {
+        let outside = (Arc::new(SystemClock) as _, Arc::default());
+        Ledger::open_on(&self.plan, Who { name, version: "1" }, Arc::clone(&self.key), outside, ground).ok()
+    }
+
+    /// At the times of a clock.
+    pub(crate) fn open_at(&self, name: &str, clock: Arc<dyn Clock>) -> Arc<Ledger> {
         let who = Who { name, version: "1" };
-        Ledger::open(&self.plan, who, Arc::clone(&self.key), (Arc::new(SystemClock), Arc::default())).unwrap()
+        Ledger::open(&self.plan, who, Arc::clone(&self.key), (clock, Arc::default())).unwrap()
+    }
+
+    /// All that is written, in the order of replicas and segments.
+    pub(crate) fn text(&self) -> String {
+        self.files().values().map(|bytes| String::from_utf8_lossy(bytes).into_owned()).collect()
     }
 
     /// Begins, writes so many records and ends in good order.
@@ -61,11 +87,8 @@ impl Stand {
     }
 
     pub(crate) fn against(&self, with_witness: bool) -> Against {
-        let mut witnessed = Witnessed::default();
-        if with_witness {
-            witnessed.read(&self.witness()).unwrap();
-        }
-        Against { keys: vec![self.key.public()], witnessed }
+        let witnesses = if with_witness { vec![self.witness()] } else { Vec::new() };
+        Against { keys: vec![self.key.public()], witnesses }
     }
 
     pub(crate) fn verify(&self) -> VerifyReport {

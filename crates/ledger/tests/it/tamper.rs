@@ -17,6 +17,9 @@ use crate::stand::Stand;
 /// So many in the usual run; `MUTATIONS=100000` tries more.
 const MUTATIONS: usize = 1500;
 
+/// How many kinds of things somebody does.
+pub(crate) const KINDS: u8 = 13;
+
 pub(crate) type Files = BTreeMap<PathBuf, Vec<u8>>;
 
 /// What somebody does to the files of a ledger, by some numbers.
@@ -66,6 +69,13 @@ pub(crate) fn mutate(files: &mut Files, kind: u8, [a, b, c]: [usize; 3]) -> &'st
             files.get_mut(&path).unwrap().insert(b % bytes.len(), (c % 256) as u8);
             return "put a byte in";
         }
+        12 => {
+            let (from, size) = (b % bytes.len(), [1, 8, 100, 512, 1024, 4096][c % 6]);
+            // Now and then as a power cut does it.
+            let from = if c % 2 == 0 { from - from % 512 } else { from };
+            files.get_mut(&path).unwrap().iter_mut().skip(from).take(size).for_each(|byte| *byte = 0);
+            return "zeros";
+        }
         _ => lines.truncate(one),
     }
     files.insert(path, lines.concat());
@@ -92,7 +102,7 @@ async fn no_mutation_is_missed() {
     assert!(stand.segments("one").len() > 2, "it is about rotations, too");
     let against = stand.against(true);
     let mut runner = TestRunner::new(Config { rng_seed: RngSeed::Fixed(1), ..Config::default() });
-    let numbers = (0_u8..12, proptest::array::uniform3(0_usize..1_000_000));
+    let numbers = (0_u8..KINDS, proptest::array::uniform3(0_usize..1_000_000));
     let times = std::env::var("MUTATIONS").map_or(MUTATIONS, |text| text.parse().unwrap());
     let (mut tried, mut kinds) = (0, BTreeMap::new());
     while tried < times {
@@ -109,7 +119,7 @@ async fn no_mutation_is_missed() {
         put(&mutated, &files);
         tried += 1;
     }
-    assert_eq!(kinds.len(), 12, "{kinds:?}");
+    assert_eq!(kinds.len(), usize::from(KINDS), "{kinds:?}");
     assert_eq!(stand.bad(), None, "and as it was, all is well");
 }
 
