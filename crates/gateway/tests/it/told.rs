@@ -146,15 +146,15 @@ async fn a_legacy_request_that_is_no_call_is_as_detailed() {
 #[tokio::test(start_paused = true)]
 async fn a_call_that_fails_behind_a_question_has_a_record_of_that() {
     let mut bench = bench(Persona::modern()).await;
-    let able = r#"{"elicitation":{}}"#;
+    let able = r#"{"roots":{}}"#;
     let mut door = Door::open_with(Kind::LegacyHttp, &bench.running, able).await;
     assert_eq!(bench.told.recv().await.unwrap().method, "initialize");
     let call = door.body("9", "tools/call", r#""name":"add""#, "");
-    let input = r#"{"resultType":"input_required","requestState":"s","inputRequests":{"q":{"method":"elicitation/create","params":{"mode":"form","message":"m","requestedSchema":{"type":"object","properties":{}}}}}}"#;
+    let input = r#"{"resultType":"input_required","requestState":"s","inputRequests":{"q":{"method":"roots/list","params":{}}}}"#;
     let asking = async {
         let mut begun = door.begin(&call).await;
         let question = door.next(&mut begun).await.unwrap();
-        assert!(question.contains("elicitation/create"), "{question}");
+        assert!(question.contains("roots/list"), "{question}");
         let id = testkit::json::at(&question, &["id"]).unwrap();
         door.say(&format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32000,"message":"no"}}}}"#)).await;
         door.next(&mut begun).await.unwrap()
