@@ -32,7 +32,7 @@ pub struct CallFacts {
 /// Another thing that happens, than a call: for those sinks that keep records of that.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// What it is a record of: `login`, `approval`, `configuration`.
+    /// What it is a record of: `login`, `approval`, `configuration`, `session`, `task`, `key`, `pin`.
     pub kind: &'static str,
     /// The members of its record.
     pub members: Vec<(&'static str, String)>,
@@ -61,6 +61,12 @@ pub trait Sink: Send + Sync + Debug {
 
     /// Takes what is no call. Nobody waits for it.
     fn note(&self, _event: Event) {}
+
+    /// Takes what is no call, and may not be left out: somebody waits for it before anybody hears of what has happened.
+    fn must_note(&self, event: Event) -> Accept {
+        self.note(event);
+        Accept::Now
+    }
 
     /// Who looks at texts for it, if it wants more than what is counted.
     fn examines(&self) -> Option<Arc<dyn Examine>> {
@@ -139,6 +145,17 @@ impl Sinks {
     /// Tells all of them of what is no call.
     pub fn note(&self, event: &Event) {
         self.all.iter().for_each(|sink| sink.note(event.clone()));
+    }
+
+    /// The same of what nobody may hear of before it is taken.
+    pub fn must_note(&self, event: &Event) -> Taking {
+        let mut taking = Vec::new();
+        for sink in &*self.all {
+            if let Accept::Later(taken) = sink.must_note(event.clone()) {
+                taking.push(taken);
+            }
+        }
+        Taking(taking)
     }
 
     /// Gives a record to all of them. Those that take their time are to be waited for.

@@ -45,18 +45,17 @@ pub(crate) fn open(
     Ok(Some(ledger))
 }
 
-/// What has become of a configuration, and what its file has now.
-pub(crate) fn tell_configuration(sinks: &Sinks, path: &Path, outcome: &str) {
+/// What has become of a configuration, of which these bytes were read.
+pub(crate) fn tell_configuration(
+    sinks: &Sinks,
+    (path, digest): (&Path, Option<Digest>),
+    outcome: &str,
+) {
     if sinks.examines().is_none() {
         return;
     }
     let mut members = vec![("path", path.display().to_string()), ("outcome", outcome.to_owned())];
-    // Standard input was read, and cannot be again.
-    if let Ok(text) = std::fs::metadata(path)
-        .and_then(|facts| if facts.is_file() { std::fs::read(path) } else { Ok(Vec::new()) })
-    {
-        members.push(("digest", format!("sha256:{}", Digest::plain(&text))));
-    }
+    members.extend(digest.map(|digest| ("digest", format!("sha256:{digest}"))));
     sinks.note(&Event { kind: "configuration", members });
 }
 

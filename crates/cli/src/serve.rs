@@ -106,6 +106,7 @@ impl Serve {
         outside::begin_random()?;
         let descriptors = descriptors::begin();
         let (loaded, mut followed) = follow::read(&configuration);
+        let digest = loaded.digest;
         let mut plan = configuration.judge(loaded, voice)?;
         let watched = !self.no_watch && !configuration.is_stdin();
         let shared = Shared::open(&plan, self.state_dir.as_deref()).await?;
@@ -114,7 +115,7 @@ impl Serve {
         world.store = shared.store();
         let ledger = recording::open(&plan, self.state_dir.as_deref(), &mut world)?;
         let sinks = world.sinks.clone();
-        recording::tell_configuration(&sinks, &configuration.path, "read");
+        recording::tell_configuration(&sinks, (&configuration.path, digest), "read");
         let replica = shared::replica(&world)?;
         let bound_by = listeners(&plan);
         let left_out = configuration::left_out(&plan);
@@ -214,11 +215,12 @@ fn reload<'g>(
     voice: Voice,
 ) -> (Followed, Option<LocalBoxFuture<'g, bool>>) {
     let (loaded, followed) = follow::read(configuration);
+    let digest = loaded.digest;
     let plan = match configuration.judge(loaded, voice) {
         Ok(plan) => plan,
         Err(fault) => {
             tracing::error!("{fault}; the old configuration goes on");
-            recording::tell_configuration(sinks, &configuration.path, "refused");
+            recording::tell_configuration(sinks, (&configuration.path, digest), "refused");
             return (followed, None);
         }
     };
@@ -229,7 +231,7 @@ fn reload<'g>(
     }
     let (servers, before) = (plan.upstreams.len(), gateway.servers());
     gateway.reload(plan);
-    recording::tell_configuration(sinks, &configuration.path, "reloaded");
+    recording::tell_configuration(sinks, (&configuration.path, digest), "reloaded");
     let now = gateway.servers();
     let has = |all: &[Arc<Upstream>], name: &str| all.iter().any(|one| one.name() == name);
     let is_as_before = |one: &Arc<Upstream>| before.iter().any(|other| Arc::ptr_eq(one, other));

@@ -59,10 +59,14 @@ impl Stdio {
             Some(file) => self.config = Some(file.into()),
             None => {}
         }
+        let mut digest = None;
         let plan = match (&self.config, &self.url) {
             (Some(path), _) => {
                 let inheriting = self.inheriting.clone();
-                Configuration { strict: self.strict, inheriting, ..Configuration::at(path) }.load(voice)?
+                let of = Configuration { strict: self.strict, inheriting, ..Configuration::at(path) };
+                let loaded = of.read();
+                digest = loaded.digest;
+                of.judge(loaded, voice)?
             }
             (None, Some(url)) => self.bridge(url)?,
             (None, None) => {
@@ -74,6 +78,9 @@ impl Stdio {
         let mut ends = Ends::listen()?;
         let mut world = outside::world(&plan, outside::passing_seal()?, None, Workers::default())?;
         let ledger = recording::open(&plan, None, &mut world)?;
+        if let Some(path) = &self.config {
+            recording::tell_configuration(&world.sinks, (path, digest), "read");
+        }
         let gateway = Gateway::new(plan, world);
         let served = tokio::select! {
             served = gateway.serve_stdio(tokio::io::stdin(), tokio::io::stdout()) => served,

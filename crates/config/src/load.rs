@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use base::digest::Digest;
 use base::masks::Masks;
 use base::plan::{LeftOut, Plan};
 
@@ -26,6 +27,8 @@ pub struct Loaded {
     pub diagnostics: Vec<Diagnostic>,
     /// Every file that it depends on, the configuration first: when one changes, it is to be read again.
     pub files: Vec<PathBuf>,
+    /// SHA-256 of the bytes that were read of the configuration; nothing where none could be.
+    pub digest: Option<Digest>,
 }
 
 /// Reads and checks a configuration file; `-` is standard input. `env` looks up environment variables.
@@ -41,7 +44,7 @@ pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Loaded {
 pub fn load_with(path: &Path, env: &dyn Environment, inherit: &Inherit) -> Loaded {
     match read(path) {
         Ok(source) => load_text_with(source, env, inherit),
-        Err(diagnostics) => Loaded { plan: None, diagnostics, files: files(path, Vec::new()) },
+        Err(diagnostics) => Loaded { plan: None, diagnostics, files: files(path, Vec::new()), digest: None },
     }
 }
 
@@ -72,6 +75,7 @@ pub fn load_text(source: Source, env: &dyn Fn(&str) -> Option<String>) -> Loaded
 /// Checks the text of a configuration file.
 #[must_use]
 pub fn load_text_with(mut source: Source, env: &dyn Environment, inherit: &Inherit) -> Loaded {
+    let digest = Some(Digest::plain(source.text.as_bytes()));
     strip_mark(&mut source);
     let mut findings = Findings::new(&source);
     let mut outside = Outside::new(directory(&source.path), env);
@@ -101,7 +105,7 @@ pub fn load_text_with(mut source: Source, env: &dyn Environment, inherit: &Inher
         upstream.masks = masks.clone();
     }
     let diagnostics = findings.finish(shown(&source.path), &hidden, &masks);
-    Loaded { plan, diagnostics, files: files(&source.path, outside.into_files()) }
+    Loaded { plan, diagnostics, files: files(&source.path, outside.into_files()), digest }
 }
 
 /// Makes of another client's file, or of standard input (`-`), the text of one of Portolan's own, which is to lie at `to`.

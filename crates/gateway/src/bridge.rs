@@ -2,6 +2,7 @@
 //!
 //! What is a call becomes a modern one and goes the way of all ([`crate::call`]).
 
+mod asked;
 pub(crate) mod endpoint;
 pub(crate) mod listening;
 mod remembered;

@@ -79,7 +79,7 @@ enum State {
     /// A legacy server has asked a modern client: what else it asks at once goes with it.
     Gathering(Box<Relay>, Vec<Ask>, Instant),
     /// A modern server has asked a legacy client.
-    Asking(Box<Round>),
+    Asking(Box<Round>, Option<Box<CallRecord>>),
     /// What is to be said before the end.
     Ending(VecDeque<Bytes>, Last),
     Listen(Box<Subscription>),
@@ -187,7 +187,7 @@ impl Flow {
                 Box::pin(write_down(record.as_deref_mut(), answer)).await;
                 self.closed()
             }
-            State::Asking(round) => {
+            State::Asking(round, _) => {
                 let turn = tokio::select! {
                     turn = Box::pin(round.next()) => turn,
                     // Nobody will be here to hear the answer.
@@ -382,12 +382,23 @@ impl Flow {
             self.state = State::Failed(CallError::Internal("a client cannot be asked".to_owned()));
             return;
         };
+        // What its server has answered is in a record. What becomes of the call before it is sent again is in this one.
+        let record = match CallRecord::of_call(&self.route.world, (&call, &self.caller), &self.route.name) {
+            Ok(mut record) => {
+                record.goes_on_at(relay.upstream());
+                Some(Box::new(record))
+            }
+            Err(error) => {
+                self.state = State::Failed(error);
+                return;
+            }
+        };
         self.state = match Round::begin(input, call, asking, (self.rounds, relay.patience())) {
             Ok(mut round) => {
                 self.urls.append(&mut round.urls);
-                State::Asking(Box::new(round))
+                State::Asking(Box::new(round), record)
             }
-            Err(error) => State::Failed(error),
+            Err(error) => State::Closing(record, Err(error)),
         };
         self.rounds += 1;
     }
@@ -396,11 +407,20 @@ impl Flow {
         match turn {
             Ok(RoundStep::Say(bytes)) => Some(Step::Ask(bytes)),
             Ok(RoundStep::Again(call)) => {
+                // That has a record of its own.
+                if let State::Asking(_, record) = &mut self.state {
+                    record.take().into_iter().for_each(|record| record.forget());
+                }
                 let approved = self.approved.take();
                 self.again(call, approved);
                 None
             }
-            Err(error) => Some(self.fail(&error)),
+            Err(error) => {
+                let asking = std::mem::replace(&mut self.state, State::Over);
+                let State::Asking(_, record) = asking else { return Some(self.fail(&error)) };
+                self.state = State::Closing(record, Err(error));
+                None
+            }
         }
     }
 

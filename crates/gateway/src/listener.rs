@@ -315,7 +315,7 @@ impl Listener {
             {
                 return Ok(response);
             }
-            let opened = endpoint.open(&message, came.identity).await?;
+            let opened = endpoint.open(&message, came.identity, &headers).await?;
             let mut response = heads::json(StatusCode::OK, opened.answer);
             if let Ok(value) = HeaderValue::from_str(&opened.id) {
                 response.headers_mut().insert(headers::SESSION_ID.clone(), value);

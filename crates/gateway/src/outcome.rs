@@ -45,7 +45,11 @@ impl Outcome {
                 record.answered(message);
                 return record.close(record::outcome_of(message)).await;
             }
-            Self::Built(_) | Self::Listen(_) => return record.close("ok").await,
+            Self::Built(text) => {
+                record.answered_with(text.len());
+                return record.close("ok").await;
+            }
+            Self::Listen(_) => return record.close("ok").await,
             Self::Relay(relay) => relay.keep(record),
             // Who waits for a task has a place among those.
             Self::Rounds(_, kept) => {

@@ -31,6 +31,7 @@ use upstream::Upstream;
 use crate::forward::approval::{Approvals, Waits};
 use crate::forward::filter::{Filter, Filters};
 use crate::forward::limits::Limiting;
+use crate::forward::record::CallRecord;
 use crate::forward::resume::Resumption;
 use crate::forward::scopes::Scopes;
 use crate::forward::send::Sender;
@@ -200,10 +201,15 @@ impl Route {
             && mine.zip(members).all(|(mine, (other, _))| Arc::ptr_eq(mine, other))
     }
 
-    /// Where a call goes.
-    pub(crate) async fn locate<'c>(&'c self, call: &Call, caller: &Caller) -> Result<Target<'c>, CallError> {
+    /// Where a call goes. What is decided about that is put into its record.
+    pub(crate) async fn locate<'c>(
+        &'c self,
+        call: &Call,
+        caller: &Caller,
+        record: &mut CallRecord,
+    ) -> Result<Target<'c>, CallError> {
         match call.kind() {
-            Kind::Task => Box::pin(self.tasks.locate(call, caller)).await,
+            Kind::Task => Box::pin(self.tasks.locate(call, caller, record)).await,
             _ => self.catalog.locate(call, caller).await,
         }
     }

@@ -29,6 +29,7 @@ use store::seal::Seal;
 
 use crate::forward::filter::{Answered, At, Verdict};
 use crate::forward::outlasting::{Outlasting, TaskOf};
+use crate::forward::record::CallRecord;
 use crate::forward::send::Sender;
 use base::uris::Mapping;
 
@@ -39,6 +40,7 @@ mod ids;
 mod legacy_client;
 mod legacy_server;
 mod results;
+mod told;
 mod wait;
 
 use self::client::Courier;
@@ -46,6 +48,7 @@ use self::edit::{Reshape, TaskEdit};
 use self::ids::{Ids, Name};
 use self::legacy_server::OpenTasks;
 use self::results::Finished;
+use self::told::{Seen, Tells};
 
 /// What is remembered of tasks that legacy clients have cancelled at modern servers.
 const CANCELLED: Bounds = Bounds { values: 16 * 1024, bytes: usize::MAX };
@@ -65,6 +68,8 @@ pub(crate) struct Tasks {
     held: OpenTasks,
     /// The places among the calls of a tool that tasks hold.
     pub(crate) outlasting: Arc<Outlasting>,
+    /// The ends of tasks that were written down.
+    seen: Arc<Seen>,
     /// This process among others: an id names who knows its task.
     replica: Option<Arc<Replica>>,
 }
@@ -80,6 +85,7 @@ impl Tasks {
             finished: Finished::new(),
             held: OpenTasks::default(),
             outlasting: Arc::default(),
+            seen: Arc::default(),
             replica,
         })
     }
@@ -107,6 +113,8 @@ struct Subject {
 struct Ending {
     outlasting: Arc<Outlasting>,
     task: TaskOf,
+    /// Has it written down, if anything is.
+    tells: Option<Box<Tells>>,
 }
 
 impl Ending {
@@ -114,6 +122,7 @@ impl Ending {
     fn saw(&self, status: Status) {
         if status.is_over() {
             self.outlasting.over(&self.task);
+            self.tells.iter().for_each(|tells| tells.over(status));
         }
     }
 
@@ -154,7 +163,12 @@ impl RouteTasks {
     }
 
     /// Where a request about a task goes. Without a name of the server's own, ids pass as they are.
-    pub(crate) async fn locate<'c>(&'c self, call: &Call, caller: &Caller) -> Result<Target<'c>, CallError> {
+    pub(crate) async fn locate<'c>(
+        &'c self,
+        call: &Call,
+        caller: &Caller,
+        record: &mut CallRecord,
+    ) -> Result<Target<'c>, CallError> {
         let unknown = || CallError::Reject(Reject::UnknownMethod(call.method_name().to_owned()));
         let era = caller.era();
         let catalog = &self.sender.catalog;
@@ -181,7 +195,7 @@ impl RouteTasks {
             let is_allowed = match found {
                 // What an earlier version has handed out does not say.
                 Some((_, member)) if !tool.is_empty() => {
-                    self.sender.permit_task(call, (member, tool), caller).await?
+                    self.sender.permit_task(call, (member, tool), (caller, record)).await?
                 }
                 _ => !self.sender.gate.enforces(),
             };
@@ -193,6 +207,7 @@ impl RouteTasks {
             Name::Finished { handle, .. } => Ok(catalog.own(handle.into())),
             Name::Of { task, .. } => {
                 let (server, member) = found.ok_or_else(no_such)?;
+                record.is_task(&task);
                 Ok(Target { server, member, name: Some(task.into()) })
             }
         }
@@ -257,7 +272,14 @@ impl RouteTasks {
     }
 
     fn ending(&self, whose: (&Caller, &Target<'_>), own: &str) -> Ending {
-        Ending { outlasting: Arc::clone(&self.tasks.outlasting), task: TaskOf::new(whose, own) }
+        let (caller, target) = whose;
+        let server = target.member.upstream.name();
+        let (sinks, seen) = (&self.sender.world.sinks, &self.tasks.seen);
+        Ending {
+            outlasting: Arc::clone(&self.tasks.outlasting),
+            task: TaskOf::new(whose, own),
+            tells: Tells::new(sinks, seen, (caller.principal.id(), server, &self.sender.route), own),
+        }
     }
 }
 

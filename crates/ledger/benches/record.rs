@@ -35,7 +35,7 @@ fn facts() -> CallFacts {
         groups: vec!["staff".to_owned(), "payments".to_owned()],
         ..Claims::default()
     };
-    let examined = |bytes| Some(Examined { digest: [7; 32], bytes, text: None });
+    let examined = |bytes| Some(Examined { digest: Some([7; 32]), bytes, text: None });
     let detail = Detail {
         claims: Some(Arc::new(claims)),
         route: Some("main".into()),

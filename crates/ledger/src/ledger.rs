@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime};
 
 use base::clock::Clock;
-use base::detail::Examine;
+use base::detail::{Examine, Keeps};
 use base::metrics::Metrics;
 use base::plan::audit::{AuditPlan, Durability, OnFull};
 use base::sink::{Accept, CallFacts, Event, Sink, Untaken};
@@ -413,8 +413,9 @@ impl Examine for Examiner {
         self.key.digest([text])
     }
 
-    fn keeps_arguments(&self, server: &str, name: &str) -> bool {
-        self.plan.plain_arguments.is_match(&format!("{server}/{name}"))
+    fn keeps(&self, server: &str, name: &str) -> Keeps {
+        let tool = format!("{server}/{name}");
+        Keeps { plain: self.plan.plain_arguments.is_match(&tool), ..Keeps::default() }
     }
 
     fn most_kept(&self) -> usize {

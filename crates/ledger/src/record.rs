@@ -3,10 +3,9 @@
 use std::borrow::Cow;
 
 use auth::{Decision, Principal, SaidClaim};
-use base::detail::{Detail, Examined};
+use base::detail::{Detail, Examined, Sent, keyed};
 use base::sink::CallFacts;
 
-use crate::hash::hex;
 use crate::line::push_quoted;
 
 /// The most bytes of arguments that are written down as they are. Of longer ones only the digest is.
@@ -107,6 +106,12 @@ pub fn of_call(facts: &CallFacts) -> String {
     if let Some(address) = detail.address {
         all.text("address", &address.to_string());
     }
+    all.optional("session", detail.session.as_deref());
+    if let Some((name, version)) = &detail.client {
+        all.object("client", |all| {
+            all.text("name", &short(name)).text("version", &short(version));
+        });
+    }
     all.text("method", &facts.method);
     if let Some(id) = &detail.id {
         client_id(&mut all, id);
@@ -141,6 +146,12 @@ pub fn of_call(facts: &CallFacts) -> String {
             all.object(name, |all| examined(all, text));
         }
     }
+    if let Some(sent) = detail.sent.as_ref().and_then(|sent| sent.now()) {
+        all.object("sent", |all| sent_as(all, &sent));
+    }
+    if let Some(task) = &detail.task {
+        all.text("task", &keyed(task));
+    }
     if let Some(by) = &detail.decision {
         all.object("decision", |all| decision(all, by));
     }
@@ -156,6 +167,9 @@ pub fn of_call(facts: &CallFacts) -> String {
 fn principal(all: &mut Members, who: &Principal, detail: &Detail) {
     all.text("id", who.id());
     all.raw("anonymous", if *who == Principal::anonymous() { "true" } else { "false" });
+    if let Some(credential) = &detail.credential {
+        all.text("credential", &keyed(credential));
+    }
     let Some(claims) = detail.claims.as_deref() else {
         all.texts("groups", []).texts("scopes", []).texts("amr", []);
         return;
@@ -191,9 +205,19 @@ fn client_id(all: &mut Members, id: &str) {
 }
 
 fn examined(all: &mut Members, text: &Examined) {
-    all.text("digest", &format!("hmac-sha256:{}", hex(&text.digest)));
+    if let Some(digest) = &text.digest {
+        all.text("digest", &keyed(digest));
+    }
     all.number("bytes", text.bytes.try_into().unwrap_or(u64::MAX));
     all.optional("json", text.text.as_deref());
+}
+
+/// How it went out to its server.
+fn sent_as(all: &mut Members, sent: &Sent) {
+    all.number("id", sent.id).number("times", sent.times.into());
+    if let Some(session) = &sent.session {
+        all.text("session", &keyed(session));
+    }
 }
 
 fn decision(all: &mut Members, by: &Decision) {

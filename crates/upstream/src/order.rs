@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
+use base::detail::SentAs;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use mcp::call::Call;
 use mcp::trace::Trace;
@@ -40,6 +41,8 @@ pub struct Order<'a> {
     /// Where it must be known to whom it goes: how many times servers had been reached when that was found out
     /// ([`crate::links_begun`]). To one that was reached later it is not sent.
     pub known_at: Option<u64>,
+    /// Where it is said how it was sent, if anybody wants to know.
+    pub sent: Option<Arc<SentAs>>,
 }
 
 static NO_HEADERS: LazyLock<HeaderMap> = LazyLock::new(HeaderMap::new);
@@ -62,6 +65,14 @@ impl<'a> Order<'a> {
             probes: false,
             after: None,
             known_at: None,
+            sent: None,
+        }
+    }
+
+    /// It is sent now, under that id, in that session of the server's.
+    pub(crate) fn sends(&self, id: u64, session: Option<&str>) {
+        if let Some(sent) = &self.sent {
+            sent.sends(id, session);
         }
     }
 }

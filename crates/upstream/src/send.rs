@@ -148,6 +148,7 @@ impl Upstream {
         place: Option<Slot>,
     ) -> Result<Box<Answer>, Failed> {
         let id = self.shared.next_id();
+        order.sends(id, None);
         let message = wire.answer(id, OwnCall { principal: &whose.principal, order }).await?;
         let source = Source::Whole(Some(Response { message, status: None }));
         Ok(Box::new(Answer::new(source, self.origin(order, &wire.link(), id), place)))
@@ -188,6 +189,7 @@ impl Upstream {
         running.serves(order.call, order.need());
         let id = self.shared.next_id();
         let body = self.body(order, &running.link, id);
+        order.sends(id, None);
         let wants = Running::wants(log.wants(None), order.listens, asked(order, declared));
         let Ok(stream) = running.pipe.request(id, body, headers, wants).await else {
             // As soon as it is known why, another one may be begun.
@@ -246,6 +248,7 @@ impl Upstream {
             }
         };
         let mut legacy = legacy;
+        order.sends(id, legacy.as_ref().and_then(|call| call.session.named()));
         let first = match &mut legacy {
             Some(call) => Box::pin(early::send(wire, call, headers, self.body(order, link, id))).await,
             None => CallStart::Head(wire.post(headers, self.pieces(order, link, id)).await),

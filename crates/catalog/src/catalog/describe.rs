@@ -102,6 +102,7 @@ impl Descriptions {
             probes: false,
             after: None,
             known_at: None,
+            sent: None,
         };
         let mut answer = upstream.send(permit.cover(order)).await?;
         loop {

@@ -10,6 +10,7 @@ use auth::{Action, Claims, Identity, Known, Principal};
 use base::error::CallError;
 use base::plan::Limits;
 use base::reply;
+use base::sink::Event;
 use base::sync::lock;
 use bytes::Bytes;
 use catalog::caller::Caller;
@@ -22,7 +23,7 @@ use mcp::answer;
 use mcp::call::Call;
 use mcp::discover::Discovered;
 use mcp::inbound;
-use mcp::json::{self, Object, Patch};
+use mcp::json::{Object, Patch};
 use mcp::jsonrpc::{Id, Message, MessageKind, Notification, Request};
 use mcp::legacy::initialize::{self, Opening};
 use mcp::listen::{Filter, MOST_URIS};
@@ -35,6 +36,7 @@ use tokio::time::{Duration, Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use upstream::{UnsolicitedMessage, Upstream};
 
+use crate::bridge::asked::{Concerns, Ended, LOGGING, SessionAnswer, between_us, caller_of, uri_of};
 use crate::bridge::session::{SessionClaims, SessionState, Sessions, fits};
 use crate::flow::Flow;
 use crate::flow::in_flight::InFlight;
@@ -63,38 +65,6 @@ pub(crate) struct Endpoint {
     pub(crate) successor: OnceLock<Arc<Self>>,
 }
 
-const LOGGING: &str = "logging/setLevel";
-
-/// The method of a request that is between the client and us, and no call.
-fn between_us(method: &str) -> Option<&'static str> {
-    [LOGGING, "initialize", "ping", "resources/subscribe", "resources/unsubscribe"]
-        .into_iter()
-        .find(|ours| *ours == method)
-}
-
-/// How a request has ended that is no call.
-trait Ended {
-    /// As records have it.
-    fn outcome(&self) -> &'static str {
-        "ok"
-    }
-}
-
-impl Ended for () {}
-impl Ended for Opened {}
-
-/// The answer to such a request.
-struct SessionAnswer {
-    text: Bytes,
-    outcome: &'static str,
-}
-
-impl Ended for SessionAnswer {
-    fn outcome(&self) -> &'static str {
-        self.outcome
-    }
-}
-
 /// What to do about a message.
 pub(crate) enum Disposition {
     /// Answer with this.
@@ -112,6 +82,14 @@ pub(crate) struct Opened {
     pub(crate) answer: Bytes,
 }
 
+impl Ended for Opened {
+    fn tell(&self, record: &mut CallRecord) {
+        if let Some(detail) = record.detail() {
+            detail.session = Some(Arc::clone(&self.claims.name));
+        }
+    }
+}
+
 impl Endpoint {
     /// What the path leads to now.
     pub(crate) fn newest(self: &Arc<Self>) -> Arc<Self> {
@@ -123,7 +101,12 @@ impl Endpoint {
     }
 
     /// Opens a session that outlives its connections: any replica can find it.
-    pub(crate) async fn open(&self, message: &Message, identity: &Identity) -> Result<Opened, CallError> {
+    pub(crate) async fn open(
+        &self,
+        message: &Message,
+        identity: &Identity,
+        headers: &HeaderMap,
+    ) -> Result<Opened, CallError> {
         let opened = async {
             let Some(replica) = &self.route.replica else { return self.open_as(message, identity, "").await };
             Box::pin(replica.renewed())
@@ -131,7 +114,8 @@ impl Endpoint {
                 .map_err(|fault| CallError::store_away("this change of a session", &fault))?;
             self.open_as(message, identity, &replica.id()).await
         };
-        self.written_down("initialize", identity, opened).await
+        let caller = caller_of(message, identity, headers);
+        self.written_down("initialize", (Some(message), &caller), (&Concerns::new(), opened)).await
     }
 
     /// Opens the session of one connection, which ends with it.
@@ -140,20 +124,28 @@ impl Endpoint {
         message: &Message,
         identity: &Identity,
     ) -> Result<Opened, CallError> {
-        self.written_down("initialize", identity, self.open_as(message, identity, "")).await
+        let caller = caller_of(message, identity, &HeaderMap::new());
+        let opened = self.open_as(message, identity, "");
+        self.written_down("initialize", (Some(message), &caller), (&Concerns::new(), opened)).await
     }
 
     /// Has it written down how a request went that is no call.
     async fn written_down<T: Ended>(
         &self,
         method: &'static str,
-        identity: &Identity,
-        done: impl Future<Output = Result<T, CallError>>,
+        of: (Option<&Message>, &Caller),
+        (concerns, done): (&Concerns, impl Future<Output = Result<T, CallError>>),
     ) -> Result<T, CallError> {
-        let mut record = CallRecord::open(&self.route.world, &identity.principal, method.into())?;
+        let mut record = CallRecord::of_request(&self.route.world, of, (method, &self.route.name))?;
         let done = done.await;
+        if let Some((upstream, own, told)) = concerns.get() {
+            record.concerns(upstream, own, told.clone());
+        }
         let outcome =
             done.as_ref().map_or_else(|error| reply::wire_for(error, Era::Legacy).label, Ended::outcome);
+        if let Ok(done) = &done {
+            done.tell(&mut record);
+        }
         record.close(outcome).await?;
         done
     }
@@ -183,24 +175,46 @@ impl Endpoint {
             .open(&opening, identity, &self.limits, (opener, now))
             .map_err(|fault| CallError::Internal(fault.to_string()))?;
         self.sessions.opening(&claims.name);
+        self.tell_session((&claims.name, &identity.principal), "opened");
         for (over, principal) in self.sessions.sweep(now) {
+            self.tell_session((&over, &principal), "expired");
             self.route.world.tasks.spawn(forget(Arc::clone(&self.route), principal, over));
         }
         let result = initialize::result(&discovered, claims.revision, &self.route.world.identity);
         Ok(Opened { id, claims, answer: answer::result_message(&request.id, &result) })
     }
 
+    /// Has it written down what has become of a session, if anything is.
+    fn tell_session(&self, (session, principal): (&str, &Principal), outcome: &'static str) {
+        let sinks = &self.route.world.sinks;
+        if sinks.examines().is_none() {
+            return;
+        }
+        let mut members = vec![
+            ("outcome", outcome.to_owned()),
+            ("principal", principal.id().to_owned()),
+            ("route", self.route.name.clone()),
+        ];
+        // What a client shows that nobody knows is no name of a session.
+        if !session.is_empty() {
+            members.push(("session", session.to_owned()));
+        }
+        sinks.note(&Event { kind: "session", members });
+    }
+
     /// The session of that id.
     pub(crate) fn find(&self, id: &str, identity: &Identity) -> Result<SessionClaims, CallError> {
         self.sessions.find(id, identity, self.now()).map_err(|fault| {
             tracing::debug!(%fault, "a session id is not valid");
+            self.tell_session(("", &identity.principal), "lost");
             CallError::NoSession
         })
     }
 
     /// A client ends its session, everywhere, whether or not it waits for that.
     pub(crate) async fn end_for_client(self: &Arc<Self>, claims: &SessionClaims) -> Result<(), CallError> {
-        self.written_down("DELETE", &claims.identity, self.end(claims)).await
+        let caller = claims.caller(claims.client.clone());
+        self.written_down("DELETE", (None, &caller), (&Concerns::new(), self.end(claims))).await
     }
 
     /// Ends a session, everywhere.
@@ -212,6 +226,7 @@ impl Endpoint {
             forget(Arc::clone(&endpoint.route), principal, Arc::clone(&claims.name)).await;
             endpoint.mark_ended(&claims).await?;
             endpoint.sessions.end(&claims, endpoint.now());
+            endpoint.tell_session((&claims.name, &claims.identity.principal), "closed");
             Ok(())
         });
         ending.await.unwrap_or_else(|fault| Err(CallError::Internal(format!("ending a session: {fault}"))))
@@ -240,8 +255,11 @@ impl Endpoint {
                 if !logs && self.only_own().is_some() {
                     return self.call(message, claims, headers);
                 }
-                let answered = self.answer(&message, &request, (claims, logs));
-                let answered = Box::pin(self.written_down(method, &claims.identity, answered));
+                let caller = Caller { headers, ..claims.caller(claims.client.clone()) };
+                let concerns = Concerns::new();
+                let answered = self.answer(&message, &request, (claims, logs), &concerns);
+                let answered = (&concerns, answered);
+                let answered = Box::pin(self.written_down(method, (Some(&message), &caller), answered));
                 Ok(Disposition::Answer(answered.await?.text))
             }
             MessageKind::Notification(note) => {
@@ -264,6 +282,7 @@ impl Endpoint {
         message: &Message,
         request: &Request,
         (claims, logs): (&SessionClaims, bool),
+        concerns: &Concerns,
     ) -> Result<SessionAnswer, CallError> {
         match &*request.method {
             LOGGING => {
@@ -279,7 +298,7 @@ impl Endpoint {
                 self.sessions.hold(claims, self.now()).set_level(level);
             }
             "resources/subscribe" => {
-                if let Some(refusal) = self.subscribe(&uri_of(message)?, claims).await? {
+                if let Some(refusal) = self.subscribe(&uri_of(message)?, claims, concerns).await? {
                     let mut patch = Patch::new();
                     refusal.set_id(&request.id, &mut patch);
                     return Ok(SessionAnswer { text: patch.apply(refusal.bytes()), outcome: "error" });
@@ -374,6 +393,7 @@ impl Endpoint {
         &self,
         uri: &str,
         claims: &SessionClaims,
+        concerns: &Concerns,
     ) -> Result<Option<Message>, CallError> {
         let unknown = || CallError::UnknownName { kind: Kind::Resource, name: uri.to_owned() };
         let (owner, own) = self.route.catalog.names.uri_owner(uri);
@@ -397,7 +417,12 @@ impl Endpoint {
         let known = Known { claims: said, sort, address, era, ..Known::default() };
         let upstream = member.upstream.label();
         let action = Action { method: "resources/subscribe", upstream, name: Some(&own), known };
-        drop(sight::permit(gate, principal, &action, None)?);
+        let mut told = None;
+        let keeps = self.route.world.sinks.examines().is_some();
+        let permitted = sight::permit(gate, principal, &action, keeps.then_some(&mut told));
+        // It is told once.
+        drop(concerns.set((Arc::clone(upstream), own.as_str().into(), told)));
+        drop(permitted?);
         let is_one_too_many = |interests: &BTreeMap<String, Interest>| {
             interests.len() >= MOST_URIS && !interests.contains_key(uri)
         };
@@ -549,14 +574,4 @@ impl Notifications {
 fn all_changes(held: &SessionState) -> Filter {
     let uris = lock(&held.interests).keys().cloned().collect();
     Filter { tools: true, prompts: true, resources: true, uris }
-}
-
-fn uri_of(message: &Message) -> Result<String, CallError> {
-    let params = message.params().unwrap_or("{}");
-    let object = Object::parse(params).map_err(|fault| Reject::member("params", &fault))?;
-    let uri = object.get("uri").map_err(|fault| Reject::member("uri", &fault))?;
-    let Some(uri) = uri else {
-        return Err(CallError::Reject(Reject::Params("\"uri\" is required".to_owned())));
-    };
-    Ok(json::string(uri).map_err(|fault| Reject::member("uri", &fault))?.into_owned())
 }

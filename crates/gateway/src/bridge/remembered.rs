@@ -11,6 +11,7 @@ use store::sessions::If;
 use store::{Store, StoreFault};
 use tokio::time::{Duration, sleep};
 
+use crate::bridge::asked::Concerns;
 use crate::bridge::endpoint::Endpoint;
 use crate::bridge::session::SessionClaims;
 
@@ -108,7 +109,7 @@ impl Endpoint {
     async fn watch_one_again(&self, uri: &str, claims: &SessionClaims) {
         let mut pause = FIRST_PAUSE;
         for _ in 0..TRIES {
-            let Err(error) = self.subscribe(uri, claims).await else { return };
+            let Err(error) = self.subscribe(uri, claims, &Concerns::new()).await else { return };
             tracing::info!(%error, "a session that was taken over does not hear of {uri:?} yet");
             sleep(pause).await;
             pause *= 2;

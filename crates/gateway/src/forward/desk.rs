@@ -5,7 +5,7 @@ use std::sync::Arc;
 use base::error::CallError;
 use base::expiry;
 use base::metrics::Metrics;
-use base::sink::{Event, Sinks};
+use base::sink::{Event, Sinks, Untaken};
 use base::world::World;
 use store::approvals::{Approval, MOST_OF_ONE, Question, Standing};
 use store::{Store, StoreFault};
@@ -48,20 +48,29 @@ impl Desk {
         Ok(Self { store, metrics: Arc::clone(&world.metrics), sinks: world.sinks.clone() })
     }
 
-    fn note(&self, id: &str, what: &'static str, by: &str) {
+    async fn note(&self, id: &str, what: &'static str, by: &str) -> Result<(), CallError> {
         self.metrics.approval(what);
         tracing::info!(target: "portolan::audit", approval = id, by, "an approval is {what}");
-        self.record(id, what, &[("by", by)]);
+        self.record(id, what, &[("by", by)]).await
     }
 
-    /// Has it written down for good, if anything is.
-    fn record(&self, id: &str, what: &'static str, more: &[(&'static str, &str)]) {
+    /// Has it written down for good, if anything is, before anybody hears of it.
+    ///
+    /// # Errors
+    /// When it cannot be written down.
+    async fn record(
+        &self,
+        id: &str,
+        what: &'static str,
+        more: &[(&'static str, &str)],
+    ) -> Result<(), CallError> {
         if self.sinks.examines().is_none() {
-            return;
+            return Ok(());
         }
         let told = [("approval", id), ("outcome", what)];
         let members = told.iter().chain(more).map(|(name, text)| (*name, (*text).to_owned())).collect();
-        self.sinks.note(&Event { kind: "approval", members });
+        let mut taking = self.sinks.must_note(&Event { kind: "approval", members });
+        taking.over().await.map_err(|Untaken| CallError::AuditUnavailable { sent: false })
     }
 
     /// The question that is open, or approved, or was denied by somebody else; or this one, which is opened.
@@ -86,7 +95,12 @@ impl Desk {
                 ("name", name),
             ];
             let more = more.map(|(name, text)| (name, text.as_str()));
-            self.record(&question.id, "asked", &[&more[..], &[("policies", policies.as_str())]].concat());
+            let more = [&more[..], &[("policies", policies.as_str())]].concat();
+            if let Err(error) = self.record(&question.id, "asked", &more).await {
+                // Nobody is to answer what is in no record.
+                self.store.take_back_approval(&question.id, principal).await.map_err(|fault| away(&fault))?;
+                return Err(error);
+            }
         }
         // Another may have opened it in the same moment.
         let full = || CallError::Overloaded { what: "open approvals".to_owned(), limit: MOST_OF_ONE };
@@ -117,7 +131,7 @@ impl Desk {
     pub(crate) async fn decide(&self, id: &str, approves: bool, by: &str) -> Result<bool, CallError> {
         let is_decided = self.store.decide_approval(id, approves, by).await.map_err(|fault| away(&fault))?;
         if is_decided {
-            self.note(id, if approves { "approved" } else { "denied" }, by);
+            self.note(id, if approves { "approved" } else { "denied" }, by).await?;
         }
         Ok(is_decided)
     }
@@ -126,7 +140,7 @@ impl Desk {
     pub(crate) async fn take_back(&self, question: &Question) -> Result<(), CallError> {
         let (id, principal) = (&question.id, &question.principal);
         if self.store.take_back_approval(id, principal).await.map_err(|fault| away(&fault))? {
-            self.note(id, "denied", principal);
+            self.note(id, "denied", principal).await?;
         }
         Ok(())
     }
@@ -139,7 +153,7 @@ impl Desk {
                 let by = self.store.approve_and_use(id, &binding, principal).await;
                 let by = by.map_err(|fault| away(&fault))?;
                 if by.as_deref() == Some(principal) {
-                    self.note(id, "approved", principal);
+                    self.note(id, "approved", principal).await?;
                 }
                 Ok(by.is_some())
             }
@@ -152,8 +166,7 @@ impl Desk {
         // An operator decides elsewhere, where this log is not written.
         let decided_by = self.read(id).await.ok().flatten().map(|found| found.decided_by).unwrap_or_default();
         tracing::info!(target: "portolan::audit", approval = id, by = principal, decided_by, "an approval is used");
-        self.record(id, "used", &[("by", principal), ("decidedBy", &decided_by)]);
-        Ok(())
+        self.record(id, "used", &[("by", principal), ("decidedBy", &decided_by)]).await
     }
 
     /// A call that was approved goes on with what its server has asked for.

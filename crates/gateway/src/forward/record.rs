@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use auth::{Decision, Principal};
 use base::bulkhead::Slot;
-use base::detail::{Detail, Examine, Examined};
+use base::detail::{self, Detail, Examine, Examined, SentAs};
 use base::error::{self, CallError};
 use base::metrics::Metrics;
 use base::reply;
-use base::sink::{CallFacts, Sinks, Taking, Untaken};
+use base::sink::{CallFacts, Event, Sinks, Taking, Untaken};
 use base::world::World;
 use catalog::Target;
 use catalog::caller::Caller;
 use mcp::call::Call;
+use mcp::json::Object;
 use mcp::jsonrpc::{Message, MessageKind};
 use mcp::method::Kind;
 use mcp::trace::Trace;
@@ -66,6 +67,22 @@ impl CallRecord {
         })
     }
 
+    /// For a request on a route that is no call, and begins now.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(crate) fn of_request(
+        world: &World,
+        (request, caller): (Option<&Message>, &Caller),
+        (method, route): (&'static str, &str),
+    ) -> Result<Self, CallError> {
+        let mut record = Self::open(world, &caller.principal, method.into())?;
+        if let (Some(by), Some(facts)) = (world.sinks.examines(), &mut record.facts) {
+            facts.detail = Some(Box::new(of_request(by.as_ref(), (request, caller), route)));
+        }
+        Ok(record)
+    }
+
     /// For a call on a route that begins now.
     ///
     /// # Errors
@@ -104,13 +121,77 @@ impl CallRecord {
         let Some((_, name)) = &detail.thing else { return };
         let index = target.member.server_lists.index(caller.era());
         detail.definition = index.definition(call.kind(), name).cloned();
-        if let (Some(by), Some(arguments)) = (self.sinks.examines(), &mut detail.arguments)
-            && call.kind() == Kind::Tool
+        let Some(by) = self.sinks.examines().filter(|_| call.kind() == Kind::Tool) else { return };
+        detail.keeps = by.keeps(upstream, name);
+        if let Some(arguments) = &mut detail.arguments
             && arguments.bytes <= by.most_kept()
-            && by.keeps_arguments(upstream, name)
+            && (detail.keeps.plain || detail.keeps.arguments)
         {
             arguments.text = call.arguments().map(Into::into);
         }
+    }
+
+    /// It is to be sent again there, with what its server has asked for.
+    pub(crate) fn goes_on_at(&mut self, upstream: &str) {
+        if let Some(facts) = &mut self.facts {
+            facts.upstream = upstream.into();
+        }
+    }
+
+    /// It is refused before anybody knows where it would go but by the error.
+    pub(crate) fn would_go_to(&mut self, error: &CallError) {
+        let CallError::Quarantined { upstream, name, .. } = error else { return };
+        let Some(facts) = &mut self.facts else { return };
+        facts.upstream = upstream.as_str().into();
+        if let Some((_, known)) = facts.detail.as_deref_mut().and_then(|detail| detail.thing.as_mut()) {
+            *known = name.as_str().into();
+        }
+    }
+
+    /// Where it is said how it goes out, if anybody wants to know.
+    pub(crate) fn sending(&mut self) -> Option<Arc<SentAs>> {
+        let by = self.sinks.examines()?.clone();
+        let sent = &mut self.detail()?.sent;
+        Some(Arc::clone(sent.get_or_insert_with(|| Arc::new(SentAs::new(&by)))))
+    }
+
+    /// A request that is no call is about something of a server's own.
+    pub(crate) fn concerns(&mut self, upstream: &Arc<str>, own: &str, told: Option<Decision>) {
+        let Some(facts) = &mut self.facts else { return };
+        facts.upstream = Arc::clone(upstream);
+        if let Some((_, known)) = facts.detail.as_deref_mut().and_then(|detail| detail.thing.as_mut()) {
+            *known = own.into();
+        }
+        self.decided(told);
+    }
+
+    /// It has become a task that its server calls so.
+    pub(crate) fn began_task(&mut self, own: &str) {
+        self.is_task(own);
+        let Some(facts) = &self.facts else { return };
+        let Some(detail) = facts.detail.as_deref() else { return };
+        let members = vec![
+            ("task", detail.task.as_ref().map(detail::keyed).unwrap_or_default()),
+            ("outcome", "created".to_owned()),
+            ("principal", facts.principal.id().to_owned()),
+            ("route", detail.route.as_deref().unwrap_or_default().to_owned()),
+            ("server", facts.upstream.to_string()),
+            ("tool", detail.thing.as_ref().map(|(_, name)| name.to_string()).unwrap_or_default()),
+        ];
+        self.sinks.note(&Event { kind: "task", members });
+    }
+
+    /// It has become a task, or is about one, that its server calls so.
+    pub(crate) fn is_task(&mut self, own: &str) {
+        let Some(by) = self.sinks.examines().cloned() else { return };
+        if let Some(detail) = self.detail() {
+            detail.task = Some(by.digest(own.as_bytes()));
+        }
+    }
+
+    /// Nothing is to be written of it: what comes of it has a record of its own.
+    pub(crate) fn forget(mut self) {
+        self.facts = None;
     }
 
     /// Whether somebody wants to know what was decided about it, and does not yet.
@@ -135,7 +216,18 @@ impl CallRecord {
             MessageKind::Error(parts) => message.at(parts.error),
             _ => return,
         };
-        detail.result = Some(Examined::of(by.as_ref(), text.as_bytes()));
+        let mut result = Examined::of(by.as_ref(), text.as_bytes());
+        if detail.keeps.result && result.bytes <= by.most_kept() {
+            result.text = Some(text.into());
+        }
+        detail.result = Some(result);
+    }
+
+    /// What it was answered with was made of what several have said, and is so long.
+    pub(crate) fn answered_with(&mut self, bytes: u64) {
+        if let Some(detail) = self.detail() {
+            detail.result = Some(Examined::sized(bytes.try_into().unwrap_or(usize::MAX)));
+        }
     }
 
     /// Keeps the call's place until it ends.
@@ -213,20 +305,61 @@ impl CallRecord {
     }
 }
 
+/// What is known of who makes a request.
+fn of_caller(by: &dyn Examine, caller: &Caller, route: &str) -> Detail {
+    let token = caller.claims.as_ref().and_then(|claims| claims.jti.as_deref());
+    Detail {
+        claims: caller.claims.clone(),
+        credential: token.map(|token| by.digest(token.as_bytes())),
+        route: Some(route.into()),
+        era: Some((caller.era().name(), caller.revision.name)),
+        address: caller.address,
+        session: caller.session.clone(),
+        client: caller.facts.info().and_then(says_it_is),
+        ..Detail::default()
+    }
+}
+
+/// The name and version that a client says to have, which nobody has verified; as much of them as is of use.
+fn says_it_is(info: &str) -> Option<(Box<str>, Box<str>)> {
+    const MOST: usize = 256;
+    let info = Object::parse(info).ok()?;
+    let text = |name: &str| {
+        let text = info.string(name).ok().flatten().unwrap_or_default();
+        text.get(..text.floor_char_boundary(MOST)).unwrap_or_default().into()
+    };
+    Some((text("name"), text("version")))
+}
+
+/// What is known of a request that is no call.
+fn of_request(by: &dyn Examine, (request, caller): (Option<&Message>, &Caller), route: &str) -> Detail {
+    let params = request.and_then(Message::params);
+    let object = params.and_then(|params| Object::parse(params).ok());
+    let meta = object.as_ref().and_then(|params| params.object("_meta").ok().flatten());
+    let uri = object.as_ref().and_then(|params| params.string("uri").ok().flatten());
+    let id = request.and_then(|request| match request.kind() {
+        MessageKind::Request(request) => Some(request.id.raw().into()),
+        _ => None,
+    });
+    Detail {
+        trace: Trace::read(&caller.headers).id_with(meta.as_ref()).map(Into::into),
+        id,
+        thing: uri.map(|uri| (error::noun(Kind::Resource), (&*uri).into())),
+        arguments: params.map(|params| Examined::of(by, params.as_bytes())),
+        ..of_caller(by, caller, route)
+    }
+}
+
 /// What is known of a call before anybody knows where it goes.
 fn detail(by: &dyn Examine, (call, caller): (&Call, &Caller), route: &str) -> Detail {
     let trace = Trace::read(&caller.headers);
     Detail {
-        claims: caller.claims.clone(),
-        route: Some(route.into()),
-        era: Some((caller.era().name(), caller.revision.name)),
-        address: caller.address,
         trace: trace.id_with(call.meta_object().as_ref()).map(Into::into),
         id: Some(call.id().raw().into()),
         thing: call.subject().map(|subject| (error::noun(call.kind()), (&*subject.text).into())),
         arguments: call.arguments().map(|text| Examined::of(by, text.as_bytes())),
         again: call.is_again(),
-        ..Detail::default()
+        ..of_caller(by, caller, route)
     }
 }
 

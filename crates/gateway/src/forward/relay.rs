@@ -388,10 +388,12 @@ impl Relay {
             let result = message.object(parts.result).map_err(unreadable)?;
             let input = if self.answer.is_as_it_came() { None } else { self.check_type(&result)? };
             // What its client cannot read is no task of its.
-            if self.edits.iter().any(|edit| edit.outlasts())
+            let is_told = self.record.as_ref().is_some_and(CallRecord::is_detailed);
+            if (is_told || self.edits.iter().any(|edit| edit.outlasts()))
                 && let Some(task) = task_begun(&result, message.at(parts.result))
             {
                 self.edits.iter_mut().for_each(|edit| edit.began(&task));
+                self.record.iter_mut().for_each(|record| record.began_task(&task.id));
             }
             if let Some(input) = input {
                 // A legacy client cannot answer that; it can answer requests.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use auth::definition::Sort;
 use auth::{Action, Approved, Decision, Gate, Known, Permit};
+use base::detail::SentAs;
 use base::error::CallError;
 use base::plan::Deadlines;
 use base::world::World;
@@ -121,7 +122,7 @@ impl Sender {
         &self,
         call: &Call,
         (member, tool): (&Member, &str),
-        caller: &Caller,
+        (caller, record): (&Caller, &mut CallRecord),
     ) -> Result<bool, CallError> {
         member.know_tools(caller).await?;
         let index = member.server_lists.index(caller.era());
@@ -136,7 +137,11 @@ impl Sender {
             ..Known::default()
         };
         let action = Action { known, ..Action::new(call.method_name(), member.upstream.label(), Some(tool)) };
-        match self.gate.permit(&caller.principal, &action) {
+        let mut told = None;
+        let told_to = if record.is_detailed() { Some(&mut told) } else { None };
+        let permitted = sight::permit(&self.gate, &caller.principal, &action, told_to);
+        record.decided(told);
+        match permitted {
             Ok(_permit) => Ok(true),
             Err(_) if self.gate.hides() => Ok(false),
             Err(refusal) => Err(refusal.into()),
@@ -164,13 +169,15 @@ impl Sender {
             // What is refused here needs no approval again.
             Box::pin(desk::spend(&self.world, proof, caller.principal.id())).await?;
         }
-        let answer = match self.send_once(call, caller, (target, permit), &mirrored).await {
+        let sent = record.as_deref_mut().and_then(CallRecord::sending);
+        let sent = sent.as_ref();
+        let answer = match self.send_once(call, caller, (target, permit), (&mirrored, sent)).await {
             // What it is now is found out in the conversation that has begun, and then it may be sent, or may not.
             Err(CallError::BegunAnew { .. }) => {
                 Box::pin(target.member.relearn(call.kind(), caller)).await;
                 let learned = Box::pin(self.mirror(call, caller, target)).await?;
                 let permit = self.permit_in((call, target), caller, approved, record.as_deref_mut())?;
-                return Box::pin(self.send_once(call, caller, (target, permit), &learned)).await;
+                return Box::pin(self.send_once(call, caller, (target, permit), (&learned, sent))).await;
             }
             answer => answer?,
         };
@@ -185,7 +192,7 @@ impl Sender {
             return Ok(Box::new(refused));
         }
         let permit = self.permit_in((call, target), caller, approved, record)?;
-        Box::pin(self.send_once(call, caller, (target, permit), &learned)).await
+        Box::pin(self.send_once(call, caller, (target, permit), (&learned, sent))).await
     }
 
     async fn send_once(
@@ -193,7 +200,7 @@ impl Sender {
         call: &Call,
         caller: &Caller,
         (target, permit): (&Target<'_>, Permit),
-        mirrored: &[(HeaderName, HeaderValue)],
+        (mirrored, sent): (&[(HeaderName, HeaderValue)], Option<&Arc<SentAs>>),
     ) -> Result<Box<Answer>, CallError> {
         let upstream = &target.member.upstream;
         let order = Order {
@@ -211,6 +218,7 @@ impl Sender {
             probes: false,
             after: None,
             known_at: target.member.server_lists.known_at(call.kind(), caller),
+            sent: sent.cloned(),
         };
         upstream.send(permit.cover(order)).await
     }

@@ -70,6 +70,7 @@ impl Courier {
             probes: false,
             after,
             known_at: None,
+            sent: None,
         };
         self.upstream.send(permit.cover(order)).await
     }

@@ -10,6 +10,7 @@ use base::digest::Digest;
 use base::plan::limit::{LimitPlan, Per};
 use base::plan::policy::Decider;
 use base::plan::{Plan, Reach, UpstreamPlan};
+use base::sink::Sink;
 use store::approvals::Standing;
 use store::{Place, Settings, Store};
 use tempfile::TempDir;
@@ -31,6 +32,7 @@ mod modern;
 mod over;
 mod things;
 mod void;
+mod written;
 
 const FORM: &str = r#"{"elicitation":{"form":{}}}"#;
 const PAGE: &str = r#"{"elicitation":{"form":{},"url":{}}}"#;
@@ -153,6 +155,16 @@ impl Scene {
 
     /// The same where this asks.
     async fn asking(persona: Persona, asker: Arc<Asker>, limits: &[LimitPlan]) -> Self {
+        Self::written(persona, asker, limits, None).await
+    }
+
+    /// The same where it is written down there.
+    async fn written(
+        persona: Persona,
+        asker: Arc<Asker>,
+        limits: &[LimitPlan],
+        sink: Option<Arc<dyn Sink>>,
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let place = Place::Sqlite(dir.path().join("store.db"));
         let settings = Settings { limit: testkit::PATIENCE, ..Settings::default() };
@@ -168,6 +180,7 @@ impl Scene {
             now = Some(stand.clock.now());
             stand.put(UpstreamPlan::new("bank", Reach::Http(reach.clone())));
             stand.store = Some(Arc::clone(&store));
+            stand.sink = sink.clone();
             stand.plan.limiting.limits = limits.to_vec();
             stand.plan.issuers = vec![issuer.plan("id")];
             let route = &mut stand.plan.routes[0];

@@ -68,6 +68,7 @@ mod stand;
 mod starting;
 mod streams;
 mod tasks;
+mod told;
 mod tolerance;
 mod unbidden;
 mod unbridgeable;

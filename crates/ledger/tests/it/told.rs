@@ -34,8 +34,8 @@ fn full() -> base::sink::CallFacts {
         id: Some(r#""a\u0041""#.into()),
         thing: Some(("tool", "pay".into())),
         definition: None,
-        arguments: Some(Examined { digest: [1; 32], bytes: 9, text: Some("{\"a\":\"\n\"}".into()) }),
-        result: Some(Examined { digest: [2; 32], bytes: 2, text: None }),
+        arguments: Some(Examined { digest: Some([1; 32]), bytes: 9, text: Some("{\"a\":\"\n\"}".into()) }),
+        result: Some(Examined { digest: Some([2; 32]), bytes: 2, text: None }),
         decision: Some(Decision {
             allowed: true,
             by: vec!["p1".into(), "p2".into()],
@@ -45,6 +45,11 @@ fn full() -> base::sink::CallFacts {
         }),
         approval: Some("q1".into()),
         again: true,
+        credential: Some([3; 32]),
+        session: Some("5e55".into()),
+        client: Some(("agent".into(), "1.0".into())),
+        task: Some([4; 32]),
+        ..Detail::default()
     };
     base::sink::CallFacts { detail: Some(Box::new(detail)), ..facts(0) }
 }
@@ -54,12 +59,14 @@ fn a_record_says_all_that_is_known() {
     let text = record::of_call(&full());
     let expected = concat!(
         r#","trace":"0af7651916cd43dd8448eb211c80319c","principal":{"id":"https://id.example#\"alice-0\"","anonymous":false,"#,
+        r#""credential":"hmac-sha256:0303030303030303030303030303030303030303030303030303030303030303","#,
         r#""issuer":"https://id.example","subject":"alice\u2028","groups":["staff"],"scopes":[],"amr":["pwd"],"claims":{"a\"":"\u0085","b":["x"],"c":-7,"d":true}},"#,
-        r#""route":"main","era":"modern","revision":"2026-07-28","address":"10.0.0.1","method":"tools/call","id":"aA","#,
+        r#""route":"main","era":"modern","revision":"2026-07-28","address":"10.0.0.1","session":"5e55","client":{"name":"agent","version":"1.0"},"method":"tools/call","id":"aA","#,
         r#""server":"bank","thing":{"kind":"tool","name":"pay"},"#,
         r#""arguments":{"digest":"hmac-sha256:0101010101010101010101010101010101010101010101010101010101010101","bytes":9,"#,
         r#""json":"{\"a\":\"\u000a\"}"},"#,
         r#""result":{"digest":"hmac-sha256:0202020202020202020202020202020202020202020202020202020202020202","bytes":2},"#,
+        r#""task":"hmac-sha256:0404040404040404040404040404040404040404040404040404040404040404","#,
         r#""decision":{"allowed":true,"by":["p1","p2"],"why":"permitted by p1, p2","version":"v","observed":true},"#,
         r#""approval":"q1","outcome":"ok","durationUs":1234,"again":1"#
     );

@@ -88,6 +88,11 @@ impl Session {
         legacy_headers(self.link.revision, self.id.as_ref())
     }
 
+    /// What the server calls it, if that is a text.
+    pub(crate) fn named(&self) -> Option<&str> {
+        self.id.as_ref()?.to_str().ok()
+    }
+
     pub(crate) fn is_lost(&self) -> bool {
         self.lost.is_cancelled()
     }
