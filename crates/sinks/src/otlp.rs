@@ -7,13 +7,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::plan::feed::PostPlan;
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceResponse;
 use prost::Message as _;
 use tokio::time::timeout;
-use transport::http::client::{ClientSettings, Destination, HttpClient, NoHost, Reply, SendFault};
+use transport::http::client::{Destination, HttpClient, Reply, SendFault};
 use transport::memory::{Memory, Share};
 use transport::net::Network;
 use transport::workers::Workers;
@@ -33,58 +34,38 @@ const LONGEST_ANSWER: usize = 64 * 1024;
 /// The most of an answer that is told.
 const MOST_TOLD: usize = 200;
 
-/// Where logs go.
-#[derive(Debug, Clone)]
-pub struct OtlpSettings {
-    /// The whole URL, with its `/v1/logs`.
-    pub url: Uri,
-    /// Headers beside ours, such as a key.
-    pub headers: HeaderMap,
-    /// How to reach it.
-    pub client: ClientSettings,
-    /// How long a delivery may take.
-    pub timeout: Duration,
-    /// Our own version, which backends show.
-    pub version: String,
-}
-
 /// An OTLP backend.
 pub struct Otlp {
     client: HttpClient,
     to: Destination,
     headers: HeaderMap,
-    timeout: Duration,
-    version: String,
+    within: Duration,
     share: Share,
 }
 
 impl Otlp {
     /// A backend that is not connected yet.
-    ///
-    /// # Errors
-    /// When the URL names no host.
-    pub fn new(
-        settings: OtlpSettings,
-        network: Arc<dyn Network>,
-        memory: &Memory,
-        workers: &Workers,
-    ) -> Result<Self, NoHost> {
-        let OtlpSettings { url, mut headers, client, timeout, version } = settings;
+    #[must_use]
+    pub fn new(plan: &PostPlan, within: Duration, network: Arc<dyn Network>, memory: &Memory) -> Self {
+        let mut headers: HeaderMap = plan.headers.iter().cloned().collect();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROTOBUF));
-        let client = HttpClient::new(network, client, None, workers);
-        Ok(Self { client, to: Destination::new(url)?, headers, timeout, version, share: memory.share() })
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        headers.insert(USER_AGENT, HeaderValue::from_static(concat!("portolan/", env!("CARGO_PKG_VERSION"))));
+        // Nobody looks on: headers may hold keys. All of it runs on the sink's own thread.
+        let client = HttpClient::new(network, plan.client.clone(), None, &Workers::default());
+        Self { client, to: plan.destination.clone(), headers, within, share: memory.share() }
     }
 
     async fn send(&self, lines: &[String]) -> Result<Taken, Undelivered> {
         let mut taken = Taken::default();
-        let request = message::request(lines, &self.version, &mut taken.rejected);
+        let request = message::request(lines, &mut taken.rejected);
         if request.resource_logs.is_empty() {
             return Ok(taken);
         }
         let body = Bytes::from(request.encode_to_vec());
-        let (status, headers, media, body) = match timeout(self.timeout, self.exchange(body)).await {
+        let (status, headers, media, body) = match timeout(self.within, self.exchange(body)).await {
             Ok(answered) => answered.map_err(|fault| later(fault.to_string()))?,
-            Err(_elapsed) => return Err(later(format!("no answer within {:?}", self.timeout))),
+            Err(_elapsed) => return Err(later(format!("no answer within {:?}", self.within))),
         };
         if !status.is_success() {
             return Err(refusal(status, &headers, &media, &body));

@@ -7,19 +7,18 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use base::plan::feed::{Format, SyslogPlan};
 use rustls::ClientConfig;
 use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
 use tokio::time::{Instant, timeout, timeout_at};
 use transport::net::{Address, BoxIo, Network};
 use transport::tls::{self, TlsFault};
 
-use crate::format::Format;
 use crate::receiver::{Bounds, Delivery, Receiver, Taken, Undelivered};
 
 mod frame;
@@ -27,85 +26,28 @@ mod kept;
 
 use self::kept::Kept;
 
-/// The most bytes of a message, if nothing else is said: one widely used server keeps 8,096 of each.
-pub const USUAL_MESSAGE: usize = 8000;
-
-/// How long a message may be: below, not even what every part begins with fits; above, no server is known to take it.
-pub const MESSAGE: std::ops::RangeInclusive<usize> = 480..=65_536;
-
 /// As many as are kept to be sent again, so that none that was written is not.
 const BOUNDS: Bounds = Bounds { records: kept::MOST_RECORDS, bytes: kept::MOST_BYTES };
 
 /// So often the same records may end a connection before they are taken to be the cause.
 const SUSPECT: u32 = 3;
 
-/// How a server tells where a message ends.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Framing {
-    /// Its length stands before it (RFC 6587 §3.4.1, and always over TLS by RFC 5425).
-    #[default]
-    Octet,
-    /// A line break stands behind it.
-    Lf,
-}
+/// How long a connection may take to be made, TLS included.
+const CONNECT: Duration = Duration::from_secs(10);
 
-/// TLS to a syslog server.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SyslogTls {
-    /// Certificate authorities beside the system's.
-    pub authorities: Option<PathBuf>,
-    /// What we present: a certificate and its key.
-    pub presents: Option<(PathBuf, PathBuf)>,
-    /// What the server's certificate is of, if not of the host of its address.
-    pub name: Option<String>,
-}
-
-/// How to reach a syslog server, and what it takes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SyslogSettings {
-    /// Where it listens.
-    pub address: Address,
-    /// Whether it speaks TLS, and how.
-    pub tls: Option<SyslogTls>,
-    /// How it tells where a message ends.
-    pub framing: Framing,
-    /// The most bytes of a message ([`MESSAGE`]).
-    pub max_message: usize,
-    /// The facility, 0 to 23; 13 is the log audit.
-    pub facility: u8,
-    /// What messages hold.
-    pub format: Format,
-    /// How long a connection may take to be made, TLS included.
-    pub connect_timeout: Duration,
-    /// How long a delivery may take to be written.
-    pub write_timeout: Duration,
-    /// How long we listen whether what was first written to a connection ends it.
-    pub settle: Duration,
-}
-
-impl SyslogSettings {
-    /// What is usual, for a server at that address.
-    #[must_use]
-    pub fn at(address: Address) -> Self {
-        Self {
-            address,
-            tls: None,
-            framing: Framing::default(),
-            max_message: USUAL_MESSAGE,
-            facility: 13,
-            format: Format::default(),
-            connect_timeout: Duration::from_secs(10),
-            write_timeout: Duration::from_secs(30),
-            settle: Duration::from_millis(500),
-        }
-    }
-}
+/// How long we listen whether what was first written to a connection ends it, where a delivery may last that long.
+const SETTLE: Duration = Duration::from_millis(500);
 
 /// A syslog server.
 pub struct Syslog {
-    settings: SyslogSettings,
+    plan: SyslogPlan,
+    format: Format,
+    address: Address,
+    /// How long a delivery may take to be written, and how long we listen behind it.
+    within: Duration,
+    settle: Duration,
     network: Arc<dyn Network>,
-    tls: Option<(Arc<ClientConfig>, String)>,
+    tls: Option<Arc<ClientConfig>>,
     open: Option<BoxIo>,
     kept: Kept,
     /// Whether it has ever taken anything: before that, nothing that it does says anything of one record.
@@ -120,21 +62,24 @@ impl Syslog {
     ///
     /// # Errors
     /// When a certificate or key cannot be read.
-    pub fn new(settings: SyslogSettings, network: Arc<dyn Network>) -> Result<Self, TlsFault> {
-        let tls = settings.tls.as_ref().map(|wanted| {
-            let presents = wanted.presents.as_ref().map(|(certificate, key)| (&**certificate, &**key));
-            let config = tls::client_with(wanted.authorities.as_deref(), presents)?;
-            let host = match &settings.address {
-                Address::Tcp(host, _) => host.clone(),
-                Address::Unix(_) => "localhost".to_owned(),
-            };
-            Ok::<_, TlsFault>((Arc::new(config), wanted.name.clone().unwrap_or(host)))
+    pub fn new(
+        plan: &SyslogPlan,
+        format: Format,
+        within: Duration,
+        network: Arc<dyn Network>,
+    ) -> Result<Self, TlsFault> {
+        let tls = plan.tls.as_ref().map(|wanted| {
+            let presents = wanted.identity.as_ref().map(|(certificate, key)| (&**certificate, &**key));
+            Ok::<_, TlsFault>(Arc::new(tls::client_with(wanted.authorities.as_deref(), presents)?))
         });
-        let tls = tls.transpose()?;
         Ok(Self {
-            settings,
+            plan: plan.clone(),
+            format,
+            address: Address::Tcp(plan.host.clone(), plan.port),
+            within,
+            settle: SETTLE.min(within / 8),
             network,
-            tls,
+            tls: tls.transpose()?,
             open: None,
             kept: Kept::default(),
             has_taken: false,
@@ -146,7 +91,7 @@ impl Syslog {
         let mut taken = Taken::default();
         let mut messages = Vec::with_capacity(lines.len());
         for (at, line) in lines.iter().enumerate() {
-            match frame::messages(line, &self.settings) {
+            match frame::messages(line, self.format, &self.plan) {
                 Ok(written) => messages.push(written),
                 Err(why) => taken.rejected.push((at, why)),
             }
@@ -157,7 +102,7 @@ impl Syslog {
         // It is taken out until all is written: whoever drops this leaves no connection with half a message in it.
         let open = self.open.take().and_then(|mut io| match ended(&mut io) {
             Some(why) => {
-                tracing::debug!(server = %self.settings.address, why, "the syslog server has closed the connection");
+                tracing::debug!(server = %self.address, why, "the syslog server has closed the connection");
                 None
             }
             None => Some(io),
@@ -178,7 +123,7 @@ impl Syslog {
 
     /// Writes to a new connection: what was kept, then this.
     async fn begin(&mut self, messages: &[Vec<u8>], lines: &[String]) -> Result<BoxIo, Undelivered> {
-        let within = self.settings.connect_timeout;
+        let within = CONNECT.min(self.within / 2);
         let mut io = match timeout(within, self.connect()).await {
             Ok(Ok(io)) => io,
             Ok(Err(error)) => return Err(self.later(&format!("cannot connect: {error}"))),
@@ -203,9 +148,9 @@ impl Syslog {
     }
 
     async fn connect(&mut self) -> io::Result<BoxIo> {
-        let io = self.network.connect(&self.settings.address).await?;
+        let io = self.network.connect(&self.address).await?;
         match &self.tls {
-            Some((config, host)) => tls::begin(Arc::clone(config), host, io).await,
+            Some(config) => tls::begin(Arc::clone(config), &self.plan.host, io).await,
             None => Ok(io),
         }
     }
@@ -216,7 +161,7 @@ impl Syslog {
         messages: impl Iterator<Item = &'m Vec<u8>>,
     ) -> Result<(), Undelivered> {
         let all: Vec<u8> = messages.flatten().copied().collect();
-        let within = self.settings.write_timeout;
+        let within = self.within;
         let written = timeout(within, async {
             io.write_all(&all).await?;
             io.flush().await
@@ -232,7 +177,7 @@ impl Syslog {
 
     /// Why a server closes a connection within a moment, if it does.
     async fn closes(&mut self, io: &mut BoxIo) -> Option<String> {
-        let until = Instant::now() + self.settings.settle;
+        let until = Instant::now() + self.settle;
         let mut unread = [0; 512];
         loop {
             match timeout_at(until, io.read(&mut unread)).await {
@@ -256,14 +201,14 @@ impl Syslog {
             "it closes the connection at what it is sent ({why}): do its framing and the longest message that it takes fit ours?"
         );
         if self.has_taken && times >= SUSPECT {
-            return Undelivered::Refused { why: format!("{}: {why}", self.settings.address) };
+            return Undelivered::Refused { why: format!("{}: {why}", self.address) };
         }
         self.suspect = Some((first, times));
         self.later(&why)
     }
 
     fn later(&self, why: &str) -> Undelivered {
-        Undelivered::Later { why: format!("{}: {why}", self.settings.address), after: None }
+        Undelivered::Later { why: format!("{}: {why}", self.address), after: None }
     }
 }
 
@@ -283,7 +228,7 @@ impl Receiver for Syslog {
 
 impl fmt::Debug for Syslog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Syslog").field("address", &self.settings.address).finish_non_exhaustive()
+        f.debug_struct("Syslog").field("address", &self.address).finish_non_exhaustive()
     }
 }
 

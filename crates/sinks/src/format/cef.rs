@@ -31,7 +31,7 @@ pub(super) fn write(record: &Record<'_>, room: Room) -> String {
     out.put("dvchost", Some(record.head.replica), MOST_HOST);
     out.put("externalId", Some(&record.head.seq.to_string()), 40);
     out.put("cat", Some(record.head.kind), MOST);
-    address(&mut out, text("address"));
+    address(&mut out, text("address").as_deref());
     let principal = record.inner("principal", "id").or_else(|| text("by")).or_else(|| text("principal"));
     out.put("suid", principal.as_deref(), MOST);
     out.put("suser", record.inner("principal", "subject").as_deref(), MOST);
@@ -74,8 +74,8 @@ fn event(kind: &str) -> (&'static str, &'static str) {
     }
 }
 
-fn address(out: &mut Extension, address: Option<String>) {
-    let parsed = address.as_deref().and_then(|address| address.parse::<std::net::IpAddr>().ok());
+fn address(out: &mut Extension, address: Option<&str>) {
+    let parsed = address.and_then(|address| address.parse::<std::net::IpAddr>().ok());
     match parsed.map(|ip| ip.to_canonical()) {
         Some(std::net::IpAddr::V4(ip)) => out.put("src", Some(&ip.to_string()), MOST),
         Some(std::net::IpAddr::V6(ip)) => {
@@ -121,7 +121,7 @@ fn push_value(out: &mut String, value: &str, most: usize) {
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' => {
-                out.push('\u{fffd}')
+                out.push('\u{fffd}');
             }
             other => out.push(other),
         }

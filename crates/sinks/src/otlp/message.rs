@@ -17,11 +17,7 @@ use crate::format::record::{Ending, Record, Weight};
 const MOST: usize = 1024;
 
 /// One request for all that are records; of the others, why they are not in it.
-pub(super) fn request(
-    lines: &[String],
-    version: &str,
-    rejected: &mut Vec<(usize, String)>,
-) -> ExportLogsServiceRequest {
+pub(super) fn request(lines: &[String], rejected: &mut Vec<(usize, String)>) -> ExportLogsServiceRequest {
     let mut all: Vec<ResourceLogs> = Vec::new();
     let mut of: Option<&str> = None;
     for (at, line) in lines.iter().enumerate() {
@@ -31,7 +27,7 @@ pub(super) fn request(
         };
         if of != Some(record.head.replica) {
             of = Some(record.head.replica);
-            all.push(resource(record.head.replica, version));
+            all.push(resource(record.head.replica));
         }
         let scope = all.last_mut().and_then(|resource| resource.scope_logs.last_mut());
         if let Some(scope) = scope {
@@ -41,9 +37,11 @@ pub(super) fn request(
     ExportLogsServiceRequest { resource_logs: all }
 }
 
-fn resource(replica: &str, version: &str) -> ResourceLogs {
+fn resource(replica: &str) -> ResourceLogs {
     let mut attributes = Attributes::default();
-    attributes.text("service.name", Some("portolan")).text("service.version", Some(version));
+    attributes
+        .text("service.name", Some("portolan"))
+        .text("service.version", Some(env!("CARGO_PKG_VERSION")));
     attributes.text("service.instance.id", Some(replica));
     let scope = InstrumentationScope { name: "portolan.audit".to_owned(), ..InstrumentationScope::default() };
     ResourceLogs {

@@ -6,6 +6,7 @@ use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
+use transport::http::client::ClientSettings;
 use transport::net::SystemNetwork;
 
 use super::*;
@@ -18,15 +19,12 @@ async fn deliver(
 ) -> (Result<Taken, Undelivered>, ExportLogsServiceRequest) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/v1/logs", listener.local_addr().unwrap()).parse().unwrap();
-    let settings = OtlpSettings {
-        url,
-        headers: HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::from_static("Api-Key x"))]),
+    let plan = PostPlan {
+        destination: Destination::new(url).unwrap(),
+        headers: vec![(header::AUTHORIZATION, HeaderValue::from_static("Api-Key x"))],
         client: ClientSettings::default(),
-        timeout: Duration::from_secs(20),
-        version: "0.1.0".to_owned(),
     };
-    let mut otlp =
-        Otlp::new(settings, Arc::new(SystemNetwork), &Memory::new(1 << 20), &Workers::default()).unwrap();
+    let mut otlp = Otlp::new(&plan, Duration::from_secs(20), Arc::new(SystemNetwork), &Memory::new(1 << 20));
     let (taken, request) = tokio::join!(otlp.deliver(lines), async {
         let (mut io, _) = listener.accept().await.unwrap();
         let (mut got, mut more) = (Vec::new(), vec![0; 65536]);

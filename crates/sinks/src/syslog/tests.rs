@@ -1,5 +1,7 @@
+use std::path::PathBuf;
 use std::sync::Mutex;
 
+use base::plan::feed::{Framing, SyslogTls};
 use rcgen::{CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::RootCertStore;
 use rustls::server::WebPkiClientVerifier;
@@ -31,11 +33,26 @@ impl Network for Fake {
     }
 }
 
-fn stand(change: impl FnOnce(&mut SyslogSettings)) -> (Syslog, mpsc::UnboundedReceiver<DuplexStream>) {
+fn stand(change: impl FnOnce(&mut SyslogPlan)) -> (Syslog, mpsc::UnboundedReceiver<DuplexStream>) {
+    stand_of(Format::Json, change)
+}
+
+fn stand_of(
+    format: Format,
+    change: impl FnOnce(&mut SyslogPlan),
+) -> (Syslog, mpsc::UnboundedReceiver<DuplexStream>) {
     let (sender, receiver) = mpsc::unbounded_channel();
-    let mut settings = SyslogSettings::at(Address::Tcp("syslog.example".to_owned(), 6514));
-    change(&mut settings);
-    (Syslog::new(settings, Arc::new(Fake(sender))).unwrap(), receiver)
+    let mut plan = SyslogPlan {
+        host: "syslog.example".to_owned(),
+        port: 6514,
+        tls: None,
+        framing: Framing::Octet,
+        most_bytes: 8000,
+        facility: 13,
+        app_name: "portolan".to_owned(),
+    };
+    change(&mut plan);
+    (Syslog::new(&plan, format, Duration::from_secs(30), Arc::new(Fake(sender))).unwrap(), receiver)
 }
 
 fn numbered(numbers: std::ops::Range<u64>) -> Vec<String> {
@@ -110,7 +127,7 @@ async fn a_record_is_a_message_with_its_length() {
 
 #[tokio::test(start_paused = true)]
 async fn with_line_breaks_a_record_is_a_line() {
-    let (mut syslog, mut connections) = stand(|settings| settings.framing = Framing::Lf);
+    let (mut syslog, mut connections) = stand(|plan| plan.framing = Framing::Lf);
     let lines = numbered(0..2);
     let (taken, got) = tokio::join!(syslog.deliver(&lines), async {
         let mut io = connections.recv().await.unwrap();
@@ -127,7 +144,7 @@ async fn with_line_breaks_a_record_is_a_line() {
 #[tokio::test(start_paused = true)]
 async fn what_does_not_fit_goes_on_in_another_part_and_no_message_is_too_long() {
     for (max, many) in [(8000, 2..9), (480, 2..9)] {
-        let (mut syslog, connections) = stand(|settings| settings.max_message = max);
+        let (mut syslog, connections) = stand(|plan| plan.most_bytes = max);
         let texts = Arc::new(Mutex::new(Vec::new()));
         let reading = Arc::clone(&texts);
         let mut connections = connections;
@@ -153,7 +170,7 @@ async fn what_does_not_fit_goes_on_in_another_part_and_no_message_is_too_long() 
 
 #[tokio::test(start_paused = true)]
 async fn what_fits_nowhere_is_rejected_and_the_others_are_not() {
-    let (mut syslog, connections) = stand(|settings| settings.format = Format::Ocsf);
+    let (mut syslog, connections) = stand_of(Format::Ocsf, |_| {});
     let (seen, _server) = server(connections, None);
     let lines = ["{}".to_owned()];
     let taken = syslog.deliver(&lines).await.unwrap();
@@ -292,11 +309,10 @@ async fn over_tls_a_stranger_is_told_so_and_who_is_known_delivers() {
     let path = |name: &str| certificates.folder.path().join(name);
     let with = |name: &str| SyslogTls {
         authorities: Some(path("ca.pem")),
-        presents: Some((path(&format!("{name}.pem")), path(&format!("{name}.key")))),
-        name: None,
+        identity: Some((path(&format!("{name}.pem")), path(&format!("{name}.key")))),
     };
     for (name, is_let_in) in [("stranger", false), ("client", true)] {
-        let (mut syslog, mut connections) = stand(|settings| settings.tls = Some(with(name)));
+        let (mut syslog, mut connections) = stand(|plan| plan.tls = Some(with(name)));
         let acceptor = TlsAcceptor::from(Arc::clone(&certificates.server));
         let lines = numbered(0..1);
         let (answer, got) = tokio::join!(syslog.deliver(&lines), async {
@@ -309,8 +325,9 @@ async fn over_tls_a_stranger_is_told_so_and_who_is_known_delivers() {
             assert!(why.contains("before anything was sent"), "{why}");
         }
     }
-    let (mut syslog, mut connections) = stand(|settings| {
-        settings.tls = Some(SyslogTls { name: Some("other.example".to_owned()), ..with("client") });
+    let (mut syslog, mut connections) = stand(|plan| {
+        plan.tls = Some(with("client"));
+        plan.host = "other.example".to_owned();
     });
     let acceptor = TlsAcceptor::from(Arc::clone(&certificates.server));
     let lines = numbered(0..1);
