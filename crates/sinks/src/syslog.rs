@@ -99,6 +99,8 @@ impl Syslog {
         if messages.is_empty() {
             return Ok(taken);
         }
+        // Whether the server has ended the connection in the meantime is only known to who has asked the system since.
+        tokio::task::yield_now().await;
         // It is taken out until all is written: whoever drops this leaves no connection with half a message in it.
         let open = self.open.take().and_then(|mut io| match ended(&mut io) {
             Some(why) => {
