@@ -56,7 +56,7 @@ const FLOORS: &[(&str, &str)] = &[
         "hash merkle line key chain place medium recover disk teller witness queue writer record ledger seek compare verify query tail proof lib",
     ),
     ("views", "exposition sample page waterfall lib"),
-    ("sinks", "receiver lib"),
+    ("sinks", "receiver format syslog otlp lib"),
     ("limits", "pace key lease tally replicas limit loops limiter lib"),
     (
         "mcp",
@@ -82,7 +82,7 @@ const FLOORS: &[(&str, &str)] = &[
         "seal place fault sql store sweep streams migrate sessions revocations api_keys approvals limits pins replicas notices sqlite postgres keys keeper lib",
     ),
     ("testkit", "authority spawn net postgres lines json clock http server transcript lib"),
-    ("transport", "workers wire tls spell descriptors net memory child lines http lib"),
+    ("transport", "workers wire spell descriptors net tls memory child lines http lib"),
     (
         "upstream",
         "temper order notices link failed eras health departed ask unsolicited backlog arrival suspense challenge shared \

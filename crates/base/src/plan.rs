@@ -26,6 +26,7 @@ use crate::plan::policy::{Decider, PolicyPlan, ServerFacts};
 use crate::withheld::Withheld;
 
 pub mod audit;
+pub mod feed;
 pub mod identity;
 pub mod limit;
 mod naming;
@@ -67,6 +68,8 @@ pub struct Plan {
     pub pins: pins::PinsPlan,
     /// Where what was done is written down, if anywhere.
     pub audit: Option<audit::AuditPlan>,
+    /// Where the records of that go beside.
+    pub sinks: Vec<feed::SinkPlan>,
 }
 
 /// A server that was configured and cannot be served.

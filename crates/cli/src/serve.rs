@@ -226,7 +226,7 @@ fn reload<'g>(
     };
     if listeners(&plan) != bound_by {
         tracing::warn!(
-            "listeners, store, keys and ledger are as they were at the start: a change of theirs needs a restart"
+            "listeners, store, keys, ledger and its sinks are as they were at the start: a change of theirs needs a restart"
         );
     }
     let (servers, before) = (plan.upstreams.len(), gateway.servers());
@@ -259,8 +259,9 @@ fn duration(text: &str) -> Result<Duration, &'static str> {
 
 /// What a reload does not change. The parts of a plan have no equality; their Debug form has.
 fn listeners(plan: &Plan) -> String {
-    let Plan { listeners, admin, limits, store, keys, replicas, audit, .. } = plan;
-    format!("{listeners:?} {admin:?} {} {store:?} {keys:?} {replicas:?} {audit:?}", limits.children)
+    let Plan { listeners, admin, limits, store, keys, replicas, audit, sinks, .. } = plan;
+    let ours = format!("{listeners:?} {admin:?} {} {store:?} {keys:?} {replicas:?}", limits.children);
+    format!("{ours} {audit:?} {sinks:?}")
 }
 
 /// The names of the listeners at which some route asks nobody who calls.

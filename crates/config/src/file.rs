@@ -10,6 +10,12 @@ mod audit;
 
 pub(crate) use self::audit::{Audit, Durability, OnFull};
 
+mod sink;
+
+pub(crate) use self::sink::{
+    Compression, FeedFrom, HttpBody, Sink, SinkFormat, SinkFull, SinkType, SyslogFraming,
+};
+
 mod scopes;
 
 pub(crate) use self::scopes::{Scope, WithoutScope};

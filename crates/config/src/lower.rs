@@ -30,6 +30,7 @@ mod proxies;
 mod replicas;
 mod route;
 mod selection;
+mod sink;
 mod stdio;
 mod store;
 mod upstream;
@@ -92,6 +93,7 @@ impl Lowering<'_, '_> {
         let keys = self.keys(config, store.as_ref());
         let pins = self.pins(config, store.as_ref());
         let audit = self.audit(config);
+        let sinks = self.sinks(config);
         self.durable_streams(config);
         let replicas = config.replicas.as_ref().and_then(|given| self.replicas(given, store.as_ref()));
         Plan {
@@ -111,6 +113,7 @@ impl Lowering<'_, '_> {
             server_facts,
             pins,
             audit,
+            sinks,
         }
     }
 

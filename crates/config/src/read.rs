@@ -208,6 +208,14 @@ pub(crate) fn unknown_key(key: &At<String>, known: &[&'static str], findings: &m
     findings.error(key.span, format!("unknown key {name:?}")).help(help);
 }
 
+/// A key as it is written: `type` is a word of Rust, and `r#type` in a table's declaration.
+pub(crate) const fn key(name: &'static str) -> &'static str {
+    match name.as_bytes() {
+        [b'r', b'#', ..] => name.split_at(2).1,
+        _ => name,
+    }
+}
+
 /// Declares a table of the file: a struct of what was written, its reader, and its part of the schema. The default
 /// is for people; a test holds it against what the plan takes.
 macro_rules! table {
@@ -229,7 +237,7 @@ macro_rules! table {
 
         impl $name {
             /// Its keys, in the order in which they are explained.
-            pub(crate) const KEYS: &'static [&'static str] = &[$(stringify!($key)),*];
+            pub(crate) const KEYS: &'static [&'static str] = &[$(crate::read::key(stringify!($key))),*];
         }
 
         impl crate::read::Read for $name {
@@ -242,8 +250,8 @@ macro_rules! table {
                 let mut table = Self::default();
                 for member in node.members().ok_or(crate::read::WrongKind)? {
                     match member.key.value.as_str() {
-                        $(stringify!($key) => {
-                            table.written.note(stringify!($key), member.key.span);
+                        $(name if name == const { crate::read::key(stringify!($key)) } => {
+                            table.written.note(const { crate::read::key(stringify!($key)) }, member.key.span);
                             table.$key = crate::node::At::read(&member.value, findings);
                         })*
                         _ => {

@@ -1,7 +1,7 @@
 //! Flat table: the ledger of what was done.
 
-use super::Texts;
-use crate::read::{choice, table};
+use super::{Sink, Texts};
+use crate::read::{Entries, choice, table};
 use crate::template::Template;
 use crate::value::{Lasting, Size};
 
@@ -26,6 +26,9 @@ table! {
         /// A file in which the checkpoints of the ledger are kept as well, with references: on another disk, or where those who can
         /// write the ledger cannot. With it, a ledger of which the end was cut off is found out.
         witness: Template,
+        /// Other systems that the records go to, each under a name: `[audit.sink.NAME]`.
+        #[schemars(title = "tables")]
+        sink: Entries<Sink>,
     }
 }
 

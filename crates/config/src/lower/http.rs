@@ -49,8 +49,8 @@ impl Lowering<'_, '_> {
         let transport = self.transport(given);
         let url = url?;
         if client.socket.is_none() {
-            client.proxy = self.proxy(&url, given);
-            self.clear_text(&url, given);
+            client.proxy = self.proxy(&url, given.proxy.as_ref(), given.url.as_ref().map(|url| url.span));
+            self.clear_text(&url, given.headers.as_ref());
         }
         // A URL that was read above names a host.
         let destination = Destination::new(url).ok()?;
@@ -58,11 +58,16 @@ impl Lowering<'_, '_> {
     }
 
     /// The proxy that the file names, or else the environment.
-    fn proxy(&mut self, url: &Uri, given: &file::Upstream) -> Option<Proxy> {
-        let Some(written) = &given.proxy else {
+    pub(super) fn proxy(
+        &mut self,
+        url: &Uri,
+        written: Option<&At<Template>>,
+        at: Option<Span>,
+    ) -> Option<Proxy> {
+        let Some(written) = written else {
             let found = Proxy::of_environment(url, &|name| self.outside.env(name));
             return found.unwrap_or_else(|(name, bad)| {
-                let span = given.url.as_ref().map(|url| url.span)?;
+                let span = at?;
                 let help = match self.theirs {
                     None => "the server is reached without a proxy; proxy = \"none\" says that this is meant",
                     Some(_) => "the server is reached without a proxy",
@@ -156,7 +161,7 @@ impl Lowering<'_, '_> {
         Some(path)
     }
 
-    fn headers(&mut self, given: Option<&At<file::Templates>>) -> Vec<(HeaderName, HeaderValue)> {
+    pub(super) fn headers(&mut self, given: Option<&At<file::Templates>>) -> Vec<(HeaderName, HeaderValue)> {
         let mut headers: Vec<(HeaderName, HeaderValue)> = Vec::new();
         let mut seen: Vec<(HeaderName, Span)> = Vec::new();
         for Entry { name, value } in given.into_iter().flat_map(|given| &given.value.0) {
@@ -248,14 +253,14 @@ impl Lowering<'_, '_> {
         Some(header)
     }
 
-    fn clear_text(&mut self, url: &Uri, given: &file::Upstream) {
+    pub(super) fn clear_text(&mut self, url: &Uri, headers: Option<&At<file::Templates>>) {
         let local = url
             .host()
             .is_some_and(|host| Address::Tcp(host.trim_matches(['[', ']']).to_owned(), 0).is_local());
         if local || url.scheme_str() != Some("http") {
             return;
         }
-        let headers = given.headers.iter().flat_map(|headers| &headers.value.0);
+        let headers = headers.into_iter().flat_map(|headers| &headers.value.0);
         for header in headers.filter(|header| secret::is_credential_name(&header.name.value)) {
             self.findings
                 .warning(

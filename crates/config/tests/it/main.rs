@@ -31,6 +31,7 @@ mod processes;
 mod reading;
 mod secrets;
 mod servers;
+mod sinks;
 mod stores;
 
 /// The environment of all tests. There is no PATH in it, so that no program is looked for.

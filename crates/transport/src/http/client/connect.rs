@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::uri::Scheme;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use rustls::{CertificateError, ClientConfig};
+use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio_rustls::TlsConnector;
 
@@ -76,7 +76,8 @@ impl Connector {
         }
         let config = self.tls().map_err(io::Error::other)?;
         let name = ServerName::try_from(host).map_err(io::Error::other)?;
-        let stream = TlsConnector::from(config).connect(name, io).await.map_err(no_tls)?;
+        let stream = TlsConnector::from(config).connect(name, io).await;
+        let stream = stream.map_err(|error| tls::no_tls(error, "write http:// for https://"))?;
         let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         handshake(Box::new(stream), http2).await
     }
@@ -114,27 +115,6 @@ impl Connector {
         let made = made.map_err(|fault: TlsFault| fault.to_string())?;
         Ok(Arc::clone(self.tls.get_or_init(|| made)))
     }
-}
-
-/// Why TLS could not be begun, with what to do about it where that is known.
-fn no_tls(error: io::Error) -> io::Error {
-    let what = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
-    let cure = match what {
-        Some(rustls::Error::InvalidMessage(_)) => {
-            "what answers there does not speak TLS: write http:// for https://"
-        }
-        Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
-            "if its authority is one of your own, name its PEM file with `ca`, or in SSL_CERT_FILE"
-        }
-        Some(rustls::Error::InvalidCertificate(
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-        )) => "write the URL with a host name that the certificate has",
-        Some(rustls::Error::InvalidCertificate(
-            CertificateError::Expired | CertificateError::ExpiredContext { .. },
-        )) => "its operator has to renew it",
-        _ => return error,
-    };
-    io::Error::new(error.kind(), format!("{error}; {cure}"))
 }
 
 async fn handshake(io: BoxIo, http2: bool) -> io::Result<Connected> {
