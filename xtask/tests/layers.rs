@@ -53,10 +53,10 @@ const FLOORS: &[(&str, &str)] = &[
     ),
     (
         "ledger",
-        "hash merkle line key chain place medium recover disk teller witness queue writer record ledger seek compare verify query tail proof lib",
+        "hash merkle line key chain place medium recover disk teller witness reach queue writer record ledger seek compare verify query tail proof spool lib",
     ),
     ("views", "exposition sample page waterfall lib"),
-    ("sinks", "receiver format syslog otlp lib"),
+    ("sinks", "receiver format form cursor rejected shared post files bulk splunk datadog generic syslog otlp make runner feed lib"),
     ("limits", "pace key lease tally replicas limit loops limiter lib"),
     (
         "mcp",
@@ -113,6 +113,7 @@ const SPAWNS: &[(&str, &str)] = &[
         "the one thread that writes, which is waited for at the end, and one that watches it",
     ),
     ("crates/ledger/src/teller.rs", "tells a witness, which may hang for ever, and is waited for at the end"),
+    ("crates/sinks/src/feed.rs", "a thread for each sink: its disk or its receiver may hang, and nothing else waits for it"),
     ("crates/base/src/owned_task.rs", "ends with its owner, who holds it"),
 ];
 

@@ -17,9 +17,12 @@ use transport::http::server::places::Places;
 use transport::memory::Memory;
 
 mod listeners;
+mod sinks;
 mod standing;
 
 use listeners::Listeners;
+use sinks::SinkPage;
+pub use sinks::{SinkCounts, SinkFailure};
 use standing::Standings;
 pub use standing::{Crowd, Standing};
 
@@ -99,6 +102,7 @@ pub struct Metrics {
     processes: Family<UpstreamLabels, Gauge>,
     streams: Gauge,
     listeners: Listeners,
+    sinks: SinkPage,
     store_away: Gauge,
     unrecorded: Counter,
     standings: Standings,
@@ -220,6 +224,7 @@ impl Metrics {
         Self {
             listeners: Listeners::shown(&mut registry),
             standings: Standings::shown(&mut registry),
+            sinks: SinkPage::shown(&mut registry),
             store_away,
             unrecorded,
             witness_away,
@@ -290,6 +295,11 @@ impl Metrics {
     /// A listener has these places.
     pub fn listener(&self, places: &Arc<Places>) {
         self.listeners.add(Arc::clone(places));
+    }
+
+    /// A sink of the ledger counts this.
+    pub fn sink(&self, counts: &Arc<SinkCounts>) {
+        self.sinks.add(Arc::clone(counts));
     }
 
     /// The store is away, or is not.

@@ -77,7 +77,7 @@ impl Stdio {
         };
         let mut ends = Ends::listen()?;
         let mut world = outside::world(&plan, outside::passing_seal()?, None, Workers::default())?;
-        let ledger = recording::open(&plan, None, &mut world)?;
+        let recording = recording::open(&plan, None, &mut world)?;
         if let Some(path) = &self.config {
             recording::tell_configuration(&world.sinks, (path, digest), "read");
         }
@@ -90,8 +90,8 @@ impl Stdio {
             () = gateway.stop() => true,
             () = ends.asked() => false,
         };
-        if let Some(ledger) = ledger {
-            ledger.close().await;
+        if let Some(recording) = recording {
+            recording.close().await;
         }
         if !in_order {
             return Ok(Exit::Interrupted);

@@ -22,6 +22,7 @@ use crate::line::moment_of;
 use crate::medium::{Medium, SystemFiles};
 use crate::place::{self, Claim, Loose};
 use crate::queue::Queue;
+use crate::reach::Reach;
 use crate::record::{self, MOST_PLAIN, Members};
 use crate::recover::{Recovered, put_beside, recover};
 use crate::teller::{Elsewhere, Teller};
@@ -67,11 +68,13 @@ pub struct Ground {
     pub patience: Duration,
     /// Who keeps its checkpoints, beside the file that the plan may name.
     pub elsewhere: Vec<Box<dyn Elsewhere>>,
+    /// Whether somebody reads behind it ([`Ledger::open_read`]).
+    pub is_read: bool,
 }
 
 impl Default for Ground {
     fn default() -> Self {
-        Self { medium: Arc::new(SystemFiles), patience: HANGS, elsewhere: Vec::new() }
+        Self { medium: Arc::new(SystemFiles), patience: HANGS, elsewhere: Vec::new(), is_read: false }
     }
 }
 
@@ -82,6 +85,9 @@ pub struct Ledger {
     clock: Arc<dyn Clock>,
     plan: AuditPlan,
     replica: String,
+    /// Its chain's directory, and how far the chain has come.
+    directory: PathBuf,
+    reach: Arc<Reach>,
     thread: Mutex<Option<JoinHandle<()>>>,
     /// Of the thread that writes, and of those that tell.
     ends: Mutex<Vec<oneshot::Receiver<()>>>,
@@ -191,6 +197,19 @@ impl Ledger {
         Self::open_on(plan, who, key, outside, Ground::default())
     }
 
+    /// The same where somebody reads behind it, who says what may be deleted ([`Reach::hold`]).
+    ///
+    /// # Errors
+    /// When that cannot be written.
+    pub fn open_read(
+        plan: &AuditPlan,
+        who: Who<'_>,
+        key: Arc<SigningKey>,
+        outside: (Arc<dyn Clock>, Arc<Metrics>),
+    ) -> Result<Arc<Self>, LedgerFault> {
+        Self::open_on(plan, who, key, outside, Ground { is_read: true, ..Ground::default() })
+    }
+
     /// The same on another ground than usual.
     ///
     /// # Errors
@@ -238,6 +257,8 @@ impl Ledger {
         }
         let start = start(who, &key, &claim, &found, last)?;
         let disk = Disk::at(ground.medium, &claim.directory, found.at, lasts)?;
+        let reach = Arc::new(Reach::new(ground.is_read));
+        let directory = claim.directory.clone();
         let mut writer = Writer {
             queue: Arc::clone(&queue),
             chain: found.chain,
@@ -246,6 +267,7 @@ impl Ledger {
             clock: Arc::clone(&clock),
             plan: plan.clone(),
             tellers: lock(&tellers).clone(),
+            reach: Arc::clone(&reach),
             claim,
             unsigned_since: None,
             looked: None,
@@ -269,6 +291,8 @@ impl Ledger {
             clock,
             plan: plan.clone(),
             replica,
+            directory,
+            reach,
             thread: Mutex::new(Some(thread)),
             ends: Mutex::new(ends),
             logins: Mutex::default(),
@@ -280,6 +304,18 @@ impl Ledger {
     #[must_use]
     pub fn replica(&self) -> &str {
         &self.replica
+    }
+
+    /// The directory of the chain that this process writes.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// How far that chain has come.
+    #[must_use]
+    pub fn reach(&self) -> Arc<Reach> {
+        Arc::clone(&self.reach)
     }
 
     /// Writes what there is, says that this is the end, signs it and tells the witness. What comes later is not taken.

@@ -2,9 +2,10 @@
 //!
 //! Reading order: [`record`] (what is written of a call), [`mod@line`] (one record is one line), [`chain`] (each has the hash of the one
 //! before it), [`merkle`] and [`key`] (what checkpoints sign, and with what). Then how it comes to the disk: `place` (a directory for
-//! each process), [`medium`] and `disk` (the segment that is written), `queue` and `writer` (one thread writes groups), `recover` (where it goes on
-//! after whatever end), [`teller`] and `witness` (checkpoints kept elsewhere); and [`ledger`], which is all of that for the gateway. [`verify`] says
-//! whether a ledger is as it was written (`compare` by what witnesses have seen), [`query`] what is in it and [`tail`] what comes, and [`proof`] proves one record without the others.
+//! each process), [`medium`] and `disk` (the segment that is written), `queue` and `writer` (one thread writes groups), `recover` (where it
+//! goes on after whatever end), [`teller`] and `witness` (checkpoints kept elsewhere); and [`ledger`], which is all of that for the gateway.
+//! [`verify`] says whether a ledger is as it was written (`compare` by what witnesses have seen), [`query`] what is in it and [`tail`] what
+//! comes, and [`proof`] proves one record without the others. What delivers records elsewhere goes behind the writer: [`reach`], [`spool`].
 #![warn(missing_docs)]
 
 pub mod chain;
@@ -20,9 +21,11 @@ mod place;
 pub mod proof;
 pub mod query;
 mod queue;
+pub mod reach;
 pub mod record;
 mod recover;
 mod seek;
+pub mod spool;
 pub mod tail;
 pub mod teller;
 pub mod verify;

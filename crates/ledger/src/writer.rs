@@ -16,6 +16,7 @@ use crate::key::SigningKey;
 use crate::line::{BACK, Head};
 use crate::place::{self, Claim};
 use crate::queue::{Gap, Queue};
+use crate::reach::{Reach, Reached};
 use crate::recover::LONGEST_LINE;
 use crate::teller::Teller;
 
@@ -49,6 +50,7 @@ pub(crate) struct Writer {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) plan: AuditPlan,
     pub(crate) tellers: Vec<Arc<Teller>>,
+    pub(crate) reach: Arc<Reach>,
     pub(crate) claim: Claim,
     /// Since when there are records that no checkpoint covers.
     pub(crate) unsigned_since: Option<Instant>,
@@ -81,7 +83,15 @@ impl Writer {
         self.queue.goes_on_from(now);
         self.chain.record(&mut out, ("start", now), body);
         self.unsigned_since = Some(Instant::now());
-        self.disk.write(&out)
+        self.disk.write(&out)?;
+        self.publish();
+        Ok(())
+    }
+
+    /// Says how far it has come to those who read behind it.
+    fn publish(&self) {
+        let (segment, length) = (self.disk.number(), self.disk.length());
+        self.reach.come_to(Reached { segment, length, next: self.chain.next() });
     }
 
     /// Writes until the queue is closed and empty.
@@ -136,6 +146,9 @@ impl Writer {
         }
         if !out.is_empty() && !self.put(out) {
             return false;
+        }
+        if !out.is_empty() {
+            self.publish();
         }
         for entry in batch.entries {
             // Whoever made the call may have gone.
@@ -213,7 +226,7 @@ impl Writer {
             let (Some(this), Some(behind)) = (first(number), first(next)) else { break };
             let (Some(this), Some(behind)) = (Head::read(&this), Head::read(&behind)) else { break };
             // What begins the next one is not older than what ends this one.
-            if behind.time >= &*since || next > self.disk.number() {
+            if behind.time >= &*since || next > self.disk.number() || self.reach.holds(number) {
                 break;
             }
             let (first, last, hash) = (this.seq, behind.seq.saturating_sub(1), behind.prev);
