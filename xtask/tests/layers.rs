@@ -29,7 +29,7 @@ const FLOORS: &[(&str, &str)] = &[
     ),
     (
         "base",
-        "sync visible digest clock era start_places lasting moment withheld fault globs define pin masks plan checks names nearest uris descriptors aside owned_task metrics expiry detail sink world error random reply cache bulkhead \
+        "sync visible digest clock era start_places lasting moment withheld fault globs define pin masks plan checks names nearest uris descriptors aside owned_task metrics expiry detail traces sink world error random reply cache bulkhead \
          under_way lib",
     ),
     ("bench", "wire say look fault process load echo cases yard report run main"),
@@ -37,7 +37,7 @@ const FLOORS: &[(&str, &str)] = &[
     ("chaos", "say record fault servers dice judge report client ground load blows run main"),
     (
         "cli",
-        "columns print machine meant schema exit allocations fault arrivals texts signals show outside inherit recording shared moments log policies locked arguments replies given words \
+        "columns print machine meant schema exit allocations fault arrivals texts signals show outside inherit recording traced shared moments log policies locked arguments replies given words \
          reference serve targets client follow peer stdio keys api_keys approvals revoke issuers token replicas demo ask list fetch read prompt discover gated pins_command audit_command check convert policy_command call \
          args lib main",
     ),
@@ -80,12 +80,13 @@ const FLOORS: &[(&str, &str)] = &[
         "store",
         "seal place fault sql store sweep streams migrate sessions revocations api_keys approvals limits pins replicas notices sqlite postgres keys keeper lib",
     ),
+    ("telemetry", "collector sampling spans measures queue lib"),
     ("testkit", "authority spawn net postgres lines json clock http server transcript lib"),
     ("transport", "workers wire tls spell descriptors net memory child lines http lib"),
     (
         "upstream",
         "temper order notices link failed eras health departed ask unsolicited backlog arrival suspense challenge shared \
-         last_words pipe stdio sse http own notification_stream answer upstream send health_check patience retry lib",
+         last_words pipe stdio sse http own hop notification_stream answer upstream send health_check patience retry lib",
     ),
     (
         "xtask",

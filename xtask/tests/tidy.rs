@@ -47,6 +47,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("limits", &["auth", "base", "mcp", "store"]),
     ("pins", &["base", "mcp", "store"]),
     ("policy", &["auth", "base", "mcp"]),
+    ("telemetry", &["base", "mcp", "transport"]),
     ("reference-server", &["mcp", "transport"]),
     ("testkit", &["mcp", "transport"]),
     (
@@ -66,6 +67,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "replica",
             "sinks",
             "store",
+            "telemetry",
             "transport",
             "upstream",
         ],

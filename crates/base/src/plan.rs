@@ -31,6 +31,7 @@ pub mod limit;
 mod naming;
 pub mod pins;
 pub mod policy;
+pub mod telemetry;
 
 pub use self::naming::{Alphabet, Naming, PrefixRule};
 
@@ -67,6 +68,8 @@ pub struct Plan {
     pub pins: pins::PinsPlan,
     /// Where what was done is written down, if anywhere.
     pub audit: Option<audit::AuditPlan>,
+    /// Where traces and metrics of calls go, if anywhere.
+    pub telemetry: Option<telemetry::TelemetryPlan>,
 }
 
 /// A server that was configured and cannot be served.

@@ -63,6 +63,7 @@ mod stdio;
 mod targets;
 mod texts;
 mod token;
+mod traced;
 mod words;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

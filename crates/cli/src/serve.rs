@@ -26,6 +26,7 @@ use crate::log::Voice;
 use crate::print::{self, Paint};
 use crate::shared::{self, Shared};
 use crate::signals::{self, Ends};
+use crate::traced::Traced;
 use crate::words::is_url;
 use crate::{given, outside, recording};
 
@@ -113,6 +114,7 @@ impl Serve {
         world.spawn = outside::spawn(descriptors.map(|limit| limit.before))?;
         world.store = shared.store();
         let ledger = recording::open(&plan, self.state_dir.as_deref(), &mut world)?;
+        let traced = Traced::begin(&plan, &mut world)?;
         let sinks = world.sinks.clone();
         recording::tell_configuration(&sinks, &configuration.path, "read");
         let replica = shared::replica(&world)?;
@@ -159,6 +161,7 @@ impl Serve {
         if let Some(ledger) = ledger {
             ledger.close().await;
         }
+        traced.close();
         shared.close().await;
         stopped
     }
@@ -224,7 +227,7 @@ fn reload<'g>(
     };
     if listeners(&plan) != bound_by {
         tracing::warn!(
-            "listeners, store, keys and ledger are as they were at the start: a change of theirs needs a restart"
+            "listeners, store, keys, ledger and telemetry are as they were at the start: a change of theirs needs a restart"
         );
     }
     let (servers, before) = (plan.upstreams.len(), gateway.servers());
@@ -257,8 +260,11 @@ fn duration(text: &str) -> Result<Duration, &'static str> {
 
 /// What a reload does not change. The parts of a plan have no equality; their Debug form has.
 fn listeners(plan: &Plan) -> String {
-    let Plan { listeners, admin, limits, store, keys, replicas, audit, .. } = plan;
-    format!("{listeners:?} {admin:?} {} {store:?} {keys:?} {replicas:?} {audit:?}", limits.children)
+    let Plan { listeners, admin, limits, store, keys, replicas, audit, telemetry, .. } = plan;
+    format!(
+        "{listeners:?} {admin:?} {} {store:?} {keys:?} {replicas:?} {audit:?} {telemetry:?}",
+        limits.children
+    )
 }
 
 /// The names of the listeners at which some route asks nobody who calls.

@@ -13,6 +13,7 @@ use crate::log::Voice;
 use crate::peer::EraChoice;
 use crate::serve::configuration::Configuration;
 use crate::signals::Ends;
+use crate::traced::Traced;
 use crate::words::is_url;
 use crate::{given, outside, recording};
 
@@ -74,6 +75,7 @@ impl Stdio {
         let mut ends = Ends::listen()?;
         let mut world = outside::world(&plan, outside::passing_seal()?, None, Workers::default())?;
         let ledger = recording::open(&plan, None, &mut world)?;
+        let traced = Traced::begin(&plan, &mut world)?;
         let gateway = Gateway::new(plan, world);
         let served = tokio::select! {
             served = gateway.serve_stdio(tokio::io::stdin(), tokio::io::stdout()) => served,
@@ -86,6 +88,7 @@ impl Stdio {
         if let Some(ledger) = ledger {
             ledger.close().await;
         }
+        traced.close();
         if !in_order {
             return Ok(Exit::Interrupted);
         }

@@ -32,6 +32,7 @@ mod route;
 mod selection;
 mod stdio;
 mod store;
+mod telemetry;
 mod upstream;
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
@@ -92,6 +93,7 @@ impl Lowering<'_, '_> {
         let keys = self.keys(config, store.as_ref());
         let pins = self.pins(config, store.as_ref());
         let audit = self.audit(config);
+        let telemetry = config.telemetry.as_ref().and_then(|given| self.telemetry(given));
         self.durable_streams(config);
         let replicas = config.replicas.as_ref().and_then(|given| self.replicas(given, store.as_ref()));
         Plan {
@@ -111,6 +113,7 @@ impl Lowering<'_, '_> {
             server_facts,
             pins,
             audit,
+            telemetry,
         }
     }
 

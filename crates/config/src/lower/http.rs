@@ -156,7 +156,7 @@ impl Lowering<'_, '_> {
         Some(path)
     }
 
-    fn headers(&mut self, given: Option<&At<file::Templates>>) -> Vec<(HeaderName, HeaderValue)> {
+    pub(super) fn headers(&mut self, given: Option<&At<file::Templates>>) -> Vec<(HeaderName, HeaderValue)> {
         let mut headers: Vec<(HeaderName, HeaderValue)> = Vec::new();
         let mut seen: Vec<(HeaderName, Span)> = Vec::new();
         for Entry { name, value } in given.into_iter().flat_map(|given| &given.value.0) {

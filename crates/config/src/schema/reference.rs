@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::file::{
     Admin, Audit, Certificates, Config, Defaults, Filter, Issuer, Keys, Limits, Listener, Naming, Proxy,
-    Route, Selection, Timeouts, Tls, Upstream,
+    Route, Selection, Telemetry, Timeouts, Tls, Upstream,
 };
 
 const EXAMPLE: &str = include_str!("../../example.toml");
@@ -29,6 +29,7 @@ const TABLES: &[(&str, &str, &[&str])] = &[
     ("[proxy.NAME]", "Proxy", Proxy::KEYS),
     ("[admin]", "Admin", Admin::KEYS),
     ("[audit]", "Audit", Audit::KEYS),
+    ("[telemetry]", "Telemetry", Telemetry::KEYS),
     ("[keys]", "Keys", Keys::KEYS),
     ("[limits]", "Limits", Limits::KEYS),
 ];

@@ -32,6 +32,7 @@ mod reading;
 mod secrets;
 mod servers;
 mod stores;
+mod telemetry;
 
 /// The environment of all tests. There is no PATH in it, so that no program is looked for.
 fn env(name: &str) -> Option<String> {

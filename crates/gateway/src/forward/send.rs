@@ -25,7 +25,7 @@ use upstream::{Answer, Order};
 
 use crate::forward::desk;
 use crate::forward::filter::Admitted;
-use crate::forward::record::CallRecord;
+use crate::forward::record::{CallRecord, Followed};
 use crate::forward::relay::{Errand, Relay};
 use crate::forward::state::{Bond, Proof};
 use base::uris::Mapping;
@@ -164,13 +164,15 @@ impl Sender {
             // What is refused here needs no approval again.
             Box::pin(desk::spend(&self.world, proof, caller.principal.id())).await?;
         }
-        let answer = match self.send_once(call, caller, (target, permit), &mirrored).await {
+        let followed = record.as_deref_mut().and_then(|record| record.is_sent(call, target, caller));
+        let followed = followed.as_ref();
+        let answer = match self.send_once(call, caller, (target, permit), (&mirrored, followed)).await {
             // What it is now is found out in the conversation that has begun, and then it may be sent, or may not.
             Err(CallError::BegunAnew { .. }) => {
                 Box::pin(target.member.relearn(call.kind(), caller)).await;
                 let learned = Box::pin(self.mirror(call, caller, target)).await?;
                 let permit = self.permit_in((call, target), caller, approved, record.as_deref_mut())?;
-                return Box::pin(self.send_once(call, caller, (target, permit), &learned)).await;
+                return Box::pin(self.send_once(call, caller, (target, permit), (&learned, followed))).await;
             }
             answer => answer?,
         };
@@ -185,7 +187,7 @@ impl Sender {
             return Ok(Box::new(refused));
         }
         let permit = self.permit_in((call, target), caller, approved, record)?;
-        Box::pin(self.send_once(call, caller, (target, permit), &learned)).await
+        Box::pin(self.send_once(call, caller, (target, permit), (&learned, followed))).await
     }
 
     async fn send_once(
@@ -193,7 +195,7 @@ impl Sender {
         call: &Call,
         caller: &Caller,
         (target, permit): (&Target<'_>, Permit),
-        mirrored: &[(HeaderName, HeaderValue)],
+        (mirrored, followed): (&[(HeaderName, HeaderValue)], Option<&Followed>),
     ) -> Result<Box<Answer>, CallError> {
         let upstream = &target.member.upstream;
         let order = Order {
@@ -202,6 +204,8 @@ impl Sender {
             reads: caller.era(),
             subject: target.name.as_deref(),
             trace: Trace::read(&caller.headers),
+            span: followed.and_then(|followed| followed.span.as_ref()),
+            is_listed: followed.is_some_and(|followed| followed.is_listed),
             headers: &caller.headers,
             mirrored,
             session: caller.session.clone(),
