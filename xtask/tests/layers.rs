@@ -80,7 +80,7 @@ const FLOORS: &[(&str, &str)] = &[
         "store",
         "seal place fault sql store sweep streams migrate sessions revocations api_keys approvals limits pins replicas notices sqlite postgres keys keeper lib",
     ),
-    ("telemetry", "collector sampling spans measures queue lib"),
+    ("telemetry", "collector facts measures sampling spans queue lib"),
     ("testkit", "authority spawn net postgres lines json clock http server transcript lib"),
     ("transport", "workers wire tls spell descriptors net memory child lines http lib"),
     (

@@ -122,6 +122,8 @@ const DUPLICATES: &[(&str, &str)] = &[
     ("indexmap", LISTED_BY_SERDE_WITH),
     ("jiff", LISTED_BY_SERDE_WITH),
     ("jiff-core", LISTED_BY_SERDE_WITH),
+    ("rand", OF_OPENTELEMETRY),
+    ("rand_core", OF_OPENTELEMETRY),
     ("schemars", LISTED_BY_SERDE_WITH),
     ("syn", "the macros of asn1-rs, which x509-parser stands on, still take 2; they are not in the program"),
     (
@@ -131,6 +133,9 @@ const DUPLICATES: &[(&str, &str)] = &[
     ("unicode-width", "miette, whose places of mistakes Cedar has, stays at 0.1; a table and no code"),
 ];
 
+/// Why two more have.
+const OF_OPENTELEMETRY: &str =
+    "opentelemetry_sdk draws its ids with 0.9, tokio-postgres its nonces with 0.10";
 /// Why several have two versions.
 const LISTED_BY_SERDE_WITH: &str = "its old version is optional to serde_with, which Cedar stands on: cargo metadata lists it and nothing builds it";
 

@@ -204,7 +204,11 @@ impl Metrics {
         );
         let telemetry = [Counter::default(), Counter::default()];
         let [of_collectors, of_nobody] = &telemetry;
-        registry.register("telemetry_taken", "Spans and metrics that a collector has taken", of_collectors.clone());
+        registry.register(
+            "telemetry_taken",
+            "Spans and metrics that a collector has taken",
+            of_collectors.clone(),
+        );
         registry.register(
             "telemetry_lost",
             "Spans and metrics that no collector has taken, or for which there was no room; the log says why",

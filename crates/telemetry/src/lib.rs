@@ -1,10 +1,10 @@
 //! Traces and metrics of calls, by OpenTelemetry, for a collector that speaks OTLP over HTTP. The only crate that knows any of that
 //! (design §8): the data plane asks a [`base::traces::Traces`], if there is one.
 //!
-//! Reading order: [`Telemetry`] (what is begun, and ended), `spans` (what a span is and says), `measures` (what is measured of all
+//! Reading order: [`Telemetry`] (what is begun, and ended), `facts` (what is known of a request), `spans` (what a span is and says), `measures` (what is measured of all
 //! of them, kept or not), `sampling` (which are kept), `queue` (where they wait, within bounds), `collector` (how they leave).
 //!
-//! Names are those of the conventions for MCP: open-telemetry/semantic-conventions-genai, docs/gen-ai/mcp.md, version 0.1.0, in
+//! Names are those of the conventions for MCP: open-telemetry/semantic-conventions-genai, version 0.1.0, the page on MCP, in
 //! development; of the general conventions version 1.41. What they have and we never say is in docs/tracing.md.
 #![warn(missing_docs)]
 
@@ -24,6 +24,7 @@ use opentelemetry_sdk::trace::{SdkTracerProvider, SpanLimits};
 use transport::net::Network;
 
 mod collector;
+mod facts;
 mod measures;
 mod queue;
 mod sampling;

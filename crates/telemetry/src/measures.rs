@@ -11,12 +11,10 @@ use opentelemetry::metrics::{Histogram, MeterProvider as _};
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 
-use crate::spans::{Facts, Side, keys};
+use crate::facts::{Facts, OTHER, Side, keys};
 
 /// The boundaries that the conventions want.
 const SECONDS: [f64; 14] = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0];
-/// What stands for every value that is none of few.
-pub(crate) const OTHER: &str = "_OTHER";
 
 /// The instruments.
 #[derive(Debug)]

@@ -4,42 +4,20 @@ use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::traces::{Came, Carrier, Sent, Span, SpanEnd, Traces};
+use base::traces::{Came, Sent, Span, SpanEnd, Traces};
 use mcp::json::Object;
-use mcp::method::{self, Kind};
+use mcp::method::Kind;
 use mcp::trace::SpanPlace;
 use opentelemetry::trace::{
     Span as _, SpanBuilder, SpanContext, SpanId, SpanKind, Status, TraceContextExt as _, TraceFlags, TraceId,
     TraceState, Tracer as _,
 };
-use opentelemetry::{Context, KeyValue, StringValue, Value};
+use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::{SdkTracer, Span as SdkSpan};
 use tokio::time::Instant;
 
-use crate::measures::{self, Measures, OTHER};
-
-/// Names, by the conventions; those that begin with `portolan.` are ours.
-pub(crate) mod keys {
-    pub(crate) const METHOD: &str = "mcp.method.name";
-    pub(crate) const REVISION: &str = "mcp.protocol.version";
-    pub(crate) const SESSION: &str = "mcp.session.id";
-    pub(crate) const TOOL: &str = "gen_ai.tool.name";
-    pub(crate) const PROMPT: &str = "gen_ai.prompt.name";
-    pub(crate) const OPERATION: &str = "gen_ai.operation.name";
-    pub(crate) const REQUEST_ID: &str = "jsonrpc.request.id";
-    pub(crate) const STATUS_CODE: &str = "rpc.response.status_code";
-    pub(crate) const ERROR_TYPE: &str = "error.type";
-    pub(crate) const TRANSPORT: &str = "network.transport";
-    pub(crate) const PROTOCOL: &str = "network.protocol.name";
-    pub(crate) const ADDRESS: &str = "server.address";
-    pub(crate) const PORT: &str = "server.port";
-    pub(crate) const ROUTE: &str = "portolan.route";
-    pub(crate) const UPSTREAM: &str = "portolan.upstream";
-    pub(crate) const OUTCOME: &str = "portolan.outcome";
-}
-
-/// The most characters of a name or an id.
-const LONGEST: usize = 128;
+use crate::facts::{Facts, Side, cut, keys, known, text};
+use crate::measures::{self, Measures};
 
 /// Makes spans.
 #[derive(Debug)]
@@ -51,24 +29,6 @@ struct Inner {
     measures: Option<Measures>,
 }
 
-/// At which end of a request we are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Side {
-    Server,
-    Client,
-}
-
-/// What is known of a request, kept or not.
-#[derive(Debug)]
-pub(crate) struct Facts {
-    pub(crate) side: Side,
-    method: &'static str,
-    revision: &'static str,
-    carrier: Option<Carrier>,
-    thing: Option<(Kind, Arc<str>)>,
-    upstream: Option<Arc<str>>,
-}
-
 /// A span that is open.
 #[derive(Debug)]
 struct OpenSpan {
@@ -77,61 +37,6 @@ struct OpenSpan {
     facts: Facts,
     began: Instant,
     end: SpanEnd,
-}
-
-impl Facts {
-    /// What spans and metrics say both.
-    pub(crate) fn common(&self, out: &mut Vec<KeyValue>) {
-        out.push(KeyValue::new(keys::METHOD, self.method));
-        if !self.revision.is_empty() {
-            out.push(KeyValue::new(keys::REVISION, self.revision));
-        }
-        if let Some(carrier) = self.carrier {
-            let (transport, protocol) = match carrier {
-                Carrier::Http => ("tcp", Some("http")),
-                Carrier::Unix => ("unix", Some("http")),
-                Carrier::Pipe => ("pipe", None),
-            };
-            out.push(KeyValue::new(keys::TRANSPORT, transport));
-            out.extend(protocol.map(|protocol| KeyValue::new(keys::PROTOCOL, protocol)));
-        }
-        if let Some(upstream) = self.upstream.as_ref().filter(|upstream| !upstream.is_empty()) {
-            out.push(KeyValue::new(keys::UPSTREAM, text(upstream)));
-        }
-        if self.method == "tools/call" {
-            out.push(KeyValue::new(keys::OPERATION, "execute_tool"));
-        }
-        match &self.thing {
-            Some((Kind::Tool, name)) => out.push(KeyValue::new(keys::TOOL, text(name))),
-            Some((Kind::Prompt, name)) => out.push(KeyValue::new(keys::PROMPT, text(name))),
-            _ => {}
-        }
-    }
-
-    /// `{mcp.method.name} {target}`, where the target is one of few.
-    fn name(&self) -> String {
-        match &self.thing {
-            Some((Kind::Tool | Kind::Prompt, name)) => format!("{} {name}", self.method),
-            _ => self.method.to_owned(),
-        }
-    }
-}
-
-fn text(of: &Arc<str>) -> Value {
-    Value::String(StringValue::from(Arc::clone(of)))
-}
-
-/// The first characters of a text.
-fn cut(of: &str) -> &str {
-    of.char_indices().nth(LONGEST).and_then(|(end, _)| of.get(..end)).unwrap_or(of)
-}
-
-/// A method of the table: a client could make as many as it likes.
-fn known(method: &str) -> &'static str {
-    const BETWEEN_US: [&str; 6] =
-        ["initialize", "ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe", "DELETE"];
-    let ours = || BETWEEN_US.into_iter().find(|ours| *ours == method);
-    method::find(method).map(|method| method.name).or_else(ours).unwrap_or(OTHER)
 }
 
 fn context(of: &SpanPlace, is_remote: bool) -> SpanContext {
