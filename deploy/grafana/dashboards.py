@@ -214,6 +214,8 @@ def servers() -> Json:
         panel("timeseries", "Lists without its entries", {"{{upstream}}": rate("portolan_lists_degraded_total", OF, "upstream")}, "How often clients saw a list without this server's tools.", "reqps", 12),
         panel("timeseries", "Store", {"{{instance}}": f"portolan_store_away{{{WHERE}}}"}, "1: there is a store, and this replica does not reach it. Modern calls go on; sessions, keys and approvals do not (docs/store.md).", "short", 12, limits=steps((1, "red")), most=1),
         panel("timeseries", "Records lost", {"{{instance}}": increase("portolan_audit_records_lost_total", WHERE, "instance")}, "Records that the ledger could not take: of them only the number is in it. Its disk is full or broken: the log says what, and portolan audit verify what is there (docs/audit.md).", "short", 12, limits=steps((1, "red"))),
+        panel("timeseries", "Traces and metrics for a collector", {"{{instance}}: taken": rate("portolan_telemetry_taken_total", WHERE, "instance"), "{{instance}}: lost": rate("portolan_telemetry_lost_total", WHERE, "instance")},
+              "Lost: the collector is away, does not want them, or takes less than comes. The log says which (docs/tracing.md).", "ops", 12),
     ])
 
 

@@ -29,7 +29,7 @@ const FLOORS: &[(&str, &str)] = &[
     ),
     (
         "base",
-        "sync visible digest clock era start_places lasting moment withheld fault globs define pin masks plan checks names nearest uris descriptors aside owned_task metrics expiry detail sink world error random reply cache bulkhead \
+        "sync visible digest clock era start_places lasting moment withheld fault globs define pin masks plan checks names nearest uris descriptors aside owned_task metrics expiry detail traces sink world error random reply cache bulkhead \
          under_way lib",
     ),
     ("bench", "wire say look fault process load echo cases yard report run main"),
@@ -37,7 +37,7 @@ const FLOORS: &[(&str, &str)] = &[
     ("chaos", "say record fault servers dice judge report client ground load blows run main"),
     (
         "cli",
-        "columns print machine meant schema exit allocations fault arrivals texts signals show outside inherit recording shared moments log policies locked arguments replies given words \
+        "columns print machine meant schema exit allocations fault arrivals texts signals show outside inherit recording traced shared moments log policies locked arguments replies given words \
          reference serve targets client follow peer stdio keys api_keys approvals revoke issuers token replicas top demo ask list fetch read prompt discover gated pins_command audit_command trace check convert policy_command call \
          args lib main",
     ),
@@ -56,7 +56,10 @@ const FLOORS: &[(&str, &str)] = &[
         "hash merkle line key chain place medium recover disk teller witness reach queue writer record ledger seek compare verify query tail proof spool lib",
     ),
     ("views", "exposition sample page waterfall lib"),
-    ("sinks", "receiver format form cursor rejected shared post files bulk splunk datadog generic syslog otlp make runner feed lib"),
+    (
+        "sinks",
+        "receiver format form cursor rejected shared post files bulk splunk datadog generic syslog otlp make runner feed lib",
+    ),
     ("limits", "pace key lease tally replicas limit loops limiter lib"),
     (
         "mcp",
@@ -81,12 +84,13 @@ const FLOORS: &[(&str, &str)] = &[
         "store",
         "seal place fault sql store sweep streams migrate sessions revocations api_keys approvals limits pins replicas notices sqlite postgres keys keeper lib",
     ),
+    ("telemetry", "collector facts measures sampling spans queue lib"),
     ("testkit", "authority spawn net postgres lines json clock http server transcript lib"),
     ("transport", "workers wire spell descriptors net tls memory child lines http lib"),
     (
         "upstream",
         "temper order notices link failed eras health departed ask unsolicited backlog arrival suspense challenge shared \
-         last_words pipe stdio sse http own notification_stream answer upstream send health_check patience retry lib",
+         last_words pipe stdio sse http own hop notification_stream answer upstream send health_check patience retry lib",
     ),
     (
         "xtask",
@@ -113,7 +117,10 @@ const SPAWNS: &[(&str, &str)] = &[
         "the one thread that writes, which is waited for at the end, and one that watches it",
     ),
     ("crates/ledger/src/teller.rs", "tells a witness, which may hang for ever, and is waited for at the end"),
-    ("crates/sinks/src/feed.rs", "a thread for each sink: its disk or its receiver may hang, and nothing else waits for it"),
+    (
+        "crates/sinks/src/feed.rs",
+        "a thread for each sink: its disk or its receiver may hang, and nothing else waits for it",
+    ),
     ("crates/base/src/owned_task.rs", "ends with its owner, who holds it"),
 ];
 

@@ -48,6 +48,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("limits", &["auth", "base", "mcp", "store"]),
     ("pins", &["base", "mcp", "store"]),
     ("policy", &["auth", "base", "mcp"]),
+    ("telemetry", &["base", "mcp", "transport"]),
     ("reference-server", &["mcp", "transport"]),
     ("testkit", &["mcp", "transport"]),
     (
@@ -67,6 +68,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "replica",
             "sinks",
             "store",
+            "telemetry",
             "transport",
             "upstream",
             "views",
@@ -122,6 +124,8 @@ const DUPLICATES: &[(&str, &str)] = &[
     ("indexmap", LISTED_BY_SERDE_WITH),
     ("jiff", LISTED_BY_SERDE_WITH),
     ("jiff-core", LISTED_BY_SERDE_WITH),
+    ("rand", OF_OPENTELEMETRY),
+    ("rand_core", OF_OPENTELEMETRY),
     ("schemars", LISTED_BY_SERDE_WITH),
     ("syn", "the macros of asn1-rs, which x509-parser stands on, still take 2; they are not in the program"),
     (
@@ -131,6 +135,9 @@ const DUPLICATES: &[(&str, &str)] = &[
     ("unicode-width", "miette, whose places of mistakes Cedar has, stays at 0.1; a table and no code"),
 ];
 
+/// Why two more have.
+const OF_OPENTELEMETRY: &str =
+    "opentelemetry_sdk draws its ids with 0.9, tokio-postgres its nonces with 0.10";
 /// Why several have two versions.
 const LISTED_BY_SERDE_WITH: &str = "its old version is optional to serde_with, which Cedar stands on: cargo metadata lists it and nothing builds it";
 

@@ -3,7 +3,7 @@
 //!
 //! Reading order: [`plan`] (the configuration, checked: what `config` makes and `gateway` carries out), [`world`] and
 //! [`clock`] (all that comes from outside), [`error`] and [`fault`] (what can go wrong, and what that says of a server),
-//! [`mod@reply`] (the error table: what callers are told of it), [`metrics`] (what is counted), [`descriptors`] (how many files
+//! [`mod@reply`] (the error table: what callers are told of it), [`metrics`] (what is counted), [`sink`] and [`traces`] (where it goes what is known of calls), [`descriptors`] (how many files
 //! a plan may have open), [`pin`] (what was pinned of what servers list). Then tools that know nothing of calls: [`bulkhead`], [`cache`] (bounded, with single flight),
 //! [`masks`] (secrets in foreign text), [`globs`], [`digest`], [`random`], [`mod@aside`] (large work off the threads that carry
 //! connections), [`under_way`] (asked for once, for all who want it), [`expiry`] (questions whose time is over), [`sync`].
@@ -37,6 +37,7 @@ pub mod reply;
 pub mod sink;
 pub mod start_places;
 pub mod sync;
+pub mod traces;
 pub mod under_way;
 pub mod uris;
 pub mod visible;

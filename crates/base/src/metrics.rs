@@ -107,6 +107,7 @@ pub struct Metrics {
     unrecorded: Counter,
     standings: Standings,
     witness_away: Family<WitnessLabels, Gauge>,
+    telemetry: [Counter; 2],
     /// The label of calls that concern no upstream in particular.
     nobody: Arc<str>,
 }
@@ -221,6 +222,18 @@ impl Metrics {
             "Whether a witness of the ledger cannot be told of checkpoints",
             witness_away.clone(),
         );
+        let telemetry = [Counter::default(), Counter::default()];
+        let [of_collectors, of_nobody] = &telemetry;
+        registry.register(
+            "telemetry_taken",
+            "Spans and metrics that a collector has taken",
+            of_collectors.clone(),
+        );
+        registry.register(
+            "telemetry_lost",
+            "Spans and metrics that no collector has taken, or for which there was no room; the log says why",
+            of_nobody.clone(),
+        );
         Self {
             listeners: Listeners::shown(&mut registry),
             standings: Standings::shown(&mut registry),
@@ -228,6 +241,7 @@ impl Metrics {
             store_away,
             unrecorded,
             witness_away,
+            telemetry,
             registry,
             calls,
             durations,
@@ -325,6 +339,13 @@ impl Metrics {
     /// A call was over a limit.
     pub fn limited(&self, limit: &str, by: &'static str) {
         self.limited.get_or_create(&LimitLabels { limit: limit.to_owned(), by }).inc();
+    }
+
+    /// So many spans or metrics were taken by a collector, and so many are lost.
+    pub fn telemetry(&self, taken: u64, lost: u64) {
+        for (counter, count) in self.telemetry.iter().zip([taken, lost]) {
+            counter.inc_by(count);
+        }
     }
 
     /// A record could not be taken.

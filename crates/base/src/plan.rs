@@ -32,6 +32,7 @@ pub mod limit;
 mod naming;
 pub mod pins;
 pub mod policy;
+pub mod telemetry;
 
 pub use self::naming::{Alphabet, Naming, PrefixRule};
 
@@ -70,6 +71,8 @@ pub struct Plan {
     pub audit: Option<audit::AuditPlan>,
     /// Where the records of that go beside.
     pub sinks: Vec<feed::SinkPlan>,
+    /// Where traces and metrics of calls go, if anywhere.
+    pub telemetry: Option<telemetry::TelemetryPlan>,
 }
 
 /// A server that was configured and cannot be served.

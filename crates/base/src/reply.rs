@@ -17,6 +17,7 @@ use tracing::Level;
 
 use crate::error::CallError;
 use crate::fault::Limited;
+use crate::traces::SpanEnd;
 use LegacyStatus::{Answered, Same, Unasked};
 
 /// What a fault is called everywhere outside.
@@ -388,6 +389,13 @@ fn refused(
         // `Denied`, and what is not known here: the least that can be said.
         _ => row(StatusCode::FORBIDDEN, Answered, own::DENIED, Level::INFO, "denied"),
     }
+}
+
+/// How what ends with an error is told to those who follow calls.
+#[must_use]
+pub fn span_end(error: &CallError) -> SpanEnd {
+    let row = wire(error);
+    SpanEnd::Failed(row.label, Some(row.code))
 }
 
 /// The table's row as clients of an era are told it: a resource that is not there has a code of its own in the legacy

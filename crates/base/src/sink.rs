@@ -10,6 +10,7 @@ use auth::Principal;
 
 use crate::detail::{Detail, Examine};
 use crate::metrics::Metrics;
+use crate::traces::Traces;
 
 /// What is known of a call, or of another request, that is over.
 #[derive(Debug)]
@@ -73,6 +74,11 @@ pub trait Sink: Send + Sync + Debug {
         None
     }
 
+    /// Who follows calls for it while they go on, if it wants that.
+    fn traces(&self) -> Option<Arc<dyn Traces>> {
+        None
+    }
+
     /// Whether it ever refuses calls ([`Self::refuse`]).
     fn guards(&self) -> bool {
         false
@@ -101,6 +107,7 @@ impl Sink for Metrics {
 pub struct Sinks {
     all: Arc<[Arc<dyn Sink>]>,
     examines: Option<Arc<dyn Examine>>,
+    traces: Option<Arc<dyn Traces>>,
     guards: bool,
 }
 
@@ -109,7 +116,8 @@ impl Sinks {
     #[must_use]
     pub fn new(all: Vec<Arc<dyn Sink>>) -> Self {
         let examines = all.iter().find_map(|sink| sink.examines());
-        Self { guards: all.iter().any(|sink| sink.guards()), examines, all: all.into() }
+        let traces = all.iter().find_map(|sink| sink.traces());
+        Self { guards: all.iter().any(|sink| sink.guards()), examines, traces, all: all.into() }
     }
 
     /// The metrics alone.
@@ -128,6 +136,12 @@ impl Sinks {
     #[must_use]
     pub fn examines(&self) -> Option<&Arc<dyn Examine>> {
         self.examines.as_ref()
+    }
+
+    /// Who follows calls while they go on, if any of them wants that.
+    #[must_use]
+    pub fn traces(&self) -> Option<&Arc<dyn Traces>> {
+        self.traces.as_ref()
     }
 
     /// Whether a new call is to be refused, because its record could not be taken.

@@ -65,6 +65,7 @@ mod texts;
 mod token;
 mod top;
 mod trace;
+mod traced;
 mod words;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

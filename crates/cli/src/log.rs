@@ -81,6 +81,7 @@ const MODULES: &[&str] = &[
     "replay",
     "replica",
     "store",
+    "telemetry",
     "transport",
     "upstream",
 ];
@@ -122,7 +123,7 @@ pub(crate) fn begin(log: &Log, default: &str) -> Result<Voice, Fault> {
         Voice::Person => {
             all.with(log.with_target(false).with_ansi(print::Paint::stderr().is_on())).try_init()
         }
-        Voice::Machine => all.with(log.json().flatten_event(true)).try_init(),
+        Voice::Machine => all.with(log.json().flatten_event(true).with_span_list(false)).try_init(),
     };
     begun.map_err(|error| Fault::Bug(error.to_string()))?;
     Ok(voice)

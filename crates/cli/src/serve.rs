@@ -26,6 +26,7 @@ use crate::log::Voice;
 use crate::print::{self, Paint};
 use crate::shared::{self, Shared};
 use crate::signals::{self, Ends};
+use crate::traced::Traced;
 use crate::words::is_url;
 use crate::{given, outside, recording};
 
@@ -114,6 +115,7 @@ impl Serve {
         world.spawn = outside::spawn(descriptors.map(|limit| limit.before))?;
         world.store = shared.store();
         let recording = recording::open(&plan, self.state_dir.as_deref(), &mut world)?;
+        let traced = Traced::begin(&plan, &mut world)?;
         let sinks = world.sinks.clone();
         recording::tell_configuration(&sinks, (&configuration.path, digest), "read");
         let replica = shared::replica(&world)?;
@@ -160,6 +162,7 @@ impl Serve {
         if let Some(recording) = recording {
             recording.close().await;
         }
+        traced.close();
         shared.close().await;
         stopped
     }
@@ -226,7 +229,7 @@ fn reload<'g>(
     };
     if listeners(&plan) != bound_by {
         tracing::warn!(
-            "listeners, store, keys, ledger and its sinks are as they were at the start: a change of theirs needs a restart"
+            "listeners, store, keys, ledger, its sinks and telemetry are as they were at the start: a change of theirs needs a restart"
         );
     }
     let (servers, before) = (plan.upstreams.len(), gateway.servers());
@@ -259,9 +262,9 @@ fn duration(text: &str) -> Result<Duration, &'static str> {
 
 /// What a reload does not change. The parts of a plan have no equality; their Debug form has.
 fn listeners(plan: &Plan) -> String {
-    let Plan { listeners, admin, limits, store, keys, replicas, audit, sinks, .. } = plan;
+    let Plan { listeners, admin, limits, store, keys, replicas, audit, sinks, telemetry, .. } = plan;
     let ours = format!("{listeners:?} {admin:?} {} {store:?} {keys:?} {replicas:?}", limits.children);
-    format!("{ours} {audit:?} {sinks:?}")
+    format!("{ours} {audit:?} {sinks:?} {telemetry:?}")
 }
 
 /// The names of the listeners at which some route asks nobody who calls.

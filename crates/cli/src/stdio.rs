@@ -13,6 +13,7 @@ use crate::log::Voice;
 use crate::peer::EraChoice;
 use crate::serve::configuration::Configuration;
 use crate::signals::Ends;
+use crate::traced::Traced;
 use crate::words::is_url;
 use crate::{given, outside, recording};
 
@@ -81,6 +82,7 @@ impl Stdio {
         if let Some(path) = &self.config {
             recording::tell_configuration(&world.sinks, (path, digest), "read");
         }
+        let traced = Traced::begin(&plan, &mut world)?;
         let gateway = Gateway::new(plan, world);
         let served = tokio::select! {
             served = gateway.serve_stdio(tokio::io::stdin(), tokio::io::stdout()) => served,
@@ -93,6 +95,7 @@ impl Stdio {
         if let Some(recording) = recording {
             recording.close().await;
         }
+        traced.close();
         if !in_order {
             return Ok(Exit::Interrupted);
         }

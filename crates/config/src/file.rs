@@ -15,6 +15,13 @@ mod sink;
 pub(crate) use self::sink::{
     Compression, FeedFrom, HttpBody, Sink, SinkFormat, SinkFull, SinkType, SyslogFraming,
 };
+mod tokens;
+
+pub(crate) use self::tokens::{ClaimNames, Dpop, Introspection, TokenTypes};
+
+mod telemetry;
+
+pub(crate) use self::telemetry::Telemetry;
 
 mod scopes;
 
@@ -88,6 +95,8 @@ table! {
         admin: Admin,
         /// The ledger of what was done.
         audit: Audit,
+        /// Traces and metrics for a collector.
+        telemetry: Telemetry,
         /// How much callers may take, each limit under a name.
         limit: Entries<Limit>,
         /// When the same call again and again is taken for a loop. Without it, never.
@@ -414,60 +423,6 @@ table! {
         allow_http: bool = false,
         /// A PEM file of certificate authorities to trust beside the system's when it is asked, with references.
         ca: Template,
-    }
-}
-
-table! {
-    /// Which claims mean what. `a.b` is the claim `b` in the claim `a`.
-    ClaimNames {
-        /// Who it is.
-        subject: String = "sub",
-        /// The client that acts. Without it, `client_id`, `azp`, `cid` or `appid`, whichever is there first.
-        client: String,
-        /// The groups.
-        groups: String = "groups",
-        /// The scopes. Without it, `scope` or `scp`.
-        scopes: String,
-        /// Further claims that policies may look at, such as `["department"]`: each is a tag of the principal. Of what a claim can be, they
-        /// see texts, whole numbers, truth values and lists of texts.
-        policy: Texts,
-    }
-}
-
-table! {
-    /// How an issuer is asked about a token.
-    #[schemars(extend("required" = ["url", "client_id", "client_secret"]))]
-    Introspection {
-        /// Where, with references.
-        url: Template,
-        /// Who Portolan is there, with references.
-        client_id: Template,
-        /// What shows that, with references.
-        client_secret: Template,
-    }
-}
-
-choice! {
-    /// What tokens have as `typ`.
-    TokenTypes {
-        /// `at+jwt`, `JWT`, or nothing.
-        "usual" => Usual,
-        /// `at+jwt` (RFC 9068), so that no other token of the issuer is taken for an access token.
-        "access-tokens" => AccessTokens,
-    }
-}
-
-choice! {
-    /// What becomes of proofs of possession.
-    Dpop {
-        /// A token that is bound to a key needs its proof; others need none.
-        "accept" => Accept,
-        /// Only tokens that are bound to a key are good. Not all clients have them.
-        "require" => Require,
-        /// The same, and each proof has a nonce that Portolan has given.
-        "require-nonce" => RequireNonce,
-        /// Tokens that are bound to a key are not good.
-        "off" => Off,
     }
 }
 

@@ -33,6 +33,7 @@ mod selection;
 mod sink;
 mod stdio;
 mod store;
+mod telemetry;
 mod upstream;
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
@@ -94,6 +95,7 @@ impl Lowering<'_, '_> {
         let pins = self.pins(config, store.as_ref());
         let audit = self.audit(config);
         let sinks = self.sinks(config);
+        let telemetry = config.telemetry.as_ref().and_then(|given| self.telemetry(given));
         self.durable_streams(config);
         let replicas = config.replicas.as_ref().and_then(|given| self.replicas(given, store.as_ref()));
         Plan {
@@ -114,6 +116,7 @@ impl Lowering<'_, '_> {
             pins,
             audit,
             sinks,
+            telemetry,
         }
     }
 

@@ -27,6 +27,10 @@ pub(crate) struct Size(pub(crate) usize);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Count(pub(crate) usize);
 
+/// A part of the whole: from 0 to 1.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Share(pub(crate) f64);
+
 /// How often: `"10/s"`, `"60/min"`, `"500/h"`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Frequency(pub(crate) Rate);
@@ -191,6 +195,25 @@ impl Read for Hourly {
     }
 }
 
+impl Read for Share {
+    const EXPECTED: &'static str = "a number from 0 to 1";
+
+    fn read(node: &Node, findings: &mut Findings<'_>) -> Result<Option<Self>, WrongKind> {
+        let found = match node.value {
+            Value::Whole(0) => Some(0.0),
+            Value::Whole(1) => Some(1.0),
+            Value::Fraction(share) if (0.0..=1.0).contains(&share) => Some(share),
+            Value::Whole(_) | Value::Fraction(_) => None,
+            _ => return Err(WrongKind),
+        };
+        if found.is_none() {
+            let finding = findings.error(node.span, format!("expected {}", Self::EXPECTED));
+            finding.help("such as 0.01 for one in a hundred, or 1 for all");
+        }
+        Ok(found.map(Self))
+    }
+}
+
 impl Read for Lasting {
     const EXPECTED: &'static str = "a duration such as \"30s\", \"5m\" or \"250ms\"";
 
@@ -307,6 +330,7 @@ macro_rules! inline {
 inline!(Lasting, { "type": "string", "title": "duration", "pattern": "^([0-9]+(ms|s|m|h|d))+$" });
 inline!(Moment, { "type": "string", "format": "date-time" });
 inline!(Size, { "type": ["string", "integer"], "title": "size", "pattern": "^[0-9]+ *(B|KiB|MiB|GiB|kB|KB|MB|GB)?$", "minimum": 0 });
+inline!(Share, { "type": "number", "minimum": 0, "maximum": 1 });
 inline!(Frequency, { "type": "string", "title": "rate", "pattern": "^[0-9]+ */ *(s|m|min|h)$" });
 inline!(Hourly, { "type": "string", "title": "bytes in an hour", "pattern": "^[0-9]+ *(B|KiB|MiB|GiB|kB|KB|MB|GB)? */h$" });
 inline!(Count, { "type": "integer", "minimum": 0 });

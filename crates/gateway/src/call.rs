@@ -15,7 +15,9 @@ use mcp::call::Call;
 use mcp::listen::Filter;
 use mcp::method::{Kind, Method, Reach};
 use mcp::reject::Reject;
+use mcp::trace::SpanPlace;
 use mcp::version::Era;
+use tracing::Instrument as _;
 
 use crate::forward::edit::{self, Edit};
 use crate::forward::filter::Answered;
@@ -32,10 +34,15 @@ impl Route {
         &self,
         call: Box<Call>,
         caller: &Arc<Caller>,
-        approved: Option<Box<Proof>>,
+        (approved, before): (Option<Box<Proof>>, Option<Box<SpanPlace>>),
     ) -> Result<Outcome, CallError> {
-        let mut record = CallRecord::of_call(&self.world, (&call, caller), &self.name)?;
-        match self.go((call, approved), caller, &mut record).await {
+        let about = (&*self.name, before.as_deref());
+        let mut record = CallRecord::of_call(&self.world, (&call, caller), about)?;
+        let went = match record.log_of_kept() {
+            None => self.go((call, approved), caller, &mut record).await,
+            Some(log) => Box::pin(self.go((call, approved), caller, &mut record).instrument(log)).await,
+        };
+        match went {
             Ok(mut outcome) => {
                 outcome.keep(record).await?;
                 Ok(outcome)
@@ -69,7 +76,8 @@ impl Route {
             }
             return Ok(outcome);
         }
-        let target = self.locate(&call, caller, record).await.inspect_err(|error| record.would_go_to(error))?;
+        let target =
+            self.locate(&call, caller, record).await.inspect_err(|error| record.would_go_to(error))?;
         record.goes_to(&target, &call, caller);
         let admitted = self.filters.admit(&call, caller, (&target, approved)).await;
         let mut admitted = admitted.inspect_err(|error| {

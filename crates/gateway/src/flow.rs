@@ -19,6 +19,7 @@ use mcp::legacy::downgrade::{self, Gap};
 use mcp::method::Method;
 use mcp::mrtr::{self, InputRequest, InputRequired};
 use mcp::reject::code;
+use mcp::trace::SpanPlace;
 use mcp::version::Era;
 use tokio::time::{Duration, Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -110,6 +111,8 @@ pub(crate) struct Flow {
     urls: Vec<String>,
     /// The proof that the call was approved: it is still, when it is sent again with what its server asks for.
     approved: Option<Box<Proof>>,
+    /// What followed the call when it was sent before.
+    before: Option<Box<SpanPlace>>,
     /// Ends subscription streams in good order.
     drain: CancellationToken,
 }
@@ -129,9 +132,10 @@ impl Flow {
         }
         let (id, method, caller) = (call.id().clone(), call.method(), Arc::new(caller));
         let asking = questions.cloned().map(Asking::new);
-        let state = State::Starting(start(Arc::clone(&route), (call, None), Arc::clone(&caller)));
+        let state = State::Starting(start(Arc::clone(&route), (call, None, None), Arc::clone(&caller)));
         let urls = Vec::new();
-        Self { id, method, state, route, caller, asking, rounds: 0, urls, approved: None, drain }
+        let (approved, before) = (None, None);
+        Self { id, method, state, route, caller, asking, rounds: 0, urls, approved, before, drain }
     }
 
     pub(crate) fn id(&self) -> &Id {
@@ -237,6 +241,9 @@ impl Flow {
             Ok(Waited::Ask(bytes)) => return Some(Step::Ask(bytes)),
             Ok(Waited::Goes(call, proof)) => {
                 self.rounds += 1;
+                if let State::Rounds(_, Some(record)) = &self.state {
+                    self.before = record.span().cloned().map(Box::new);
+                }
                 self.again(call, Some(proof));
                 return None;
             }
@@ -378,12 +385,14 @@ impl Flow {
     fn ask(&mut self, input: InputRequired, call: Box<Call>) {
         let State::Relay(mut relay) = std::mem::replace(&mut self.state, State::Over) else { return };
         self.approved = relay.take_proof();
+        self.before = relay.span();
         let Some(asking) = &mut self.asking else {
             self.state = State::Failed(CallError::Internal("a client cannot be asked".to_owned()));
             return;
         };
         // What its server has answered is in a record. What becomes of the call before it is sent again is in this one.
-        let record = match CallRecord::of_call(&self.route.world, (&call, &self.caller), &self.route.name) {
+        let record = match CallRecord::of_waiting(&self.route.world, (&call, &self.caller), &self.route.name)
+        {
             Ok(mut record) => {
                 record.goes_on_at(relay.upstream());
                 Some(Box::new(record))
@@ -426,7 +435,8 @@ impl Flow {
 
     /// The call is sent, or sent again.
     fn again(&mut self, call: Box<Call>, approved: Option<Box<Proof>>) {
-        let started = start(Arc::clone(&self.route), (call, approved), Arc::clone(&self.caller));
+        let started =
+            start(Arc::clone(&self.route), (call, approved, self.before.take()), Arc::clone(&self.caller));
         self.state = State::Starting(started);
     }
 
@@ -551,10 +561,10 @@ async fn write_down(
 /// Carries a call to where it is answered.
 fn start(
     route: Arc<Route>,
-    (call, approved): (Box<Call>, Option<Box<Proof>>),
+    (call, approved, before): (Box<Call>, Option<Box<Proof>>, Option<Box<SpanPlace>>),
     caller: Arc<Caller>,
 ) -> Starting {
-    Box::pin(async move { route.run(call, &caller, approved).await })
+    Box::pin(async move { route.run(call, &caller, (approved, before)).await })
 }
 
 impl std::fmt::Debug for Flow {

@@ -25,7 +25,7 @@ pub struct Rewrite<'a> {
     pub subject: Option<&'a str>,
     /// The gateway's own progress token, if the client wants progress.
     pub progress_token: Option<u64>,
-    /// The trace that the client named in its headers.
+    /// The trace that the client named in its headers, or the place of our span.
     pub trace: &'a Trace,
     /// What `_meta` says in the server's era.
     pub meta: MetaRewrite<'a>,
@@ -133,7 +133,8 @@ fn set_meta(call: &Call, rewrite: &Rewrite<'_>, patch: &mut Patch) {
     members.0.push('{');
     let current = call.meta_object();
     if let Some(current) = &current {
-        for member in current.iter().filter(|member| !meta::is_owned(&member.name)) {
+        let is_theirs = |name: &str| !meta::is_owned(name) && !rewrite.trace.replaces(name);
+        for member in current.iter().filter(|member| is_theirs(&member.name)) {
             members.add(member.raw_name, member.value);
         }
     }

@@ -27,8 +27,11 @@ type Options = HashMap<String, String>;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let (options, plain): (Vec<_>, Vec<_>) = std::env::args().skip(1).partition(|word| word.contains('='));
-    let options: Options =
-        options.iter().filter_map(|word| word.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
+    let options: Options = options
+        .iter()
+        .filter_map(|word| word.split_once('='))
+        .map(|(k, v)| (k.to_owned(), v.to_owned()))
+        .collect();
     let (kind, files) = plain.split_first().ok_or("which receiver?")?;
     let mut receiver = receiver(kind, &options)?;
     for (at, file) in files.iter().enumerate() {

@@ -12,6 +12,7 @@ use mcp::reject::code;
 use mcp::version::{Era, Revision};
 
 use crate::arrival::{Arrival, Response};
+use crate::hop::{self, Hop};
 use crate::http::HttpStream;
 use crate::link::Transport;
 use crate::pipe::PipeStream;
@@ -39,6 +40,8 @@ pub struct Answer {
     first: Option<Box<Arrival>>,
     /// Whether it is counted how the server comes to an end with it.
     reports: bool,
+    /// What follows its request, if anything does.
+    hop: Hop,
 }
 
 impl Drop for Answer {
@@ -87,8 +90,22 @@ impl Answer {
         // Legacy servers stream every answer, a lone response too: there the first thing that comes tells.
         let streams = matches!(source, Source::Events(_)) && origin.revision.era == Era::Modern;
         let Origin { id, shared, revision, transport, method, reads, uri } = origin;
-        let (first, reports) = (None, false);
-        Self { id, source, streams, revision, transport, method, reads, uri, shared, place, first, reports }
+        let (first, reports, hop) = (None, false, None);
+        Self {
+            id,
+            source,
+            streams,
+            revision,
+            transport,
+            method,
+            reads,
+            uri,
+            shared,
+            place,
+            first,
+            reports,
+            hop,
+        }
     }
 
     /// Whether nothing more needs to come from the server.
@@ -99,6 +116,12 @@ impl Answer {
     /// The same answer with what came of it first.
     pub(crate) fn with_first(mut self, arrival: Arrival) -> Self {
         self.first = Some(Box::new(arrival));
+        self
+    }
+
+    /// What follows its request ends with it.
+    pub(crate) fn followed(mut self, hop: Hop) -> Self {
+        self.hop = hop;
         self
     }
 
@@ -186,6 +209,9 @@ impl Answer {
             return Ok(*first);
         }
         let arrival = self.hear().await;
+        if self.hop.is_some() {
+            hop::heard(&mut self.hop, &arrival, self.method);
+        }
         if self.reports {
             match &arrival {
                 Ok(Arrival::Response(_)) => self.shared.breaker.record_success(),

@@ -144,6 +144,11 @@ impl HttpWire {
         })
     }
 
+    /// How it is reached.
+    pub(crate) fn reach(&self) -> &HttpReach {
+        &self.reach
+    }
+
     /// Whom to speak to for `whose`; finds out the era and opens a session where that was not done yet. Concurrent
     /// callers wait for one.
     pub(crate) async fn connection(self: &Arc<Self>, whose: &Whose) -> Result<Connection, CallError> {

@@ -5,6 +5,7 @@
 //! catalog, no route, no listener and no client's session but by name.
 //!
 //! Reading order: `upstream` (what is known of one), `order` and `send` (a call on its way), `answer` (what comes back),
+//! `hop` (who follows it),
 //! `ask` (what a server asks in the middle of it), `retry` (what is sent twice); then the wires: `http` (Streamable HTTP), `sse`
 //! (HTTP+SSE), `stdio`, `own` (Portolan itself), and `pipe` (one conversation of many calls), whose `pool` begins and keeps them. `health`, `health_check`, `suspense` and `patience` look after a server that is sick; `eras` knows what it speaks, `shared` what all of
 //! these have in common.
@@ -19,6 +20,7 @@ mod eras;
 mod failed;
 mod health;
 mod health_check;
+mod hop;
 mod http;
 mod last_words;
 mod link;

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use base::detail::SentAs;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use mcp::call::Call;
-use mcp::trace::Trace;
+use mcp::trace::{SpanPlace, Trace};
 use mcp::version::Era;
 use tokio::time::Duration;
 
@@ -20,8 +20,12 @@ pub struct Order<'a> {
     pub reads: Era,
     /// The server's own name of what it is about, if it differs.
     pub subject: Option<&'a str>,
-    /// The trace that it belongs to.
+    /// The trace that it belongs to, as its client has named it.
     pub trace: Trace,
+    /// The span of ours that it is sent for, if there are any.
+    pub span: Option<&'a SpanPlace>,
+    /// Whether its server is known to have what it is about: only such names become known to those who follow calls.
+    pub is_listed: bool,
     /// The client's headers.
     pub headers: &'a HeaderMap,
     /// The mirrored arguments.
@@ -56,6 +60,8 @@ impl<'a> Order<'a> {
             reads: Era::Modern,
             subject: None,
             trace: Trace::default(),
+            span: None,
+            is_listed: false,
             headers: &NO_HEADERS,
             mirrored: &[],
             session: None,

@@ -12,6 +12,7 @@ use http::{HeaderMap, StatusCode};
 use mcp::jsonrpc::{Message, MessageKind};
 use mcp::method::Kind;
 use mcp::outbound::{self, MetaRewrite, Rewrite};
+use mcp::trace::Trace;
 use mcp::version::Era;
 use tokio::time::{Instant, timeout_at};
 use transport::http::client::Reply;
@@ -21,6 +22,7 @@ use crate::arrival::Response;
 use crate::ask::Asked;
 use crate::failed::Failed;
 use crate::health::admission::Admission;
+use crate::hop::{self, Hop};
 use crate::http::early::{self, CallStart};
 use crate::http::reading::{self, Reading};
 use crate::http::refusal;
@@ -113,11 +115,16 @@ impl Upstream {
             Wire::Own(wire) => Box::pin(self.begin_own(wire, order, whose, place)).await,
             Wire::Http(wire) => {
                 let connection = self.note(whose, wire.connection(whose).await, Connection::link)?;
-                match self.begin_http(wire, order, &connection, place).await? {
+                let mut hop = None;
+                let begun = self.begin_http(wire, order, &connection, (place, &mut hop)).await;
+                match follow(hop, begun)? {
                     Begun::Answer(answer) => Ok(answer),
                     Begun::SessionLost(place) => {
                         let connection = self.note(whose, wire.connection(whose).await, Connection::link)?;
-                        match Box::pin(self.begin_http(wire, order, &connection, place)).await? {
+                        let mut hop = None;
+                        let begun =
+                            Box::pin(self.begin_http(wire, order, &connection, (place, &mut hop))).await;
+                        match follow(hop, begun)? {
                             Begun::Answer(answer) => Ok(answer),
                             Begun::SessionLost(_) => {
                                 Err(wire.invalid("it loses each session at once").into())
@@ -179,7 +186,7 @@ impl Upstream {
         &self,
         order: &Order<'_>,
         running: &Running,
-        headers: HeaderMap,
+        mut headers: HeaderMap,
         (declared, place): (&Arc<str>, Option<Slot>),
     ) -> Begun {
         let log = order.call.client().log;
@@ -188,12 +195,18 @@ impl Upstream {
         }
         running.serves(order.call, order.need());
         let id = self.shared.next_id();
-        let body = self.body(order, &running.link, id);
+        let hop = hop::begin((&self.shared, self.label()), order, (&running.link, id), self.wire.over_http());
+        let trace = hop::trace(&hop, order);
+        if hop.is_some() && !headers.is_empty() {
+            trace.write(None, &mut headers);
+        }
+        let body = self.body(order, &trace, (&running.link, id));
         order.sends(id, None);
         let wants = Running::wants(log.wants(None), order.listens, asked(order, declared));
         let Ok(stream) = running.pipe.request(id, body, headers, wants).await else {
             // As soon as it is known why, another one may be begun.
             running.pipe.closed().await;
+            hop::unsent(hop);
             return Begun::SessionLost(place);
         };
         // That it takes something says nothing of a server that has just left something without an answer.
@@ -201,7 +214,7 @@ impl Upstream {
             self.answered(&running.link);
         }
         let origin = self.origin(order, &running.link, id);
-        Begun::Answer(Box::new(Answer::new(Source::Pipe(stream), origin, place)))
+        Begun::Answer(Box::new(Answer::new(Source::Pipe(stream), origin, place).followed(hop)))
     }
 
     async fn begin_http(
@@ -209,14 +222,18 @@ impl Upstream {
         wire: &Arc<HttpWire>,
         order: &Order<'_>,
         connection: &Connection,
-        place: Option<Slot>,
+        (place, hop): (Option<Slot>, &mut Hop),
     ) -> Result<Begun, Failed> {
         let link = connection.link();
         self.is_known(order, link)?;
         let id = self.shared.next_id();
         let mut headers = wire.forwarded(order.headers);
+        if !matches!(connection, Connection::Sse(..)) {
+            *hop = hop::begin((&self.shared, self.label()), order, (link, id), Some(wire));
+        }
+        let trace = hop::trace(hop, order);
         let meta = order.call.meta().filter(|meta| meta.contains("traceparent"));
-        order.trace.write(meta.and_then(|_| order.call.meta_object()).as_ref(), &mut headers);
+        trace.write(meta.and_then(|_| order.call.meta_object()).as_ref(), &mut headers);
         let legacy = match connection {
             Connection::Modern(link) => {
                 outbound::mirror(order.call, order.subject, link.revision, &mut headers);
@@ -250,8 +267,10 @@ impl Upstream {
         let mut legacy = legacy;
         order.sends(id, legacy.as_ref().and_then(|call| call.session.named()));
         let first = match &mut legacy {
-            Some(call) => Box::pin(early::send(wire, call, headers, self.body(order, link, id))).await,
-            None => CallStart::Head(wire.post(headers, self.pieces(order, link, id)).await),
+            Some(call) => {
+                Box::pin(early::send(wire, call, headers, self.body(order, &trace, (link, id)))).await
+            }
+            None => CallStart::Head(wire.post(headers, self.pieces(order, &trace, (link, id))).await),
         };
         let reply = match (first, legacy.take()) {
             (CallStart::Head(reply), call) => {
@@ -363,15 +382,20 @@ impl Upstream {
         }
     }
 
-    fn body(&self, order: &Order<'_>, link: &Link, id: u64) -> Bytes {
-        outbound::body(order.call, &self.rewrite(order, link, id))
+    fn body(&self, order: &Order<'_>, trace: &Trace, to: (&Link, u64)) -> Bytes {
+        outbound::body(order.call, &self.rewrite(order, trace, to))
     }
 
-    fn pieces(&self, order: &Order<'_>, link: &Link, id: u64) -> Vec<Bytes> {
-        outbound::pieces(order.call, &self.rewrite(order, link, id))
+    fn pieces(&self, order: &Order<'_>, trace: &Trace, to: (&Link, u64)) -> Vec<Bytes> {
+        outbound::pieces(order.call, &self.rewrite(order, trace, to))
     }
 
-    fn rewrite<'o>(&'o self, order: &'o Order<'_>, link: &Link, id: u64) -> Rewrite<'o> {
+    fn rewrite<'o>(
+        &'o self,
+        order: &'o Order<'_>,
+        trace: &'o Trace,
+        (link, id): (&Link, u64),
+    ) -> Rewrite<'o> {
         let client = order.call.client();
         let meta = match link.era() {
             Era::Legacy => MetaRewrite::Legacy,
@@ -386,7 +410,7 @@ impl Upstream {
             id,
             subject: order.subject,
             progress_token: order.call.progress_token().map(|_| id),
-            trace: &order.trace,
+            trace,
             meta,
         }
     }
@@ -436,6 +460,24 @@ fn asked(order: &Order<'_>, declared: &Arc<str>) -> Asked {
 enum Begun {
     Answer(Box<Answer>),
     SessionLost(Option<Slot>),
+}
+
+/// What follows a request goes on with its answer, or ends without one.
+fn follow(hop: Hop, begun: Result<Begun, Failed>) -> Result<Begun, Failed> {
+    if hop.is_none() {
+        return begun;
+    }
+    match begun {
+        Ok(Begun::Answer(answer)) => Ok(Begun::Answer(Box::new(answer.followed(hop)))),
+        Ok(Begun::SessionLost(place)) => {
+            hop::unsent(hop);
+            Ok(Begun::SessionLost(place))
+        }
+        Err(failed) => {
+            hop::failed(hop, &failed);
+            Err(failed)
+        }
+    }
 }
 
 /// Whether an answer to a modern request is what legacy servers say to those who have no session: the server may have

@@ -58,6 +58,13 @@ pub(crate) enum Wire {
     Own(OwnWire),
 }
 
+impl Wire {
+    /// That of HTTP, if it is one.
+    pub(crate) fn over_http(&self) -> Option<&HttpWire> {
+        if let Self::Http(wire) = self { Some(wire) } else { None }
+    }
+}
+
 impl Upstream {
     /// A server that nobody has tried to reach yet.
     #[must_use]

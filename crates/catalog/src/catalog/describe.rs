@@ -93,6 +93,8 @@ impl Descriptions {
             reads: caller.era(),
             subject: None,
             trace: Trace::read(&caller.headers),
+            span: None,
+            is_listed: false,
             headers: &caller.headers,
             mirrored: &[],
             session: caller.session.clone(),

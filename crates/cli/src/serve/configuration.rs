@@ -10,7 +10,7 @@ use transport::net::Address;
 use crate::fault::Fault;
 use crate::inherit::Inheriting;
 use crate::log::Voice;
-use crate::{locked, outside, policies, print};
+use crate::{locked, outside, policies, print, traced};
 
 /// A file, and what is to be put in the place of what it says.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ impl Configuration {
             say(&faults, voice);
             return Err(unusable());
         }
-        if let Some(fault) = locked::wrong_lock(&plan) {
+        if let Some(fault) = traced::unknown(&plan, &self.path).or_else(|| locked::wrong_lock(&plan)) {
             say(&[fault], voice);
             return Err(unusable());
         }

@@ -10,6 +10,8 @@ mod approving;
 mod asks;
 mod calls;
 mod checks;
+#[cfg(feature = "otel")]
+mod collector;
 mod conversations;
 mod crowded;
 #[cfg(feature = "policy")]
@@ -23,6 +25,8 @@ mod issued;
 mod lists;
 mod mistakes;
 mod odd_http;
+#[cfg(feature = "otel")]
+mod pictured;
 #[cfg(feature = "policy")]
 mod pins;
 mod policies;
@@ -40,5 +44,9 @@ mod shown;
 mod simulating;
 mod socket;
 mod terminal;
+#[cfg(feature = "otel")]
+mod traced;
+#[cfg(not(feature = "otel"))]
+mod untraced;
 mod watched;
 mod wire;

@@ -29,10 +29,20 @@ impl Socket {
 
     /// Asks for a tool by a modern request, or for something without a name.
     pub(crate) fn ask(&mut self, method: &str, name: Option<&str>, body: &str) -> io::Result<()> {
+        self.ask_with(method, name, (body, ""))
+    }
+
+    /// The same with further lines of the head.
+    pub(crate) fn ask_with(
+        &mut self,
+        method: &str,
+        name: Option<&str>,
+        (body, more): (&str, &str),
+    ) -> io::Result<()> {
         let name = name.map(|name| format!("mcp-name: {name}\r\n")).unwrap_or_default();
         let head = format!(
             "POST /mcp HTTP/1.1\r\nhost: localhost\r\naccept: application/json, text/event-stream\r\n\
-             content-type: application/json\r\nmcp-protocol-version: 2026-07-28\r\nmcp-method: {method}\r\n{name}\
+             content-type: application/json\r\nmcp-protocol-version: 2026-07-28\r\nmcp-method: {method}\r\n{name}{more}\
              content-length: {}\r\n\r\n",
             body.len()
         );
@@ -44,14 +54,20 @@ impl Socket {
         let params = format!(r#""name":"{tool}","arguments":{{"a":{a},"b":{b}}},"#);
         self.ask("tools/call", Some(tool), &modern("tools/call", &params))?;
         let head = self.until("\r\n\r\n")?;
+        let body = self.body_of(&head)?;
+        let stays = !head.contains("connection: close");
+        Ok((body, stays))
+    }
+
+    /// The body of a response with that head, which says how long it is.
+    pub(crate) fn body_of(&mut self, head: &str) -> io::Result<String> {
         let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
         let length = length.unwrap_or_else(|| panic!("an answer of a known length: {head}")).parse().unwrap();
         while self.unread.len() < length {
             self.more()?;
         }
         let body: Vec<u8> = self.unread.drain(..length).collect();
-        let stays = !head.contains("connection: close");
-        Ok((String::from_utf8(body).unwrap(), stays))
+        Ok(String::from_utf8(body).unwrap())
     }
 
     /// What comes until and with this text.

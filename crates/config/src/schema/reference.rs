@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::file::{
     Admin, Audit, Certificates, Config, Defaults, Filter, Issuer, Keys, Limits, Listener, Naming, Proxy,
-    Route, Selection, Sink, Timeouts, Tls, Upstream,
+    Route, Selection, Sink, Telemetry, Timeouts, Tls, Upstream,
 };
 
 const EXAMPLE: &str = include_str!("../../example.toml");
@@ -30,6 +30,7 @@ const TABLES: &[(&str, &str, &[&str])] = &[
     ("[admin]", "Admin", Admin::KEYS),
     ("[audit]", "Audit", Audit::KEYS),
     ("[audit.sink.NAME]", "Sink", Sink::KEYS),
+    ("[telemetry]", "Telemetry", Telemetry::KEYS),
     ("[keys]", "Keys", Keys::KEYS),
     ("[limits]", "Limits", Limits::KEYS),
 ];

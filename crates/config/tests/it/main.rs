@@ -33,6 +33,7 @@ mod secrets;
 mod servers;
 mod sinks;
 mod stores;
+mod telemetry;
 
 /// The environment of all tests. There is no PATH in it, so that no program is looked for.
 fn env(name: &str) -> Option<String> {

@@ -10,14 +10,15 @@ use base::error::{self, CallError};
 use base::metrics::Metrics;
 use base::reply;
 use base::sink::{CallFacts, Event, Sinks, Taking, Untaken};
+use base::traces::{Came, Carrier, Span, SpanEnd};
 use base::world::World;
 use catalog::Target;
 use catalog::caller::Caller;
 use mcp::call::Call;
 use mcp::json::Object;
 use mcp::jsonrpc::{Message, MessageKind};
-use mcp::method::Kind;
-use mcp::trace::Trace;
+use mcp::method::{self, Kind};
+use mcp::trace::{SpanPlace, Trace};
 use tokio::time::{Duration, Instant};
 
 /// What is written of one call. Dropped before it is closed, it is closed as cancelled.
@@ -32,6 +33,21 @@ pub(crate) struct CallRecord {
     closing: Taking,
     /// The call's place among all calls, free again when it ends.
     place: Option<Slot>,
+    /// What follows the call until it ends, if anything does.
+    followed: Option<Box<dyn Span>>,
+    /// Where that is: known beyond its end.
+    span: Option<Box<SpanPlace>>,
+    /// How it has been answered.
+    answered: Option<SpanEnd>,
+}
+
+/// What is to be said of a request that goes to a server for a call.
+#[derive(Debug, Clone)]
+pub(crate) struct Followed {
+    /// The call's span.
+    pub(crate) span: Option<SpanPlace>,
+    /// Whether its server is known to have what it is about.
+    pub(crate) is_listed: bool,
 }
 
 impl CallRecord {
@@ -64,6 +80,9 @@ impl CallRecord {
             began: Instant::now(),
             closing: Taking::default(),
             place: None,
+            followed: None,
+            span: None,
+            answered: None,
         })
     }
 
@@ -83,11 +102,34 @@ impl CallRecord {
         Ok(record)
     }
 
-    /// For a call on a route that begins now.
+    /// For a call on a route that begins now; `before` is what it was sent in before, if it is sent again for its client.
     ///
     /// # Errors
     /// As [`Self::open`].
     pub(crate) fn of_call(
+        world: &World,
+        (call, caller): (&Call, &Caller),
+        (route, before): (&str, Option<&SpanPlace>),
+    ) -> Result<Self, CallError> {
+        let mut record = Self::of_waiting(world, (call, caller), route)?;
+        if let Some(traces) = world.sinks.traces() {
+            let span = traces.came(&came((call, caller), (route, before), &Trace::read(&caller.headers)));
+            record.span = span.place().cloned().map(Box::new);
+            if let (Some(place), Some(facts)) = (&record.span, &mut record.facts)
+                && let Some(detail) = &mut facts.detail
+            {
+                detail.trace = Some(place.trace_id().into());
+            }
+            record.followed = Some(span);
+        }
+        Ok(record)
+    }
+
+    /// For a call that waits for its client before it is sent again: nobody follows that.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(crate) fn of_waiting(
         world: &World,
         (call, caller): (&Call, &Caller),
         route: &str,
@@ -97,6 +139,33 @@ impl CallRecord {
             facts.detail = Some(Box::new(detail(by.as_ref(), (call, caller), route)));
         }
         Ok(record)
+    }
+
+    /// Where what follows the call is, or was.
+    pub(crate) fn span(&self) -> Option<&SpanPlace> {
+        self.span.as_deref()
+    }
+
+    /// It goes on with what was begun in another call.
+    pub(crate) fn goes_on_with(&mut self, other: &SpanPlace) {
+        if let Some(span) = &mut self.followed {
+            span.link(other);
+        }
+    }
+
+    /// It is about to be sent. What is said of that, if anybody follows it.
+    pub(crate) fn is_sent(&mut self, call: &Call, target: &Target<'_>, caller: &Caller) -> Option<Followed> {
+        let span = self.followed.as_mut()?;
+        let is_listed = is_listed(call, target, caller);
+        if let Some(subject) = call.subject().filter(|_| is_listed) {
+            span.about(call.kind(), &subject.text);
+        }
+        Some(Followed { span: self.span.as_deref().cloned(), is_listed })
+    }
+
+    /// What puts the names of its trace and span into lines of the log, if it has some: of calls of which the trace is kept.
+    pub(crate) fn log_of_kept(&self) -> Option<tracing::Span> {
+        self.span.as_deref().filter(|span| span.sampled).map(log)
     }
 
     /// What a sink wants to know beside what is counted, if any does, and the call is not over.
@@ -114,6 +183,9 @@ impl CallRecord {
         let Some(facts) = &mut self.facts else { return };
         let upstream = target.member.upstream.label();
         facts.upstream = Arc::clone(upstream);
+        if let Some(span) = &mut self.followed {
+            span.goes_to(upstream);
+        }
         let Some(detail) = facts.detail.as_deref_mut() else { return };
         if let (Some(name), Some((_, known))) = (&target.name, &mut detail.thing) {
             *known = (&**name).into();
@@ -209,6 +281,9 @@ impl CallRecord {
 
     /// What its server, or we instead of it, have answered.
     pub(crate) fn answered(&mut self, message: &Message) {
+        if let (Some(_), Some(facts)) = (&self.followed, &self.facts) {
+            self.answered = Some(SpanEnd::of(message, method::find(&facts.method)));
+        }
         let Some(by) = self.sinks.examines().cloned() else { return };
         let Some(detail) = self.detail() else { return };
         let text = match message.kind() {
@@ -269,6 +344,12 @@ impl CallRecord {
         let Some(facts) = self.facts.take() else { return };
         let facts = CallFacts { outcome, took: self.began.elapsed(), ..facts };
         self.place = None;
+        if let Some(traces) = self.sinks.traces() {
+            match self.followed.take() {
+                Some(mut span) => span.ends(ended(outcome, self.answered)),
+                None => traces.between_us(&facts.method, outcome, facts.took),
+            }
+        }
         self.closing = self.sinks.tell(&facts);
     }
 
@@ -276,8 +357,12 @@ impl CallRecord {
     pub(crate) fn end_failed(&mut self, error: &CallError) {
         let row = reply::wire(error);
         if let Some(facts) = &self.facts {
-            row.log(error, &facts.method);
+            match self.span.as_deref().map(log) {
+                Some(span) => span.in_scope(|| row.log(error, &facts.method)),
+                None => row.log(error, &facts.method),
+            }
         }
+        self.answered = Some(SpanEnd::Failed(row.label, Some(row.code)));
         self.end(row.label);
     }
 
@@ -361,6 +446,52 @@ fn detail(by: &dyn Examine, (call, caller): (&Call, &Caller), route: &str) -> De
         again: call.is_again(),
         ..of_caller(by, caller, route)
     }
+}
+
+/// What is said of a call to those who follow it.
+fn came<'a>(
+    (call, caller): (&'a Call, &'a Caller),
+    (route, before): (&'a str, Option<&'a SpanPlace>),
+    trace: &'a Trace,
+) -> Came<'a> {
+    Came {
+        method: call.method_name(),
+        trace,
+        meta: call.meta(),
+        before,
+        id: call.id().raw(),
+        revision: caller.revision.name,
+        session: caller.session.as_ref(),
+        route,
+        // What comes over HTTP has headers.
+        carrier: if caller.headers.is_empty() { Carrier::Pipe } else { Carrier::Http },
+    }
+}
+
+/// How a call ends that has this outcome, and was answered so.
+fn ended(outcome: &'static str, answered: Option<SpanEnd>) -> SpanEnd {
+    match (outcome, answered) {
+        ("input_required", _) => SpanEnd::Asked,
+        ("ok" | "error", answered) => answered.unwrap_or(SpanEnd::Ok),
+        (label, Some(SpanEnd::Failed(same, code))) if same == label => SpanEnd::Failed(label, code),
+        (label, _) => SpanEnd::Failed(label, None),
+    }
+}
+
+/// Whether the target of a call is known to have what it is about.
+fn is_listed(call: &Call, target: &Target<'_>, caller: &Caller) -> bool {
+    let Some(subject) = call.subject() else { return false };
+    let index = target.member.server_lists.index(caller.era());
+    match call.kind() {
+        Kind::Tool => index.tools.contains_key(target.name.as_deref().unwrap_or(&subject.text)),
+        Kind::Prompt => index.seen.contains_key(&(Kind::Prompt, subject.text.to_string())),
+        Kind::Resource | Kind::Server | Kind::Task | Kind::Template => false,
+    }
+}
+
+/// Puts the names of a trace and a span into lines of the log.
+fn log(of: &SpanPlace) -> tracing::Span {
+    tracing::error_span!("call", trace_id = of.trace_id(), span_id = of.span_id())
 }
 
 /// How a call has ended that has this response, of a server or of ours.

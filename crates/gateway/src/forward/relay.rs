@@ -17,6 +17,7 @@ use mcp::method::{Kind, Method};
 use mcp::mrtr::{self, InputRequest, InputRequired};
 use mcp::notify::{Notice, Seen};
 use mcp::reject::code;
+use mcp::trace::SpanPlace;
 use mcp::version::{Era, Revision};
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -73,6 +74,8 @@ pub(crate) struct Relay {
     early: VecDeque<Result<Arrival, CallError>>,
     /// Written when it ends.
     record: Option<CallRecord>,
+    /// What followed the call that it was begun in, if another one goes on with it.
+    before: Option<Box<SpanPlace>>,
     /// The last thing, while it is written down.
     last: Option<Result<Passed, CallError>>,
 }
@@ -143,6 +146,7 @@ impl Relay {
             caller,
             edits,
             record: None,
+            before: None,
             last: None,
         }
     }
@@ -169,7 +173,13 @@ impl Relay {
 
     /// Its record, which is closed elsewhere from now on.
     pub(crate) fn take_record(&mut self) -> Option<CallRecord> {
+        self.before = self.span();
         self.record.take()
+    }
+
+    /// What follows the call that it answers, or followed it.
+    pub(crate) fn span(&self) -> Option<Box<SpanPlace>> {
+        Some(Box::new(self.record.as_ref()?.span()?.clone()))
     }
 
     /// The client has its answer, which asks for something; the server has not.
@@ -223,7 +233,10 @@ impl Relay {
     }
 
     /// Is written down there when it ends. A call that was suspended begins to count anew.
-    pub(crate) fn keep(&mut self, record: CallRecord) {
+    pub(crate) fn keep(&mut self, mut record: CallRecord) {
+        if let Some(before) = self.before.take() {
+            record.goes_on_with(&before);
+        }
         self.alive_until = Instant::now() + self.idle;
         self.asked_until = None;
         self.end = record.began() + self.longest;

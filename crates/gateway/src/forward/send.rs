@@ -26,10 +26,13 @@ use upstream::{Answer, Order};
 
 use crate::forward::desk;
 use crate::forward::filter::Admitted;
-use crate::forward::record::CallRecord;
+use crate::forward::record::{CallRecord, Followed};
 use crate::forward::relay::{Errand, Relay};
 use crate::forward::state::{Bond, Proof};
 use base::uris::Mapping;
+
+/// What is followed of a call where it goes out: a span, and what its record says of that.
+type Wayside<'s> = (Option<&'s Followed>, Option<&'s Arc<SentAs>>);
 
 /// Sends the calls of one route.
 #[derive(Debug)]
@@ -170,14 +173,15 @@ impl Sender {
             Box::pin(desk::spend(&self.world, proof, caller.principal.id())).await?;
         }
         let sent = record.as_deref_mut().and_then(CallRecord::sending);
-        let sent = sent.as_ref();
-        let answer = match self.send_once(call, caller, (target, permit), (&mirrored, sent)).await {
+        let followed = record.as_deref_mut().and_then(|record| record.is_sent(call, target, caller));
+        let wayside = (followed.as_ref(), sent.as_ref());
+        let answer = match self.send_once(call, caller, (target, permit), (&mirrored, wayside)).await {
             // What it is now is found out in the conversation that has begun, and then it may be sent, or may not.
             Err(CallError::BegunAnew { .. }) => {
                 Box::pin(target.member.relearn(call.kind(), caller)).await;
                 let learned = Box::pin(self.mirror(call, caller, target)).await?;
                 let permit = self.permit_in((call, target), caller, approved, record.as_deref_mut())?;
-                return Box::pin(self.send_once(call, caller, (target, permit), (&learned, sent))).await;
+                return Box::pin(self.send_once(call, caller, (target, permit), (&learned, wayside))).await;
             }
             answer => answer?,
         };
@@ -192,7 +196,7 @@ impl Sender {
             return Ok(Box::new(refused));
         }
         let permit = self.permit_in((call, target), caller, approved, record)?;
-        Box::pin(self.send_once(call, caller, (target, permit), (&learned, sent))).await
+        Box::pin(self.send_once(call, caller, (target, permit), (&learned, wayside))).await
     }
 
     async fn send_once(
@@ -200,7 +204,7 @@ impl Sender {
         call: &Call,
         caller: &Caller,
         (target, permit): (&Target<'_>, Permit),
-        (mirrored, sent): (&[(HeaderName, HeaderValue)], Option<&Arc<SentAs>>),
+        (mirrored, (followed, sent)): (&[(HeaderName, HeaderValue)], Wayside<'_>),
     ) -> Result<Box<Answer>, CallError> {
         let upstream = &target.member.upstream;
         let order = Order {
@@ -209,6 +213,8 @@ impl Sender {
             reads: caller.era(),
             subject: target.name.as_deref(),
             trace: Trace::read(&caller.headers),
+            span: followed.and_then(|followed| followed.span.as_ref()),
+            is_listed: followed.is_some_and(|followed| followed.is_listed),
             headers: &caller.headers,
             mirrored,
             session: caller.session.clone(),

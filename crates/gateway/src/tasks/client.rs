@@ -61,6 +61,8 @@ impl Courier {
             reads: Era::Modern,
             subject: None,
             trace: Trace::read(&self.caller.headers),
+            span: None,
+            is_listed: false,
             headers: &self.caller.headers,
             mirrored: &[],
             session: self.caller.session.clone(),
