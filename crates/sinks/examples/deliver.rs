@@ -3,9 +3,10 @@
 //! ```text
 //! deliver syslog FILE host=… port=… [ca=…] [certificate=… key=…] [framing=lf] [max=8000] [format=ocsf]
 //! deliver otlp FILE url=…
+//! deliver nothing FILE [format=ocsf]
 //! ```
 //!
-//! Each delivery is what the receiver takes at most. What became of each is a line of the output. A second `FILE` is delivered when a
+//! `nothing` writes the lines as they would be delivered. Else each delivery is what the receiver takes at most. What became of each is a line of the output. A second `FILE` is delivered when a
 //! line comes in at the standard input.
 
 use std::collections::HashMap;
@@ -27,9 +28,26 @@ type Options = HashMap<String, String>;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let (options, plain): (Vec<_>, Vec<_>) = std::env::args().skip(1).partition(|word| word.contains('='));
-    let options: Options =
-        options.iter().filter_map(|word| word.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
+    let options: Options = options
+        .iter()
+        .filter_map(|word| word.split_once('='))
+        .map(|(k, v)| (k.to_owned(), v.to_owned()))
+        .collect();
     let (kind, files) = plain.split_first().ok_or("which receiver?")?;
+    if kind == "nothing" {
+        for line in files
+            .iter()
+            .flat_map(std::fs::read_to_string)
+            .flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>())
+        {
+            writeln!(
+                io::stdout(),
+                "{}",
+                sinks::format::write(format(&options), &line).ok_or("that is no record")?
+            )?;
+        }
+        return Ok(());
+    }
     let mut receiver = receiver(kind, &options)?;
     for (at, file) in files.iter().enumerate() {
         if at > 0 {
@@ -62,12 +80,7 @@ fn receiver(kind: &str, options: &Options) -> Result<Box<dyn Receiver>, Box<dyn 
                 facility: 13,
                 app_name: "portolan".to_owned(),
             };
-            let format = match options.get("format").map(String::as_str) {
-                Some("ocsf") => Format::Ocsf,
-                Some("cef") => Format::Cef,
-                _ => Format::Json,
-            };
-            Ok(Box::new(Syslog::new(&plan, format, WITHIN, Arc::new(SystemNetwork))?))
+            Ok(Box::new(Syslog::new(&plan, format(options), WITHIN, Arc::new(SystemNetwork))?))
         }
         #[cfg(feature = "otlp")]
         "otlp" => {
@@ -81,5 +94,13 @@ fn receiver(kind: &str, options: &Options) -> Result<Box<dyn Receiver>, Box<dyn 
             Ok(Box::new(sinks::otlp::Otlp::new(&plan, WITHIN, Arc::new(SystemNetwork), &memory)))
         }
         other => Err(format!("{other} is no receiver here").into()),
+    }
+}
+
+fn format(options: &Options) -> Format {
+    match options.get("format").map(String::as_str) {
+        Some("ocsf") => Format::Ocsf,
+        Some("cef") => Format::Cef,
+        _ => Format::Json,
     }
 }

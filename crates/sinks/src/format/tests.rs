@@ -227,20 +227,3 @@ fn events_have_the_class_and_the_sums_that_belong_to_them() {
     ];
     assert_eq!(classes.collect::<Vec<_>>(), wanted);
 }
-
-/// For `interop/receivers`: all samples in all formats, where real schemas and parsers can have a look.
-#[test]
-fn samples_are_written_where_somebody_wants_them() {
-    let Some(folder) = std::env::var_os("PORTOLAN_SAMPLES") else { return };
-    let folder = std::path::PathBuf::from(folder);
-    let all = [(Format::Json, "json"), (Format::Ocsf, "ocsf"), (Format::Cef, "cef")];
-    for (format, name) in all {
-        for (room, suffix) in [(Room::Whole, ""), (Room::NoPayload, "-no-payload"), (Room::Little, "-little")]
-        {
-            let lines = samples();
-            let lines: Vec<_> =
-                lines.iter().map(|line| write_within(format, &Record::read(line).unwrap(), room)).collect();
-            std::fs::write(folder.join(format!("{name}{suffix}.txt")), lines.join("\n") + "\n").unwrap();
-        }
-    }
-}
