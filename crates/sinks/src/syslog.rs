@@ -26,8 +26,8 @@ mod kept;
 
 use self::kept::Kept;
 
-/// As many as are kept to be sent again, so that none that was written is not.
-const BOUNDS: Bounds = Bounds { records: kept::MOST_RECORDS, bytes: kept::MOST_BYTES };
+/// Fewer than are kept to be sent again, so that none that was written is not.
+const BOUNDS: Bounds = Bounds { records: 256, bytes: kept::MOST_BYTES };
 
 /// So often the same records may end a connection before they are taken to be the cause.
 const SUSPECT: u32 = 3;
@@ -116,6 +116,7 @@ impl Syslog {
             }
             None => self.begin(&messages, lines).await?,
         };
+        taken.lost = self.kept.take_given_up();
         for message in messages {
             self.kept.keep(message);
         }

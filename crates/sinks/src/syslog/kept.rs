@@ -2,8 +2,9 @@
 
 use std::collections::VecDeque;
 
-/// The most records, and bytes of their messages, that are kept.
-pub(super) const MOST_RECORDS: usize = 64;
+/// The most records, and bytes of their messages, that are kept: the systems of both ends have buffers, in which more than a few
+/// may lie when a server dies.
+pub(super) const MOST_RECORDS: usize = 1024;
 pub(super) const MOST_BYTES: usize = 1024 * 1024;
 
 /// So often a record is sent again: it may be what ends the connections.
@@ -14,6 +15,8 @@ const MOST_TIMES: u8 = 3;
 pub(super) struct Kept {
     records: VecDeque<(Vec<u8>, u8)>,
     bytes: usize,
+    /// So many were given up since somebody asked.
+    given_up: u64,
 }
 
 impl Kept {
@@ -31,10 +34,18 @@ impl Kept {
     pub(super) fn again(&mut self) -> Vec<Vec<u8>> {
         self.records.retain_mut(|(_, times)| {
             *times += 1;
+            self.given_up += u64::from(*times > MOST_TIMES);
             *times <= MOST_TIMES
         });
         self.bytes = self.records.iter().map(|(messages, _)| messages.len()).sum();
         self.records.iter().map(|(messages, _)| messages.clone()).collect()
+    }
+}
+
+impl Kept {
+    /// How many were sent again as often as may be, and may not have arrived.
+    pub(super) fn take_given_up(&mut self) -> u64 {
+        std::mem::take(&mut self.given_up)
     }
 }
 
@@ -45,12 +56,13 @@ mod tests {
     #[test]
     fn the_last_are_kept_and_sent_again_a_few_times() {
         let mut kept = Kept::default();
-        for number in 0..100_u8 {
-            kept.keep(vec![number]);
+        for number in 0..2000_u16 {
+            kept.keep(number.to_be_bytes().to_vec());
         }
-        let last: Vec<Vec<u8>> = (36..100).map(|number| vec![number]).collect();
+        let last: Vec<Vec<u8>> = (976..2000_u16).map(|number| number.to_be_bytes().to_vec()).collect();
         assert_eq!(kept.again(), last);
-        assert_eq!((kept.again().len(), kept.again().len(), kept.again().len()), (64, 64, 0));
+        assert_eq!((kept.again().len(), kept.again().len(), kept.take_given_up()), (1024, 1024, 0));
+        assert_eq!((kept.again().len(), kept.take_given_up(), kept.take_given_up()), (0, 1024, 0));
         kept.keep(vec![0; MOST_BYTES - 1]);
         kept.keep(vec![1]);
         assert_eq!(kept.again().len(), 2);
