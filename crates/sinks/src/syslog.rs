@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use base::plan::feed::{Format, SyslogPlan};
+use base::plan::feed::{Format, SyslogPlan, SyslogTls};
 use rustls::ClientConfig;
 use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -47,7 +47,6 @@ pub struct Syslog {
     within: Duration,
     settle: Duration,
     network: Arc<dyn Network>,
-    tls: Option<Arc<ClientConfig>>,
     open: Option<BoxIo>,
     kept: Kept,
     /// Whether it has ever taken anything: before that, nothing that it does says anything of one record.
@@ -68,10 +67,8 @@ impl Syslog {
         within: Duration,
         network: Arc<dyn Network>,
     ) -> Result<Self, TlsFault> {
-        let tls = plan.tls.as_ref().map(|wanted| {
-            let presents = wanted.identity.as_ref().map(|(certificate, key)| (&**certificate, &**key));
-            Ok::<_, TlsFault>(Arc::new(tls::client_with(wanted.authorities.as_deref(), presents)?))
-        });
+        // What is wrong with its files is to be heard at once.
+        drop(plan.tls.as_ref().map(client).transpose()?);
         Ok(Self {
             plan: plan.clone(),
             format,
@@ -79,7 +76,6 @@ impl Syslog {
             within,
             settle: SETTLE.min(within / 8),
             network,
-            tls: tls.transpose()?,
             open: None,
             kept: Kept::default(),
             has_taken: false,
@@ -152,10 +148,10 @@ impl Syslog {
 
     async fn connect(&mut self) -> io::Result<BoxIo> {
         let io = self.network.connect(&self.address).await?;
-        match &self.tls {
-            Some(config) => tls::begin(Arc::clone(config), &self.plan.host, io).await,
-            None => Ok(io),
-        }
+        let Some(wanted) = &self.plan.tls else { return Ok(io) };
+        // Read anew for each connection: certificates are renewed.
+        let config = client(wanted).map_err(io::Error::other)?;
+        tls::begin(config, &self.plan.host, io).await
     }
 
     async fn write<'m>(
@@ -235,10 +231,16 @@ impl fmt::Debug for Syslog {
     }
 }
 
+fn client(wanted: &SyslogTls) -> Result<Arc<ClientConfig>, TlsFault> {
+    let presents = wanted.identity.as_ref().map(|(certificate, key)| (&**certificate, &**key));
+    Ok(Arc::new(tls::client_with(wanted.authorities.as_deref(), presents)?))
+}
+
 /// Whether a connection has ended, as far as is known without waiting.
 fn ended(io: &mut BoxIo) -> Option<String> {
     let mut context = Context::from_waker(Waker::noop());
-    loop {
+    // A server that says more than that has not ended it.
+    for _ in 0..64 {
         let mut unread = [0; 512];
         let mut read = ReadBuf::new(&mut unread);
         match Pin::new(&mut *io).poll_read(&mut context, &mut read) {
@@ -248,6 +250,7 @@ fn ended(io: &mut BoxIo) -> Option<String> {
             Poll::Ready(Err(error)) => return Some(error.to_string()),
         }
     }
+    None
 }
 
 #[cfg(test)]

@@ -54,7 +54,6 @@ const FORBIDDEN: &[&str] = &[
     "approval_needed",
     "approval_denied",
     "rate_limited",
-    "refused",
 ];
 
 /// What says that Portolan itself is not well.
