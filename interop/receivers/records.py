@@ -95,6 +95,7 @@ def of_each_type() -> list[str]:
         line("checkpoint", 23, {"first": 0, "root": "sha256:ab", **signed}),
         line("deleted", 24, {"segment": 1, "first": 0, "last": 9, "hash": "sha256:ab", **signed}),
         line("end", 25, {}),
+        line("sink", 27, {"sink": "siem", "outcome": "skipped", "records": "7", "first": "1", "last": "9"}),
         line("what-comes-later", 26, {"x": [1, None]}),
     ]
 

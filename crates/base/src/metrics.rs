@@ -17,8 +17,11 @@ use transport::http::server::places::Places;
 use transport::memory::Memory;
 
 mod listeners;
+mod sinks;
 
 use listeners::Listeners;
+use sinks::SinkPage;
+pub use sinks::{SinkCounts, SinkFailure};
 
 use crate::fault::BreakerState;
 
@@ -91,6 +94,7 @@ pub struct Metrics {
     processes: Family<UpstreamLabels, Gauge>,
     streams: Gauge,
     listeners: Listeners,
+    sinks: SinkPage,
     store_away: Gauge,
     unrecorded: Counter,
     /// The label of calls that concern no upstream in particular.
@@ -203,6 +207,7 @@ impl Metrics {
         );
         Self {
             listeners: Listeners::shown(&mut registry),
+            sinks: SinkPage::shown(&mut registry),
             store_away,
             unrecorded,
             registry,
@@ -272,6 +277,11 @@ impl Metrics {
     /// A listener has these places.
     pub fn listener(&self, places: &Arc<Places>) {
         self.listeners.add(Arc::clone(places));
+    }
+
+    /// A sink of the ledger counts this.
+    pub fn sink(&self, counts: &Arc<SinkCounts>) {
+        self.sinks.add(Arc::clone(counts));
     }
 
     /// The store is away, or is not.

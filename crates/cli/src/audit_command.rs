@@ -15,11 +15,13 @@ use crate::{print, recording};
 mod export;
 mod proof;
 mod shown;
+mod sinking;
 mod verify;
 
 use self::export::ExportAudit;
 use self::proof::{CheckProof, ProveRecord};
 use self::shown::QueryAudit;
+use self::sinking::SinksOfAudit;
 use self::verify::VerifyAudit;
 
 /// Read the ledger of what was done, and verify that nothing of it was changed
@@ -64,6 +66,14 @@ Examples:
     /// Check the proof of a record, with nothing but a public key
     #[command(after_help = "Example:\n  portolan audit check-proof proof.json --key ledger.pub")]
     CheckProof(CheckProof),
+    /// Show how far each sink has come, and how much waits for it
+    ///
+    /// With --test, each receiver is sent one record of type `test`, and what it says is shown. The exit status is 0 where all is well, and
+    /// 4 where a receiver does not take that.
+    #[command(
+        after_help = "Examples:\n  portolan audit sinks portolan.toml\n  portolan audit sinks portolan.toml --test"
+    )]
+    Sinks(SinksOfAudit),
     /// Print the public key that others verify the ledger with
     #[command(after_help = "Example:\n  portolan audit key > ledger.pub")]
     Key(KeyOfAudit),
@@ -96,6 +106,7 @@ impl AuditCommand {
             AuditTask::Export(export) => export.run(voice),
             AuditTask::Prove(prove) => prove.run(voice),
             AuditTask::CheckProof(check) => check.run(),
+            AuditTask::Sinks(sinks) => sinks.run(voice).await,
             AuditTask::Key(key) => {
                 let key = SigningKey::at(&recording::key_file(key.state_dir.as_deref())?)?;
                 print::out(format!("{}\n", key.public()))?;
@@ -111,13 +122,9 @@ impl AuditPlace {
         let (directory, plan) = match &self.dir {
             Some(directory) => (directory.clone(), None),
             None => {
-                let plan = Configuration::at(&self.config).load(voice)?;
-                let Some(audit) = &plan.audit else {
-                    let what = format!("{} has no ledger", self.config.display());
-                    return Err(Fault::usage(what)
-                        .hint("write [audit] into it, or name a ledger's directory with --dir"));
-                };
-                (audit.directory.clone(), Some(plan))
+                let plan = self.plan(voice)?;
+                let directory = plan.audit.as_ref().map(|audit| audit.directory.clone());
+                (directory.unwrap_or_default(), Some(plan))
             }
         };
         if !directory.is_dir() {
@@ -125,6 +132,18 @@ impl AuditPlace {
             return Err(Fault::Outside(what).hint("it is made when `portolan serve` begins"));
         }
         Ok((directory, plan))
+    }
+}
+
+impl AuditPlace {
+    /// The plan, which has a ledger.
+    fn plan(&self, voice: Voice) -> Result<Plan, Fault> {
+        let plan = Configuration::at(&self.config).load(voice)?;
+        if plan.audit.is_some() {
+            return Ok(plan);
+        }
+        let what = format!("{} has no ledger", self.config.display());
+        Err(Fault::usage(what).hint("write [audit] into it, or name a ledger's directory with --dir"))
     }
 }
 

@@ -12,6 +12,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use mcp::discover::Discovered;
 use tokio_util::sync::CancellationToken;
+use transport::workers::Workers;
 use upstream::Health;
 
 use crate::arrivals::{self, Tally, Telling};
@@ -26,7 +27,7 @@ use crate::policies::{self, Decided};
 use crate::print::{self, Paint};
 use crate::serve::configuration::left_out;
 use crate::targets::Targets;
-use crate::{discover, issuers, list, locked, outside};
+use crate::{discover, issuers, list, locked, outside, recording};
 
 /// Check a configuration: say every mistake at once
 ///
@@ -70,6 +71,12 @@ impl Check {
             print::err(&format!("{path} cannot be used: {found}\n"));
             return Ok(Exit::Config);
         };
+        if !plan.sinks.is_empty() {
+            let world = outside::world(&plan, outside::passing_seal()?, None, Workers::default())?;
+            if let Some(unmade) = recording::wrong_sinks(&plan, &world) {
+                return Err(unmade.into());
+            }
+        }
         let servers = number(plan.upstreams.len(), "server").unwrap_or_default();
         let with = if found.is_empty() { String::new() } else { format!(", with {found}") };
         let left_out = left_out(&plan).map(|names| format!("; left out: {names}")).unwrap_or_default();

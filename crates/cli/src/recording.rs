@@ -9,6 +9,8 @@ use base::sink::{Event, Sinks};
 use base::world::World;
 use ledger::key::{KeyFault, SigningKey};
 use ledger::{Ledger, Who};
+use sinks::feed::{Feed, FeedFault};
+use sinks::make::{self, Surroundings, Unmade};
 
 use crate::fault::Fault;
 use crate::outside;
@@ -21,12 +23,44 @@ pub(crate) fn key_file(state_dir: Option<&Path>) -> Result<PathBuf, Fault> {
     Ok(directory.join("ledger.key"))
 }
 
-/// Begins the ledger of a plan, if it has one, and has the world's calls written there.
+/// The ledger of a process, and what carries it elsewhere.
+#[derive(Debug)]
+pub(crate) struct Recording {
+    ledger: Arc<Ledger>,
+    feed: Option<Arc<Feed>>,
+}
+
+impl Recording {
+    /// Writes the end, and delivers what is left as far as it can be.
+    pub(crate) async fn close(self) {
+        self.ledger.close().await;
+        if let Some(feed) = self.feed {
+            feed.finish().await;
+        }
+    }
+}
+
+/// What receivers take from the world.
+pub(crate) fn surroundings(world: &World) -> Surroundings {
+    Surroundings {
+        network: Arc::clone(&world.network),
+        memory: world.memory.clone(),
+        clock: Arc::clone(&world.clock),
+    }
+}
+
+/// What is wrong with the sinks of a plan that only making them shows.
+pub(crate) fn wrong_sinks(plan: &Plan, world: &World) -> Option<Unmade> {
+    let outside = surroundings(world);
+    plan.sinks.iter().find_map(|sink| make::receiver(sink, &outside).err())
+}
+
+/// Begins the ledger of a plan, if it has one, and has the world's calls written there, and carried on from there.
 pub(crate) fn open(
     plan: &Plan,
     state_dir: Option<&Path>,
     world: &mut World,
-) -> Result<Option<Arc<Ledger>>, Fault> {
+) -> Result<Option<Recording>, Fault> {
     let Some(audit) = &plan.audit else { return Ok(None) };
     let path = key_file(state_dir)?;
     if let Some(directory) = path.parent() {
@@ -36,13 +70,24 @@ pub(crate) fn open(
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let who = Who { name: host.trim(), version: env!("CARGO_PKG_VERSION") };
     let outside = (Arc::clone(&world.clock), Arc::clone(&world.metrics));
-    let ledger = Ledger::open(audit, who, key, outside).map_err(|fault| {
+    if let Some(unmade) = wrong_sinks(plan, world) {
+        return Err(unmade.into());
+    }
+    let open = if plan.sinks.is_empty() { Ledger::open } else { Ledger::open_read };
+    let ledger = open(audit, who, key, outside).map_err(|fault| {
         Fault::Outside(fault.to_string())
             .hint("nothing is served that cannot be written down; audit.path names the directory")
     })?;
     tracing::info!(directory = %audit.directory.display(), replica = ledger.replica(), "the ledger is open");
     world.sinks = world.sinks.with(Arc::clone(&ledger) as _);
-    Ok(Some(ledger))
+    if plan.sinks.is_empty() {
+        return Ok(Some(Recording { ledger, feed: None }));
+    }
+    let feed = Feed::start(&plan.sinks, &ledger, &world.metrics, &surroundings(world))?;
+    if let Some(gate) = feed.gate() {
+        world.sinks = world.sinks.with(gate);
+    }
+    Ok(Some(Recording { ledger, feed: Some(feed) }))
 }
 
 /// What has become of a configuration, and what its file has now.
@@ -58,6 +103,22 @@ pub(crate) fn tell_configuration(sinks: &Sinks, path: &Path, outcome: &str) {
         members.push(("digest", format!("sha256:{}", Digest::plain(&text))));
     }
     sinks.note(&Event { kind: "configuration", members });
+}
+
+impl From<Unmade> for Fault {
+    fn from(unmade: Unmade) -> Self {
+        Self::usage(unmade.to_string())
+            .hint("a program that was built with all features has every receiver and format")
+    }
+}
+
+impl From<FeedFault> for Fault {
+    fn from(fault: FeedFault) -> Self {
+        match fault {
+            FeedFault::Unmade(unmade) => unmade.into(),
+            FeedFault::Thread(..) => Self::Outside(fault.to_string()),
+        }
+    }
 }
 
 impl From<KeyFault> for Fault {

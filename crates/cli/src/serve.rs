@@ -112,7 +112,7 @@ impl Serve {
         let mut world = outside::world(&plan, shared.seal(), None, workers(self.threads)?)?;
         world.spawn = outside::spawn(descriptors.map(|limit| limit.before))?;
         world.store = shared.store();
-        let ledger = recording::open(&plan, self.state_dir.as_deref(), &mut world)?;
+        let recording = recording::open(&plan, self.state_dir.as_deref(), &mut world)?;
         let sinks = world.sinks.clone();
         recording::tell_configuration(&sinks, &configuration.path, "read");
         let replica = shared::replica(&world)?;
@@ -156,8 +156,8 @@ impl Serve {
             stopped = stop(&gateway, &mut ends) => stopped,
             () = go_on(&shared) => Ok(Exit::Ok),
         };
-        if let Some(ledger) = ledger {
-            ledger.close().await;
+        if let Some(recording) = recording {
+            recording.close().await;
         }
         shared.close().await;
         stopped

@@ -73,7 +73,7 @@ impl Stdio {
         };
         let mut ends = Ends::listen()?;
         let mut world = outside::world(&plan, outside::passing_seal()?, None, Workers::default())?;
-        let ledger = recording::open(&plan, None, &mut world)?;
+        let recording = recording::open(&plan, None, &mut world)?;
         let gateway = Gateway::new(plan, world);
         let served = tokio::select! {
             served = gateway.serve_stdio(tokio::io::stdin(), tokio::io::stdout()) => served,
@@ -83,8 +83,8 @@ impl Stdio {
             () = gateway.stop() => true,
             () = ends.asked() => false,
         };
-        if let Some(ledger) = ledger {
-            ledger.close().await;
+        if let Some(recording) = recording {
+            recording.close().await;
         }
         if !in_order {
             return Ok(Exit::Interrupted);

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime};
@@ -20,6 +20,7 @@ use crate::disk::Disk;
 use crate::key::SigningKey;
 use crate::place::Claim;
 use crate::queue::Queue;
+use crate::reach::Reach;
 use crate::record::{self, MOST_PLAIN, Members};
 use crate::recover::recover;
 use crate::witness::Witness;
@@ -59,6 +60,9 @@ pub struct Ledger {
     clock: Arc<dyn Clock>,
     plan: AuditPlan,
     replica: String,
+    /// Its chain's directory, and how far the chain has come.
+    directory: PathBuf,
+    reach: Arc<Reach>,
     thread: Mutex<Option<JoinHandle<()>>>,
     ended: Mutex<Option<oneshot::Receiver<()>>>,
     logins: Mutex<Logins>,
@@ -83,7 +87,30 @@ impl Ledger {
         plan: &AuditPlan,
         who: Who<'_>,
         key: Arc<SigningKey>,
+        outside: (Arc<dyn Clock>, Arc<Metrics>),
+    ) -> Result<Arc<Self>, LedgerFault> {
+        Self::begin(plan, who, key, outside, Arc::new(Reach::new(false)))
+    }
+
+    /// The same where somebody reads behind it, who says what may be deleted ([`Reach::hold`]).
+    ///
+    /// # Errors
+    /// When that cannot be written.
+    pub fn open_read(
+        plan: &AuditPlan,
+        who: Who<'_>,
+        key: Arc<SigningKey>,
+        outside: (Arc<dyn Clock>, Arc<Metrics>),
+    ) -> Result<Arc<Self>, LedgerFault> {
+        Self::begin(plan, who, key, outside, Arc::new(Reach::new(true)))
+    }
+
+    fn begin(
+        plan: &AuditPlan,
+        who: Who<'_>,
+        key: Arc<SigningKey>,
         (clock, metrics): (Arc<dyn Clock>, Arc<Metrics>),
+        reach: Arc<Reach>,
     ) -> Result<Arc<Self>, LedgerFault> {
         let fault = |error| LedgerFault { directory: plan.directory.clone(), error };
         let lasts = plan.durability == Durability::Disk;
@@ -117,6 +144,7 @@ impl Ledger {
         }
         let disk = Disk::at(&claim.directory, found.at, lasts).map_err(fault)?;
         let queue = Arc::new(Queue::new(plan.on_full == OnFull::Drop));
+        let directory = claim.directory.clone();
         let mut writer = Writer {
             queue: Arc::clone(&queue),
             chain: found.chain,
@@ -125,6 +153,7 @@ impl Ledger {
             clock: Arc::clone(&clock),
             plan: plan.clone(),
             witness,
+            reach: Arc::clone(&reach),
             claim,
             unsigned_since: None,
             looked: None,
@@ -144,6 +173,8 @@ impl Ledger {
             clock,
             plan: plan.clone(),
             replica,
+            directory,
+            reach,
             thread: Mutex::new(Some(thread.map_err(fault)?)),
             ended: Mutex::new(Some(ended)),
             logins: Mutex::default(),
@@ -155,6 +186,18 @@ impl Ledger {
     #[must_use]
     pub fn replica(&self) -> &str {
         &self.replica
+    }
+
+    /// The directory of the chain that this process writes.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// How far that chain has come.
+    #[must_use]
+    pub fn reach(&self) -> Arc<Reach> {
+        Arc::clone(&self.reach)
     }
 
     /// Writes what there is, says that this is the end, and signs it. What comes later is not taken.

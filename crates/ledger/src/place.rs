@@ -11,6 +11,8 @@ use crate::line::is_name;
 
 const LOCK: &str = "lock";
 const EXTENSION: &str = ".jsonl";
+/// What sinks keep beside a chain: how far they have come, and what nobody took.
+pub(crate) const OF_SINKS: &str = "sink-";
 /// The most processes of one name.
 const MOST_OF_A_NAME: usize = 1024;
 /// The most characters of a name.
@@ -74,7 +76,7 @@ pub(crate) fn segments(directory: &Path) -> io::Result<(Vec<u64>, Vec<String>)> 
         let number = name.strip_suffix(EXTENSION).and_then(|digits| digits.parse::<u64>().ok());
         match number.filter(|number| format!("{number:08}{EXTENSION}") == name) {
             Some(number) => numbers.push(number),
-            None if name == LOCK => {}
+            None if name == LOCK || name.starts_with(OF_SINKS) => {}
             None => others.push(name),
         }
     }

@@ -15,6 +15,7 @@ use crate::key::SigningKey;
 use crate::line::Head;
 use crate::place::{self, Claim};
 use crate::queue::{Gap, Queue};
+use crate::reach::{Reach, Reached};
 use crate::recover::LONGEST_LINE;
 use crate::witness::Witness;
 
@@ -42,6 +43,7 @@ pub(crate) struct Writer {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) plan: AuditPlan,
     pub(crate) witness: Option<Witness>,
+    pub(crate) reach: Arc<Reach>,
     pub(crate) claim: Claim,
     /// Since when there are records that no checkpoint covers.
     pub(crate) unsigned_since: Option<Instant>,
@@ -56,7 +58,15 @@ impl Writer {
         let mut out = Vec::new();
         self.chain.record(&mut out, ("start", self.clock.now()), body);
         self.unsigned_since = Some(Instant::now());
-        self.disk.write(&out)
+        self.disk.write(&out)?;
+        self.publish();
+        Ok(())
+    }
+
+    /// Says how far it has come to those who read behind it.
+    fn publish(&self) {
+        let (segment, length) = (self.disk.number(), self.disk.length());
+        self.reach.come_to(Reached { segment, length, next: self.chain.next() });
     }
 
     /// Writes until the queue is closed and empty.
@@ -99,6 +109,9 @@ impl Writer {
         }
         if !out.is_empty() && !self.put(out) {
             return false;
+        }
+        if !out.is_empty() {
+            self.publish();
         }
         for entry in batch.entries {
             // Whoever made the call may have gone.
@@ -175,7 +188,7 @@ impl Writer {
             let (Some(this), Some(behind)) = (first(number), first(next)) else { break };
             let (Some(this), Some(behind)) = (Head::read(&this), Head::read(&behind)) else { break };
             // What begins the next one is not older than what ends this one.
-            if behind.time >= &*since || next > self.disk.number() {
+            if behind.time >= &*since || next > self.disk.number() || self.reach.holds(number) {
                 break;
             }
             let (first, last, hash) = (this.seq, behind.seq.saturating_sub(1), behind.prev);

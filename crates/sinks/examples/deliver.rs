@@ -90,8 +90,12 @@ fn receiver(kind: &str, options: &Options) -> Result<Box<dyn Receiver>, Box<dyn 
                 headers: Vec::new(),
                 client: ClientSettings::default(),
             };
-            let memory = transport::memory::Memory::new(1 << 24);
-            Ok(Box::new(sinks::otlp::Otlp::new(&plan, WITHIN, Arc::new(SystemNetwork), &memory)))
+            let outside = sinks::make::Surroundings {
+                network: Arc::new(SystemNetwork),
+                memory: transport::memory::Memory::new(1 << 24),
+                clock: Arc::new(base::clock::SystemClock),
+            };
+            Ok(Box::new(sinks::otlp::Otlp::new(&plan, WITHIN, &outside)))
         }
         other => Err(format!("{other} is no receiver here").into()),
     }

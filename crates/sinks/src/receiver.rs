@@ -24,6 +24,11 @@ pub trait Receiver: Send + Debug {
     /// Whether it says of what it has taken that it has. Of one that does not, nobody knows what it has lost.
     fn acknowledges(&self) -> bool;
 
+    /// How long records may wait for others to go with them. Most have them as soon as there are any.
+    fn patience(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// Delivers records, each a line of the ledger without its line break, in their order. Dropped before its end, it has delivered
     /// any number of them.
     fn deliver<'a>(&'a mut self, lines: &'a [String]) -> Delivery<'a>;

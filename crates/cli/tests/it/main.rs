@@ -15,6 +15,7 @@ mod crowded;
 #[cfg(feature = "policy")]
 mod deciding;
 mod demo;
+mod feeding;
 mod files;
 mod fleet;
 mod guard;

@@ -1,0 +1,13 @@
+//! Real ledgers, and receivers that listen at real sockets.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on must fail"
+)]
+
+mod delivering;
+mod receivers;
+mod server;
+mod stand;
