@@ -38,6 +38,15 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// How long we listen whether what was first written to a connection ends it, where a delivery may last that long.
 const SETTLE: Duration = Duration::from_millis(500);
 
+/// Why not all was written.
+#[derive(Debug, thiserror::Error)]
+enum Unwritten {
+    #[error("the connection broke: {0}")]
+    Broke(String),
+    #[error("it does not read: nothing more was taken within {0:?}")]
+    Late(Duration),
+}
+
 /// A syslog server.
 pub struct Syslog {
     plan: SyslogPlan,
@@ -107,10 +116,11 @@ impl Syslog {
         });
         let io = match open {
             Some(mut io) => {
-                self.write(&mut io, messages.iter()).await?;
+                let written = self.write(&mut io, &messages.concat()).await;
+                written.map_err(|why| self.later(&why.to_string()))?;
                 io
             }
-            None => self.begin(&messages, lines).await?,
+            None => self.begin(&messages.concat(), lines).await?,
         };
         taken.lost = self.kept.take_given_up();
         for message in messages {
@@ -121,7 +131,7 @@ impl Syslog {
     }
 
     /// Writes to a new connection: what was kept, then this.
-    async fn begin(&mut self, messages: &[Vec<u8>], lines: &[String]) -> Result<BoxIo, Undelivered> {
+    async fn begin(&mut self, messages: &[u8], lines: &[String]) -> Result<BoxIo, Undelivered> {
         let within = CONNECT.min(self.within / 2);
         let mut io = match timeout(within, self.connect()).await {
             Ok(Ok(io)) => io,
@@ -132,14 +142,23 @@ impl Syslog {
         if let Some(why) = self.closes(&mut io).await {
             return Err(self.later(&format!("it closes the connection before anything was sent: {why}")));
         }
-        let again = self.kept.again();
+        let again = self.kept.all();
         if !again.is_empty() {
-            self.write(&mut io, again.iter()).await?;
+            let written = self.write(&mut io, &again).await;
+            if matches!(written, Err(Unwritten::Broke(_))) {
+                self.kept.blame();
+            }
+            written.map_err(|why| self.later(&why.to_string()))?;
             if let Some(why) = self.closes(&mut io).await {
+                self.kept.blame();
                 return Err(self.later(&format!("it closes the connection: {why}")));
             }
         }
-        self.write(&mut io, messages.iter()).await?;
+        match self.write(&mut io, messages).await {
+            Ok(()) => {}
+            Err(Unwritten::Broke(why)) => return Err(self.ended_by(lines, &why)),
+            Err(late) => return Err(self.later(&late.to_string())),
+        }
         match self.closes(&mut io).await {
             Some(why) => Err(self.ended_by(lines, &why)),
             None => Ok(io),
@@ -154,23 +173,14 @@ impl Syslog {
         tls::begin(config, &self.plan.host, io).await
     }
 
-    async fn write<'m>(
-        &mut self,
-        io: &mut BoxIo,
-        messages: impl Iterator<Item = &'m Vec<u8>>,
-    ) -> Result<(), Undelivered> {
-        let all: Vec<u8> = messages.flatten().copied().collect();
-        let within = self.within;
-        let written = timeout(within, async {
-            io.write_all(&all).await?;
+    async fn write(&mut self, io: &mut BoxIo, messages: &[u8]) -> Result<(), Unwritten> {
+        let written = timeout(self.within, async {
+            io.write_all(messages).await?;
             io.flush().await
         });
         match written.await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(self.later(&format!("the connection broke: {error}"))),
-            Err(_elapsed) => {
-                Err(self.later(&format!("it does not read: nothing more was taken within {within:?}")))
-            }
+            Ok(written) => written.map_err(|error| Unwritten::Broke(error.to_string())),
+            Err(_elapsed) => Err(Unwritten::Late(self.within)),
         }
     }
 

@@ -210,6 +210,23 @@ async fn a_server_that_stops_reading_is_left_and_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_kept_outlives_a_server_that_reads_nothing_for_long() {
+    let (mut syslog, mut connections) = stand(|_| {});
+    let few = numbered(0..1);
+    let (taken, first) = tokio::join!(syslog.deliver(&few), connections.recv());
+    assert_eq!(taken, Ok(Taken::default()));
+    drop(first);
+    let lines = numbered(1..60);
+    for _ in 0..10 {
+        assert!(syslog.deliver(&lines).await.is_err());
+    }
+    while connections.try_recv().is_ok() {}
+    let (seen_again, _server) = server(connections, None);
+    assert_eq!(syslog.deliver(&lines).await, Ok(Taken::default()));
+    assert_eq!(seen(&seen_again), (0..60).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_delivery_that_is_dropped_leaves_no_half_message() {
     let (mut syslog, mut connections) = stand(|_| {});
     let few = numbered(0..1);
