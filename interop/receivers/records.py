@@ -66,3 +66,41 @@ def hostile(first: int = 0) -> list[str]:
     lines.append(line("gap", first + len(lines), {"lost": 3, "refused": 0, "since": "2026-12-01T15:39:00.000000Z"}))
     lines.append(line("end", first + len(lines), {}))
     return lines
+
+
+def of_each_type() -> list[str]:
+    signed = {"key": "ed25519:ab", "signature": "ab" * 64}
+    hints = [{"readOnlyHint": True}, {"destructiveHint": True}, {}]
+    calls = [call(at, "x", definition={"digest": "sha256:ab", "hints": each}, outcome=outcome,
+                  decision={"allowed": True, "by": [], "why": "", "version": "7", "observed": True})
+             for at, (each, outcome) in enumerate(zip(hints, ("ok", "error", "cancelled")))]
+    anonymous = {"principal": {"id": "anonymous", "anonymous": True, "groups": [], "scopes": [], "amr": []}}
+    approval = {"approval": "3f2a"}
+    return [
+        *calls,
+        line("call", 10, {**anonymous, "method": "tools/list", "outcome": "ok", "durationUs": 7}),
+        line("call", 11, {**anonymous, "method": "resources/read", "address": "2001:db8::7", "outcome": "internal", "durationUs": 7}),
+        line("call", 12, {**anonymous, "method": "ping", "address": "::ffff:192.0.2.7", "id": 1180591620717411303424, "outcome": "ok"}),
+        line("start", 13, {"version": "0.1.0", "key": "ed25519:ab", "process": 7}),
+        line("start", 14, {"version": "0.1.0", "key": "ed25519:ab", "process": 7, "torn": 12}),
+        line("login", 15, {"route": "main", "outcome": "unauthenticated", "why": "the token has expired", "more": 7}),
+        line("approval", 16, {**approval, "outcome": "asked", "principal": "alice", "route": "main", "server": "bank",
+                              "method": "tools/call", "name": "pay", "policies": "large"}),
+        line("approval", 17, {**approval, "outcome": "approved", "by": "bob"}),
+        line("approval", 18, {**approval, "outcome": "denied", "by": "bob"}),
+        line("approval", 19, {**approval, "outcome": "used", "by": "alice"}),
+        line("configuration", 20, {"path": "/etc/portolan.toml", "outcome": "read", "digest": "sha256:ab"}),
+        line("configuration", 21, {"path": "/etc/portolan.toml", "outcome": "refused"}),
+        line("gap", 22, {"lost": 3, "refused": 2, "since": "2026-12-01T15:39:00.000000Z"}),
+        line("checkpoint", 23, {"first": 0, "root": "sha256:ab", **signed}),
+        line("deleted", 24, {"segment": 1, "first": 0, "last": 9, "hash": "sha256:ab", **signed}),
+        line("end", 25, {}),
+        line("sink", 27, {"sink": "siem", "outcome": "skipped", "records": "7", "first": "1", "last": "9"}),
+        line("what-comes-later", 26, {"x": [1, None]}),
+    ]
+
+
+def huge() -> list[str]:
+    """All texts are as long as they can be, and longer: for what has to be little."""
+    return [call(at, text * 50, decision={"allowed": False, "by": [text * 50] * 40, "why": text * 50, "version": text * 50})
+            for at, text in enumerate(HOSTILE)]

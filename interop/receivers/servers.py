@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import socket
+import socketserver
 import subprocess
 import threading
 import time
@@ -127,6 +128,29 @@ log {{ source(s); destination(d); }};
         # Only at \n: other separators of lines are for whoever reads them to find.
         text = self.file.read_bytes().decode("utf-8", "replace")
         return [line.split("\t", 4) for line in text.split("\n")[:-1]]
+
+
+class Plain:
+    """What reads octet counting to the letter."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+        plain = self
+
+        class Handler(socketserver.StreamRequestHandler):
+            def handle(self) -> None:
+                while True:
+                    digits = b""
+                    while (byte := self.rfile.read(1)) not in (b" ", b""):
+                        digits += byte
+                    if not digits:
+                        return
+                    plain.messages.append(self.rfile.read(int(digits)).decode())
+
+        self.server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.port = self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
 
 class Backend:

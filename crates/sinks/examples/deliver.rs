@@ -3,9 +3,10 @@
 //! ```text
 //! deliver syslog FILE host=… port=… [ca=…] [certificate=… key=…] [framing=lf] [max=8000] [format=ocsf]
 //! deliver otlp FILE url=…
+//! deliver nothing FILE [format=ocsf]
 //! ```
 //!
-//! Each delivery is what the receiver takes at most. What became of each is a line of the output. A second `FILE` is delivered when a
+//! `nothing` writes the lines as they would be delivered. Else each delivery is what the receiver takes at most. What became of each is a line of the output. A second `FILE` is delivered when a
 //! line comes in at the standard input.
 
 use std::collections::HashMap;
@@ -33,6 +34,20 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .map(|(k, v)| (k.to_owned(), v.to_owned()))
         .collect();
     let (kind, files) = plain.split_first().ok_or("which receiver?")?;
+    if kind == "nothing" {
+        for line in files
+            .iter()
+            .flat_map(std::fs::read_to_string)
+            .flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>())
+        {
+            writeln!(
+                io::stdout(),
+                "{}",
+                sinks::format::write(format(&options), &line).ok_or("that is no record")?
+            )?;
+        }
+        return Ok(());
+    }
     let mut receiver = receiver(kind, &options)?;
     for (at, file) in files.iter().enumerate() {
         if at > 0 {
@@ -65,12 +80,7 @@ fn receiver(kind: &str, options: &Options) -> Result<Box<dyn Receiver>, Box<dyn 
                 facility: 13,
                 app_name: "portolan".to_owned(),
             };
-            let format = match options.get("format").map(String::as_str) {
-                Some("ocsf") => Format::Ocsf,
-                Some("cef") => Format::Cef,
-                _ => Format::Json,
-            };
-            Ok(Box::new(Syslog::new(&plan, format, WITHIN, Arc::new(SystemNetwork))?))
+            Ok(Box::new(Syslog::new(&plan, format(options), WITHIN, Arc::new(SystemNetwork))?))
         }
         #[cfg(feature = "otlp")]
         "otlp" => {
@@ -80,9 +90,21 @@ fn receiver(kind: &str, options: &Options) -> Result<Box<dyn Receiver>, Box<dyn 
                 headers: Vec::new(),
                 client: ClientSettings::default(),
             };
-            let memory = transport::memory::Memory::new(1 << 24);
-            Ok(Box::new(sinks::otlp::Otlp::new(&plan, WITHIN, Arc::new(SystemNetwork), &memory)))
+            let outside = sinks::make::Surroundings {
+                network: Arc::new(SystemNetwork),
+                memory: transport::memory::Memory::new(1 << 24),
+                clock: Arc::new(base::clock::SystemClock),
+            };
+            Ok(Box::new(sinks::otlp::Otlp::new(&plan, WITHIN, &outside)))
         }
         other => Err(format!("{other} is no receiver here").into()),
+    }
+}
+
+fn format(options: &Options) -> Format {
+    match options.get("format").map(String::as_str) {
+        Some("ocsf") => Format::Ocsf,
+        Some("cef") => Format::Cef,
+        _ => Format::Json,
     }
 }

@@ -5,6 +5,8 @@ use std::time::SystemTime;
 use base::moment;
 use base::plan::feed::Format;
 
+use crate::format;
+
 /// How records are written.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Form {
@@ -18,10 +20,11 @@ impl Form {
     /// As records stand in the ledger, which is one line of JSON without control characters.
     pub(crate) const JSON: Self = Self { write: |line| Some(line.to_owned()), is_json: true };
 
-    pub(crate) fn of(format: Format) -> Result<Self, &'static str> {
+    pub(crate) fn of(format: Format) -> Self {
         match format {
-            Format::Json => Ok(Self::JSON),
-            Format::Ocsf | Format::Cef => Err("this format is not in this program"),
+            Format::Json => Self::JSON,
+            Format::Ocsf => Self { write: |line| format::write(Format::Ocsf, line), is_json: true },
+            Format::Cef => Self { write: |line| format::write(Format::Cef, line), is_json: false },
         }
     }
 

@@ -1,10 +1,10 @@
 //! The ledger's records on their way to other systems.
 //!
 //! Each sink reads the chain of its own process behind the writer: the ledger's files are what waits for it, nothing is copied, and
-//! no call knows of it. Reading order: [`receiver`] (what a sink needs of whatever it delivers to), `cursor` (how far a sink has come),
-//! `runner` (reads, delivers, waits, skips), [`feed`] (all sinks of a process). Then [`mod@format`] (what records look like elsewhere) and the
-//! receivers: `files`; [`syslog`]; `otlp` where that feature is built; `post` (HTTP), and on it `generic`, `splunk`, `bulk`, `datadog`.
-//! [`make`] makes one of what the configuration says.
+//! no call knows of it. Reading order: [`receiver`] (what a sink needs of whatever it delivers to), [`mod@format`] (what records look
+//! like there), `cursor` (how far a sink has come), `runner` (reads, delivers, waits, skips), [`feed`] (all sinks of a process). Then
+//! the receivers: `files`; `post` (HTTP), and on it `generic`, `splunk`, `bulk`, `datadog`; [`syslog`]; `otlp`, where that feature is
+//! built. [`make`] makes one of what the configuration says.
 #![warn(missing_docs)]
 
 mod bulk;

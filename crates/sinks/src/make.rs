@@ -9,9 +9,12 @@ use crate::datadog::Datadog;
 use crate::files::Files;
 use crate::form::Form;
 use crate::generic::Generic;
+#[cfg(feature = "otlp")]
+use crate::otlp::Otlp;
 pub use crate::post::Surroundings;
 use crate::receiver::Receiver;
 use crate::splunk::Splunk;
+use crate::syslog::Syslog;
 
 /// Why there is no receiver.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -29,7 +32,7 @@ pub struct Unmade {
 /// When this program has no such receiver.
 pub fn receiver(plan: &SinkPlan, outside: &Surroundings) -> Result<Box<dyn Receiver>, Unmade> {
     let unmade = |why: &str| Unmade { name: plan.name.clone(), why: why.to_owned() };
-    let form = Form::of(plan.format).map_err(unmade)?;
+    let form = Form::of(plan.format);
     Ok(match &plan.receiver {
         ReceiverPlan::File(file) => Box::new(Files::new(file, form, Arc::clone(&outside.clock))),
         ReceiverPlan::Http(post, body) => Box::new(Generic::new(post, *body, form, outside)),
@@ -37,7 +40,13 @@ pub fn receiver(plan: &SinkPlan, outside: &Surroundings) -> Result<Box<dyn Recei
         ReceiverPlan::Elasticsearch(post, index) => Box::new(Bulk::new(post, index, form, outside)),
         ReceiverPlan::Datadog(post, service) => Box::new(Datadog::new(post, service, form, outside)),
         ReceiverPlan::S3(_) => return Err(unmade("object storage is not in this program")),
-        ReceiverPlan::Syslog(_) => return Err(unmade("syslog is not in this program")),
+        ReceiverPlan::Syslog(server) => {
+            let syslog = Syslog::new(server, plan.format, plan.timeout, Arc::clone(&outside.network));
+            Box::new(syslog.map_err(|fault| unmade(&fault.to_string()))?)
+        }
+        #[cfg(feature = "otlp")]
+        ReceiverPlan::Otlp(post) => Box::new(Otlp::new(post, plan.timeout, outside)),
+        #[cfg(not(feature = "otlp"))]
         ReceiverPlan::Otlp(_) => return Err(unmade("OTLP is not in this program")),
     })
 }

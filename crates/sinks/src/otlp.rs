@@ -15,10 +15,10 @@ use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceResponse;
 use prost::Message as _;
 use tokio::time::timeout;
 use transport::http::client::{Destination, HttpClient, Reply, SendFault};
-use transport::memory::{Memory, Share};
-use transport::net::Network;
+use transport::memory::Share;
 use transport::workers::Workers;
 
+use crate::post::Surroundings;
 use crate::receiver::{Bounds, Delivery, Receiver, Taken, Undelivered};
 
 mod message;
@@ -46,14 +46,15 @@ pub struct Otlp {
 impl Otlp {
     /// A backend that is not connected yet.
     #[must_use]
-    pub fn new(plan: &PostPlan, within: Duration, network: Arc<dyn Network>, memory: &Memory) -> Self {
+    pub fn new(plan: &PostPlan, within: Duration, outside: &Surroundings) -> Self {
         let mut headers: HeaderMap = plan.headers.iter().cloned().collect();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROTOBUF));
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         headers.insert(USER_AGENT, HeaderValue::from_static(concat!("portolan/", env!("CARGO_PKG_VERSION"))));
         // Nobody looks on: headers may hold keys. All of it runs on the sink's own thread.
-        let client = HttpClient::new(network, plan.client.clone(), None, &Workers::default());
-        Self { client, to: plan.destination.clone(), headers, within, share: memory.share() }
+        let client =
+            HttpClient::new(Arc::clone(&outside.network), plan.client.clone(), None, &Workers::default());
+        Self { client, to: plan.destination.clone(), headers, within, share: outside.memory.share() }
     }
 
     async fn send(&self, lines: &[String]) -> Result<Taken, Undelivered> {

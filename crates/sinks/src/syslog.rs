@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use base::plan::feed::{Format, SyslogPlan};
+use base::plan::feed::{Format, SyslogPlan, SyslogTls};
 use rustls::ClientConfig;
 use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -26,8 +26,8 @@ mod kept;
 
 use self::kept::Kept;
 
-/// As many as are kept to be sent again, so that none that was written is not.
-const BOUNDS: Bounds = Bounds { records: kept::MOST_RECORDS, bytes: kept::MOST_BYTES };
+/// Fewer than are kept to be sent again, so that none that was written is not.
+const BOUNDS: Bounds = Bounds { records: 256, bytes: kept::MOST_BYTES };
 
 /// So often the same records may end a connection before they are taken to be the cause.
 const SUSPECT: u32 = 3;
@@ -38,6 +38,15 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// How long we listen whether what was first written to a connection ends it, where a delivery may last that long.
 const SETTLE: Duration = Duration::from_millis(500);
 
+/// Why not all was written.
+#[derive(Debug, thiserror::Error)]
+enum Unwritten {
+    #[error("the connection broke: {0}")]
+    Broke(String),
+    #[error("it does not read: nothing more was taken within {0:?}")]
+    Late(Duration),
+}
+
 /// A syslog server.
 pub struct Syslog {
     plan: SyslogPlan,
@@ -47,7 +56,6 @@ pub struct Syslog {
     within: Duration,
     settle: Duration,
     network: Arc<dyn Network>,
-    tls: Option<Arc<ClientConfig>>,
     open: Option<BoxIo>,
     kept: Kept,
     /// Whether it has ever taken anything: before that, nothing that it does says anything of one record.
@@ -68,10 +76,8 @@ impl Syslog {
         within: Duration,
         network: Arc<dyn Network>,
     ) -> Result<Self, TlsFault> {
-        let tls = plan.tls.as_ref().map(|wanted| {
-            let presents = wanted.identity.as_ref().map(|(certificate, key)| (&**certificate, &**key));
-            Ok::<_, TlsFault>(Arc::new(tls::client_with(wanted.authorities.as_deref(), presents)?))
-        });
+        // What is wrong with its files is to be heard at once.
+        drop(plan.tls.as_ref().map(client).transpose()?);
         Ok(Self {
             plan: plan.clone(),
             format,
@@ -79,7 +85,6 @@ impl Syslog {
             within,
             settle: SETTLE.min(within / 8),
             network,
-            tls: tls.transpose()?,
             open: None,
             kept: Kept::default(),
             has_taken: false,
@@ -111,11 +116,13 @@ impl Syslog {
         });
         let io = match open {
             Some(mut io) => {
-                self.write(&mut io, messages.iter()).await?;
+                let written = self.write(&mut io, &messages.concat()).await;
+                written.map_err(|why| self.later(&why.to_string()))?;
                 io
             }
-            None => self.begin(&messages, lines).await?,
+            None => self.begin(&messages.concat(), lines).await?,
         };
+        taken.lost = self.kept.take_given_up();
         for message in messages {
             self.kept.keep(message);
         }
@@ -124,7 +131,7 @@ impl Syslog {
     }
 
     /// Writes to a new connection: what was kept, then this.
-    async fn begin(&mut self, messages: &[Vec<u8>], lines: &[String]) -> Result<BoxIo, Undelivered> {
+    async fn begin(&mut self, messages: &[u8], lines: &[String]) -> Result<BoxIo, Undelivered> {
         let within = CONNECT.min(self.within / 2);
         let mut io = match timeout(within, self.connect()).await {
             Ok(Ok(io)) => io,
@@ -135,14 +142,23 @@ impl Syslog {
         if let Some(why) = self.closes(&mut io).await {
             return Err(self.later(&format!("it closes the connection before anything was sent: {why}")));
         }
-        let again = self.kept.again();
+        let again = self.kept.all();
         if !again.is_empty() {
-            self.write(&mut io, again.iter()).await?;
+            let written = self.write(&mut io, &again).await;
+            if matches!(written, Err(Unwritten::Broke(_))) {
+                self.kept.blame();
+            }
+            written.map_err(|why| self.later(&why.to_string()))?;
             if let Some(why) = self.closes(&mut io).await {
+                self.kept.blame();
                 return Err(self.later(&format!("it closes the connection: {why}")));
             }
         }
-        self.write(&mut io, messages.iter()).await?;
+        match self.write(&mut io, messages).await {
+            Ok(()) => {}
+            Err(Unwritten::Broke(why)) => return Err(self.ended_by(lines, &why)),
+            Err(late) => return Err(self.later(&late.to_string())),
+        }
         match self.closes(&mut io).await {
             Some(why) => Err(self.ended_by(lines, &why)),
             None => Ok(io),
@@ -151,29 +167,20 @@ impl Syslog {
 
     async fn connect(&mut self) -> io::Result<BoxIo> {
         let io = self.network.connect(&self.address).await?;
-        match &self.tls {
-            Some(config) => tls::begin(Arc::clone(config), &self.plan.host, io).await,
-            None => Ok(io),
-        }
+        let Some(wanted) = &self.plan.tls else { return Ok(io) };
+        // Read anew for each connection: certificates are renewed.
+        let config = client(wanted).map_err(io::Error::other)?;
+        tls::begin(config, &self.plan.host, io).await
     }
 
-    async fn write<'m>(
-        &mut self,
-        io: &mut BoxIo,
-        messages: impl Iterator<Item = &'m Vec<u8>>,
-    ) -> Result<(), Undelivered> {
-        let all: Vec<u8> = messages.flatten().copied().collect();
-        let within = self.within;
-        let written = timeout(within, async {
-            io.write_all(&all).await?;
+    async fn write(&mut self, io: &mut BoxIo, messages: &[u8]) -> Result<(), Unwritten> {
+        let written = timeout(self.within, async {
+            io.write_all(messages).await?;
             io.flush().await
         });
         match written.await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(self.later(&format!("the connection broke: {error}"))),
-            Err(_elapsed) => {
-                Err(self.later(&format!("it does not read: nothing more was taken within {within:?}")))
-            }
+            Ok(written) => written.map_err(|error| Unwritten::Broke(error.to_string())),
+            Err(_elapsed) => Err(Unwritten::Late(self.within)),
         }
     }
 
@@ -234,10 +241,16 @@ impl fmt::Debug for Syslog {
     }
 }
 
+fn client(wanted: &SyslogTls) -> Result<Arc<ClientConfig>, TlsFault> {
+    let presents = wanted.identity.as_ref().map(|(certificate, key)| (&**certificate, &**key));
+    Ok(Arc::new(tls::client_with(wanted.authorities.as_deref(), presents)?))
+}
+
 /// Whether a connection has ended, as far as is known without waiting.
 fn ended(io: &mut BoxIo) -> Option<String> {
     let mut context = Context::from_waker(Waker::noop());
-    loop {
+    // A server that says more than that has not ended it.
+    for _ in 0..64 {
         let mut unread = [0; 512];
         let mut read = ReadBuf::new(&mut unread);
         match Pin::new(&mut *io).poll_read(&mut context, &mut read) {
@@ -247,6 +260,7 @@ fn ended(io: &mut BoxIo) -> Option<String> {
             Poll::Ready(Err(error)) => return Some(error.to_string()),
         }
     }
+    None
 }
 
 #[cfg(test)]

@@ -184,6 +184,21 @@ impl Lowering<'_, '_> {
                 "format = \"json\" or \"ocsf\"; a type such as \"syslog\", \"file\" or \"http\" with lines takes CEF",
             );
         }
+        let least = match format {
+            Format::Json => 0,
+            Format::Cef => 2048,
+            Format::Ocsf => 6144,
+        };
+        if let (Some(ReceiverPlan::Syslog(syslog)), Some(max)) = (&receiver, &given.max_message)
+            && syslog.most_bytes < least
+        {
+            self.findings
+                .error(
+                    max.span,
+                    format!("some records do not fit that in this format: it takes {least} bytes"),
+                )
+                .help("format = \"json\" fits any: what is too long goes on in another message");
+        }
         let (mut spool, mut timeout) = (GIB, 30 * SECOND);
         self.set(&mut spool, given.spool.as_ref(), KIB * KIB..=1024 * GIB);
         self.set(&mut timeout, given.timeout.as_ref(), SECOND..=10 * MINUTE);

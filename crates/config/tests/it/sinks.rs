@@ -72,6 +72,11 @@ fn mistakes_say_what_to_do() {
             "never says what it has taken",
             "drop",
         ),
+        (
+            "type = \"syslog\"\naddress = \"tcp://h:1\"\nformat = \"ocsf\"\nmax_message = 6143",
+            "it takes 6144 bytes",
+            "json",
+        ),
         ("type = \"syslog\"\naddress = \"udp://h:1\"", "no address of a syslog server", "tls://"),
         ("type = \"syslog\"\naddress = \"tcp://h:1\"\nca = \"ca.pem\"", "cannot be read", ""),
         (

@@ -67,6 +67,7 @@ fn event(kind: &str) -> (&'static str, &'static str) {
         "configuration" => ("configuration", "Configuration"),
         "start" => ("start", "Start"),
         "end" => ("end", "End"),
+        "sink" => ("sink", "Delivery of records"),
         "gap" => ("gap", "Records are lacking"),
         "checkpoint" => ("checkpoint", "Checkpoint of the ledger"),
         "deleted" => ("deleted", "Ledger deleted by retention"),

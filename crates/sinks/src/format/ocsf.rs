@@ -7,7 +7,7 @@
 //! | `approval` | 3003 Authorize Session: what is approved is a privilege that is assigned. Asking, denying and using are none of its activities, so they are 99 with a name |
 //! | `configuration` | 3004 Entity Management |
 //! | `start`, `end` | 6002 Application Lifecycle |
-//! | `checkpoint`, `deleted`, `gap` | 1008 Event Log Activity |
+//! | `checkpoint`, `deleted`, `gap`, `sink` | 1008 Event Log Activity |
 //! | what comes later | 0 Base Event |
 //!
 //! A decision is in its call's event, as one of `authorizations`. All that the schema has no place for is in `unmapped.mcp`: the record itself.
@@ -97,6 +97,7 @@ fn class(record: &Record<'_>) -> Class {
         ("deleted", _) => (1008, 2, ""),
         ("checkpoint", _) => (1008, 99, "Checkpoint"),
         ("gap", _) => (1008, 99, "Gap"),
+        ("sink", _) => (1008, 99, "Deliver"),
         _ => (0, 99, ""),
     };
     Class { uid, activity, named }

@@ -54,7 +54,6 @@ const FORBIDDEN: &[&str] = &[
     "approval_needed",
     "approval_denied",
     "rate_limited",
-    "refused",
 ];
 
 /// What says that Portolan itself is not well.
@@ -137,7 +136,7 @@ impl<'a> Record<'a> {
     pub(crate) fn ending(&self) -> Ending {
         let outcome = self.outcome();
         match (self.head.kind, outcome.as_str()) {
-            ("gap", _) => Ending::Failed,
+            ("gap", _) | ("sink", "skipped" | "missing" | "full") => Ending::Failed,
             ("approval", "denied") => Ending::Forbidden,
             ("call" | "login", other) if FORBIDDEN.contains(&other) => Ending::Forbidden,
             ("login", _) if outcome != "ok" => Ending::Forbidden,
@@ -182,6 +181,7 @@ impl<'a> Record<'a> {
             "configuration" => format!("configuration {}: {}", self.outcome(), said("path")),
             "start" => format!("Portolan {} starts", said("version")),
             "end" => "Portolan ends".to_owned(),
+            "sink" => format!("sink {}: {}", said("sink"), self.outcome()),
             "gap" => format!(
                 "{} records are lacking, and {} calls were refused",
                 self.number("lost").unwrap_or_default(),

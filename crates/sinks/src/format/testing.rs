@@ -90,6 +90,10 @@ pub(crate) fn samples() -> Vec<String> {
             &json!({"segment": 1, "first": 0, "last": 9, "hash": ZEROS, "key": "ed25519:ab", "signature": hex}),
         ),
         line("end", &json!({})),
+        line(
+            "sink",
+            &json!({"sink": "siem", "outcome": "skipped", "records": "7", "first": "1", "last": "9"}),
+        ),
         line("what-comes-later", &json!({"x": [1, 2.50, null]})),
     ]
 }

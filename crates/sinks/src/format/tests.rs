@@ -137,7 +137,7 @@ proptest! {
     }
 
     #[test]
-    fn what_has_to_be_little_is(text in hostile(), times in 1_usize..400) {
+    fn what_has_to_be_little_is(text in hostile(), times in 1_usize..60) {
         let line = call(&text.repeat(times));
         let record = Record::read(&line).unwrap();
         for (format, least) in [(Format::Ocsf, 6144), (Format::Cef, 2048)] {
@@ -223,24 +223,8 @@ fn events_have_the_class_and_the_sums_that_belong_to_them() {
         (100_899, 1, 1),
         (100_802, 1, 2),
         (600_204, 1, 1),
+        (100_899, 2, 3),
         (99, 1, 1),
     ];
     assert_eq!(classes.collect::<Vec<_>>(), wanted);
-}
-
-/// For `interop/receivers`: all samples in all formats, where real schemas and parsers can have a look.
-#[test]
-fn samples_are_written_where_somebody_wants_them() {
-    let Some(folder) = std::env::var_os("PORTOLAN_SAMPLES") else { return };
-    let folder = std::path::PathBuf::from(folder);
-    let all = [(Format::Json, "json"), (Format::Ocsf, "ocsf"), (Format::Cef, "cef")];
-    for (format, name) in all {
-        for (room, suffix) in [(Room::Whole, ""), (Room::NoPayload, "-no-payload"), (Room::Little, "-little")]
-        {
-            let lines = samples();
-            let lines: Vec<_> =
-                lines.iter().map(|line| write_within(format, &Record::read(line).unwrap(), room)).collect();
-            std::fs::write(folder.join(format!("{name}{suffix}.txt")), lines.join("\n") + "\n").unwrap();
-        }
-    }
 }

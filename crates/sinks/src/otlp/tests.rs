@@ -1,3 +1,4 @@
+use base::clock::SystemClock;
 use http::header::LOCATION;
 use http::{Response, header};
 use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsPartialSuccess, ExportLogsServiceRequest};
@@ -7,6 +8,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use transport::http::client::ClientSettings;
+use transport::memory::Memory;
 use transport::net::SystemNetwork;
 
 use super::*;
@@ -24,7 +26,12 @@ async fn deliver(
         headers: vec![(header::AUTHORIZATION, HeaderValue::from_static("Api-Key x"))],
         client: ClientSettings::default(),
     };
-    let mut otlp = Otlp::new(&plan, Duration::from_secs(20), Arc::new(SystemNetwork), &Memory::new(1 << 20));
+    let outside = Surroundings {
+        network: Arc::new(SystemNetwork),
+        memory: Memory::new(1 << 20),
+        clock: Arc::new(SystemClock),
+    };
+    let mut otlp = Otlp::new(&plan, Duration::from_secs(20), &outside);
     let (taken, request) = tokio::join!(otlp.deliver(lines), async {
         let (mut io, _) = listener.accept().await.unwrap();
         let (mut got, mut more) = (Vec::new(), vec![0; 65536]);

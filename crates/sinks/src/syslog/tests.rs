@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 use std::sync::Mutex;
 
-use base::plan::feed::{Framing, SyslogTls};
+use base::plan::feed::Framing;
 use rcgen::{CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::RootCertStore;
 use rustls::server::WebPkiClientVerifier;
@@ -210,6 +210,23 @@ async fn a_server_that_stops_reading_is_left_and_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_kept_outlives_a_server_that_reads_nothing_for_long() {
+    let (mut syslog, mut connections) = stand(|_| {});
+    let few = numbered(0..1);
+    let (taken, first) = tokio::join!(syslog.deliver(&few), connections.recv());
+    assert_eq!(taken, Ok(Taken::default()));
+    drop(first);
+    let lines = numbered(1..60);
+    for _ in 0..10 {
+        assert!(syslog.deliver(&lines).await.is_err());
+    }
+    while connections.try_recv().is_ok() {}
+    let (seen_again, _server) = server(connections, None);
+    assert_eq!(syslog.deliver(&lines).await, Ok(Taken::default()));
+    assert_eq!(seen(&seen_again), (0..60).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_delivery_that_is_dropped_leaves_no_half_message() {
     let (mut syslog, mut connections) = stand(|_| {});
     let few = numbered(0..1);
@@ -242,9 +259,9 @@ async fn a_record_at_that_the_server_closes_is_told_from_a_server_that_takes_non
     let mut answers = Vec::new();
     for _ in 0..5 {
         others_go_on().await;
-        answers.push(syslog.deliver(&numbered(8..9)).await.is_ok());
+        answers.push(syslog.deliver(&numbered(8..9)).await.ok().map(|taken| taken.lost));
     }
-    assert_eq!(answers, [false, false, false, true, true], "what was kept is not sent again for ever");
+    assert_eq!(answers, [None, None, None, Some(2), Some(0)], "what was kept is not sent again for ever");
     others_go_on().await;
     assert_eq!(seen(&seen_there), [0, 0, 0, 0, 8, 8]);
     let mut refused = Vec::new();
