@@ -55,7 +55,7 @@ const FLOORS: &[(&str, &str)] = &[
         "ledger",
         "hash merkle line key chain place disk recover witness reach queue writer record ledger verify query proof spool lib",
     ),
-    ("sinks", "receiver format form cursor rejected shared post files bulk splunk datadog generic syslog otlp make runner feed lib"),
+    ("sinks", "receiver format form cursor rejected shared post files bulk splunk datadog generic objects syslog otlp make runner feed lib"),
     ("limits", "pace key lease tally replicas limit loops limiter lib"),
     (
         "mcp",

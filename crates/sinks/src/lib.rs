@@ -3,7 +3,7 @@
 //! Each sink reads the chain of its own process behind the writer: the ledger's files are what waits for it, nothing is copied, and
 //! no call knows of it. Reading order: [`receiver`] (what a sink needs of whatever it delivers to), `cursor` (how far a sink has come),
 //! `runner` (reads, delivers, waits, skips), [`feed`] (all sinks of a process). Then the receivers: `files`; `post` (HTTP), and on it
-//! `generic`, `splunk`, `bulk`, `datadog`. [`make`] makes one of what the configuration says.
+//! `generic`, `splunk`, `bulk`, `datadog`; `objects`. [`make`] makes one of what the configuration says.
 #![warn(missing_docs)]
 
 mod bulk;
@@ -14,6 +14,8 @@ mod files;
 mod form;
 mod generic;
 pub mod make;
+#[cfg(feature = "object-store")]
+mod objects;
 mod post;
 pub mod receiver;
 mod rejected;
