@@ -58,7 +58,7 @@ const FLOORS: &[(&str, &str)] = &[
     ("views", "exposition sample page waterfall lib"),
     (
         "sinks",
-        "receiver format form cursor rejected shared post files bulk splunk datadog generic syslog otlp make runner feed lib",
+        "receiver format form cursor rejected shared post files bulk splunk datadog generic objects syslog otlp make runner feed lib",
     ),
     ("limits", "pace key lease tally replicas limit loops limiter lib"),
     (

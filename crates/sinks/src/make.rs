@@ -9,6 +9,8 @@ use crate::datadog::Datadog;
 use crate::files::Files;
 use crate::form::Form;
 use crate::generic::Generic;
+#[cfg(feature = "object-store")]
+use crate::objects::Objects;
 #[cfg(feature = "otlp")]
 use crate::otlp::Otlp;
 pub use crate::post::Surroundings;
@@ -39,6 +41,9 @@ pub fn receiver(plan: &SinkPlan, outside: &Surroundings) -> Result<Box<dyn Recei
         ReceiverPlan::Splunk(post, splunk) => Box::new(Splunk::new(post, splunk, form, outside)),
         ReceiverPlan::Elasticsearch(post, index) => Box::new(Bulk::new(post, index, form, outside)),
         ReceiverPlan::Datadog(post, service) => Box::new(Datadog::new(post, service, form, outside)),
+        #[cfg(feature = "object-store")]
+        ReceiverPlan::S3(s3) => Box::new(Objects::new(s3, form, outside).map_err(|why| unmade(&why))?),
+        #[cfg(not(feature = "object-store"))]
         ReceiverPlan::S3(_) => return Err(unmade("object storage is not in this program")),
         ReceiverPlan::Syslog(server) => {
             let syslog = Syslog::new(server, plan.format, plan.timeout, Arc::clone(&outside.network));

@@ -261,7 +261,7 @@ mod tests {
                  portolan_upstream_up{upstream=\"docs\"} 1\n\
                  portolan_upstream_breaker{upstream=\"docs\"} 2\n\
                  portolan_memory_held_bytes 2048\nportolan_memory_limit_bytes 4096\n\
-                 portolan_audit_sink_lag_records{sink=\"splunk\"} 12\nportolan_audit_sink_up{sink=\"splunk\"} 0\n",
+                 portolan_sink_behind_records{sink=\"splunk\"} 12\nportolan_sink_up{sink=\"splunk\"} 0\n",
             )),
             ..then.clone()
         };

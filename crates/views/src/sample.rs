@@ -171,7 +171,7 @@ impl Sample {
             }
             _ if HELD.contains(&name) => *self.held.entry(name.to_owned()).or_default() += number,
             _ => {
-                if let Some(what) = name.strip_prefix("portolan_audit_sink_") {
+                if let Some(what) = name.strip_prefix("portolan_sink_") {
                     let sink =
                         self.sinks.entry(label("sink")).or_insert_with(|| Lag { up: true, ..Lag::default() });
                     sink.add(what, number);
@@ -195,8 +195,8 @@ impl Sample {
 impl Lag {
     fn add(&mut self, what: &str, number: f64) {
         match what {
-            "lag_records" => self.records += number,
-            "lag_seconds" => self.seconds = self.seconds.max(number),
+            "behind_records" => self.records += number,
+            "behind_seconds" => self.seconds = self.seconds.max(number),
             "up" => self.up &= number > 0.0,
             "rejected_total" | "dropped_total" => self.lost += number,
             _ => {}

@@ -60,7 +60,7 @@ async fn what_was_not_delivered_is_when_the_process_begins_again() {
     let (stand, server) = (Stand::new(), Server::new(|_| (503, String::new())));
     let mut sink = lines_to(server.address);
     sink.types = RecordTypes::All;
-    let open = stand.open(&[sink.clone()]);
+    let open = stand.open(std::slice::from_ref(&sink));
     open.calls(100).await;
     server.next();
     // Nobody waits for the receiver: as if the process had been killed.
@@ -191,7 +191,7 @@ async fn where_nothing_is_to_be_lost_calls_are_refused_until_there_is_room() {
 async fn a_chain_that_lost_its_end_goes_on_with_what_was_written_instead() {
     let (stand, server) = (Stand::new(), Server::new(|_| ok()));
     let sink = lines_to(server.address);
-    let open = stand.open(&[sink.clone()]);
+    let open = stand.open(std::slice::from_ref(&sink));
     open.calls(10).await;
     stand.until_delivered(11).await;
     drop((open.feed, open.ledger));
@@ -204,7 +204,7 @@ async fn a_chain_that_lost_its_end_goes_on_with_what_was_written_instead() {
     let path = segments.last().unwrap();
     let text = fs::read_to_string(path).unwrap();
     let lines: Vec<_> = text.lines().collect();
-    let kept = lines[..lines.len() - 4].join("\n") + "\n" + &lines[lines.len() - 4][..50];
+    let kept = lines[..lines.len() - 4].join("\n") + "\n" + lines[lines.len() - 4].get(..50).unwrap();
     fs::write(path, kept).unwrap();
     while server.came_by_now() {}
     let open = stand.open(&[sink]);
@@ -219,7 +219,7 @@ async fn a_chain_that_lost_its_end_goes_on_with_what_was_written_instead() {
 async fn segments_that_are_waited_for_are_kept_and_lost_ones_are_counted() {
     let (mut stand, server) = (Stand::new(), Server::new(|_| (503, String::new())));
     let sink = lines_to(server.address);
-    let open = stand.open(&[sink.clone()]);
+    let open = stand.open(std::slice::from_ref(&sink));
     open.calls(100).await;
     server.next();
     drop((open.feed, open.ledger));
@@ -227,7 +227,7 @@ async fn segments_that_are_waited_for_are_kept_and_lost_ones_are_counted() {
     // All of it is too old at once.
     stand.plan.keep = Some(std::time::Duration::ZERO);
     let first = stand.chain().join("00000001.jsonl");
-    let open = stand.open(&[sink.clone()]);
+    let open = stand.open(std::slice::from_ref(&sink));
     open.calls(1).await;
     assert!(first.exists());
     drop((open.feed, open.ledger));

@@ -1,11 +1,6 @@
 //! Real ledgers, and receivers that listen at real sockets.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on must fail"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on must fail")]
 
 mod delivering;
 mod receivers;

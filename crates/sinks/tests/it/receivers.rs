@@ -158,3 +158,51 @@ async fn files_are_written() {
     let mut away = made(ReceiverPlan::File(FilePlan { path: root.path().join("none/x"), ..plan }));
     assert!(is_later(&away.deliver(&[record(1)]).await));
 }
+
+#[cfg(feature = "object-store")]
+fn s3(endpoint: &str, compression: base::plan::feed::Compression) -> ReceiverPlan {
+    ReceiverPlan::S3(base::plan::feed::S3Plan {
+        bucket: "audit".to_owned(),
+        prefix: "p/".to_owned(),
+        region: "us-east-1".to_owned(),
+        endpoint: Some(endpoint.to_owned()),
+        access_key_id: "id".to_owned(),
+        secret_access_key: "letmein".to_owned(),
+        session_token: None,
+        compression,
+        client: transport::http::client::ClientSettings::default(),
+    })
+}
+
+#[cfg(feature = "object-store")]
+#[tokio::test]
+async fn a_batch_is_an_object_that_is_called_by_its_first_record() {
+    let server = Server::new(|_| (200, "etag: \"x\"\r\n\r\n".to_owned()));
+    let endpoint = format!("http://{}", server.address);
+    let mut receiver = made(s3(&endpoint, base::plan::feed::Compression::None));
+    assert!(receiver.patience() > Duration::ZERO);
+    assert_eq!(receiver.deliver(&[record(1), record(2)]).await, Ok(Taken::default()));
+    let came = server.next();
+    assert_eq!(came.path, "/audit/p/web-1/2026/12/01/000000000001-154000000042Z.jsonl");
+    assert_eq!(came.body, format!("{}\n{}\n", record(1), record(2)));
+    assert!(
+        came.headers.starts_with("PUT ") && came.headers.contains("AWS4-HMAC-SHA256 Credential=id/"),
+        "{came:?}"
+    );
+    for status in [403, 404, 500] {
+        server.answer(move |_| (status, "<Error><Code>No</Code></Error>".to_owned()));
+        let outcome = receiver.deliver(&[record(1)]).await;
+        assert!(is_later(&outcome) && !format!("{outcome:?}").contains("letmein"), "{outcome:?}");
+    }
+}
+
+/// A real server, as `moto_server -p 5000`, with a bucket `audit`: `S3_ENDPOINT=http://127.0.0.1:5000`.
+#[cfg(feature = "object-store")]
+#[tokio::test]
+async fn a_real_server_has_the_objects() {
+    let Ok(endpoint) = std::env::var("S3_ENDPOINT") else { return };
+    let mut receiver = made(s3(&endpoint, base::plan::feed::Compression::Gzip));
+    for _ in 0..2 {
+        assert_eq!(receiver.deliver(&[record(1), record(2)]).await, Ok(Taken::default()));
+    }
+}

@@ -50,7 +50,7 @@ impl Server {
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let (tells, answers) = (tells.clone(), Arc::clone(&given));
-                thread::spawn(move || serve(stream.unwrap(), &tells, &answers));
+                thread::spawn(move || serve(&stream.unwrap(), &tells, &answers));
             }
         });
         Self { address, came, answers }
@@ -62,7 +62,7 @@ impl Server {
     }
 
     pub(crate) fn next(&self) -> Came {
-        self.came.recv_timeout(Duration::from_secs(60)).expect("nothing came")
+        self.came.recv_timeout(Duration::from_secs(60)).unwrap_or_else(|_late| panic!("nothing came"))
     }
 
     /// Whether another one has come.
@@ -76,7 +76,7 @@ impl Server {
     }
 }
 
-fn serve(stream: TcpStream, tells: &Sender<Came>, answers: &Mutex<Answers>) {
+fn serve(mut stream: &TcpStream, tells: &Sender<Came>, answers: &Mutex<Answers>) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     loop {
         let mut head = String::new();
@@ -87,12 +87,12 @@ fn serve(stream: TcpStream, tells: &Sender<Came>, answers: &Mutex<Answers>) {
         }
         let length =
             head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
-        let mut body = vec![0; length.unwrap_or(0)];
+        let mut body: Vec<u8> = vec![0; length.unwrap_or(0)];
         if reader.read_exact(&mut body).is_err() {
             return;
         }
         let path = head.split(' ').nth(1).unwrap().to_owned();
-        let came = Came { path, headers: head, body: String::from_utf8(body).unwrap() };
+        let came = Came { path, headers: head, body: String::from_utf8_lossy(&body).into_owned() };
         let (status, text) = (answers.lock().unwrap())(&came);
         let _gone = tells.send(came);
         // A connection that ends without an answer.
@@ -102,7 +102,7 @@ fn serve(stream: TcpStream, tells: &Sender<Came>, answers: &Mutex<Answers>) {
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or(("", &text));
         let more = if head.is_empty() { String::new() } else { format!("{head}\r\n") };
         let answer = format!("HTTP/1.1 {status} x\r\n{more}content-length: {}\r\n\r\n{body}", body.len());
-        if (&stream).write_all(answer.as_bytes()).is_err() {
+        if stream.write_all(answer.as_bytes()).is_err() {
             return;
         }
     }
