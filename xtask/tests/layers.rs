@@ -78,7 +78,7 @@ const FLOORS: &[(&str, &str)] = &[
     ("rmcp-peer", "resources ask tasks tools prompts fixture main bin"),
     (
         "store",
-        "seal place fault sql store sweep streams migrate sessions revocations api_keys approvals limits pins replicas notices sqlite postgres keys keeper lib",
+        "seal place fault sql store sweep streams migrate sessions revocations api_keys approvals limits pins checkpoints replicas notices sqlite postgres keys keeper lib",
     ),
     ("testkit", "authority spawn net postgres lines json clock http server transcript lib"),
     ("transport", "workers wire tls spell descriptors net memory child lines http lib"),

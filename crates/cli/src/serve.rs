@@ -112,7 +112,7 @@ impl Serve {
         let mut world = outside::world(&plan, shared.seal(), None, workers(self.threads)?)?;
         world.spawn = outside::spawn(descriptors.map(|limit| limit.before))?;
         world.store = shared.store();
-        let ledger = recording::open(&plan, self.state_dir.as_deref(), &mut world)?;
+        let ledger = recording::open(&plan, self.state_dir.as_deref(), &mut world).await?;
         let sinks = world.sinks.clone();
         recording::tell_configuration(&sinks, &configuration.path, "read");
         let replica = shared::replica(&world)?;

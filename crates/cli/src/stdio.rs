@@ -73,7 +73,7 @@ impl Stdio {
         };
         let mut ends = Ends::listen()?;
         let mut world = outside::world(&plan, outside::passing_seal()?, None, Workers::default())?;
-        let ledger = recording::open(&plan, None, &mut world)?;
+        let ledger = recording::open(&plan, None, &mut world).await?;
         let gateway = Gateway::new(plan, world);
         let served = tokio::select! {
             served = gateway.serve_stdio(tokio::io::stdin(), tokio::io::stdout()) => served,
