@@ -208,6 +208,7 @@ def servers() -> Json:
         panel("timeseries", "Lists without its entries", {"{{upstream}}": rate("portolan_lists_degraded_total", OF, "upstream")}, "How often clients saw a list without this server's tools.", "reqps", 12),
         panel("timeseries", "Store", {"{{instance}}": f"portolan_store_away{{{WHERE}}}"}, "1: there is a store, and this replica does not reach it. Modern calls go on; sessions, keys and approvals do not (docs/store.md).", "short", 12, limits=steps((1, "red")), most=1),
         panel("timeseries", "Records lost", {"{{instance}}": increase("portolan_audit_records_lost_total", WHERE, "instance")}, "Records that the ledger could not take: of them only the number is in it. Its disk is full or broken: the log says what, and portolan audit verify what is there (docs/audit.md).", "short", 12, limits=steps((1, "red"))),
+        panel("timeseries", "Witness", {"{{instance}} {{witness}}": f"portolan_audit_witness_away{{{WHERE}}}"}, "1: a witness of the ledger cannot be told of its checkpoints. Calls go on; until it is back, nobody could tell that the ledger's end was cut off (docs/audit.md).", "short", 12, limits=steps((1, "orange")), most=1),
     ])
 
 
