@@ -104,6 +104,10 @@ const SPAWNS: &[(&str, &str)] = &[
         "crates/cli/src/outside.rs",
         "the first random number is drawn beside the start, before there is a runtime",
     ),
+    (
+        "crates/cli/src/recording.rs",
+        "opens the ledger, which may take its time, and is waited for; its witness asks the store",
+    ),
     ("crates/cli/src/replies.rs", "reads the terminal, and is waited for"),
     ("crates/cli/src/serve/follow.rs", "looks at files, and is waited for"),
     ("crates/base/src/aside.rs", "the room for long work: bounded, and waited for"),

@@ -37,12 +37,12 @@ pub(super) struct VerifyAudit {
 const PAGE: usize = 500;
 
 /// The checkpoints that a store has kept before somebody looked.
-struct Kept {
+struct StoreWitness {
     store: Arc<Store>,
     before: i64,
 }
 
-impl Kept {
+impl StoreWitness {
     async fn at(place: &Place) -> Result<Self, Fault> {
         let without = "with --dir and --key a ledger is verified without the store";
         let store = shared::open_store(place).await.map_err(|fault| fault.hint(without))?;
@@ -72,7 +72,7 @@ impl VerifyAudit {
     pub(super) async fn run(self, voice: Voice) -> Result<Exit, Fault> {
         let (directory, plan) = self.place.find(voice)?;
         let store = match plan.as_ref().and_then(|plan| plan.store.as_ref()) {
-            Some(place) => Some(Box::pin(Kept::at(place)).await?),
+            Some(place) => Some(Box::pin(StoreWitness::at(place)).await?),
             None => None,
         };
         let mut witnesses = self.witness.clone();

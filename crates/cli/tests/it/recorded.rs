@@ -209,6 +209,26 @@ fn on_a_full_disk_calls_are_refused_and_then_not() {
     assert_eq!(audited.records(&["--type", "gap"])[0]["refused"], 1);
 }
 
+#[test]
+fn what_comes_is_followed() {
+    let audited = Audited::new("", "");
+    let gateway = audited.serve();
+    let add = |a| {
+        let (answer, _) = Socket::connect(&gateway.url).unwrap().add("add", a, 1).unwrap();
+        assert!(answer.contains("\"result\""), "{answer}");
+    };
+    add(10);
+    let mut tail = command(&["audit", "tail", "--json", "--type", "call", "--since", "1h"]);
+    let mut tail = Running::spawn(tail.arg(audited.config()).env("STATE_DIRECTORY", audited.dir.path()));
+    assert!(tail.stdout.next().contains("\\\"a\\\":10"), "what was before");
+    for a in 11..14 {
+        add(a);
+        assert!(tail.stdout.next().contains(&format!("\\\"a\\\":{a}")), "and what comes, once");
+    }
+    tail.signal(Signal::SIGKILL);
+    end(gateway);
+}
+
 /// The store is a witness, too.
 #[test]
 fn the_store_sees_what_was_cut_off() {

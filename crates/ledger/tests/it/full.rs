@@ -17,11 +17,7 @@ impl Small {
     fn of(path: &Path, size: &str) -> Option<Self> {
         std::fs::create_dir_all(path).unwrap();
         let small = Self(path.to_owned());
-        let mounted = mount(&["-t", "tmpfs", "-o", &format!("size={size},mode=0700"), "tmpfs"], path);
-        if !mounted {
-            eprintln!("no file system may be mounted here: nothing was filled");
-        }
-        mounted.then_some(small)
+        mount(&["-t", "tmpfs", "-o", &format!("size={size},mode=0700"), "tmpfs"], path).then_some(small)
     }
 
     fn remount(&self, options: &str) -> bool {
@@ -44,7 +40,10 @@ fn mount(args: &[&str], path: &Path) -> bool {
 async fn a_disk_that_is_full_is_waited_for() {
     let mut stand = Stand::new();
     stand.plan.segment_bytes = 1024 * 1024;
-    let Some(small) = Small::of(stand.directory(), "128k") else { return };
+    let Some(small) = Small::of(stand.directory(), "128k") else {
+        eprintln!("no file system may be mounted here: nothing was filled");
+        return;
+    };
     let ledger = stand.open("one");
     let mut number = 0;
     let waiting = loop {
@@ -81,7 +80,10 @@ async fn a_disk_that_is_full_is_waited_for() {
 #[tokio::test]
 async fn on_a_disk_that_is_read_only_nobody_begins() {
     let stand = Stand::new();
-    let Some(small) = Small::of(stand.directory(), "1m") else { return };
+    let Some(small) = Small::of(stand.directory(), "1m") else {
+        eprintln!("no file system may be mounted here: nothing was read-only");
+        return;
+    };
     stand.session("one", 3).await;
     assert!(small.remount("ro"));
     assert!(stand.try_open_on("one", Ground::default()).is_none());
