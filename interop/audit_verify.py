@@ -99,7 +99,7 @@ def check_signature(line, rest, keys):
 
 def hole(line, begins, whole):
     """Zeros up to the end of a sector, or of the file: a power cut, and no record has any."""
-    return any((zeros.start() == 0 or (begins + zeros.start()) % 512 == 0 or len(zeros[0]) >= 16)
+    return whole - begins <= 1 << 24 and any((zeros.start() == 0 or (begins + zeros.start()) % 512 == 0 or len(zeros[0]) >= 16)
                and ((begins + zeros.end()) % 512 == 0 or begins + zeros.end() == whole)
                for zeros in re.finditer(b"\0+", line))
 

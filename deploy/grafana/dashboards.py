@@ -220,6 +220,7 @@ def servers() -> Json:
         panel("timeseries", "Sinks: what waits", {"{{instance}} {{sink}}": f"max by (instance, sink) (portolan_sink_behind_bytes{{{WHERE}}})", "{{instance}} {{sink}}: records": f"max by (instance, sink) (portolan_sink_behind_records{{{WHERE}}})"}, "Bytes and records of the ledger. At spool of a sink calls are refused or records passed over.", "short", 12),
         panel("timeseries", "Sinks: delivered, and not", {"{{sink}}": rate("portolan_sink_delivered_total", WHERE, "sink"), "{{sink}}: rejected": rate("portolan_sink_rejected_total", WHERE, "sink"), "{{sink}}: passed over": rate("portolan_sink_dropped_total", WHERE, "sink")}, "Rejected: the receiver will never take them; they are kept beside the ledger, sink-NAME.rejected.jsonl. Passed over: more waited than may.", "short", 12),
         panel("timeseries", "Sinks: failures", {"{{sink}} {{cause}}": rate("portolan_sink_failures_total", WHERE, "sink, cause"), "{{instance}} {{sink}}: up": f"portolan_sink_up{{{WHERE}}}"}, "away and late: the receiver or the way to it. refused and too_large: what is sent. ledger: our own disk.", "short", 12),
+        panel("timeseries", "Witness", {"{{instance}} {{witness}}": f"portolan_audit_witness_away{{{WHERE}}}"}, "1: a witness of the ledger cannot be told of its checkpoints. Calls go on; until it is back, nobody could tell that the ledger's end was cut off (docs/audit.md).", "short", 12, limits=steps((1, "orange")), most=1),
     ])
 
 

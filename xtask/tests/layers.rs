@@ -82,7 +82,7 @@ const FLOORS: &[(&str, &str)] = &[
     ("rmcp-peer", "resources ask tasks tools prompts fixture main bin"),
     (
         "store",
-        "seal place fault sql store sweep streams migrate sessions revocations api_keys approvals limits pins replicas notices sqlite postgres keys keeper lib",
+        "seal place fault sql store sweep streams migrate sessions revocations api_keys approvals limits pins checkpoints replicas notices sqlite postgres keys keeper lib",
     ),
     ("telemetry", "collector facts measures sampling spans queue lib"),
     ("testkit", "authority spawn net postgres lines json clock http server transcript lib"),
@@ -108,6 +108,10 @@ const SPAWNS: &[(&str, &str)] = &[
     (
         "crates/cli/src/outside.rs",
         "the first random number is drawn beside the start, before there is a runtime",
+    ),
+    (
+        "crates/cli/src/recording.rs",
+        "opens the ledger, which may take its time, and is waited for; its witness asks the store",
     ),
     ("crates/cli/src/replies.rs", "reads the terminal, and is waited for"),
     ("crates/cli/src/serve/follow.rs", "looks at files, and is waited for"),

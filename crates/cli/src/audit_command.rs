@@ -100,7 +100,7 @@ impl AuditCommand {
     /// Does it.
     pub(crate) async fn run(self, voice: Voice) -> Result<Exit, Fault> {
         match self.what {
-            AuditTask::Verify(verify) => verify.run(voice),
+            AuditTask::Verify(verify) => verify.run(voice).await,
             AuditTask::Query(query) => query.run(voice),
             AuditTask::Tail(query) => query.follow(voice).await,
             AuditTask::Export(export) => export.run(voice),

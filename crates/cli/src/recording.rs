@@ -1,16 +1,22 @@
 //! The ledger of a process that serves.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use base::digest::Digest;
 use base::plan::Plan;
 use base::sink::{Event, Sinks};
 use base::world::World;
 use ledger::key::{KeyFault, SigningKey};
-use ledger::{Ledger, Who};
+use ledger::line::Head;
+use ledger::teller::Elsewhere;
+use ledger::{Ground, Ledger, Who};
 use sinks::feed::{Feed, FeedFault};
 use sinks::make::{self, Surroundings, Unmade};
+use store::{Store, StoreFault};
+use tokio::runtime::Handle;
 
 use crate::fault::Fault;
 use crate::outside;
@@ -56,29 +62,38 @@ pub(crate) fn wrong_sinks(plan: &Plan, world: &World) -> Option<Unmade> {
 }
 
 /// Begins the ledger of a plan, if it has one, and has the world's calls written there, and carried on from there.
-pub(crate) fn open(
+pub(crate) async fn open(
     plan: &Plan,
     state_dir: Option<&Path>,
     world: &mut World,
 ) -> Result<Option<Recording>, Fault> {
-    let Some(audit) = &plan.audit else { return Ok(None) };
+    let Some(audit) = plan.audit.clone() else { return Ok(None) };
     let path = key_file(state_dir)?;
     if let Some(directory) = path.parent() {
         outside::make_directory(directory).map_err(Fault::Outside)?;
     }
     let key = Arc::new(SigningKey::kept_at(&path)?);
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let who = Who { name: host.trim(), version: env!("CARGO_PKG_VERSION") };
     let outside = (Arc::clone(&world.clock), Arc::clone(&world.metrics));
     if let Some(unmade) = wrong_sinks(plan, world) {
         return Err(unmade.into());
     }
-    let open = if plan.sinks.is_empty() { Ledger::open } else { Ledger::open_read };
-    let ledger = open(audit, who, key, outside).map_err(|fault| {
+    let is_read = !plan.sinks.is_empty();
+    let runtime = Handle::current();
+    let in_store = world.store.clone().map(|store| InStore { store, runtime, keep: audit.keep, swept: None });
+    let directory = audit.directory.clone();
+    // A disk may take its time, and the store is asked by this runtime meanwhile.
+    let opened = tokio::task::spawn_blocking(move || {
+        let elsewhere = in_store.map(|one| Box::new(one) as Box<dyn Elsewhere>).into_iter().collect();
+        let who = Who { name: host.trim(), version: env!("CARGO_PKG_VERSION") };
+        Ledger::open_on(&audit, who, key, outside, Ground { elsewhere, is_read, ..Ground::default() })
+    });
+    let opened = opened.await.map_err(|fault| Fault::Outside(format!("the ledger: {fault}")))?;
+    let ledger = opened.map_err(|fault| {
         Fault::Outside(fault.to_string())
             .hint("nothing is served that cannot be written down; audit.path names the directory")
     })?;
-    tracing::info!(directory = %audit.directory.display(), replica = ledger.replica(), "the ledger is open");
+    tracing::info!(directory = %directory.display(), replica = ledger.replica(), "the ledger is open");
     world.sinks = world.sinks.with(Arc::clone(&ledger) as _);
     if plan.sinks.is_empty() {
         return Ok(Some(Recording { ledger, feed: None }));
@@ -88,6 +103,53 @@ pub(crate) fn open(
         world.sinks = world.sinks.with(gate);
     }
     Ok(Some(Recording { ledger, feed: Some(feed) }))
+}
+
+/// How long checkpoints are kept in the store beyond what they cover.
+const BEYOND: Duration = Duration::from_secs(86_400);
+/// How often old ones are looked for.
+const SWEEP: Duration = Duration::from_secs(3600);
+
+/// Keeps checkpoints in the store.
+#[derive(Debug)]
+struct InStore {
+    store: Arc<Store>,
+    /// Where the store is asked; the ledger asks from a thread of its own.
+    runtime: Handle,
+    keep: Option<Duration>,
+    swept: Option<Instant>,
+}
+
+impl Elsewhere for InStore {
+    fn name(&self) -> &'static str {
+        "store"
+    }
+
+    fn add(&mut self, lines: &[Vec<u8>]) -> io::Result<()> {
+        for line in lines {
+            let text = std::str::from_utf8(line).unwrap_or_default().trim_end_matches('\n');
+            let Some(head) = Head::read(text) else { continue };
+            let seq = i64::try_from(head.seq).unwrap_or(i64::MAX);
+            self.runtime.block_on(self.store.keep_checkpoint(head.replica, seq, text)).map_err(away)?;
+        }
+        if let Some(keep) = self.keep.filter(|_| self.swept.is_none_or(|swept| swept.elapsed() > SWEEP)) {
+            self.swept = Some(Instant::now());
+            self.runtime.block_on(self.store.forget_checkpoints(keep + BEYOND)).map_err(away)?;
+        }
+        Ok(())
+    }
+
+    fn last_of(&mut self, replica: &str) -> io::Result<Option<u64>> {
+        let last = self.runtime.block_on(self.store.last_checkpoint(replica)).unwrap_or_else(|fault| {
+            tracing::error!("whether the ledger ends where it did the store cannot say now: {fault}");
+            None
+        });
+        Ok(last.and_then(|last| u64::try_from(last).ok()))
+    }
+}
+
+fn away(fault: StoreFault) -> io::Error {
+    io::Error::other(format!("the store: {fault}"))
 }
 
 /// What has become of a configuration, of which these bytes were read.

@@ -114,7 +114,7 @@ impl Serve {
         let mut world = outside::world(&plan, shared.seal(), None, workers(self.threads)?)?;
         world.spawn = outside::spawn(descriptors.map(|limit| limit.before))?;
         world.store = shared.store();
-        let recording = recording::open(&plan, self.state_dir.as_deref(), &mut world)?;
+        let recording = recording::open(&plan, self.state_dir.as_deref(), &mut world).await?;
         let traced = Traced::begin(&plan, &mut world)?;
         let sinks = world.sinks.clone();
         recording::tell_configuration(&sinks, (&configuration.path, digest), "read");

@@ -78,7 +78,7 @@ impl Stdio {
         };
         let mut ends = Ends::listen()?;
         let mut world = outside::world(&plan, outside::passing_seal()?, None, Workers::default())?;
-        let recording = recording::open(&plan, None, &mut world)?;
+        let recording = recording::open(&plan, None, &mut world).await?;
         if let Some(path) = &self.config {
             recording::tell_configuration(&world.sinks, (path, digest), "read");
         }

@@ -20,7 +20,7 @@ const BEGINS: &str = "{\"v\":1,\"type\":\"checkpoint\",";
 
 /// One segment of a chain that is good: the place of its first record, its number, and how much of it was looked at.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Stretch {
+pub(crate) struct Extent {
     pub(crate) first: u64,
     pub(crate) number: u64,
     pub(crate) length: u64,
@@ -30,7 +30,7 @@ pub(crate) struct Stretch {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Known {
     pub(crate) directory: PathBuf,
-    pub(crate) segments: Vec<Stretch>,
+    pub(crate) segments: Vec<Extent>,
     /// Behind the last record.
     pub(crate) next: u64,
 }
@@ -114,8 +114,7 @@ impl Comparison {
         }
         let behind = known.segments.partition_point(|one| one.first <= head.seq);
         // What was before the first is deleted, which something signed says.
-        let Some(Stretch { number, length, .. }) =
-            behind.checked_sub(1).and_then(|at| known.segments.get(at))
+        let Some(Extent { number, length, .. }) = behind.checked_sub(1).and_then(|at| known.segments.get(at))
         else {
             return Ok(());
         };
@@ -125,7 +124,11 @@ impl Comparison {
         let file = match self.open.entry((head.replica.to_owned(), *number)) {
             std::collections::btree_map::Entry::Occupied(there) => there.into_mut(),
             std::collections::btree_map::Entry::Vacant(lacking) => {
-                lacking.insert(place::open(&place::segment(&known.directory, *number))?)
+                match place::open(&place::segment(&known.directory, *number)) {
+                    // It was old, and was deleted since.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                    opened => lacking.insert(opened?),
+                }
             }
         };
         let at = seek::first(file, *length, |_, seq| seq < head.seq)?;

@@ -19,6 +19,8 @@ pub(crate) const LONGEST_LINE: u64 = 64 * 1024 * 1024;
 const SECTOR: u64 = 512;
 /// So many zeros are a hole wherever they begin: where a file ended on the disk is not where it ended for us.
 const MANY: u64 = 16;
+/// What is written at once is less, and so is what a power cut may leave of it. Behind what was lost otherwise there may be records.
+const MOST_TORN: u64 = 16 * 1024 * 1024;
 /// How often what is left of one place is put beside.
 const MOST_BESIDE: u32 = 64;
 
@@ -136,6 +138,9 @@ fn is_next(found: &Recovered, head: &Head<'_>, lines: u64) -> bool {
 /// Whether a line, which begins so far into a file of that length, has sectors in it that were never written: zeros up to the end of
 /// one, or of the file. Records have no zeros in them.
 pub(crate) fn hole(line: &[u8], begins: u64, whole: u64) -> bool {
+    if whole.saturating_sub(begins) > MOST_TORN {
+        return false;
+    }
     let at = |offset: usize| begins + u64::try_from(offset).unwrap_or_default();
     let mut from = 0;
     while let Some(found) = memchr::memchr(0, line.get(from..).unwrap_or_default()) {
@@ -198,5 +203,6 @@ mod tests {
             "zeros that somebody wrote"
         );
         assert!(!hole(&line(0..0), 0, 9999));
+        assert!(!hole(&line(0..512), 0, 99_999_999), "what is behind that may be records");
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use mcp::json::{self, Object};
 
 use crate::chain::{CHECKPOINT, Chain, DELETED};
-use crate::compare::{self, Comparison, Known, Shown, Stretch};
+use crate::compare::{self, Comparison, Extent, Known, Shown};
 use crate::hash::Hash;
 use crate::key::PublicKey;
 use crate::line::{self, Head};
@@ -188,7 +188,7 @@ fn elsewhere(replica: &str, line: u64, why: String) -> Bad {
 struct Verifying<'a> {
     keys: &'a [PublicKey],
     chain: Chain,
-    segments: Vec<Stretch>,
+    segments: Vec<Extent>,
     /// How much of the segment was read, and how long it is.
     place: (u64, u64),
     /// How often the clock went back, and of the first time between what.
@@ -229,7 +229,7 @@ impl<'a> Verifying<'a> {
     }
 
     /// What is there, what is wrong first, where each segment begins, and behind what the chain ends.
-    fn run(mut self, directory: &Path) -> io::Result<(ReplicaReport, Option<Bad>, Vec<Stretch>, u64)> {
+    fn run(mut self, directory: &Path) -> io::Result<(ReplicaReport, Option<Bad>, Vec<Extent>, u64)> {
         let bad = match self.all(directory)? {
             Ok(()) => None,
             Err(why) => Some(Bad {
@@ -353,7 +353,7 @@ impl<'a> Verifying<'a> {
                 let (first, length) = (self.chain.next().saturating_sub(1), self.place.0);
                 match self.segments.last_mut().filter(|one| one.number == number) {
                     Some(one) => one.length = length,
-                    None => self.segments.push(Stretch { first, number, length }),
+                    None => self.segments.push(Extent { first, number, length }),
                 }
             }
         }

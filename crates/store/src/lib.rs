@@ -3,11 +3,12 @@
 //!
 //! Reading order: [`seal`] (everything that is handed out and comes back, and the keys of it), [`place`] (where the store
 //! is), [`Store`], [`StoreFault`] (away, refused or broken); then one module a kind of fact: [`replicas`], [`sessions`],
-//! [`streams`], [`notices`], [`api_keys`], [`revocations`], [`limits`], [`approvals`], [`pins`], [`keys`] (and [`keeper`]), [`sweep`]; then the ground: `sql` (one text for both databases), `sqlite`,
+//! [`streams`], [`notices`], [`api_keys`], [`revocations`], [`limits`], [`approvals`], [`pins`], [`checkpoints`], [`keys`] (and [`keeper`]), [`sweep`]; then the ground: `sql` (one text for both databases), `sqlite`,
 //! `postgres`, `migrate`.
 
 pub mod api_keys;
 pub mod approvals;
+pub mod checkpoints;
 pub mod fault;
 pub mod keeper;
 pub mod keys;

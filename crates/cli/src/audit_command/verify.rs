@@ -1,16 +1,19 @@
 //! `portolan audit verify`.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ledger::key::{PublicKey, SigningKey};
-use ledger::verify::{Against, Bad, ReplicaReport, VerifyReport, verify};
+use ledger::verify::{Against, Bad, ReplicaReport, Verified, VerifyReport};
 use mcp::json::quote;
+use store::{Place, Store};
 
 use super::{AuditPlace, keys_of, unreadable};
 use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::log::Voice;
-use crate::{print, recording};
+use crate::{print, recording, shared};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct VerifyAudit {
@@ -30,9 +33,48 @@ pub(super) struct VerifyAudit {
     json: bool,
 }
 
+/// So many checkpoints are read from the store at once.
+const PAGE: usize = 500;
+
+/// The checkpoints that a store has kept before somebody looked.
+struct StoreWitness {
+    store: Arc<Store>,
+    before: i64,
+}
+
+impl StoreWitness {
+    async fn at(place: &Place) -> Result<Self, Fault> {
+        let without = "with --dir and --key a ledger is verified without the store";
+        let store = shared::open_store(place).await.map_err(|fault| fault.hint(without))?;
+        let before = store.checkpoints_time().await.map_err(|fault| shared::away(&fault))?;
+        Ok(Self { store, before })
+    }
+
+    /// Shows all of them, each with its number.
+    async fn compare(self, mut shown: impl FnMut((u64, &str)) -> Result<(), Fault>) -> Result<(), Fault> {
+        let (mut behind, mut number) = ((String::new(), -1), 0);
+        loop {
+            let page = self.store.checkpoints(self.before, (&behind.0, behind.1), PAGE).await;
+            let page = page.map_err(|fault| shared::away(&fault))?;
+            let Some(last) = page.last() else { break };
+            behind = (last.replica.clone(), last.seq);
+            for one in &page {
+                number += 1;
+                shown((number, &one.line))?;
+            }
+        }
+        self.store.close().await;
+        Ok(())
+    }
+}
+
 impl VerifyAudit {
-    pub(super) fn run(self, voice: Voice) -> Result<Exit, Fault> {
+    pub(super) async fn run(self, voice: Voice) -> Result<Exit, Fault> {
         let (directory, plan) = self.place.find(voice)?;
+        let store = match plan.as_ref().and_then(|plan| plan.store.as_ref()) {
+            Some(place) => Some(Box::pin(StoreWitness::at(place)).await?),
+            None => None,
+        };
         let mut witnesses = self.witness.clone();
         if let Some(path) = plan.and_then(|plan| plan.audit?.witness).filter(|_| witnesses.is_empty()) {
             if path.exists() {
@@ -49,7 +91,16 @@ impl VerifyAudit {
             std::fs::File::open(path).map_err(|error| unreadable(path, &error))?;
         }
         let against = Against { keys: self.keys()?, witnesses };
-        let report = verify(&directory, &against).map_err(|error| unreadable(&directory, &error))?;
+        let has_witness = !against.witnesses.is_empty() || store.is_some();
+        let fault = |error: io::Error| unreadable(&directory, &error);
+        let mut verified = Verified::of(&directory, &against).map_err(fault)?;
+        if let Some(store) = store {
+            Box::pin(store.compare(|(number, line)| {
+                verified.compare((Path::new("in the store"), number), line).map_err(fault)
+            }))
+            .await?;
+        }
+        let report = verified.report();
         if report.torn > 0 {
             print::err(&format!(
                 "warning: lines of the witness that are not whole, and say nothing: {}\n",
@@ -61,8 +112,7 @@ impl VerifyAudit {
             return Err(Fault::usage(what)
                 .hint("name the directory of [audit], in which each process has one of its own"));
         }
-        let said =
-            if self.json { verified_json(&report) } else { verified(&report, !against.witnesses.is_empty()) };
+        let said = if self.json { verified_json(&report) } else { said(&report, has_witness) };
         print::out(said)?;
         Ok(if report.bad.is_empty() { Exit::Ok } else { Exit::Findings })
     }
@@ -79,7 +129,7 @@ impl VerifyAudit {
     }
 }
 
-fn verified(report: &VerifyReport, has_witness: bool) -> String {
+fn said(report: &VerifyReport, has_witness: bool) -> String {
     let mut out = String::new();
     report.notes.iter().for_each(|note| out.push_str(&format!("note: {}\n", print::safe_out(note))));
     for one in &report.replicas {

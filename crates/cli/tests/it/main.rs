@@ -22,6 +22,7 @@ mod files;
 mod fleet;
 mod guard;
 mod issued;
+mod killed;
 mod lists;
 mod mistakes;
 mod odd_http;

@@ -9,6 +9,7 @@
 
 mod clocks;
 mod endings;
+mod full;
 mod hanging;
 mod independent;
 mod mediums;

@@ -4,6 +4,7 @@
 
 mod approvals;
 mod away;
+mod checkpoints;
 mod contract;
 mod notices;
 mod power;
