@@ -74,7 +74,7 @@ pub(crate) fn segments(directory: &Path) -> io::Result<(Vec<u64>, Vec<String>)> 
         let number = name.strip_suffix(EXTENSION).and_then(|digits| digits.parse::<u64>().ok());
         match number.filter(|number| format!("{number:08}{EXTENSION}") == name) {
             Some(number) => numbers.push(number),
-            None if name == LOCK => {}
+            None if name == LOCK || crate::shelf::is_one(&name) => {}
             None => others.push(name),
         }
     }

@@ -19,8 +19,16 @@ pub(crate) struct Entry {
     pub(crate) kind: &'static str,
     pub(crate) at: SystemTime,
     pub(crate) body: String,
+    /// Lines that are written elsewhere before it is.
+    pub(crate) payloads: String,
     /// Hears that it is written.
     pub(crate) taken: Option<oneshot::Sender<()>>,
+}
+
+impl Entry {
+    fn bytes(&self) -> usize {
+        self.body.len() + self.payloads.len()
+    }
 }
 
 /// What is not in the ledger, and since when.
@@ -98,7 +106,7 @@ impl Queue {
     /// Puts a record in; nothing where nobody need wait for it. `optional` is what may be left out where there is no place.
     pub(crate) fn push(
         &self,
-        (kind, body): (&'static str, String),
+        (kind, body, payloads): (&'static str, String, String),
         now: impl FnOnce() -> SystemTime,
         optional: bool,
     ) -> Option<oneshot::Receiver<()>> {
@@ -112,8 +120,9 @@ impl Queue {
             // After the end nobody writes any more, and what must be written cannot be: whoever waits hears so at once.
             return (!self.drops && !optional).then_some(hear);
         }
-        waiting.bytes += body.len();
-        waiting.entries.push_back(Entry { kind, at, body, taken: Some(taken) });
+        let entry = Entry { kind, at, body, payloads, taken: Some(taken) };
+        waiting.bytes += entry.bytes();
+        waiting.entries.push_back(entry);
         if waiting.is_full() {
             self.open.store(false, Ordering::Relaxed);
         }
@@ -137,7 +146,7 @@ impl Queue {
         while bytes < most_bytes
             && let Some(entry) = waiting.entries.pop_front()
         {
-            bytes += entry.body.len();
+            bytes += entry.bytes();
             batch.entries.push(entry);
         }
         waiting.bytes -= bytes;

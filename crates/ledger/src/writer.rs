@@ -2,20 +2,21 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader, Read as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base::clock::Clock;
 use base::plan::audit::AuditPlan;
 
-use crate::chain::{Chain, DELETED};
+use crate::chain::{Chain, DELETED, ERASED};
 use crate::disk::Disk;
 use crate::key::SigningKey;
 use crate::line::Head;
 use crate::place::{self, Claim};
 use crate::queue::{Gap, Queue};
 use crate::recover::LONGEST_LINE;
+use crate::shelf::Shelf;
 use crate::witness::Witness;
 
 /// A checkpoint covers at most about so many records.
@@ -41,6 +42,7 @@ pub(crate) struct Writer {
     pub(crate) key: Arc<SigningKey>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) plan: AuditPlan,
+    pub(crate) shelf: Shelf,
     pub(crate) witness: Option<Witness>,
     pub(crate) claim: Claim,
     /// Since when there are records that no checkpoint covers.
@@ -86,6 +88,11 @@ impl Writer {
         if batch.last {
             self.chain.record(out, ("end", self.clock.now()), "");
         }
+        let stale = self.shelf.too_old(self.clock.now());
+        for name in stale.iter().filter_map(|path| path.file_name()?.to_str()) {
+            let body = format!(",\"file\":\"{name}\",\"why\":\"keep\"");
+            self.chain.record(out, (ERASED, self.clock.now()), &body);
+        }
         let old = self.too_old(out);
         if self.unsigned_since.is_none() && self.chain.unsigned() > 0 {
             self.unsigned_since = Some(Instant::now());
@@ -97,7 +104,8 @@ impl Writer {
         if self.chain.unsigned() == 0 {
             self.unsigned_since = None;
         }
-        if !out.is_empty() && !self.put(out) {
+        let payloads: String = batch.entries.iter().map(|entry| entry.payloads.as_str()).collect();
+        if !out.is_empty() && !self.put(payloads.as_bytes(), out) {
             return false;
         }
         for entry in batch.entries {
@@ -110,6 +118,9 @@ impl Writer {
         if !old.is_empty() {
             self.delete(&old);
         }
+        if !stale.is_empty() {
+            self.remove(&stale);
+        }
         if is_full {
             self.disk.turn();
         }
@@ -117,10 +128,13 @@ impl Writer {
     }
 
     /// Writes lines, however long that takes. Nothing is given up before the process ends.
-    fn put(&mut self, lines: &[u8]) -> bool {
-        let mut tries = 0;
+    fn put(&mut self, payloads: &[u8], lines: &[u8]) -> bool {
+        let (mut tries, mut shelved) = (0, payloads.is_empty());
         loop {
-            let Err(error) = self.disk.write(lines) else {
+            // What a record names is there before it is.
+            let written = if shelved { Ok(()) } else { self.shelf.write(payloads) };
+            shelved |= written.is_ok();
+            let Err(error) = written.and_then(|()| self.disk.write(lines)) else {
                 if self.queue.recover() {
                     tracing::info!("the ledger can be written again");
                 }
@@ -185,6 +199,20 @@ impl Writer {
             old.push(number);
         }
         old
+    }
+
+    /// Files of payloads that are too old. What says that they are deleted is on the disk before they are.
+    fn remove(&self, paths: &[PathBuf]) {
+        if let Err(error) = self.disk.settle() {
+            tracing::warn!("no payloads are deleted, however old: {error}");
+            return;
+        }
+        for path in paths {
+            match fs::remove_file(path) {
+                Ok(()) => tracing::info!(file = %path.display(), "deleted: it is older than audit.payloads.keep"),
+                Err(error) => tracing::warn!("{}: {error}", path.display()),
+            }
+        }
     }
 
     /// What says that they are deleted is on the disk before they are.

@@ -9,6 +9,7 @@
 
 mod endings;
 mod independent;
+mod payloads;
 mod stand;
 mod tamper;
 mod told;
