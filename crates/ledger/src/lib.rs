@@ -22,6 +22,7 @@ pub mod proof;
 pub mod query;
 mod queue;
 pub mod record;
+pub mod schema;
 mod recover;
 mod shelf;
 pub mod verify;

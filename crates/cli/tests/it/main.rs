@@ -15,10 +15,12 @@ mod crowded;
 #[cfg(feature = "policy")]
 mod deciding;
 mod demo;
+mod described;
 mod files;
 mod fleet;
 mod guard;
 mod issued;
+mod kept;
 mod lists;
 mod mistakes;
 mod odd_http;

@@ -11,19 +11,20 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::described::Schema;
 use crate::program::{Ended, PORTOLAN, Running, command, eventually, finish, reference_server};
 use crate::serving::Gateway;
 use crate::socket::{Socket, modern};
 
 /// A gateway's files, and the server behind it.
-struct Audited {
-    dir: TempDir,
+pub(crate) struct Audited {
+    pub(crate) dir: TempDir,
     _server: Running,
 }
 
 impl Audited {
     /// With these lines in the table of the ledger, and these above the first table.
-    fn new(table: &str, above: &str) -> Self {
+    pub(crate) fn new(table: &str, above: &str) -> Self {
         let (server, url) = reference_server("both");
         let dir = tempfile::tempdir().unwrap();
         let text = format!(
@@ -34,7 +35,7 @@ impl Audited {
         Self { dir, _server: server }
     }
 
-    fn config(&self) -> PathBuf {
+    pub(crate) fn config(&self) -> PathBuf {
         self.dir.path().join("portolan.toml")
     }
 
@@ -44,20 +45,23 @@ impl Audited {
         serving
     }
 
-    fn serve(&self) -> Gateway {
+    pub(crate) fn serve(&self) -> Gateway {
         Gateway::spawn(&mut self.serving())
     }
 
-    fn audit(&self, task: &str, args: &[&str]) -> Ended {
+    pub(crate) fn audit(&self, task: &str, args: &[&str]) -> Ended {
         let mut audit = command(&["audit", task]);
         audit.arg(self.config()).args(args).env("STATE_DIRECTORY", self.dir.path());
         finish(&mut audit)
     }
 
-    fn records(&self, args: &[&str]) -> Vec<Value> {
+    pub(crate) fn records(&self, args: &[&str]) -> Vec<Value> {
         let said = self.audit("query", &[&["--json"], args].concat());
         assert_eq!(said.code, Some(0), "{said:?}");
-        said.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        let records: Vec<_> = said.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let schema = Schema::read();
+        records.iter().for_each(|record| schema.holds(record));
+        records
     }
 
     /// The sums that the ledger has a call for.
@@ -70,7 +74,7 @@ impl Audited {
     }
 }
 
-fn end(mut gateway: Gateway) {
+pub(crate) fn end(mut gateway: Gateway) {
     gateway.running.signal(Signal::SIGTERM);
     assert_eq!(gateway.running.code(), Some(0));
 }

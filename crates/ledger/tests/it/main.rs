@@ -8,6 +8,7 @@
 )]
 
 mod endings;
+mod generated;
 mod independent;
 mod payloads;
 mod stand;
