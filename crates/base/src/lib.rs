@@ -33,6 +33,7 @@ pub mod owned_task;
 pub mod pin;
 pub mod plan;
 pub mod random;
+pub mod redact;
 pub mod reply;
 pub mod sink;
 pub mod start_places;

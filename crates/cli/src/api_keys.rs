@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use base::plan::RoutePlan;
+use base::plan::{Plan, RoutePlan};
 use identity::ApiKey;
 use store::Store;
 use store::api_keys::ApiKeyFacts;
@@ -15,6 +15,7 @@ use crate::fault::Fault;
 use crate::keys::lasting;
 use crate::log::Voice;
 use crate::meant::instead;
+use crate::recording::{self, of_key};
 use crate::serve::configuration::Configuration;
 use crate::{columns, print, shared};
 
@@ -94,15 +95,16 @@ impl ApiKeys {
         match self.what {
             KeyTask::Create(create) => create.run(voice).await?,
             KeyTask::List(place) => {
-                let (store, _) = place.open(voice).await?;
+                let (store, _, _) = place.open(voice).await?;
                 show(&store.api_keys().await.map_err(|fault| shared::away(&fault))?)?;
             }
             KeyTask::Revoke(Revoke { id, place }) => {
-                let (store, _) = place.open(voice).await?;
+                let (store, _, plan) = place.open(voice).await?;
                 if !store.revoke_api_key(&id).await.map_err(|fault| shared::away(&fault))? {
                     let hint = "`portolan api-keys list` shows those that there are";
                     return Err(Fault::usage(format!("there is no key {id:?}")).hint(hint));
                 }
+                recording::tell_done(&plan, None, &[of_key("revoked", ("api-key", &id), None)]).await;
                 print::out(format!("{id} is good nowhere any more\n"))?;
             }
         }
@@ -111,18 +113,18 @@ impl ApiKeys {
 }
 
 impl Place {
-    /// The store, and the routes that take keys.
-    async fn open(&self, voice: Voice) -> Result<(Arc<Store>, Vec<RoutePlan>), Fault> {
+    /// The store, the routes that take keys, and the plan.
+    async fn open(&self, voice: Voice) -> Result<(Arc<Store>, Vec<RoutePlan>, Plan), Fault> {
         let plan = Configuration::at(&self.config).load(voice)?;
         let store = shared::store_of(&plan, "keys are", "").await?;
         let takes = |route: &RoutePlan| route.resource.as_ref().is_some_and(|of| of.api_keys);
-        Ok((store, plan.routes.into_iter().filter(takes).collect()))
+        Ok((store, plan.routes.iter().filter(|route| takes(route)).cloned().collect(), plan))
     }
 }
 
 impl Create {
     async fn run(self, voice: Voice) -> Result<(), Fault> {
-        let (store, takes) = self.place.open(voice).await?;
+        let (store, takes, plan) = self.place.open(voice).await?;
         if self.principal.trim().is_empty() || self.principal.chars().any(char::is_control) {
             return Err(Fault::usage("--principal is a name, such as nightly-report"));
         }
@@ -153,6 +155,8 @@ impl Create {
         {
             return Err(Fault::Outside("two keys would have one id; try again".to_owned()));
         }
+        let told = of_key("made", ("api-key", &facts.id), Some(&facts.principal));
+        recording::tell_done(&plan, None, &[told]).await;
         print::out(format!("{}\n", key.text()))?;
         let until = self.expires.map_or_else(
             || "until it is taken back".to_owned(),

@@ -13,12 +13,14 @@ use crate::serve::configuration::Configuration;
 use crate::{print, recording};
 
 mod export;
+mod payload;
 mod proof;
 mod shown;
 mod sinking;
 mod verify;
 
 use self::export::ExportAudit;
+use self::payload::{ErasePayloads, OpenPayload, PayloadKeys};
 use self::proof::{CheckProof, ProveRecord};
 use self::shown::QueryAudit;
 use self::sinking::SinksOfAudit;
@@ -77,6 +79,21 @@ Examples:
     /// Print the public key that others verify the ledger with
     #[command(after_help = "Example:\n  portolan audit key > ledger.pub")]
     Key(KeyOfAudit),
+    /// Make the key that arguments and results are kept for
+    PayloadKey(PayloadKeys),
+    /// Print the arguments or the result of a call that were kept for whoever has the key
+    #[command(
+        after_help = "Example:\n  portolan audit open 0f3c1a77d2b94e5f8a6b0c1d2e3f4a5b portolan.toml --private-key payload.key"
+    )]
+    Open(OpenPayload),
+    /// Erase arguments or results that were kept. Their digests stay, and the ledger is whole; that they are erased is a record
+    #[command(
+        after_help = "Example:\n  portolan audit erase 0f3c1a77d2b94e5f8a6b0c1d2e3f4a5b --config portolan.toml --why 'request 17'"
+    )]
+    Erase(ErasePayloads),
+    /// Print the JSON Schema of records
+    #[command(after_help = "Example:\n  portolan audit schema > audit-record.schema.json")]
+    Schema,
 }
 
 #[derive(Debug, clap::Args)]
@@ -91,6 +108,9 @@ pub(crate) struct AuditPlace {
 
 #[derive(Debug, clap::Args)]
 struct KeyOfAudit {
+    /// The configuration that the gateway serves, which must name a ledger
+    #[arg(value_name = "CONFIG")]
+    config: Option<PathBuf>,
     /// The state directory that the gateway was given
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
@@ -108,8 +128,18 @@ impl AuditCommand {
             AuditTask::CheckProof(check) => check.run(),
             AuditTask::Sinks(sinks) => sinks.run(voice).await,
             AuditTask::Key(key) => {
+                if let Some(config) = key.config {
+                    AuditPlace { config, dir: None }.plan(voice)?;
+                }
                 let key = SigningKey::at(&recording::key_file(key.state_dir.as_deref())?)?;
                 print::out(format!("{}\n", key.public()))?;
+                Ok(Exit::Ok)
+            }
+            AuditTask::PayloadKey(keys) => keys.run(),
+            AuditTask::Open(open) => open.run(voice),
+            AuditTask::Erase(erase) => erase.run(voice).await,
+            AuditTask::Schema => {
+                print::out(ledger::schema::schema())?;
                 Ok(Exit::Ok)
             }
         }
@@ -117,14 +147,26 @@ impl AuditCommand {
 }
 
 impl AuditPlace {
+    /// The plan of the configuration, and the directory of the ledger that it has.
+    fn plan(&self, voice: Voice) -> Result<(Plan, PathBuf), Fault> {
+        let plan = Configuration::at(&self.config).load(voice)?;
+        let Some(audit) = &plan.audit else {
+            let what = format!("{} has no ledger", self.config.display());
+            return Err(
+                Fault::usage(what).hint("write [audit] into it, or name a ledger's directory with --dir")
+            );
+        };
+        let directory = audit.directory.clone();
+        Ok((plan, directory))
+    }
+
     /// The ledger's directory, and the plan that names it.
     pub(crate) fn find(&self, voice: Voice) -> Result<(PathBuf, Option<Plan>), Fault> {
         let (directory, plan) = match &self.dir {
             Some(directory) => (directory.clone(), None),
             None => {
-                let plan = self.plan(voice)?;
-                let directory = plan.audit.as_ref().map(|audit| audit.directory.clone());
-                (directory.unwrap_or_default(), Some(plan))
+                let (plan, directory) = self.plan(voice)?;
+                (directory, Some(plan))
             }
         };
         if !directory.is_dir() {
@@ -132,18 +174,6 @@ impl AuditPlace {
             return Err(Fault::Outside(what).hint("it is made when `portolan serve` begins"));
         }
         Ok((directory, plan))
-    }
-}
-
-impl AuditPlace {
-    /// The plan, which has a ledger.
-    fn plan(&self, voice: Voice) -> Result<Plan, Fault> {
-        let plan = Configuration::at(&self.config).load(voice)?;
-        if plan.audit.is_some() {
-            return Ok(plan);
-        }
-        let what = format!("{} has no ledger", self.config.display());
-        Err(Fault::usage(what).hint("write [audit] into it, or name a ledger's directory with --dir"))
     }
 }
 

@@ -13,7 +13,7 @@ use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::log::Voice;
 use crate::serve::configuration::Configuration;
-use crate::{print, shared};
+use crate::{print, recording, shared};
 
 /// Show and replace the keys that seal what is handed out: session ids, and the like
 #[derive(Debug, clap::Args)]
@@ -82,9 +82,13 @@ impl Keys {
             }
             What::Rotate(Rotate { place, revoke }) => {
                 let (plan, source) = place.open(voice).await?;
+                let state_dir = place.state_dir;
                 let usual = Rotation { lead: LEAD, longest: plan.limits.longest_seal() };
                 let rotation = if revoke { Rotation::REVOKE } else { usual };
                 let rotated = Box::pin(source.rotate(rotation, shared::now())).await?;
+                let outcome = if revoke { "revoked" } else { "rotated" };
+                let told = recording::of_key(outcome, ("seal", ""), None);
+                recording::tell_done(&plan, state_dir.as_deref(), &[told]).await;
                 show(&plan, rotated)?;
             }
         }

@@ -350,6 +350,10 @@ impl PinDecision {
                 }
             }
         }
+        let outcome = match judgement {
+            Judgement::Approve => "approved",
+            Judgement::Deny => "denied",
+        };
         let mut servers: Vec<&String> = chosen.iter().map(|(server, _)| server).collect();
         servers.dedup();
         for server in servers {
@@ -359,7 +363,7 @@ impl PinDecision {
                 (seen.kind, seen.name.clone(), Some(Arc::clone(&seen.definition.digest)))
             };
             let settled: Vec<_> = mine.map(settled).collect();
-            kept.keep(server, &settled).await?;
+            kept.keep(server, outcome, &settled).await?;
         }
         print::out(said)?;
         Ok(exit(all_there))
@@ -411,7 +415,7 @@ impl Forget {
             if of.is_broken && self.words.iter().any(|word| *word == server || *word == format!("{server}/*"))
             {
                 said.push_str(&format!("{}: all that was pinned\n", plain(&server)));
-                kept.keep(&server, &[]).await?;
+                kept.keep(&server, "forgotten", &[]).await?;
                 continue;
             }
             let pinned = of.book.iter().map(|(kind, name, _)| (kind, name.to_owned()));
@@ -432,7 +436,7 @@ impl Forget {
             }
             // It is new when it is seen again, and not changed.
             let settled: Vec<_> = things.into_iter().map(|(kind, name)| (kind, name, None)).collect();
-            kept.keep(&server, &settled).await?;
+            kept.keep(&server, "forgotten", &settled).await?;
         }
         if said.is_empty() {
             return Err(Fault::usage("nothing of that is pinned").hint("`portolan pins list` shows what is"));
@@ -482,7 +486,7 @@ async fn lock(place: &PinPlace, voice: Voice) -> Result<Exit, Fault> {
         let count = settled.len();
         if !of.waiting.is_empty() || !begun.is_empty() {
             begun.iter().for_each(|kind| of.book.begin(*kind));
-            kept.keep(&server, &settled).await?;
+            kept.keep(&server, "approved", &settled).await?;
         }
         said.push_str(&format!("{}: {count} pinned\n", plain(&server)));
     }

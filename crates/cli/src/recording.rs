@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use base::clock::SystemClock;
 use base::digest::Digest;
 use base::plan::Plan;
-use base::sink::{Event, Sinks};
+use base::sink::{Accept, Event, Sink as _, Sinks};
 use base::world::World;
 use ledger::key::{KeyFault, SigningKey};
 use ledger::line::Head;
@@ -19,7 +20,7 @@ use store::{Store, StoreFault};
 use tokio::runtime::Handle;
 
 use crate::fault::Fault;
-use crate::outside;
+use crate::{outside, print};
 
 /// The file with the key of the ledgers of this machine.
 pub(crate) fn key_file(state_dir: Option<&Path>) -> Result<PathBuf, Fault> {
@@ -73,7 +74,7 @@ pub(crate) async fn open(
         outside::make_directory(directory).map_err(Fault::Outside)?;
     }
     let key = Arc::new(SigningKey::kept_at(&path)?);
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = host();
     let outside = (Arc::clone(&world.clock), Arc::clone(&world.metrics));
     if let Some(unmade) = wrong_sinks(plan, world) {
         return Err(unmade.into());
@@ -85,7 +86,7 @@ pub(crate) async fn open(
     // A disk may take its time, and the store is asked by this runtime meanwhile.
     let opened = tokio::task::spawn_blocking(move || {
         let elsewhere = in_store.map(|one| Box::new(one) as Box<dyn Elsewhere>).into_iter().collect();
-        let who = Who { name: host.trim(), version: env!("CARGO_PKG_VERSION") };
+        let who = Who { name: &host, version: env!("CARGO_PKG_VERSION") };
         Ledger::open_on(&audit, who, key, outside, Ground { elsewhere, is_read, ..Ground::default() })
     });
     let opened = opened.await.map_err(|fault| Fault::Outside(format!("the ledger: {fault}")))?;
@@ -150,6 +151,56 @@ impl Elsewhere for InStore {
 
 fn away(fault: StoreFault) -> io::Error {
     io::Error::other(format!("the store: {fault}"))
+}
+
+/// Has it written down what an operator does by command, in a chain of its own. Whether there is a ledger.
+///
+/// # Errors
+/// When there is one, and it cannot be written here.
+pub(crate) async fn tell(plan: &Plan, state_dir: Option<&Path>, events: &[Event]) -> Result<bool, Fault> {
+    let Some(audit) = &plan.audit else { return Ok(false) };
+    // Only with the key that the gateway has: records under another would be nobody's.
+    let key = SigningKey::at(&key_file(state_dir)?).map_err(|fault| {
+        Fault::from(fault).hint("do it where the gateway runs, with its state directory (--state-dir)")
+    })?;
+    let name = format!("{}-operator", host());
+    let who = Who { name: &name, version: env!("CARGO_PKG_VERSION") };
+    let outside = (Arc::new(SystemClock) as _, Arc::default());
+    let unwritten = |fault: &dyn std::fmt::Display| Fault::Outside(fault.to_string());
+    let ledger = Ledger::open(audit, who, Arc::new(key), outside).map_err(|fault| unwritten(&fault))?;
+    let mut taken = true;
+    for event in events {
+        if let Accept::Later(accepted) = ledger.must_note(event.clone()) {
+            taken &= accepted.await.is_ok();
+        }
+    }
+    ledger.close().await;
+    if taken { Ok(true) } else { Err(Fault::Outside("the ledger cannot be written".to_owned())) }
+}
+
+/// The same of what is done already: that it is in no record is said.
+pub(crate) async fn tell_done(plan: &Plan, state_dir: Option<&Path>, events: &[Event]) {
+    if events.is_empty() {
+        return;
+    }
+    if let Err(fault) = tell(plan, state_dir, events).await {
+        print::err(&print::safe_err(&format!("warning: this is not in the ledger: {fault}\n")));
+    }
+}
+
+/// What has become of a key, by command.
+pub(crate) fn of_key(outcome: &str, (of, key): (&str, &str), principal: Option<&str>) -> Event {
+    let mut members = vec![("outcome", outcome.to_owned()), ("of", of.to_owned())];
+    if !key.is_empty() {
+        members.push(("key", key.to_owned()));
+    }
+    members.extend(principal.map(|principal| ("principal", principal.to_owned())));
+    members.push(("by", "operator".to_owned()));
+    Event { kind: "key", members }
+}
+
+fn host() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned()
 }
 
 /// What has become of a configuration, of which these bytes were read.

@@ -14,6 +14,7 @@ use base::sink::{Accept, CallFacts, Sink as _};
 use divan::counter::ItemsCount;
 use ledger::chain::Chain;
 use ledger::key::SigningKey;
+use ledger::payload::Keeper;
 use ledger::verify::{Against, verify};
 use ledger::{Ledger, Who, record};
 use tempfile::TempDir;
@@ -74,14 +75,15 @@ fn digests(bencher: divan::Bencher<'_, '_>) {
 /// The members of a record.
 #[divan::bench]
 fn members(bencher: divan::Bencher<'_, '_>) {
-    let facts = facts();
-    bencher.bench(|| record::of_call(black_box(&facts)));
+    let (facts, keeper) = (facts(), Keeper::default());
+    bencher.bench(|| record::of_call(black_box(&facts), &keeper));
 }
 
 /// Its line in the chain, with its hash.
 #[divan::bench]
 fn line(bencher: divan::Bencher<'_, '_>) {
-    let (body, mut chain, mut out) = (record::of_call(&facts()), Chain::new("main"), Vec::new());
+    let (body, _) = record::of_call(&facts(), &Keeper::default());
+    let (mut chain, mut out) = (Chain::new("main"), Vec::new());
     let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_785_196_800);
     bencher.bench_local(|| {
         out.clear();
@@ -97,6 +99,8 @@ fn ledger(root: &TempDir) -> (Arc<Ledger>, Arc<SigningKey>) {
         segment_bytes: 64 * 1024 * 1024,
         keep: None,
         plain_arguments: Globs::new(Vec::new()).expect("no globs"),
+        redaction: base::redact::Redaction::default(),
+        payloads: None,
         witness: None,
     };
     let key = Arc::new(SigningKey::random().expect("a key"));

@@ -11,6 +11,8 @@ use crate::merkle::Tree;
 pub(crate) const CHECKPOINT: &str = "checkpoint";
 /// The type of what says that a segment was deleted because its time was over.
 pub(crate) const DELETED: &str = "deleted";
+/// The type of what says that payloads were erased.
+pub(crate) const ERASED: &str = "erased";
 
 /// Where a chain has come to.
 #[derive(Debug, Clone)]

@@ -1,5 +1,6 @@
 //! The ledger of one process: takes the record of each call and each thing that happens, and has them written.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,11 +21,13 @@ use crate::disk::Disk;
 use crate::key::SigningKey;
 use crate::line::moment_of;
 use crate::medium::{Medium, SystemFiles};
+use crate::payload::Keeper;
 use crate::place::{self, Claim, Loose};
 use crate::queue::Queue;
 use crate::reach::Reach;
 use crate::record::{self, MOST_PLAIN, Members};
 use crate::recover::{Recovered, put_beside, recover};
+use crate::shelf::Shelf;
 use crate::teller::{Elsewhere, Teller};
 use crate::witness::Witness;
 use crate::writer::Writer;
@@ -33,8 +36,9 @@ use crate::writer::Writer;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long the last records may take.
 const PARTING: Duration = Duration::from_secs(5);
-/// So many logins that were refused are written down in one second; of more, how many.
-const MOST_LOGINS: u32 = 20;
+/// What clients can cause at will, without a call: of each so many are written down in one second; of more, how many.
+const LIMITED: [&str; 2] = ["login", "session"];
+const MOST_LIMITED: u32 = 20;
 
 /// How long a disk or a witness may take to answer; beyond that it counts as one that fails.
 const HANGS: Duration = Duration::from_secs(2);
@@ -84,6 +88,7 @@ pub struct Ledger {
     key: Arc<SigningKey>,
     clock: Arc<dyn Clock>,
     plan: AuditPlan,
+    keeper: Keeper,
     replica: String,
     /// Its chain's directory, and how far the chain has come.
     directory: PathBuf,
@@ -91,13 +96,13 @@ pub struct Ledger {
     thread: Mutex<Option<JoinHandle<()>>>,
     /// Of the thread that writes, and of those that tell.
     ends: Mutex<Vec<oneshot::Receiver<()>>>,
-    logins: Mutex<Logins>,
+    limited: Mutex<BTreeMap<&'static str, Limited>>,
     metrics: Arc<Metrics>,
 }
 
-/// The refused logins of one second.
+/// What strangers can cause, in one second.
 #[derive(Debug, Default)]
-struct Logins {
+struct Limited {
     second: u64,
     written: u32,
     /// How many were not written, since one was.
@@ -257,6 +262,12 @@ impl Ledger {
         }
         let start = start(who, &key, &claim, &found, last)?;
         let disk = Disk::at(ground.medium, &claim.directory, found.at, lasts)?;
+        let keep = plan.payloads.as_ref().and_then(|payloads| payloads.keep);
+        let shelf = Shelf::at(&claim.directory, (plan.segment_bytes, lasts), keep)?;
+        let keeper = Keeper::new(plan, &replica);
+        if !keeper.works() {
+            return Err(io::Error::other("nothing can be encrypted to the key of audit.payloads"));
+        }
         let reach = Arc::new(Reach::new(ground.is_read));
         let directory = claim.directory.clone();
         let mut writer = Writer {
@@ -268,6 +279,7 @@ impl Ledger {
             plan: plan.clone(),
             tellers: lock(&tellers).clone(),
             reach: Arc::clone(&reach),
+            shelf,
             claim,
             unsigned_since: None,
             looked: None,
@@ -290,12 +302,13 @@ impl Ledger {
             key,
             clock,
             plan: plan.clone(),
+            keeper,
             replica,
             directory,
             reach,
             thread: Mutex::new(Some(thread)),
             ends: Mutex::new(ends),
-            logins: Mutex::default(),
+            limited: Mutex::default(),
             metrics,
         }))
     }
@@ -321,9 +334,12 @@ impl Ledger {
     /// Writes what there is, says that this is the end, signs it and tells the witness. What comes later is not taken.
     pub async fn close(&self) {
         let mut last = Members::default();
-        let more = std::mem::take(&mut lock(&self.logins).more);
-        if more > 0 {
-            last.number("more", more);
+        for (kind, limited) in &mut *lock(&self.limited) {
+            let name = if *kind == "login" { "moreLogins" } else { "moreSessions" };
+            match std::mem::take(&mut limited.more) {
+                0 => {}
+                more => drop(last.number(name, more)),
+            }
         }
         self.queue.close(last.done());
         let ends = std::mem::take(&mut *lock(&self.ends));
@@ -343,8 +359,8 @@ impl Ledger {
         drop(thread.map(JoinHandle::join));
     }
 
-    fn push(&self, kind: &'static str, body: String, optional: bool) -> Accept {
-        match self.queue.push((kind, body), || self.clock.now(), optional) {
+    fn push(&self, kind: &'static str, (body, payloads): (String, String), optional: bool) -> Accept {
+        match self.queue.push((kind, body, payloads), || self.clock.now(), optional) {
             None => {
                 self.metrics.unrecorded();
                 Accept::Now
@@ -363,42 +379,43 @@ impl Ledger {
         }
     }
 
-    /// How many logins were not written before this one; nothing where it is not to be, either.
-    fn login(&self) -> Option<u64> {
+    /// How many of a type were not written before this one; nothing where it is not to be, either.
+    fn limited(&self, kind: &'static str) -> Option<u64> {
         let now = self.clock.now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-        let mut logins = lock(&self.logins);
-        if logins.second != now {
-            (logins.second, logins.written) = (now, 0);
+        let mut all = lock(&self.limited);
+        let of = all.entry(kind).or_default();
+        if of.second != now {
+            (of.second, of.written) = (now, 0);
         }
-        if logins.written >= MOST_LOGINS {
-            logins.more += 1;
+        if of.written >= MOST_LIMITED {
+            of.more += 1;
             return None;
         }
-        logins.written += 1;
-        Some(std::mem::take(&mut logins.more))
+        of.written += 1;
+        Some(std::mem::take(&mut of.more))
     }
 }
 
 impl Sink for Ledger {
     fn accept(&self, facts: &CallFacts) -> Accept {
-        self.push("call", record::of_call(facts), false)
+        self.push("call", record::of_call(facts, &self.keeper), false)
     }
 
     fn note(&self, event: Event) {
-        let mut members = Members::default();
-        for (name, value) in &event.members {
-            // Some of it clients choose.
-            members.text(name, &record::short(value));
-        }
-        // Whoever is not let in must not fill the disk.
-        if event.kind == "login" {
-            match self.login() {
+        let mut members = members_of(&event);
+        // Whoever is not let in, or comes and goes, must not fill the disk.
+        if LIMITED.contains(&event.kind) {
+            match self.limited(event.kind) {
                 None => return,
                 Some(0) => {}
                 Some(more) => drop(members.number("more", more)),
             }
         }
-        drop(self.push(event.kind, members.done(), true));
+        drop(self.push(event.kind, (members.done(), String::new()), true));
+    }
+
+    fn must_note(&self, event: Event) -> Accept {
+        self.push(event.kind, (members_of(&event).done(), String::new()), false)
     }
 
     fn examines(&self) -> Option<Arc<dyn Examine>> {
@@ -423,6 +440,15 @@ impl Sink for Ledger {
             (!self.queue.is_open()).then(|| "more records wait to be written than may".to_owned())
         })
     }
+}
+
+fn members_of(event: &Event) -> Members {
+    let mut members = Members::default();
+    for (name, value) in &event.members {
+        // Some of it clients choose.
+        members.text(name, &record::short(value));
+    }
+    members
 }
 
 impl fmt::Debug for Ledger {
@@ -451,7 +477,12 @@ impl Examine for Examiner {
 
     fn keeps(&self, server: &str, name: &str) -> Keeps {
         let tool = format!("{server}/{name}");
-        Keeps { plain: self.plan.plain_arguments.is_match(&tool), ..Keeps::default() }
+        let payloads = self.plan.payloads.as_ref().filter(|payloads| payloads.tools.is_match(&tool));
+        Keeps {
+            plain: self.plan.plain_arguments.is_match(&tool),
+            arguments: payloads.is_some_and(|payloads| payloads.arguments),
+            result: payloads.is_some_and(|payloads| payloads.result),
+        }
     }
 
     fn most_kept(&self) -> usize {

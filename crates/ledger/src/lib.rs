@@ -5,7 +5,8 @@
 //! each process), [`medium`] and `disk` (the segment that is written), `queue` and `writer` (one thread writes groups), `recover` (where it
 //! goes on after whatever end), [`teller`] and `witness` (checkpoints kept elsewhere); and [`ledger`], which is all of that for the gateway.
 //! [`verify`] says whether a ledger is as it was written (`compare` by what witnesses have seen), [`query`] what is in it and [`tail`] what
-//! comes, and [`proof`] proves one record without the others. What delivers records elsewhere goes behind the writer: [`reach`], [`spool`].
+//! comes, and [`proof`] proves one record without the others. What delivers records elsewhere goes behind the writer: [`reach`], [`spool`]. Arguments
+//! and results themselves lie apart: [`payload`] (how one is encrypted), `shelf` (their files), [`payloads`] (whether they are as they were).
 #![warn(missing_docs)]
 
 pub mod chain;
@@ -17,6 +18,8 @@ pub mod ledger;
 pub mod line;
 pub mod medium;
 pub mod merkle;
+pub mod payload;
+pub mod payloads;
 mod place;
 pub mod proof;
 pub mod query;
@@ -24,7 +27,9 @@ mod queue;
 pub mod reach;
 pub mod record;
 mod recover;
+pub mod schema;
 mod seek;
+mod shelf;
 pub mod spool;
 pub mod tail;
 pub mod teller;

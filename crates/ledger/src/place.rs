@@ -16,6 +16,8 @@ const LOCK: &str = "lock";
 const EXTENSION: &str = ".jsonl";
 /// What was left of records that a power cut has torn begins with this: [`crate::recover`].
 pub(crate) const TORN: &str = "torn-";
+/// Files of payloads beside the segments of a chain begin with this.
+pub(crate) const OF_PAYLOADS: &str = "payloads-";
 /// What sinks keep beside a chain: how far they have come, and what nobody took.
 pub(crate) const OF_SINKS: &str = "sink-";
 /// The most processes of one name.
@@ -121,9 +123,20 @@ fn fitting(name: &str) -> String {
     if name.is_empty() { "main".to_owned() } else { name.to_owned() }
 }
 
+/// What a file is called that is one of several.
+pub(crate) fn numbered(prefix: &str, number: u64) -> String {
+    format!("{prefix}{number:08}{EXTENSION}")
+}
+
+/// The number in such a name.
+pub(crate) fn number_of(prefix: &str, name: &str) -> Option<u64> {
+    let number = name.strip_prefix(prefix)?.strip_suffix(EXTENSION)?.parse().ok()?;
+    (numbered(prefix, number) == name).then_some(number)
+}
+
 /// The file of that segment.
 pub(crate) fn segment(directory: &Path, number: u64) -> PathBuf {
-    directory.join(format!("{number:08}{EXTENSION}"))
+    directory.join(numbered("", number))
 }
 
 /// The segments of a chain in their order, and what else there is in its directory.
@@ -132,10 +145,10 @@ pub(crate) fn segments(directory: &Path) -> io::Result<(Vec<u64>, Vec<String>)> 
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        let number = name.strip_suffix(EXTENSION).and_then(|digits| digits.parse::<u64>().ok());
-        match number.filter(|number| format!("{number:08}{EXTENSION}") == name) {
+        match number_of("", &name) {
             Some(number) => numbers.push(number),
-            None if name == LOCK || name.starts_with(OF_SINKS) => {}
+            None if name == LOCK || name.starts_with(OF_SINKS) || number_of(OF_PAYLOADS, &name).is_some() => {
+            }
             None => others.push(name),
         }
     }

@@ -21,8 +21,16 @@ pub(crate) struct Entry {
     pub(crate) kind: &'static str,
     pub(crate) at: SystemTime,
     pub(crate) body: String,
+    /// Lines that are written elsewhere before it is.
+    pub(crate) payloads: String,
     /// Hears that it is written.
     pub(crate) taken: Option<oneshot::Sender<()>>,
+}
+
+impl Entry {
+    fn bytes(&self) -> usize {
+        self.body.len() + self.payloads.len()
+    }
 }
 
 /// What is not in the ledger, and since when.
@@ -109,7 +117,7 @@ impl Queue {
     /// Puts a record in; nothing where nobody need wait for it. `optional` is what may be left out where there is no place.
     pub(crate) fn push(
         &self,
-        (kind, body): (&'static str, String),
+        (kind, body, payloads): (&'static str, String, String),
         now: impl FnOnce() -> SystemTime,
         optional: bool,
     ) -> Option<oneshot::Receiver<()>> {
@@ -123,8 +131,9 @@ impl Queue {
             // After the end nobody writes any more, and what must be written cannot be: whoever waits hears so at once.
             return (!self.drops && !optional).then_some(hear);
         }
-        waiting.bytes += body.len();
-        waiting.entries.push_back(Entry { kind, at, body, taken: Some(taken) });
+        let entry = Entry { kind, at, body, payloads, taken: Some(taken) };
+        waiting.bytes += entry.bytes();
+        waiting.entries.push_back(entry);
         if waiting.is_full() {
             self.open.store(false, Ordering::Relaxed);
         }
@@ -162,7 +171,7 @@ impl Queue {
             }
             waiting.newest = Some(newest.max(at));
             let entry = waiting.entries.pop_front();
-            bytes += entry.as_ref().map_or(0, |entry| entry.body.len());
+            bytes += entry.as_ref().map_or(0, Entry::bytes);
             entries.extend(entry);
         }
         waiting.bytes -= bytes;

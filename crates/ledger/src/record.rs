@@ -2,11 +2,13 @@
 
 use std::borrow::Cow;
 
+use auth::definition::Definition;
 use auth::{Decision, Principal, SaidClaim};
 use base::detail::{Detail, Examined, Sent, keyed};
 use base::sink::CallFacts;
 
 use crate::line::push_quoted;
+use crate::payload::{Keeper, Kept};
 
 /// The most bytes of arguments that are written down as they are. Of longer ones only the digest is.
 pub(crate) const MOST_PLAIN: usize = 1024 * 1024;
@@ -91,9 +93,10 @@ impl Members {
     }
 }
 
-/// The members of a call's record.
+/// The members of a call's record, and the lines of what is kept beside it.
 #[must_use]
-pub fn of_call(facts: &CallFacts) -> String {
+pub fn of_call(facts: &CallFacts, keeper: &Keeper) -> (String, String) {
+    let mut payloads = String::new();
     let nothing = Detail::default();
     let detail = facts.detail.as_deref().unwrap_or(&nothing);
     let mut all = Members(String::with_capacity(768));
@@ -125,26 +128,24 @@ pub fn of_call(facts: &CallFacts) -> String {
         });
     }
     if let Some(definition) = &detail.definition {
-        all.object("definition", |all| {
-            all.text("digest", &definition.digest);
-            let hints = definition.hints;
-            let named = [
-                ("readOnlyHint", hints.read_only),
-                ("destructiveHint", hints.destructive),
-                ("idempotentHint", hints.idempotent),
-                ("openWorldHint", hints.open_world),
-            ];
-            all.object("hints", |all| {
-                for (name, value) in named.into_iter().filter_map(|(name, value)| Some((name, value?))) {
-                    all.raw(name, if value { "true" } else { "false" });
-                }
-            });
-        });
+        all.object("definition", |all| defined(all, definition));
     }
-    for (name, text) in [("arguments", &detail.arguments), ("result", &detail.result)] {
-        if let Some(text) = text {
-            all.object(name, |all| examined(all, text));
-        }
+    let keeps = detail.keeps;
+    let parts = [
+        ("arguments", &detail.arguments, keeps.plain, keeps.arguments),
+        ("result", &detail.result, false, keeps.result),
+    ];
+    for (name, text, is_plain, is_kept) in parts {
+        let Some(text) = text else { continue };
+        all.object(name, |all| {
+            examined(all, text);
+            if is_plain && let Some(text) = text.text.as_deref() {
+                plain(all, keeper, text);
+            }
+            if is_kept {
+                payload(all, &keeper.keep(name, text, &mut payloads));
+            }
+        });
     }
     if let Some(sent) = detail.sent.as_ref().and_then(|sent| sent.now()) {
         all.object("sent", |all| sent_as(all, &sent));
@@ -161,7 +162,24 @@ pub fn of_call(facts: &CallFacts) -> String {
     if detail.again {
         all.number("again", 1);
     }
-    all.done()
+    (all.done(), payloads)
+}
+
+/// What its server says of a tool.
+fn defined(all: &mut Members, definition: &Definition) {
+    all.text("digest", &definition.digest);
+    let hints = definition.hints;
+    let named = [
+        ("readOnlyHint", hints.read_only),
+        ("destructiveHint", hints.destructive),
+        ("idempotentHint", hints.idempotent),
+        ("openWorldHint", hints.open_world),
+    ];
+    all.object("hints", |all| {
+        for (name, value) in named.into_iter().filter_map(|(name, value)| Some((name, value?))) {
+            all.raw(name, if value { "true" } else { "false" });
+        }
+    });
 }
 
 fn principal(all: &mut Members, who: &Principal, detail: &Detail) {
@@ -209,7 +227,28 @@ fn examined(all: &mut Members, text: &Examined) {
         all.text("digest", &keyed(digest));
     }
     all.number("bytes", text.bytes.try_into().unwrap_or(u64::MAX));
-    all.optional("json", text.text.as_deref());
+}
+
+/// The text itself, without what is to be taken out of it.
+fn plain(all: &mut Members, keeper: &Keeper, text: &str) {
+    let Some((text, redacted)) = keeper.plain(text) else { return };
+    all.text("json", &text);
+    if redacted > 0 {
+        all.number("redacted", redacted.try_into().unwrap_or(u64::MAX));
+    }
+}
+
+/// Where the text itself is, for whoever has the key.
+fn payload(all: &mut Members, kept: &Kept) {
+    all.object("payload", |all| match kept {
+        Kept::As { id, digest, redacted } => {
+            all.text("id", id).text("digest", &format!("sha256:{digest}"));
+            if *redacted > 0 {
+                all.number("redacted", (*redacted).try_into().unwrap_or(u64::MAX));
+            }
+        }
+        Kept::Not(why) => drop(all.text("leftOut", why)),
+    });
 }
 
 /// How it went out to its server.

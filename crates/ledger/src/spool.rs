@@ -373,7 +373,7 @@ pub fn chains(ledger: &Path) -> io::Result<Vec<String>> {
 
 /// Opens a segment, if it is there.
 fn open(path: &Path) -> io::Result<Option<File>> {
-    match File::open(path) {
+    match place::open(path) {
         Ok(file) => Ok(Some(file)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(io::Error::new(error.kind(), format!("{}: {error}", path.display()))),

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, Read as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use base::clock::Clock;
 use base::plan::audit::AuditPlan;
 
-use crate::chain::{Chain, DELETED};
+use crate::chain::{Chain, DELETED, ERASED};
 use crate::disk::Disk;
 use crate::key::SigningKey;
 use crate::line::{BACK, Head};
@@ -18,6 +18,7 @@ use crate::place::{self, Claim};
 use crate::queue::{Gap, Queue};
 use crate::reach::{Reach, Reached};
 use crate::recover::LONGEST_LINE;
+use crate::shelf::Shelf;
 use crate::teller::Teller;
 
 /// A checkpoint covers at most about so many records.
@@ -51,6 +52,7 @@ pub(crate) struct Writer {
     pub(crate) plan: AuditPlan,
     pub(crate) tellers: Vec<Arc<Teller>>,
     pub(crate) reach: Arc<Reach>,
+    pub(crate) shelf: Shelf,
     pub(crate) claim: Claim,
     /// Since when there are records that no checkpoint covers.
     pub(crate) unsigned_since: Option<Instant>,
@@ -115,7 +117,7 @@ impl Writer {
         let bytes: usize = batch.entries.iter().map(|entry| entry.body.len() + AROUND).sum();
         if self.mixed && self.disk.length().saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX)) > SMALL {
             // What is mixed stays small, and what comes is not.
-            if self.chain.checkpoint(out, self.newest, &self.key).is_some() && !self.put(out) {
+            if self.chain.checkpoint(out, self.newest, &self.key).is_some() && !self.put(&[], out) {
                 return false;
             }
             self.tellers.iter().filter(|_| !out.is_empty()).for_each(|teller| teller.tell(out));
@@ -128,6 +130,11 @@ impl Writer {
         self.newest = batch.at;
         if let Some(gap) = batch.gap {
             self.chain.record(out, ("gap", batch.at), &told(gap));
+        }
+        let stale = self.shelf.too_old(batch.at);
+        for name in stale.iter().filter_map(|path| path.file_name()?.to_str()) {
+            let body = format!(",\"file\":\"{name}\",\"why\":\"keep\"");
+            self.chain.record(out, (ERASED, batch.at), &body);
         }
         if let Some(body) = &batch.last {
             self.chain.record(out, ("end", batch.at), body);
@@ -144,7 +151,8 @@ impl Writer {
         if self.chain.unsigned() == 0 {
             self.unsigned_since = None;
         }
-        if !out.is_empty() && !self.put(out) {
+        let payloads: String = batch.entries.iter().map(|entry| entry.payloads.as_str()).collect();
+        if !out.is_empty() && !self.put(payloads.as_bytes(), out) {
             return false;
         }
         if !out.is_empty() {
@@ -159,6 +167,9 @@ impl Writer {
         }
         if !old.is_empty() {
             self.delete(&old);
+        }
+        if !stale.is_empty() {
+            self.remove(&stale);
         }
         if turns {
             self.turn();
@@ -181,11 +192,14 @@ impl Writer {
     }
 
     /// Writes lines, however long that takes. Nothing is given up before the process ends.
-    fn put(&mut self, lines: &[u8]) -> bool {
-        let mut tries = 0;
+    fn put(&mut self, payloads: &[u8], lines: &[u8]) -> bool {
+        let (mut tries, mut shelved) = (0, payloads.is_empty());
         loop {
             self.queue.busy();
-            let Err(error) = self.disk.write(lines) else {
+            // What a record names is there before it is.
+            let written = if shelved { Ok(()) } else { self.shelf.write(payloads) };
+            shelved |= written.is_ok();
+            let Err(error) = written.and_then(|()| self.disk.write(lines)) else {
                 if self.queue.recover() {
                     tracing::info!("the ledger can be written again");
                 }
@@ -236,6 +250,22 @@ impl Writer {
             old.push(number);
         }
         old
+    }
+
+    /// Files of payloads that are too old. What says that they are deleted is on the disk before they are.
+    fn remove(&self, paths: &[PathBuf]) {
+        if let Err(error) = self.disk.settle() {
+            tracing::warn!("no payloads are deleted, however old: {error}");
+            return;
+        }
+        for path in paths {
+            match fs::remove_file(path) {
+                Ok(()) => {
+                    tracing::info!(file = %path.display(), "deleted: it is older than audit.payloads.keep")
+                }
+                Err(error) => tracing::warn!("{}: {error}", path.display()),
+            }
+        }
     }
 
     /// What says that they are deleted is on the disk before they are.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::globs::Globs;
+use crate::redact::Redaction;
 
 /// All that is said of the ledger.
 #[derive(Debug, Clone)]
@@ -20,8 +21,27 @@ pub struct AuditPlan {
     pub keep: Option<Duration>,
     /// The tools whose arguments are written down as they are: `SERVER/TOOL`.
     pub plain_arguments: Globs,
+    /// What is taken out of what is written down as it is, or kept for whoever has the key.
+    pub redaction: Redaction,
+    /// What is kept for whoever has the key, if anything is.
+    pub payloads: Option<PayloadPlan>,
     /// The file that checkpoints are kept in beside the ledger.
     pub witness: Option<PathBuf>,
+}
+
+/// What is kept of calls in files of their own, for whoever has the key.
+#[derive(Debug, Clone)]
+pub struct PayloadPlan {
+    /// Of which tools: `SERVER/TOOL`.
+    pub tools: Globs,
+    /// Whether arguments are.
+    pub arguments: bool,
+    /// Whether results are.
+    pub result: bool,
+    /// The X25519 key that it is encrypted to.
+    pub recipient: [u8; 32],
+    /// For how long it is kept; for ever, if not said.
+    pub keep: Option<Duration>,
 }
 
 /// What an accepted record outlives.

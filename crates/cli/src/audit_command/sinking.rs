@@ -36,7 +36,7 @@ pub(super) struct SinksOfAudit {
 impl SinksOfAudit {
     pub(super) async fn run(self, voice: Voice) -> Result<Exit, Fault> {
         let place = AuditPlace { config: self.config.clone(), dir: None };
-        let plan = place.plan(voice)?;
+        let (plan, _) = place.plan(voice)?;
         if plan.sinks.is_empty() {
             let what = format!("{} has no sinks", self.config.display());
             return Err(

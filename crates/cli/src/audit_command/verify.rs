@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ledger::key::{PublicKey, SigningKey};
+use ledger::payloads::{self, PayloadReport};
 use ledger::verify::{Against, Bad, ReplicaReport, Verified, VerifyReport};
 use mcp::json::quote;
 use store::{Place, Store};
@@ -28,6 +29,9 @@ pub(super) struct VerifyAudit {
     /// The state directory that the gateway was given
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
+    /// Hold the arguments and results that were kept (audit.payloads) against their records, too
+    #[arg(long)]
+    payloads: bool,
     /// As JSON
     #[arg(long)]
     json: bool,
@@ -112,9 +116,16 @@ impl VerifyAudit {
             return Err(Fault::usage(what)
                 .hint("name the directory of [audit], in which each process has one of its own"));
         }
-        let said = if self.json { verified_json(&report) } else { said(&report, has_witness) };
+        let checked = if self.payloads { Some(payloads::check(&directory)) } else { None };
+        let checked = checked.transpose().map_err(|error| unreadable(&directory, &error))?;
+        let is_good = report.bad.is_empty() && checked.as_ref().is_none_or(|checked| checked.bad.is_empty());
+        let said = if self.json {
+            verified_json(&report, checked.as_ref())
+        } else {
+            checked.as_ref().map(kept).unwrap_or_default() + &said(&report, has_witness)
+        };
         print::out(said)?;
-        Ok(if report.bad.is_empty() { Exit::Ok } else { Exit::Findings })
+        Ok(if is_good { Exit::Ok } else { Exit::Findings })
     }
 
     fn keys(&self) -> Result<Vec<PublicKey>, Fault> {
@@ -189,7 +200,34 @@ fn said(report: &VerifyReport, has_witness: bool) -> String {
     out
 }
 
-fn verified_json(report: &VerifyReport) -> String {
+/// How it stands with what was kept, for a person.
+fn kept(of: &PayloadReport) -> String {
+    let mut out = format!("payloads: {} are as they were written, {} were erased\n", of.good, of.erased);
+    let counted = [
+        (of.deleted_files, "files of payloads were deleted because they were old"),
+        (of.missing, "payloads are not there, and no record says that they were erased"),
+        (
+            of.unnamed,
+            "payloads have no record: a process was killed between the one and the other, or the record was deleted",
+        ),
+    ];
+    for (count, what) in counted.into_iter().filter(|(count, _)| *count > 0) {
+        out.push_str(&format!("  note: {count} {what}\n"));
+    }
+    of.bad.iter().for_each(|why| out.push_str(&format!("BAD: {}\n", print::safe_out(why))));
+    out
+}
+
+fn kept_json(of: &PayloadReport) -> String {
+    let PayloadReport { good, erased, missing, unnamed, deleted_files, bad } = of;
+    let bad: Vec<_> = bad.iter().map(|why| quote(why)).collect();
+    format!(
+        r#","payloads":{{"good":{good},"erased":{erased},"missing":{missing},"unnamed":{unnamed},"deletedFiles":{deleted_files},"bad":[{}]}}"#,
+        bad.join(",")
+    )
+}
+
+fn verified_json(report: &VerifyReport, checked: Option<&PayloadReport>) -> String {
     let replicas = report.replicas.iter().map(|one| {
         let notes: Vec<_> = one.notes.iter().map(|note| quote(note)).collect();
         format!(
@@ -209,9 +247,10 @@ fn verified_json(report: &VerifyReport) -> String {
     });
     let (replicas, bad): (Vec<_>, Vec<_>) = (replicas.collect(), bad.collect());
     format!(
-        "{{\"good\":{},\"replicas\":[{}],\"bad\":[{}]}}\n",
-        report.bad.is_empty(),
+        "{{\"good\":{},\"replicas\":[{}],\"bad\":[{}]{}}}\n",
+        report.bad.is_empty() && checked.is_none_or(|checked| checked.bad.is_empty()),
         replicas.join(","),
-        bad.join(",")
+        bad.join(","),
+        checked.map(kept_json).unwrap_or_default()
     )
 }

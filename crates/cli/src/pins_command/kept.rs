@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use base::plan::Plan;
+use base::sink::Event;
 use mcp::method::Kind;
 use pins::waiting::key;
 use pins::{Book, LockFile, PinnedDefinition, Seen, Why, compare};
@@ -13,7 +14,7 @@ use store::Store;
 
 use super::word;
 use crate::fault::Fault;
-use crate::{print, shared};
+use crate::{print, recording, shared};
 
 /// So long a lock file may be that a gateway reads.
 const LONGEST: usize = 16 * 1024 * 1024;
@@ -107,7 +108,12 @@ impl Kept {
     }
 
     /// Keeps what has become of a server's things.
-    pub(super) async fn keep(&mut self, server: &str, settled: &[Settled]) -> Result<(), Fault> {
+    pub(super) async fn keep(
+        &mut self,
+        server: &str,
+        outcome: &str,
+        settled: &[Settled],
+    ) -> Result<(), Fault> {
         if let Some(path) = &self.file {
             let now = std::fs::read_to_string(path).unwrap_or_default();
             if *now != *self.text {
@@ -142,6 +148,20 @@ impl Kept {
                 settled.map_err(|fault| shared::away(&fault))?;
             }
         }
+        let told = |(kind, name, digest): (&str, &str, &str)| {
+            let of = [("outcome", outcome), ("server", server)];
+            let of = of.into_iter().chain([("kind", kind), ("name", name), ("digest", digest)]);
+            let members = of.chain([("by", "operator")]);
+            let members = members.filter(|(_, text)| !text.is_empty());
+            Event { kind: "pin", members: members.map(|(name, text)| (name, text.to_owned())).collect() }
+        };
+        let each =
+            |(kind, name, digest): &Settled| told((word(*kind), name, digest.as_deref().unwrap_or_default()));
+        let mut events: Vec<_> = settled.iter().map(each).collect();
+        if events.is_empty() && outcome == "forgotten" {
+            events.push(told(("", "", "")));
+        }
+        recording::tell_done(&self.plan, None, &events).await;
         Ok(())
     }
 }

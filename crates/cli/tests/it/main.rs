@@ -17,11 +17,13 @@ mod crowded;
 #[cfg(feature = "policy")]
 mod deciding;
 mod demo;
+mod described;
 mod feeding;
 mod files;
 mod fleet;
 mod guard;
 mod issued;
+mod kept;
 mod killed;
 mod lists;
 mod mistakes;

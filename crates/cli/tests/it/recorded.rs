@@ -9,6 +9,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::described::Schema;
 use crate::program::{Ended, PORTOLAN, Running, command, eventually, finish, reference_server};
 use crate::serving::Gateway;
 use crate::socket::{Socket, modern};
@@ -32,7 +33,7 @@ impl Audited {
         Self { dir, _server: server }
     }
 
-    fn config(&self) -> PathBuf {
+    pub(crate) fn config(&self) -> PathBuf {
         self.dir.path().join("portolan.toml")
     }
 
@@ -55,7 +56,10 @@ impl Audited {
     pub(crate) fn records(&self, args: &[&str]) -> Vec<Value> {
         let said = self.audit("query", &[&["--json"], args].concat());
         assert_eq!(said.code, Some(0), "{said:?}");
-        said.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        let records: Vec<_> = said.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let schema = Schema::read();
+        records.iter().for_each(|record| schema.holds(record));
+        records
     }
 
     /// The sums that the ledger has a call for.

@@ -23,12 +23,35 @@ table! {
         /// Globs of `SERVER/TOOL`, by the server's own names: the arguments of calls of these tools are written down as they are. Of all
         /// others there is a digest, which only the holder of the ledger's key can compare.
         plain_arguments: Texts,
+        /// JSON pointers such as `/password` or `/items/*/ssn`, into the arguments or the result: `*` is any one member or entry, `**` any
+        /// number of them. What stands there is taken out of all that is kept of either.
+        redact: Texts,
+        /// Regular expressions: what they match in texts, names and numbers of arguments and results is taken out of all that is kept.
+        redact_patterns: Texts,
+        /// What is kept of calls beside that, encrypted.
+        payloads: Payloads,
         /// A file in which the checkpoints of the ledger are kept as well, with references: on another disk, or where those who can
         /// write the ledger cannot. With it, a ledger of which the end was cut off is found out.
         witness: Template,
         /// Other systems that the records go to, each under a name: `[audit.sink.NAME]`.
         #[schemars(title = "tables")]
         sink: Entries<Sink>,
+    }
+}
+
+table! {
+    /// Arguments and results themselves, encrypted to a public key (HPKE, RFC 9180), in files apart. Records have their digests, so that they
+    /// can be erased, and nothing of the ledger is missing. Up to 1 MiB each; longer ones are not kept, and the record says so.
+    Payloads {
+        /// Globs of `SERVER/TOOL`, by the server's own names: of calls of these tools.
+        tools: Texts,
+        /// Which: `arguments`, `result`. Without it, both.
+        what: Texts,
+        /// The public key, or the file with it, with references. `portolan audit payload-key new` makes one.
+        recipient: Template,
+        /// How long they are kept. A file is deleted when nothing was written into it for so long, and a record says so. Without it, for
+        /// ever.
+        keep: Lasting,
     }
 }
 

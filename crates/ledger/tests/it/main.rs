@@ -10,9 +10,11 @@
 mod clocks;
 mod endings;
 mod full;
+mod generated;
 mod hanging;
 mod independent;
 mod mediums;
+mod payloads;
 mod power;
 mod stand;
 mod tamper;

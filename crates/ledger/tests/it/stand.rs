@@ -11,7 +11,7 @@ use base::clock::{Clock, SystemClock};
 use base::globs::Globs;
 use base::metrics::Metrics;
 use base::plan::audit::{AuditPlan, Durability, OnFull};
-use base::sink::{Accept, CallFacts, Sink as _};
+use base::sink::{Accept, CallFacts, Sink as _, Untaken};
 use ledger::key::SigningKey;
 use ledger::verify::{Against, Bad, VerifyReport, verify};
 use ledger::{Ground, Ledger, Who};
@@ -33,6 +33,8 @@ impl Stand {
             segment_bytes: 8 * 1024,
             keep: None,
             plain_arguments: Globs::new(Vec::new()).unwrap(),
+            redaction: base::redact::Redaction::default(),
+            payloads: None,
             witness: Some(root.path().join("witness.jsonl")),
         };
         Self { root, key: Arc::new(SigningKey::random().unwrap()), plan }
@@ -136,8 +138,13 @@ pub(crate) fn facts(number: usize) -> CallFacts {
 
 /// The record of a call is taken.
 pub(crate) async fn call(ledger: &Ledger, number: usize) {
-    match ledger.accept(&facts(number)) {
-        Accept::Now => {}
-        Accept::Later(taken) => taken.await.unwrap(),
+    taken(ledger.accept(&facts(number))).await.unwrap();
+}
+
+/// Waits until a record is taken.
+pub(crate) async fn taken(accept: Accept) -> Result<(), Untaken> {
+    match accept {
+        Accept::Now => Ok(()),
+        Accept::Later(taken) => taken.await,
     }
 }

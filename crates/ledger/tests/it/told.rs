@@ -3,13 +3,20 @@
 use std::sync::Arc;
 
 use auth::{Claims, Decision, SaidClaim};
-use base::detail::{Detail, Examined};
+use base::detail::{Detail, Examined, Keeps};
 use base::sink::{Event, Sink as _};
+use ledger::payload::Keeper;
 use ledger::query::{Filter, read};
 use ledger::record;
 use mcp::json::Object;
 
 use crate::stand::{Stand, call, facts};
+
+fn of_call(facts: &base::sink::CallFacts) -> String {
+    let (text, payloads) = record::of_call(facts, &Keeper::default());
+    assert_eq!(payloads, "");
+    text
+}
 
 fn full() -> base::sink::CallFacts {
     let claims = Claims {
@@ -48,6 +55,7 @@ fn full() -> base::sink::CallFacts {
         credential: Some([3; 32]),
         session: Some("5e55".into()),
         client: Some(("agent".into(), "1.0".into())),
+        keeps: Keeps { plain: true, ..Keeps::default() },
         task: Some([4; 32]),
         ..Detail::default()
     };
@@ -56,7 +64,7 @@ fn full() -> base::sink::CallFacts {
 
 #[test]
 fn a_record_says_all_that_is_known() {
-    let text = record::of_call(&full());
+    let text = of_call(&full());
     let expected = concat!(
         r#","trace":"0af7651916cd43dd8448eb211c80319c","principal":{"id":"https://id.example#\"alice-0\"","anonymous":false,"#,
         r#""credential":"hmac-sha256:0303030303030303030303030303030303030303030303030303030303030303","#,
@@ -81,11 +89,11 @@ fn what_a_client_chooses_is_cut() {
     let detail = facts.detail.as_mut().unwrap();
     detail.thing = Some(("tool", "\u{e4}".repeat(1_000_000).into()));
     detail.id = Some(format!("\"{}\"", "x".repeat(1_000_000)).into());
-    let text = record::of_call(&facts);
+    let text = of_call(&facts);
     assert!(text.len() < 8192 && text.contains("\u{e4}…\"}") && text.contains("x…\""), "{}", text.len());
     facts.detail.as_mut().unwrap().id = Some("7".repeat(1_000_000).into());
-    assert!(Object::parse(&format!("{{{}}}", &record::of_call(&facts)[1..])).is_ok());
-    assert!(record::of_call(&facts).len() < 8192);
+    assert!(Object::parse(&format!("{{{}}}", &of_call(&facts)[1..])).is_ok());
+    assert!(of_call(&facts).len() < 8192);
 }
 
 #[tokio::test]
