@@ -55,7 +55,10 @@ const FLOORS: &[(&str, &str)] = &[
         "ledger",
         "hash merkle line key chain place disk recover witness reach queue writer record ledger verify query proof spool lib",
     ),
-    ("sinks", "receiver format form cursor rejected shared post files bulk splunk datadog generic objects syslog otlp make runner feed lib"),
+    (
+        "sinks",
+        "receiver form cursor rejected shared post files bulk splunk datadog generic objects make runner feed lib",
+    ),
     ("limits", "pace key lease tally replicas limit loops limiter lib"),
     (
         "mcp",
@@ -107,7 +110,10 @@ const SPAWNS: &[(&str, &str)] = &[
     ("crates/cli/src/replies.rs", "reads the terminal, and is waited for"),
     ("crates/cli/src/serve/follow.rs", "looks at files, and is waited for"),
     ("crates/base/src/aside.rs", "the room for long work: bounded, and waited for"),
-    ("crates/sinks/src/feed.rs", "a thread for each sink: its disk or its receiver may hang, and nothing else waits for it"),
+    (
+        "crates/sinks/src/feed.rs",
+        "a thread for each sink: its disk or its receiver may hang, and nothing else waits for it",
+    ),
     ("crates/ledger/src/ledger.rs", "the one thread that writes, which is waited for at the end"),
     ("crates/base/src/owned_task.rs", "ends with its owner, who holds it"),
 ];
