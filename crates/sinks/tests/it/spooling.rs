@@ -29,7 +29,7 @@ fn nothing_is_read_before_it_is_good_and_nothing_twice() {
     let good = line(0, "start") + &line(1, "call");
     let reached = |segment, text: &str, next| Reached { segment, length: text.len() as u64, next };
     // Half a record is behind what is good.
-    fs::write(&first, good.clone() + &line(2, "call")[..40]).unwrap();
+    fs::write(&first, good.clone() + line(2, "call").get(..40).unwrap()).unwrap();
     reach.come_to(reached(1, &good, 2));
     let (mut spool, resumed) = Spool::open(root.path(), Arc::clone(&reach), Begin::Start).unwrap();
     assert_eq!(resumed, Resumed::AsItWas);
@@ -63,7 +63,9 @@ fn what_is_no_record_and_what_is_missing_is_counted_and_passed_over() {
     // is over, and a segment that somebody took away.
     let mut odd = line(0, "start").into_bytes();
     odd.extend_from_slice(b"\xff\xfe\nnonsense\n");
-    odd.extend_from_slice((line(1, "call") + &line(0, "call") + &line(2, "call")[..50]).as_bytes());
+    odd.extend_from_slice(
+        (line(1, "call") + &line(0, "call") + line(2, "call").get(..50).unwrap()).as_bytes(),
+    );
     fs::write(root.path().join("00000001.jsonl"), odd).unwrap();
     let last = line(7, "call");
     fs::write(root.path().join("00000003.jsonl"), &last).unwrap();
