@@ -57,7 +57,13 @@ class Scene:
             "keys": {"master": "${file:master}"},
             "replicas": {"listen": "127.0.0.1:0"},
             "admin": {"address": "127.0.0.1:0"},
-            "audit": {"path": f"{stage.folder}/audit"},
+            "audit": {
+                "path": f"{stage.folder}/audit",
+                "sink": {
+                    "copy": {"type": "file", "path": f"{stage.folder}/copy.jsonl"},
+                    "away": {"type": "http", "url": "http://127.0.0.1:1/in"},
+                },
+            },
             "limit": {"few": {"servers": ["plain"], "rate": "1/min"}},
             "route": {"main": {"path": "/mcp"}, "keys": {"path": "/keys", "public_url": "http://127.0.0.1/keys", "api_keys": True}},
         }

@@ -115,6 +115,9 @@ const LICENCES: &[&str] = &[
 /// Crates that stand in the product in two versions, each with its one cause.
 const DUPLICATES: &[(&str, &str)] = &[
     ("base64", "postgres-protocol still takes 0.22 where we have gone to 0.23; for SCRAM's few fields"),
+    ("block-buffer", DIGEST_OF_CRC),
+    ("crypto-common", DIGEST_OF_CRC),
+    ("digest", DIGEST_OF_CRC),
     ("fallible-iterator", "rusqlite has gone to 0.3, tokio-postgres stays at 0.2; one trait each"),
     (
         "getrandom",
@@ -127,6 +130,10 @@ const DUPLICATES: &[(&str, &str)] = &[
     ("rand", OF_OPENTELEMETRY),
     ("rand_core", OF_OPENTELEMETRY),
     ("schemars", LISTED_BY_SERDE_WITH),
+    (
+        "synstructure",
+        "the macros of asn1-rs, which x509-parser stands on, still take 0.13; they are not in the program",
+    ),
     ("syn", "the macros of asn1-rs, which x509-parser stands on, still take 2; they are not in the program"),
     (
         "untrusted",
@@ -138,6 +145,9 @@ const DUPLICATES: &[(&str, &str)] = &[
 /// Why two more have.
 const OF_OPENTELEMETRY: &str =
     "opentelemetry_sdk draws its ids with 0.9, tokio-postgres its nonces with 0.10";
+/// Why those of S3 have two versions.
+const DIGEST_OF_CRC: &str = "crc-fast, for object_store, still takes the old traits of md-5; only traits, and only with object storage";
+
 /// Why several have two versions.
 const LISTED_BY_SERDE_WITH: &str = "its old version is optional to serde_with, which Cedar stands on: cargo metadata lists it and nothing builds it";
 

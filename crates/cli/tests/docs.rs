@@ -61,6 +61,12 @@ fn variable(name: &str) -> Option<String> {
         "POD_IP" | "REPLICA_HOST" => Some("192.0.2.1".to_owned()),
         "PORTOLAN_MASTER_KEY" | "NEW_KEY" | "OLD_KEY" => Some("ab".repeat(32)),
         "DATABASE_PASSWORD" => Some("password".to_owned()),
+        "SPLUNK_TOKEN"
+        | "ELASTIC_API_KEY"
+        | "DATADOG_API_KEY"
+        | "COLLECTOR_TOKEN"
+        | "AWS_ACCESS_KEY_ID"
+        | "AWS_SECRET_ACCESS_KEY" => Some("token".to_owned()),
         _ => None,
     }
 }

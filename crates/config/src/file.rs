@@ -7,11 +7,9 @@ use crate::template::Template;
 use crate::value::{Command, Count, Lasting, Moment, Policies, Size};
 
 mod audit;
-
 pub(crate) use self::audit::{Audit, Durability, OnFull};
 
 mod sink;
-
 pub(crate) use self::sink::{
     Compression, FeedFrom, HttpBody, Sink, SinkFormat, SinkFull, SinkType, SyslogFraming,
 };
@@ -24,19 +22,15 @@ mod telemetry;
 pub(crate) use self::telemetry::Telemetry;
 
 mod scopes;
-
 pub(crate) use self::scopes::{Scope, WithoutScope};
 
 mod certificates;
-
 pub(crate) use self::certificates::{CertificateForm, CertificateName, Certificates, Proxy};
 
 mod limit;
-
 pub(crate) use self::limit::{Limit, LoopAction, Loops, Per};
 
 mod route;
-
 pub(crate) use self::route::{Alphabet, Denials, Naming, PolicyMode, Prefix, Route};
 
 /// A list of plain texts.

@@ -53,7 +53,7 @@ pub struct Stretch {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Begin {
     /// Behind what was written then.
-    Behind(Reached),
+    After(Reached),
     /// With the first record that there is.
     Start,
     /// Where it was.
@@ -88,7 +88,7 @@ impl Spool {
     /// When the chain cannot be read.
     pub fn open(directory: &Path, reach: Arc<Reach>, from: Begin) -> io::Result<(Self, Resumed)> {
         let reached = match from {
-            Begin::Behind(reached) => reached,
+            Begin::After(reached) => reached,
             Begin::Start | Begin::At(_) => reach.reached(),
         };
         let now = Mark {
@@ -100,7 +100,7 @@ impl Spool {
         };
         let mut spool = Self { directory: directory.to_owned(), reach, at: now, lengths: BTreeMap::new() };
         let resumed = match from {
-            Begin::Behind(_) => Resumed::AsItWas,
+            Begin::After(_) => Resumed::AsItWas,
             Begin::Start => {
                 let first = spool.numbers()?.first().copied();
                 spool.at = spool.begin_of(first.unwrap_or(reached.segment))?.unwrap_or(now);
@@ -328,7 +328,7 @@ impl Spool {
 
 /// What waits behind a place of a chain.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Waiting {
+pub struct Behind {
     /// Records.
     pub records: u64,
     /// Bytes of them.
@@ -341,16 +341,16 @@ pub struct Waiting {
 ///
 /// # Errors
 /// When the chain cannot be read.
-pub fn waiting(directory: &Path, mark: &Mark) -> io::Result<Waiting> {
+pub fn waiting(directory: &Path, mark: &Mark) -> io::Result<Behind> {
     let (numbers, _) = place::segments(directory)?;
-    let Some(last) = numbers.last().copied() else { return Ok(Waiting::default()) };
+    let Some(last) = numbers.last().copied() else { return Ok(Behind::default()) };
     let reach = Arc::new(Reach::new(false));
     let length = std::fs::metadata(place::segment(directory, last))?.len();
     let reached = Reached { segment: last, length, next: u64::MAX };
     reach.come_to(reached);
-    let (mut spool, _) = Spool::open(directory, reach, Begin::Behind(reached))?;
+    let (mut spool, _) = Spool::open(directory, reach, Begin::After(reached))?;
     spool.go_to(*mark);
-    let mut waiting = Waiting { bytes: spool.bytes_behind(mark), ..Waiting::default() };
+    let mut waiting = Behind { bytes: spool.bytes_behind(mark), ..Behind::default() };
     loop {
         let stretch = spool.read((4096, PIECE), |_| true)?;
         if waiting.oldest.is_none() {

@@ -498,7 +498,7 @@ fn begin(parts: &Parts) -> io::Result<(Spool, CursorFile)> {
     let from = match cursor::read(&path)? {
         Found::At(mark) => Begin::At(mark),
         Found::Nothing if parts.plan.from_start => Begin::Start,
-        Found::Nothing => Begin::Behind(parts.now),
+        Found::Nothing => Begin::After(parts.now),
         Found::Unreadable => {
             tracing::warn!(
                 sink = parts.plan.name,

@@ -136,9 +136,9 @@ impl SinkPage {
     }
 }
 
-type Gauge = (&'static str, &'static str, fn(&SinkCounts) -> u64);
+type Figure = (&'static str, &'static str, fn(&SinkCounts) -> u64);
 
-const GAUGES: [Gauge; 4] = [
+const GAUGES: [Figure; 4] = [
     ("sink_up", "Whether the receiver of a sink took what it was given last", |sink| {
         u64::from(sink.is_up.load(Ordering::Relaxed))
     }),
@@ -155,7 +155,7 @@ const GAUGES: [Gauge; 4] = [
     ),
 ];
 
-const COUNTERS: [Gauge; 3] = [
+const COUNTERS: [Figure; 3] = [
     ("sink_delivered", "Records that receivers have taken", |sink| sink.delivered.load(Ordering::Relaxed)),
     ("sink_rejected", "Records that receivers will never take, kept beside the ledger", |sink| {
         sink.rejected.load(Ordering::Relaxed)
@@ -164,6 +164,8 @@ const COUNTERS: [Gauge; 3] = [
         sink.dropped.load(Ordering::Relaxed)
     }),
 ];
+
+const BY_CAUSE: [(&str, &str); 1] = [("sink_failures", "Deliveries that failed, by cause")];
 
 impl Collector for SinkPage {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
@@ -185,12 +187,14 @@ impl Collector for SinkPage {
                     .encode(family.encode_family(&[("sink", sink.name.as_str())])?)?;
             }
         }
-        let (name, help) = ("sink_failures", "Deliveries that failed, by cause");
-        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-        for sink in &sinks {
-            for ((_, cause), count) in FAILURES.iter().zip(&sink.failures) {
+        for (name, help) in BY_CAUSE {
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            for (sink, (at, (_, cause))) in
+                sinks.iter().flat_map(|sink| FAILURES.iter().enumerate().map(move |failure| (sink, failure)))
+            {
                 let labels = [("sink", sink.name.as_str()), ("cause", *cause)];
-                ConstCounter::new(count.load(Ordering::Relaxed)).encode(family.encode_family(&labels)?)?;
+                let count = sink.failures.get(at).map_or(0, |count| count.load(Ordering::Relaxed));
+                ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
             }
         }
         Ok(())

@@ -7,7 +7,7 @@ use base::clock::{Clock as _, SystemClock};
 use base::lasting::Lasting;
 use base::moment;
 use base::plan::Plan;
-use ledger::spool::Waiting;
+use ledger::spool::Behind;
 use sinks::cursor::{self, Found};
 use sinks::make;
 use sinks::receiver::{Taken, Undelivered};
@@ -75,7 +75,7 @@ fn row(name: &str, replica: &str, chain: &Path) -> std::io::Result<Option<Vec<St
         }
         Found::At(mark) => mark,
     };
-    let Waiting { records, bytes, oldest } = ledger::spool::waiting(chain, &mark)?;
+    let Behind { records, bytes, oldest } = ledger::spool::waiting(chain, &mark)?;
     let age = oldest.as_deref().and_then(moment::read).map(|at| {
         let age = SystemClock.now().duration_since(at).unwrap_or_default();
         format!("{} ago", Lasting(std::time::Duration::from_secs(age.as_secs())))

@@ -5,4 +5,5 @@
 mod delivering;
 mod receivers;
 mod server;
+mod spooling;
 mod stand;
