@@ -212,6 +212,10 @@ impl Endpoint {
             forget(Arc::clone(&endpoint.route), principal, Arc::clone(&claims.name)).await;
             endpoint.mark_ended(&claims).await?;
             endpoint.sessions.end(&claims, endpoint.now());
+            if let Some(traces) = endpoint.route.world.sinks.traces() {
+                let lasted = claims.lasted(endpoint.limits.session_ttl, endpoint.now());
+                traces.session_ended(claims.revision.name, lasted);
+            }
             Ok(())
         });
         ending.await.unwrap_or_else(|fault| Err(CallError::Internal(format!("ending a session: {fault}"))))
