@@ -124,9 +124,9 @@ fn drawn(bars: &[Bar<'_>]) -> String {
     const COLOURS: [&str; 5] = ["#8aa0b8", "#3f7fbf", "#c98a2b", "#8aa0b8", "#3f7fbf"];
     let (x, y) = (|moment: usize| 160 + moment * 42, |lane: usize| 44 + lane * 46);
     let mut out = String::from(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 860 300\" font-family=\"sans-serif\" font-size=\"12\" role=\"img\">\n\
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 890 300\" font-family=\"sans-serif\" font-size=\"12\" role=\"img\">\n\
          <title>One trace of a call in whose middle a legacy server asks: two requests of the client, one to the server</title>\n\
-         <rect width=\"860\" height=\"300\" fill=\"#ffffff\"/>\n",
+         <rect width=\"890\" height=\"300\" fill=\"#ffffff\"/>\n",
     );
     for bar in bars {
         let (left, right, top) = (x(bar.from), x(bar.to), y(bar.lane));
