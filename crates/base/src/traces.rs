@@ -6,6 +6,7 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mcp::jsonrpc::{Message, MessageKind};
 use mcp::method::{Kind, Method};
@@ -129,5 +130,8 @@ pub trait Traces: Send + Sync + Debug {
     fn sent(&self, sent: &Sent<'_>) -> Box<dyn Span>;
 
     /// A client has asked something that is between it and us, and no call: it is only measured.
-    fn between_us(&self, method: &str, outcome: &'static str, took: std::time::Duration);
+    fn between_us(&self, method: &str, outcome: &'static str, took: Duration);
+
+    /// A legacy client's session of that revision has ended.
+    fn session_ended(&self, revision: &'static str, lasted: Duration);
 }

@@ -21,6 +21,7 @@ const SECONDS: [f64; 14] = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0
 pub(crate) struct Measures {
     server: Histogram<f64>,
     client: Histogram<f64>,
+    sessions: Histogram<f64>,
 }
 
 impl Measures {
@@ -39,6 +40,10 @@ impl Measures {
                 "mcp.client.operation.duration",
                 "How long requests to servers took, from when they were sent until the last of the answer was there",
             ),
+            sessions: seconds(
+                "mcp.server.session.duration",
+                "How long sessions of legacy clients lasted that were ended, and not just left",
+            ),
         }
     }
 
@@ -53,6 +58,12 @@ impl Measures {
         }
         let histogram = if facts.side == Side::Server { &self.server } else { &self.client };
         histogram.record(took.as_secs_f64(), &labels);
+    }
+}
+
+impl Measures {
+    pub(crate) fn session(&self, revision: &'static str, lasted: Duration) {
+        self.sessions.record(lasted.as_secs_f64(), &[KeyValue::new(keys::REVISION, revision)]);
     }
 }
 

@@ -84,3 +84,58 @@ impl SpanExporter for Leaving {
         self.sender.spans(batch).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use base::metrics::Metrics;
+    use base::plan::telemetry::TelemetryPlan;
+    use base::sink::Sink as _;
+    use base::traces::{Came, Carrier};
+    use mcp::trace::Trace;
+    use transport::http::client::{ClientSettings, Destination};
+    use transport::net::SystemNetwork;
+
+    use super::*;
+    use crate::{Telemetry, Who};
+
+    #[test]
+    fn what_there_is_no_room_for_is_counted_at_once_and_nobody_waits() {
+        // Nobody listens at a port that only the system may give.
+        let nowhere = Destination::new("http://127.0.0.1:1/v1/traces".parse().unwrap()).unwrap();
+        let plan = TelemetryPlan {
+            traces: Some(nowhere),
+            metrics: None,
+            headers: Vec::new(),
+            client: ClientSettings::default(),
+            sample: 1.0,
+            sample_callers: 0,
+            every: Duration::from_secs(60),
+            service_name: "x".to_owned(),
+            resource: Vec::new(),
+        };
+        let counts = Arc::new(Metrics::new());
+        let who = Who { version: "1", instance: "i" };
+        let telemetry = Telemetry::open(&plan, who, (Arc::new(SystemNetwork), Arc::clone(&counts))).unwrap();
+        let traces = telemetry.traces().unwrap();
+        let many = 4 * MOST;
+        for _ in 0..many {
+            drop(traces.came(&Came {
+                method: "tools/list",
+                trace: &Trace::NONE,
+                meta: None,
+                before: None,
+                id: "1",
+                revision: "2026-07-28",
+                session: None,
+                route: "main",
+                carrier: Carrier::Http,
+            }));
+        }
+        let text = counts.text();
+        let lost = text.lines().find_map(|line| line.strip_prefix("portolan_telemetry_lost_total ")).unwrap();
+        let lost: usize = lost.parse().unwrap();
+        // Meanwhile some may be on their way.
+        assert!(lost >= many - 2 * MOST, "{lost}");
+        telemetry.close();
+    }
+}

@@ -145,6 +145,12 @@ impl Traces for Spans {
         let end = if outcome == "ok" { SpanEnd::Ok } else { SpanEnd::Failed(outcome, None) };
         measures.record(&facts, end, took);
     }
+
+    fn session_ended(&self, revision: &'static str, lasted: Duration) {
+        if let Some(measures) = &self.0.measures {
+            measures.session(revision, lasted);
+        }
+    }
 }
 
 impl OpenSpan {

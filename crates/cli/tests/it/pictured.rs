@@ -90,7 +90,7 @@ fn picture(first: &Span, second: &Span, hop: &Span) -> String {
         .flat_map(|span| [span.start_time_unix_nano, span.end_time_unix_nano])
         .collect();
     moments.sort_unstable();
-    let at = |time: u64| 1 + moments.iter().position(|moment| *moment == time).unwrap();
+    let at = |time: u64| 3 * moments.iter().position(|moment| *moment == time).unwrap() + 1;
     let bar = |lane, span: &'static str, of: &Span| Bar {
         lane,
         name: span,
@@ -119,13 +119,14 @@ fn picture(first: &Span, second: &Span, hop: &Span) -> String {
 
 /// As SVG, readable on light and dark pages.
 fn drawn(bars: &[Bar<'_>]) -> String {
-    const LANES: [&str; 5] = ["client", "Portolan", "Portolan → desk", "client", "Portolan"];
+    const LANES: [&str; 5] =
+        ["client", "Portolan, replica 2", "replica 2 → desk", "client", "replica 3, then 2"];
     const COLOURS: [&str; 5] = ["#8aa0b8", "#3f7fbf", "#c98a2b", "#8aa0b8", "#3f7fbf"];
-    let (x, y) = (|moment: usize| 130 + moment * 95, |lane: usize| 44 + lane * 46);
+    let (x, y) = (|moment: usize| 160 + moment * 42, |lane: usize| 44 + lane * 46);
     let mut out = String::from(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 860 300\" font-family=\"sans-serif\" font-size=\"12\" role=\"img\">\n\
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 890 300\" font-family=\"sans-serif\" font-size=\"12\" role=\"img\">\n\
          <title>One trace of a call in whose middle a legacy server asks: two requests of the client, one to the server</title>\n\
-         <rect width=\"860\" height=\"300\" fill=\"#ffffff\"/>\n",
+         <rect width=\"890\" height=\"300\" fill=\"#ffffff\"/>\n",
     );
     for bar in bars {
         let (left, right, top) = (x(bar.from), x(bar.to), y(bar.lane));

@@ -159,8 +159,9 @@ fn callers_decide_for_their_traces_up_to_a_bound_and_the_rest_is_a_part() {
     // It is not kept, and says so.
     let heard = said.to_string();
     assert!(heard.contains(&format!("00-{TRACE}-")) && heard.contains("-00"), "{heard}");
-    let ping = finish(&mut command(&["list", &gateway.url, "tools"]));
-    assert_eq!(ping.code, Some(0));
+    // A client of the legacy era opens a session and ends it.
+    let listed = finish(&mut command(&["list", &gateway.url, "tools", "--era", "legacy"]));
+    assert_eq!(listed.code, Some(0), "{listed:?}");
     end(gateway);
     let got = collector.got();
     assert!(got.spans.is_empty(), "{:?}", got.spans);
@@ -168,9 +169,13 @@ fn callers_decide_for_their_traces_up_to_a_bound_and_the_rest_is_a_part() {
     let count = |metric: &str, method: &str| got.count(metric, method, None);
     assert!(count("mcp.server.operation.duration", "tools/call") >= 1);
     assert!(count("mcp.client.operation.duration", "tools/call") >= 1);
-    assert_eq!(
-        got.count("mcp.server.operation.duration", "tools/call", Some(("gen_ai.tool.name", "whoami"))),
-        1
+    let named = Some(("gen_ai.tool.name", "whoami"));
+    assert_eq!(got.count("mcp.server.operation.duration", "tools/call", named), 1);
+    assert_eq!(count("mcp.server.operation.duration", "initialize"), 1);
+    assert!(
+        got.metrics.iter().any(|metric| metric.name == "mcp.server.session.duration"),
+        "{:?}",
+        got.metrics
     );
 }
 

@@ -5,11 +5,13 @@ use std::time::Duration;
 use base::plan::telemetry::TelemetryPlan;
 use http::{HeaderName, HeaderValue, Uri};
 use transport::http::client::{ClientSettings, Destination};
+use transport::net::Address;
 
 use super::{HOUR, Lowering, MANY, SECOND};
 use crate::file;
 use crate::node::{At, Span};
 use crate::read::Entry;
+use crate::secret;
 
 /// What a collector listens to for traces, and for metrics (OTLP 1.10 §OTLP/HTTP Request).
 const PATHS: [&str; 2] = ["v1/traces", "v1/metrics"];
@@ -71,6 +73,18 @@ impl Lowering<'_, '_> {
         let mut headers = self.headers(given.headers.as_ref());
         if let Some((text, at)) = self.variable_of(environment, HEADERS).filter(|_| given.headers.is_none()) {
             headers = self.headers_of(&text, at)?;
+        }
+        let is_open = |to: &Destination| {
+            let host = to.url().host().unwrap_or_default().trim_matches(['[', ']']);
+            to.url().scheme_str() == Some("http") && !Address::Tcp(host.to_owned(), 0).is_local()
+        };
+        if [&traces, &metrics].into_iter().flatten().any(is_open)
+            && headers.iter().any(|(name, _)| secret::is_credential_name(name.as_str()))
+        {
+            let at = given.headers.as_ref().map(|headers| headers.span).or(environment).unwrap_or(*span);
+            self.findings
+                .warning(at, "a credential goes to the collector over the network in clear text")
+                .help("use an https:// URL");
         }
         let authorities = given.ca.as_ref().and_then(|ca| self.authorities(ca));
         let (mut sample_callers, mut every) = (100, 60 * SECOND);

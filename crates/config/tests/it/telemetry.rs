@@ -107,3 +107,17 @@ fn mistakes_say_what_to_do() {
         assert!(told.contains(message) && !told.contains("secretwithout"), "{variable}: {told}");
     }
 }
+
+#[test]
+fn a_credential_in_clear_text_is_told_of() {
+    for (url, told) in [
+        ("http://otel.example.com", true),
+        ("https://otel.example.com", false),
+        ("http://127.0.0.1:1", false),
+    ] {
+        let table = format!("otlp = \"{url}\"\nheaders = {{ Authorization = \"Bearer ${{env:KEY}}\" }}");
+        let said: String =
+            with(&[("KEY", "k")], &table).diagnostics.iter().map(ToString::to_string).collect();
+        assert_eq!(said.contains("in clear text"), told, "{url}: {said}");
+    }
+}

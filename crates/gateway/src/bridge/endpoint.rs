@@ -227,6 +227,10 @@ impl Endpoint {
             endpoint.mark_ended(&claims).await?;
             endpoint.sessions.end(&claims, endpoint.now());
             endpoint.tell_session((&claims.name, &claims.identity.principal), "closed");
+            if let Some(traces) = endpoint.route.world.sinks.traces() {
+                let lasted = claims.lasted(endpoint.limits.session_ttl, endpoint.now());
+                traces.session_ended(claims.revision.name, lasted);
+            }
             Ok(())
         });
         ending.await.unwrap_or_else(|fault| Err(CallError::Internal(format!("ending a session: {fault}"))))

@@ -49,6 +49,13 @@ pub(crate) struct SessionClaims {
     pub(crate) identity: Identity,
 }
 
+impl SessionClaims {
+    /// For how long it has gone on, if it may go on for so long.
+    pub(crate) fn lasted(&self, ttl: Duration, now: SystemTime) -> Duration {
+        ttl.saturating_sub(self.expires.duration_since(now).unwrap_or_default())
+    }
+}
+
 /// Opens and knows sessions.
 #[derive(Debug)]
 pub(crate) struct Sessions {
