@@ -8,7 +8,7 @@ use crate::value::{Command, Count, Lasting, Moment, Policies, Size};
 
 mod audit;
 
-pub(crate) use self::audit::{Audit, Durability, OnFull};
+pub(crate) use self::audit::{Audit, Durability, OnFull, Payloads};
 
 mod scopes;
 

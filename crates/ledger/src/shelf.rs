@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::payload::Payload;
-use crate::place;
 
 const PREFIX: &str = "payloads-";
 const EXTENSION: &str = ".jsonl";
@@ -98,7 +97,7 @@ impl Shelf {
             }
         };
         if self.length == 0 {
-            place::settle(&self.directory)?;
+            File::open(&self.directory)?.sync_all()?;
         }
         if self.spoilt {
             file.set_len(self.length)?;

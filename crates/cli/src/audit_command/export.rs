@@ -1,8 +1,10 @@
 //! `portolan audit export`.
 
 use std::io::{self, IsTerminal as _};
+use std::path::Path;
 
 use clap::ValueEnum;
+use ledger::query::Filter;
 use mcp::json::Object;
 
 use super::AuditPlace;
@@ -35,26 +37,43 @@ impl ExportAudit {
     pub(super) fn run(self, voice: Voice) -> Result<Exit, Fault> {
         let (directory, _) = self.place.find(voice)?;
         let mut filter = self.wanted.filter();
+        let mut found = false;
         match self.format {
-            ExportFormat::Jsonl => write_all(&directory, &filter, |line| Some(format!("{line}\n")))?,
-            ExportFormat::Csv if filter.kind.as_deref().is_some_and(|kind| kind != "call") => {
-                return Err(
-                    Fault::usage("only calls are written as csv").hint("--format jsonl has all types")
-                );
-            }
+            ExportFormat::Jsonl => write_all(&directory, &filter, |line| {
+                found = true;
+                Some(format!("{line}\n"))
+            })?,
             ExportFormat::Csv => {
-                filter.kind = Some("call".to_owned());
-                let mut names = Some(format!("{}\r\n", COLUMNS.map(|(name, _)| name).join(",")));
-                write_all(&directory, &filter, |line| Some(names.take().unwrap_or_default() + &csv(line)?))?;
-                if let Some(names) = names {
-                    print::out(names)?;
-                }
+                only_calls(&mut filter)?;
+                found = write_csv(&directory, &filter)?;
             }
+        }
+        if !found {
+            self.wanted.say_nothing_found(&directory)?;
         }
         if io::stdout().is_terminal() && matches!(self.format, ExportFormat::Csv) {
             print::err("write it into a file with > calls.csv\n");
         }
         Ok(Exit::Ok)
+    }
+}
+
+/// Only calls have what the columns are.
+pub(super) fn only_calls(filter: &mut Filter) -> Result<(), Fault> {
+    if filter.kind.as_deref().is_some_and(|kind| kind != "call") {
+        return Err(Fault::usage("only calls are written as csv").hint("--format jsonl has all types"));
+    }
+    filter.kind = Some("call".to_owned());
+    Ok(())
+}
+
+/// Writes calls, behind a line of names that is there in any case. Whether there are any.
+pub(super) fn write_csv(directory: &Path, filter: &Filter) -> Result<bool, Fault> {
+    let mut names = Some(format!("{}\r\n", COLUMNS.map(|(name, _)| name).join(",")));
+    write_all(directory, filter, |line| Some(names.take().unwrap_or_default() + &csv(line)?))?;
+    match names {
+        None => Ok(true),
+        Some(names) => print::out(names).map(|()| false),
     }
 }
 

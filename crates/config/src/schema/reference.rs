@@ -6,7 +6,7 @@ use schemars::Schema;
 use serde_json::Value;
 
 use crate::file::{
-    Admin, Audit, Certificates, Config, Defaults, Filter, Issuer, Keys, Limits, Listener, Naming, Proxy,
+    Admin, Audit, Certificates, Config, Defaults, Filter, Issuer, Keys, Limits, Listener, Naming, Payloads, Proxy,
     Route, Selection, Timeouts, Tls, Upstream,
 };
 
@@ -29,6 +29,7 @@ const TABLES: &[(&str, &str, &[&str])] = &[
     ("[proxy.NAME]", "Proxy", Proxy::KEYS),
     ("[admin]", "Admin", Admin::KEYS),
     ("[audit]", "Audit", Audit::KEYS),
+    ("[audit.payloads]", "Payloads", Payloads::KEYS),
     ("[keys]", "Keys", Keys::KEYS),
     ("[limits]", "Limits", Limits::KEYS),
 ];
