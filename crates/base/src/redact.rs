@@ -255,8 +255,7 @@ impl Walk<'_, '_> {
             return Some(());
         }
         for number in 0_u64.. {
-            let next =
-                if steps.is_empty() { Vec::new() } else { self.by.step(steps, &number.to_string()) };
+            let next = if steps.is_empty() { Vec::new() } else { self.by.step(steps, &number.to_string()) };
             self.value(&next, depth + 1)?;
             self.space();
             match self.next()? {
@@ -331,9 +330,24 @@ mod tests {
     #[test]
     fn places_are_taken_out_and_all_else_stays_as_it_is() {
         for (places, text, expected, count) in [
-            (&["/password"][..], r#"{ "user":"a", "password" : {"x":[1]} }"#, r#"{ "user":"a", "password" : "[redacted]" }"#, 1),
-            (&["/items/*/ssn"], r#"{"items":[{"ssn":1,"n":42.0},{"ssn":"2"}],"ssn":3}"#, r#"{"items":[{"ssn":"[redacted]","n":42.0},{"ssn":"[redacted]"}],"ssn":3}"#, 2),
-            (&["/**/ssn"], r#"{"ssn":1,"a":{"b":[{"ssn":2}]}}"#, r#"{"ssn":"[redacted]","a":{"b":[{"ssn":"[redacted]"}]}}"#, 2),
+            (
+                &["/password"][..],
+                r#"{ "user":"a", "password" : {"x":[1]} }"#,
+                r#"{ "user":"a", "password" : "[redacted]" }"#,
+                1,
+            ),
+            (
+                &["/items/*/ssn"],
+                r#"{"items":[{"ssn":1,"n":42.0},{"ssn":"2"}],"ssn":3}"#,
+                r#"{"items":[{"ssn":"[redacted]","n":42.0},{"ssn":"[redacted]"}],"ssn":3}"#,
+                2,
+            ),
+            (
+                &["/**/ssn"],
+                r#"{"ssn":1,"a":{"b":[{"ssn":2}]}}"#,
+                r#"{"ssn":"[redacted]","a":{"b":[{"ssn":"[redacted]"}]}}"#,
+                2,
+            ),
             (&["/a/1"], "{\"a\":[1,2,3]}", "{\"a\":[1,\"[redacted]\",3]}", 1),
             (&["/a~1b/c~0d"], r#"{"a/b":{"c~d":1}}"#, r#"{"a/b":{"c~d":"[redacted]"}}"#, 1),
             // A name may be spelled with escapes.
@@ -354,7 +368,10 @@ mod tests {
         let (found, count) = redacted(&[], &[card], text).unwrap();
         assert_eq!(count, 4);
         assert_eq!(found, r#"{"n":"pay [redacted] [redacted]","c":"[redacted]","[redacted]":true}"#);
-        assert_eq!(redacted(&[], &["(?i)SECRET"], r#"["a","my secret"]"#).unwrap().0, r#"["a","my [redacted]"]"#);
+        assert_eq!(
+            redacted(&[], &["(?i)SECRET"], r#"["a","my secret"]"#).unwrap().0,
+            r#"["a","my [redacted]"]"#
+        );
     }
 
     #[test]

@@ -97,11 +97,7 @@ fn host() -> String {
 }
 
 /// What has become of a configuration, of which these bytes were read.
-pub(crate) fn tell_configuration(
-    sinks: &Sinks,
-    (path, digest): (&Path, Option<Digest>),
-    outcome: &str,
-) {
+pub(crate) fn tell_configuration(sinks: &Sinks, (path, digest): (&Path, Option<Digest>), outcome: &str) {
     if sinks.examines().is_none() {
         return;
     }

@@ -69,7 +69,8 @@ impl Route {
             }
             return Ok(outcome);
         }
-        let target = self.locate(&call, caller, record).await.inspect_err(|error| record.would_go_to(error))?;
+        let target =
+            self.locate(&call, caller, record).await.inspect_err(|error| record.would_go_to(error))?;
         record.goes_to(&target, &call, caller);
         let admitted = self.filters.admit(&call, caller, (&target, approved)).await;
         let mut admitted = admitted.inspect_err(|error| {

@@ -207,12 +207,13 @@ mod tests {
     fn only_its_key_opens_a_payload_and_only_in_its_place() {
         let (key, public) = PayloadKey::new().unwrap();
         let (other, _) = PayloadKey::new().unwrap();
-        let keeper =
-            Keeper { recipient: Some(public.0), replica: "web-1".to_owned(), ..Keeper::default() };
+        let keeper = Keeper { recipient: Some(public.0), replica: "web-1".to_owned(), ..Keeper::default() };
         assert!(keeper.works());
         let text = Examined { digest: None, bytes: 7, text: Some(r#"{"a":1}"#.into()) };
         let mut lines = String::new();
-        let Kept::As { id, digest, redacted: 0 } = keeper.keep("arguments", &text, &mut lines) else { panic!() };
+        let Kept::As { id, digest, redacted: 0 } = keeper.keep("arguments", &text, &mut lines) else {
+            panic!()
+        };
         let line = lines.trim_end();
         assert_eq!(Hash::of(&[line.as_bytes()]), digest);
         assert!(!line.contains("{\"a\""), "{line}");

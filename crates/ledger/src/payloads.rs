@@ -144,8 +144,7 @@ pub fn find(ledger: &Path, id: &str) -> io::Result<Option<Lying>> {
                 && line.contains(id)
                 && Payload::read(line).is_some_and(|payload| payload.id == id)
             {
-                lying =
-                    Some(Lying { line: line.to_owned(), path: found.path.to_owned(), at: found.at });
+                lying = Some(Lying { line: line.to_owned(), path: found.path.to_owned(), at: found.at });
             }
             Ok(lying.is_none())
         })?;

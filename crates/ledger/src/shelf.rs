@@ -141,10 +141,7 @@ pub(crate) struct Found<'l> {
 }
 
 /// Hands on all lines of a replica's files, until it is told to stop. What a process that was killed has left half is passed over.
-pub(crate) fn read(
-    directory: &Path,
-    mut told: impl FnMut(Found<'_>) -> io::Result<bool>,
-) -> io::Result<()> {
+pub(crate) fn read(directory: &Path, mut told: impl FnMut(Found<'_>) -> io::Result<bool>) -> io::Result<()> {
     let mut bytes = Vec::new();
     for (_, path) in files(directory)? {
         let (mut from, mut at) = (BufReader::with_capacity(256 * 1024, File::open(&path)?), 0);
@@ -209,7 +206,9 @@ mod tests {
         })
         .unwrap();
         assert_eq!(lines, ["first line of it all", "second", "third"]);
-        assert!(is_one("payloads-00000001.jsonl") && !is_one("payloads-1.jsonl") && !is_one("00000001.jsonl"));
+        assert!(
+            is_one("payloads-00000001.jsonl") && !is_one("payloads-1.jsonl") && !is_one("00000001.jsonl")
+        );
     }
 
     #[test]

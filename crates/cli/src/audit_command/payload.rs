@@ -65,12 +65,10 @@ impl PayloadKeys {
         let KeyOfPayloads::New { file } = self.what;
         let none = || Fault::Outside("the system gives no random numbers".to_owned());
         let (key, public) = PayloadKey::new().ok_or_else(none)?;
-        let mut made = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&file)
-            .map_err(|error| unreadable(&file, &error).hint("a key that is there is never written over"))?;
+        let mut made =
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file).map_err(|error| {
+                unreadable(&file, &error).hint("a key that is there is never written over")
+            })?;
         let written = made.write_all(key.to_text().as_bytes()).and_then(|()| made.sync_all());
         written.map_err(|error| unreadable(&file, &error))?;
         print::out(format!("{public}\n"))?;

@@ -192,7 +192,9 @@ impl QueryAudit {
 
     pub(super) async fn follow(self, voice: Voice) -> Result<Exit, Fault> {
         if self.csv {
-            return Err(Fault::usage("records that come are not written as csv").hint("--json has all of them"));
+            return Err(
+                Fault::usage("records that come are not written as csv").hint("--json has all of them")
+            );
         }
         let (directory, _) = self.place.find(voice)?;
         let mut filter = self.wanted.filter();

@@ -133,7 +133,10 @@ fn kept(of: &PayloadReport) -> String {
     let counted = [
         (of.deleted_files, "files of payloads were deleted because they were old"),
         (of.missing, "payloads are not there, and no record says that they were erased"),
-        (of.unnamed, "payloads have no record: a process was killed between the one and the other, or the record was deleted"),
+        (
+            of.unnamed,
+            "payloads have no record: a process was killed between the one and the other, or the record was deleted",
+        ),
     ];
     for (count, what) in counted.into_iter().filter(|(count, _)| *count > 0) {
         out.push_str(&format!("  note: {count} {what}\n"));

@@ -155,9 +155,8 @@ impl Kept {
             let members = members.filter(|(_, text)| !text.is_empty());
             Event { kind: "pin", members: members.map(|(name, text)| (name, text.to_owned())).collect() }
         };
-        let each = |(kind, name, digest): &Settled| {
-            told((word(*kind), name, digest.as_deref().unwrap_or_default()))
-        };
+        let each =
+            |(kind, name, digest): &Settled| told((word(*kind), name, digest.as_deref().unwrap_or_default()));
         let mut events: Vec<_> = settled.iter().map(each).collect();
         if events.is_empty() && outcome == "forgotten" {
             events.push(told(("", "", "")));

@@ -46,7 +46,16 @@ fn needs(value: &Value, shape: &Value, path: &str) {
 
 fn check(value: &Value, shape: &Value, path: &str) {
     let known = BTreeSet::from([
-        "description", "type", "pattern", "enum", "const", "minimum", "items", "properties", "required", "additionalProperties",
+        "description",
+        "type",
+        "pattern",
+        "enum",
+        "const",
+        "minimum",
+        "items",
+        "properties",
+        "required",
+        "additionalProperties",
     ]);
     let shape_of = shape.as_object().unwrap();
     assert!(shape_of.keys().all(|name| known.contains(name.as_str())), "{path}: {shape}");

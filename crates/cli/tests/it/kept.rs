@@ -62,7 +62,10 @@ fn what_is_kept_is_opened_by_its_key_and_erased_by_command() {
     let gone = open(&arguments, &private);
     assert!(gone.code == Some(4) && gone.stderr.contains("it was erased"), "{gone:?}");
     let erased = audited.records(&["--type", "erased"]);
-    assert_eq!((&erased[0]["payload"], &erased[0]["why"]), (&arguments.as_str().into(), &"request 17".into()));
+    assert_eq!(
+        (&erased[0]["payload"], &erased[0]["why"]),
+        (&arguments.as_str().into(), &"request 17".into())
+    );
     let (answer, _) = Socket::connect(&gateway.url).unwrap().add("add", 1, 2).unwrap();
     assert!(answer.contains('3'), "{answer}");
     end(gateway);
@@ -89,7 +92,7 @@ fn who_finds_nothing_hears_what_there_is() {
     let (answer, _) = Socket::connect(&gateway.url).unwrap().add("add", 1, 2).unwrap();
     assert!(answer.contains('3'), "{answer}");
     for (args, said) in [
-        (&["--outcome", "okay"][..], "no record has --outcome \"okay\": did you mean \"ok\"?"),
+        (&["--outcome", "ko"][..], "no record has --outcome \"ko\": did you mean \"ok\"?"),
         (&["--type", "calls"], "no record has --type \"calls\": did you mean \"call\"?"),
         (&["--tool", "bank/ad"], "no record has --tool \"ad\": did you mean \"add\"?"),
         (&["--server", "bnak"], "did you mean \"bank\"?"),
@@ -98,7 +101,10 @@ fn who_finds_nothing_hears_what_there_is() {
         let told = audited.audit("query", args);
         assert!(told.code == Some(0) && told.stdout.is_empty() && told.stderr.contains(said), "{told:?}");
     }
-    assert_eq!(audited.records(&["--tool", "bank/add", "--route", "main", "--address", "127.0.0.1"]).len(), 1);
+    assert_eq!(
+        audited.records(&["--tool", "bank/add", "--route", "main", "--address", "127.0.0.1"]).len(),
+        1
+    );
     assert_eq!(audited.records(&["--tool", "other/add"]).len(), 0);
     let none = audited.audit("query", &["--csv", "--policy", "p"]);
     assert!(none.stdout.starts_with("time,replica,") && none.stdout.lines().count() == 1, "{none:?}");

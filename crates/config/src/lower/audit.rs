@@ -146,7 +146,8 @@ impl Lowering<'_, '_> {
         if let Some(key) = public_key(&said) {
             return Some(key);
         }
-        let help = "it is hpke-x25519: and 64 digits; `portolan audit payload-key new` makes one and prints it";
+        let help =
+            "it is hpke-x25519: and 64 digits; `portolan audit payload-key new` makes one and prints it";
         let path = self.outside.path(&said);
         let text = self.outside.text(&path, given.span, self.findings)?;
         let key = public_key(&text);

@@ -6,8 +6,8 @@ use schemars::Schema;
 use serde_json::Value;
 
 use crate::file::{
-    Admin, Audit, Certificates, Config, Defaults, Filter, Issuer, Keys, Limits, Listener, Naming, Payloads, Proxy,
-    Route, Selection, Timeouts, Tls, Upstream,
+    Admin, Audit, Certificates, Config, Defaults, Filter, Issuer, Keys, Limits, Listener, Naming, Payloads,
+    Proxy, Route, Selection, Timeouts, Tls, Upstream,
 };
 
 const EXAMPLE: &str = include_str!("../../example.toml");

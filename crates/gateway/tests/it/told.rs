@@ -88,8 +88,7 @@ async fn a_call_has_the_ids_of_both_hops_and_what_is_kept_of_it() {
     let mut bench = bench(Persona::legacy()).await;
     let client = bench.running.client.clone();
     let params = r#""name":"add","arguments":{"a":1}"#;
-    let call =
-        tokio::spawn(async move { ask::modern(&client, "tools/call", params).await.response().await });
+    let call = tokio::spawn(async move { ask::modern(&client, "tools/call", params).await.response().await });
     bench.desk.asked("tools/call").await.result(r#"{"content":[]}"#).await;
     assert!(call.await.unwrap().contains("\"content\""));
     let facts = bench.told.recv().await.unwrap();

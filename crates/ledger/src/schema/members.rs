@@ -114,10 +114,17 @@ const CALL: &[Member] = &[
     may("session", Shape::Text, "the client's legacy session, by a name that opens nothing"),
     may(
         "client",
-        Shape::Object(&[needs("name", Shape::Text, "its name"), needs("version", Shape::Text, "its version")]),
+        Shape::Object(&[
+            needs("name", Shape::Text, "its name"),
+            needs("version", Shape::Text, "its version"),
+        ]),
         "what the client says of itself (`clientInfo`), which nobody has verified; cut at 256 bytes",
     ),
-    needs("method", Shape::Text, "the MCP method; `other` where no table knows it; `DELETE` where a legacy session is ended"),
+    needs(
+        "method",
+        Shape::Text,
+        "the MCP method; `other` where no table knows it; `DELETE` where a legacy session is ended",
+    ),
     may("id", Shape::Id, "the client's id of the request"),
     may("server", Shape::Text, "the server's name in the configuration"),
     may(
@@ -136,7 +143,11 @@ const CALL: &[Member] = &[
         ]),
         "what the server says of the tool",
     ),
-    may("arguments", Shape::Object(ARGUMENTS), "its arguments; of legacy requests that are no calls, its params"),
+    may(
+        "arguments",
+        Shape::Object(ARGUMENTS),
+        "its arguments; of legacy requests that are no calls, its params",
+    ),
     may("result", Shape::Object(RESULT), "the result, or the error, as the server gave it"),
     may(
         "sent",
@@ -148,7 +159,11 @@ const CALL: &[Member] = &[
         "how it went out to its server; without it, it did not",
     ),
     may("task", Shape::Like(KEYED), "stands for the task that it has become, or is about"),
-    may("decision", Shape::Object(DECISION), "what was decided about it, the last time that somebody was asked"),
+    may(
+        "decision",
+        Shape::Object(DECISION),
+        "what was decided about it, the last time that somebody was asked",
+    ),
     may("approval", Shape::Text, "the id of the approval by which it was sent"),
     needs(
         "outcome",
@@ -203,7 +218,11 @@ pub(super) const TYPES: &[Type] = &[
         says: "A task, as far as Portolan sees what becomes of it: its end is written when somebody asks about it",
         members: &[
             needs("task", Shape::Like(KEYED), "as in `call`"),
-            needs("outcome", Shape::Words(&["created", "completed", "failed", "cancelled"]), "what has become of it"),
+            needs(
+                "outcome",
+                Shape::Words(&["created", "completed", "failed", "cancelled"]),
+                "what has become of it",
+            ),
             needs("principal", Shape::Text, "`principal.id` of whose it is"),
             needs("route", Shape::Text, "at which route"),
             needs("server", Shape::Text, "of which server"),

@@ -19,7 +19,8 @@ use crate::stand::{Stand, facts, taken};
 const SECRET: &str = r#"{"user":"ann","password":"hunter2","card":"4111111111111111"}"#;
 
 fn kept(number: usize) -> CallFacts {
-    let text = |text: &str| Some(Examined { digest: Some([1; 32]), bytes: text.len(), text: Some(text.into()) });
+    let text =
+        |text: &str| Some(Examined { digest: Some([1; 32]), bytes: text.len(), text: Some(text.into()) });
     let detail = Detail {
         thing: Some(("tool", "pay".into())),
         keeps: Keeps { plain: true, arguments: true, result: true },
@@ -92,7 +93,10 @@ async fn what_is_kept_is_redacted_and_only_its_key_opens_it() {
     let records = records(&stand);
     let (first, second) = (&records[0], &records[1]);
     assert!(first.contains(r#""result":{"bytes":9,"payload":{"leftOut":"long"}}"#), "{first}");
-    assert!(first.contains(r#""redacted":2"#) && !first.contains("hunter2") && !first.contains("4111"), "{first}");
+    assert!(
+        first.contains(r#""redacted":2"#) && !first.contains("hunter2") && !first.contains("4111"),
+        "{first}"
+    );
     let lying = payloads::find(stand.directory(), &id(second, "arguments")).unwrap().unwrap();
     let opened = key.open(&Payload::read(&lying.line).unwrap()).unwrap();
     assert_eq!(opened, r#"{"user":"ann","password":"[redacted]","card":"[redacted]"}"#);
@@ -124,7 +128,8 @@ async fn whatever_is_changed_of_a_payload_is_found() {
     // Two in each other's place.
     let text = String::from_utf8(good.clone()).unwrap();
     let ids: Vec<_> = text.lines().map(|line| Payload::read(line).unwrap().id.to_owned()).collect();
-    let swapped = text.replace(&ids[0], "x").replace(&ids[1], &ids[0]).replace("\"x\"", &format!("\"{}\"", ids[1]));
+    let swapped =
+        text.replace(&ids[0], "x").replace(&ids[1], &ids[0]).replace("\"x\"", &format!("\"{}\"", ids[1]));
     fs::write(&path, swapped).unwrap();
     assert_eq!(check(&stand).bad.len(), 2);
     // One that stands twice.
