@@ -9,7 +9,7 @@ use ledger::line::Head;
 use ledger::query::{self, Filter, inner, text};
 use mcp::json::Object;
 
-use super::{AuditPlace, export, unreadable};
+use super::{AuditPlace, csv, unreadable};
 use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::log::Voice;
@@ -170,14 +170,24 @@ pub(super) fn write_all(
     if unread || out.flush().is_err() { Err(Fault::Unread) } else { Ok(()) }
 }
 
+/// Writes calls, behind a line of names that is there in any case. Whether there are any.
+pub(super) fn write_csv(directory: &Path, filter: &Filter) -> Result<bool, Fault> {
+    let mut names = Some(csv::names());
+    write_all(directory, filter, |line| Some(names.take().unwrap_or_default() + &csv::csv(line)?))?;
+    match names {
+        None => Ok(true),
+        Some(names) => print::out(names).map(|()| false),
+    }
+}
+
 impl QueryAudit {
     pub(super) fn run(self, voice: Voice) -> Result<Exit, Fault> {
         let (directory, _) = self.place.find(voice)?;
         let mut filter = self.wanted.filter();
         let mut found = false;
         if self.csv {
-            export::only_calls(&mut filter)?;
-            found = export::write_csv(&directory, &filter)?;
+            csv::only_calls(&mut filter)?;
+            found = write_csv(&directory, &filter)?;
         } else {
             write_all(&directory, &filter, |line| {
                 found = true;
