@@ -29,7 +29,7 @@ const FLOORS: &[(&str, &str)] = &[
     ),
     (
         "base",
-        "sync visible digest clock era start_places lasting moment withheld fault globs define pin masks plan checks names nearest uris descriptors aside owned_task metrics expiry detail traces sink world error random reply cache bulkhead \
+        "sync visible digest clock era start_places lasting moment withheld fault globs redact define pin masks plan checks names nearest uris descriptors aside owned_task metrics expiry detail traces sink world error random reply cache bulkhead \
          under_way lib",
     ),
     ("bench", "wire say look fault process load echo cases yard report run main"),

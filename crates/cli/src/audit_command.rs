@@ -12,6 +12,7 @@ use crate::log::Voice;
 use crate::serve::configuration::Configuration;
 use crate::{print, recording};
 
+mod csv;
 mod export;
 mod payload;
 mod proof;

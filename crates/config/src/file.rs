@@ -7,7 +7,7 @@ use crate::template::Template;
 use crate::value::{Command, Count, Lasting, Moment, Policies, Size};
 
 mod audit;
-pub(crate) use self::audit::{Audit, Durability, OnFull};
+pub(crate) use self::audit::{Audit, Durability, OnFull, Payloads};
 
 mod sink;
 pub(crate) use self::sink::{

@@ -25,12 +25,22 @@ pub struct Filter {
     pub principal: Option<String>,
     /// At this server.
     pub server: Option<String>,
-    /// About the tool, prompt or resource of this name.
+    /// About the tool, prompt or resource of this name, or of this server and name with a `/` between them.
     pub thing: Option<String>,
     /// That ended so.
     pub outcome: Option<String>,
     /// Of this trace.
     pub trace: Option<String>,
+    /// By this approval, or about it.
+    pub approval: Option<String>,
+    /// Decided by this policy.
+    pub policy: Option<String>,
+    /// By this client: its OAuth client, or the name that it has for itself.
+    pub client: Option<String>,
+    /// On this route.
+    pub route: Option<String>,
+    /// From this address.
+    pub address: Option<String>,
 }
 
 impl Filter {
@@ -43,14 +53,18 @@ impl Filter {
         if !in_time {
             return false;
         }
-        let texts = [&self.principal, &self.server, &self.thing, &self.outcome, &self.trace];
-        if texts.iter().all(|text| text.is_none()) {
+        // The name alone stands in a record, and a URI has its server's scheme before it.
+        let thing = self.thing.as_deref().map(|thing| thing.split_once('/').map_or(thing, |(_, name)| name));
+        let texts = [&self.principal, &self.server, &self.outcome, &self.trace, &self.approval];
+        let more = [&self.policy, &self.client, &self.route, &self.address];
+        let texts = texts.into_iter().chain(more).filter_map(|text| text.as_deref()).chain(thing);
+        let texts: Vec<&str> = texts.collect();
+        if texts.is_empty() {
             return true;
         }
         // What is looked at closely has the words in it somewhere, unless they are spelled with escapes.
         let is_in = |text: &str| memchr::memmem::find(line.as_bytes(), text.as_bytes()).is_some();
-        let may_be =
-            |text: &&Option<String>| text.as_deref().is_none_or(|text| is_in(text) || line.contains('\\'));
+        let may_be = |text: &&str| is_in(text) || line.contains('\\');
         texts.iter().all(may_be) && Object::parse(line).is_ok_and(|object| self.fits(&object))
     }
 
@@ -60,12 +74,37 @@ impl Filter {
         };
         let who = |name| inner(object, "principal", name);
         let by = self.principal.as_deref();
-        by.is_none_or(|by| who("id").as_deref() == Some(by) || who("subject").as_deref() == Some(by))
-            && is(&self.server, text(object, "server"))
-            && is(&self.thing, inner(object, "thing", "name"))
+        let client = self.client.as_deref();
+        by.is_none_or(|by| {
+            who("id").as_deref() == Some(by)
+                || who("subject").as_deref() == Some(by)
+                || text(object, "principal").as_deref() == Some(by)
+        }) && client.is_none_or(|client| {
+            who("client").as_deref() == Some(client)
+                || inner(object, "client", "name").as_deref() == Some(client)
+        }) && is(&self.server, text(object, "server"))
+            && self.thing.as_deref().is_none_or(|wanted| is_about(object, wanted))
             && is(&self.outcome, text(object, "outcome"))
             && is(&self.trace, text(object, "trace"))
+            && is(&self.approval, text(object, "approval"))
+            && self.policy.as_deref().is_none_or(|wanted| is_by(object, wanted))
+            && is(&self.route, text(object, "route"))
+            && is(&self.address, text(object, "address"))
     }
+}
+
+/// Whether a record is about a thing of this name, or of this server and name.
+fn is_about(object: &Object<'_>, wanted: &str) -> bool {
+    let Some(name) = inner(object, "thing", "name") else { return false };
+    let of = || wanted.split_once('/').filter(|(_, wanted)| *wanted == name);
+    name == wanted || of().is_some_and(|(server, _)| text(object, "server").as_deref() == Some(server))
+}
+
+/// Whether this policy has decided.
+fn is_by(object: &Object<'_>, wanted: &str) -> bool {
+    let decision = object.object("decision").ok().flatten();
+    let by = decision.and_then(|decision| json::array(decision.get("by").ok()??).ok());
+    by.into_iter().flatten().any(|id| json::string(id).is_ok_and(|id| id == wanted))
 }
 
 /// A text that a record has.

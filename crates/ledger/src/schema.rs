@@ -10,7 +10,7 @@ use self::members::{HEAD, TYPES};
 
 /// The version of the schema: the first number is that of records (`v`), the second counts what was added.
 const VERSION: &str = "1.1";
-const PAGE: &str = include_str!("schema/page.md");
+const PAGE: &str = include_str!("schema/page.txt");
 
 /// A member of a record, or of an object in one.
 #[derive(Debug, Clone, Copy)]
@@ -121,6 +121,12 @@ fn shape(shape: Shape, indent: usize) -> String {
         }
         Shape::Object(members) => object(members, indent),
     }
+}
+
+/// The names of the types of records.
+#[must_use]
+pub fn types() -> Vec<&'static str> {
+    TYPES.iter().map(|of| of.name).collect()
 }
 
 /// The reference page, in Markdown.

@@ -261,7 +261,7 @@ impl Writer {
         for path in paths {
             match fs::remove_file(path) {
                 Ok(()) => {
-                    tracing::info!(file = %path.display(), "deleted: it is older than audit.payloads.keep")
+                    tracing::info!(file = %path.display(), "deleted: it is older than audit.payloads.keep");
                 }
                 Err(error) => tracing::warn!("{}: {error}", path.display()),
             }

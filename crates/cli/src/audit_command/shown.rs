@@ -1,20 +1,25 @@
 //! `portolan audit query` and `tail`: records, those that are wanted of them.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use ledger::line::Head;
 use ledger::query::{self, Filter, inner, text};
 use ledger::tail::Tail;
 use mcp::json::Object;
 
-use super::{AuditPlace, unreadable};
+use super::{AuditPlace, csv, unreadable};
 use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::log::Voice;
 use crate::moments::moment;
-use crate::print;
+use crate::{meant, print};
 
+/// So many records are looked at for names that are like one that no record has, and so many names are known.
+const MOST_LOOKED_AT: u32 = 1_000_000;
+const MOST_NAMES: usize = 4096;
 /// How often `tail` looks.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -32,7 +37,7 @@ pub(super) struct WantedRecords {
     /// At this server
     #[arg(long, value_name = "NAME")]
     server: Option<String>,
-    /// About the tool, prompt or resource that its server calls so
+    /// About the tool, prompt or resource that its server calls so: NAME, or SERVER/NAME
     #[arg(long, value_name = "NAME")]
     tool: Option<String>,
     /// That ended so: ok, error, cancelled, or a reason of the error table
@@ -41,7 +46,22 @@ pub(super) struct WantedRecords {
     /// Of this trace
     #[arg(long, value_name = "ID")]
     trace: Option<String>,
-    /// Of this type: call, approval, login, configuration, checkpoint, start, end, gap, deleted
+    /// By this approval, or about it
+    #[arg(long, value_name = "ID")]
+    approval: Option<String>,
+    /// Decided by this policy
+    #[arg(long, value_name = "ID")]
+    policy: Option<String>,
+    /// By this client: its OAuth client, or the name that it has for itself
+    #[arg(long, value_name = "NAME")]
+    client: Option<String>,
+    /// On this route
+    #[arg(long, value_name = "NAME")]
+    route: Option<String>,
+    /// From this address
+    #[arg(long, value_name = "IP")]
+    address: Option<String>,
+    /// Of this type: call, approval, session, task, key, pin, login, configuration, erased, start, end, gap, checkpoint, deleted
     #[arg(long, value_name = "TYPE")]
     pub(super) r#type: Option<String>,
 }
@@ -55,6 +75,9 @@ pub(super) struct QueryAudit {
     /// The records as they are, a line each
     #[arg(long)]
     json: bool,
+    /// Calls as comma-separated values (RFC 4180), with a line of names
+    #[arg(long, conflicts_with = "json")]
+    csv: bool,
 }
 
 impl WantedRecords {
@@ -68,7 +91,61 @@ impl WantedRecords {
             thing: self.tool.clone(),
             outcome: self.outcome.clone(),
             trace: self.trace.clone(),
+            approval: self.approval.clone(),
+            policy: self.policy.clone(),
+            client: self.client.clone(),
+            route: self.route.clone(),
+            address: self.address.clone(),
         }
+    }
+
+    /// Says that nothing was found, and what there is instead of what nobody has heard of.
+    pub(super) fn say_nothing_found(&self, directory: &Path) -> Result<(), Fault> {
+        let wanted = [
+            ("--type", &self.r#type),
+            ("--outcome", &self.outcome),
+            ("--server", &self.server),
+            ("--tool", &self.tool),
+            ("--route", &self.route),
+        ];
+        let mut there = [const { BTreeSet::new() }; 5];
+        let mut left = MOST_LOOKED_AT;
+        if wanted.iter().any(|(_, wanted)| wanted.is_some()) {
+            let all = query::read(directory, &Filter::default(), |line| {
+                if let (Some(head), Ok(object)) = (Head::read(line), Object::parse(line)) {
+                    let found = [
+                        Some(head.kind.to_owned()),
+                        text(&object, "outcome"),
+                        text(&object, "server"),
+                        inner(&object, "thing", "name"),
+                        text(&object, "route"),
+                    ];
+                    let new = there.iter_mut().zip(found).filter(|(known, _)| known.len() < MOST_NAMES);
+                    new.for_each(|(known, found)| known.extend(found));
+                }
+                left -= 1;
+                Ok(left > 0)
+            });
+            all.map_err(|error| unreadable(directory, &error))?;
+        }
+        let mut said = "nothing found".to_owned();
+        for ((option, wanted), names) in wanted.iter().zip(&there) {
+            let Some(wanted) = wanted else { continue };
+            let name = match (*option, wanted.split_once('/')) {
+                ("--tool", Some((_, name))) if !names.contains(wanted) => name,
+                _ => wanted.as_str(),
+            };
+            let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
+            if *option == "--type" {
+                names = ledger::schema::types();
+            }
+            if !names.contains(&name) {
+                let meant = meant::instead(name, &names, "there are");
+                said.push_str(&format!("; no record has {option} {name:?}: {meant}"));
+            }
+        }
+        print::err(&print::safe_err(&format!("{said}\n")));
+        Ok(())
     }
 }
 
@@ -100,14 +177,42 @@ fn written(
     Ok(if unread || out.flush().is_err() { Err(Fault::Unread) } else { Ok(()) })
 }
 
+/// Writes calls, behind a line of names that is there in any case. Whether there are any.
+pub(super) fn write_csv(directory: &Path, filter: &Filter) -> Result<bool, Fault> {
+    let mut names = Some(csv::names());
+    write_all(directory, filter, |line| Some(names.take().unwrap_or_default() + &csv::csv(line)?))?;
+    match names {
+        None => Ok(true),
+        Some(names) => print::out(names).map(|()| false),
+    }
+}
+
 impl QueryAudit {
     pub(super) fn run(self, voice: Voice) -> Result<Exit, Fault> {
         let (directory, _) = self.place.find(voice)?;
-        write_all(&directory, &self.wanted.filter(), |line| self.shown(line))?;
+        let mut filter = self.wanted.filter();
+        let mut found = false;
+        if self.csv {
+            csv::only_calls(&mut filter)?;
+            found = write_csv(&directory, &filter)?;
+        } else {
+            write_all(&directory, &filter, |line| {
+                found = true;
+                self.shown(line)
+            })?;
+        }
+        if !found {
+            self.wanted.say_nothing_found(&directory)?;
+        }
         Ok(Exit::Ok)
     }
 
     pub(super) async fn follow(self, voice: Voice) -> Result<Exit, Fault> {
+        if self.csv {
+            return Err(
+                Fault::usage("records that come are not written as csv").hint("--json has all of them")
+            );
+        }
         let (directory, _) = self.place.find(voice)?;
         let wanted = self.wanted.filter();
         let fault = |error: io::Error| unreadable(&directory, &error);
@@ -132,7 +237,7 @@ impl QueryAudit {
 
 /// One record for a person.
 fn row(line: &str) -> Option<String> {
-    let head = ledger::line::Head::read(line)?;
+    let head = Head::read(line)?;
     let object = Object::parse(line).ok()?;
     let time = head.time.get(..23).unwrap_or(head.time).replace('T', " ");
     let who = inner(&object, "principal", "subject")

@@ -84,3 +84,34 @@ fn what_is_kept_is_opened_by_its_key_and_erased_by_command() {
     assert!(bad.code == Some(1) && bad.stdout.contains("was changed"), "{bad:?}");
     assert_eq!(audited.audit("verify", &[]).code, Some(0), "the records are as they were");
 }
+
+#[test]
+fn who_finds_nothing_hears_what_there_is() {
+    let audited = Audited::new("", "");
+    let gateway = audited.serve();
+    let (answer, _) = Socket::connect(&gateway.url).unwrap().add("add", 1, 2).unwrap();
+    assert!(answer.contains('3'), "{answer}");
+    for (args, said) in [
+        (&["--outcome", "ko"][..], "no record has --outcome \"ko\": did you mean \"ok\"?"),
+        (&["--type", "calls"], "no record has --type \"calls\": did you mean \"call\"?"),
+        (&["--tool", "bank/ad"], "no record has --tool \"ad\": did you mean \"add\"?"),
+        (&["--server", "bnak"], "did you mean \"bank\"?"),
+        (&["--type", "login"], "nothing found\n"),
+    ] {
+        let told = audited.audit("query", args);
+        assert!(told.code == Some(0) && told.stdout.is_empty() && told.stderr.contains(said), "{told:?}");
+    }
+    assert_eq!(
+        audited.records(&["--tool", "bank/add", "--route", "main", "--address", "127.0.0.1"]).len(),
+        1
+    );
+    assert_eq!(audited.records(&["--tool", "other/add"]).len(), 0);
+    let none = audited.audit("query", &["--csv", "--policy", "p"]);
+    assert!(none.stdout.starts_with("time,replica,") && none.stdout.lines().count() == 1, "{none:?}");
+    let one = audited.audit("query", &["--csv", "--server", "bank"]);
+    assert!(one.stdout.lines().count() == 2 && one.stderr.is_empty(), "{one:?}");
+    end(gateway);
+    let mut key = command(&["audit", "key"]);
+    let key = finish(key.arg(audited.config()).env("STATE_DIRECTORY", audited.dir.path()));
+    assert!(key.code == Some(0) && key.stdout.starts_with("ed25519:"), "{key:?}");
+}

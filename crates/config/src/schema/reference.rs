@@ -6,8 +6,8 @@ use schemars::Schema;
 use serde_json::Value;
 
 use crate::file::{
-    Admin, Audit, Certificates, Config, Defaults, Filter, Issuer, Keys, Limits, Listener, Naming, Proxy,
-    Route, Selection, Sink, Telemetry, Timeouts, Tls, Upstream,
+    Admin, Audit, Certificates, Config, Defaults, Filter, Issuer, Keys, Limits, Listener, Naming, Payloads,
+    Proxy, Route, Selection, Sink, Telemetry, Timeouts, Tls, Upstream,
 };
 
 const EXAMPLE: &str = include_str!("../../example.toml");
@@ -29,6 +29,7 @@ const TABLES: &[(&str, &str, &[&str])] = &[
     ("[proxy.NAME]", "Proxy", Proxy::KEYS),
     ("[admin]", "Admin", Admin::KEYS),
     ("[audit]", "Audit", Audit::KEYS),
+    ("[audit.payloads]", "Payloads", Payloads::KEYS),
     ("[audit.sink.NAME]", "Sink", Sink::KEYS),
     ("[telemetry]", "Telemetry", Telemetry::KEYS),
     ("[keys]", "Keys", Keys::KEYS),
