@@ -53,7 +53,7 @@ const FLOORS: &[(&str, &str)] = &[
     ),
     (
         "ledger",
-        "hash merkle line key chain place medium recover disk teller witness queue writer record ledger seek compare verify query tail proof lib",
+        "hash merkle line key chain place medium recover disk teller witness queue seek writer record ledger compare verify query tail proof lib",
     ),
     ("sinks", "receiver lib"),
     ("limits", "pace key lease tally replicas limit loops limiter lib"),
