@@ -145,7 +145,9 @@ fn said(report: &VerifyReport, has_witness: bool) -> String {
                 out.push_str(&format!(", the witness has seen {seen} of them, the last at record {last}"));
             }
             None => {
-                out.push_str("; the witness has seen none of them: whether the end was cut off it cannot say")
+                out.push_str(
+                    "; the witness has seen none of them: whether the end was cut off it cannot say",
+                );
             }
         }
         out.push('\n');
