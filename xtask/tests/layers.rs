@@ -53,7 +53,7 @@ const FLOORS: &[(&str, &str)] = &[
     ),
     (
         "ledger",
-        "hash merkle line key chain place medium recover disk teller witness reach payload shelf queue writer record ledger seek compare verify query tail proof spool payloads schema lib",
+        "hash merkle line key chain place medium recover disk teller witness reach payload shelf queue seek writer record ledger compare verify query tail proof spool payloads schema lib",
     ),
     ("views", "exposition sample page waterfall lib"),
     (

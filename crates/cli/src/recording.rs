@@ -131,11 +131,15 @@ impl Elsewhere for InStore {
             let text = std::str::from_utf8(line).unwrap_or_default().trim_end_matches('\n');
             let Some(head) = Head::read(text) else { continue };
             let seq = i64::try_from(head.seq).unwrap_or(i64::MAX);
-            self.runtime.block_on(self.store.keep_checkpoint(head.replica, seq, text)).map_err(away)?;
+            self.runtime
+                .block_on(self.store.keep_checkpoint(head.replica, seq, text))
+                .map_err(|fault| away(&fault))?;
         }
         if let Some(keep) = self.keep.filter(|_| self.swept.is_none_or(|swept| swept.elapsed() > SWEEP)) {
             self.swept = Some(Instant::now());
-            self.runtime.block_on(self.store.forget_checkpoints(keep + BEYOND)).map_err(away)?;
+            self.runtime
+                .block_on(self.store.forget_checkpoints(keep + BEYOND))
+                .map_err(|fault| away(&fault))?;
         }
         Ok(())
     }
@@ -149,7 +153,7 @@ impl Elsewhere for InStore {
     }
 }
 
-fn away(fault: StoreFault) -> io::Error {
+fn away(fault: &StoreFault) -> io::Error {
     io::Error::other(format!("the store: {fault}"))
 }
 

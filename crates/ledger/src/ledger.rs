@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use base::clock::Clock;
 use base::detail::{Examine, Keeps};
@@ -283,6 +283,7 @@ impl Ledger {
             claim,
             unsigned_since: None,
             looked: None,
+            began: (clock.now(), Instant::now()),
             mixed: found.mixed,
             newest: clock.now(),
             _watched: watched,

@@ -18,6 +18,7 @@ use crate::place::{self, Claim};
 use crate::queue::{Gap, Queue};
 use crate::reach::{Reach, Reached};
 use crate::recover::LONGEST_LINE;
+use crate::seek;
 use crate::shelf::Shelf;
 use crate::teller::Teller;
 
@@ -57,6 +58,8 @@ pub(crate) struct Writer {
     /// Since when there are records that no checkpoint covers.
     pub(crate) unsigned_since: Option<Instant>,
     pub(crate) looked: Option<Instant>,
+    /// When the process began, by two clocks.
+    pub(crate) began: (SystemTime, Instant),
     /// Whether times do not ascend in the segment that is written.
     pub(crate) mixed: bool,
     /// The time of what was written last.
@@ -230,7 +233,10 @@ impl Writer {
         }
         self.looked = Some(Instant::now());
         let mut stamp = crate::line::Stamp::default();
-        let Some(since) = self.clock.now().checked_sub(keep) else { return Vec::new() };
+        // A clock that leaps ahead must not have everything deleted: it is believed when the next process begins.
+        let (began, since_then) = self.began;
+        let now = self.clock.now().min(began + since_then.elapsed());
+        let Some(since) = now.checked_sub(keep) else { return Vec::new() };
         let since = stamp.write(since).to_owned();
         let numbers = place::segments(&self.claim.directory).map(|(numbers, _)| numbers).unwrap_or_default();
         let mut old = Vec::new();
@@ -239,8 +245,10 @@ impl Writer {
             let first = |number| first_line(&place::segment(&self.claim.directory, number));
             let (Some(this), Some(behind)) = (first(number), first(next)) else { break };
             let (Some(this), Some(behind)) = (Head::read(&this), Head::read(&behind)) else { break };
-            // What begins the next one is not older than what ends this one.
-            if behind.time >= &*since || next > self.disk.number() || self.reach.holds(number) {
+            // What begins the next one is not older than what ends this one, unless the clock went back.
+            let newest = newest_in(&place::segment(&self.claim.directory, number));
+            let is_young = behind.time >= &*since || newest.is_none_or(|newest| newest >= since);
+            if is_young || next > self.disk.number() || self.reach.holds(number) {
                 break;
             }
             let (first, last, hash) = (this.seq, behind.seq.saturating_sub(1), behind.prev);
@@ -298,6 +306,19 @@ fn told(gap: Gap) -> String {
     let mut since = crate::line::Stamp::default();
     let since = since.write(gap.since);
     format!(",\"lost\":{},\"refused\":{},\"since\":\"{since}\"", gap.lost, gap.refused)
+}
+
+/// The newest time in a segment, or one a little before it.
+fn newest_in(path: &Path) -> Option<String> {
+    let file = place::open(path).ok()?;
+    let length = file.metadata().ok()?.len();
+    if length > SMALL {
+        return seek::begins_at(&file, seek::last(&file, length).ok()?.0).ok()?.map(|(time, _)| time);
+    }
+    let mut bytes = Vec::new();
+    file.take(SMALL).read_to_end(&mut bytes).ok()?;
+    let times = bytes.split(|byte| *byte == b'\n').filter_map(|line| Some(crate::line::begins(line)?.0));
+    times.max().map(str::to_owned)
 }
 
 /// The first line of a segment, if it has one.

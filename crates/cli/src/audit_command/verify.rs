@@ -230,8 +230,9 @@ fn kept_json(of: &PayloadReport) -> String {
 fn verified_json(report: &VerifyReport, checked: Option<&PayloadReport>) -> String {
     let replicas = report.replicas.iter().map(|one| {
         let notes: Vec<_> = one.notes.iter().map(|note| quote(note)).collect();
+        let last = one.witnessed_to.map_or_else(|| "null".to_owned(), |last| last.to_string());
         format!(
-            r#"{{"replica":{},"segments":{},"records":{},"checkpoints":{},"unsigned":{},"witnessed":{},"notes":[{}]}}"#,
+            r#"{{"replica":{},"segments":{},"records":{},"checkpoints":{},"unsigned":{},"witnessed":{},"witnessedTo":{last},"notes":[{}]}}"#,
             quote(&one.replica), one.segments, one.records, one.checkpoints, one.unsigned, one.witnessed, notes.join(",")
         )
     });
@@ -245,12 +246,14 @@ fn verified_json(report: &VerifyReport, checked: Option<&PayloadReport>) -> Stri
             quote(&bad.why)
         )
     });
+    let notes: Vec<_> = report.notes.iter().map(|note| quote(note)).collect();
     let (replicas, bad): (Vec<_>, Vec<_>) = (replicas.collect(), bad.collect());
     format!(
-        "{{\"good\":{},\"replicas\":[{}],\"bad\":[{}]{}}}\n",
+        "{{\"good\":{},\"replicas\":[{}],\"bad\":[{}],\"notes\":[{}]{}}}\n",
         report.bad.is_empty() && checked.is_none_or(|checked| checked.bad.is_empty()),
         replicas.join(","),
         bad.join(","),
+        notes.join(","),
         checked.map(kept_json).unwrap_or_default()
     )
 }

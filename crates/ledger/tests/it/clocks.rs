@@ -97,6 +97,44 @@ async fn records_are_found_whatever_the_clock_did() {
     }
 }
 
+/// Only what is really too old is deleted, whatever the clock says meanwhile.
+#[tokio::test]
+async fn no_clock_has_the_ledger_deleted() {
+    let mut stand = Stand::new();
+    let clock = Arc::new(Told((BEGIN + 2 * HOUR).into()));
+    let write = async |stand: &Stand, many| {
+        let ledger = stand.open_at("one", Arc::clone(&clock) as _);
+        for number in 0..many {
+            call(&ledger, number).await;
+        }
+        ledger
+    };
+    write(&stand, 60).await.close().await;
+    let all = stand.segments("one");
+    assert!(all.len() > 2);
+    // It leaps ahead by ten years while a process runs.
+    stand.plan.keep = Some(Duration::from_millis(HOUR));
+    let ledger = write(&stand, 0).await;
+    clock.0.fetch_add(87_600 * HOUR, Ordering::Relaxed);
+    call(&ledger, 0).await;
+    ledger.close().await;
+    assert!(stand.segments("one").starts_with(&all), "{:?}", stand.segments("one"));
+    // What was written two hours later than what follows it is not older than that.
+    clock.0.store(BEGIN, Ordering::Relaxed);
+    stand.plan.keep = None;
+    write(&stand, 60).await.close().await;
+    stand.plan.keep = Some(Duration::from_millis(HOUR));
+    clock.0.store(BEGIN + 5 * HOUR / 2, Ordering::Relaxed);
+    write(&stand, 3).await.close().await;
+    assert!(stand.segments("one").starts_with(&all), "{:?}", stand.segments("one"));
+    assert_eq!(stand.bad(), None);
+    // And then it is.
+    clock.0.store(BEGIN + 4 * HOUR, Ordering::Relaxed);
+    write(&stand, 3).await.close().await;
+    assert!(!stand.segments("one").contains(&all[0]), "{:?}", stand.segments("one"));
+    assert_eq!(stand.bad(), None);
+}
+
 #[tokio::test]
 async fn records_of_clocks_that_lag_are_followed() {
     let stand = Stand::new();
