@@ -37,13 +37,12 @@ pub(crate) struct Recording {
     feed: Option<Arc<Feed>>,
 }
 
-impl Recording {
-    /// Writes the end, and delivers what is left as far as it can be.
-    pub(crate) async fn close(self) {
-        self.ledger.close().await;
-        if let Some(feed) = self.feed {
-            feed.finish().await;
-        }
+/// Writes the end, if there is a ledger, and delivers what is left as far as it can be.
+pub(crate) async fn close(recording: Option<Recording>) {
+    let Some(Recording { ledger, feed }) = recording else { return };
+    ledger.close().await;
+    if let Some(feed) = feed {
+        feed.finish().await;
     }
 }
 

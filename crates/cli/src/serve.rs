@@ -159,9 +159,7 @@ impl Serve {
             stopped = stop(&gateway, &mut ends) => stopped,
             () = go_on(&shared) => Ok(Exit::Ok),
         };
-        if let Some(recording) = recording {
-            recording.close().await;
-        }
+        recording::close(recording).await;
         traced.close();
         shared.close().await;
         stopped

@@ -92,9 +92,7 @@ impl Stdio {
             () = gateway.stop() => true,
             () = ends.asked() => false,
         };
-        if let Some(recording) = recording {
-            recording.close().await;
-        }
+        recording::close(recording).await;
         traced.close();
         if !in_order {
             return Ok(Exit::Interrupted);

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::payload::Payload;
+use crate::place;
 
 /// The longest line: 1 MiB, of which each byte may have become a longer one when things were taken out, in base64.
 const LONGEST_LINE: u64 = 64 * 1024 * 1024;
@@ -85,7 +86,7 @@ impl Shelf {
             }
         };
         if self.length == 0 {
-            File::open(&self.directory)?.sync_all()?;
+            place::settle(&self.directory)?;
         }
         if self.spoilt {
             file.set_len(self.length)?;

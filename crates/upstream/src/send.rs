@@ -234,7 +234,7 @@ impl Upstream {
         let trace = hop::trace(hop, order);
         let meta = order.call.meta().filter(|meta| meta.contains("traceparent"));
         trace.write(meta.and_then(|_| order.call.meta_object()).as_ref(), &mut headers);
-        let legacy = match connection {
+        let mut legacy = match connection {
             Connection::Modern(link) => {
                 outbound::mirror(order.call, order.subject, link.revision, &mut headers);
                 // No configured header has such a name: the configuration refuses them.
@@ -264,7 +264,6 @@ impl Upstream {
                 return Ok(Box::pin(self.begin_pipe(order, running, headers, (declared, place))).await);
             }
         };
-        let mut legacy = legacy;
         order.sends(id, legacy.as_ref().and_then(|call| call.session.named()));
         let first = match &mut legacy {
             Some(call) => {

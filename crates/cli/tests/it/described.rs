@@ -112,7 +112,8 @@ fn places_of(pattern: &str) -> Vec<String> {
             }
             None => {
                 let rest = rest.strip_prefix('\\').unwrap_or(rest);
-                (rest[..1].to_owned(), &rest[1..])
+                let (one, behind) = rest.split_at(1);
+                (one.to_owned(), behind)
             }
         };
         if behind.starts_with('+') {

@@ -76,10 +76,11 @@ fn what_is_kept_is_opened_by_its_key_and_erased_by_command() {
     let directory = fs::read_dir(audited.dir.path().join("audit")).unwrap().map(|of| of.unwrap().path());
     let files = directory.map(|of| of.join("payloads-00000001.jsonl"));
     let file = files.into_iter().find(|file| file.exists()).unwrap();
-    let text = fs::read_to_string(&file).unwrap();
-    let at = text.rfind("\"ciphertext\":\"").unwrap() + 20;
-    let flipped = if &text[at..=at] == "A" { "B" } else { "A" };
-    fs::write(&file, format!("{}{flipped}{}", &text[..at], &text[at + 1..])).unwrap();
+    let mut text = fs::read_to_string(&file).unwrap().into_bytes();
+    let begin = b"\"ciphertext\":\"";
+    let at = text.windows(begin.len()).rposition(|window| window == begin).unwrap() + 20;
+    text[at] = if text[at] == b'A' { b'B' } else { b'A' };
+    fs::write(&file, text).unwrap();
     let bad = audited.audit("verify", &["--payloads", "--json"]);
     assert!(bad.code == Some(1) && bad.stdout.contains("was changed"), "{bad:?}");
     assert_eq!(audited.audit("verify", &[]).code, Some(0), "the records are as they were");

@@ -76,6 +76,8 @@ impl Stand {
             segment_bytes: 8 * 1024,
             keep: None,
             plain_arguments: Globs::new(Vec::new()).unwrap(),
+            redaction: base::redact::Redaction::default(),
+            payloads: None,
             witness: None,
         };
         Self { _root: root, key: Arc::new(SigningKey::random().unwrap()), plan, metrics: Mutex::default() }
