@@ -55,7 +55,7 @@ fn facts(number: u64) -> CallFacts {
         groups: vec!["staff".to_owned()],
         ..Claims::default()
     };
-    let examined = |bytes| Some(Examined { digest: [7; 32], bytes, text: None });
+    let examined = |bytes| Some(Examined { digest: Some([7; 32]), bytes, text: None });
     let detail = Detail {
         claims: Some(Arc::new(claims)),
         route: Some("main".into()),
@@ -84,6 +84,8 @@ fn plan(root: &Path) -> AuditPlan {
         segment_bytes: 64 * 1024 * 1024,
         keep: None,
         plain_arguments: Globs::new(Vec::new()).expect("no globs"),
+        redaction: base::redact::Redaction::default(),
+        payloads: None,
         witness: Some(root.join("witness.jsonl")),
     }
 }
