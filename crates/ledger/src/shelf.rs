@@ -195,6 +195,7 @@ mod tests {
         })
         .unwrap();
         assert_eq!(lines, ["first line of it all", "second", "third"]);
+        let is_one = |name: &str| place::number_of(place::OF_PAYLOADS, name).is_some();
         assert!(
             is_one("payloads-00000001.jsonl") && !is_one("payloads-1.jsonl") && !is_one("00000001.jsonl")
         );
