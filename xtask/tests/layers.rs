@@ -53,7 +53,7 @@ const FLOORS: &[(&str, &str)] = &[
     ),
     (
         "ledger",
-        "hash merkle line key chain place medium recover disk teller witness reach payload shelf queue seek writer record ledger compare verify query tail proof spool payloads schema lib",
+        "hash merkle line key chain place medium recover disk teller witness reach payload seek shelf queue writer record ledger compare verify query tail proof spool payloads schema lib",
     ),
     ("views", "exposition sample page waterfall lib"),
     (
@@ -115,6 +115,7 @@ const SPAWNS: &[(&str, &str)] = &[
     ),
     ("crates/cli/src/replies.rs", "reads the terminal, and is waited for"),
     ("crates/cli/src/serve/follow.rs", "looks at files, and is waited for"),
+    ("crates/cli/src/traced.rs", "sends what is left of traces at the end, and is waited for"),
     ("crates/base/src/aside.rs", "the room for long work: bounded, and waited for"),
     (
         "crates/ledger/src/ledger.rs",

@@ -68,12 +68,12 @@ impl Examined {
 #[derive(Debug)]
 pub struct SentAs {
     by: Arc<dyn Examine>,
-    sent: Mutex<Sent>,
+    sent: Mutex<SendFacts>,
 }
 
 /// The same, at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Sent {
+pub struct SendFacts {
     /// Our id of the request that was sent last.
     pub id: u64,
     /// How often it was sent.
@@ -93,12 +93,18 @@ impl SentAs {
     pub fn sends(&self, id: u64, session: Option<&str>) {
         let session = session.map(|session| self.by.digest(session.as_bytes()));
         let mut sent = lock(&self.sent);
-        *sent = Sent { id, times: sent.times.saturating_add(1), session };
+        *sent = SendFacts { id, times: sent.times.saturating_add(1), session };
+    }
+
+    /// It was not sent, after all.
+    pub fn unsent(&self) {
+        let mut sent = lock(&self.sent);
+        sent.times = sent.times.saturating_sub(1);
     }
 
     /// How it was sent; nothing where it was not.
     #[must_use]
-    pub fn now(&self) -> Option<Sent> {
+    pub fn now(&self) -> Option<SendFacts> {
         Some(lock(&self.sent).clone()).filter(|sent| sent.times > 0)
     }
 }

@@ -206,7 +206,10 @@ impl Walk<'_, '_> {
             b'[' => self.array(steps, depth),
             b'"' => {
                 let span = self.string()?;
-                self.look(span)
+                match self.inside(&span, depth) {
+                    Some((text, count)) => self.replace(span, &json::quote(&text), count),
+                    None => self.look(span),
+                }
             }
             _ => {
                 self.scalar()?;
@@ -278,6 +281,34 @@ impl Walk<'_, '_> {
         inner.value(&[], depth)?;
         self.at = inner.at;
         Some(())
+    }
+
+    /// The JSON that stands in a text, without what is taken out: servers say in `content` once more what is in `structuredContent`. As
+    /// nobody knows where in the whole it would be, the rest of a place is enough. Nothing where the text is none, or nothing is
+    /// taken out.
+    fn inside(&self, span: &Range<usize>, depth: usize) -> Option<(String, usize)> {
+        let quoted = self.text.get(span.clone())?;
+        if self.by.places.is_empty() || !quoted.contains(['{', '[']) {
+            return None;
+        }
+        let text = json::string(quoted).ok()?;
+        if !text.trim_start().starts_with(['{', '[']) {
+            return None;
+        }
+        let mut inner = Walk { by: self.by, text: &text, at: 0, out: String::new(), copied: 0, count: 0 };
+        let mut steps = Vec::new();
+        for (place, segments) in self.by.places.iter().enumerate() {
+            (0..segments.len()).for_each(|done| self.by.enter((place, done), &mut steps));
+        }
+        // `**` at the end is all that is inside.
+        steps.retain(|(place, done)| self.by.places.get(*place).is_some_and(|all| all.len() > *done));
+        let is_json = inner.value(&steps, depth + 1).is_some();
+        inner.space();
+        if !is_json || inner.at != text.len() || inner.count == 0 {
+            return None;
+        }
+        inner.out.push_str(text.get(inner.copied..)?);
+        Some((inner.out, inner.count))
     }
 
     /// Goes behind a text, and says where it is.
@@ -359,6 +390,22 @@ mod tests {
         ] {
             assert_eq!(redacted(places, &[], text), Some((expected.to_owned(), count)), "{places:?} {text}");
         }
+    }
+
+    #[test]
+    fn json_in_a_text_is_looked_at() {
+        let text = r#"{"content":[{"type":"text","text":"{ \"who\": {\"ssn\": 12}, \"n\": 42.0 }"}],"structuredContent":{"who":{"ssn":12}}}"#;
+        let (out, count) = redacted(&["/structuredContent/who/ssn"], &[], text).unwrap();
+        assert_eq!(count, 2);
+        assert!(!out.contains("12") && out.contains("42.0"), "{out}");
+        let inner = r#""text":"{ \"who\": {\"ssn\": \"[redacted]\"}, \"n\": 42.0 }""#;
+        assert!(out.contains(inner), "{out}");
+        // What is no JSON is a text, and what has nothing of it stays as it is.
+        for same in [r#"{"a":"{ssn: 12}"}"#, r#"{"a":"[1, 2"}"#, r#"{"a":"{\"b\":1}"}"#] {
+            assert_eq!(redacted(&["/x/ssn"], &[], same), Some((same.to_owned(), 0)));
+        }
+        let both = redacted(&["/ssn"], &["[0-9]{4}"], r#"{"a":"{\"ssn\":1,\"b\":\"x1234\"}"}"#).unwrap();
+        assert_eq!(both, (r#"{"a":"{\"ssn\":\"[redacted]\",\"b\":\"x[redacted]\"}"}"#.to_owned(), 2));
     }
 
     #[test]

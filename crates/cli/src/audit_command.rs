@@ -81,6 +81,7 @@ Examples:
     #[command(after_help = "Example:\n  portolan audit key > ledger.pub")]
     Key(KeyOfAudit),
     /// Make the key that arguments and results are kept for
+    #[command(after_help = "Example:\n  portolan audit payload-key new payload.key > payload.pub")]
     PayloadKey(PayloadKeys),
     /// Print the arguments or the result of a call that were kept for whoever has the key
     #[command(

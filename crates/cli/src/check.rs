@@ -27,7 +27,7 @@ use crate::policies::{self, Decided};
 use crate::print::{self, Paint};
 use crate::serve::configuration::left_out;
 use crate::targets::Targets;
-use crate::{discover, issuers, list, locked, outside, recording};
+use crate::{discover, issuers, list, locked, outside, recording, traced};
 
 /// Check a configuration: say every mistake at once
 ///
@@ -58,6 +58,11 @@ impl Check {
         let inherit = self.inheriting.inherit();
         let mut loaded = config::load_with(&self.config, &outside::ProcessEnvironment, &inherit);
         let decided = decide(&mut loaded, &self.config);
+        let unknown = loaded.plan.as_ref().and_then(|plan| traced::unknown(plan, &self.config));
+        if let Some(unknown) = unknown {
+            loaded.diagnostics.push(unknown);
+            loaded.plan = None;
+        }
         let colour = Paint::stderr().is_on();
         for found in &loaded.diagnostics {
             print::err(&format!("{}\n", found.render(colour)));

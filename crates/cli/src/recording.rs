@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use base::clock::SystemClock;
 use base::digest::Digest;
 use base::plan::Plan;
+use base::plan::audit::OnFull;
 use base::sink::{Accept, Event, Sink as _, Sinks};
 use base::world::World;
 use ledger::key::{KeyFault, SigningKey};
@@ -20,7 +21,7 @@ use store::{Store, StoreFault};
 use tokio::runtime::Handle;
 
 use crate::fault::Fault;
-use crate::{outside, print};
+use crate::{outside, print, shared};
 
 /// The file with the key of the ledgers of this machine.
 pub(crate) fn key_file(state_dir: Option<&Path>) -> Result<PathBuf, Fault> {
@@ -126,6 +127,7 @@ impl Elsewhere for InStore {
     }
 
     fn add(&mut self, lines: &[Vec<u8>]) -> io::Result<()> {
+        let mut own = None;
         for line in lines {
             let text = std::str::from_utf8(line).unwrap_or_default().trim_end_matches('\n');
             let Some(head) = Head::read(text) else { continue };
@@ -133,11 +135,13 @@ impl Elsewhere for InStore {
             self.runtime
                 .block_on(self.store.keep_checkpoint(head.replica, seq, text))
                 .map_err(|fault| away(&fault))?;
+            own = Some(head.replica.to_owned());
         }
-        if let Some(keep) = self.keep.filter(|_| self.swept.is_none_or(|swept| swept.elapsed() > SWEEP)) {
+        let is_due = self.swept.is_none_or(|swept| swept.elapsed() > SWEEP);
+        if let (Some(keep), Some(own), true) = (self.keep, own, is_due) {
             self.swept = Some(Instant::now());
             self.runtime
-                .block_on(self.store.forget_checkpoints(keep + BEYOND))
+                .block_on(self.store.forget_checkpoints(&own, keep + BEYOND))
                 .map_err(|fault| away(&fault))?;
         }
         Ok(())
@@ -161,16 +165,32 @@ fn away(fault: &StoreFault) -> io::Error {
 /// # Errors
 /// When there is one, and it cannot be written here.
 pub(crate) async fn tell(plan: &Plan, state_dir: Option<&Path>, events: &[Event]) -> Result<bool, Fault> {
-    let Some(audit) = &plan.audit else { return Ok(false) };
+    let Some(mut audit) = plan.audit.clone() else { return Ok(false) };
+    // Whatever calls do while nothing can be written: what an operator does is not done without its record.
+    audit.on_full = OnFull::Refuse;
     // Only with the key that the gateway has: records under another would be nobody's.
     let key = SigningKey::at(&key_file(state_dir)?).map_err(|fault| {
         Fault::from(fault).hint("do it where the gateway runs, with its state directory (--state-dir)")
     })?;
+    let store = match &plan.store {
+        Some(place) => shared::open_store(place).await.map_err(|fault| {
+            print::err(&print::safe_err(&format!("warning: no checkpoint of this is kept in the store: {fault}\n")));
+        }),
+        None => Err(()),
+    };
+    let store = store.ok();
+    let (runtime, keep) = (Handle::current(), audit.keep);
+    let in_store = store.clone().map(|store| InStore { store, runtime, keep, swept: None });
     let name = format!("{}-operator", host());
-    let who = Who { name: &name, version: env!("CARGO_PKG_VERSION") };
-    let outside = (Arc::new(SystemClock) as _, Arc::default());
-    let unwritten = |fault: &dyn std::fmt::Display| Fault::Outside(fault.to_string());
-    let ledger = Ledger::open(audit, who, Arc::new(key), outside).map_err(|fault| unwritten(&fault))?;
+    // The store is asked by this runtime meanwhile.
+    let opened = tokio::task::spawn_blocking(move || {
+        let elsewhere = in_store.map(|one| Box::new(one) as Box<dyn Elsewhere>).into_iter().collect();
+        let who = Who { name: &name, version: env!("CARGO_PKG_VERSION") };
+        let outside = (Arc::new(SystemClock) as _, Arc::default());
+        Ledger::open_on(&audit, who, Arc::new(key), outside, Ground { elsewhere, ..Ground::default() })
+    });
+    let opened = opened.await.map_err(|fault| Fault::Outside(format!("the ledger: {fault}")))?;
+    let ledger = opened.map_err(|fault| Fault::Outside(fault.to_string()))?;
     let mut taken = true;
     for event in events {
         if let Accept::Later(accepted) = ledger.must_note(event.clone()) {
@@ -178,6 +198,9 @@ pub(crate) async fn tell(plan: &Plan, state_dir: Option<&Path>, events: &[Event]
         }
     }
     ledger.close().await;
+    if let Some(store) = store {
+        store.close().await;
+    }
     if taken { Ok(true) } else { Err(Fault::Outside("the ledger cannot be written".to_owned())) }
 }
 

@@ -160,7 +160,7 @@ impl Serve {
             () = go_on(&shared) => Ok(Exit::Ok),
         };
         recording::close(recording).await;
-        traced.close();
+        traced.close().await;
         shared.close().await;
         stopped
     }

@@ -93,7 +93,7 @@ impl Stdio {
             () = ends.asked() => false,
         };
         recording::close(recording).await;
-        traced.close();
+        traced.close().await;
         if !in_order {
             return Ok(Exit::Interrupted);
         }

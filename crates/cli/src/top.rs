@@ -114,7 +114,10 @@ impl Top {
             }
             let (then, before) = (looked, std::mem::take(&mut looks));
             looked = Instant::now();
-            looks = look(&targets).await;
+            looks = tokio::select! {
+                () = ends.asked() => return Ok(Exit::Ok),
+                looks = look(&targets) => looks,
+            };
             sample = Sample::between(Some((&before, looked - then)), &looks);
             if self.once {
                 print::out(page(&names, &looks, &sample, (order, None)))?;

@@ -11,7 +11,7 @@ use crate::fault::Fault;
 use crate::log::Voice;
 use crate::print;
 
-/// The most records that are shown of one trace.
+/// The most records that are shown of one trace: clients choose what is of one. `--json` has all of them.
 const MOST: usize = 1000;
 
 /// Show all that the ledger knows of one call: who, what, why it was allowed, how long each part took
@@ -34,21 +34,23 @@ impl TraceCommand {
     /// Does it.
     pub(crate) fn run(self, voice: Voice) -> Result<Exit, Fault> {
         let (directory, _) = self.place.find(voice)?;
-        let all = |wanted: &Filter, fits: &dyn Fn(&Head<'_>) -> bool| {
+        let all = |wanted: &Filter, most: usize, fits: &dyn Fn(&Head<'_>) -> bool| {
             let mut lines = Vec::new();
             let done = query::read(&directory, wanted, |line| {
                 if Head::read(line).is_some_and(|head| fits(&head)) {
                     lines.push(line.to_owned());
                 }
-                Ok(lines.len() < MOST)
+                Ok(lines.len() < most)
             });
             done.map(|()| lines).map_err(|error| unreadable(&directory, &error))
         };
         let of_trace = |trace: &str| {
-            all(&Filter { trace: Some(trace.to_ascii_lowercase()), ..Filter::default() }, &|_| true)
+            all(&Filter { trace: Some(trace.to_ascii_lowercase()), ..Filter::default() }, usize::MAX, &|_| {
+                true
+            })
         };
         let (trace, mut lines) = if let Some((replica, seq)) = record_id(&self.id) {
-            let one = all(&Filter::default(), &|head| head.replica == replica && head.seq == seq)?;
+            let one = all(&Filter::default(), 1, &|head| head.replica == replica && head.seq == seq)?;
             let trace = one.first().and_then(|line| text(&Object::parse(line).ok()?, "trace"));
             let lines = trace.as_deref().map_or_else(|| Ok(one), of_trace)?;
             (trace, lines)
@@ -68,13 +70,21 @@ impl TraceCommand {
             lines.iter().filter_map(|line| text(&Object::parse(line).ok()?, "approval")).collect();
         if !ids.is_empty() {
             let approvals = Filter { kind: Some("approval".to_owned()), ..Filter::default() };
-            let asked = all(&approvals, &|head| ids.iter().any(|id| head.rest.contains(id.as_str())))?;
+            let asked =
+                all(&approvals, usize::MAX, &|head| ids.iter().any(|id| head.rest.contains(id.as_str())))?;
             lines.extend(asked);
         }
         if self.json {
             lines.iter().try_for_each(|line| print::out(format!("{line}\n")))?;
         } else {
-            print::out(waterfall::shown(trace.as_deref(), &lines))?;
+            let more = lines.len().saturating_sub(MOST);
+            // What ended last is what somebody looks for.
+            print::out(waterfall::shown(trace.as_deref(), lines.get(more..).unwrap_or_default()))?;
+            if more > 0 {
+                print::err(&format!(
+                    "warning: {more} earlier records of this trace are not shown; --json has all\n"
+                ));
+            }
         }
         Ok(Exit::Ok)
     }

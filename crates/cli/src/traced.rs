@@ -24,6 +24,10 @@ pub(crate) fn unknown(_: &Plan, _: &Path) -> Option<Diagnostic> {
     None
 }
 
+/// How long the last of them may take.
+#[cfg(feature = "otel")]
+const PARTING: std::time::Duration = std::time::Duration::from_secs(6);
+
 /// What collects them, if anything does.
 #[derive(Debug)]
 pub(crate) struct Traced {
@@ -38,7 +42,7 @@ impl Traced {
     }
 
     #[expect(clippy::unused_self, reason = "it has something where there is the feature")]
-    pub(crate) fn close(&self) {}
+    pub(crate) async fn close(self) {}
 }
 
 #[cfg(feature = "otel")]
@@ -64,10 +68,12 @@ impl Traced {
         Ok(Self { telemetry: Some(telemetry) })
     }
 
-    /// Sends what is left.
-    pub(crate) fn close(&self) {
-        if let Some(telemetry) = &self.telemetry {
-            telemetry.close();
+    /// Sends what is left, for some seconds at most. Others go on meanwhile.
+    pub(crate) async fn close(self) {
+        let Some(telemetry) = self.telemetry else { return };
+        let closing = tokio::task::spawn_blocking(move || telemetry.close());
+        if tokio::time::timeout(PARTING, closing).await.is_err() {
+            tracing::warn!("what is left of traces and metrics could not be sent in time");
         }
     }
 }

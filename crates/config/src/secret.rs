@@ -46,6 +46,7 @@ pub(crate) fn is_credential_text(text: &str) -> bool {
         "github_pat_",
         "gho_",
         "glpat-",
+        "hpke-x25519-private:",
         "sk-",
         "xoxb-",
         "xoxp-",

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use auth::definition::Definition;
 use auth::{Decision, Principal, SaidClaim};
-use base::detail::{Detail, Examined, Sent, keyed};
+use base::detail::{Detail, Examined, SendFacts, keyed};
 use base::sink::CallFacts;
 
 use crate::line::push_quoted;
@@ -252,7 +252,7 @@ fn payload(all: &mut Members, kept: &Kept) {
 }
 
 /// How it went out to its server.
-fn sent_as(all: &mut Members, sent: &Sent) {
+fn sent_as(all: &mut Members, sent: &SendFacts) {
     all.number("id", sent.id).number("times", sent.times.into());
     if let Some(session) = &sent.session {
         all.text("session", &keyed(session));

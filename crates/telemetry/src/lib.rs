@@ -107,6 +107,7 @@ impl Telemetry {
         if let Some(Err(why)) = self.tracer.as_ref().map(|tracer| tracer.shutdown_with_timeout(END)) {
             lost("traces", &why);
         }
+        // The SDK's reader takes up to five seconds, whatever it is told.
         if let Some(Err(why)) = self.meter.as_ref().map(|meter| meter.shutdown_with_timeout(END)) {
             lost("metrics", &why);
         }

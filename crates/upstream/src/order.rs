@@ -81,4 +81,11 @@ impl<'a> Order<'a> {
             sent.sends(id, session);
         }
     }
+
+    /// No connection could be made: it was not sent after all.
+    pub(crate) fn unsent(&self) {
+        if let Some(sent) = &self.sent {
+            sent.unsent();
+        }
+    }
 }

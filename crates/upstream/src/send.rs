@@ -117,14 +117,14 @@ impl Upstream {
                 let connection = self.note(whose, wire.connection(whose).await, Connection::link)?;
                 let mut hop = None;
                 let begun = self.begin_http(wire, order, &connection, (place, &mut hop)).await;
-                match follow(hop, begun)? {
+                match follow(order, hop, begun)? {
                     Begun::Answer(answer) => Ok(answer),
                     Begun::SessionLost(place) => {
                         let connection = self.note(whose, wire.connection(whose).await, Connection::link)?;
                         let mut hop = None;
                         let begun =
                             Box::pin(self.begin_http(wire, order, &connection, (place, &mut hop))).await;
-                        match follow(hop, begun)? {
+                        match follow(order, hop, begun)? {
                             Begun::Answer(answer) => Ok(answer),
                             Begun::SessionLost(_) => {
                                 Err(wire.invalid("it loses each session at once").into())
@@ -197,11 +197,10 @@ impl Upstream {
         let id = self.shared.next_id();
         let hop = hop::begin((&self.shared, self.label()), order, (&running.link, id), self.wire.over_http());
         let trace = hop::trace(&hop, order);
-        if hop.is_some() && !headers.is_empty() {
+        if hop.as_ref().is_some_and(|span| span.place().is_some()) && !headers.is_empty() {
             trace.write(None, &mut headers);
         }
         let body = self.body(order, &trace, (&running.link, id));
-        order.sends(id, None);
         let wants = Running::wants(log.wants(None), order.listens, asked(order, declared));
         let Ok(stream) = running.pipe.request(id, body, headers, wants).await else {
             // As soon as it is known why, another one may be begun.
@@ -209,6 +208,7 @@ impl Upstream {
             hop::unsent(hop);
             return Begun::SessionLost(place);
         };
+        order.sends(id, None);
         // That it takes something says nothing of a server that has just left something without an answer.
         if self.sick().is_none() {
             self.answered(&running.link);
@@ -462,7 +462,12 @@ enum Begun {
 }
 
 /// What follows a request goes on with its answer, or ends without one.
-fn follow(hop: Hop, begun: Result<Begun, Failed>) -> Result<Begun, Failed> {
+fn follow(order: &Order<'_>, hop: Hop, begun: Result<Begun, Failed>) -> Result<Begun, Failed> {
+    if let Err(failed) = &begun
+        && failed.fault.is_some_and(Fault::sent_nothing)
+    {
+        order.unsent();
+    }
     if hop.is_none() {
         return begun;
     }

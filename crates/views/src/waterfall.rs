@@ -49,7 +49,7 @@ pub fn shown(trace: Option<&str>, lines: &[String]) -> String {
     let end = parts.iter().map(|part| part.end).max().unwrap_or_default();
     let mut out = trace.map_or_else(
         || "this record belongs to no trace: its client named none\n".to_owned(),
-        |trace| format!("trace {trace}\n"),
+        |trace| format!("trace {}\n", visible(trace)),
     );
     let first = std::time::SystemTime::UNIX_EPOCH + Duration::from_micros(begin);
     let records = if parts.len() == 1 { "record" } else { "records" };

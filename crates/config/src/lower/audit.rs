@@ -7,7 +7,7 @@ use base::plan::audit::{AuditPlan, Durability, OnFull, PayloadPlan};
 use base::redact::Redaction;
 
 use super::identity::texts;
-use super::{DAY, GIB, HOUR, KIB, Lowering};
+use super::{DAY, GIB, HOUR, KIB, LITERAL, Lowering};
 use crate::file::{self, Audit, Config, Texts};
 use crate::node::At;
 use crate::template::Template;
@@ -19,6 +19,8 @@ const SEGMENT: usize = 64 * KIB * KIB;
 const MOST_REDACTED: usize = 64;
 /// What a public key for payloads begins with.
 const SCHEME: &str = "hpke-x25519:";
+/// And a private one, which is to be nowhere near.
+const PRIVATE: &str = "hpke-x25519-private:";
 
 impl Lowering<'_, '_> {
     pub(super) fn audit(&mut self, config: &Config) -> Option<AuditPlan> {
@@ -40,6 +42,7 @@ impl Lowering<'_, '_> {
         let plain = self.tools(given.plain_arguments.as_ref());
         let plain_arguments = plain.or_else(|| Globs::new(Vec::new()).ok())?;
         let witness = given.witness.as_ref().and_then(|text| self.witness(text, &directory));
+        self.hardly_meant(given);
         Some(AuditPlan {
             directory,
             durability: match given.durability.as_ref().map(|given| given.value) {
@@ -57,6 +60,32 @@ impl Lowering<'_, '_> {
             payloads: self.payloads(given),
             witness,
         })
+    }
+
+    /// What does nothing, or less than whoever wrote it may believe.
+    fn hardly_meant(&mut self, given: &Audit) {
+        let is_there = |texts: &&At<Texts>| !texts.value.is_empty();
+        let redacts = [&given.redact, &given.redact_patterns].into_iter().flatten().find(is_there);
+        let has_plain = given.plain_arguments.as_ref().is_some_and(|plain| is_there(&plain));
+        let payloads = given.payloads.as_ref();
+        if let Some(redacts) = redacts.filter(|_| !has_plain && payloads.is_none()) {
+            self.findings
+                .warning(redacts.span, "nothing is kept that this could be taken out of")
+                .help("it holds for plain_arguments and [audit.payloads]; the ledger has digests of all else");
+        }
+        let Some(At { value: payloads, span }) = payloads else { return };
+        for (texts, name) in [(&payloads.tools, "tools"), (&payloads.what, "what")] {
+            if let Some(texts) = texts.as_ref().filter(|texts| texts.value.is_empty()) {
+                self.findings
+                    .warning(texts.span, format!("no payloads are kept: {name} is empty"))
+                    .help("say what is to be kept, or leave out [audit.payloads]");
+            }
+        }
+        if given.keep.is_some() && payloads.keep.is_none() {
+            self.findings
+                .warning(*span, "payloads stay for ever, and the records that name them are deleted")
+                .help("say keep here, too, such as keep = \"90d\"");
+        }
     }
 
     /// Globs of tools with their servers.
@@ -146,12 +175,21 @@ impl Lowering<'_, '_> {
         if let Some(key) = public_key(&said) {
             return Some(key);
         }
+        let private = "this is a private key: whoever reads it reads all payloads";
+        let instead = "name the public key that belongs to it, and take this one away from the gateway";
+        if said.trim().starts_with(PRIVATE) {
+            self.outside.secrets.add(said.trim(), LITERAL);
+            self.findings.error(given.span, private).help(instead);
+            return None;
+        }
         let help =
             "it is hpke-x25519: and 64 digits; `portolan audit payload-key new` makes one and prints it";
         let path = self.outside.path(&said);
         let text = self.outside.text(&path, given.span, self.findings)?;
         let key = public_key(&text);
-        if key.is_none() {
+        if text.trim().starts_with(PRIVATE) {
+            self.findings.error(given.span, private.replacen("this", "in this file", 1)).help(instead);
+        } else if key.is_none() {
             let what = format!("{} holds no public key for payloads", path.display());
             self.findings.error(given.span, what).help(help);
         }

@@ -32,6 +32,41 @@ fn everything_can_be_said() {
 }
 
 #[test]
+fn what_is_hardly_meant_is_said() {
+    let recipient = format!("recipient = \"hpke-x25519:{}\"", "09".repeat(32));
+    for (table, message) in [
+        ("redact = [\"/a\"]".to_owned(), "nothing is kept that this could be taken out of"),
+        ("redact_patterns = ['a']".to_owned(), "nothing is kept that this could be taken out of"),
+        (format!("[audit.payloads]\ntools = []\n{recipient}"), "tools is empty"),
+        (format!("[audit.payloads]\ntools = [\"a/*\"]\nwhat = []\n{recipient}"), "what is empty"),
+        (format!("keep = \"90d\"\n[audit.payloads]\ntools = [\"a/*\"]\n{recipient}"), "stay for ever"),
+    ] {
+        let loaded = crate::load(&format!("{A}[audit]\n{table}\n"));
+        let told = said(&loaded);
+        assert!(loaded.plan.is_some() && told.contains(message), "{table}: {told}");
+    }
+    let all = "keep = \"90d\"\nredact = [\"/a\"]\n[audit.payloads]\ntools = [\"a/*\"]\nkeep = \"9d\"";
+    assert!(usable(&format!("{A}[audit]\n{all}\n{recipient}\n")).audit.is_some());
+}
+
+#[test]
+fn a_private_key_is_not_taken_and_not_shown() {
+    let key = format!("hpke-x25519-private:{}", "5c".repeat(32));
+    let texts = [
+        format!("[audit.payloads]\ntools = [\"a/*\"]\nrecipient = {key:?}"),
+        format!("payloads = {{ tools = [\"a/*\"], keep = \"1s\", recipient = {key:?} }}"),
+    ];
+    for text in texts {
+        let told = crate::check(&format!("{A}[audit]\n{text}\n"));
+        assert!(told.contains("this is a private key") && !told.contains("5c5c"), "{told}");
+    }
+    let config = format!("{A}[audit.payloads]\ntools = [\"a/*\"]\nrecipient = \"payload.key\"\n");
+    let files = Files::new(&[("portolan.toml", &config), ("payload.key", &key)]);
+    let told = said(&files.load("portolan.toml"));
+    assert!(told.contains("is a private key") && !told.contains("5c5c"), "{told}");
+}
+
+#[test]
 fn mistakes_say_what_to_do() {
     for (table, message, help) in [
         ("witness = \"audit/w.jsonl\"", "stands in the ledger's own directory", "on another disk"),

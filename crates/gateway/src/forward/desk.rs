@@ -10,6 +10,7 @@ use base::world::World;
 use store::approvals::{Approval, MOST_OF_ONE, Question, Standing};
 use store::{Store, StoreFault};
 use tokio::time::{Duration, Instant, sleep};
+use tokio_util::task::TaskTracker;
 
 use crate::forward::state::{Due, Proof};
 
@@ -127,8 +128,24 @@ impl Desk {
         self.store.approval(id).await.map_err(|fault| away(&fault))
     }
 
-    /// Answers a question. Whether it was open.
-    pub(crate) async fn decide(&self, id: &str, approves: bool, by: &str) -> Result<bool, CallError> {
+    /// Answers a question. Whether it was open. What could not be written down is not answered; and once it is answered, it is written
+    /// down whether or not whoever asks for it is still there.
+    pub(crate) async fn decide(
+        &self,
+        tasks: &TaskTracker,
+        id: &str,
+        approves: bool,
+        by: &str,
+    ) -> Result<bool, CallError> {
+        if self.sinks.refuse() {
+            return Err(CallError::AuditUnavailable { sent: false });
+        }
+        let (desk, id, by) = (self.clone(), id.to_owned(), by.to_owned());
+        let deciding = tasks.spawn(async move { desk.settle_answer(&id, approves, &by).await });
+        deciding.await.unwrap_or_else(|fault| Err(CallError::Internal(format!("an approval: {fault}"))))
+    }
+
+    async fn settle_answer(&self, id: &str, approves: bool, by: &str) -> Result<bool, CallError> {
         let is_decided = self.store.decide_approval(id, approves, by).await.map_err(|fault| away(&fault))?;
         if is_decided {
             self.note(id, if approves { "approved" } else { "denied" }, by).await?;

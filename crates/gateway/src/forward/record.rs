@@ -39,6 +39,8 @@ pub(crate) struct CallRecord {
     span: Option<Box<SpanPlace>>,
     /// How it has been answered.
     answered: Option<SpanEnd>,
+    /// Whether it is of a call that waits for its client, and no request.
+    waits: bool,
 }
 
 /// What is to be said of a request that goes to a server for a call.
@@ -83,6 +85,7 @@ impl CallRecord {
             followed: None,
             span: None,
             answered: None,
+            waits: false,
         })
     }
 
@@ -112,6 +115,7 @@ impl CallRecord {
         (route, before): (&str, Option<&SpanPlace>),
     ) -> Result<Self, CallError> {
         let mut record = Self::of_waiting(world, (call, caller), route)?;
+        record.waits = false;
         if let Some(traces) = world.sinks.traces() {
             let span = traces.came(&came((call, caller), (route, before), &Trace::read(&caller.headers)));
             record.span = span.place().cloned().map(Box::new);
@@ -135,6 +139,7 @@ impl CallRecord {
         route: &str,
     ) -> Result<Self, CallError> {
         let mut record = Self::open(world, &caller.principal, call.method_label())?;
+        record.waits = true;
         if let (Some(by), Some(facts)) = (world.sinks.examines(), &mut record.facts) {
             facts.detail = Some(Box::new(detail(by.as_ref(), (call, caller), route)));
         }
@@ -347,6 +352,8 @@ impl CallRecord {
         if let Some(traces) = self.sinks.traces() {
             match self.followed.take() {
                 Some(mut span) => span.ends(ended(outcome, self.answered)),
+                // That a call waited for its client is no request.
+                None if self.waits => {}
                 None => traces.between_us(&facts.method, outcome, facts.took),
             }
         }

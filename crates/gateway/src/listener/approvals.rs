@@ -87,7 +87,7 @@ impl Listener {
                 if shows_another || !visit::is_proven(&route.world.seal, id, (&by, &proof), now) {
                     return Ok(page::who_is_there(Some("This page was open for too long, or is not yours.")));
                 }
-                desk.decide(id, approves, &by).await?;
+                desk.decide(&route.world.tasks, id, approves, &by).await?;
                 Ok(desk.read(id).await?.map_or_else(unknown, |approval| page::over(&approval)))
             }
         }
