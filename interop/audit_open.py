@@ -51,6 +51,8 @@ def main():
         sys.exit(f"{sys.argv[1]} holds no key for payloads")
     private = X25519PrivateKey.from_private_bytes(bytes.fromhex(digits))
     for line in sys.stdin:
+        if not line.endswith("\n"):
+            continue  # a process was killed while it wrote this
         payload = json.loads(line)
         if "erased" in payload:
             continue

@@ -251,14 +251,13 @@ impl Ledger {
         if let Some(path) = plan.witness.as_deref() {
             elsewhere.push(Box::new(Witness::new(path, lasts)));
         }
-        let mut ends = Vec::new();
-        let mut last = None;
+        let (mut ends, mut last) = (Vec::new(), None);
         for one in elsewhere {
             let told = Teller::begin(one, &replica, &metrics)?;
             lock(&tellers).push(Arc::clone(&told.teller));
-            ends.push(told.ended);
             // One that does not answer is not waited for: that is said by whoever watches.
-            last = last.max(told.seen.recv_timeout(ground.patience).unwrap_or(Ok(None))?);
+            last = last.max(told.has_seen(ground.patience));
+            ends.push(told.ended);
         }
         let start = start(who, &key, &claim, &found, last)?;
         let disk = Disk::at(ground.medium, &claim.directory, found.at, lasts)?;

@@ -3,22 +3,23 @@
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use mcp::json::Object;
 
 use crate::chain::ERASED;
 use crate::hash::Hash;
-use crate::line::Head;
+use crate::line::{BACK, Head, moment_of};
 use crate::payload::{Payload, is_id};
 use crate::query::{self, Filter, text};
-use crate::{place, shelf};
+use crate::{place, seek, shelf};
 
 /// How it stands with the payloads of a ledger.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PayloadReport {
     /// As many are there, and are as they were written.
     pub good: u64,
-    /// As many are not there, and a record says that they were erased.
+    /// As many are not there, and a record says that they were erased, or that their file was deleted because it was old.
     pub erased: u64,
     /// As many are not there, and no record says why.
     pub missing: u64,
@@ -49,6 +50,9 @@ pub fn check(ledger: &Path) -> io::Result<PayloadReport> {
     let mut report = PayloadReport::default();
     let mut there: HashMap<String, (String, Hash)> = HashMap::new();
     let (replicas, _) = place::replicas(ledger)?;
+    // What is recorded while the files are read names what they did not have yet.
+    let ends = replicas.iter().map(|replica| Ok((replica.clone(), ends_at(&ledger.join(replica))?)));
+    let ends = ends.collect::<io::Result<HashMap<String, Option<u64>>>>()?;
     for replica in &replicas {
         let directory = ledger.join(replica);
         shelf::read(&directory, |found| {
@@ -71,19 +75,27 @@ pub fn check(ledger: &Path) -> io::Result<PayloadReport> {
         })?;
     }
     let (mut gone, mut erased) = (Vec::new(), HashSet::new());
+    // Of each chain, until when what was kept has been deleted.
+    let mut deleted: HashMap<String, SystemTime> = HashMap::new();
     query::read(ledger, &Filter::default(), |line| {
         let Some(head) = Head::read(line) else { return Ok(true) };
         if head.kind == ERASED {
             let object = Object::parse(line).ok();
             match object.as_ref().and_then(|object| text(object, "payload")) {
                 Some(id) => drop(erased.insert(id)),
-                None => report.deleted_files += 1,
+                None => {
+                    report.deleted_files += 1;
+                    let until = object.as_ref().and_then(|object| moment_of(&text(object, "until")?));
+                    let known = deleted.entry(head.replica.to_owned()).or_insert(SystemTime::UNIX_EPOCH);
+                    *known = until.map_or(*known, |until| until.max(*known));
+                }
             }
             return Ok(true);
         }
         for (part, id, digest) in named(line) {
             match there.remove(&id) {
-                None => gone.push(id),
+                None if ends.get(head.replica).copied().flatten().is_none_or(|end| head.seq > end) => {}
+                None => gone.push((id, head.replica.to_owned(), moment_of(head.time))),
                 Some((replica, is)) if replica == head.replica && Some(is) == digest => report.good += 1,
                 Some(_) => {
                     let (replica, seq) = (head.replica, head.seq);
@@ -93,11 +105,30 @@ pub fn check(ledger: &Path) -> io::Result<PayloadReport> {
         }
         Ok(true)
     })?;
-    for id in gone {
-        if erased.contains(&id) { report.erased += 1 } else { report.missing += 1 }
+    for (id, replica, time) in gone {
+        // A call is before its payload is written, but for what a file's time is less exact than a record's.
+        let is_deleted = || Some(time? <= *deleted.get(&replica)? + BACK);
+        let is_known = erased.contains(&id) || is_deleted().unwrap_or_default();
+        if is_known { report.erased += 1 } else { report.missing += 1 }
     }
     report.unnamed = there.len().try_into().unwrap_or(u64::MAX);
     Ok(report)
+}
+
+/// The place of the last record of a chain, if it has any.
+fn ends_at(directory: &Path) -> io::Result<Option<u64>> {
+    for number in place::segments(directory)?.0.into_iter().rev() {
+        let file = match place::open(&place::segment(directory, number)) {
+            // It was old, and was deleted since.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            opened => opened?,
+        };
+        let length = file.metadata()?.len();
+        if let Some((_, seq)) = seek::begins_at(&file, seek::last(&file, length)?.0)? {
+            return Ok(Some(seq));
+        }
+    }
+    Ok(None)
 }
 
 fn print(text: &str) -> String {

@@ -65,8 +65,22 @@ pub(crate) struct Teller {
 pub(crate) struct Told {
     pub(crate) teller: Arc<Teller>,
     /// What it has seen of this replica.
-    pub(crate) seen: mpsc::Receiver<io::Result<Option<u64>>>,
+    seen: mpsc::Receiver<io::Result<Option<u64>>>,
     pub(crate) ended: oneshot::Receiver<()>,
+}
+
+impl Told {
+    /// What it has seen, as far as it says so in time. One that cannot be read stops nothing.
+    pub(crate) fn has_seen(&self, patience: Duration) -> Option<u64> {
+        match self.seen.recv_timeout(patience) {
+            Ok(Ok(seen)) => seen,
+            Ok(Err(error)) => {
+                self.teller.cannot(&error);
+                None
+            }
+            Err(_late) => None,
+        }
+    }
 }
 
 impl Teller {
@@ -126,6 +140,17 @@ impl Teller {
                 patience.as_secs()
             );
         }
+    }
+
+    /// It could not be asked. Whoever can write to it again has it back.
+    fn cannot(&self, error: &io::Error) {
+        if !std::mem::replace(&mut lock(&self.untold).away, true) {
+            self.is_away(true);
+        }
+        tracing::error!(
+            witness = self.name,
+            "what the ledger's witness has seen cannot be read: whether the ledger ends where it did nobody can say now; calls go on: {error}"
+        );
     }
 
     fn is_away(&self, is_away: bool) {

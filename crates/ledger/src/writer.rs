@@ -109,6 +109,23 @@ impl Writer {
         }
     }
 
+    /// The time, as far as it is believed where things are deleted by it: a clock that leaps ahead must not have everything deleted, and is
+    /// believed when the next process begins.
+    fn believed(&self) -> SystemTime {
+        let (began, since_then) = self.began;
+        self.clock.now().min(began + since_then.elapsed())
+    }
+
+    /// How long until there is something to do, whether or not a record comes.
+    fn idles_for(&self) -> Duration {
+        let looks_in = match (self.plan.keep, self.looked) {
+            (Some(_), None) => Duration::ZERO,
+            (Some(_), Some(looked)) => LOOK.saturating_sub(looked.elapsed()),
+            (None, _) => LOOK,
+        };
+        self.due_in().min(looks_in).min(self.shelf.looks_in())
+    }
+
     fn due_in(&self) -> Duration {
         self.unsigned_since.map_or(LOOK, |since| WITHIN.saturating_sub(since.elapsed()))
     }
@@ -116,7 +133,7 @@ impl Writer {
     /// Writes what there is. Whether there may be more.
     fn group(&mut self, out: &mut Vec<u8>) -> bool {
         let segment = usize::try_from(self.plan.segment_bytes).unwrap_or(usize::MAX);
-        let batch = self.queue.take(self.due_in(), GROUP.min(segment), || self.clock.now());
+        let batch = self.queue.take(self.idles_for(), GROUP.min(segment), || self.clock.now());
         let bytes: usize = batch.entries.iter().map(|entry| entry.body.len() + AROUND).sum();
         if self.mixed && self.disk.length().saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX)) > SMALL {
             // What is mixed stays small, and what comes is not.
@@ -134,15 +151,19 @@ impl Writer {
         if let Some(gap) = batch.gap {
             self.chain.record(out, ("gap", batch.at), &told(gap));
         }
-        let stale = self.shelf.too_old(batch.at);
-        for name in stale.iter().filter_map(|path| path.file_name()?.to_str()) {
-            let body = format!(",\"file\":\"{name}\",\"why\":\"keep\"");
+        let believed = self.believed();
+        let stale = self.shelf.too_old(believed);
+        let mut until = crate::line::Stamp::default();
+        for (path, written) in &stale {
+            let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
+            let until = until.write(*written);
+            let body = format!(",\"file\":\"{name}\",\"until\":\"{until}\",\"why\":\"keep\"");
             self.chain.record(out, (ERASED, batch.at), &body);
         }
         if let Some(body) = &batch.last {
             self.chain.record(out, ("end", batch.at), body);
         }
-        let old = self.too_old(out, batch.at);
+        let old = self.too_old(out, batch.at, believed);
         if self.unsigned_since.is_none() && self.chain.unsigned() > 0 {
             self.unsigned_since = Some(Instant::now());
         }
@@ -168,11 +189,11 @@ impl Writer {
         if let Some(line) = checkpoint.and_then(|start| out.get(start..)) {
             self.tellers.iter().for_each(|teller| teller.tell(line));
         }
-        if !old.is_empty() {
-            self.delete(&old);
+        if !old.is_empty() && !self.delete(&old) {
+            self.looked = Some(Instant::now());
         }
-        if !stale.is_empty() {
-            self.remove(&stale);
+        if !stale.is_empty() && !self.remove(&stale) {
+            self.shelf.waits();
         }
         if turns {
             self.turn();
@@ -200,7 +221,7 @@ impl Writer {
         loop {
             self.queue.busy();
             // What a record names is there before it is.
-            let written = if shelved { Ok(()) } else { self.shelf.write(payloads) };
+            let written = if shelved { Ok(()) } else { self.shelf.write(payloads, self.believed()) };
             shelved |= written.is_ok();
             let Err(error) = written.and_then(|()| self.disk.write(lines)) else {
                 if self.queue.recover() {
@@ -226,16 +247,13 @@ impl Writer {
     }
 
     /// Says of segments that they are deleted, because all that is in them is too old.
-    fn too_old(&mut self, out: &mut Vec<u8>, at: SystemTime) -> Vec<u64> {
+    fn too_old(&mut self, out: &mut Vec<u8>, at: SystemTime, now: SystemTime) -> Vec<u64> {
         let Some(keep) = self.plan.keep else { return Vec::new() };
         if self.looked.is_some_and(|looked| looked.elapsed() < LOOK) {
             return Vec::new();
         }
         self.looked = Some(Instant::now());
         let mut stamp = crate::line::Stamp::default();
-        // A clock that leaps ahead must not have everything deleted: it is believed when the next process begins.
-        let (began, since_then) = self.began;
-        let now = self.clock.now().min(began + since_then.elapsed());
         let Some(since) = now.checked_sub(keep) else { return Vec::new() };
         let since = stamp.write(since).to_owned();
         let numbers = place::segments(&self.claim.directory).map(|(numbers, _)| numbers).unwrap_or_default();
@@ -257,39 +275,46 @@ impl Writer {
             self.chain.signed(out, (DELETED, at), &body, &self.key);
             old.push(number);
         }
+        if old.len() == MOST_DELETED {
+            // There may be more.
+            self.looked = None;
+        }
         old
     }
 
-    /// Files of payloads that are too old. What says that they are deleted is on the disk before they are.
-    fn remove(&self, paths: &[PathBuf]) {
-        if let Err(error) = self.disk.settle() {
-            tracing::warn!("no payloads are deleted, however old: {error}");
-            return;
-        }
-        for path in paths {
-            match fs::remove_file(path) {
-                Ok(()) => {
-                    tracing::info!(file = %path.display(), "deleted: it is older than audit.payloads.keep");
-                }
-                Err(error) => tracing::warn!("{}: {error}", path.display()),
-            }
-        }
+    /// Files of payloads that are too old. Whether they are deleted.
+    fn remove(&self, files: &[(PathBuf, SystemTime)]) -> bool {
+        self.unlink(files.iter().map(|(path, _)| path.clone()), "audit.payloads.keep")
+    }
+
+    /// Segments that are too old. Whether they are deleted.
+    fn delete(&self, numbers: &[u64]) -> bool {
+        let paths = numbers.iter().map(|number| place::segment(&self.claim.directory, *number));
+        self.unlink(paths, "audit.keep")
     }
 
     /// What says that they are deleted is on the disk before they are.
-    fn delete(&self, numbers: &[u64]) {
+    fn unlink(&self, paths: impl Iterator<Item = PathBuf>, key: &str) -> bool {
+        self.queue.busy();
         if let Err(error) = self.disk.settle() {
-            tracing::warn!("nothing of the ledger is deleted, however old: {error}");
-            return;
+            tracing::warn!("nothing is deleted, however old: {error}");
+            return false;
         }
-        for path in numbers.iter().map(|number| place::segment(&self.claim.directory, *number)) {
+        let mut all = true;
+        for path in paths {
+            // Many that are slow are no disk that hangs.
+            self.queue.busy();
             match fs::remove_file(&path) {
                 Ok(()) => {
-                    tracing::info!(segment = %path.display(), "deleted: all that is in it is older than audit.keep");
+                    tracing::info!(file = %path.display(), "deleted: all that is in it is older than {key}");
                 }
-                Err(error) => tracing::warn!("{}: {error}", path.display()),
+                Err(error) => {
+                    all = false;
+                    tracing::warn!("{}: {error}", path.display());
+                }
             }
         }
+        all
     }
 }
 

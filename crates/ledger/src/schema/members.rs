@@ -277,6 +277,7 @@ pub(super) const TYPES: &[Type] = &[
         members: &[
             may("payload", Shape::Like(PAYLOAD_ID), "`payload.id` of the record that names it"),
             may("file", Shape::Text, "the file, in the directory of this chain"),
+            may("until", Shape::Like(TIME), "when something was written into the file last"),
             may("why", Shape::Text, "`keep`, or what the operator says"),
             may("by", Shape::Text, "`operator`"),
         ],

@@ -62,6 +62,17 @@ async fn where_that_is_wanted_calls_go_on_while_it_hangs() {
 }
 
 #[tokio::test]
+async fn a_witness_that_cannot_be_read_stops_nothing() {
+    let mut stand = Stand::new();
+    stand.plan.witness = Some(stand.directory().to_owned());
+    let metrics: Arc<base::metrics::Metrics> = Arc::default();
+    let ledger = stand.open_with("one", &metrics, Ground::default());
+    assert!(metrics.text().contains("audit_witness_away{witness=\"file\"} 1"), "{}", metrics.text());
+    call(&ledger, 0).await;
+    ledger.close().await;
+}
+
+#[tokio::test]
 async fn a_process_that_ends_does_not_wait_for_it() {
     let stand = Stand::new();
     let (ledger, door) = behind(&stand);

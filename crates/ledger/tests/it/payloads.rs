@@ -4,7 +4,11 @@ use std::fs;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
 
+use base::clock::{Clock, SystemClock};
 use base::detail::{Detail, Examined, Keeps};
 use base::globs::Globs;
 use base::plan::audit::PayloadPlan;
@@ -14,7 +18,7 @@ use ledger::payload::{Payload, PayloadKey};
 use ledger::payloads::{self, PayloadReport};
 use ledger::query::{Filter, read};
 
-use crate::stand::{Stand, facts, taken};
+use crate::stand::{Stand, call, facts, taken};
 
 const SECRET: &str = r#"{"user":"ann","password":"hunter2","card":"4111111111111111"}"#;
 
@@ -170,6 +174,62 @@ async fn an_erased_payload_is_gone_and_the_ledger_is_whole() {
     assert_eq!(stand.bad(), None);
 }
 
+/// Begins in time, and leaps ahead by ten years.
+#[derive(Debug, Default)]
+struct Leaping(AtomicBool);
+
+impl Clock for Leaping {
+    fn now(&self) -> SystemTime {
+        let years = if self.0.swap(true, Ordering::Relaxed) { 10 } else { 0 };
+        SystemClock.now() + Duration::from_secs(years * 365 * 86_400)
+    }
+}
+
+#[tokio::test]
+async fn no_clock_has_payloads_deleted() {
+    let (mut stand, _) = keeping();
+    stand.plan.payloads.as_mut().unwrap().keep = Some(Duration::from_secs(3600));
+    write(&stand, 2).await;
+    let before = files(&stand);
+    let ledger = stand.open_at("one", Arc::<Leaping>::default());
+    taken(ledger.accept(&kept(1))).await.unwrap();
+    ledger.close().await;
+    assert!(before.len() == 1 && files(&stand).starts_with(&before), "{:?}", files(&stand));
+}
+
+/// What `keep` has deleted a record explains; what somebody else has deleted, none does.
+#[tokio::test]
+async fn payloads_of_a_deleted_file_are_not_missing() {
+    let (mut stand, _) = keeping();
+    write(&stand, 3).await;
+    let old = files(&stand).remove(0);
+    let written = SystemClock.now() - Duration::from_secs(7200);
+    fs::File::options().write(true).open(&old).unwrap().set_modified(written).unwrap();
+    stand.plan.payloads.as_mut().unwrap().keep = Some(Duration::from_secs(3600));
+    // By the file's time the calls were made behind it: nobody has said that these are gone.
+    write(&stand, 2).await;
+    assert!(!old.exists());
+    let report = check(&stand);
+    assert_eq!((report.good, report.missing, report.deleted_files), (3, 5, 1), "{report:?}");
+    let later = SystemClock.now() + Duration::from_secs(7200);
+    let ahead = stand.open_at("one", Arc::new(Ahead(later)));
+    call(&ahead, 0).await;
+    ahead.close().await;
+    let report = check(&stand);
+    assert_eq!((report.good, report.erased, report.missing), (0, 8, 0), "{report:?}");
+    assert_eq!(stand.bad(), None);
+}
+
+/// Stands still.
+#[derive(Debug)]
+struct Ahead(SystemTime);
+
+impl Clock for Ahead {
+    fn now(&self) -> SystemTime {
+        self.0
+    }
+}
+
 /// What was written behind a crash has no record; its half line is passed over.
 #[tokio::test]
 async fn a_payload_without_a_record_is_counted() {
@@ -197,8 +257,10 @@ async fn another_implementation_of_hpke_opens_it() {
     fs::write(file.path(), key.to_text()).unwrap();
     let mut python = Command::new("python3");
     python.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../../interop/audit_open.py")).arg(file.path());
+    // A process was killed while it wrote the last line.
+    let written = fs::read(&files(&stand)[0]).unwrap();
     let mut python = python.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    python.stdin.take().unwrap().write_all(&fs::read(&files(&stand)[0]).unwrap()).unwrap();
+    python.stdin.take().unwrap().write_all(&[&written[..], &written[..99]].concat()).unwrap();
     let told = String::from_utf8(python.wait_with_output().unwrap().stdout).unwrap();
     let arguments = r#"{"user":"ann","password":"[redacted]","card":"[redacted]"}"#;
     assert_eq!(told.lines().collect::<Vec<_>>(), [arguments, arguments, r#"{"content":[]}"#]);
