@@ -26,7 +26,7 @@ fn what_is_kept_is_opened_by_its_key_and_erased_by_command() {
         "redact = [\"/b\"]\n[audit.payloads]\ntools = [\"bank/*\"]\nrecipient = {:?}\n",
         public.display().to_string()
     );
-    let audited = Audited::new(&table, "");
+    let audited = Audited::new(&table, "store = \"sqlite:portolan.db\"");
     let gateway = audited.serve();
     let (answer, _) = Socket::connect(&gateway.url).unwrap().add("add", 20, 22).unwrap();
     assert!(answer.contains("42"), "{answer}");
@@ -68,6 +68,11 @@ fn what_is_kept_is_opened_by_its_key_and_erased_by_command() {
     );
     let (answer, _) = Socket::connect(&gateway.url).unwrap().add("add", 1, 2).unwrap();
     assert!(answer.contains('3'), "{answer}");
+    // The store has seen what the operator did, too.
+    let seen: Value = serde_json::from_str(&audited.audit("verify", &["--json"]).stdout).unwrap();
+    let replicas = seen["replicas"].as_array().unwrap();
+    let operator = replicas.iter().find(|one| one["replica"].as_str().unwrap().ends_with("-operator"));
+    assert!(operator.is_some_and(|one| one["witnessed"].as_u64().unwrap() > 0), "{seen}");
     end(gateway);
     let good = audited.audit("verify", &["--payloads"]);
     let said = "payloads: 3 are as they were written, 1 were erased";

@@ -14,4 +14,7 @@ fn a_configuration_that_wants_traces_is_refused() {
     assert_eq!(ended.code, Some(3), "{ended:?}");
     assert!(ended.stderr.contains("this build of Portolan knows nothing of them"), "{ended:?}");
     assert!(ended.stderr.contains("--features otel"), "{ended:?}");
+    let checked = finish(command(&["check"]).arg(&path));
+    assert_eq!(checked.code, Some(3), "{checked:?}");
+    assert!(checked.stderr.contains("this build of Portolan knows nothing of them"), "{checked:?}");
 }

@@ -3,11 +3,11 @@
 use super::*;
 
 /// What a browser sends of itself.
-const SAME: [(&str, &str); 2] = [("sec-fetch-site", "same-origin"), ("origin", "https://gw.example")];
+pub(super) const SAME: [(&str, &str); 2] = [("sec-fetch-site", "same-origin"), ("origin", "https://gw.example")];
 
-struct Page {
-    status: u16,
-    text: String,
+pub(super) struct Page {
+    pub(super) status: u16,
+    pub(super) text: String,
     policy: String,
 }
 
@@ -21,7 +21,7 @@ pub(super) fn read(at: &Running, (id, body): (&str, Option<&str>), more: &[(&str
     at.client.request(&line, &headers, body.unwrap_or_default().as_bytes())
 }
 
-async fn page(at: &Running, asked: (&str, Option<&str>), more: &[(&str, &str)]) -> Page {
+pub(super) async fn page(at: &Running, asked: (&str, Option<&str>), more: &[(&str, &str)]) -> Page {
     let mut reply = at.client.send(&read(at, asked, more)).await;
     let policy = reply.header("content-security-policy").unwrap_or_default().to_owned();
     Page { status: reply.status, text: reply.body().await, policy }
@@ -42,7 +42,7 @@ pub(super) fn form(text: &str, answer: &str) -> String {
     format!("by={}&proof={}&answer={answer}", field("by"), field("proof"))
 }
 
-async fn asked(scene: &Scene) -> String {
+pub(super) async fn asked(scene: &Scene) -> String {
     let told = scene
         .call(&scene.one, "ann", PAGE, r#""name":"pay","arguments":{"to":"<b>eve\u202e</b>","n":1}"#)
         .await;
@@ -50,7 +50,7 @@ async fn asked(scene: &Scene) -> String {
     scene.open().await
 }
 
-fn key(scene: &Scene, who: &str) -> String {
+pub(super) fn key(scene: &Scene, who: &str) -> String {
     format!("key={}", encoded(scene.bearer(who).strip_prefix("Bearer ").unwrap()))
 }
 

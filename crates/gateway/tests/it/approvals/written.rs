@@ -6,11 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use base::detail::{Examine, Keeps};
 use base::sink::{Accept, CallFacts, Event, Untaken};
 
+use super::approver::{SAME, asked, form, key, page};
 use super::*;
 
 #[derive(Debug, Default)]
 struct Book {
     is_full: AtomicBool,
+    /// Whether it takes nothing, and says so before.
+    refuses: AtomicBool,
     outcomes: Mutex<Vec<String>>,
 }
 
@@ -48,6 +51,14 @@ impl Sink for Book {
         Accept::Now
     }
 
+    fn guards(&self) -> bool {
+        true
+    }
+
+    fn refuse(&self) -> bool {
+        self.refuses.load(Ordering::Relaxed)
+    }
+
     fn examines(&self) -> Option<Arc<dyn Examine>> {
         Some(Arc::new(Nothing))
     }
@@ -76,4 +87,21 @@ async fn nobody_is_asked_and_nothing_is_sent_that_cannot_be_written_down() {
     let done = scene.call(&scene.one, "ann", FORM, &retry(PAY, &told, YES)).await;
     assert!(is_done(&done), "{done}");
     assert_eq!(*book.outcomes.lock().unwrap(), ["asked", "asked", "approved", "used"]);
+}
+
+#[tokio::test]
+async fn nothing_is_approved_on_a_page_that_cannot_be_written_down() {
+    let book = Arc::new(Book::default());
+    let asker = Arc::new(Asker::of(&bob()));
+    let scene = Scene::written(persona(true), asker, &[], Some(Arc::clone(&book) as _)).await;
+    let id = asked(&scene).await;
+    let shown = page(&scene.one, (&id, Some(&key(&scene, "bob"))), &SAME).await;
+    book.refuses.store(true, Ordering::Relaxed);
+    let said = page(&scene.one, (&id, Some(&form(&shown.text, "approve"))), &SAME).await;
+    assert_ne!(said.status, 200, "{}", said.text);
+    assert_eq!(scene.standing(&id).await, Standing::Pending, "it is approved, and no record says so");
+    book.refuses.store(false, Ordering::Relaxed);
+    let said = page(&scene.one, (&id, Some(&form(&shown.text, "approve"))), &SAME).await;
+    assert_eq!(said.status, 200, "{}", said.text);
+    assert_eq!(*book.outcomes.lock().unwrap(), ["asked", "approved"]);
 }
