@@ -5,8 +5,11 @@ use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
+use mcp::json::{self, Object};
+
 use crate::chain::CHECKPOINT;
-use crate::line::Head;
+use crate::key::PublicKey;
+use crate::line::{self, Head};
 use crate::{place, seek};
 
 /// The longest line that a witness has; a checkpoint has half a kilobyte.
@@ -50,6 +53,10 @@ pub(crate) struct Shown {
 /// Compares.
 #[derive(Debug, Default)]
 pub(crate) struct Comparison {
+    /// Whose signatures count: a witness is a file that others may write, and nobody is accused by what they make up.
+    keys: Vec<PublicKey>,
+    /// Checkpoints that no chain has, and that none of these keys has signed.
+    pub(crate) strange: u64,
     pub(crate) chains: BTreeMap<String, (Known, Shown)>,
     /// Replicas that are not there, and the last place of each that a witness has seen.
     pub(crate) absent: BTreeMap<String, u64>,
@@ -63,6 +70,10 @@ pub(crate) struct Comparison {
 }
 
 impl Comparison {
+    pub(crate) fn by(keys: &[PublicKey]) -> Self {
+        Self { keys: keys.to_owned(), ..Self::default() }
+    }
+
     /// Looks at the first bytes of a witness's file: what has come since is of records that were not looked at.
     pub(crate) fn file(&mut self, path: &Path, length: u64) -> io::Result<()> {
         let mut from = BufReader::with_capacity(256 * 1024, File::open(path)?.take(length));
@@ -98,18 +109,36 @@ impl Comparison {
         Ok(())
     }
 
+    /// Whether a key that counts has signed a checkpoint.
+    fn is_ours(&mut self, head: &Head<'_>, line: &str) -> bool {
+        let is_ours = signed_by(&self.keys, head, line).is_ok();
+        self.strange += u64::from(!is_ours);
+        is_ours
+    }
+
+    fn shown(&mut self, head: &Head<'_>, show: impl FnOnce(&mut Shown)) {
+        if let Some((_, shown)) = self.chains.get_mut(head.replica) {
+            show(shown);
+        }
+    }
+
     fn checkpoint(&mut self, head: &Head<'_>, line: &str) -> io::Result<()> {
         let Some((known, shown)) = self.chains.get_mut(head.replica) else {
+            if self.absent.get(head.replica).is_some_and(|last| head.seq <= *last) || !self.is_ours(head, line) {
+                return Ok(());
+            }
             let is_full = self.absent.len() >= MOST_TOLD;
             match self.absent.get_mut(head.replica) {
-                Some(last) => *last = head.seq.max(*last),
+                Some(last) => *last = head.seq,
                 None if is_full => self.more += 1,
                 None => drop(self.absent.insert(head.replica.to_owned(), head.seq)),
             }
             return Ok(());
         };
         if head.seq >= known.next {
-            shown.beyond = shown.beyond.max(Some(head.seq));
+            if shown.beyond < Some(head.seq) && self.is_ours(head, line) {
+                self.shown(head, |shown| shown.beyond = Some(head.seq));
+            }
             return Ok(());
         }
         let behind = known.segments.partition_point(|one| one.first <= head.seq);
@@ -135,12 +164,42 @@ impl Comparison {
         let mut there = vec![0; line.len() + 1];
         let read = seek::read_at(file, &mut there, at)?;
         if there.get(..read).and_then(|there| there.strip_suffix(b"\n")) != Some(line.as_bytes()) {
-            shown.other = Some(shown.other.map_or(head.seq, |other| other.min(head.seq)));
+            if shown.other.is_none_or(|other| head.seq < other) && self.is_ours(head, line) {
+                self.shown(head, |shown| shown.other = Some(head.seq));
+            }
         } else if shown.last.is_none_or(|last| last < head.seq) {
             (shown.same, shown.last) = (shown.same + 1, Some(head.seq));
         }
         Ok(())
     }
+}
+
+/// Whether one of these keys has signed a record; why not, otherwise.
+pub(crate) fn signed_by(keys: &[PublicKey], head: &Head<'_>, line: &str) -> Result<(), String> {
+    let (text, signature) = line::signed(line).ok_or("the signature is missing")?;
+    // The rest of the line is the signature alone: what stood behind would be signed by nobody.
+    let named = member(head, "key")
+        .and_then(|text| PublicKey::of_text(&text))
+        .ok_or("it does not say by whom it is signed")?;
+    if !keys.contains(&named) {
+        return Err(format!("it is signed with a key that is none of those given: {named}"));
+    }
+    if named.has_signed(text.as_bytes(), &signature) {
+        Ok(())
+    } else {
+        Err("the signature is wrong".to_owned())
+    }
+}
+
+/// A text that a record has beside its head.
+fn member(head: &Head<'_>, name: &str) -> Option<String> {
+    let text = rest_as_object(head)?;
+    let object = Object::parse(&text).ok()?;
+    Some(json::string(object.get(name).ok()??).ok()?.into_owned())
+}
+
+pub(crate) fn rest_as_object(head: &Head<'_>) -> Option<String> {
+    Some(format!("{{{}", head.rest.strip_prefix(',')?))
 }
 
 fn skip_line(from: &mut impl io::BufRead) -> io::Result<()> {
@@ -161,5 +220,5 @@ fn skip_line(from: &mut impl io::BufRead) -> io::Result<()> {
 pub(crate) fn begins(path: &Path) -> Option<String> {
     let mut line = Vec::new();
     BufReader::new(File::open(path).ok()?).take(LONGEST_LINE).read_until(b'\n', &mut line).ok()?;
-    Some(crate::line::begins(&line)?.0.to_owned())
+    Some(line::begins(&line)?.0.to_owned())
 }

@@ -101,7 +101,8 @@ impl Verified {
     /// # Errors
     /// When the ledger, or one of the files, cannot be read.
     pub fn of(ledger: &Path, Against { keys, witnesses }: &Against) -> io::Result<Self> {
-        let (mut report, mut comparison) = (VerifyReport::default(), Comparison::default());
+        let mut report = VerifyReport::default();
+        let mut comparison = Comparison::by(keys);
         let length = |path: &Path| std::fs::metadata(path).map(|facts| facts.len());
         // What they see from now on is of records that may not be looked at.
         let files = witnesses.iter().map(|path| Ok((compare::begins(path), length(path)?, path)));
@@ -150,6 +151,12 @@ impl Verified {
         for (replica, last) in &comparison.absent {
             let why = format!("all of its records are missing; the witness has a checkpoint at {last}");
             report.bad.push(elsewhere(replica, 0, why));
+        }
+        if comparison.strange > 0 {
+            report.notes.push(format!(
+                "so many lines of witnesses are no checkpoints of ours, and say nothing: no key that is given has signed them: {}",
+                comparison.strange
+            ));
         }
         if comparison.more > 0 {
             let why = format!(
@@ -391,7 +398,7 @@ impl<'a> Verifying<'a> {
         match head.kind {
             CHECKPOINT => self.checkpoint(&head, line)?,
             DELETED => {
-                self.signature(&head, line)?;
+                compare::signed_by(self.keys, &head, line)?;
                 self.deleted.push(deleted(&head).ok_or("it does not say what was deleted")?);
                 self.note(format!("record {next} says that a segment was deleted because it was old"));
             }
@@ -445,25 +452,9 @@ impl<'a> Verifying<'a> {
             }
             return Err("this checkpoint does not cover the records that stand before it".to_owned());
         }
-        self.signature(head, line)?;
+        compare::signed_by(self.keys, head, line)?;
         self.report.checkpoints += 1;
         Ok(())
-    }
-
-    fn signature(&self, head: &Head<'_>, line: &str) -> Result<(), String> {
-        let (text, signature) = line::signed(line).ok_or("the signature is missing")?;
-        // The rest of the line is the signature alone: what stood behind would be signed by nobody.
-        let named = member(head, "key")
-            .and_then(|text| PublicKey::of_text(&text))
-            .ok_or("it does not say by whom it is signed")?;
-        if !self.keys.contains(&named) {
-            return Err(format!("it is signed with a key that is none of those given: {named}"));
-        }
-        if named.has_signed(text.as_bytes(), &signature) {
-            Ok(())
-        } else {
-            Err("the signature is wrong".to_owned())
-        }
     }
 }
 
@@ -474,19 +465,8 @@ fn piece(bytes: &[u8]) -> Piece<'_> {
     }
 }
 
-/// A text that a record has beside its head.
-fn member(head: &Head<'_>, name: &str) -> Option<String> {
-    let text = rest_as_object(head)?;
-    let object = Object::parse(&text).ok()?;
-    Some(json::string(object.get(name).ok()??).ok()?.into_owned())
-}
-
-fn rest_as_object(head: &Head<'_>) -> Option<String> {
-    Some(format!("{{{}", head.rest.strip_prefix(',')?))
-}
-
 fn deleted(head: &Head<'_>) -> Option<(u64, Hash)> {
-    let text = rest_as_object(head)?;
+    let text = compare::rest_as_object(head)?;
     let object = Object::parse(&text).ok()?;
     let hash = json::string(object.get("hash").ok()??).ok()?;
     Some((object.get("last").ok()??.parse().ok()?, Hash::of_hex(hash.strip_prefix("sha256:")?)?))

@@ -115,7 +115,7 @@ async fn both_say_the_same_of_what_is_odd() {
     fs::rename(&away, &path).unwrap();
     let seen = fs::read_to_string(stand.witness()).unwrap();
     let other = seen.lines().next().unwrap().replacen("\"time\":\"2", "\"time\":\"1", 1);
-    for (line, good) in [("", 1), ("nonsense\n", 0), (&seen[..60], 1), (&format!("{other}\n"), 0), (&seen, 1)]
+    for (line, good) in [("", 1), ("nonsense\n", 0), (&seen[..60], 1), (&format!("{other}\n"), 1), (&seen, 1)]
     {
         for text in [format!("{line}{seen}"), format!("{seen}{line}")] {
             // What is torn has an end before what comes next.
@@ -123,6 +123,26 @@ async fn both_say_the_same_of_what_is_odd() {
             fs::write(stand.witness(), text).unwrap();
             assert_eq!(compare(&stand, &all, true), good, "{line}");
         }
+    }
+    // Nobody is accused by what somebody else has made up, and everybody by what was signed.
+    let last = seen.lines().last().unwrap();
+    let beyond = last.replacen("\"seq\":", "\"seq\":9", 1);
+    let of_nobody = last.replacen("\"replica\":\"one\"", "\"replica\":\"ghost\"", 1);
+    for line in [&beyond, &of_nobody] {
+        fs::write(stand.witness(), format!("{seen}{line}\n")).unwrap();
+        assert_eq!(compare(&stand, &all, true), 1, "{line}");
+        let notes = stand.verify().notes;
+        assert!(notes.iter().any(|note| note.contains("no checkpoints of ours")), "{notes:?}");
+    }
+    let mut again = Stand::new();
+    again.key = std::sync::Arc::clone(&stand.key);
+    again.session("one", 90).await;
+    again.session("ghost", 1).await;
+    let signed = fs::read_to_string(again.witness()).unwrap();
+    let of = |replica: &str| signed.lines().filter(|line| line.contains(replica)).next_back().unwrap().to_owned();
+    for line in [of("\"one\""), of("\"ghost\""), signed.lines().next().unwrap().to_owned()] {
+        fs::write(stand.witness(), format!("{seen}{line}\n")).unwrap();
+        assert_eq!(compare(&stand, &all, true), 0, "{line}");
     }
     // A chain that somebody has put elsewhere, with a link to it.
     fs::write(stand.witness(), &seen).unwrap();
