@@ -96,6 +96,16 @@ def of_each_type() -> list[str]:
         line("deleted", 24, {"segment": 1, "first": 0, "last": 9, "hash": "sha256:ab", **signed}),
         line("end", 25, {}),
         line("sink", 27, {"sink": "siem", "outcome": "skipped", "records": "7", "first": "1", "last": "9"}),
+        *(line("session", 30 + at, {"outcome": outcome, "principal": "alice", "route": "main", "session": "ab12"})
+          for at, outcome in enumerate(("opened", "closed", "expired", "lost"))),
+        *(line("task", 40 + at, {"task": "hmac-sha256:" + "ab" * 32, "outcome": outcome, "principal": "alice", "route": "main",
+                                 "server": "bank", "tool": "pay"})
+          for at, outcome in enumerate(("created", "completed", "failed", "cancelled"))),
+        *(line("key", 50 + at, {"outcome": outcome, "of": "api-key", "key": "k1", "principal": "alice", "by": "operator"})
+          for at, outcome in enumerate(("made", "rotated", "revoked"))),
+        *(line("pin", 60 + at, {"outcome": outcome, "server": "bank", "kind": "tool", "name": "pay", "digest": "sha256:ab", "by": "operator"})
+          for at, outcome in enumerate(("approved", "denied", "forgotten"))),
+        line("erased", 70, {"payload": "ab" * 16, "why": "a customer asked", "by": "operator"}),
         line("what-comes-later", 26, {"x": [1, None]}),
     ]
 

@@ -5,9 +5,11 @@
 //! | `call` | 6003 API Activity |
 //! | `login` | 3002 Authentication |
 //! | `approval` | 3003 Authorize Session: what is approved is a privilege that is assigned. Asking, denying and using are none of its activities, so they are 99 with a name |
-//! | `configuration` | 3004 Entity Management |
+//! | `session` | 3002 Authentication: what opens is a logon, what closes a logoff; expiring and being lost are neither |
+//! | `task` | 6003 API Activity |
+//! | `configuration`, `key`, `pin` | 3004 Entity Management |
 //! | `start`, `end` | 6002 Application Lifecycle |
-//! | `checkpoint`, `deleted`, `gap`, `sink` | 1008 Event Log Activity |
+//! | `checkpoint`, `deleted`, `erased`, `gap`, `sink` | 1008 Event Log Activity |
 //! | what comes later | 0 Base Event |
 //!
 //! A decision is in its call's event, as one of `authorizations`. All that the schema has no place for is in `unmapped.mcp`: the record itself.
@@ -54,10 +56,11 @@ pub(super) fn write(record: &Record<'_>, room: Room) -> String {
         out.text("message", &record.summary());
         metadata(out, record, room);
         match class.uid {
+            6003 if record.head.kind == "task" => task(out, record),
             6003 => call(out, record, room),
             3002 => login(out, record),
             3003 => approval(out, record),
-            3004 => configuration(out, record),
+            3004 => entity(out, record),
             6002 => {
                 out.object("app", |out| product(out, record));
             }
@@ -85,6 +88,18 @@ fn class(record: &Record<'_>) -> Class {
     let (uid, activity, named) = match (record.head.kind, outcome.as_str()) {
         ("call", _) => (6003, activity(record), ""),
         ("login", _) => (3002, 1, ""),
+        ("session", "opened") => (3002, 1, ""),
+        ("session", "closed") => (3002, 2, ""),
+        ("session", "expired") => (3002, 99, "Expire"),
+        ("session", _) => (3002, 99, "Lose"),
+        ("task", "created") => (6003, 1, ""),
+        ("task", _) => (6003, 3, ""),
+        ("key", "made") => (3004, 1, ""),
+        ("key", "revoked") => (3004, 4, ""),
+        ("key", _) => (3004, 3, ""),
+        ("pin", "approved") => (3004, 99, "Approve"),
+        ("pin", "denied") => (3004, 99, "Deny"),
+        ("pin", _) => (3004, 4, ""),
         ("approval", "approved") => (3003, 1, ""),
         ("approval", "asked") => (3003, 99, "Ask"),
         ("approval", "denied") => (3003, 99, "Deny"),
@@ -94,7 +109,7 @@ fn class(record: &Record<'_>) -> Class {
         ("configuration", _) => (3004, 3, ""),
         ("start", _) => (6002, 3, ""),
         ("end", _) => (6002, 4, ""),
-        ("deleted", _) => (1008, 2, ""),
+        ("deleted" | "erased", _) => (1008, 2, ""),
         ("checkpoint", _) => (1008, 99, "Checkpoint"),
         ("gap", _) => (1008, 99, "Gap"),
         ("sink", _) => (1008, 99, "Deliver"),
@@ -270,15 +285,45 @@ fn decision(out: &mut Out, record: &Record<'_>, most: usize) {
     });
 }
 
-/// Of who is not let in nobody knows who it is.
+/// Of who is not let in nobody knows who it is; of who has a session, somebody does.
 fn login(out: &mut Out, record: &Record<'_>) {
-    let id = record.inner("principal", "id");
+    let id = record.text("principal").or_else(|| record.inner("principal", "id"));
     user(out, id.as_deref().unwrap_or("unknown"), None, Vec::new());
     out.object("service", |out| {
         out.text("name", record.text("route").as_deref().unwrap_or("unknown"));
     });
     source(out, record);
     out.raw("is_remote", true);
+    if let Some(session) = record.text("session") {
+        out.object("session", |out| {
+            out.text("uid", &session);
+        });
+    }
+}
+
+fn task(out: &mut Out, record: &Record<'_>) {
+    out.object("actor", |out| {
+        user(out, record.text("principal").as_deref().unwrap_or("unknown"), None, Vec::new());
+    });
+    out.object("api", |out| {
+        out.text("operation", "task");
+        if let Some(server) = record.text("server") {
+            out.object("service", |out| {
+                out.text("name", &server);
+            });
+        }
+        if record.ending() != Ending::Done {
+            out.object("response", |out| {
+                out.text("error", &record.outcome());
+            });
+        }
+    });
+    source(out, record);
+    if let Some(task) = record.text("task") {
+        out.objects("resources", [task], |out, task| {
+            out.text("uid", &task).text("type", "task").maybe("name", record.text("tool").as_deref());
+        });
+    }
 }
 
 fn approval(out: &mut Out, record: &Record<'_>) {
@@ -290,9 +335,15 @@ fn approval(out: &mut Out, record: &Record<'_>) {
     out.texts("privileges", [format!("approval {id}{of}").as_str()]);
 }
 
-fn configuration(out: &mut Out, record: &Record<'_>) {
+/// What was changed, or what somebody has decided about.
+fn entity(out: &mut Out, record: &Record<'_>) {
+    let (name, kind) = match record.head.kind {
+        "key" => (record.text("key"), record.text("of")),
+        "pin" => (record.text("name").or_else(|| record.text("server")), Some("pin".to_owned())),
+        _ => (record.text("path"), Some("configuration".to_owned())),
+    };
     out.object("entity", |out| {
-        out.text("name", record.text("path").as_deref().unwrap_or("unknown")).text("type", "configuration");
+        out.text("name", name.as_deref().unwrap_or("unknown")).maybe("type", kind.as_deref());
         out.maybe("version", record.text("digest").as_deref());
     });
 }

@@ -137,10 +137,10 @@ impl<'a> Record<'a> {
         let outcome = self.outcome();
         match (self.head.kind, outcome.as_str()) {
             ("gap", _) | ("sink", "skipped" | "missing" | "full") => Ending::Failed,
-            ("approval", "denied") => Ending::Forbidden,
+            ("approval" | "pin", "denied") => Ending::Forbidden,
             ("call" | "login", other) if FORBIDDEN.contains(&other) => Ending::Forbidden,
             ("login", _) if outcome != "ok" => Ending::Forbidden,
-            (_, "refused") => Ending::Failed,
+            (_, "refused") | ("task", "failed") | ("session", "lost") => Ending::Failed,
             (_, "cancelled") => Ending::Open,
             ("call", "ok" | "input_required") => Ending::Done,
             ("call", _) => Ending::Failed,
@@ -155,7 +155,12 @@ impl<'a> Record<'a> {
         match self.head.kind {
             "gap" => Weight::Grave,
             "start" if is_broken => Weight::Grave,
-            "deleted" => Weight::Notable,
+            // What is not there any more, and what opens doors.
+            "deleted" | "erased" | "key" => Weight::Notable,
+            "pin" if outcome == "forgotten" => Weight::Notable,
+            // Clients do that after each restart of Portolan, and it costs them nothing.
+            "session" if outcome == "lost" => Weight::Notable,
+            "task" if outcome == "failed" => Weight::Notable,
             "call" if GRAVE.contains(&outcome.as_str()) => Weight::Grave,
             // A tool that says so itself: this is what its caller deals with.
             "call" if outcome == "error" => Weight::Notable,
@@ -178,6 +183,20 @@ impl<'a> Record<'a> {
             }
             "login" => format!("login: {}: {}", self.outcome(), said("why")),
             "approval" => format!("approval {} {}", said("approval"), self.outcome()),
+            "session" => format!("session {} at {}: {}", self.outcome(), said("route"), said("principal")),
+            "task" => {
+                let tool = self.text("tool").map(|tool| format!(": {tool}")).unwrap_or_default();
+                format!("task {} at {}{tool}", self.outcome(), said("server"))
+            }
+            "key" => format!("{} {}: {}", said("of"), self.outcome(), said("key")),
+            "pin" => {
+                let thing = self.text("name").map(|name| format!(": {name}")).unwrap_or_default();
+                format!("pin of {} {}{thing}", said("server"), self.outcome())
+            }
+            "erased" => {
+                let what = self.text("payload").or_else(|| self.text("file")).unwrap_or_default();
+                format!("payloads erased: {what}: {}", said("why"))
+            }
             "configuration" => format!("configuration {}: {}", self.outcome(), said("path")),
             "start" => format!("Portolan {} starts", said("version")),
             "end" => "Portolan ends".to_owned(),

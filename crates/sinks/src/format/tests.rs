@@ -224,7 +224,43 @@ fn events_have_the_class_and_the_sums_that_belong_to_them() {
         (100_802, 1, 2),
         (600_204, 1, 1),
         (100_899, 2, 3),
+        (300_201, 1, 1),
+        (300_202, 1, 1),
+        (300_299, 1, 1),
+        (300_299, 2, 2),
+        (600_301, 1, 1),
+        (600_303, 1, 1),
+        (600_303, 2, 2),
+        (600_303, 99, 1),
+        (300_401, 1, 2),
+        (300_403, 1, 2),
+        (300_404, 1, 2),
+        (300_499, 1, 1),
+        (300_499, 2, 3),
+        (300_404, 1, 2),
+        (100_802, 1, 2),
         (99, 1, 1),
     ];
     assert_eq!(classes.collect::<Vec<_>>(), wanted);
+}
+
+#[test]
+fn each_type_of_the_ledger_has_its_place_in_each_format() {
+    let samples = samples();
+    for kind in ledger::schema::types() {
+        let of_kind: Vec<_> =
+            samples.iter().filter(|line| Record::read(line).unwrap().head.kind == kind).collect();
+        assert!(!of_kind.is_empty(), "no sample of {kind}");
+        for line in of_kind {
+            let event: Value = serde_json::from_str(&write(Format::Ocsf, line).unwrap()).unwrap();
+            assert_ne!(event["class_uid"], 0, "{line}");
+            assert_ne!(event["activity_name"], "Other", "{line}");
+            let (header, found) = fields(&write(Format::Cef, line).unwrap());
+            assert_eq!(header[4], kind, "{line}");
+            assert!(found.iter().any(|(name, _)| name == "msg"), "{line}");
+            let json: Value = serde_json::from_str(&write(Format::Json, line).unwrap()).unwrap();
+            assert_eq!(json["type"], kind);
+            assert!(!Record::read(line).unwrap().summary().contains("a record of type"), "{line}");
+        }
+    }
 }
