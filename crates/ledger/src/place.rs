@@ -79,7 +79,10 @@ fn make(directory: &Path) -> io::Result<()> {
 }
 
 /// Opens a file of a ledger. Whoever may write into its directory must not have us follow a link, or wait for a pipe.
-pub(crate) fn open_with(mut options: OpenOptions, path: &Path) -> io::Result<File> {
+///
+/// # Errors
+/// When it cannot be opened so, or is no regular file.
+pub fn open_with(mut options: OpenOptions, path: &Path) -> io::Result<File> {
     let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or_default();
     let other = || {
         let what = "this must be a file, and is a link, a pipe or something else";

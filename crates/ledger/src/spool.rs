@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::hash::Hash;
 use crate::line::Head;
 use crate::place;
+pub use crate::place::open_with;
 use crate::reach::{Reach, Reached};
 use crate::recover::LONGEST_LINE;
 
@@ -28,10 +29,17 @@ pub struct Mark {
     pub offset: u64,
     /// The place in the chain of the record behind it.
     pub seq: u64,
-    /// The hash of the record before it, by which it is known again.
+    /// The hash of the record before it, by which it is known again; [`Hash::NONE`] where nobody has read that record.
     pub before: Hash,
     /// The place of the last `start` record before it.
     pub start: u64,
+}
+
+impl Mark {
+    /// Whether a record is the one behind it.
+    fn is_before(&self, head: &Head<'_>) -> bool {
+        head.seq == self.seq && (self.before == Hash::NONE || head.prev == self.before)
+    }
 }
 
 /// Records in a row.
@@ -148,8 +156,11 @@ impl Spool {
         segment
     }
 
-    /// Reads on: records that are wanted, up to so many, and about so many bytes of them. Where it stands does not change: for that,
-    /// [`Self::go_to`].
+    /// Reads on: records that are wanted, up to so many (or one more), and about so many bytes of them. Where it stands does not change:
+    /// for that, [`Self::go_to`].
+    ///
+    /// A line that says that records before it are lacking is believed where a segment is not there, or when the record behind it follows
+    /// it; else whoever writes one such line into a file would have all others passed over.
     ///
     /// # Errors
     /// When the disk does not give what is there.
@@ -158,61 +169,44 @@ impl Spool {
         (records, bytes): (usize, usize),
         mut wants: impl FnMut(&Head<'_>) -> bool,
     ) -> io::Result<Stretch> {
-        let (mut batch, mut at, mut taken, mut passed) = (Stretch::default(), self.at, 0, 0);
         let reached = self.reach.reached();
-        let has_room = |batch: &Stretch, taken: usize, passed: u64| {
-            batch.lines.len() < records && taken < bytes && passed < MOST_PASSED
+        let (mut batch, mut passed) = (Taking::new(self.at, reached.next), 0);
+        let start = self.at;
+        let has_room = |batch: &Taking, passed: u64| {
+            let has_room = batch.is_below(records, bytes) && passed < MOST_PASSED;
+            // Of a line that is in doubt, somebody has to see what is behind it.
+            has_room || batch.doubt.as_ref().is_some_and(|doubt| doubt.before == start)
         };
-        while has_room(&batch, taken, passed) {
-            let Some(file) = open(&place::segment(&self.directory, at.segment))? else {
+        while has_room(&batch, passed) {
+            let Some(file) = open(&place::segment(&self.directory, batch.at.segment))? else {
                 // Deleted, or moved away: what comes next says how many records those were.
-                match self.numbers()?.into_iter().find(|number| *number > at.segment) {
-                    Some(next) if next <= reached.segment => (at.segment, at.offset) = (next, 0),
+                match self.numbers()?.into_iter().find(|number| *number > batch.at.segment) {
+                    Some(next) if next <= reached.segment => batch.lacks_up_to(next),
                     _ => break,
                 }
                 continue;
             };
-            let is_last = at.segment >= reached.segment;
+            let is_last = batch.at.segment >= reached.segment;
             let end = if is_last { reached.length } else { file.metadata()?.len() };
-            let mut lines = Lines { file: &file, offset: at.offset, end, bytes: Vec::new(), done: 0 };
+            let mut lines = Lines { file: &file, offset: batch.at.offset, end, bytes: Vec::new(), done: 0 };
             let mut is_over = false;
-            while !is_over && has_room(&batch, taken, passed) {
+            while !is_over && has_room(&batch, passed) {
                 let Some(found) = lines.next()? else {
                     is_over = true;
                     continue;
                 };
-                at.offset = found.behind;
                 passed += found.bytes.len() as u64 + 1;
-                let text = std::str::from_utf8(found.bytes).ok();
-                let Some((head, text)) = text.and_then(|text| Some((Head::read(text)?, text))) else {
-                    batch.unreadable += 1;
-                    continue;
-                };
-                if head.seq < at.seq {
-                    // It has been delivered, or stands where it does not belong.
-                    continue;
-                }
-                batch.missing += head.seq - at.seq;
-                (at.seq, at.before) = (head.seq + 1, Hash::of(&[text.as_bytes()]));
-                if head.kind == "start" {
-                    at.start = head.seq;
-                }
-                if wants(&head) {
-                    taken += text.len();
-                    batch.lines.push(text.to_owned());
-                    batch.marks.push(at);
-                }
+                batch.take(&found, &mut wants);
             }
             if is_over && is_last {
                 break;
             }
             if is_over {
                 // What may be left of it is no whole line, and never will be.
-                (at.segment, at.offset) = (at.segment + 1, 0);
+                (batch.at.segment, batch.at.offset) = (batch.at.segment + 1, 0);
             }
         }
-        batch.end = (at != self.at).then_some(at);
-        Ok(batch)
+        Ok(batch.done(start))
     }
 
     fn numbers(&self) -> io::Result<Vec<u64>> {
@@ -243,7 +237,7 @@ impl Spool {
             }
         }
         // The record behind it is there, and follows the one before it; or nothing is behind it.
-        let fits = |head: &Head<'_>| head.seq == mark.seq && head.prev == mark.before;
+        let fits = |head: &Head<'_>| mark.is_before(head);
         let mut at = mark;
         loop {
             match self.line_at(&at)? {
@@ -272,7 +266,7 @@ impl Spool {
             self.scan(number, |offset, head, _| {
                 let here =
                     Mark { segment: number, offset, seq: head.seq, before: head.prev, start: mark.start };
-                if head.seq == mark.seq && head.prev == mark.before {
+                if mark.is_before(head) {
                     same = Some(here);
                 }
                 if head.kind == "start" && head.seq <= mark.seq {
@@ -323,6 +317,101 @@ impl Spool {
         let end = file.metadata()?.len();
         let mut lines = Lines { file: &file, offset: at.offset, end, bytes: Vec::new(), done: 0 };
         Ok(lines.next()?.and_then(|found| String::from_utf8(found.bytes.to_owned()).ok()))
+    }
+}
+
+/// Records as they are taken out of the files.
+struct Taking {
+    stretch: Stretch,
+    at: Mark,
+    /// The place of the record that the writer writes next: none that is there has it.
+    next: u64,
+    /// Bytes of what is wanted.
+    bytes: usize,
+    /// A segment is not there.
+    lacks: bool,
+    doubt: Option<Doubt>,
+    /// Where it was when it went on behind records that are said to be lacking.
+    left: Option<Mark>,
+}
+
+/// A line that says that records before it are lacking.
+struct Doubt {
+    /// The place before it.
+    before: Mark,
+    /// The place behind it, if it is what it says.
+    behind: Mark,
+    line: String,
+    is_wanted: bool,
+}
+
+impl Taking {
+    fn new(at: Mark, next: u64) -> Self {
+        Self { stretch: Stretch::default(), at, next, bytes: 0, lacks: false, doubt: None, left: None }
+    }
+
+    fn is_below(&self, records: usize, bytes: usize) -> bool {
+        self.stretch.lines.len() < records && self.bytes < bytes
+    }
+
+    fn lacks_up_to(&mut self, segment: u64) {
+        self.lacks = true;
+        (self.at.segment, self.at.offset) = (segment, 0);
+    }
+
+    fn take(&mut self, found: &Line<'_>, wants: &mut impl FnMut(&Head<'_>) -> bool) {
+        let before = self.at;
+        self.at.offset = found.behind;
+        let text = std::str::from_utf8(found.bytes).ok();
+        let read = text.and_then(|text| Some((Head::read(text)?, text)));
+        let Some((head, text)) = read.filter(|(head, _)| head.seq < self.next) else {
+            self.stretch.unreadable += 1 + u64::from(self.doubt.take().is_some());
+            return;
+        };
+        let mut behind = Mark { seq: head.seq + 1, before: Hash::of(&[text.as_bytes()]), ..self.at };
+        if head.kind == "start" {
+            behind.start = head.seq;
+        }
+        if let Some(doubt) = self.doubt.take() {
+            if doubt.behind.is_before(&head) {
+                self.left = Some(before);
+                self.stretch.missing += doubt.behind.seq - 1 - before.seq;
+                self.accept(doubt.behind, doubt.line, doubt.is_wanted);
+                behind.start = if head.kind == "start" { head.seq } else { self.at.start };
+            } else {
+                self.stretch.unreadable += 1;
+            }
+        }
+        let left = self.left.filter(|left| left.before != Hash::NONE && left.is_before(&head));
+        if left.is_some() {
+            // It was not lacking: what said so was put there.
+            self.left = None;
+        } else if head.seq < self.at.seq {
+            // It has been delivered, or stands where it does not belong.
+            return;
+        } else if head.seq > self.at.seq && !self.lacks {
+            let (line, is_wanted) = (text.to_owned(), wants(&head));
+            self.doubt = Some(Doubt { before, behind, line, is_wanted });
+            return;
+        } else {
+            self.stretch.missing += head.seq - self.at.seq;
+        }
+        self.accept(behind, text.to_owned(), wants(&head));
+    }
+
+    fn accept(&mut self, behind: Mark, line: String, is_wanted: bool) {
+        (self.at, self.lacks) = (behind, false);
+        if is_wanted {
+            self.bytes += line.len();
+            self.stretch.lines.push(line);
+            self.stretch.marks.push(behind);
+        }
+    }
+
+    /// What is in doubt is read again when there is something behind it.
+    fn done(self, start: Mark) -> Stretch {
+        let at = self.doubt.map_or(self.at, |doubt| doubt.before);
+        Stretch { end: (at != start).then_some(at), ..self.stretch }
     }
 }
 

@@ -9,7 +9,7 @@ use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use ledger::hash::Hash;
-use ledger::spool::Mark;
+use ledger::spool::{Mark, open_with};
 use serde_json::Value;
 
 /// The bytes of one place. What is written into it has at most 320.
@@ -52,8 +52,9 @@ enum Slots {
 }
 
 fn newest(path: &Path) -> io::Result<Slots> {
-    let mut text = Vec::new();
-    match File::open(path) {
+    let (mut text, mut options) = (Vec::new(), OpenOptions::new());
+    options.read(true);
+    match open_with(options, path) {
         Ok(file) => file.take(4 * ROOM as u64).read_to_end(&mut text)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Slots::None),
         Err(error) => return Err(error),
@@ -85,6 +86,8 @@ fn read_slot(text: &str) -> Option<(u64, Mark)> {
 pub(crate) struct CursorFile {
     file: File,
     count: u64,
+    /// Its directory, as long as nothing was written.
+    new_in: Option<PathBuf>,
 }
 
 impl CursorFile {
@@ -95,8 +98,10 @@ impl CursorFile {
             Slots::None | Slots::Bad => 0,
         };
         let mut options = OpenOptions::new();
-        let file = options.write(true).create(true).truncate(false).mode(0o600).open(path)?;
-        Ok(Self { file, count })
+        options.write(true).create(true).truncate(false).mode(0o600);
+        let file = open_with(options, path)?;
+        let new_in = path.parent().filter(|_| count == 0).map(Path::to_owned);
+        Ok(Self { file, count, new_in })
     }
 
     /// Writes how far it has come.
@@ -112,6 +117,11 @@ impl CursorFile {
         let slot = format!("{text:<width$}\n", width = ROOM - 1);
         self.file.write_all_at(slot.as_bytes(), (count % 2) * ROOM as u64)?;
         self.count = count;
+        // Of one that was never on the disk nobody knows after a power cut where its sink began.
+        if let Some(directory) = self.new_in.take() {
+            self.file.sync_all()?;
+            File::open(directory)?.sync_all()?;
+        }
         Ok(())
     }
 }
@@ -122,6 +132,24 @@ mod tests {
 
     fn mark(seq: u64) -> Mark {
         Mark { segment: u64::MAX, offset: u64::MAX, seq, before: Hash::of(&[b"x"]), start: u64::MAX }
+    }
+
+    #[test]
+    fn what_others_put_in_its_place_is_not_followed_and_not_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let (link, pipe) = (path(directory.path(), "link"), path(directory.path(), "pipe"));
+        let target = directory.path().join("target");
+        std::fs::write(&target, "").unwrap();
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        for path in [&link, &pipe] {
+            assert!(read(path).unwrap_err().to_string().contains("must be a file"));
+            assert!(CursorFile::open(path).unwrap_err().to_string().contains("must be a file"));
+            assert!(
+                crate::rejected::add(path, "{}", "x").unwrap_err().to_string().contains("must be a file")
+            );
+        }
+        assert_eq!(std::fs::read(&target).unwrap(), b"");
     }
 
     #[test]

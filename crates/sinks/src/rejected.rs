@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use ledger::spool::open_with;
 use serde_json::Value;
 
 /// The most bytes of the file. Then it becomes the older one, of which there is one.
@@ -21,7 +22,7 @@ pub(crate) fn path(directory: &Path, name: &str) -> PathBuf {
 
 /// Adds a record, and why nobody took it.
 pub(crate) fn add(path: &Path, line: &str, why: &str) -> io::Result<()> {
-    if fs::metadata(path).is_ok_and(|found| found.len() >= MOST) {
+    if fs::symlink_metadata(path).is_ok_and(|found| found.len() >= MOST) {
         fs::rename(path, path.with_extension("old.jsonl"))?;
     }
     let why = Value::from(why.chars().take(MOST_WHY).collect::<String>());
@@ -31,6 +32,8 @@ pub(crate) fn add(path: &Path, line: &str, why: &str) -> io::Result<()> {
         let seq = ledger::line::Head::read(line).map(|head| head.seq).unwrap_or_default();
         format!("{{\"why\":{why},\"seq\":{seq},\"bytes\":{}}}\n", line.len())
     };
-    let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+    let mut options = OpenOptions::new();
+    options.append(true).create(true).mode(0o600);
+    let mut file = open_with(options, path)?;
     file.write_all(kept.as_bytes())
 }

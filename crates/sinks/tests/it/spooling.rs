@@ -99,3 +99,94 @@ fn a_stretch_has_at_least_one_record_and_ends_at_its_bounds() {
         assert_eq!(all.len(), 2000);
     }
 }
+
+/// Records in a row, each of which follows the one before it.
+fn chain(seqs: std::ops::Range<u64>) -> Vec<String> {
+    let mut prev = Hash::of(&[b"before"]);
+    let mut lines = Vec::new();
+    for seq in seqs {
+        let text = line(seq, "call").replace(&"0".repeat(64), &prev.to_string());
+        prev = Hash::of(&[text.trim_end().as_bytes()]);
+        lines.push(text);
+    }
+    lines
+}
+
+#[test]
+fn a_line_that_says_that_others_are_lacking_silences_none() {
+    let root = tempfile::tempdir().unwrap();
+    let real = chain(0..6);
+    let follows = chain(4..6);
+    for (forged, read, unreadable) in [
+        (line(u64::MAX, "call"), vec![0, 1, 2, 3, 4, 5], 1),
+        (line(6, "call"), vec![0, 1, 2, 3, 4, 5], 1),
+        (line(5, "call"), vec![0, 1, 2, 3, 4, 5], 1),
+        (line(5, "call") + "nonsense\n", vec![0, 1, 2, 3, 4, 5], 2),
+        // Even two that fit each other: they are seen, and so is what they would have hidden.
+        (follows.concat(), vec![0, 1, 4, 5, 2, 3, 4, 5], 0),
+    ] {
+        let text = real[..2].concat() + &forged + &real[2..].concat();
+        fs::write(root.path().join("00000001.jsonl"), &text).unwrap();
+        let reach = Arc::new(Reach::new(true));
+        reach.come_to(Reached { segment: 1, length: text.len() as u64, next: 6 });
+        for most in [1, 100] {
+            let (mut spool, _) = Spool::open(root.path(), Arc::clone(&reach), Begin::Start).unwrap();
+            let (mut seqs, mut bad) = (Vec::new(), 0);
+            while let Some(end) = {
+                let stretch = spool.read((most, 1 << 20), |_| true).unwrap();
+                let seq = |line: &String| ledger::line::Head::read(line).unwrap().seq;
+                seqs.extend(stretch.lines.iter().map(seq));
+                bad += stretch.unreadable;
+                stretch.end
+            } {
+                spool.go_to(end);
+            }
+            if most == 1 && unreadable == 0 {
+                continue;
+            }
+            assert_eq!((&seqs, bad), (&read, unreadable), "{forged} {most}");
+        }
+    }
+}
+
+#[test]
+fn what_is_behind_a_damaged_record_is_delivered_when_another_one_follows() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("00000001.jsonl");
+    let real = chain(0..5);
+    let damaged = real[..2].concat() + "damaged\n" + &real[3];
+    let reach = Arc::new(Reach::new(true));
+    let come_to = |text: &str, next| {
+        fs::write(&path, text).unwrap();
+        reach.come_to(Reached { segment: 1, length: text.len() as u64, next });
+    };
+    come_to(&damaged, 4);
+    let (mut spool, _) = Spool::open(root.path(), Arc::clone(&reach), Begin::Start).unwrap();
+    let (read, end) = seqs(&spool);
+    assert_eq!(read, [0, 1]);
+    spool.go_to(end.unwrap());
+    assert_eq!(seqs(&spool), (Vec::new(), None));
+    come_to(&(damaged + &real[4]), 5);
+    let stretch = spool.read((100, 1 << 20), |_| true).unwrap();
+    assert_eq!(
+        (stretch.lines, stretch.missing),
+        (vec![real[3].trim_end().to_owned(), real[4].trim_end().to_owned()], 1)
+    );
+}
+
+#[test]
+fn who_began_with_what_comes_next_goes_on_there() {
+    let root = tempfile::tempdir().unwrap();
+    let (path, real) = (root.path().join("00000001.jsonl"), chain(0..4));
+    let text = real[..2].concat();
+    fs::write(&path, &text).unwrap();
+    let reach = Arc::new(Reach::new(true));
+    let now = Reached { segment: 1, length: text.len() as u64, next: 2 };
+    reach.come_to(now);
+    let (spool, _) = Spool::open(root.path(), Arc::clone(&reach), Begin::After(now)).unwrap();
+    let text = real.concat();
+    fs::write(&path, &text).unwrap();
+    reach.come_to(Reached { segment: 1, length: text.len() as u64, next: 4 });
+    let (spool, resumed) = Spool::open(root.path(), reach, Begin::At(spool.at())).unwrap();
+    assert_eq!((resumed, seqs(&spool).0), (Resumed::AsItWas, vec![2, 3]));
+}
