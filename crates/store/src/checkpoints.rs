@@ -68,12 +68,14 @@ impl Store {
         rows.into_iter().map(checkpoint).collect()
     }
 
-    /// Forgets those that were kept longer ago than that.
+    /// Forgets those of a replica that were kept longer ago than that, but never the last one: it says where the chain ends at least, however
+    /// long ago it did.
     ///
     /// # Errors
     /// When the store is away.
-    pub async fn forget_checkpoints(&self, age: Duration) -> Result<(), StoreFault> {
-        let text = "DELETE FROM portolan_checkpoint WHERE kept_at < {now} - CAST($1 AS {integer})";
-        self.query(text, cells![millis(age)]).await.map(drop)
+    pub async fn forget_checkpoints(&self, replica: &str, age: Duration) -> Result<(), StoreFault> {
+        let text = "DELETE FROM portolan_checkpoint WHERE replica = $1 AND kept_at < {now} - CAST($2 AS {integer}) \
+                    AND seq < (SELECT MAX(seq) FROM portolan_checkpoint WHERE replica = $1)";
+        self.query(text, cells![replica, millis(age)]).await.map(drop)
     }
 }

@@ -43,13 +43,21 @@ async fn they_are_given_in_pages(stand: &Stand) {
     assert_eq!(seen, 50);
 }
 
+/// Each replica has a time of its own for which it keeps what it has, and the last one of each stays.
 async fn what_is_old_is_forgotten(stand: &Stand) {
     let ours = stand.open().await;
-    ours.keep_checkpoint("a", 1, "line").await.unwrap();
-    ours.forget_checkpoints(Duration::from_secs(3600)).await.unwrap();
-    assert_eq!(ours.last_checkpoint("a").await.unwrap(), Some(1));
+    for (replica, seq) in [("a", 1), ("a", 2), ("a", 3), ("b", 1), ("b", 2)] {
+        ours.keep_checkpoint(replica, seq, "line").await.unwrap();
+    }
+    let left = async || {
+        let later = ours.checkpoints_time().await.unwrap() + 60_000;
+        let all = ours.checkpoints(later, ("", -1), 10).await.unwrap();
+        all.into_iter().map(|one| format!("{}{}", one.replica, one.seq)).collect::<Vec<_>>().join(" ")
+    };
+    ours.forget_checkpoints("a", Duration::from_secs(3600)).await.unwrap();
+    assert_eq!(left().await, "a1 a2 a3 b1 b2");
     let begun = ours.checkpoints_time().await.unwrap();
     while ours.checkpoints_time().await.unwrap() == begun {}
-    ours.forget_checkpoints(Duration::ZERO).await.unwrap();
-    assert_eq!(ours.last_checkpoint("a").await.unwrap(), None);
+    ours.forget_checkpoints("a", Duration::ZERO).await.unwrap();
+    assert_eq!(left().await, "a3 b1 b2");
 }
