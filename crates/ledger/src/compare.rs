@@ -124,7 +124,9 @@ impl Comparison {
 
     fn checkpoint(&mut self, head: &Head<'_>, line: &str) -> io::Result<()> {
         let Some((known, shown)) = self.chains.get_mut(head.replica) else {
-            if self.absent.get(head.replica).is_some_and(|last| head.seq <= *last) || !self.is_ours(head, line) {
+            if self.absent.get(head.replica).is_some_and(|last| head.seq <= *last)
+                || !self.is_ours(head, line)
+            {
                 return Ok(());
             }
             let is_full = self.absent.len() >= MOST_TOLD;

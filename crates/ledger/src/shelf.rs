@@ -80,7 +80,8 @@ impl Shelf {
 
     /// Whether the file that is written has been for long enough. A clock that went back cannot tell.
     fn is_over(&self, now: SystemTime) -> bool {
-        let is_over = |part| now + BACK < self.since || now.duration_since(self.since).is_ok_and(|age| age >= part);
+        let is_over =
+            |part| now + BACK < self.since || now.duration_since(self.since).is_ok_and(|age| age >= part);
         self.file.is_some() && self.length > 0 && self.part().is_some_and(is_over)
     }
 

@@ -69,9 +69,9 @@ impl Lowering<'_, '_> {
         let has_plain = given.plain_arguments.as_ref().is_some_and(|plain| is_there(&plain));
         let payloads = given.payloads.as_ref();
         if let Some(redacts) = redacts.filter(|_| !has_plain && payloads.is_none()) {
-            self.findings
-                .warning(redacts.span, "nothing is kept that this could be taken out of")
-                .help("it holds for plain_arguments and [audit.payloads]; the ledger has digests of all else");
+            self.findings.warning(redacts.span, "nothing is kept that this could be taken out of").help(
+                "it holds for plain_arguments and [audit.payloads]; the ledger has digests of all else",
+            );
         }
         let Some(At { value: payloads, span }) = payloads else { return };
         for (texts, name) in [(&payloads.tools, "tools"), (&payloads.what, "what")] {
