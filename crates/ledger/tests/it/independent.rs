@@ -139,8 +139,7 @@ async fn both_say_the_same_of_what_is_odd() {
     again.session("one", 90).await;
     again.session("ghost", 1).await;
     let signed = fs::read_to_string(again.witness()).unwrap();
-    let of =
-        |replica: &str| signed.lines().filter(|line| line.contains(replica)).next_back().unwrap().to_owned();
+    let of = |replica: &str| signed.lines().rfind(|line| line.contains(replica)).unwrap().to_owned();
     for line in [of("\"one\""), of("\"ghost\""), signed.lines().next().unwrap().to_owned()] {
         fs::write(stand.witness(), format!("{seen}{line}\n")).unwrap();
         assert_eq!(compare(&stand, &all, true), 0, "{line}");
