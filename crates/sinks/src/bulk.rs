@@ -1,8 +1,12 @@
-//! The bulk API of Elasticsearch and OpenSearch. A record has the same id whenever it comes, so what comes twice is there once; and a
-//! status of 200 says nothing of the records: each has its own.
+//! The bulk API of Elasticsearch and OpenSearch. A record has the same id whenever it comes, so what comes twice is there once, and
+//! another record of the same place is another document; and a status of 200 says nothing of the records: each has its own.
+//!
+//! An index takes a member in the type in which it came first, and refuses records that have it in another. So each has one type here.
 
 use base::plan::feed::PostPlan;
+use ledger::hash::Hash;
 use ledger::line::Head;
+use mcp::json::{Kind, Member, Object};
 use serde_json::{Value, json};
 
 use crate::form::Form;
@@ -25,9 +29,12 @@ impl Bulk {
         let head = Head::read(line);
         let mut action = json!({ "_index": self.index });
         if let (Some(head), Some(action)) = (&head, action.as_object_mut()) {
-            action.insert("_id".to_owned(), Value::from(format!("{}-{}", head.replica, head.seq)));
+            // Two records may have one place: what was written after a power cut has that of what was lost.
+            let hash = Hash::of(&[line.as_bytes()]).to_string();
+            let hash = hash.get(..16).unwrap_or(&hash);
+            action.insert("_id".to_owned(), Value::from(format!("{}-{}-{hash}", head.replica, head.seq)));
         }
-        let record = self.form.write(line);
+        let record = self.form.write(&of_one_type(line));
         let time = head.map(|head| format!("\"@timestamp\":\"{}\",", head.time)).unwrap_or_default();
         // Data streams want a time of that name. What we write is an object, and never an empty one.
         let rest = record.strip_prefix('{').unwrap_or(&record);
@@ -52,6 +59,38 @@ impl Receiver for Bulk {
             items(&answer, lines.len())
         })
     }
+}
+
+/// A record whose members have the same type in all records. Clients choose whether `id` is a number; `principal` is an object in some
+/// types of records and a text in others; and who issues tokens chooses what claims are.
+fn of_one_type(line: &str) -> String {
+    let Ok(record) = Object::parse(line) else { return line.to_owned() };
+    written(&record, |member| match (&*member.name, Kind::of(member.value)) {
+        ("id", Kind::Number) => Some(format!("\"{}\"", member.value)),
+        ("principal", Kind::String) => Some(format!("{{\"id\":{}}}", member.value)),
+        ("principal", Kind::Object) => {
+            let principal = Object::parse(member.value).ok()?;
+            Some(written(&principal, |member| match &*member.name {
+                "claims" => Some(written(&Object::parse(member.value).ok()?, text_of)),
+                _ => None,
+            }))
+        }
+        _ => None,
+    })
+}
+
+fn text_of(member: &Member<'_>) -> Option<String> {
+    let is_word = matches!(Kind::of(member.value), Kind::Number | Kind::Boolean);
+    is_word.then(|| format!("\"{}\"", member.value))
+}
+
+/// An object with some of its values written in another way.
+fn written(object: &Object<'_>, other: impl Fn(&Member<'_>) -> Option<String>) -> String {
+    let members = object.iter().map(|member| {
+        let value = other(&member).unwrap_or_else(|| member.value.to_owned());
+        format!("{}:{value}", member.raw_name)
+    });
+    format!("{{{}}}", members.collect::<Vec<_>>().join(","))
 }
 
 /// What it says of each record.

@@ -58,6 +58,7 @@ impl Receiver for Datadog {
                     taken
                         .rejected
                         .push((at, format!("it has {} bytes, and Datadog cuts at 1 MB", entry.len())));
+                    taken.unfit += 1;
                     continue;
                 }
                 bytes += entry.len() + 1;

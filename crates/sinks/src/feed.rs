@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use base::metrics::{Metrics, SinkCounts};
+use base::metrics::{Metrics, SinkCounts, SinkFailure};
 use base::plan::feed::SinkPlan;
 use base::sink::Sink;
 use base::sync::lock;
@@ -34,6 +34,23 @@ pub enum FeedFault {
     /// The system gives no thread.
     #[error("cannot start a thread for sink {0:?}: {1}")]
     Thread(String, io::Error),
+}
+
+/// Has it seen that the thread of a sink died.
+struct Seen {
+    shared: Arc<Shared>,
+    index: usize,
+    counts: Arc<SinkCounts>,
+}
+
+impl Drop for Seen {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.counts.failed(SinkFailure::Ledger);
+            self.shared.down(self.index, true);
+            tracing::error!("the thread of a sink died: nothing is delivered for it before the next start");
+        }
+    }
 }
 
 /// The sinks of one process, at work. Dropped, they stop where they are.
@@ -91,7 +108,10 @@ impl Feed {
             let fault = |error| FeedFault::Thread(name.clone(), error);
             let runtime = Builder::new_current_thread().enable_all().build().map_err(fault)?;
             let gone = gone.clone();
+            let seen =
+                Seen { shared: Arc::clone(&shared), index: parts.index, counts: Arc::clone(&parts.counts) };
             let work = move || {
+                let _seen = seen;
                 runtime.block_on(async {
                     tokio::select! {
                         () = Box::pin(runner::run(parts)) => {}
@@ -131,5 +151,48 @@ impl Feed {
 impl fmt::Debug for Feed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Feed").field("shared", &self.shared).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base::clock::SystemClock;
+    use base::plan::audit::OnFull;
+    use base::plan::feed::{FilePlan, Format, ReceiverPlan, RecordTypes};
+
+    use super::*;
+
+    #[test]
+    fn a_thread_that_died_is_seen_and_refuses_where_nothing_is_to_be_lost() {
+        let file =
+            FilePlan { path: "x".into(), rotate_bytes: 1, rotate_after: None, keep_files: 0, lasts: false };
+        let plan = |on_full| SinkPlan {
+            name: "x".to_owned(),
+            receiver: ReceiverPlan::File(file.clone()),
+            format: Format::Json,
+            types: RecordTypes::All,
+            spool: 1,
+            on_full,
+            timeout: PARTING,
+            from_start: true,
+        };
+        for (on_full, refuses) in [(OnFull::Drop, false), (OnFull::Refuse, true)] {
+            let metrics = Metrics::new();
+            let counts = Arc::new(SinkCounts::new("x", Arc::new(SystemClock)));
+            metrics.sink(&counts);
+            let shared = Arc::new(Shared::new(&[plan(on_full)], Arc::new(Reach::new(true))));
+            let gate = SpoolGate(Arc::clone(&shared));
+            let seen = || Seen { shared: Arc::clone(&shared), index: 0, counts: Arc::clone(&counts) };
+            drop(seen());
+            assert!(!gate.refuse() && metrics.text().contains("portolan_sink_up{sink=\"x\"} 1"));
+            let seen = seen();
+            let died = thread::spawn(move || {
+                let _seen = seen;
+                panic!("as a test wants it");
+            });
+            assert!(died.join().is_err());
+            assert!(metrics.text().contains("portolan_sink_up{sink=\"x\"} 0"));
+            assert_eq!((gate.refuse(), gate.amiss().is_some()), (refuses, refuses));
+        }
     }
 }

@@ -45,8 +45,9 @@ impl Files {
         // Somebody may have moved it away.
         let path = &self.plan.path;
         let is_there = |open: &Written| {
-            let ours = open.file.metadata().map(|found| (found.dev(), found.ino()));
-            let named = fs::metadata(path).map(|found| (found.dev(), found.ino()));
+            // Or copied it, and cut it off (`copytruncate`).
+            let ours = open.file.metadata().map(|found| (found.dev(), found.ino(), found.len()));
+            let named = fs::metadata(path).map(|found| (found.dev(), found.ino(), open.length));
             ours.ok().zip(named.ok()).is_some_and(|(ours, named)| ours == named)
         };
         let mut open = match self.open.take().filter(is_there) {
@@ -102,6 +103,12 @@ impl Written {
         let since = if length == 0 { now } else { facts.created().unwrap_or(now) };
         Ok(Self { file, length, since })
     }
+}
+
+/// Whether a process writes the file.
+pub(crate) fn is_written(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| found.is_file())
+        && File::open(path).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
 /// Where the last whole line ends.
@@ -207,6 +214,9 @@ mod tests {
         fs::rename(&path, directory.path().join("moved")).unwrap();
         one.write(&["g".to_owned()]).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "g\n");
+        fs::write(&path, "").unwrap();
+        one.write(&["h".to_owned()]).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "h\n", "it was cut off");
         let none = files(directory.path(), 2).write(&["z".to_owned()]);
         assert!(none.unwrap_err().to_string().contains("no regular file"));
     }

@@ -6,7 +6,7 @@ use base::plan::feed::{ReceiverPlan, SinkPlan};
 
 use crate::bulk::Bulk;
 use crate::datadog::Datadog;
-use crate::files::Files;
+use crate::files::{self, Files};
 use crate::form::Form;
 use crate::generic::Generic;
 #[cfg(feature = "object-store")]
@@ -54,4 +54,18 @@ pub fn receiver(plan: &SinkPlan, outside: &Surroundings) -> Result<Box<dyn Recei
         #[cfg(not(feature = "otlp"))]
         ReceiverPlan::Otlp(_) => return Err(unmade("OTLP is not in this program")),
     })
+}
+
+/// The plan of a sink that is to be tried with one record: nothing is rotated over that. Nothing where the gateway, or somebody else,
+/// writes its file now: then nobody else may, and it works.
+#[must_use]
+pub fn of_trial(plan: &SinkPlan) -> Option<SinkPlan> {
+    let mut plan = plan.clone();
+    if let ReceiverPlan::File(file) = &mut plan.receiver {
+        if files::is_written(&file.path) {
+            return None;
+        }
+        (file.rotate_bytes, file.rotate_after) = (u64::MAX, None);
+    }
+    Some(plan)
 }

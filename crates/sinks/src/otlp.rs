@@ -60,6 +60,7 @@ impl Otlp {
     async fn send(&self, lines: &[String]) -> Result<Taken, Undelivered> {
         let mut taken = Taken::default();
         let request = message::request(lines, &mut taken.rejected);
+        taken.unfit = taken.rejected.len();
         if request.resource_logs.is_empty() {
             return Ok(taken);
         }
@@ -84,6 +85,12 @@ impl Otlp {
         if let Some(partly) = answer.partial_success {
             let said = told(&partly.error_message);
             let rejected = u64::try_from(partly.rejected_log_records).unwrap_or_default();
+            if rejected >= (lines.len() - taken.rejected.len()) as u64 {
+                // It has taken nothing. Which of them it does not like, if not all, is found by halves.
+                let why =
+                    format!("it answers {status}, and that it rejects all of {rejected} records: {said}");
+                return Err(Undelivered::Refused { why });
+            }
             if rejected > 0 {
                 tracing::warn!(
                     rejected,
@@ -93,8 +100,7 @@ impl Otlp {
             } else if !said.is_empty() {
                 tracing::info!(said, "the OTLP backend has taken records, and says something");
             }
-            // It cannot have lost more than it got.
-            taken.lost = rejected.min((lines.len() - taken.rejected.len()) as u64);
+            taken.lost = rejected;
         }
         Ok(taken)
     }

@@ -39,6 +39,8 @@ pub trait Receiver: Send + Debug {
 pub struct Taken {
     /// The records that it will never take: their places in the delivery, and what it says. All others it has.
     pub rejected: Vec<(usize, String)>,
+    /// So many of these it was not given at all, since they do not fit what it is known to take.
+    pub unfit: usize,
     /// So many more it has left out without saying which.
     pub lost: u64,
 }

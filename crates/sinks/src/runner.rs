@@ -99,16 +99,20 @@ pub(crate) async fn run(mut parts: Parts) {
     let mut failures = 0;
     loop {
         match Runner::open(parts) {
-            Ok(runner) => return runner.run().await,
+            Ok(runner) => {
+                if failures > 0 {
+                    runner.parts.shared.down(runner.parts.index, false);
+                    // It is there again, whether or not there is anything to deliver.
+                    runner.parts.counts.delivered(0);
+                }
+                return runner.run().await;
+            }
             Err((same, error)) => {
                 parts = same;
                 parts.counts.failed(SinkFailure::Ledger);
-                if failures == 0 {
-                    tracing::error!(
-                        sink = parts.plan.name,
-                        "the ledger cannot be read for this sink: {error}"
-                    );
-                }
+                parts.shared.down(parts.index, true);
+                // It is tried once a minute after a while, and so said as often.
+                tracing::error!(sink = parts.plan.name, "the ledger cannot be read for this sink: {error}");
                 if parts.closing.is_cancelled() {
                     return;
                 }
@@ -243,7 +247,7 @@ impl Runner {
                 }
                 Err((cause, Undelivered::TooLarge { why } | Undelivered::Refused { why })) => {
                     self.parts.counts.failed(cause);
-                    Taken { rejected: vec![(0, why)], lost: 0 }
+                    Taken { rejected: vec![(0, why)], ..Taken::default() }
                 }
             };
             if !self.may_reject(some.len(), &taken).await {
@@ -292,12 +296,8 @@ impl Runner {
     /// Whether records that are said to be wrong may be left out. Where a receiver takes nothing at all, what is wrong is it, or how we
     /// are set up: then nothing is lost over it, and everything waits.
     async fn may_reject(&mut self, count: usize, taken: &Taken) -> bool {
-        if taken.rejected.len() < count {
-            self.in_a_row = 0;
-            return true;
-        }
-        if self.in_a_row + count <= IN_A_ROW {
-            self.in_a_row += count;
+        if let Some(in_a_row) = in_a_row(self.in_a_row, count, taken) {
+            self.in_a_row = in_a_row;
             return true;
         }
         let Some(good) = self.known_good.clone() else { return false };
@@ -437,8 +437,20 @@ impl Runner {
                 }
             };
             let Some(end) = stretch.end else { break };
-            lost += stretch.lines.len() as u64 + stretch.missing;
-            self.spool.go_to(end);
+            // What nobody wants is passed over, too: no more goes than has to.
+            let behind = self.spool.bytes_behind(&at);
+            let is_enough = |mark: &Mark, spool: &mut Spool| behind - spool.bytes_behind(mark) >= over as u64;
+            let enough = stretch.marks.iter().position(|mark| is_enough(mark, &mut self.spool));
+            match enough.and_then(|last| Some((last, *stretch.marks.get(last)?))) {
+                Some((last, mark)) if last + 1 < stretch.lines.len() => {
+                    lost += last as u64 + 1 + stretch.missing;
+                    self.spool.go_to(mark);
+                }
+                _ => {
+                    lost += stretch.lines.len() as u64 + stretch.missing;
+                    self.spool.go_to(end);
+                }
+            }
         }
         let at = self.spool.at();
         if at.seq == first {
@@ -499,6 +511,15 @@ fn begin(parts: &Parts) -> io::Result<(Spool, CursorFile)> {
         Found::At(mark) => Begin::At(mark),
         Found::Nothing if parts.plan.from_start => Begin::Start,
         Found::Nothing => Begin::After(parts.now),
+        // Who wanted nothing of before does not get all of it.
+        Found::Unreadable if !parts.plan.from_start => {
+            tracing::error!(
+                sink = parts.plan.name,
+                "nobody knows how far this sink had come: it goes on with what comes now, and what it had not delivered is in the ledger only"
+            );
+            note(parts, "missing", Vec::new());
+            Begin::After(parts.now)
+        }
         Found::Unreadable => {
             tracing::warn!(
                 sink = parts.plan.name,
@@ -526,6 +547,18 @@ fn time_of(lines: &[String], at: usize) -> Option<SystemTime> {
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_micros(micros))
 }
 
+/// How many records in a row a receiver has refused, after another delivery; nothing where that is more than may be believed without
+/// asking. Of what we have not given it, it has said nothing.
+fn in_a_row(before: usize, count: usize, taken: &Taken) -> Option<usize> {
+    let given = count.saturating_sub(taken.unfit);
+    let refused = taken.rejected.len().saturating_sub(taken.unfit);
+    match refused {
+        _ if given == 0 => Some(before),
+        refused if refused < given => Some(0),
+        _ => Some(before + given).filter(|all| *all <= IN_A_ROW),
+    }
+}
+
 /// The pause after so many failures in a row: twice as long each time, and not the same for all who wait.
 fn back_off(failures: u32) -> Duration {
     let doubled = FIRST_PAUSE.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(LONGEST_PAUSE);
@@ -536,6 +569,20 @@ fn back_off(failures: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_we_judge_ourselves_says_nothing_of_the_receiver() {
+        let taken = |rejected: usize, unfit| Taken {
+            rejected: (0..rejected).map(|at| (at, String::new())).collect(),
+            unfit,
+            lost: 0,
+        };
+        assert_eq!(in_a_row(7, 20, &taken(20, 20)), Some(7));
+        assert_eq!(in_a_row(7, 20, &taken(19, 19)), Some(0));
+        assert_eq!(in_a_row(7, 20, &taken(20, 19)), Some(8));
+        assert_eq!(in_a_row(7, 20, &taken(20, 18)), None);
+        assert_eq!(in_a_row(8, 1, &taken(1, 0)), None);
+    }
 
     #[test]
     fn pauses_get_longer_and_have_an_end() {

@@ -13,8 +13,8 @@ use ledger::reach::Reach;
 pub(crate) struct Shared {
     reach: Arc<Reach>,
     sinks: Vec<One>,
-    /// How many have more waiting than may, and refuse calls over it.
-    full: AtomicUsize,
+    /// How many times over calls are refused: once for each that has more waiting than may, and for each that nobody delivers for.
+    shut: AtomicUsize,
 }
 
 #[derive(Debug)]
@@ -22,6 +22,8 @@ struct One {
     name: String,
     refuses: bool,
     is_full: AtomicBool,
+    /// Whether nobody delivers for it: nobody would know then how much waits.
+    is_down: AtomicBool,
     /// The first segment that it still needs.
     needs: AtomicU64,
 }
@@ -32,9 +34,10 @@ impl Shared {
             name: plan.name.clone(),
             refuses: plan.on_full == OnFull::Refuse,
             is_full: AtomicBool::new(false),
+            is_down: AtomicBool::new(false),
             needs: AtomicU64::new(0),
         };
-        Self { reach, sinks: plans.iter().map(one).collect(), full: AtomicUsize::new(0) }
+        Self { reach, sinks: plans.iter().map(one).collect(), shut: AtomicUsize::new(0) }
     }
 
     /// Whether calls are ever refused over one of them.
@@ -55,13 +58,25 @@ impl Shared {
     /// Whether more waits for a sink than may; true where that is new.
     pub(crate) fn fill(&self, index: usize, is_full: bool) -> bool {
         let Some(one) = self.sinks.get(index) else { return false };
-        if one.is_full.swap(is_full, Ordering::Relaxed) == is_full {
+        self.flip(&one.is_full, is_full)
+    }
+
+    /// Whether nobody delivers for a sink, since the ledger cannot be read for it or its thread has died. Over one that is to lose
+    /// nothing, calls are refused.
+    pub(crate) fn down(&self, index: usize, is_down: bool) {
+        if let Some(one) = self.sinks.get(index).filter(|one| one.refuses) {
+            self.flip(&one.is_down, is_down);
+        }
+    }
+
+    fn flip(&self, of: &AtomicBool, is: bool) -> bool {
+        if of.swap(is, Ordering::Relaxed) == is {
             return false;
         }
-        if is_full {
-            self.full.fetch_add(1, Ordering::Relaxed);
+        if is {
+            self.shut.fetch_add(1, Ordering::Relaxed);
         } else {
-            self.full.fetch_sub(1, Ordering::Relaxed);
+            self.shut.fetch_sub(1, Ordering::Relaxed);
         }
         true
     }
@@ -81,10 +96,13 @@ impl Sink for SpoolGate {
     }
 
     fn refuse(&self) -> bool {
-        self.0.full.load(Ordering::Relaxed) > 0
+        self.0.shut.load(Ordering::Relaxed) > 0
     }
 
     fn amiss(&self) -> Option<String> {
+        if let Some(down) = self.0.sinks.iter().find(|one| one.is_down.load(Ordering::Relaxed)) {
+            return Some(format!("nothing is delivered for sink {:?}: the log says why", down.name));
+        }
         let full = self.0.sinks.iter().find(|one| one.is_full.load(Ordering::Relaxed))?;
         Some(format!("more of the ledger waits for sink {:?} than may", full.name))
     }

@@ -98,7 +98,10 @@ impl Syslog {
         for (at, line) in lines.iter().enumerate() {
             match frame::messages(line, self.format, &self.plan) {
                 Ok(written) => messages.push(written),
-                Err(why) => taken.rejected.push((at, why)),
+                Err(why) => {
+                    taken.rejected.push((at, why));
+                    taken.unfit += 1;
+                }
             }
         }
         if messages.is_empty() {

@@ -55,26 +55,7 @@ pub(crate) fn samples() -> Vec<String> {
     };
     let pipe = json!({"principal": {"id": "anonymous", "anonymous": true, "groups": [], "scopes": [], "amr": []},
         "method": "tools/list", "outcome": "ok", "durationUs": 7});
-    let task = |outcome: &str| {
-        line(
-            "task",
-            &json!({"task": "hmac-sha256:ab", "outcome": outcome, "principal": "alice", "route": "main", "server": "bank"}),
-        )
-    };
-    let key = |outcome: &str| {
-        let of = if outcome == "rotated" { "seal" } else { "api-key" };
-        line(
-            "key",
-            &json!({"outcome": outcome, "of": of, "key": "k1", "principal": "alice", "by": "operator"}),
-        )
-    };
-    let pin = |outcome: &str| {
-        line(
-            "pin",
-            &json!({"outcome": outcome, "server": "bank", "kind": "tool", "name": "pay", "digest": "sha256:ab", "by": "operator"}),
-        )
-    };
-    vec![
+    let mut all = vec![
         line("start", &json!({"version": "0.1.0", "key": "ed25519:ab", "process": 7})),
         line("start", &json!({"version": "0.1.0", "key": "ed25519:ab", "process": 7, "torn": 12})),
         named("ok", json!({"readOnlyHint": true})),
@@ -113,6 +94,34 @@ pub(crate) fn samples() -> Vec<String> {
             "sink",
             &json!({"sink": "siem", "outcome": "skipped", "records": "7", "first": "1", "last": "9"}),
         ),
+    ];
+    all.extend(of_later_types());
+    all.push(line("what-comes-later", &json!({"x": [1, 2.50, null]})));
+    all
+}
+
+/// Those of sessions, tasks, keys, pins and what was erased.
+fn of_later_types() -> Vec<String> {
+    let task = |outcome: &str| {
+        line(
+            "task",
+            &json!({"task": "hmac-sha256:ab", "outcome": outcome, "principal": "alice", "route": "main", "server": "bank"}),
+        )
+    };
+    let key = |outcome: &str| {
+        let of = if outcome == "rotated" { "seal" } else { "api-key" };
+        line(
+            "key",
+            &json!({"outcome": outcome, "of": of, "key": "k1", "principal": "alice", "by": "operator"}),
+        )
+    };
+    let pin = |outcome: &str| {
+        line(
+            "pin",
+            &json!({"outcome": outcome, "server": "bank", "kind": "tool", "name": "pay", "digest": "sha256:ab", "by": "operator"}),
+        )
+    };
+    vec![
         line(
             "session",
             &json!({"outcome": "opened", "principal": "alice", "route": "main", "session": "ab12"}),
@@ -141,6 +150,5 @@ pub(crate) fn samples() -> Vec<String> {
         pin("denied"),
         pin("forgotten"),
         line("erased", &json!({"payload": "ab-17", "why": "a customer asked", "by": "operator"})),
-        line("what-comes-later", &json!({"x": [1, 2.50, null]})),
     ]
 }

@@ -129,9 +129,15 @@ async fn what_was_rejected_is_counted_and_only_protobuf_is_a_success() {
         let partial = ExportLogsPartialSuccess { rejected_log_records, error_message: message.to_owned() };
         ExportLogsServiceResponse { partial_success: Some(partial) }.encode_to_vec()
     };
-    for (said, lost) in [(1, 1), (0, 0), (-5, 0), (i64::MAX, 1)] {
-        let (taken, _) = deliver(&one(), answer(200, PROTOBUF, partly(said, "too old"))).await;
+    let two = [one(), one()].concat();
+    for (said, lost) in [(1, 1), (0, 0), (-5, 0)] {
+        let (taken, _) = deliver(&two, answer(200, PROTOBUF, partly(said, "too old"))).await;
         assert_eq!(taken, Ok(Taken { lost, ..Taken::default() }));
+    }
+    // One that takes nothing has refused it: nothing counts as delivered, or as lost.
+    for said in [2, i64::MAX] {
+        let (taken, _) = deliver(&two, answer(200, PROTOBUF, partly(said, "too old"))).await;
+        assert!(matches!(&taken, Err(Undelivered::Refused { why }) if why.contains("too old")), "{taken:?}");
     }
     let html = b"<html>Log in</html>".to_vec();
     for wrong in [

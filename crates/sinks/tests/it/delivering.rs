@@ -4,6 +4,7 @@ use std::fs;
 
 use base::plan::audit::OnFull;
 use base::plan::feed::RecordTypes;
+use base::sink::{Event, Sink as _};
 
 use crate::server::Server;
 use crate::stand::{Stand, lines_to};
@@ -241,5 +242,73 @@ async fn segments_that_are_waited_for_are_kept_and_lost_ones_are_counted() {
         said += &came.body;
         said.contains("\"outcome\":\"missing\"")
     });
+    open.end().await;
+}
+
+#[tokio::test]
+async fn a_sink_that_cannot_begin_is_seen_and_refuses_until_it_can() {
+    let (stand, server) = (Stand::new(), Server::new(|_| ok()));
+    stand.open(&[]).end().await;
+    let cursor = stand.chain().join("sink-x.cursor");
+    fs::create_dir(&cursor).unwrap();
+    let mut sink = lines_to(server.address);
+    sink.on_full = OnFull::Refuse;
+    let open = stand.open(&[sink]);
+    let gate = open.feed.gate().unwrap();
+    stand.until_metric("sink_up", |up| up == 0).await;
+    assert!(gate.refuse() && gate.amiss().unwrap().contains("sink \"x\""));
+    fs::remove_dir(&cursor).unwrap();
+    stand.until_metric("sink_up", |up| up == 1).await;
+    assert!(!gate.refuse() && gate.amiss().is_none());
+    open.end().await;
+}
+
+#[tokio::test]
+async fn one_that_began_now_goes_on_where_it_began_and_never_gets_all_that_was_before() {
+    let (stand, server) = (Stand::new(), Server::new(|_| (503, String::new())));
+    stand.open(&[]).end().await;
+    let mut sink = lines_to(server.address);
+    sink.from_start = false;
+    // Its receiver is away when it begins, and the process ends.
+    let open = stand.open(std::slice::from_ref(&sink));
+    open.calls(3).await;
+    let first = server.next().seqs()[0];
+    drop((open.feed, open.ledger));
+    stand.until_lock_is_free().await;
+    server.answer(|_| ok());
+    while server.came_by_now() {}
+    let open = stand.open(std::slice::from_ref(&sink));
+    assert_eq!(server.next().seqs()[0], first);
+    open.end().await;
+    assert_eq!(stand.metric("sink_dropped_total"), 0);
+    // A power cut has left nothing of its cursor.
+    fs::write(stand.chain().join("sink-x.cursor"), "").unwrap();
+    while server.came_by_now() {}
+    let open = stand.open(&[sink]);
+    open.calls(1).await;
+    let came = server.next();
+    assert!(came.seqs()[0] > first + 3 && !came.body.contains("alice-2\\"), "{came:?}");
+    open.end().await;
+}
+
+#[tokio::test]
+async fn what_nobody_wants_does_not_have_more_passed_over_than_must_be() {
+    let (stand, server) = (Stand::new(), Server::new(|_| (503, String::new())));
+    let mut sink = lines_to(server.address);
+    (sink.spool, sink.types) = (30_000, RecordTypes::These(vec!["call".to_owned()]));
+    let open = stand.open(&[sink]);
+    for _ in 0..30 {
+        open.calls(1).await;
+        for _ in 0..4 {
+            open.ledger.note(Event { kind: "pin", members: vec![("name", "x".repeat(300))] });
+        }
+    }
+    open.calls(1).await;
+    stand.until_metric("sink_dropped_total", |dropped| dropped > 0).await;
+    stand.until_metric("sink_behind_bytes", |bytes| bytes <= 30_000).await;
+    let dropped = stand.metric("sink_dropped_total");
+    assert!(dropped < 25, "{dropped} of 31");
+    server.answer(|_| ok());
+    stand.until_metric("sink_delivered_total", |delivered| delivered == 31 - dropped).await;
     open.end().await;
 }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use base::plan::feed::{FilePlan, HttpBody, ReceiverPlan, SplunkPlan};
+use base::plan::feed::{FilePlan, Format, HttpBody, ReceiverPlan, SplunkPlan};
+use ledger::hash::Hash;
 use serde_json::Value;
 use sinks::make;
 use sinks::receiver::{Receiver, Taken, Undelivered};
@@ -105,7 +106,8 @@ async fn elasticsearch_says_it_of_each_record() {
     let came = server.next();
     let lines: Vec<Value> = came.body.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.len(), 6);
-    assert_eq!(lines[0]["create"], serde_json::json!({"_index": "audit", "_id": "web-1-1"}));
+    let id = |line: &str| format!("web-1-1-{}", Hash::of(&[line.as_bytes()]).to_string().get(..16).unwrap());
+    assert_eq!(lines[0]["create"], serde_json::json!({"_index": "audit", "_id": id(&records[0])}));
     assert_eq!(lines[1]["@timestamp"], "2026-12-01T15:40:00.000042Z");
     let answer = items(&[201, 400, 201]);
     server.answer(move |_| (200, answer.clone()));
@@ -120,6 +122,34 @@ async fn elasticsearch_says_it_of_each_record() {
     ] {
         server.answer(move |_| (200, answer.clone()));
         assert!(is_later(&receiver.deliver(&records).await));
+    }
+}
+
+#[tokio::test]
+async fn elasticsearch_gets_each_member_in_one_type_and_two_records_of_one_place_as_two() {
+    let created = "{\"create\":{\"status\":201}}";
+    let server = Server::new(move |came| {
+        let items = vec![created; came.body.lines().count() / 2].join(",");
+        (200, format!("{{\"items\":[{items}]}}"))
+    });
+    let with = |more: &str| RECORD.replace("\"x\":\"a\\\"b\"", more);
+    let records = [
+        with("\"principal\":{\"id\":\"a\",\"claims\":{\"n\":7,\"f\":true,\"t\":[\"x\"]}},\"id\":1e3"),
+        with("\"principal\":\"a\",\"id\":\"x\""),
+    ];
+    for format in [Format::Json, Format::Ocsf] {
+        let plan = ReceiverPlan::Elasticsearch(url(&server, "/_bulk"), "audit".to_owned());
+        let mut plan = sink(plan);
+        plan.format = format;
+        let mut receiver = make::receiver(&plan, &surroundings()).unwrap();
+        assert_eq!(receiver.deliver(&records).await, Ok(Taken::default()));
+        let came = server.next();
+        let lines: Vec<Value> = came.body.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_ne!(lines[0]["create"]["_id"], lines[2]["create"]["_id"], "the same place, another record");
+        let of = |at: usize| if format == Format::Json { &lines[at] } else { &lines[at]["unmapped"]["mcp"] };
+        assert_eq!((&of(1)["id"], &of(3)["id"]), (&"1e3".into(), &"x".into()));
+        assert_eq!(of(1)["principal"]["claims"], serde_json::json!({"n": "7", "f": "true", "t": ["x"]}));
+        assert_eq!(of(3)["principal"], serde_json::json!({"id": "a"}));
     }
 }
 
@@ -155,6 +185,14 @@ async fn files_are_written() {
     let mut receiver = made(ReceiverPlan::File(plan.clone()));
     receiver.deliver(&[record(1), record(2)]).await.unwrap();
     assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("{}\n{}\n", record(1), record(2)));
+    // Who only tries it leaves it to who writes it, and moves nothing away.
+    let small = sink(ReceiverPlan::File(FilePlan { rotate_bytes: 1, ..plan.clone() }));
+    assert!(make::of_trial(&small).is_none());
+    drop(receiver);
+    let mut trial = make::receiver(&make::of_trial(&small).unwrap(), &surroundings()).unwrap();
+    trial.deliver(&[record(3)]).await.unwrap();
+    assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 3);
+    assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 1);
     let mut away = made(ReceiverPlan::File(FilePlan { path: root.path().join("none/x"), ..plan }));
     assert!(is_later(&away.deliver(&[record(1)]).await));
 }
