@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use base::nearest::nearest;
 use base::plan::audit::OnFull;
 use base::plan::feed::{
     Compression, FilePlan, Format, Framing, HttpBody, PostPlan, ReceiverPlan, RecordTypes, S3Plan, SinkPlan,
@@ -24,6 +25,25 @@ use crate::template::Template;
 const NAME_LENGTH: usize = 64;
 /// So many sinks each read the ledger.
 const MOST_SINKS: usize = 32;
+
+/// The types of records: docs/reference/audit-record.md.
+const TYPES: &[&str] = &[
+    "call",
+    "approval",
+    "session",
+    "task",
+    "key",
+    "pin",
+    "login",
+    "configuration",
+    "erased",
+    "start",
+    "end",
+    "gap",
+    "sink",
+    "checkpoint",
+    "deleted",
+];
 
 /// Keys that every type has.
 const COMMON: &[&str] = &["type", "types", "spool", "on_full", "from", "timeout"];
@@ -231,11 +251,13 @@ impl Lowering<'_, '_> {
         if given.value.iter().any(|kind| kind.value == "all") {
             return RecordTypes::All;
         }
-        let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-._".contains(&byte);
-        for kind in given.value.iter().filter(|kind| !kind.value.bytes().all(fits) || kind.value.is_empty()) {
-            self.findings
-                .error(kind.span, "this is no type of records")
-                .help("such as \"call\", \"login\", \"approval\"; docs/reference/audit-record.md has all");
+        // Of a type that there is not, nothing would ever be delivered, and nobody would know.
+        for kind in given.value.iter().filter(|kind| !TYPES.contains(&kind.value.as_str())) {
+            let finding = self.findings.error(kind.span, "this is no type of records");
+            match nearest(&kind.value, TYPES.iter().copied()) {
+                Some(meant) => finding.help(format!("did you mean {meant:?}?")),
+                None => finding.help(format!("there is {}", quoted(TYPES.iter().copied(), "and"))),
+            };
         }
         RecordTypes::These(given.value.iter().map(|kind| kind.value.clone()).collect())
     }

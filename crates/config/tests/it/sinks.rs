@@ -86,6 +86,11 @@ fn mistakes_say_what_to_do() {
         ),
         ("type = \"http\"\nurl = \"https://x.example\"\ntypes = [\"A b\"]", "no type of records", "call"),
         (
+            "type = \"http\"\nurl = \"https://x.example\"\ntypes = [\"login\", \"calls\"]",
+            "no type of records",
+            "did you mean \"call\"?",
+        ),
+        (
             "type = \"http\"\nurl = \"https://x.example\"\ntoken = \"hunter2hunter2\"",
             "the token stands in the file",
             "NAME",
