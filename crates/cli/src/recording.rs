@@ -17,11 +17,11 @@ use ledger::teller::Elsewhere;
 use ledger::{Ground, Ledger, Who};
 use sinks::feed::{Feed, FeedFault};
 use sinks::make::{self, Surroundings, Unmade};
-use store::{Store, StoreFault};
+use store::{Settings, Store, StoreFault};
 use tokio::runtime::Handle;
 
 use crate::fault::Fault;
-use crate::{outside, print, shared};
+use crate::{outside, print};
 
 /// The file with the key of the ledgers of this machine.
 pub(crate) fn key_file(state_dir: Option<&Path>) -> Result<PathBuf, Fault> {
@@ -173,9 +173,13 @@ pub(crate) async fn tell(plan: &Plan, state_dir: Option<&Path>, events: &[Event]
         Fault::from(fault).hint("do it where the gateway runs, with its state directory (--state-dir)")
     })?;
     let store = match &plan.store {
-        Some(place) => shared::open_store(place).await.map_err(|fault| {
-            print::err(&print::safe_err(&format!("warning: no checkpoint of this is kept in the store: {fault}\n")));
-        }),
+        Some(place) => {
+            Box::pin(Store::open(place, Settings::default())).await.map(Arc::new).map_err(|fault| {
+                print::err(&print::safe_err(&format!(
+                    "warning: no checkpoint of this is kept in the store: {fault}\n"
+                )));
+            })
+        }
         None => Err(()),
     };
     let store = store.ok();
