@@ -439,7 +439,9 @@ impl Runner {
             let Some(end) = stretch.end else { break };
             // What nobody wants is passed over, too: no more goes than has to.
             let behind = self.spool.bytes_behind(&at);
-            let is_enough = |mark: &Mark, spool: &mut Spool| behind - spool.bytes_behind(mark) >= over as u64;
+            // More may be written meanwhile.
+            let passed = |mark: &Mark, spool: &mut Spool| behind.saturating_sub(spool.bytes_behind(mark));
+            let is_enough = |mark: &Mark, spool: &mut Spool| passed(mark, spool) >= over as u64;
             let enough = stretch.marks.iter().position(|mark| is_enough(mark, &mut self.spool));
             match enough.and_then(|last| Some((last, *stretch.marks.get(last)?))) {
                 Some((last, mark)) if last + 1 < stretch.lines.len() => {
