@@ -3,7 +3,8 @@
 use super::*;
 
 /// What a browser sends of itself.
-pub(super) const SAME: [(&str, &str); 2] = [("sec-fetch-site", "same-origin"), ("origin", "https://gw.example")];
+pub(super) const SAME: [(&str, &str); 2] =
+    [("sec-fetch-site", "same-origin"), ("origin", "https://gw.example")];
 
 pub(super) struct Page {
     pub(super) status: u16,
