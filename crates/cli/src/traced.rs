@@ -41,7 +41,6 @@ impl Traced {
         Ok(Self {})
     }
 
-    #[expect(clippy::unused_self, reason = "it has something where there is the feature")]
     pub(crate) async fn close(self) {}
 }
 
