@@ -6,7 +6,7 @@ use std::fmt;
 use globset::{Glob, GlobSet};
 
 /// Some globs, of which a name has to match one.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Globs {
     globs: Vec<Glob>,
     set: GlobSet,

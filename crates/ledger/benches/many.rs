@@ -15,8 +15,7 @@ use std::time::{Duration, Instant, SystemTime};
 use auth::{Claims, Principal};
 use base::clock::Clock;
 use base::detail::{Detail, Examined};
-use base::globs::Globs;
-use base::plan::audit::{AuditPlan, Durability, OnFull};
+use base::plan::audit::AuditPlan;
 use base::sink::{Accept, CallFacts, Sink as _};
 use ledger::key::SigningKey;
 use ledger::query::{Filter, read};
@@ -77,17 +76,7 @@ fn facts(number: u64) -> CallFacts {
 }
 
 fn plan(root: &Path) -> AuditPlan {
-    AuditPlan {
-        directory: root.join("audit"),
-        durability: Durability::Process,
-        on_full: OnFull::Refuse,
-        segment_bytes: 64 * 1024 * 1024,
-        keep: None,
-        plain_arguments: Globs::new(Vec::new()).expect("no globs"),
-        redaction: base::redact::Redaction::default(),
-        payloads: None,
-        witness: Some(root.join("witness.jsonl")),
-    }
+    AuditPlan { witness: Some(root.join("witness.jsonl")), ..AuditPlan::at(root.join("audit")) }
 }
 
 fn write(plan: &AuditPlan, key: &Arc<SigningKey>, records: u64) {

@@ -8,8 +8,7 @@ use std::time::{Duration, SystemTime};
 use auth::{Claims, Decision, Principal};
 use base::clock::SystemClock;
 use base::detail::{Detail, Examined};
-use base::globs::Globs;
-use base::plan::audit::{AuditPlan, Durability, OnFull};
+use base::plan::audit::AuditPlan;
 use base::sink::{Accept, CallFacts, Sink as _};
 use divan::counter::ItemsCount;
 use ledger::chain::Chain;
@@ -92,17 +91,7 @@ fn line(bencher: divan::Bencher<'_, '_>) {
 }
 
 fn ledger(root: &TempDir) -> (Arc<Ledger>, Arc<SigningKey>) {
-    let plan = AuditPlan {
-        directory: root.path().to_owned(),
-        durability: Durability::Process,
-        on_full: OnFull::Refuse,
-        segment_bytes: 64 * 1024 * 1024,
-        keep: None,
-        plain_arguments: Globs::new(Vec::new()).expect("no globs"),
-        redaction: base::redact::Redaction::default(),
-        payloads: None,
-        witness: None,
-    };
+    let plan = AuditPlan::at(root.path().to_owned());
     let key = Arc::new(SigningKey::random().expect("a key"));
     let outside = (Arc::new(SystemClock) as _, Arc::default());
     (

@@ -85,8 +85,9 @@ fn is_time(text: &str) -> bool {
 /// So much earlier than one before it may a record be, and no clock went back: machines adjust their clocks by less all the time.
 pub(crate) const BACK: Duration = Duration::from_secs(1);
 
-/// When a record was made.
-pub(crate) fn moment_of(time: &str) -> Option<SystemTime> {
+/// When a record was made, to the microsecond. Nothing where that is no time of a record.
+#[must_use]
+pub fn moment_of(time: &str) -> Option<SystemTime> {
     let second = moment::read(&format!("{}Z", time.get(..19)?))?;
     let micros = time.get(20..26)?.parse().ok()?;
     Some(second + Duration::from_micros(micros))

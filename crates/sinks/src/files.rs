@@ -169,6 +169,7 @@ mod tests {
     use std::time::Duration;
 
     use base::clock::SystemClock;
+    use base::plan::feed::Format;
 
     use super::*;
 
@@ -180,7 +181,7 @@ mod tests {
             keep_files: keep,
             lasts: true,
         };
-        Files::new(&plan, Form::JSON, Arc::new(SystemClock))
+        Files::new(&plan, Form::of(Format::Json), Arc::new(SystemClock))
     }
 
     fn all(directory: &Path) -> Vec<(String, String)> {

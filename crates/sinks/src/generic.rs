@@ -33,8 +33,11 @@ impl Receiver for Generic {
             let records = lines.iter().map(|line| self.form.write(line));
             let (body, kind) = match self.body {
                 HttpBody::Lines => {
-                    let kind =
-                        if self.form.is_json { "application/x-ndjson" } else { "text/plain; charset=utf-8" };
+                    let kind = if self.form.is_json() {
+                        "application/x-ndjson"
+                    } else {
+                        "text/plain; charset=utf-8"
+                    };
                     (records.map(|record| record + "\n").collect::<String>(), kind)
                 }
                 HttpBody::Array => {

@@ -13,14 +13,13 @@ use base::metrics::{SinkCounts, SinkFailure};
 use base::plan::audit::OnFull;
 use base::plan::feed::{RecordTypes, SinkPlan};
 use base::sink::{Event, Sink};
-use ledger::line::Head;
+use ledger::line::{Head, moment_of};
 use ledger::reach::{Reach, Reached};
 use ledger::spool::{Begin, Mark, Resumed, Spool, Stretch};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::cursor::{self, CursorFile, Found};
-use crate::form::micros;
 use crate::receiver::{Bounds, Receiver, Taken, Undelivered};
 use crate::rejected;
 use crate::shared::Shared;
@@ -545,8 +544,7 @@ fn begin(parts: &Parts) -> io::Result<(Spool, CursorFile)> {
 }
 
 fn time_of(lines: &[String], at: usize) -> Option<SystemTime> {
-    let micros = micros(Head::read(lines.get(at)?)?.time)?;
-    SystemTime::UNIX_EPOCH.checked_add(Duration::from_micros(micros))
+    moment_of(Head::read(lines.get(at)?)?.time)
 }
 
 /// How many records in a row a receiver has refused, after another delivery; nothing where that is more than may be believed without

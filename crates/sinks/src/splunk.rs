@@ -1,10 +1,12 @@
 //! The HTTP Event Collector of Splunk. What counts is the code in the body of its answer.
 
+use std::time::SystemTime;
+
 use base::plan::feed::{PostPlan, SplunkPlan};
-use ledger::line::Head;
+use ledger::line::{Head, moment_of};
 use serde_json::{Value, json};
 
-use crate::form::{Form, micros};
+use crate::form::Form;
 use crate::post::{Answer, Poster, Surroundings, later};
 use crate::receiver::{Bounds, Delivery, Receiver, Taken, Undelivered};
 
@@ -27,15 +29,16 @@ impl Splunk {
     fn event(&self, line: &str) -> String {
         let head = Head::read(line);
         let record = self.form.write(line);
-        let event = if self.form.is_json { record } else { Value::from(record).to_string() };
+        let event = if self.form.is_json() { record } else { Value::from(record).to_string() };
         let mut meta = json!({ "source": "portolan", "sourcetype": self.plan.source_type });
         if let (Some(index), Some(meta)) = (&self.plan.index, meta.as_object_mut()) {
             meta.insert("index".to_owned(), Value::from(index.as_str()));
         }
         let mut text = String::from("{");
         if let Some(head) = &head {
-            if let Some(at) = micros(head.time) {
-                text.push_str(&format!("\"time\":{}.{:06},", at / 1_000_000, at % 1_000_000));
+            let since = moment_of(head.time).and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
+            if let Some(since) = since {
+                text.push_str(&format!("\"time\":{}.{:06},", since.as_secs(), since.subsec_micros()));
             }
             text.push_str(&format!("\"host\":\"{}\",", head.replica));
         }

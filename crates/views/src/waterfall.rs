@@ -1,10 +1,10 @@
 //! The records of one trace, laid out in time.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use base::moment;
 use base::visible::visible;
-use ledger::line::Head;
+use ledger::line::{Head, moment_of};
 use ledger::query::{inner, text};
 use mcp::json::Object;
 
@@ -30,10 +30,8 @@ impl<'l> Part<'l> {
 
 /// A time as records have it, in microseconds since 1970.
 fn micros(time: &str) -> Option<u64> {
-    let (second, fraction) = time.strip_suffix('Z')?.split_once('.')?;
-    let at = moment::read(&format!("{second}Z"))?;
-    let since = at.duration_since(std::time::SystemTime::UNIX_EPOCH).ok()?;
-    Some(u64::try_from(since.as_micros()).ok()?.saturating_add(fraction.parse().ok()?))
+    let since = moment_of(time)?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    since.as_micros().try_into().ok()
 }
 
 fn number(object: &Object<'_>, name: &str) -> Option<u64> {
@@ -51,7 +49,7 @@ pub fn shown(trace: Option<&str>, lines: &[String]) -> String {
         || "this record belongs to no trace: its client named none\n".to_owned(),
         |trace| format!("trace {}\n", visible(trace)),
     );
-    let first = std::time::SystemTime::UNIX_EPOCH + Duration::from_micros(begin);
+    let first = SystemTime::UNIX_EPOCH + Duration::from_micros(begin);
     let records = if parts.len() == 1 { "record" } else { "records" };
     out.push_str(&format!(
         "{} {records} in {}, from {}\n",

@@ -29,6 +29,24 @@ pub struct AuditPlan {
     pub witness: Option<PathBuf>,
 }
 
+impl AuditPlan {
+    /// A ledger in that directory, as it is where nothing else is said.
+    #[must_use]
+    pub fn at(directory: PathBuf) -> Self {
+        Self {
+            directory,
+            durability: Durability::default(),
+            on_full: OnFull::default(),
+            segment_bytes: 64 * 1024 * 1024,
+            keep: None,
+            plain_arguments: Globs::default(),
+            redaction: Redaction::default(),
+            payloads: None,
+            witness: None,
+        }
+    }
+}
+
 /// What is kept of calls in files of their own, for whoever has the key.
 #[derive(Debug, Clone)]
 pub struct PayloadPlan {

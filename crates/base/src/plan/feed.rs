@@ -63,6 +63,25 @@ pub enum Format {
     Cef,
 }
 
+/// The types of records that there are: docs/reference/audit-record.md. A test of the ledger holds them to its schema.
+pub const RECORD_TYPES: [&str; 15] = [
+    "call",
+    "approval",
+    "session",
+    "task",
+    "key",
+    "pin",
+    "login",
+    "configuration",
+    "erased",
+    "start",
+    "end",
+    "sink",
+    "gap",
+    "checkpoint",
+    "deleted",
+];
+
 /// The types of records that a sink delivers.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum RecordTypes {

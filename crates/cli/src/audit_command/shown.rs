@@ -61,7 +61,7 @@ pub(super) struct WantedRecords {
     /// From this address
     #[arg(long, value_name = "IP")]
     address: Option<String>,
-    /// Of this type: call, approval, session, task, key, pin, login, configuration, erased, start, end, gap, checkpoint, deleted
+    /// Of this type: call, approval, login, or another of docs/reference/audit-record.md
     #[arg(long, value_name = "TYPE")]
     pub(super) r#type: Option<String>,
 }

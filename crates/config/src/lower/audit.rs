@@ -39,8 +39,7 @@ impl Lowering<'_, '_> {
         let mut segment = SEGMENT;
         self.set(&mut segment, given.segment_bytes.as_ref(), 64 * KIB..=4 * GIB);
         let keep = given.keep.as_ref().and_then(|keep| self.bounded(keep, HOUR..=36_500 * DAY));
-        let plain = self.tools(given.plain_arguments.as_ref());
-        let plain_arguments = plain.or_else(|| Globs::new(Vec::new()).ok())?;
+        let plain_arguments = self.tools(given.plain_arguments.as_ref()).unwrap_or_default();
         let witness = given.witness.as_ref().and_then(|text| self.witness(text, &directory));
         self.hardly_meant(given);
         Some(AuditPlan {

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use base::nearest::nearest;
 use base::plan::audit::OnFull;
 use base::plan::feed::{
-    Compression, FilePlan, Format, Framing, HttpBody, PostPlan, ReceiverPlan, RecordTypes, S3Plan, SinkPlan,
-    SplunkPlan, SyslogPlan, SyslogTls,
+    Compression, FilePlan, Format, Framing, HttpBody, PostPlan, RECORD_TYPES, ReceiverPlan, RecordTypes,
+    S3Plan, SinkPlan, SplunkPlan, SyslogPlan, SyslogTls,
 };
 use http::header::AUTHORIZATION;
 use http::uri::PathAndQuery;
@@ -25,25 +25,6 @@ use crate::template::Template;
 const NAME_LENGTH: usize = 64;
 /// So many sinks each read the ledger.
 const MOST_SINKS: usize = 32;
-
-/// The types of records: docs/reference/audit-record.md.
-const TYPES: &[&str] = &[
-    "call",
-    "approval",
-    "session",
-    "task",
-    "key",
-    "pin",
-    "login",
-    "configuration",
-    "erased",
-    "start",
-    "end",
-    "gap",
-    "sink",
-    "checkpoint",
-    "deleted",
-];
 
 /// Keys that every type has.
 const COMMON: &[&str] = &["type", "types", "spool", "on_full", "from", "timeout"];
@@ -252,11 +233,11 @@ impl Lowering<'_, '_> {
             return RecordTypes::All;
         }
         // Of a type that there is not, nothing would ever be delivered, and nobody would know.
-        for kind in given.value.iter().filter(|kind| !TYPES.contains(&kind.value.as_str())) {
+        for kind in given.value.iter().filter(|kind| !RECORD_TYPES.contains(&kind.value.as_str())) {
             let finding = self.findings.error(kind.span, "this is no type of records");
-            match nearest(&kind.value, TYPES.iter().copied()) {
+            match nearest(&kind.value, RECORD_TYPES) {
                 Some(meant) => finding.help(format!("did you mean {meant:?}?")),
-                None => finding.help(format!("there is {}", quoted(TYPES.iter().copied(), "and"))),
+                None => finding.help(format!("there is {}", quoted(RECORD_TYPES, "and"))),
             };
         }
         RecordTypes::These(given.value.iter().map(|kind| kind.value.clone()).collect())

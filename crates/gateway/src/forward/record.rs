@@ -114,8 +114,7 @@ impl CallRecord {
         (call, caller): (&Call, &Caller),
         (route, before): (&str, Option<&SpanPlace>),
     ) -> Result<Self, CallError> {
-        let mut record = Self::of_waiting(world, (call, caller), route)?;
-        record.waits = false;
+        let mut record = Self::told_of(world, (call, caller), route)?;
         if let Some(traces) = world.sinks.traces() {
             let span = traces.came(&came((call, caller), (route, before), &Trace::read(&caller.headers)));
             record.span = span.place().cloned().map(Box::new);
@@ -138,8 +137,14 @@ impl CallRecord {
         (call, caller): (&Call, &Caller),
         route: &str,
     ) -> Result<Self, CallError> {
-        let mut record = Self::open(world, &caller.principal, call.method_label())?;
+        let mut record = Self::told_of(world, (call, caller), route)?;
         record.waits = true;
+        Ok(record)
+    }
+
+    /// For a call of which nobody follows anything yet.
+    fn told_of(world: &World, (call, caller): (&Call, &Caller), route: &str) -> Result<Self, CallError> {
+        let mut record = Self::open(world, &caller.principal, call.method_label())?;
         if let (Some(by), Some(facts)) = (world.sinks.examines(), &mut record.facts) {
             facts.detail = Some(Box::new(detail(by.as_ref(), (call, caller), route)));
         }

@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use auth::Principal;
 use base::clock::{Clock, SystemClock};
-use base::globs::Globs;
 use base::metrics::Metrics;
-use base::plan::audit::{AuditPlan, Durability, OnFull};
+use base::plan::audit::AuditPlan;
 use base::sink::{Accept, CallFacts, Sink as _, Untaken};
 use ledger::key::SigningKey;
 use ledger::verify::{Against, Bad, VerifyReport, verify};
@@ -27,15 +26,9 @@ impl Stand {
     pub(crate) fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
         let plan = AuditPlan {
-            directory: root.path().join("audit"),
-            durability: Durability::Process,
-            on_full: OnFull::Refuse,
             segment_bytes: 8 * 1024,
-            keep: None,
-            plain_arguments: Globs::new(Vec::new()).unwrap(),
-            redaction: base::redact::Redaction::default(),
-            payloads: None,
             witness: Some(root.path().join("witness.jsonl")),
+            ..AuditPlan::at(root.path().join("audit"))
         };
         Self { root, key: Arc::new(SigningKey::random().unwrap()), plan }
     }

@@ -1,10 +1,10 @@
 //! A line of the ledger, as formats look at it.
 
 use std::borrow::Cow;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use base::moment;
-use ledger::line::Head;
+use ledger::line::{Head, moment_of};
+use ledger::query;
 use mcp::json::{self, Object};
 
 /// One record.
@@ -72,7 +72,7 @@ impl<'a> Record<'a> {
 
     /// The text of a member.
     pub(crate) fn text(&self, name: &str) -> Option<String> {
-        text_of(&self.members, name)
+        query::text(&self.members, name)
     }
 
     /// A number or a text as text: what a client may spell in either way.
@@ -91,7 +91,7 @@ impl<'a> Record<'a> {
 
     /// The text of a member of an object in it.
     pub(crate) fn inner(&self, outer: &str, name: &str) -> Option<String> {
-        text_of(&self.members.object(outer).ok()??, name)
+        query::inner(&self.members, outer, name)
     }
 
     /// Whether a member of an object in it is `true`; nothing if it is not there.
@@ -115,11 +115,7 @@ impl<'a> Record<'a> {
 
     /// When it was made.
     pub(crate) fn at(&self) -> SystemTime {
-        let micros = self.head.time.get(20..26).and_then(|digits| digits.parse().ok()).unwrap_or_default();
-        let second = self.head.time.get(..19).map(|text| format!("{text}Z"));
-        let second = second.and_then(|text| moment::read(&text)).unwrap_or(SystemTime::UNIX_EPOCH);
-        // What `moment` reads is whole seconds here.
-        second + Duration::from_micros(micros)
+        moment_of(self.head.time).unwrap_or(SystemTime::UNIX_EPOCH)
     }
 
     /// The same in milliseconds.
@@ -211,8 +207,4 @@ impl<'a> Record<'a> {
             other => format!("a record of type {other}"),
         }
     }
-}
-
-fn text_of(object: &Object<'_>, name: &str) -> Option<String> {
-    Some(json::string(object.get(name).ok()??).ok()?.into_owned())
 }

@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use auth::Principal;
 use base::clock::SystemClock;
-use base::globs::Globs;
 use base::metrics::Metrics;
-use base::plan::audit::{AuditPlan, Durability, OnFull};
+use base::plan::audit::{AuditPlan, OnFull};
 use base::plan::feed::{Format, HttpBody, PostPlan, ReceiverPlan, RecordTypes, SinkPlan};
 use base::sink::{Accept, CallFacts, Sink as _};
 use ledger::key::SigningKey;
@@ -69,17 +68,7 @@ pub(crate) fn lines_to(address: std::net::SocketAddr) -> SinkPlan {
 impl Stand {
     pub(crate) fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
-        let plan = AuditPlan {
-            directory: root.path().join("audit"),
-            durability: Durability::Process,
-            on_full: OnFull::Refuse,
-            segment_bytes: 8 * 1024,
-            keep: None,
-            plain_arguments: Globs::new(Vec::new()).unwrap(),
-            redaction: base::redact::Redaction::default(),
-            payloads: None,
-            witness: None,
-        };
+        let plan = AuditPlan { segment_bytes: 8 * 1024, ..AuditPlan::at(root.path().join("audit")) };
         Self { _root: root, key: Arc::new(SigningKey::random().unwrap()), plan, metrics: Mutex::default() }
     }
 
