@@ -1,5 +1,5 @@
-//! The segment that is being written. Nothing of it is ever moved: what could not be written whole is cut off and written again at
-//! its place.
+//! The file that is being written, of several that follow each other: the segments of a chain, and the files of payloads beside them.
+//! Nothing of it is ever moved: what could not be written whole is cut off and written again at its place.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,8 +13,10 @@ use crate::recover::Place;
 pub(crate) struct Disk {
     medium: Arc<dyn Medium>,
     directory: PathBuf,
+    /// What the names of its files begin with.
+    prefix: &'static str,
     number: u64,
-    /// Nothing before the segment is there.
+    /// Nothing before the file is there.
     file: Option<Box<dyn SegmentFile>>,
     /// How much of it is written and good.
     length: u64,
@@ -25,12 +27,22 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    /// Goes on at that place.
+    /// Begins with a file of that number and prefix, when there is something for it.
+    pub(crate) fn new(
+        medium: Arc<dyn Medium>,
+        directory: &Path,
+        (prefix, number): (&'static str, u64),
+        lasts: bool,
+    ) -> Self {
+        let directory = directory.to_owned();
+        Self { medium, directory, prefix, number, file: None, length: 0, spoilt: false, lasts }
+    }
+
+    /// Goes on at that place of a chain.
     pub(crate) fn at(medium: Arc<dyn Medium>, directory: &Path, at: Place, lasts: bool) -> io::Result<Self> {
-        let path = place::segment(directory, at.segment);
-        let (mut file, mut length) = (None, at.length.unwrap_or_default());
-        if at.length.is_some() {
-            let opened = medium.open(&path, Opening::There)?;
+        let mut disk = Self::new(medium, directory, ("", at.segment), lasts);
+        if let Some(mut length) = at.length {
+            let opened = disk.medium.open(&disk.path(), Opening::There)?;
             if opened.facts()?.1 != length {
                 opened.set_len(length)?;
             }
@@ -42,17 +54,18 @@ impl Disk {
                 // What was cut off must not come back in the midst of what is written there next.
                 opened.sync()?;
             }
-            file = Some(opened);
+            (disk.file, disk.length) = (Some(opened), length);
         }
-        Ok(Self {
-            medium,
-            directory: directory.to_owned(),
-            number: at.segment,
-            file,
-            length,
-            spoilt: false,
-            lasts,
-        })
+        Ok(disk)
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.join(place::numbered(self.prefix, self.number))
+    }
+
+    /// The number of the file that is written, if one is.
+    pub(crate) fn writes(&self) -> Option<u64> {
+        self.file.as_ref().map(|_| self.number)
     }
 
     pub(crate) fn number(&self) -> u64 {
@@ -68,7 +81,7 @@ impl Disk {
         self.file.as_ref().map_or(Ok(()), |file| file.sync())
     }
 
-    /// What comes next stands in a new segment.
+    /// What comes next stands in a new file.
     pub(crate) fn turn(&mut self) {
         (self.number, self.file, self.length, self.spoilt) = (self.number + 1, None, 0, false);
     }
@@ -84,8 +97,8 @@ impl Disk {
             if links == 0 || length != self.length {
                 // Somebody else has been at it: what was written there is lost, and what is written there would be.
                 tracing::error!(
-                    segment = %place::segment(&self.directory, self.number).display(),
-                    "somebody has changed or removed a segment of the ledger that was being written; it goes on in a new one"
+                    file = %self.path().display(),
+                    "somebody has changed or removed a file of the ledger that was being written; it goes on in a new one"
                 );
                 self.turn();
             }
@@ -93,7 +106,7 @@ impl Disk {
         if self.file.is_none() {
             self.file = Some(self.begin()?);
         }
-        let Some(file) = &self.file else { return Err(io::Error::other("no segment")) };
+        let Some(file) = &self.file else { return Err(io::Error::other("no file")) };
         self.spoilt = true;
         file.write_all_at(lines, self.length)?;
         if self.lasts {
@@ -106,7 +119,7 @@ impl Disk {
     }
 
     fn begin(&mut self) -> io::Result<Box<dyn SegmentFile>> {
-        let path = place::segment(&self.directory, self.number);
+        let path = self.path();
         let mut opened = self.medium.open(&path, Opening::New);
         let is_empty = || std::fs::symlink_metadata(&path).is_ok_and(|of| of.is_file() && of.len() == 0);
         if opened.is_err() && is_empty() {

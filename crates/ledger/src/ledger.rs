@@ -260,9 +260,9 @@ impl Ledger {
             ends.push(told.ended);
         }
         let start = start(who, &key, &claim, &found, last)?;
-        let disk = Disk::at(ground.medium, &claim.directory, found.at, lasts)?;
+        let disk = Disk::at(Arc::clone(&ground.medium), &claim.directory, found.at, lasts)?;
         let keep = plan.payloads.as_ref().and_then(|payloads| payloads.keep);
-        let shelf = Shelf::at(&claim.directory, (plan.segment_bytes, lasts), keep)?;
+        let shelf = Shelf::at(ground.medium, &claim.directory, (plan.segment_bytes, lasts), keep)?;
         let keeper = Keeper::new(plan, &replica);
         if !keeper.works() {
             return Err(io::Error::other("nothing can be encrypted to the key of audit.payloads"));

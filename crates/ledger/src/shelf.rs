@@ -1,13 +1,16 @@
 //! Files of payloads, beside the segments of a chain: `payloads-00000001.jsonl` … They are written before the records that name what is
 //! in them, and are erased in place, so that whoever writes and whoever erases do not meet.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Read as _};
-use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::disk::Disk;
 use crate::line::BACK;
+use crate::medium::Medium;
 use crate::payload::Payload;
 use crate::{place, seek};
 
@@ -23,10 +26,6 @@ const SHORTEST: Duration = Duration::from_secs(30);
 const LONGEST: Duration = Duration::from_secs(12 * 3600);
 /// The most files that are deleted at once.
 const MOST_DELETED: usize = 16;
-
-fn name_of(number: u64) -> String {
-    place::numbered(place::OF_PAYLOADS, number)
-}
 
 /// The files of a chain's directory, in their order.
 pub(crate) fn files(directory: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
@@ -45,32 +44,27 @@ pub(crate) fn files(directory: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
 #[derive(Debug)]
 pub(crate) struct Shelf {
     directory: PathBuf,
-    /// The file that is written, which is begun when there is something for it: what another process has left is never written.
-    number: u64,
-    file: Option<File>,
-    length: u64,
-    /// When something was written into it first.
+    /// What another process has left is never written.
+    disk: Disk,
+    /// When something was written first into the file that is written.
     since: SystemTime,
-    /// Whether there may be something of ours behind that.
-    spoilt: bool,
     /// About how long a file gets.
     most: u64,
-    lasts: bool,
     keep: Option<Duration>,
     looked: Option<Instant>,
 }
 
 impl Shelf {
     pub(crate) fn at(
+        medium: Arc<dyn Medium>,
         directory: &Path,
         (most, lasts): (u64, bool),
         keep: Option<Duration>,
     ) -> io::Result<Self> {
         let last = files(directory)?.last().map_or(0, |(number, _)| *number);
-        let (directory, number) = (directory.to_owned(), last + 1);
-        let (since, length, spoilt) = (SystemTime::UNIX_EPOCH, 0, false);
-        let (file, looked) = (None, None);
-        Ok(Self { directory, number, file, length, since, spoilt, most, lasts, keep, looked })
+        let disk = Disk::new(medium, directory, (place::OF_PAYLOADS, last + 1), lasts);
+        let directory = directory.to_owned();
+        Ok(Self { directory, disk, since: SystemTime::UNIX_EPOCH, most, keep, looked: None })
     }
 
     /// How long a file is written, and after what time it is looked for old ones; nothing where all are kept.
@@ -82,51 +76,20 @@ impl Shelf {
     fn is_over(&self, now: SystemTime) -> bool {
         let is_over =
             |part| now + BACK < self.since || now.duration_since(self.since).is_ok_and(|age| age >= part);
-        self.file.is_some() && self.length > 0 && self.part().is_some_and(is_over)
+        self.disk.length() > 0 && self.part().is_some_and(is_over)
     }
 
     /// Writes lines. When it fails, none of them counts, and the same are to be written again.
     pub(crate) fn write(&mut self, lines: &[u8], now: SystemTime) -> io::Result<()> {
-        if self.file.is_some() && (self.length >= self.most || self.is_over(now)) {
-            self.turn();
+        if self.disk.length() >= self.most || self.is_over(now) {
+            self.disk.turn();
         }
-        if let Some(file) = &self.file {
-            let facts = file.metadata()?;
-            if facts.nlink() == 0 || (facts.len() != self.length && !self.spoilt) {
-                tracing::error!("somebody has changed or removed a file of payloads that was being written");
-                self.turn();
-            }
-        }
-        let file = match &self.file {
-            Some(file) => file,
-            None => {
-                let path = self.directory.join(name_of(self.number));
-                let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-                if opened.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists) {
-                    self.number += 1;
-                }
-                self.file.insert(opened?)
-            }
-        };
-        if self.length == 0 {
+        let before = self.disk.writes();
+        self.disk.write(lines)?;
+        if self.disk.writes() != before {
             self.since = now;
-            place::settle(&self.directory)?;
         }
-        if self.spoilt {
-            file.set_len(self.length)?;
-        }
-        self.spoilt = true;
-        file.write_all_at(lines, self.length)?;
-        if self.lasts {
-            file.sync_data()?;
-        }
-        self.spoilt = false;
-        self.length += u64::try_from(lines.len()).unwrap_or(u64::MAX);
         Ok(())
-    }
-
-    fn turn(&mut self) {
-        (self.number, self.file, self.length, self.spoilt) = (self.number + 1, None, 0, false);
     }
 
     /// How long until it is to be looked for what is too old.
@@ -151,9 +114,9 @@ impl Shelf {
         let Some(before) = now.checked_sub(keep) else { return Vec::new() };
         if self.is_over(now) {
             // Nothing may come that would have it end.
-            self.turn();
+            self.disk.turn();
         }
-        let is_written = |number: u64| self.file.is_some() && number == self.number;
+        let is_written = |number: u64| self.disk.writes() == Some(number);
         let written_at = |path: PathBuf| {
             let written = fs::symlink_metadata(&path).and_then(|facts| facts.modified()).ok()?;
             Some((path, written)).filter(|(_, written)| *written < before)
@@ -240,12 +203,17 @@ mod tests {
     use base::clock::{Clock as _, SystemClock};
 
     use super::*;
+    use crate::medium::SystemFiles;
+
+    fn name_of(number: u64) -> String {
+        place::numbered(place::OF_PAYLOADS, number)
+    }
 
     #[test]
     fn what_is_written_is_found_and_no_file_of_another_is_touched() {
         let directory = tempfile::tempdir().unwrap();
         let now = SystemClock.now();
-        let shelf = || Shelf::at(directory.path(), (20, false), None).unwrap();
+        let shelf = || Shelf::at(Arc::new(SystemFiles), directory.path(), (20, false), None).unwrap();
         let mut one = shelf();
         one.write(b"first line of it all\n", now).unwrap();
         one.write(b"second\n", now).unwrap();
@@ -271,7 +239,7 @@ mod tests {
     fn files_are_too_old_by_when_they_were_written_last() {
         let directory = tempfile::tempdir().unwrap();
         let keep = Some(Duration::from_secs(3600));
-        let mut one = Shelf::at(directory.path(), (1, false), keep).unwrap();
+        let mut one = Shelf::at(Arc::new(SystemFiles), directory.path(), (1, false), keep).unwrap();
         let now = SystemClock.now();
         let later = now + Duration::from_secs(7200);
         one.write(b"a\n", now).unwrap();
@@ -284,7 +252,9 @@ mod tests {
     #[test]
     fn where_there_are_more_it_is_looked_again_at_once() {
         let directory = tempfile::tempdir().unwrap();
-        let mut one = Shelf::at(directory.path(), (1, false), Some(Duration::from_secs(3600))).unwrap();
+        let mut one =
+            Shelf::at(Arc::new(SystemFiles), directory.path(), (1, false), Some(Duration::from_secs(3600)))
+                .unwrap();
         let later = SystemClock.now() + Duration::from_secs(7200);
         (0..40).for_each(|_| one.write(b"a\n", later).unwrap());
         let mut deleted = 0;
@@ -302,7 +272,8 @@ mod tests {
     fn nothing_lives_longer_than_it_is_kept_and_an_eighth() {
         let directory = tempfile::tempdir().unwrap();
         let keep = Duration::from_secs(16 * 600);
-        let mut one = Shelf::at(directory.path(), (1024 * 1024, false), Some(keep)).unwrap();
+        let mut one =
+            Shelf::at(Arc::new(SystemFiles), directory.path(), (1024 * 1024, false), Some(keep)).unwrap();
         let now = SystemClock.now();
         one.write(b"a\n", now).unwrap();
         one.write(b"b\n", now + Duration::from_secs(599)).unwrap();
