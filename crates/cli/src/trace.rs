@@ -1,5 +1,7 @@
 //! `portolan trace`: all that the ledger knows of one call, and of what belongs to the same trace.
 
+use std::collections::BTreeSet;
+
 use ledger::line::Head;
 use ledger::query::{self, Filter, text};
 use mcp::json::Object;
@@ -66,13 +68,11 @@ impl TraceCommand {
                 .hint("a call is in it when it is over; `portolan audit tail` shows what comes"));
         }
         // What was asked of people about these calls has the approval's id, and no trace.
-        let ids: Vec<_> =
+        let ids: BTreeSet<_> =
             lines.iter().filter_map(|line| text(&Object::parse(line).ok()?, "approval")).collect();
-        if !ids.is_empty() {
-            let approvals = Filter { kind: Some("approval".to_owned()), ..Filter::default() };
-            let asked =
-                all(&approvals, usize::MAX, &|head| ids.iter().any(|id| head.rest.contains(id.as_str())))?;
-            lines.extend(asked);
+        for id in ids {
+            let asked = Filter { kind: Some("approval".to_owned()), approval: Some(id), ..Filter::default() };
+            lines.extend(all(&asked, usize::MAX, &|_| true)?);
         }
         if self.json {
             lines.iter().try_for_each(|line| print::out(format!("{line}\n")))?;

@@ -36,8 +36,7 @@ use crate::writer::Writer;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long the last records may take.
 const PARTING: Duration = Duration::from_secs(5);
-/// What clients can cause at will, without a call: of each so many are written down in one second; of more, how many.
-const LIMITED: [&str; 2] = ["login", "session"];
+/// So many of each kind of what strangers can cause at will are written down in one second; of more, how many.
 const MOST_LIMITED: u32 = 20;
 
 /// How long a disk or a witness may take to answer; beyond that it counts as one that fails.
@@ -396,6 +395,13 @@ impl Ledger {
     }
 }
 
+/// Whoever is not let in, or comes with a session that there is not, must not fill the disk. What becomes of sessions that there are must
+/// not be left out because somebody else does.
+fn is_limited(event: &Event) -> bool {
+    let is_lost = || event.members.iter().any(|(name, value)| *name == "outcome" && value == "lost");
+    event.kind == "login" || (event.kind == "session" && is_lost())
+}
+
 impl Sink for Ledger {
     fn accept(&self, facts: &CallFacts) -> Accept {
         self.push("call", record::of_call(facts, &self.keeper), false)
@@ -403,8 +409,7 @@ impl Sink for Ledger {
 
     fn note(&self, event: Event) {
         let mut members = members_of(&event);
-        // Whoever is not let in, or comes and goes, must not fill the disk.
-        if LIMITED.contains(&event.kind) {
+        if is_limited(&event) {
             match self.limited(event.kind) {
                 None => return,
                 Some(0) => {}

@@ -200,7 +200,7 @@ pub(super) const TYPES: &[Type] = &[
     },
     Type {
         name: "session",
-        says: "A legacy client's session. At most twenty a second; the requests that open and end sessions have records of their own",
+        says: "A legacy client's session. Of lost ones at most twenty a second; the requests that open and end sessions have records of their own",
         members: &[
             needs(
                 "outcome",

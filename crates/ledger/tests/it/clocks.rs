@@ -228,3 +228,19 @@ async fn what_was_not_written_is_told_at_the_end() {
     assert_eq!(written + told, 100, "{end}");
     soon(|| stand.bad().is_none()).await;
 }
+
+#[tokio::test]
+async fn who_comes_with_sessions_that_there_are_not_hides_no_other() {
+    let stand = Stand::new();
+    let ledger = stand.open_at("one", Arc::new(SystemClock));
+    let session =
+        |outcome: &str| base::sink::Event { kind: "session", members: vec![("outcome", outcome.to_owned())] };
+    (0..100).for_each(|_| ledger.note(session("lost")));
+    (0..30).for_each(|_| ledger.note(session("opened")));
+    ledger.close().await;
+    let count = |outcome: &str| stand.text().matches(&format!("\"outcome\":\"{outcome}\"")).count();
+    assert_eq!(count("opened"), 30);
+    // The test may have gone on for more than a second.
+    assert!((20..100).contains(&count("lost")), "{}", count("lost"));
+    assert!(stand.text().contains("\"moreSessions\":"));
+}
